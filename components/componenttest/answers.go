@@ -1,0 +1,66 @@
+package componenttest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// answer is what the cloud knows of a new resource: its inputs, and what only it can say.
+func (r *Recording) answer(args pulumi.MockResourceArgs) (string, resource.PropertyMap) {
+	outputs := maps.Clone(args.Inputs)
+	if outputs == nil {
+		outputs = resource.PropertyMap{}
+	}
+	if !args.Custom {
+		return "", outputs
+	}
+	id, known := knownAfterwards(args)
+	for key, value := range known {
+		property := resource.PropertyKey(key)
+		if r.dryRun {
+			outputs[property] = resource.MakeComputed(resource.NewProperty(""))
+			continue
+		}
+		outputs[property] = resource.NewPropertyValue(value)
+	}
+	if r.dryRun {
+		id = ""
+	}
+	return id, outputs
+}
+
+func knownAfterwards(args pulumi.MockResourceArgs) (id string, outputs map[string]any) {
+	text := func(key string) string {
+		if value, ok := args.Inputs[resource.PropertyKey(key)]; ok && value.IsString() {
+			return value.StringValue()
+		}
+		return args.Name
+	}
+	sum := sha256.Sum256([]byte(args.TypeToken + args.Name))
+	random := hex.EncodeToString(sum[:])[:17]
+	switch args.TypeToken {
+	case "aws:kms/key:Key":
+		return "5f2d1c3e-0000-4000-8000-1234567890ab", map[string]any{"arn": KeyArn, "keyId": "5f2d1c3e-0000-4000-8000-1234567890ab"}
+	case "aws:ec2/securityGroup:SecurityGroup":
+		return "sg-" + random, map[string]any{"arn": "arn:aws:ec2:" + Region + ":" + Account + ":security-group/sg-" + random}
+	case "aws:iam/role:Role":
+		return text("name"), map[string]any{"arn": "arn:aws:iam::" + Account + ":role/" + text("name")}
+	case "aws:rds/instance:Instance":
+		host := text("identifier") + ".c9akciq32rgx." + Region + ".rds.amazonaws.com"
+		return "db-ABCDEFGHIJKLMNOPQRSTUVWXY0", map[string]any{
+			"arn":        "arn:aws:rds:" + Region + ":" + Account + ":db:" + text("identifier"),
+			"address":    host,
+			"endpoint":   host + ":5432",
+			"resourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXY0",
+			"masterUserSecrets": []any{map[string]any{
+				"secretArn": SecretArn, "kmsKeyId": KeyArn, "secretStatus": "active",
+			}},
+		}
+	default:
+		return args.Name + "-id", nil
+	}
+}

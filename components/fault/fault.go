@@ -1,0 +1,124 @@
+package fault
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Fault is one thing that is wrong with one value.
+type Fault struct {
+	// Path leads to the value, for example backup.window or clients[0].securityGroupId.
+	Path string
+	// Value is what was found; nil for a value that is missing.
+	Value any
+	// Reason says what is wrong and how to put it right.
+	Reason string
+}
+
+// String is the fault on one line.
+func (f Fault) String() string {
+	var parts []string
+	if f.Path != "" {
+		parts = append(parts, f.Path)
+	}
+	if f.Value != nil {
+		parts = append(parts, render(f.Value))
+	}
+	return strings.Join(append(parts, f.Reason), ": ")
+}
+
+func render(value any) string {
+	if text, ok := value.(string); ok {
+		return strconv.Quote(text)
+	}
+	if text, err := json.Marshal(value); err == nil {
+		return string(text)
+	}
+	return fmt.Sprint(value)
+}
+
+// Error is every fault that was found.
+type Error struct{ Faults []Fault }
+
+// Error is one line a fault.
+func (e *Error) Error() string {
+	lines := make([]string, len(e.Faults))
+	for i, f := range e.Faults {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// List collects faults; the zero value is ready for use.
+type List struct{ faults []Fault }
+
+// Add notes a fault. The value nil means that something is missing.
+func (l *List) Add(path string, value any, format string, args ...any) {
+	l.faults = append(l.faults, Fault{Path: path, Value: value, Reason: fmt.Sprintf(format, args...)})
+}
+
+// Check notes a fault unless ok, and returns ok.
+func (l *List) Check(ok bool, path string, value any, format string, args ...any) bool {
+	if !ok {
+		l.Add(path, value, format, args...)
+	}
+	return ok
+}
+
+// OneOf notes a fault unless value is among the allowed ones.
+func OneOf[T comparable](l *List, path string, value T, allowed ...T) bool {
+	names := make([]string, len(allowed))
+	for i, a := range allowed {
+		names[i] = fmt.Sprint(a)
+	}
+	return l.Check(slices.Contains(allowed, value), path, value, "want one of %s", strings.Join(names, ", "))
+}
+
+// Between notes a fault unless low ≤ value ≤ high.
+func (l *List) Between(path string, value, low, high int, unit string) bool {
+	if unit != "" {
+		unit = " " + unit
+	}
+	return l.Check(low <= value && value <= high, path, value, "want %d to %d%s", low, high, unit)
+}
+
+// Within takes over the faults of a part under a prefix. Another kind of error becomes a fault of the prefix itself.
+func (l *List) Within(prefix string, err error) {
+	if err == nil {
+		return
+	}
+	var part *Error
+	if !errors.As(err, &part) {
+		l.Add(prefix, nil, "%s", err)
+		return
+	}
+	for _, f := range part.Faults {
+		f.Path = join(prefix, f.Path)
+		l.faults = append(l.faults, f)
+	}
+}
+
+func join(prefix, path string) string {
+	switch {
+	case prefix == "":
+		return path
+	case path == "":
+		return prefix
+	case strings.HasPrefix(path, "["):
+		return prefix + path
+	default:
+		return prefix + "." + path
+	}
+}
+
+// Err is nil when nothing was noted, and otherwise an [*Error].
+func (l *List) Err() error {
+	if len(l.faults) == 0 {
+		return nil
+	}
+	return &Error{Faults: slices.Clone(l.faults)}
+}

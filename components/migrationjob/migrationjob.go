@@ -1,0 +1,154 @@
+package migrationjob
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+
+	batchv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/batch/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/workload"
+)
+
+// Type is the component's type in URNs.
+const Type = "dbtier:components:MigrationJob"
+
+// containerName is also what `kubectl logs -c` takes.
+const containerName = "migration"
+
+// MigrationJob is a completed migration.
+type MigrationJob struct {
+	pulumi.ResourceState
+
+	// JobName of the Job.
+	JobName pulumi.StringOutput `pulumi:"jobName"`
+	// Done is what [pulumi.DependsOn] takes: the completed Job. Not the component itself: the SDK adds children to a component in
+	// goroutines of their own, so who names it right after it was made may find none, and wait for nothing.
+	Done []pulumi.Resource
+}
+
+// NewMigrationJob runs the migration. It returns every fault of the arguments at once, before it makes anything. Give what must not
+// start before the schema is there [pulumi.DependsOn] the field Done.
+func NewMigrationJob(ctx *pulumi.Context, name string, args *MigrationJobArgs, opts ...pulumi.ResourceOption) (*MigrationJob, error) {
+	if args == nil {
+		return nil, fmt.Errorf("migration %s: %w", name, errors.New("no arguments given"))
+	}
+	own := *args
+	own.setDefaults()
+	if err := own.Validate(); err != nil {
+		return nil, fmt.Errorf("migration %s: %w", name, err)
+	}
+	jobName, err := own.jobName()
+	if err != nil {
+		return nil, fmt.Errorf("migration %s: %w", name, err)
+	}
+	component := &MigrationJob{}
+	if err := ctx.RegisterComponentResource(Type, name, component, opts...); err != nil {
+		return nil, fmt.Errorf("registering migration %s: %w", name, err)
+	}
+	policy, err := own.networkPolicy(ctx, name, pulumi.Parent(component))
+	if err != nil {
+		return nil, fmt.Errorf("migration %s: its network policy: %w", name, err)
+	}
+	job, err := batchv1.NewJob(ctx, name+"-job", &batchv1.JobArgs{
+		Metadata: &metav1.ObjectMetaArgs{
+			Name:      pulumi.String(jobName),
+			Namespace: pulumi.String(own.Namespace),
+			Labels:    workload.Labels(own.podName(), own.Service),
+			Annotations: pulumi.StringMap{
+				// A failed Job that did not change is deleted and tried again instead of being waited for once more.
+				"pulumi.com/replaceUnready": pulumi.String("true"),
+				// Longer than the Job's own deadline, so that what is reported is Kubernetes' reason and not ours.
+				"pulumi.com/timeoutSeconds": pulumi.String(strconv.Itoa(own.DeadlineSeconds + 60)),
+			},
+		},
+		Spec: &batchv1.JobSpecArgs{
+			BackoffLimit:          pulumi.Int(*own.BackoffLimit),
+			ActiveDeadlineSeconds: pulumi.Int(own.DeadlineSeconds),
+			Template:              own.pod(),
+		},
+	}, pulumi.Parent(component), pulumi.DependsOn([]pulumi.Resource{policy}),
+		// The old Job goes first: made beside it, a failed new one would leave the old one marked for deletion, and going back to
+		// the old version would then meet a Job of its own name.
+		pulumi.DeleteBeforeReplace(true))
+	if err != nil {
+		return nil, fmt.Errorf("migration %s: %w", name, err)
+	}
+	component.Done = []pulumi.Resource{job}
+	component.JobName = job.Metadata.Name().Elem()
+	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{"jobName": component.JobName})
+}
+
+func (a *MigrationJobArgs) pod() *corev1.PodTemplateSpecArgs {
+	scratch, scratchMount := workload.Scratch()
+	volumes := corev1.VolumeArray{scratch}
+	mounts := corev1.VolumeMountArray{scratchMount}
+	if a.CAConfigMap != nil {
+		volumes = append(volumes, &corev1.VolumeArgs{
+			Name: pulumi.String("rds-ca"),
+			ConfigMap: &corev1.ConfigMapVolumeSourceArgs{
+				Name:  a.CAConfigMap.ToStringOutput(),
+				Items: corev1.KeyToPathArray{&corev1.KeyToPathArgs{Key: pulumi.String(a.CAKey), Path: pulumi.String(path.Base(a.CAMountPath))}},
+			},
+		})
+		mounts = append(mounts, &corev1.VolumeMountArgs{
+			Name: pulumi.String("rds-ca"), MountPath: pulumi.String(path.Dir(a.CAMountPath)), ReadOnly: pulumi.Bool(true),
+		})
+	}
+	var env corev1.EnvVarArray
+	for _, key := range slices.Sorted(maps.Keys(a.Env)) {
+		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(key), Value: pulumi.String(a.Env[key])})
+	}
+	return &corev1.PodTemplateSpecArgs{
+		Metadata: &metav1.ObjectMetaArgs{Labels: workload.Labels(a.podName(), a.Service)},
+		Spec: &corev1.PodSpecArgs{
+			// Each attempt is a pod of its own, so that the log of a failed one survives the next.
+			RestartPolicy:                pulumi.String("Never"),
+			ServiceAccountName:           a.ServiceAccount,
+			AutomountServiceAccountToken: pulumi.Bool(false),
+			EnableServiceLinks:           pulumi.Bool(false),
+			SecurityContext:              workload.PodSecurity(a.UID),
+			Volumes:                      volumes,
+			Containers: corev1.ContainerArray{&corev1.ContainerArgs{
+				Name:            pulumi.String(containerName),
+				Image:           pulumi.String(a.Image),
+				ImagePullPolicy: pulumi.String("IfNotPresent"),
+				Command:         pulumi.ToStringArray(a.Command),
+				Env:             env,
+				EnvFrom: corev1.EnvFromSourceArray{&corev1.EnvFromSourceArgs{
+					SecretRef: &corev1.SecretEnvSourceArgs{Name: a.DirectSecret.ToStringOutput()},
+				}},
+				Resources:       a.Resources.Requirements(),
+				SecurityContext: workload.ContainerSecurity(),
+				VolumeMounts:    mounts,
+			}},
+		},
+	}
+}
+
+// networkPolicy lets the migration reach the resolver and the database, and nobody reach the migration.
+func (a *MigrationJobArgs) networkPolicy(ctx *pulumi.Context, name string, parent pulumi.ResourceOption) (*networkingv1.NetworkPolicy, error) {
+	port := func(number int, protocol string) *networkingv1.NetworkPolicyPortArgs {
+		return &networkingv1.NetworkPolicyPortArgs{Port: pulumi.Int(number), Protocol: pulumi.String(protocol)}
+	}
+	return networkingv1.NewNetworkPolicy(ctx, name+"-network", &networkingv1.NetworkPolicyArgs{
+		Metadata: &metav1.ObjectMetaArgs{
+			Name: pulumi.String(a.podName()), Namespace: pulumi.String(a.Namespace), Labels: workload.Labels(a.podName(), a.Service),
+		},
+		Spec: &networkingv1.NetworkPolicySpecArgs{
+			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(a.podName())},
+			PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
+			Egress: networkingv1.NetworkPolicyEgressRuleArray{
+				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{port(53, "UDP"), port(53, "TCP")}},
+				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{port(a.DatabasePort, "TCP")}},
+			},
+		},
+	}, parent)
+}

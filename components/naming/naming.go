@@ -1,0 +1,57 @@
+package naming
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Limits of names, in characters.
+const (
+	// LabelLimit holds for DNS labels: most names in Kubernetes.
+	LabelLimit = 63
+	// RoleLimit holds for IAM roles.
+	RoleLimit = 64
+	// IdentifierLimit holds for RDS instances.
+	IdentifierLimit = 63
+	// SnapshotLimit holds for RDS snapshots.
+	SnapshotLimit = 255
+)
+
+// digits of a hash in a name: 32 bits, for collisions among the few names of one stack.
+const digits = 8
+
+var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// IsLabel reports whether a name is a DNS label (RFC 1123), as Kubernetes demands of Services and namespaces.
+func IsLabel(name string) bool { return label.MatchString(name) }
+
+// LabelRule says what [IsLabel] wants.
+const LabelRule = "want 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit"
+
+// Join puts the parts together with hyphens. A result longer than limit is cut and ends in a hash of the whole.
+func Join(limit int, parts ...string) string {
+	whole := strings.Join(parts, "-")
+	if len(whole) <= limit {
+		return whole
+	}
+	head := strings.TrimRight(whole[:limit-digits-1], "-")
+	return head + "-" + short([]byte(whole))
+}
+
+// Hash is a short digest of a value's JSON form, for names that must change with their content.
+func Hash(value any) (string, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return "", fmt.Errorf("hashing content for a name: %w", err)
+	}
+	return short(text), nil
+}
+
+func short(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])[:digits]
+}

@@ -1,0 +1,68 @@
+package rdsca
+
+import (
+	"crypto/x509"
+	"embed"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+//go:embed regions/*.pem
+var regions embed.FS
+
+// Regions are the regions whose certificates are known, sorted.
+func Regions() []string {
+	entries, err := fs.ReadDir(regions, "regions")
+	if err != nil {
+		// The folder is compiled in.
+		panic(err)
+	}
+	names := make([]string, 0, len(entries))
+	for _, entry := range entries {
+		names = append(names, strings.TrimSuffix(entry.Name(), path.Ext(entry.Name())))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Bundle is the PEM text of a region's root certificates.
+func Bundle(region string) (string, error) {
+	text, err := regions.ReadFile("regions/" + region + ".pem")
+	if err != nil {
+		return "", fmt.Errorf("the RDS root certificates of region %s are not known here: download the region's bundle from AWS "+
+			"(Using SSL/TLS to encrypt a connection to a DB instance) and name the file in network.caBundle", region)
+	}
+	return string(text), nil
+}
+
+// Check says what is wrong with a bundle: nothing in it, something that is no certificate, one that has expired.
+func Check(bundle string, now time.Time) error {
+	rest, count := []byte(bundle), 0
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return fmt.Errorf("holds a %s where only certificates belong", strings.ToLower(block.Type))
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return fmt.Errorf("its certificate number %d cannot be read: %w", count+1, err)
+		}
+		if now.After(certificate.NotAfter) {
+			return fmt.Errorf("its certificate %q expired on %s", certificate.Subject.CommonName, certificate.NotAfter.Format(time.DateOnly))
+		}
+		count++
+	}
+	if strings.TrimSpace(string(rest)) != "" || count == 0 {
+		return errors.New("is no list of PEM certificates")
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package rdspostgres
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/rds"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/fault"
+)
+
+// Alarms watch CPU, free storage, freeable memory and, where RdsPostgresArgs.ConnectionLimit is known, connections.
+type Alarms struct {
+	// Enabled makes the alarms. Default true in production only. Without topics they only show in CloudWatch and as
+	// EventBridge events.
+	Enabled bool `json:"enabled"`
+	// TopicArns are SNS topics (standard, not FIFO) that are told when an alarm begins and when it ends.
+	TopicArns []string `json:"topicArns"`
+	// CPU is the mean utilization over 15 minutes, percent. Default 80.
+	CPU int `json:"cpu"`
+	// FreeStorage is how little may be left for 15 minutes, GiB. Default 0: a tenth of allocatedStorage, below which RDS
+	// itself grows the disk if it may; the alarm says that it did not.
+	FreeStorage int `json:"freeStorage"`
+	// FreeableMemory is how little may be left for 15 minutes, MiB. Default 256.
+	FreeableMemory int `json:"freeableMemory"`
+	// Connections is the share of the connection limit that may be open for 5 minutes, percent. Default 80.
+	Connections int `json:"connections"`
+}
+
+// Events are what RDS itself reports: failovers, failures, storage that runs low, maintenance.
+type Events struct {
+	// TopicArn is an SNS topic (standard, not FIFO). Empty (default): there is no subscription.
+	TopicArn string `json:"topicArn"`
+	// Categories of events. Default: all but backup, creation, read replica and restoration, which are routine.
+	Categories []string `json:"categories"`
+}
+
+// Categories of a DB instance's events ("Amazon RDS event categories and event messages"). Security Hub's RDS.20 wants
+// configuration change, failure and maintenance among those subscribed to.
+var (
+	defaultCategories = []string{
+		"availability", "configuration change", "deletion", "failover", "failure", "low storage", "maintenance", "notification", "recovery",
+		"security", "security patching",
+	}
+	routineCategories = []string{"backup", "creation", "read replica", "restoration"}
+)
+
+var topicForm = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$`)
+
+const topicRule = "want the ARN of a standard SNS topic (arn:aws:sns:<region>:<account>:<name>)"
+
+func (a Alarms) validate(allocatedStorage int) error {
+	var faults fault.List
+	for i, arn := range a.TopicArns {
+		path := fmt.Sprintf("topicArns[%d]", i)
+		faults.Check(topicForm.MatchString(arn), path, arn, topicRule)
+		faults.Check(slices.Index(a.TopicArns, arn) == i, path, arn, "is named twice")
+	}
+	if !a.Enabled {
+		faults.Check(len(a.TopicArns) == 0, "topicArns", a.TopicArns, "would never be told anything: set alarms.enabled to true, or leave them out")
+		return faults.Err()
+	}
+	// CloudWatch takes no more actions of a kind.
+	faults.Check(len(a.TopicArns) <= 5, "topicArns", len(a.TopicArns), "want at most 5")
+	faults.Between("cpu", a.CPU, 1, 100, "percent")
+	faults.Check(0 <= a.FreeStorage && a.FreeStorage < max(allocatedStorage, 1), "freeStorage", a.FreeStorage,
+		"want 0 for a tenth of allocatedStorage, or less than the %d GiB of it", allocatedStorage)
+	faults.Check(a.FreeableMemory > 0, "freeableMemory", a.FreeableMemory, "want a number of MiB, for example 256")
+	faults.Between("connections", a.Connections, 1, 100, "percent")
+	return faults.Err()
+}
+
+func (e Events) validate() error {
+	var faults fault.List
+	if e.TopicArn == "" {
+		return nil
+	}
+	faults.Check(topicForm.MatchString(e.TopicArn), "topicArn", e.TopicArn, topicRule)
+	faults.Check(len(e.Categories) > 0, "categories", nil, "is missing: which events to be told of, for example [failure, maintenance]")
+	for i, category := range e.Categories {
+		path := fmt.Sprintf("categories[%d]", i)
+		fault.OneOf(&faults, path, category, slices.Sorted(slices.Values(slices.Concat(defaultCategories, routineCategories)))...)
+		faults.Check(slices.Index(e.Categories, category) == i, path, category, "is named twice")
+	}
+	return faults.Err()
+}
+
+const (
+	mebibyte = 1 << 20
+	gibibyte = 1 << 30
+)
+
+// alarm is one watched metric.
+type alarm struct {
+	part, metric, comparison string
+	threshold                float64
+	// periods of five minutes that all have to be beyond the threshold.
+	periods int
+	// missing is what no data means.
+	missing     string
+	description string
+}
+
+// watched lists the alarms of the arguments.
+func (a *RdsPostgresArgs) watched() []alarm {
+	const above, below = "GreaterThanThreshold", "LessThanThreshold"
+	freeStorage := a.Alarms.FreeStorage * gibibyte
+	if freeStorage == 0 {
+		freeStorage = a.AllocatedStorage * gibibyte / 10
+	}
+	alarms := []alarm{
+		{
+			"cpu", "CPUUtilization", above, float64(a.Alarms.CPU), 3, "missing",
+			fmt.Sprintf("%s: CPU above %d %% for 15 min", a.Identifier, a.Alarms.CPU),
+		},
+		// An instance that reports nothing for a quarter of an hour is stopped, or full.
+		{
+			"free-storage", "FreeStorageSpace", below, float64(freeStorage), 3, "breaching",
+			fmt.Sprintf("%s: less than %.1f GiB of storage free for 15 min", a.Identifier, float64(freeStorage)/gibibyte),
+		},
+		{
+			"freeable-memory", "FreeableMemory", below, float64(a.Alarms.FreeableMemory * mebibyte), 3, "missing",
+			fmt.Sprintf("%s: less than %d MiB of memory freeable for 15 min", a.Identifier, a.Alarms.FreeableMemory),
+		},
+	}
+	if a.ConnectionLimit > 0 {
+		limit := a.ConnectionLimit * a.Alarms.Connections / 100
+		alarms = append(alarms, alarm{
+			"connections", "DatabaseConnections", above, float64(limit), 1, "missing",
+			fmt.Sprintf("%s: more than %d of %d connections open", a.Identifier, limit, a.ConnectionLimit),
+		})
+	}
+	return alarms
+}
+
+func (b *builder) alarms(instance *rds.Instance) error {
+	if !b.args.Alarms.Enabled {
+		return nil
+	}
+	var topics pulumi.Array
+	for _, arn := range b.args.Alarms.TopicArns {
+		topics = append(topics, pulumi.String(arn))
+	}
+	for _, a := range b.args.watched() {
+		_, err := cloudwatch.NewMetricAlarm(b.ctx, b.name+"-alarm-"+a.part, &cloudwatch.MetricAlarmArgs{
+			Name:               pulumi.String(b.args.Identifier + "-" + a.part),
+			AlarmDescription:   pulumi.String(a.description),
+			Namespace:          pulumi.String("AWS/RDS"),
+			MetricName:         pulumi.String(a.metric),
+			Dimensions:         pulumi.StringMap{"DBInstanceIdentifier": instance.Identifier},
+			Statistic:          pulumi.String("Average"),
+			Period:             pulumi.Int(300),
+			EvaluationPeriods:  pulumi.Int(a.periods),
+			ComparisonOperator: pulumi.String(a.comparison),
+			Threshold:          pulumi.Float64(a.threshold),
+			TreatMissingData:   pulumi.String(a.missing),
+			AlarmActions:       topics,
+			OkActions:          topics,
+			Tags:               b.tags(),
+		}, b.parent)
+		if err != nil {
+			return fmt.Errorf("the alarm on %s: %w", a.metric, err)
+		}
+	}
+	return nil
+}
+
+func (b *builder) events(instance *rds.Instance) error {
+	if b.args.Events.TopicArn == "" {
+		return nil
+	}
+	_, err := rds.NewEventSubscription(b.ctx, b.name+"-events", &rds.EventSubscriptionArgs{
+		Name:            pulumi.String(b.args.Identifier),
+		SnsTopic:        pulumi.String(b.args.Events.TopicArn),
+		SourceType:      pulumi.String("db-instance"),
+		SourceIds:       pulumi.StringArray{instance.Identifier},
+		EventCategories: pulumi.ToStringArray(b.args.Events.Categories),
+		Enabled:         pulumi.Bool(true),
+		Tags:            b.tags(),
+	}, b.parent)
+	if err != nil {
+		return fmt.Errorf("the event subscription: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,458 @@
+package rdspostgres_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dbtier/components/componenttest"
+	"dbtier/components/rdspostgres"
+)
+
+const (
+	securityGroupType = "aws:ec2/securityGroup:SecurityGroup"
+	parameterType     = "aws:rds/parameterGroup:ParameterGroup"
+	rotationType      = "aws:secretsmanager/secretRotation:SecretRotation"
+	alarmType         = "aws:cloudwatch/metricAlarm:MetricAlarm"
+	eventType         = "aws:rds/eventSubscription:EventSubscription"
+	associationType   = "aws:rds/roleAssociation:RoleAssociation"
+	topicArn          = "arn:aws:sns:ap-northeast-2:111122223333:oncall"
+	roleArn           = "arn:aws:iam::111122223333:role/monitoring"
+)
+
+// with is a production instance with a change.
+func with(change func(*rdspostgres.RdsPostgresArgs)) *rdspostgres.RdsPostgresArgs {
+	args := arguments(rdspostgres.Production())
+	change(args)
+	return args
+}
+
+func TestWhatIsGivenByNameIsUsedAndNotMade(t *testing.T) {
+	t.Parallel()
+	recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.SubnetGroupName, a.SubnetIDs = "databases", nil
+		a.ParameterGroupName = "team-postgres16"
+		a.MonitoringRoleArn = roleArn
+	})))
+	for _, made := range []string{"aws:rds/subnetGroup:SubnetGroup", parameterType, "aws:iam/role:Role", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"} {
+		assert.Empty(t, recorded.All(made))
+	}
+	instance := recorded.One(t, instanceType)
+	assert.Equal(t, "databases", instance.Inputs["dbSubnetGroupName"])
+	assert.Equal(t, "team-postgres16", instance.Inputs["parameterGroupName"])
+	assert.Equal(t, roleArn, instance.Inputs["monitoringRoleArn"])
+}
+
+func TestAnAccountsBoundaryHoldsForTheRoleMadeHere(t *testing.T) {
+	t.Parallel()
+	const boundary = "arn:aws:iam::111122223333:policy/boundary"
+	recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) { a.PermissionsBoundaryArn = boundary })))
+	assert.Equal(t, boundary, recorded.One(t, "aws:iam/role:Role").Inputs["permissionsBoundary"])
+}
+
+func TestInsightsVolumesZonesAndNetworksArePassedOn(t *testing.T) {
+	t.Parallel()
+	instance := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.DatabaseInsightsMode, a.PerformanceInsightsRetentionPeriod = "advanced", 465
+		a.StorageType, a.AllocatedStorage, a.MaxAllocatedStorage, a.Iops, a.DedicatedLogVolume = "io2", 200, 0, 5000, true
+		a.MultiAZ, a.AvailabilityZone = false, "ap-northeast-2c"
+		a.NetworkType = "DUAL"
+		a.EngineLifecycleSupport = rdspostgres.ExtendedSupport
+		a.IamDatabaseAuthentication = false
+		a.Timeouts.Create = "3h"
+	}))).One(t, instanceType)
+	for key, want := range map[string]any{
+		"databaseInsightsMode": "advanced", "performanceInsightsRetentionPeriod": 465.0, "dedicatedLogVolume": true, "iops": 5000.0,
+		"availabilityZone": "ap-northeast-2c", "networkType": "DUAL", "engineLifecycleSupport": "open-source-rds-extended-support",
+		"iamDatabaseAuthenticationEnabled": false,
+	} {
+		assert.Equal(t, want, instance.Inputs[key], key)
+	}
+}
+
+func TestLogGroupsMayStayAndHaveAKeyOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	const key = "arn:aws:kms:ap-northeast-2:111122223333:key/10c5"
+	group := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.LogSkipDestroy, a.LogKmsKeyArn, a.LogGroupClass = true, key, "INFREQUENT_ACCESS"
+		a.KmsKeyArn = "arn:aws:kms:ap-northeast-2:111122223333:key/0a1b"
+	}))).One(t, "aws:cloudwatch/logGroup:LogGroup")
+	assert.Equal(t, true, group.Inputs["skipDestroy"])
+	assert.Equal(t, key, group.Inputs["kmsKeyId"])
+	assert.Equal(t, "INFREQUENT_ACCESS", group.Inputs["logGroupClass"])
+}
+
+func TestARotationScheduleIsThatOfTheSecretThatRDSMade(t *testing.T) {
+	t.Parallel()
+	rotation := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.Rotation = rdspostgres.Rotation{ScheduleExpression: "cron(0 3 ? * SUN *)", Duration: "2h"}
+	}))).One(t, rotationType)
+	assert.Equal(t, componenttest.SecretArn, rotation.Inputs["secretId"])
+	assert.Equal(t, map[string]any{"scheduleExpression": "cron(0 3 ? * SUN *)", "duration": "2h"}, rotation.Inputs["rotationRules"])
+	assert.Equal(t, false, rotation.Inputs["rotateImmediately"], "the provider's default would change the password at once")
+	assert.True(t, rotation.RetainOnDelete, "deleting a schedule would turn rotation off")
+
+	rotation = componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.Rotation = rdspostgres.Rotation{AutomaticallyAfterDays: 30, RotateImmediately: true}
+	}))).One(t, rotationType)
+	assert.Equal(t, map[string]any{"automaticallyAfterDays": 30.0}, rotation.Inputs["rotationRules"])
+	assert.Equal(t, true, rotation.Inputs["rotateImmediately"])
+
+	none := componenttest.Run(t, create(arguments(rdspostgres.Production())))
+	assert.Empty(t, none.All(rotationType), "RDS rotates by itself")
+}
+
+func TestARestoredInstanceIsMadeBesideItsSource(t *testing.T) {
+	t.Parallel()
+	restored := with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.Identifier = "myshop-prod-2"
+		a.Restore.PointInTime = rdspostgres.PointInTime{RestoreTime: "2026-11-03T04:05:06Z", SourceDBInstanceIdentifier: "myshop-prod"}
+	})
+	instance := componenttest.Run(t, create(restored)).One(t, instanceType)
+	assert.Equal(t, map[string]any{"restoreTime": "2026-11-03T04:05:06Z", "sourceDbInstanceIdentifier": "myshop-prod"}, instance.Inputs["restoreToPointInTime"])
+	for _, ofTheSource := range []string{"dbName", "username", "allocatedStorage"} {
+		assert.NotContains(t, instance.Inputs, ofTheSource)
+	}
+	assert.Equal(t, true, instance.Inputs["manageMasterUserPassword"], "RDS gives the copy a new managed password")
+	assert.False(t, instance.DeleteBeforeReplace, "the source must live while it is copied")
+	assert.Empty(t, instance.IgnoreChanges)
+
+	lives := componenttest.Run(t, create(arguments(rdspostgres.Production()))).One(t, instanceType)
+	assert.True(t, lives.DeleteBeforeReplace)
+	assert.Equal(t, []string{"restoreToPointInTime", "snapshotIdentifier"}, lives.IgnoreChanges, "where data came from replaces nothing afterwards")
+	assert.NotEqual(t, lives.Inputs["finalSnapshotIdentifier"], instance.Inputs["finalSnapshotIdentifier"])
+}
+
+func TestARestoreKnowsItsSources(t *testing.T) {
+	t.Parallel()
+	snapshot := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.Restore.SnapshotIdentifier = "rds:myshop-prod-2026-11-03-03-05"
+	}))).One(t, instanceType)
+	assert.Equal(t, "rds:myshop-prod-2026-11-03-03-05", snapshot.Inputs["snapshotIdentifier"])
+	assert.NotContains(t, snapshot.Inputs, "restoreToPointInTime")
+	assert.NotContains(t, snapshot.Inputs, "username")
+	first := snapshot.Inputs["finalSnapshotIdentifier"]
+	other := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.Restore.SnapshotIdentifier = "before-the-mistake"
+	}))).One(t, instanceType)
+	assert.NotEqual(t, first, other.Inputs["finalSnapshotIdentifier"], "another origin, another life")
+
+	latest := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.Restore.PointInTime = rdspostgres.PointInTime{
+			UseLatestRestorableTime: true, SourceDBInstanceAutomatedBackupsArn: "arn:aws:rds:ap-northeast-2:111122223333:auto-backup:ab-0a1b2c",
+		}
+	}))).One(t, instanceType)
+	assert.Equal(t, map[string]any{
+		"useLatestRestorableTime": true, "sourceDbInstanceAutomatedBackupsArn": "arn:aws:rds:ap-northeast-2:111122223333:auto-backup:ab-0a1b2c",
+	}, latest.Inputs["restoreToPointInTime"])
+}
+
+func TestRolesAreAssociatedByFeature(t *testing.T) {
+	t.Parallel()
+	recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.Roles = map[string]string{"s3Export": roleArn, "Lambda": roleArn}
+	})))
+	association := recorded.Named(t, associationType, "database-role-s3export")
+	assert.Equal(t, "s3Export", association.Inputs["featureName"])
+	assert.Equal(t, "myshop-prod", association.Inputs["dbInstanceIdentifier"])
+	assert.True(t, recorded.Follows(association, recorded.One(t, instanceType)))
+	assert.Equal(t, "Lambda", recorded.Named(t, associationType, "database-role-lambda").Inputs["featureName"])
+}
+
+func TestAlarmsTellTheirTopicsOfBeginningAndEnd(t *testing.T) {
+	t.Parallel()
+	recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.Alarms.TopicArns, a.ConnectionLimit = []string{topicArn}, 400
+	})))
+	alarms := map[string][]any{}
+	for _, alarm := range recorded.All(alarmType) {
+		alarms[alarm.Inputs["metricName"].(string)] = []any{
+			alarm.Inputs["name"], alarm.Inputs["comparisonOperator"], alarm.Inputs["threshold"], alarm.Inputs["evaluationPeriods"], alarm.Inputs["treatMissingData"],
+		}
+		assert.Equal(t, map[string]any{"DBInstanceIdentifier": "myshop-prod"}, alarm.Inputs["dimensions"])
+		assert.Equal(t, []any{topicArn}, alarm.Inputs["alarmActions"])
+		assert.Equal(t, []any{topicArn}, alarm.Inputs["okActions"])
+		assert.True(t, recorded.Follows(alarm, recorded.One(t, instanceType)))
+	}
+	assert.Equal(t, map[string][]any{
+		"CPUUtilization":      {"myshop-prod-cpu", "GreaterThanThreshold", 80.0, 3.0, "missing"},
+		"FreeStorageSpace":    {"myshop-prod-free-storage", "LessThanThreshold", 5.0 * (1 << 30), 3.0, "breaching"},
+		"FreeableMemory":      {"myshop-prod-freeable-memory", "LessThanThreshold", 256.0 * (1 << 20), 3.0, "missing"},
+		"DatabaseConnections": {"myshop-prod-connections", "GreaterThanThreshold", 320.0, 1.0, "missing"},
+	}, alarms)
+}
+
+func TestWithoutABudgetNothingWatchesConnectionsAndDevelopmentHasNoAlarms(t *testing.T) {
+	t.Parallel()
+	production := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) { a.Alarms.FreeStorage = 20 })))
+	assert.Len(t, production.All(alarmType), 3)
+	storage := production.Named(t, alarmType, "database-alarm-free-storage")
+	assert.InDelta(t, 20.0*(1<<30), storage.Inputs["threshold"], 0)
+	assert.NotContains(t, storage.Inputs, "alarmActions")
+	assert.Empty(t, componenttest.Run(t, create(arguments(rdspostgres.Development()))).All(alarmType))
+}
+
+func TestEventsGoToTheTopic(t *testing.T) {
+	t.Parallel()
+	recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) { a.Events.TopicArn = topicArn })))
+	subscription := recorded.One(t, eventType)
+	assert.Equal(t, topicArn, subscription.Inputs["snsTopic"])
+	assert.Equal(t, "db-instance", subscription.Inputs["sourceType"])
+	assert.Equal(t, []any{"myshop-prod"}, subscription.Inputs["sourceIds"])
+	for _, category := range []string{"configuration change", "failure", "maintenance"} {
+		assert.Contains(t, subscription.Inputs["eventCategories"], category, "Security Hub RDS.20")
+	}
+	assert.Empty(t, componenttest.Run(t, create(arguments(rdspostgres.Production()))).All(eventType))
+}
+
+func TestNamedAddressRangesAndMembersOfTheClientGroupMayConnect(t *testing.T) {
+	t.Parallel()
+	recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.ClientSecurityGroup = true
+		a.Clients = []rdspostgres.Client{{Name: "office VPN", CIDRs: []string{"10.9.0.0/24", "fd00:9::/64"}}}
+	})))
+	badge := recorded.Named(t, securityGroupType, "database-client-security-group")
+	assert.Equal(t, []any{}, badge.Inputs["ingress"])
+	assert.Equal(t, []any{}, badge.Inputs["egress"], "it opens nothing by itself")
+	group := recorded.Named(t, securityGroupType, "database-security-group")
+	rules := group.Inputs["ingress"].([]any)
+	require.Len(t, rules, 2)
+	assert.Equal(t, map[string]any{
+		"description": "PostgreSQL from office VPN", "protocol": "tcp", "fromPort": 5432.0, "toPort": 5432.0,
+		"cidrBlocks": []any{"10.9.0.0/24"}, "ipv6CidrBlocks": []any{"fd00:9::/64"},
+	}, rules[0])
+	assert.Equal(t, "PostgreSQL from members of myshop-prod-rds-clients", componenttest.At(rules[1], "description"))
+	assert.Len(t, componenttest.At(rules[1], "securityGroups"), 1)
+	assert.True(t, recorded.Follows(group, badge))
+}
+
+// A new major version's group is another resource of another name, and the old one goes after the instance has left it:
+// nothing here asks for it to be deleted first.
+func TestAChangeOfFamilyDoesNotCollide(t *testing.T) {
+	t.Parallel()
+	group := func(version string) *componenttest.Resource {
+		return componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+			a.EngineVersion, a.AllowMajorVersionUpgrade = version, true
+		}))).One(t, parameterType)
+	}
+	before, after := group("16"), group("17")
+	assert.Equal(t, before.URN, after.URN, "the same resource is replaced")
+	assert.NotEqual(t, before.Inputs["name"], after.Inputs["name"])
+	assert.False(t, after.DeleteBeforeReplace)
+}
+
+// What the component hands on is as secret, and as late, as what it was given.
+func TestOutputsAndInputsCarrySecretsAndDependencies(t *testing.T) {
+	t.Parallel()
+	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
+		vpn, err := ec2.NewSecurityGroup(ctx, "vpn", nil)
+		if err != nil {
+			return err
+		}
+		args := arguments(rdspostgres.Production())
+		args.Rotation.AutomaticallyAfterDays = 30
+		args.Clients = append(args.Clients, rdspostgres.Client{Name: "vpn", SecurityGroupID: vpn.ID().ToStringOutput()})
+		args.SubnetIDs = pulumi.ToSecret(pulumi.ToStringArray([]string{"subnet-a", "subnet-b"})).(pulumi.StringArrayOutput)
+		database, err := rdspostgres.NewRdsPostgres(ctx, "database", args)
+		if err != nil {
+			return err
+		}
+		// A consumer of the outputs waits for the instance, and for the rotation's sake for nothing else.
+		_, err = ec2.NewSecurityGroup(ctx, "after", &ec2.SecurityGroupArgs{Name: database.MasterSecretArn, Description: database.Host})
+		return err
+	})
+	assert.Equal(t, []string{"subnetIds"}, recorded.One(t, "aws:rds/subnetGroup:SubnetGroup").Secrets)
+	instance := recorded.One(t, instanceType)
+	assert.True(t, recorded.Follows(recorded.Named(t, securityGroupType, "after"), instance))
+	assert.True(t, recorded.Follows(recorded.One(t, rotationType), instance))
+	assert.True(t, recorded.Follows(instance, recorded.Named(t, securityGroupType, "vpn")))
+	for _, resource := range recorded.Each() {
+		assert.NotContains(t, resource.Inputs, "password", resource.URN)
+	}
+}
+
+func TestFaultsOneByOne(t *testing.T) {
+	t.Parallel()
+	type args = rdspostgres.RdsPostgresArgs
+	const key = "arn:aws:kms:eu-west-1:111122223333:key/0a1b"
+	for fault, change := range map[string]func(*args){
+		`identifier: "default": would make names that AWS keeps`:           func(a *args) { a.Identifier = "default" },
+		`identifier: "sg-shop": would make names that AWS keeps`:           func(a *args) { a.Identifier = "sg-shop" },
+		`engineLifecycleSupport: "forever": want one of`:                   func(a *args) { a.EngineLifecycleSupport = "forever" },
+		`blueGreenUpdate: true: RDS makes no blue/green deployment`:        func(a *args) { a.BlueGreenUpdate = true },
+		`replicateSourceDb: "myshop": RDS makes no read replica`:           func(a *args) { a.ReplicateSourceDb = "myshop" },
+		`dedicatedLogVolume: true: needs storageType io1 or io2, not gp3`:  func(a *args) { a.DedicatedLogVolume = true },
+		`availabilityZone: "c": want a zone such as`:                       func(a *args) { a.MultiAZ, a.AvailabilityZone = false, "c" },
+		`availabilityZone: "ap-northeast-2a": RDS places`:                  func(a *args) { a.AvailabilityZone = "ap-northeast-2a" },
+		`availabilityZone: "eu-west-1a": is no zone of ap-northeast-2`:     func(a *args) { a.MultiAZ, a.AvailabilityZone = false, "eu-west-1a" },
+		`networkType: "IPV6": want one of IPV4, DUAL`:                      func(a *args) { a.NetworkType = "IPV6" },
+		`subnetGroupName: "a/b": want the name`:                            func(a *args) { a.SubnetIDs, a.SubnetGroupName = nil, "a/b" },
+		`subnetIds: would go unused`:                                       func(a *args) { a.SubnetGroupName = "databases" },
+		`parameterGroupName: "Team": want the name`:                        func(a *args) { a.ParameterGroupName = "Team" },
+		`databaseInsightsMode: "full": want one of`:                        func(a *args) { a.DatabaseInsightsMode = "full" },
+		`databaseInsightsMode: "advanced": needs performanceInsights true`: func(a *args) { a.DatabaseInsightsMode = "advanced" },
+		`at least 465 days (have false, 465)`: func(a *args) {
+			a.DatabaseInsightsMode, a.PerformanceInsights, a.PerformanceInsightsRetentionPeriod = "advanced", false, 465
+		},
+		`monitoringRoleArn: "monitoring": want the ARN`:                 func(a *args) { a.MonitoringRoleArn = "monitoring" },
+		`monitoringRoleArn: "` + roleArn + `": monitoringInterval is 0`: func(a *args) { a.MonitoringRoleArn, a.MonitoringInterval = roleArn, 0 },
+		`permissionsBoundaryArn: "x": want the ARN of a policy`:         func(a *args) { a.PermissionsBoundaryArn = "x" },
+		`logGroupClass: "DELIVERY": want one of`:                        func(a *args) { a.LogGroupClass = "DELIVERY" },
+		`logKmsKeyArn: "alias/logs": want the ARN`:                      func(a *args) { a.LogKmsKeyArn = "alias/logs" },
+		`logKmsKeyArn: "` + key + `": lies in the region eu-west-1`:     func(a *args) { a.LogKmsKeyArn = key },
+		`kmsKeyArn: "` + key + `": lies in the region eu-west-1`:        func(a *args) { a.KmsKeyArn = key },
+		`roles.s3import: "s3import": want one of s3Import`:              func(a *args) { a.Roles = map[string]string{"s3import": roleArn} },
+		`roles.Lambda: "caller": want the ARN of a role`:                func(a *args) { a.Roles = map[string]string{"Lambda": "caller"} },
+		`timeouts.create: "soon": want a duration`:                      func(a *args) { a.Timeouts.Create = "soon" },
+		`timeouts.delete: "1s": want a duration of at least a minute`:   func(a *args) { a.Timeouts.Delete = "1s" },
+		`rotation.automaticallyAfterDays: 1001: want 1 to 1000`:         func(a *args) { a.Rotation.AutomaticallyAfterDays = 1001 },
+		`rotation.duration: "2h": needs`:                                func(a *args) { a.Rotation.Duration = "2h" },
+		`rotation.rotateImmediately: true: needs`:                       func(a *args) { a.Rotation.RotateImmediately = true },
+		`rotation.scheduleExpression: "rate(9 days)": conflicts`: func(a *args) {
+			a.Rotation = rdspostgres.Rotation{AutomaticallyAfterDays: 9, ScheduleExpression: "rate(9 days)"}
+		},
+		`rotation.scheduleExpression: "weekly": want rate(`:                   func(a *args) { a.Rotation.ScheduleExpression = "weekly" },
+		`rotation.scheduleExpression: "rate(3 hours)": want`:                  func(a *args) { a.Rotation.ScheduleExpression = "rate(3 hours)" },
+		`rotation.scheduleExpression: "cron(5 3 ? * SUN *)": want six fields`: func(a *args) { a.Rotation.ScheduleExpression = "cron(5 3 ? * SUN *)" },
+		`rotation.scheduleExpression: "cron(0 24 ? * SUN *)": 24 is no hour`:  func(a *args) { a.Rotation.ScheduleExpression = "cron(0 24 ? * SUN *)" },
+		`rotation.duration: "soon": want whole hours`:                         func(a *args) { a.Rotation = rdspostgres.Rotation{AutomaticallyAfterDays: 9, Duration: "soon"} },
+		`rotation.duration: "2h": reaches into the next UTC day`: func(a *args) {
+			a.Rotation = rdspostgres.Rotation{ScheduleExpression: "cron(0 23 * * ? *)", Duration: "2h"}
+		},
+		`rotation.duration: "5h": reaches into`:                                        func(a *args) { a.Rotation = rdspostgres.Rotation{ScheduleExpression: "rate(4 hours)", Duration: "5h"} },
+		`restore.snapshotIdentifier: "no snapshot": want the name`:                     func(a *args) { a.Restore.SnapshotIdentifier = "no snapshot" },
+		`restore.pointInTime.restoreTime: "": give a time`:                             func(a *args) { a.Restore.PointInTime.SourceDBInstanceIdentifier = "other" },
+		`restore.pointInTime.restoreTime: "2026-11-03T04:05:06+09:00": want a time in`: func(a *args) { a.Restore.PointInTime.RestoreTime = "2026-11-03T04:05:06+09:00" },
+		`restore.pointInTime: want exactly one of sourceDbInstanceIdentifier`:          func(a *args) { a.Restore.PointInTime.UseLatestRestorableTime = true },
+		`sourceDbInstanceIdentifier: "myshop-prod": is this instance itself`:           func(a *args) { a.Restore.PointInTime.SourceDBInstanceIdentifier = "myshop-prod" },
+		`sourceDbInstanceIdentifier: "My": want the identifier`:                        func(a *args) { a.Restore.PointInTime.SourceDBInstanceIdentifier = "My" },
+		`sourceDbiResourceId: "db-1": want a resource id`:                              func(a *args) { a.Restore.PointInTime.SourceDbiResourceID = "db-1" },
+		`sourceDbInstanceAutomatedBackupsArn: "ab-1": want an ARN`:                     func(a *args) { a.Restore.PointInTime.SourceDBInstanceAutomatedBackupsArn = "ab-1" },
+		`restore.snapshotIdentifier: "daily": conflicts with pointInTime`: func(a *args) {
+			a.Restore.SnapshotIdentifier, a.Restore.PointInTime.UseLatestRestorableTime = "daily", true
+		},
+		`alarms.topicArns[0]: "oncall": want the ARN`:                              func(a *args) { a.Alarms.TopicArns = []string{"oncall"} },
+		`alarms.topicArns[1]: "` + topicArn + `": is named twice`:                  func(a *args) { a.Alarms.TopicArns = []string{topicArn, topicArn} },
+		`alarms.topicArns[0]: "arn:aws:sns:eu-west-1:111122223333:x": lies in`:     func(a *args) { a.Alarms.TopicArns = []string{"arn:aws:sns:eu-west-1:111122223333:x"} },
+		`alarms.topicArns[0]: "` + topicArn + `.fifo": want the ARN of a standard`: func(a *args) { a.Alarms.TopicArns = []string{topicArn + ".fifo"} },
+		`alarms.topicArns: 6: want at most 5`:                                      func(a *args) { a.Alarms.TopicArns = slices.Repeat([]string{topicArn}, 6) },
+		`would never be told anything`:                                             func(a *args) { a.Alarms.Enabled, a.Alarms.TopicArns = false, []string{topicArn} },
+		`alarms.cpu: 101: want 1 to 100 percent`:                                   func(a *args) { a.Alarms.CPU = 101 },
+		`alarms.freeStorage: 50: want 0 for a tenth`:                               func(a *args) { a.Alarms.FreeStorage = 50 },
+		`alarms.freeableMemory: 0: want a number of MiB`:                           func(a *args) { a.Alarms.FreeableMemory = 0 },
+		`alarms.connections: 0: want 1 to 100 percent`:                             func(a *args) { a.Alarms.Connections = 0 },
+		`events.topicArn: "oncall": want the ARN`:                                  func(a *args) { a.Events.TopicArn = "oncall" },
+		`events.topicArn: "arn:aws:sns:eu-west-1:111122223333:x": lies in`:         func(a *args) { a.Events.TopicArn = "arn:aws:sns:eu-west-1:111122223333:x" },
+		`events.categories: is missing`:                                            func(a *args) { a.Events = rdspostgres.Events{TopicArn: topicArn} },
+		`events.categories[0]: "disaster": want one of availability, backup`:       func(a *args) { a.Events = rdspostgres.Events{TopicArn: topicArn, Categories: []string{"disaster"}} },
+		`events.categories[1]: "failure": is named twice`: func(a *args) {
+			a.Events = rdspostgres.Events{TopicArn: topicArn, Categories: []string{"failure", "failure"}}
+		},
+		`connectionLimit: -1: want 0`:                                                  func(a *args) { a.ConnectionLimit = -1 },
+		`clients: is missing: nothing could connect`:                                   func(a *args) { a.Clients = nil },
+		`clients[0].cidrs: ["10.0.0.0/8"]: name a security group or`:                   func(a *args) { a.Clients[0].CIDRs = []string{"10.0.0.0/8"} },
+		`clients[0].cidrs[0]: "10.0.0.0/33": want an address range`:                    func(a *args) { a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"10.0.0.0/33"}} },
+		`clients[0].cidrs[0]: "10.0.0.1/8": has bits behind its length; want 10.0.0.0`: func(a *args) { a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"10.0.0.1/8"}} },
+		`clients[0].cidrs[0]: "0.0.0.0/0": is the whole internet`:                      func(a *args) { a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"0.0.0.0/0"}} },
+		`clients[0].cidrs[0]: "::/0": is the whole internet`:                           func(a *args) { a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"::/0"}} },
+		`parameters: cannot be set in the group team-postgres16`: func(a *args) {
+			a.ParameterGroupName, a.Parameters = "team-postgres16", map[string]rdspostgres.Parameter{"work_mem": {Value: "16384"}}
+		},
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			assert.ErrorContains(t, with(change).Validate(), fault)
+		})
+	}
+}
+
+func TestWhatIsRightIsTaken(t *testing.T) {
+	t.Parallel()
+	type args = rdspostgres.RdsPostgresArgs
+	for name, change := range map[string]func(*args){
+		"production":    func(*args) {},
+		"members alone": func(a *args) { a.Clients, a.ClientSecurityGroup = nil, true },
+		"a topic in GovCloud": func(a *args) {
+			a.Region, a.Alarms.TopicArns = "us-gov-west-1", []string{"arn:aws-us-gov:sns:us-gov-west-1:111122223333:x"}
+		},
+		"a rate": func(a *args) { a.Rotation = rdspostgres.Rotation{ScheduleExpression: "rate(4 hours)", Duration: "4h"} },
+		"every day at one": func(a *args) {
+			a.Rotation = rdspostgres.Rotation{ScheduleExpression: "cron(0 1 * * ? *)", Duration: "23h"}
+		},
+		"every twelve hours": func(a *args) { a.Rotation.ScheduleExpression = "cron(0 */12 ? * MON-FRI *)" },
+		"a snapshot of another": func(a *args) {
+			a.Restore.SnapshotIdentifier = "arn:aws:rds:ap-northeast-2:444455556666:snapshot:shared"
+		},
+		"a deleted instance": func(a *args) {
+			a.Restore.PointInTime = rdspostgres.PointInTime{UseLatestRestorableTime: true, SourceDbiResourceID: "db-ABCDEFGHIJKLMNOPQRSTUVWXY0"}
+		},
+		"no alarms": func(a *args) { a.Alarms = rdspostgres.Alarms{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.NoError(t, with(change).Validate())
+		})
+	}
+}
+
+func TestFaultsOfAllPartsComeTogether(t *testing.T) {
+	t.Parallel()
+	recorded, err := componenttest.Try(create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.BlueGreenUpdate = true
+		a.Rotation.Duration = "2h"
+		a.Restore.PointInTime.UseLatestRestorableTime = true
+		a.Alarms.CPU = 0
+		a.Events.TopicArn = "oncall"
+		a.Roles = map[string]string{"s3": "x"}
+		a.Timeouts.Update = ""
+	})))
+	require.Error(t, err)
+	assert.Empty(t, recorded.Each())
+	for _, part := range []string{"blueGreenUpdate", "rotation.duration", "restore.pointInTime", "alarms.cpu", "events.topicArn", "roles.s3", "timeouts.update"} {
+		assert.ErrorContains(t, err, part)
+	}
+}
+
+func ExampleNewRdsPostgres() {
+	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
+		settings := rdspostgres.Production()
+		settings.Identifier, settings.DatabaseName, settings.MasterUsername = "myshop-prod", "myshop", "myshop_admin"
+		settings.Rotation.ScheduleExpression = "cron(0 3 ? * SUN *)"
+		settings.Alarms.TopicArns = []string{"arn:aws:sns:ap-northeast-2:111122223333:oncall"}
+		database, err := rdspostgres.NewRdsPostgres(ctx, "database", &rdspostgres.RdsPostgresArgs{
+			Settings:  settings,
+			Region:    "ap-northeast-2",
+			AccountID: "111122223333",
+			VpcID:     pulumi.String("vpc-0b1c2d3e4f5a6b7c8"),
+			SubnetIDs: pulumi.ToStringArray([]string{"subnet-0b1c2d3e4f5a6b7c1", "subnet-0b1c2d3e4f5a6b7c2"}),
+			Clients:   []rdspostgres.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String("sg-0b1c2d3e4f5a6b7c9")}},
+			// Of the connection budget: what may be open, reserves taken off.
+			ConnectionLimit: 800,
+			Tags:            map[string]string{"service": "myshop"},
+		})
+		if err != nil {
+			return err
+		}
+		ctx.Export("secret", database.MasterSecretArn)
+		return nil
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(recorded.Outputs["secret"])
+	for _, alarm := range recorded.All("aws:cloudwatch/metricAlarm:MetricAlarm") {
+		fmt.Println(alarm.Inputs["name"])
+	}
+	// Unordered output:
+	// arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:rds!db-033d7456-2c96-450d-9d48-f5de3025e51c-xmJRDx
+	// myshop-prod-cpu
+	// myshop-prod-free-storage
+	// myshop-prod-freeable-memory
+	// myshop-prod-connections
+}

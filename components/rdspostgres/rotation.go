@@ -1,0 +1,138 @@
+package rdspostgres
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/secretsmanager"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/fault"
+)
+
+// Rotation is the schedule on which RDS changes the master password. Without one RDS changes it every 7 days: leaving
+// the schedule out does not turn rotation off, and taking it out again leaves the last one in force.
+type Rotation struct {
+	// AutomaticallyAfterDays between two rotations, 1 to 1000.
+	AutomaticallyAfterDays int `json:"automaticallyAfterDays"`
+	// ScheduleExpression in place of days: rate(10 days), rate(12 hours), or cron(0 3 ? * SUN *) in UTC, which keeps
+	// rotations to a quiet hour. Secrets Manager takes 4 hours as the shortest rate and 0 as the minute.
+	ScheduleExpression string `json:"scheduleExpression"`
+	// Duration of the window in which the rotation begins, whole hours such as 2h. It may not reach into the next UTC day.
+	// Default: to the end of the day; an hour where the rate is in hours.
+	Duration string `json:"duration"`
+	// RotateImmediately also rotates when the schedule is set or changed. Default false.
+	RotateImmediately bool `json:"rotateImmediately"`
+}
+
+// scheduled tells whether a schedule is given.
+func (r Rotation) scheduled() bool {
+	return r.AutomaticallyAfterDays != 0 || r.ScheduleExpression != ""
+}
+
+var (
+	rateForm  = regexp.MustCompile(`^rate\(([1-9]\d{0,3}) (day|days|hour|hours)\)$`)
+	cronForm  = regexp.MustCompile(`^cron\(([^()]*)\)$`)
+	fieldForm = regexp.MustCompile(`^[0-9A-Za-z*/,#-]+$`)
+	hoursForm = regexp.MustCompile(`^([1-9]\d?)h$`)
+)
+
+func (r Rotation) validate() error {
+	var faults fault.List
+	if !r.scheduled() {
+		faults.Check(r.Duration == "", "duration", r.Duration, "needs automaticallyAfterDays or scheduleExpression")
+		faults.Check(!r.RotateImmediately, "rotateImmediately", true, "needs automaticallyAfterDays or scheduleExpression; to rotate once: "+
+			"aws rds modify-db-instance --rotate-master-user-password --apply-immediately --db-instance-identifier <identifier>")
+		return faults.Err()
+	}
+	faults.Check(r.AutomaticallyAfterDays == 0 || r.ScheduleExpression == "", "scheduleExpression", r.ScheduleExpression,
+		"conflicts with automaticallyAfterDays; give one of them")
+	if r.AutomaticallyAfterDays != 0 {
+		faults.Between("automaticallyAfterDays", r.AutomaticallyAfterDays, 1, 1000, "days")
+	}
+	longest := 24
+	if r.ScheduleExpression != "" {
+		window, err := parseSchedule(r.ScheduleExpression)
+		if err != nil {
+			faults.Add("scheduleExpression", r.ScheduleExpression, "%s", err)
+		} else {
+			longest = window
+		}
+	}
+	if r.Duration != "" {
+		hours := hoursForm.FindStringSubmatch(r.Duration)
+		if faults.Check(hours != nil, "duration", r.Duration, "want whole hours, for example 2h") {
+			n, _ := strconv.Atoi(hours[1])
+			faults.Check(n <= longest, "duration", r.Duration,
+				"reaches into the next UTC day or the next rotation, which Secrets Manager refuses; want at most %dh", longest)
+		}
+	}
+	return faults.Err()
+}
+
+// parseSchedule reads a schedule of Secrets Manager ("Schedule expressions"), and says how many hours its window can
+// have.
+func parseSchedule(text string) (longest int, err error) {
+	if rate := rateForm.FindStringSubmatch(text); rate != nil {
+		n, _ := strconv.Atoi(rate[1])
+		switch {
+		case strings.HasPrefix(rate[2], "day") && n <= 999:
+			return 24, nil
+		case strings.HasPrefix(rate[2], "hour") && 4 <= n && n <= 999:
+			return min(n, 24), nil
+		default:
+			return 0, errors.New("want 1 to 999 days, or 4 to 999 hours")
+		}
+	}
+	cron := cronForm.FindStringSubmatch(text)
+	if cron == nil {
+		return 0, errors.New("want rate(<n> days), rate(<n> hours) or cron(0 <hour> <day> <month> <weekday> *)")
+	}
+	fields := strings.Fields(cron[1])
+	if len(fields) != 6 || fields[0] != "0" || fields[5] != "*" || (fields[2] == "?") == (fields[4] == "?") ||
+		slices.ContainsFunc([]string{fields[1], fields[3]}, func(f string) bool { return !fieldForm.MatchString(f) }) ||
+		slices.ContainsFunc([]string{fields[2], fields[4]}, func(f string) bool { return f != "?" && !fieldForm.MatchString(f) }) {
+		return 0, errors.New("want six fields, the minute 0, the year * and either day or weekday ?, for example cron(0 3 ? * SUN *)")
+	}
+	if hour, err := strconv.Atoi(fields[1]); err == nil {
+		if hour > 23 {
+			return 0, fmt.Errorf("%d is no hour of the day: want 0 to 23", hour)
+		}
+		return 24 - hour, nil
+	}
+	return 24, nil
+}
+
+// rotation gives the secret that RDS made its schedule.
+func (b *builder) rotation(secret pulumi.StringOutput) error {
+	r := b.args.Rotation
+	if !r.scheduled() {
+		return nil
+	}
+	rules := secretsmanager.SecretRotationRotationRulesArgs{}
+	if r.AutomaticallyAfterDays != 0 {
+		rules.AutomaticallyAfterDays = pulumi.Int(r.AutomaticallyAfterDays)
+	} else {
+		rules.ScheduleExpression = pulumi.String(r.ScheduleExpression)
+	}
+	if r.Duration != "" {
+		rules.Duration = pulumi.String(r.Duration)
+	}
+	_, err := secretsmanager.NewSecretRotation(b.ctx, b.name+"-secret-rotation", &secretsmanager.SecretRotationArgs{
+		SecretId:      secret,
+		RotationRules: rules,
+		// The provider's default is true, which would change the password at the first update.
+		RotateImmediately: pulumi.Bool(r.RotateImmediately),
+	}, b.parent,
+		// Deleting a schedule cancels rotation altogether, and a password that nobody changes is no answer to a schedule
+		// that somebody took out. The schedule goes with its secret, and the secret with the instance.
+		pulumi.RetainOnDelete(true))
+	if err != nil {
+		return fmt.Errorf("the rotation of the master secret: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package workload
+
+import (
+	"regexp"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/fault"
+)
+
+// DefaultUID is the user and group of pods that name none: above 10000, so that it is nobody's on the node.
+const DefaultUID = 10001
+
+// NameLabel is the label by which Services, NetworkPolicies and people select pods.
+const NameLabel = "app.kubernetes.io/name"
+
+// Labels are the labels of an object that belongs to name, which is part of the tier of a service.
+func Labels(name, service string) pulumi.StringMap {
+	return pulumi.ToStringMap(map[string]string{
+		NameLabel:                      name,
+		"app.kubernetes.io/part-of":    service,
+		"app.kubernetes.io/managed-by": "dbtier",
+	})
+}
+
+// Selector selects the pods of a name.
+func Selector(name string) pulumi.StringMap {
+	return pulumi.ToStringMap(map[string]string{NameLabel: name})
+}
+
+// PodSecurity is a pod's half of the restricted Pod Security standard.
+func PodSecurity(uid int) *corev1.PodSecurityContextArgs {
+	return &corev1.PodSecurityContextArgs{
+		RunAsNonRoot:   pulumi.Bool(true),
+		RunAsUser:      pulumi.Int(uid),
+		RunAsGroup:     pulumi.Int(uid),
+		FsGroup:        pulumi.Int(uid),
+		SeccompProfile: &corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
+	}
+}
+
+// ContainerSecurity is a container's half of the restricted Pod Security standard, with a root file system that nobody writes.
+func ContainerSecurity() *corev1.SecurityContextArgs {
+	return &corev1.SecurityContextArgs{
+		AllowPrivilegeEscalation: pulumi.Bool(false),
+		ReadOnlyRootFilesystem:   pulumi.Bool(true),
+		Capabilities:             &corev1.CapabilitiesArgs{Drop: pulumi.ToStringArray([]string{"ALL"})},
+	}
+}
+
+// Resources are a container's requests and limits, as Kubernetes quantities ("50m", "64Mi").
+type Resources struct {
+	CPURequest    string `json:"cpuRequest"`
+	MemoryRequest string `json:"memoryRequest"`
+	// CPULimit may be empty: a limit on CPU slows a service down long before the node is full.
+	CPULimit    string `json:"cpuLimit"`
+	MemoryLimit string `json:"memoryLimit"`
+}
+
+var quantity = regexp.MustCompile(`^\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi)?$`)
+
+// Validate reports every quantity that is none.
+func (r Resources) Validate() error {
+	var faults fault.List
+	for _, q := range []struct{ path, value string }{{"cpuRequest", r.CPURequest}, {"memoryRequest", r.MemoryRequest}, {"memoryLimit", r.MemoryLimit}} {
+		faults.Check(quantity.MatchString(q.value), q.path, q.value, "want a quantity such as 250m or 64Mi")
+	}
+	faults.Check(r.CPULimit == "" || quantity.MatchString(r.CPULimit), "cpuLimit", r.CPULimit, "want a quantity such as 250m, or nothing")
+	return faults.Err()
+}
+
+// Requirements is the Kubernetes form.
+func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
+	limits := map[string]string{"memory": r.MemoryLimit}
+	if r.CPULimit != "" {
+		limits["cpu"] = r.CPULimit
+	}
+	return &corev1.ResourceRequirementsArgs{
+		Requests: pulumi.ToStringMap(map[string]string{"cpu": r.CPURequest, "memory": r.MemoryRequest}),
+		Limits:   pulumi.ToStringMap(limits),
+	}
+}
+
+// Scratch is a writable /tmp for a container whose root file system is read-only.
+func Scratch() (corev1.VolumeInput, corev1.VolumeMountInput) {
+	return &corev1.VolumeArgs{Name: pulumi.String("tmp"), EmptyDir: &corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("64Mi")}},
+		&corev1.VolumeMountArgs{Name: pulumi.String("tmp"), MountPath: pulumi.String("/tmp")}
+}
