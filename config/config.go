@@ -1,0 +1,541 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
+
+	"dbtier/components/consumer"
+	"dbtier/components/externalsecrets"
+	"dbtier/components/fault"
+	"dbtier/components/iampolicy"
+	"dbtier/components/irsarole"
+	"dbtier/components/migrationjob"
+	"dbtier/components/naming"
+	"dbtier/components/pgbouncer"
+	"dbtier/components/rdspostgres"
+	"dbtier/components/workload"
+)
+
+// Namespace is the namespace of the config keys.
+const Namespace = "dbtier"
+
+// Cloud is where a stack lives.
+type Cloud string
+
+const (
+	// AWS is the real one.
+	AWS Cloud = "aws"
+	// Local is the cloud on this machine, where AWS is stood in for.
+	Local Cloud = "local"
+)
+
+// Profile chooses the defaults.
+type Profile string
+
+const (
+	// Production survives the loss of a zone and a mistake.
+	Production Profile = "production"
+	// Development is small and can be thrown away.
+	Development Profile = "development"
+)
+
+// Stack is the whole config of a stack.
+type Stack struct {
+	// Cloud is aws or local.
+	Cloud Cloud `json:"cloud"`
+	// Environment names the stack's environment in names and tags, for example prod.
+	Environment string `json:"environment"`
+	// Profile is production or development. It is asked for and not guessed: a stack named prod-eu must not silently be
+	// a small one.
+	Profile Profile `json:"profile"`
+
+	Service  Service              `json:"service"`
+	AWS      Account              `json:"aws"`
+	Network  Network              `json:"network"`
+	Cluster  Cluster              `json:"cluster"`
+	Database rdspostgres.Settings `json:"database"`
+	// Operator is the cluster's External Secrets Operator, Secrets what the service has of it.
+	Operator  externalsecrets.OperatorSettings `json:"operator"`
+	Secrets   externalsecrets.Settings         `json:"secrets"`
+	Pool      pgbouncer.Settings               `json:"pool"`
+	Role      Role                             `json:"role"`
+	Migration Migration                        `json:"migration"`
+	Consumer  Consumer                         `json:"consumer"`
+
+	// clusterOnly says that the stack holds the cluster's part and no service's, see [Stack.HoldsService].
+	clusterOnly bool
+}
+
+// Service is who the tier is for.
+type Service struct {
+	// Name goes into every other name.
+	Name string `json:"name"`
+	// Namespace in Kubernetes of the service, its pool and its secrets. Default: the name.
+	Namespace string `json:"namespace"`
+	// ExistingNamespace leaves the namespace itself to someone else: it must be there. Default false.
+	ExistingNamespace bool `json:"existingNamespace"`
+}
+
+// Migration brings the schema to the version that the service's image expects, before its pods start.
+type Migration struct {
+	// Enabled runs a migration with each new version. Default true.
+	Enabled bool `json:"enabled"`
+	// Command in the service's image, as a list of words: [alembic, upgrade, head].
+	Command []string `json:"command"`
+	// Env are variables besides DATABASE_URL, no secrets.
+	Env map[string]string `json:"env"`
+	// BackoffLimit is how many more times a failed attempt is made. Default 3.
+	BackoffLimit int `json:"backoffLimit"`
+	// DeadlineSeconds is how long all attempts together may take. Default 600.
+	DeadlineSeconds int `json:"deadlineSeconds"`
+	// Connections that it opens at most. Default 5.
+	Connections int `json:"connections"`
+	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
+	Resources workload.Resources `json:"resources"`
+}
+
+// Consumer is the service's Deployment.
+type Consumer struct {
+	// Name of the Deployment, its Service and ServiceAccount, and the beginning of its Secrets' names. Default: the
+	// service's name.
+	Name string `json:"name"`
+	// Image of the service; its migration is in it.
+	Image string `json:"image"`
+	// Command and Arguments replace the image's own. Default: the image's.
+	Command   []string `json:"command"`
+	Arguments []string `json:"arguments"`
+	// Replicas. Default 3 in production, 2 in development.
+	Replicas int `json:"replicas"`
+	// Port of the container. Default 8080.
+	Port int `json:"port"`
+	// HealthPath answers 2xx when the service, database included, can serve. Default /healthz.
+	HealthPath string `json:"healthPath"`
+	// Env is the service's configuration, no secrets.
+	Env map[string]string `json:"env"`
+	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
+	Resources workload.Resources `json:"resources"`
+	// UID to run as. Default 10001.
+	UID int `json:"uid"`
+	// TerminationGracePeriodSeconds is how long a stopping pod may finish its requests. Default 30.
+	TerminationGracePeriodSeconds int `json:"terminationGracePeriodSeconds"`
+}
+
+// Account is the AWS account of the stack. Its facts are config, so that a preview needs no call to AWS.
+type Account struct {
+	// Region, for example ap-northeast-2.
+	Region string `json:"region"`
+	// AccountID is 12 digits, in quotes. The provider refuses credentials of another account.
+	AccountID string `json:"accountId"`
+	// Partition is aws (default), aws-cn or aws-us-gov.
+	Partition string `json:"partition"`
+	// Endpoint of the AWS stand-in as the engine reaches it; for local stacks only, where it is the mark without which
+	// the stand-in does not serve them.
+	Endpoint string `json:"endpoint"`
+	// ClusterEndpoint of the stand-in as pods reach it; for local stacks only.
+	ClusterEndpoint string `json:"clusterEndpoint"`
+	// Tags of every AWS resource, besides service, environment and managed-by.
+	Tags map[string]string `json:"tags"`
+}
+
+// Network is where the database lies and who reaches it.
+type Network struct {
+	// StackReference takes what is not given here from the outputs of another stack.
+	StackReference NetworkReference `json:"stackReference"`
+	// VpcID of the cluster.
+	VpcID string `json:"vpcId"`
+	// SubnetIDs of the database, in at least two zones.
+	SubnetIDs []string `json:"subnetIds"`
+	// DatabaseCIDRs are the address ranges of these subnets. Kubernetes' NetworkPolicies keep pods without a declared
+	// need out of them.
+	DatabaseCIDRs []string `json:"databaseCidrs"`
+	// DirectClients are pods in the service's namespace that may reach the database itself, besides pool and migration.
+	// Default none.
+	DirectClients []DirectClient `json:"directClients"`
+	// CABundle is a file with the authorities that sign the instance's certificate, in PEM, its path relative to the
+	// project. Default: those of RDS in the stack's region, which come with this program.
+	CABundle string `json:"caBundle"`
+	// Clients are further security groups that may connect to the database, besides the cluster's nodes.
+	Clients []Client `json:"clients"`
+}
+
+// DirectClient is a group of pods that connects to the database itself.
+type DirectClient struct {
+	// Name is the pods' label app.kubernetes.io/name.
+	Name string `json:"name"`
+	// Connections that all its pods together open at most.
+	Connections int `json:"connections"`
+}
+
+// Client is a further client of the database.
+type Client struct {
+	// Name says who it is, for example bastion.
+	Name string `json:"name"`
+	// SecurityGroupID of its machines.
+	SecurityGroupID string `json:"securityGroupId"`
+}
+
+// Cluster is the Kubernetes cluster (EKS, or the local one).
+type Cluster struct {
+	// StackReference takes what is not given here from the outputs of another stack.
+	StackReference ClusterReference `json:"stackReference"`
+	// OIDCProviderArn is the cluster's identity provider in IAM.
+	OIDCProviderArn string `json:"oidcProviderArn"`
+	// NodeSecurityGroupID of the nodes, and with the VPC CNI of the pods.
+	NodeSecurityGroupID string `json:"nodeSecurityGroupId"`
+	// Kubeconfig is a path, relative to the project; default: what kubectl would use. Local stacks have their own.
+	Kubeconfig string `json:"kubeconfig"`
+	// Context in the kubeconfig; default: its current one. Name it: else a stack follows kubectl's whims.
+	Context string `json:"context"`
+}
+
+// Load reads the config of the stack that is being run. The stack's file in the project's folder, where there is one,
+// tells which keys there are: Pulumi lets a program ask for a key, but not which keys it has. The error is a list of
+// all faults.
+func Load(ctx *pulumi.Context, project string) (*Stack, error) {
+	file := fmt.Sprintf("Pulumi.%s.yaml", ctx.Stack())
+	keys, err := keysOf(filepath.Join(project, file))
+	if err != nil {
+		return nil, err
+	}
+	stack, err := read(ctx, keys, referTo(ctx))
+	if err == nil {
+		return stack, nil
+	}
+	var faults *fault.Error
+	if !errors.As(err, &faults) {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	lines := make([]string, 0, len(faults.Faults))
+	for _, f := range faults.Faults {
+		lines = append(lines, fmt.Sprintf("%s: %s:%s", file, Namespace, f))
+	}
+	return nil, errors.New("the stack's config has faults\n" + strings.Join(lines, "\n"))
+}
+
+// keysOf lists the keys of this namespace in a stack's file, without the namespace.
+func keysOf(file string) ([]string, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the stack's config: %w", err)
+	}
+	var settings struct {
+		Config map[string]yaml.Node `yaml:"config"`
+	}
+	if err := yaml.Unmarshal(text, &settings); err != nil {
+		return nil, fmt.Errorf("reading the stack's config %s: %w", filepath.Base(file), err)
+	}
+	var keys []string
+	for key := range settings.Config {
+		if name, ours := strings.CutPrefix(key, Namespace+":"); ours {
+			keys = append(keys, name)
+		}
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+// source is what config values come from: a [pulumi.Context].
+type source interface {
+	GetConfig(key string) (string, bool)
+	IsConfigSecret(key string) bool
+	Stack() string
+}
+
+func read(from source, keys []string, others otherStacks) (*Stack, error) {
+	var faults fault.List
+	values := rawValues(from, keys, &faults)
+	// What the defaults depend on comes first; its faults are found again in the second reading.
+	var first Stack
+	var again fault.List
+	decode(&again, "", values, reflect.ValueOf(&first).Elem())
+
+	stack := Defaults(first.Profile, first.Environment, first.Service)
+	decode(&faults, "", values, reflect.ValueOf(stack).Elem())
+	stack.clusterOnly = clusterOnly(values)
+	unresolved := stack.resolveReferences(&faults, others)
+	stack.settle()
+	var invalid *fault.Error
+	if errors.As(stack.Validate(), &invalid) {
+		invalid.Faults = slices.DeleteFunc(invalid.Faults, func(f fault.Fault) bool { return slices.Contains(unresolved, f.Path) })
+		faults.Within("", invalid)
+	}
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return stack, nil
+}
+
+// serviceSections are those that only a stack with a service has a use for.
+var serviceSections = []string{"service", "database", "secrets", "pool", "migration", "consumer"}
+
+// clusterOnly tells a stack that holds the cluster's operator and nothing else: it says so itself, and has no section of
+// a service. A service's stack that lost its section service by mistake is not taken for one.
+func clusterOnly(values map[string]any) bool {
+	operator, _ := values["operator"].(map[string]any)
+	return operator["install"] == true && !slices.ContainsFunc(serviceSections, func(name string) bool {
+		_, given := values[name]
+		return given
+	})
+}
+
+// HoldsService tells a stack with a service, and with it a database, from one that holds only what a cluster has once.
+func (s *Stack) HoldsService() bool { return !s.clusterOnly }
+
+// rawValues parses each section's value, which Pulumi hands over as JSON when it has parts, and as text when it has
+// none.
+func rawValues(from source, keys []string, faults *fault.List) map[string]any {
+	values := map[string]any{}
+	known := fieldsOf(reflect.ValueOf(&Stack{}).Elem())
+	for name, field := range known {
+		raw, ok := from.GetConfig(Namespace + ":" + name)
+		if !ok {
+			continue
+		}
+		switch {
+		case from.IsConfigSecret(Namespace + ":" + name):
+			faults.Add(name, nil, "holds an encrypted value, but the tier takes no secret from its config: passwords are made where they are used")
+		case field.Kind() == reflect.String:
+			values[name] = raw
+		default:
+			decoder := json.NewDecoder(strings.NewReader(raw))
+			decoder.UseNumber()
+			var value any
+			if err := decoder.Decode(&value); err != nil {
+				value = raw
+			}
+			values[name] = value
+		}
+	}
+	for _, name := range keys {
+		if _, ok := known[name]; !ok {
+			// Reported by decode with the others.
+			values[name] = ""
+		}
+	}
+	return values
+}
+
+// Defaults is a stack in which only what nobody can guess is missing.
+func Defaults(profile Profile, environment string, service Service) *Stack {
+	s := &Stack{Profile: profile, Environment: environment, Service: service}
+	resources := workload.Resources{CPURequest: "100m", MemoryRequest: "128Mi", MemoryLimit: "512Mi"}
+	s.AWS.Partition = "aws"
+	s.Database = rdspostgres.Development()
+	s.Operator = externalsecrets.DefaultOperator()
+	s.Secrets = externalsecrets.Defaults()
+	s.Pool = pgbouncer.Defaults()
+	s.Role = defaultRole()
+	s.Migration = Migration{
+		Enabled: true, BackoffLimit: migrationjob.DefaultBackoffLimit, DeadlineSeconds: migrationjob.DefaultDeadlineSeconds, Connections: 5,
+		Resources: resources,
+	}
+	s.Consumer = Consumer{
+		Replicas: 2, Port: 8080, HealthPath: "/healthz", Resources: resources, UID: workload.DefaultUID, TerminationGracePeriodSeconds: 30,
+	}
+	if profile == Production {
+		s.Database = rdspostgres.Production()
+		s.Operator.Replicas = 2
+		s.Consumer.Replicas = 3
+	}
+	if service.Name != "" && environment != "" {
+		s.Database.Identifier = naming.Join(naming.IdentifierLimit, service.Name, environment)
+		s.Database.DatabaseName = strings.ReplaceAll(service.Name, "-", "_")
+		s.Database.MasterUsername = s.Database.DatabaseName + "_admin"
+	}
+	return s
+}
+
+// settle fills what follows from other values.
+func (s *Stack) settle() {
+	if s.Service.Namespace == "" {
+		s.Service.Namespace = s.Service.Name
+	}
+	if s.Consumer.Name == "" {
+		s.Consumer.Name = s.Service.Name
+	}
+	s.Role.settle(s.Database.DatabaseName, s.Pool.Image)
+}
+
+var (
+	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
+	accountForm = regexp.MustCompile(`^\d{12}$`)
+	vpcForm     = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
+	subnetForm  = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
+	groupForm   = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
+)
+
+// Validate reports every fault, those between sections among them.
+func (s *Stack) Validate() error {
+	var faults fault.List
+	fault.OneOf(&faults, "cloud", s.Cloud, AWS, Local)
+	faults.Check(naming.IsLabel(s.Environment), "environment", s.Environment, "%s, for example prod", naming.LabelRule)
+	fault.OneOf(&faults, "profile", s.Profile, Production, Development)
+	faults.Within("aws", s.AWS.validate(s.Cloud))
+	faults.Within("cluster", s.Cluster.validate(s.Cloud))
+	faults.Within("operator", s.Operator.Validate())
+	if !s.HoldsService() {
+		if s.KnowsNetwork() {
+			faults.Within("network", s.Network.validate())
+		}
+		return faults.Err()
+	}
+	faults.Check(naming.IsLabel(s.Service.Name), "service.name", s.Service.Name, naming.LabelRule)
+	faults.Check(naming.IsLabel(s.Service.Namespace), "service.namespace", s.Service.Namespace, naming.LabelRule)
+	faults.Within("network", s.Network.validate())
+	faults.Within("database", s.Database.Validate())
+	faults.Within("secrets", s.Secrets.Validate())
+	faults.Within("pool", s.Pool.Validate())
+	faults.Within("role", s.Role.validate())
+	if s.Migration.Enabled {
+		faults.Within("migration", s.Migration.validate())
+	}
+	faults.Within("consumer", s.Consumer.validate())
+	s.checkBudget(&faults)
+	return faults.Err()
+}
+
+// KnowsNetwork says that the stack has facts of a network: always with a service; a cluster's stack may have them for the
+// services' stacks to refer to.
+func (s *Stack) KnowsNetwork() bool { return s.HoldsService() || !reflect.ValueOf(s.Network).IsZero() }
+
+// Args are the migration's arguments as far as config knows them.
+func (m *Migration) Args() *migrationjob.MigrationJobArgs {
+	return &migrationjob.MigrationJobArgs{
+		Command: m.Command, Env: m.Env, BackoffLimit: &m.BackoffLimit, DeadlineSeconds: m.DeadlineSeconds, Resources: m.Resources,
+	}
+}
+
+func (m *Migration) validate() error {
+	var faults fault.List
+	if len(m.Command) == 0 {
+		faults.Add("command", nil, "is missing: the migration's command as a list, such as [alembic, upgrade, head]; "+
+			"without migrations set migration.enabled to false")
+		return faults.Err()
+	}
+	faults.Between("connections", m.Connections, 1, 100, "")
+	args := m.Args()
+	// What is not this section's is in order; it is checked where it stands.
+	args.Service, args.Namespace, args.Image, args.CAKey, args.CAMountPath, args.DatabasePort, args.UID =
+		"service", "namespace", "image", migrationjob.DefaultCAKey, migrationjob.DefaultCAMountPath, 5432, workload.DefaultUID
+	args.ServiceAccount, args.DirectSecret = pulumi.String("service"), pulumi.String("secret")
+	faults.Within("", args.Validate())
+	return faults.Err()
+}
+
+// Args are the consumer's arguments as far as config knows them.
+func (c *Consumer) Args() *consumer.ConsumerArgs {
+	return &consumer.ConsumerArgs{
+		Service: c.Name, Image: c.Image, Command: c.Command, Arguments: c.Arguments, Replicas: c.Replicas, Port: c.Port, HealthPath: c.HealthPath,
+		Env: c.Env, Resources: c.Resources, UID: c.UID, TerminationGracePeriodSeconds: c.TerminationGracePeriodSeconds,
+	}
+}
+
+func (c *Consumer) validate() error {
+	var faults fault.List
+	faults.Check(naming.IsLabel(c.Name), "name", c.Name, naming.LabelRule)
+	args := c.Args()
+	args.Service, args.Namespace = "service", "namespace"
+	args.ServiceAccount, args.DatabaseSecret = pulumi.String("service"), pulumi.String("secret")
+	faults.Within("", args.Validate())
+	return faults.Err()
+}
+
+func (a *Account) validate(cloud Cloud) error {
+	var faults fault.List
+	faults.Check(regionForm.MatchString(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
+	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID, "want the 12 digits of the AWS account, in quotes")
+	fault.OneOf(&faults, "partition", a.Partition, "aws", "aws-cn", "aws-us-gov")
+	for name, endpoint := range map[string]string{"endpoint": a.Endpoint, "clusterEndpoint": a.ClusterEndpoint} {
+		switch cloud {
+		case Local:
+			at, err := url.Parse(endpoint)
+			faults.Check(err == nil && at.Scheme != "" && at.Host != "", name, endpoint,
+				"want the URL of the local cloud's AWS stand-in, for example http://127.0.0.1:14566")
+		case AWS:
+			faults.Check(endpoint == "", name, endpoint, "is for local stacks; leave it out, or set dbtier:cloud to local")
+		}
+	}
+	return faults.Err()
+}
+
+func (n *Network) validate() error {
+	var faults fault.List
+	faults.Check(vpcForm.MatchString(n.VpcID), "vpcId", n.VpcID, "want the id of the cluster's VPC, vpc-…")
+	faults.Check(len(n.SubnetIDs) >= 2, "subnetIds", n.SubnetIDs, "want subnets in at least two zones, which RDS demands")
+	for i, id := range n.SubnetIDs {
+		path := fmt.Sprintf("subnetIds[%d]", i)
+		faults.Check(subnetForm.MatchString(id), path, id, "want the id of a subnet, subnet-…")
+		faults.Check(slices.Index(n.SubnetIDs, id) == i, path, id, "is named twice")
+	}
+	faults.Check(len(n.DatabaseCIDRs) > 0, "databaseCidrs", nil, "is missing: the address ranges of the subnets in subnetIds")
+	for i, text := range n.DatabaseCIDRs {
+		prefix, err := netip.ParsePrefix(text)
+		if faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), text, "want an address range such as 10.0.64.0/20") {
+			faults.Check(prefix == prefix.Masked(), fmt.Sprintf("databaseCidrs[%d]", i), text, "has bits behind its length; want %s", prefix.Masked())
+		}
+	}
+	for i, client := range n.DirectClients {
+		path := fmt.Sprintf("directClients[%d]", i)
+		faults.Check(naming.IsLabel(client.Name), path+".name", client.Name, "want the label app.kubernetes.io/name of the pods")
+		faults.Between(path+".connections", client.Connections, 1, 5000, "that all its pods together open at most")
+	}
+	for i, client := range n.Clients {
+		path := fmt.Sprintf("clients[%d]", i)
+		faults.Check(client.Name != "", path+".name", nil, "is missing: say who it is")
+		faults.Check(groupForm.MatchString(client.SecurityGroupID), path+".securityGroupId", client.SecurityGroupID, "want the id of a security group, sg-…")
+	}
+	return faults.Err()
+}
+
+func (c *Cluster) validate(cloud Cloud) error {
+	var faults fault.List
+	if reason := irsarole.CheckProviderArn(c.OIDCProviderArn); reason != "" {
+		faults.Add("oidcProviderArn", c.OIDCProviderArn, "%s", reason)
+	}
+	faults.Check(groupForm.MatchString(c.NodeSecurityGroupID), "nodeSecurityGroupId", c.NodeSecurityGroupID, "want the id of the nodes' security group, sg-…")
+	if cloud == Local {
+		faults.Check(c.Kubeconfig == "" && c.Context == "", "kubeconfig", c.Kubeconfig+c.Context,
+			"local stacks use the local cloud's own; leave kubeconfig and context out")
+	}
+	return faults.Err()
+}
+
+// Tags are those of every AWS resource of the stack.
+func (s *Stack) Tags() map[string]string {
+	tags := maps.Clone(s.AWS.Tags)
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	tags["service"], tags["environment"], tags["managed-by"] = s.Service.Name, s.Environment, Namespace
+	return tags
+}
+
+// SecretsServiceAccount names the ServiceAccount with which the operator reads this service's secrets.
+func (s *Stack) SecretsServiceAccount() string {
+	return naming.Join(naming.LabelLimit, s.Service.Name, "secrets")
+}
+
+// STSEndpoint is where the driver reaches STS.
+func (s *Stack) STSEndpoint() string {
+	if s.Cloud == Local {
+		return s.AWS.Endpoint
+	}
+	return fmt.Sprintf("https://sts.%s.%s", s.AWS.Region, iampolicy.Domain(s.AWS.Partition))
+}

@@ -1,0 +1,149 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+
+	"dbtier/components/fault"
+)
+
+// decode writes a value as JSON has it (with json.Number) over dst, whose present content are the defaults. It notes
+// every fault and goes on, which encoding/json does not do.
+func decode(faults *fault.List, path string, value any, dst reflect.Value) {
+	if value == nil {
+		faults.Add(path, nil, "is empty; give it a value, or leave the key out to keep the default")
+		return
+	}
+	switch dst.Kind() {
+	case reflect.Struct:
+		decodeStruct(faults, path, value, dst)
+	case reflect.Map:
+		decodeMap(faults, path, value, dst)
+	case reflect.Slice:
+		list, ok := value.([]any)
+		if !faults.Check(ok, path, value, "want a list") {
+			return
+		}
+		out := reflect.MakeSlice(dst.Type(), len(list), len(list))
+		for i, element := range list {
+			decode(faults, fmt.Sprintf("%s[%d]", path, i), element, out.Index(i))
+		}
+		dst.Set(out)
+	case reflect.String:
+		text, ok := value.(string)
+		if !ok {
+			faults.Add(path, value, "want text; put it in quotes")
+			return
+		}
+		dst.SetString(text)
+	case reflect.Bool:
+		flag, ok := value.(bool)
+		if faults.Check(ok, path, value, "want true or false, without quotes") {
+			dst.SetBool(flag)
+		}
+	case reflect.Int:
+		number, ok := value.(json.Number)
+		whole, err := int64(0), error(nil)
+		if ok {
+			whole, err = number.Int64()
+		}
+		if faults.Check(ok && err == nil && whole >= math.MinInt32 && whole <= math.MaxInt32, path, value, "want a whole number, without quotes") {
+			dst.SetInt(whole)
+		}
+	default:
+		panic(fmt.Sprintf("config: %s: a field of kind %s cannot be read", path, dst.Kind()))
+	}
+}
+
+func decodeStruct(faults *fault.List, path string, value any, dst reflect.Value) {
+	object, ok := value.(map[string]any)
+	if !faults.Check(ok, path, value, "want keys and values") {
+		return
+	}
+	fields := fieldsOf(dst)
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		at := join(path, key)
+		if field, known := fields[key]; known {
+			decode(faults, at, object[key], field)
+		} else {
+			faults.Add(at, nil, "is no setting; %s", suggestion(key, slices.Sorted(maps.Keys(fields))))
+		}
+	}
+}
+
+func decodeMap(faults *fault.List, path string, value any, dst reflect.Value) {
+	object, ok := value.(map[string]any)
+	if !faults.Check(ok, path, value, "want keys and values") {
+		return
+	}
+	if dst.IsNil() {
+		dst.Set(reflect.MakeMap(dst.Type()))
+	}
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		element := reflect.New(dst.Type().Elem()).Elem()
+		decode(faults, join(path, key), object[key], element)
+		dst.SetMapIndex(reflect.ValueOf(key), element)
+	}
+}
+
+// fieldsOf are the settable fields by their key, those of embedded structs among them.
+func fieldsOf(structure reflect.Value) map[string]reflect.Value {
+	fields := map[string]reflect.Value{}
+	for i := range structure.NumField() {
+		field := structure.Type().Field(i)
+		if field.Anonymous {
+			maps.Copy(fields, fieldsOf(structure.Field(i)))
+			continue
+		}
+		if key := field.Tag.Get("json"); key != "" && key != "-" {
+			fields[key] = structure.Field(i)
+		}
+	}
+	return fields
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// suggestion names the key that was probably meant, or all of them.
+func suggestion(key string, known []string) string {
+	best, least := "", len(key)/2+1
+	for _, candidate := range known {
+		if d := distance(strings.ToLower(key), strings.ToLower(candidate)); d < least {
+			best, least = candidate, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("did you mean %s?", best)
+	}
+	return "known are " + strings.Join(known, ", ")
+}
+
+// distance is the number of letters to insert, remove or change (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
