@@ -1,0 +1,20 @@
+// myshop-api is the example consumer of a dbtier stack: a small order service on PostgreSQL.
+//
+// It shows the three things a service has to do to live well on the tier:
+//
+//   - take everything about the database from DATABASE_URL, and never print it;
+//   - answer /healthz from the database, so that a pod that cannot reach it gets no requests;
+//   - migrate in a run of its own (`myshop-api migrate up`), over a direct connection, before new pods start.
+//
+// Usage:
+//
+//	myshop-api [serve]                        serve HTTP until SIGTERM
+//	myshop-api migrate [--migrations DIR] up  bring the schema to the newest version
+//
+// Environment:
+//
+//	DATABASE_URL              PostgreSQL URL; sslmode=verify-full and sslrootcert=<file> are honoured
+//	LISTEN_ADDRESS            default :8080
+//	DATABASE_MAX_CONNECTIONS  most connections of this process, default 10
+//	MIGRATIONS_DIR            migrations of this folder instead of those in the binary
+package main

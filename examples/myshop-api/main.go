@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const usage = `usage:
+  myshop-api [serve]                        serve HTTP until SIGTERM
+  myshop-api migrate [--migrations DIR] up  bring the schema to the newest version
+`
+
+// errUsage marks a wrong command line: exit 2, with the usage.
+var errUsage = errors.New("wrong usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	err := run(ctx, os.Args[1:], os.Getenv, log)
+	switch {
+	case err == nil:
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(os.Stderr, "myshop-api: %v\n%s", err, usage)
+		os.Exit(2) //nolint:gocritic // stop() only unregisters a signal handler of a process that ends here
+	default:
+		log.Error("stopped", "error", err.Error())
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, getenv func(string) string, log *slog.Logger) error {
+	command := "serve"
+	if len(args) > 0 {
+		command, args = args[0], args[1:]
+	}
+	switch command {
+	case "serve":
+		if len(args) > 0 {
+			return fmt.Errorf("%w: serve takes no arguments, got %q", errUsage, args)
+		}
+		return serve(ctx, getenv, log)
+	case "migrate":
+		flags := flag.NewFlagSet("migrate", flag.ContinueOnError)
+		flags.SetOutput(io.Discard)
+		dir := flags.String("migrations", getenv("MIGRATIONS_DIR"), "folder of migrations")
+		if err := flags.Parse(args); err != nil {
+			return fmt.Errorf("%w: migrate: %w", errUsage, err)
+		}
+		// The flag may stand on either side of the verb.
+		if flags.Arg(0) != "up" {
+			return fmt.Errorf("%w: migrate wants the word up, got %q", errUsage, flags.Args())
+		}
+		if err := flags.Parse(flags.Args()[1:]); err != nil {
+			return fmt.Errorf("%w: migrate up: %w", errUsage, err)
+		}
+		if flags.NArg() > 0 {
+			return fmt.Errorf("%w: migrate up takes no arguments, got %q", errUsage, flags.Args())
+		}
+		return migrateUp(ctx, getenv("DATABASE_URL"), *dir, log)
+	default:
+		return fmt.Errorf("%w: %q is no command", errUsage, command)
+	}
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Order is one line of the list.
+type Order struct {
+	ID       int64     `json:"id"`
+	Item     string    `json:"item"`
+	Quantity int32     `json:"quantity"`
+	PlacedAt time.Time `json:"placedAt"`
+}
+
+// orders is the order book in PostgreSQL.
+type orders struct{ pool *pgxpool.Pool }
+
+// Ping runs a query, because a connection that can be opened is not yet a database that answers.
+func (o orders) Ping(ctx context.Context) (version string, err error) {
+	if err := o.pool.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&version); err != nil {
+		return "", fmt.Errorf("asking the database for its version: %w", err)
+	}
+	return version, nil
+}
+
+// List returns the newest orders first, at most limit.
+func (o orders) List(ctx context.Context, limit int32) ([]Order, error) {
+	rows, err := o.pool.Query(ctx, "SELECT id, item, quantity, placed_at FROM orders ORDER BY placed_at DESC, id DESC LIMIT $1", limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing orders: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Order])
+	if err != nil {
+		return nil, fmt.Errorf("listing orders: %w", err)
+	}
+	return list, nil
+}
+
+// Place adds an order and returns it as stored.
+func (o orders) Place(ctx context.Context, item string, quantity int32) (Order, error) {
+	rows, err := o.pool.Query(ctx, "INSERT INTO orders (item, quantity) VALUES ($1, $2) RETURNING id, item, quantity, placed_at", item, quantity)
+	if err != nil {
+		return Order{}, fmt.Errorf("placing an order: %w", err)
+	}
+	order, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Order])
+	if err != nil {
+		return Order{}, fmt.Errorf("placing an order: %w", err)
+	}
+	return order, nil
+}

@@ -1,0 +1,207 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"dbtier/internal/engine"
+	"dbtier/internal/localcloud"
+	"dbtier/internal/project"
+)
+
+// version is set by the linker.
+var version = "development"
+
+// Exit codes beyond 0 and 1.
+const (
+	exitUsage     = 2
+	exitCancelled = 130
+)
+
+// app is one invocation of the driver.
+type app struct {
+	deploy         pulumi.RunFunc
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// beside is the folder of the driver's own binary, where the others of `make build` are.
+	beside string
+	// self is the driver's own binary.
+	self string
+	// system is the machine's operating system as Go names it.
+	system string
+	// kill closes at the second ^C.
+	kill <-chan struct{}
+	// terminal says that stdout is one, and asks says that a person can be asked.
+	terminal, asks bool
+	width          int
+	// replace is syscall.Exec but for tests.
+	replace func(path string, args, env []string) error
+}
+
+// Main runs the driver around a program and returns the exit code.
+func Main(deploy pulumi.RunFunc) int {
+	ctx, kill, stop := interrupts(os.Stderr)
+	defer stop()
+	a := &app{deploy: deploy, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kill: kill, system: runtime.GOOS}
+	if out := int(os.Stdout.Fd()); term.IsTerminal(out) {
+		a.terminal = os.Getenv("CI") == ""
+		a.asks = term.IsTerminal(int(os.Stdin.Fd()))
+		if width, _, err := term.GetSize(out); err == nil {
+			a.width = width
+		}
+	}
+	exe, err := os.Executable()
+	if err == nil {
+		exe, err = filepath.EvalSymlinks(exe)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "error: finding dbtier's own binary: %s\n", err)
+		return 1
+	}
+	a.self, a.beside = exe, filepath.Dir(exe)
+	return a.run(ctx, os.Args[1:])
+}
+
+// run executes the arguments and says each failure once.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	err := root.ExecuteContext(ctx)
+	var usage *usageError
+	var failure *engine.FailureError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, localcloud.ErrSaid):
+		return 1
+	case errors.Is(err, engine.ErrCancelled), errors.Is(err, context.Canceled), ctx.Err() != nil:
+		fmt.Fprintln(a.stderr, engine.ErrCancelled)
+		return exitCancelled
+	case errors.As(err, &usage):
+		fmt.Fprintf(a.stderr, "error: %s\nsee: %s --help\n", usage.Error(), usage.command)
+		return exitUsage
+	case errors.As(err, &failure):
+		for _, fault := range failure.Faults {
+			fmt.Fprintf(a.stderr, "error: %s\n", strings.ReplaceAll(fault, "\n", "\n    "))
+		}
+	default:
+		fmt.Fprintf(a.stderr, "error: %s\n", err)
+	}
+	return 1
+}
+
+// usageError is a command line that no command understands.
+type usageError struct {
+	error
+	command string
+}
+
+// interrupts turns the first ^C into a cancelled context and the second into a closed kill.
+func interrupts(say io.Writer) (ctx context.Context, kill <-chan struct{}, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	killed := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		for count := 0; ; count++ {
+			select {
+			case <-done:
+				return
+			case <-signals:
+			}
+			switch count {
+			case 0:
+				fmt.Fprintln(say, "\ncancelling: what has begun is finished and recorded; ^C again stops at once")
+				cancel()
+			case 1:
+				fmt.Fprintln(say, "\nstopping at once")
+				close(killed)
+			}
+		}
+	}()
+	return ctx, killed, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "dbtier",
+		Short: "A production PostgreSQL tier on AWS for a service on Kubernetes, and the same tier whole on this machine",
+		Long: `dbtier runs the tier's Pulumi program on a stack: RDS PostgreSQL, Secrets Manager, External Secrets Operator, PgBouncer,
+migration and service. Each stack's file, Pulumi.<stack>.yaml, names the cloud it lives on (config dbtier:cloud):
+
+  local   the local cloud on this machine; started by up, kept in .localcloud/
+  aws     AWS and the Kubernetes cluster of your kubeconfig, with the installed Pulumi plugins`,
+		Example: `  dbtier up --stack local                 bring the whole tier up on this machine
+  dbtier verify --stack local             check it from inside a service pod
+  dbtier preview --stack prod --offline   every resource with its inputs; no credentials, no cluster
+  dbtier up --stack prod                  on AWS, after showing what would change
+  dbtier local kubectl get pods -A        look around in the local cloud`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		Args:              cobra.NoArgs,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{error: err, command: cmd.CommandPath()}
+	})
+	root.AddCommand(a.up(), a.preview(), a.destroy(), a.outputs(), a.verify(), a.local(), a.version())
+	// A mistyped command or argument is a fault of usage too.
+	var wrap func(cmd *cobra.Command)
+	wrap = func(cmd *cobra.Command) {
+		if check := cmd.Args; check != nil && !cmd.DisableFlagParsing {
+			cmd.Args = func(cmd *cobra.Command, args []string) error {
+				if err := check(cmd, args); err != nil {
+					return &usageError{error: err, command: cmd.CommandPath()}
+				}
+				return nil
+			}
+		}
+		for _, child := range cmd.Commands() {
+			wrap(child)
+		}
+	}
+	wrap(root)
+	return root
+}
+
+// project finds the project of the folder the person is in.
+func (a *app) project() (*project.Project, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("the current folder: %w", err)
+	}
+	return project.Find(dir)
+}
+
+// cloud is the local cloud of the project.
+func (a *app) cloud(p *project.Project) (*localcloud.Cloud, error) {
+	if a.system != "linux" {
+		return nil, fmt.Errorf("the local cloud needs Linux and this is %s: use a Linux machine or VM; offline previews work everywhere", a.system)
+	}
+	binary, err := localcloud.FindBinary(a.beside)
+	if err != nil {
+		return nil, err
+	}
+	return &localcloud.Cloud{Project: p, Binary: binary}, nil
+}

@@ -1,0 +1,168 @@
+package driver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dbtier/internal/kubectl"
+	"dbtier/internal/localcloud"
+	"dbtier/internal/project"
+	"dbtier/internal/verify"
+)
+
+func (a *app) verify() *cobra.Command {
+	var f stackFlags
+	var asJSON bool
+	var kubeconfig, kubecontext string
+	cmd := &cobra.Command{
+		Use:   "verify --stack <stack>",
+		Short: "Check a stack that is up, from inside its cluster",
+		Long: `Checks a stack that is up, from where its users stand:
+
+  - the Secret holds a DATABASE_URL that logs in, tried from a service pod
+  - SELECT version() from a service pod
+  - SHOW POOLS on PgBouncer's console
+  - every ExternalSecret is Ready, and was refreshed within twice its interval
+  - the ServiceAccount's token is exchanged for its IAM role; another ServiceAccount's, and one for another audience, are denied
+
+It needs kubectl (the local cloud brings its own) and for stacks on AWS a kubeconfig whose user may get Secrets and ExternalSecrets,
+exec into pods and create tokens. It changes nothing and prints no secret; where the service's image has no psql it asks from a
+short-lived pod like the service's, with the pool's image. It exits with 1 when a check fails; each failure names its cause and
+the next command to run.`,
+		Example: `  dbtier verify --stack local
+  dbtier verify --stack prod --context shop-prod
+  dbtier verify --stack prod --json | jq '.checks[] | select(.ok | not)'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			started := time.Now()
+			t, err := a.target(f.stack)
+			if err != nil {
+				return err
+			}
+			kubeconfig, kubecontext = clusterOf(t, kubeconfig, kubecontext)
+			client, sts, err := a.cluster(ctx, t, kubeconfig, kubecontext)
+			if err != nil {
+				return err
+			}
+			outputs, err := a.readOutputs(ctx, t, f)
+			if err != nil {
+				return err
+			}
+			tier, err := verify.FromOutputs(t.stack.Name, outputs)
+			if err != nil {
+				return err
+			}
+			if sts != "" {
+				tier.STS = sts
+			}
+			tier.Kubectl = person(t, kubeconfig, kubecontext)
+			checks := (&verify.Verifier{Target: tier, Kubectl: client}).Run(ctx)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := a.report(t, checks, asJSON, time.Since(started)); err != nil {
+				return err
+			}
+			if !verify.OK(checks) {
+				return localcloud.ErrSaid
+			}
+			return nil
+		},
+	}
+	f.add(cmd, false)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the stack's cluster (default: dbtier:cluster of its config, else kubectl's own choice)")
+	cmd.Flags().StringVar(&kubecontext, "context", "", "context of the kubeconfig")
+	return cmd
+}
+
+// clusterOf fills in the kubeconfig and context that the stack's config names, as the program uses them.
+func clusterOf(t target, kubeconfig, kubecontext string) (file, name string) {
+	section, _ := t.stack.Config["dbtier:cluster"].(map[string]any)
+	if named, ok := section["kubeconfig"].(string); ok && kubeconfig == "" && named != "" {
+		kubeconfig = named
+		if !filepath.IsAbs(kubeconfig) {
+			kubeconfig = filepath.Join(t.project.Dir, kubeconfig)
+		}
+	}
+	if named, ok := section["context"].(string); ok && kubecontext == "" {
+		kubecontext = named
+	}
+	return kubeconfig, kubecontext
+}
+
+// cluster is a kubectl for the stack's cluster, and the STS endpoint where it is not AWS's own.
+func (a *app) cluster(ctx context.Context, t target, kubeconfig, kubecontext string) (*kubectl.Client, string, error) {
+	if t.stack.Cloud == project.Local {
+		cloud, err := a.cloud(t.project)
+		if err != nil {
+			return nil, "", err
+		}
+		state, err := cloud.Ready(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		return &kubectl.Client{Command: cloud.Kubectl(), Kubeconfig: state.Kubeconfig}, state.AWSEndpoint, nil
+	}
+	if err := a.checkShell(ctx, t.project); err != nil {
+		return nil, "", err
+	}
+	client := &kubectl.Client{}
+	if command := strings.Fields(os.Getenv("KUBECTL")); len(command) > 0 {
+		client.Command = command
+	} else {
+		found, err := kubectl.OnPath()
+		if err != nil {
+			return nil, "", err
+		}
+		client = found
+	}
+	client.Kubeconfig, client.Context = kubeconfig, kubecontext
+	return client, "", nil
+}
+
+// person is how a person would run kubectl on the stack's cluster.
+func person(t target, kubeconfig, kubecontext string) string {
+	if t.stack.Cloud == project.Local {
+		return "bin/dbtier local kubectl"
+	}
+	words := "kubectl"
+	if kubeconfig != "" {
+		words += " --kubeconfig=" + kubeconfig
+	}
+	if kubecontext != "" {
+		words += " --context=" + kubecontext
+	}
+	return words
+}
+
+// report prints the checks.
+func (a *app) report(t target, checks []verify.Check, asJSON bool, took time.Duration) error {
+	if asJSON {
+		encoder := json.NewEncoder(a.stdout)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(map[string]any{"stack": t.stack.Name, "ok": verify.OK(checks), "checks": checks})
+	}
+	verify.Table(a.stdout, checks)
+	failed := 0
+	for _, c := range checks {
+		if !c.OK {
+			failed++
+		}
+	}
+	if failed == 0 {
+		_, err := fmt.Fprintf(a.stdout, "stack %s: all %d checks passed, %.1fs\n", t.stack.Name, len(checks), took.Seconds())
+		return err
+	}
+	_, err := fmt.Fprintf(a.stdout, "stack %s: %d of %d checks failed, %.1fs\n", t.stack.Name, failed, len(checks), took.Seconds())
+	return err
+}

@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"gopkg.in/yaml.v3"
+
+	"dbtier/internal/project"
+)
+
+// The engine writes the salt of a passphrase into the stack's file. For the local stack, whose passphrase is made on each
+// machine, and for offline previews that file must stay as it is: they run beside copies of the two project files.
+
+// copyProject puts Pulumi.yaml and the stack's file into dir, without the encryption settings of the stack's file and with
+// those that an earlier run left in dir. Config values that are encrypted become placeholders when offline.
+func copyProject(p *project.Project, s *project.Stack, dir string, offline bool) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making a work folder for stack %s: %w", s.Name, err)
+	}
+	settings, err := readYAML(filepath.Join(p.Dir, "Pulumi.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, key := range []string{"backend", "main", "stackConfigDir"} {
+		delete(settings, key)
+	}
+	if err := writeYAML(filepath.Join(dir, "Pulumi.yaml"), settings); err != nil {
+		return err
+	}
+	stack, err := readYAML(s.File)
+	if err != nil {
+		return err
+	}
+	target := filepath.Join(dir, filepath.Base(s.File))
+	for _, key := range []string{"encryptionsalt", "secretsprovider", "encryptedkey"} {
+		delete(stack, key)
+	}
+	before, err := readYAML(target)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if salt, ok := before["encryptionsalt"]; ok {
+		stack["encryptionsalt"] = salt
+	}
+	if offline {
+		if config, ok := stack["config"].(map[string]any); ok {
+			stack["config"] = withoutEncrypted(config)
+		}
+	}
+	return writeYAML(target, stack)
+}
+
+// placeholder stands for a config value that only the stack's own key can decrypt.
+const placeholder = "encrypted-and-not-read-offline"
+
+func withoutEncrypted(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		if _, ok := v["secure"].(string); ok && len(v) == 1 {
+			return placeholder
+		}
+		out := make(map[string]any, len(v))
+		for key, inner := range v {
+			out[key] = withoutEncrypted(inner)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = withoutEncrypted(inner)
+		}
+		return out
+	default:
+		return value
+	}
+}
+
+func readYAML(file string) (map[string]any, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading a project file: %w", err)
+	}
+	settings := map[string]any{}
+	if err := yaml.Unmarshal(text, &settings); err != nil {
+		return nil, fmt.Errorf("%s is not valid YAML: %w", file, err)
+	}
+	return settings, nil
+}
+
+func writeYAML(file string, settings map[string]any) error {
+	text, err := yaml.Marshal(settings)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", filepath.Base(file), err)
+	}
+	if err := writeFile(file, text); err != nil {
+		return fmt.Errorf("writing %s: %w", filepath.Base(file), err)
+	}
+	return nil
+}

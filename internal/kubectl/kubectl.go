@@ -1,0 +1,105 @@
+package kubectl
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Client runs kubectl against one cluster.
+type Client struct {
+	// Command is how kubectl is started: a path, or a path and first arguments.
+	Command []string
+	// Kubeconfig and Context choose the cluster; empty for kubectl's own choice.
+	Kubeconfig, Context string
+}
+
+// OnPath is the kubectl of this machine.
+func OnPath() (*Client, error) {
+	path, err := exec.LookPath("kubectl")
+	if err != nil {
+		return nil, errors.New("kubectl is not on PATH: install it, or name one with $KUBECTL")
+	}
+	return &Client{Command: []string{path}}, nil
+}
+
+// Error is a kubectl that failed.
+type Error struct {
+	// Args of the call, without the cluster's flags.
+	Args []string
+	// Code is the exit code; for exec the inner command's.
+	Code int
+	// Stderr is what it said.
+	Stderr string
+}
+
+func (e *Error) Error() string {
+	if said := lastLine(e.Stderr); said != "" {
+		return said
+	}
+	return fmt.Sprintf("kubectl %s ended with code %d", e.Args[0], e.Code)
+}
+
+// NotFound reports whether the API server knows no such object.
+func (e *Error) NotFound() bool { return strings.Contains(e.Stderr, "(NotFound)") }
+
+// Run runs kubectl with an input and returns its output.
+func (c *Client) Run(ctx context.Context, stdin string, args ...string) (string, error) {
+	command := slices.Clone(c.Command)
+	if c.Kubeconfig != "" {
+		command = append(command, "--kubeconfig="+c.Kubeconfig)
+	}
+	if c.Context != "" {
+		command = append(command, "--context="+c.Context)
+	}
+	command = append(command, args...)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.WaitDelay = 5 * time.Second
+	cmd.Env = os.Environ()
+	if stdin != "" {
+		cmd.Stdin = strings.NewReader(stdin)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return stdout.String(), nil
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("kubectl %s: %w", args[0], ctx.Err())
+	case errors.As(err, &exit):
+		return stdout.String(), &Error{Args: args, Code: exit.ExitCode(), Stderr: stderr.String()}
+	default:
+		return "", fmt.Errorf("starting kubectl: %w", err)
+	}
+}
+
+// Get reads an object, or a list of them, into the given value.
+func (c *Client) Get(ctx context.Context, into any, namespace string, what ...string) error {
+	text, err := c.Run(ctx, "", append([]string{"get", "--namespace=" + namespace, "--output=json"}, what...)...)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		return fmt.Errorf("reading what kubectl get %s printed: %w", strings.Join(what, " "), err)
+	}
+	return nil
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	last := strings.TrimSpace(lines[len(lines)-1])
+	// kubectl ends a failed exec with a line that only repeats the exit code.
+	if strings.HasPrefix(last, "command terminated with exit code") && len(lines) > 1 {
+		last = strings.TrimSpace(lines[len(lines)-2])
+	}
+	return strings.TrimPrefix(last, "error: ")
+}

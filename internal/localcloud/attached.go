@@ -1,0 +1,262 @@
+package localcloud
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A plain `pulumi up` on the local cloud needs provider servers, and a language runtime, that outlive the command that
+// started them. A keeper holds them: a detached process that ends with the cloud.
+
+// attached is what a keeper says about itself in attached.json.
+type attached struct {
+	PID       int    `json:"pid"`
+	StartTime uint64 `json:"startTime"`
+	// Built is when the localcloud binary was built: servers of another build are replaced.
+	Built time.Time `json:"built"`
+	Ports
+}
+
+func (c *Cloud) attachedFile() string {
+	return c.Project.LocalCloud("state", "pulumi", "attached.json")
+}
+
+// readAttached returns the living keeper's words, or nil.
+func (c *Cloud) readAttached() *attached {
+	text, err := os.ReadFile(c.attachedFile())
+	if err != nil {
+		return nil
+	}
+	var a attached
+	if json.Unmarshal(text, &a) != nil {
+		return nil
+	}
+	if started, err := processStart(a.PID); err != nil || started != a.StartTime {
+		return nil
+	}
+	return &a
+}
+
+func (c *Cloud) built() time.Time {
+	info, err := os.Stat(c.Binary)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime().UTC()
+}
+
+// Attached returns the ports of the detached servers, and starts their keeper where none lives. The command is how this
+// binary is made a keeper.
+func (c *Cloud) Attached(ctx context.Context, command []string) (Ports, error) {
+	lock, err := os.OpenFile(c.attachedFile()+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return Ports{}, fmt.Errorf("starting the provider servers: %w", err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return Ports{}, fmt.Errorf("starting the provider servers: %w", err)
+	}
+	if a := c.readAttached(); a != nil {
+		if a.Built.Equal(c.built()) {
+			return a.Ports, nil
+		}
+		endProcess(a.PID, a.StartTime)
+	}
+	log, err := os.OpenFile(c.Project.LocalCloud("state", "pulumi", "attached.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return Ports{}, fmt.Errorf("starting the provider servers: %w", err)
+	}
+	defer log.Close()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return Ports{}, fmt.Errorf("starting the provider servers: %w", err)
+	}
+	defer reader.Close()
+	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // it outlives this command
+	cmd.Dir = c.Project.Dir
+	cmd.Stdout, cmd.Stderr = writer, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = cmd.Start()
+	writer.Close()
+	if err != nil {
+		return Ports{}, fmt.Errorf("starting the provider servers: %w", err)
+	}
+	line, err := bufio.NewReader(&contextReader{ctx, reader}).ReadString('\n')
+	var ports Ports
+	if err == nil {
+		err = json.Unmarshal([]byte(line), &ports)
+	}
+	if err != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return Ports{}, fmt.Errorf("the provider servers did not start: see %s", log.Name())
+	}
+	return ports, cmd.Process.Release()
+}
+
+// contextReader ends a read with its context.
+type contextReader struct {
+	ctx    context.Context
+	reader *os.File
+}
+
+func (r *contextReader) Read(p []byte) (int, error) {
+	stop := context.AfterFunc(r.ctx, func() { r.reader.Close() })
+	defer stop()
+	return r.reader.Read(p)
+}
+
+// Keep is the keeper: it starts the servers, says where they listen, and ends with the cloud, the servers or the context.
+func (c *Cloud) Keep(ctx context.Context, ready io.WriteCloser) error {
+	state, err := c.Ready(ctx)
+	if err != nil {
+		return err
+	}
+	gone, err := processEnd(state.PID)
+	if err != nil {
+		return err
+	}
+	built := c.built()
+	providers, err := c.Providers(ctx, ProviderOptions{Language: true})
+	if err != nil {
+		return err
+	}
+	defer providers.Close()
+	started, err := processStart(os.Getpid())
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(attached{PID: os.Getpid(), StartTime: started, Built: built, Ports: providers.Ports})
+	if err != nil {
+		return fmt.Errorf("describing the provider servers: %w", err)
+	}
+	partial := c.attachedFile() + ".partial"
+	if err := os.WriteFile(partial, text, 0o600); err != nil {
+		return fmt.Errorf("describing the provider servers: %w", err)
+	}
+	if err := os.Rename(partial, c.attachedFile()); err != nil {
+		return fmt.Errorf("describing the provider servers: %w", err)
+	}
+	defer os.Remove(c.attachedFile())
+	if err := json.NewEncoder(ready).Encode(providers.Ports); err != nil {
+		return fmt.Errorf("saying where the provider servers listen: %w", err)
+	}
+	ready.Close()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return nil
+	case <-providers.Ended:
+		return errors.New("the provider servers ended: " + providers.Why(""))
+	}
+}
+
+// Stop stops the cloud and waits for what lives with it.
+func (c *Cloud) Stop(ctx context.Context, stdout, stderr io.Writer, args ...string) error {
+	keeper := c.readAttached()
+	err := c.Run(ctx, stdout, stderr, append([]string{"stop"}, args...)...)
+	if keeper != nil {
+		endProcess(keeper.PID, keeper.StartTime)
+	}
+	return err
+}
+
+// endProcess asks a process to end and waits; it is killed when it does not.
+func endProcess(pid int, startTime uint64) {
+	gone, err := processEnd(pid)
+	if err != nil {
+		return
+	}
+	if started, err := processStart(pid); err != nil || started != startTime {
+		return
+	}
+	_ = syscall.Kill(pid, syscall.SIGTERM)
+	timeout := time.NewTimer(10 * time.Second)
+	defer timeout.Stop()
+	select {
+	case <-gone:
+	case <-timeout.C:
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// Environment are the variables that let plain clients on this machine work on the local cloud, in order.
+func (c *Cloud) Environment(state *State, ports Ports, o EnvironmentOptions) ([][2]string, error) {
+	credentials, err := c.Credentials()
+	if err != nil {
+		return nil, err
+	}
+	vars := [][2]string{
+		{"KUBECONFIG", state.Kubeconfig},
+		{"AWS_ENDPOINT_URL", state.AWSEndpoint},
+		{"AWS_ACCESS_KEY_ID", credentials.AccessKeyID},
+		{"AWS_SECRET_ACCESS_KEY", credentials.SecretAccessKey},
+		{"AWS_REGION", o.Region},
+		{"AWS_DEFAULT_REGION", o.Region},
+		{"PULUMI_BACKEND_URL", o.Backend},
+		{"PULUMI_CONFIG_PASSPHRASE_FILE", o.PassphraseFile},
+		{"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER", "true"},
+		{"PULUMI_HOME", o.PulumiHome},
+		{"PULUMI_SKIP_UPDATE_CHECK", "true"},
+		{"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true"},
+		{"PULUMI_DEBUG_PROVIDERS", ports.DebugProviders()},
+	}
+	if ports.Language != 0 && !o.LanguageInstalled {
+		vars = append(vars, [2]string{"PULUMI_DEBUG_LANGUAGES", fmt.Sprintf("go:%d", ports.Language)})
+	}
+	return append(vars, [2]string{"PATH", o.Bin + ":$PATH"}), nil
+}
+
+// EnvironmentOptions are what Environment cannot know itself.
+type EnvironmentOptions struct {
+	Region, Backend, PassphraseFile, PulumiHome string
+	// Bin is the folder of the project's binaries.
+	Bin string
+	// LanguageInstalled says that pulumi-language-go is on PATH.
+	LanguageInstalled bool
+}
+
+// Export writes the variables for a shell's eval. PATH is extended once, however often it is evaluated.
+func Export(vars [][2]string) string {
+	var out strings.Builder
+	for _, v := range vars {
+		if v[0] == "PATH" {
+			bin, _, _ := strings.Cut(v[1], ":")
+			fmt.Fprintf(&out, "case \":$PATH:\" in *:%s:*) ;; *) export PATH=%s:\"$PATH\" ;; esac\n", quote(bin), quote(bin))
+			continue
+		}
+		fmt.Fprintf(&out, "export %s=%s\n", v[0], quote(v[1]))
+	}
+	return out.String()
+}
+
+// Unset writes what takes the variables of Environment away again.
+func Unset() string {
+	return "unset KUBECONFIG AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION AWS_DEFAULT_REGION " +
+		"PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE_FILE PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER PULUMI_HOME PULUMI_SKIP_UPDATE_CHECK " +
+		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION PULUMI_DEBUG_PROVIDERS PULUMI_DEBUG_LANGUAGES\n"
+}
+
+// quote makes a value one word of a POSIX shell.
+func quote(value string) string {
+	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+}
+
+// EnsureFolders makes the folders that the driver keeps in the cloud's state.
+func (c *Cloud) EnsureFolders() error {
+	if err := os.MkdirAll(filepath.Dir(c.attachedFile()), 0o700); err != nil {
+		return fmt.Errorf("making the driver's folder in the local cloud's state: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package localcloud
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"dbtier/internal/project"
+)
+
+// ErrStarting says that the cloud of the project runs but is not ready.
+var ErrStarting = errors.New("the local cloud is still starting: wait for it with `bin/dbtier local start`")
+
+// ErrNotRunning says that no cloud of the project runs.
+var ErrNotRunning = errors.New("the local cloud is not running: start it with `bin/dbtier local start`")
+
+// Cloud is the local cloud of one project.
+type Cloud struct {
+	// Project whose cloud it is.
+	Project *project.Project
+	// Binary is the path of localcloud, from FindBinary.
+	Binary string
+}
+
+// State is what a running cloud says about itself in cloud.json.
+type State struct {
+	PID         int    `json:"pid"`
+	StartTime   uint64 `json:"startTime"`
+	APIPort     int    `json:"apiPort"`
+	AWSPort     int    `json:"awsPort"`
+	RunDir      string `json:"runDir"`
+	AWSEndpoint string `json:"awsEndpoint"`
+	Kubeconfig  string `json:"kubeconfig"`
+	// Ready says that the cloud has started; it answers before.
+	Ready bool `json:"-"`
+}
+
+// Credentials are the access key of the local account's administrator.
+type Credentials struct {
+	AccessKeyID     string `json:"accessKeyId"`
+	SecretAccessKey string `json:"secretAccessKey"`
+}
+
+// FindBinary looks for localcloud beside the driver's own binary.
+func FindBinary(beside string) (string, error) {
+	path := filepath.Join(beside, "localcloud")
+	if info, err := os.Stat(path); err != nil || info.IsDir() {
+		return "", fmt.Errorf("localcloud is not beside dbtier in %s: build it with `make build`", beside)
+	}
+	return path, nil
+}
+
+// Running returns the state of the cloud, or ErrNotRunning. A cloud runs when its first process is the one that cloud.json
+// names and its control socket answers: a file alone may be what a kill or a restart of the machine left.
+func (c *Cloud) Running(ctx context.Context) (*State, error) {
+	state, err := c.state()
+	if err != nil {
+		return nil, err
+	}
+	if started, err := processStart(state.PID); err != nil || started != state.StartTime {
+		return nil, ErrNotRunning
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	socket := filepath.Join(state.RunDir, "control.sock")
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localcloud/status", http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("asking the local cloud for its status: %w", err)
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return nil, ErrNotRunning
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the local cloud answers %s: look at `bin/dbtier local logs`, or start it anew with `bin/dbtier local stop` and "+
+			"`bin/dbtier local start`", answer.Status)
+	}
+	var status struct {
+		Phase string `json:"phase"`
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&status); err != nil {
+		return nil, fmt.Errorf("reading the local cloud's status: %w", err)
+	}
+	if status.Phase == "stopping" {
+		return nil, ErrNotRunning
+	}
+	state.Ready = status.Phase == "ready"
+	return state, nil
+}
+
+// Ready returns the state of a cloud that runs and has started.
+func (c *Cloud) Ready(ctx context.Context) (*State, error) {
+	state, err := c.Running(ctx)
+	if err == nil && !state.Ready {
+		return nil, ErrStarting
+	}
+	return state, err
+}
+
+func (c *Cloud) state() (*State, error) {
+	file := c.Project.LocalCloud("state", "cloud.json")
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotRunning
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%s is readable only for root: run this as root, as the local cloud was started", file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the local cloud's state: %w", err)
+	}
+	var state State
+	if err := json.Unmarshal(text, &state); err != nil {
+		return nil, ErrNotRunning
+	}
+	return &state, nil
+}
+
+// processStart is the start time of a process in clock ticks since boot, which together with its id names it for good.
+func processStart(pid int) (uint64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("process %d: %w", pid, err)
+	}
+	// The second field is the name in parentheses and may hold anything; the start time is the 20th after it.
+	_, rest, ok := cutLast(string(text), ") ")
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 20 {
+		return 0, fmt.Errorf("process %d: /proc shows no start time", pid)
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// Credentials reads the access key of the local account's administrator.
+func (c *Cloud) Credentials() (Credentials, error) {
+	var credentials Credentials
+	text, err := os.ReadFile(c.Project.LocalCloud("state", "aws-credentials.json"))
+	if err != nil {
+		return credentials, fmt.Errorf("reading the local account's access key: %w", err)
+	}
+	if err := json.Unmarshal(text, &credentials); err != nil {
+		return credentials, fmt.Errorf("reading the local account's access key: %w", err)
+	}
+	return credentials, nil
+}
+
+// Kubectl is the command that the bundled Kubernetes binary runs kubectl with.
+func (c *Cloud) Kubectl() []string {
+	return []string{c.Project.LocalCloud("cache", "bin", "kubernetes"), "kubectl"}
+}
+
+// Command is localcloud with the arguments, for this project's checkout.
+func (c *Cloud) Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.Binary, append(args, "--dir", c.Project.Checkout())...)
+	cmd.Dir = c.Project.Checkout()
+	// What localcloud starts detached is not ours to interrupt; a start that is interrupted cleans up after itself.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
+}
+
+// Run runs localcloud with the person's own terminal. The error of a command that failed is ErrSaid: it has said why.
+func (c *Cloud) Run(ctx context.Context, stdout, stderr io.Writer, args ...string) error {
+	cmd := c.Command(ctx, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, stdout, stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		// A reader such as head that has seen enough is no failure to tell of.
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() != syscall.SIGPIPE {
+			return fmt.Errorf("localcloud %s was ended by signal %s", args[0], status.Signal())
+		}
+		return ErrSaid
+	}
+	if err != nil {
+		return fmt.Errorf("starting localcloud: %w", err)
+	}
+	return nil
+}
+
+// ErrSaid is the failure of a child that has told the person why, so nothing is left to say.
+var ErrSaid = errors.New("localcloud failed")

@@ -1,0 +1,200 @@
+package progress_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dbtier/internal/progress"
+)
+
+const (
+	instance = "urn:pulumi:local::dbtier::dbtier:rds:RdsPostgres$aws:rds/instance:Instance::myshop-db"
+	tier     = "urn:pulumi:local::dbtier::dbtier:rds:RdsPostgres::myshop"
+	job      = "urn:pulumi:local::dbtier::dbtier:job:MigrationJob$kubernetes:batch/v1:Job::migrate"
+	stack    = "urn:pulumi:local::dbtier::pulumi:pulumi:Stack::dbtier-local"
+)
+
+// screen is a renderer on a clock that a test moves.
+type screen struct {
+	*progress.Renderer
+	out bytes.Buffer
+	now time.Time
+}
+
+func newScreen(o progress.Options) *screen {
+	s := &screen{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	o.Out, o.Now = &s.out, func() time.Time { return s.now }
+	s.Renderer = progress.New(o)
+	return s
+}
+
+func (s *screen) after(d time.Duration) *screen {
+	s.now = s.now.Add(d)
+	return s
+}
+
+func (s *screen) event(e apitype.EngineEvent) { s.Event(events.EngineEvent{EngineEvent: e}) }
+
+func typeOf(urn string) string {
+	chain := strings.Split(urn, "::")[2]
+	return chain[strings.LastIndex(chain, "$")+1:]
+}
+
+func (s *screen) begin(op apitype.OpType, urn string) {
+	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{Op: op, URN: urn, Type: typeOf(urn)}}})
+}
+
+func (s *screen) end(op apitype.OpType, urn string) {
+	s.event(apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{Op: op, URN: urn, Type: typeOf(urn)}}})
+}
+
+func (s *screen) diagnose(d apitype.DiagnosticEvent) {
+	s.event(apitype.EngineEvent{DiagnosticEvent: &d})
+}
+
+func TestEachFinishedOperationIsOneLineWithItsTime(t *testing.T) {
+	s := newScreen(progress.Options{})
+	s.begin(apitype.OpCreate, stack)
+	s.begin(apitype.OpSame, tier)
+	s.begin(apitype.OpCreate, instance)
+	s.after(2500*time.Millisecond).end(apitype.OpCreate, instance)
+	s.end(apitype.OpSame, tier)
+	s.end(apitype.OpCreate, stack)
+	lines := strings.Split(strings.TrimSpace(s.out.String()), "\n")
+	require.Len(t, lines, 1, "neither what stays nor the stack itself: %s", s.out.String())
+	assert.Equal(t, []string{"+", "aws:rds:Instance", "myshop-db", "2.5s"}, strings.Fields(lines[0]))
+}
+
+func TestSilenceIsBrokenByWhatIsWaitedFor(t *testing.T) {
+	s := newScreen(progress.Options{})
+	s.begin(apitype.OpCreate, tier)
+	s.begin(apitype.OpCreate, instance)
+	s.begin(apitype.OpCreate, job)
+	s.after(2 * time.Second).Tick()
+	assert.Empty(t, s.out.String(), "not yet")
+	s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "info", Message: "<{%reset%}>waiting for the Job: 0 of 1 complete<{%reset%}>\nmore", Ephemeral: true})
+	s.after(time.Second).Tick()
+	assert.Equal(t, "    … creating kubernetes:Job migrate, 3.0s: waiting for the Job: 0 of 1 complete (and 1 more)\n", s.out.String())
+	s.after(time.Second).Tick()
+	assert.Equal(t, 1, strings.Count(s.out.String(), "\n"), "said once in a while only")
+	s.after(2 * time.Second).Tick()
+	assert.Equal(t, 2, strings.Count(s.out.String(), "\n"))
+	s.after(time.Minute).Tick()
+	s.after(3 * time.Second).Tick()
+	assert.Equal(t, 3, strings.Count(s.out.String(), "\n"), "less often the longer it takes")
+}
+
+func TestATerminalHasOneLineThatIsRewritten(t *testing.T) {
+	s := newScreen(progress.Options{Live: true, Width: 40})
+	s.begin(apitype.OpCreate, instance)
+	s.Tick()
+	s.after(time.Second).Tick()
+	assert.NotContains(t, s.out.String(), "\n")
+	for part := range strings.SplitSeq(s.out.String(), "\r\033[K") {
+		assert.LessOrEqual(t, len([]rune(part)), 40, "never longer than the terminal is wide: else it cannot be taken back")
+	}
+	s.end(apitype.OpCreate, instance)
+	assert.True(t, strings.HasSuffix(s.out.String(), "1.0s\n"))
+}
+
+func TestErrorsAreKeptOnceWithoutTheEnginesWrapping(t *testing.T) {
+	s := newScreen(progress.Options{})
+	s.diagnose(apitype.DiagnosticEvent{URN: stack, Severity: "error", Message: "<{%fg 1%}>an unhandled error occurred: program failed:<{%reset%}>\n1 error occurred:\n\t* backup.window: \"03:00\": overlaps\n\n"})
+	s.diagnose(apitype.DiagnosticEvent{URN: stack, Severity: "error", Message: "an unhandled error occurred: program failed: \n1 error occurred:\n\t* backup.window: \"03:00\": overlaps"})
+	s.diagnose(apitype.DiagnosticEvent{URN: stack, Severity: "error", Message: "update failed"})
+	s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "error", Message: "Job myshop/migrate failed\n  | no such table"})
+	s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "warning", Message: "careful\nvery"})
+	s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "warning", Message: "careful\nvery"})
+	s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "debug", Message: "noise"})
+	stream := make(chan events.EngineEvent)
+	close(stream)
+	result := s.Consume(stream, nil)
+	assert.Equal(t, []string{
+		`backup.window: "03:00": overlaps`,
+		"kubernetes:Job migrate: Job myshop/migrate failed\n  | no such table",
+	}, result.Errors)
+	assert.Equal(t, "  ! kubernetes:Job migrate: careful\n    very\n", s.out.String())
+}
+
+func TestAFailedOperationIsMarked(t *testing.T) {
+	s := newScreen(progress.Options{Quiet: true})
+	s.begin(apitype.OpUpdate, job)
+	s.after(90 * time.Second).event(apitype.EngineEvent{ResOpFailedEvent: &apitype.ResOpFailedEvent{Metadata: apitype.StepEventMetadata{Op: apitype.OpUpdate, URN: job, Type: typeOf(job)}}})
+	assert.Contains(t, s.out.String(), "failed after 1m30s", "also where only faults are shown")
+}
+
+func TestAMandatoryPolicyIsAnErrorAndAnAdvisoryOneAWarning(t *testing.T) {
+	s := newScreen(progress.Options{})
+	for range 2 {
+		s.event(apitype.EngineEvent{PolicyEvent: &apitype.PolicyEvent{ResourceURN: instance, PolicyName: "backups", PolicyPackName: "dbtier", Message: "too few days", EnforcementLevel: "mandatory"}})
+		s.event(apitype.EngineEvent{PolicyEvent: &apitype.PolicyEvent{ResourceURN: stack, PolicyName: "hint", PolicyPackName: "dbtier", Message: "consider", EnforcementLevel: "advisory"}})
+	}
+	stop := make(chan struct{})
+	close(stop)
+	result := s.Consume(make(chan events.EngineEvent), stop)
+	assert.Equal(t, []string{"aws:rds:Instance myshop-db: policy backups (dbtier): too few days"}, result.Errors)
+	assert.Equal(t, "  ! policy hint (dbtier): consider\n", s.out.String())
+}
+
+func TestAPreviewShowsInputsWithoutSecretsAndUnknowns(t *testing.T) {
+	s := newScreen(progress.Options{Planning: true, Inputs: true})
+	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Planning: true, Metadata: apitype.StepEventMetadata{
+		Op: apitype.OpCreate, URN: instance, Type: typeOf(instance),
+		New: &apitype.StepEventStateMetadata{Inputs: map[string]any{
+			"instanceClass": "db.m6g.large", "password": "[secret]", "kmsKeyId": "04da6b54-80e4-46f7-96ec-b56ff0331ba9", "__defaults": []any{},
+			"list": []any{map[string]any{"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": "hush"}},
+		}},
+	}}})
+	out := s.out.String()
+	assert.Contains(t, out, "+ aws:rds:Instance")
+	assert.Contains(t, out, "        instanceClass: db.m6g.large\n")
+	assert.Contains(t, out, "password: "+progress.Secret)
+	assert.Contains(t, out, "kmsKeyId: "+progress.Computed)
+	assert.NotContains(t, out, "hush")
+	assert.NotContains(t, out, "__defaults")
+}
+
+func TestAPreviewOfAnUpdateNamesWhatChanges(t *testing.T) {
+	s := newScreen(progress.Options{Planning: true})
+	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{
+		Op: apitype.OpUpdate, URN: instance, Type: typeOf(instance),
+		DetailedDiff: map[string]apitype.PropertyDiff{"tags.b": {}, "allocatedStorage": {}},
+	}}})
+	assert.Contains(t, s.out.String(), "        changes: allocatedStorage, tags.b\n")
+}
+
+func TestConsumeEndsAlsoWhenNobodyClosesTheStream(t *testing.T) {
+	s := newScreen(progress.Options{})
+	stream := make(chan events.EngineEvent, 1)
+	stream <- events.EngineEvent{EngineEvent: apitype.EngineEvent{SummaryEvent: &apitype.SummaryEvent{ResourceChanges: map[apitype.OpType]int{apitype.OpCreate: 3}}}}
+	stop := make(chan struct{})
+	close(stop)
+	result := s.Consume(stream, stop)
+	assert.Equal(t, 3, result.Changes[apitype.OpCreate], "what has arrived counts")
+}
+
+func TestSummary(t *testing.T) {
+	type changes = map[apitype.OpType]int
+	for _, c := range []struct {
+		changes  changes
+		planning bool
+		want     string
+	}{
+		{changes{apitype.OpSame: 45}, false, "no changes (45 resources), 1.9s"},
+		{changes{}, false, "no changes (0 resources), 1.9s"},
+		{changes{apitype.OpSame: 45, apitype.OpRead: 1}, true, "no changes (45 resources), 1.9s"},
+		{changes{apitype.OpCreate: 45}, false, "45 created, 1.9s"},
+		{changes{apitype.OpCreate: 2, apitype.OpUpdate: 1, apitype.OpDelete: 3, apitype.OpSame: 4}, false, "2 created, 1 updated, 3 deleted, 4 unchanged, 1.9s"},
+		{changes{apitype.OpReplace: 1, apitype.OpSame: 4}, true, "1 to replace, 4 unchanged, 1.9s"},
+		{changes{apitype.OpCreateReplacement: 1}, false, "1 replaced, 1.9s"},
+	} {
+		assert.Equal(t, c.want, progress.Result{Changes: c.changes}.Summary(c.planning, 1900*time.Millisecond))
+	}
+}

@@ -1,0 +1,198 @@
+package pulumicli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/blang/semver"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+)
+
+// Command runs the CLI at Path. It is an auto.PulumiCommand.
+//
+// When the context of a run ends, the CLI is interrupted once and then left to finish what it has begun, so that what it
+// made gets into the state; Kill ends it at once.
+type Command struct {
+	// Path of the CLI.
+	Path string
+	// Env is the whole environment of the CLI, before what the Automation API adds.
+	Env []string
+	// Held are files that stay open for as long as the CLI lives, also when the driver was killed: its lock.
+	Held []*os.File
+	// Answer may answer a call in the CLI's place, with what it would print; it saves a process for what is known already.
+	Answer func(args []string) (stdout string, ok bool)
+
+	mu      sync.Mutex
+	running map[int]struct{}
+}
+
+var _ auto.PulumiCommand = (*Command)(nil)
+
+// Version is the pinned version.
+func (c *Command) Version() semver.Version { return semver.MustParse(Version) }
+
+// Run runs the CLI and returns what it printed and its exit code.
+func (c *Command) Run(ctx context.Context, workdir string, stdin io.Reader, additionalOutput, additionalErrorOutput []io.Writer,
+	additionalEnv []string, args ...string,
+) (stdout, stderr string, code int, err error) {
+	if c.Answer != nil {
+		if text, ok := c.Answer(args); ok {
+			return text, "", 0, nil
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return "", "", -1, err
+	}
+	if !slices.Contains(args, "--non-interactive") {
+		args = append([]string{"--non-interactive"}, args...)
+	}
+	cmd := exec.Command(c.Path, args...) //nolint:noctx // a context would kill the engine instead of cancelling the update
+	cmd.Dir = workdir
+	cmd.Stdin = stdin
+	cmd.Env = append(append(slices.Clone(c.Env), additionalEnv...), "PULUMI_AUTOMATION_API=true")
+	cmd.ExtraFiles = c.Held
+	out, err := capture(additionalOutput)
+	if err != nil {
+		return "", "", -1, err
+	}
+	defer out.close()
+	errOut, err := capture(additionalErrorOutput)
+	if err != nil {
+		return "", "", -1, err
+	}
+	defer errOut.close()
+	cmd.Stdout, cmd.Stderr = out.target(), errOut.target()
+	cmd.SysProcAttr = attributes()
+	// A plugin that outlives the CLI and holds its pipes must not hold the driver too.
+	cmd.WaitDelay = 5 * time.Second
+
+	ended := make(chan error, 1)
+	started := make(chan error, 1)
+	go func() {
+		// The parent-death signal follows the thread that started the child, so that thread must live as long.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := cmd.Start(); err != nil {
+			started <- err
+			return
+		}
+		c.track(cmd.Process.Pid, true)
+		started <- nil
+		err := cmd.Wait()
+		c.track(cmd.Process.Pid, false)
+		ended <- err
+	}()
+	if err := <-started; err != nil {
+		return "", "", -1, fmt.Errorf("starting %s: %w", c.Path, err)
+	}
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		_ = cmd.Process.Signal(os.Interrupt)
+		err = <-ended
+		if err == nil {
+			err = ctx.Err()
+		}
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+		if line := firstError(errOut.String()); line != "" {
+			err = fmt.Errorf("%w: %s", err, line)
+		}
+	}
+	return out.String(), errOut.String(), code, err
+}
+
+// captured is what one of the CLI's outputs goes to: a file without a name where nobody listens, because a pipe breaks when the
+// driver is killed and would end the CLI in the midst of recording what it did; else the listeners.
+type captured struct {
+	file   *os.File
+	buffer bytes.Buffer
+	also   []io.Writer
+}
+
+func capture(also []io.Writer) (*captured, error) {
+	if len(also) > 0 {
+		return &captured{also: also}, nil
+	}
+	file, err := os.CreateTemp("", "dbtier-cli-*")
+	if err != nil {
+		return nil, fmt.Errorf("making a file for the Pulumi CLI's output: %w", err)
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("making a file for the Pulumi CLI's output: %w", err)
+	}
+	return &captured{file: file}, nil
+}
+
+func (c *captured) target() io.Writer {
+	if c.file != nil {
+		return c.file
+	}
+	return io.MultiWriter(append(slices.Clone(c.also), &c.buffer)...)
+}
+
+// String is all that was written; the CLI must have ended.
+func (c *captured) String() string {
+	if c.file == nil {
+		return c.buffer.String()
+	}
+	if _, err := c.file.Seek(0, io.SeekStart); err != nil {
+		return ""
+	}
+	text, err := io.ReadAll(c.file)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+func (c *captured) close() {
+	if c.file != nil {
+		c.file.Close()
+	}
+}
+
+// Kill ends every CLI that runs, and what it started, at once.
+func (c *Command) Kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for pid := range c.running {
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
+	}
+}
+
+func (c *Command) track(pid int, runs bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running == nil {
+		c.running = map[int]struct{}{}
+	}
+	if runs {
+		c.running[pid] = struct{}{}
+	} else {
+		delete(c.running, pid)
+	}
+}
+
+func firstError(stderr string) string {
+	for line := range strings.Lines(stderr) {
+		if message, ok := strings.CutPrefix(strings.TrimSpace(line), "error: "); ok {
+			return message
+		}
+	}
+	return ""
+}

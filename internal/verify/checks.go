@@ -1,0 +1,363 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"dbtier/internal/kubectl"
+)
+
+// explain turns a failed check's error into its cause and the next command.
+func (v *Verifier) explain(ctx context.Context, err error) (cause, next string) {
+	var found *finding
+	if errors.As(err, &found) {
+		return found.cause, found.next
+	}
+	if ctx.Err() != nil {
+		return fmt.Sprintf("no answer within %s", v.Timeout), v.kubectl("get pods --output=wide")
+	}
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"), strings.Contains(text, "Unable to connect to the server"):
+		return "the cluster does not answer: " + text, v.Target.Kubectl + " cluster-info"
+	case strings.Contains(text, "(Forbidden)"):
+		return "the kubeconfig's user may not do this: " + text, v.Target.Kubectl + " auth can-i --list --namespace=" + v.Target.Namespace
+	}
+	return text, v.kubectl("get pods --output=wide")
+}
+
+// kubectl is a command for a person, in the tier's namespace.
+func (v *Verifier) kubectl(args string) string {
+	namespace := v.Target.Namespace
+	if namespace == "" {
+		namespace = v.Target.OperatorNamespace
+	}
+	return fmt.Sprintf("%s --namespace=%s %s", v.Target.Kubectl, namespace, args)
+}
+
+func (v *Verifier) up() string { return "bin/dbtier up --stack " + v.Target.Stack }
+
+func notFound(err error) bool {
+	var failed *kubectl.Error
+	return errors.As(err, &failed) && failed.NotFound()
+}
+
+// secret reads the DATABASE_URL that pods started now would get, and logs in with it from inside a service pod.
+func (v *Verifier) secret(ctx context.Context) (string, error) {
+	t := v.Target
+	var object struct {
+		Data map[string][]byte `json:"data"`
+	}
+	if err := v.Kubectl.Get(ctx, &object, t.Namespace, "secret", t.Secret); err != nil {
+		if notFound(err) {
+			return "", &finding{fmt.Sprintf("no Secret %s/%s: the operator has not made it", t.Namespace, t.Secret), v.kubectl("describe externalsecrets")}
+		}
+		return "", err
+	}
+	dsn := string(object.Data["DATABASE_URL"])
+	if dsn == "" {
+		return "", &finding{fmt.Sprintf("Secret %s/%s has no DATABASE_URL", t.Namespace, t.Secret), v.kubectl("describe secret " + t.Secret)}
+	}
+	v.secrets.add(dsn)
+	parsed, err := url.Parse(dsn)
+	if err != nil || parsed.Host == "" || parsed.User == nil {
+		// The parser's error would quote the URL.
+		return "", &finding{
+			fmt.Sprintf("DATABASE_URL in Secret %s/%s is no URL of the form postgresql://user:password@host:port/database", t.Namespace, t.Secret),
+			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
+		}
+	}
+	if password, ok := parsed.User.Password(); ok {
+		v.secrets.add(password)
+	}
+	// On stdin, so that it is in no argument that kubectl or the API server's audit log shows.
+	out, like, err := v.inServicePod(ctx, dsn+"\n", `IFS= read -r DATABASE_URL && `+psql("select current_user"))
+	if err != nil {
+		return "", v.databaseFault(err)
+	}
+	return fmt.Sprintf("Secret %s: logged in to %s as %s%s", t.Secret, parsed.Host, strings.TrimSpace(out), like), nil
+}
+
+// query asks the database from a service pod with what its environment holds.
+func (v *Verifier) query(ctx context.Context) (string, error) {
+	out, like, err := v.inServicePod(ctx, "", `: "${DATABASE_URL:?is not in the environment}" && `+psql("select version()"))
+	if err != nil {
+		return "", v.databaseFault(err)
+	}
+	version := strings.TrimSpace(out)
+	if !strings.HasPrefix(version, "PostgreSQL ") {
+		return "", &finding{fmt.Sprintf("SELECT version() answered %q", version), v.kubectl("logs deployment/" + v.Target.Pool)}
+	}
+	short, _, _ := strings.Cut(version, " on ")
+	return short + like, nil
+}
+
+// psql is a shell line that asks one question through DATABASE_URL.
+func psql(question string) string {
+	return `exec psql "$DATABASE_URL" --no-psqlrc --quiet --tuples-only --no-align --command="` + question + `"`
+}
+
+// inServicePod runs a shell line in a pod of the service, or in one like it where the service's image has no psql; like says which.
+func (v *Verifier) inServicePod(ctx context.Context, stdin, line string) (out, like string, err error) {
+	run := func(where, container string) (string, error) {
+		args := []string{"exec", "--namespace=" + v.Target.Namespace, where, "--container=" + container}
+		if stdin != "" {
+			args = append(args, "--stdin")
+		}
+		return v.Kubectl.Run(ctx, stdin, append(args, "--", "sh", "-c", "export PGCONNECT_TIMEOUT=10; "+line)...)
+	}
+	out, err = run("deployment/"+v.Target.Deployment, v.Target.Container)
+	if !lacksPsql(err) {
+		return out, "", err
+	}
+	pod, err := v.standIn(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	out, err = run("pod/"+pod, standInContainer)
+	return out, " (from a pod like the service's, whose image has no psql)", err
+}
+
+// databaseFault names the cause of a psql in a service pod that failed.
+func (v *Verifier) databaseFault(err error) error {
+	var failed *kubectl.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	t := v.Target
+	said := failed.Error()
+	deployment := "deployment/" + t.Deployment
+	switch {
+	case failed.NotFound():
+		return &finding{fmt.Sprintf("no Deployment %s in namespace %s", t.Deployment, t.Namespace), v.up()}
+	case lacksPsql(failed):
+		return &finding{
+			fmt.Sprintf("neither the image of %s nor the pool's has psql: add postgresql-client to one of them", deployment),
+			v.kubectl("exec -it " + deployment + " -- sh"),
+		}
+	case strings.Contains(said, "is not in the environment"):
+		return &finding{
+			fmt.Sprintf("the pods of %s have no DATABASE_URL: they take no envFrom of Secret %s, or are older than it", deployment, t.Secret),
+			v.kubectl("rollout restart " + deployment),
+		}
+	case strings.Contains(said, "invalid") && strings.Contains(said, "URI"), strings.Contains(said, "connection option"):
+		// libpq quotes the part it could not read, which may be a piece of the password.
+		return &finding{
+			"DATABASE_URL is not a URL that psql understands: a value in it is not URL-encoded",
+			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
+		}
+	case strings.Contains(said, "authentication failed"), strings.Contains(said, "SASL"):
+		return &finding{"the login is refused: " + said, v.kubectl("logs deployment/" + t.Pool + " --tail=20")}
+	case strings.Contains(said, "could not translate host name"):
+		return &finding{"the pool's name does not resolve: " + said, v.kubectl("get service,endpointslices")}
+	case strings.Contains(said, "timeout expired"), strings.Contains(said, "Connection refused"), strings.Contains(said, "connection to server"):
+		return &finding{"the database does not answer: " + said, v.kubectl("get networkpolicies,pods --output=wide")}
+	case strings.Contains(said, "unable to upgrade connection"), strings.Contains(said, "does not have a host assigned"),
+		strings.Contains(said, "not found in pod"):
+		return &finding{"no pod of " + deployment + " runs: " + said, v.kubectl("describe " + deployment)}
+	}
+	return failed
+}
+
+// externalSecrets wants each ExternalSecret Ready, and refreshed within twice its interval: a Ready condition alone stays
+// when the operator itself has stopped.
+func (v *Verifier) externalSecrets(ctx context.Context) (string, error) {
+	t := v.Target
+	var list struct {
+		Items []externalSecret `json:"items"`
+	}
+	if err := v.Kubectl.Get(ctx, &list, t.Namespace, resource); err != nil {
+		if noOperator(err) {
+			return "", withoutOperator(v.Target.Kubectl + " api-versions")
+		}
+		return "", err
+	}
+	byName := map[string]externalSecret{}
+	for _, item := range list.Items {
+		byName[item.Metadata.Name] = item
+	}
+	names := t.ExternalSecrets
+	if len(names) == 0 {
+		for _, item := range list.Items {
+			names = append(names, item.Metadata.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "", &finding{"namespace " + t.Namespace + " has no ExternalSecret", v.up()}
+	}
+	var faults, next []string
+	oldest := time.Duration(0)
+	for _, name := range names {
+		item, ok := byName[name]
+		if !ok {
+			faults = append(faults, "no ExternalSecret "+name)
+			next = append(next, v.up())
+			continue
+		}
+		age, fault := item.fault(v.Now())
+		if fault != "" {
+			faults = append(faults, name+" "+fault)
+			next = append(next, v.kubectl("describe externalsecret "+name))
+		}
+		oldest = max(oldest, age)
+	}
+	if len(faults) > 0 {
+		return "", &finding{strings.Join(faults, "; "), next[0]}
+	}
+	return fmt.Sprintf("%s: refreshed %s ago at most", strings.Join(names, ", "), oldest.Round(time.Second)), nil
+}
+
+type externalSecret struct {
+	Metadata struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
+	Spec struct {
+		RefreshInterval string `json:"refreshInterval"`
+		RefreshPolicy   string `json:"refreshPolicy"`
+	} `json:"spec"`
+	Status struct {
+		RefreshTime time.Time `json:"refreshTime"`
+		Conditions  []struct {
+			Type    string `json:"type"`
+			Status  string `json:"status"`
+			Reason  string `json:"reason"`
+			Message string `json:"message"`
+		} `json:"conditions"`
+	} `json:"status"`
+}
+
+// defaultInterval is the operator's for an ExternalSecret that names none.
+const defaultInterval = time.Hour
+
+// fault says what is wrong, and otherwise how long ago the secret was refreshed.
+func (e externalSecret) fault(now time.Time) (time.Duration, string) {
+	ready := false
+	for _, c := range e.Status.Conditions {
+		if c.Type != "Ready" {
+			continue
+		}
+		if c.Status != "True" {
+			return 0, fmt.Sprintf("is not Ready: %s: %s", c.Reason, c.Message)
+		}
+		ready = true
+	}
+	if !ready {
+		return 0, "has no Ready condition: the operator has not looked at it"
+	}
+	if e.Spec.RefreshPolicy == "CreatedOnce" || e.Spec.RefreshPolicy == "OnChange" {
+		return 0, ""
+	}
+	interval := defaultInterval
+	if e.Spec.RefreshInterval != "" {
+		parsed, err := time.ParseDuration(e.Spec.RefreshInterval)
+		if err != nil {
+			return 0, fmt.Sprintf("has a refresh interval that is none: %q", e.Spec.RefreshInterval)
+		}
+		interval = parsed
+	}
+	if interval == 0 {
+		return 0, ""
+	}
+	age := max(now.Sub(e.Status.RefreshTime), 0)
+	if age > 2*interval {
+		return age, fmt.Sprintf("is stale: refreshed %s ago with an interval of %s", age.Round(time.Second), interval)
+	}
+	return age, ""
+}
+
+// pool asks PgBouncer's console, in the pool's own container, for its pools.
+func (v *Verifier) pool(ctx context.Context) (string, error) {
+	t := v.Target
+	args := []string{"exec", "--namespace=" + t.Namespace, "deployment/" + t.Pool}
+	if t.PoolContainer != "" {
+		args = append(args, "--container="+t.PoolContainer)
+	}
+	// PgBouncer lets the system user that it runs as into its console through the socket, as its user pgbouncer. The port is in the
+	// container's environment.
+	args = append(args, "--", "psql", "--no-psqlrc", "--quiet", "--no-align", "--field-separator=|", "--pset=footer=off", "--command=SHOW POOLS",
+		"host="+t.PoolSocketDir+" dbname=pgbouncer user=pgbouncer connect_timeout=10")
+	out, err := v.Kubectl.Run(ctx, "", args...)
+	if err != nil {
+		return "", v.poolFault(err)
+	}
+	pools, err := parsePools(out)
+	if err != nil {
+		return "", &finding{err.Error(), v.kubectl("logs deployment/" + t.Pool + " --tail=20")}
+	}
+	if len(pools) == 0 {
+		return "the console answers; no client has connected since it started", nil
+	}
+	var parts []string
+	waiting := 0
+	for _, p := range pools {
+		parts = append(parts, fmt.Sprintf("%s/%s %d clients on %d servers", p.database, p.user, p.clients, p.servers))
+		waiting += p.waiting
+	}
+	if waiting > 0 {
+		parts = append(parts, fmt.Sprintf("%d clients wait", waiting))
+	}
+	return strings.Join(parts, ", "), nil
+}
+
+type pool struct {
+	database, user            string
+	clients, waiting, servers int
+}
+
+// parsePools reads the rows of SHOW POOLS by the names of their columns, whose order differs between versions.
+func parsePools(out string) ([]pool, error) {
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	column := map[string]int{}
+	for i, name := range strings.Split(lines[0], "|") {
+		column[name] = i
+	}
+	for _, name := range []string{"database", "user", "cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used"} {
+		if _, ok := column[name]; !ok {
+			return nil, fmt.Errorf("SHOW POOLS has no column %s", name)
+		}
+	}
+	var pools []pool
+	for _, line := range lines[1:] {
+		fields := strings.Split(line, "|")
+		if len(fields) < len(column) {
+			continue
+		}
+		number := func(names ...string) int {
+			sum := 0
+			for _, name := range names {
+				n, _ := strconv.Atoi(fields[column[name]])
+				sum += n
+			}
+			return sum
+		}
+		if fields[column["database"]] == "pgbouncer" {
+			continue
+		}
+		pools = append(pools, pool{
+			database: fields[column["database"]], user: fields[column["user"]],
+			clients: number("cl_active"), waiting: number("cl_waiting"), servers: number("sv_active", "sv_idle", "sv_used"),
+		})
+	}
+	return pools, nil
+}
+
+func (v *Verifier) poolFault(err error) error {
+	var failed *kubectl.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	said := failed.Error()
+	switch {
+	case failed.NotFound():
+		return &finding{fmt.Sprintf("no Deployment %s in namespace %s", v.Target.Pool, v.Target.Namespace), v.up()}
+	case lacksPsql(failed):
+		return &finding{"the pool's image has no psql to reach the console with", v.kubectl("port-forward deployment/" + v.Target.Pool + " 6432")}
+	default:
+		return &finding{"the console does not answer: " + said, v.kubectl("logs deployment/" + v.Target.Pool + " --tail=20")}
+	}
+}

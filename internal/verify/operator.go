@@ -1,0 +1,80 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"dbtier/internal/kubectl"
+)
+
+// resource is the kind and version of ExternalSecrets that the tier writes: an operator that does not serve this version
+// is as good as none.
+const resource = "externalsecrets.v1.external-secrets.io"
+
+// noOperator tells that the cluster does not know the tier's kind of ExternalSecret.
+func noOperator(err error) bool {
+	var failed *kubectl.Error
+	return errors.As(err, &failed) && strings.Contains(failed.Error(), "doesn't have a resource type")
+}
+
+// withoutOperator is the finding for such a cluster.
+func withoutOperator(next string) *finding {
+	return &finding{
+		"the cluster serves no " + resource + ": it has no External Secrets Operator, or one older than v0.16: " +
+			"bring up the stack that installs the cluster's operator, or set dbtier:operator.install to true in this one", next,
+	}
+}
+
+// operator wants each Deployment of the operator available and its API served.
+func (v *Verifier) operator(ctx context.Context) (string, error) {
+	namespace := v.Target.OperatorNamespace
+	look := fmt.Sprintf("%s --namespace=%s get deployments,pods --output=wide", v.Target.Kubectl, namespace)
+	if _, err := v.Kubectl.Run(ctx, "", "get", resource, "--all-namespaces", "--output=name", "--limit=1"); err != nil {
+		if noOperator(err) {
+			return "", withoutOperator(v.up())
+		}
+		return "", err
+	}
+	var list struct {
+		Items []struct {
+			Metadata struct {
+				Name string `json:"name"`
+			} `json:"metadata"`
+			Spec struct {
+				Replicas int `json:"replicas"`
+				Template struct {
+					Spec struct {
+						Containers []struct {
+							Image string `json:"image"`
+						} `json:"containers"`
+					} `json:"spec"`
+				} `json:"template"`
+			} `json:"spec"`
+			Status struct {
+				AvailableReplicas int `json:"availableReplicas"`
+			} `json:"status"`
+		} `json:"items"`
+	}
+	if err := v.Kubectl.Get(ctx, &list, namespace, "deployments"); err != nil {
+		return "", err
+	}
+	if len(list.Items) == 0 {
+		return "", &finding{"namespace " + namespace + " has no Deployment", v.up()}
+	}
+	var seen []string
+	for _, item := range list.Items {
+		if available, wanted := item.Status.AvailableReplicas, item.Spec.Replicas; available < wanted {
+			return "", &finding{fmt.Sprintf("Deployment %s/%s has %d of %d pods available", namespace, item.Metadata.Name, available, wanted), look}
+		}
+		version := ""
+		for _, container := range item.Spec.Template.Spec.Containers {
+			if _, tag, ok := strings.Cut(container.Image[strings.LastIndex(container.Image, "/")+1:], ":"); ok {
+				version = " " + tag
+			}
+		}
+		seen = append(seen, item.Metadata.Name+version)
+	}
+	return strings.Join(seen, ", "), nil
+}

@@ -1,0 +1,57 @@
+package verify
+
+import (
+	"fmt"
+	"strings"
+
+	"dbtier/config"
+)
+
+// FromOutputs finds the tier's parts in the stack's outputs.
+func FromOutputs(stack string, outputs map[string]any) (Target, error) {
+	if len(outputs) == 0 {
+		return Target{}, fmt.Errorf("stack %s has no outputs: bring it up first with `bin/dbtier up --stack %s`", stack, stack)
+	}
+	if _, service := outputs[config.OutputNamespace]; !service {
+		if operator, ok := outputs[config.OutputOperatorNamespace].(string); ok {
+			return Target{Stack: stack, Kubectl: "kubectl", OperatorNamespace: operator}, nil
+		}
+	}
+	var missing []string
+	text := func(name string) string {
+		value, ok := outputs[name].(string)
+		if !ok || value == "" {
+			missing = append(missing, name)
+		}
+		return value
+	}
+	t := Target{
+		Stack:                   stack,
+		Kubectl:                 "kubectl",
+		Namespace:               text(config.OutputNamespace),
+		Deployment:              text(config.OutputDeployment),
+		Container:               text(config.OutputContainer),
+		Secret:                  text(config.OutputSecret),
+		Pool:                    text(config.OutputPool),
+		PoolContainer:           text(config.OutputPoolContainer),
+		PoolSocketDir:           text(config.OutputPoolSocketDir),
+		Role:                    text(config.OutputRoleArn),
+		ServiceAccount:          text(config.OutputServiceAccount),
+		ServiceAccountNamespace: text(config.OutputServiceAccountNamespace),
+		STS:                     text(config.OutputSTSEndpoint),
+	}
+	names, ok := outputs[config.OutputExternalSecrets].([]any)
+	if !ok || len(names) == 0 {
+		missing = append(missing, config.OutputExternalSecrets)
+	}
+	for _, name := range names {
+		if text, ok := name.(string); ok {
+			t.ExternalSecrets = append(t.ExternalSecrets, text)
+		}
+	}
+	if len(missing) > 0 {
+		return Target{}, fmt.Errorf("stack %s lacks the outputs %s: bring it up again with `bin/dbtier up --stack %s`",
+			stack, strings.Join(missing, ", "), stack)
+	}
+	return t, nil
+}

@@ -1,0 +1,126 @@
+package verify
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"dbtier/internal/kubectl"
+)
+
+// Many services' images hold no psql. Then a short-lived pod stands in for a service pod: the service's labels, ServiceAccount and
+// environment, so that the same NetworkPolicies and Secrets apply, and the pool's image, which has psql. It is never ready, so that
+// no Service sends it a request, and without the label of a ReplicaSet, so that none adopts it.
+
+// podTemplate is what is read of a Deployment.
+type podTemplate struct {
+	Spec struct {
+		Template struct {
+			Metadata struct {
+				Labels map[string]string `json:"labels"`
+			} `json:"metadata"`
+			Spec struct {
+				ServiceAccountName string            `json:"serviceAccountName"`
+				NodeSelector       map[string]string `json:"nodeSelector"`
+				Tolerations        []any             `json:"tolerations"`
+				ImagePullSecrets   []any             `json:"imagePullSecrets"`
+				Containers         []struct {
+					Name    string `json:"name"`
+					Image   string `json:"image"`
+					EnvFrom []any  `json:"envFrom"`
+					Env     []any  `json:"env"`
+				} `json:"containers"`
+			} `json:"spec"`
+		} `json:"template"`
+	} `json:"spec"`
+}
+
+// lacksPsql reports whether an exec failed because the image has no shell or no psql.
+func lacksPsql(err error) bool {
+	var failed *kubectl.Error
+	return errors.As(err, &failed) && (failed.Code == 126 || failed.Code == 127 || strings.Contains(failed.Stderr, "executable file not found"))
+}
+
+// standIn makes the pod once and returns its name.
+func (v *Verifier) standIn(ctx context.Context) (string, error) {
+	v.stand.Do(func() { v.standPod, v.standErr = v.makeStandIn(ctx) })
+	return v.standPod, v.standErr
+}
+
+const standInContainer = "psql"
+
+func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
+	t := v.Target
+	var service, pool podTemplate
+	if err := v.Kubectl.Get(ctx, &service, t.Namespace, "deployment", t.Deployment); err != nil {
+		return "", err
+	}
+	if err := v.Kubectl.Get(ctx, &pool, t.Namespace, "deployment", t.Pool); err != nil {
+		return "", err
+	}
+	image := ""
+	for _, c := range pool.Spec.Template.Spec.Containers {
+		if image == "" || c.Name == t.PoolContainer {
+			image = c.Image
+		}
+	}
+	of := service.Spec.Template.Spec
+	var envFrom, env []any
+	for i, c := range of.Containers {
+		if i == 0 || c.Name == t.Container {
+			envFrom, env = c.EnvFrom, c.Env
+		}
+	}
+	labels := maps.Clone(service.Spec.Template.Metadata.Labels)
+	delete(labels, "pod-template-hash")
+	random := make([]byte, 4)
+	_, _ = rand.Read(random)
+	name := "dbtier-verify-" + hex.EncodeToString(random)
+	type object = map[string]any
+	manifest, err := json.Marshal(object{
+		"apiVersion": "v1", "kind": "Pod",
+		"metadata": object{"name": name, "namespace": t.Namespace, "labels": labels},
+		"spec": object{
+			"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "activeDeadlineSeconds": 300,
+			"serviceAccountName": of.ServiceAccountName, "automountServiceAccountToken": false,
+			"nodeSelector": of.NodeSelector, "tolerations": of.Tolerations, "imagePullSecrets": of.ImagePullSecrets,
+			"securityContext": object{"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": object{"type": "RuntimeDefault"}},
+			"containers": []object{{
+				"name": standInContainer, "image": image, "command": []string{"sleep", "300"}, "envFrom": envFrom, "env": env,
+				"readinessProbe": object{"exec": object{"command": []string{"false"}}},
+				"resources":      object{"requests": object{"cpu": "10m", "memory": "32Mi"}, "limits": object{"cpu": "200m", "memory": "64Mi"}},
+				"securityContext": object{
+					"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": object{"drop": []string{"ALL"}},
+				},
+			}},
+		},
+	})
+	if err != nil {
+		return "", fmt.Errorf("describing a pod like the service's: %w", err)
+	}
+	if _, err := v.Kubectl.Run(ctx, string(manifest), "create", "--filename=-"); err != nil {
+		return "", err
+	}
+	v.standMade = name
+	running := "--for=jsonpath={.status.phase}=Running"
+	if _, err := v.Kubectl.Run(ctx, "", "wait", "--namespace="+t.Namespace, running, "--timeout=60s", "pod/"+name); err != nil {
+		return "", &finding{"a pod like the service's, with the pool's image for psql, does not start: " + err.Error(), v.kubectl("describe pod " + name)}
+	}
+	return name, nil
+}
+
+// removeStandIn deletes the pod, also after the checks were cancelled.
+func (v *Verifier) removeStandIn(ctx context.Context) {
+	if v.standMade == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	_, _ = v.Kubectl.Run(ctx, "", "delete", "pod", v.standMade, "--namespace="+v.Target.Namespace, "--wait=false", "--ignore-not-found")
+}

@@ -1,0 +1,142 @@
+package verify
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Target is where the parts of a tier are.
+type Target struct {
+	// Stack is the stack's name, for the next commands.
+	Stack string
+	// OperatorNamespace is where the cluster's External Secrets Operator is, in a stack that holds the cluster's part
+	// only. All below is then empty.
+	OperatorNamespace string
+	// Namespace of the service and its pool.
+	Namespace string
+	// Deployment of the service and its Container.
+	Deployment, Container string
+	// Secret with the service's DATABASE_URL.
+	Secret string
+	// Pool is the Deployment of PgBouncer, PoolContainer its container.
+	Pool, PoolContainer string
+	// PoolSocketDir is the folder of PgBouncer's Unix socket in that container, where its console needs no password.
+	PoolSocketDir string
+	// ExternalSecrets are the names of the service's ExternalSecrets.
+	ExternalSecrets []string
+	// Role is the ARN of the role that only ServiceAccount, in ServiceAccountNamespace, may assume.
+	Role, ServiceAccount, ServiceAccountNamespace string
+	// STS is the endpoint of the security token service.
+	STS string
+	// Kubectl is how a person reaches the cluster, for the next commands.
+	Kubectl string
+}
+
+// Kubectl runs kubectl against the target's cluster.
+type Kubectl interface {
+	Run(ctx context.Context, stdin string, args ...string) (string, error)
+	Get(ctx context.Context, into any, namespace string, what ...string) error
+}
+
+// Check is what one check found.
+type Check struct {
+	// Name is for programs, Title for people.
+	Name  string `json:"name"`
+	Title string `json:"title"`
+	OK    bool   `json:"ok"`
+	// Detail is what was seen when all is well.
+	Detail string `json:"detail,omitempty"`
+	// Cause is what is wrong, Next the command that tells more or mends it.
+	Cause string `json:"cause,omitempty"`
+	Next  string `json:"next,omitempty"`
+	// Seconds the check took.
+	Seconds float64 `json:"seconds"`
+}
+
+// Verifier runs the checks.
+type Verifier struct {
+	Target  Target
+	Kubectl Kubectl
+	// HTTP talks to STS; http.DefaultClient by default.
+	HTTP *http.Client
+	// Now is the clock; time.Now by default.
+	Now func() time.Time
+	// Timeout of each check; 30 s by default.
+	Timeout time.Duration
+
+	secrets redactor
+
+	stand               sync.Once
+	standPod, standMade string
+	standErr            error
+}
+
+// finding is a failure with the command that helps.
+type finding struct{ cause, next string }
+
+func (f *finding) Error() string { return f.cause }
+
+// Run runs every check at once and returns them in the chain's order.
+func (v *Verifier) Run(ctx context.Context) []Check {
+	if v.HTTP == nil {
+		v.HTTP = http.DefaultClient
+	}
+	if v.Now == nil {
+		v.Now = time.Now
+	}
+	if v.Timeout == 0 {
+		v.Timeout = 30 * time.Second
+	}
+	type check struct {
+		name, title string
+		run         func(context.Context) (string, error)
+	}
+	checks := []check{
+		{"secret", "the Secret holds a working DATABASE_URL", v.secret},
+		{"query", "SELECT version() from a service pod", v.query},
+		{"pool", "SHOW POOLS on PgBouncer", v.pool},
+		{"externalsecrets", "ExternalSecrets are Ready and fresh", v.externalSecrets},
+		{"irsa", "the ServiceAccount's token gets its role, others do not", v.irsa},
+	}
+	if v.Target.OperatorNamespace != "" {
+		checks = []check{{"operator", "the External Secrets Operator runs and serves its API", v.operator}}
+	}
+	results := make([]Check, len(checks))
+	var running sync.WaitGroup
+	for i, check := range checks {
+		running.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, v.Timeout)
+			defer cancel()
+			started := v.Now()
+			detail, err := check.run(ctx)
+			results[i] = Check{
+				Name: check.name, Title: check.title, OK: err == nil, Detail: detail,
+				Seconds: v.Now().Sub(started).Round(10 * time.Millisecond).Seconds(),
+			}
+			if err != nil {
+				results[i].Detail = ""
+				results[i].Cause, results[i].Next = v.explain(ctx, err)
+			}
+		})
+	}
+	running.Wait()
+	v.removeStandIn(ctx)
+	// Only now are all secrets known that a failure's text could hold.
+	for i := range results {
+		results[i].Detail = v.secrets.clean(results[i].Detail)
+		results[i].Cause = v.secrets.clean(results[i].Cause)
+	}
+	return results
+}
+
+// OK reports whether every check passed.
+func OK(checks []Check) bool {
+	for _, c := range checks {
+		if !c.OK {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"dbtier/components/componenttest"
+	"dbtier/components/rdsca"
+	"dbtier/config"
+)
+
+const servicesExample = "examples/services"
+
+// serviceStack runs a stack of the example of several services, as its folder in a checkout.
+func serviceStack(t *testing.T, stack string) (recorded *componenttest.Recording, checkout string) {
+	t.Helper()
+	checkout = t.TempDir()
+	root := filepath.Join(checkout, servicesExample)
+	for _, folder := range []string{root, filepath.Join(checkout, "localcloud"), filepath.Join(checkout, ".localcloud", "state")} {
+		require.NoError(t, os.MkdirAll(folder, 0o700))
+	}
+	authorities, err := rdsca.Bundle(componenttest.Region)
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join(servicesExample, "Pulumi."+stack+".yaml"))
+	require.NoError(t, err)
+	for file, content := range map[string][]byte{
+		filepath.Join(root, "Pulumi."+stack+".yaml"):                  text,
+		filepath.Join(checkout, "localcloud", "go.mod"):               nil,
+		filepath.Join(checkout, ".localcloud", "state", "rds-ca.pem"): []byte(authorities),
+	} {
+		require.NoError(t, os.WriteFile(file, content, 0o600))
+	}
+	var file struct{ Config map[string]any }
+	require.NoError(t, yaml.Unmarshal(text, &file))
+	values := map[string]string{}
+	for key, value := range file.Config {
+		if plain, ok := value.(string); ok {
+			values[key] = plain
+			continue
+		}
+		encoded, err := json.Marshal(value)
+		require.NoError(t, err)
+		values[key] = string(encoded)
+	}
+	options := []componenttest.Option{componenttest.Stack(stack), componenttest.Root(root), componenttest.Config(values)}
+	if stack != "cluster" {
+		cluster, _ := serviceStack(t, "cluster")
+		options = append(options, componenttest.OtherStack("organization/services/cluster", cluster.Outputs))
+	}
+	return componenttest.Run(t, deploy, options...), checkout
+}
+
+func TestGoldenOfSeveralServicesInOneCluster(t *testing.T) {
+	t.Parallel()
+	for _, stack := range []string{"cluster", "orders", "billing"} {
+		t.Run(stack, func(t *testing.T) {
+			t.Parallel()
+			recorded, checkout := serviceStack(t, stack)
+			got := describe(t, recorded, checkout)
+			file := filepath.Join("tests", "golden", "services", stack+".yaml")
+			if os.Getenv(updateGolden) != "" {
+				require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+				require.NoError(t, os.WriteFile(file, got, 0o600))
+			}
+			want, err := os.ReadFile(file)
+			require.NoError(t, err)
+			assert.Equal(t, string(want), string(got), "if this is meant: %s=1 go test . -run TestGolden", updateGolden)
+		})
+	}
+}
+
+func TestAClustersStackMakesNothingOnAWSAndAServicesNoOperator(t *testing.T) {
+	t.Parallel()
+	cluster, checkout := serviceStack(t, "cluster")
+	assert.Len(t, cluster.All(chartType), 1)
+	assert.Empty(t, cluster.All("pulumi:providers:aws"))
+	assert.Empty(t, cluster.All(instanceType))
+	assert.Equal(t, filepath.Join(checkout, ".localcloud", "state", "kubeconfig"), cluster.One(t, "pulumi:providers:kubernetes").Inputs["kubeconfig"])
+	assert.Equal(t, "external-secrets", cluster.Outputs[config.OutputOperatorNamespace])
+	assert.NotContains(t, cluster.Outputs, config.OutputNamespace)
+
+	orders, _ := serviceStack(t, "orders")
+	assert.Empty(t, orders.All(chartType))
+	assert.Len(t, orders.All(instanceType), 1)
+	assert.NotContains(t, orders.Outputs, config.OutputOperatorNamespace)
+}
+
+// Two stacks never own one object: what has no namespace, or is global to the account, bears the service's name.
+func TestTwoServicesShareNoName(t *testing.T) {
+	t.Parallel()
+	named := func(stack string) map[string]bool {
+		recorded, _ := serviceStack(t, stack)
+		names := map[string]bool{}
+		for _, resource := range recorded.Each() {
+			if !resource.Custom {
+				continue
+			}
+			for _, path := range [][]any{{"metadata"}, {"name"}, {"identifier"}} {
+				switch value := resource.At(path...).(type) {
+				case string:
+					// A policy's name belongs to its role.
+					if resource.Type != "aws:iam/rolePolicy:RolePolicy" {
+						names[resource.Type+" "+value] = true
+					}
+				case map[string]any:
+					name, _ := value["name"].(string)
+					namespace, _ := value["namespace"].(string)
+					names[resource.Type+" "+namespace+"/"+name] = true
+				}
+			}
+		}
+		return names
+	}
+	orders, billing := named("orders"), named("billing")
+	require.Greater(t, len(orders), 20)
+	for name := range orders {
+		assert.NotContains(t, billing, name)
+	}
+}
+
+func TestAdoptingIsForTheOneStackThatAsksForIt(t *testing.T) {
+	t.Parallel()
+	_, options := projectWith(t, "prod", func(text string) string { return text + "  dbtier:operator: {adopt: true}\n" })
+	assert.Equal(t, true, componenttest.Run(t, deploy, options...).One(t, "pulumi:providers:kubernetes").Inputs["upsertExistingObjects"])
+	assert.NotContains(t, run(t, "prod").One(t, "pulumi:providers:kubernetes").Inputs, "upsertExistingObjects")
+}
