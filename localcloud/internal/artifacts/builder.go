@@ -1,0 +1,335 @@
+package artifacts
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Layout names the folders of a project's cache.
+type Layout struct {
+	// Cache is the folder of everything below.
+	Cache string
+	// Bin holds the third-party binaries and the example service.
+	Bin string
+	// Postgres holds bin, lib and share of a PostgreSQL.
+	Postgres string
+	// Chart is the operator's chart, unpacked.
+	Chart string
+	// Images holds the image archives and their list.
+	Images string
+	// Rootfs is the Debian root file system that images are based on.
+	Rootfs string
+}
+
+// Paths is the layout of a project's cache, whether or not anything is in it yet.
+func Paths(project string) Layout {
+	cache := filepath.Join(project, ".localcloud", "cache")
+	return Layout{
+		Cache:    cache,
+		Bin:      filepath.Join(cache, "bin"),
+		Postgres: filepath.Join(cache, "postgres"),
+		Chart:    filepath.Join(cache, "charts", "external-secrets"),
+		Images:   filepath.Join(cache, "images"),
+		Rootfs:   filepath.Join(cache, "rootfs"),
+	}
+}
+
+// Disk space that a first build takes, measured: Go's build cache (the third-party programs and this project's own), its
+// module cache, and what lands in the project's cache.
+const (
+	goCacheNeeds     = 12 << 30
+	moduleCacheNeeds = 8 << 30
+	cacheNeeds       = 3 << 30
+)
+
+// Builder makes what is missing from a project's cache.
+type Builder struct {
+	Layout
+	project string
+	out     io.Writer
+}
+
+// New is a builder for the project in the folder; progress goes to out.
+func New(project string, out io.Writer) *Builder {
+	return &Builder{Layout: Paths(project), project: project, out: out}
+}
+
+// step is one artefact: a key of everything that goes into it, where it lands, and how it is made.
+type step struct {
+	name string
+	// key returns what the artefact depends on; equal keys mean an equal artefact.
+	key func(ctx context.Context) (string, error)
+	// target is the file or folder that the step makes.
+	target string
+	// make writes the artefact to the given path, which does not exist yet and takes target's place when all went well.
+	make func(ctx context.Context, to string) error
+}
+
+func (b *Builder) steps() []step {
+	return slices.Concat(b.binaries(), []step{b.postgres(), b.chart(), b.rootfs()}, b.images())
+}
+
+// Build makes every artefact that is missing or older than what it is made of. A build that is stopped, however, goes on
+// where it was: each artefact appears whole or not at all.
+func (b *Builder) Build(ctx context.Context) error {
+	unlock, err := b.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	checked := false
+	for _, s := range b.steps() {
+		key, fresh, err := b.fresh(ctx, s)
+		if err != nil {
+			return err
+		}
+		if fresh {
+			continue
+		}
+		if !checked {
+			if err := b.checkDisk(ctx); err != nil {
+				return err
+			}
+			checked = true
+		}
+		if err := b.run(ctx, s, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// BuildChart makes the operator's chart alone, which is all that an offline preview needs.
+func (b *Builder) BuildChart(ctx context.Context) error {
+	s := b.chart()
+	key, fresh, err := b.fresh(ctx, s)
+	if err != nil || fresh {
+		return err
+	}
+	unlock, err := b.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return b.run(ctx, s, key)
+}
+
+// Missing lists the names of the artefacts that Build would make.
+func (b *Builder) Missing(ctx context.Context) ([]string, error) {
+	var names []string
+	for _, s := range b.steps() {
+		_, fresh, err := b.fresh(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		if !fresh {
+			names = append(names, s.name)
+		}
+	}
+	return names, nil
+}
+
+func (b *Builder) stamp(s step) string {
+	return filepath.Join(b.Cache, "stamps", strings.ReplaceAll(s.name, "/", "-"))
+}
+
+func (b *Builder) fresh(ctx context.Context, s step) (key string, fresh bool, err error) {
+	key, err = s.key(ctx)
+	if err != nil {
+		return "", false, fmt.Errorf("what %s depends on: %w", s.name, err)
+	}
+	made, err := os.ReadFile(b.stamp(s))
+	if err != nil || string(made) != key {
+		return key, false, nil //nolint:nilerr // Without a stamp the artefact is simply not made yet.
+	}
+	_, err = os.Stat(s.target)
+	return key, err == nil, nil
+}
+
+func (b *Builder) run(ctx context.Context, s step, key string) error {
+	start := time.Now()
+	done := b.announce(s.name, start)
+	to := s.target + ".new"
+	err := errors.Join(
+		os.MkdirAll(filepath.Dir(s.target), 0o755),
+		os.MkdirAll(filepath.Dir(b.stamp(s)), 0o755),
+		os.RemoveAll(to), os.RemoveAll(b.stamp(s)),
+	)
+	if err == nil {
+		err = s.make(ctx, to)
+	}
+	if err == nil {
+		err = os.RemoveAll(s.target)
+	}
+	if err == nil {
+		err = os.Rename(to, s.target)
+	}
+	if err == nil {
+		err = os.WriteFile(b.stamp(s), []byte(key), 0o600)
+	}
+	done()
+	if err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("building %s was stopped after %s; the next run goes on from here", s.name, seconds(start))
+		}
+		return fmt.Errorf("building %s: %w", s.name, err)
+	}
+	fmt.Fprintf(b.out, "  built %-28s %s\n", s.name, seconds(start))
+	return nil
+}
+
+// announce says what is being built, and again every 30 s how long that has taken, until the returned function is called.
+func (b *Builder) announce(name string, start time.Time) func() {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(30 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				fmt.Fprintf(b.out, "  building %s, %s so far\n", name, seconds(start))
+			}
+		}
+	}()
+	return func() { close(stop); <-stopped }
+}
+
+func seconds(start time.Time) string {
+	return fmt.Sprintf("%.1fs", time.Since(start).Seconds())
+}
+
+// lock keeps a second build of the same project waiting until the first has ended; the kernel drops it with the process.
+func (b *Builder) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
+		return nil, fmt.Errorf("making the cache folder: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(b.Cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking the cache: %w", err)
+	}
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		fmt.Fprintln(b.out, "  waiting for another build of this project to end")
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+			return nil, fmt.Errorf("locking the cache: %w", err)
+		}
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// checkDisk refuses to start a build that cannot end. Go's caches are asked of Go, for they may lie on another disk.
+func (b *Builder) checkDisk(ctx context.Context) error {
+	needs := map[string]uint64{b.Cache: cacheNeeds}
+	if b.firstBuild() {
+		out, err := b.output(ctx, b.project, "go", "env", "GOCACHE", "GOMODCACHE")
+		if err != nil {
+			return err
+		}
+		for i, cache := range strings.Fields(out) {
+			if err := os.MkdirAll(cache, 0o755); err != nil {
+				return fmt.Errorf("making Go's caches: %w", err)
+			}
+			needs[cache] += []uint64{goCacheNeeds, moduleCacheNeeds}[i]
+		}
+	}
+	byDisk := map[uint64]uint64{}
+	for dir, need := range needs {
+		device, free, err := diskOf(dir)
+		if err != nil {
+			return err
+		}
+		byDisk[device] += need
+		if free < float64(byDisk[device]) {
+			return fmt.Errorf("too little disk: %s has %.1f GiB free, the build needs %.0f GiB; free some, or move the folder to a larger disk",
+				dir, free/(1<<30), float64(byDisk[device])/(1<<30))
+		}
+	}
+	return nil
+}
+
+func (b *Builder) firstBuild() bool {
+	_, err := os.Stat(filepath.Join(b.Bin, "kubernetes"))
+	return err != nil
+}
+
+// output runs a command and returns its standard output; its error carries the last lines that the command printed.
+func (b *Builder) output(ctx context.Context, dir, name string, args ...string) (string, error) {
+	return b.outputEnv(ctx, dir, nil, name, args...)
+}
+
+func (b *Builder) outputEnv(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
+	return b.outputOf(exec.CommandContext(ctx, name, args...), dir, env)
+}
+
+// outputApart runs a command with mounts of its own: what it mounts ends with it, even when it is killed.
+func (b *Builder) outputApart(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.SysProcAttr = apart()
+	// Its children keep the mounts alive, so they end with it.
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	return b.outputOf(cmd, dir, env)
+}
+
+func (b *Builder) outputOf(cmd *exec.Cmd, dir string, env []string) (string, error) {
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		if errors.Is(err, exec.ErrNotFound) {
+			return "", fmt.Errorf("the program %s is not installed", cmd.Args[0])
+		}
+		said := strings.TrimSpace(stderr.String() + "\n" + stdout.String())
+		if lines := strings.Split(said, "\n"); len(lines) > 12 {
+			said = strings.Join(lines[len(lines)-12:], "\n")
+		}
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, said)
+	}
+	return stdout.String(), nil
+}
+
+// hash is a key: the digest of the parts and of every file below the folders, names and contents.
+func hash(parts []string, paths ...string) (string, error) {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s\n", len(p), p)
+	}
+	for _, root := range paths {
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			name, err := filepath.Rel(root, path)
+			if err != nil {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(h, "%s %d %x\n", name, len(content), sha256.Sum256(content))
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package artifacts
+
+import (
+	"errors"
+	"syscall"
+)
+
+// The names and folders of artefacts are of use everywhere, building them is not.
+var errNotLinux = errors.New("the local cloud needs Linux")
+
+func apart() *syscall.SysProcAttr { return nil }
+
+func diskOf(string) (device uint64, free float64, err error) { return 0, 0, errNotLinux }

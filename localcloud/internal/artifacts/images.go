@@ -1,0 +1,339 @@
+package artifacts
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/compression"
+	"github.com/google/go-containerregistry/pkg/name"
+	registryv1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// Registry is the host part of every local image's name. It resolves nowhere, so a node without the image fails at once
+// instead of pulling somebody else's.
+const Registry = "localcloud.internal"
+
+// Image is one container image of the local cloud.
+type Image struct {
+	// Name is the reference under which pods ask for it.
+	Name string `json:"name"`
+	// Tarball is the archive that holds it; several images may share one.
+	Tarball string `json:"tarball"`
+	// ID is the digest of the image's configuration, which names its content.
+	ID string `json:"id"`
+}
+
+// recipe says what an image consists of.
+type recipe struct {
+	name string
+	// base is true for images on the Debian root file system, false for images of one static program.
+	base bool
+	// files are the program's own files: path in the image to path in the project.
+	files map[string]string
+	// entrypoint, env and user are as in an image's configuration.
+	entrypoint []string
+	env        []string
+	user       string
+}
+
+// archive is a set of images that are imported together and share their layers.
+type archive struct {
+	name    string
+	recipes []recipe
+}
+
+const path17 = "PATH=/usr/lib/postgresql/17/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+func archives() []archive {
+	const cache = ".localcloud/cache/bin/"
+	static := func(name, program, version string) recipe {
+		return recipe{
+			name: name + ":" + version, files: map[string]string{"/bin/" + program: cache + program},
+			entrypoint: []string{"/bin/" + program}, user: "65534:65534",
+		}
+	}
+	pause := static("pause", "pause", "1")
+	coredns := static("coredns", "coredns", "1.12.4")
+	coredns.user = ""
+	myshop := recipe{
+		name: "myshop-api:1.4.2", base: true, files: map[string]string{"/myshop-api": cache + "myshop-api"},
+		entrypoint: []string{"/myshop-api"}, user: "10001:10001",
+	}
+	// A later version of the same service, whose newest migration fails.
+	broken := myshop
+	broken.name = "myshop-api:1.5.0-broken"
+	broken.files = map[string]string{
+		"/myshop-api": cache + "myshop-api",
+		"/migrations": "examples/myshop-api/broken",
+	}
+	broken.env = []string{"MIGRATIONS_DIR=/migrations"}
+	return []archive{
+		{name: "node", recipes: []recipe{pause, coredns}},
+		{name: "operator", recipes: []recipe{static("external-secrets", "external-secrets", "v0.19.2")}},
+		{name: "debian", recipes: []recipe{
+			{name: "pgbouncer:1.24.1", base: true, entrypoint: []string{"/usr/sbin/pgbouncer"}, user: "10001:10001"},
+			myshop, broken,
+		}},
+	}
+}
+
+// Images lists the images that the cache holds, in the order in which a node needs them.
+func Images(project string) ([]Image, error) {
+	var images []Image
+	for _, a := range archives() {
+		list := filepath.Join(Paths(project).Images, a.name, "images.json")
+		text, err := os.ReadFile(list)
+		if err != nil {
+			return nil, fmt.Errorf("the list of built images: %w; run `localcloud build`", err)
+		}
+		var some []Image
+		if err := json.Unmarshal(text, &some); err != nil {
+			return nil, fmt.Errorf("%s: %w", list, err)
+		}
+		for i := range some {
+			some[i].Tarball = filepath.Join(filepath.Dir(list), some[i].Tarball)
+		}
+		images = append(images, some...)
+	}
+	return images, nil
+}
+
+func (b *Builder) images() []step {
+	var steps []step
+	for _, a := range archives() {
+		steps = append(steps, step{
+			name:   "images/" + a.name,
+			target: filepath.Join(b.Images, a.name),
+			key:    func(ctx context.Context) (string, error) { return b.archiveKey(ctx, a) },
+			make:   func(_ context.Context, to string) error { return b.writeArchive(a, to) },
+		})
+	}
+	return steps
+}
+
+// archiveKey names the content by the keys of what it is made of: reading the files themselves would cost seconds a start.
+func (b *Builder) archiveKey(_ context.Context, a archive) (string, error) {
+	parts := []string{"images 1"}
+	var paths []string
+	for _, r := range a.recipes {
+		parts = append(parts, fmt.Sprintf("%+v", r))
+		for _, from := range r.files {
+			if program, ok := strings.CutPrefix(from, ".localcloud/cache/bin/"); ok {
+				parts = append(parts, b.readStamp(program))
+			} else {
+				paths = append(paths, filepath.Join(b.project, from))
+			}
+		}
+		if r.base {
+			parts = append(parts, b.readStamp(b.rootfs().name))
+		}
+	}
+	return hash(parts, paths...)
+}
+
+func (b *Builder) readStamp(of string) string {
+	text, err := os.ReadFile(b.stamp(step{name: of}))
+	if err != nil {
+		return "not made yet"
+	}
+	return string(text)
+}
+
+func (b *Builder) writeArchive(a archive, to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	var base registryv1.Layer
+	if slices.ContainsFunc(a.recipes, func(r recipe) bool { return r.base }) {
+		file := filepath.Join(to, "base.tar")
+		defer os.Remove(file)
+		if err := writeTree(file, b.Rootfs); err != nil {
+			return err
+		}
+		var err error
+		if base, err = layerOf(func() (io.ReadCloser, error) { return os.Open(file) }); err != nil {
+			return err
+		}
+	}
+	set := map[name.Reference]registryv1.Image{}
+	var list []Image
+	for _, r := range a.recipes {
+		var layers []registryv1.Layer
+		if r.base {
+			layers = append(layers, base)
+		}
+		if len(r.files) > 0 {
+			content, err := b.filesLayer(r.files)
+			if err != nil {
+				return err
+			}
+			layer, err := layerOf(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
+			if err != nil {
+				return err
+			}
+			layers = append(layers, layer)
+		}
+		image, err := mutate.AppendLayers(empty.Image, layers...)
+		if err != nil {
+			return err
+		}
+		config, err := image.ConfigFile()
+		if err != nil {
+			return err
+		}
+		config = config.DeepCopy()
+		config.Architecture, config.OS = runtime.GOARCH, "linux"
+		config.Created = registryv1.Time{Time: time.Unix(0, 0).UTC()}
+		config.Config = registryv1.Config{Entrypoint: r.entrypoint, Env: append([]string{path17}, r.env...), User: r.user, WorkingDir: "/"}
+		if image, err = mutate.ConfigFile(image, config); err != nil {
+			return err
+		}
+		ref, err := name.NewTag(Registry + "/" + r.name)
+		if err != nil {
+			return err
+		}
+		id, err := image.ConfigName()
+		if err != nil {
+			return err
+		}
+		set[ref] = image
+		list = append(list, Image{Name: ref.Name(), Tarball: "images.tar", ID: id.String()})
+	}
+	if err := tarball.MultiRefWriteToFile(filepath.Join(to, "images.tar"), set); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(list, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(to, "images.json"), append(text, '\n'), 0o644)
+}
+
+// layerOf is an uncompressed layer: it goes from one disk to the same disk, and unpacking is part of every first start.
+func layerOf(open tarball.Opener) (registryv1.Layer, error) {
+	return tarball.LayerFromOpener(open, tarball.WithCompression(compression.None), tarball.WithMediaType(types.DockerUncompressedLayer))
+}
+
+// filesLayer is a layer of the given files and folders of the project, with nothing in it that differs between machines.
+func (b *Builder) filesLayer(files map[string]string) ([]byte, error) {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for _, target := range slices.Sorted(maps.Keys(files)) {
+		from := filepath.Join(b.project, files[target])
+		err := filepath.WalkDir(from, func(p string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			rel, err := filepath.Rel(from, p)
+			if err != nil {
+				return err
+			}
+			header := &tar.Header{
+				Name: strings.TrimPrefix(path.Join(target, filepath.ToSlash(rel)), "/"), Mode: 0o755, ModTime: time.Unix(0, 0), Format: tar.FormatPAX,
+			}
+			if entry.IsDir() {
+				header.Typeflag = tar.TypeDir
+				header.Name += "/"
+				return w.WriteHeader(header)
+			}
+			content, err := os.ReadFile(p)
+			if err != nil {
+				return err
+			}
+			header.Typeflag, header.Size = tar.TypeReg, int64(len(content))
+			if err := w.WriteHeader(header); err != nil {
+				return err
+			}
+			_, err = w.Write(content)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// writeTree writes a root file system as one tar file: sorted, without times, devices or sockets.
+func writeTree(file, root string) error {
+	out, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	w := tar.NewWriter(out)
+	err = filepath.WalkDir(root, func(p string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		if err != nil || rel == "." {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() && !info.IsDir() && info.Mode()&fs.ModeSymlink == 0 {
+			return nil
+		}
+		var link string
+		if info.Mode()&fs.ModeSymlink != 0 {
+			if link, err = os.Readlink(p); err != nil {
+				return err
+			}
+		}
+		header, err := tar.FileInfoHeader(info, link)
+		if err != nil {
+			return err
+		}
+		header.Name = filepath.ToSlash(rel)
+		if info.IsDir() {
+			header.Name += "/"
+		}
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return fmt.Errorf("no owner known of %s", p)
+		}
+		header.Uid, header.Gid, header.Uname, header.Gname = int(stat.Uid), int(stat.Gid), "", ""
+		header.ModTime, header.AccessTime, header.ChangeTime, header.Format = time.Unix(0, 0), time.Time{}, time.Time{}, tar.FormatPAX
+		if err := w.WriteHeader(header); err != nil || !info.Mode().IsRegular() {
+			return err
+		}
+		in, err := os.Open(p)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		_, err = io.Copy(w, in)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return out.Close()
+}

@@ -1,0 +1,200 @@
+package aws
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"dbtier/localcloud/internal/aws/store"
+	"dbtier/localcloud/internal/aws/wire"
+)
+
+// Config is what a Cloud needs.
+type Config struct {
+	// Dir keeps the account, mode 0700.
+	Dir string
+	// CredentialsFile receives the administrator's access key for host clients, as JSON, mode 0600. Empty: not written.
+	CredentialsFile string
+	// OIDCIssuer is the issuer of ServiceAccount tokens, with https://. The account has one IAM OIDC provider, for it.
+	OIDCIssuer string
+	// OIDCKeys are the public keys that the issuer signs with, asked for at each exchange of a token.
+	OIDCKeys func() ([]crypto.PublicKey, error)
+	// RDS runs the databases. Without it DB instances are refused.
+	RDS RDSEngine
+	Log *slog.Logger
+	// Latency makes statuses take time, as on AWS. The zero value makes everything as quick as it can be.
+	Latency Latency
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Latency is how long operations on DB instances take at least; their statuses can be seen meanwhile.
+type Latency struct{ Create, Modify, Reboot, Delete, Rotate time.Duration }
+
+// Cloud is the stand-in's account and its services.
+type Cloud struct {
+	cfg   Config
+	log   *slog.Logger
+	now   func() time.Time
+	store *store.Store[state]
+	locks keyedLocks
+
+	// background ends the periodic work; work counts it and the operations that outlive their request.
+	background context.Context
+	stop       context.CancelFunc
+	work       sync.WaitGroup
+}
+
+// New opens the account in cfg.Dir or makes one.
+func New(cfg Config) (*Cloud, error) {
+	switch {
+	case cfg.Dir == "":
+		return nil, errors.New("aws: Dir: empty")
+	case !strings.HasPrefix(cfg.OIDCIssuer, "https://"):
+		return nil, fmt.Errorf("aws: OIDCIssuer: %q: must begin with https://", cfg.OIDCIssuer)
+	case cfg.OIDCKeys == nil:
+		return nil, errors.New("aws: OIDCKeys: missing")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	path := filepath.Join(cfg.Dir, "account.json")
+	st, err := store.Open(path, func() (*state, error) { return newState(), nil })
+	if err != nil {
+		return nil, fmt.Errorf("opening the local AWS account: %w", err)
+	}
+	if err := store.RemoveLeftovers(path); err != nil {
+		return nil, fmt.Errorf("opening the local AWS account: %w", err)
+	}
+	if v := st.Read().Version; v != stateVersion {
+		return nil,
+			fmt.Errorf("the local AWS account in %s has version %d and this program reads version %d: purge the local cloud's state",
+				cfg.Dir, v, stateVersion)
+	}
+	c := &Cloud{cfg: cfg, log: cfg.Log, now: func() time.Time { return cfg.Now().UTC() }, store: st}
+	c.background, c.stop = context.WithCancel(context.Background())
+	if cfg.CredentialsFile != "" {
+		if err := c.writeCredentials(cfg.CredentialsFile); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.RDS != nil {
+		cfg.RDS.SetIAMVerifier(c.verifyDatabaseToken)
+	}
+	return c, nil
+}
+
+func (c *Cloud) writeCredentials(path string) error {
+	admin := c.store.Read().Admin
+	text, err := json.Marshal(map[string]string{"accessKeyId": admin.AccessKeyID, "secretAccessKey": admin.SecretAccessKey})
+	if err != nil {
+		return err
+	}
+	return store.WriteFile(path, text)
+}
+
+// Start brings every persisted DB instance up again, finishing what a kill interrupted, and begins the periodic work (rotation,
+// maintenance windows, deletions that are due).
+func (c *Cloud) Start(ctx context.Context) error {
+	if err := c.resume(ctx); err != nil {
+		return err
+	}
+	c.work.Go(func() {
+		tick := time.NewTicker(time.Minute)
+		defer tick.Stop()
+		for {
+			select {
+			case <-c.background.Done():
+				return
+			case <-tick.C:
+				c.housekeeping(c.background)
+			}
+		}
+	})
+	return nil
+}
+
+// Close waits for operations under way. The databases are the engine's to stop.
+func (c *Cloud) Close() error {
+	c.stop()
+	c.work.Wait()
+	return nil
+}
+
+// run does an operation that must not end half way because its caller goes away, and waits for it as long as the caller does.
+func (c *Cloud) run(ctx context.Context, what string, op func(ctx context.Context) error) error {
+	done := make(chan error, 1)
+	c.work.Go(func() {
+		err := op(context.WithoutCancel(ctx))
+		if ctx.Err() != nil {
+			c.note(what, err) // nobody else will say it
+		}
+		done <- err
+	})
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return wire.Status(503, "ServiceUnavailable", "%s goes on, nobody waits for it any more: %v", what, ctx.Err())
+	}
+}
+
+// pause lets at least d pass, for the latency model.
+func (c *Cloud) pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-c.background.Done():
+	}
+}
+
+// keyedLocks serializes operations on one thing while others go on.
+type keyedLocks struct {
+	mu   sync.Mutex
+	held map[string]*keyedLock
+}
+
+type keyedLock struct {
+	mu    sync.Mutex
+	users int
+}
+
+// lock waits for the key and gives the function that releases it.
+func (l *keyedLocks) lock(key string) (unlock func()) {
+	l.mu.Lock()
+	if l.held == nil {
+		l.held = map[string]*keyedLock{}
+	}
+	k := l.held[key]
+	if k == nil {
+		k = &keyedLock{}
+		l.held[key] = k
+	}
+	k.users++
+	l.mu.Unlock()
+	k.mu.Lock()
+	return func() {
+		k.mu.Unlock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		k.users--
+		if k.users == 0 {
+			delete(l.held, key)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package aws
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"dbtier/localcloud/internal/aws/wire"
+)
+
+// resourceRequest is what the provider's door is asked.
+type resourceRequest struct {
+	Type   string         `json:"type"`
+	Name   string         `json:"name"`
+	ID     string         `json:"id"`
+	Region string         `json:"region"`
+	Olds   map[string]any `json:"olds"`
+	Inputs map[string]any `json:"inputs"`
+}
+
+// resource is what the door knows of one.
+type resource struct {
+	ID      string         `json:"id,omitempty"`
+	Inputs  map[string]any `json:"inputs,omitempty"`
+	Outputs map[string]any `json:"outputs"`
+}
+
+// resourceType is the door's four operations for a type. Read gives nil for what does not exist; deleting what does not exist is done.
+type resourceType struct {
+	create func(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error)
+	read   func(c *Cloud, r resourceRequest) (*resource, error)
+	update func(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error)
+	remove func(ctx context.Context, c *Cloud, r resourceRequest) error
+}
+
+var resourceTypes = map[string]resourceType{
+	"aws:kms/key:Key":                                   {createKey, readKey, updateKey, removeKey},
+	"aws:kms/alias:Alias":                               {createAlias, readAlias, updateAlias, removeAlias},
+	"aws:rds/subnetGroup:SubnetGroup":                   {createSubnetGroup, readSubnetGroup, updateSubnetGroup, removeSubnetGroup},
+	"aws:rds/parameterGroup:ParameterGroup":             {createParameterGroup, readParameterGroup, updateParameterGroup, removeParameterGroup},
+	"aws:rds/instance:Instance":                         {createInstance, readInstance, updateInstance, removeInstance},
+	"aws:ec2/securityGroup:SecurityGroup":               {createSecurityGroup, readSecurityGroup, updateSecurityGroup, removeSecurityGroup},
+	"aws:cloudwatch/logGroup:LogGroup":                  {createLogGroup, readLogGroup, updateLogGroup, removeLogGroup},
+	"aws:iam/role:Role":                                 {createRole, readRole, updateRole, removeRole},
+	"aws:iam/rolePolicy:RolePolicy":                     {createRolePolicy, readRolePolicy, updateRolePolicy, removeRolePolicy},
+	"aws:iam/rolePolicyAttachment:RolePolicyAttachment": {createAttachment, readAttachment, updateAttachment, removeAttachment},
+}
+
+// Control is the provider's door, below /aws/ of the control socket. Whoever reaches the socket acts as the account's administrator.
+//
+// A create may be asked again for something that was made but not recorded, when the engine was killed in between. What carries
+// a name that the caller chose, and was made by this door for the same resource with the same inputs, is therefore adopted.
+func (c *Cloud) Control() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(method string, status int, do func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error)) {
+		mux.HandleFunc(method+" /aws/resources", func(w http.ResponseWriter, req *http.Request) {
+			r, err := readRequest(w, req)
+			if err != nil {
+				c.refuse(w, r, method, err)
+				return
+			}
+			out, err := do(req.Context(), resourceTypes[r.Type], r)
+			if err != nil {
+				c.refuse(w, r, method, err)
+				return
+			}
+			c.log.Info("resource", "method", method, "type", r.Type, "name", r.Name, "id", r.ID)
+			w.Header().Set("Content-Type", "application/json")
+			if out == nil {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			w.WriteHeader(status)
+			_ = json.NewEncoder(w).Encode(out)
+		})
+	}
+	handle(http.MethodPost, http.StatusOK, func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error) {
+		return t.create(ctx, c, r)
+	})
+	handle(http.MethodPut, http.StatusOK, func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error) {
+		return t.update(ctx, c, r)
+	})
+	handle(http.MethodGet, http.StatusOK, func(_ context.Context, t resourceType, r resourceRequest) (*resource, error) {
+		out, err := t.read(c, r)
+		if err == nil && out == nil {
+			err = wire.Status(http.StatusNotFound, "NotFound", "%s %s does not exist", r.Type, r.ID)
+		}
+		return out, err
+	})
+	handle(http.MethodDelete, http.StatusNoContent, func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error) {
+		return nil, t.remove(ctx, c, r)
+	})
+	return mux
+}
+
+func readRequest(w http.ResponseWriter, req *http.Request) (resourceRequest, error) {
+	var r resourceRequest
+	q := req.URL.Query()
+	r.Type, r.ID, r.Region = q.Get("type"), q.Get("id"), q.Get("region")
+	if req.Method != http.MethodGet {
+		err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxBody)).Decode(&r)
+		if err != nil && (r.Type == "" || !errors.Is(err, io.EOF)) {
+			return r, wire.Errorf("SerializationException", "the request is not the JSON object that the door takes")
+		}
+	}
+	if _, ok := resourceTypes[r.Type]; !ok {
+		return r, wire.NotModelled("the resource type %q; it models %s", clip(r.Type), names(resourceTypes))
+	}
+	switch {
+	case r.Region == "":
+		return r, wire.Errorf(codeValidation, "region: missing")
+	case r.ID == "" && req.Method != http.MethodPost:
+		return r, wire.Errorf(codeValidation, "id: missing")
+	}
+	return r, nil
+}
+
+func (c *Cloud) refuse(w http.ResponseWriter, r resourceRequest, method string, err error) {
+	var out *wire.Error
+	if !errors.As(err, &out) {
+		out = wire.Status(http.StatusInternalServerError, "InternalFailure", "%v", err)
+	}
+	if out.Status != http.StatusNotFound {
+		c.log.Warn("resource refused", "method", method, "type", r.Type, "name", r.Name, "id", r.ID, "code", out.Code, "message", out.Message)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(out.Status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"code": out.Code, "message": out.Message})
+}
+
+// administrator is a call as the door's user.
+func (c *Cloud) administratorCall(ctx context.Context, region string) *call {
+	st := c.store.Read()
+	who := administrator(st)
+	return &call{c: c, ctx: ctx, st: st, who: who, region: region, keys: c.conditionContext(who, region, "", "")}
+}
+
+func label(r resourceRequest) string {
+	if r.Name == "" {
+		return r.Type + " " + r.ID
+	}
+	return r.Type + " " + r.Name
+}

@@ -1,0 +1,541 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dbtier/localcloud/internal/aws/rdsrules"
+	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/localcloud/internal/rds"
+)
+
+// Statuses of DB instances and of their master secrets.
+const (
+	statusCreating  = "creating"
+	statusAvailable = "available"
+	statusModifying = "modifying"
+	statusRebooting = "rebooting"
+	statusRotating  = "resetting-master-credentials"
+	statusDeleting  = "deleting"
+
+	secretCreating = "creating"
+	secretActive   = "active"
+	secretRotating = "rotating"
+	secretImpaired = "impaired"
+)
+
+// instanceID finds the store's key of an instance by its DbiResourceId or identifier.
+func (st *state) instanceID(region, id string) (string, *dbInstance) {
+	if i := st.Instances[regional(region, strings.ToLower(id))]; i != nil {
+		return regional(region, i.Identifier), i
+	}
+	for key, i := range st.Instances {
+		if i.Region == region && i.ResourceID == id {
+			return key, i
+		}
+	}
+	return "", nil
+}
+
+func errNoInstance(id string) error {
+	return wire.Status(http.StatusNotFound, "DBInstanceNotFound", "DBInstance %s not found.", clip(id))
+}
+
+// changeInstance changes an instance that still exists.
+func (c *Cloud) changeInstance(id string, change func(*state, *dbInstance) error) error {
+	return c.store.Update(func(st *state) error {
+		i := st.Instances[id]
+		if i == nil {
+			return errNoInstance(id)
+		}
+		return change(st, i)
+	})
+}
+
+// engineError wraps what the database engine said.
+func engineError(verb, identifier string, err error) error {
+	return wire.Status(http.StatusInternalServerError, "InternalFailure", "could not %s the database of %s: %v", verb, identifier, err)
+}
+
+func createInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error) {
+	f := &faults{what: label(r)}
+	in := decodeInputs[instanceInputs](r.Inputs, instanceRefused, f)
+	if c.cfg.RDS == nil {
+		return nil, wire.NotModelled("DB instances here: no database engine is attached")
+	}
+	identifier := strings.ToLower(or(in.Identifier, ""))
+	id := regional(r.Region, identifier)
+	k := c.administratorCall(ctx, r.Region)
+	err := c.run(ctx, "create DB instance "+identifier, func(ctx context.Context) error {
+		defer c.locks.lock("db " + id)()
+		err := c.store.Update(func(st *state) error {
+			if old := st.Instances[id]; old != nil {
+				if old.Deleting == nil && old.Door.adoptable(r.Name, r.Inputs) {
+					return nil
+				}
+				return wire.Errorf("DBInstanceAlreadyExists", "DB instance already exists: %s", identifier)
+			}
+			return k.newInstance(st, r, in, identifier, f)
+		})
+		if err != nil {
+			return err
+		}
+		return c.makeDatabase(ctx, id)
+	})
+	if err != nil {
+		return nil, err
+	}
+	st := c.store.Read()
+	i := st.Instances[id]
+	if i == nil {
+		return nil, errNoInstance(identifier)
+	}
+	return i.resource(st), nil
+}
+
+// newInstance checks a new instance and puts it into the state with its secret, still without a database.
+func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, identifier string, f *faults) error {
+	now := k.c.now()
+	i := &dbInstance{
+		Region: r.Region, Identifier: identifier, ResourceID: "db-" + pick(upper+decimal, 26), Status: statusCreating, Created: now,
+		Tags: in.Tags, Door: &door{r.Name, r.Inputs}, settings: defaultSettings(), AZ: or(in.AZ, ""), SecretStatus: secretCreating,
+	}
+	in.overlay(&i.settings)
+	i.MasterUsername, i.DBName, i.Encrypted = or(in.Username, ""), or(in.DBName, ""), or(in.Encrypted, false)
+	if err := rdsrules.CheckIdentifier(identifier, 63); err != nil {
+		f.add(codeInvalidValue, "identifier", "%q: %v", clip(identifier), err)
+	}
+	for _, other := range st.Instances {
+		if other.Identifier == identifier {
+			f.notModelled("identifier", "DB instances of the same name in two regions: %s is in %s", identifier, other.Region)
+		}
+	}
+	if engine := strings.ToLower(or(in.Engine, "")); engine != "postgres" {
+		f.notModelled("engine", "the engine %q; it runs postgres", clip(engine))
+	}
+	if err := rdsrules.CheckMasterUsername(i.MasterUsername); err != nil {
+		f.add(codeInvalidValue, "username", "MasterUsername %s %v", clip(i.MasterUsername), err)
+	}
+	if i.DBName != "" {
+		if err := rdsrules.CheckDatabaseName(i.DBName); err != nil {
+			f.add(codeInvalidValue, "dbName", "DBName %s %v", clip(i.DBName), err)
+		}
+	}
+	if !or(in.Managed, false) {
+		f.notModelled("manageMasterUserPassword", "master passwords that RDS does not manage: set it to true")
+	}
+	if l := or(in.License, "postgresql-license"); l != "postgresql-license" {
+		f.add(codeInvalidValue, "licenseModel", "%q: want postgresql-license", clip(l))
+	}
+	finalSnapshotRules(in, f)
+	k.check(st, i, nil, f)
+	k.keysOfInstance(st, i, in, f)
+	zones := []string{"a", "b", "c"}
+	if i.AZ == "" {
+		i.AZ = r.Region + zones[0]
+	} else if z, ok := strings.CutPrefix(i.AZ, r.Region); !ok || !slices.Contains(zones, z) {
+		f.add(codeInvalidValue, "availabilityZone", "%q: want one of %[2]sa, %[2]sb, %[2]sc", clip(i.AZ), r.Region)
+	}
+	i.placeStandby()
+	var secretKey *kmsKey
+	if id := or(in.SecretKMSKey, ""); id != "" {
+		secretKey = k.rdsKey(st, r.Region, "masterUserSecretKmsKeyId", id, f)
+	}
+	if err := f.err(); err != nil {
+		return err
+	}
+	if st.EndpointSuffixes[r.Region] == "" {
+		st.EndpointSuffixes[r.Region] = pick(lower, 1) + pick(lower+decimal, 11)
+	}
+	i.SecretARN = k.c.newMasterSecret(st, i, secretKey)
+	k.c.ensureLogGroups(st, i)
+	st.Instances[regional(r.Region, identifier)] = i
+	return nil
+}
+
+// ensureLogGroups makes the log groups that are missing, as RDS does: without retention, and nobody's to manage afterwards.
+func (c *Cloud) ensureLogGroups(st *state, i *dbInstance) {
+	for _, l := range i.LogExports {
+		name := "/aws/rds/instance/" + i.Identifier + "/" + l
+		if id := regional(i.Region, name); st.LogGroups[id] == nil {
+			st.LogGroups[id] = &logGroup{Region: i.Region, Name: name, Class: "STANDARD", Created: c.now()}
+		}
+	}
+}
+
+func (st *state) endpointHost(i *dbInstance) string {
+	return i.Identifier + "." + st.EndpointSuffixes[i.Region] + "." + i.Region + ".rds.amazonaws.com"
+}
+
+// makeDatabase makes the database of an instance that is still being created, and makes it available. It can be done again after a
+// kill: the engine takes the one that it has already made.
+func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
+	st := c.store.Read()
+	i := st.Instances[id]
+	if i == nil || i.Status != statusCreating {
+		return nil
+	}
+	started := c.now()
+	var address string
+	want, err := st.desired(i)
+	if err == nil {
+		var password string
+		if s := st.Secrets[i.SecretARN]; s != nil {
+			password, err = masterPassword(s.stage(stageCurrent))
+		} else {
+			err = errors.New("the master secret is gone")
+		}
+		if err == nil {
+			c.setAccess(id, i)
+			var addr netip.Addr
+			addr, err = c.cfg.RDS.Create(ctx, rds.Spec{
+				Identifier: i.Identifier, EndpointHost: st.endpointHost(i), Port: i.Port, MasterUsername: i.MasterUsername, DBName: i.DBName,
+				MaxConnections: want.MaxConnections, Parameters: want.Parameters,
+			}, password)
+			address = addr.String()
+		}
+	}
+	if err != nil {
+		undo := c.store.Update(func(st *state) error {
+			delete(st.Instances, id)
+			delete(st.Secrets, i.SecretARN)
+			return nil
+		})
+		return errors.Join(engineError("create", i.Identifier, err), undo)
+	}
+	c.pause(ctx, c.cfg.Latency.Create-c.now().Sub(started))
+	return c.changeInstance(id, func(_ *state, i *dbInstance) error {
+		i.Address, i.Applied, i.Status, i.SecretStatus = address, want, statusAvailable, secretActive
+		return nil
+	})
+}
+
+// setAccess hands the security groups to the engine, which asks at each new connection.
+func (c *Cloud) setAccess(id string, i *dbInstance) {
+	c.cfg.RDS.SetAccess(i.Identifier, func(source netip.Addr) error {
+		st := c.store.Read()
+		i := st.Instances[id]
+		if i == nil {
+			return errNoInstance(id)
+		}
+		return st.mayConnect(i.SecurityGroups, source, i.Port)
+	})
+}
+
+func readInstance(c *Cloud, r resourceRequest) (*resource, error) {
+	st := c.store.Read()
+	_, i := st.instanceID(r.Region, r.ID)
+	if i == nil || i.Deleting != nil {
+		return nil, nil
+	}
+	return i.resource(st), nil
+}
+
+// hostedZones are Route 53's IDs for RDS endpoints, of which clients need to know nothing; other regions get a made-up one.
+var hostedZones = map[string]string{
+	"us-east-1": "Z2R2ITUGPM61AM", "us-east-2": "Z2XHWR1WZ565X2", "us-west-2": "Z1PVIF0B656C1W", "eu-west-1": "Z29XKXDKYMONMX",
+	"eu-central-1": "Z1RLNUO7B9Q6NB", "ap-northeast-1": "Z24O6O9L7SGTNB", "ap-northeast-2": "ZLA2NUCOLGUUR",
+}
+
+func hostedZone(region string) string {
+	if z, ok := hostedZones[region]; ok {
+		return z
+	}
+	return "ZLOCALRDSENDPOINTS"
+}
+
+func (i *dbInstance) resource(st *state) *resource {
+	inputs := inputsOf(i.Door)
+	host := st.endpointHost(i)
+	s := i.settings
+	secrets := []any{}
+	secretKey := ""
+	if sec := st.Secrets[i.SecretARN]; sec != nil {
+		secretKey = st.secretKeyARN(sec)
+		secrets = append(secrets, map[string]any{"secretArn": sec.ARN, "secretStatus": i.SecretStatus, "kmsKeyId": secretKey})
+	}
+	outputs := echo(inputs, map[string]any{
+		"address":                            host,
+		"endpoint":                           host + ":" + strconv.Itoa(s.Port),
+		"port":                               s.Port,
+		"arn":                                i.arn(),
+		"resourceId":                         i.ResourceID,
+		"identifier":                         i.Identifier,
+		"status":                             i.Status,
+		"engine":                             "postgres",
+		"engineVersion":                      s.EngineVersion,
+		"engineVersionActual":                s.EngineVersionActual,
+		"instanceClass":                      s.Class,
+		"hostedZoneId":                       hostedZone(i.Region),
+		"availabilityZone":                   i.AZ,
+		"dbName":                             i.DBName,
+		"username":                           i.MasterUsername,
+		"masterUserSecrets":                  secrets,
+		"allocatedStorage":                   s.AllocatedStorage,
+		"maxAllocatedStorage":                s.MaxAllocatedStorage,
+		"storageType":                        s.StorageType,
+		"iops":                               s.Iops,
+		"storageThroughput":                  s.Throughput,
+		"storageEncrypted":                   s.Encrypted,
+		"kmsKeyId":                           s.KMSKeyARN,
+		"multiAz":                            s.MultiAZ,
+		"dbSubnetGroupName":                  s.SubnetGroup,
+		"parameterGroupName":                 s.ParameterGroup,
+		"vpcSecurityGroupIds":                anyList(s.SecurityGroups),
+		"backupRetentionPeriod":              s.BackupRetention,
+		"backupWindow":                       s.BackupWindow,
+		"maintenanceWindow":                  s.MaintenanceWindow,
+		"copyTagsToSnapshot":                 s.CopyTags,
+		"autoMinorVersionUpgrade":            s.AutoMinor,
+		"publiclyAccessible":                 s.Public,
+		"deletionProtection":                 s.DeletionProtection,
+		"iamDatabaseAuthenticationEnabled":   s.IAMAuth,
+		"deleteAutomatedBackups":             s.DeleteAutomatedBackups,
+		"caCertIdentifier":                   s.CACertificate,
+		"monitoringInterval":                 s.MonitoringInterval,
+		"monitoringRoleArn":                  s.MonitoringRole,
+		"performanceInsightsEnabled":         s.PerformanceInsights,
+		"performanceInsightsKmsKeyId":        s.PIKMSKeyARN,
+		"performanceInsightsRetentionPeriod": s.PIRetention,
+		"databaseInsightsMode":               s.InsightsMode,
+		"enabledCloudwatchLogsExports":       anyList(s.LogExports),
+		"networkType":                        s.NetworkType,
+		"engineLifecycleSupport":             s.LifecycleSupport,
+		"licenseModel":                       "postgresql-license",
+		"optionGroupName":                    "default:postgres-16",
+		"backupTarget":                       "region",
+		"listenerEndpoints":                  []any{},
+		"replicas":                           []any{},
+		"tags":                               anyMap(i.Tags),
+		"tagsAll":                            anyMap(i.Tags),
+	})
+	if _, given := inputs["masterUserSecretKmsKeyId"]; !given {
+		outputs["masterUserSecretKmsKeyId"] = secretKey
+	}
+	return &resource{ID: i.ResourceID, Inputs: echo(inputs, nil), Outputs: outputs}
+}
+
+func updateInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error) {
+	f := &faults{what: label(r)}
+	in := decodeInputs[instanceInputs](r.Inputs, instanceRefused, f)
+	id, i := c.store.Read().instanceID(r.Region, r.ID)
+	if i == nil {
+		return nil, errNoInstance(r.ID)
+	}
+	k := c.administratorCall(ctx, r.Region)
+	err := c.run(ctx, "modify DB instance "+i.Identifier, func(ctx context.Context) error {
+		return k.modify(ctx, id, or(in.ApplyImmediately, false), f, func(st *state, i *dbInstance, next *settings) {
+			next.reset()
+			in.overlay(next)
+			k.fixed(st, i, in, f)
+			if key := or(in.PIKMSKey, ""); key != "" && next.PerformanceInsights && i.PIKMSKeyARN == "" {
+				if found := k.rdsKey(st, i.Region, "performanceInsightsKmsKeyId", key, f); found != nil {
+					next.PIKMSKeyARN = found.arn()
+				}
+			}
+			i.Tags, i.Door = in.Tags, reinput(i.Door, r.Inputs)
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	st := c.store.Read()
+	if i = st.Instances[id]; i == nil {
+		return nil, errNoInstance(r.ID)
+	}
+	return i.resource(st), nil
+}
+
+// modify changes an instance's settings and then its database. change fills in what is asked for; it starts from what is, with what
+// is pending.
+func (k *call) modify(ctx context.Context, id string, immediately bool, f *faults, change func(st *state, i *dbInstance, next *settings)) error {
+	c := k.c
+	defer c.locks.lock("db " + id)()
+	started := c.now()
+	restart := false
+	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
+		if i.Status != statusAvailable {
+			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.", i.Status)
+		}
+		before := i.settings
+		next := before
+		if i.Pending != nil {
+			copyDeferred(&next, i.Pending)
+		}
+		change(st, i, &next)
+		k.settle(st, i, &before, next, f)
+		if err := f.err(); err != nil {
+			return err
+		}
+		next = i.settings
+		i.Pending = nil
+		if !immediately {
+			copyDeferred(&i.settings, &before)
+			if !sameSettings(i.settings, next) {
+				i.Pending = &next
+			}
+		}
+		restart = i.Class != before.Class
+		i.placeStandby()
+		c.ensureLogGroups(st, i)
+		if !sameSettings(before, i.settings) {
+			i.Status = statusModifying
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.finishModify(ctx, id, restart, started)
+}
+
+// finishModify brings the database in line; another class means a restart, in which parameters that waited for one apply too.
+func (c *Cloud) finishModify(ctx context.Context, id string, restart bool, started time.Time) error {
+	i := c.store.Read().Instances[id]
+	if i == nil || i.Status != statusModifying {
+		return nil
+	}
+	var failed error
+	if restart {
+		failed = c.restartWithParameters(ctx, id)
+	}
+	c.pause(ctx, c.cfg.Latency.Modify-c.now().Sub(started))
+	err := c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Status = statusAvailable; return nil })
+	return errors.Join(failed, err)
+}
+
+// restartWithParameters applies all that waits for a reboot and reboots.
+func (c *Cloud) restartWithParameters(ctx context.Context, id string) error {
+	st := c.store.Read()
+	i := st.Instances[id]
+	want, err := st.desired(i)
+	if err != nil {
+		return err
+	}
+	if err := c.cfg.RDS.Apply(ctx, i.Identifier, want.MaxConnections, want.Parameters); err != nil {
+		return engineError("apply the parameters of", i.Identifier, err)
+	}
+	if err := c.cfg.RDS.Reboot(ctx, i.Identifier); err != nil {
+		return engineError("reboot", i.Identifier, err)
+	}
+	return c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Applied = want; return nil })
+}
+
+// reboot restarts the database; with failover the standby's zone becomes the instance's.
+func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
+	defer c.locks.lock("db " + id)()
+	started := c.now()
+	err := c.changeInstance(id, func(_ *state, i *dbInstance) error {
+		if i.Status != statusAvailable {
+			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.", i.Status)
+		}
+		if failover && !i.MultiAZ {
+			return wire.Errorf(codeCombination, "Cannot force failover: %s is not a Multi-AZ DB instance.", i.Identifier)
+		}
+		i.Status = statusRebooting
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	failed := c.restartWithParameters(ctx, id)
+	c.pause(ctx, c.cfg.Latency.Reboot-c.now().Sub(started))
+	err = c.changeInstance(id, func(_ *state, i *dbInstance) error {
+		i.Status = statusAvailable
+		if failover && failed == nil {
+			i.AZ, i.SecondaryAZ = i.SecondaryAZ, i.AZ
+		}
+		return nil
+	})
+	return errors.Join(failed, err)
+}
+
+func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
+	id, i := c.store.Read().instanceID(r.Region, r.ID)
+	if i == nil {
+		return nil
+	}
+	inputs := maps.Clone(inputsOf(i.Door))
+	for _, name := range []string{"skipFinalSnapshot", "finalSnapshotIdentifier"} {
+		if v, ok := r.Olds[name]; ok {
+			inputs[name] = v
+		}
+	}
+	skip, _ := inputs["skipFinalSnapshot"].(bool)
+	final, _ := inputs["finalSnapshotIdentifier"].(string)
+	return c.run(ctx, "delete DB instance "+i.Identifier, func(ctx context.Context) error {
+		defer c.locks.lock("db " + id)()
+		err := c.store.Update(func(st *state) error {
+			i := st.Instances[id]
+			if i == nil || i.Deleting != nil {
+				return nil
+			}
+			switch {
+			case i.DeletionProtection:
+				return wire.Errorf(codeCombination, "Cannot delete protected DB Instance, please disable deletion protection and try again.")
+			case !skip && final == "":
+				return wire.Errorf(codeCombination, "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
+			case !skip && st.Snapshots[regional(i.Region, strings.ToLower(final))] != nil:
+				return wire.Errorf("DBSnapshotAlreadyExists", "Cannot create the snapshot because a snapshot with the identifier %s already exists.", final)
+			case !skip && rdsrules.CheckIdentifier(final, 255) != nil:
+				return wire.Errorf(codeInvalidValue, "finalSnapshotIdentifier: %q: %v", clip(final), rdsrules.CheckIdentifier(final, 255))
+			}
+			i.Status, i.Deleting = statusDeleting, &deletion{SkipFinalSnapshot: skip, FinalSnapshot: strings.ToLower(final)}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return c.finishDelete(ctx, id)
+	})
+}
+
+// finishDelete takes the final snapshot, ends the database and forgets the instance with its secret.
+func (c *Cloud) finishDelete(ctx context.Context, id string) error {
+	i := c.store.Read().Instances[id]
+	if i == nil || i.Deleting == nil {
+		return nil
+	}
+	started := c.now()
+	if err := c.cfg.RDS.Delete(ctx, i.Identifier); err != nil {
+		return engineError("delete", i.Identifier, err)
+	}
+	c.pause(ctx, c.cfg.Latency.Delete-c.now().Sub(started))
+	return c.store.Update(func(st *state) error {
+		i := st.Instances[id]
+		if !i.Deleting.SkipFinalSnapshot {
+			snapshot := &dbSnapshot{
+				Region:           i.Region,
+				Identifier:       i.Deleting.FinalSnapshot,
+				Instance:         i.Identifier,
+				ResourceID:       i.ResourceID,
+				Type:             "manual",
+				Created:          c.now(),
+				InstanceCreated:  i.Created,
+				AllocatedStorage: i.AllocatedStorage,
+				Port:             i.Port,
+				EngineVersion:    i.EngineVersionActual,
+				MasterUsername:   i.MasterUsername,
+				StorageType:      i.StorageType,
+				AZ:               i.AZ,
+				KMSKeyARN:        i.KMSKeyARN,
+				Encrypted:        i.Encrypted,
+				IAMAuth:          i.IAMAuth,
+			}
+			if i.CopyTags {
+				snapshot.Tags = i.Tags
+			}
+			st.Snapshots[regional(i.Region, snapshot.Identifier)] = snapshot
+		}
+		delete(st.Secrets, i.SecretARN)
+		delete(st.Instances, id)
+		return nil
+	})
+}

@@ -1,0 +1,147 @@
+package aws
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"dbtier/localcloud/internal/aws/wire"
+)
+
+// rotationDays is RDS's default for master secrets.
+const rotationDays = 7
+
+// masterSecretValue is the JSON of a master secret: exactly these two members, characters as they are.
+func masterSecretValue(username, password string) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(struct { //nolint:gosec // the value of a secret is what this makes
+		Username string `json:"username"`
+		Password string `json:"password"`
+	}{username, password})
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func masterPassword(v *secretVersion) (string, error) {
+	var m struct{ Password string }
+	if v == nil || v.String == nil || json.Unmarshal([]byte(*v.String), &m) != nil || m.Password == "" {
+		return "", errors.New("the master secret holds no password")
+	}
+	return m.Password, nil
+}
+
+func (c *Cloud) newMasterSecret(st *state, i *dbInstance, key *kmsKey) string {
+	now := c.now()
+	name := "rds!db-" + randomUUID()
+	next := now.AddDate(0, 0, rotationDays)
+	value := masterSecretValue(i.MasterUsername, newMasterPassword())
+	version := &secretVersion{ID: randomUUID(), String: &value, Created: now, Stages: []string{stageCurrent}}
+	s := &secret{
+		ARN: secretARN(i.Region, name, "-"+pick(upper+lower+decimal, 6)), Name: name, Region: i.Region,
+		Description: "Secret associated with primary RDS DB instance: " + i.arn(), Owner: "rds",
+		Tags:    map[string]string{"aws:secretsmanager:owningService": "rds", "aws:rds:primaryDBInstanceArn": i.arn()},
+		Created: now, Changed: now, RotationEnabled: true, RotationDays: rotationDays, NextRotation: &next,
+		Versions: map[string]*secretVersion{version.ID: version},
+	}
+	if key != nil && key.AWSManaged == "" {
+		s.KMSKeyID = key.ID
+	}
+	st.Secrets[s.ARN] = s
+	return s.ARN
+}
+
+// secretKeyARN is the ARN of a secret's key; for the AWS managed one, which may not have been seen yet, it is its alias.
+func (st *state) secretKeyARN(s *secret) string {
+	if key := st.Keys[s.KMSKeyID]; key != nil {
+		return key.arn()
+	}
+	if key := st.findKey(s.Region, "alias/aws/secretsmanager"); key != nil {
+		return key.arn()
+	}
+	return "arn:aws:kms:" + s.Region + ":" + AccountID + ":alias/aws/secretsmanager"
+}
+
+// rotateMasterSecret gives the master user a new password: first PostgreSQL, then AWSCURRENT, as RDS does, so that for a moment the
+// secret is behind the database. A version that is AWSPENDING is a rotation that was interrupted; it is finished.
+func (c *Cloud) rotateMasterSecret(ctx context.Context, arn, versionID string) error {
+	return c.run(ctx, "rotate the master secret", func(ctx context.Context) error {
+		st := c.store.Read()
+		for id, i := range st.Instances {
+			if i.SecretARN == arn {
+				return c.rotate(ctx, id, versionID)
+			}
+		}
+		return wire.Errorf(codeInvalidRequest, "the DB instance of this secret does not exist any more")
+	})
+}
+
+func (c *Cloud) rotate(ctx context.Context, id, versionID string) error {
+	defer c.locks.lock("db " + id)()
+	started := c.now()
+	done := false
+	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
+		s := st.Secrets[i.SecretARN]
+		switch {
+		case s == nil:
+			return errNoSecret()
+		case versionID != "" && s.Versions[versionID] != nil && slices.Contains(s.Versions[versionID].Stages, stageCurrent):
+			done = true // the same request again
+			return nil
+		case i.Status != statusAvailable && i.Status != statusRotating:
+			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.", i.Status)
+		}
+		if key := st.Keys[s.KMSKeyID]; s.KMSKeyID != "" && (key == nil || key.keyState() != "Enabled") {
+			i.SecretStatus = secretImpaired
+			done = true
+			return nil
+		}
+		if s.stage(stagePending) == nil {
+			value := masterSecretValue(i.MasterUsername, newMasterPassword())
+			if versionID == "" {
+				versionID = randomUUID()
+			}
+			s.Versions[versionID] = &secretVersion{ID: versionID, String: &value, Created: c.now(), Stages: []string{stagePending}}
+		}
+		i.Status, i.SecretStatus = statusRotating, secretRotating
+		return nil
+	})
+	if err != nil || done {
+		return err
+	}
+	return c.finishRotation(ctx, id, started)
+}
+
+// finishRotation makes the pending version the password and then the current one.
+func (c *Cloud) finishRotation(ctx context.Context, id string, started time.Time) error {
+	st := c.store.Read()
+	i := st.Instances[id]
+	s := st.Secrets[i.SecretARN]
+	password, err := masterPassword(s.stage(stagePending))
+	if err == nil {
+		err = c.cfg.RDS.SetMasterPassword(ctx, i.Identifier, password)
+	}
+	c.pause(ctx, c.cfg.Latency.Rotate-c.now().Sub(started))
+	if err != nil {
+		note := c.changeInstance(id, func(_ *state, i *dbInstance) error {
+			i.Status, i.SecretStatus = statusAvailable, secretImpaired
+			return nil
+		})
+		return errors.Join(engineError("set the master password in", i.Identifier, err), note)
+	}
+	return c.changeInstance(id, func(st *state, i *dbInstance) error {
+		now := c.now()
+		s := st.Secrets[i.SecretARN]
+		if v := s.stage(stagePending); v != nil {
+			s.promote(v.ID)
+		}
+		next := now.AddDate(0, 0, s.RotationDays)
+		s.Rotated, s.Changed, s.NextRotation = &now, now, &next
+		i.Status, i.SecretStatus = statusAvailable, secretActive
+		return nil
+	})
+}

@@ -1,0 +1,22 @@
+package aws
+
+import (
+	"context"
+	"net/netip"
+
+	"dbtier/localcloud/internal/rds"
+)
+
+// RDSEngine runs the database of each DB instance. *rds.Engine is the real one.
+type RDSEngine interface {
+	Create(ctx context.Context, spec rds.Spec, masterPassword string) (netip.Addr, error)
+	Start(ctx context.Context, id string) error
+	Stop(ctx context.Context, id string) error
+	Reboot(ctx context.Context, id string) error
+	Delete(ctx context.Context, id string) error
+	Instances() []string
+	SetMasterPassword(ctx context.Context, id, password string) error
+	Apply(ctx context.Context, id string, maxConnections int, params map[string]string) error
+	SetAccess(id string, allow func(src netip.Addr) error)
+	SetIAMVerifier(verify func(ctx context.Context, host string, port int, user, token string) error)
+}

@@ -1,0 +1,290 @@
+package iam
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// PrincipalKind is the sort of identity that makes a request.
+type PrincipalKind int
+
+// Kinds of principals.
+const (
+	Root PrincipalKind = iota
+	User
+	RoleSession
+	Federated // a web identity before it has a role
+	Service   // an AWS service acting for itself
+)
+
+// Principal is who makes a request, with the policies that follow it.
+type Principal struct {
+	Kind     PrincipalKind
+	ARN      string // of the user or session, of the OIDC provider, or the service's name
+	RoleARN  string // of the role behind a session
+	RoleID   string
+	Account  string
+	ID       string // aws:userid
+	Identity []*Policy
+	Boundary *Policy // nil: none
+	Session  *Policy // nil: none
+}
+
+// Request is one action on one resource.
+type Request struct {
+	Action   string // service:Name
+	Resource string // ARN, or "*" for actions without resource-level permissions
+	Context  Context
+}
+
+// ResourcePolicy is a policy on the resource itself.
+type ResourcePolicy struct {
+	Policy  *Policy
+	Account string // the resource's
+	// Required: without an allow in this policy nothing is allowed, as for KMS keys and role trust. Otherwise the policy may grant,
+	// and identity policies may grant too.
+	Required bool
+}
+
+// Reason says which rule decided.
+type Reason string
+
+// Reasons of a decision, in the words of AWS's access-denied messages.
+const (
+	Granted         Reason = "granted"
+	DeniedIdentity  Reason = "with an explicit deny in an identity-based policy"
+	DeniedResource  Reason = "with an explicit deny in a resource-based policy"
+	DeniedBoundary  Reason = "with an explicit deny in a permissions boundary"
+	DeniedSession   Reason = "with an explicit deny in a session policy"
+	MissingIdentity Reason = "because no identity-based policy allows the %s action"
+	MissingResource Reason = "because no resource-based policy allows the %s action"
+	MissingBoundary Reason = "because no permissions boundary allows the %s action"
+	MissingSession  Reason = "because no session policy allows the %s action"
+)
+
+// Decision is the outcome for one request.
+type Decision struct {
+	Allowed bool
+	Reason  Reason
+}
+
+// Explicit reports whether a statement denied, rather than none allowed.
+func (d Decision) Explicit() bool {
+	switch d.Reason {
+	case DeniedIdentity, DeniedResource, DeniedBoundary, DeniedSession:
+		return true
+	default:
+		return false
+	}
+}
+
+// Explain is the message that AWS gives a denied caller.
+func (d Decision) Explain(p Principal, r Request) string {
+	reason := string(d.Reason)
+	if strings.Contains(reason, "%s") {
+		reason = fmt.Sprintf(reason, r.Action)
+	}
+	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s %s", p.ARN, r.Action, r.Resource, reason)
+}
+
+// grant is how directly a resource policy names the principal.
+type grant int
+
+const (
+	notNamed  grant = iota
+	byAccount       // delegates to the account: identity policies decide
+	byRole          // names the role, so boundary and session policy still limit
+	direct          // names the user or session itself, or everyone
+)
+
+// Evaluate decides a request inside one account.
+func Evaluate(p Principal, r Request, resource *ResourcePolicy) Decision {
+	identity := apply(p.Identity, r)
+	boundary := apply(list(p.Boundary), r)
+	session := apply(list(p.Session), r)
+	named := notNamed
+	if resource != nil {
+		var denied bool
+		named, denied = applyResource(resource, p, r)
+		if denied {
+			return Decision{Reason: DeniedResource}
+		}
+	}
+	switch {
+	case identity.denied:
+		return Decision{Reason: DeniedIdentity}
+	case boundary.denied:
+		return Decision{Reason: DeniedBoundary}
+	case session.denied:
+		return Decision{Reason: DeniedSession}
+	}
+	if p.Kind == Federated || p.Kind == Service {
+		if named == direct {
+			return Decision{Allowed: true, Reason: Granted}
+		}
+		return Decision{Reason: MissingResource}
+	}
+	required := resource != nil && resource.Required
+	if required && named == notNamed {
+		return Decision{Reason: MissingResource}
+	}
+	if named == direct {
+		return Decision{Allowed: true, Reason: Granted}
+	}
+	if named != byRole && p.Kind != Root && !identity.allowed {
+		return Decision{Reason: MissingIdentity}
+	}
+	if p.Boundary != nil && !boundary.allowed {
+		return Decision{Reason: MissingBoundary}
+	}
+	if p.Session != nil && !session.allowed {
+		return Decision{Reason: MissingSession}
+	}
+	return Decision{Allowed: true, Reason: Granted}
+}
+
+func list(p *Policy) []*Policy {
+	if p == nil {
+		return nil
+	}
+	return []*Policy{p}
+}
+
+type outcome struct{ allowed, denied bool }
+
+func apply(policies []*Policy, r Request) outcome {
+	var o outcome
+	for _, p := range policies {
+		for _, s := range p.Statements {
+			if s.appliesTo(r, p.Version) {
+				o.allowed = o.allowed || s.Effect == Allow
+				o.denied = o.denied || s.Effect == Deny
+			}
+		}
+	}
+	return o
+}
+
+func applyResource(rp *ResourcePolicy, p Principal, r Request) (best grant, denied bool) {
+	for _, s := range rp.Policy.Statements {
+		if !s.appliesTo(r, rp.Policy.Version) {
+			continue
+		}
+		g := s.names(p, rp.Account)
+		switch {
+		case g == notNamed:
+		case s.Effect == Deny:
+			return notNamed, true
+		default:
+			best = max(best, g)
+		}
+	}
+	return best, false
+}
+
+// names is how the statement's Principal element covers a principal.
+func (s Statement) names(p Principal, resourceAccount string) grant {
+	best := notNamed
+	for _, pattern := range s.Principals {
+		g := notNamed
+		v := pattern.Value
+		switch pattern.Type {
+		case "Federated":
+			if p.Kind == Federated && p.ARN == v {
+				g = direct
+			}
+		case "Service":
+			if p.Kind == Service && p.ARN == v {
+				g = direct
+			}
+		default:
+			switch {
+			case v == "*":
+				// A trust policy grants a web identity only by naming its provider; a deny for everyone covers it.
+				if p.Kind == Federated && s.Effect == Allow {
+					break
+				}
+				g = direct
+				if p.Kind == RoleSession {
+					g = byRole
+				}
+			case p.Kind == Federated || p.Kind == Service:
+			case v == p.Account || v == "arn:aws:iam::"+p.Account+":root":
+				g = byAccount
+				if p.Kind == Root {
+					g = direct
+				}
+			case v == p.ARN || v == p.ID:
+				g = direct
+			case p.RoleARN != "" && v == p.RoleARN || p.RoleID != "" && v == p.RoleID:
+				g = byRole
+			}
+			// Another account must always allow the request by its own identity policies as well.
+			if g > byAccount && p.Account != resourceAccount {
+				g = byAccount
+			}
+		}
+		best = max(best, g)
+	}
+	return best
+}
+
+func (s Statement) appliesTo(r Request, version string) bool {
+	matchAction := func(pattern string) bool { return MatchFold(pattern, r.Action) }
+	if len(s.Actions) > 0 && !slices.ContainsFunc(s.Actions, matchAction) {
+		return false
+	}
+	if len(s.NotActions) > 0 && slices.ContainsFunc(s.NotActions, matchAction) {
+		return false
+	}
+	if len(s.Resources) > 0 {
+		matched, _ := matchResources(s.Resources, r, version)
+		if !matched {
+			return false
+		}
+	}
+	if len(s.NotResources) > 0 {
+		// A variable that the request cannot fill leaves the statement out altogether, allow or deny.
+		if matched, complete := matchResources(s.NotResources, r, version); matched || !complete {
+			return false
+		}
+	}
+	for _, c := range s.Conditions {
+		if !c.holds(r.Context, version) {
+			return false
+		}
+	}
+	return true
+}
+
+func matchResources(patterns []string, r Request, version string) (matched, complete bool) {
+	complete = true
+	for _, text := range patterns {
+		pattern, ok := r.Context.expand(text, version)
+		if !ok {
+			complete = false
+			continue
+		}
+		// An action without resource-level permissions is asked for "*", which only "*" grants.
+		if r.Resource == "*" {
+			matched = matched || text == "*"
+			continue
+		}
+		matched = matched || matchARNElements(pattern, r.Resource)
+	}
+	return matched, complete
+}
+
+// NonWhitespace counts the characters that IAM counts against its size quotas.
+func NonWhitespace(document string) int {
+	n := 0
+	for _, r := range document {
+		switch r {
+		case ' ', '\t', '\n', '\r':
+		default:
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,45 @@
+package iam
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// conditionKeys are the keys that requests to the stand-in can carry. A policy with any other key is refused: AWS would supply a
+// value where the stand-in has none, and a negated or IfExists condition would then decide differently.
+var conditionKeys = []string{
+	"aws:CurrentTime", "aws:EpochTime", "aws:TokenIssueTime", "aws:SecureTransport", "aws:SourceIp", "aws:UserAgent",
+	"aws:RequestedRegion", "aws:PrincipalAccount", "aws:PrincipalArn", "aws:PrincipalType", "aws:PrincipalIsAWSService",
+	"aws:userid", "aws:username", "aws:FederatedProvider", "aws:TagKeys", "aws:ViaAWSService", "aws:ResourceAccount",
+	"aws:SourceAccount", "aws:SourceArn",
+	"sts:RoleSessionName", "sts:ExternalId",
+	"kms:ViaService", "kms:CallerAccount", "kms:EncryptionContextKeys", "kms:GrantIsForAWSResource", "kms:KeyOrigin", "kms:KeySpec", "kms:KeyUsage",
+	"secretsmanager:SecretId", "secretsmanager:VersionId", "secretsmanager:VersionStage", "secretsmanager:Name",
+	"secretsmanager:Description", "secretsmanager:KmsKeyId", "secretsmanager:KmsKeyArn", "secretsmanager:SecretPrimaryRegion",
+	"secretsmanager:ForceDeleteWithoutRecovery", "secretsmanager:RecoveryWindowInDays", "secretsmanager:RotateImmediately",
+	"secretsmanager:ModifyRotationRules",
+	"rds:DatabaseClass", "rds:DatabaseEngine", "rds:DatabaseName", "rds:MultiAz",
+}
+
+// conditionKeyPrefixes are keys with a free part behind a slash or colon.
+var conditionKeyPrefixes = []string{
+	"aws:ResourceTag/", "aws:RequestTag/", "aws:PrincipalTag/",
+	"secretsmanager:ResourceTag/", "rds:db-tag/", "kms:EncryptionContext:",
+}
+
+// issuerKey is a claim of an OIDC provider, <issuer without scheme>:<claim>. IAM defines these three for providers like EKS.
+var issuerKey = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?:(sub|aud|amr)$`)
+
+// KnownConditionKey reports whether requests to the stand-in can carry the key.
+func KnownConditionKey(key string) bool {
+	if slices.ContainsFunc(conditionKeys, func(k string) bool { return strings.EqualFold(k, key) }) {
+		return true
+	}
+	for _, p := range conditionKeyPrefixes {
+		if len(key) > len(p) && strings.EqualFold(key[:len(p)], p) {
+			return true
+		}
+	}
+	return issuerKey.MatchString(key)
+}

@@ -1,0 +1,116 @@
+package iam
+
+import "strings"
+
+// element is one rune of a pattern, or one of the two wildcards.
+type element struct {
+	r    rune
+	kind elementKind
+}
+
+type elementKind uint8
+
+const (
+	literal elementKind = iota
+	anyOne              // ?
+	anyRun              // *
+)
+
+// Match reports whether s matches a pattern with the wildcards * (any run, also empty) and ? (exactly one character).
+func Match(pattern, s string) bool {
+	return matchElements(elementsOf(pattern), []rune(s))
+}
+
+// MatchFold is Match without regard to case, as IAM compares action names.
+func MatchFold(pattern, s string) bool {
+	return Match(strings.ToLower(pattern), strings.ToLower(s))
+}
+
+func elementsOf(pattern string) []element {
+	out := make([]element, 0, len(pattern))
+	for _, r := range pattern {
+		switch r {
+		case '*':
+			out = append(out, element{kind: anyRun})
+		case '?':
+			out = append(out, element{kind: anyOne})
+		default:
+			out = append(out, element{r: r})
+		}
+	}
+	return out
+}
+
+func literalElements(s string) []element {
+	out := make([]element, 0, len(s))
+	for _, r := range s {
+		out = append(out, element{r: r})
+	}
+	return out
+}
+
+// matchElements needs time proportional to the product of both lengths at worst: it returns only to the last * it met, because an
+// earlier one can never do better.
+func matchElements(pattern []element, s []rune) bool {
+	p, i := 0, 0
+	star, mark := -1, 0
+	for i < len(s) {
+		switch {
+		case p < len(pattern) && pattern[p].kind == anyRun:
+			star, mark = p, i
+			p++
+		case p < len(pattern) && (pattern[p].kind == anyOne || pattern[p].kind == literal && pattern[p].r == s[i]):
+			p++
+			i++
+		case star >= 0:
+			mark++
+			p, i = star+1, mark
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p].kind == anyRun {
+		p++
+	}
+	return p == len(pattern)
+}
+
+const arnSegments = 6
+
+// MatchARN reports whether an ARN matches a pattern as IAM matches Resource elements and ArnLike: segment by segment, so that a *
+// before a colon never runs into the next segment. The last segment, the resource, may hold colons. "*" alone matches all.
+func MatchARN(pattern, arn string) bool {
+	return matchARNElements(elementsOf(pattern), arn)
+}
+
+func matchARNElements(pattern []element, arn string) bool {
+	if len(pattern) == 1 && pattern[0].kind == anyRun {
+		return true
+	}
+	segments := strings.SplitN(arn, ":", arnSegments)
+	patterns := splitElements(pattern)
+	if len(segments) != arnSegments || len(patterns) != arnSegments {
+		return false
+	}
+	for i := range segments {
+		if !matchElements(patterns[i], []rune(segments[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+func splitElements(pattern []element) [][]element {
+	var out [][]element
+	start := 0
+	for i, e := range pattern {
+		if len(out) == arnSegments-1 {
+			break
+		}
+		if e.kind == literal && e.r == ':' {
+			out = append(out, pattern[start:i])
+			start = i + 1
+		}
+	}
+	return append(out, pattern[start:])
+}

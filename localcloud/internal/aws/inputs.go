@@ -1,0 +1,185 @@
+package aws
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"dbtier/localcloud/internal/aws/wire"
+)
+
+// faults collects what is wrong with a request, so that all of it is said at once. The error carries the code of the first.
+type faults struct {
+	what string // the type and name of the resource
+	code string
+	list []string
+	// refused is set when a fault is the stand-in's limit rather than the caller's mistake.
+	refused bool
+}
+
+func (f *faults) add(code, property, format string, args ...any) {
+	if f.code == "" {
+		f.code = code
+	}
+	f.list = append(f.list, property+": "+fmt.Sprintf(format, args...))
+}
+
+// notModelled notes what AWS could do and the stand-in cannot.
+func (f *faults) notModelled(property, format string, args ...any) {
+	f.refused = true
+	f.add(wire.CodeNotModelled, property, "the local AWS stand-in does not model "+format, args...)
+}
+
+func (f *faults) err() error {
+	if len(f.list) == 0 {
+		return nil
+	}
+	status := http.StatusBadRequest
+	if f.refused && f.code == wire.CodeNotModelled {
+		status = http.StatusNotImplemented
+	}
+	return wire.Status(status, f.code, "%s: %s", f.what, strings.Join(f.list, "; "))
+}
+
+const codeValidation = "ValidationError"
+
+// quiet are members that a provider adds for itself.
+func quiet(name string) bool { return strings.HasPrefix(name, "__") }
+
+// decodeInputs fills T, whose members carry Pulumi's property names, from a resource's inputs. Properties that T does not have, and
+// those in refused unless they say nothing, are faults.
+func decodeInputs[T any](inputs map[string]any, refused map[string]string, f *faults) T {
+	var out T
+	v := reflect.ValueOf(&out).Elem()
+	fields := map[string]reflect.Value{}
+	for i := range v.NumField() {
+		fields[v.Type().Field(i).Tag.Get("json")] = v.Field(i)
+	}
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		value := inputs[name]
+		if quiet(name) || value == nil {
+			continue
+		}
+		if why, ok := refused[name]; ok {
+			if !saysNothing(value) {
+				f.notModelled(name, "%s", why)
+			}
+			continue
+		}
+		field, ok := fields[name]
+		if !ok {
+			f.notModelled(name, "this property")
+			continue
+		}
+		text, err := json.Marshal(value)
+		if err == nil {
+			err = json.Unmarshal(text, field.Addr().Interface())
+		}
+		if err != nil {
+			f.add(codeValidation, name, "want %s", kindName(field.Type()))
+		}
+	}
+	return out
+}
+
+func saysNothing(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case bool:
+		return !v
+	case string:
+		return v == ""
+	case float64:
+		return v == 0
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		for _, e := range v {
+			if !saysNothing(e) {
+				return false
+			}
+		}
+		return true
+	default:
+		return false
+	}
+}
+
+func kindName(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "a whole number"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice:
+		return "a list"
+	default:
+		return "an object"
+	}
+}
+
+// sameInputs compares what a door recorded with what it is asked now, without what a provider adds for itself.
+func sameInputs(a, b map[string]any) bool {
+	strip := func(in map[string]any) map[string]any {
+		out := map[string]any{}
+		for k, v := range in {
+			if !quiet(k) && v != nil {
+				out[k] = v
+			}
+		}
+		return out
+	}
+	return canonicalJSON(strip(a)) == canonicalJSON(strip(b))
+}
+
+// adoptable reports whether an existing thing is what an earlier, unrecorded create of the same resource made.
+func (d *door) adoptable(name string, inputs map[string]any) bool {
+	return d != nil && d.Name == name && sameInputs(d.Inputs, inputs)
+}
+
+// echo is a resource's inputs as a base for its outputs.
+func echo(inputs, outputs map[string]any) map[string]any {
+	out := map[string]any{}
+	for k, v := range inputs {
+		if !quiet(k) && v != nil {
+			out[k] = v
+		}
+	}
+	maps.Copy(out, outputs)
+	return out
+}
+
+// or is a pointer's value, or a default.
+func or[T any](p *T, def T) T {
+	if p == nil {
+		return def
+	}
+	return *p
+}
+
+// anyMap and anyList make outputs from typed values.
+func anyMap(m map[string]string) map[string]any {
+	out := map[string]any{}
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+func anyList[T any](l []T) []any {
+	out := make([]any, len(l))
+	for i, v := range l {
+		out[i] = v
+	}
+	return out
+}

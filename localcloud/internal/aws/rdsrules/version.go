@@ -1,0 +1,50 @@
+package rdsrules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// PostgresVersion is the version that runs behind every instance of the stand-in.
+const PostgresVersion = "16.14"
+
+// retired are minor versions of major 16 that RDS no longer creates (release calendar; 16.5 to 16.8 since 1 May 2026).
+var retired = []string{"16.1", "16.2", "16.3", "16.4", "16.5", "16.6", "16.7", "16.8"}
+
+// otherMajors exist on RDS but not here.
+var otherMajors = []string{"11", "12", "13", "14", "15", "17", "18"}
+
+// ResolveVersion turns engine_version into the version that is created: a major version means its newest minor. The error is in
+// RDS's words for versions that RDS does not create, and names the stand-in for those that only the stand-in lacks; notModelled tells
+// the two apart.
+func ResolveVersion(version string) (actual string, notModelled bool, err error) {
+	major, _, _ := strings.Cut(version, ".")
+	switch {
+	case version == "" || version == "16" || version == PostgresVersion:
+		return PostgresVersion, false, nil
+	case slices.Contains(retired, version):
+		return "", false, fmt.Errorf("cannot find version %s for postgres", version)
+	case slices.Contains(otherMajors, major):
+		return "", true, fmt.Errorf("PostgreSQL %s: it runs %s; ask for engine version \"16\"", version, PostgresVersion)
+	case major == "16" && laterThanRetired(version):
+		return "", true, fmt.Errorf("PostgreSQL %s: it runs %s; ask for engine version \"16\"", version, PostgresVersion)
+	default:
+		return "", false, fmt.Errorf("cannot find version %s for postgres", version)
+	}
+}
+
+func laterThanRetired(version string) bool {
+	return slices.Contains([]string{"16.9", "16.10", "16.11", "16.12", "16.13"}, version)
+}
+
+// Family is the parameter group family of a version.
+func Family(version string) string {
+	major, _, _ := strings.Cut(version, ".")
+	return "postgres" + major
+}
+
+// KnownFamily reports whether RDS has the family.
+func KnownFamily(family string) bool {
+	return family == "postgres16" || slices.ContainsFunc(otherMajors, func(m string) bool { return family == "postgres"+m })
+}

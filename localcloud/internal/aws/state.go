@@ -1,0 +1,416 @@
+package aws
+
+import (
+	"crypto/rand"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// state is everything that the stand-in remembers, one document on disk.
+type state struct {
+	Version int
+	// SessionKey seals the session tokens of temporary credentials, which are kept nowhere else.
+	SessionKey []byte
+	Admin      adminUser
+	// EndpointSuffixes is the random part of DB endpoints, one a region, as each AWS account has one.
+	EndpointSuffixes map[string]string
+
+	Roles           map[string]*role           // by name
+	Keys            map[string]*kmsKey         // by key ID
+	Aliases         map[string]*kmsAlias       // by regional(region, name)
+	Secrets         map[string]*secret         // by ARN
+	SecurityGroups  map[string]*securityGroup  // by ID
+	LogGroups       map[string]*logGroup       // by regional(region, name)
+	SubnetGroups    map[string]*subnetGroup    // by regional(region, name)
+	ParameterGroups map[string]*parameterGroup // by regional(region, name)
+	Instances       map[string]*dbInstance     // by regional(region, identifier)
+	Snapshots       map[string]*dbSnapshot     // by regional(region, identifier)
+}
+
+// stateVersion is raised when older state can no longer be read.
+const stateVersion = 1
+
+type adminUser struct {
+	ID, AccessKeyID, SecretAccessKey string
+	Created                          time.Time
+}
+
+// door is what the provider's door recorded when it made something: an existing thing is adopted by a repeated create only when both
+// name and inputs are the same, as after a kill of the engine between the creation and its record.
+type door struct {
+	Name   string
+	Inputs map[string]any
+}
+
+type role struct {
+	Name, Path, ID, Description string
+	Created                     time.Time
+	Trust                       string // policy document
+	MaxSession                  int    // seconds
+	Boundary                    string // ARN of a managed policy, "" for none
+	Tags                        map[string]string
+	Inline                      map[string]string // name to document
+	Attached                    []string          // ARNs of managed policies
+	ForceDetach                 bool
+	Door                        *door
+	InlineDoor                  map[string]*door
+}
+
+func (r *role) arn() string { return "arn:aws:iam::" + AccountID + ":role" + r.Path + r.Name }
+
+type kmsKey struct {
+	ID, Region, Description, Policy string
+	Created                         time.Time
+	Enabled                         bool
+	DeletionWindow                  int // days
+	DeletionDate                    *time.Time
+	Rotation                        bool
+	RotationDays                    int
+	Tags                            map[string]string
+	AWSManaged                      string // service of an AWS managed key, "" for a customer key
+	Door                            *door
+}
+
+func (k *kmsKey) arn() string { return "arn:aws:kms:" + k.Region + ":" + AccountID + ":key/" + k.ID }
+
+// keyState is KeyState of the KMS API.
+func (k *kmsKey) keyState() string {
+	switch {
+	case k.DeletionDate != nil:
+		return "PendingDeletion"
+	case !k.Enabled:
+		return "Disabled"
+	default:
+		return "Enabled"
+	}
+}
+
+type kmsAlias struct {
+	Region, Name, KeyID string
+	Created             time.Time
+	Door                *door
+}
+
+func (a *kmsAlias) arn() string { return "arn:aws:kms:" + a.Region + ":" + AccountID + ":" + a.Name }
+
+type secret struct {
+	ARN, Name, Region, Description string
+	KMSKeyID                       string // key ID, "" for the AWS managed key
+	Tags                           map[string]string
+	Owner                          string // "rds" for a managed secret
+	Created, Changed               time.Time
+	Rotated, Accessed              *time.Time
+	DeletionDate                   *time.Time
+	RotationEnabled                bool
+	RotationDays                   int
+	NextRotation                   *time.Time
+	Versions                       map[string]*secretVersion // by version ID
+}
+
+type secretVersion struct {
+	ID      string
+	String  *string
+	Binary  []byte
+	Created time.Time
+	Stages  []string
+}
+
+// Staging labels that Secrets Manager itself moves.
+const (
+	stageCurrent  = "AWSCURRENT"
+	stagePrevious = "AWSPREVIOUS"
+	stagePending  = "AWSPENDING"
+)
+
+// stage is the version that carries a staging label, or nil.
+func (s *secret) stage(label string) *secretVersion {
+	for _, v := range s.Versions {
+		if slices.Contains(v.Stages, label) {
+			return v
+		}
+	}
+	return nil
+}
+
+// promote makes a version AWSCURRENT and the one that was AWSPREVIOUS; the version is pending no more.
+func (s *secret) promote(id string) {
+	v := s.Versions[id]
+	v.Stages = slices.DeleteFunc(v.Stages, func(l string) bool { return l == stagePending })
+	old := s.stage(stageCurrent)
+	if old != nil && old.ID == id {
+		return
+	}
+	s.unlabel(stageCurrent)
+	s.unlabel(stagePrevious)
+	v.Stages = append(v.Stages, stageCurrent)
+	if old != nil {
+		old.Stages = append(old.Stages, stagePrevious)
+	}
+	s.dropDeprecated()
+}
+
+func (s *secret) unlabel(label string) {
+	for _, v := range s.Versions {
+		v.Stages = slices.DeleteFunc(v.Stages, func(l string) bool { return l == label })
+	}
+}
+
+// maxVersions is how many versions a secret keeps. AWS removes versions without a label when there are more than about a hundred.
+const maxVersions = 100
+
+func (s *secret) dropDeprecated() {
+	old := slices.SortedFunc(maps.Values(s.Versions), func(a, b *secretVersion) int { return a.Created.Compare(b.Created) })
+	for _, v := range old {
+		if len(s.Versions) <= maxVersions {
+			return
+		}
+		if len(v.Stages) == 0 {
+			delete(s.Versions, v.ID)
+		}
+	}
+}
+
+type securityGroup struct {
+	ID, Region, Name, Description, VPC string
+	Ingress, Egress                    []securityRule
+	Tags                               map[string]string
+	Door                               *door
+}
+
+func (g *securityGroup) arn() string {
+	return "arn:aws:ec2:" + g.Region + ":" + AccountID + ":security-group/" + g.ID
+}
+
+// securityRule is one inline rule; ports are both 0 for protocol -1.
+type securityRule struct {
+	Protocol       string   `json:"protocol"`
+	FromPort       int      `json:"fromPort"`
+	ToPort         int      `json:"toPort"`
+	CIDRBlocks     []string `json:"cidrBlocks,omitempty"`
+	IPv6CIDRBlocks []string `json:"ipv6CidrBlocks,omitempty"`
+	SecurityGroups []string `json:"securityGroups,omitempty"`
+	Self           bool     `json:"self,omitempty"`
+	Description    string   `json:"description,omitempty"`
+}
+
+type logGroup struct {
+	Region, Name, KMSKeyARN, Class string
+	Retention                      int // days, 0 for ever
+	Created                        time.Time
+	Tags                           map[string]string
+	Door                           *door // nil when RDS made it, which is the trouble that users meet
+}
+
+func (g *logGroup) arn() string {
+	return "arn:aws:logs:" + g.Region + ":" + AccountID + ":log-group:" + g.Name
+}
+
+type subnetGroup struct {
+	Region, Name, Description string
+	Subnets                   []string
+	Tags                      map[string]string
+	Door                      *door
+}
+
+func (g *subnetGroup) arn() string {
+	return "arn:aws:rds:" + g.Region + ":" + AccountID + ":subgrp:" + g.Name
+}
+
+type parameterGroup struct {
+	Region, Name, Family, Description string
+	Parameters                        map[string]parameter // by lower-case name
+	Tags                              map[string]string
+	Door                              *door
+}
+
+type parameter struct{ Value, Method string }
+
+func (g *parameterGroup) arn() string {
+	return "arn:aws:rds:" + g.Region + ":" + AccountID + ":pg:" + g.Name
+}
+
+func (g *parameterGroup) values() map[string]string {
+	out := map[string]string{}
+	for name, p := range g.Parameters {
+		out[name] = p.Value
+	}
+	return out
+}
+
+type dbInstance struct {
+	Region, Identifier, ResourceID string
+	Status                         string
+	Created                        time.Time
+	Tags                           map[string]string
+	Door                           *door
+
+	settings
+	// Pending are settings that wait for the maintenance window, or nil.
+	Pending *settings
+
+	AZ, SecondaryAZ string
+	Address         string // of the engine's front, inside the local cloud
+	SecretARN       string
+	SecretStatus    string // creating, active, rotating or impaired
+	// FirstPassword is the master password while the instance is being created, before its secret can be seen.
+	Applied  applied
+	Deleting *deletion
+}
+
+// settings is what ModifyDBInstance can change.
+type settings struct {
+	Class                              string
+	EngineVersion, EngineVersionActual string
+	AllocatedStorage                   int // GiB
+	MaxAllocatedStorage                int
+	StorageType                        string
+	Iops, Throughput                   int
+	Encrypted                          bool
+	KMSKeyARN                          string
+	MasterUsername, DBName             string
+	Port                               int
+	MultiAZ                            bool
+	SubnetGroup, ParameterGroup        string
+	SecurityGroups                     []string
+	BackupRetention                    int // days
+	BackupWindow, MaintenanceWindow    string
+	CopyTags, AutoMinor, Public        bool
+	DeletionProtection, IAMAuth        bool
+	DeleteAutomatedBackups             bool
+	CACertificate                      string
+	MonitoringInterval                 int // seconds
+	MonitoringRole                     string
+	PerformanceInsights                bool
+	PIRetention                        int // days
+	PIKMSKeyARN                        string
+	InsightsMode                       string
+	LogExports                         []string
+	NetworkType, LifecycleSupport      string
+}
+
+// applied is what the engine runs with; a static parameter of the group that differs waits for a reboot.
+type applied struct {
+	MaxConnections int
+	Parameters     map[string]string
+}
+
+type deletion struct {
+	SkipFinalSnapshot bool
+	FinalSnapshot     string
+}
+
+func (i *dbInstance) arn() string {
+	return "arn:aws:rds:" + i.Region + ":" + AccountID + ":db:" + i.Identifier
+}
+
+type dbSnapshot struct {
+	Region, Identifier, Instance, ResourceID, Type string
+	Created, InstanceCreated                       time.Time
+	AllocatedStorage, Port                         int
+	EngineVersion, MasterUsername, StorageType, AZ string
+	KMSKeyARN                                      string
+	Encrypted, IAMAuth                             bool
+	Tags                                           map[string]string
+}
+
+func (s *dbSnapshot) arn() string {
+	return "arn:aws:rds:" + s.Region + ":" + AccountID + ":snapshot:" + s.Identifier
+}
+
+func newState() *state {
+	return &state{
+		Version:    stateVersion,
+		SessionKey: randomBytes(32),
+		Admin: adminUser{
+			ID: "AIDA" + randomID(17), AccessKeyID: "AKIA" + randomID(16), SecretAccessKey: randomSecretKey(),
+			Created: time.Now().UTC(),
+		},
+		EndpointSuffixes: map[string]string{},
+		Roles:            map[string]*role{},
+		Keys:             map[string]*kmsKey{},
+		Aliases:          map[string]*kmsAlias{},
+		Secrets:          map[string]*secret{},
+		SecurityGroups:   map[string]*securityGroup{},
+		LogGroups:        map[string]*logGroup{},
+		SubnetGroups:     map[string]*subnetGroup{},
+		ParameterGroups:  map[string]*parameterGroup{},
+		Instances:        map[string]*dbInstance{},
+		Snapshots:        map[string]*dbSnapshot{},
+	}
+}
+
+// regional is the key of a thing whose name is unique in its region.
+func regional(region, name string) string { return region + "/" + name }
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
+
+// pick draws n characters of an alphabet, each equally likely.
+func pick(alphabet string, n int) string {
+	out := make([]byte, 0, n)
+	limit := 256 - 256%len(alphabet)
+	for len(out) < n {
+		for _, b := range randomBytes(n) {
+			if int(b) < limit && len(out) < n {
+				out = append(out, alphabet[int(b)%len(alphabet)])
+			}
+		}
+	}
+	return string(out)
+}
+
+const (
+	upper   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	lower   = "abcdefghijklmnopqrstuvwxyz"
+	decimal = "0123456789"
+)
+
+// randomID is the random part of IAM's unique IDs, in the base 32 alphabet.
+func randomID(n int) string { return pick(upper+"234567", n) }
+
+func randomSecretKey() string { return pick(upper+lower+decimal, 40) }
+
+func randomHex(n int) string { return pick(decimal+"abcdef", n) }
+
+// passwordSpecials are all in every master password, so that each run proves the encoding of every one of them: they break URLs, shells,
+// globs and form decoding.
+const passwordSpecials = ":%#?*[&+" //nolint:gosec // characters, not a password
+
+// passwordAlphabet is RDS's: printable ASCII without / ' " @ and space, and without \ and `.
+const passwordAlphabet = upper + lower + decimal + passwordSpecials + "!$(),-.;<=>]^_{|}~"
+
+const passwordLength = 32
+
+// newMasterPassword makes a password as RDS does.
+func newMasterPassword() string {
+	chars := []byte(passwordSpecials + pick(passwordAlphabet, passwordLength-len(passwordSpecials)))
+	for i := len(chars) - 1; i > 0; i-- {
+		j := uniform(i + 1)
+		chars[i], chars[j] = chars[j], chars[i]
+	}
+	return string(chars)
+}
+
+// uniform draws a number below n, which is at most 256.
+func uniform(n int) int {
+	limit := 256 - 256%n
+	for {
+		if b := int(randomBytes(1)[0]); b < limit {
+			return b % n
+		}
+	}
+}
+
+func randomUUID() string {
+	h := []byte(randomHex(32))
+	h[12] = '4'
+	h[16] = "89ab"[uniform(4)]
+	return strings.Join([]string{string(h[:8]), string(h[8:12]), string(h[12:16]), string(h[16:20]), string(h[20:])}, "-")
+}
+
+func lastSegment(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }

@@ -1,0 +1,159 @@
+package awsprovider
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// door is the client of the stand-in's control door. Names on the wire are Pulumi's, values plain JSON.
+type door struct {
+	client *http.Client
+	socket string
+}
+
+// answer is what the door says about a resource.
+type answer struct {
+	ID      string         `json:"id"`
+	Inputs  map[string]any `json:"inputs"`
+	Outputs map[string]any `json:"outputs"`
+}
+
+// doorRequest is what the door is asked.
+type doorRequest struct {
+	Type   string         `json:"type"`
+	Name   string         `json:"name,omitempty"`
+	ID     string         `json:"id,omitempty"`
+	Region string         `json:"region"`
+	Olds   map[string]any `json:"olds,omitempty"`
+	Inputs map[string]any `json:"inputs,omitempty"`
+}
+
+// doorError is the door's refusal, with the code that AWS would use.
+type doorError struct {
+	Status  int    `json:"-"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func (e *doorError) Error() string {
+	switch {
+	case e.Code == "":
+		return e.Message
+	case e.Message == "":
+		return e.Code
+	default:
+		return e.Code + ": " + e.Message
+	}
+}
+
+func newDoor(socket string) *door {
+	dialer := &net.Dialer{}
+	return &door{
+		socket: socket,
+		client: &http.Client{Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, "unix", socket)
+			},
+		}},
+	}
+}
+
+func (d *door) create(ctx context.Context, r doorRequest) (answer, error) {
+	var a answer
+	err := d.call(ctx, http.MethodPost, "", r, &a)
+	if err == nil && a.ID == "" {
+		err = errors.New("the stand-in answered without an id: see `dbtier local logs`")
+	}
+	return a, err
+}
+
+func (d *door) update(ctx context.Context, r doorRequest) (answer, error) {
+	var a answer
+	err := d.call(ctx, http.MethodPut, "", r, &a)
+	return a, err
+}
+
+// read returns false when there is no such resource.
+func (d *door) read(ctx context.Context, r doorRequest) (answer, bool, error) {
+	var a answer
+	query := url.Values{"type": {r.Type}, "id": {r.ID}, "region": {r.Region}}
+	err := d.call(ctx, http.MethodGet, "?"+query.Encode(), nil, &a)
+	if refused := (*doorError)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return answer{}, false, nil
+	}
+	return a, err == nil, err
+}
+
+// remove deletes a resource; one that is gone already is fine.
+func (d *door) remove(ctx context.Context, r doorRequest) error {
+	err := d.call(ctx, http.MethodDelete, "", r, nil)
+	if refused := (*doorError)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return nil
+	}
+	return err
+}
+
+func (d *door) call(ctx context.Context, method, query string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		encoded, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode the request: %w", err)
+		}
+		body = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://localcloud/aws/resources"+query, body)
+	if err != nil {
+		return fmt.Errorf("make the request: %w", err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := d.client.Do(req)
+	if err != nil {
+		return d.explain(ctx, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return d.explain(ctx, err)
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		refused := &doorError{Status: resp.StatusCode}
+		if json.Unmarshal(data, refused) != nil || (refused.Code == "" && refused.Message == "") {
+			refused.Message = fmt.Sprintf("the stand-in answered %s: %s", resp.Status, strings.TrimSpace(string(data)))
+		}
+		return refused
+	}
+	if out == nil || len(data) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("the stand-in's answer is not the JSON it should be: %w", err)
+	}
+	return nil
+}
+
+// explain says what to do about a call that got no answer.
+func (d *door) explain(ctx context.Context, err error) error {
+	var op *net.OpError
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return errors.New("not done within the resource's timeout (customTimeouts): see `dbtier local logs`")
+	case ctx.Err() != nil:
+		return errors.New("cancelled")
+	case errors.As(err, &op) && op.Op == "dial":
+		return fmt.Errorf("the local cloud does not run (nothing answers at %s): start it with `dbtier local start`", d.socket)
+	default:
+		return fmt.Errorf("the local cloud stopped answering (%w): see `dbtier local logs`, start it again with "+
+			"`dbtier local start`, and run the command once more", err)
+	}
+}

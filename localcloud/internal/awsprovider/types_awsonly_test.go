@@ -1,0 +1,50 @@
+package awsprovider_test
+
+import (
+	"testing"
+
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTypesThatOnlyAWSHasArePreviewedOfflineAndRefusedByNameLocally(t *testing.T) {
+	for typ, inputs := range map[string]props{
+		"aws:cloudwatch/metricAlarm:MetricAlarm": {
+			"comparisonOperator": "LessThanThreshold", "evaluationPeriods": 3, "threshold": 0.5, "dimensions": props{"DBInstanceIdentifier": "shop"},
+		},
+		"aws:rds/eventSubscription:EventSubscription":      {"snsTopic": "arn:aws:sns:ap-northeast-2:111122223333:oncall"},
+		"aws:rds/roleAssociation:RoleAssociation":          {"dbInstanceIdentifier": "shop", "featureName": "s3Export", "roleArn": "arn:aws:iam::111122223333:role/x"},
+		"aws:secretsmanager/secretRotation:SecretRotation": {"secretId": "arn", "rotationRules": props{"automaticallyAfterDays": 30}},
+	} {
+		t.Run(typ, func(t *testing.T) {
+			preview := offline(t)
+			_, failures := check(t, preview, typ, nil, inputs)
+			assert.Empty(t, failures)
+			_, failures = check(t, preview, typ, nil, with(inputs, props{"sparkle": 1}))
+			assert.Contains(t, failures, "sparkle")
+			_, err := preview.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(typ, "X"), Properties: marshal(t, inputs), Preview: true})
+			require.NoError(t, err)
+
+			server, door := local(t, echo)
+			_, failures = check(t, server, typ, nil, inputs)
+			assert.Contains(t, failures[""], typ+" is not modelled by the local cloud: leave it out of local stacks")
+			_, err = server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(typ, "X"), Properties: marshal(t, inputs)})
+			require.ErrorContains(t, err, typ)
+			assert.Empty(t, door.seen())
+		})
+	}
+}
+
+func TestRestoresAndLogVolumesAreForAWSOnly(t *testing.T) {
+	server, _ := local(t, echo)
+	for property, value := range map[string]any{
+		"restoreToPointInTime": props{"useLatestRestorableTime": true}, "snapshotIdentifier": "daily", "dedicatedLogVolume": true,
+	} {
+		inputs := with(least[instanceType], props{property: value})
+		_, failures := check(t, server, instanceType, nil, inputs)
+		assert.Contains(t, failures[property], "the local cloud does not model this property")
+		_, failures = check(t, offline(t), instanceType, nil, inputs)
+		assert.NotContains(t, failures, property)
+	}
+}

@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"dbtier/localcloud/internal/cluster"
+	"dbtier/localcloud/internal/providers"
+)
+
+// Main runs the command line and returns the exit code.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	root := command()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(stderr, "localcloud: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		return 1
+	}
+	return 0
+}
+
+func command() *cobra.Command {
+	var dir string
+	root := &cobra.Command{
+		Use:   "localcloud",
+		Short: "Kubernetes and a stand-in for AWS on one Linux machine",
+		Long: "localcloud runs a one-node Kubernetes, PostgreSQL databases and a stand-in for AWS in namespaces of their own on one\n" +
+			"Linux machine. Its files are in .localcloud of the project; nothing else of the host changes.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	root.PersistentFlags().StringVar(&dir, "dir", "", "project folder (default: the nearest one upwards with a Pulumi.yaml)")
+	// in finds the project before a command does its work.
+	in := func(do func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error) func(*cobra.Command, []string) error {
+		return func(c *cobra.Command, args []string) error {
+			project, err := cluster.FindProject(dir)
+			if err != nil {
+				return err
+			}
+			return do(c.Context(), project, args, c.OutOrStdout())
+		}
+	}
+	root.AddCommand(buildCommand(in), startCommand(in), stopCommand(in), statusCommand(in), logsCommand(in), initCommand(in), superviseCommand(in),
+		providers.Command())
+	root.CompletionOptions.HiddenDefaultCmd = true
+	return root
+}
+
+type wrapper = func(func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error) func(*cobra.Command, []string) error
+
+func buildCommand(in wrapper) *cobra.Command {
+	return &cobra.Command{
+		Use:   "build",
+		Short: "Build what a start needs: third-party programs, images, charts",
+		Args:  cobra.NoArgs,
+		RunE: in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
+			return cluster.Build(ctx, p, out)
+		}),
+	}
+}
+
+func ports(c *cobra.Command) *cluster.StartOptions {
+	var options cluster.StartOptions
+	c.Flags().IntVar(&options.APIPort, "api-port", cluster.DefaultAPIPort, "port of the Kubernetes API server on 127.0.0.1")
+	c.Flags().IntVar(&options.AWSPort, "aws-port", cluster.DefaultAWSPort, "port of the AWS stand-in on 127.0.0.1")
+	return &options
+}
+
+func startCommand(in wrapper) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "start",
+		Short: "Start the local cloud, build what is missing, and wait until it is ready",
+		Args:  cobra.NoArgs,
+	}
+	options := ports(c)
+	c.RunE = in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
+		return cluster.Start(ctx, p, *options, out)
+	})
+	return c
+}
+
+func stopCommand(in wrapper) *cobra.Command {
+	var purge bool
+	c := &cobra.Command{
+		Use:   "stop",
+		Short: "Stop the local cloud; its state stays for the next start",
+		Args:  cobra.NoArgs,
+		RunE: in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
+			return cluster.Stop(ctx, p, purge, out)
+		}),
+	}
+	c.Flags().BoolVar(&purge, "purge", false, "remove the state too: databases, secrets, the cluster (what was built stays)")
+	return c
+}
+
+func statusCommand(in wrapper) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show whether the local cloud runs, and its components (exit code 1 when it does not run)",
+		Args:  cobra.NoArgs,
+		RunE: in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
+			return cluster.Show(ctx, p, asJSON, out)
+		}),
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func logsCommand(in wrapper) *cobra.Command {
+	var follow bool
+	c := &cobra.Command{
+		Use:       "logs [component]",
+		Short:     "Print the log of the local cloud or of one component: " + strings.Join(cluster.Components(), ", "),
+		Args:      cobra.MaximumNArgs(1),
+		ValidArgs: cluster.Components(),
+		RunE: in(func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error {
+			return cluster.Logs(ctx, p, strings.Join(args, ""), follow, out)
+		}),
+	}
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is added")
+	return c
+}
+
+func initCommand(in wrapper) *cobra.Command {
+	c := &cobra.Command{Use: "init", Short: "PID 1 of the namespaces", Hidden: true, Args: cobra.NoArgs}
+	options := ports(c)
+	c.RunE = in(func(_ context.Context, p cluster.Project, _ []string, _ io.Writer) error {
+		return cluster.Init(p, *options)
+	})
+	return c
+}
+
+func superviseCommand(in wrapper) *cobra.Command {
+	c := &cobra.Command{Use: "supervise", Short: "Run everything inside the namespaces", Hidden: true, Args: cobra.NoArgs}
+	options := ports(c)
+	c.RunE = in(func(ctx context.Context, p cluster.Project, _ []string, _ io.Writer) error {
+		if os.Getppid() != 1 {
+			return errors.New("supervise is started by init, see `localcloud start`")
+		}
+		return cluster.Supervise(ctx, p, *options, os.NewFile(3, "API"), os.NewFile(4, "AWS"))
+	})
+	return c
+}

@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func script(t *testing.T, text string) *component {
+	t.Helper()
+	return &component{
+		name: "script", command: []string{"sh", "-c", text}, grace: 5 * time.Second, log: filepath.Join(t.TempDir(), "log"),
+	}
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	require.Eventually(t, is, 20*time.Second, 5*time.Millisecond, what)
+}
+
+func TestAComponentThatEndsIsStartedAgain(t *testing.T) {
+	c := script(t, "echo started; exec sleep 1000")
+	c.start(t.Context(), slog.New(slog.DiscardHandler), func(err error) { t.Error(err) })
+	defer c.stop()
+	running := func() bool { s := c.snapshot(); return s.PID != 0 }
+	eventually(t, "runs", running)
+	require.NoError(t, syscall.Kill(c.snapshot().PID, syscall.SIGKILL))
+	eventually(t, "was restarted", func() bool { return c.snapshot().Restarts == 1 && running() })
+	assert.Equal(t, "signal: killed", c.snapshot().Last)
+}
+
+func TestAComponentThatCannotRunEndsTheWholeAndSaysWhy(t *testing.T) {
+	c := script(t, "echo bad flag; exit 3")
+	gaveUp := make(chan error, 1)
+	began := time.Now()
+	c.startWith(t.Context(), slog.New(slog.DiscardHandler), func(err error) { gaveUp <- err }, time.Millisecond)
+	err := <-gaveUp
+	require.ErrorContains(t, err, "script ended 7 times in a row, the last time: exit status 3")
+	require.ErrorContains(t, err, "bad flag")
+	assert.Less(t, time.Since(began), 10*time.Second)
+}
+
+func TestStopEndsAComponentForGood(t *testing.T) {
+	dir := t.TempDir()
+	c := script(t, "trap 'touch "+dir+"/ended; exit 0' TERM; touch "+dir+"/up; while :; do sleep 0.01; done")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c.start(ctx, slog.New(slog.DiscardHandler), func(err error) { t.Error(err) })
+	eventually(t, "up", func() bool { _, err := os.Stat(dir + "/up"); return err == nil })
+	c.stop()
+	assert.FileExists(t, dir+"/ended", "it was asked before it was killed")
+	assert.Zero(t, c.snapshot().Restarts)
+}
+
+func TestCgroupsAreRemovedChildrenFirst(t *testing.T) {
+	mount := t.TempDir()
+	groups := cgroups{trees: []hierarchy{{mount: mount}}, path: "/localcloud-test"}
+	require.NoError(t, os.WriteFile(filepath.Join(mount, "cpuset.cpus"), []byte("0-1"), 0o600))
+	require.NoError(t, groups.make())
+	require.NoError(t, groups.make(), "what is there stays")
+	cpus, err := os.ReadFile(filepath.Join(mount, "localcloud-test", "cpuset.cpus"))
+	require.NoError(t, err)
+	assert.Equal(t, "0-1", string(cpus))
+	require.NoError(t, os.Remove(filepath.Join(mount, "localcloud-test", "cpuset.cpus")))
+	require.NoError(t, os.MkdirAll(filepath.Join(mount, "localcloud-test", "kubepods", "pod1", "container"), 0o755))
+	require.NoError(t, groups.remove(t.Context()))
+	assert.NoDirExists(t, filepath.Join(mount, "localcloud-test"))
+	require.NoError(t, groups.remove(t.Context()), "what is gone is no error")
+}

@@ -1,0 +1,24 @@
+package cluster
+
+// corefile makes CoreDNS answer, in this order: the hosts file (database endpoints, the AWS stand-in), the cluster's own
+// names, and for everything else an empty root zone, because a plain "no such name" ends a look-up at once while a refusal
+// is tried again and again.
+const corefile = `.:53 {
+    errors
+    ready :8181
+    hosts /etc/hosts.d/hosts {
+        ttl 1
+        reload 500ms
+        fallthrough
+    }
+    kubernetes cluster.local in-addr.arpa {
+        ttl 2
+        fallthrough in-addr.arpa
+    }
+    file /etc/coredns/root.zone .
+}
+`
+
+const rootZone = `. 60 IN SOA localcloud.internal. nobody.localcloud.internal. 1 7200 3600 1209600 1
+. 60 IN NS localcloud.internal.
+`

@@ -1,0 +1,517 @@
+//go:build e2e && linux
+
+package cluster_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"dbtier/localcloud/internal/cluster"
+)
+
+const limit = 2 * time.Minute
+
+// cloud is a local cloud of a project of its own, with ports of its own, so that it disturbs no other. It takes what was
+// built from this project's cache.
+type cloud struct {
+	t       *testing.T
+	binary  string
+	project cluster.Project
+	ports   []string
+}
+
+func newCloud(t *testing.T) *cloud {
+	t.Helper()
+	source, err := filepath.Abs("../../..")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	for _, part := range []string{"localcloud/build", "localcloud/pause", "examples/myshop-api"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(part)), 0o755))
+		run(t, "cp", "-r", filepath.Join(source, part), filepath.Join(dir, part))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: e2e\n"), 0o600))
+	cache := filepath.Join(source, ".localcloud", "cache")
+	require.NoError(t, os.MkdirAll(cache, 0o755))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, ".localcloud"), 0o755))
+	require.NoError(t, os.Symlink(cache, filepath.Join(dir, ".localcloud", "cache")))
+	project, err := cluster.FindProject(dir)
+	require.NoError(t, err)
+	c := &cloud{t: t, project: project, binary: program(t)}
+	c.ports = []string{"--api-port", strconv.Itoa(freePort(t)), "--aws-port", strconv.Itoa(freePort(t))}
+	t.Cleanup(func() { _, _ = c.try("stop") })
+	return c
+}
+
+var built struct {
+	once sync.Once
+	path string
+}
+
+// program is localcloud as the sources are now, built once for all tests.
+func program(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		built.path = filepath.Join(binaries, "localcloud")
+		run(t, "go", "build", "-buildvcs=false", "-ldflags", "-s -w", "-o", built.path, ".")
+	})
+	return built.path
+}
+
+// binaries is a folder that lasts as long as all tests.
+var binaries string
+
+func TestMain(m *testing.M) {
+	var err error
+	if binaries, err = os.MkdirTemp("", "localcloud-e2e-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(binaries)
+	os.Exit(code)
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = "../.."
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func (c *cloud) try(args ...string) (string, error) {
+	cmd := exec.CommandContext(context.Background(), c.binary, append(args, "--dir", c.project.Dir)...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (c *cloud) start() string {
+	c.t.Helper()
+	out, err := c.try(append([]string{"start"}, c.ports...)...)
+	if err != nil {
+		logs, _ := c.try("logs")
+		c.t.Fatalf("start: %v\n%s\n%s", err, out, logs)
+	}
+	c.t.Log(out)
+	return out
+}
+
+func (c *cloud) stop(args ...string) string {
+	c.t.Helper()
+	out, err := c.try(append([]string{"stop"}, args...)...)
+	require.NoError(c.t, err, out)
+	c.t.Log(out)
+	return out
+}
+
+func (c *cloud) status() cluster.Status {
+	c.t.Helper()
+	out, err := c.try("status", "--json")
+	require.NoError(c.t, err, out)
+	var report struct{ Status cluster.Status }
+	require.NoError(c.t, json.Unmarshal([]byte(out), &report))
+	return report.Status
+}
+
+func (c *cloud) file() cluster.Cloud {
+	c.t.Helper()
+	text, err := os.ReadFile(c.project.State("cloud.json"))
+	require.NoError(c.t, err)
+	var file cluster.Cloud
+	require.NoError(c.t, json.Unmarshal(text, &file))
+	return file
+}
+
+func (c *cloud) client() kubernetes.Interface {
+	c.t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", c.project.Kubeconfig())
+	require.NoError(c.t, err)
+	client, err := kubernetes.NewForConfig(config)
+	require.NoError(c.t, err)
+	return client
+}
+
+func wait(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	require.Eventually(t, is, limit, 100*time.Millisecond, what)
+}
+
+// traces is what a local cloud could leave on the host, each kind by name.
+type traces map[string][]string
+
+func look(t *testing.T, p cluster.Project) traces {
+	t.Helper()
+	found := traces{}
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	require.NoError(t, err)
+	for _, process := range processes {
+		// Other local clouds may come and go while the tests run, so only what bears this one's name counts.
+		command, _ := os.ReadFile(filepath.Join(process, "cmdline"))
+		mounts, _ := os.ReadFile(filepath.Join(process, "mountinfo"))
+		if (bytes.Contains(command, []byte(p.Dir)) || bytes.Contains(mounts, []byte(p.RunDir()))) && !bytes.HasPrefix(command, []byte("go\x00")) {
+			found["processes"] = append(found["processes"], process+" "+strings.ReplaceAll(string(command), "\x00", " "))
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	require.NoError(t, err)
+	found["mounts"] = strings.Split(string(mounts), "\n")
+	interfaces, err := net.Interfaces()
+	require.NoError(t, err)
+	for _, i := range interfaces {
+		found["interfaces"] = append(found["interfaces"], i.Name)
+	}
+	rules, err := exec.CommandContext(t.Context(), "nft", "list", "ruleset").CombinedOutput()
+	require.NoError(t, err, "%s", rules)
+	found["nft rules"] = strings.Split(string(rules), "\n")
+	require.NoError(t, filepath.WalkDir("/sys/fs/cgroup", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.Contains(path, p.CgroupRoot()) {
+			found["cgroups"] = append(found["cgroups"], path)
+		}
+		return nil
+	}))
+	for _, dir := range []string{
+		"/run/netns", "/run/containerd", "/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet", "/opt/containerd", p.RunDir(),
+	} {
+		entries, err := os.ReadDir(dir)
+		if err == nil {
+			found["folders"] = append(found["folders"], dir)
+		}
+		for _, e := range entries {
+			found["folders"] = append(found["folders"], filepath.Join(dir, e.Name()))
+		}
+	}
+	for _, name := range []string{
+		"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "net/ipv4/ip_forward",
+	} {
+		value, err := os.ReadFile("/proc/sys/" + name)
+		require.NoError(t, err)
+		found["kernel settings"] = append(found["kernel settings"], name+" "+strings.TrimSpace(string(value)))
+	}
+	return found
+}
+
+// assertSame waits a little: the kernel takes a network namespace apart after its last process has gone.
+func assertSame(t *testing.T, p cluster.Project, before traces) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		after := look(t, p)
+		if time.Now().After(deadline) {
+			assert.Equal(t, before, after)
+			return
+		}
+		same := true
+		for kind := range after {
+			same = same && slices.Equal(before[kind], after[kind])
+		}
+		if same {
+			return
+		}
+	}
+}
+
+const (
+	debian = "localcloud.internal/pgbouncer:1.24.1"
+	web    = "localcloud.internal/coredns:1.12.4"
+)
+
+// serve runs a web server behind a Service: CoreDNS, for it is at hand, whose ready plugin answers HTTP.
+func (c *cloud) serve() {
+	c.t.Helper()
+	ctx, client := c.t.Context(), c.client()
+	labels := map[string]string{"app": "server"}
+	_, err := client.CoreV1().ConfigMaps("default").Create(ctx, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "server"}, Data: map[string]string{"Corefile": ".:5353 {\n  ready :8181\n}\n"},
+	}, metav1.CreateOptions{})
+	require.NoError(c.t, err)
+	replicas := int32(2)
+	_, err = client.AppsV1().Deployments("default").Create(ctx, &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "server"},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: corev1.PodSpec{
+					Containers: []corev1.Container{{
+						Name: "server", Image: web, Args: []string{"-conf", "/etc/server/Corefile"},
+						Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: 8181}},
+						ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{
+							HTTPGet: &corev1.HTTPGetAction{Path: "/ready", Port: intstr.FromString("web")},
+						}},
+						VolumeMounts: []corev1.VolumeMount{{Name: "config", MountPath: "/etc/server"}},
+					}},
+					Volumes: []corev1.Volume{{Name: "config", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+						LocalObjectReference: corev1.LocalObjectReference{Name: "server"},
+					}}}},
+				},
+			},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(c.t, err)
+	_, err = client.CoreV1().Services("default").Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "server"},
+		Spec:       corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromString("web")}}},
+	}, metav1.CreateOptions{})
+	require.NoError(c.t, err)
+	c.waitServer()
+}
+
+func (c *cloud) waitServer() {
+	c.t.Helper()
+	client := c.client()
+	wait(c.t, "the server is available", func() bool {
+		d, err := client.AppsV1().Deployments("default").Get(c.t.Context(), "server", metav1.GetOptions{})
+		return err == nil && d.Status.AvailableReplicas == 2
+	})
+}
+
+// client runs a script in a pod until it ends, and returns its exit code and what it printed.
+func (c *cloud) script(name, script string) (code int32, output string) {
+	c.t.Helper()
+	ctx, client := c.t.Context(), c.client()
+	_, err := client.CoreV1().Pods("default").Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": name}},
+		Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever,
+			Containers:    []corev1.Container{{Name: "script", Image: debian, Command: []string{"bash", "-c", script}}},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(c.t, err)
+	wait(c.t, "pod "+name+" ends", func() bool {
+		pod, err := client.CoreV1().Pods("default").Get(ctx, name, metav1.GetOptions{})
+		if err != nil || len(pod.Status.ContainerStatuses) == 0 || pod.Status.ContainerStatuses[0].State.Terminated == nil {
+			return false
+		}
+		code = pod.Status.ContainerStatuses[0].State.Terminated.ExitCode
+		return true
+	})
+	// The log takes the way from the API server to the kubelet.
+	log, err := client.CoreV1().Pods("default").GetLogs(name, &corev1.PodLogOptions{}).DoRaw(ctx)
+	require.NoError(c.t, err)
+	zero := int64(0)
+	require.NoError(c.t, client.CoreV1().Pods("default").Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: &zero}))
+	wait(c.t, "pod "+name+" is gone", func() bool {
+		_, err := client.CoreV1().Pods("default").Get(ctx, name, metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
+	return code, string(log)
+}
+
+const fetch = `timeout %d bash -c 'exec 3<>/dev/tcp/server.default.svc.cluster.local/80; printf "GET /ready HTTP/1.0\r\n\r\n" >&3; cat <&3'`
+
+// reach fetches a page through DNS, a Service and a pod.
+func (c *cloud) reach(name string) {
+	c.t.Helper()
+	code, output := c.script(name, fmt.Sprintf(fetch, 20))
+	require.Zero(c.t, code, output)
+	require.Contains(c.t, output, "200 OK")
+}
+
+func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
+	c := newCloud(t)
+	before := look(t, c.project)
+	out := c.start()
+	assert.Contains(t, out, "local cloud ready in")
+	assert.Contains(t, c.start(), "runs already", "a second start finds it")
+
+	c.serve()
+	c.reach("first")
+
+	t.Run("names that nobody has do not exist, at once", func(t *testing.T) {
+		began := time.Now()
+		code, _ := c.script("nowhere", "getent hosts nobody.example")
+		assert.Equal(t, int32(2), code)
+		assert.Less(t, time.Since(began), 20*time.Second)
+	})
+	t.Run("the AWS stand-in answers inside by its name and on the host", func(t *testing.T) {
+		code, output := c.script("aws", `exec 3<>/dev/tcp/aws.localcloud.internal/4566; printf 'GET / HTTP/1.0\r\n\r\n' >&3; cat <&3`)
+		assert.Zero(t, code, output)
+		assert.Contains(t, output, "MissingAuthenticationToken")
+	})
+	t.Run("network policies are enforced", func(t *testing.T) {
+		ctx, policies := t.Context(), c.client().NetworkingV1().NetworkPolicies("default")
+		web := intstr.FromString("web")
+		_, err := policies.Create(ctx, &networkingv1.NetworkPolicy{
+			ObjectMeta: metav1.ObjectMeta{Name: "server"},
+			Spec: networkingv1.NetworkPolicySpec{
+				PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": "server"}},
+				PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+				Ingress: []networkingv1.NetworkPolicyIngressRule{{
+					From:  []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "friend"}}}},
+					Ports: []networkingv1.NetworkPolicyPort{{Port: &web}},
+				}},
+			},
+		}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		code, output := c.script("stranger", fmt.Sprintf(fetch, 3))
+		assert.Equal(t, int32(124), code, "a stranger waits in vain: %s", output)
+		c.reach("friend")
+		pods, err := c.client().CoreV1().Pods("default").List(ctx, metav1.ListOptions{LabelSelector: "app=server"})
+		require.NoError(t, err)
+		for _, pod := range pods.Items {
+			assert.True(t, slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+				return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+			}), "the kubelet's probes pass")
+		}
+		require.NoError(t, policies.Delete(ctx, "server", metav1.DeleteOptions{}))
+		c.reach("stranger")
+	})
+	t.Run("a component that dies is started again", func(t *testing.T) {
+		// Its number in here is not its number out there: found by its command line.
+		pid := find(t, c.project, "kube-scheduler")
+		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+		wait(t, "restarted", func() bool {
+			i := slices.IndexFunc(c.status().Components, func(s cluster.ComponentStatus) bool { return s.Name == "kube-scheduler" })
+			return c.status().Components[i].Restarts == 1 && c.status().Components[i].PID != 0
+		})
+		c.reach("second")
+		logs, err := c.try("logs")
+		require.NoError(t, err)
+		assert.Contains(t, logs, "component=kube-scheduler")
+	})
+	t.Run("no orphan stays a zombie", func(t *testing.T) {
+		wait(t, "reaped", func() bool { return len(zombies(t, c.project)) == 0 })
+	})
+	t.Run("state survives a stop", func(t *testing.T) {
+		assert.Contains(t, c.stop(), "stopped in")
+		assertSame(t, c.project, before)
+		c.start()
+		c.waitServer()
+		c.reach("third")
+	})
+	t.Run("kill -9 leaves nothing that the next start minds", func(t *testing.T) {
+		require.NoError(t, syscall.Kill(c.file().PID, syscall.SIGKILL))
+		out, err := c.try("status")
+		require.Error(t, err)
+		assert.Contains(t, out, "does not run")
+		c.start()
+		c.waitServer()
+		c.reach("fourth")
+	})
+	t.Run("stop after kill -9 cleans up", func(t *testing.T) {
+		require.NoError(t, syscall.Kill(c.file().PID, syscall.SIGKILL))
+		assert.Contains(t, c.stop("--purge"), "does not run")
+		assertSame(t, c.project, before)
+		assert.NoDirExists(t, c.project.State())
+	})
+}
+
+func TestATakenPortIsSaidInOneSentenceAndNothingIsHalfDone(t *testing.T) {
+	c := newCloud(t)
+	before := look(t, c.project)
+	listener, err := net.Listen("tcp4", "127.0.0.1:"+c.ports[3])
+	require.NoError(t, err)
+	defer listener.Close()
+	out, err := c.try(append([]string{"start"}, c.ports...)...)
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	assert.Equal(t, 1, exit.ExitCode())
+	assert.Contains(t, out, "localcloud: port "+c.ports[3]+" of 127.0.0.1 is taken by cluster.test (process")
+	assert.Contains(t, out, "choose another with --aws-port")
+	assertSame(t, c.project, before)
+}
+
+func TestTooLittleDiskIsSaidInOneSentence(t *testing.T) {
+	c := newCloud(t)
+	small := t.TempDir()
+	require.NoError(t, syscall.Mount("tmpfs", small, "tmpfs", 0, "size=64m"))
+	defer func() { require.NoError(t, syscall.Unmount(small, 0)) }()
+	run(t, "cp", "-a", c.project.Dir+"/.", small)
+	out, err := exec.CommandContext(t.Context(), c.binary, append([]string{"start", "--dir", small}, c.ports...)...).CombinedOutput()
+	require.Error(t, err)
+	assert.Equal(t, fmt.Sprintf("localcloud: too little disk: %s has 0.1 GiB free, the local cloud needs 2 GiB to run: "+
+		"free some, or move the project to a larger disk\n", small), string(out))
+	assert.NoDirExists(t, filepath.Join(small, ".localcloud", "state"))
+}
+
+func TestWithoutRootNothingStarts(t *testing.T) {
+	c := newCloud(t)
+	require.NoError(t, os.Chmod(binaries, 0o755))
+	cmd := exec.CommandContext(t.Context(), c.binary, "start", "--dir", os.TempDir())
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	assert.Equal(t, "localcloud: the local cloud needs root (namespaces, mounts) and this is user 65534: "+
+		"run it again as root, for example with sudo\n", string(out))
+}
+
+// inNamespaces lists the processes of the cloud, by the run directory in their mounts.
+func inNamespaces(t *testing.T, p cluster.Project) []string {
+	t.Helper()
+	var found []string
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	require.NoError(t, err)
+	for _, process := range processes {
+		if mounts, err := os.ReadFile(filepath.Join(process, "mountinfo")); err == nil && bytes.Contains(mounts, []byte(p.RunDir())) {
+			found = append(found, process)
+		}
+	}
+	return found
+}
+
+func find(t *testing.T, p cluster.Project, program string) int {
+	t.Helper()
+	for _, process := range inNamespaces(t, p) {
+		command, _ := os.ReadFile(filepath.Join(process, "cmdline"))
+		if bytes.Contains(command, []byte("\x00"+program+"\x00")) {
+			pid, err := strconv.Atoi(filepath.Base(process))
+			require.NoError(t, err)
+			return pid
+		}
+	}
+	t.Fatalf("no process %s", program)
+	return 0
+}
+
+// zombies are children of PID 1 of the namespaces that have ended and were not waited for.
+func zombies(t *testing.T, p cluster.Project) []string {
+	t.Helper()
+	text, err := os.ReadFile(p.State("cloud.json"))
+	require.NoError(t, err)
+	var file cluster.Cloud
+	require.NoError(t, json.Unmarshal(text, &file))
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", file.PID))
+	require.NoError(t, err)
+	var found []string
+	for _, child := range strings.Fields(string(children)) {
+		pid, err := strconv.Atoi(child)
+		require.NoError(t, err)
+		if _, zombie, err := cluster.ProcessStart(pid); err == nil && zombie {
+			found = append(found, child)
+		}
+	}
+	return found
+}

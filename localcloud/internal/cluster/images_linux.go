@@ -1,0 +1,83 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"dbtier/localcloud/internal/artifacts"
+)
+
+// importImages hands containerd the images that it does not hold yet, those of the node itself first: nodeHas is called
+// when they are there.
+func (s *supervisor) importImages(ctx context.Context, nodeHas func()) error {
+	images, err := artifacts.Images(s.project.Dir)
+	if err != nil {
+		return err
+	}
+	listing, err := s.runCtr(ctx, "images", "list")
+	if err != nil {
+		return err
+	}
+	held := heldImages(listing)
+	needed := map[string]bool{pauseImage: true, dnsImage: true}
+	var archives []string
+	for _, image := range images {
+		if held[image.Name] != image.ID && !slices.Contains(archives, image.Tarball) {
+			archives = append(archives, image.Tarball)
+		}
+	}
+	waiting := false
+	for _, image := range images {
+		waiting = waiting || needed[image.Name] && slices.Contains(archives, image.Tarball)
+	}
+	if !waiting {
+		nodeHas()
+	}
+	for _, archive := range archives {
+		if _, err := s.runCtr(ctx, "images", "import", archive); err != nil {
+			return err
+		}
+		// Those of the node are the first in the list, and share an archive.
+		if waiting {
+			waiting = false
+			nodeHas()
+		}
+	}
+	return nil
+}
+
+func (s *supervisor) runCtr(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.files.ctr, append([]string{"--address", s.files.containerdSocket(), "--namespace", "k8s.io"}, args...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), nil
+}
+
+// heldImages reads `ctr images list`: the ID of each named image. containerd lists every image twice, under its name and
+// under its ID, and both lines carry the digest of the same manifest.
+func heldImages(listing string) map[string]string {
+	manifests, ids := map[string]string{}, map[string]string{}
+	for line := range strings.Lines(listing) {
+		f := strings.Fields(line)
+		if len(f) < 3 || !strings.HasPrefix(f[2], "sha256:") {
+			continue
+		}
+		if name, digest := f[0], f[2]; strings.HasPrefix(name, "sha256:") {
+			ids[digest] = name
+		} else {
+			manifests[name] = digest
+		}
+	}
+	held := map[string]string{}
+	for name, digest := range manifests {
+		held[name] = ids[digest]
+	}
+	return held
+}

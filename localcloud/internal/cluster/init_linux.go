@@ -1,0 +1,113 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// File descriptors that `localcloud start` hands down, in this order.
+const (
+	apiListenerFD = 3 + iota
+	awsListenerFD
+	goAheadFD
+)
+
+// Init is PID 1 of the namespaces. It waits for the word of `localcloud start`, runs the supervisor as its one child, reaps
+// what else ends, and at the end leaves nothing: its own end takes every process, mount and interface with it, and the
+// cgroups it removes itself.
+func Init(p Project, options StartOptions) error {
+	if os.Getpid() != 1 {
+		return errors.New("init is started by `localcloud start`, as the first process of new namespaces")
+	}
+	// Until the starter has written down where the cloud is, nobody could find and stop it: if the starter dies before that,
+	// so does this.
+	word, err := io.ReadAll(os.NewFile(goAheadFD, "go-ahead"))
+	if err != nil || len(word) == 0 {
+		return errors.New("whoever started this is gone")
+	}
+	groups, err := loadCgroups(p.CgroupRoot())
+	if err != nil {
+		return err
+	}
+	syscall.Umask(0o022)
+	// Go would take its own raised limit of open files back for its children: set explicitly it is theirs too, and the pods'.
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
+		files.Cur = files.Max
+		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
+	}
+	supervisor := exec.CommandContext(context.Background(), "/proc/self/exe", "supervise", "--dir", p.Dir,
+		"--api-port", strconv.Itoa(options.APIPort), "--aws-port", strconv.Itoa(options.AWSPort))
+	api, aws := os.NewFile(apiListenerFD, "api"), os.NewFile(awsListenerFD, "aws")
+	supervisor.ExtraFiles = []*os.File{api, aws}
+	supervisor.Stdout, supervisor.Stderr = os.Stdout, os.Stderr
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGCHLD)
+	if err := supervisor.Start(); err != nil {
+		return fmt.Errorf("starting the supervisor: %w", err)
+	}
+	// With these open here too, the host's ports would outlive the supervisor.
+	_, _ = api.Close(), aws.Close()
+	status := reapUntil(supervisor.Process.Pid, signals)
+	reapRest()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := groups.remove(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "init: %v\n", err)
+	}
+	if status.Exited() && status.ExitStatus() == 0 {
+		return nil
+	}
+	return fmt.Errorf("the supervisor ended: %s", describe(status))
+}
+
+// reapUntil takes the status of every child that ends, most of them orphans that the kernel gave to PID 1, until the one
+// child ends. Signals that ask for an end go on to it.
+func reapUntil(child int, signals <-chan os.Signal) unix.WaitStatus {
+	for {
+		for {
+			var status unix.WaitStatus
+			pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if pid == child {
+				return status
+			}
+			if err != nil || pid <= 0 {
+				break
+			}
+		}
+		if s := <-signals; s != syscall.SIGCHLD {
+			_ = syscall.Kill(child, syscall.SIGTERM)
+		}
+	}
+}
+
+// reapRest ends every other process of the namespace and waits until all are gone.
+func reapRest() {
+	_ = unix.Kill(-1, unix.SIGKILL)
+	for {
+		_, err := unix.Wait4(-1, nil, 0, nil)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+func describe(status unix.WaitStatus) string {
+	if status.Signaled() {
+		return "signal " + status.Signal().String()
+	}
+	return "exit status " + strconv.Itoa(status.ExitStatus())
+}

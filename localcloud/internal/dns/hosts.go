@@ -1,0 +1,77 @@
+package dns
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Hosts is a hosts file.
+type Hosts struct {
+	path string
+	mu   sync.Mutex
+	// addresses by lower-case name
+	addresses map[string]netip.Addr
+}
+
+// New starts with an empty file: whoever owns a name sets it anew at every start.
+func New(dir string) (*Hosts, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making the folder of the hosts file: %w", err)
+	}
+	h := &Hosts{path: filepath.Join(dir, "hosts"), addresses: map[string]netip.Addr{}}
+	if err := h.write(); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// Set makes the name resolve to the address.
+func (h *Hosts) Set(name string, address netip.Addr) error {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if name == "" || strings.ContainsAny(name, " \t\n#") {
+		return fmt.Errorf("DNS name %q: not a host name", name)
+	}
+	if !address.IsValid() {
+		return fmt.Errorf("DNS name %s: no valid address", name)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.addresses[name] == address {
+		return nil
+	}
+	h.addresses[name] = address
+	return h.write()
+}
+
+// Remove makes the name resolve no more; a name that is not there is no error.
+func (h *Hosts) Remove(name string) error {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.addresses[name]; !ok {
+		return nil
+	}
+	delete(h.addresses, name)
+	return h.write()
+}
+
+// write replaces the file whole: a reader never sees half of it.
+func (h *Hosts) write() error {
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(h.addresses)) {
+		fmt.Fprintf(&text, "%s %s\n", h.addresses[name], name)
+	}
+	if err := os.WriteFile(h.path+".new", []byte(text.String()), 0o644); err != nil {
+		return fmt.Errorf("writing the hosts file: %w", err)
+	}
+	if err := os.Rename(h.path+".new", h.path); err != nil {
+		return fmt.Errorf("writing the hosts file: %w", err)
+	}
+	return nil
+}

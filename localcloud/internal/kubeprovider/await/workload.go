@@ -1,0 +1,105 @@
+package await
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	watchtools "k8s.io/client-go/tools/watch"
+)
+
+// workload waits for the rollout of a Deployment, StatefulSet or DaemonSet, and shows meanwhile what its pods wait for.
+func (a *Awaiter) workload(ctx context.Context, target Target) (*unstructured.Unstructured, error) {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	if selector, ok := podSelector(target.Object); ok && !kstatusVerdict(target.Object).done {
+		go a.reportPods(watching, target.Object.GetNamespace(), selector)
+	}
+	return a.until(ctx, target, kstatusVerdict, a.explainWorkload)
+}
+
+func (a *Awaiter) explainWorkload(ctx context.Context, obj *unstructured.Unstructured) []string {
+	selector, ok := podSelector(obj)
+	if !ok {
+		return nil
+	}
+	return a.explainPods(ctx, obj.GetNamespace(), selector, func(*corev1.Pod) bool { return true })
+}
+
+// job waits until a Job is complete.
+func (a *Awaiter) job(ctx context.Context, target Target) (*unstructured.Unstructured, error) {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	if found := jobVerdict(target.Object); !found.done && !found.failed {
+		go a.reportPods(watching, target.Object.GetNamespace(), jobPods(target.Object))
+	}
+	return a.until(ctx, target, jobVerdict, a.explainJob)
+}
+
+// jobVerdict is stricter than kstatus, for which a Job that runs is already current.
+func jobVerdict(job *unstructured.Unstructured) verdict {
+	if condition, ok := statusCondition(job, "Failed"); ok && asString(condition["status"]) == "True" {
+		return verdict{failed: true, message: reasonAndMessage(asString(condition["reason"]), asString(condition["message"]))}
+	}
+	if condition, ok := statusCondition(job, "Complete"); ok && asString(condition["status"]) == "True" {
+		return verdict{done: true, message: "complete"}
+	}
+	count := func(field string) int64 {
+		number, _, _ := unstructured.NestedInt64(job.Object, "status", field)
+		return number
+	}
+	return verdict{message: fmt.Sprintf("%d running, %d failed, %d succeeded", count("active"), count("failed"), count("succeeded"))}
+}
+
+func (a *Awaiter) explainJob(ctx context.Context, job *unstructured.Unstructured) []string {
+	return a.explainPods(ctx, job.GetNamespace(), jobPods(job), func(pod *corev1.Pod) bool {
+		// A Job of the same name that was deleted a moment ago can still have pods.
+		for _, owner := range pod.OwnerReferences {
+			if owner.UID == job.GetUID() {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func jobPods(job *unstructured.Unstructured) string { return "job-name=" + job.GetName() }
+
+func podSelector(obj *unstructured.Unstructured) (string, bool) {
+	content, found, err := unstructured.NestedMap(obj.Object, "spec", "selector")
+	if !found || err != nil {
+		return "", false
+	}
+	var labels metav1.LabelSelector
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, &labels); err != nil {
+		return "", false
+	}
+	selector, err := metav1.LabelSelectorAsSelector(&labels)
+	if err != nil {
+		return "", false
+	}
+	return selector.String(), true
+}
+
+// reportPods shows why pods are not ready while their owner is waited for; it ends with ctx.
+func (a *Awaiter) reportPods(ctx context.Context, namespace, selector string) {
+	pods := a.Kube.CoreV1().Pods(namespace)
+	said := ""
+	// The error of this watch is of no interest: the wait itself reports what it ends with.
+	_, _ = watchtools.UntilWithSync(ctx, listWatch(selector, pods.List, pods.Watch, a.Kube), &corev1.Pod{}, nil,
+		func(event watch.Event) (bool, error) {
+			pod, ok := event.Object.(*corev1.Pod)
+			if !ok || event.Type == watch.Deleted {
+				return false, nil
+			}
+			if text := podTrouble(pod); text != "" && text != said {
+				said = text
+				a.Report(text)
+			}
+			return false, nil
+		})
+}

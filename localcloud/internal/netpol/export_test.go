@@ -1,0 +1,4 @@
+package netpol
+
+// RunWith is Run with another way to the kernel.
+var RunWith = run

@@ -1,0 +1,237 @@
+package pki
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+const (
+	caLife   = 10 * 365 * 24 * time.Hour
+	leafLife = 365 * 24 * time.Hour
+	// A certificate that would run out during a working day of this length is made anew at the next start.
+	renewBefore = 30 * 24 * time.Hour
+)
+
+// Leaf is one certificate that the authority signs. A server's names and addresses make it a server certificate; without
+// any it is a client's.
+type Leaf struct {
+	// Name is the file name without its ending: <Name>.crt and <Name>.key.
+	Name string
+	// CommonName and Groups are the user and the groups as which Kubernetes knows the bearer.
+	CommonName string
+	Groups     []string
+	DNSNames   []string
+	Addresses  []net.IP
+}
+
+func (l Leaf) server() bool { return len(l.DNSNames)+len(l.Addresses) > 0 }
+
+// Authority is a certificate authority in a folder.
+type Authority struct {
+	dir  string
+	cert *x509.Certificate
+	key  crypto.Signer
+	pem  []byte
+}
+
+// Load takes the authority in the folder, or makes it when there is none or when it is about to run out.
+func Load(dir string) (*Authority, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder of keys: %w", err)
+	}
+	a := &Authority{dir: dir}
+	cert, key, err := readPair(dir, "ca")
+	if err != nil {
+		return nil, err
+	}
+	if cert == nil || time.Until(cert.NotAfter) < renewBefore {
+		template := &x509.Certificate{
+			Subject:               pkix.Name{CommonName: "localcloud"},
+			KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+			BasicConstraintsValid: true,
+			IsCA:                  true,
+		}
+		if cert, key, err = a.issue("ca", template, caLife); err != nil {
+			return nil, err
+		}
+	}
+	a.cert, a.key = cert, key
+	a.pem = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
+	return a, nil
+}
+
+// PEM is the authority's own certificate.
+func (a *Authority) PEM() []byte { return a.pem }
+
+// Path names a file of the authority's folder.
+func (a *Authority) Path(file string) string { return filepath.Join(a.dir, file) }
+
+// Ensure makes the certificate and its key unless both are there, signed by this authority, say the same and last.
+func (a *Authority) Ensure(l Leaf) error {
+	cert, key, err := readPair(a.dir, l.Name)
+	if err != nil {
+		return err
+	}
+	if cert != nil && key != nil && a.current(cert, l) {
+		return nil
+	}
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: l.CommonName, Organization: l.Groups},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		DNSNames:    l.DNSNames,
+		IPAddresses: l.Addresses,
+	}
+	if l.server() {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}
+	_, _, err = a.issue(l.Name, template, leafLife)
+	return err
+}
+
+func (a *Authority) current(cert *x509.Certificate, l Leaf) bool {
+	sameAddresses := slices.EqualFunc(cert.IPAddresses, l.Addresses, func(x, y net.IP) bool { return x.Equal(y) })
+	return time.Until(cert.NotAfter) >= renewBefore && cert.CheckSignatureFrom(a.cert) == nil &&
+		cert.Subject.CommonName == l.CommonName && slices.Equal(cert.Subject.Organization, l.Groups) &&
+		slices.Equal(cert.DNSNames, l.DNSNames) && sameAddresses
+}
+
+// issue signs the template with the authority's key, or with its own where there is no authority yet, and writes both files.
+func (a *Authority) issue(name string, template *x509.Certificate, life time.Duration) (*x509.Certificate, crypto.Signer, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a key for %s: %w", name, err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a serial number for %s: %w", name, err)
+	}
+	template.SerialNumber = serial
+	// A clock that is set back a little must not end the cluster.
+	template.NotBefore = time.Now().Add(-time.Hour)
+	template.NotAfter = time.Now().Add(life)
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = template, crypto.Signer(key)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("signing the certificate of %s: %w", name, err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("writing the key of %s: %w", name, err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading back the certificate of %s: %w", name, err)
+	}
+	return cert, key, errors.Join(
+		writeFile(filepath.Join(a.dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600),
+		writeFile(filepath.Join(a.dir, name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644),
+	)
+}
+
+// EnsureSigningKey makes the RSA key pair that signs service account tokens (RS256, as EKS does), sa.key and sa.pub.
+func (a *Authority) EnsureSigningKey() error {
+	path := a.Path("sa.key")
+	if _, err := os.Stat(path); err == nil {
+		if _, err := os.Stat(a.Path("sa.pub")); err == nil {
+			return nil
+		}
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return fmt.Errorf("making the key of service account tokens: %w", err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return fmt.Errorf("writing the key of service account tokens: %w", err)
+	}
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	return errors.Join(
+		writeFile(path, private, 0o600),
+		writeFile(a.Path("sa.pub"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o644),
+	)
+}
+
+// SigningKeys are the public keys with which service account tokens are verified.
+func (a *Authority) SigningKeys() ([]crypto.PublicKey, error) {
+	text, err := os.ReadFile(a.Path("sa.pub"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the public key of service account tokens: %w", err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("%s is not PEM", a.Path("sa.pub"))
+	}
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", a.Path("sa.pub"), err)
+	}
+	return []crypto.PublicKey{key}, nil
+}
+
+// readPair returns nil for what is not there or cannot be used, which is then made anew.
+func readPair(dir, name string) (*x509.Certificate, crypto.Signer, error) {
+	certPEM, err := os.ReadFile(filepath.Join(dir, name+".crt"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the certificate of %s: %w", name, err)
+	}
+	keyPEM, err := os.ReadFile(filepath.Join(dir, name+".key"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the key of %s: %w", name, err)
+	}
+	certBlock, _ := pem.Decode(certPEM)
+	keyBlock, _ := pem.Decode(keyPEM)
+	if certBlock == nil || keyBlock == nil {
+		return nil, nil, nil
+	}
+	cert, certErr := x509.ParseCertificate(certBlock.Bytes)
+	key, keyErr := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
+	if certErr != nil || keyErr != nil {
+		return nil, nil, nil //nolint:nilerr // A pair that a crash left half written is made anew.
+	}
+	signer, ok := key.(*ecdsa.PrivateKey)
+	if public, same := cert.PublicKey.(*ecdsa.PublicKey); !ok || !same || !signer.PublicKey.Equal(public) {
+		return nil, nil, nil
+	}
+	return cert, signer, nil
+}
+
+// writeFile replaces a file whole, so that a crash leaves the old one or the new one.
+func writeFile(path string, content []byte, mode fs.FileMode) error {
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
+		return nil
+	}
+	next := path + ".new"
+	if err := os.WriteFile(next, content, mode); err != nil {
+		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
+	}
+	if err := os.Rename(next, path); err != nil {
+		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
+	}
+	return nil
+}

@@ -1,0 +1,420 @@
+package rds
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	startTimeout = 60 * time.Second
+	// Between attempts to bring back a PostgreSQL that ended by itself.
+	firstRetry = time.Second
+	lastRetry  = 30 * time.Second
+)
+
+// record is what is kept of an instance. Its file is written when the instance is complete, so a folder without one is
+// what a killed creation left.
+type record struct {
+	Spec    Spec       `json:"spec"`
+	Address netip.Addr `json:"address"`
+}
+
+// instance is one DB instance. Its lifecycle is under mu; sessions are not.
+type instance struct {
+	engine *Engine
+	id     string
+	dir    string
+
+	mu     sync.Mutex
+	record record
+	// wanted says whether the instance is meant to run, life how it does; life is nil while it is down.
+	wanted bool
+	life   *life
+
+	forceSSL atomic.Bool
+}
+
+// life is one run of an instance's PostgreSQL.
+type life struct {
+	proc  *process
+	db    *pgxpool.Pool
+	front *front
+	// stopping is set before PostgreSQL is told to end, so that its end is no surprise.
+	stopping atomic.Bool
+
+	// hba holds the users that the present pg_hba.conf lets in with a token.
+	hbaMu sync.Mutex
+	hba   []string
+}
+
+func (i *instance) data() string       { return filepath.Join(i.dir, "data") }
+func (i *instance) recordFile() string { return filepath.Join(i.dir, "instance.json") }
+func (i *instance) logFile() string    { return filepath.Join(i.dir, "log", "postgresql.log") }
+func (i *instance) socketDir() string  { return i.engine.socketDir(i.id) }
+
+func (i *instance) save() error {
+	text, err := json.MarshalIndent(i.record, "", "  ")
+	if err != nil {
+		return fmt.Errorf("noting DB instance %s: %w", i.id, err)
+	}
+	return writeFile(i.recordFile(), append(text, '\n'), 0o600)
+}
+
+// make builds the data folder of a new instance and its users, and leaves it running without a front. What a killed
+// creation left goes first.
+func (i *instance) make(ctx context.Context, template, secret string) (err error) {
+	if err := i.remove(); err != nil {
+		return err
+	}
+	// PostgreSQL's user passes through to its data.
+	if err := os.MkdirAll(i.dir, 0o711); err != nil {
+		return fmt.Errorf("making the folder of DB instance %s: %w", i.id, err)
+	}
+	if err := i.engine.postgres.copyTree(ctx, template, i.data()); err != nil {
+		return fmt.Errorf("making the data folder of DB instance %s: %w", i.id, err)
+	}
+	l, err := i.begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := bootstrap(ctx, l.db, i.record.Spec, secret); err != nil {
+		i.end(l, false)
+		return err
+	}
+	if err := i.save(); err != nil {
+		i.end(l, false)
+		return err
+	}
+	i.life = l
+	return nil
+}
+
+// remove deletes everything of the instance but its address. It is no instance any more as soon as its record is gone.
+func (i *instance) remove() error {
+	if err := os.Remove(i.recordFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing DB instance %s: %w", i.id, err)
+	}
+	if _, err := os.Stat(i.data()); err == nil {
+		if err := i.makeSocketDir(); err != nil {
+			return err
+		}
+		if err := clearStale(i.data(), i.socketDir()); err != nil {
+			return fmt.Errorf("removing DB instance %s: %w", i.id, err)
+		}
+	}
+	if err := errors.Join(os.RemoveAll(i.dir), os.RemoveAll(i.socketDir())); err != nil {
+		return fmt.Errorf("removing DB instance %s: %w", i.id, err)
+	}
+	return nil
+}
+
+func (i *instance) makeSocketDir() error {
+	if err := os.MkdirAll(i.socketDir(), 0o700); err != nil {
+		return fmt.Errorf("making the socket's folder of DB instance %s: %w", i.id, err)
+	}
+	return i.engine.postgres.chown(i.socketDir())
+}
+
+// begin starts PostgreSQL and waits until it answers; there is no front yet.
+func (i *instance) begin(ctx context.Context) (*life, error) {
+	fail := func(err error) (*life, error) { return nil, fmt.Errorf("starting DB instance %s: %w", i.id, err) }
+	if err := errors.Join(i.makeSocketDir(), os.MkdirAll(filepath.Dir(i.logFile()), 0o700)); err != nil {
+		return fail(err)
+	}
+	if err := clearStale(i.data(), i.socketDir()); err != nil {
+		return fail(err)
+	}
+	for name, text := range map[string][]byte{
+		"postgresql.conf": i.settings(),
+		"pg_hba.conf":     renderHBA(nil),
+		"pg_ident.conf":   renderIdent(i.engine.osUser),
+	} {
+		if err := writeFile(filepath.Join(i.data(), name), text, 0o644); err != nil {
+			return fail(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	proc, err := i.engine.postgres.startPostmaster(i.data(), i.logFile())
+	if err != nil {
+		return fail(err)
+	}
+	db, err := openAdmin(ctx, i.socketDir())
+	if err != nil {
+		proc.stop(false)
+		return fail(err)
+	}
+	l := &life{proc: proc, db: db}
+	err = poll(ctx, 10*time.Millisecond, "PostgreSQL to answer", func() (bool, error) {
+		select {
+		case <-proc.ended:
+			return false, fmt.Errorf("PostgreSQL ended at once; the end of its log:\n%s", readTail(i.logFile()))
+		default:
+			return db.Ping(ctx) == nil, nil
+		}
+	})
+	if err != nil {
+		i.end(l, false)
+		return fail(err)
+	}
+	return l, nil
+}
+
+func (i *instance) settings() []byte {
+	return renderSettings(settings(i.socketDir(), i.record.Spec.MaxConnections, i.record.Spec.Parameters))
+}
+
+// start brings the instance up; one that is up stays as it is.
+func (i *instance) start(ctx context.Context) error {
+	i.wanted = true
+	if i.life == nil {
+		l, err := i.begin(ctx)
+		if err != nil {
+			return err
+		}
+		i.life = l
+	}
+	return i.open(ctx)
+}
+
+// open puts the front before a PostgreSQL that runs.
+func (i *instance) open(ctx context.Context) error {
+	i.wanted = true
+	l := i.life
+	if l.front != nil {
+		return nil
+	}
+	spec := i.record.Spec
+	address := netip.AddrPortFrom(i.record.Address, uint16(spec.Port)) //nolint:gosec // checked to be a port
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address.String())
+	if err != nil {
+		i.life = nil
+		i.end(l, true)
+		return fmt.Errorf("starting DB instance %s: opening its endpoint: %w", i.id, err)
+	}
+	i.noteForceSSL()
+	l.front = newFront(listener, i.engine.authority.serverTLS(spec.EndpointHost), decisions{
+		allow:    func(src netip.Addr) error { return i.engine.allow(i.id, src) },
+		forceSSL: i.forceSSL.Load,
+		iamUser:  func(ctx context.Context, user string) (bool, error) { return i.iamUser(ctx, l, user) },
+		verifyToken: func(ctx context.Context, user, token string) error {
+			return i.engine.verifyToken(ctx, spec.EndpointHost, spec.Port, user, token)
+		},
+		dial: func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socketPath(i.socketDir()))
+		},
+	}, i.engine.log.With("instance", i.id))
+	if err := i.engine.setDNS(spec.EndpointHost, i.record.Address); err != nil {
+		i.stop()
+		return fmt.Errorf("starting DB instance %s: %w", i.id, err)
+	}
+	i.engine.background.Go(func() { i.watch(l) })
+	i.engine.log.Info("DB instance is up", "instance", i.id, "endpoint", spec.EndpointHost, "address", address)
+	return nil
+}
+
+func (i *instance) noteForceSSL() {
+	value, given := i.record.Spec.Parameters[paramForceSSL]
+	i.forceSSL.Store(!given || value == "1")
+}
+
+// stop takes the instance down: the endpoint refuses, sessions are told, then everything ends.
+func (i *instance) stop() {
+	i.wanted = false
+	if l := i.life; l != nil {
+		i.life = nil
+		i.end(l, true)
+	}
+}
+
+func (i *instance) end(l *life, fast bool) {
+	l.stopping.Store(true)
+	if l.front != nil {
+		l.front.stopAccepting()
+	}
+	l.proc.stop(fast)
+	if l.front != nil {
+		l.front.close()
+	}
+	l.db.Close()
+}
+
+// watch brings an instance back whose PostgreSQL ended by itself, as RDS does.
+func (i *instance) watch(l *life) {
+	select {
+	case <-l.proc.ended:
+	case <-i.engine.ctx.Done():
+		return
+	}
+	if l.stopping.Load() {
+		return
+	}
+	i.engine.log.Error("PostgreSQL ended by itself; starting it again", "instance", i.id, "log", readTail(i.logFile()))
+	wait := firstRetry
+	for {
+		i.mu.Lock()
+		if i.life == l {
+			i.life = nil
+			i.end(l, false)
+		}
+		// Somebody may have stopped, deleted or started the instance in the meantime.
+		done := !i.wanted || i.life != nil
+		var err error
+		if !done {
+			err = i.start(i.engine.ctx)
+		}
+		i.mu.Unlock()
+		if done || err == nil || i.engine.ctx.Err() != nil {
+			return
+		}
+		i.engine.log.Error("starting it again failed", "instance", i.id, "error", err, "next", wait)
+		select {
+		case <-time.After(wait):
+			wait = min(2*wait, lastRetry)
+		case <-i.engine.ctx.Done():
+			return
+		}
+	}
+}
+
+// apply makes new parameters hold: those that PostgreSQL can change while it runs at once, the others at the next start.
+func (i *instance) apply(ctx context.Context, maxConnections int, params map[string]string) error {
+	next := i.record.Spec
+	next.MaxConnections, next.Parameters = maxConnections, params
+	if err := next.check(); err != nil {
+		return err
+	}
+	if err := i.engine.checkSettings(ctx, i.data(), settings(i.socketDir(), maxConnections, params)); err != nil {
+		return err
+	}
+	i.record.Spec = next
+	if err := i.save(); err != nil {
+		return err
+	}
+	if i.life == nil {
+		return nil
+	}
+	if err := writeFile(filepath.Join(i.data(), "postgresql.conf"), i.settings(), 0o644); err != nil {
+		return err
+	}
+	if err := reload(ctx, i.life.db); err != nil {
+		return err
+	}
+	i.noteForceSSL()
+	return nil
+}
+
+// iamUser asks PostgreSQL whether a user logs in with a token, and sees to it that pg_hba.conf says the same. Grants are
+// rare, so the file is too.
+func (i *instance) iamUser(ctx context.Context, l *life, user string) (bool, error) {
+	if unquotable(user) {
+		return false, nil
+	}
+	iam, err := isIAMUser(ctx, l.db, user)
+	if err != nil {
+		return false, err
+	}
+	l.hbaMu.Lock()
+	defer l.hbaMu.Unlock()
+	if slices.Contains(l.hba, user) == iam {
+		return iam, nil
+	}
+	users := slices.DeleteFunc(slices.Clone(l.hba), func(u string) bool { return u == user })
+	if iam {
+		users = append(users, user)
+	}
+	if err := writeFile(filepath.Join(i.data(), "pg_hba.conf"), renderHBA(users), 0o644); err != nil {
+		return false, err
+	}
+	if err := reload(ctx, l.db); err != nil {
+		return false, err
+	}
+	l.hba = users
+	return iam, nil
+}
+
+func socketPath(dir string) string {
+	return filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(socketPort))
+}
+
+// checkSettings has PostgreSQL itself read settings, without a server, and returns what it finds wrong with them.
+func (e *Engine) checkSettings(ctx context.Context, data string, s map[string]string) error {
+	var faults []error
+	for library := range strings.SplitSeq(s["shared_preload_libraries"], ",") {
+		library = strings.TrimSpace(library)
+		if library == "" {
+			continue
+		}
+		_, err := os.Stat(filepath.Join(e.postgres.dir, "lib", "postgresql", library+".so"))
+		if strings.Contains(library, "/") || err != nil {
+			faults = append(faults, fmt.Errorf("parameter shared_preload_libraries: %q: there is no such library here", library))
+		}
+	}
+	faults = append(faults, checkReserve(s))
+	for {
+		found, err := e.tryConfiguration(ctx, data, s)
+		if err != nil {
+			return err
+		}
+		again := false
+		for _, reason := range found {
+			faults = append(faults, fmt.Errorf("parameters: %s", reason))
+			// A name that it does not know keeps PostgreSQL from looking at the values of the others.
+			if name, unknown := strings.CutPrefix(reason, "unrecognized configuration parameter "); unknown {
+				name = strings.Trim(name, `"`)
+				_, again = s[name]
+				delete(s, name)
+			}
+		}
+		if !again {
+			return errors.Join(faults...)
+		}
+	}
+}
+
+// tryConfiguration returns PostgreSQL's complaints about settings.
+func (e *Engine) tryConfiguration(ctx context.Context, data string, s map[string]string) ([]string, error) {
+	candidate := filepath.Join(data, "postgresql.conf.candidate")
+	if err := writeFile(candidate, renderSettings(s), 0o644); err != nil {
+		return nil, err
+	}
+	defer os.Remove(candidate)
+	_, err := e.postgres.run(ctx, "postgres", "-D", data, "-c", "config_file="+candidate, "-C", "max_connections")
+	if err == nil {
+		return nil, nil
+	}
+	found := complaints(err.Error())
+	if len(found) == 0 {
+		return nil, fmt.Errorf("checking parameters: %w", err)
+	}
+	return found, nil
+}
+
+// complaints are the reasons in what PostgreSQL wrote about a configuration file.
+func complaints(text string) []string {
+	var found []string
+	for line := range strings.Lines(text) {
+		_, reason, ok := strings.Cut(line, "LOG:  ")
+		if !ok {
+			continue
+		}
+		reason, _, _ = strings.Cut(strings.TrimSpace(reason), " in file ")
+		found = append(found, reason)
+	}
+	return found
+}

@@ -1,0 +1,163 @@
+package rds
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	paramForceSSL = "rds.force_ssl"
+
+	// As RDS: three for rdsadmin, two more for members of rds_superuser (rds.rds_superuser_reserved_connections).
+	superuserReserved    = 3
+	rdsSuperuserReserved = 2
+
+	minMaxConnections = superuserReserved + rdsSuperuserReserved + 1
+	maxMaxConnections = 262143
+)
+
+var parameterName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`)
+
+// Settings that are this machine's business: where things are, who may connect, and durability. RDS does not let them be
+// modified either.
+var fixedParameters = []string{
+	"allow_in_place_tablespaces", "archive_cleanup_command", "archive_command", "archive_library", "archive_mode", "bonjour", "bonjour_name",
+	"cluster_name", "config_file", "data_directory", "data_sync_retry", "db_user_namespace", "dynamic_library_path", "dynamic_shared_memory_type",
+	"event_source", "external_pid_file", "fsync", "full_page_writes", "hba_file", "huge_pages", "ident_file", "krb_server_keyfile",
+	"listen_addresses", "log_directory", "log_filename", "logging_collector", "port", "primary_conninfo", "promote_trigger_file",
+	"recovery_end_command", "reserved_connections", "restart_after_crash", "restore_command", "session_preload_libraries", "shared_memory_type",
+	"ssl", "superuser_reserved_connections", "unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "zero_damaged_pages",
+}
+
+// Parameters that exist on RDS only, with what is accepted for them. They are visible to SHOW as on RDS.
+var rdsParameters = map[string]func(value string) error{
+	paramForceSSL:                            oneOf("0", "1"),
+	"rds.logical_replication":                oneOf("0", "1"),
+	"rds.log_retention_period":               wholeNumber(1440, 10080),
+	"rds.rds_superuser_reserved_connections": wholeNumber(1, maxMaxConnections),
+}
+
+func oneOf(values ...string) func(string) error {
+	return func(value string) error {
+		if !slices.Contains(values, value) {
+			return fmt.Errorf("want one of %s", strings.Join(values, ", "))
+		}
+		return nil
+	}
+}
+
+func wholeNumber(least, most int) func(string) error {
+	return func(value string) error {
+		if n, err := strconv.Atoi(value); err != nil || n < least || n > most {
+			return fmt.Errorf("want a whole number from %d to %d", least, most)
+		}
+		return nil
+	}
+}
+
+// checkParameters names every fault of a parameter group's parameters that can be seen without a server. The values of
+// PostgreSQL's own parameters are PostgreSQL's to judge (see [Engine.Apply]).
+func checkParameters(params map[string]string) error {
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		value := params[name]
+		fault := func(why string) { faults = append(faults, fmt.Errorf("parameter %s: %q: %s", name, value, why)) }
+		check, known := rdsParameters[name]
+		switch {
+		case !parameterName.MatchString(name):
+			fault("no name of a parameter: want lower case letters, digits and _, with at most one dot")
+		case slices.Contains(fixedParameters, name), strings.HasPrefix(name, "ssl_"):
+			fault("RDS does not let it be modified")
+		case strings.ContainsAny(value, "\x00\n\r"):
+			fault("a value is one line")
+		case known:
+			if err := check(value); err != nil {
+				fault(err.Error())
+			}
+		case strings.HasPrefix(name, "rds."):
+			fault("not modelled by the local cloud: it knows " + strings.Join(slices.Sorted(maps.Keys(rdsParameters)), ", "))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// settings are the lines of an instance's postgresql.conf: what this machine needs, what RDS sets, and over both what
+// the parameter group says.
+func settings(socketDir string, maxConnections int, params map[string]string) map[string]string {
+	s := map[string]string{ //nolint:gosec // settings with "password" in their names, no passwords
+		// The machine: no network, no waiting for disks, nothing outside the data folder that a kill could leave behind.
+		"listen_addresses":           "",
+		"unix_socket_directories":    socketDir,
+		"unix_socket_permissions":    "0700",
+		"fsync":                      "off",
+		"full_page_writes":           "off",
+		"dynamic_shared_memory_type": "mmap",
+		"huge_pages":                 "off",
+		"shared_buffers":             "64MB",
+		"max_wal_size":               "256MB",
+		"logging_collector":          "off",
+		"log_line_prefix":            "%m:%u@%d:[%p]:",
+		// RDS.
+		"max_connections":                        strconv.Itoa(maxConnections),
+		"superuser_reserved_connections":         strconv.Itoa(superuserReserved),
+		"reserved_connections":                   strconv.Itoa(rdsSuperuserReserved),
+		"password_encryption":                    "scram-sha-256",
+		"shared_preload_libraries":               "pg_stat_statements",
+		"timezone":                               "UTC",
+		"log_timezone":                           "UTC",
+		paramForceSSL:                            "1",
+		"rds.rds_superuser_reserved_connections": strconv.Itoa(rdsSuperuserReserved),
+	}
+	maps.Copy(s, params)
+	s["reserved_connections"] = s["rds.rds_superuser_reserved_connections"]
+	if s["rds.logical_replication"] == "1" {
+		s["wal_level"] = "logical"
+	}
+	return s
+}
+
+// checkReserve sees to it that somebody besides the reserved ones can connect: PostgreSQL does not start otherwise.
+func checkReserve(s map[string]string) error {
+	most, err := strconv.Atoi(s["max_connections"])
+	if err != nil {
+		return fmt.Errorf("parameter max_connections: %q: want a whole number; a formula has to be computed first", s["max_connections"])
+	}
+	reserved, err := strconv.Atoi(s["reserved_connections"])
+	if err == nil && superuserReserved+reserved >= most {
+		return fmt.Errorf("parameter max_connections: \"%d\": must be more than the %d reserved connections", most, superuserReserved+reserved)
+	}
+	return nil
+}
+
+// renderSettings writes settings as the text of a postgresql.conf, sorted by name.
+func renderSettings(s map[string]string) []byte {
+	quote := strings.NewReplacer(`\`, `\\`, `'`, `''`)
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		fmt.Fprintf(&b, "%s = '%s'\n", name, quote.Replace(s[name]))
+	}
+	return []byte(b.String())
+}
+
+// renderHBA writes who may log in how. Every line is for the one socket, which only PostgreSQL's user and root can
+// reach; "peer" lets the front in as the named user, and the front lets nobody through who has not shown a token.
+// Replication connections have no line, as RDS has none.
+func renderHBA(iamUsers []string) []byte {
+	var b strings.Builder
+	line := func(user, method string) { fmt.Fprintf(&b, "local all %s %s\n", user, method) }
+	for _, user := range append([]string{adminUser}, iamUsers...) {
+		line(`"`+strings.ReplaceAll(user, `"`, `""`)+`"`, "peer map=front")
+	}
+	line("all", "scram-sha-256")
+	return []byte(b.String())
+}
+
+// renderIdent maps the operating system's user of this process to every database user, for the lines that name the map.
+func renderIdent(osUser string) []byte {
+	return []byte("front \"" + osUser + "\" all\n")
+}

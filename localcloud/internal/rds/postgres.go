@@ -1,0 +1,381 @@
+package rds
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// The user that PostgreSQL runs as, since it refuses root: one of its own, that no account has.
+	postgresUID = 55432
+	// initdb alone insists on an account. It is the one that every distribution has; what it made is given away after.
+	initdbUID = 65534
+
+	adminUser  = "rdsadmin"
+	socketPort = 5432
+	// sun_path holds 108 bytes with its end.
+	maxSocketPath = 107
+
+	fastStopTimeout = 20 * time.Second
+	killTimeout     = 5 * time.Second
+	// A log larger than this is set aside when PostgreSQL starts.
+	maxLogSize = 32 << 20
+	// How much of a log goes into an error.
+	logTail = 2000
+
+	// Changes when a template made by an older localcloud must not be used any more.
+	templateVersion = 1
+)
+
+// postgres starts the programs of one PostgreSQL distribution.
+type postgres struct {
+	dir string
+	uid int // -1: as this process
+	// Pdeathsig follows the thread that started the child, so all are started by one that lives as long as the engine.
+	spawn chan func()
+	done  chan struct{}
+}
+
+func newPostgres(dir string) *postgres {
+	p := &postgres{dir: dir, uid: -1, spawn: make(chan func()), done: make(chan struct{})}
+	if os.Geteuid() == 0 {
+		p.uid = postgresUID
+	}
+	go func() {
+		runtime.LockOSThread()
+		for {
+			select {
+			case start := <-p.spawn:
+				start()
+			case <-p.done:
+				return
+			}
+		}
+	}()
+	return p
+}
+
+// close lets the spawning thread go; what it started must have ended.
+func (p *postgres) close() { close(p.done) }
+
+func (p *postgres) command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(p.dir, "bin", program), args...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		// A terminal's ^C is for the local cloud, which then stops PostgreSQL in its own order.
+		Setpgid: true,
+		// A postmaster that is told to quit takes its children with it; one that is killed leaves them to notice.
+		Pdeathsig: syscall.SIGQUIT,
+	}
+	if p.uid >= 0 {
+		as(cmd, postgresUID)
+	}
+	return cmd
+}
+
+// as makes a command run as a user that is in no other group.
+func as(cmd *exec.Cmd, uid uint32) {
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: uid}
+}
+
+func (p *postgres) start(cmd *exec.Cmd) error {
+	started := make(chan error, 1)
+	select {
+	case p.spawn <- func() { started <- cmd.Start() }:
+		return <-started
+	case <-p.done:
+		return errClosed
+	}
+}
+
+// run runs a program to its end and returns what it wrote to stdout; an error carries the end of what it wrote to stderr.
+func (p *postgres) run(ctx context.Context, program string, args ...string) (string, error) {
+	return p.finish(ctx, p.command(ctx, program, args...))
+}
+
+func (p *postgres) finish(ctx context.Context, cmd *exec.Cmd) (string, error) {
+	program := filepath.Base(cmd.Path)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := p.start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	switch {
+	case err == nil:
+		return stdout.String(), nil
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%s: %w", program, ctx.Err())
+	case errors.Is(err, fs.ErrPermission):
+		return "", fmt.Errorf("starting %s as an unprivileged user: %w: every user must be able to enter the folders above it", cmd.Path, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("starting %s: %w: run `bin/localcloud build`", cmd.Path, err)
+	}
+	return "", fmt.Errorf("%s: %w: %s", program, err, tail(stderr.String()))
+}
+
+func (p *postgres) version(ctx context.Context) (string, error) {
+	out, err := p.run(ctx, "postgres", "--version")
+	if err != nil {
+		return "", err
+	}
+	fields := strings.Fields(out)
+	return fields[len(fields)-1], nil
+}
+
+// chown gives a file or folder to the user that PostgreSQL runs as.
+func (p *postgres) chown(name string) error {
+	if p.uid < 0 {
+		return nil
+	}
+	return os.Lchown(name, p.uid, p.uid)
+}
+
+func (p *postgres) chownTree(dir string) error {
+	return filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return p.chown(name)
+	})
+}
+
+// makeTemplate makes a data folder to copy from. It appears under its name only when it is complete.
+func (p *postgres) makeTemplate(ctx context.Context, dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	unfinished := dir + ".unfinished"
+	if err := os.RemoveAll(unfinished); err != nil {
+		return fmt.Errorf("removing an unfinished template: %w", err)
+	}
+	if err := os.Mkdir(unfinished, 0o700); err != nil {
+		return fmt.Errorf("making the template's folder: %w", err)
+	}
+	cmd := p.command(ctx, "initdb", "--pgdata="+unfinished, "--username="+adminUser, "--auth=peer", "--encoding=UTF8", "--locale=C.UTF-8",
+		"--data-checksums", "--no-sync", "--no-instructions")
+	var err error
+	if p.uid >= 0 {
+		as(cmd, initdbUID)
+		err = os.Lchown(unfinished, initdbUID, initdbUID)
+	}
+	if err == nil {
+		_, err = p.finish(ctx, cmd)
+	}
+	if err == nil {
+		err = p.chownTree(unfinished)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("making an empty PostgreSQL: %w", err), os.RemoveAll(unfinished))
+	}
+	if err := os.Rename(unfinished, dir); err != nil {
+		return fmt.Errorf("keeping the template: %w", err)
+	}
+	return nil
+}
+
+// copyTree copies a data folder: regular files and folders, owned by PostgreSQL's user.
+func (p *postgres) copyTree(ctx context.Context, from, to string) error {
+	return filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, name)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		switch {
+		case entry.IsDir():
+			err = os.Mkdir(target, 0o700)
+		case entry.Type().IsRegular():
+			err = copyFile(name, target)
+		default:
+			err = fmt.Errorf("%s is neither file nor folder", name)
+		}
+		return errors.Join(err, p.chown(target))
+	})
+}
+
+func copyFile(from, to string) (err error) {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	// The kernel copies, or shares blocks where the file system can.
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close())
+}
+
+// process is a running postmaster.
+type process struct {
+	cmd *exec.Cmd
+	// ended is closed when the postmaster is no more.
+	ended chan struct{}
+}
+
+// startPostmaster starts PostgreSQL on a data folder; it does not wait until it answers.
+func (p *postgres) startPostmaster(data, logFile string) (*process, error) {
+	if info, err := os.Stat(logFile); err == nil && info.Size() > maxLogSize {
+		if err := os.Rename(logFile, logFile+".1"); err != nil {
+			return nil, fmt.Errorf("setting the log aside: %w", err)
+		}
+	}
+	log, err := os.OpenFile(logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	defer log.Close()
+	cmd := p.command(context.Background(), "postgres", "-D", data)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := p.start(cmd); err != nil {
+		return nil, fmt.Errorf("starting PostgreSQL: %w", err)
+	}
+	proc := &process{cmd: cmd, ended: make(chan struct{})}
+	go func() {
+		// The first process of a PID namespace may have reaped it already; either way it is no more.
+		_ = cmd.Wait()
+		close(proc.ended)
+	}()
+	return proc, nil
+}
+
+// stop ends PostgreSQL: "fast" tells sessions why, rolls back what is open and leaves a clean data folder; not fast, it
+// leaves at once and the folder recovers at the next start.
+func (p *process) stop(fast bool) {
+	if fast {
+		_ = p.cmd.Process.Signal(syscall.SIGINT)
+		if p.wait(fastStopTimeout) {
+			return
+		}
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+	if p.wait(killTimeout) {
+		return
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+func (p *process) wait(atMost time.Duration) bool {
+	timer := time.NewTimer(atMost)
+	defer timer.Stop()
+	select {
+	case <-p.ended:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// clearStale removes what a PostgreSQL that was killed left in its data folder, and ends one that outlived its local
+// cloud. PostgreSQL itself looks only whether the number in postmaster.pid is in use, and in a new PID namespace the
+// small numbers of the last life are soon in use by something else.
+func clearStale(data, socketDir string) error {
+	pidFile := filepath.Join(data, "postmaster.pid")
+	text, err := os.ReadFile(pidFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading the process number of a former PostgreSQL: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 1 && isPostmasterOf(pid, data) {
+		if err := endOrphan(pid); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(pidFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the process number of a former PostgreSQL: %w", err)
+	}
+	entries, err := os.ReadDir(socketDir)
+	if err != nil {
+		return fmt.Errorf("reading the socket's folder: %w", err)
+	}
+	for _, e := range entries {
+		if err := os.Remove(filepath.Join(socketDir, e.Name())); err != nil {
+			return fmt.Errorf("removing a former socket: %w", err)
+		}
+	}
+	return nil
+}
+
+// isPostmasterOf says whether a process works in the data folder, as every PostgreSQL process does in its own.
+func isPostmasterOf(pid int, data string) bool {
+	cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+	if err != nil {
+		return false
+	}
+	folder, err := filepath.EvalSymlinks(data)
+	return err == nil && cwd == folder
+}
+
+// endOrphan ends a postmaster that is no child of this process.
+func endOrphan(pid int) error {
+	proc, err := os.FindProcess(pid)
+	if err != nil {
+		return fmt.Errorf("finding a former PostgreSQL (process %d): %w", pid, err)
+	}
+	defer func() { _ = proc.Release() }()
+	for _, signal := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL} {
+		if err := proc.Signal(signal); errors.Is(err, os.ErrProcessDone) {
+			return nil
+		}
+		deadline := time.NewTimer(killTimeout)
+		tick := time.NewTicker(20 * time.Millisecond)
+		gone := false
+		for waiting := true; waiting && !gone; {
+			select {
+			case <-tick.C:
+				gone = proc.Signal(syscall.Signal(0)) != nil
+			case <-deadline.C:
+				waiting = false
+			}
+		}
+		tick.Stop()
+		deadline.Stop()
+		if gone {
+			return nil
+		}
+	}
+	return fmt.Errorf("a former PostgreSQL (process %d) does not end: end it by hand", pid)
+}
+
+// readTail is the end of a log, for an error.
+func readTail(name string) string {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return "(its log cannot be read: " + err.Error() + ")"
+	}
+	return tail(string(text))
+}
+
+func tail(text string) string {
+	text = strings.TrimSpace(text)
+	if len(text) > logTail {
+		text = text[len(text)-logTail:]
+		if _, rest, ok := strings.Cut(text, "\n"); ok {
+			text = rest
+		}
+	}
+	return text
+}

@@ -1,0 +1,126 @@
+package rds
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// packet is a startup packet with a code and what follows it.
+func packet(code uint32, rest string) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(8+len(rest)))
+	b = binary.BigEndian.AppendUint32(b, code)
+	return append(b, rest...)
+}
+
+const version30 = 3 << 16
+
+func TestStartupPacketsAreUnderstood(t *testing.T) {
+	long63 := strings.Repeat("u", 63)
+	for name, c := range map[string]struct {
+		packet         []byte
+		kind           startupKind
+		user, database string
+	}{
+		"session":                    {packet(version30, "user\x00u\x00database\x00d\x00\x00"), startSession, "u", "d"},
+		"database defaults to user":  {packet(version30, "user\x00u\x00\x00"), startSession, "u", "u"},
+		"last value counts":          {packet(version30, "user\x00rdsadmin\x00user\x00u\x00\x00"), startSession, "u", "u"},
+		"newer minor version":        {packet(version30+2, "user\x00u\x00_pq_.x\x001\x00\x00"), startSession, "u", "u"},
+		"name is cut like in server": {packet(version30, "user\x00"+strings.Repeat("u", 70)+"\x00\x00"), startSession, long63, long63},
+		"TLS":                        {packet(codeSSL, ""), startTLS, "", ""},
+		"GSS":                        {packet(codeGSSENC, ""), startGSS, "", ""},
+		"cancel":                     {packet(codeCancel, "12345678"), startCancel, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			after := strings.NewReader("what follows")
+			got, err := readStartup(io.MultiReader(bytes.NewReader(c.packet), after))
+			require.NoError(t, err)
+			assert.Equal(t, startup{kind: c.kind, raw: c.packet, user: c.user, database: c.database}, got)
+			assert.Equal(t, len("what follows"), after.Len(), "nothing behind the packet is read")
+		})
+	}
+}
+
+func TestStartupPacketsThatBreakTheProtocolAreRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		packet []byte
+		code   string
+		want   string
+	}{
+		"too short":             {[]byte{0, 0, 0, 7, 0, 3, 0}, "08P01", "length"},
+		"too long":              {[]byte{0, 0, 0x27, 0x11}, "08P01", "length"},
+		"huge":                  {[]byte{0xff, 0xff, 0xff, 0xff}, "08P01", "length"},
+		"no user":               {packet(version30, "database\x00d\x00\x00"), "28000", "no PostgreSQL user name"},
+		"empty":                 {packet(version30, ""), "08P01", "layout"},
+		"value without end":     {packet(version30, "user\x00u"), "08P01", "layout"},
+		"bytes behind the end":  {packet(version30, "user\x00u\x00\x00more"), "08P01", "layout"},
+		"protocol 2":            {packet(2<<16, "user"), "0A000", "unsupported frontend protocol 2.0"},
+		"protocol 4":            {packet(4<<16, "user\x00u\x00\x00"), "0A000", "unsupported frontend protocol 4.0"},
+		"TLS with more":         {packet(codeSSL, "user"), "08P01", "length"},
+		"cancel without key":    {packet(codeCancel, ""), "08P01", "length"},
+		"user that is no UTF-8": {packet(version30, "user\x00\xff\x00\x00"), "28000", "UTF-8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := readStartup(bytes.NewReader(c.packet))
+			var told *protocolError
+			require.ErrorAs(t, err, &told)
+			assert.Equal(t, c.code, told.code)
+			assert.Contains(t, told.message, c.want)
+		})
+	}
+}
+
+func TestAClientThatGoesAwayIsNoProtocolError(t *testing.T) {
+	for _, sent := range []string{"", "\x00", "\x00\x00\x00\x10\x00\x03"} {
+		_, err := readStartup(strings.NewReader(sent))
+		var told *protocolError
+		require.Error(t, err)
+		assert.NotErrorAs(t, err, &told)
+	}
+}
+
+// Whatever comes in: no panic, not more read than announced, and a packet that is accepted is one that PostgreSQL's own
+// client library would have sent in that meaning.
+func FuzzReadStartup(f *testing.F) {
+	f.Add(packet(version30, "user\x00u\x00database\x00d\x00\x00"))
+	f.Add(packet(codeSSL, ""))
+	f.Add(packet(codeCancel, "12345678"))
+	f.Add([]byte{0, 0, 0, 4})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := readStartup(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		if len(got.raw) > len(data) || !bytes.Equal(got.raw, data[:len(got.raw)]) {
+			t.Fatalf("raw is not the beginning of what came in")
+		}
+		if got.kind != startSession {
+			return
+		}
+		if got.user == "" || got.database == "" || len(got.user) > maxName {
+			t.Fatalf("user %q, database %q", got.user, got.database)
+		}
+		var reference pgproto3.StartupMessage
+		if version := binary.BigEndian.Uint32(got.raw[4:]); version != pgproto3.ProtocolVersion30 && version != pgproto3.ProtocolVersion32 {
+			return
+		}
+		if err := reference.Decode(got.raw[4:]); err != nil {
+			t.Fatalf("accepted what pgproto3 refuses: %v", err)
+		}
+		if want := cutName([]byte(reference.Parameters["user"])); got.user != want {
+			t.Fatalf("user %q, pgproto3 says %q", got.user, want)
+		}
+	})
+}
+
+func TestAnErrorSaysItsCode(t *testing.T) {
+	err := errors.Join(&protocolError{"28000", "no"})
+	assert.EqualError(t, err, "no (SQLSTATE 28000)")
+}
