@@ -1,0 +1,118 @@
+# dbtier: one Pulumi program for a production PostgreSQL tier, and a cloud on one machine to run it on.
+#
+#   make up       everything from nothing, on this machine
+#   make help     the other targets
+#
+# Go's own cache keeps builds short; the lists of sources below keep `make` from even asking Go when no file is newer.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+GO ?= go
+STACK ?= local
+# Version control stamping costs a git walk a build and fails in checkouts of another owner; the version is passed by -ldflags instead.
+export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=%,$(GOFLAGS))
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PULUMI_VERSION := $(shell sed -n 's|^[[:space:]]*github.com/pulumi/pulumi/pkg/v3 v\([^ ]*\).*|\1|p' tools/pulumi/go.mod)
+
+# Directories are listed too: their time changes when a file appears or goes.
+sources = $(shell find $(wildcard $(1)) -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null)
+PROGRAM_SOURCES := $(call sources,*.go go.mod go.sum budget config components internal)
+CLOUD_SOURCES := $(call sources,localcloud/main.go localcloud/go.mod localcloud/go.sum localcloud/internal)
+
+MODULES := . localcloud examples/myshop-api
+
+##@ Use
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z][a-z0-9-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\nVariables: PURGE=1 with down, RACE=1 with test, RUN=<regexp> with test and e2e.\n'
+
+.PHONY: up
+up: preflight build ## Build, start the local cloud, bring the tier up on it, check it
+	@bin/dbtier up --stack local
+	@bin/dbtier verify --stack local
+
+.PHONY: down
+down: ## Stop the local cloud; its state survives (PURGE=1 forgets it)
+	@if [ -x bin/dbtier ] && [ -x bin/localcloud ]; then bin/dbtier local stop $(if $(PURGE),--purge); else echo "nothing is built, so nothing runs"; fi
+
+.PHONY: build
+build: bin/dbtier bin/localcloud bin/pulumi ## Build dbtier, localcloud and the pinned Pulumi CLI into bin/
+
+##@ Develop
+
+.PHONY: test
+test: bin/tools/gotestsum ## Unit tests of all modules (RACE=1 with the race detector)
+	@failed=0; for module in $(wildcard $(MODULES)); do \
+		echo "== module $$module"; \
+		( cd $$module && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),pkgname-and-test-fails) --format-hide-empty-pkg \
+			-- $(if $(RACE),-race) $(if $(RUN),-run '$(RUN)') ./... ) || failed=1; \
+	done; exit $$failed
+
+.PHONY: e2e
+e2e: preflight build bin/tools/gotestsum ## End-to-end tests: parts of the local cloud against the kernel, then the whole chain (root)
+	@bin/localcloud build
+	@packages=$$(cd localcloud && grep -rl --include='*_e2e_test.go' '^//go:build e2e' . | xargs -r dirname | sort -u); \
+		[ -z "$$packages" ] || ( cd localcloud && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) \
+			-- -tags e2e -count 1 -timeout 15m $(if $(RUN),-run '$(RUN)') $$packages )
+	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 -timeout 40m $(if $(RUN),-run '$(RUN)') ./tests/e2e/...
+
+.PHONY: bench
+bench: preflight build ## Measure `make up` from nothing and with nothing to change (median of five) into docs/benchmarks.md
+	@$(GO) run ./tests/bench
+
+.PHONY: lint
+lint: bin/tools/golangci-lint ## Lint every module
+	@failed=0; for module in $(wildcard $(MODULES)); do \
+		echo "== module $$module"; \
+		( cd $$module && "$(CURDIR)/bin/tools/golangci-lint" run --allow-parallel-runners --config "$(CURDIR)/.golangci.yml" ./... ) || failed=1; \
+	done; exit $$failed
+
+.PHONY: fmt
+fmt: bin/tools/gofumpt ## Format every Go file
+	@git ls-files --cached --others --exclude-standard '*.go' | xargs --no-run-if-empty bin/tools/gofumpt -w
+
+.PHONY: clean
+clean: ## Remove bin/ (not .localcloud/, see down PURGE=1)
+	@rm -rf bin
+
+# What `make up` cannot do without, asked before minutes of building.
+.PHONY: preflight
+preflight:
+	@fail() { echo "make: $$1" >&2; exit 1; }; \
+	[ "$$(uname -s)" = Linux ] || fail "the local cloud needs Linux (namespaces, cgroups, nftables) and this is $$(uname -s): use a Linux machine or VM; previews work here: make build && bin/dbtier preview --stack prod --offline"; \
+	[ "$$(id -u)" = 0 ] || fail "the local cloud needs root (namespaces, mounts) and this is user $$(id -un): run it again as root, for example with sudo"; \
+	for tool in $(GO) npm apt-get; do command -v $$tool >/dev/null || fail "$$tool is not on PATH: install it and run make up again"; done
+
+bin/dbtier: $(PROGRAM_SOURCES)
+	@echo "building $@"
+	@$(GO) build -o $@ -ldflags "-s -w -X dbtier/internal/driver.version=$(VERSION)" .
+	@touch $@
+
+bin/localcloud: $(CLOUD_SOURCES)
+	@echo "building $@"
+	@cd localcloud && $(GO) build -o ../$@ -ldflags "-s -w" .
+	@touch $@
+
+# The Automation API reads the CLI's version, which only the linker can set in a build from source.
+bin/pulumi: tools/pulumi/go.mod tools/pulumi/go.sum
+	@echo "building $@ $(PULUMI_VERSION) (some minutes the first time)"
+	@cd tools/pulumi && CGO_ENABLED=0 $(GO) build -trimpath -o ../../$@ \
+		-ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=$(PULUMI_VERSION)" github.com/pulumi/pulumi/pkg/v3/cmd/pulumi
+	@touch $@
+
+bin/tools/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+bin/tools/gotestsum: PACKAGE := gotest.tools/gotestsum
+bin/tools/gofumpt: PACKAGE := mvdan.cc/gofumpt
+bin/tools/golangci-lint bin/tools/gotestsum bin/tools/gofumpt: tools/go.mod tools/go.sum
+	@echo "building $@"
+	@cd tools && $(GO) build -o ../$@ $(PACKAGE)
+	@touch $@

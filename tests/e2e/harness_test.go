@@ -1,0 +1,257 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	namespace = "myshop"
+	service   = "myshop-api"
+	pool      = "pgbouncer"
+)
+
+// root is the project folder: the nearest parent with a Pulumi.yaml.
+var root = func() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "Pulumi.yaml")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			panic("no Pulumi.yaml in any parent folder: run the tests inside the project")
+		}
+		dir = filepath.Dir(dir)
+	}
+}()
+
+// result is what a command printed and how it ended.
+type result struct {
+	stdout, stderr string
+	code           int
+	took           time.Duration
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("exit %d after %s\n--- stdout\n%s\n--- stderr\n%s", r.code, r.took.Round(time.Millisecond), r.stdout, r.stderr)
+}
+
+// all is both outputs, for tests that only ask whether something was said.
+func (r result) all() string { return r.stdout + r.stderr }
+
+// command starts programs with a deadline, an input and an environment of their own.
+type command struct {
+	timeout time.Duration
+	stdin   string
+	env     []string
+	dir     string
+	attr    *syscall.SysProcAttr
+}
+
+func (c command) run(t *testing.T, name string, args ...string) result {
+	t.Helper()
+	if c.timeout == 0 {
+		c.timeout = 5 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = root
+	if c.dir != "" {
+		cmd.Dir = c.dir
+	}
+	cmd.Env = append(os.Environ(), c.env...)
+	cmd.Stdin = strings.NewReader(c.stdin)
+	cmd.SysProcAttr = c.attr
+	cmd.WaitDelay = 5 * time.Second
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	start := time.Now()
+	err := cmd.Run()
+	r := result{stdout: stdout.String(), stderr: stderr.String(), took: time.Since(start)}
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		t.Fatalf("%s %s did not end within %s\n%s", name, strings.Join(args, " "), c.timeout, r)
+	case errors.As(err, &exit):
+		r.code = exit.ExitCode()
+	case err != nil:
+		t.Fatalf("starting %s: %v", name, err)
+	}
+	return r
+}
+
+// withConfig is for programs that see copies of the stacks' config files, the local stack's with other texts, in a mount namespace
+// of their own: the checkout stays as it is, whatever they write and whatever happens to the test.
+func withConfig(t *testing.T, oldnew ...string) wrapped {
+	t.Helper()
+	dir := t.TempDir()
+	w := wrapped{"unshare", "--mount", "sh", "-ec", `while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"`, "sh"}
+	for _, stack := range []string{"local", "prod"} {
+		file := filepath.Join(root, "Pulumi."+stack+".yaml")
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		if stack == "local" {
+			for i := 0; i < len(oldnew); i += 2 {
+				require.Contains(t, string(text), oldnew[i], "%s", file)
+			}
+			text = []byte(strings.NewReplacer(oldnew...).Replace(string(text)))
+		}
+		other := filepath.Join(dir, filepath.Base(file))
+		require.NoError(t, os.WriteFile(other, text, 0o644))
+		w = append(w, other, file)
+	}
+	return append(w, "--")
+}
+
+// wrapped is a program with arguments that runs another one.
+type wrapped []string
+
+func (w wrapped) run(t *testing.T, args ...string) result {
+	t.Helper()
+	return w.runWith(t, nil, args...)
+}
+
+func (w wrapped) runWith(t *testing.T, env []string, args ...string) result {
+	t.Helper()
+	return command{timeout: 10 * time.Minute, env: env}.run(t, w[0], append(w[1:len(w):len(w)], args...)...)
+}
+
+// dbtier runs the driver and hands back how it ended, whatever that was.
+func dbtier(t *testing.T, args ...string) result {
+	t.Helper()
+	return command{timeout: 10 * time.Minute}.run(t, filepath.Join(root, "bin", "dbtier"), args...)
+}
+
+// mustDbtier runs the driver and fails the test unless it succeeded.
+func mustDbtier(t *testing.T, args ...string) result {
+	t.Helper()
+	r := dbtier(t, args...)
+	require.Zero(t, r.code, "dbtier %s: %s", strings.Join(args, " "), r)
+	return r
+}
+
+// kubectl runs the cluster's own kubectl and fails the test unless it succeeded.
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	return mustDbtier(t, append([]string{"local", "kubectl", "--"}, args...)...).stdout
+}
+
+// tryKubectl runs kubectl with an input and hands back how it ended.
+func tryKubectl(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	return command{stdin: stdin}.run(t, filepath.Join(root, "bin", "dbtier"), append([]string{"local", "kubectl", "--"}, args...)...)
+}
+
+// apply creates the objects of a manifest and removes them when the test ends.
+func apply(t *testing.T, manifest string) {
+	t.Helper()
+	r := tryKubectl(t, manifest, "apply", "-f", "-")
+	require.Zero(t, r.code, "%s", r)
+	t.Cleanup(func() {
+		tryKubectl(t, manifest, "delete", "--ignore-not-found", "--wait=true", "--timeout=60s", "-f", "-")
+	})
+}
+
+// servicePod is the name of one running pod of the example service.
+func servicePod(t *testing.T) string {
+	t.Helper()
+	out := kubectl(t, "-n", namespace, "get", "pods", "--field-selector=status.phase=Running", "-o",
+		`jsonpath={range .items[*]}{.metadata.name}{"\t"}{.spec.containers[0].name}{"\t"}{.metadata.deletionTimestamp}{"\n"}{end}`)
+	for line := range strings.Lines(out) {
+		fields := strings.Split(strings.TrimRight(line, "\n"), "\t")
+		if len(fields) == 3 && strings.HasPrefix(fields[0], service+"-") && fields[2] == "" {
+			return fields[0]
+		}
+	}
+	t.Fatalf("no running pod of %s in namespace %s:\n%s", service, namespace, out)
+	return ""
+}
+
+// inServicePod runs a shell line inside a pod of the example service, where DATABASE_URL is set.
+func inServicePod(t *testing.T, script string) result {
+	t.Helper()
+	return tryKubectl(t, "", "-n", namespace, "exec", servicePod(t), "-c", service, "--", "bash", "-ec", script)
+}
+
+// secret reads one key of a Kubernetes Secret.
+func secret(t *testing.T, ns, name, key string) string {
+	t.Helper()
+	var s struct{ Data map[string][]byte }
+	decode(t, kubectl(t, "-n", ns, "get", "secret", name, "-o", "json"), &s)
+	require.Contains(t, s.Data, key, "keys of Secret %s/%s", ns, name)
+	return string(s.Data[key])
+}
+
+func decode(t *testing.T, text string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		t.Fatalf("not the JSON that was expected: %v", err)
+	}
+}
+
+// aws runs the AWS CLI against the stand-in as the local account's administrator.
+func aws(t *testing.T, args ...string) result {
+	t.Helper()
+	return dbtier(t, append([]string{"local", "aws", "--"}, args...)...)
+}
+
+// outputs are the stack's outputs.
+func outputs(t *testing.T) map[string]any {
+	t.Helper()
+	var o map[string]any
+	decode(t, mustDbtier(t, "outputs", "--stack", "local", "--json").stdout, &o)
+	return o
+}
+
+func output(t *testing.T, name string) string {
+	t.Helper()
+	value, ok := outputs(t)[name].(string)
+	require.True(t, ok, "stack output %s is no string", name)
+	return value
+}
+
+// masterCredentials are the database's master user and password, as Secrets Manager holds them now.
+func masterCredentials(t *testing.T) (user, password string) {
+	t.Helper()
+	r := aws(t, "secretsmanager", "get-secret-value", "--secret-id", output(t, "masterSecretArn"), "--query", "SecretString", "--output", "text")
+	require.Zero(t, r.code, "the administrator reads the master secret: exit code")
+	var s struct{ Username, Password string }
+	decode(t, r.stdout, &s)
+	return s.Username, s.Password
+}
+
+// eventually waits until the condition holds; it says what was waited for when it never did.
+func eventually(t *testing.T, within time.Duration, what string, holds func() (bool, string)) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	var last string
+	for {
+		ok, seen := holds()
+		if ok {
+			return
+		}
+		last = seen
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %s; last seen: %s", what, within, last)
+		}
+		<-time.After(250 * time.Millisecond)
+	}
+}
