@@ -58,7 +58,7 @@ test: bin/tools/gotestsum ## Unit tests of all modules (RACE=1 with the race det
 	done; exit $$failed
 
 .PHONY: e2e
-e2e: preflight build bin/tools/gotestsum ## End-to-end tests: parts of the local cloud against the kernel, then the whole chain (root)
+e2e: preflight build bin/tools/gotestsum ## End-to-end tests on the local cloud, whose state they forget (root)
 	@bin/localcloud build
 	@packages=$$(cd localcloud && grep -rl --include='*_e2e_test.go' '^//go:build e2e' . | xargs -r dirname | sort -u); \
 		[ -z "$$packages" ] || ( cd localcloud && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) \
