@@ -17,6 +17,7 @@ import (
 	"dbtier/components/rdsca"
 	"dbtier/components/rdspostgres"
 	"dbtier/components/servicenamespace"
+	"dbtier/components/workload"
 	"dbtier/config"
 )
 
@@ -96,9 +97,31 @@ func roleArgs(stack *config.Stack, database *rdspostgres.RdsPostgres) *irsarole.
 		Region:          stack.AWS.Region,
 		Namespace:       stack.Service.Namespace,
 		ServiceAccount:  stack.SecretsServiceAccount(),
-		Secrets:         []irsarole.Secret{{Arn: database.MasterSecretArn, KmsKeyArn: database.KmsKeyArn}},
+		Secrets:         readableSecrets(stack, database),
 		Tags:            stack.Tags(),
 	}
+}
+
+// readableSecrets are those that the service's Secrets are made of.
+func readableSecrets(stack *config.Stack, database *rdspostgres.RdsPostgres) []irsarole.Secret {
+	secrets := []irsarole.Secret{{Arn: database.MasterSecretArn, KmsKeyArn: database.KmsKeyArn}}
+	add := func(arn, key string) {
+		if arn == "" {
+			return
+		}
+		secret := irsarole.Secret{Arn: pulumi.String(arn), KmsKeyArn: database.KmsKeyArn}
+		if key != "" {
+			secret.KmsKeyArn = pulumi.String(key)
+		}
+		secrets = append(secrets, secret)
+	}
+	for _, login := range stack.Pool.Logins {
+		add(login.CredentialArn, login.KmsKeyArn)
+	}
+	for _, secret := range stack.Secrets.Further {
+		add(secret.Arn, secret.KmsKeyArn)
+	}
+	return secrets
 }
 
 // certificateAuthorities is the PEM text of those that sign the instance's certificate.
@@ -120,8 +143,13 @@ func certificateAuthorities(stack *config.Stack, root string) (string, error) {
 func secretsArgs(
 	stack *config.Stack, database *rdspostgres.RdsPostgres, role *irsarole.IrsaRole, authorities string,
 ) *externalsecrets.ExternalSecretsStackArgs {
+	var further []externalsecrets.Secret
+	for i := range stack.Secrets.Further {
+		further = append(further, stack.Secrets.Further[i].Args())
+	}
 	return &externalsecrets.ExternalSecretsStackArgs{
-		Settings:  stack.Secrets,
+		Settings:  stack.Secrets.Settings,
+		Secrets:   further,
 		Service:   stack.Consumer.Name,
 		Namespace: stack.Service.Namespace,
 		// A ClusterSecretStore is the cluster's: the environment keeps two stacks of one service in one cluster apart.
@@ -178,18 +206,27 @@ func newDatabaseRole(
 }
 
 func poolArgs(
-	stack *config.Stack, database *rdspostgres.RdsPostgres, credential pgbouncer.Credential, authorities string, after []pulumi.Resource,
+	stack *config.Stack, database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack, credential pgbouncer.Credential, authorities string,
+	after []pulumi.Resource,
 ) *pgbouncer.PgBouncerPoolArgs {
-	return &pgbouncer.PgBouncerPoolArgs{
-		Settings:      stack.Pool,
+	args := &pgbouncer.PgBouncerPoolArgs{
+		Settings:      stack.Pool.Settings,
 		Service:       stack.Consumer.Name,
 		Namespace:     stack.Service.Namespace,
-		Databases:     []pgbouncer.Database{{Name: stack.Database.DatabaseName, Host: database.Host, Port: database.Port}},
 		Credential:    credential,
+		Logins:        stack.PoolLogins(pgbouncer.Store{Kind: secrets.Store.Kind, Name: secrets.Store.Name}),
 		CABundle:      authorities,
+		Clients:       stack.PoolClients(),
 		DatabaseCIDRs: stack.Network.DatabaseCIDRs,
 		DependsOn:     after,
 	}
+	for _, name := range stack.DatabaseNames() {
+		args.Databases = append(args.Databases, pgbouncer.Database{Name: name, Host: database.Host, Port: database.Port})
+	}
+	if stack.Migration.Enabled && stack.Migration.Reconnect {
+		args.Console = &pgbouncer.Client{Labels: map[string]string{workload.NameLabel: migrationjob.ReconnectPodName(stack.Consumer.Name)}}
+	}
+	return args
 }
 
 // migration is the Job of this version, if there is one.
@@ -204,7 +241,7 @@ func (m migration) resources() []pulumi.Resource {
 
 func newMigration(
 	ctx *pulumi.Context, stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack,
-	after []pulumi.Resource, providers pulumi.ResourceOption,
+	pool *pgbouncer.PgBouncerPool, after []pulumi.Resource, providers pulumi.ResourceOption,
 ) (migration, error) {
 	if !stack.Migration.Enabled {
 		return migration{}, nil
@@ -219,15 +256,40 @@ func newMigration(
 	args.CAKey = externalsecrets.CAKey
 	args.DatabasePort = stack.Database.Port
 	args.UID = stack.Consumer.UID
+	if stack.Migration.Reconnect {
+		args.Pool = &migrationjob.Console{
+			Host:        pool.ConsoleHost,
+			Port:        stack.Pool.ContainerPort,
+			Secret:      pool.ConsoleSecretName,
+			PoolName:    stack.Pool.Name,
+			Image:       stack.Pool.Image,
+			UID:         stack.Pool.UID,
+			WaitSeconds: stack.Pool.TerminationGracePeriodSeconds + 30,
+			DependsOn:   pool.Ready,
+		}
+	}
 	job, err := migrationjob.NewMigrationJob(ctx, "migration", args, providers, pulumi.DependsOn(after))
 	return migration{job}, err
 }
 
-func consumerArgs(stack *config.Stack, namespace *servicenamespace.ServiceNamespace, pool *pgbouncer.PgBouncerPool) *consumer.ConsumerArgs {
+func consumerArgs(
+	stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack, pool *pgbouncer.PgBouncerPool,
+) *consumer.ConsumerArgs {
 	args := stack.Consumer.Args()
 	args.Namespace = stack.Service.Namespace
 	args.ServiceAccount = namespace.ServiceAccount
 	args.DatabaseSecret = pool.ConsumerSecretName
+	for i := range stack.Secrets.Further {
+		further := &stack.Secrets.Further[i]
+		// The component's output, so that pods wait for the Secret.
+		name := secrets.SecretNames.MapIndex(pulumi.String(further.Name))
+		switch {
+		case further.InEnvironment():
+			args.EnvSecrets = append(args.EnvSecrets, name)
+		case further.Use == config.Files:
+			args.SecretMounts = append(args.SecretMounts, consumer.SecretMount{Secret: name, Path: further.MountPath})
+		}
+	}
 	return args
 }
 

@@ -84,17 +84,17 @@ func deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	pool, err := pgbouncer.NewPgBouncerPool(ctx, "pool", poolArgs(stack, database, role.credential(database, secrets), authorities, prepared), providers)
+	pool, err := pgbouncer.NewPgBouncerPool(ctx, "pool", poolArgs(stack, database, secrets, role.credential(database, secrets), authorities, prepared), providers)
 	if err != nil {
 		return err
 	}
-	// The migration does not go through the pool, so it runs while the pool starts.
-	migration, err := newMigration(ctx, stack, namespace, secrets, role.resources(), providers)
+	// The migration does not go through the pool, so it runs while the pool starts. Then the pool opens new connections.
+	migration, err := newMigration(ctx, stack, namespace, secrets, pool, role.resources(), providers)
 	if err != nil {
 		return err
 	}
 	// New pods come last: a migration that fails leaves the old ones serving.
-	service, err := consumer.NewConsumer(ctx, "consumer", consumerArgs(stack, namespace, pool), providers,
+	service, err := consumer.NewConsumer(ctx, "consumer", consumerArgs(stack, namespace, secrets, pool), providers,
 		pulumi.DependsOn(slices.Concat(migration.resources(), pool.Ready)))
 	if err != nil {
 		return err
