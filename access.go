@@ -32,6 +32,14 @@ func (p *pool) consumerSecret() pulumi.StringOutput {
 	return p.bouncer.ConsumerSecretName
 }
 
+// externalSecrets are the names of the pool's ExternalSecrets.
+func (p *pool) externalSecrets() pulumi.StringArrayOutput {
+	if p.proxy != nil {
+		return pulumi.StringArray{p.proxy.ConsumerSecretName}.ToStringArrayOutput()
+	}
+	return p.bouncer.ExternalSecretNames
+}
+
 func (p *pool) ready() []pulumi.Resource {
 	if p.proxy != nil {
 		return p.proxy.Ready
@@ -67,19 +75,40 @@ func proxiedUsers(
 	return secrets.Users, nil
 }
 
-// secretPermissions are what the operator may do for this service: read its secrets, and write those of the proxy.
+// secretPermissions are what the operator may do for this service: read the secrets that the service's Secrets are made of, and write
+// those of the proxy.
 func secretPermissions(stack *config.Stack, database *rdspostgres.RdsPostgres, proxied []rdsproxy.User) []permission.Permission {
-	key := []pulumi.StringInput{database.KmsKeyArn}
 	read := permission.ReadSecrets{Arns: []pulumi.StringInput{database.MasterSecretArn}}
+	keys := permission.UseKeys{Arns: []pulumi.StringInput{database.KmsKeyArn}, Via: "secretsmanager"}
+	add := func(arn, key string) {
+		if arn == "" {
+			return
+		}
+		read.Arns = append(read.Arns, pulumi.String(arn))
+		if key != "" {
+			keys.Arns = append(keys.Arns, pulumi.String(key))
+		}
+	}
+	for _, login := range stack.Pool.Logins {
+		add(login.CredentialArn, login.KmsKeyArn)
+	}
+	for _, secret := range stack.Secrets.Further {
+		add(secret.Arn, secret.KmsKeyArn)
+	}
 	// RDS itself writes the master user's.
 	if len(proxied) == 0 || stack.Role.PoolUser == config.MasterUser {
-		return []permission.Permission{read, permission.UseKeys{Arns: key, Via: "secretsmanager"}}
+		return []permission.Permission{read, keys}
 	}
 	push := permission.PushSecrets{}
 	for _, user := range proxied {
 		push.Arns = append(push.Arns, user.SecretArn)
 	}
-	return []permission.Permission{read, push, permission.UseKeys{Arns: key, Via: "secretsmanager", Encrypt: true}}
+	encrypt := permission.UseKeys{Arns: []pulumi.StringInput{database.KmsKeyArn}, Via: "secretsmanager", Encrypt: true}
+	permissions := []permission.Permission{read, push, encrypt}
+	if keys.Arns = keys.Arns[1:]; len(keys.Arns) > 0 {
+		permissions = append(permissions, keys)
+	}
+	return permissions
 }
 
 func newPool(
@@ -88,7 +117,7 @@ func newPool(
 ) (*pool, error) {
 	if stack.Pool.Kind != config.RDSProxy {
 		made, err := pgbouncer.NewPgBouncerPool(ctx, "pool",
-			poolArgs(stack, database, role.credential(database, secrets), authorities, prepared), providers)
+			poolArgs(stack, database, secrets, role.credential(database, secrets), authorities, prepared), providers)
 		return &pool{bouncer: made}, err
 	}
 	args := &rdsproxy.RdsProxyArgs{

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"dbtier/components/fault"
-	"dbtier/components/pgbouncer"
 )
 
 // PoolKind is what stands between the service and its database.
@@ -18,14 +17,6 @@ const (
 	// RDSProxy is the pool that AWS runs. The local cloud has none.
 	RDSProxy PoolKind = "rdsProxy"
 )
-
-// Pool is what stands between the service and its database: PgBouncer, whose settings are these, or RDS Proxy, whose settings are the
-// section proxy.
-type Pool struct {
-	pgbouncer.Settings
-	// Kind is pgbouncer (default) or rdsProxy.
-	Kind PoolKind `json:"kind"`
-}
 
 // unused notes the settings of the pool that the stack does not have: whoever wrote them expects them to do something.
 func (p *Pool) unused(faults *fault.List, values map[string]any) {
@@ -42,15 +33,23 @@ func (p *Pool) unused(faults *fault.List, values map[string]any) {
 	}
 }
 
-// validatePool checks what stands between the service and its database, and that it is one thing.
-func (s *Stack) validatePool(faults *fault.List) {
-	fault.OneOf(faults, "pool.kind", s.Pool.Kind, PgBouncer, RDSProxy)
-	if s.Pool.Kind != RDSProxy {
-		faults.Within("pool", s.Pool.Validate())
-		return
+// validateWays checks the ways to the database: the pool, that it is one of its kinds, and the login with tokens.
+func (s *Stack) validateWays() error {
+	var faults fault.List
+	fault.OneOf(&faults, "pool.kind", s.Pool.Kind, PgBouncer, RDSProxy)
+	if s.Pool.Kind == RDSProxy {
+		faults.Check(s.Cloud != Local, "pool.kind", s.Pool.Kind, "the local cloud has no RDS Proxy; use %s there", PgBouncer)
+		faults.Within("proxy", s.Proxy.Validate())
+	} else {
+		faults.Within("pool", s.validatePool())
 	}
-	faults.Check(s.Cloud != Local, "pool.kind", s.Pool.Kind, "the local cloud has no RDS Proxy; use %s there", PgBouncer)
-	faults.Within("proxy", s.Proxy.Validate())
+	s.validateIAM(&faults)
+	return faults.Err()
+}
+
+// Reconnects says that the pool opens new connections after a migration. RDS Proxy cannot be asked to.
+func (s *Stack) Reconnects() bool {
+	return s.Migration.Enabled && s.Migration.Reconnect && s.Pool.Kind != RDSProxy
 }
 
 // ProxyUsers are the database users who may come through RDS Proxy, the one that the service is first. The user of the last generation
