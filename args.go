@@ -16,17 +16,26 @@ import (
 	"dbtier/components/pgbouncer"
 	"dbtier/components/rdsca"
 	"dbtier/components/rdspostgres"
+	"dbtier/components/rdsproxy"
 	"dbtier/components/servicenamespace"
 	"dbtier/config"
 )
 
 func namespaceArgs(stack *config.Stack) *servicenamespace.ServiceNamespaceArgs {
-	holders := []string{stack.Pool.Name, migrationjob.PodName(stack.Consumer.Name)}
+	var holders []string
+	if stack.Pool.Kind == config.PgBouncer {
+		holders = append(holders, stack.Pool.Name)
+	}
+	holders = append(holders, migrationjob.PodName(stack.Consumer.Name))
+	// RDS Proxy lies in the subnets of the database.
+	if stack.Pool.Kind == config.RDSProxy || stack.IAM.Enabled {
+		holders = append(holders, stack.Consumer.Name)
+	}
 	for _, client := range stack.Network.DirectClients {
 		holders = append(holders, client.Name)
 	}
 	if stack.Role.PoolUser == config.RoleUser {
-		holders = append(holders, databaserole.PodName(stack.Pool.Name))
+		holders = append(holders, databaserole.PodName(roleObjects(stack)))
 	}
 	return &servicenamespace.ServiceNamespaceArgs{
 		Name:           stack.Service.Namespace,
@@ -72,8 +81,11 @@ func databaseArgs(stack *config.Stack) *rdspostgres.RdsPostgresArgs {
 	}
 	connections := stack.Budget()
 	limit, _ := connections.Limit()
+	settings := stack.Database
+	// The proxy comes in as a member of it.
+	settings.ClientSecurityGroup = settings.ClientSecurityGroup || stack.Pool.Kind == config.RDSProxy
 	return &rdspostgres.RdsPostgresArgs{
-		Settings: stack.Database,
+		Settings: settings,
 		// Above what the tier plans with, somebody else holds connections.
 		ConnectionLimit: limit,
 		Region:          stack.AWS.Region,
@@ -87,16 +99,16 @@ func databaseArgs(stack *config.Stack) *rdspostgres.RdsPostgresArgs {
 }
 
 // roleArgs is the role with which the operator reads this service's secrets, and no other service's.
-func roleArgs(stack *config.Stack, database *rdspostgres.RdsPostgres) *irsarole.IrsaRoleArgs {
+func roleArgs(stack *config.Stack, database *rdspostgres.RdsPostgres, proxied []rdsproxy.User) *irsarole.IrsaRoleArgs {
 	return &irsarole.IrsaRoleArgs{
 		// Roles are global to an account: the region keeps two regions' stacks apart.
 		Name:            naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region, "secrets"),
 		Description:     fmt.Sprintf("Reads the secrets of %s in %s, as its ServiceAccount", stack.Service.Name, stack.Environment),
 		OIDCProviderArn: stack.Cluster.OIDCProviderArn,
 		Region:          stack.AWS.Region,
-		Namespace:       stack.Service.Namespace,
-		ServiceAccount:  stack.SecretsServiceAccount(),
-		Secrets:         []irsarole.Secret{{Arn: database.MasterSecretArn, KmsKeyArn: database.KmsKeyArn}},
+		ServiceAccounts: []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.SecretsServiceAccount()}},
+		PolicyName:      "read-secrets",
+		Permissions:     secretPermissions(stack, database, proxied),
 		Tags:            stack.Tags(),
 	}
 }
@@ -166,7 +178,7 @@ func newDatabaseRole(
 		Settings:     stack.Role.Settings,
 		Service:      stack.Consumer.Name,
 		Namespace:    stack.Service.Namespace,
-		ObjectName:   stack.Pool.Name,
+		ObjectName:   roleObjects(stack),
 		DirectSecret: secrets.DirectSecret,
 		CAConfigMap:  secrets.CAConfigMap,
 		CAKey:        externalsecrets.CAKey,
@@ -181,7 +193,7 @@ func poolArgs(
 	stack *config.Stack, database *rdspostgres.RdsPostgres, credential pgbouncer.Credential, authorities string, after []pulumi.Resource,
 ) *pgbouncer.PgBouncerPoolArgs {
 	return &pgbouncer.PgBouncerPoolArgs{
-		Settings:      stack.Pool,
+		Settings:      stack.Pool.Settings,
 		Service:       stack.Consumer.Name,
 		Namespace:     stack.Service.Namespace,
 		Databases:     []pgbouncer.Database{{Name: stack.Database.DatabaseName, Host: database.Host, Port: database.Port}},
@@ -223,11 +235,14 @@ func newMigration(
 	return migration{job}, err
 }
 
-func consumerArgs(stack *config.Stack, namespace *servicenamespace.ServiceNamespace, pool *pgbouncer.PgBouncerPool) *consumer.ConsumerArgs {
+func consumerArgs(
+	stack *config.Stack, namespace *servicenamespace.ServiceNamespace, pool *pool, database consumer.Database,
+) *consumer.ConsumerArgs {
 	args := stack.Consumer.Args()
 	args.Namespace = stack.Service.Namespace
 	args.ServiceAccount = namespace.ServiceAccount
-	args.DatabaseSecret = pool.ConsumerSecretName
+	args.DatabaseSecret = pool.consumerSecret()
+	args.Database = database
 	return args
 }
 

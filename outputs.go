@@ -17,7 +17,8 @@ type tier struct {
 	reader    *irsarole.IrsaRole
 	secrets   *externalsecrets.ExternalSecretsStack
 	role      role
-	pool      *pgbouncer.PgBouncerPool
+	pool      *pool
+	tokens    *irsarole.IrsaRole
 	migration migration
 	service   *consumer.Consumer
 }
@@ -47,7 +48,10 @@ func exportCluster(ctx *pulumi.Context, stack *config.Stack) {
 
 // export tells where everything is of the service. Nothing secret is among it.
 func export(ctx *pulumi.Context, stack *config.Stack, t *tier) {
-	secrets := pulumi.StringArray{t.secrets.DirectSecret, t.pool.ConsumerSecretName, t.pool.ConfigSecretName, t.pool.LoginSecretName}
+	secrets := pulumi.StringArray{t.secrets.DirectSecret, t.pool.consumerSecret()}
+	if bouncer := t.pool.bouncer; bouncer != nil {
+		secrets = append(secrets, bouncer.ConfigSecretName, bouncer.LoginSecretName)
+	}
 	if t.role.made != nil {
 		secrets = append(secrets, t.role.made.CredentialSecret)
 	}
@@ -72,18 +76,28 @@ func export(ctx *pulumi.Context, stack *config.Stack, t *tier) {
 		config.OutputNamespace:       pulumi.String(stack.Service.Namespace),
 		config.OutputStore:           t.secrets.Store.Name,
 		config.OutputExternalSecrets: secrets,
-		config.OutputSecret:          t.pool.ConsumerSecretName,
+		config.OutputSecret:          t.pool.consumerSecret(),
 		config.OutputDirectSecret:    t.secrets.DirectSecret,
-		config.OutputPoolSecret:      t.pool.ConfigSecretName,
-
-		config.OutputPool:          t.pool.DeploymentName,
-		config.OutputPoolContainer: pulumi.String(pgbouncer.ContainerName),
-		config.OutputPoolHost:      t.pool.Host,
-		config.OutputPoolSocketDir: pulumi.String(pgbouncer.SocketDir),
+		config.OutputPoolKind:        pulumi.String(stack.Pool.Kind),
 
 		config.OutputDeployment: t.service.DeploymentName,
 		config.OutputContainer:  t.service.DeploymentName,
 		config.OutputService:    t.service.ServiceName,
+	}
+	if bouncer := t.pool.bouncer; bouncer != nil {
+		outputs[config.OutputPoolSecret] = bouncer.ConfigSecretName
+		outputs[config.OutputPool] = bouncer.DeploymentName
+		outputs[config.OutputPoolContainer] = pulumi.String(pgbouncer.ContainerName)
+		outputs[config.OutputPoolHost] = bouncer.Host
+		outputs[config.OutputPoolSocketDir] = pulumi.String(pgbouncer.SocketDir)
+	}
+	if proxy := t.pool.proxy; proxy != nil {
+		outputs[config.OutputProxy] = proxy.Name
+		outputs[config.OutputPoolHost] = proxy.Host
+	}
+	if t.tokens != nil {
+		outputs[config.OutputDatabaseRoleArn] = t.tokens.Arn
+		outputs[config.OutputIAMUser] = pulumi.String(stack.IAMUsers()[0])
 	}
 	if t.role.made != nil {
 		outputs[config.OutputBootstrapJob] = t.role.made.JobName

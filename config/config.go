@@ -27,6 +27,7 @@ import (
 	"dbtier/components/naming"
 	"dbtier/components/pgbouncer"
 	"dbtier/components/rdspostgres"
+	"dbtier/components/rdsproxy"
 	"dbtier/components/workload"
 )
 
@@ -71,8 +72,10 @@ type Stack struct {
 	// Operator is the cluster's External Secrets Operator, Secrets what the service has of it.
 	Operator  externalsecrets.OperatorSettings `json:"operator"`
 	Secrets   externalsecrets.Settings         `json:"secrets"`
-	Pool      pgbouncer.Settings               `json:"pool"`
+	Pool      Pool                             `json:"pool"`
+	Proxy     rdsproxy.Settings                `json:"proxy"`
 	Role      Role                             `json:"role"`
+	IAM       IAM                              `json:"iam"`
 	Migration Migration                        `json:"migration"`
 	Consumer  Consumer                         `json:"consumer"`
 
@@ -269,6 +272,7 @@ func read(from source, keys []string, others otherStacks) (*Stack, error) {
 	stack := Defaults(first.Profile, first.Environment, first.Service)
 	decode(&faults, "", values, reflect.ValueOf(stack).Elem())
 	stack.clusterOnly = clusterOnly(values)
+	stack.Pool.unused(&faults, values)
 	unresolved := stack.resolveReferences(&faults, others)
 	stack.settle()
 	var invalid *fault.Error
@@ -283,7 +287,7 @@ func read(from source, keys []string, others otherStacks) (*Stack, error) {
 }
 
 // serviceSections are those that only a stack with a service has a use for.
-var serviceSections = []string{"service", "database", "secrets", "pool", "migration", "consumer"}
+var serviceSections = []string{"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer"}
 
 // clusterOnly tells a stack that holds the cluster's operator and nothing else: it says so itself, and has no section of
 // a service. A service's stack that lost its section service by mistake is not taken for one.
@@ -340,8 +344,10 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 	s.Database = rdspostgres.Development()
 	s.Operator = externalsecrets.DefaultOperator()
 	s.Secrets = externalsecrets.Defaults()
-	s.Pool = pgbouncer.Defaults()
+	s.Pool = Pool{Settings: pgbouncer.Defaults(), Kind: PgBouncer}
+	s.Proxy = rdsproxy.Defaults()
 	s.Role = defaultRole()
+	s.IAM = defaultIAM()
 	s.Migration = Migration{
 		Enabled: true, BackoffLimit: migrationjob.DefaultBackoffLimit, DeadlineSeconds: migrationjob.DefaultDeadlineSeconds, Connections: 5,
 		Resources: resources,
@@ -353,6 +359,7 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 		s.Database = rdspostgres.Production()
 		s.Operator.Replicas = 2
 		s.Consumer.Replicas = 3
+		s.Proxy.LogRetention = s.Database.LogRetention
 	}
 	if service.Name != "" && environment != "" {
 		s.Database.Identifier = naming.Join(naming.IdentifierLimit, service.Name, environment)
@@ -371,6 +378,10 @@ func (s *Stack) settle() {
 		s.Consumer.Name = s.Service.Name
 	}
 	s.Role.settle(s.Database.DatabaseName, s.Pool.Image)
+	if s.Proxy.Name == "" {
+		s.Proxy.Name = rdsproxy.NameFor(s.Database.Identifier)
+	}
+	s.settleIAM()
 }
 
 var (
@@ -401,8 +412,9 @@ func (s *Stack) Validate() error {
 	faults.Within("network", s.Network.validate())
 	faults.Within("database", s.Database.Validate())
 	faults.Within("secrets", s.Secrets.Validate())
-	faults.Within("pool", s.Pool.Validate())
+	s.validatePool(&faults)
 	faults.Within("role", s.Role.validate())
+	s.validateIAM(&faults)
 	if s.Migration.Enabled {
 		faults.Within("migration", s.Migration.validate())
 	}

@@ -34,6 +34,8 @@ type ConsumerArgs struct {
 	ServiceAccount pulumi.StringInput
 	// DatabaseSecret names the Secret with DATABASE_URL.
 	DatabaseSecret pulumi.StringInput
+	// Database is what else the pods need for it.
+	Database Database
 	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
 	Resources workload.Resources
 	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
@@ -80,6 +82,7 @@ func (a *ConsumerArgs) Validate() error {
 		faults.Check(name != "" && !strings.ContainsAny(name, "= \x00"), "env", name, "want the name of an environment variable")
 		faults.Check(name != "DATABASE_URL", "env", name, "comes from the Secret; a ConfigMap is readable by too many")
 	}
+	faults.Within("database", a.Database.validate())
 	faults.Within("resources", a.Resources.Validate())
 	return faults.Err()
 }

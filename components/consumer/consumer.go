@@ -113,6 +113,7 @@ func (a *ConsumerArgs) configMap(ctx *pulumi.Context, name string, parent pulumi
 
 func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpecArgs {
 	scratch, scratchMount := workload.Scratch()
+	database := a.Database.parts()
 	container := &corev1.ContainerArgs{
 		Name:            pulumi.String(a.Service),
 		Image:           pulumi.String(a.Image),
@@ -124,7 +125,7 @@ func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpe
 		},
 		Resources:       a.Resources.Requirements(),
 		SecurityContext: workload.ContainerSecurity(),
-		VolumeMounts:    corev1.VolumeMountArray{scratchMount},
+		VolumeMounts:    append(corev1.VolumeMountArray{scratchMount}, database.mounts...),
 		ReadinessProbe: &corev1.ProbeArgs{
 			HttpGet:        &corev1.HTTPGetActionArgs{Path: pulumi.String(a.HealthPath), Port: pulumi.String("http")},
 			PeriodSeconds:  pulumi.Int(2),
@@ -141,11 +142,18 @@ func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpe
 	if len(a.Command) > 0 {
 		container.Command = pulumi.ToStringArray(a.Command)
 	}
+	if database.env != nil {
+		container.Env = database.env
+	}
 	if len(a.Arguments) > 0 {
 		container.Args = pulumi.ToStringArray(a.Arguments)
 	}
+	metadata := &metav1.ObjectMetaArgs{Labels: workload.Labels(a.Service, a.Service)}
+	if a.Database.Revision != "" {
+		metadata.Annotations = pulumi.StringMap{revisionAnnotation: pulumi.String(a.Database.Revision)}
+	}
 	return &corev1.PodTemplateSpecArgs{
-		Metadata: &metav1.ObjectMetaArgs{Labels: workload.Labels(a.Service, a.Service)},
+		Metadata: metadata,
 		Spec: &corev1.PodSpecArgs{
 			ServiceAccountName:            a.ServiceAccount,
 			AutomountServiceAccountToken:  pulumi.Bool(false),
@@ -158,7 +166,7 @@ func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpe
 				WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
 				LabelSelector:     &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(a.Service)},
 			}},
-			Volumes:    corev1.VolumeArray{scratch},
+			Volumes:    append(corev1.VolumeArray{scratch}, database.volumes...),
 			Containers: corev1.ContainerArray{container},
 		},
 	}

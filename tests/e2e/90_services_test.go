@@ -70,6 +70,23 @@ func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 		}
 	})
 
+	t.Run("a service logs in with tokens of its role, and nobody else takes the role", func(t *testing.T) {
+		r := tryKubectl(t, "", "-n", "billing", "exec", "deployment/billing-api", "--", "env", "DATABASE_AUTH=iam", "/myshop-api", "whoami")
+		assert.Equal(t, "billing_iam\n", r.stdout, "%s", r)
+		login := of["billing"]["databaseRoleArn"]
+		status, body := assumeRole(t, login, token(t, "billing", "billing-api", "sts.amazonaws.com"))
+		assert.Equal(t, http.StatusOK, status, "the service itself: %s", errorCode(body))
+		for _, other := range []struct{ namespace, account string }{{"orders", "orders-api"}, {"billing", of["billing"]["secretsServiceAccount"]}, {"billing", "default"}} {
+			status, body := assumeRole(t, login, token(t, other.namespace, other.account, "sts.amazonaws.com"))
+			assert.Equal(t, http.StatusForbidden, status, "%s/%s: %s", other.namespace, other.account, errorCode(body))
+		}
+		// Whoever is granted rds_iam has no password, and no password is taken.
+		r = tryKubectl(t, "", "-n", "billing", "exec", "deployment/billing-api", "--", "bash", "-c",
+			`PGPASSWORD=guess psql "$DATABASE_IAM_URL" -XAtc 'select 1' 2>&1`)
+		assert.NotZero(t, r.code, "%s", r)
+		assert.Contains(t, r.stdout, "authentication failed")
+	})
+
 	inExample(t, "destroy", "--stack", "billing")
 	assert.NotZero(t, tryKubectl(t, "", "get", "namespace", "billing").code, "the service's namespace is gone")
 	assert.Contains(t, kubectl(t, "get", "crds", "-o", "name"), "externalsecrets.external-secrets.io", "the CRDs are every team's and stay")
