@@ -32,6 +32,14 @@ func (p *pool) consumerSecret() pulumi.StringOutput {
 	return p.bouncer.ConsumerSecretName
 }
 
+// externalSecrets are the names of the pool's.
+func (p *pool) externalSecrets() pulumi.StringArrayOutput {
+	if p.proxy != nil {
+		return pulumi.StringArray{p.proxy.ConsumerSecretName}.ToStringArrayOutput()
+	}
+	return p.bouncer.ExternalSecretNames
+}
+
 func (p *pool) ready() []pulumi.Resource {
 	if p.proxy != nil {
 		return p.proxy.Ready
@@ -69,17 +77,36 @@ func proxiedUsers(
 
 // secretPermissions are what the operator may do for this service: read its secrets, and write those of the proxy.
 func secretPermissions(stack *config.Stack, database *rdspostgres.RdsPostgres, proxied []rdsproxy.User) []permission.Permission {
-	key := []pulumi.StringInput{database.KmsKeyArn}
 	read := permission.ReadSecrets{Arns: []pulumi.StringInput{database.MasterSecretArn}}
+	use := permission.UseKeys{Arns: []pulumi.StringInput{database.KmsKeyArn}, Via: "secretsmanager"}
+	also := func(arn, key string) {
+		if arn == "" {
+			return
+		}
+		read.Arns = append(read.Arns, pulumi.String(arn))
+		if key != "" {
+			use.Arns = append(use.Arns, pulumi.String(key))
+		}
+	}
+	for i := range stack.Pool.Logins {
+		also(stack.Pool.Logins[i].CredentialArn, stack.Pool.Logins[i].KmsKeyArn)
+	}
+	for i := range stack.Secrets.Further {
+		also(stack.Secrets.Further[i].Arn, stack.Secrets.Further[i].KmsKeyArn)
+	}
 	// RDS itself writes the master user's.
 	if len(proxied) == 0 || stack.Role.PoolUser == config.MasterUser {
-		return []permission.Permission{read, permission.UseKeys{Arns: key, Via: "secretsmanager"}}
+		return []permission.Permission{read, use}
 	}
 	push := permission.PushSecrets{}
 	for _, user := range proxied {
 		push.Arns = append(push.Arns, user.SecretArn)
 	}
-	return []permission.Permission{read, push, permission.UseKeys{Arns: key, Via: "secretsmanager", Encrypt: true}}
+	encrypt := permission.UseKeys{Arns: []pulumi.StringInput{database.KmsKeyArn}, Via: "secretsmanager", Encrypt: true}
+	if use.Arns = use.Arns[1:]; len(use.Arns) == 0 {
+		return []permission.Permission{read, push, encrypt}
+	}
+	return []permission.Permission{read, push, encrypt, use}
 }
 
 func newPool(
@@ -88,7 +115,7 @@ func newPool(
 ) (*pool, error) {
 	if stack.Pool.Kind != config.RDSProxy {
 		made, err := pgbouncer.NewPgBouncerPool(ctx, "pool",
-			poolArgs(stack, database, role.credential(database, secrets), authorities, prepared), providers)
+			poolArgs(stack, database, secrets, role.credential(database, secrets), authorities, prepared), providers)
 		return &pool{bouncer: made}, err
 	}
 	args := &rdsproxy.RdsProxyArgs{

@@ -18,6 +18,7 @@ import (
 	"dbtier/components/rdspostgres"
 	"dbtier/components/rdsproxy"
 	"dbtier/components/servicenamespace"
+	"dbtier/components/workload"
 	"dbtier/config"
 )
 
@@ -132,8 +133,13 @@ func certificateAuthorities(stack *config.Stack, root string) (string, error) {
 func secretsArgs(
 	stack *config.Stack, database *rdspostgres.RdsPostgres, role *irsarole.IrsaRole, authorities string,
 ) *externalsecrets.ExternalSecretsStackArgs {
+	var further []externalsecrets.Secret
+	for i := range stack.Secrets.Further {
+		further = append(further, stack.Secrets.Further[i].Args())
+	}
 	return &externalsecrets.ExternalSecretsStackArgs{
-		Settings:  stack.Secrets,
+		Settings:  stack.Secrets.Settings,
+		Secrets:   further,
 		Service:   stack.Consumer.Name,
 		Namespace: stack.Service.Namespace,
 		// A ClusterSecretStore is the cluster's: the environment keeps two stacks of one service in one cluster apart.
@@ -190,18 +196,27 @@ func newDatabaseRole(
 }
 
 func poolArgs(
-	stack *config.Stack, database *rdspostgres.RdsPostgres, credential pgbouncer.Credential, authorities string, after []pulumi.Resource,
+	stack *config.Stack, database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack, credential pgbouncer.Credential, authorities string,
+	after []pulumi.Resource,
 ) *pgbouncer.PgBouncerPoolArgs {
-	return &pgbouncer.PgBouncerPoolArgs{
+	args := &pgbouncer.PgBouncerPoolArgs{
 		Settings:      stack.Pool.Settings,
 		Service:       stack.Consumer.Name,
 		Namespace:     stack.Service.Namespace,
-		Databases:     []pgbouncer.Database{{Name: stack.Database.DatabaseName, Host: database.Host, Port: database.Port}},
 		Credential:    credential,
+		Logins:        stack.PoolLogins(pgbouncer.Store{Kind: secrets.Store.Kind, Name: secrets.Store.Name}),
 		CABundle:      authorities,
+		Clients:       stack.PoolClients(),
 		DatabaseCIDRs: stack.Network.DatabaseCIDRs,
 		DependsOn:     after,
 	}
+	for _, name := range stack.DatabaseNames() {
+		args.Databases = append(args.Databases, pgbouncer.Database{Name: name, Host: database.Host, Port: database.Port})
+	}
+	if stack.Migration.Enabled && stack.Migration.Reconnect {
+		args.Console = &pgbouncer.Client{Labels: map[string]string{workload.NameLabel: migrationjob.ReconnectPodName(stack.Consumer.Name)}}
+	}
+	return args
 }
 
 // migration is the Job of this version, if there is one.
@@ -216,7 +231,7 @@ func (m migration) resources() []pulumi.Resource {
 
 func newMigration(
 	ctx *pulumi.Context, stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack,
-	after []pulumi.Resource, providers pulumi.ResourceOption,
+	pool *pool, after []pulumi.Resource, providers pulumi.ResourceOption,
 ) (migration, error) {
 	if !stack.Migration.Enabled {
 		return migration{}, nil
@@ -231,18 +246,41 @@ func newMigration(
 	args.CAKey = externalsecrets.CAKey
 	args.DatabasePort = stack.Database.Port
 	args.UID = stack.Consumer.UID
+	if pool := pool.bouncer; pool != nil && stack.Migration.Reconnect {
+		args.Pool = &migrationjob.Console{
+			Host:        pool.ConsoleHost,
+			Port:        stack.Pool.ContainerPort,
+			Secret:      pool.ConsoleSecretName,
+			PoolName:    stack.Pool.Name,
+			Image:       stack.Pool.Image,
+			UID:         stack.Pool.UID,
+			WaitSeconds: stack.Pool.TerminationGracePeriodSeconds + 30,
+			DependsOn:   pool.Ready,
+		}
+	}
 	job, err := migrationjob.NewMigrationJob(ctx, "migration", args, providers, pulumi.DependsOn(after))
 	return migration{job}, err
 }
 
 func consumerArgs(
-	stack *config.Stack, namespace *servicenamespace.ServiceNamespace, pool *pool, database consumer.Database,
+	stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack, pool *pool, database consumer.Database,
 ) *consumer.ConsumerArgs {
 	args := stack.Consumer.Args()
 	args.Namespace = stack.Service.Namespace
 	args.ServiceAccount = namespace.ServiceAccount
 	args.DatabaseSecret = pool.consumerSecret()
 	args.Database = database
+	for i := range stack.Secrets.Further {
+		further := &stack.Secrets.Further[i]
+		// The component's output, so that pods wait for the Secret.
+		name := secrets.SecretNames.MapIndex(pulumi.String(further.Name))
+		switch {
+		case further.InEnvironment():
+			args.EnvSecrets = append(args.EnvSecrets, name)
+		case further.Use == config.Files:
+			args.SecretMounts = append(args.SecretMounts, consumer.SecretMount{Secret: name, Path: further.MountPath})
+		}
+	}
 	return args
 }
 

@@ -95,14 +95,14 @@ func deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	// The migration does not go through the pool, so it runs while the pool starts.
-	migration, err := newMigration(ctx, stack, namespace, secrets, role.resources(), providers)
+	// The migration does not go through the pool, so it runs while the pool starts. Then the pool opens new connections.
+	migration, err := newMigration(ctx, stack, namespace, secrets, pool, role.resources(), providers)
 	if err != nil {
 		return err
 	}
 	// New pods come last: a migration that fails leaves the old ones serving.
 	service, err := consumer.NewConsumer(ctx, "consumer",
-		consumerArgs(stack, namespace, pool, consumerDatabase(stack, database, secrets, pool, tokens)), providers,
+		consumerArgs(stack, namespace, secrets, pool, consumerDatabase(stack, database, secrets, pool, tokens)), providers,
 		pulumi.DependsOn(slices.Concat(migration.resources(), pool.ready())))
 	if err != nil {
 		return err

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/consumer"
@@ -48,13 +51,6 @@ func exportCluster(ctx *pulumi.Context, stack *config.Stack) {
 
 // export tells where everything is of the service. Nothing secret is among it.
 func export(ctx *pulumi.Context, stack *config.Stack, t *tier) {
-	secrets := pulumi.StringArray{t.secrets.DirectSecret, t.pool.consumerSecret()}
-	if bouncer := t.pool.bouncer; bouncer != nil {
-		secrets = append(secrets, bouncer.ConfigSecretName, bouncer.LoginSecretName)
-	}
-	if t.role.made != nil {
-		secrets = append(secrets, t.role.made.CredentialSecret)
-	}
 	connections := stack.Budget()
 	limit, _ := connections.Limit()
 	outputs := map[string]pulumi.Input{
@@ -75,7 +71,7 @@ func export(ctx *pulumi.Context, stack *config.Stack, t *tier) {
 
 		config.OutputNamespace:       pulumi.String(stack.Service.Namespace),
 		config.OutputStore:           t.secrets.Store.Name,
-		config.OutputExternalSecrets: secrets,
+		config.OutputExternalSecrets: t.externalSecrets(),
 		config.OutputSecret:          t.pool.consumerSecret(),
 		config.OutputDirectSecret:    t.secrets.DirectSecret,
 		config.OutputPoolKind:        pulumi.String(stack.Pool.Kind),
@@ -104,8 +100,23 @@ func export(ctx *pulumi.Context, stack *config.Stack, t *tier) {
 	}
 	if t.migration.job != nil {
 		outputs[config.OutputMigrationJob] = t.migration.job.JobName
+		if t.pool.bouncer != nil && stack.Migration.Reconnect {
+			outputs[config.OutputReconnectJob] = t.migration.job.ReconnectJobName
+		}
 	}
 	for name, value := range outputs {
 		ctx.Export(name, value)
 	}
+}
+
+// externalSecrets are the names of all of them, the service's own database secrets first.
+func (t *tier) externalSecrets() pulumi.StringArrayOutput {
+	own := pulumi.StringArray{t.secrets.DirectSecret}
+	if t.role.made != nil {
+		own = append(own, t.role.made.CredentialSecret)
+	}
+	return pulumi.All(own, t.pool.externalSecrets(), t.secrets.SecretNames).ApplyT(func(known []any) []string {
+		further := known[2].(map[string]string)
+		return slices.Concat(known[0].([]string), known[1].([]string), slices.Sorted(maps.Values(further)))
+	}).(pulumi.StringArrayOutput)
 }

@@ -66,6 +66,8 @@ const (
 	// OutputBootstrapJob is the Job that made the application's role; there is none where the pool is the master user.
 	OutputBootstrapJob = "bootstrapJob"
 	OutputMigrationJob = "migrationJob"
+	// OutputReconnectJob is the Job that had the pool open new connections after the last migration.
+	OutputReconnectJob = "reconnectJob"
 	OutputDeployment   = "deployment"
 	OutputContainer    = "container"
 	OutputService      = "service"

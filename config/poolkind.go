@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"dbtier/components/fault"
-	"dbtier/components/pgbouncer"
 )
 
 // PoolKind is what stands between the service and its database.
@@ -18,14 +17,6 @@ const (
 	// RDSProxy is the pool that AWS runs. The local cloud has none.
 	RDSProxy PoolKind = "rdsProxy"
 )
-
-// Pool is what stands between the service and its database: PgBouncer, whose settings are these, or RDS Proxy, whose settings are the
-// section proxy.
-type Pool struct {
-	pgbouncer.Settings
-	// Kind is pgbouncer (default) or rdsProxy.
-	Kind PoolKind `json:"kind"`
-}
 
 // unused notes the settings of the pool that the stack does not have: whoever wrote them expects them to do something.
 func (p *Pool) unused(faults *fault.List, values map[string]any) {
@@ -46,7 +37,7 @@ func (p *Pool) unused(faults *fault.List, values map[string]any) {
 func (s *Stack) validatePool(faults *fault.List) {
 	fault.OneOf(faults, "pool.kind", s.Pool.Kind, PgBouncer, RDSProxy)
 	if s.Pool.Kind != RDSProxy {
-		faults.Within("pool", s.Pool.Validate())
+		faults.Within("pool", s.validatePgBouncer())
 		return
 	}
 	faults.Check(s.Cloud != Local, "pool.kind", s.Pool.Kind, "the local cloud has no RDS Proxy; use %s there", PgBouncer)
