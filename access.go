@@ -32,7 +32,7 @@ func (p *pool) consumerSecret() pulumi.StringOutput {
 	return p.bouncer.ConsumerSecretName
 }
 
-// externalSecrets are the names of the pool's ExternalSecrets.
+// externalSecrets are the names of the pool's.
 func (p *pool) externalSecrets() pulumi.StringArrayOutput {
 	if p.proxy != nil {
 		return pulumi.StringArray{p.proxy.ConsumerSecretName}.ToStringArrayOutput()
@@ -75,40 +75,38 @@ func proxiedUsers(
 	return secrets.Users, nil
 }
 
-// secretPermissions are what the operator may do for this service: read the secrets that the service's Secrets are made of, and write
-// those of the proxy.
+// secretPermissions are what the operator may do for this service: read its secrets, and write those of the proxy.
 func secretPermissions(stack *config.Stack, database *rdspostgres.RdsPostgres, proxied []rdsproxy.User) []permission.Permission {
 	read := permission.ReadSecrets{Arns: []pulumi.StringInput{database.MasterSecretArn}}
-	keys := permission.UseKeys{Arns: []pulumi.StringInput{database.KmsKeyArn}, Via: "secretsmanager"}
-	add := func(arn, key string) {
+	use := permission.UseKeys{Arns: []pulumi.StringInput{database.KmsKeyArn}, Via: "secretsmanager"}
+	also := func(arn, key string) {
 		if arn == "" {
 			return
 		}
 		read.Arns = append(read.Arns, pulumi.String(arn))
 		if key != "" {
-			keys.Arns = append(keys.Arns, pulumi.String(key))
+			use.Arns = append(use.Arns, pulumi.String(key))
 		}
 	}
-	for _, login := range stack.Pool.Logins {
-		add(login.CredentialArn, login.KmsKeyArn)
+	for i := range stack.Pool.Logins {
+		also(stack.Pool.Logins[i].CredentialArn, stack.Pool.Logins[i].KmsKeyArn)
 	}
-	for _, secret := range stack.Secrets.Further {
-		add(secret.Arn, secret.KmsKeyArn)
+	for i := range stack.Secrets.Further {
+		also(stack.Secrets.Further[i].Arn, stack.Secrets.Further[i].KmsKeyArn)
 	}
 	// RDS itself writes the master user's.
 	if len(proxied) == 0 || stack.Role.PoolUser == config.MasterUser {
-		return []permission.Permission{read, keys}
+		return []permission.Permission{read, use}
 	}
 	push := permission.PushSecrets{}
 	for _, user := range proxied {
 		push.Arns = append(push.Arns, user.SecretArn)
 	}
 	encrypt := permission.UseKeys{Arns: []pulumi.StringInput{database.KmsKeyArn}, Via: "secretsmanager", Encrypt: true}
-	permissions := []permission.Permission{read, push, encrypt}
-	if keys.Arns = keys.Arns[1:]; len(keys.Arns) > 0 {
-		permissions = append(permissions, keys)
+	if use.Arns = use.Arns[1:]; len(use.Arns) == 0 {
+		return []permission.Permission{read, push, encrypt}
 	}
-	return permissions
+	return []permission.Permission{read, push, encrypt, use}
 }
 
 func newPool(

@@ -213,7 +213,7 @@ func poolArgs(
 	for _, name := range stack.DatabaseNames() {
 		args.Databases = append(args.Databases, pgbouncer.Database{Name: name, Host: database.Host, Port: database.Port})
 	}
-	if stack.Reconnects() {
+	if stack.Migration.Enabled && stack.Migration.Reconnect {
 		args.Console = &pgbouncer.Client{Labels: map[string]string{workload.NameLabel: migrationjob.ReconnectPodName(stack.Consumer.Name)}}
 	}
 	return args
@@ -246,16 +246,16 @@ func newMigration(
 	args.CAKey = externalsecrets.CAKey
 	args.DatabasePort = stack.Database.Port
 	args.UID = stack.Consumer.UID
-	if stack.Reconnects() {
+	if pool := pool.bouncer; pool != nil && stack.Migration.Reconnect {
 		args.Pool = &migrationjob.Console{
-			Host:        pool.bouncer.ConsoleHost,
+			Host:        pool.ConsoleHost,
 			Port:        stack.Pool.ContainerPort,
-			Secret:      pool.bouncer.ConsoleSecretName,
+			Secret:      pool.ConsoleSecretName,
 			PoolName:    stack.Pool.Name,
 			Image:       stack.Pool.Image,
 			UID:         stack.Pool.UID,
 			WaitSeconds: stack.Pool.TerminationGracePeriodSeconds + 30,
-			DependsOn:   pool.ready(),
+			DependsOn:   pool.Ready,
 		}
 	}
 	job, err := migrationjob.NewMigrationJob(ctx, "migration", args, providers, pulumi.DependsOn(after))

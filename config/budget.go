@@ -16,7 +16,19 @@ func (s *Stack) Budget() budget.Budget {
 	if n, err := strconv.Atoi(s.Database.Parameters["max_connections"].Value); err == nil {
 		b.MaxConnections = n
 	}
-	b.Holders = append(b.Holders, s.poolHolders()...)
+	if s.Pool.Kind == RDSProxy {
+		b.Holders = append(b.Holders, budget.Holder{
+			Name: "proxy " + s.Proxy.Name, Setting: "proxy.maxConnectionsPercent", Percent: s.Proxy.MaxConnectionsPercent,
+		})
+	} else {
+		b.Holders = append(b.Holders, s.poolHolders()...)
+		if s.IAM.Enabled {
+			args := s.Consumer.Args()
+			b.Holders = append(b.Holders, budget.Holder{
+				Name: "service with tokens", Instances: args.MostReplicas(), Setting: "iam.connections", Value: s.IAM.Connections, Rolling: true,
+			})
+		}
+	}
 	if s.Role.PoolUser == RoleUser {
 		b.Holders = append(b.Holders, budget.Holder{Name: "bootstrap of the role", Instances: 1, Value: 1})
 	}
@@ -35,11 +47,7 @@ func (s *Stack) Budget() budget.Budget {
 }
 
 // poolHolders are the pools of server connections: one for each pair of login and database, those of one size together.
-// The service with tokens goes past PgBouncer, and through RDS Proxy.
 func (s *Stack) poolHolders() []budget.Holder {
-	if s.Pool.Kind == RDSProxy {
-		return []budget.Holder{{Name: "proxy " + s.Proxy.Name, Setting: "proxy.maxConnectionsPercent", Percent: s.Proxy.MaxConnectionsPercent}}
-	}
 	own := budget.Holder{
 		Name: "pool " + s.Pool.Name, Instances: s.Pool.Replicas, Setting: "pool.defaultPoolSize", Value: s.Pool.DefaultPoolSize,
 		Reserve: s.Pool.ReservePoolSize, Pairs: len(s.DatabaseNames()), Rolling: true,
@@ -56,18 +64,15 @@ func (s *Stack) poolHolders() []budget.Holder {
 			Value: login.PoolSize, Reserve: s.Pool.ReservePoolSize, Pairs: pairs, Rolling: true,
 		})
 	}
-	if s.IAM.Enabled {
-		others = append(others, budget.Holder{
-			Name: "service with tokens", Instances: s.Consumer.Args().MostReplicas(), Setting: "iam.connections", Value: s.IAM.Connections, Rolling: true,
-		})
-	}
 	return append([]budget.Holder{own}, others...)
 }
 
 // checkBudget notes a fault where the connections do not fit. Nobody adds up wrong numbers: the parts must be in order.
 func (s *Stack) checkBudget(faults *fault.List) {
-	if s.Database.Validate() != nil || s.validateWays() != nil || s.Consumer.validate() != nil || s.Network.validate() != nil ||
-		(s.Migration.Enabled && s.Migration.validate() != nil) {
+	var parts fault.List
+	s.validatePool(&parts)
+	s.validateIAM(&parts)
+	if s.Database.Validate() != nil || parts.Err() != nil || (s.IAM.Enabled && s.Consumer.validate() != nil) || s.Network.validate() != nil || (s.Migration.Enabled && s.Migration.validate() != nil) {
 		return
 	}
 	b := s.Budget()

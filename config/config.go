@@ -436,13 +436,14 @@ func (s *Stack) Validate() error {
 	faults.Within("network", s.Network.validate())
 	faults.Within("database", s.Database.Validate())
 	faults.Within("secrets", s.validateSecrets())
-	faults.Within("", s.validateWays())
+	s.validatePool(&faults)
 	faults.Within("role", s.Role.validate())
+	s.validateIAM(&faults)
 	if s.Migration.Enabled {
 		faults.Within("migration", s.Migration.validate())
 	}
 	faults.Within("consumer", s.Consumer.validate())
-	if s.Pool.Kind != RDSProxy && s.Consumer.validate() == nil && s.Pool.Validate() == nil {
+	if s.Pool.Kind == PgBouncer && s.Consumer.validate() == nil && s.Pool.Validate() == nil {
 		s.checkClients(&faults)
 	}
 	s.checkBudget(&faults)

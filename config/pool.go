@@ -97,7 +97,7 @@ func clients(given []PoolClient) []pgbouncer.Client {
 	return out
 }
 
-func (s *Stack) validatePool() error {
+func (s *Stack) validatePgBouncer() error {
 	var faults fault.List
 	faults.Within("", s.Pool.Settings.Validate())
 	for i, name := range s.Pool.Databases {

@@ -33,23 +33,15 @@ func (p *Pool) unused(faults *fault.List, values map[string]any) {
 	}
 }
 
-// validateWays checks the ways to the database: the pool, that it is one of its kinds, and the login with tokens.
-func (s *Stack) validateWays() error {
-	var faults fault.List
-	fault.OneOf(&faults, "pool.kind", s.Pool.Kind, PgBouncer, RDSProxy)
-	if s.Pool.Kind == RDSProxy {
-		faults.Check(s.Cloud != Local, "pool.kind", s.Pool.Kind, "the local cloud has no RDS Proxy; use %s there", PgBouncer)
-		faults.Within("proxy", s.Proxy.Validate())
-	} else {
-		faults.Within("pool", s.validatePool())
+// validatePool checks what stands between the service and its database, and that it is one thing.
+func (s *Stack) validatePool(faults *fault.List) {
+	fault.OneOf(faults, "pool.kind", s.Pool.Kind, PgBouncer, RDSProxy)
+	if s.Pool.Kind != RDSProxy {
+		faults.Within("pool", s.validatePgBouncer())
+		return
 	}
-	s.validateIAM(&faults)
-	return faults.Err()
-}
-
-// Reconnects says that the pool opens new connections after a migration. RDS Proxy cannot be asked to.
-func (s *Stack) Reconnects() bool {
-	return s.Migration.Enabled && s.Migration.Reconnect && s.Pool.Kind != RDSProxy
+	faults.Check(s.Cloud != Local, "pool.kind", s.Pool.Kind, "the local cloud has no RDS Proxy; use %s there", PgBouncer)
+	faults.Within("proxy", s.Proxy.Validate())
 }
 
 // ProxyUsers are the database users who may come through RDS Proxy, the one that the service is first. The user of the last generation
