@@ -5,6 +5,6 @@
 // version 16 on, other drivers have their own ways, and a small image has no trust store at all. A file with these five is right for all
 // of them, and trusts nobody else.
 //
-// The files in roots/ are those of Mozilla's list as in the package ca-certificates 20230311 of Debian 12; their SHA-256 fingerprints,
+// The certificates in roots.pem are those of Mozilla's list as in the package ca-certificates 20230311 of Debian 12; their SHA-256 fingerprints,
 // which a test compares, are those that Amazon Trust Services publishes in its repository. The first of them expires in December 2037.
 package amazontrust

@@ -211,7 +211,12 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	_, err = componenttest.Try(create(args))
 	require.ErrorContains(t, err, `iamUser: "myshop_app_b": is a name of the role with the passwords`)
 	_, err = componenttest.Try(create(nil))
-	assert.ErrorContains(t, err, "no arguments given")
+	require.ErrorContains(t, err, "no arguments given")
+	_, err = componenttest.Try(func(ctx *pulumi.Context) error {
+		_, err := databaserole.NewDatabaseRole(ctx, "", arguments())
+		return err
+	})
+	assert.ErrorContains(t, err, "registering role : ", "a resource without a name is none")
 }
 
 // Whatever a name is, it either is a fault or reaches psql as a variable's value: the files that psql and the shell read are the same for all.

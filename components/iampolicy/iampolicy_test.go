@@ -23,3 +23,13 @@ func ExampleValues() {
 	fmt.Println(text, err)
 	// Output: {"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["kms:Decrypt"],"Condition":{"StringEquals":{"aws:PrincipalAccount":"111122223333","aws:RequestedRegion":["eu-west-1","eu-west-2"]}}}]} <nil>
 }
+
+func ExampleDomain() {
+	for _, partition := range []string{"aws", "aws-cn", "aws-us-gov"} {
+		fmt.Println(partition, iampolicy.Domain(partition))
+	}
+	// Output:
+	// aws amazonaws.com
+	// aws-cn amazonaws.com.cn
+	// aws-us-gov amazonaws.com
+}

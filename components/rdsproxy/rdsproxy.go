@@ -1,6 +1,7 @@
 package rdsproxy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -83,16 +84,10 @@ func NewRdsProxy(ctx *pulumi.Context, name string, args *RdsProxyArgs, opts ...p
 }
 
 func (b *builder) build(component *RdsProxy) error {
-	role, policy, err := b.role()
-	if err != nil {
-		return err
-	}
-	group, err := b.securityGroup()
-	if err != nil {
-		return err
-	}
-	log, err := b.logGroup()
-	if err != nil {
+	role, policy, roleErr := b.role()
+	group, groupErr := b.securityGroup()
+	log, logErr := b.logGroup()
+	if err := errors.Join(roleErr, groupErr, logErr); err != nil {
 		return err
 	}
 	proxy, err := b.proxy(role, group, []pulumi.Resource{policy, log})
@@ -111,12 +106,9 @@ func (b *builder) build(component *RdsProxy) error {
 		}
 		component.Ready = append(component.Ready, pushed)
 	}
-	authorities, err := b.authorities()
-	if err != nil {
-		return err
-	}
-	consumer, err := b.consumerSecret(proxy.Endpoint, component.Ready[1:])
-	if err != nil {
+	authorities, authoritiesErr := b.authorities()
+	consumer, consumerErr := b.consumerSecret(proxy.Endpoint, component.Ready[1:])
+	if err := errors.Join(authoritiesErr, consumerErr); err != nil {
 		return err
 	}
 	component.Host = proxy.Endpoint

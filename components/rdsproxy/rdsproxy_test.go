@@ -1,6 +1,7 @@
 package rdsproxy_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand"
 	"reflect"
@@ -321,6 +322,15 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 	t.Parallel()
 	_, err := componenttest.Try(create(nil))
 	require.ErrorContains(t, err, "proxy proxy: no arguments given")
+	_, err = componenttest.Try(func(ctx *pulumi.Context) error {
+		_, err := rdsproxy.NewRdsProxy(ctx, "", arguments())
+		_, secretsErr := rdsproxy.NewProxySecrets(ctx, "", &rdsproxy.ProxySecretsArgs{
+			Prefix: "x", Users: []string{"u"}, KmsKeyArn: pulumi.String(componenttest.KeyArn),
+		})
+		return errors.Join(err, secretsErr)
+	})
+	require.ErrorContains(t, err, "registering proxy : ", "a resource without a name is none")
+	require.ErrorContains(t, err, "registering proxy secrets : ")
 	recorded, err := componenttest.Try(create(&rdsproxy.RdsProxyArgs{}))
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
