@@ -496,3 +496,14 @@ func ExampleNewRdsProxy() {
 	fmt.Println(recorded.Outputs["host"], recorded.Outputs["secret"], err)
 	// Output: shop-prod-proxy.proxy-c9akciq32rgx.ap-northeast-2.rds.amazonaws.com shop-api-db <nil>
 }
+
+func ExampleNewProxySecrets() {
+	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
+		_, err := rdsproxy.NewProxySecrets(ctx, "proxy-secrets", &rdsproxy.ProxySecretsArgs{
+			Prefix: "shop-prod", Users: []string{"shop_app_a"}, KmsKeyArn: pulumi.String(componenttest.KeyArn),
+		})
+		return err
+	})
+	fmt.Println(recorded.All(secretType)[0].Inputs["name"], err)
+	// Output: shop-prod/proxy/shop_app_a <nil>
+}

@@ -61,7 +61,7 @@ func TestEveryQuantityThatIsNoneIsReported(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, modest.Validate())
 	for _, good := range []string{"1", "0.5", "250m", "1Gi", "2G", "512Ki"} {
-		assert.NoError(t, workload.Resources{CPURequest: good, MemoryRequest: good, CPULimit: good, MemoryLimit: good}.Validate(), good)
+		require.NoError(t, workload.Resources{CPURequest: good, MemoryRequest: good, CPULimit: good, MemoryLimit: good}.Validate(), good)
 	}
 	err := workload.Resources{CPURequest: "-1", MemoryRequest: "64MB", CPULimit: "a"}.Validate()
 	require.ErrorContains(t, err, `cpuRequest: "-1": want a quantity`)

@@ -49,7 +49,8 @@ func iamConfig(ctx context.Context, databaseURL string, pod func(context.Context
 	switch {
 	case err != nil:
 		// Not quoted all the same: it may be another URL, with a password.
-		return nil, errors.New("DATABASE_IAM_URL is no PostgreSQL URL that can be used: want postgresql://user@host:port/database?sslmode=verify-full&sslrootcert=<file>")
+		return nil, errors.New("DATABASE_IAM_URL is no PostgreSQL URL that can be used: " +
+			"want postgresql://user@host:port/database?sslmode=verify-full&sslrootcert=<file>")
 	case cfg.ConnConfig.Password != "":
 		return nil, errors.New("DATABASE_IAM_URL holds a password, and the login is by a token: leave it out, or use DATABASE_URL without DATABASE_AUTH=iam")
 	case !verifies(cfg.ConnConfig.TLSConfig) || len(cfg.ConnConfig.Fallbacks) > 0:

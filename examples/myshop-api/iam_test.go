@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -58,7 +59,7 @@ func newFront(t *testing.T) *rdsFront {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { listener.Close() })
-	front.address = "localhost:" + fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
+	front.address = "localhost:" + strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 	config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
 	go func() {
 		for {
@@ -138,11 +139,16 @@ func TestEachConnectionLogsInWithATokenOfItsOwn(t *testing.T) {
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	require.NoError(t, err)
 	defer pool.Close()
+	// Both are held at once, so that the second is a connection of its own.
+	var held []*pgxpool.Conn
 	for range 2 {
 		conn, err := pool.Acquire(t.Context())
 		require.NoError(t, err)
-		defer conn.Release()
+		held = append(held, conn)
 		require.NoError(t, conn.Ping(t.Context()))
+	}
+	for _, conn := range held {
+		conn.Release()
 	}
 	tokens := front.seen()
 	require.Len(t, tokens, 2)
