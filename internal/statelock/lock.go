@@ -15,6 +15,17 @@ import (
 // Lock is held until Release, or until every process that got its File has ended.
 type Lock struct{ file *os.File }
 
+// HeldError says who else works on a stack.
+type HeldError struct {
+	Stack string
+	// Holder names who it is, and Advice what to do about it.
+	Holder, Advice string
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("stack %s: %s is working on it: %s", e.Stack, e.Holder, e.Advice)
+}
+
 // holder is what the lock's file says about who took it.
 type holder struct {
 	PID     int       `json:"pid"`
@@ -80,8 +91,8 @@ func wait(ctx context.Context, file *os.File, o Options) error {
 		var by holder
 		_ = read(file, &by)
 		if by.PID > 0 && Alive(by.PID) {
-			return fmt.Errorf("stack %s: another dbtier %s (process %d, since %s) is working on it: wait until it has ended, or stop it with ^C where it runs",
-				o.Stack, by.Command, by.PID, by.Since.Local().Format(time.TimeOnly))
+			who := fmt.Sprintf("another dbtier %s (process %d, since %s)", by.Command, by.PID, by.Since.Local().Format(time.TimeOnly))
+			return &HeldError{Stack: o.Stack, Holder: who, Advice: "wait until it has ended, or stop it with ^C where it runs"}
 		}
 		if !told && by.PID > 0 && o.Note != nil {
 			o.Note(fmt.Sprintf("waiting for the engine of dbtier %s (process %d, which was killed) to end", by.Command, by.PID))
@@ -91,8 +102,10 @@ func wait(ctx context.Context, file *os.File, o Options) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline.C:
-			return fmt.Errorf("stack %s: the engine of a dbtier %s that was killed (process %d) still holds its lock after %s: "+
-				"end the processes that `fuser %s` lists", o.Stack, by.Command, by.PID, patience, o.Path)
+			return &HeldError{
+				Stack: o.Stack, Holder: fmt.Sprintf("the engine of a dbtier %s that was killed (process %d), after %s still", by.Command, by.PID, patience),
+				Advice: fmt.Sprintf("end the processes that `fuser %s` lists", o.Path),
+			}
 		case <-tick.C:
 		}
 	}
