@@ -50,7 +50,7 @@ build: bin/dbtier bin/localcloud bin/pulumi ## Build dbtier, localcloud and the 
 ##@ Develop
 
 .PHONY: test
-test: bin/tools/gotestsum ## Unit tests of all modules (RACE=1 with the race detector)
+test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with the race detector)
 	@failed=0; for module in $(wildcard $(MODULES)); do \
 		echo "== module $$module"; \
 		( cd $$module && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),pkgname-and-test-fails) --format-hide-empty-pkg \

@@ -58,7 +58,7 @@ func (t *task) printHistory(updates []engine.Update) {
 		if len(commit) > 8 {
 			commit = commit[:8]
 		}
-		t.say("%4d  %s  %-8s %-11s %6s  %-8s  %s", u.Version, u.StartTime.Local().Format(time.DateTime), u.Kind, u.Result, took, commit, firstLine(u.Message))
+		t.say("%s  %-8s %-11s %6s  %-8s  %s", u.StartTime.Local().Format(time.DateTime), u.Kind, u.Result, took, commit, firstLine(u.Message))
 	}
 }
 

@@ -1,6 +1,7 @@
 package statelock
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -132,8 +134,17 @@ func (l *Lock) File() *os.File { return l.file }
 // Release gives the lock up; a child that holds its File still keeps it.
 func (l *Lock) Release() { l.file.Close() }
 
-// Alive reports whether a process with this id exists.
+// Alive reports whether a process with this id exists and has not ended: one that nobody has waited for, as in a container whose first
+// process waits for none, is still listed.
 func Alive(pid int) bool {
-	err := syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
+	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	// The second field is the name in parentheses and may hold anything; the state comes after it.
+	_, rest, ok := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+	return !ok || !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
 }

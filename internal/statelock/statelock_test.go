@@ -43,6 +43,16 @@ func deadPID(t *testing.T) int {
 	return cmd.Process.Pid
 }
 
+func TestAProcessThatNobodyHasWaitedForIsNotAlive(t *testing.T) {
+	assert.True(t, statelock.Alive(os.Getpid()))
+	assert.True(t, statelock.Alive(1), "another user's")
+	cmd := exec.CommandContext(t.Context(), "true")
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool { return !statelock.Alive(cmd.Process.Pid) }, 10*time.Second, time.Millisecond)
+	require.NoError(t, cmd.Wait())
+	assert.False(t, statelock.Alive(cmd.Process.Pid))
+}
+
 func TestAnEngineWhoseDriverWasKilledIsWaitedFor(t *testing.T) {
 	options := statelock.Options{Path: filepath.Join(t.TempDir(), "local.lock"), Stack: "local", Command: "up"}
 	lock, err := statelock.Acquire(t.Context(), options)
