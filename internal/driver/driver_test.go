@@ -334,6 +334,8 @@ func TestAnotherSystemIsToldWhatWorksThere(t *testing.T) {
 		b.says(1, "error: the local cloud needs Linux and this is darwin: use a Linux machine or VM; offline previews work everywhere\n", args...)
 	}
 	assert.NoDirExists(t, filepath.Join(b.dir, ".dbtier"), "nothing half done")
+	b.cloudScript(serves)
+	require.Zero(t, b.run("preview", "--stack", "prod", "--offline"), b.stderr.String())
 }
 
 func TestAStartThatFailedHasSaidWhy(t *testing.T) {

@@ -37,7 +37,7 @@ Exit codes: 0 done, 3 a policy or the guard against data loss, 4 config, 5 faile
   dbtier up --stack prod
   dbtier up --stacks 'cluster,orders,billing' --yes --json
   dbtier preview --stack prod --plan prod.plan && dbtier up --stack prod --plan prod.plan --yes
-  dbtier up --stack dev --yes --config consumer.image=registry.example.com/myshop-api:1.5.0`,
+  dbtier up --stack dev --yes --config consumer.image=example.com/myshop-api:1.5.0`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error { return t.bringUp(ctx) })

@@ -12,6 +12,9 @@ import (
 // stepSummary is where GitHub Actions shows a job's Markdown.
 const stepSummary = "GITHUB_STEP_SUMMARY"
 
+// room is left of a comment's size, for the mark by which a pipeline finds its comment again.
+const room = 256
+
 // summarize writes the summary where the person, and GitHub Actions, want it.
 func (a *app) summarize(f *stackFlags, reports ...*report) error {
 	if !f.summarizes {
@@ -26,7 +29,7 @@ func (a *app) summarize(f *stackFlags, reports ...*report) error {
 		stacks = append(stacks, r.summary())
 	}
 	secrets := redact.Environment(os.Environ())
-	text := []byte(summary.Markdown(stacks, secrets, summary.Limit))
+	text := []byte(summary.Markdown(stacks, secrets, summary.Limit-room))
 	var problems []error
 	if f.summary != "" {
 		if err := os.WriteFile(f.summary, text, 0o600); err != nil {

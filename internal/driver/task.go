@@ -198,7 +198,7 @@ func (a *app) findCLI(ctx context.Context, p *project.Project) (string, error) {
 
 // attach starts the provider servers, and the local cloud before them where the operation may.
 func (t *task) attach(ctx context.Context, op operation) (*localcloud.Providers, string, error) {
-	cloud, err := t.cloud(t.project)
+	cloud, err := t.servers(op)
 	if err != nil {
 		return nil, "", err
 	}
@@ -213,6 +213,15 @@ func (t *task) attach(ctx context.Context, op operation) (*localcloud.Providers,
 	}
 	providers, err := cloud.Providers(ctx, localcloud.ProviderOptions{Offline: op.offline, Env: engine.WithCollector(env)})
 	return providers, kubeconfig, err
+}
+
+// servers is what starts the provider servers. Those of an offline preview need no cloud, and so no Linux.
+func (t *task) servers(op operation) (*localcloud.Cloud, error) {
+	if !op.offline {
+		return t.cloud(t.project)
+	}
+	binary, err := localcloud.FindBinary(t.beside)
+	return &localcloud.Cloud{Project: t.project, Binary: binary}, err
 }
 
 // startedCloud is the state of the local cloud, which is started, once for all stacks, where the operation may.
