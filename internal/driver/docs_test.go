@@ -49,7 +49,7 @@ func TestEveryFieldOfTheAnswerAndEveryExitCodeIsDocumented(t *testing.T) {
 		assert.Contains(t, string(text), "`"+name+"`", "field %s", name)
 	}
 	for _, code := range severity {
-		assert.Regexp(t, regexp.MustCompile(`(?m)^\| `+strconv.Itoa(code)+` \|`), string(text), "exit code %d", code)
+		assert.Regexp(t, `(?m)^\| `+strconv.Itoa(code)+` \|`, string(text), "exit code %d", code)
 	}
 	assert.Contains(t, string(text), "`"+schema+"`")
 }
@@ -103,7 +103,9 @@ func TestEveryExampleOfTheHelpIsUnderstood(t *testing.T) {
 		for line := range strings.Lines(cmd.Example) {
 			for _, found := range commandLines(line) {
 				checked++
-				assert.NoError(t, understood(b.root(), found), "%s: dbtier %s", cmd.CommandPath(), strings.Join(found, " "))
+				if err := understood(b.root(), found); err != nil {
+					t.Errorf("%s: dbtier %s: %v", cmd.CommandPath(), strings.Join(found, " "), err)
+				}
 			}
 		}
 		for _, child := range cmd.Commands() {
@@ -134,7 +136,9 @@ func TestEveryCommandInPipelinesAndDocumentsIsUnderstood(t *testing.T) {
 				continue
 			}
 			checked++
-			assert.NoError(t, understood(b.root(), found), "%s: dbtier %s", file, strings.Join(found, " "))
+			if err := understood(b.root(), found); err != nil {
+				t.Errorf("%s: dbtier %s: %v", file, strings.Join(found, " "), err)
+			}
 		}
 	}
 	assert.Greater(t, checked, 30)
@@ -150,7 +154,7 @@ func TestManualPagesAreWrittenForEveryCommand(t *testing.T) {
 		assert.Contains(t, string(page), want)
 	}
 	assert.FileExists(t, filepath.Join(dir, "dbtier-local-start.1"))
-	assert.NotRegexp(t, regexp.MustCompile(`(?m)^\.[^TSBnf]`), string(page), "nothing of the texts is a command of the typesetter")
+	assert.NotRegexp(t, `(?m)^\.[^TSBnf]`, string(page), "nothing of the texts is a command of the typesetter")
 }
 
 // What a pipeline must not get wrong: short-lived credentials only, and no more rights than it says.

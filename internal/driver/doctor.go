@@ -278,7 +278,8 @@ func (x *examination) credentialsSet(account string) {
 	}
 	for _, file := range []string{"credentials", "config"} {
 		if _, err := os.Stat(filepath.Join(home, ".aws", file)); err == nil {
-			x.warn("AWS credentials", "install the AWS CLI, and doctor asks AWS", "~/.aws/%s is there; whether it is for account %s was not tried", file, account)
+			x.warn("AWS credentials", "install the AWS CLI, and doctor asks AWS",
+				"~/.aws/%s is there; whether it is for account %s was not tried", file, account)
 			return
 		}
 	}
@@ -339,7 +340,8 @@ func (x *examination) clusterAccess(ctx context.Context) {
 		err = json.Unmarshal([]byte(text), &server)
 	}
 	if err != nil || server.ServerVersion.GitVersion == "" {
-		x.fault("cluster", "check dbtier:cluster.kubeconfig and .context of the stack's file, and log in: aws eks update-kubeconfig …", "does not answer: %v", err)
+		x.fault("cluster", "check dbtier:cluster.kubeconfig and .context of the stack's file, and log in: aws eks update-kubeconfig …",
+			"does not answer: %v", err)
 		return
 	}
 	x.ok("cluster", "Kubernetes %s", server.ServerVersion.GitVersion)
@@ -353,7 +355,8 @@ func (x *examination) clusterAccess(ctx context.Context) {
 	case x.installsOperator():
 		x.warn("operator", "dbtier up --stack "+x.stack.Name+" installs it", "the cluster does not serve %s yet", servedAPI)
 	default:
-		x.fault("operator", "bring up the stack that installs the cluster's operator, or set dbtier:operator.install: true", "the cluster does not serve %s", servedAPI)
+		x.fault("operator", "bring up the stack that installs the cluster's operator, or set dbtier:operator.install: true",
+			"the cluster does not serve %s", servedAPI)
 	}
 }
 

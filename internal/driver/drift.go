@@ -64,9 +64,8 @@ func (t *task) findDrift(ctx context.Context) error {
 		}
 		drifted++
 	}
-	took := progress.Result{Changes: map[apitype.OpType]int{apitype.OpSame: result.Changes[apitype.OpSame]}}.Summary(true, time.Since(started))
 	if drifted == 0 {
-		t.say("stack %s: no drift: %s", t.stack.Name, took)
+		t.say("stack %s: no drift (%d resources), %.1fs", t.stack.Name, result.Changes[apitype.OpSame], time.Since(started).Seconds())
 		return nil
 	}
 	if err := session.OweALook(); err != nil {

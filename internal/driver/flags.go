@@ -68,30 +68,33 @@ func (f *stackFlags) add(cmd *cobra.Command, a *app, groups ...flagGroup) {
 	for _, group := range groups {
 		switch group {
 		case onSeveral:
-			flags.StringVar(&f.stacks, "stacks", "", "several stacks: names and patterns such as 'dev,prod-*'; a stack comes after those that it refers to")
+			flags.StringVar(&f.stacks, "stacks", "", "several stacks: names and patterns such as 'dev,prod-*'; a stack comes after those\nthat it refers to")
 			flags.IntVar(&f.parallelStacks, "parallel-stacks", 4, "how many stacks are worked on at once")
 			_ = cmd.RegisterFlagCompletionFunc("stacks", completeStacks)
 		case withEngine:
-			flags.StringVar(&f.secretsProvider, "secrets-provider", "", "what encrypts secrets in the state of a stack that is made now: awskms://…, gcpkms://…,\n"+
-				"azurekeyvault://…, hashivault://…, passphrase (default: passphrase, from $PULUMI_CONFIG_PASSPHRASE or _FILE)")
-			flags.StringVar(&f.kubernetesProvider, "kubernetes-provider", "attached", "for stacks on the local cloud: attached uses the local cloud's own provider\n"+
-				"server, installed the pulumi-kubernetes plugin of this machine")
+			flags.StringVar(&f.secretsProvider, "secrets-provider", "", "what encrypts secrets in the state of a stack that is made now: awskms://…,\n"+
+				"gcpkms://…, azurekeyvault://…, hashivault://…, passphrase (default: passphrase, from $PULUMI_CONFIG_PASSPHRASE or _FILE)")
+			flags.StringVar(&f.kubernetesProvider, "kubernetes-provider", "attached", "for stacks on the local cloud: attached uses the local cloud's own\n"+
+				"provider server, installed the pulumi-kubernetes plugin of this machine")
 			flags.IntVarP(&f.parallel, "parallel", "p", 0, "how many resources are worked on at once (default: the engine's choice)")
 		case withProgram:
 			flags.StringArrayVarP(&f.config, "config", "c", nil, "a config value of this run alone, as key=value; below a key with dots: pool.replicas=3.\n"+
 				"The stack's file stays as it is")
 			flags.StringArrayVar(&f.replaces, "replace", nil, "replace this resource (name or URN)")
 			flags.StringArrayVar(&f.policyPacks, "policy-pack", nil, "another policy pack besides the one that is beside dbtier")
-			flags.StringArrayVar(&f.policyConfigs, "policy-pack-config", nil, "a file with the settings of the policy packs: one for each of them, the one beside\ndbtier first")
+			flags.StringArrayVar(&f.policyConfigs, "policy-pack-config", nil, "a file with the settings of the policy packs: one for each of them,\n"+
+				"the one beside dbtier first")
 			flags.BoolVar(&f.noPolicy, "no-policy", false, "do without the policy pack that is beside dbtier")
-			flags.BoolVar(&f.refresh, "refresh", false, "look first at what is there (after a run that was killed, and after drift was found, up does so anyway)")
+			flags.BoolVar(&f.refresh, "refresh", false, "look first at what is there (after a run that was killed, and after drift was\n"+
+				"found, up does so anyway)")
 			flags.BoolVar(&f.expectNoChanges, "expect-no-changes", false, "change nothing: end with 2 where there is something to change")
 		case withTargets:
 			flags.StringArrayVarP(&f.targets, "target", "t", nil, "only this resource (name or URN)")
 			flags.BoolVar(&f.dependents, "target-dependents", false, "and what depends on it")
 		case withSummary:
 			f.summarizes = true
-			flags.StringVar(&f.summary, "summary", "", "write a summary in Markdown to this file, for a pull request (default in GitHub Actions: the job's summary)")
+			flags.StringVar(&f.summary, "summary", "", "write a summary in Markdown to this file, for a pull request\n"+
+				"(in GitHub Actions the job's page has it, too)")
 		case withConsent:
 			flags.BoolVarP(&f.yes, "yes", "y", false, "do not ask (stacks on the local cloud never ask)")
 		}

@@ -70,7 +70,7 @@ func (t *task) bringUp(ctx context.Context) error {
 	}
 	if t.flags.plan != "" {
 		if _, err := os.Stat(t.flags.plan); err != nil {
-			return coded(exitTrouble, fmt.Errorf("--plan: %s: %w: write one with `dbtier preview --stack %s --plan FILE`", t.flags.plan, errors.Unwrap(err), t.stack.Name))
+			return fmt.Errorf("--plan: %s: %w: write one with `dbtier preview --stack %s --plan FILE`", t.flags.plan, errors.Unwrap(err), t.stack.Name)
 		}
 	}
 	session, done, err := t.open(ctx, operation{command: "up", changes: true, starts: true, program: true})

@@ -264,8 +264,9 @@ func (e *UnsettledError) Error() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "stack %s: an earlier run was killed while it made what cannot be found by its name: look for each, then say what you found", e.Stack)
 	for _, p := range e.Pending {
-		fmt.Fprintf(&out, "\n  %s\n    it is there:      dbtier refresh --stack %s --adopt-pending '%s=<id>'\n    it was not made:  dbtier refresh --stack %s --forget-pending '%s'",
-			progress.Subject(p.URN), e.Stack, p.URN, e.Stack, p.URN)
+		refresh := "dbtier refresh --stack " + e.Stack
+		fmt.Fprintf(&out, "\n  %s\n    it is there:      %s --adopt-pending '%s=<id>'\n    it was not made:  %s --forget-pending '%s'",
+			progress.Subject(p.URN), refresh, p.URN, refresh, p.URN)
 	}
 	return out.String()
 }

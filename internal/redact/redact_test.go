@@ -97,7 +97,10 @@ func FuzzNothingOfASecretIsLeft(f *testing.F) {
 		f.Add(secret, "before ", " after")
 	}
 	f.Fuzz(func(t *testing.T, secret, before, after string) {
-		if len(secret) < 4 || strings.ContainsAny(secret, "\r\n") || strings.Contains(redact.Mark, secret) {
+		if len(secret) < 4 || strings.ContainsAny(secret, "\r\n") {
+			return
+		}
+		if mark := redact.Mark; strings.Contains(mark, secret) {
 			return
 		}
 		var r redact.Redactor

@@ -80,7 +80,8 @@ const (
 func (d *document) add(s *section) { d.sections = append(d.sections, s) }
 
 func (d *document) overview(stacks []Stack) {
-	s := &section{head: fmt.Sprintf("## dbtier %s of %d stacks\n\n| | stack | |\n|---|---|---|\n", stacks[0].Command, len(stacks)), foot: "\n", priority: loud, what: "stacks"}
+	head := fmt.Sprintf("## dbtier %s of %d stacks\n\n| | stack | |\n|---|---|---|\n", stacks[0].Command, len(stacks))
+	s := &section{head: head, foot: "\n", priority: loud, what: "stacks"}
 	for i := range stacks {
 		at := &stacks[i]
 		text := at.Outcome
@@ -239,7 +240,8 @@ func (d *document) changes(s *Stack) {
 		if step.Op == apitype.OpDelete || step.Op == apitype.OpReplace {
 			word = "**" + word + "**"
 		}
-		table.rows = append(table.rows, fmt.Sprintf("| %s | %s | %s | %s |\n", word, d.text(progress.ShortType(step.Type)), d.code(step.Name), d.codes(step.Changed)))
+		table.rows = append(table.rows,
+			fmt.Sprintf("| %s | %s | %s | %s |\n", word, d.text(progress.ShortType(step.Type)), d.code(step.Name), d.codes(step.Changed)))
 		if row := d.values(step); row != "" {
 			values.rows = append(values.rows, row)
 		}
@@ -293,7 +295,8 @@ func (d *document) warnings(s *Stack) {
 		if len(list.lines) == 0 {
 			continue
 		}
-		out := &section{head: "<details><summary>" + list.title + "</summary>\n\n", foot: "\n</details>\n\n", priority: detail, what: strings.ToLower(list.title)}
+		head, what := "<details><summary>"+list.title+"</summary>\n\n", strings.ToLower(list.title)
+		out := &section{head: head, foot: "\n</details>\n\n", priority: detail, what: what}
 		for _, line := range list.lines {
 			out.rows = append(out.rows, d.block(line))
 		}

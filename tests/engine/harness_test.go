@@ -62,7 +62,7 @@ func program(ctx *pulumi.Context) error {
 	made := map[string]pulumi.Resource{}
 	for _, r := range list {
 		if r.Type == "fault" {
-			return errors.New("Pulumi.local.yaml: dbtier:resources: a fault of the config") //nolint:staticcheck // begins with a file's name
+			return errors.New("Pulumi.local.yaml: dbtier:resources: a fault of the config")
 		}
 		props := pulumi.Map{}
 		for key, value := range r.Props {
@@ -163,7 +163,7 @@ func (s *site) configure(name, cloud string, resources []declared, more map[stri
 func (s *site) cloudRuns() {
 	s.t.Helper()
 	// Socket paths are short: not below the test's folder.
-	dir, err := os.MkdirTemp("", "lc") //nolint:usetesting // t.TempDir is too long for a socket
+	dir, err := os.MkdirTemp("", "lc")
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { os.RemoveAll(dir) })
 	listener, err := (&net.ListenConfig{}).Listen(s.t.Context(), "unix", filepath.Join(dir, "control.sock"))
