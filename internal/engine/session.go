@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
@@ -228,19 +230,59 @@ func (s *Session) owed() string {
 }
 
 // change runs an operation that changes the stack; look says that it must look first at what is there.
-func (s *Session) change(o Options, operate func(stream chan<- events.EngineEvent, look bool) error) (progress.Result, error) {
+func (s *Session) change(ctx context.Context, o Options, operate func(stream chan<- events.EngineEvent, look bool) error) (progress.Result, error) {
 	_, err := os.Stat(s.owed())
 	look := err == nil
 	if err := s.OweALook(); err != nil {
 		return progress.Result{}, err
 	}
-	result, err := s.run(o.Progress, func(stream chan<- events.EngineEvent) error { return operate(stream, look || o.Refresh) })
+	run := func() (progress.Result, error) {
+		return s.run(o.Progress, func(stream chan<- events.EngineEvent) error { return operate(stream, look || o.Refresh) })
+	}
+	result, err := run()
+	for tries := 1; err != nil && s.tryAgain(ctx, err, tries); tries++ {
+		result, err = run()
+	}
 	// A run that failed in good order, or that was about some resources only, leaves the state as it should be, but has not seen every
 	// resource.
 	if err == nil && len(o.Targets) == 0 || result.Ended && !look {
 		_ = os.Remove(s.owed())
 	}
 	return result, err
+}
+
+// tryAgain reports whether a run that met the backend's locks may begin again. The locks of processes of this machine that have ended are
+// taken off first: nobody else here works on the stack, because this session holds the driver's own lock. And where updates of two
+// machines begin at once, each may see the other's lock and give up: after a moment of chance one of them finds none.
+func (s *Session) tryAgain(ctx context.Context, err error, tries int) bool {
+	const (
+		most  = 4
+		young = 10 * time.Second
+	)
+	var held *statelock.HeldError
+	if s.lock == nil || !errors.As(err, &held) || len(held.Locks) == 0 || tries >= most || ctx.Err() != nil {
+		return false
+	}
+	if !slices.ContainsFunc(held.Locks, func(l statelock.BackendLock) bool { return !l.Dead() }) {
+		if _, err := s.cli(ctx, "cancel", "--yes"); err != nil {
+			return false
+		}
+		for _, lock := range held.Locks {
+			s.config.Note(fmt.Sprintf("removed the lock that process %d left on stack %s when it was killed", lock.PID, s.config.Stack.Name))
+		}
+		return true
+	}
+	if slices.ContainsFunc(held.Locks, func(l statelock.BackendLock) bool { return l.Age() > young || l.Age() < -young }) {
+		return false
+	}
+	wait := time.NewTimer(time.Duration(100+rand.IntN(900)) * time.Millisecond) //nolint:gosec // chance, no secret
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wait.C:
+		return true
+	}
 }
 
 // OweALook has the next update look first at what is there: the state may not tell it.
@@ -256,11 +298,15 @@ func (s *Session) OweALook() error {
 
 // cli runs the CLI on the stack and returns what it printed.
 func (s *Session) cli(ctx context.Context, args ...string) (string, error) {
-	stdout, stderr, _, err := s.command.Run(ctx, s.work, nil, nil, nil, nil, append(args, "--stack", s.config.Stack.Name)...)
-	if err != nil {
-		return "", s.explain(fmt.Errorf("%w\n%s", err, stderr))
+	for tries := 1; ; tries++ {
+		stdout, stderr, _, err := s.command.Run(ctx, s.work, nil, nil, nil, nil, append(slices.Clone(args), "--stack", s.config.Stack.Name)...)
+		if err == nil {
+			return stdout, nil
+		}
+		if err = s.explain(fmt.Errorf("%w\n%s", err, stderr)); !s.tryAgain(ctx, err, tries) {
+			return "", err
+		}
 	}
-	return stdout, nil
 }
 
 // answer saves the processes whose answer is known: a file backend shows whether the stack exists, and nobody reads the
@@ -303,7 +349,7 @@ type Options struct {
 
 // Up brings the stack to what the program says.
 func (s *Session) Up(ctx context.Context, o Options) (progress.Result, error) {
-	return s.change(o, func(stream chan<- events.EngineEvent, look bool) error {
+	return s.change(ctx, o, func(stream chan<- events.EngineEvent, look bool) error {
 		options := []optup.Option{
 			optup.EventStreams(stream), optup.SuppressProgress(), optup.SuppressOutputs(), optup.ShowSecrets(false), optup.Parallel(o.Parallel),
 			optup.Target(o.Targets), optup.Replace(o.Replaces), optup.PolicyPacks(o.PolicyPacks...), optup.PolicyPackConfigs(o.PolicyConfigs...),
@@ -344,7 +390,7 @@ func (s *Session) Preview(ctx context.Context, o Options) (progress.Result, erro
 
 // Destroy deletes every resource of the stack.
 func (s *Session) Destroy(ctx context.Context, o Options) (progress.Result, error) {
-	return s.change(o, func(stream chan<- events.EngineEvent, look bool) error {
+	return s.change(ctx, o, func(stream chan<- events.EngineEvent, look bool) error {
 		options := []optdestroy.Option{
 			optdestroy.EventStreams(stream), optdestroy.SuppressProgress(), optdestroy.SuppressOutputs(), optdestroy.Parallel(o.Parallel),
 			optdestroy.Target(o.Targets),
@@ -362,10 +408,16 @@ func (s *Session) Destroy(ctx context.Context, o Options) (progress.Result, erro
 
 // Refresh brings the state to what is there; the resources stay as they are.
 func (s *Session) Refresh(ctx context.Context, o Options) (progress.Result, error) {
-	result, err := s.run(o.Progress, func(stream chan<- events.EngineEvent) error {
-		_, err := s.stack.Refresh(ctx, refreshing(o, stream)...)
-		return err
-	})
+	run := func() (progress.Result, error) {
+		return s.run(o.Progress, func(stream chan<- events.EngineEvent) error {
+			_, err := s.stack.Refresh(ctx, refreshing(o, stream)...)
+			return err
+		})
+	}
+	result, err := run()
+	for tries := 1; err != nil && s.tryAgain(ctx, err, tries); tries++ {
+		result, err = run()
+	}
 	if err == nil && len(o.Targets) == 0 {
 		_ = os.Remove(s.owed())
 	}
@@ -484,7 +536,7 @@ func (s *Session) explain(err error) error {
 			"check PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE", name)
 	case contains(lockedWords...):
 		return &statelock.HeldError{
-			Stack: name, Holder: "another update (" + lockedBy(text) + ")",
+			Stack: name, Holder: "another update (" + lockedBy(text) + ")", Locks: statelock.SaidLocks(text),
 			Advice: fmt.Sprintf("wait until it has ended; if it is gone for good: dbtier cancel --stack %s", name),
 		}
 	case contains("PULUMI_ACCESS_TOKEN must be set"):

@@ -1,8 +1,11 @@
 package engine_test
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,6 +98,35 @@ func TestALockOfAnotherMachineStaysUntilItIsCancelled(t *testing.T) {
 	require.Len(t, holders, 1)
 	assert.Contains(t, holders[0], "kim@elsewhere (process 7")
 	assert.Contains(t, f.only("cancel").Args, "--yes")
+}
+
+func TestALockThatACLIToldOfIsTakenOffWhereItsProcessHasEnded(t *testing.T) {
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	ended := exec.CommandContext(t.Context(), "true")
+	require.NoError(t, ended.Run())
+	locked := func(pid int, host string) string {
+		return fmt.Sprintf("error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end.\n  s3://x: created by kim@%s (pid %d) at 2026-01-01T00:00:00Z\n", host, pid)
+	}
+	for name, c := range map[string]struct {
+		said    string
+		cancels bool
+	}{
+		"a process of this machine that has ended": {locked(ended.Process.Pid, host), true},
+		"one of another machine":                   {locked(ended.Process.Pid, "elsewhere"), false},
+		"one of each":                              {locked(ended.Process.Pid, host) + "  s3://y: created by lee@elsewhere (pid 7) at 2026-01-01T00:00:00Z\n", false},
+	} {
+		f := newFixture(t)
+		f.file("exported", `{"deployment":{}}`)
+		f.file("up.stderr", c.said)
+		config := f.config("prod")
+		config.Backend = "s3://states"
+		_, err := f.open(config).Up(t.Context(), quiet())
+		var held *statelock.HeldError
+		require.ErrorAs(t, err, &held, name)
+		cancelled := slices.ContainsFunc(f.calls(), func(c call) bool { return c.is("cancel") })
+		assert.Equal(t, c.cancels, cancelled, name)
+	}
 }
 
 func TestNoLockNeedsNoCancel(t *testing.T) {

@@ -9,7 +9,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -148,6 +150,30 @@ func (b FileBackend) Locks() ([]BackendLock, error) {
 	}
 	return locks, nil
 }
+
+// saidLock is how the CLI tells of a lock: created by kim@host (pid 7) at 2026-01-01T00:00:00Z.
+var saidLock = regexp.MustCompile(`created by (\S*)@(\S+) \(pid (\d+)\) at (\S+)`)
+
+// SaidLocks are the locks that the CLI told of in its message, for backends that are no folder of this machine.
+func SaidLocks(message string) []BackendLock {
+	host, err := os.Hostname()
+	var locks []BackendLock
+	for _, said := range saidLock.FindAllStringSubmatch(message, -1) {
+		lock := BackendLock{backendLock: backendLock{Username: said[1], Hostname: said[2]}}
+		lock.PID, _ = strconv.Atoi(said[3])
+		lock.Timestamp, _ = time.Parse(time.RFC3339, said[4])
+		lock.here = err == nil && lock.Hostname == host
+		lock.Lives = lock.here && isPulumi(lock.PID)
+		locks = append(locks, lock)
+	}
+	return locks
+}
+
+// Dead reports whether the lock's process was on this machine and has ended.
+func (l BackendLock) Dead() bool { return l.here && !l.Lives && !l.torn }
+
+// Age is how long ago the lock was taken.
+func (l BackendLock) Age() time.Duration { return time.Since(l.Timestamp) }
 
 // ClearStaleLocks removes the backend's locks whose process was on this machine and has ended, and says so. Locks of other
 // machines, and of processes that live, stay: the engine then says who holds them.

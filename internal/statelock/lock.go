@@ -22,6 +22,8 @@ type HeldError struct {
 	Stack string
 	// Holder names who it is, and Advice what to do about it.
 	Holder, Advice string
+	// Locks are those of a backend, where that tells of them.
+	Locks []BackendLock
 }
 
 func (e *HeldError) Error() string {
