@@ -50,7 +50,7 @@ build: bin/dbtier bin/localcloud bin/pulumi ## Build dbtier, localcloud and the 
 ##@ Develop
 
 .PHONY: test
-test: bin/tools/gotestsum ## Unit tests of all modules (RACE=1 with the race detector)
+test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with the race detector)
 	@failed=0; for module in $(wildcard $(MODULES)); do \
 		echo "== module $$module"; \
 		( cd $$module && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),pkgname-and-test-fails) --format-hide-empty-pkg \
@@ -70,11 +70,11 @@ bench: preflight build ## Measure `make up` from nothing and with nothing to cha
 	@$(GO) run ./tests/bench
 
 .PHONY: lint
-lint: bin/tools/golangci-lint ## Lint every module
+lint: bin/tools/golangci-lint bin/tools/actionlint ## Lint every module, and the pipelines of examples/ci
 	@failed=0; for module in $(wildcard $(MODULES)); do \
 		echo "== module $$module"; \
 		( cd $$module && "$(CURDIR)/bin/tools/golangci-lint" run --allow-parallel-runners --config "$(CURDIR)/.golangci.yml" ./... ) || failed=1; \
-	done; exit $$failed
+	done; bin/tools/actionlint examples/ci/github/*.yml || failed=1; exit $$failed
 
 .PHONY: fmt
 fmt: bin/tools/gofumpt ## Format every Go file
@@ -112,7 +112,8 @@ bin/pulumi: tools/pulumi/go.mod tools/pulumi/go.sum
 bin/tools/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 bin/tools/gotestsum: PACKAGE := gotest.tools/gotestsum
 bin/tools/gofumpt: PACKAGE := mvdan.cc/gofumpt
-bin/tools/golangci-lint bin/tools/gotestsum bin/tools/gofumpt: tools/go.mod tools/go.sum
+bin/tools/actionlint: PACKAGE := github.com/rhysd/actionlint/cmd/actionlint
+bin/tools/golangci-lint bin/tools/gotestsum bin/tools/gofumpt bin/tools/actionlint: tools/go.mod tools/go.sum
 	@echo "building $@"
 	@cd tools && $(GO) build -o ../$@ $(PACKAGE)
 	@touch $@
