@@ -77,6 +77,19 @@ func (j *judge) DryRun() bool {
 // Now is the pack's clock.
 func (j *judge) Now() time.Time { return j.server.pack.Now() }
 
+// Exceptions are those of every rule.
+func (j *judge) Exceptions() map[string][]rule.Exception {
+	j.server.mu.Lock()
+	defer j.server.mu.Unlock()
+	all := map[string][]rule.Exception{}
+	for name, config := range j.server.config {
+		if exceptions := rule.ExceptionsOf(config.Properties); len(exceptions) > 0 {
+			all[name] = exceptions
+		}
+	}
+	return all
+}
+
 // waiting are the values that rules wait for: by resource and path, the rules.
 type waiting map[string]map[string]bool
 
@@ -119,6 +132,10 @@ func (w waiting) String() string {
 		names := slices.Sorted(maps.Keys(w[value]))
 		for _, name := range names {
 			rules[name] = true
+		}
+		const shown = 3
+		if more := len(names) - shown; more > 1 {
+			names = append(names[:shown], fmt.Sprintf("and %d more", more))
 		}
 		lines = append(lines, fmt.Sprintf("  %s: %s", value, strings.Join(names, ", ")))
 	}

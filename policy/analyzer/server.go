@@ -353,6 +353,7 @@ func (s *Server) AnalyzeStack(ctx context.Context, req *pulumirpc.AnalyzeStackRe
 		// Resources that no rule knows are there for what depends on them.
 		resources[i] = policyx.AnalyzerResource{
 			Type: r.GetType(), URN: r.GetUrn(), Name: r.GetName(), Options: options(r.GetOptions()), Parent: r.GetParent(), Dependencies: dependencies(r),
+			PropertyDependencies: propertyDependencies(r),
 		}
 		wanted := s.stacks[r.GetType()]
 		if wanted == nil {
@@ -390,6 +391,14 @@ func dependencies(r *pulumirpc.AnalyzerResource) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+func propertyDependencies(r *pulumirpc.AnalyzerResource) map[string][]string {
+	all := make(map[string][]string, len(r.GetPropertyDependencies()))
+	for key, of := range r.GetPropertyDependencies() {
+		all[key] = of.GetUrns()
+	}
+	return all
 }
 
 // Cancel has nothing to cancel: no call takes long.

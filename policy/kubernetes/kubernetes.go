@@ -53,6 +53,18 @@ func inherited(spec, container rule.Value, key string) rule.Value {
 	return own
 }
 
+// exempting leaves operators' namespaces out of a rule.
+func exempting(r *rule.Rule) *rule.Rule {
+	judge := r.Resource
+	r.Knobs = append(r.Knobs, pods.Exempt)
+	r.Resource = func(s *rule.Subject) {
+		if !pods.Exempted(s) {
+			judge(s)
+		}
+	}
+	return r
+}
+
 func podRule(name, summary, why, fix string, severity rule.Severity, levels rule.Levels, ids []string, judge func(*rule.Subject)) *rule.Rule {
 	return &rule.Rule{
 		Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels, IDs: ids, Types: pods.All,

@@ -16,7 +16,7 @@ import (
 func podQuality() []*rule.Rule {
 	serverRule := func(r *rule.Rule) *rule.Rule {
 		r.Types = pods.Servers
-		return r
+		return exempting(r)
 	}
 	return []*rule.Rule{
 		serverRule(podRule("k8s-readiness-probe", "A server says when it takes requests.",
@@ -119,14 +119,18 @@ func podQuality() []*rule.Rule {
 				}
 			})),
 		{
-			Name: "k8s-service-account-token", Family: family,
+			Name: "k8s-service-account-token", Family: family, Knobs: []rule.Knob{pods.Exempt},
 			Summary: "Pods and ServiceAccounts say whether they need a token for the API server.",
 			Why:     "Where nothing is said every pod has one, and with it whatever its account may do.",
 			Fix:     "set automountServiceAccountToken to false, or the rule's level to remediate", Severity: rule.Medium, Levels: rule.Always,
 			IDs: []string{"CKV_K8S_38", "KSV-0036", "kyverno:restrict-automount-sa-token"}, Types: append([]string{serviceAccount}, pods.All...),
-			Needs: []string{"automountServiceAccountToken", "spec"},
+			Needs: []string{"automountServiceAccountToken", "metadata", "spec"},
 			Resource: func(s *rule.Subject) {
 				value := s.Get("automountServiceAccountToken")
+				if s.Type() == serviceAccount && pods.Exempted(s) {
+					// Their pods say it.
+					return
+				}
 				if s.Type() != serviceAccount {
 					value = pods.Spec(s).Get("automountServiceAccountToken")
 				}
@@ -175,7 +179,7 @@ func podQuality() []*rule.Rule {
 				})
 			r.Types = []string{pods.Deployment, pods.StatefulSet}
 			r.Knobs = []rule.Knob{{Name: "minimum", Description: "How many replicas there are at least.", Default: 2.0}}
-			return r
+			return exempting(r)
 		}(),
 		{
 			Name: "k8s-no-bare-pod", Family: family,

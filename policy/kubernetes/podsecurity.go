@@ -68,7 +68,7 @@ func podSecurity() []*rule.Rule {
 					user.Fail("is root")
 				}
 			})),
-		podRule("k8s-high-uid", "Containers run as a user and group above 10000.",
+		exempting(podRule("k8s-high-uid", "Containers run as a user and group above 10000.",
 			"A low number may be a user of the node, whose files a container that breaks out then owns.",
 			"set securityContext.runAsUser and runAsGroup to 10001 or above", rule.Low, rule.Advice,
 			[]string{"CKV_K8S_40", "KSV-0020", "KSV-0021"},
@@ -79,7 +79,7 @@ func podSecurity() []*rule.Rule {
 						value.Fail("want a number above 10000")
 					}
 				}
-			})),
+			}))),
 		podRule("k8s-capabilities", "Containers drop every capability and get none back but NET_BIND_SERVICE.",
 			"NET_RAW forges packets, SYS_ADMIN is nearly root; the runtime's default set has both kinds.",
 			"set securityContext.capabilities.drop to [ALL]", rule.High, rule.Always,

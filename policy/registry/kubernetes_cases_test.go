@@ -115,6 +115,14 @@ func kubernetesExamples() []example {
 	}
 	return []example{
 		{
+			rule: "crds-retained",
+			literal: made("kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", map[string]any{
+				"metadata": map[string]any{"annotations": map[string]any{"helm.sh/resource-policy": "keep"}}, "spec": map[string]any{"group": "a"},
+			}),
+			breaks:  []ruletest.Change{drop("metadata", "annotations"), set("delete", "metadata", "annotations", "helm.sh/resource-policy")},
+			unknown: []path{{"metadata", "annotations"}},
+		},
+		{
 			rule:    "k8s-no-bare-pod",
 			literal: made("kubernetes:core/v1:Pod", map[string]any{"metadata": map[string]any{"ownerReferences": []any{map[string]any{"kind": "ReplicaSet"}}}}),
 			breaks:  []ruletest.Change{drop("metadata")}, unknown: []path{{"metadata"}},

@@ -13,6 +13,7 @@ import (
 	"dbtier/policy/rds"
 	"dbtier/policy/rule"
 	"dbtier/policy/secrets"
+	"dbtier/policy/stackwide"
 )
 
 // Name and Version of the pack; PulumiPolicy.yaml has them too.
@@ -24,7 +25,7 @@ const (
 // All are the rules of every family, in the order of families.
 func All() []*rule.Rule {
 	return slices.Concat(rds.Rules(), secrets.Rules(), kms.Rules(), iam.Rules(), network.Rules(), kubernetes.Rules(),
-		pool.Rules(), migration.Rules())
+		pool.Rules(), migration.Rules(), stackwide.Rules())
 }
 
 // Find is the rule of a name, or nil.

@@ -20,8 +20,9 @@ type Manager interface {
 	// Config is the rule's config, and DryRun tells previews.
 	Config() map[string]any
 	DryRun() bool
-	// Now is the time by which exceptions expire.
+	// Now is the time by which exceptions expire, and Exceptions are those of every rule.
 	Now() time.Time
+	Exceptions() map[string][]Exception
 }
 
 // run is one rule at work.

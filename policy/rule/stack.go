@@ -2,6 +2,7 @@ package rule
 
 import (
 	"slices"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 )
@@ -40,6 +41,28 @@ func (s *Stack) Find(urn string) *Subject { return s.byURN[urn] }
 func (s *Stack) Number(knob string) float64 { return s.run.number(knob) }
 func (s *Stack) Text(knob string) string    { return s.run.text(knob) }
 func (s *Stack) Texts(knob string) []string { return s.run.texts(knob) }
+
+// Now is the time by which exceptions expire.
+func (s *Stack) Now() time.Time { return s.run.now }
+
+// Exceptions are those of every rule, by its name.
+func (s *Stack) Exceptions() map[string][]Exception {
+	if s.run.extended == nil {
+		return nil
+	}
+	return s.run.extended.Exceptions()
+}
+
+// DependedOn are the URNs that some resource depends on.
+func (s *Stack) DependedOn() map[string]bool {
+	used := map[string]bool{}
+	for _, subject := range s.subjects {
+		for _, urn := range subject.Dependencies() {
+			used[urn] = true
+		}
+	}
+	return used
+}
 
 // DryRun tells a preview from an update.
 func (s *Stack) DryRun() bool { return s.run.dryRun }

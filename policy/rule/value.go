@@ -36,7 +36,10 @@ func (s *Subject) Parent() string { return s.resource.Parent }
 // Dependencies are the URNs that the resource depends on; only stack rules are told.
 func (s *Subject) Dependencies() []string { return s.resource.Dependencies }
 
-// Options are the resource's options.
+// DependenciesOf are the URNs that a property depends on; only stack rules are told.
+func (s *Subject) DependenciesOf(key string) []string { return s.resource.PropertyDependencies[key] }
+
+// Protected tells whether the resource is protected from deletion.
 func (s *Subject) Protected() bool { return s.resource.Options.Protect }
 
 // Properties are all that is known of the resource, for remedies.
@@ -200,6 +203,9 @@ func (v Value) Empty() bool {
 	}
 	return false
 }
+
+// Filled tells that there is a value with something in it. It notes an unknown one, of which that cannot be said.
+func (v Value) Filled() bool { return v.Known() && !v.Empty() }
 
 // IsList and IsObject tell what a known value is.
 func (v Value) IsList() bool   { return v.value.IsArray() }

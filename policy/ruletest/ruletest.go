@@ -33,16 +33,25 @@ type Secret struct{ Value any }
 // Resource of a stack.
 type Resource struct {
 	Type, Name string
+	// GivenURN is the URN where others depend on it.
+	GivenURN string
 	// Inputs as plain values, in which Unknown and Secret may stand.
 	Inputs map[string]any
 	// Outputs are what the cloud adds; they go over the inputs in what stack rules see.
 	Outputs      map[string]any
 	Parent       string
 	Dependencies []string
+	// PropertyDependencies are the URNs that a property depends on.
+	PropertyDependencies map[string][]string
 }
 
-// URN of the resource, without its parents' types.
-func (r *Resource) URN() string { return "urn:pulumi:test::test::" + r.Type + "::" + r.Name }
+// URN of the resource: the one that was given, or one without its parents' types.
+func (r *Resource) URN() string {
+	if r.GivenURN != "" {
+		return r.GivenURN
+	}
+	return "urn:pulumi:test::test::" + r.Type + "::" + r.Name
+}
 
 // Clone is a copy that can be changed.
 func (r *Resource) Clone() *Resource {
@@ -240,8 +249,12 @@ func StackRequest(t testing.TB, resources []*Resource) *pulumirpc.AnalyzeStackRe
 			outputs = map[string]any{}
 		}
 		maps.Copy(outputs, r.Outputs)
+		properties := map[string]*pulumirpc.AnalyzerPropertyDependencies{}
+		for key, urns := range r.PropertyDependencies {
+			properties[key] = &pulumirpc.AnalyzerPropertyDependencies{Urns: urns}
+		}
 		request.Resources = append(request.Resources, &pulumirpc.AnalyzerResource{
-			Type: r.Type, Name: r.Name, Urn: r.URN(), Properties: Encode(t, outputs), Parent: r.Parent, Dependencies: r.Dependencies,
+			Type: r.Type, Name: r.Name, Urn: r.URN(), Properties: Encode(t, outputs), Parent: r.Parent, Dependencies: r.Dependencies, PropertyDependencies: properties,
 			Options: &pulumirpc.AnalyzerResourceOptions{Parent: r.Parent},
 		})
 	}
@@ -276,6 +289,43 @@ func value(of any) resource.PropertyValue {
 		return resource.NewProperty(list)
 	default:
 		return resource.NewPropertyValue(of)
+	}
+}
+
+// Plain is a property map as plain values, with Unknown and Secret where they stand.
+func Plain(properties resource.PropertyMap) map[string]any {
+	object := make(map[string]any, len(properties))
+	for key, value := range properties {
+		object[string(key)] = plain(value)
+	}
+	return object
+}
+
+func plain(value resource.PropertyValue) any {
+	switch {
+	case value.IsSecret():
+		return Secret{plain(value.SecretValue().Element)}
+	case value.IsOutput():
+		inner := any(Unknown{})
+		if value.OutputValue().Known {
+			inner = plain(value.OutputValue().Element)
+		}
+		if value.OutputValue().Secret {
+			return Secret{inner}
+		}
+		return inner
+	case value.IsComputed():
+		return Unknown{}
+	case value.IsObject():
+		return Plain(value.ObjectValue())
+	case value.IsArray():
+		list := make([]any, len(value.ArrayValue()))
+		for i, inner := range value.ArrayValue() {
+			list[i] = plain(inner)
+		}
+		return list
+	default:
+		return value.V
 	}
 }
 

@@ -1,6 +1,8 @@
 package pods
 
 import (
+	"slices"
+
 	"dbtier/policy/rule"
 )
 
@@ -45,6 +47,17 @@ func Labels(s *rule.Subject) rule.Value { return Template(s).Get("metadata").Get
 // Namespace of an object; the default one is named.
 func Namespace(s *rule.Subject) (name string, ok bool) {
 	return s.Get("metadata", "namespace").Text("default")
+}
+
+// Exempt is the knob by which rules leave namespaces out whose pods other people's charts decide about.
+var Exempt = rule.Knob{
+	Name: "exempt", Description: "Namespaces of the cluster's own operators, whose charts decide.", Default: []string{"kube-system", "external-secrets"},
+}
+
+// Exempted tells whether the knob leaves the object out.
+func Exempted(s *rule.Subject) bool {
+	namespace, ok := Namespace(s)
+	return ok && slices.Contains(s.Texts(Exempt.Name), namespace)
 }
 
 // Containers are all containers of a pod, those that run before it too.
