@@ -165,7 +165,7 @@ migration and service. Each stack's file, Pulumi.<stack>.yaml, names the cloud i
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{error: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(a.up(), a.preview(), a.destroy(), a.outputs(), a.verify(), a.local(), a.version())
+	root.AddCommand(a.up(), a.preview(), a.destroy(), a.outputs(), a.verify(), a.local(), a.policy(), a.version())
 	// A mistyped command or argument is a fault of usage too.
 	var wrap func(cmd *cobra.Command)
 	wrap = func(cmd *cobra.Command) {

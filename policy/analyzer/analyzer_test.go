@@ -284,6 +284,30 @@ func decoded(t *testing.T, r *pulumirpc.Remediation) map[string]any {
 	return ruletest.Plain(properties)
 }
 
+func TestTagsOfTheProviderCountAndMissingOnesAreAdded(t *testing.T) {
+	t.Parallel()
+	rules := []*rule.Rule{registry.Find("aws-tags")}
+	key := &ruletest.Resource{Type: "aws:kms/key:Key", Name: "made", Inputs: map[string]any{"tags": map[string]any{"service": "orders"}}}
+	config := map[string]map[string]any{"aws-tags": {"enforcementLevel": "remediate", "values": []any{"environment=prod", "service=other", "team=x"}}}
+	server, _ := ruletest.Server(t, ruletest.Setup{Config: config}, rules...)
+	response, err := server.Remediate(t.Context(), ruletest.Request(t, key))
+	require.NoError(t, err)
+	require.Len(t, response.GetRemediations(), 1)
+	assert.Equal(t, map[string]any{"tags": map[string]any{"service": "orders", "environment": "prod"}}, decoded(t, response.GetRemediations()[0]))
+
+	request := ruletest.Request(t, key)
+	answer, err := server.Analyze(t.Context(), request)
+	require.NoError(t, err)
+	require.Len(t, answer.GetDiagnostics(), 1)
+	assert.Contains(t, answer.GetDiagnostics()[0].GetMessage(), "tags: lacks environment")
+	for _, defaults := range []any{`{"tags":{"environment":"prod"}}`, map[string]any{"tags": map[string]any{"environment": "prod"}}} {
+		request.Provider = &pulumirpc.AnalyzerProviderResource{Properties: ruletest.Encode(t, map[string]any{"region": "eu-west-1", "defaultTags": defaults})}
+		answer, err = server.Analyze(t.Context(), request)
+		require.NoError(t, err)
+		assert.Empty(t, answer.GetDiagnostics(), "%v", defaults)
+	}
+}
+
 func TestARemediationLeavesWhatIsNotKnownToTheUpdate(t *testing.T) {
 	t.Parallel()
 	assert.Empty(t, remedied(t, "rds-copy-tags", instance(map[string]any{"copyTagsToSnapshot": ruletest.Unknown{}}), "remediate"))

@@ -194,8 +194,12 @@ func (s *Server) Configure(_ context.Context, req *pulumirpc.ConfigureAnalyzerRe
 	for name, given := range req.GetPolicyConfig() {
 		properties := given.GetProperties().AsMap()
 		at := slices.IndexFunc(s.rules, func(r *served) bool { return r.Name == name })
-		if at >= 0 {
+		switch {
+		case at >= 0:
 			faults = append(faults, s.rules[at].CheckConfig(properties)...)
+		case name != "all":
+			// The engine hands on what it does not know: a rule that somebody misspelt would keep its level.
+			faults = append(faults, name+": is no rule of this pack: see `dbtier policy list`")
 		}
 		config[name] = policyx.PolicyConfig{EnforcementLevel: policyx.EnforcementLevel(given.GetEnforcementLevel()), Properties: properties}
 	}
@@ -262,7 +266,15 @@ func (s *Server) decoded(req *pulumirpc.AnalyzeRequest, wanted *reads) func(yiel
 			yield(pair{}, fmt.Errorf("decoding %s: %w", req.GetUrn(), err))
 			return
 		}
+		provider, err := decode(req.GetProvider().GetProperties(), ofProviders)
+		if err != nil {
+			yield(pair{}, fmt.Errorf("decoding the provider of %s: %w", req.GetUrn(), err))
+			return
+		}
 		one := policyx.AnalyzerResource{
+			Provider: policyx.AnalyzerProviderResource{
+				Type: req.GetProvider().GetType(), URN: req.GetProvider().GetUrn(), Name: req.GetProvider().GetName(), Properties: provider,
+			},
 			Type: req.GetType(), Properties: properties, URN: req.GetUrn(), Name: req.GetName(), Options: options(req.GetOptions()),
 			Parent: req.GetOptions().GetParent(),
 		}
@@ -274,8 +286,14 @@ func (s *Server) decoded(req *pulumirpc.AnalyzeRequest, wanted *reads) func(yiel
 	}
 }
 
+// ofProviders are what rules read of a resource's provider.
+var ofProviders = &reads{keys: map[string]bool{"defaultTags": true}}
+
 // decode turns the properties that rules read into values, with what is secret and unknown about them.
 func decode(encoded *structpb.Struct, wanted *reads) (property.Map, error) {
+	if len(encoded.GetFields()) == 0 {
+		return property.Map{}, nil
+	}
 	if !wanted.all {
 		part := &structpb.Struct{Fields: make(map[string]*structpb.Value, len(wanted.keys))}
 		for key := range wanted.keys {

@@ -120,12 +120,11 @@ func objects() []*rule.Rule {
 			IDs: []string{"KSV-0109", "KSV-01010", "gap:no-secret-in-config"}, Types: append([]string{configMap}, pods.All...),
 			Needs: []string{"data", "binaryData", "spec"},
 			Resource: func(s *rule.Subject) {
-				// The path, and never the value: it may be one.
 				if s.Type() == configMap {
 					for _, member := range s.Get("data").Members() {
 						if text, ok := member.Value.Text(""); ok {
 							if reason := credential(member.Key, text); reason != "" {
-								s.Fail("%s: %s", member.Value.Path(), reason)
+								member.Value.FailUnseen("%s", reason)
 							}
 						}
 					}
@@ -139,7 +138,7 @@ func objects() []*rule.Rule {
 							continue
 						}
 						if reason := credential(name, text); reason != "" {
-							s.Fail("%s: %s", variable.Get("value").Path(), reason)
+							variable.Get("value").FailUnseen("%s", reason)
 						}
 					}
 				}

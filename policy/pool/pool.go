@@ -130,7 +130,7 @@ func Rules() []*rule.Rule {
 			Resource: func(s *rule.Subject) {
 				for _, member := range s.Get("data").Members() {
 					if member.Key == "userlist.txt" {
-						s.Fail("%s: is a list of passwords", member.Value.Path())
+						member.Value.FailUnseen("is a list of passwords")
 					}
 				}
 			},

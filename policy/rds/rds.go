@@ -33,7 +33,7 @@ var databases = []string{instance, cluster}
 
 // Rules are all rules of the family.
 func Rules() []*rule.Rule {
-	return slices.Concat(credentials(), encryption(), availability(), observation(), software(), companions())
+	return slices.Concat(credentials(), encryption(), availability(), observation(), software(), companions(), []*rule.Rule{tags()})
 }
 
 // replica tells that the instance copies another, whose backups, user and encryption are its own business.
@@ -95,7 +95,7 @@ func credentials() []*rule.Rule {
 			Resource: unlessReplica(func(s *rule.Subject) {
 				for _, key := range []string{"password", "masterPassword", "passwordWo", "masterPasswordWo"} {
 					if s.Get(key).Given() {
-						s.Fail("%s: is given by the program", key)
+						s.Get(key).FailUnseen("is given by the program")
 						return
 					}
 				}
@@ -153,7 +153,7 @@ func encryption() []*rule.Rule {
 			Why:     "Unencrypted storage leaves its snapshots and backups readable to whoever gets at them, and cannot be encrypted later without a restore.",
 			Fix:     "set storageEncrypted; it replaces an instance that exists, so restore a snapshot copied with encryption", Severity: rule.Critical, Levels: rule.Always,
 			IDs: []string{
-				"CKV_AWS_16", "AVD-AWS-0080", "AVD-AWS-0079", "RDS.3", "RDS.4", "CIS-2.3.1", "awsguard:rds-storage-encrypted",
+				"CKV_AWS_16", "AVD-AWS-0080", "AVD-AWS-0079", "RDS.3", "RDS.4", "CIS-2.3.1", "CIS-3.2.1", "awsguard:rds-storage-encrypted",
 				"pulumi:rds.Instance.disallowUnencryptedStorage", "CKV_AWS_146",
 			},
 			Types: databases, Needs: []string{"storageEncrypted", "replicateSourceDb"},
@@ -270,7 +270,7 @@ func availability() []*rule.Rule {
 			Summary: "A database has no address on the internet.",
 			Why:     "Then only its password and a security group stand between it and everybody.",
 			Fix:     "leave publiclyAccessible false", Severity: rule.Critical, Levels: rule.Always,
-			IDs:   []string{"CKV_AWS_17", "AVD-AWS-0180", "RDS.2", "CIS-2.3.3", "awsguard:rds-instance-public-access", "pulumi:rds.Instance.disallowPublicAccess"},
+			IDs:   []string{"CKV_AWS_17", "AVD-AWS-0180", "RDS.2", "CIS-2.3.3", "CIS-3.2.3", "awsguard:rds-instance-public-access", "pulumi:rds.Instance.disallowPublicAccess"},
 			Types: []string{instance, clusterInstance}, Needs: []string{"publiclyAccessible"},
 			Resource: off("publiclyAccessible", "the instance gets a public address"),
 		},
@@ -542,7 +542,7 @@ func software() []*rule.Rule {
 			Summary: "RDS applies minor versions by itself.",
 			Why:     "Minor versions are security fixes, and those left behind are upgraded by force.",
 			Fix:     "leave autoMinorVersionUpgrade true", Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"CKV_AWS_226", "RDS.13", "CIS-2.3.2"}, Types: []string{instance, clusterInstance}, Needs: []string{"autoMinorVersionUpgrade"},
+			IDs: []string{"CKV_AWS_226", "RDS.13", "CIS-2.3.2", "CIS-3.2.2"}, Types: []string{instance, clusterInstance}, Needs: []string{"autoMinorVersionUpgrade"},
 			Resource: on("autoMinorVersionUpgrade", true, "minor versions are not applied"),
 		},
 		{

@@ -34,6 +34,10 @@ func rdsExamples() []example {
 	replica := set("myshop-prod", "replicateSourceDb")
 	return []example{
 		{
+			rule: "aws-tags", of: "database-instance", breaks: []ruletest.Change{drop("tags"), drop("tags", "service")},
+			unknown: []path{{"tags"}},
+		},
+		{
 			rule: "rds-managed-password", of: "database-instance",
 			breaks: []ruletest.Change{
 				set("hunter22", "password"), set("hunter22", "passwordWo"), set(false, "manageMasterUserPassword"), drop("manageMasterUserPassword"),

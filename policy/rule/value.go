@@ -54,6 +54,11 @@ func (s *Subject) Text(knob string) string    { return s.run.text(knob) }
 func (s *Subject) Texts(knob string) []string { return s.run.texts(knob) }
 func (s *Subject) Flag(knob string) bool      { flag, _ := s.run.knob(knob).(bool); return flag }
 
+// Provider is a property of the resource's provider; none where the rule is not told.
+func (s *Subject) Provider(key string) Value {
+	return Value{subject: s, value: property.New(s.resource.Provider.Properties), found: true}.Get(key)
+}
+
 // Get is the value under a path of keys.
 func (s *Subject) Get(keys ...string) Value {
 	value := Value{subject: s, value: property.New(s.resource.Properties), found: true}
@@ -291,6 +296,9 @@ func (v Value) Fail(format string, args ...any) {
 	}
 	v.subject.fail(prefix, format, args)
 }
+
+// FailUnseen is [Value.Fail] without the value: for one that may be a credential, whether it is marked as secret or not.
+func (v Value) FailUnseen(format string, args ...any) { v.subject.fail(v.path+": ", format, args) }
 
 const longest = 60
 

@@ -103,7 +103,7 @@ func manager() []*rule.Rule {
 			Resource: func(s *rule.Subject) {
 				for _, key := range []string{"secretString", "secretBinary", "secretStringWo"} {
 					if s.Get(key).Given() {
-						s.Fail("%s: is given by the program", key)
+						s.Get(key).FailUnseen("is given by the program")
 						return
 					}
 				}
@@ -235,11 +235,11 @@ func operator() []*rule.Rule {
 				templates(s, func(value rule.Value, text string) {
 					key := strings.ToUpper(value.Path()[strings.LastIndex(value.Path(), ".")+1:])
 					if strings.Contains(key, "PASSWORD") && text != "" && !strings.Contains(text, "{{") {
-						s.Fail("%s: is a credential and no template", value.Path())
+						value.FailUnseen("is a credential and no template")
 						return
 					}
 					if parts := userParts(text); len(parts) == 2 && !strings.Contains(parts[1], "{{") {
-						s.Fail("%s: has a password in its URL", value.Path())
+						value.FailUnseen("has a password in its URL")
 					}
 				})
 			},
