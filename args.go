@@ -29,6 +29,10 @@ func namespaceArgs(stack *config.Stack) *servicenamespace.ServiceNamespaceArgs {
 	if stack.Role.PoolUser == config.RoleUser {
 		holders = append(holders, databaserole.PodName(stack.Pool.Name))
 	}
+	if stack.Migration.Enabled && stack.Migration.Reconnect {
+		// It has a rule of its own, which is narrower: the namespace's would add to it.
+		holders = append(holders, migrationjob.ReconnectPodName(stack.Consumer.Name))
+	}
 	return &servicenamespace.ServiceNamespaceArgs{
 		Name:           stack.Service.Namespace,
 		Service:        stack.Service.Name,

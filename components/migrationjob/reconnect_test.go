@@ -142,6 +142,19 @@ func TestAnyServiceNameGivesTheReconnectionNamesWithinTheLimits(t *testing.T) {
 	}
 }
 
+func TestOptionsOfTheComponentStayWithIt(t *testing.T) {
+	t.Parallel()
+	recorded := componenttest.Run(t, create(pooled(), pulumi.IgnoreChanges([]string{"spec"})))
+	component := recorded.One(t, migrationjob.Type)
+	assert.Equal(t, []string{"spec"}, component.IgnoreChanges)
+	for _, child := range recorded.Each() {
+		if child != component {
+			assert.Equal(t, component.URN, componenttest.ParentOf(child), child.URN)
+			assert.Empty(t, child.IgnoreChanges, child.URN)
+		}
+	}
+}
+
 func TestFaultsOfThePoolsConsole(t *testing.T) {
 	t.Parallel()
 	args := arguments()
