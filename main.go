@@ -84,12 +84,13 @@ func deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	pool, err := pgbouncer.NewPgBouncerPool(ctx, "pool", poolArgs(stack, database, secrets, role.credential(database, secrets), authorities, prepared), providers)
+	pool, err := pgbouncer.NewPgBouncerPool(ctx, "pool",
+		poolArgs(stack, database, secrets, role.credential(database, secrets), authorities, prepared), providers)
 	if err != nil {
 		return err
 	}
 	// The migration does not go through the pool, so it runs while the pool starts. Then the pool opens new connections.
-	migration, err := newMigration(ctx, stack, namespace, secrets, pool, role.resources(), providers)
+	migration, err := newMigration(ctx, stack, namespace, secrets, pool, slices.Concat(prepared, role.resources()), providers)
 	if err != nil {
 		return err
 	}

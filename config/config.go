@@ -361,7 +361,8 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 		Reconnect: true, Resources: resources,
 	}
 	s.Consumer = Consumer{
-		Autoscaling: consumer.DefaultAutoscaling(), Connections: 50, Replicas: 2, Port: 8080, HealthPath: "/healthz", Resources: resources, UID: workload.DefaultUID, TerminationGracePeriodSeconds: 30,
+		Autoscaling: consumer.DefaultAutoscaling(), Connections: 50, Replicas: 2, Port: 8080, HealthPath: "/healthz", Resources: resources,
+		UID: workload.DefaultUID, TerminationGracePeriodSeconds: 30,
 	}
 	if profile == Production {
 		s.Database = rdspostgres.Production()
@@ -470,7 +471,8 @@ func (m *Migration) validate() error {
 func (c *Consumer) Args() *consumer.ConsumerArgs {
 	return &consumer.ConsumerArgs{
 		Service: c.Name, Image: c.Image, Command: c.Command, Arguments: c.Arguments, Replicas: c.Replicas, Autoscaling: c.Autoscaling,
-		Port: c.Port, HealthPath: c.HealthPath, Reloader: c.Reloader, Env: c.Env, Resources: c.Resources, UID: c.UID, TerminationGracePeriodSeconds: c.TerminationGracePeriodSeconds,
+		Port: c.Port, HealthPath: c.HealthPath, Reloader: c.Reloader, Env: c.Env, Resources: c.Resources, UID: c.UID,
+		TerminationGracePeriodSeconds: c.TerminationGracePeriodSeconds,
 	}
 }
 

@@ -114,6 +114,10 @@ func TestTheReconnectionHasTheConsolesPasswordAndNothingOfTheDatabase(t *testing
 		"PGAPPNAME": "dbtier-reconnect",
 	}, values)
 	assert.NotContains(t, reconnect.Text(), "db-direct")
+	account := recorded.One(t, "kubernetes:core/v1:ServiceAccount")
+	assert.Equal(t, "myshop-api-reconnect", account.At("metadata", "name"))
+	assert.Equal(t, false, account.At("automountServiceAccountToken"))
+	assert.Equal(t, "myshop-api-reconnect", componenttest.At(pod, "serviceAccountName"), "the service's may have a role in AWS")
 	assert.Equal(t, true, componenttest.At(pod, "securityContext", "runAsNonRoot"))
 	assert.Equal(t, []any{"ALL"}, componenttest.At(pod, "containers", 0, "securityContext", "capabilities", "drop"))
 

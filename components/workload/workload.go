@@ -56,7 +56,7 @@ type Resources struct {
 	// MemoryRequest is what the container is sure of, for example 128Mi.
 	MemoryRequest string `json:"memoryRequest"`
 	// CPULimit may be empty: a limit on CPU slows a service down long before the node is full.
-	CPULimit    string `json:"cpuLimit"`
+	CPULimit string `json:"cpuLimit"`
 	// MemoryLimit is what the container is killed above.
 	MemoryLimit string `json:"memoryLimit"`
 }
