@@ -526,7 +526,8 @@ func (n *Network) validate() error {
 		faults.Check(naming.IsLabel(client.Name), path+".name", client.Name, "want the label app.kubernetes.io/name of the pods")
 		if client.ConnectionsPerPod == 0 {
 			faults.Between(path+".connections", client.Connections, 1, 5000, "that all its pods together open at most")
-			faults.Check(client.Replicas == 0, path+".replicas", client.Replicas, "is for connectionsPerPod; leave it out, or give that in place of connections")
+			faults.Check(client.Replicas == 0, path+".replicas", client.Replicas,
+				"is for connectionsPerPod; leave it out, or give that in place of connections")
 			continue
 		}
 		faults.Between(path+".connectionsPerPod", client.ConnectionsPerPod, 1, 5000, "that each of its pods opens at most")
