@@ -70,7 +70,7 @@ fuzz: ## Every fuzz test of all modules, one after another, each for FUZZTIME (1
 	done; exit $$failed
 
 .PHONY: e2e
-e2e: preflight build bin/tools/gotestsum ## End-to-end tests: parts of the local cloud against the kernel, then the whole chain (root)
+e2e: preflight build bin/tools/gotestsum ## End-to-end tests on the local cloud, whose state they forget (root)
 	@bin/localcloud build
 	@packages=$$(cd localcloud && grep -rl --include='*_e2e_test.go' '^//go:build e2e' . | xargs -r dirname | sort -u); \
 		[ -z "$$packages" ] || ( cd localcloud && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) \

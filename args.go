@@ -16,20 +16,29 @@ import (
 	"dbtier/components/pgbouncer"
 	"dbtier/components/rdsca"
 	"dbtier/components/rdspostgres"
+	"dbtier/components/rdsproxy"
 	"dbtier/components/servicenamespace"
 	"dbtier/components/workload"
 	"dbtier/config"
 )
 
 func namespaceArgs(stack *config.Stack) *servicenamespace.ServiceNamespaceArgs {
-	holders := []string{stack.Pool.Name, migrationjob.PodName(stack.Consumer.Name)}
+	var holders []string
+	if stack.Pool.Kind == config.PgBouncer {
+		holders = append(holders, stack.Pool.Name)
+	}
+	holders = append(holders, migrationjob.PodName(stack.Consumer.Name))
+	// RDS Proxy lies in the subnets of the database.
+	if stack.Pool.Kind == config.RDSProxy || stack.IAM.Enabled {
+		holders = append(holders, stack.Consumer.Name)
+	}
 	for _, client := range stack.Network.DirectClients {
 		holders = append(holders, client.Name)
 	}
 	if stack.Role.PoolUser == config.RoleUser {
-		holders = append(holders, databaserole.PodName(stack.Pool.Name))
+		holders = append(holders, databaserole.PodName(roleObjects(stack)))
 	}
-	if stack.Migration.Enabled && stack.Migration.Reconnect {
+	if stack.Reconnects() {
 		// It has a rule of its own, which is narrower: the namespace's would add to it.
 		holders = append(holders, migrationjob.ReconnectPodName(stack.Consumer.Name))
 	}
@@ -77,8 +86,11 @@ func databaseArgs(stack *config.Stack) *rdspostgres.RdsPostgresArgs {
 	}
 	connections := stack.Budget()
 	limit, _ := connections.Limit()
+	settings := stack.Database
+	// The proxy comes in as a member of it.
+	settings.ClientSecurityGroup = settings.ClientSecurityGroup || stack.Pool.Kind == config.RDSProxy
 	return &rdspostgres.RdsPostgresArgs{
-		Settings: stack.Database,
+		Settings: settings,
 		// Above what the tier plans with, somebody else holds connections.
 		ConnectionLimit: limit,
 		Region:          stack.AWS.Region,
@@ -92,40 +104,18 @@ func databaseArgs(stack *config.Stack) *rdspostgres.RdsPostgresArgs {
 }
 
 // roleArgs is the role with which the operator reads this service's secrets, and no other service's.
-func roleArgs(stack *config.Stack, database *rdspostgres.RdsPostgres) *irsarole.IrsaRoleArgs {
+func roleArgs(stack *config.Stack, database *rdspostgres.RdsPostgres, proxied []rdsproxy.User) *irsarole.IrsaRoleArgs {
 	return &irsarole.IrsaRoleArgs{
 		// Roles are global to an account: the region keeps two regions' stacks apart.
 		Name:            naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region, "secrets"),
 		Description:     fmt.Sprintf("Reads the secrets of %s in %s, as its ServiceAccount", stack.Service.Name, stack.Environment),
 		OIDCProviderArn: stack.Cluster.OIDCProviderArn,
 		Region:          stack.AWS.Region,
-		Namespace:       stack.Service.Namespace,
-		ServiceAccount:  stack.SecretsServiceAccount(),
-		Secrets:         readableSecrets(stack, database),
+		ServiceAccounts: []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.SecretsServiceAccount()}},
+		PolicyName:      "read-secrets",
+		Permissions:     secretPermissions(stack, database, proxied),
 		Tags:            stack.Tags(),
 	}
-}
-
-// readableSecrets are those that the service's Secrets are made of.
-func readableSecrets(stack *config.Stack, database *rdspostgres.RdsPostgres) []irsarole.Secret {
-	secrets := []irsarole.Secret{{Arn: database.MasterSecretArn, KmsKeyArn: database.KmsKeyArn}}
-	add := func(arn, key string) {
-		if arn == "" {
-			return
-		}
-		secret := irsarole.Secret{Arn: pulumi.String(arn), KmsKeyArn: database.KmsKeyArn}
-		if key != "" {
-			secret.KmsKeyArn = pulumi.String(key)
-		}
-		secrets = append(secrets, secret)
-	}
-	for _, login := range stack.Pool.Logins {
-		add(login.CredentialArn, login.KmsKeyArn)
-	}
-	for _, secret := range stack.Secrets.Further {
-		add(secret.Arn, secret.KmsKeyArn)
-	}
-	return secrets
 }
 
 // certificateAuthorities is the PEM text of those that sign the instance's certificate.
@@ -198,7 +188,7 @@ func newDatabaseRole(
 		Settings:     stack.Role.Settings,
 		Service:      stack.Consumer.Name,
 		Namespace:    stack.Service.Namespace,
-		ObjectName:   stack.Pool.Name,
+		ObjectName:   roleObjects(stack),
 		DirectSecret: secrets.DirectSecret,
 		CAConfigMap:  secrets.CAConfigMap,
 		CAKey:        externalsecrets.CAKey,
@@ -227,7 +217,7 @@ func poolArgs(
 	for _, name := range stack.DatabaseNames() {
 		args.Databases = append(args.Databases, pgbouncer.Database{Name: name, Host: database.Host, Port: database.Port})
 	}
-	if stack.Migration.Enabled && stack.Migration.Reconnect {
+	if stack.Reconnects() {
 		args.Console = &pgbouncer.Client{Labels: map[string]string{workload.NameLabel: migrationjob.ReconnectPodName(stack.Consumer.Name)}}
 	}
 	return args
@@ -245,7 +235,7 @@ func (m migration) resources() []pulumi.Resource {
 
 func newMigration(
 	ctx *pulumi.Context, stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack,
-	pool *pgbouncer.PgBouncerPool, after []pulumi.Resource, providers pulumi.ResourceOption,
+	pool *pool, after []pulumi.Resource, providers pulumi.ResourceOption,
 ) (migration, error) {
 	if !stack.Migration.Enabled {
 		return migration{}, nil
@@ -260,7 +250,7 @@ func newMigration(
 	args.CAKey = externalsecrets.CAKey
 	args.DatabasePort = stack.Database.Port
 	args.UID = stack.Consumer.UID
-	if stack.Migration.Reconnect {
+	if pool := pool.bouncer; stack.Reconnects() {
 		args.Pool = &migrationjob.Console{
 			Host:        pool.ConsoleHost,
 			Port:        stack.Pool.ContainerPort,
@@ -277,12 +267,13 @@ func newMigration(
 }
 
 func consumerArgs(
-	stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack, pool *pgbouncer.PgBouncerPool,
+	stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack, pool *pool, database consumer.Database,
 ) *consumer.ConsumerArgs {
 	args := stack.Consumer.Args()
 	args.Namespace = stack.Service.Namespace
 	args.ServiceAccount = namespace.ServiceAccount
-	args.DatabaseSecret = pool.ConsumerSecretName
+	args.DatabaseSecret = pool.consumerSecret()
+	args.Database = database
 	for i := range stack.Secrets.Further {
 		further := &stack.Secrets.Further[i]
 		// The component's output, so that pods wait for the Secret.

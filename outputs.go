@@ -20,7 +20,8 @@ type tier struct {
 	reader    *irsarole.IrsaRole
 	secrets   *externalsecrets.ExternalSecretsStack
 	role      role
-	pool      *pgbouncer.PgBouncerPool
+	pool      *pool
+	tokens    *irsarole.IrsaRole
 	migration migration
 	service   *consumer.Consumer
 }
@@ -71,25 +72,35 @@ func export(ctx *pulumi.Context, stack *config.Stack, t *tier) {
 		config.OutputNamespace:       pulumi.String(stack.Service.Namespace),
 		config.OutputStore:           t.secrets.Store.Name,
 		config.OutputExternalSecrets: t.externalSecrets(),
-		config.OutputSecret:          t.pool.ConsumerSecretName,
+		config.OutputSecret:          t.pool.consumerSecret(),
 		config.OutputDirectSecret:    t.secrets.DirectSecret,
-		config.OutputPoolSecret:      t.pool.ConfigSecretName,
-
-		config.OutputPool:          t.pool.DeploymentName,
-		config.OutputPoolContainer: pulumi.String(pgbouncer.ContainerName),
-		config.OutputPoolHost:      t.pool.Host,
-		config.OutputPoolSocketDir: pulumi.String(pgbouncer.SocketDir),
+		config.OutputPoolKind:        pulumi.String(stack.Pool.Kind),
 
 		config.OutputDeployment: t.service.DeploymentName,
 		config.OutputContainer:  t.service.DeploymentName,
 		config.OutputService:    t.service.ServiceName,
+	}
+	if bouncer := t.pool.bouncer; bouncer != nil {
+		outputs[config.OutputPoolSecret] = bouncer.ConfigSecretName
+		outputs[config.OutputPool] = bouncer.DeploymentName
+		outputs[config.OutputPoolContainer] = pulumi.String(pgbouncer.ContainerName)
+		outputs[config.OutputPoolHost] = bouncer.Host
+		outputs[config.OutputPoolSocketDir] = pulumi.String(pgbouncer.SocketDir)
+	}
+	if proxy := t.pool.proxy; proxy != nil {
+		outputs[config.OutputProxy] = proxy.Name
+		outputs[config.OutputPoolHost] = proxy.Host
+	}
+	if t.tokens != nil {
+		outputs[config.OutputDatabaseRoleArn] = t.tokens.Arn
+		outputs[config.OutputIAMUser] = pulumi.String(stack.IAMUsers()[0])
 	}
 	if t.role.made != nil {
 		outputs[config.OutputBootstrapJob] = t.role.made.JobName
 	}
 	if t.migration.job != nil {
 		outputs[config.OutputMigrationJob] = t.migration.job.JobName
-		if stack.Migration.Reconnect {
+		if stack.Reconnects() {
 			outputs[config.OutputReconnectJob] = t.migration.job.ReconnectJobName
 		}
 	}
@@ -104,7 +115,7 @@ func (t *tier) externalSecrets() pulumi.StringArrayOutput {
 	if t.role.made != nil {
 		own = append(own, t.role.made.CredentialSecret)
 	}
-	return pulumi.All(own, t.pool.ExternalSecretNames, t.secrets.SecretNames).ApplyT(func(known []any) []string {
+	return pulumi.All(own, t.pool.externalSecrets(), t.secrets.SecretNames).ApplyT(func(known []any) []string {
 		further := known[2].(map[string]string)
 		return slices.Concat(known[0].([]string), known[1].([]string), slices.Sorted(maps.Values(further)))
 	}).(pulumi.StringArrayOutput)

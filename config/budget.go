@@ -16,7 +16,19 @@ func (s *Stack) Budget() budget.Budget {
 	if n, err := strconv.Atoi(s.Database.Parameters["max_connections"].Value); err == nil {
 		b.MaxConnections = n
 	}
-	b.Holders = append(b.Holders, s.poolHolders()...)
+	if s.Pool.Kind == RDSProxy {
+		b.Holders = append(b.Holders, budget.Holder{
+			Name: "proxy " + s.Proxy.Name, Setting: "proxy.maxConnectionsPercent", Percent: s.Proxy.MaxConnectionsPercent,
+		})
+	} else {
+		b.Holders = append(b.Holders, s.poolHolders()...)
+		if s.IAM.Enabled {
+			args := s.Consumer.Args()
+			b.Holders = append(b.Holders, budget.Holder{
+				Name: "service with tokens", Instances: args.MostReplicas(), Setting: "iam.connections", Value: s.IAM.Connections, Rolling: true,
+			})
+		}
+	}
 	if s.Role.PoolUser == RoleUser {
 		b.Holders = append(b.Holders, budget.Holder{Name: "bootstrap of the role", Instances: 1, Value: 1})
 	}
@@ -57,7 +69,10 @@ func (s *Stack) poolHolders() []budget.Holder {
 
 // checkBudget notes a fault where the connections do not fit. Nobody adds up wrong numbers: the parts must be in order.
 func (s *Stack) checkBudget(faults *fault.List) {
-	if s.Database.Validate() != nil || s.validatePool() != nil || s.Network.validate() != nil || (s.Migration.Enabled && s.Migration.validate() != nil) {
+	var parts fault.List
+	s.validatePool(&parts)
+	s.validateIAM(&parts)
+	if s.Database.Validate() != nil || parts.Err() != nil || (s.IAM.Enabled && s.Consumer.validate() != nil) || s.Network.validate() != nil || (s.Migration.Enabled && s.Migration.validate() != nil) {
 		return
 	}
 	b := s.Budget()

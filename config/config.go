@@ -27,6 +27,7 @@ import (
 	"dbtier/components/naming"
 	"dbtier/components/pgbouncer"
 	"dbtier/components/rdspostgres"
+	"dbtier/components/rdsproxy"
 	"dbtier/components/workload"
 )
 
@@ -72,7 +73,9 @@ type Stack struct {
 	Operator  externalsecrets.OperatorSettings `json:"operator"`
 	Secrets   Secrets                          `json:"secrets"`
 	Pool      Pool                             `json:"pool"`
+	Proxy     rdsproxy.Settings                `json:"proxy"`
 	Role      Role                             `json:"role"`
+	IAM       IAM                              `json:"iam"`
 	Migration Migration                        `json:"migration"`
 	Consumer  Consumer                         `json:"consumer"`
 
@@ -283,6 +286,7 @@ func read(from source, keys []string, others otherStacks) (*Stack, error) {
 	stack := Defaults(first.Profile, first.Environment, first.Service)
 	decode(&faults, "", values, reflect.ValueOf(stack).Elem())
 	stack.clusterOnly = clusterOnly(values)
+	stack.Pool.unused(&faults, values)
 	unresolved := stack.resolveReferences(&faults, others)
 	stack.settle()
 	var invalid *fault.Error
@@ -297,7 +301,7 @@ func read(from source, keys []string, others otherStacks) (*Stack, error) {
 }
 
 // serviceSections are those that only a stack with a service has a use for.
-var serviceSections = []string{"service", "database", "secrets", "pool", "migration", "consumer"}
+var serviceSections = []string{"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer"}
 
 // clusterOnly tells a stack that holds the cluster's operator and nothing else: it says so itself, and has no section of
 // a service. A service's stack that lost its section service by mistake is not taken for one.
@@ -354,8 +358,10 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 	s.Database = rdspostgres.Development()
 	s.Operator = externalsecrets.DefaultOperator()
 	s.Secrets = Secrets{Settings: externalsecrets.Defaults()}
-	s.Pool = Pool{Settings: pgbouncer.Defaults()}
+	s.Pool = Pool{Settings: pgbouncer.Defaults(), Kind: PgBouncer}
+	s.Proxy = rdsproxy.Defaults()
 	s.Role = defaultRole()
+	s.IAM = defaultIAM()
 	s.Migration = Migration{
 		Enabled: true, BackoffLimit: migrationjob.DefaultBackoffLimit, DeadlineSeconds: migrationjob.DefaultDeadlineSeconds, Connections: 5,
 		Reconnect: true, Resources: resources,
@@ -368,6 +374,7 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 		s.Database = rdspostgres.Production()
 		s.Operator.Replicas = 2
 		s.Consumer.Replicas = 3
+		s.Proxy.LogRetention = s.Database.LogRetention
 	}
 	if service.Name != "" && environment != "" {
 		s.Database.Identifier = naming.Join(naming.IdentifierLimit, service.Name, environment)
@@ -396,6 +403,10 @@ func (s *Stack) settle() {
 		}
 	}
 	s.Role.settle(s.Database.DatabaseName, s.Pool.Image)
+	if s.Proxy.Name == "" {
+		s.Proxy.Name = rdsproxy.NameFor(s.Database.Identifier)
+	}
+	s.settleIAM()
 }
 
 var (
@@ -426,13 +437,14 @@ func (s *Stack) Validate() error {
 	faults.Within("network", s.Network.validate())
 	faults.Within("database", s.Database.Validate())
 	faults.Within("secrets", s.validateSecrets())
-	faults.Within("pool", s.validatePool())
+	s.validatePool(&faults)
 	faults.Within("role", s.Role.validate())
+	s.validateIAM(&faults)
 	if s.Migration.Enabled {
 		faults.Within("migration", s.Migration.validate())
 	}
 	faults.Within("consumer", s.Consumer.validate())
-	if s.Consumer.validate() == nil && s.Pool.Validate() == nil {
+	if s.Pool.Kind == PgBouncer && s.Consumer.validate() == nil && s.Pool.Validate() == nil {
 		s.checkClients(&faults)
 	}
 	s.checkBudget(&faults)

@@ -47,6 +47,13 @@ const (
 	OutputDirectSecret = "directDatabaseSecret"
 	OutputPoolSecret   = "poolSecret"
 
+	// OutputPoolKind is pgbouncer or rdsProxy. The first has the outputs pool, poolContainer, poolSocketDir and poolSecret, the second proxy.
+	OutputPoolKind = "poolKind"
+	// OutputProxy names the RDS Proxy.
+	OutputProxy = "proxy"
+	// OutputDatabaseRoleArn is the role with which the service logs in to the database, and OutputIAMUser the user that it then is.
+	OutputDatabaseRoleArn = "databaseRoleArn"
+	OutputIAMUser         = "databaseIamUser"
 	// OutputPool names the pool's Deployment and Service, OutputPoolContainer the container with PgBouncer.
 	OutputPool          = "pool"
 	OutputPoolContainer = "poolContainer"

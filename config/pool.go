@@ -11,9 +11,12 @@ import (
 	"dbtier/components/pgbouncer"
 )
 
-// Pool is the pool of connections to the database.
+// Pool is what stands between the service and its database: PgBouncer, whose settings are these, or RDS Proxy, whose settings are the
+// section proxy.
 type Pool struct {
 	pgbouncer.Settings
+	// Kind is pgbouncer (default) or rdsProxy.
+	Kind PoolKind `json:"kind"`
 	// Databases of the instance that the pool leads to besides the service's own. They must be there, and the database users in them.
 	// Default none.
 	Databases []string `json:"databases"`
@@ -59,6 +62,11 @@ var (
 	keyForm      = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$`)
 )
 
+// Reconnects says that the pool opens new connections after a migration.
+func (s *Stack) Reconnects() bool {
+	return s.Pool.Kind == PgBouncer && s.Migration.Enabled && s.Migration.Reconnect
+}
+
 // DatabaseNames are all databases that the pool leads to, the service's own first.
 func (s *Stack) DatabaseNames() []string {
 	return append([]string{s.Database.DatabaseName}, s.Pool.Databases...)
@@ -94,7 +102,7 @@ func clients(given []PoolClient) []pgbouncer.Client {
 	return out
 }
 
-func (s *Stack) validatePool() error {
+func (s *Stack) validatePgBouncer() error {
 	var faults fault.List
 	faults.Within("", s.Pool.Settings.Validate())
 	for i, name := range s.Pool.Databases {

@@ -38,6 +38,8 @@ type ConsumerArgs struct {
 	ServiceAccount pulumi.StringInput
 	// DatabaseSecret names the Secret with DATABASE_URL.
 	DatabaseSecret pulumi.StringInput
+	// Database is what else the pods need for it.
+	Database Database
 	// EnvSecrets are further Secrets whose keys become environment variables, each of one key.
 	EnvSecrets []pulumi.StringInput
 	// SecretMounts are further Secrets whose keys become files. They follow their Secret while the pod runs.
@@ -159,6 +161,7 @@ func (a *ConsumerArgs) Validate() error {
 		faults.Check(name != "" && !strings.ContainsAny(name, "= \x00"), "env", name, "want the name of an environment variable")
 		faults.Check(name != "DATABASE_URL", "env", name, "comes from the Secret; a ConfigMap is readable by too many")
 	}
+	faults.Within("database", a.Database.validate())
 	for i, secret := range a.EnvSecrets {
 		faults.Check(secret != nil, fmt.Sprintf("envSecrets[%d]", i), nil, "is missing")
 	}

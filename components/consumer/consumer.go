@@ -184,7 +184,8 @@ func (a *ConsumerArgs) configMap(ctx *pulumi.Context, name string, parent pulumi
 
 func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpecArgs {
 	scratch, scratchMount := workload.Scratch()
-	volumes, mounts := corev1.VolumeArray{scratch}, corev1.VolumeMountArray{scratchMount}
+	database := a.Database.parts()
+	volumes, mounts := append(corev1.VolumeArray{scratch}, database.volumes...), append(corev1.VolumeMountArray{scratchMount}, database.mounts...)
 	for i, secret := range a.SecretMounts {
 		volume := pulumi.String(fmt.Sprintf("secret-%d", i))
 		volumes = append(volumes, &corev1.VolumeArgs{Name: volume, Secret: &corev1.SecretVolumeSourceArgs{
@@ -224,11 +225,18 @@ func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpe
 	if len(a.Command) > 0 {
 		container.Command = pulumi.ToStringArray(a.Command)
 	}
+	if database.env != nil {
+		container.Env = database.env
+	}
 	if len(a.Arguments) > 0 {
 		container.Args = pulumi.ToStringArray(a.Arguments)
 	}
+	metadata := &metav1.ObjectMetaArgs{Labels: workload.Labels(a.Service, a.Service)}
+	if a.Database.Revision != "" {
+		metadata.Annotations = pulumi.StringMap{revisionAnnotation: pulumi.String(a.Database.Revision)}
+	}
 	return &corev1.PodTemplateSpecArgs{
-		Metadata: &metav1.ObjectMetaArgs{Labels: workload.Labels(a.Service, a.Service)},
+		Metadata: metadata,
 		Spec: &corev1.PodSpecArgs{
 			ServiceAccountName:            a.ServiceAccount,
 			AutomountServiceAccountToken:  pulumi.Bool(false),

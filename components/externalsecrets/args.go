@@ -24,6 +24,10 @@ type Settings struct {
 	// RefreshInterval of secrets that hold database credentials. After a rotation, logins with the old password fail
 	// for up to this long; each refresh is a request to Secrets Manager. Default 1m.
 	RefreshInterval string `json:"refreshInterval"`
+	// Binding of the role with which the operator reads the service's secrets: irsa (default). podIdentity is refused: Pod Identity gives
+	// credentials to pods, here the operator's own, which would then read the secrets of every service; the operator takes a service's
+	// role with a token of the service's ServiceAccount (auth.jwt). It stands here so that who asks for it is told.
+	Binding string `json:"binding"`
 }
 
 // Defaults of [Settings].
@@ -42,6 +46,9 @@ func (s *Settings) Validate() error {
 	}
 	faults.Check(len(s.Namespaces) == 0 || s.StoreKind != SecretStore, "namespaces", s.Namespaces,
 		"a SecretStore serves its own namespace only; leave them out, or use a ClusterSecretStore")
+	faults.Check(s.Binding == "" || s.Binding == "irsa", "binding", s.Binding,
+		"want irsa: the operator takes the service's role with a token of its ServiceAccount, and Pod Identity gives credentials to pods only, "+
+			"so one role of the operator's would read the secrets of every service")
 	interval, err := time.ParseDuration(s.RefreshInterval)
 	faults.Check(err == nil && interval >= 10*time.Second && interval <= time.Hour, "refreshInterval", s.RefreshInterval,
 		"want 10s to 1h: for as long, logins fail after a rotation of the password")
