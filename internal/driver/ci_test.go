@@ -38,6 +38,48 @@ func TestAStackThatHoldsDataIsPreviewedBeforeItIsChanged(t *testing.T) {
 	assert.Contains(t, b.stderr.String(), "note: allowed: aws:rds:Instance database-instance is replaced by an empty one because of dbName")
 }
 
+func TestTheSameUpdateOfTheSameStateIsNotPreviewedAgain(t *testing.T) {
+	b := newBench(t)
+	require.NoError(t, os.WriteFile(filepath.Join(b.dir, "bundle.pem"), []byte("one"), 0o600))
+	file := filepath.Join(b.dir, "Pulumi.prod.yaml")
+	config := func(more string) {
+		require.NoError(t, os.WriteFile(file, []byte("config:\n  dbtier:cloud: aws\n  dbtier:network: {caBundle: bundle.pem}\n"+more), 0o600))
+	}
+	config("")
+	b.holdsData("prod")
+	state := filepath.Join(b.dir, ".dbtier", "state", ".pulumi", "stacks", "dbtier", "prod.json")
+	ups := func(args ...string) []string {
+		require.NoError(t, os.RemoveAll(b.events+".calls"))
+		require.Zero(t, b.run(append([]string{"up", "--stack", "prod", "--yes", "--no-policy"}, args...)...), b.stderr.String())
+		commands, _ := b.engineRuns()
+		return commands
+	}
+	again := func(why string) {
+		t.Helper()
+		assert.Equal(t, []string{"preview", "up"}, ups(), why)
+		assert.Equal(t, []string{"up"}, ups(), "%s, and once more", why)
+	}
+	again("the first one")
+	config("  dbtier:environment: other\n")
+	again("another config")
+	require.NoError(t, os.WriteFile(filepath.Join(b.dir, "bundle.pem"), []byte("other"), 0o600))
+	again("another file that the config names")
+	text, err := os.ReadFile(state)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(state, append(text, '\n'), 0o600))
+	again("a state that something else has written")
+	require.NoError(t, os.WriteFile(filepath.Join(b.dir, ".dbtier", "locks", "prod.refresh"), nil, 0o600))
+	again("a run that was killed")
+	for _, flags := range [][]string{{"--config", "environment=x"}, {"--target", "a"}, {"--refresh"}} {
+		assert.Equal(t, []string{"preview", "up"}, ups(flags...), "%v", flags)
+	}
+	again("after an update of another kind")
+	config("  dbtier:cluster: {stackReference: {stack: organization/dbtier/cluster}}\n")
+	for range 2 {
+		assert.Equal(t, []string{"preview", "up"}, ups(), "what another stack says is not in any file")
+	}
+}
+
 func TestAnAnswerIsJSONAlsoWhenTheCommandFails(t *testing.T) {
 	b := newBench(t)
 	for code, args := range map[int][]string{

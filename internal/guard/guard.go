@@ -104,7 +104,7 @@ func Losses(steps []progress.Step, allowed []string) []Loss {
 }
 
 // externalSecret is the type of what services log in with.
-const externalSecret = "kubernetes:external-secrets.io/v1:ExternalSecret"
+const externalSecret = "kubernetes:external-secrets.io/v1:ExternalSecret" //nolint:gosec // a type, no secret
 
 // generation is the number at the end of a resource's name.
 var generation = regexp.MustCompile(`-\d+$`)

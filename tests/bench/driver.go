@@ -68,7 +68,10 @@ func benchDriver() (string, error) {
 		{"`dbtier --help`", 2 * runs, root, []string{"--help"}},
 		{"`dbtier preview --stack prod --offline`", runs, root, []string{"preview", "--stack", "prod", "--offline"}},
 		{"the same with `--no-policy`", runs, root, []string{"preview", "--stack", "prod", "--offline", "--no-policy"}},
-		{fmt.Sprintf("%d stacks offline, one after another", stacks), 3, project, []string{"preview", "--stacks", "bench-*", "--offline", "--parallel-stacks", "1"}},
+		{
+			fmt.Sprintf("%d stacks offline, one after another", stacks), 3, project,
+			[]string{"preview", "--stacks", "bench-*", "--offline", "--parallel-stacks", "1"},
+		},
 		{
 			fmt.Sprintf("%d stacks offline, `--parallel-stacks %d`", stacks, inFlight), 3, project,
 			[]string{"preview", "--stacks", "bench-*", "--offline", "--parallel-stacks", strconv.Itoa(inFlight)},
