@@ -79,7 +79,7 @@ e2e: preflight build bin/tools/gotestsum ## End-to-end tests on the local cloud,
 	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 -timeout 40m $(if $(RUN),-run '$(RUN)') ./tests/e2e/...
 
 .PHONY: bench
-bench: preflight build ## Measure `make up` from nothing and with nothing to change (median of five) into docs/benchmarks.md
+bench: preflight build ## Measure the driver, and `make up` from nothing and with nothing to change (median of five) into docs/benchmarks.md
 	@$(GO) run ./tests/bench
 
 .PHONY: lint
