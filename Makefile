@@ -33,7 +33,7 @@ MODULES := . localcloud examples/myshop-api
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z][a-z0-9-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z][a-z0-9-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nVariables: PURGE=1 with down, RACE=1 with test, RUN=<regexp> with test and e2e.\n'
 
 .PHONY: up
@@ -69,6 +69,11 @@ e2e: preflight build bin/tools/gotestsum ## End-to-end tests: parts of the local
 .PHONY: bench
 bench: preflight build ## Measure `make up` from nothing and with nothing to change (median of five) into docs/benchmarks.md
 	@$(GO) run ./tests/bench
+	@$(GO) run ./tests/bench/policies
+
+.PHONY: bench-policies
+bench-policies: bin/dbtier bin/policy-pack bin/localcloud bin/pulumi ## Measure the policy pack alone, into docs/benchmarks.md (no cloud)
+	@$(GO) run ./tests/bench/policies
 
 .PHONY: lint
 lint: bin/tools/golangci-lint ## Lint every module
