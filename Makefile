@@ -65,6 +65,7 @@ e2e: preflight build bin/tools/gotestsum ## End-to-end tests: parts of the local
 		[ -z "$$packages" ] || ( cd localcloud && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) \
 			-- -tags e2e -count 1 -timeout 15m $(if $(RUN),-run '$(RUN)') $$packages )
 	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 -timeout 40m $(if $(RUN),-run '$(RUN)') ./tests/e2e/...
+	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 $(if $(RUN),-run '$(RUN)') ./tests/policy
 
 .PHONY: bench
 bench: preflight build ## Measure `make up` from nothing and with nothing to change (median of five) into docs/benchmarks.md
