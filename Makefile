@@ -51,7 +51,7 @@ build: bin/dbtier bin/policy-pack bin/localcloud bin/pulumi ## Build dbtier, its
 ##@ Develop
 
 .PHONY: test
-test: bin/tools/gotestsum ## Unit tests of all modules (RACE=1 with the race detector)
+test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with the race detector)
 	@failed=0; for module in $(wildcard $(MODULES)); do \
 		echo "== module $$module"; \
 		( cd $$module && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),pkgname-and-test-fails) --format-hide-empty-pkg \
@@ -59,7 +59,7 @@ test: bin/tools/gotestsum ## Unit tests of all modules (RACE=1 with the race det
 	done; exit $$failed
 
 .PHONY: e2e
-e2e: preflight build bin/tools/gotestsum ## End-to-end tests: parts of the local cloud against the kernel, then the whole chain (root)
+e2e: preflight build bin/tools/gotestsum ## End-to-end tests on the local cloud, whose state they forget (root)
 	@bin/localcloud build
 	@packages=$$(cd localcloud && grep -rl --include='*_e2e_test.go' '^//go:build e2e' . | xargs -r dirname | sort -u); \
 		[ -z "$$packages" ] || ( cd localcloud && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) \
@@ -77,11 +77,11 @@ bench-policies: bin/dbtier bin/policy-pack bin/localcloud bin/pulumi ## Measure 
 	@$(GO) run ./tests/bench/policies
 
 .PHONY: lint
-lint: bin/tools/golangci-lint ## Lint every module
+lint: bin/tools/golangci-lint bin/tools/actionlint ## Lint every module, and the pipelines of examples/ci
 	@failed=0; for module in $(wildcard $(MODULES)); do \
 		echo "== module $$module"; \
 		( cd $$module && "$(CURDIR)/bin/tools/golangci-lint" run --allow-parallel-runners --config "$(CURDIR)/.golangci.yml" ./... ) || failed=1; \
-	done; exit $$failed
+	done; bin/tools/actionlint examples/ci/github/*.yml || failed=1; exit $$failed
 
 .PHONY: fmt
 fmt: bin/tools/gofumpt ## Format every Go file
@@ -124,7 +124,8 @@ bin/pulumi: tools/pulumi/go.mod tools/pulumi/go.sum
 bin/tools/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 bin/tools/gotestsum: PACKAGE := gotest.tools/gotestsum
 bin/tools/gofumpt: PACKAGE := mvdan.cc/gofumpt
-bin/tools/golangci-lint bin/tools/gotestsum bin/tools/gofumpt: tools/go.mod tools/go.sum
+bin/tools/actionlint: PACKAGE := github.com/rhysd/actionlint/cmd/actionlint
+bin/tools/golangci-lint bin/tools/gotestsum bin/tools/gofumpt bin/tools/actionlint: tools/go.mod tools/go.sum
 	@echo "building $@"
 	@cd tools && $(GO) build -o ../$@ $(PACKAGE)
 	@touch $@

@@ -19,6 +19,8 @@ import (
 const (
 	Account = "111122223333"
 	Region  = "ap-northeast-2"
+	// ProxyID is the resource id of an RDS Proxy.
+	ProxyID = "prx-0ab1c2d3e4f567890"
 	KeyArn  = "arn:aws:kms:ap-northeast-2:111122223333:key/5f2d1c3e-0000-4000-8000-1234567890ab"
 )
 

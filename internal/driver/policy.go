@@ -70,12 +70,11 @@ func describe(r *rule.Rule) described {
 
 func (a *app) policyList() *cobra.Command {
 	var family string
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the rules, with their levels in production and development",
 		Example: `  dbtier policy list --family rds
-  dbtier policy list --json | jq -r '.[] | select(.severity == "critical") | .name'`,
+  dbtier policy list --json | jq -r '.rules[] | select(.severity == "critical") | .name'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var families []string
@@ -89,8 +88,8 @@ func (a *app) policyList() *cobra.Command {
 			if len(listed) == 0 {
 				return &usageError{error: fmt.Errorf("--family %s: choose one of %s", family, strings.Join(slices.Compact(families), ", ")), command: cmd.CommandPath()}
 			}
-			if asJSON {
-				return a.encode(listed)
+			if a.report.Rules = listed; a.asJSON {
+				return nil
 			}
 			width := 0
 			for _, d := range listed {
@@ -104,20 +103,11 @@ func (a *app) policyList() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&family, "family", "", "only the rules of a family: rds, secrets, kms, iam, network, kubernetes, pool, migration, stackwide")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&a.asJSON, "json", false, "print JSON, see docs/driver.md")
 	return cmd
 }
 
-// encode prints JSON for people and programs.
-func (a *app) encode(value any) error {
-	encoder := json.NewEncoder(a.stdout)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
-}
-
 func (a *app) policyExplain() *cobra.Command {
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "explain RULE",
 		Short:   "Show what a rule demands, why, how to fix what it finds, and its settings",
@@ -129,8 +119,8 @@ func (a *app) policyExplain() *cobra.Command {
 				return &usageError{error: unknownRule(args[0]), command: cmd.CommandPath()}
 			}
 			d := describe(r)
-			if asJSON {
-				return a.encode(d)
+			if a.report.Rules = []described{d}; a.asJSON {
+				return nil
 			}
 			fmt.Fprintf(a.stdout, "%s\n%s\n\nwhy          %s\nfix          %s\nseverity     %s\nlevel        %s in production, %s in development\n", d.Name, d.Summary, d.Why, d.Fix,
 				d.Severity, d.Production, d.Development)
@@ -151,7 +141,7 @@ func (a *app) policyExplain() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&a.asJSON, "json", false, "print JSON, see docs/driver.md")
 	return cmd
 }
 
@@ -171,7 +161,6 @@ func unknownRule(name string) error {
 
 func (a *app) policyCheck() *cobra.Command {
 	var file, profile, config string
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check --state FILE",
 		Short: "Judge an exported state by the rules, without an engine",
@@ -201,15 +190,11 @@ secrets stay encrypted, and rules that would need them say so. It fails when a m
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				if err := a.encode(report); err != nil {
-					return err
-				}
-			} else {
+			if a.report.Judgement = report; !a.asJSON {
 				a.printReport(report)
 			}
 			if report.Mandatory > 0 {
-				return &engine.FailureError{Faults: []string{fmt.Sprintf("%s: the state breaks mandatory rules: %d findings", file, report.Mandatory)}}
+				return &engine.FailureError{Policy: true, Faults: []string{fmt.Sprintf("%s: the state breaks mandatory rules: %d findings", file, report.Mandatory)}}
 			}
 			return nil
 		},
@@ -217,7 +202,7 @@ secrets stay encrypted, and rules that would need them say so. It fails when a m
 	cmd.Flags().StringVar(&file, "state", "", "the exported state; - reads the standard input")
 	cmd.Flags().StringVar(&profile, "profile", string(rule.Production), "the kind of stack, which decides the levels: production or development")
 	cmd.Flags().StringVar(&config, "policy-pack-config", "", "a policy config file, as of pulumi preview")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&a.asJSON, "json", false, "print JSON, see docs/driver.md")
 	return cmd
 }
 

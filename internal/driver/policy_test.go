@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/policy/registry"
-	"dbtier/policy/state"
 )
 
 // policies runs `dbtier policy …` and returns what it printed.
@@ -37,10 +36,10 @@ func TestPolicyListHasEveryRule(t *testing.T) {
 	}
 	code, out, _ = policies(t, "", "list", "--family", "kms", "--json")
 	require.Zero(t, code)
-	var listed []described
+	var listed report
 	require.NoError(t, json.Unmarshal([]byte(out), &listed))
-	require.NotEmpty(t, listed)
-	for _, d := range listed {
+	require.NotEmpty(t, listed.Rules)
+	for _, d := range listed.Rules {
 		assert.Equal(t, "kms", d.Family)
 	}
 	code, _, errors := policies(t, "", "list", "--family", "s3")
@@ -60,9 +59,10 @@ func TestPolicyExplainTellsWhyAndHow(t *testing.T) {
 	}
 	code, out, _ = policies(t, "", "explain", "rds-copy-tags", "--json")
 	require.Zero(t, code)
-	var d described
-	require.NoError(t, json.Unmarshal([]byte(out), &d))
-	assert.True(t, d.Remediates)
+	var explained report
+	require.NoError(t, json.Unmarshal([]byte(out), &explained))
+	require.Len(t, explained.Rules, 1)
+	assert.True(t, explained.Rules[0].Remediates)
 
 	for name, want := range map[string]string{
 		"backup":      `no rule is called "backup": is it rds-backup-retention`,
@@ -85,10 +85,11 @@ func TestPolicyCheckFailsForWhatIsMandatory(t *testing.T) {
 	assert.Contains(t, errors, "the state breaks mandatory rules")
 
 	code, out, _ = policies(t, publicDatabase, "check", "--state", "-", "--json")
-	assert.NotZero(t, code)
-	var report state.Report
-	require.NoError(t, json.Unmarshal([]byte(out), &report))
-	assert.Positive(t, report.Mandatory)
+	assert.Equal(t, exitRefused, code)
+	var judged report
+	require.NoError(t, json.Unmarshal([]byte(out), &judged))
+	require.NotNil(t, judged.Judgement)
+	assert.Positive(t, judged.Judgement.Mandatory)
 
 	config := filepath.Join(t.TempDir(), "policies.json")
 	require.NoError(t, os.WriteFile(config, []byte(`{"all": "advisory"}`), 0o600))
