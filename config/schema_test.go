@@ -178,6 +178,7 @@ func TestTheSchemaKnowsBoundsChoicesAndDefaults(t *testing.T) {
 
 func stackSchema(t *testing.T) *schema {
 	t.Helper()
+	t.Helper()
 	g := &generator{t: t, comments: readComments(t)}
 	root := g.object(reflect.TypeFor[config.Stack](), nil)
 	sections := &schema{
@@ -375,6 +376,7 @@ func plainText(group *ast.CommentGroup) string {
 
 // readComments reads the comments of all types in this package and the components.
 func readComments(t *testing.T) map[string]comment {
+	t.Helper()
 	t.Helper()
 	folders, err := filepath.Glob("../components/*")
 	require.NoError(t, err)
