@@ -98,10 +98,8 @@ func secretPermissions(stack *config.Stack, database *rdspostgres.RdsPostgres, p
 	if len(proxied) == 0 || stack.Role.PoolUser == config.MasterUser {
 		return []permission.Permission{read, use}
 	}
-	push := permission.PushSecrets{}
-	for _, user := range proxied {
-		push.Arns = append(push.Arns, user.SecretArn)
-	}
+	// The user of the last generation has its password already.
+	push := permission.PushSecrets{Arns: []pulumi.StringInput{proxied[0].SecretArn}}
 	encrypt := permission.UseKeys{Arns: []pulumi.StringInput{database.KmsKeyArn}, Via: "secretsmanager", Encrypt: true}
 	if use.Arns = use.Arns[1:]; len(use.Arns) == 0 {
 		return []permission.Permission{read, push, encrypt}
