@@ -21,7 +21,8 @@ PULUMI_VERSION := $(shell sed -n 's|^[[:space:]]*github.com/pulumi/pulumi/pkg/v3
 
 # Directories are listed too: their time changes when a file appears or goes.
 sources = $(shell find $(wildcard $(1)) -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null)
-PROGRAM_SOURCES := $(call sources,*.go go.mod go.sum budget config components internal)
+PROGRAM_SOURCES := $(call sources,*.go go.mod go.sum budget config components internal policy)
+POLICY_SOURCES := $(call sources,go.mod go.sum budget policy)
 CLOUD_SOURCES := $(call sources,localcloud/main.go localcloud/go.mod localcloud/go.sum localcloud/internal)
 
 MODULES := . localcloud examples/myshop-api
@@ -32,7 +33,7 @@ MODULES := . localcloud examples/myshop-api
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z][a-z0-9-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z][a-z0-9-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nVariables: PURGE=1 with down, RACE=1 with test, RUN=<regexp> with test and e2e, FUZZTIME=10s with fuzz.\n'
 
 .PHONY: up
@@ -45,12 +46,12 @@ down: ## Stop the local cloud; its state survives (PURGE=1 forgets it)
 	@if [ -x bin/dbtier ] && [ -x bin/localcloud ]; then bin/dbtier local stop $(if $(PURGE),--purge); else echo "nothing is built, so nothing runs"; fi
 
 .PHONY: build
-build: bin/dbtier bin/localcloud bin/pulumi ## Build dbtier, localcloud and the pinned Pulumi CLI into bin/
+build: bin/dbtier bin/policy-pack bin/localcloud bin/pulumi ## Build dbtier, its policy pack, localcloud and the pinned Pulumi CLI into bin/
 
 ##@ Develop
 
 .PHONY: test
-test: bin/tools/gotestsum ## Unit tests of all modules (RACE=1 with the race detector)
+test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with the race detector)
 	@failed=0; for module in $(wildcard $(MODULES)); do \
 		echo "== module $$module"; \
 		( cd $$module && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),pkgname-and-test-fails) --format-hide-empty-pkg \
@@ -81,17 +82,23 @@ e2e: preflight build bin/tools/gotestsum ## End-to-end tests on the local cloud,
 		[ -z "$$packages" ] || ( cd localcloud && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) \
 			-- -tags e2e -count 1 -timeout 15m $(if $(RUN),-run '$(RUN)') $$packages )
 	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 -timeout 40m $(if $(RUN),-run '$(RUN)') ./tests/e2e/...
+	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 $(if $(RUN),-run '$(RUN)') ./tests/policy
 
 .PHONY: bench
-bench: preflight build ## Measure `make up` from nothing and with nothing to change (median of five) into docs/benchmarks.md
+bench: preflight build ## Measure the driver, and `make up` from nothing and with nothing to change (median of five) into docs/benchmarks.md
 	@$(GO) run ./tests/bench
+	@$(GO) run ./tests/bench/policies
+
+.PHONY: bench-policies
+bench-policies: bin/dbtier bin/policy-pack bin/localcloud bin/pulumi ## Measure the policy pack alone, into docs/benchmarks.md (no cloud)
+	@$(GO) run ./tests/bench/policies
 
 .PHONY: lint
-lint: bin/tools/golangci-lint ## Lint every module
+lint: bin/tools/golangci-lint bin/tools/actionlint ## Lint every module, and the pipelines of examples/ci
 	@failed=0; for module in $(wildcard $(MODULES)); do \
 		echo "== module $$module"; \
 		( cd $$module && "$(CURDIR)/bin/tools/golangci-lint" run --allow-parallel-runners --config "$(CURDIR)/.golangci.yml" ./... ) || failed=1; \
-	done; exit $$failed
+	done; bin/tools/actionlint examples/ci/github/*.yml || failed=1; exit $$failed
 
 .PHONY: fmt
 fmt: bin/tools/gofumpt ## Format every Go file
@@ -114,6 +121,11 @@ bin/dbtier: $(PROGRAM_SOURCES)
 	@$(GO) build -o $@ -ldflags "-s -w -X dbtier/internal/driver.version=$(VERSION)" .
 	@touch $@
 
+bin/policy-pack: $(POLICY_SOURCES)
+	@echo "building $@"
+	@$(GO) build -o $@ -ldflags "-s -w" ./policy
+	@touch $@
+
 bin/localcloud: $(CLOUD_SOURCES)
 	@echo "building $@"
 	@cd localcloud && $(GO) build -o ../$@ -ldflags "-s -w" .
@@ -129,7 +141,8 @@ bin/pulumi: tools/pulumi/go.mod tools/pulumi/go.sum
 bin/tools/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 bin/tools/gotestsum: PACKAGE := gotest.tools/gotestsum
 bin/tools/gofumpt: PACKAGE := mvdan.cc/gofumpt
-bin/tools/golangci-lint bin/tools/gotestsum bin/tools/gofumpt: tools/go.mod tools/go.sum
+bin/tools/actionlint: PACKAGE := github.com/rhysd/actionlint/cmd/actionlint
+bin/tools/golangci-lint bin/tools/gotestsum bin/tools/gofumpt bin/tools/actionlint: tools/go.mod tools/go.sum
 	@echo "building $@"
 	@cd tools && $(GO) build -o ../$@ $(PACKAGE)
 	@touch $@

@@ -280,6 +280,13 @@ func everything() *config.Stack {
 // refusals are the reasons for which validation refuses a value at a path.
 func (g *generator) refusals(path []string, value any) []string {
 	s := everything()
+	// These two are looked at only where they are used.
+	switch path[0] {
+	case "proxy":
+		s.Pool.Kind = config.RDSProxy
+	case "iam":
+		s.IAM.Enabled = true
+	}
 	at := set(reflect.ValueOf(s).Elem(), path, reflect.ValueOf(value), "")
 	var invalid *fault.Error
 	if !errors.As(s.Validate(), &invalid) {

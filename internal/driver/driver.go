@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,25 +9,19 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"dbtier/internal/engine"
 	"dbtier/internal/localcloud"
 	"dbtier/internal/project"
 )
 
 // version is set by the linker.
 var version = "development"
-
-// Exit codes beyond 0 and 1.
-const (
-	exitUsage     = 2
-	exitCancelled = 130
-)
 
 // app is one invocation of the driver.
 type app struct {
@@ -46,6 +39,11 @@ type app struct {
 	// terminal says that stdout is one, and asks says that a person can be asked.
 	terminal, asks bool
 	width          int
+	// asJSON is the flag --json of the command, report what it answers.
+	asJSON bool
+	report *report
+	// preparing is held while something is made ready once for all stacks.
+	preparing sync.Mutex
 	// replace is syscall.Exec but for tests.
 	replace func(path string, args, env []string) error
 }
@@ -76,39 +74,23 @@ func Main(deploy pulumi.RunFunc) int {
 
 // run executes the arguments and says each failure once.
 func (a *app) run(ctx context.Context, args []string) int {
+	a.asJSON, a.report = false, newReport("", "")
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
-	var usage *usageError
-	var failure *engine.FailureError
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, localcloud.ErrSaid):
-		return 1
-	case errors.Is(err, engine.ErrCancelled), errors.Is(err, context.Canceled), ctx.Err() != nil:
-		fmt.Fprintln(a.stderr, engine.ErrCancelled)
-		return exitCancelled
-	case errors.As(err, &usage):
-		fmt.Fprintf(a.stderr, "error: %s\nsee: %s --help\n", usage.Error(), usage.command)
-		return exitUsage
-	case errors.As(err, &failure):
-		for _, fault := range failure.Faults {
-			fmt.Fprintf(a.stderr, "error: %s\n", strings.ReplaceAll(fault, "\n", "\n    "))
+	code := exitCode(ctx, err)
+	a.tell(ctx, err)
+	if a.asJSON && a.report.Command != "" {
+		a.report.end(ctx, err)
+		if err := a.encode(a.report); err != nil {
+			fmt.Fprintf(a.stderr, "error: writing the answer: %s\n", err)
+			return exitTrouble
 		}
-	default:
-		fmt.Fprintf(a.stderr, "error: %s\n", err)
 	}
-	return 1
-}
-
-// usageError is a command line that no command understands.
-type usageError struct {
-	error
-	command string
+	return code
 }
 
 // interrupts turns the first ^C into a cancelled context and the second into a closed kill.
@@ -151,21 +133,25 @@ migration and service. Each stack's file, Pulumi.<stack>.yaml, names the cloud i
 
   local   the local cloud on this machine; started by up, kept in .localcloud/
   aws     AWS and the Kubernetes cluster of your kubeconfig, with the installed Pulumi plugins`,
-		Example: `  dbtier up --stack local                 bring the whole tier up on this machine
-  dbtier verify --stack local             check it from inside a service pod
-  dbtier preview --stack prod --offline   every resource with its inputs; no credentials, no cluster
-  dbtier up --stack prod                  on AWS, after showing what would change
-  dbtier local kubectl get pods -A        look around in the local cloud`,
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		Args:              cobra.NoArgs,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  dbtier up --stack local
+  dbtier verify --stack local
+  dbtier preview --stack prod --offline
+  dbtier up --stack prod
+  dbtier drift --stacks 'prod-*' --json
+  dbtier local kubectl get pods -A`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			a.report.Command = strings.TrimPrefix(cmd.CommandPath(), "dbtier ")
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{error: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(a.up(), a.preview(), a.destroy(), a.outputs(), a.verify(), a.local(), a.version())
+	root.AddCommand(a.preview(), a.up(), a.drift(), a.refresh(), a.destroy(), a.outputs(), a.verify(), a.policy(), a.history(), a.cancel(), a.export(),
+		a.importing(), a.doctor(), a.local(), a.man(), a.version())
 	// A mistyped command or argument is a fault of usage too.
 	var wrap func(cmd *cobra.Command)
 	wrap = func(cmd *cobra.Command) {
@@ -185,13 +171,14 @@ migration and service. Each stack's file, Pulumi.<stack>.yaml, names the cloud i
 	return root
 }
 
-// project finds the project of the folder the person is in.
-func (a *app) project() (*project.Project, error) {
+// findProject finds the project of the folder the person is in.
+func (a *app) findProject() (*project.Project, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("the current folder: %w", err)
 	}
-	return project.Find(dir)
+	p, err := project.Find(dir)
+	return p, coded(exitConfig, err)
 }
 
 // cloud is the local cloud of the project.

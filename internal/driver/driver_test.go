@@ -172,6 +172,15 @@ func (b *bench) says(code int, want string, args ...string) {
 	assert.Contains(b.t, b.stderr.String(), want, "dbtier %v", args)
 }
 
+// answer is what the last command answered to --json.
+func (b *bench) answer() *report {
+	b.t.Helper()
+	var r report
+	require.NoError(b.t, json.Unmarshal(b.stdout.Bytes(), &r), "%s", b.stdout.String())
+	assert.Equal(b.t, schema, r.Schema)
+	return &r
+}
+
 // engineRuns are the words and PULUMI_DEBUG_PROVIDERS of each run of the engine.
 func (b *bench) engineRuns() (commands, providers []string) {
 	b.t.Helper()
@@ -211,7 +220,10 @@ func (b *bench) cloudCalls() []string {
 func TestEveryCommandHasHelpThatTeaches(t *testing.T) {
 	b := newBench(t)
 	require.Zero(t, b.run())
-	for _, want := range []string{"up ", "preview", "destroy", "outputs", "verify", "local ", "version", "dbtier up --stack local"} {
+	for _, want := range []string{
+		"preview", "up ", "drift", "refresh", "destroy", "outputs", "verify", "history", "cancel", "export", "import", "doctor", "completion", "local ", "man ", "version",
+		"dbtier up --stack local",
+	} {
 		assert.Contains(t, b.stdout.String(), want)
 	}
 	root := b.root()
@@ -237,17 +249,19 @@ func TestACommandLineThatIsNotUnderstoodPointsToHelp(t *testing.T) {
 
 func TestAMissingStackNamesTheStacksThereAre(t *testing.T) {
 	b := newBench(t)
-	for _, command := range []string{"up", "preview", "destroy", "outputs", "verify"} {
-		b.says(1, "error: no stack given: add --stack <name>; this project has local, prod\n", command)
-		b.says(1, "error: --stack staging: no file Pulumi.staging.yaml; this project has local, prod\n", command, "--stack", "staging")
+	for _, command := range []string{"up", "preview", "destroy", "outputs", "verify", "refresh", "drift", "history", "cancel", "export", "doctor"} {
+		b.says(exitUsage, "error: no stack given: add --stack <name>; this project has local, prod\n", command)
+		b.says(exitConfig, "error: --stack staging: no file Pulumi.staging.yaml; this project has local, prod\n", command, "--stack", "staging")
 	}
 	t.Chdir(t.TempDir())
-	b.says(1, "change into the project's folder", "up", "--stack", "local")
+	b.says(exitConfig, "change into the project's folder", "up", "--stack", "local")
 }
 
 func TestUpOffTheLocalCloudNeedsConsent(t *testing.T) {
 	b := newBench(t)
-	b.says(1, "nobody can be asked here", "up", "--stack", "prod")
+	for _, command := range [][]string{{"up"}, {"destroy"}, {"refresh"}, {"cancel"}, {"import", "--file", "Pulumi.yaml"}} {
+		b.says(exitUsage, "nobody can be asked here", append(command, "--stack", "prod")...)
+	}
 	commands, _ := b.engineRuns()
 	assert.Empty(t, commands)
 
@@ -320,6 +334,8 @@ func TestAnotherSystemIsToldWhatWorksThere(t *testing.T) {
 		b.says(1, "error: the local cloud needs Linux and this is darwin: use a Linux machine or VM; offline previews work everywhere\n", args...)
 	}
 	assert.NoDirExists(t, filepath.Join(b.dir, ".dbtier"), "nothing half done")
+	b.cloudScript(serves)
+	require.Zero(t, b.run("preview", "--stack", "prod", "--offline"), b.stderr.String())
 }
 
 func TestAStartThatFailedHasSaidWhy(t *testing.T) {
@@ -368,7 +384,7 @@ func TestAnOfflinePreviewNeedsNoCloudAndHidesSecrets(t *testing.T) {
 func TestFaultsAreToldOnceAndFailTheCommand(t *testing.T) {
 	b := newBench(t)
 	b.happens(`{"diagnosticEvent":{"severity":"error","message":"first\nsecond"}}` + "\n" + created)
-	b.says(1, "error: first\n    second\n", "up", "--stack", "prod", "--yes")
+	b.says(exitFailed, "error: first\n    second\n", "up", "--stack", "prod", "--yes")
 	assert.Equal(t, 1, strings.Count(b.stderr.String()+b.stdout.String(), "first"))
 	assert.Contains(t, b.stdout.String(), "done until then: 1 created")
 }
@@ -425,7 +441,7 @@ func TestLocalCommandsHandTheirFlagsToTheCloud(t *testing.T) {
 		{"start --aws-port 1 --api-port 2", "start --api-port=2 --aws-port=1"},
 		{"stop", "stop"},
 		{"stop --purge", "stop --purge"},
-		{"status --json", "status --json"},
+		{"status", "status"},
 		{"logs etcd -f", "logs etcd --follow"},
 	} {
 		require.Zero(t, b.run(append([]string{"local"}, strings.Fields(c.args)...)...), b.stderr.String())
@@ -437,9 +453,7 @@ func TestLocalCommandsHandTheirFlagsToTheCloud(t *testing.T) {
 func TestVersionNamesThePinnedCLI(t *testing.T) {
 	b := newBench(t)
 	require.Zero(t, b.run("version", "--json"))
-	var versions map[string]string
-	require.NoError(t, json.Unmarshal(b.stdout.Bytes(), &versions))
-	assert.Equal(t, pulumicli.Version, versions["pulumi"])
+	assert.Equal(t, pulumicli.Version, b.answer().Versions["pulumi"])
 }
 
 func TestKubeconfigPrintsThePathAndOnRequestTheFile(t *testing.T) {

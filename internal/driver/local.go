@@ -1,7 +1,9 @@
 package driver
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -42,7 +44,7 @@ namespaces of their own, and a stand-in for AWS. Everything is kept below .local
 
 // here is the local cloud of the folder's project.
 func (a *app) here() (*localcloud.Cloud, error) {
-	p, err := a.project()
+	p, err := a.findProject()
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +115,6 @@ stacks; what was built stays.`,
 }
 
 func (a *app) localStatus() *cobra.Command {
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show whether the local cloud runs, and where",
@@ -123,14 +124,18 @@ func (a *app) localStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			args := []string{"status"}
-			if asJSON {
-				args = append(args, "--json")
+			if !a.asJSON {
+				return cloud.Run(cmd.Context(), a.stdout, a.stderr, "status")
 			}
-			return cloud.Run(cmd.Context(), a.stdout, a.stderr, args...)
+			var said bytes.Buffer
+			err = cloud.Run(cmd.Context(), &said, a.stderr, "status", "--json")
+			if json.Valid(said.Bytes()) {
+				a.report.LocalCloud = said.Bytes()
+			}
+			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&a.asJSON, "json", false, "print JSON, see docs/driver.md")
 	return cmd
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,278 +14,171 @@ import (
 	"github.com/spf13/cobra"
 
 	"dbtier/internal/engine"
-	"dbtier/internal/localcloud"
+	"dbtier/internal/guard"
 	"dbtier/internal/progress"
 	"dbtier/internal/project"
-	"dbtier/internal/pulumicli"
 )
-
-// stackFlags are the flags of every command that works on a stack.
-type stackFlags struct {
-	stack, backend, secretsProvider, kubernetesProvider string
-}
-
-func (f *stackFlags) add(cmd *cobra.Command, runsEngine bool) {
-	flags := cmd.Flags()
-	flags.StringVarP(&f.stack, "stack", "s", "", "the stack, as in Pulumi.<stack>.yaml")
-	flags.StringVar(&f.backend, "backend", "", "URL of the backend that holds the state: file://…, s3://…, https://…\n"+
-		"(default: $PULUMI_BACKEND_URL, then backend.url of Pulumi.yaml, then the folder .dbtier/state;\nlocal stacks: .localcloud/state/pulumi)")
-	if !runsEngine {
-		return
-	}
-	flags.StringVar(&f.secretsProvider, "secrets-provider", "", "what encrypts secrets in the state of a stack that is made now: awskms://…, gcpkms://…,\n"+
-		"azurekeyvault://…, hashivault://…, passphrase (default: passphrase, from $PULUMI_CONFIG_PASSPHRASE or _FILE)")
-	flags.StringVar(&f.kubernetesProvider, "kubernetes-provider", "attached", "for stacks on the local cloud: attached uses the local cloud's own provider\n"+
-		"server, installed the pulumi-kubernetes plugin of this machine")
-}
-
-func (f *stackFlags) check(cmd *cobra.Command) error {
-	if f.kubernetesProvider != "attached" && f.kubernetesProvider != "installed" {
-		return &usageError{error: fmt.Errorf("--kubernetes-provider %s: choose attached or installed", f.kubernetesProvider), command: cmd.CommandPath()}
-	}
-	return nil
-}
-
-// target is a stack that a command works on.
-type target struct {
-	project *project.Project
-	stack   *project.Stack
-}
-
-func (a *app) target(name string) (target, error) {
-	p, err := a.project()
-	if err != nil {
-		return target{}, err
-	}
-	s, err := p.Stack(name)
-	return target{p, s}, err
-}
-
-// operation is one run of the engine for a command.
-type operation struct {
-	command string
-	// changes says that the run changes the stack; starts that it starts the local cloud where that does not run.
-	changes, starts, offline bool
-}
-
-// open gets everything ready that a run of the engine needs; done ends it.
-func (a *app) open(ctx context.Context, t target, f stackFlags, op operation) (session *engine.Session, done func(), err error) {
-	var closers []func()
-	done = func() {
-		for _, c := range slices.Backward(closers) {
-			c()
-		}
-	}
-	defer func() {
-		if err != nil {
-			done()
-		}
-	}()
-	config := engine.Config{
-		Project: t.project, Stack: t.stack, Program: a.deploy, Command: op.command, Changes: op.changes,
-		Backend: f.backend, SecretsProvider: f.secretsProvider, Offline: op.offline, Kill: a.kill,
-		Note: func(note string) { fmt.Fprintf(a.stderr, "note: %s\n", note) },
-	}
-	if config.CLI, err = a.findCLI(ctx, t.project); err != nil {
-		return nil, done, err
-	}
-	if t.stack.Cloud == project.Local || op.offline {
-		providers, kubeconfig, err := a.attach(ctx, t, op)
-		if err != nil {
-			return nil, done, err
-		}
-		closers = append(closers, func() { a.endProviders(providers) })
-		config.Kubeconfig = kubeconfig
-		var except []string
-		if f.kubernetesProvider == "installed" {
-			except = append(except, "kubernetes")
-		}
-		config.Attach = providers.DebugProviders(except...)
-	} else if err := a.checkShell(ctx, t.project); err != nil {
-		return nil, done, err
-	}
-	// The program runs in this process: its relative paths are the project's, whatever folder the person is in.
-	if err := os.Chdir(t.project.Dir); err != nil {
-		return nil, done, fmt.Errorf("changing into the project's folder: %w", err)
-	}
-	session, err = engine.Open(ctx, config)
-	if err != nil {
-		return nil, done, err
-	}
-	closers = append(closers, session.Close)
-	return session, done, nil
-}
-
-// endProviders ends the servers, and says so where they had ended before: then the engine's errors are only about that.
-func (a *app) endProviders(providers *localcloud.Providers) {
-	select {
-	case <-providers.Ended:
-		fmt.Fprintf(a.stderr, "note: the provider servers ended in the midst of the run: %s\n", providers.Why(""))
-	default:
-		providers.Close()
-	}
-}
-
-func (a *app) findCLI(ctx context.Context, p *project.Project) (string, error) {
-	return pulumicli.Finder{Beside: a.beside, Sources: filepath.Join(p.Checkout(), "tools", "pulumi"), Progress: a.stderr}.Find(ctx)
-}
-
-// attach starts the provider servers, and the local cloud before them where the operation may.
-func (a *app) attach(ctx context.Context, t target, op operation) (*localcloud.Providers, string, error) {
-	cloud, err := a.cloud(t.project)
-	if err != nil {
-		return nil, "", err
-	}
-	kubeconfig := ""
-	if !op.offline {
-		state, err := cloud.Ready(ctx)
-		if op.starts && (errors.Is(err, localcloud.ErrNotRunning) || errors.Is(err, localcloud.ErrStarting)) {
-			if err := cloud.Run(ctx, a.stdout, a.stderr, "start"); err != nil {
-				return nil, "", err
-			}
-			state, err = cloud.Ready(ctx)
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		kubeconfig = state.Kubeconfig
-		// For the program, which runs in this process, and for its clients.
-		if err := os.Setenv("KUBECONFIG", kubeconfig); err != nil {
-			return nil, "", fmt.Errorf("setting KUBECONFIG: %w", err)
-		}
-	}
-	providers, err := cloud.Providers(ctx, localcloud.ProviderOptions{Offline: op.offline, Env: engine.WithCollector(os.Environ())})
-	return providers, kubeconfig, err
-}
-
-// checkShell refuses a stack on AWS in a shell that still points at the local cloud.
-func (a *app) checkShell(ctx context.Context, p *project.Project) error {
-	endpoint := ""
-	cloud := &localcloud.Cloud{Project: p}
-	if state, err := cloud.Running(ctx); err == nil {
-		endpoint = state.AWSEndpoint
-	}
-	if names := engine.LocalLeftovers(p, endpoint, os.LookupEnv); len(names) > 0 {
-		return fmt.Errorf("this shell is set up for the local cloud (%s): use another shell, or run `eval \"$(bin/dbtier local env --unset)\"` first",
-			strings.Join(names, ", "))
-	}
-	return nil
-}
-
-// show are the progress options of a person's terminal or log.
-func (a *app) show() progress.Options {
-	return progress.Options{Out: a.stdout, Live: a.terminal, Width: a.width}
-}
-
-func (a *app) finish(title string, result progress.Result, planning bool, took time.Duration) {
-	fmt.Fprintf(a.stdout, "%s: %s\n", title, result.Summary(planning, took))
-}
 
 func (a *app) up() *cobra.Command {
 	var f stackFlags
-	var yes bool
 	cmd := &cobra.Command{
 		Use:   "up --stack <stack>",
 		Short: "Bring a stack to what the program says",
 		Long: `Brings a stack to what the program and Pulumi.<stack>.yaml say.
 
 A stack on the local cloud starts that cloud where it does not run, and is not asked about. Another stack shows what would
-change and asks first; --yes goes ahead without. ^C lets running operations finish and records them; a second ^C stops at once.`,
+change and asks first; --yes goes ahead without. ^C lets running operations finish and records them; a second ^C stops at once.
+
+What would delete or replace a database, its key, its secret, a definition of the cluster or the pool in use stops before anything is
+changed, also with --yes, unless --allow-data-loss names the resource. With --plan nothing is done that the plan does not have.
+
+Exit codes: 0 done, 3 a policy or the guard against data loss, 4 config, 5 failed, 6 someone else works on the stack, 130 interrupted.`,
 		Example: `  dbtier up --stack local
   dbtier up --stack prod
-  PULUMI_CONFIG_PASSPHRASE_FILE=… dbtier up --stack dev --yes      in CI`,
+  dbtier up --stacks 'cluster,orders,billing' --yes --json
+  dbtier preview --stack prod --plan prod.plan && dbtier up --stack prod --plan prod.plan --yes
+  dbtier up --stack dev --yes --config consumer.image=example.com/myshop-api:1.5.0`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.change(cmd, f, yes, "up", (*engine.Session).Up)
+			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error { return t.bringUp(ctx) })
 		},
 	}
-	f.add(cmd, true)
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask (stacks on the local cloud never ask)")
+	f.add(cmd, a, onSeveral, withEngine, withProgram, withTargets, withSummary, withConsent)
+	cmd.Flags().StringVar(&f.plan, "plan", "", "keep to this plan, which preview --plan wrote: what is not in it fails")
+	cmd.Flags().StringArrayVar(&f.allowDataLoss, "allow-data-loss", nil, "the resource (name or URN) whose data may be lost")
 	return cmd
 }
 
-func (a *app) destroy() *cobra.Command {
-	var f stackFlags
-	var yes bool
-	cmd := &cobra.Command{
-		Use:   "destroy --stack <stack>",
-		Short: "Delete every resource of a stack",
-		Long: `Deletes every resource of a stack. What is protected stays and is an error: instances with deletion protection, and the CRDs
-of External Secrets, whose deletion would take every team's secrets with it, are retained.
-
-To forget a local stack whole, database and all, use: dbtier local stop --purge`,
-		Example: `  dbtier destroy --stack local
-  dbtier destroy --stack dev --yes`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.change(cmd, f, yes, "destroy", (*engine.Session).Destroy)
-		},
+// mayAsk refuses to change a stack that a person should be asked about where nobody can be asked.
+func (t *task) mayAsk(command string) (ask bool, err error) {
+	ask = t.stack.Cloud != project.Local && !t.flags.yes
+	if ask && !t.asks {
+		return false, &usageError{
+			error: fmt.Errorf("stack %s is not on the local cloud and nobody can be asked here: look at `bin/dbtier preview --stack %s`, then add --yes",
+				t.stack.Name, t.stack.Name),
+			command: "dbtier " + command,
+		}
 	}
-	f.add(cmd, true)
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask (stacks on the local cloud never ask)")
-	return cmd
+	return ask, nil
 }
 
-// change runs an operation that changes a stack, after asking where that is due.
-func (a *app) change(cmd *cobra.Command, f stackFlags, yes bool, command string,
-	operate func(*engine.Session, context.Context, progress.Options) (progress.Result, error),
-) error {
-	ctx := cmd.Context()
+func (t *task) bringUp(ctx context.Context) error {
 	started := time.Now()
-	if err := f.check(cmd); err != nil {
-		return err
-	}
-	t, err := a.target(f.stack)
+	ask, err := t.mayAsk("up")
 	if err != nil {
 		return err
 	}
-	ask := t.stack.Cloud != project.Local && !yes
-	if ask && !a.asks {
-		return fmt.Errorf("stack %s is not on the local cloud and nobody can be asked here: look at `bin/dbtier preview --stack %s`, then add --yes",
-			t.stack.Name, t.stack.Name)
+	if t.flags.plan != "" {
+		if _, err := os.Stat(t.flags.plan); err != nil {
+			return fmt.Errorf("--plan: %s: %w: write one with `dbtier preview --stack %s --plan FILE`", t.flags.plan, errors.Unwrap(err), t.stack.Name)
+		}
 	}
-	session, done, err := a.open(ctx, t, f, operation{command: command, changes: true, starts: command == "up"})
+	session, done, err := t.open(ctx, operation{command: "up", changes: true, starts: true, program: true})
 	if err != nil {
 		return err
 	}
 	defer done()
-	if ask {
-		agreed, err := a.agree(ctx, session, t, command)
-		if err != nil || !agreed {
+	if ask || t.flags.expectNoChanges || session.OwesALook() || !t.sealed() && t.atStake() {
+		goAhead, err := t.lookAhead(ctx, session, ask)
+		if err != nil || !goAhead {
 			return err
 		}
 	}
-	fmt.Fprintf(a.stdout, "%s of stack %s\n", command, t.stack.Name)
-	result, err := operate(session, ctx, a.show())
-	if err != nil {
-		if result.Done > 0 {
-			fmt.Fprintf(a.stdout, "done until then: %s\n", result.Summary(false, time.Since(started)))
-		}
-		return err
+	t.say("up of stack %s", t.stack.Name)
+	options := t.options()
+	options.Plan = t.flags.plan
+	err = t.ran(started, "stack "+t.stack.Name)(session.Up(ctx, options))
+	if err == nil {
+		t.setSeal()
 	}
-	a.finish("stack "+t.stack.Name, result, false, time.Since(started))
+	return err
+}
+
+// ran tells how a run that changes the stack ended.
+func (t *task) ran(started time.Time, title string) func(progress.Result, error) error {
+	return func(result progress.Result, err error) error {
+		t.report.take(&result, false)
+		if err != nil {
+			if result.Done > 0 {
+				t.say("done until then: %s", result.Summary(false, time.Since(started)))
+			}
+			return failed(err)
+		}
+		t.finish(title, result, false, time.Since(started))
+		return nil
+	}
+}
+
+// failed is an error of a run that had begun.
+func failed(err error) error {
+	if exitCode(context.Background(), err) == exitTrouble {
+		return coded(exitFailed, err)
+	}
+	return err
+}
+
+// atStake reports whether the stack may hold data that an update could take away. A state that cannot be read here may.
+func (t *task) atStake() bool {
+	text, ok, err := engine.FileState(t.project, t.stack, t.backend())
+	if err != nil || !ok {
+		return true
+	}
+	state, err := guard.ReadState(text)
+	return err != nil || state.HoldsData()
+}
+
+func (t *task) backend() string {
+	return engine.Backend(t.project, t.stack, t.flags.backend, os.LookupEnv)
+}
+
+// lookAhead previews an update: a person who is asked sees it, and what would lose data stops here.
+func (t *task) lookAhead(ctx context.Context, session *engine.Session, ask bool) (goAhead bool, err error) {
+	started := time.Now()
+	options := t.options()
+	options.Progress.Quiet = options.Progress.Quiet || !ask
+	options.Progress.Live = options.Progress.Live && ask
+	result, err := session.Preview(ctx, options)
+	t.report.take(&result, true)
+	if err != nil {
+		return false, failed(err)
+	}
+	if ask {
+		t.finish("preview of stack "+t.stack.Name, result, true, time.Since(started))
+	}
+	if err := t.guardData(&result); err != nil {
+		return false, err
+	}
+	if t.flags.expectNoChanges && result.Changed() {
+		return false, coded(exitPending, fmt.Errorf("stack %s: no changes were expected, and nothing was changed: %s",
+			t.stack.Name, result.Summary(true, time.Since(started))))
+	}
+	if !ask {
+		return true, nil
+	}
+	if !result.Changed() {
+		return false, nil
+	}
+	return t.agree(ctx)
+}
+
+// guardData refuses a run that would lose what nobody named.
+func (t *task) guardData(result *progress.Result) error {
+	t.report.DataLoss = guard.Losses(result.Steps, t.flags.allowDataLoss)
+	if refused := guard.Refused(t.report.DataLoss); len(refused) > 0 {
+		return coded(exitRefused, errors.New(guard.Refusal(t.stack.Name, refused)))
+	}
+	for _, loss := range t.report.DataLoss {
+		t.note("allowed: " + loss.String())
+	}
 	return nil
 }
 
-// agree shows what would change and asks for the stack's name.
-func (a *app) agree(ctx context.Context, session *engine.Session, t target, command string) (bool, error) {
-	if command == "up" {
-		started := time.Now()
-		result, err := session.Preview(ctx, a.show())
-		if err != nil {
-			return false, err
-		}
-		a.finish("preview of stack "+t.stack.Name, result, true, time.Since(started))
-		if !result.Changed() {
-			return false, nil
-		}
-	} else {
-		fmt.Fprintf(a.stdout, "destroy deletes every resource of stack %s, whose state is in %s\n", t.stack.Name, session.Backend())
-	}
-	fmt.Fprintf(a.stdout, "type the stack's name to go ahead: ")
+// agree asks for the stack's name.
+func (t *task) agree(ctx context.Context) (bool, error) {
+	fmt.Fprintf(t.out, "type the stack's name to go ahead: ")
 	answer := make(chan string, 1)
 	go func() {
-		line, _ := bufio.NewReader(a.stdin).ReadString('\n')
+		line, _ := bufio.NewReader(t.stdin).ReadString('\n')
 		answer <- strings.TrimSpace(line)
 	}()
 	select {
@@ -300,9 +192,87 @@ func (a *app) agree(ctx context.Context, session *engine.Session, t target, comm
 	}
 }
 
+func (a *app) destroy() *cobra.Command {
+	var f stackFlags
+	cmd := &cobra.Command{
+		Use:   "destroy --stack <stack>",
+		Short: "Delete every resource of a stack",
+		Long: `Deletes every resource of a stack. Where something is protected nothing is deleted, and each thing that stands in the way is named with
+the way on. The CRDs of External Secrets, whose deletion would take every team's secrets with it, are retained.
+
+To forget a local stack whole, database and all, use: dbtier local stop --purge`,
+		Example: `  dbtier destroy --stack local
+  dbtier destroy --stack dev --yes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error { return t.tearDown(ctx) })
+		},
+	}
+	f.add(cmd, a, onSeveral, withEngine, withTargets, withSummary, withConsent)
+	cmd.Flags().BoolVar(&f.refresh, "refresh", false, "look first at what is there")
+	return cmd
+}
+
+func (t *task) tearDown(ctx context.Context) error {
+	started := time.Now()
+	ask, err := t.mayAsk("destroy")
+	if err != nil {
+		return err
+	}
+	session, done, err := t.open(ctx, operation{command: "destroy", changes: true})
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := t.unprotected(ctx); err != nil {
+		return err
+	}
+	if ask {
+		t.say("destroy deletes every resource of stack %s, whose state is in %s", t.stack.Name, session.Backend())
+		if goAhead, err := t.agree(ctx); err != nil || !goAhead {
+			return err
+		}
+	}
+	t.say("destroy of stack %s", t.stack.Name)
+	return t.ran(started, "stack "+t.stack.Name)(session.Destroy(ctx, t.options()))
+}
+
+// unprotected refuses to destroy a stack of which something is protected: half a stack is worse than a whole one.
+func (t *task) unprotected(ctx context.Context) error {
+	text, ok, err := engine.FileState(t.project, t.stack, t.backend())
+	if err != nil {
+		return err
+	}
+	if !ok {
+		config, err := t.asking(ctx)
+		if err != nil {
+			return err
+		}
+		if text, err = engine.Export(ctx, config); err != nil {
+			return err
+		}
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	state, err := guard.ReadState(text)
+	if err != nil {
+		return fmt.Errorf("stack %s: %w", t.stack.Name, err)
+	}
+	t.report.Obstacles = state.Obstacles(t.stack.Name, t.flags.targets)
+	if len(t.report.Obstacles) == 0 {
+		return nil
+	}
+	lines := []string{fmt.Sprintf("stack %s: nothing was deleted, because something stands in the way:", t.stack.Name)}
+	for _, obstacle := range t.report.Obstacles {
+		lines = append(lines, "  "+obstacle.String())
+	}
+	return coded(exitRefused, errors.New(strings.Join(lines, "\n")))
+}
+
 func (a *app) preview() *cobra.Command {
 	var f stackFlags
-	var offline, asJSON, inputs bool
+	var offline, inputs bool
 	cmd := &cobra.Command{
 		Use:   "preview --stack <stack>",
 		Short: "Show what up would change",
@@ -310,106 +280,85 @@ func (a *app) preview() *cobra.Command {
 
 With --offline it needs no credentials, no cluster and no network: every resource of the stack as it would be made from
 nothing, with its inputs. It works on an empty state of its own and never touches the stack's; what only AWS can decide
-is shown as known after the update.`,
+is shown as known after the update.
+
+Exit codes: 0, or with --detailed-exitcode 2 where something would change; 3 a mandatory policy is violated, 4 config, 5 failed.`,
 		Example: `  dbtier preview --stack local
   dbtier preview --stack prod --offline
+  dbtier preview --stack prod --detailed-exitcode --summary summary.md
   dbtier preview --stack prod --offline --json | jq '.resources[] | select(.type == "aws:rds/instance:Instance") | .inputs'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			started := time.Now()
-			if err := f.check(cmd); err != nil {
-				return err
-			}
-			t, err := a.target(f.stack)
-			if err != nil {
-				return err
-			}
-			session, done, err := a.open(ctx, t, f, operation{command: "preview", offline: offline})
-			if err != nil {
-				return err
-			}
-			defer done()
-			options := a.show()
-			options.Inputs = inputs || offline && !cmd.Flags().Changed("inputs")
-			if asJSON {
-				options.Out, options.Quiet, options.Live = a.stderr, true, false
-			}
-			result, err := session.Preview(ctx, options)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return a.previewJSON(t, offline, result)
-			}
-			title := "preview of stack " + t.stack.Name
-			if offline {
-				title = "offline " + title
-			}
-			a.finish(title, result, true, time.Since(started))
-			return nil
+			shown := inputs || offline && f.stacks == "" && !cmd.Flags().Changed("inputs")
+			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error { return t.foresee(ctx, offline, shown) })
 		},
 	}
-	f.add(cmd, true)
+	f.add(cmd, a, onSeveral, withEngine, withProgram, withTargets, withSummary)
 	cmd.Flags().BoolVar(&offline, "offline", false, "from an empty state, without credentials, cluster or network")
 	cmd.Flags().BoolVar(&inputs, "inputs", false, "show each resource's inputs (default with --offline)")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: the counts and every resource with its inputs")
+	cmd.Flags().StringVar(&f.plan, "plan", "", "write a plan to this file, for up --plan")
+	cmd.Flags().BoolVar(&f.detailedExitCode, "detailed-exitcode", false, "end with 2 where something would change")
 	return cmd
 }
 
-func (a *app) previewJSON(t target, offline bool, result progress.Result) error {
-	resources := make([]progress.Step, 0, len(result.Steps))
-	for _, step := range result.Steps {
-		if visible, ok := progress.Sanitize(step.Inputs).(map[string]any); ok {
-			step.Inputs = visible
-		}
-		resources = append(resources, step)
+func (t *task) foresee(ctx context.Context, offline, inputs bool) error {
+	started := time.Now()
+	t.report.Offline = offline
+	session, done, err := t.open(ctx, operation{command: "preview", offline: offline, program: true})
+	if err != nil {
+		return err
 	}
-	slices.SortStableFunc(resources, func(a, b progress.Step) int { return strings.Compare(a.URN, b.URN) })
-	encoder := json.NewEncoder(a.stdout)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(map[string]any{
-		"stack": t.stack.Name, "offline": offline, "changes": result.Changes, "resources": resources,
-	})
+	defer done()
+	options := t.options()
+	options.Progress.Inputs = inputs
+	options.Plan, t.report.Plan = t.flags.plan, t.flags.plan
+	result, err := session.Preview(ctx, options)
+	t.report.take(&result, true)
+	t.report.DataLoss = guard.Losses(result.Steps, nil)
+	if err != nil {
+		return failed(err)
+	}
+	title := "preview of stack " + t.stack.Name
+	if offline {
+		title = "offline " + title
+	}
+	t.finish(title, result, true, time.Since(started))
+	for _, loss := range t.report.DataLoss {
+		t.say("  ! data would be lost: %s (up wants --allow-data-loss %s)", loss, loss.Name)
+	}
+	if result.Changed() && (t.flags.detailedExitCode || t.flags.expectNoChanges) {
+		return errPending
+	}
+	return nil
 }
 
 func (a *app) outputs() *cobra.Command {
 	var f stackFlags
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "outputs --stack <stack>",
 		Short: "Show the outputs of a stack",
 		Long:  "Shows the outputs of a stack as of its last up. Secret outputs are shown as [secret].",
 		Example: `  dbtier outputs --stack local
-  dbtier outputs --stack prod --json | jq -r .databaseEndpoint`,
+  dbtier outputs --stack prod --json | jq -r .outputs.databaseEndpoint`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t, err := a.target(f.stack)
-			if err != nil {
-				return err
-			}
-			outputs, err := a.readOutputs(cmd.Context(), t, f)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				encoder := json.NewEncoder(a.stdout)
-				encoder.SetIndent("", "  ")
-				encoder.SetEscapeHTML(false)
-				return encoder.Encode(outputs)
-			}
-			return a.printOutputs(t, outputs)
+			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error {
+				outputs, err := t.readOutputs(ctx)
+				if err != nil {
+					return err
+				}
+				t.report.Outputs = outputs
+				return t.printOutputs(outputs)
+			})
 		},
 	}
-	f.add(cmd, false)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f.add(cmd, a, onSeveral)
 	return cmd
 }
 
-func (a *app) printOutputs(t target, outputs map[string]any) error {
+func (t *task) printOutputs(outputs map[string]any) error {
 	if len(outputs) == 0 {
-		fmt.Fprintf(a.stdout, "stack %s has no outputs: bring it up with `dbtier up --stack %s`\n", t.stack.Name, t.stack.Name)
+		t.say("stack %s has no outputs: bring it up with `dbtier up --stack %s`", t.stack.Name, t.stack.Name)
 		return nil
 	}
 	names := make([]string, 0, len(outputs))
@@ -428,19 +377,19 @@ func (a *app) printOutputs(t target, outputs map[string]any) error {
 			}
 			text = string(encoded)
 		}
-		fmt.Fprintf(a.stdout, "%-*s  %s\n", width, name, text)
+		t.say("%-*s  %s", width, name, text)
 	}
 	return nil
 }
 
 // readOutputs reads a stack's outputs: from the state's file where there is one, which takes no process, else through the CLI.
-func (a *app) readOutputs(ctx context.Context, t target, f stackFlags) (map[string]any, error) {
-	if outputs, ok, err := engine.FileOutputs(t.project, t.stack, engine.Backend(t.project, t.stack, f.backend, os.LookupEnv)); ok || err != nil {
+func (t *task) readOutputs(ctx context.Context) (map[string]any, error) {
+	if outputs, ok, err := engine.FileOutputs(t.project, t.stack, t.backend()); ok || err != nil {
 		return outputs, err
 	}
-	cli, err := a.findCLI(ctx, t.project)
+	config, err := t.asking(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return engine.ReadOutputs(ctx, engine.Config{Project: t.project, Stack: t.stack, CLI: cli, Backend: f.backend})
+	return engine.ReadOutputs(ctx, config)
 }

@@ -2,8 +2,6 @@ package driver
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +17,6 @@ import (
 
 func (a *app) verify() *cobra.Command {
 	var f stackFlags
-	var asJSON bool
 	var kubeconfig, kubecontext string
 	cmd := &cobra.Command{
 		Use:   "verify --stack <stack>",
@@ -41,47 +38,44 @@ the next command to run.`,
   dbtier verify --stack prod --json | jq '.checks[] | select(.ok | not)'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			started := time.Now()
-			t, err := a.target(f.stack)
-			if err != nil {
-				return err
-			}
-			kubeconfig, kubecontext = clusterOf(t, kubeconfig, kubecontext)
-			client, sts, err := a.cluster(ctx, t, kubeconfig, kubecontext)
-			if err != nil {
-				return err
-			}
-			outputs, err := a.readOutputs(ctx, t, f)
-			if err != nil {
-				return err
-			}
-			tier, err := verify.FromOutputs(t.stack.Name, outputs)
-			if err != nil {
-				return err
-			}
-			if sts != "" {
-				tier.STS = sts
-			}
-			tier.Kubectl = person(t, kubeconfig, kubecontext)
-			checks := (&verify.Verifier{Target: tier, Kubectl: client}).Run(ctx)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err := a.report(t, checks, asJSON, time.Since(started)); err != nil {
-				return err
-			}
-			if !verify.OK(checks) {
-				return localcloud.ErrSaid
-			}
-			return nil
+			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error { return t.check(ctx, kubeconfig, kubecontext) })
 		},
 	}
-	f.add(cmd, false)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f.add(cmd, a, onSeveral)
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the stack's cluster (default: dbtier:cluster of its config, else kubectl's own choice)")
 	cmd.Flags().StringVar(&kubecontext, "context", "", "context of the kubeconfig")
 	return cmd
+}
+
+func (t *task) check(ctx context.Context, kubeconfig, kubecontext string) error {
+	started := time.Now()
+	kubeconfig, kubecontext = clusterOf(t.target, kubeconfig, kubecontext)
+	client, sts, err := t.cluster(ctx, t.target, kubeconfig, kubecontext)
+	if err != nil {
+		return err
+	}
+	outputs, err := t.readOutputs(ctx)
+	if err != nil {
+		return err
+	}
+	tier, err := verify.FromOutputs(t.stack.Name, outputs)
+	if err != nil {
+		return err
+	}
+	if sts != "" {
+		tier.STS = sts
+	}
+	tier.Kubectl = person(t.target, kubeconfig, kubecontext)
+	checks := (&verify.Verifier{Target: tier, Kubectl: client}).Run(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	t.report.Checks = checks
+	t.printChecks(checks, time.Since(started))
+	if !verify.OK(checks) {
+		return localcloud.ErrSaid
+	}
+	return nil
 }
 
 // clusterOf fills in the kubeconfig and context that the stack's config names, as the program uses them.
@@ -144,15 +138,8 @@ func person(t target, kubeconfig, kubecontext string) string {
 	return words
 }
 
-// report prints the checks.
-func (a *app) report(t target, checks []verify.Check, asJSON bool, took time.Duration) error {
-	if asJSON {
-		encoder := json.NewEncoder(a.stdout)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(map[string]any{"stack": t.stack.Name, "ok": verify.OK(checks), "checks": checks})
-	}
-	verify.Table(a.stdout, checks)
+func (t *task) printChecks(checks []verify.Check, took time.Duration) {
+	verify.Table(t.out, checks)
 	failed := 0
 	for _, c := range checks {
 		if !c.OK {
@@ -160,9 +147,8 @@ func (a *app) report(t target, checks []verify.Check, asJSON bool, took time.Dur
 		}
 	}
 	if failed == 0 {
-		_, err := fmt.Fprintf(a.stdout, "stack %s: all %d checks passed, %.1fs\n", t.stack.Name, len(checks), took.Seconds())
-		return err
+		t.say("stack %s: all %d checks passed, %.1fs", t.stack.Name, len(checks), took.Seconds())
+		return
 	}
-	_, err := fmt.Fprintf(a.stdout, "stack %s: %d of %d checks failed, %.1fs\n", t.stack.Name, failed, len(checks), took.Seconds())
-	return err
+	t.say("stack %s: %d of %d checks failed, %.1fs", t.stack.Name, failed, len(checks), took.Seconds())
 }

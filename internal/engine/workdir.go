@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -15,9 +18,17 @@ import (
 // The engine writes the salt of a passphrase into the stack's file. For the local stack, whose passphrase is made on each
 // machine, and for offline previews that file must stay as it is: they run beside copies of the two project files.
 
-// copyProject puts Pulumi.yaml and the stack's file into dir, without the encryption settings of the stack's file and with
-// those that an earlier run left in dir. Config values that are encrypted become placeholders when offline.
-func copyProject(p *project.Project, s *project.Stack, dir string, offline bool) error {
+// copying says how to copy the project files.
+type copying struct {
+	// offline makes encrypted config values placeholders, encryption keeps the stack's settings that decrypt them.
+	offline, encryption bool
+	// overrides are config values of this run alone.
+	overrides map[string]any
+}
+
+// copyProject puts Pulumi.yaml and the stack's file into dir. Unless they are to be kept, the encryption settings of the stack's file
+// are left out, for those that an earlier run left in dir.
+func copyProject(p *project.Project, s *project.Stack, dir string, how copying) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making a work folder for stack %s: %w", s.Name, err)
 	}
@@ -36,22 +47,53 @@ func copyProject(p *project.Project, s *project.Stack, dir string, offline bool)
 		return err
 	}
 	target := filepath.Join(dir, filepath.Base(s.File))
-	for _, key := range []string{"encryptionsalt", "secretsprovider", "encryptedkey"} {
-		delete(stack, key)
+	if !how.encryption {
+		for _, key := range []string{"encryptionsalt", "secretsprovider", "encryptedkey"} {
+			delete(stack, key)
+		}
+		before, err := readYAML(target)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if salt, ok := before["encryptionsalt"]; ok {
+			stack["encryptionsalt"] = salt
+		}
 	}
-	before, err := readYAML(target)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if salt, ok := before["encryptionsalt"]; ok {
-		stack["encryptionsalt"] = salt
-	}
-	if offline {
+	if how.offline {
 		if config, ok := stack["config"].(map[string]any); ok {
 			stack["config"] = withoutEncrypted(config)
 		}
 	}
+	if err := override(stack, how.overrides); err != nil {
+		return err
+	}
 	return writeYAML(target, stack)
+}
+
+// override puts values into the stack's config: at a key, or at a path of keys below it.
+func override(stack, values map[string]any) error {
+	config, ok := stack["config"].(map[string]any)
+	if !ok && len(values) > 0 {
+		config = map[string]any{}
+		stack["config"] = config
+	}
+	for _, path := range slices.Sorted(maps.Keys(values)) {
+		parts := strings.Split(path, ".")
+		at := config
+		for i, part := range parts[:len(parts)-1] {
+			inner, ok := at[part].(map[string]any)
+			if _, there := at[part]; there && !ok {
+				return fmt.Errorf("--config %s: %s is a value and has no keys below it", path, strings.Join(parts[:i+1], "."))
+			}
+			if !ok {
+				inner = map[string]any{}
+				at[part] = inner
+			}
+			at = inner
+		}
+		at[parts[len(parts)-1]] = values[path]
+	}
+	return nil
 }
 
 // placeholder stands for a config value that only the stack's own key can decrypt.

@@ -3,6 +3,7 @@ package progress
 import (
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"gopkg.in/yaml.v3"
 )
 
@@ -65,4 +66,31 @@ func writeInputs(inputs map[string]any) string {
 		return "(inputs that cannot be shown: " + err.Error() + ")"
 	}
 	return string(text)
+}
+
+// At follows a property path, such as spec.template.spec.containers[0].image or data["a.b"], into a value; false where it leads nowhere.
+func At(value any, path string) (any, bool) {
+	steps, err := resource.ParsePropertyPath(path)
+	if err != nil {
+		return nil, false
+	}
+	for _, step := range steps {
+		switch key := step.(type) {
+		case string:
+			fields, ok := value.(map[string]any)
+			if !ok {
+				return nil, false
+			}
+			if value, ok = fields[key]; !ok {
+				return nil, false
+			}
+		case int:
+			items, ok := value.([]any)
+			if !ok || key < 0 || key >= len(items) {
+				return nil, false
+			}
+			value = items[key]
+		}
+	}
+	return value, true
 }

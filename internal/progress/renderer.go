@@ -3,6 +3,7 @@ package progress
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -35,8 +36,14 @@ type Result struct {
 	Changes map[apitype.OpType]int
 	// Errors are the run's errors, each once, ready to print.
 	Errors []string
-	// Steps are the resources that the engine went through, in its order.
+	// Warnings are the run's warnings, each once, ready to print.
+	Warnings []string
+	// Findings are what policies had to say, each once; those that are mandatory are among Errors too.
+	Findings []Finding
+	// Steps are the resources that the engine went through, in its order. A refresh that found nothing new is none.
 	Steps []Step
+	// Outputs are the stack's outputs after the run, or as a preview knows them; placeholders as in Step.Inputs.
+	Outputs map[string]any
 	// Done counts the operations that ended well; the stack itself is none.
 	Done int
 	// Ended says that the engine summed up the run.
@@ -53,7 +60,39 @@ type Step struct {
 	Inputs map[string]any `json:"inputs,omitempty"`
 	// Changed are the paths of the properties that differ.
 	Changed []string `json:"changed,omitempty"`
+	// Because are the properties whose change forces a replacement.
+	Because []string `json:"because,omitempty"`
+	// Retained says that a deletion takes the resource out of the state and leaves it where it is.
+	Retained bool `json:"retained,omitempty"`
+	// Failed says that the operation failed.
+	Failed bool `json:"failed,omitempty"`
+	// ID is what the resource's provider knows it by; empty for one that is not there yet.
+	ID string `json:"id,omitempty"`
+	// Before and After are the whole states on both sides of the step, as the engine shows them: secrets are masked.
+	Before, After map[string]any `json:"-"`
 }
+
+// Finding is what a policy had to say.
+type Finding struct {
+	Policy string `json:"policy"`
+	Pack   string `json:"pack"`
+	// Level is advisory or mandatory.
+	Level string `json:"level"`
+	// Message is the policy's own; URN the resource that it is about, empty for the whole stack.
+	Message string `json:"message"`
+	URN     string `json:"urn,omitempty"`
+}
+
+// Mandatory is the level of a policy that stops a run.
+const Mandatory = "mandatory"
+
+// Violated reports whether a mandatory policy was.
+func (r *Result) Violated() bool {
+	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level == Mandatory })
+}
+
+// stackType is the type of the stack itself among its resources.
+const stackType = "pulumi:pulumi:Stack"
 
 type operation struct {
 	urn     string
@@ -68,6 +107,8 @@ type Renderer struct {
 	running []*operation
 	result  Result
 	said    map[string]bool
+	// refreshed are the steps of a refresh, by URN, until it is known what they found.
+	refreshed map[string]Step
 	// last is when the person last heard something, live whether a transient line stands.
 	last time.Time
 	live bool
@@ -84,7 +125,9 @@ func New(o Options) *Renderer {
 	if o.Width == 0 {
 		o.Width = 120
 	}
-	return &Renderer{o: o, said: map[string]bool{}, last: o.Now(), result: Result{Changes: map[apitype.OpType]int{}}}
+	return &Renderer{
+		o: o, said: map[string]bool{}, refreshed: map[string]Step{}, last: o.Now(), result: Result{Changes: map[apitype.OpType]int{}},
+	}
 }
 
 // Consume shows the events until the channel closes or stop does; then it returns what the run did. The engine may die before
@@ -142,20 +185,17 @@ func (r *Renderer) Event(event events.EngineEvent) {
 }
 
 func (r *Renderer) begin(m apitype.StepEventMetadata) {
-	step := Step{URN: m.URN, Type: m.Type, Name: urnName(m.URN), Op: m.Op}
-	if m.New != nil {
-		step.Inputs = m.New.Inputs
+	step := stepOf(m)
+	if m.Op == apitype.OpRefresh {
+		r.refreshed[m.URN] = step
+	} else {
+		r.result.Steps = append(r.result.Steps, step)
 	}
-	for path := range m.DetailedDiff {
-		step.Changed = append(step.Changed, path)
-	}
-	if len(step.Changed) == 0 {
-		step.Changed = slices.Clone(m.Diffs)
-	}
-	slices.Sort(step.Changed)
-	r.result.Steps = append(r.result.Steps, step)
 	switch {
 	case m.Op == apitype.OpSame || verbs[m.Op].sign == "":
+	case m.Op == apitype.OpRefresh:
+		// Hundreds of reads are nothing to tell of, but one that takes long is.
+		r.running = append(r.running, &operation{urn: m.URN, op: m.Op, started: r.o.Now()})
 	case r.o.Planning:
 		r.plan(step)
 	case m.Op == apitype.OpReplace:
@@ -165,11 +205,46 @@ func (r *Renderer) begin(m apitype.StepEventMetadata) {
 	}
 }
 
+func stepOf(m apitype.StepEventMetadata) Step {
+	step := Step{URN: m.URN, Type: m.Type, Name: urnName(m.URN), Op: m.Op, Because: slices.Sorted(slices.Values(m.Keys))}
+	if m.New != nil {
+		step.Inputs, step.After, step.ID = m.New.Inputs, whole(m.New), m.New.ID
+	}
+	if m.Old != nil {
+		step.Before, step.Retained = whole(m.Old), m.Old.RetainOnDelete
+		if step.ID == "" {
+			step.ID = m.Old.ID
+		}
+	}
+	for path, diff := range m.DetailedDiff {
+		step.Changed = append(step.Changed, path)
+		if strings.HasSuffix(string(diff.Kind), "-replace") && !slices.Contains(step.Because, path) {
+			step.Because = append(step.Because, path)
+		}
+	}
+	if len(step.Changed) == 0 {
+		step.Changed = slices.Clone(m.Diffs)
+	}
+	slices.Sort(step.Changed)
+	slices.Sort(step.Because)
+	return step
+}
+
+// whole is a state's outputs under its inputs: what both have, the inputs tell in the program's spelling.
+func whole(state *apitype.StepEventStateMetadata) map[string]any {
+	all := maps.Clone(state.Outputs)
+	if all == nil {
+		all = map[string]any{}
+	}
+	maps.Copy(all, state.Inputs)
+	return all
+}
+
 func (r *Renderer) plan(step Step) {
-	if r.o.Quiet || step.Op == apitype.OpCreateReplacement || step.Op == apitype.OpDeleteReplaced || step.Type == "pulumi:pulumi:Stack" {
+	if r.o.Quiet || step.Op == apitype.OpCreateReplacement || step.Op == apitype.OpDeleteReplaced || step.Type == stackType {
 		return
 	}
-	r.line("  %s %-40s %s", verbs[step.Op].sign, shortType(step.Type), step.Name)
+	r.line("  %s %-40s %s", verbs[step.Op].sign, ShortType(step.Type), step.Name)
 	if r.o.Inputs && step.Op != apitype.OpDelete && len(step.Inputs) > 0 {
 		fmt.Fprint(r.o.Out, indent(strings.TrimRight(writeInputs(step.Inputs), "\n"), "        ")+"\n")
 	} else if len(step.Changed) > 0 {
@@ -178,24 +253,75 @@ func (r *Renderer) plan(step Step) {
 }
 
 func (r *Renderer) end(m apitype.StepEventMetadata, ok bool) {
+	if m.Type == stackType && m.New != nil && ok {
+		if outputs, known := Sanitize(m.New.Outputs).(map[string]any); known && len(outputs) > 0 {
+			r.result.Outputs = outputs
+		}
+	}
+	if step, found := r.refreshed[m.URN]; found && (ok || m.Op == apitype.OpRefresh) {
+		r.found(step, m, ok)
+		return
+	}
+	if !ok {
+		r.failed(m)
+	}
 	at := slices.IndexFunc(r.running, func(o *operation) bool { return o.urn == m.URN && o.op == m.Op })
 	if at < 0 {
 		return
 	}
 	o := r.running[at]
 	r.running = slices.Delete(r.running, at, at+1)
-	if ok && m.Type != "pulumi:pulumi:Stack" {
+	if ok && m.Type != stackType {
 		r.result.Done++
 	}
-	if m.Type == "pulumi:pulumi:Stack" || ok && (r.o.Quiet || strings.HasPrefix(m.Type, "pulumi:providers:")) {
+	if m.Type == stackType || ok && (r.o.Quiet || strings.HasPrefix(m.Type, "pulumi:providers:")) {
 		return
 	}
 	took := r.o.Now().Sub(o.started)
 	if ok {
-		r.line("  %s %-40s %-56s %6s", verbs[m.Op].sign, shortType(m.Type), urnName(m.URN), seconds(took))
+		r.line("  %s %-40s %-56s %6s", verbs[m.Op].sign, ShortType(m.Type), urnName(m.URN), seconds(took))
 		return
 	}
-	r.line("  ✗ %-40s %-56s failed after %s", shortType(m.Type), urnName(m.URN), seconds(took))
+	r.line("  ✗ %-40s %-56s failed after %s", ShortType(m.Type), urnName(m.URN), seconds(took))
+}
+
+func (r *Renderer) failed(m apitype.StepEventMetadata) {
+	for i := len(r.result.Steps) - 1; i >= 0; i-- {
+		if r.result.Steps[i].URN == m.URN && r.result.Steps[i].Op == m.Op {
+			r.result.Steps[i].Failed = true
+			return
+		}
+	}
+}
+
+// found is the end of a resource's refresh. The event of a run that only refreshes names what was found: the resource is the same, it
+// differs, or it is gone. The refresh at the beginning of an update does not, and the update's own steps tell.
+func (r *Renderer) found(step Step, m apitype.StepEventMetadata, ok bool) {
+	delete(r.refreshed, m.URN)
+	r.running = slices.DeleteFunc(r.running, func(o *operation) bool { return o.urn == m.URN && o.op == apitype.OpRefresh })
+	if !ok {
+		step.Failed = true
+		r.result.Steps = append(r.result.Steps, step)
+		return
+	}
+	if m.Op == apitype.OpRefresh {
+		return
+	}
+	step = stepOf(m)
+	r.result.Steps = append(r.result.Steps, step)
+	if m.Op == apitype.OpSame || step.Type == stackType {
+		return
+	}
+	if !r.o.Planning {
+		r.result.Done++
+	}
+	if r.o.Quiet {
+		return
+	}
+	r.line("  %s %-40s %s", verbs[m.Op].sign, ShortType(m.Type), urnName(m.URN))
+	if len(step.Changed) > 0 {
+		r.line("        differs: %s", strings.Join(step.Changed, ", "))
+	}
 }
 
 func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {
@@ -212,7 +338,7 @@ func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {
 		return
 	}
 	whole := message
-	if d.URN != "" && urnType(d.URN) != "pulumi:pulumi:Stack" {
+	if d.URN != "" && urnType(d.URN) != stackType {
 		whole = Subject(d.URN) + ": " + message
 	}
 	key := d.Severity + whole
@@ -224,6 +350,7 @@ func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {
 	case "error":
 		r.result.Errors = append(r.result.Errors, whole)
 	case "warning":
+		r.result.Warnings = append(r.result.Warnings, whole)
 		r.line("  ! %s", indent(whole, "    ")[4:])
 	case "info", "info#err":
 		if !r.o.Quiet {
@@ -233,19 +360,30 @@ func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {
 }
 
 func (r *Renderer) policy(p *apitype.PolicyEvent) {
-	message := fmt.Sprintf("policy %s (%s): %s", p.PolicyName, p.PolicyPackName, clean(p.Message))
-	if p.ResourceURN != "" && urnType(p.ResourceURN) != "pulumi:pulumi:Stack" {
-		message = Subject(p.ResourceURN) + ": " + message
+	finding := Finding{Policy: p.PolicyName, Pack: p.PolicyPackName, Level: p.EnforcementLevel, Message: clean(p.Message), URN: p.ResourceURN}
+	if urnType(finding.URN) == stackType {
+		finding.URN = ""
 	}
+	message := finding.String()
 	if r.said[message] {
 		return
 	}
 	r.said[message] = true
-	if p.EnforcementLevel == "mandatory" {
+	r.result.Findings = append(r.result.Findings, finding)
+	if p.EnforcementLevel == Mandatory {
 		r.result.Errors = append(r.result.Errors, message)
 		return
 	}
 	r.line("  ! %s", indent(message, "    ")[4:])
+}
+
+// String is the finding for people.
+func (f Finding) String() string {
+	message := fmt.Sprintf("policy %s (%s): %s", f.Policy, f.Pack, f.Message)
+	if f.URN != "" {
+		message = Subject(f.URN) + ": " + message
+	}
+	return message
 }
 
 func (r *Renderer) download(p *apitype.ProgressEvent) {
@@ -284,7 +422,7 @@ func (r *Renderer) Tick() {
 func (r *Renderer) waiting(now time.Time) string {
 	// Components are only as far as their children.
 	leaves := slices.DeleteFunc(slices.Clone(r.running), func(o *operation) bool {
-		return urnType(o.urn) == "pulumi:pulumi:Stack" || slices.ContainsFunc(r.running, func(other *operation) bool { return isChild(other.urn, o.urn) })
+		return urnType(o.urn) == stackType || slices.ContainsFunc(r.running, func(other *operation) bool { return isChild(other.urn, o.urn) })
 	})
 	if len(leaves) == 0 {
 		return ""

@@ -10,11 +10,11 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
 )
 
-// shortType drops the part of a type token that only says in which file the type is generated:
+// ShortType drops the part of a type token that only says in which file the type is generated:
 // aws:rds/instance:Instance becomes aws:rds:Instance.
 //
 // A Kubernetes kind needs no group: kubernetes:apps/v1:Deployment becomes kubernetes:Deployment.
-func shortType(token string) string {
+func ShortType(token string) string {
 	parts := strings.SplitN(token, ":", 3)
 	if len(parts) != 3 {
 		return token
@@ -48,7 +48,7 @@ func urnType(urn string) string {
 
 // Subject names a resource for people.
 func Subject(urn string) string {
-	return shortType(urnType(urn)) + " " + urnName(urn)
+	return ShortType(urnType(urn)) + " " + urnName(urn)
 }
 
 type verb struct{ sign, doing, done string }
@@ -75,6 +75,14 @@ var planned = map[apitype.OpType]string{
 	apitype.OpRead: "to read", apitype.OpImport: "to import",
 }
 
+// Verb is the word for an operation: what a preview plans, or what was done.
+func Verb(op apitype.OpType, planning bool) string {
+	if word, ok := planned[op]; ok && planning {
+		return strings.TrimPrefix(word, "to ")
+	}
+	return verbs[op].done
+}
+
 // clean strips the engine's colours and the wrapping that says nothing to a person.
 func clean(message string) string {
 	message = colors.Never.Colorize(message)
@@ -95,7 +103,8 @@ var (
 // saysNothing are messages that only repeat that the run failed.
 func saysNothing(message string) bool {
 	switch message {
-	case "", "update failed", "preview failed", "destroy failed", "update canceled", "preview canceled", "destroy canceled":
+	case "", "update failed", "preview failed", "destroy failed", "refresh failed",
+		"update canceled", "preview canceled", "destroy canceled", "refresh canceled":
 		return true
 	}
 	return strings.HasPrefix(message, "resource registration failed") || message == "update cancelled"

@@ -33,17 +33,25 @@ type Finder struct {
 
 // Find returns the path of the pinned CLI: beside the driver, else on PATH, else built from source beside the driver.
 func (f Finder) Find(ctx context.Context) (string, error) {
+	if path, found := f.Look(ctx); found {
+		return path, nil
+	}
 	beside := filepath.Join(f.Beside, "pulumi")
-	if isPinned(ctx, beside) {
-		return beside, nil
-	}
-	if onPath, err := exec.LookPath("pulumi"); err == nil && isPinned(ctx, onPath) {
-		return onPath, nil
-	}
 	if err := f.build(ctx, beside); err != nil {
 		return "", fmt.Errorf("the Pulumi CLI %s is neither beside dbtier nor on PATH, and building it failed: %w", Version, err)
 	}
 	return beside, nil
+}
+
+// Look returns the path of the pinned CLI beside the driver or on PATH, and whether there is one.
+func (f Finder) Look(ctx context.Context) (string, bool) {
+	if beside := filepath.Join(f.Beside, "pulumi"); isPinned(ctx, beside) {
+		return beside, true
+	}
+	if onPath, err := exec.LookPath("pulumi"); err == nil && isPinned(ctx, onPath) {
+		return onPath, true
+	}
+	return "", false
 }
 
 // isPinned asks a binary for its version: what the linker wrote into it where that says enough, which takes no process.

@@ -9,7 +9,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -97,41 +99,99 @@ func (b FileBackend) TrimHistory(keep int) error {
 // backendLock is what Pulumi's file backend writes into a lock.
 type backendLock struct {
 	PID       int       `json:"pid"`
+	Username  string    `json:"username"`
 	Hostname  string    `json:"hostname"`
 	Timestamp time.Time `json:"timestamp"`
 }
 
-// ClearStaleLocks removes the backend's locks whose process was on this machine and has ended, and says so. Locks of other
-// machines, and of processes that live, stay: the engine then says who holds them.
-func (b FileBackend) ClearStaleLocks(note func(string)) error {
+// BackendLock is a lock that the backend holds on the stack.
+type BackendLock struct {
+	backendLock
+	// Lives says that its process is on this machine and lives.
+	Lives bool
+
+	file       string
+	here, torn bool
+}
+
+// String names who took the lock.
+func (l BackendLock) String() string {
+	if l.torn {
+		return "an unreadable lock"
+	}
+	return fmt.Sprintf("%s@%s (process %d, since %s)", l.Username, l.Hostname, l.PID, l.Timestamp.Local().Format(time.DateTime))
+}
+
+// Locks lists the backend's locks on the stack.
+func (b FileBackend) Locks() ([]BackendLock, error) {
 	files, err := filepath.Glob(filepath.Join(b.Dir, ".pulumi", "locks", "organization", b.Project, b.Stack, "*.json"))
 	if err != nil {
-		return fmt.Errorf("looking for locks of stack %s: %w", b.Stack, err)
+		return nil, fmt.Errorf("looking for locks of stack %s: %w", b.Stack, err)
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return fmt.Errorf("this machine's name: %w", err)
+		return nil, fmt.Errorf("this machine's name: %w", err)
 	}
+	var locks []BackendLock
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("reading a lock of stack %s: %w", b.Stack, err)
+			return nil, fmt.Errorf("reading a lock of stack %s: %w", b.Stack, err)
 		}
-		var lock backendLock
+		lock := BackendLock{file: file}
 		// A lock that was cut short while it was written, by a full disk or a kill, names nobody who could still hold it.
-		torn := json.Unmarshal(text, &lock) != nil
-		if !torn && (lock.Hostname != host || isPulumi(lock.PID)) {
+		lock.torn = json.Unmarshal(text, &lock.backendLock) != nil
+		lock.here = lock.Hostname == host
+		lock.Lives = !lock.torn && lock.here && isPulumi(lock.PID)
+		locks = append(locks, lock)
+	}
+	return locks, nil
+}
+
+// saidLock is how the CLI tells of a lock: created by kim@host (pid 7) at 2026-01-01T00:00:00Z.
+var saidLock = regexp.MustCompile(`created by (\S*)@(\S+) \(pid (\d+)\) at (\S+)`)
+
+// SaidLocks are the locks that the CLI told of in its message, for backends that are no folder of this machine.
+func SaidLocks(message string) []BackendLock {
+	host, err := os.Hostname()
+	var locks []BackendLock
+	for _, said := range saidLock.FindAllStringSubmatch(message, -1) {
+		lock := BackendLock{backendLock: backendLock{Username: said[1], Hostname: said[2]}}
+		lock.PID, _ = strconv.Atoi(said[3])
+		lock.Timestamp, _ = time.Parse(time.RFC3339, said[4])
+		lock.here = err == nil && lock.Hostname == host
+		lock.Lives = lock.here && isPulumi(lock.PID)
+		locks = append(locks, lock)
+	}
+	return locks
+}
+
+// Dead reports whether the lock's process was on this machine and has ended.
+func (l BackendLock) Dead() bool { return l.here && !l.Lives && !l.torn }
+
+// Age is how long ago the lock was taken.
+func (l BackendLock) Age() time.Duration { return time.Since(l.Timestamp) }
+
+// ClearStaleLocks removes the backend's locks whose process was on this machine and has ended, and says so. Locks of other
+// machines, and of processes that live, stay: the engine then says who holds them.
+func (b FileBackend) ClearStaleLocks(note func(string)) error {
+	locks, err := b.Locks()
+	if err != nil {
+		return err
+	}
+	for _, lock := range locks {
+		if !lock.torn && (!lock.here || lock.Lives) {
 			continue
 		}
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(lock.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing a stale lock of stack %s: %w", b.Stack, err)
 		}
 		// The bucket keeps attributes beside each file.
-		_ = os.Remove(file + ".attrs")
-		if torn {
+		_ = os.Remove(lock.file + ".attrs")
+		if lock.torn {
 			note("removed an unreadable lock of stack " + b.Stack)
 		} else {
 			note(fmt.Sprintf("removed the lock that process %d left on stack %s when it was killed", lock.PID, b.Stack))
@@ -182,27 +242,4 @@ func (b FileBackend) PendingOperations() ([]string, error) {
 		pending = append(pending, op.Type+" "+op.Resource.URN)
 	}
 	return pending, nil
-}
-
-// WithoutPendingOperations returns an exported deployment without its pending operations; everything else stays as it is.
-func WithoutPendingOperations(exported []byte) ([]byte, error) {
-	var whole map[string]json.RawMessage
-	if err := json.Unmarshal(exported, &whole); err != nil {
-		return nil, fmt.Errorf("reading the exported state: %w", err)
-	}
-	var deployment map[string]json.RawMessage
-	if err := json.Unmarshal(whole["deployment"], &deployment); err != nil {
-		return nil, fmt.Errorf("reading the exported deployment: %w", err)
-	}
-	delete(deployment, "pending_operations")
-	inner, err := json.Marshal(deployment)
-	if err != nil {
-		return nil, fmt.Errorf("writing the deployment: %w", err)
-	}
-	whole["deployment"] = inner
-	outer, err := json.Marshal(whole)
-	if err != nil {
-		return nil, fmt.Errorf("writing the state: %w", err)
-	}
-	return outer, nil
 }

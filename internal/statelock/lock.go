@@ -1,6 +1,7 @@
 package statelock
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,12 +9,26 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
 
 // Lock is held until Release, or until every process that got its File has ended.
 type Lock struct{ file *os.File }
+
+// HeldError says who else works on a stack.
+type HeldError struct {
+	Stack string
+	// Holder names who it is, and Advice what to do about it.
+	Holder, Advice string
+	// Locks are those of a backend, where that tells of them.
+	Locks []BackendLock
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("stack %s: %s is working on it: %s", e.Stack, e.Holder, e.Advice)
+}
 
 // holder is what the lock's file says about who took it.
 type holder struct {
@@ -80,8 +95,8 @@ func wait(ctx context.Context, file *os.File, o Options) error {
 		var by holder
 		_ = read(file, &by)
 		if by.PID > 0 && Alive(by.PID) {
-			return fmt.Errorf("stack %s: another dbtier %s (process %d, since %s) is working on it: wait until it has ended, or stop it with ^C where it runs",
-				o.Stack, by.Command, by.PID, by.Since.Local().Format(time.TimeOnly))
+			who := fmt.Sprintf("another dbtier %s (process %d, since %s)", by.Command, by.PID, by.Since.Local().Format(time.TimeOnly))
+			return &HeldError{Stack: o.Stack, Holder: who, Advice: "wait until it has ended, or stop it with ^C where it runs"}
 		}
 		if !told && by.PID > 0 && o.Note != nil {
 			o.Note(fmt.Sprintf("waiting for the engine of dbtier %s (process %d, which was killed) to end", by.Command, by.PID))
@@ -91,8 +106,10 @@ func wait(ctx context.Context, file *os.File, o Options) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline.C:
-			return fmt.Errorf("stack %s: the engine of a dbtier %s that was killed (process %d) still holds its lock after %s: "+
-				"end the processes that `fuser %s` lists", o.Stack, by.Command, by.PID, patience, o.Path)
+			return &HeldError{
+				Stack: o.Stack, Holder: fmt.Sprintf("the engine of a dbtier %s that was killed (process %d), after %s still", by.Command, by.PID, patience),
+				Advice: fmt.Sprintf("end the processes that `fuser %s` lists", o.Path),
+			}
 		case <-tick.C:
 		}
 	}
@@ -119,8 +136,17 @@ func (l *Lock) File() *os.File { return l.file }
 // Release gives the lock up; a child that holds its File still keeps it.
 func (l *Lock) Release() { l.file.Close() }
 
-// Alive reports whether a process with this id exists.
+// Alive reports whether a process with this id exists and has not ended: one that nobody has waited for, as in a container whose first
+// process waits for none, is still listed.
 func Alive(pid int) bool {
-	err := syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
+	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	// The second field is the name in parentheses and may hold anything; the state comes after it.
+	_, rest, ok := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+	return !ok || !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
 }

@@ -25,6 +25,9 @@ func TestASecondUpdateIsToldWhoWorksOnTheStack(t *testing.T) {
 
 	_, err = statelock.Acquire(t.Context(), options)
 	require.ErrorContains(t, err, fmt.Sprintf("stack local: another dbtier up (process %d", os.Getpid()))
+	var held *statelock.HeldError
+	require.ErrorAs(t, err, &held)
+	assert.Contains(t, held.Holder, "another dbtier up")
 
 	first.Release()
 	again, err := statelock.Acquire(t.Context(), options)
@@ -38,6 +41,16 @@ func deadPID(t *testing.T) int {
 	cmd := exec.CommandContext(t.Context(), "true")
 	require.NoError(t, cmd.Run())
 	return cmd.Process.Pid
+}
+
+func TestAProcessThatNobodyHasWaitedForIsNotAlive(t *testing.T) {
+	assert.True(t, statelock.Alive(os.Getpid()))
+	assert.True(t, statelock.Alive(1), "another user's")
+	cmd := exec.CommandContext(t.Context(), "true")
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool { return !statelock.Alive(cmd.Process.Pid) }, 10*time.Second, time.Millisecond)
+	require.NoError(t, cmd.Wait())
+	assert.False(t, statelock.Alive(cmd.Process.Pid))
 }
 
 func TestAnEngineWhoseDriverWasKilledIsWaitedFor(t *testing.T) {
@@ -149,17 +162,6 @@ func TestPendingOperationsAreReadFromTheState(t *testing.T) {
 	require.NoError(t, os.WriteFile(b.StateFile(), []byte(state[:40]), 0o600))
 	_, err = b.PendingOperations()
 	require.ErrorContains(t, err, "is damaged")
-}
-
-func TestClearingPendingOperationsChangesNothingElse(t *testing.T) {
-	in := `{"version":3,"deployment":{"manifest":{"magic":"m"},"resources":[{"urn":"u","inputs":{"n":12345678901234567890}}],` +
-		`"pending_operations":[{"type":"creating","resource":{"urn":"x"}}],"metadata":{}}}`
-	out, err := statelock.WithoutPendingOperations([]byte(in))
-	require.NoError(t, err)
-	assert.JSONEq(t, `{"version":3,"deployment":{"manifest":{"magic":"m"},"resources":[{"urn":"u","inputs":{"n":12345678901234567890}}],"metadata":{}}}`, string(out))
-	assert.Contains(t, string(out), "12345678901234567890", "numbers keep their digits")
-	_, err = statelock.WithoutPendingOperations([]byte("no JSON"))
-	require.Error(t, err)
 }
 
 func TestFileBackendDirUnderstandsPulumisURLs(t *testing.T) {

@@ -63,7 +63,7 @@ func (v *Verifier) secret(ctx context.Context) (string, error) {
 	if dsn == "" {
 		return "", &finding{fmt.Sprintf("Secret %s/%s has no DATABASE_URL", t.Namespace, t.Secret), v.kubectl("describe secret " + t.Secret)}
 	}
-	v.secrets.add(dsn)
+	v.secrets.Add(dsn)
 	parsed, err := url.Parse(dsn)
 	if err != nil || parsed.Host == "" || parsed.User == nil {
 		// The parser's error would quote the URL.
@@ -73,7 +73,7 @@ func (v *Verifier) secret(ctx context.Context) (string, error) {
 		}
 	}
 	if password, ok := parsed.User.Password(); ok {
-		v.secrets.add(password)
+		v.secrets.Add(password)
 	}
 	if t.Tokens {
 		return v.withoutPassword(parsed)

@@ -84,7 +84,7 @@ func (v *Verifier) token(ctx context.Context, serviceAccount, forAudience string
 		return "", err
 	}
 	token := strings.TrimSpace(out)
-	v.secrets.add(token)
+	v.secrets.Add(token)
 	return token, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"dbtier/internal/redact"
 )
 
 // Target is where the parts of a tier are.
@@ -73,7 +75,7 @@ type Verifier struct {
 	// Timeout of each check; 30 s by default.
 	Timeout time.Duration
 
-	secrets redactor
+	secrets redact.Redactor
 
 	stand               sync.Once
 	standPod, standMade string
@@ -138,8 +140,8 @@ func (v *Verifier) Run(ctx context.Context) []Check {
 	v.removeStandIn(ctx)
 	// Only now are all secrets known that a failure's text could hold.
 	for i := range results {
-		results[i].Detail = v.secrets.clean(results[i].Detail)
-		results[i].Cause = v.secrets.clean(results[i].Cause)
+		results[i].Detail = v.secrets.Clean(results[i].Detail)
+		results[i].Cause = v.secrets.Clean(results[i].Cause)
 	}
 	return results
 }

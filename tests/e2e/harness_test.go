@@ -216,9 +216,9 @@ func aws(t *testing.T, args ...string) result {
 // outputs are the stack's outputs.
 func outputs(t *testing.T) map[string]any {
 	t.Helper()
-	var o map[string]any
-	decode(t, mustDbtier(t, "outputs", "--stack", "local", "--json").stdout, &o)
-	return o
+	var answer struct{ Outputs map[string]any }
+	decode(t, mustDbtier(t, "outputs", "--stack", "local", "--json").stdout, &answer)
+	return answer.Outputs
 }
 
 func output(t *testing.T, name string) string {

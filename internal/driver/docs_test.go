@@ -1,0 +1,204 @@
+package driver
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"dbtier/internal/pulumicli"
+)
+
+// jsonFields are the names of a struct's fields in JSON, and of those within it.
+func jsonFields(of reflect.Type, into map[string]bool) {
+	switch of.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		jsonFields(of.Elem(), into)
+	case reflect.Struct:
+		for i := range of.NumField() {
+			name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+			if name == "" || name == "-" || into[name] {
+				continue
+			}
+			into[name] = true
+			// The checks of verify are its own.
+			if name != "checks" {
+				jsonFields(of.Field(i).Type, into)
+			}
+		}
+	default:
+	}
+}
+
+func TestEveryFieldOfTheAnswerAndEveryExitCodeIsDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "driver.md"))
+	require.NoError(t, err)
+	fields := map[string]bool{}
+	jsonFields(reflect.TypeFor[report](), fields)
+	require.Greater(t, len(fields), 40)
+	for name := range fields {
+		assert.True(t, strings.Contains(string(text), "`"+name+"`"), "field %s", name)
+	}
+	for _, code := range severity {
+		assert.Regexp(t, `(?m)^\| `+strconv.Itoa(code)+` \|`, string(text), "exit code %d", code)
+	}
+	assert.Contains(t, string(text), "`"+schema+"`")
+}
+
+// understood tells why a command line is not one that dbtier takes.
+func understood(root *cobra.Command, words []string) error {
+	cmd, rest, err := root.Find(words)
+	if err != nil {
+		return err
+	}
+	if cmd.DisableFlagParsing {
+		return nil
+	}
+	// Flags keep their values from one line to the next.
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { f.Changed = false })
+	if err := cmd.ParseFlags(rest); err != nil {
+		return err
+	}
+	return cmd.ValidateArgs(cmd.Flags().Args())
+}
+
+// commandLines are the words of each call of dbtier in a text: whole lines, in shells' pipes and substitutions, and in code spans.
+func commandLines(text string) [][]string {
+	text = strings.ReplaceAll(text, "\\\n", " ")
+	text = regexp.MustCompile(`<!--.*?-->`).ReplaceAllString(text, "")
+	text = regexp.MustCompile(`<([a-z]+)>`).ReplaceAllString(text, "$1")
+	var lines [][]string
+	for _, found := range regexp.MustCompile("(?m)(?:^|[\\s`(\"|&;])(?:bin/|\\./)?dbtier ([^`|;&\n<>)]*)").FindAllStringSubmatch(text, -1) {
+		line, _, _ := strings.Cut(found[1], " #")
+		if words := words(line); len(words) > 0 {
+			lines = append(lines, words)
+		}
+	}
+	return lines
+}
+
+// words splits a line as a shell does, quotes included.
+func words(line string) []string {
+	var out []string
+	for _, found := range regexp.MustCompile(`(?:'[^']*'|"[^"]*"|\$\{\{[^}]*\}\}|[^\s'"])+`).FindAllString(line, -1) {
+		out = append(out, strings.NewReplacer(`'`, "", `"`, "").Replace(found))
+	}
+	return out
+}
+
+func TestEveryExampleOfTheHelpIsUnderstood(t *testing.T) {
+	b := newBench(t)
+	checked := 0
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		for line := range strings.Lines(cmd.Example) {
+			for _, found := range commandLines(line) {
+				checked++
+				if err := understood(b.root(), found); err != nil {
+					t.Errorf("%s: dbtier %s: %v", cmd.CommandPath(), strings.Join(found, " "), err)
+				}
+			}
+		}
+		for _, child := range cmd.Commands() {
+			visit(child)
+		}
+	}
+	visit(b.root())
+	assert.Greater(t, checked, 40)
+}
+
+func TestEveryCommandInPipelinesAndDocumentsIsUnderstood(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	require.NoError(t, err)
+	var files []string
+	for _, pattern := range []string{"README.md", "docs/driver.md", "docs/operations/*.md", "examples/*/README.md", "examples/ci/*/*.yml"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		require.NoError(t, err)
+		files = append(files, found...)
+	}
+	b := newBench(t)
+	checked := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, found := range commandLines(string(text)) {
+			// In prose, dbtier is a name; a command begins with one that there is.
+			if cmd, _, err := b.root().Find(found[:1]); err != nil || cmd.Name() != found[0] {
+				continue
+			}
+			checked++
+			if err := understood(b.root(), found); err != nil {
+				t.Errorf("%s: dbtier %s: %v", file, strings.Join(found, " "), err)
+			}
+		}
+	}
+	assert.Greater(t, checked, 30)
+}
+
+func TestManualPagesAreWrittenForEveryCommand(t *testing.T) {
+	b := newBench(t)
+	dir := t.TempDir()
+	require.Zero(t, b.run("man", dir), b.stderr.String())
+	page, err := os.ReadFile(filepath.Join(dir, "dbtier-preview.1"))
+	require.NoError(t, err)
+	for _, want := range []string{".TH DBTIER\\-PREVIEW 1", ".SH EXAMPLES", "\\-\\-detailed\\-exitcode", ".BR dbtier (1)"} {
+		assert.Contains(t, string(page), want)
+	}
+	assert.FileExists(t, filepath.Join(dir, "dbtier-local-start.1"))
+	assert.NotRegexp(t, `(?m)^\.[^TSBnf]`, string(page), "nothing of the texts is a command of the typesetter")
+}
+
+// What a pipeline must not get wrong: short-lived credentials only, and no more rights than it says.
+func TestPipelinesGetTheirCredentialsByOIDC(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "examples", "ci", "*", "*.yml"))
+	require.NoError(t, err)
+	require.Len(t, files, 4)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.NotRegexp(t, `AWS_ACCESS_KEY_ID|AWS_SECRET_ACCESS_KEY|PULUMI_CONFIG_PASSPHRASE|secrets\.`, string(text), file)
+		var pipeline struct {
+			Permissions map[string]string
+			Jobs        map[string]struct {
+				Permissions map[string]string
+				Timeout     int `yaml:"timeout-minutes"`
+				Steps       []struct {
+					Uses, Run string
+					With      map[string]any
+				}
+			}
+		}
+		require.NoError(t, yaml.Unmarshal(text, &pipeline), file)
+		if strings.Contains(file, "gitlab") {
+			assert.Contains(t, string(text), "id_tokens:")
+			assert.Contains(t, string(text), "AWS_WEB_IDENTITY_TOKEN_FILE")
+			continue
+		}
+		assert.NotNil(t, pipeline.Permissions, "%s: what no job asks for is not granted", file)
+		assert.Empty(t, pipeline.Permissions, file)
+		require.NotEmpty(t, pipeline.Jobs, file)
+		for name, job := range pipeline.Jobs {
+			assert.Equal(t, "read", job.Permissions["contents"], "%s: %s", file, name)
+			assert.Positive(t, job.Timeout, "%s: %s", file, name)
+			for _, step := range job.Steps {
+				if strings.HasPrefix(step.Uses, "aws-actions/") {
+					assert.Equal(t, "write", job.Permissions["id-token"], "%s: %s", file, name)
+					assert.Contains(t, step.With, "role-to-assume")
+				}
+				if strings.HasPrefix(step.Uses, "pulumi/actions") {
+					assert.Equal(t, pulumicli.Version, step.With["pulumi-version"], "%s: %s", file, name)
+				}
+				assert.NotContains(t, step.Run, "${{", "%s: %s: an expression in a script is an injection", file, name)
+			}
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package driver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"dbtier/internal/engine"
+	"dbtier/internal/guard"
+	"dbtier/internal/progress"
+	"dbtier/internal/statelock"
+	"dbtier/internal/verify"
+	"dbtier/policy/state"
+)
+
+// schema names the form of every --json answer. A field may come at any time; one that goes, or that means something else, makes a new
+// number.
+const schema = "dbtier/v1"
+
+// report is the answer of a command to --json. docs/driver.md describes each field.
+type report struct {
+	Schema   string  `json:"schema"`
+	Command  string  `json:"command"`
+	Stack    string  `json:"stack,omitempty"`
+	OK       bool    `json:"ok"`
+	ExitCode int     `json:"exitCode"`
+	Seconds  float64 `json:"seconds"`
+	// Faults are why the command failed, Warnings what it warned of, Notes what it put right by itself.
+	Faults   []string `json:"faults,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	Notes    []string `json:"notes,omitempty"`
+	// Holder is who works on the stack, in a conflict.
+	Holder string `json:"holder,omitempty"`
+	// Skipped says that the stack was not worked on, because one that it refers to failed.
+	Skipped bool `json:"skipped,omitempty"`
+
+	Offline     bool                   `json:"offline,omitempty"`
+	Changed     *bool                  `json:"changed,omitempty"`
+	Changes     map[apitype.OpType]int `json:"changes,omitempty"`
+	Resources   []progress.Step        `json:"resources,omitempty"`
+	DataLoss    []guard.Loss           `json:"dataLoss,omitempty"`
+	Obstacles   []guard.Obstacle       `json:"obstacles,omitempty"`
+	Policies    []progress.Finding     `json:"policies,omitempty"`
+	Connections *connections           `json:"connections,omitempty"`
+	Plan        string                 `json:"plan,omitempty"`
+
+	Outputs    map[string]any    `json:"outputs,omitempty"`
+	Checks     []verify.Check    `json:"checks,omitempty"`
+	History    []engine.Update   `json:"history,omitempty"`
+	Locks      []string          `json:"locks,omitempty"`
+	Deployment json.RawMessage   `json:"deployment,omitempty"`
+	Backup     string            `json:"backup,omitempty"`
+	Findings   []finding         `json:"findings,omitempty"`
+	LocalCloud json.RawMessage   `json:"localCloud,omitempty"`
+	Versions   map[string]string `json:"versions,omitempty"`
+	Rules      []described       `json:"rules,omitempty"`
+	Judgement  *state.Report     `json:"judgement,omitempty"`
+
+	// Stacks are the reports of the stacks of a command on several.
+	Stacks []*report `json:"stacks,omitempty"`
+
+	started time.Time
+	// steps are all steps with their states, for the summary.
+	steps    []progress.Step
+	planning bool
+}
+
+// connections compare what the tier can open to what the instance takes.
+type connections struct {
+	Planned int `json:"planned"`
+	// Limit is what the tier may open; 0 where the instance class is not known.
+	Limit int `json:"limit"`
+}
+
+func newReport(command, stack string) *report {
+	return &report{Schema: schema, Command: command, Stack: stack, started: time.Now()}
+}
+
+// take takes over what a run of the engine did, or would do.
+func (r *report) take(result *progress.Result, planning bool) {
+	changed := result.Changed()
+	r.Changed, r.Changes, r.planning, r.steps = &changed, result.Changes, planning, result.Steps
+	r.Policies, r.Warnings = result.Findings, result.Warnings
+	r.Connections = connectionsOf(result.Outputs)
+	r.Resources = nil
+	for _, step := range result.Steps {
+		if visible, ok := progress.Sanitize(step.Inputs).(map[string]any); ok && planning {
+			step.Inputs = visible
+		} else {
+			step.Inputs = nil
+		}
+		if planning || step.Op != apitype.OpSame {
+			r.Resources = append(r.Resources, step)
+		}
+	}
+	slices.SortStableFunc(r.Resources, func(a, b progress.Step) int { return strings.Compare(a.URN, b.URN) })
+}
+
+func connectionsOf(outputs map[string]any) *connections {
+	planned, ok := outputs["connectionsPlanned"].(float64)
+	if !ok {
+		return nil
+	}
+	limit, _ := outputs["connectionsLimit"].(float64)
+	return &connections{Planned: int(planned), Limit: int(limit)}
+}
+
+// end notes how the command ended.
+func (r *report) end(ctx context.Context, err error) {
+	r.ExitCode = exitCode(ctx, err)
+	r.OK = r.ExitCode == exitDone || r.ExitCode == exitPending
+	r.Seconds = float64(time.Since(r.started).Milliseconds()) / 1000
+	r.Faults = faults(ctx, err)
+	var held *statelock.HeldError
+	if errors.As(err, &held) {
+		r.Holder = held.Holder
+	}
+}
+
+func (a *app) encode(r *report) error {
+	encoder := json.NewEncoder(a.stdout)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(r)
+}

@@ -1,0 +1,320 @@
+package driver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dbtier/internal/project"
+)
+
+// onSeveral does a command's work on each of several stacks: one after those that it refers to, as many at once as that and
+// --parallel-stacks allow. What refers to a stack that failed is left out; everything else goes on.
+func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do func(context.Context, *task) error) error {
+	ctx := cmd.Context()
+	p, err := a.findProject()
+	if err != nil {
+		return err
+	}
+	names, err := matching(p, f.stacks)
+	if err != nil {
+		return &usageError{error: err, command: cmd.CommandPath()}
+	}
+	targets := make([]target, 0, len(names))
+	var broken []error
+	for _, name := range names {
+		s, err := p.Stack(name)
+		if err != nil {
+			broken = append(broken, err)
+			continue
+		}
+		targets = append(targets, target{p, s})
+	}
+	if len(broken) > 0 {
+		return coded(exitConfig, errors.Join(broken...))
+	}
+	order, err := inOrder(targets, cmd.Name() == "destroy")
+	if err != nil {
+		return coded(exitConfig, err)
+	}
+	results := a.runAll(ctx, f, order, do)
+	codes := map[int]bool{}
+	var failures []string
+	for _, n := range order {
+		r := results[n.stack.Name]
+		a.report.Stacks = append(a.report.Stacks, r)
+		codes[r.ExitCode] = true
+		if !r.OK {
+			failures = append(failures, n.stack.Name)
+		}
+	}
+	a.overview(order, results)
+	var result error
+	for _, code := range severity {
+		if codes[code] {
+			if code != exitDone {
+				result = &codedError{error: fmt.Errorf("stacks that failed: %s", strings.Join(failures, ", ")), code: code, silent: code == exitPending}
+			}
+			break
+		}
+	}
+	a.report.end(ctx, result)
+	return errors.Join(result, a.summarize(f, a.report.Stacks...))
+}
+
+// node is a stack among several, with those of them that must be done before it.
+type node struct {
+	target
+	after []string
+}
+
+// runAll runs the work on the stacks and returns their reports.
+func (a *app) runAll(ctx context.Context, f *stackFlags, order []node, do func(context.Context, *task) error) map[string]*report {
+	var mu sync.Mutex
+	reports := map[string]*report{}
+	done := map[string]chan struct{}{}
+	width := 0
+	for _, n := range order {
+		done[n.stack.Name] = make(chan struct{})
+		width = max(width, len(n.stack.Name))
+	}
+	slots := make(chan struct{}, f.parallelStacks)
+	lines := &sync.Mutex{}
+	var all sync.WaitGroup
+	for _, n := range order {
+		all.Go(func() {
+			name := n.stack.Name
+			defer close(done[name])
+			r := newReport(a.report.Command, name)
+			defer func() {
+				mu.Lock()
+				reports[name] = r
+				mu.Unlock()
+			}()
+			for _, before := range n.after {
+				<-done[before]
+				mu.Lock()
+				failed := !reports[before].OK
+				mu.Unlock()
+				if failed {
+					r.Skipped = true
+					r.end(ctx, coded(exitTrouble, fmt.Errorf("stack %s: left out, because of stack %s", name, before)))
+					fmt.Fprintf(a.stderr, "%-*s | left out, because of stack %s\n", width, name, before)
+					return
+				}
+			}
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			r.started = time.Now()
+			err := do(ctx, a.taskAmong(f, n.target, r, lines, width))
+			r.end(ctx, err)
+			for _, fault := range r.Faults {
+				fmt.Fprintf(&prefixed{to: a.stderr, mu: lines, prefix: fmt.Sprintf("%-*s | ", width, name)}, "error: %s\n", fault)
+			}
+		})
+	}
+	all.Wait()
+	return reports
+}
+
+// taskAmong is the work on one stack whose lines stand among those of others.
+func (a *app) taskAmong(f *stackFlags, at target, r *report, mu *sync.Mutex, width int) *task {
+	t := a.newTask(f, at, r)
+	prefix := fmt.Sprintf("%-*s | ", width, at.stack.Name)
+	t.err = &prefixed{to: a.stderr, mu: mu, prefix: prefix}
+	if a.asJSON {
+		t.progress.Out = t.err
+	} else {
+		t.out = &prefixed{to: a.stdout, mu: mu, prefix: prefix}
+		t.progress.Out = t.out
+	}
+	// Lines of several stacks cannot be redrawn, and one person cannot answer for several at once.
+	t.progress.Live, t.asks = false, false
+	return t
+}
+
+// overview is a line a stack.
+func (a *app) overview(order []node, results map[string]*report) {
+	if a.asJSON {
+		return
+	}
+	width := 0
+	for _, n := range order {
+		width = max(width, len(n.stack.Name))
+	}
+	fmt.Fprintln(a.stdout)
+	for _, n := range order {
+		r := results[n.stack.Name]
+		fmt.Fprintf(a.stdout, "%-*s  %s, %.1fs\n", width, n.stack.Name, r.outcome(), r.Seconds)
+	}
+}
+
+// outcome is how a stack's command ended, in a few words.
+func (r *report) outcome() string {
+	switch {
+	case r.Skipped:
+		return "left out"
+	case r.ExitCode == exitCancelled:
+		return "cancelled"
+	case r.ExitCode == exitRefused:
+		return "refused"
+	case r.ExitCode == exitConfig:
+		return "has faults in its config"
+	case r.ExitCode == exitConflict:
+		return "is being worked on by someone else"
+	case !r.OK:
+		return "failed"
+	case r.Changed != nil && *r.Changed && r.planning:
+		return "would change"
+	case r.Changed != nil && *r.Changed:
+		return "changed"
+	case r.Changed != nil:
+		return "unchanged"
+	default:
+		return "done"
+	}
+}
+
+// prefixed puts a prefix before each line; a line is written whole.
+type prefixed struct {
+	to     io.Writer
+	mu     *sync.Mutex
+	prefix string
+	rest   []byte
+}
+
+func (p *prefixed) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rest = append(p.rest, text...)
+	for {
+		at := bytes.IndexByte(p.rest, '\n')
+		if at < 0 {
+			return len(text), nil
+		}
+		if _, err := fmt.Fprintf(p.to, "%s%s", p.prefix, p.rest[:at+1]); err != nil {
+			return len(text), err
+		}
+		p.rest = p.rest[at+1:]
+	}
+}
+
+// matching are the project's stacks that names and patterns mean, each once; one that means none is an error.
+func matching(p *project.Project, patterns string) ([]string, error) {
+	var names []string
+	for pattern := range strings.SplitSeq(patterns, ",") {
+		pattern = strings.TrimSpace(pattern)
+		if pattern == "" {
+			continue
+		}
+		found := false
+		for _, name := range p.Stacks() {
+			matches, err := path.Match(pattern, name)
+			if err != nil {
+				return nil, fmt.Errorf("--stacks %s: not a pattern (*, ?, [a-z]): %w", pattern, err)
+			}
+			if matches {
+				found = true
+				if !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("--stacks %s: no such stack; this project has %s", pattern, strings.Join(p.Stacks(), ", "))
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("--stacks %q: names no stack; this project has %s", patterns, strings.Join(p.Stacks(), ", "))
+	}
+	return names, nil
+}
+
+// inOrder sorts stacks so that each comes after those that it refers to; backwards for what takes stacks down.
+func inOrder(targets []target, backwards bool) ([]node, error) {
+	refers := map[string][]string{}
+	for _, t := range targets {
+		for _, name := range references(t.stack.Config) {
+			other := slices.IndexFunc(targets, func(o target) bool { return o.stack.Name != t.stack.Name && isStack(name, o) })
+			if other < 0 {
+				continue
+			}
+			before, after := targets[other].stack.Name, t.stack.Name
+			if backwards {
+				before, after = after, before
+			}
+			if !slices.Contains(refers[after], before) {
+				refers[after] = append(refers[after], before)
+			}
+		}
+	}
+	var order []node
+	state := map[string]int{}
+	var visit func(t target, way []string) error
+	visit = func(t target, way []string) error {
+		name := t.stack.Name
+		switch state[name] {
+		case 1:
+			return fmt.Errorf("stacks refer to each other in a circle: %s", strings.Join(append(way[slices.Index(way, name):], name), " → "))
+		case 2:
+			return nil
+		}
+		state[name] = 1
+		for _, before := range refers[name] {
+			at := slices.IndexFunc(targets, func(o target) bool { return o.stack.Name == before })
+			if err := visit(targets[at], append(way, name)); err != nil {
+				return err
+			}
+		}
+		state[name] = 2
+		order = append(order, node{target: t, after: refers[name]})
+		return nil
+	}
+	for _, t := range targets {
+		if err := visit(t, nil); err != nil {
+			return nil, err
+		}
+	}
+	return order, nil
+}
+
+// references are the names of the stacks that a config refers to: the value of stack below each stackReference.
+func references(value any) []string {
+	var found []string
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			if reference, ok := inner.(map[string]any); ok && key == "stackReference" {
+				if name, ok := reference["stack"].(string); ok {
+					found = append(found, name)
+				}
+				continue
+			}
+			found = append(found, references(inner)...)
+		}
+	case []any:
+		for _, inner := range v {
+			found = append(found, references(inner)...)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// isStack reports whether a reference, <organization>/<project>/<stack>, names the stack.
+func isStack(reference string, t target) bool {
+	parts := strings.Split(reference, "/")
+	if parts[len(parts)-1] != t.stack.Name {
+		return false
+	}
+	return len(parts) < 3 || parts[len(parts)-2] == t.project.Name
+}

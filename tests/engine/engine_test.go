@@ -1,0 +1,339 @@
+package engine
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// answer is what these tests read of a --json answer.
+type answer struct {
+	Schema    string
+	Command   string
+	Stack     string
+	OK        bool
+	ExitCode  int
+	Skipped   bool
+	Holder    string
+	Faults    []string
+	Notes     []string
+	Changed   *bool
+	Changes   map[string]int
+	Resources []struct {
+		Op, Type, Name string
+		Changed        []string
+		Because        []string
+		Inputs         map[string]any
+	}
+	DataLoss []struct {
+		Name, Op string
+		Allowed  bool
+	}
+	Obstacles   []struct{ Reason, Fix string }
+	Policies    []struct{ Policy, Level, Message, URN string }
+	Connections *struct{ Planned, Limit int }
+	History     []struct{ Kind, Result string }
+	Deployment  json.RawMessage
+	Stacks      []answer
+}
+
+func (s *site) ask(code int, args ...string) answer {
+	s.t.Helper()
+	r := s.must(code, append(args, "--json")...)
+	var a answer
+	decode(s.t, r, &a)
+	assert.Equal(s.t, "dbtier/v1", a.Schema)
+	assert.Equal(s.t, code, a.ExitCode)
+	return a
+}
+
+func TestAStackFromNothingToNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.stack("local", role("a", props{"name": "a"}), role("b", props{"name": "b"}))
+	up := s.ask(0, "up", "--stack", "local")
+	assert.True(t, *up.Changed)
+	assert.Equal(t, 3, up.Changes["create"], "with the stack itself")
+	assert.Equal(t, []string{"a", "b"}, s.there())
+	again := s.ask(0, "up", "--stack", "local")
+	assert.False(t, *again.Changed)
+	assert.Empty(t, again.Resources)
+	require.NotNil(t, again.Connections)
+	assert.Equal(t, 86, again.Connections.Planned)
+
+	s.stack("local", role("a", props{"name": "a", "path": "/x/"}))
+	preview := s.ask(2, "preview", "--stack", "local", "--detailed-exitcode")
+	assert.Equal(t, 1, preview.Changes["update"])
+	assert.Equal(t, 1, preview.Changes["delete"])
+	s.ask(0, "preview", "--stack", "local")
+	s.must(2, "up", "--stack", "local", "--expect-no-changes")
+	assert.Equal(t, []string{"a", "b"}, s.there(), "nothing was changed")
+	s.must(0, "up", "--stack", "local")
+	assert.Equal(t, []string{"a"}, s.there())
+	s.must(0, "up", "--stack", "local", "--expect-no-changes")
+	s.ask(0, "preview", "--stack", "local", "--detailed-exitcode")
+
+	history := s.ask(0, "history", "--stack", "local", "--limit", "2")
+	require.Len(t, history.History, 2)
+	assert.Equal(t, "succeeded", history.History[0].Result)
+	s.must(0, "destroy", "--stack", "local")
+	assert.Empty(t, s.there())
+}
+
+func TestDriftIsFoundAndMendedAndNothingElseIsTouched(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.stack("local", role("a", props{"name": "a", "path": "/"}), role("b", props{"name": "b"}), role("c", props{"name": "c"}))
+	s.must(0, "up", "--stack", "local")
+	s.ask(0, "drift", "--stack", "local")
+	s.operations()
+
+	s.change("a", "path", "/by/hand/")
+	s.change("c", "status", "what the program does not ask for")
+	require.NoError(t, os.Remove(filepath.Join(s.world, "b.json")))
+	drift := s.ask(2, "drift", "--stack", "local")
+	require.Len(t, drift.Resources, 2)
+	assert.Equal(t, "update", drift.Resources[0].Op)
+	assert.Equal(t, []string{"path"}, drift.Resources[0].Changed)
+	assert.Equal(t, "delete", drift.Resources[1].Op)
+	assert.Equal(t, "b", drift.Resources[1].Name)
+	assert.Empty(t, s.operations(), "drift changes nothing")
+	people := s.must(2, "drift", "--stack", "local")
+	assert.Contains(t, people.stdout, "~ aws:iam:Role a differs: path\n")
+	assert.Contains(t, people.stdout, "- aws:iam:Role b is gone\n")
+	assert.Contains(t, people.stdout, "mend with: dbtier up --stack local --refresh")
+
+	s.must(0, "up", "--stack", "local")
+	assert.ElementsMatch(t, []string{"update a", "create b"}, s.operations())
+	s.ask(0, "drift", "--stack", "local")
+}
+
+func TestRefreshTakesWhatIsThereIntoTheState(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.stack("local", role("a", props{"name": "a", "path": "/"}))
+	s.must(0, "up", "--stack", "local")
+	s.operations()
+	s.change("a", "path", "/by/hand/")
+	refresh := s.ask(0, "refresh", "--stack", "local")
+	assert.Equal(t, 1, refresh.Changes["update"])
+	assert.Empty(t, s.operations())
+	preview := s.ask(2, "preview", "--stack", "local", "--detailed-exitcode")
+	assert.Equal(t, 1, preview.Changes["update"], "the program wants it back")
+}
+
+func TestDataIsNotLostUnlessItsResourceIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	database := func(engine string) declared {
+		return instance("database-instance", props{"identifier": "db-" + engine, "engine": engine})
+	}
+	key := declared{Type: "aws:kms/key:Key", Name: "database-key", Props: props{"description": "d"}}
+	s.stack("local", database("16"), key, role("r", props{"name": "r"}))
+	s.must(0, "up", "--stack", "local", "--yes")
+	s.operations()
+
+	s.stack("local", database("17"), role("r", props{"name": "r"}))
+	refused := s.ask(3, "up", "--stack", "local", "--yes")
+	assert.Empty(t, s.operations(), "nothing was changed")
+	require.Len(t, refused.DataLoss, 2)
+	text := strings.Join(refused.Faults, "\n")
+	assert.Contains(t, text, "aws:rds:Instance database-instance is replaced by an empty one because of engine, identifier: the database")
+	assert.Contains(t, text, "add: --allow-data-loss ")
+	s.must(3, "up", "--stack", "local", "--yes", "--allow-data-loss", "database-instance")
+	assert.Empty(t, s.operations(), "one of two is not enough")
+
+	s.ask(0, "up", "--stack", "local", "--yes", "--allow-data-loss", "database-instance", "--allow-data-loss", "database-key")
+	assert.ElementsMatch(t, []string{"create db-17", "delete db-16", "delete database-key"}, s.operations())
+}
+
+func TestWhatIsRetainedIsNoLoss(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	crd := declared{Type: "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", Name: "crd", Props: props{"name": "crd"}, Retain: true}
+	s.stack("local", crd)
+	s.must(0, "up", "--stack", "local")
+	s.stack("local")
+	s.must(0, "up", "--stack", "local")
+	assert.Equal(t, []string{"crd"}, s.there())
+}
+
+func TestDestroyOfWhatIsProtectedSaysWhatStandsInTheWay(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	protected := role("kept", props{"name": "kept"})
+	protected.Protect = true
+	s.stack("local", instance("database-instance", props{"identifier": "db", "deletionProtection": true}), protected, role("other", props{"name": "other"}))
+	s.must(0, "up", "--stack", "local")
+	refused := s.ask(3, "destroy", "--stack", "local")
+	require.Len(t, refused.Obstacles, 2)
+	assert.Equal(t, []string{"db", "kept", "other"}, s.there(), "nothing was deleted")
+	assert.Contains(t, strings.Join(refused.Faults, "\n"), "deletionProtection: false in Pulumi.local.yaml")
+}
+
+func TestAnUpdateKeepsToItsPlan(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.stack("local", role("a", props{"name": "a"}))
+	s.must(0, "preview", "--stack", "local", "--plan", "plan.json")
+	require.FileExists(t, filepath.Join(s.dir, "plan.json"))
+	s.stack("local", role("a", props{"name": "a"}), role("b", props{"name": "b"}))
+	refused := s.must(5, "up", "--stack", "local", "--plan", "plan.json")
+	assert.Contains(t, refused.stderr, "create is not allowed by the plan")
+	assert.NotContains(t, s.there(), "b", "what is not in the plan is not done")
+
+	s.must(0, "preview", "--stack", "local", "--plan", "plan.json")
+	s.must(0, "up", "--stack", "local", "--plan", "plan.json")
+	assert.Equal(t, []string{"a", "b"}, s.there())
+	missing := s.must(1, "up", "--stack", "local", "--plan", "none.json")
+	assert.Contains(t, missing.stderr, "dbtier preview --stack local --plan FILE")
+}
+
+func TestTargetsReplacementsAndConfigOfOneRun(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.stack("local", role("a", props{"name": "a"}), role("b", props{"name": "b"}))
+	s.must(0, "up", "--stack", "local", "--target", "a")
+	assert.Equal(t, []string{"a"}, s.there())
+	s.must(0, "up", "--stack", "local", "--parallel", "1")
+	s.operations()
+	s.must(0, "up", "--stack", "local", "--replace", "b")
+	assert.ElementsMatch(t, []string{"adopt b", "delete b"}, s.operations())
+
+	before, err := os.ReadFile(filepath.Join(s.dir, "Pulumi.local.yaml"))
+	require.NoError(t, err)
+	s.must(0, "up", "--stack", "local", "--config", `resources=[{type: "aws:iam/role:Role", name: c, props: {name: c}}]`)
+	assert.Contains(t, s.there(), "c")
+	after, err := os.ReadFile(filepath.Join(s.dir, "Pulumi.local.yaml"))
+	require.NoError(t, err)
+	assert.Equal(t, string(before), string(after))
+	s.must(64, "up", "--stack", "local", "--config", "cloud=aws")
+	s.must(64, "up", "--stack", "local", "--config", "nothing")
+}
+
+func TestAFaultOfTheConfigIsTold(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.stack("local", declared{Type: "fault", Name: "f"})
+	for _, command := range []string{"preview", "up"} {
+		a := s.ask(4, command, "--stack", "local")
+		require.Len(t, a.Faults, 1, "%v", a.Faults)
+		assert.Equal(t, "Pulumi.local.yaml: dbtier:resources: a fault of the config", a.Faults[0])
+	}
+	s.file("Pulumi.broken.yaml", "config: [\n")
+	s.ask(4, "up", "--stack", "broken")
+	s.ask(4, "up", "--stack", "missing")
+}
+
+func TestAResourceThatFailsIsAFailedUpdate(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.stack("local", role("a", props{"name": "a"}), declared{Type: "aws:iam/role:Role", Name: "b", Props: props{"name": "no/such/../../../../folder"}})
+	require.NoError(t, os.Chmod(s.world, 0o700))
+	s.stack("local", role("a", props{"name": "a"}), role("b", props{"name": strings.Repeat("x", 300)}))
+	a := s.ask(5, "up", "--stack", "local")
+	assert.NotEmpty(t, a.Faults)
+	assert.Contains(t, s.there(), "a")
+}
+
+func TestPoliciesAreOnByDefaultAndJudgeTheRun(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	s.stack("local", role("a", props{"name": "a", "public": true, "old": true}))
+	noted := s.ask(0, "preview", "--stack", "local")
+	assert.Contains(t, strings.Join(noted.Notes, "\n"), "no policies are checked")
+
+	s.install(exe, filepath.Join(s.bin, "policy-pack"))
+	violated := s.ask(3, "preview", "--stack", "local")
+	require.Len(t, violated.Policies, 2)
+	slices.SortFunc(violated.Policies, func(a, b struct{ Policy, Level, Message, URN string }) int {
+		return strings.Compare(a.Policy, b.Policy)
+	})
+	assert.Equal(t, "no-old", violated.Policies[0].Policy)
+	assert.Equal(t, "advisory", violated.Policies[0].Level)
+	assert.Equal(t, "mandatory", violated.Policies[1].Level)
+	s.ask(3, "up", "--stack", "local")
+	assert.Empty(t, s.there())
+	s.ask(0, "preview", "--stack", "local", "--no-policy")
+	s.stack("local", role("a", props{"name": "a", "old": true}))
+	advised := s.ask(0, "up", "--stack", "local")
+	assert.Len(t, advised.Policies, 1)
+	another := filepath.Join(t.TempDir(), "policy-pack")
+	require.NoError(t, os.Symlink(filepath.Join(s.bin, "policy-pack"), another))
+	s.stack("local", role("a", props{"name": "a", "public": true}))
+	s.ask(3, "preview", "--stack", "local", "--no-policy", "--policy-pack", another)
+	s.must(64, "preview", "--stack", "local", "--policy-pack", "/nowhere")
+}
+
+func TestAStateIsExportedAndImported(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.stack("local", role("a", props{"name": "a"}))
+	s.must(0, "up", "--stack", "local")
+	file := filepath.Join(s.dir, "state.json")
+	s.must(0, "export", "--stack", "local", "--file", file)
+	printed := s.must(0, "export", "--stack", "local")
+	kept, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.JSONEq(t, string(kept), printed.stdout)
+	assert.JSONEq(t, string(kept), string(s.ask(0, "export", "--stack", "local").Deployment))
+
+	s.must(0, "destroy", "--stack", "local")
+	s.must(0, "import", "--stack", "local", "--file", file)
+	backups, err := filepath.Glob(filepath.Join(s.dir, ".dbtier", "backups", "local-*.json"))
+	require.NoError(t, err)
+	assert.Len(t, backups, 1)
+	// The state has what is gone: the next up looks first.
+	s.must(0, "up", "--stack", "local")
+	assert.Equal(t, []string{"a"}, s.there())
+	s.must(64, "import", "--stack", "local")
+	s.must(64, "import", "--stack", "local", "only-a-type")
+}
+
+func TestSecretsAreInNoOutputOfAnyCommand(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	const secret = `pa:ss%wo*rd]-A|b"c\d`
+	s.env = append(s.env, "ONE="+secret, "OTHER="+secret+"2")
+	secretive := declared{Type: "aws:iam/role:Role", Name: "a", Props: props{"name": "a", "kept": "visible"}, Secrets: map[string]string{"password": "ONE"}}
+	s.stack("local", secretive)
+	var all strings.Builder
+	summary := filepath.Join(s.dir, "summary.md")
+	for _, args := range [][]string{
+		{"preview", "--stack", "local", "--inputs", "--summary", summary}, {"preview", "--stack", "local", "--json"}, {"up", "--stack", "local"},
+	} {
+		all.WriteString(s.must(0, args...).String())
+	}
+	secretive.Props, secretive.Secrets = props{"name": "a", "kept": "changed"}, map[string]string{"password": "OTHER"}
+	s.stack("local", secretive)
+	for _, args := range [][]string{
+		{"preview", "--stack", "local", "--json"},
+		{"preview", "--stack", "local", "--summary", summary, "--plan", "plan.json"},
+		{"export", "--stack", "local"},
+		{"outputs", "--stack", "local"},
+		{"history", "--stack", "local"},
+		{"history", "--stack", "local", "--json"},
+	} {
+		all.WriteString(s.must(0, args...).String())
+	}
+	markdown, err := os.ReadFile(summary)
+	require.NoError(t, err)
+	plan, err := os.ReadFile(filepath.Join(s.dir, "plan.json"))
+	require.NoError(t, err)
+	assert.Contains(t, string(markdown), "`visible` → `changed`", "what is not secret is shown")
+	assert.Contains(t, string(markdown), "`password`: `<secret>` → `<secret>`")
+	text := all.String() + string(markdown) + string(plan)
+	quoted, err := json.Marshal(secret)
+	require.NoError(t, err)
+	for _, spelling := range []string{secret, strings.Trim(string(quoted), `"`)} {
+		assert.NotContains(t, text, spelling)
+	}
+}
