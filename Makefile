@@ -59,13 +59,18 @@ test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with t
 	done; exit $$failed
 
 FUZZTIME ?= 10s
+# Ordinary test binaries: `go test -fuzz` would build all of Pulumi's SDK a second time, instrumented, for guidance that these short runs use little of.
 .PHONY: fuzz
 fuzz: ## Every fuzz test of all modules, one after another, each for FUZZTIME (10s)
-	@failed=0; for module in $(wildcard $(MODULES)); do \
-		for file in $$(cd $$module && grep -rl --include='*_test.go' '^func Fuzz' . | sort); do \
-			for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$module/$$file); do \
-				echo "== $$module $$(dirname $$file) $$name"; \
-				( cd $$module && $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$(dirname $$file) ) || failed=1; \
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; failed=0; \
+	for module in $(wildcard $(MODULES)); do \
+		for package in $$(cd $$module && $(GO) list -f '{{.Dir}}' ./...); do \
+			grep -qs '^func Fuzz' $$package/*_test.go || continue; \
+			( cd $$module && $(GO) test -c -o "$$work/fuzz.test" $$package ) || { failed=1; continue; }; \
+			for name in $$(cat $$package/*_test.go | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p'); do \
+				echo "== $${package#$(CURDIR)/} $$name"; \
+				( cd $$package && "$$work/fuzz.test" -test.run '^$$' -test.fuzz "^$$name"'$$' -test.fuzztime $(FUZZTIME) \
+					-test.fuzzcachedir "$$work/cache" ) || failed=1; \
 			done; \
 		done; \
 	done; exit $$failed

@@ -164,7 +164,7 @@ func secureDefaults() []broken {
 	}
 	for old, setting := range map[string]struct{ text, rule string }{
 		"server_tls_sslmode = verify-full": {"server_tls_sslmode = prefer", "pool-verifies-database"},
-		"auth_type = scram-sha-256":        {"auth_type = trust", "pool-authentication"},
+		"auth_type = hba":                  {"auth_type = trust", "pool-authentication"},
 		"max_db_connections = 20":          {"max_db_connections = 0", "pool-bounded"},
 		"server_login_retry = 1\n":         {"server_login_retry = 15\n", "pool-login-retry"},
 	} {

@@ -119,6 +119,20 @@ func TestTheAutoscalerOwnsTheNumberOfReplicas(t *testing.T) {
 	assert.Empty(t, componenttest.Run(t, create(args)).All("kubernetes:policy/v1:PodDisruptionBudget"), "one pod may be all there is")
 }
 
+func TestACommandOfItsOwnReplacesTheImages(t *testing.T) {
+	t.Parallel()
+	args := arguments()
+	args.Command, args.Arguments = []string{"/myshop-api"}, []string{"serve", "--verbose"}
+	container := deployment(t, args).At("spec", "template", "spec", "containers", 0)
+	assert.Equal(t, []any{"/myshop-api"}, componenttest.At(container, "command"))
+	assert.Equal(t, []any{"serve", "--verbose"}, componenttest.At(container, "args"))
+	container = deployment(t, arguments()).At("spec", "template", "spec", "containers", 0)
+	assert.Nil(t, componenttest.At(container, "command"))
+	assert.Nil(t, componenttest.At(container, "args"))
+	args.Replicas = 4
+	assert.Equal(t, 4, args.MostReplicas())
+}
+
 func TestFurtherSecretsAreVariablesOrFiles(t *testing.T) {
 	t.Parallel()
 	args := arguments()
