@@ -21,7 +21,8 @@ PULUMI_VERSION := $(shell sed -n 's|^[[:space:]]*github.com/pulumi/pulumi/pkg/v3
 
 # Directories are listed too: their time changes when a file appears or goes.
 sources = $(shell find $(wildcard $(1)) -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null)
-PROGRAM_SOURCES := $(call sources,*.go go.mod go.sum budget config components internal)
+PROGRAM_SOURCES := $(call sources,*.go go.mod go.sum budget config components internal policy)
+POLICY_SOURCES := $(call sources,go.mod go.sum budget policy)
 CLOUD_SOURCES := $(call sources,localcloud/main.go localcloud/go.mod localcloud/go.sum localcloud/internal)
 
 MODULES := . localcloud examples/myshop-api
@@ -45,7 +46,7 @@ down: ## Stop the local cloud; its state survives (PURGE=1 forgets it)
 	@if [ -x bin/dbtier ] && [ -x bin/localcloud ]; then bin/dbtier local stop $(if $(PURGE),--purge); else echo "nothing is built, so nothing runs"; fi
 
 .PHONY: build
-build: bin/dbtier bin/localcloud bin/pulumi ## Build dbtier, localcloud and the pinned Pulumi CLI into bin/
+build: bin/dbtier bin/policy-pack bin/localcloud bin/pulumi ## Build dbtier, its policy pack, localcloud and the pinned Pulumi CLI into bin/
 
 ##@ Develop
 
@@ -58,7 +59,7 @@ test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with t
 	done; exit $$failed
 
 .PHONY: e2e
-e2e: preflight build bin/tools/gotestsum ## End-to-end tests: parts of the local cloud against the kernel, then the whole chain (root)
+e2e: preflight build bin/tools/gotestsum ## End-to-end tests on the local cloud, whose state they forget (root)
 	@bin/localcloud build
 	@packages=$$(cd localcloud && grep -rl --include='*_e2e_test.go' '^//go:build e2e' . | xargs -r dirname | sort -u); \
 		[ -z "$$packages" ] || ( cd localcloud && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) \
@@ -95,6 +96,11 @@ preflight:
 bin/dbtier: $(PROGRAM_SOURCES)
 	@echo "building $@"
 	@$(GO) build -o $@ -ldflags "-s -w -X dbtier/internal/driver.version=$(VERSION)" .
+	@touch $@
+
+bin/policy-pack: $(POLICY_SOURCES)
+	@echo "building $@"
+	@$(GO) build -o $@ -ldflags "-s -w" ./policy
 	@touch $@
 
 bin/localcloud: $(CLOUD_SOURCES)

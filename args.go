@@ -16,17 +16,27 @@ import (
 	"dbtier/components/pgbouncer"
 	"dbtier/components/rdsca"
 	"dbtier/components/rdspostgres"
+	"dbtier/components/rdsproxy"
 	"dbtier/components/servicenamespace"
+	"dbtier/components/workload"
 	"dbtier/config"
 )
 
 func namespaceArgs(stack *config.Stack) *servicenamespace.ServiceNamespaceArgs {
-	holders := []string{stack.Pool.Name, migrationjob.PodName(stack.Consumer.Name)}
+	var holders []string
+	if stack.Pool.Kind == config.PgBouncer {
+		holders = append(holders, stack.Pool.Name)
+	}
+	holders = append(holders, migrationjob.PodName(stack.Consumer.Name))
+	// RDS Proxy lies in the subnets of the database.
+	if stack.Pool.Kind == config.RDSProxy || stack.IAM.Enabled {
+		holders = append(holders, stack.Consumer.Name)
+	}
 	for _, client := range stack.Network.DirectClients {
 		holders = append(holders, client.Name)
 	}
 	if stack.Role.PoolUser == config.RoleUser {
-		holders = append(holders, databaserole.PodName(stack.Pool.Name))
+		holders = append(holders, databaserole.PodName(roleObjects(stack)))
 	}
 	return &servicenamespace.ServiceNamespaceArgs{
 		Name:           stack.Service.Namespace,
@@ -72,8 +82,11 @@ func databaseArgs(stack *config.Stack) *rdspostgres.RdsPostgresArgs {
 	}
 	connections := stack.Budget()
 	limit, _ := connections.Limit()
+	settings := stack.Database
+	// The proxy comes in as a member of it.
+	settings.ClientSecurityGroup = settings.ClientSecurityGroup || stack.Pool.Kind == config.RDSProxy
 	return &rdspostgres.RdsPostgresArgs{
-		Settings: stack.Database,
+		Settings: settings,
 		// Above what the tier plans with, somebody else holds connections.
 		ConnectionLimit: limit,
 		Region:          stack.AWS.Region,
@@ -87,16 +100,16 @@ func databaseArgs(stack *config.Stack) *rdspostgres.RdsPostgresArgs {
 }
 
 // roleArgs is the role with which the operator reads this service's secrets, and no other service's.
-func roleArgs(stack *config.Stack, database *rdspostgres.RdsPostgres) *irsarole.IrsaRoleArgs {
+func roleArgs(stack *config.Stack, database *rdspostgres.RdsPostgres, proxied []rdsproxy.User) *irsarole.IrsaRoleArgs {
 	return &irsarole.IrsaRoleArgs{
 		// Roles are global to an account: the region keeps two regions' stacks apart.
 		Name:            naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region, "secrets"),
 		Description:     fmt.Sprintf("Reads the secrets of %s in %s, as its ServiceAccount", stack.Service.Name, stack.Environment),
 		OIDCProviderArn: stack.Cluster.OIDCProviderArn,
 		Region:          stack.AWS.Region,
-		Namespace:       stack.Service.Namespace,
-		ServiceAccount:  stack.SecretsServiceAccount(),
-		Secrets:         []irsarole.Secret{{Arn: database.MasterSecretArn, KmsKeyArn: database.KmsKeyArn}},
+		ServiceAccounts: []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.SecretsServiceAccount()}},
+		PolicyName:      "read-secrets",
+		Permissions:     secretPermissions(stack, database, proxied),
 		Tags:            stack.Tags(),
 	}
 }
@@ -120,8 +133,13 @@ func certificateAuthorities(stack *config.Stack, root string) (string, error) {
 func secretsArgs(
 	stack *config.Stack, database *rdspostgres.RdsPostgres, role *irsarole.IrsaRole, authorities string,
 ) *externalsecrets.ExternalSecretsStackArgs {
+	var further []externalsecrets.Secret
+	for i := range stack.Secrets.Further {
+		further = append(further, stack.Secrets.Further[i].Args())
+	}
 	return &externalsecrets.ExternalSecretsStackArgs{
-		Settings:  stack.Secrets,
+		Settings:  stack.Secrets.Settings,
+		Secrets:   further,
 		Service:   stack.Consumer.Name,
 		Namespace: stack.Service.Namespace,
 		// A ClusterSecretStore is the cluster's: the environment keeps two stacks of one service in one cluster apart.
@@ -166,7 +184,7 @@ func newDatabaseRole(
 		Settings:     stack.Role.Settings,
 		Service:      stack.Consumer.Name,
 		Namespace:    stack.Service.Namespace,
-		ObjectName:   stack.Pool.Name,
+		ObjectName:   roleObjects(stack),
 		DirectSecret: secrets.DirectSecret,
 		CAConfigMap:  secrets.CAConfigMap,
 		CAKey:        externalsecrets.CAKey,
@@ -178,18 +196,27 @@ func newDatabaseRole(
 }
 
 func poolArgs(
-	stack *config.Stack, database *rdspostgres.RdsPostgres, credential pgbouncer.Credential, authorities string, after []pulumi.Resource,
+	stack *config.Stack, database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack, credential pgbouncer.Credential, authorities string,
+	after []pulumi.Resource,
 ) *pgbouncer.PgBouncerPoolArgs {
-	return &pgbouncer.PgBouncerPoolArgs{
-		Settings:      stack.Pool,
+	args := &pgbouncer.PgBouncerPoolArgs{
+		Settings:      stack.Pool.Settings,
 		Service:       stack.Consumer.Name,
 		Namespace:     stack.Service.Namespace,
-		Databases:     []pgbouncer.Database{{Name: stack.Database.DatabaseName, Host: database.Host, Port: database.Port}},
 		Credential:    credential,
+		Logins:        stack.PoolLogins(pgbouncer.Store{Kind: secrets.Store.Kind, Name: secrets.Store.Name}),
 		CABundle:      authorities,
+		Clients:       stack.PoolClients(),
 		DatabaseCIDRs: stack.Network.DatabaseCIDRs,
 		DependsOn:     after,
 	}
+	for _, name := range stack.DatabaseNames() {
+		args.Databases = append(args.Databases, pgbouncer.Database{Name: name, Host: database.Host, Port: database.Port})
+	}
+	if stack.Migration.Enabled && stack.Migration.Reconnect {
+		args.Console = &pgbouncer.Client{Labels: map[string]string{workload.NameLabel: migrationjob.ReconnectPodName(stack.Consumer.Name)}}
+	}
+	return args
 }
 
 // migration is the Job of this version, if there is one.
@@ -204,7 +231,7 @@ func (m migration) resources() []pulumi.Resource {
 
 func newMigration(
 	ctx *pulumi.Context, stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack,
-	after []pulumi.Resource, providers pulumi.ResourceOption,
+	pool *pool, after []pulumi.Resource, providers pulumi.ResourceOption,
 ) (migration, error) {
 	if !stack.Migration.Enabled {
 		return migration{}, nil
@@ -219,15 +246,41 @@ func newMigration(
 	args.CAKey = externalsecrets.CAKey
 	args.DatabasePort = stack.Database.Port
 	args.UID = stack.Consumer.UID
+	if pool := pool.bouncer; pool != nil && stack.Migration.Reconnect {
+		args.Pool = &migrationjob.Console{
+			Host:        pool.ConsoleHost,
+			Port:        stack.Pool.ContainerPort,
+			Secret:      pool.ConsoleSecretName,
+			PoolName:    stack.Pool.Name,
+			Image:       stack.Pool.Image,
+			UID:         stack.Pool.UID,
+			WaitSeconds: stack.Pool.TerminationGracePeriodSeconds + 30,
+			DependsOn:   pool.Ready,
+		}
+	}
 	job, err := migrationjob.NewMigrationJob(ctx, "migration", args, providers, pulumi.DependsOn(after))
 	return migration{job}, err
 }
 
-func consumerArgs(stack *config.Stack, namespace *servicenamespace.ServiceNamespace, pool *pgbouncer.PgBouncerPool) *consumer.ConsumerArgs {
+func consumerArgs(
+	stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack, pool *pool, database consumer.Database,
+) *consumer.ConsumerArgs {
 	args := stack.Consumer.Args()
 	args.Namespace = stack.Service.Namespace
 	args.ServiceAccount = namespace.ServiceAccount
-	args.DatabaseSecret = pool.ConsumerSecretName
+	args.DatabaseSecret = pool.consumerSecret()
+	args.Database = database
+	for i := range stack.Secrets.Further {
+		further := &stack.Secrets.Further[i]
+		// The component's output, so that pods wait for the Secret.
+		name := secrets.SecretNames.MapIndex(pulumi.String(further.Name))
+		switch {
+		case further.InEnvironment():
+			args.EnvSecrets = append(args.EnvSecrets, name)
+		case further.Use == config.Files:
+			args.SecretMounts = append(args.SecretMounts, consumer.SecretMount{Secret: name, Path: further.MountPath})
+		}
+	}
 	return args
 }
 

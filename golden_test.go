@@ -30,17 +30,20 @@ func TestGolden(t *testing.T) {
 		t.Run(stack, func(t *testing.T) {
 			t.Parallel()
 			root, options := projectWith(t, stack, nil)
-			got := describe(t, componenttest.Run(t, deploy, options...), root)
-			file := filepath.Join("tests", "golden", stack+".yaml")
-			if os.Getenv(updateGolden) != "" {
-				require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-				require.NoError(t, os.WriteFile(file, got, 0o600))
-			}
-			want, err := os.ReadFile(file)
-			require.NoError(t, err)
-			assert.Equal(t, string(want), string(got), "if this is meant: %s=1 go test . -run TestGolden", updateGolden)
+			compareGolden(t, filepath.Join("tests", "golden", stack+".yaml"), describe(t, componenttest.Run(t, deploy, options...), root))
 		})
 	}
+}
+
+func compareGolden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if os.Getenv(updateGolden) != "" {
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, got, 0o600))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), string(got), "if this is meant: %s=1 go test . -run TestGolden", updateGolden)
 }
 
 // describe is a recording as text that is the same for the same program: sorted, without paths of this machine,

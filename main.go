@@ -12,7 +12,6 @@ import (
 	"dbtier/components/consumer"
 	"dbtier/components/externalsecrets"
 	"dbtier/components/irsarole"
-	"dbtier/components/pgbouncer"
 	"dbtier/components/rdspostgres"
 	"dbtier/components/servicenamespace"
 	"dbtier/config"
@@ -65,7 +64,11 @@ func deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	reader, err := irsarole.NewIrsaRole(ctx, "secrets-role", roleArgs(stack, database), providers)
+	proxied, err := proxiedUsers(ctx, stack, database, providers)
+	if err != nil {
+		return err
+	}
+	reader, err := irsarole.NewIrsaRole(ctx, "secrets-role", roleArgs(stack, database, proxied), providers)
 	if err != nil {
 		return err
 	}
@@ -84,23 +87,28 @@ func deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	pool, err := pgbouncer.NewPgBouncerPool(ctx, "pool", poolArgs(stack, database, role.credential(database, secrets), authorities, prepared), providers)
+	pool, err := newPool(ctx, stack, database, secrets, role, proxied, authorities, prepared, providers)
 	if err != nil {
 		return err
 	}
-	// The migration does not go through the pool, so it runs while the pool starts.
-	migration, err := newMigration(ctx, stack, namespace, secrets, role.resources(), providers)
+	tokens, err := newTokenRole(ctx, stack, database, pool, providers)
+	if err != nil {
+		return err
+	}
+	// The migration does not go through the pool, so it runs while the pool starts. Then the pool opens new connections.
+	migration, err := newMigration(ctx, stack, namespace, secrets, pool, role.resources(), providers)
 	if err != nil {
 		return err
 	}
 	// New pods come last: a migration that fails leaves the old ones serving.
-	service, err := consumer.NewConsumer(ctx, "consumer", consumerArgs(stack, namespace, pool), providers,
-		pulumi.DependsOn(slices.Concat(migration.resources(), pool.Ready)))
+	service, err := consumer.NewConsumer(ctx, "consumer",
+		consumerArgs(stack, namespace, secrets, pool, consumerDatabase(stack, database, secrets, pool, tokens)), providers,
+		pulumi.DependsOn(slices.Concat(migration.resources(), pool.ready())))
 	if err != nil {
 		return err
 	}
 
-	export(ctx, stack, &tier{database, reader, secrets, role, pool, migration, service})
+	export(ctx, stack, &tier{database, reader, secrets, role, pool, tokens, migration, service})
 	return nil
 }
 

@@ -79,7 +79,7 @@ func TestEachStackIsTheWholeChain(t *testing.T) {
 				"dbtier:components:MigrationJob": 1, "dbtier:components:Consumer": 1,
 				"pulumi:providers:aws": 1, "pulumi:providers:kubernetes": 1,
 				instanceType: 1, "aws:kms/key:Key": 1, "aws:ec2/securityGroup:SecurityGroup": 1, "aws:iam/role:Role": 2, "aws:iam/rolePolicy:RolePolicy": 1,
-				chartType: 1, storeType: 1, externalSecretType: 5, deploymentType: 2, jobType: 2, "dbtier:components:DatabaseRole": 1, "kubernetes:core/v1:Namespace": 2,
+				chartType: 1, storeType: 1, externalSecretType: 6, deploymentType: 2, jobType: 3, "dbtier:components:DatabaseRole": 1, "kubernetes:core/v1:Namespace": 2,
 			} {
 				assert.Equal(t, count, types[resourceType], resourceType)
 			}
@@ -106,6 +106,10 @@ func TestTheChainIsMadeInItsOrder(t *testing.T) {
 		{bootstrap, direct},
 		{job, bootstrap}, // whose default privileges are the role's rights on what the migration makes
 		{recorded.Named(t, externalSecretType, "pool-config"), bootstrap},
+		// Connections with plans of the old schema go before the first pod of the new version comes.
+		{recorded.Named(t, jobType, "migration-reconnect"), job},
+		{recorded.Named(t, jobType, "migration-reconnect"), pool},
+		{service, recorded.Named(t, jobType, "migration-reconnect")},
 		{service, job},
 		{service, pool},
 		{service, recorded.Named(t, externalSecretType, "pool-consumer-secret")},
@@ -116,6 +120,40 @@ func TestTheChainIsMadeInItsOrder(t *testing.T) {
 	for _, apart := range []struct{ one, other *componenttest.Resource }{{chart, instance}, {instance, chart}, {job, pool}, {pool, job}} {
 		assert.False(t, recorded.Follows(apart.one, apart.other), "%s does not wait for %s, which takes minutes", apart.one.URN, apart.other.URN)
 	}
+}
+
+// What the config says of further logins and secrets is in the role, the store's Secrets, the pool and the pods.
+func TestFurtherLoginsAndSecretsGoTheWholeWay(t *testing.T) {
+	t.Parallel()
+	const reports, cache, key = "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:myshop/reports-AbCdEf",
+		"arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:myshop/cache-AbCdEf", "arn:aws:kms:ap-northeast-2:123456789012:key/cache"
+	_, options := projectWith(t, "prod", func(text string) string {
+		return text + `  dbtier:pool:
+    clientAffinity: true
+    metrics: {enabled: true, serviceMonitor: true}
+    logins: [{name: reports, credentialArn: "` + reports + `", poolSize: 2}]
+  dbtier:secrets:
+    further:
+      - {name: cache, arn: "` + cache + `", kmsKeyArn: "` + key + `", keys: {CACHE_TOKEN: token}}
+      - {name: files, arn: "` + cache + `", use: files, mountPath: /etc/cache}
+`
+	})
+	recorded := componenttest.Run(t, deploy, options...)
+	policy := recorded.Named(t, "aws:iam/rolePolicy:RolePolicy", "secrets-role-policy").Text()
+	for _, arn := range []string{reports, cache, key, componenttest.SecretArn, componenttest.KeyArn} {
+		assert.Contains(t, policy, arn)
+	}
+	data := recorded.Named(t, externalSecretType, "pool-config").At("spec", "data")
+	assert.Equal(t, reports, componenttest.At(data, 6, "remoteRef", "key"))
+	assert.Equal(t, "ClusterSecretStore", componenttest.At(data, 6, "sourceRef", "storeRef", "kind"))
+	service := recorded.Named(t, deploymentType, "consumer-deployment")
+	assert.Contains(t, service.Text(), `"secretRef":{"name":"cache"}`)
+	assert.Contains(t, service.Text(), `"mountPath":"/etc/cache"`)
+	for _, name := range []string{"secrets-secret-cache", "secrets-secret-files"} {
+		assert.True(t, recorded.Follows(service, recorded.Named(t, externalSecretType, name)), name)
+	}
+	assert.Subset(t, recorded.Outputs[config.OutputExternalSecrets], []string{"cache", "files", "reports-db", "pgbouncer-login-reports"})
+	assert.EqualValues(t, 86+2*2*2, recorded.Outputs[config.OutputConnectionsPlanned])
 }
 
 func TestEveryResourceHasTheStacksOwnProvider(t *testing.T) {
@@ -175,7 +213,9 @@ func TestEveryOutputIsThereForTheDriver(t *testing.T) {
 	} {
 		assert.Equal(t, want, outputs[name], name)
 	}
-	assert.Len(t, outputs[config.OutputExternalSecrets], 5)
+	assert.ElementsMatch(t, []string{
+		"myshop-api-db", "myshop-api-db-direct", "pgbouncer-config", "pgbouncer-console", "pgbouncer-database-1", "pgbouncer-login",
+	}, outputs[config.OutputExternalSecrets])
 	assert.Equal(t, "https://sts.ap-northeast-2.amazonaws.com", run(t, "prod").Outputs[config.OutputSTSEndpoint])
 }
 

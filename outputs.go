@@ -1,6 +1,9 @@
 package main
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/consumer"
@@ -17,7 +20,8 @@ type tier struct {
 	reader    *irsarole.IrsaRole
 	secrets   *externalsecrets.ExternalSecretsStack
 	role      role
-	pool      *pgbouncer.PgBouncerPool
+	pool      *pool
+	tokens    *irsarole.IrsaRole
 	migration migration
 	service   *consumer.Consumer
 }
@@ -47,10 +51,6 @@ func exportCluster(ctx *pulumi.Context, stack *config.Stack) {
 
 // export tells where everything is of the service. Nothing secret is among it.
 func export(ctx *pulumi.Context, stack *config.Stack, t *tier) {
-	secrets := pulumi.StringArray{t.secrets.DirectSecret, t.pool.ConsumerSecretName, t.pool.ConfigSecretName, t.pool.LoginSecretName}
-	if t.role.made != nil {
-		secrets = append(secrets, t.role.made.CredentialSecret)
-	}
 	connections := stack.Budget()
 	limit, _ := connections.Limit()
 	outputs := map[string]pulumi.Input{
@@ -71,27 +71,52 @@ func export(ctx *pulumi.Context, stack *config.Stack, t *tier) {
 
 		config.OutputNamespace:       pulumi.String(stack.Service.Namespace),
 		config.OutputStore:           t.secrets.Store.Name,
-		config.OutputExternalSecrets: secrets,
-		config.OutputSecret:          t.pool.ConsumerSecretName,
+		config.OutputExternalSecrets: t.externalSecrets(),
+		config.OutputSecret:          t.pool.consumerSecret(),
 		config.OutputDirectSecret:    t.secrets.DirectSecret,
-		config.OutputPoolSecret:      t.pool.ConfigSecretName,
-
-		config.OutputPool:          t.pool.DeploymentName,
-		config.OutputPoolContainer: pulumi.String(pgbouncer.ContainerName),
-		config.OutputPoolHost:      t.pool.Host,
-		config.OutputPoolSocketDir: pulumi.String(pgbouncer.SocketDir),
+		config.OutputPoolKind:        pulumi.String(stack.Pool.Kind),
 
 		config.OutputDeployment: t.service.DeploymentName,
 		config.OutputContainer:  t.service.DeploymentName,
 		config.OutputService:    t.service.ServiceName,
+	}
+	if bouncer := t.pool.bouncer; bouncer != nil {
+		outputs[config.OutputPoolSecret] = bouncer.ConfigSecretName
+		outputs[config.OutputPool] = bouncer.DeploymentName
+		outputs[config.OutputPoolContainer] = pulumi.String(pgbouncer.ContainerName)
+		outputs[config.OutputPoolHost] = bouncer.Host
+		outputs[config.OutputPoolSocketDir] = pulumi.String(pgbouncer.SocketDir)
+	}
+	if proxy := t.pool.proxy; proxy != nil {
+		outputs[config.OutputProxy] = proxy.Name
+		outputs[config.OutputPoolHost] = proxy.Host
+	}
+	if t.tokens != nil {
+		outputs[config.OutputDatabaseRoleArn] = t.tokens.Arn
+		outputs[config.OutputIAMUser] = pulumi.String(stack.IAMUsers()[0])
 	}
 	if t.role.made != nil {
 		outputs[config.OutputBootstrapJob] = t.role.made.JobName
 	}
 	if t.migration.job != nil {
 		outputs[config.OutputMigrationJob] = t.migration.job.JobName
+		if t.pool.bouncer != nil && stack.Migration.Reconnect {
+			outputs[config.OutputReconnectJob] = t.migration.job.ReconnectJobName
+		}
 	}
 	for name, value := range outputs {
 		ctx.Export(name, value)
 	}
+}
+
+// externalSecrets are the names of all of them, the service's own database secrets first.
+func (t *tier) externalSecrets() pulumi.StringArrayOutput {
+	own := pulumi.StringArray{t.secrets.DirectSecret}
+	if t.role.made != nil {
+		own = append(own, t.role.made.CredentialSecret)
+	}
+	return pulumi.All(own, t.pool.externalSecrets(), t.secrets.SecretNames).ApplyT(func(known []any) []string {
+		further := known[2].(map[string]string)
+		return slices.Concat(known[0].([]string), known[1].([]string), slices.Sorted(maps.Values(further)))
+	}).(pulumi.StringArrayOutput)
 }

@@ -17,17 +17,28 @@ import (
 
 const servicesExample = "examples/services"
 
-// serviceStack runs a stack of the example of several services, as its folder in a checkout.
+// serviceStack runs a stack of the example of several services.
 func serviceStack(t *testing.T, stack string) (recorded *componenttest.Recording, checkout string) {
 	t.Helper()
+	options, checkout := exampleStack(t, servicesExample, stack)
+	if stack != "cluster" {
+		cluster, _ := serviceStack(t, "cluster")
+		options = append(options, componenttest.OtherStack("organization/services/cluster", cluster.Outputs))
+	}
+	return componenttest.Run(t, deploy, options...), checkout
+}
+
+// exampleStack is a stack of an example in its folder of a checkout.
+func exampleStack(t *testing.T, example, stack string) (options []componenttest.Option, checkout string) {
+	t.Helper()
 	checkout = t.TempDir()
-	root := filepath.Join(checkout, servicesExample)
+	root := filepath.Join(checkout, example)
 	for _, folder := range []string{root, filepath.Join(checkout, "localcloud"), filepath.Join(checkout, ".localcloud", "state")} {
 		require.NoError(t, os.MkdirAll(folder, 0o700))
 	}
 	authorities, err := rdsca.Bundle(componenttest.Region)
 	require.NoError(t, err)
-	text, err := os.ReadFile(filepath.Join(servicesExample, "Pulumi."+stack+".yaml"))
+	text, err := os.ReadFile(filepath.Join(example, "Pulumi."+stack+".yaml"))
 	require.NoError(t, err)
 	for file, content := range map[string][]byte{
 		filepath.Join(root, "Pulumi."+stack+".yaml"):                  text,
@@ -48,12 +59,7 @@ func serviceStack(t *testing.T, stack string) (recorded *componenttest.Recording
 		require.NoError(t, err)
 		values[key] = string(encoded)
 	}
-	options := []componenttest.Option{componenttest.Stack(stack), componenttest.Root(root), componenttest.Config(values)}
-	if stack != "cluster" {
-		cluster, _ := serviceStack(t, "cluster")
-		options = append(options, componenttest.OtherStack("organization/services/cluster", cluster.Outputs))
-	}
-	return componenttest.Run(t, deploy, options...), checkout
+	return []componenttest.Option{componenttest.Stack(stack), componenttest.Root(root), componenttest.Config(values)}, checkout
 }
 
 func TestGoldenOfSeveralServicesInOneCluster(t *testing.T) {
@@ -62,15 +68,7 @@ func TestGoldenOfSeveralServicesInOneCluster(t *testing.T) {
 		t.Run(stack, func(t *testing.T) {
 			t.Parallel()
 			recorded, checkout := serviceStack(t, stack)
-			got := describe(t, recorded, checkout)
-			file := filepath.Join("tests", "golden", "services", stack+".yaml")
-			if os.Getenv(updateGolden) != "" {
-				require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-				require.NoError(t, os.WriteFile(file, got, 0o600))
-			}
-			want, err := os.ReadFile(file)
-			require.NoError(t, err)
-			assert.Equal(t, string(want), string(got), "if this is meant: %s=1 go test . -run TestGolden", updateGolden)
+			compareGolden(t, filepath.Join("tests", "golden", "services", stack+".yaml"), describe(t, recorded, checkout))
 		})
 	}
 }

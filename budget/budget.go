@@ -22,6 +22,9 @@ type Holder struct {
 	Pairs int
 	// Rolling says that an update starts new instances before the old ones have let go of their connections.
 	Rolling bool
+	// Percent is for a holder that takes a share of max_connections, as RDS Proxy does; Setting is then the path of the percentage, and
+	// Value, Reserve and Pairs say nothing. Default 0: it is none of those.
+	Percent int
 }
 
 // factor is how often Value counts.
@@ -33,11 +36,22 @@ func (h *Holder) factor() int {
 	return n
 }
 
-// Most is how many connections the holder can have open at any time.
-func (h *Holder) Most() int { return h.factor() * (h.Value + h.Reserve) }
+// Most is how many of an instance's max_connections the holder can have open at any time.
+func (h *Holder) Most(maxConnections int) int {
+	if h.Percent > 0 {
+		return share(h.Percent, maxConnections)
+	}
+	return h.factor() * (h.Value + h.Reserve)
+}
+
+// share is a percentage, rounded up.
+func share(percent, of int) int { return (percent*of + 99) / 100 }
 
 // arithmetic of Most: 2 replicas × 20 × 2 (old and new pods of an update) = 80.
-func (h *Holder) arithmetic() string {
+func (h *Holder) arithmetic(maxConnections int) string {
+	if h.Percent > 0 {
+		return fmt.Sprintf("%d %% of %d = %d", h.Percent, maxConnections, h.Most(maxConnections))
+	}
 	each := strconv.Itoa(h.Value)
 	if h.Reserve > 0 {
 		each = fmt.Sprintf("(%d + %d in reserve)", h.Value, h.Reserve)
@@ -53,7 +67,7 @@ func (h *Holder) arithmetic() string {
 	if h.Rolling {
 		terms = append(terms, "2 (old and new pods of an update)")
 	}
-	return fmt.Sprintf("%s = %d", strings.Join(terms, " × "), h.Most())
+	return fmt.Sprintf("%s = %d", strings.Join(terms, " × "), h.Most(maxConnections))
 }
 
 // Budget of one instance.
@@ -66,11 +80,16 @@ type Budget struct {
 	Holders []Holder
 }
 
-// Most is how many connections all holders can have open at any time.
+// Most is how many connections all holders can have open at any time. A share of what is not known counts as none.
 func (b *Budget) Most() int {
+	usable, _, _ := b.usable()
+	return b.most(usable)
+}
+
+func (b *Budget) most(usable int) int {
 	sum := 0
 	for i := range b.Holders {
-		sum += b.Holders[i].Most()
+		sum += b.Holders[i].Most(usable)
 	}
 	return sum
 }
@@ -130,29 +149,36 @@ func (b *Budget) Check() error {
 	if !known {
 		return &UnknownClassError{b.Class}
 	}
-	limit, most := limitOf(usable), b.Most()
+	limit, most := limitOf(usable), b.most(usable)
 	if most <= limit {
 		return nil
 	}
 	lines := []string{fmt.Sprintf("%s; less %d reserved ones, and %g of the rest for the tier: %d", source, ReservedConnections, Share, limit)}
 	for i := range b.Holders {
 		h := &b.Holders[i]
-		lines = append(lines, fmt.Sprintf("%s: %s", h.Name, h.arithmetic()))
+		lines = append(lines, fmt.Sprintf("%s: %s", h.Name, h.arithmetic(usable)))
 	}
 	lines = append(lines, fmt.Sprintf("together %d, which is %d too many", most, most-limit))
-	return &ExceededError{Most: most, Limit: limit, Lines: lines, Fixes: b.fixes(limit, most)}
+	return &ExceededError{Most: most, Limit: limit, Lines: lines, Fixes: b.fixes(usable, limit, most)}
 }
 
 // fixes are the smallest single changes that fit: a lower setting of one holder, or the next class.
-func (b *Budget) fixes(limit, most int) []string {
+func (b *Budget) fixes(usable, limit, most int) []string {
 	var fixes []string
 	for i := range b.Holders {
 		h := &b.Holders[i]
-		if h.Setting == "" || h.factor() == 0 {
+		if h.Setting == "" {
 			continue
 		}
-		left := limit - (most - h.Most())
-		if value := left/h.factor() - h.Reserve; left > 0 && value >= 1 {
+		left := limit - (most - h.Most(usable))
+		value := 0
+		switch {
+		case h.Percent > 0:
+			value = 100 * max(left, 0) / usable
+		case h.factor() > 0:
+			value = left/h.factor() - h.Reserve
+		}
+		if left > 0 && value >= 1 {
 			fixes = append(fixes, fmt.Sprintf("%s %d", h.Setting, value))
 		}
 	}
@@ -160,8 +186,8 @@ func (b *Budget) fixes(limit, most int) []string {
 		return fixes
 	}
 	for _, class := range larger(b.Class) {
-		bigger := Budget{Class: class}
-		if room, _ := bigger.Limit(); room >= most {
+		bigger := Budget{Class: class, Holders: b.Holders}
+		if bigger.Check() == nil {
 			return append(fixes, "database.instanceClass "+class)
 		}
 	}

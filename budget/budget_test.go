@@ -79,6 +79,33 @@ func TestTooManyConnectionsShowTheSumAndTheSmallestChangesThatFit(t *testing.T) 
 		"how many connections db.m99.large takes is not known here: set the parameter max_connections to a number, with applyMethod pending-reboot")
 }
 
+func proxy(percent int) budget.Holder {
+	return budget.Holder{Name: "proxy myshop", Setting: "proxy.maxConnectionsPercent", Percent: percent}
+}
+
+// RDS Proxy's share grows with the instance, so a larger one makes room only as fast as the share leaves some.
+func TestAShareOfTheConnectionsIsCountedWithWhatTheInstanceTakes(t *testing.T) {
+	b := budget.Budget{Class: "db.t4g.micro", Holders: []budget.Holder{proxy(60), migration(5)}}
+	require.NoError(t, b.Check())
+	assert.Equal(t, 62+5, b.Most(), "60 % of 103, rounded up")
+
+	b.Holders[0] = proxy(75)
+	require.EqualError(t, b.Check(), `has room for 78 connections, and 83 can be open at once
+  db.t4g.micro has 1 GiB, which makes max_connections 112 at most and about 103 after the system's share; less 5 reserved ones, and 0.8 of the rest for the tier: 78
+  proxy myshop: 75 % of 103 = 78
+  migration: 5 = 5
+  together 83, which is 5 too many
+  it fits with proxy.maxConnectionsPercent 70, or with database.instanceClass db.t4g.small`)
+
+	b = budget.Budget{MaxConnections: 200, Holders: []budget.Holder{proxy(100)}}
+	require.ErrorContains(t, b.Check(), "proxy myshop: 100 % of 200 = 200")
+	require.ErrorContains(t, b.Check(), "it fits with proxy.maxConnectionsPercent 78")
+	greedy := budget.Budget{Class: "db.t4g.micro", Holders: []budget.Holder{proxy(90)}}
+	require.ErrorContains(t, greedy.Check(), "it fits with proxy.maxConnectionsPercent 75")
+	assert.NotContains(t, greedy.Check().Error(), "instanceClass", "no class has room for nine tenths of itself")
+	assert.Zero(t, (&budget.Budget{Class: "db.m99.large", Holders: []budget.Holder{proxy(60)}}).Most())
+}
+
 var suggestion = regexp.MustCompile(`(pool\.defaultPoolSize|database\.instanceClass) (\S+?)(,|$)`)
 
 // Whatever is suggested fits, and the next larger number does not.

@@ -2,37 +2,77 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 
 	"dbtier/budget"
 	"dbtier/components/fault"
 )
 
-// Budget is every connection that the stack's tier can open to its instance, and what the instance takes.
+// Budget is every connection that the stack's tier can open to its instance, and what the instance takes. The pool's exporter and what has it
+// reconnect are no holders: they speak to PgBouncer's console, and a server connection that is to be replaced counts until it is closed.
 func (s *Stack) Budget() budget.Budget {
 	b := budget.Budget{Class: s.Database.InstanceClass}
 	if n, err := strconv.Atoi(s.Database.Parameters["max_connections"].Value); err == nil {
 		b.MaxConnections = n
 	}
-	b.Holders = append(b.Holders, budget.Holder{
-		Name: "pool " + s.Pool.Name, Instances: s.Pool.Replicas, Setting: "pool.defaultPoolSize", Value: s.Pool.DefaultPoolSize,
-		Reserve: s.Pool.ReservePoolSize, Rolling: true,
-	})
+	if s.Pool.Kind == RDSProxy {
+		b.Holders = append(b.Holders, budget.Holder{
+			Name: "proxy " + s.Proxy.Name, Setting: "proxy.maxConnectionsPercent", Percent: s.Proxy.MaxConnectionsPercent,
+		})
+	} else {
+		b.Holders = append(b.Holders, s.poolHolders()...)
+		if s.IAM.Enabled {
+			args := s.Consumer.Args()
+			b.Holders = append(b.Holders, budget.Holder{
+				Name: "service with tokens", Instances: args.MostReplicas(), Setting: "iam.connections", Value: s.IAM.Connections, Rolling: true,
+			})
+		}
+	}
 	if s.Role.PoolUser == RoleUser {
 		b.Holders = append(b.Holders, budget.Holder{Name: "bootstrap of the role", Instances: 1, Value: 1})
 	}
 	if s.Migration.Enabled {
 		b.Holders = append(b.Holders, budget.Holder{Name: "migration", Instances: 1, Setting: "migration.connections", Value: s.Migration.Connections})
 	}
-	for _, client := range s.Network.DirectClients {
-		b.Holders = append(b.Holders, budget.Holder{Name: "direct client " + client.Name, Instances: 1, Value: client.Connections})
+	for i, client := range s.Network.DirectClients {
+		holder := budget.Holder{Name: "direct client " + client.Name, Instances: 1, Value: client.Connections}
+		if client.ConnectionsPerPod > 0 {
+			holder.Instances, holder.Value, holder.Rolling = client.Replicas, client.ConnectionsPerPod, true
+			holder.Setting = fmt.Sprintf("network.directClients[%d].connectionsPerPod", i)
+		}
+		b.Holders = append(b.Holders, holder)
 	}
 	return b
 }
 
+// poolHolders are the pools of server connections: one for each pair of login and database, those of one size together.
+func (s *Stack) poolHolders() []budget.Holder {
+	own := budget.Holder{
+		Name: "pool " + s.Pool.Name, Instances: s.Pool.Replicas, Setting: "pool.defaultPoolSize", Value: s.Pool.DefaultPoolSize,
+		Reserve: s.Pool.ReservePoolSize, Pairs: len(s.DatabaseNames()), Rolling: true,
+	}
+	var others []budget.Holder
+	for i, login := range s.Pool.Logins {
+		pairs := max(len(login.Databases), 1)
+		if login.PoolSize == 0 {
+			own.Pairs += pairs
+			continue
+		}
+		others = append(others, budget.Holder{
+			Name: fmt.Sprintf("pool %s for %s", s.Pool.Name, login.Name), Instances: s.Pool.Replicas, Setting: fmt.Sprintf("pool.logins[%d].poolSize", i),
+			Value: login.PoolSize, Reserve: s.Pool.ReservePoolSize, Pairs: pairs, Rolling: true,
+		})
+	}
+	return append([]budget.Holder{own}, others...)
+}
+
 // checkBudget notes a fault where the connections do not fit. Nobody adds up wrong numbers: the parts must be in order.
 func (s *Stack) checkBudget(faults *fault.List) {
-	if s.Database.Validate() != nil || s.Pool.Validate() != nil || s.Network.validate() != nil || (s.Migration.Enabled && s.Migration.validate() != nil) {
+	var parts fault.List
+	s.validatePool(&parts)
+	s.validateIAM(&parts)
+	if s.Database.Validate() != nil || parts.Err() != nil || (s.IAM.Enabled && s.Consumer.validate() != nil) || s.Network.validate() != nil || (s.Migration.Enabled && s.Migration.validate() != nil) {
 		return
 	}
 	b := s.Budget()

@@ -27,6 +27,7 @@ import (
 	"dbtier/components/naming"
 	"dbtier/components/pgbouncer"
 	"dbtier/components/rdspostgres"
+	"dbtier/components/rdsproxy"
 	"dbtier/components/workload"
 )
 
@@ -70,9 +71,11 @@ type Stack struct {
 	Database rdspostgres.Settings `json:"database"`
 	// Operator is the cluster's External Secrets Operator, Secrets what the service has of it.
 	Operator  externalsecrets.OperatorSettings `json:"operator"`
-	Secrets   externalsecrets.Settings         `json:"secrets"`
-	Pool      pgbouncer.Settings               `json:"pool"`
+	Secrets   Secrets                          `json:"secrets"`
+	Pool      Pool                             `json:"pool"`
+	Proxy     rdsproxy.Settings                `json:"proxy"`
 	Role      Role                             `json:"role"`
+	IAM       IAM                              `json:"iam"`
 	Migration Migration                        `json:"migration"`
 	Consumer  Consumer                         `json:"consumer"`
 
@@ -104,6 +107,9 @@ type Migration struct {
 	DeadlineSeconds int `json:"deadlineSeconds"`
 	// Connections that it opens at most. Default 5.
 	Connections int `json:"connections"`
+	// Reconnect has the pool open new connections after a migration, before new pods start; prepared statements of old connections can
+	// fail with "cached plan must not change result type". Default true.
+	Reconnect bool `json:"reconnect"`
 	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
 	Resources workload.Resources `json:"resources"`
 }
@@ -118,8 +124,15 @@ type Consumer struct {
 	// Command and Arguments replace the image's own. Default: the image's.
 	Command   []string `json:"command"`
 	Arguments []string `json:"arguments"`
-	// Replicas. Default 3 in production, 2 in development.
+	// Replicas, 1 to 500; with autoscaling the first number of them. Default 3 in production, 2 in development.
 	Replicas int `json:"replicas"`
+	// Autoscaling lets a HorizontalPodAutoscaler choose the replicas.
+	Autoscaling consumer.Autoscaling `json:"autoscaling"`
+	// Connections that a pod opens to the pool at most: the size of the service's own pool. Default 50.
+	Connections int `json:"connections"`
+	// Reloader asks stakater's Reloader for new pods when a Secret of their environment changes. Run it with
+	// --reload-strategy=annotations. Default false.
+	Reloader bool `json:"reloader"`
 	// Port of the container. Default 8080.
 	Port int `json:"port"`
 	// HealthPath answers 2xx when the service, database included, can serve. Default /healthz.
@@ -178,6 +191,10 @@ type DirectClient struct {
 	Name string `json:"name"`
 	// Connections that all its pods together open at most.
 	Connections int `json:"connections"`
+	// ConnectionsPerPod that each of its pods opens at most, in place of connections. While an update has old and new pods they count twice.
+	ConnectionsPerPod int `json:"connectionsPerPod"`
+	// Replicas of it, at most. Default: for the service itself what consumer says (with autoscaling, maxReplicas).
+	Replicas int `json:"replicas"`
 }
 
 // Client is a further client of the database.
@@ -269,6 +286,7 @@ func read(from source, keys []string, others otherStacks) (*Stack, error) {
 	stack := Defaults(first.Profile, first.Environment, first.Service)
 	decode(&faults, "", values, reflect.ValueOf(stack).Elem())
 	stack.clusterOnly = clusterOnly(values)
+	stack.Pool.unused(&faults, values)
 	unresolved := stack.resolveReferences(&faults, others)
 	stack.settle()
 	var invalid *fault.Error
@@ -283,7 +301,7 @@ func read(from source, keys []string, others otherStacks) (*Stack, error) {
 }
 
 // serviceSections are those that only a stack with a service has a use for.
-var serviceSections = []string{"service", "database", "secrets", "pool", "migration", "consumer"}
+var serviceSections = []string{"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer"}
 
 // clusterOnly tells a stack that holds the cluster's operator and nothing else: it says so itself, and has no section of
 // a service. A service's stack that lost its section service by mistake is not taken for one.
@@ -339,20 +357,23 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 	s.AWS.Partition = "aws"
 	s.Database = rdspostgres.Development()
 	s.Operator = externalsecrets.DefaultOperator()
-	s.Secrets = externalsecrets.Defaults()
-	s.Pool = pgbouncer.Defaults()
+	s.Secrets = Secrets{Settings: externalsecrets.Defaults()}
+	s.Pool = Pool{Settings: pgbouncer.Defaults(), Kind: PgBouncer}
+	s.Proxy = rdsproxy.Defaults()
 	s.Role = defaultRole()
+	s.IAM = defaultIAM()
 	s.Migration = Migration{
 		Enabled: true, BackoffLimit: migrationjob.DefaultBackoffLimit, DeadlineSeconds: migrationjob.DefaultDeadlineSeconds, Connections: 5,
-		Resources: resources,
+		Reconnect: true, Resources: resources,
 	}
 	s.Consumer = Consumer{
-		Replicas: 2, Port: 8080, HealthPath: "/healthz", Resources: resources, UID: workload.DefaultUID, TerminationGracePeriodSeconds: 30,
+		Autoscaling: consumer.DefaultAutoscaling(), Connections: 50, Replicas: 2, Port: 8080, HealthPath: "/healthz", Resources: resources, UID: workload.DefaultUID, TerminationGracePeriodSeconds: 30,
 	}
 	if profile == Production {
 		s.Database = rdspostgres.Production()
 		s.Operator.Replicas = 2
 		s.Consumer.Replicas = 3
+		s.Proxy.LogRetention = s.Database.LogRetention
 	}
 	if service.Name != "" && environment != "" {
 		s.Database.Identifier = naming.Join(naming.IdentifierLimit, service.Name, environment)
@@ -370,7 +391,21 @@ func (s *Stack) settle() {
 	if s.Consumer.Name == "" {
 		s.Consumer.Name = s.Service.Name
 	}
+	args := s.Consumer.Args()
+	if s.Consumer.Autoscaling.Enabled && s.Consumer.Autoscaling.MinReplicas == 0 {
+		s.Consumer.Autoscaling.MinReplicas = s.Consumer.Replicas
+	}
+	for i := range s.Network.DirectClients {
+		client := &s.Network.DirectClients[i]
+		if client.Name == s.Consumer.Name && client.ConnectionsPerPod > 0 && client.Replicas == 0 {
+			client.Replicas = args.MostReplicas()
+		}
+	}
 	s.Role.settle(s.Database.DatabaseName, s.Pool.Image)
+	if s.Proxy.Name == "" {
+		s.Proxy.Name = rdsproxy.NameFor(s.Database.Identifier)
+	}
+	s.settleIAM()
 }
 
 var (
@@ -400,13 +435,17 @@ func (s *Stack) Validate() error {
 	faults.Check(naming.IsLabel(s.Service.Namespace), "service.namespace", s.Service.Namespace, naming.LabelRule)
 	faults.Within("network", s.Network.validate())
 	faults.Within("database", s.Database.Validate())
-	faults.Within("secrets", s.Secrets.Validate())
-	faults.Within("pool", s.Pool.Validate())
+	faults.Within("secrets", s.validateSecrets())
+	s.validatePool(&faults)
 	faults.Within("role", s.Role.validate())
+	s.validateIAM(&faults)
 	if s.Migration.Enabled {
 		faults.Within("migration", s.Migration.validate())
 	}
 	faults.Within("consumer", s.Consumer.validate())
+	if s.Pool.Kind == PgBouncer && s.Consumer.validate() == nil && s.Pool.Validate() == nil {
+		s.checkClients(&faults)
+	}
 	s.checkBudget(&faults)
 	return faults.Err()
 }
@@ -442,14 +481,15 @@ func (m *Migration) validate() error {
 // Args are the consumer's arguments as far as config knows them.
 func (c *Consumer) Args() *consumer.ConsumerArgs {
 	return &consumer.ConsumerArgs{
-		Service: c.Name, Image: c.Image, Command: c.Command, Arguments: c.Arguments, Replicas: c.Replicas, Port: c.Port, HealthPath: c.HealthPath,
-		Env: c.Env, Resources: c.Resources, UID: c.UID, TerminationGracePeriodSeconds: c.TerminationGracePeriodSeconds,
+		Service: c.Name, Image: c.Image, Command: c.Command, Arguments: c.Arguments, Replicas: c.Replicas, Autoscaling: c.Autoscaling,
+		Port: c.Port, HealthPath: c.HealthPath, Reloader: c.Reloader, Env: c.Env, Resources: c.Resources, UID: c.UID, TerminationGracePeriodSeconds: c.TerminationGracePeriodSeconds,
 	}
 }
 
 func (c *Consumer) validate() error {
 	var faults fault.List
 	faults.Check(naming.IsLabel(c.Name), "name", c.Name, naming.LabelRule)
+	faults.Between("connections", c.Connections, 1, 5000, "that a pod opens at most")
 	args := c.Args()
 	args.Service, args.Namespace = "service", "namespace"
 	args.ServiceAccount, args.DatabaseSecret = pulumi.String("service"), pulumi.String("secret")
@@ -494,7 +534,14 @@ func (n *Network) validate() error {
 	for i, client := range n.DirectClients {
 		path := fmt.Sprintf("directClients[%d]", i)
 		faults.Check(naming.IsLabel(client.Name), path+".name", client.Name, "want the label app.kubernetes.io/name of the pods")
-		faults.Between(path+".connections", client.Connections, 1, 5000, "that all its pods together open at most")
+		if client.ConnectionsPerPod == 0 {
+			faults.Between(path+".connections", client.Connections, 1, 5000, "that all its pods together open at most")
+			faults.Check(client.Replicas == 0, path+".replicas", client.Replicas, "is for connectionsPerPod; leave it out, or give that in place of connections")
+			continue
+		}
+		faults.Between(path+".connectionsPerPod", client.ConnectionsPerPod, 1, 5000, "that each of its pods opens at most")
+		faults.Check(client.Connections == 0, path+".connections", client.Connections, "and connectionsPerPod are both given; keep one of them")
+		faults.Between(path+".replicas", client.Replicas, 1, 500, "pods, at most")
 	}
 	for i, client := range n.Clients {
 		path := fmt.Sprintf("clients[%d]", i)

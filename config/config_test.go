@@ -73,7 +73,7 @@ func TestTheLeastConfigIsEnough(t *testing.T) {
 	assert.Equal(t, "my-shop", stack.Consumer.Name)
 	assert.Equal(t, 3, stack.Consumer.Replicas)
 	assert.Equal(t, 2, stack.Operator.Replicas)
-	assert.Equal(t, externalsecrets.Defaults(), stack.Secrets)
+	assert.Equal(t, externalsecrets.Defaults(), stack.Secrets.Settings)
 	assert.Equal(t, 20, stack.Pool.DefaultPoolSize)
 	assert.Equal(t, 3, stack.Migration.BackoffLimit)
 	assert.Equal(t, map[string]string{"service": "my-shop", "environment": "prod", "managed-by": "dbtier"}, stack.Tags())

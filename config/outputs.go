@@ -47,6 +47,13 @@ const (
 	OutputDirectSecret = "directDatabaseSecret"
 	OutputPoolSecret   = "poolSecret"
 
+	// OutputPoolKind is pgbouncer or rdsProxy. The first has the outputs pool, poolContainer, poolSocketDir and poolSecret, the second proxy.
+	OutputPoolKind = "poolKind"
+	// OutputProxy names the RDS Proxy.
+	OutputProxy = "proxy"
+	// OutputDatabaseRoleArn is the role with which the service logs in to the database, and OutputIAMUser the user that it then is.
+	OutputDatabaseRoleArn = "databaseRoleArn"
+	OutputIAMUser         = "databaseIamUser"
 	// OutputPool names the pool's Deployment and Service, OutputPoolContainer the container with PgBouncer.
 	OutputPool          = "pool"
 	OutputPoolContainer = "poolContainer"
@@ -59,6 +66,8 @@ const (
 	// OutputBootstrapJob is the Job that made the application's role; there is none where the pool is the master user.
 	OutputBootstrapJob = "bootstrapJob"
 	OutputMigrationJob = "migrationJob"
+	// OutputReconnectJob is the Job that had the pool open new connections after the last migration.
+	OutputReconnectJob = "reconnectJob"
 	OutputDeployment   = "deployment"
 	OutputContainer    = "container"
 	OutputService      = "service"

@@ -60,6 +60,16 @@ func knownAfterwards(args pulumi.MockResourceArgs) (id string, outputs map[strin
 				"secretArn": SecretArn, "kmsKeyId": KeyArn, "secretStatus": "active",
 			}},
 		}
+	case "aws:secretsmanager/secret:Secret":
+		arn := "arn:aws:secretsmanager:" + Region + ":" + Account + ":secret:" + text("name") + "-Ab12Cd"
+		return arn, map[string]any{"arn": arn}
+	case "aws:rds/proxy:Proxy":
+		return text("name"), map[string]any{
+			"arn":      "arn:aws:rds:" + Region + ":" + Account + ":db-proxy:" + ProxyID,
+			"endpoint": text("name") + ".proxy-c9akciq32rgx." + Region + ".rds.amazonaws.com",
+		}
+	case "aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup":
+		return text("dbProxyName"), map[string]any{"name": "default"}
 	default:
 		return args.Name + "-id", nil
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/require"
 )
@@ -18,6 +19,8 @@ import (
 const (
 	Account = "111122223333"
 	Region  = "ap-northeast-2"
+	// ProxyID is the resource id of an RDS Proxy.
+	ProxyID = "prx-0ab1c2d3e4f567890"
 	KeyArn  = "arn:aws:kms:ap-northeast-2:111122223333:key/5f2d1c3e-0000-4000-8000-1234567890ab"
 )
 
@@ -31,8 +34,11 @@ type Resource struct {
 	Type, Name, URN, Parent string
 	// Inputs as plain values; secret and output wrappers are taken off.
 	Inputs map[string]any
-	// Dependencies are URNs that must be done first, by dependsOn or by an input.
-	Dependencies []string
+	// Given are the inputs as they were given, and Answered the outputs, with what is secret and unknown about them.
+	Given, Answered resource.PropertyMap
+	// Dependencies are URNs that must be done first, by dependsOn or by an input; PropertyDependencies are those of each input.
+	Dependencies         []string
+	PropertyDependencies map[string][]string
 	// Provider is the provider instance, "<urn>::<id>"; empty for components.
 	Provider string
 	// Secrets are the inputs that are secret, as dotted paths.
@@ -163,20 +169,34 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 		Custom:   args.Custom,
 		Inputs:   plain(resource.NewObjectProperty(args.Inputs)).(map[string]any),
 		Secrets:  secretPaths("", resource.NewObjectProperty(args.Inputs)),
+		Given:    args.Inputs,
 	}
 	if rpc := args.RegisterRPC; rpc != nil {
 		recorded.Parent = rpc.GetParent()
+		// The mocks leave out what is not known.
+		given, err := plugin.UnmarshalProperties(rpc.GetObject(), plugin.MarshalOptions{
+			KeepUnknowns: true, KeepSecrets: true, KeepResources: true, KeepOutputValues: true,
+		})
+		if err != nil {
+			return "", nil, fmt.Errorf("the inputs of %s: %w", args.Name, err)
+		}
+		recorded.Given = given
 		recorded.Dependencies = slices.Sorted(slices.Values(rpc.GetDependencies()))
+		recorded.PropertyDependencies = map[string][]string{}
+		for key, of := range rpc.GetPropertyDependencies() {
+			recorded.PropertyDependencies[key] = of.GetUrns()
+		}
 		recorded.IgnoreChanges = rpc.GetIgnoreChanges()
 		recorded.DeleteBeforeReplace = rpc.GetDeleteBeforeReplace()
 		recorded.RetainOnDelete = rpc.GetRetainOnDelete()
 		recorded.Protect = rpc.GetProtect()
 	}
 	recorded.URN = urn(recorded)
+	id, outputs := r.answer(args)
+	recorded.Answered = outputs
 	r.mu.Lock()
 	r.resources = append(r.resources, recorded)
 	r.mu.Unlock()
-	id, outputs := r.answer(args)
 	return id, outputs, nil
 }
 

@@ -3,8 +3,11 @@ package consumer
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	autoscalingv2 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/autoscaling/v2"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
@@ -61,10 +64,21 @@ func NewConsumer(ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...p
 	if err != nil {
 		return nil, fmt.Errorf("service %s: %w", name, err)
 	}
+	meta := own.metadata(own.Service)
+	if own.Reloader {
+		meta.Annotations = pulumi.StringMap{"secret.reloader.stakater.com/reload": own.reloads()}
+	}
+	replicas, options := own.Replicas, []pulumi.ResourceOption{parent}
+	if own.Autoscaling.Enabled {
+		// The first number only: afterwards it is the autoscaler's, and no update here sets it back. To leave the field out would make it 1
+		// until the autoscaler has looked.
+		replicas = own.Autoscaling.MinReplicas
+		options = append(options, pulumi.IgnoreChanges([]string{"spec.replicas"}))
+	}
 	deployment, err := appsv1.NewDeployment(ctx, name+"-deployment", &appsv1.DeploymentArgs{
-		Metadata: own.metadata(own.Service),
+		Metadata: meta,
 		Spec: &appsv1.DeploymentSpecArgs{
-			Replicas: pulumi.Int(own.Replicas),
+			Replicas: pulumi.Int(replicas),
 			Selector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(own.Service)},
 			// No pod goes before its successor serves.
 			Strategy: &appsv1.DeploymentStrategyArgs{
@@ -73,16 +87,23 @@ func NewConsumer(ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...p
 			},
 			Template: own.pod(config.Metadata.Name().Elem()),
 		},
-	}, parent)
+	}, options...)
 	if err != nil {
 		return nil, fmt.Errorf("service %s: %w", name, err)
 	}
-	if own.Replicas > 1 {
+	if own.Autoscaling.Enabled {
+		if err := own.autoscaler(ctx, name, deployment, parent); err != nil {
+			return nil, fmt.Errorf("service %s: its autoscaler: %w", name, err)
+		}
+	}
+	if own.leastReplicas() > 1 {
 		if _, err := policyv1.NewPodDisruptionBudget(ctx, name+"-disruption", &policyv1.PodDisruptionBudgetArgs{
 			Metadata: own.metadata(own.Service),
 			Spec: &policyv1.PodDisruptionBudgetSpecArgs{
 				MaxUnavailable: pulumi.Int(1),
 				Selector:       &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(own.Service)},
+				// Pods that are not ready anyway must not keep a node from being drained.
+				UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
 			},
 		}, parent); err != nil {
 			return nil, fmt.Errorf("service %s: its disruption budget: %w", name, err)
@@ -91,6 +112,56 @@ func NewConsumer(ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...p
 	component.DeploymentName = deployment.Metadata.Name().Elem()
 	component.ServiceName = service.Metadata.Name().Elem()
 	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{"deploymentName": component.DeploymentName, "serviceName": component.ServiceName})
+}
+
+// autoscaler chooses the number of replicas within its bounds.
+func (a *ConsumerArgs) autoscaler(ctx *pulumi.Context, name string, deployment *appsv1.Deployment, parent pulumi.ResourceOption) error {
+	var metrics autoscalingv2.MetricSpecArray
+	for _, goal := range []struct {
+		resource string
+		percent  int
+	}{{"cpu", a.Autoscaling.CPUUtilization}, {"memory", a.Autoscaling.MemoryUtilization}} {
+		if goal.percent == 0 {
+			continue
+		}
+		metrics = append(metrics, &autoscalingv2.MetricSpecArgs{
+			Type: pulumi.String("Resource"),
+			Resource: &autoscalingv2.ResourceMetricSourceArgs{
+				Name:   pulumi.String(goal.resource),
+				Target: &autoscalingv2.MetricTargetArgs{Type: pulumi.String("Utilization"), AverageUtilization: pulumi.Int(goal.percent)},
+			},
+		})
+	}
+	_, err := autoscalingv2.NewHorizontalPodAutoscaler(ctx, name+"-autoscaler", &autoscalingv2.HorizontalPodAutoscalerArgs{
+		Metadata: a.metadata(a.Service),
+		Spec: &autoscalingv2.HorizontalPodAutoscalerSpecArgs{
+			ScaleTargetRef: &autoscalingv2.CrossVersionObjectReferenceArgs{
+				ApiVersion: pulumi.String("apps/v1"), Kind: pulumi.String("Deployment"), Name: deployment.Metadata.Name().Elem(),
+			},
+			MinReplicas: pulumi.Int(a.Autoscaling.MinReplicas),
+			MaxReplicas: pulumi.Int(a.Autoscaling.MaxReplicas),
+			Metrics:     metrics,
+			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehaviorArgs{
+				ScaleDown: &autoscalingv2.HPAScalingRulesArgs{StabilizationWindowSeconds: pulumi.Int(a.Autoscaling.ScaleDownSeconds)},
+			},
+		},
+	}, parent)
+	return err
+}
+
+// reloads are the Secrets whose change makes new pods: those that pods read only when they start.
+func (a *ConsumerArgs) reloads() pulumi.StringOutput {
+	names := []any{a.DatabaseSecret}
+	for _, secret := range a.EnvSecrets {
+		names = append(names, secret)
+	}
+	return pulumi.All(names...).ApplyT(func(known []any) string {
+		text := make([]string, len(known))
+		for i, name := range known {
+			text[i] = fmt.Sprint(name)
+		}
+		return strings.Join(text, ",")
+	}).(pulumi.StringOutput)
 }
 
 func (a *ConsumerArgs) metadata(name string) *metav1.ObjectMetaArgs {
@@ -113,18 +184,31 @@ func (a *ConsumerArgs) configMap(ctx *pulumi.Context, name string, parent pulumi
 
 func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpecArgs {
 	scratch, scratchMount := workload.Scratch()
+	database := a.Database.parts()
+	volumes, mounts := append(corev1.VolumeArray{scratch}, database.volumes...), append(corev1.VolumeMountArray{scratchMount}, database.mounts...)
+	for i, secret := range a.SecretMounts {
+		volume := pulumi.String(fmt.Sprintf("secret-%d", i))
+		volumes = append(volumes, &corev1.VolumeArgs{Name: volume, Secret: &corev1.SecretVolumeSourceArgs{
+			SecretName: secret.Secret.ToStringOutput(), DefaultMode: pulumi.Int(0o440),
+		}})
+		mounts = append(mounts, &corev1.VolumeMountArgs{Name: volume, MountPath: pulumi.String(secret.Path), ReadOnly: pulumi.Bool(true)})
+	}
+	environment := corev1.EnvFromSourceArray{
+		&corev1.EnvFromSourceArgs{ConfigMapRef: &corev1.ConfigMapEnvSourceArgs{Name: configMap}},
+	}
+	// The database's comes last: where two have a key, the later one counts.
+	for _, secret := range append(slices.Clone(a.EnvSecrets), a.DatabaseSecret) {
+		environment = append(environment, &corev1.EnvFromSourceArgs{SecretRef: &corev1.SecretEnvSourceArgs{Name: secret.ToStringOutput()}})
+	}
 	container := &corev1.ContainerArgs{
 		Name:            pulumi.String(a.Service),
 		Image:           pulumi.String(a.Image),
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
 		Ports:           corev1.ContainerPortArray{&corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(a.Port)}},
-		EnvFrom: corev1.EnvFromSourceArray{
-			&corev1.EnvFromSourceArgs{ConfigMapRef: &corev1.ConfigMapEnvSourceArgs{Name: configMap}},
-			&corev1.EnvFromSourceArgs{SecretRef: &corev1.SecretEnvSourceArgs{Name: a.DatabaseSecret.ToStringOutput()}},
-		},
+		EnvFrom:         environment,
 		Resources:       a.Resources.Requirements(),
 		SecurityContext: workload.ContainerSecurity(),
-		VolumeMounts:    corev1.VolumeMountArray{scratchMount},
+		VolumeMounts:    mounts,
 		ReadinessProbe: &corev1.ProbeArgs{
 			HttpGet:        &corev1.HTTPGetActionArgs{Path: pulumi.String(a.HealthPath), Port: pulumi.String("http")},
 			PeriodSeconds:  pulumi.Int(2),
@@ -141,11 +225,18 @@ func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpe
 	if len(a.Command) > 0 {
 		container.Command = pulumi.ToStringArray(a.Command)
 	}
+	if database.env != nil {
+		container.Env = database.env
+	}
 	if len(a.Arguments) > 0 {
 		container.Args = pulumi.ToStringArray(a.Arguments)
 	}
+	metadata := &metav1.ObjectMetaArgs{Labels: workload.Labels(a.Service, a.Service)}
+	if a.Database.Revision != "" {
+		metadata.Annotations = pulumi.StringMap{revisionAnnotation: pulumi.String(a.Database.Revision)}
+	}
 	return &corev1.PodTemplateSpecArgs{
-		Metadata: &metav1.ObjectMetaArgs{Labels: workload.Labels(a.Service, a.Service)},
+		Metadata: metadata,
 		Spec: &corev1.PodSpecArgs{
 			ServiceAccountName:            a.ServiceAccount,
 			AutomountServiceAccountToken:  pulumi.Bool(false),
@@ -158,7 +249,7 @@ func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpe
 				WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
 				LabelSelector:     &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(a.Service)},
 			}},
-			Volumes:    corev1.VolumeArray{scratch},
+			Volumes:    volumes,
 			Containers: corev1.ContainerArray{container},
 		},
 	}

@@ -2,8 +2,13 @@ package consumer_test
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 	"testing"
+	"testing/quick"
 
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -80,6 +85,134 @@ func TestASingleReplicaHasNoDisruptionBudgetThatWouldBlockItsNode(t *testing.T) 
 	args.Replicas = 1
 	assert.Empty(t, componenttest.Run(t, create(args)).All("kubernetes:policy/v1:PodDisruptionBudget"))
 	assert.Len(t, componenttest.Run(t, create(arguments())).All("kubernetes:policy/v1:PodDisruptionBudget"), 1)
+}
+
+func TestTheAutoscalerOwnsTheNumberOfReplicas(t *testing.T) {
+	t.Parallel()
+	args := arguments()
+	args.Autoscaling = consumer.DefaultAutoscaling()
+	args.Autoscaling.Enabled, args.Autoscaling.MaxReplicas, args.Autoscaling.MemoryUtilization = true, 8, 90
+	recorded := componenttest.Run(t, create(args))
+	d := recorded.One(t, "kubernetes:apps/v1:Deployment")
+	assert.EqualValues(t, 2, d.At("spec", "replicas"), "the first number, so that the service does not begin with one pod")
+	assert.Equal(t, []string{"spec.replicas"}, d.IgnoreChanges, "afterwards no update sets it back")
+	autoscaler := recorded.One(t, "kubernetes:autoscaling/v2:HorizontalPodAutoscaler")
+	assert.Equal(t, map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": "myshop-api"}, autoscaler.At("spec", "scaleTargetRef"))
+	assert.EqualValues(t, 2, autoscaler.At("spec", "minReplicas"))
+	assert.EqualValues(t, 8, autoscaler.At("spec", "maxReplicas"))
+	for i, goal := range []struct {
+		resource string
+		percent  int
+	}{{"cpu", 70}, {"memory", 90}} {
+		assert.Equal(t, goal.resource, autoscaler.At("spec", "metrics", i, "resource", "name"))
+		assert.EqualValues(t, goal.percent, autoscaler.At("spec", "metrics", i, "resource", "target", "averageUtilization"))
+	}
+	assert.EqualValues(t, 300, autoscaler.At("spec", "behavior", "scaleDown", "stabilizationWindowSeconds"))
+	assert.True(t, recorded.Follows(autoscaler, d))
+	assert.Equal(t, 8, args.MostReplicas())
+	assert.Len(t, recorded.All("kubernetes:policy/v1:PodDisruptionBudget"), 1)
+
+	without := componenttest.Run(t, create(arguments()))
+	assert.Empty(t, without.All("kubernetes:autoscaling/v2:HorizontalPodAutoscaler"))
+	assert.Empty(t, without.One(t, "kubernetes:apps/v1:Deployment").IgnoreChanges)
+	args.Autoscaling.MinReplicas = 1
+	assert.Empty(t, componenttest.Run(t, create(args)).All("kubernetes:policy/v1:PodDisruptionBudget"), "one pod may be all there is")
+}
+
+func TestFurtherSecretsAreVariablesOrFiles(t *testing.T) {
+	t.Parallel()
+	args := arguments()
+	args.EnvSecrets = []pulumi.StringInput{pulumi.String("myshop-cache")}
+	args.SecretMounts = []consumer.SecretMount{{Secret: pulumi.String("myshop-tls"), Path: "/etc/myshop/tls"}}
+	pod := deployment(t, args).At("spec", "template", "spec")
+	container := componenttest.At(pod, "containers", 0)
+	assert.Equal(t, "myshop-cache", componenttest.At(container, "envFrom", 1, "secretRef", "name"))
+	assert.Equal(t, "myshop-api-db", componenttest.At(container, "envFrom", 2, "secretRef", "name"), "the last one that has a key counts")
+	assert.Equal(t, map[string]any{"name": "secret-0", "mountPath": "/etc/myshop/tls", "readOnly": true}, componenttest.At(container, "volumeMounts", 1))
+	assert.Equal(t, map[string]any{"secretName": "myshop-tls", "defaultMode": 288.0}, componenttest.At(pod, "volumes", 1, "secret"))
+}
+
+func TestReloaderIsAskedToWatchWhatPodsReadOnce(t *testing.T) {
+	t.Parallel()
+	args := arguments()
+	args.Reloader = true
+	args.EnvSecrets = []pulumi.StringInput{pulumi.String("myshop-cache")}
+	args.SecretMounts = []consumer.SecretMount{{Secret: pulumi.String("myshop-tls"), Path: "/etc/myshop/tls"}}
+	d := deployment(t, args)
+	assert.Equal(t, map[string]any{"secret.reloader.stakater.com/reload": "myshop-api-db,myshop-cache"}, d.At("metadata", "annotations"))
+	assert.Nil(t, d.At("spec", "template", "metadata", "annotations"), "there Reloader itself writes")
+	assert.Nil(t, deployment(t, arguments()).At("metadata", "annotations"))
+}
+
+func TestFaultsOfAutoscalingAndSecrets(t *testing.T) {
+	t.Parallel()
+	args := arguments()
+	args.Autoscaling = consumer.Autoscaling{Enabled: true, MinReplicas: 600, MaxReplicas: 2, ScaleDownSeconds: -1}
+	args.EnvSecrets = []pulumi.StringInput{nil}
+	args.SecretMounts = []consumer.SecretMount{
+		{Path: "etc"}, {Secret: pulumi.String("a"), Path: "/etc/a"}, {Secret: pulumi.String("b"), Path: "/etc/a/b"}, {Secret: pulumi.String("c"), Path: "/tmp/c"},
+	}
+	_, err := componenttest.Try(create(args))
+	require.Error(t, err)
+	for _, fault := range []string{
+		"autoscaling.minReplicas: 600: want 1 to 500",
+		"autoscaling.maxReplicas: 2: want minReplicas (600) to 500",
+		"autoscaling.cpuUtilization: 0: leaves nothing to scale by",
+		"autoscaling.scaleDownSeconds: -1: want 0 to 3600",
+		"envSecrets[0]: is missing",
+		"secretMounts[0].secret: is missing",
+		`secretMounts[0].path: "etc": want the absolute path`,
+		`secretMounts[2].path: "/etc/a/b": and /etc/a hide one another`,
+		`secretMounts[3].path: "/tmp/c": want`,
+	} {
+		require.ErrorContains(t, err, fault)
+	}
+}
+
+func TestOptionsOfTheComponentStayWithItAndDependenciesAndSecretsPassThrough(t *testing.T) {
+	t.Parallel()
+	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
+		first, err := corev1.NewSecret(ctx, "first", &corev1.SecretArgs{Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("myshop-cache")}})
+		if err != nil {
+			return err
+		}
+		args := arguments()
+		args.EnvSecrets = []pulumi.StringInput{first.Metadata.Name().Elem()}
+		args.DatabaseSecret = pulumi.ToSecret(pulumi.String("myshop-api-db")).(pulumi.StringOutput)
+		_, err = consumer.NewConsumer(ctx, "service", args, pulumi.IgnoreChanges([]string{"spec"}), pulumi.DependsOn([]pulumi.Resource{first}))
+		return err
+	})
+	d := recorded.One(t, "kubernetes:apps/v1:Deployment")
+	assert.Empty(t, d.IgnoreChanges)
+	assert.True(t, recorded.Follows(d, recorded.Named(t, "kubernetes:core/v1:Secret", "first")))
+	assert.Contains(t, strings.Join(d.Secrets, " "), "spec", "a secret name makes the pods that name it secret")
+	component := recorded.One(t, consumer.Type)
+	for _, child := range recorded.Each() {
+		if strings.HasPrefix(child.Name, "service-") {
+			assert.Equal(t, component.URN, componenttest.ParentOf(child), child.URN)
+		}
+	}
+}
+
+var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// Whatever the service's name and configuration, every object's name is a label.
+func TestEveryNameStaysWithinItsLimit(t *testing.T) {
+	t.Parallel()
+	property := func(length uint8, value string) bool {
+		args := arguments()
+		args.Service = strings.Repeat("s", int(length)%63+1)
+		args.Env = map[string]string{"VALUE": value}
+		args.Autoscaling = consumer.DefaultAutoscaling()
+		args.Autoscaling.Enabled, args.Autoscaling.MaxReplicas = true, 3
+		for _, resource := range componenttest.Run(t, create(args)).Each() {
+			if name, _ := resource.At("metadata", "name").(string); resource.Custom && !assert.Regexp(t, label, name, resource.Type) {
+				return false
+			}
+		}
+		return true
+	}
+	require.NoError(t, quick.Check(property, &quick.Config{MaxCount: 70}))
 }
 
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {

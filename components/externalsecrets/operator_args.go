@@ -32,8 +32,10 @@ type OperatorSettings struct {
 
 // Image is an image by repository and tag, as charts take it.
 type Image struct {
+	// Repository is the image's name without a tag.
 	Repository string `json:"repository"`
-	Tag        string `json:"tag"`
+	// Tag of the image.
+	Tag string `json:"tag"`
 }
 
 // DefaultOperator is the newest stable chart, with one replica.

@@ -2,6 +2,8 @@ package externalsecrets
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
@@ -36,17 +38,35 @@ type Extract struct {
 	Key pulumi.StringInput
 }
 
+// Policies of refreshing a Secret.
+const (
+	// Periodic asks the store again at every interval.
+	Periodic = "Periodic"
+	// OnChange asks when the ExternalSecret changes.
+	OnChange = "OnChange"
+	// CreatedOnce asks until there is a Secret, and never again.
+	CreatedOnce = "CreatedOnce"
+)
+
 // ExternalSecretArgs describes a Secret that the operator makes.
 type ExternalSecretArgs struct {
 	// Name of the ExternalSecret and of the Secret, and their Namespace.
 	Name, Namespace string
 	Labels          pulumi.StringMap
+	// RefreshPolicy is [Periodic] (default), [OnChange] or [CreatedOnce].
+	RefreshPolicy string
 	// RefreshInterval is how often the stores are asked, for example 1m.
 	RefreshInterval string
 	// Extract is where values come from.
 	Extract []Extract
-	// Template is the Secret's data: Go templates (the operator's engine v2) over the values' names.
+	// Template is the Secret's data: Go templates (the operator's engine v2) over the names of the extracted values. Without it and Keys the
+	// Secret has the extracted values as they are.
 	Template map[string]pulumi.StringInput
+	// Keys are further data, from values of Store.
+	Keys  map[string]Template
+	Store StoreRef
+	// Type of the Secret, for example kubernetes.io/tls. Default Opaque.
+	Type string
 }
 
 // NewExternalSecret makes an ExternalSecret and waits until the Secret is there.
@@ -55,6 +75,11 @@ func NewExternalSecret(ctx *pulumi.Context, name string, args *ExternalSecretArg
 	for key, text := range args.Template {
 		data[key] = text
 	}
+	known := &values{store: args.Store}
+	// In order, so that the same arguments are the same object.
+	for _, key := range slices.Sorted(maps.Keys(args.Keys)) {
+		data[key] = args.Keys[key].render(known)
+	}
 	var from pulumi.Array
 	for _, extract := range args.Extract {
 		from = append(from, pulumi.Map{
@@ -62,17 +87,33 @@ func NewExternalSecret(ctx *pulumi.Context, name string, args *ExternalSecretArg
 			"sourceRef": pulumi.Map{"storeRef": extract.Store.fields()},
 		})
 	}
+	policy := args.RefreshPolicy
+	if policy == "" {
+		policy = Periodic
+	}
+	template := pulumi.Map{"engineVersion": pulumi.String("v2")}
+	if len(data) > 0 {
+		template["mergePolicy"], template["data"] = pulumi.String("Replace"), data
+	}
+	if args.Type != "" {
+		template["type"] = pulumi.String(args.Type)
+	}
 	spec := pulumi.Map{
-		"refreshPolicy":   pulumi.String("Periodic"),
+		"refreshPolicy":   pulumi.String(policy),
 		"refreshInterval": pulumi.String(args.RefreshInterval),
-		"dataFrom":        from,
 		"target": pulumi.Map{
 			"name": pulumi.String(args.Name),
 			// The Secret goes with its ExternalSecret, but not with a moment in which the store has nothing.
 			"creationPolicy": pulumi.String("Owner"),
 			"deletionPolicy": pulumi.String("Retain"),
-			"template":       pulumi.Map{"engineVersion": pulumi.String("v2"), "mergePolicy": pulumi.String("Replace"), "data": data},
+			"template":       template,
 		},
+	}
+	if len(from) > 0 {
+		spec["dataFrom"] = from
+	}
+	if len(known.data) > 0 {
+		spec["data"] = known.data
 	}
 	return newCustomResource(ctx, name, "ExternalSecret", args.Namespace, args.Name, args.Labels, spec, opts...)
 }

@@ -35,6 +35,8 @@ type ExternalSecretsStack struct {
 	// CAConfigMap holds, under [CAKey], what verifies the instance's certificate. Whoever takes DirectSecret mounts it
 	// at CAPath.
 	CAConfigMap pulumi.StringOutput `pulumi:"caConfigMap"`
+	// SecretNames are the Secrets of [ExternalSecretsStackArgs].Secrets by their names, known once they are there.
+	SecretNames pulumi.StringMapOutput `pulumi:"secretNames"`
 	// Names of all ExternalSecrets of this component.
 	Names []string
 }
@@ -55,6 +57,7 @@ func NewExternalSecretsStack(ctx *pulumi.Context, name string, args *ExternalSec
 		return nil, fmt.Errorf("secrets %s: no arguments given", name)
 	}
 	own := *args
+	own.setDefaults()
 	if err := own.Validate(); err != nil {
 		return nil, fmt.Errorf("secrets %s: %w", name, err)
 	}
@@ -70,6 +73,7 @@ func NewExternalSecretsStack(ctx *pulumi.Context, name string, args *ExternalSec
 		"serviceAccount": component.ServiceAccount,
 		"directSecret":   component.DirectSecret,
 		"caConfigMap":    component.CAConfigMap,
+		"secretNames":    component.SecretNames,
 	})
 }
 
@@ -92,6 +96,16 @@ func (s *stack) build(component *ExternalSecretsStack) error {
 		return err
 	}
 	component.CAConfigMap = authorities.Metadata.Name().Elem()
+
+	further := pulumi.StringMap{}
+	for i := range s.args.Secrets {
+		secret, err := s.further(component.Store, &s.args.Secrets[i])
+		if err != nil {
+			return err
+		}
+		further[s.args.Secrets[i].Name] = nameOf(secret)
+	}
+	component.SecretNames = further.ToStringMapOutput()
 	component.Names = s.names
 	return nil
 }
@@ -146,7 +160,7 @@ func (s *stack) awsStore() (*corev1.ServiceAccount, *apiextensions.CustomResourc
 // directSecret leads to the instance itself, as the master user: for migrations and bootstrap only.
 func (s *stack) directSecret(store StoreRef) (*apiextensions.CustomResource, error) {
 	return s.externalSecret("direct", &ExternalSecretArgs{
-		Name:            s.object("db", "direct"),
+		Name:            s.args.directName(),
 		RefreshInterval: s.args.RefreshInterval,
 		Extract:         []Extract{{Store: store, Key: s.args.MasterSecretArn}},
 		// The password has characters that mean something in a URL, so it is encoded; host, port and database are not
@@ -165,6 +179,17 @@ func (s *stack) directSecret(store StoreRef) (*apiextensions.CustomResource, err
 			"PGSSLROOTCERT": pulumi.String(s.args.CAPath),
 		},
 	})
+}
+
+// further is a Secret that has nothing to do with the database.
+func (s *stack) further(store StoreRef, secret *Secret) (*apiextensions.CustomResource, error) {
+	args := &ExternalSecretArgs{
+		Name: secret.Name, RefreshPolicy: secret.RefreshPolicy, RefreshInterval: secret.RefreshInterval, Keys: secret.Keys, Store: store, Type: secret.Type,
+	}
+	for _, key := range secret.Extract {
+		args.Extract = append(args.Extract, Extract{Store: store, Key: key})
+	}
+	return s.externalSecret("secret-"+secret.Name, args)
 }
 
 // authorities are public, so they are a ConfigMap.

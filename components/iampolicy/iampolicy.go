@@ -35,8 +35,19 @@ type Principal struct {
 	AWS       string `json:"AWS,omitempty"`
 }
 
-// Condition maps operator and key to the value that the request must have.
-type Condition map[string]map[string]string
+// Condition maps operator and key to the values of which the request must have one.
+type Condition map[string]map[string]Values
+
+// Values of a condition key.
+type Values []string
+
+// MarshalJSON writes a single value as IAM answers with it: without a list.
+func (v Values) MarshalJSON() ([]byte, error) {
+	if len(v) == 1 {
+		return json.Marshal(v[0])
+	}
+	return json.Marshal([]string(v))
+}
 
 // MarshalJSON writes the statement in IAM's form.
 func (s Statement) MarshalJSON() ([]byte, error) {

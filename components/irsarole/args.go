@@ -3,23 +3,33 @@ package irsarole
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-
 	"dbtier/components/fault"
+	"dbtier/components/iampolicy"
 	"dbtier/components/naming"
+	"dbtier/components/permission"
 )
 
 // DefaultAudience is the audience of tokens that are meant for STS.
 const DefaultAudience = "sts.amazonaws.com"
 
-// Secret is a Secrets Manager secret that the role may read.
-type Secret struct {
-	// Arn of the secret, with its six-character suffix.
-	Arn pulumi.StringInput
-	// KmsKeyArn is the key that encrypts it.
-	KmsKeyArn pulumi.StringInput
+// Binding is the way from a ServiceAccount to the role.
+type Binding string
+
+const (
+	// WebIdentity is IAM roles for service accounts (IRSA): a token of the ServiceAccount is exchanged at STS.
+	WebIdentity Binding = "irsa"
+	// PodIdentity is EKS Pod Identity: its agent on each node, an add-on of the cluster, gives pods their credentials.
+	PodIdentity Binding = "podIdentity"
+)
+
+// ServiceAccount may take the role.
+type ServiceAccount struct{ Namespace, Name string }
+
+func (s ServiceAccount) subject() string {
+	return fmt.Sprintf("system:serviceaccount:%s:%s", s.Namespace, s.Name)
 }
 
 // IrsaRoleArgs is what [NewIrsaRole] needs.
@@ -28,28 +38,45 @@ type IrsaRoleArgs struct {
 	Name string
 	// Description of the role.
 	Description string
-	// OIDCProviderArn is the cluster's identity provider in IAM: arn:<partition>:iam::<account>:oidc-provider/<issuer
+	// Path of the role, which begins and ends with a slash. Default /.
+	Path string
+	// Binding is [WebIdentity] (default) or [PodIdentity].
+	Binding Binding
+	// OIDCProviderArn is the cluster's identity provider in IAM, for WebIdentity: arn:<partition>:iam::<account>:oidc-provider/<issuer
 	// without scheme>.
 	OIDCProviderArn string
-	// Region of the secrets.
+	// ClusterArn is the EKS cluster, for PodIdentity: arn:<partition>:eks:<region>:<account>:cluster/<name>.
+	ClusterArn string
+	// Region of what the role may use.
 	Region string
-	// Namespace and ServiceAccount may take the role.
-	Namespace, ServiceAccount string
-	// Audience of the token. Default [DefaultAudience].
+	// ServiceAccounts may take the role, at least one.
+	ServiceAccounts []ServiceAccount
+	// Audience of the token, for WebIdentity. Default [DefaultAudience].
 	Audience string
-	// Secrets that the role may read.
-	Secrets []Secret
+	// Permissions of the role, at least one.
+	Permissions []permission.Permission
+	// PolicyName names the policy with the permissions. Default permissions.
+	PolicyName string
 	// PermissionsBoundary is the ARN of a policy that limits the role; empty (default) for none.
 	PermissionsBoundary string
 	// MaxSessionDuration in seconds, 3600 (default) to 43200.
 	MaxSessionDuration int
-	// Tags of the role.
+	// Tags of the role and of its associations.
 	Tags map[string]string
 }
 
 func (a *IrsaRoleArgs) setDefaults() {
+	if a.Binding == "" {
+		a.Binding = WebIdentity
+	}
+	if a.Path == "" {
+		a.Path = "/"
+	}
 	if a.Audience == "" {
 		a.Audience = DefaultAudience
+	}
+	if a.PolicyName == "" {
+		a.PolicyName = "permissions"
 	}
 	if a.MaxSessionDuration == 0 {
 		a.MaxSessionDuration = 3600
@@ -57,10 +84,13 @@ func (a *IrsaRoleArgs) setDefaults() {
 }
 
 var (
-	roleNameForm = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
-	providerForm = regexp.MustCompile(`^arn:([a-z-]+):iam::[0-9]{12}:oidc-provider/([a-zA-Z0-9.-]+(?:/[a-zA-Z0-9._-]+)*)$`)
-	boundaryForm = regexp.MustCompile(`^arn:[a-z-]+:iam::(\d{12}|aws):policy/\S+$`)
-	regionForm   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
+	roleNameForm   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
+	policyNameForm = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
+	pathForm       = regexp.MustCompile(`^/([!-~]{1,510}/)?$`)
+	providerForm   = regexp.MustCompile(`^arn:([a-z-]+):iam::([0-9]{12}):oidc-provider/([a-zA-Z0-9.-]+(?:/[a-zA-Z0-9._-]+)*)$`)
+	clusterForm    = regexp.MustCompile(`^arn:([a-z-]+):eks:[a-z0-9-]+:([0-9]{12}):cluster/([0-9A-Za-z][A-Za-z0-9_-]{0,99})$`)
+	boundaryForm   = regexp.MustCompile(`^arn:[a-z-]+:iam::(\d{12}|aws):policy/\S+$`)
+	regionForm     = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
 )
 
 // CheckProviderArn says what is wrong with the ARN of an identity provider, or nothing.
@@ -79,34 +109,77 @@ func CheckProviderArn(arn string) string {
 func (a *IrsaRoleArgs) Validate() error {
 	var faults fault.List
 	faults.Check(roleNameForm.MatchString(a.Name), "name", a.Name, "want 1 to 64 letters, digits and +=,.@_-")
-	if reason := CheckProviderArn(a.OIDCProviderArn); reason != "" {
-		faults.Add("oidcProviderArn", a.OIDCProviderArn, "%s", reason)
-	}
+	faults.Check(len(a.Description) <= 1000, "description", a.Description, "want at most 1000 characters")
+	faults.Check(pathForm.MatchString(a.Path), "path", a.Path, "want a path that begins and ends with a slash, such as /services/")
+	a.validateBinding(&faults)
 	faults.Check(regionForm.MatchString(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
-	faults.Check(naming.IsLabel(a.Namespace), "namespace", a.Namespace, naming.LabelRule)
-	faults.Check(naming.IsLabel(a.ServiceAccount), "serviceAccount", a.ServiceAccount, naming.LabelRule)
-	faults.Check(a.Audience != "" && !strings.ContainsAny(a.Audience, "*?$"), "audience", a.Audience,
-		"want one audience without wildcards, by default %s", DefaultAudience)
-	faults.Check(len(a.Secrets) > 0, "secrets", nil, "is missing: a role that may do nothing")
-	for i, secret := range a.Secrets {
-		path := fmt.Sprintf("secrets[%d]", i)
-		faults.Check(secret.Arn != nil, path+".arn", nil, "is missing")
-		faults.Check(secret.KmsKeyArn != nil, path+".kmsKeyArn", nil, "is missing")
+	faults.Check(len(a.ServiceAccounts) > 0, "serviceAccounts", nil, "is missing: nobody could take the role")
+	for i, account := range a.ServiceAccounts {
+		path := fmt.Sprintf("serviceAccounts[%d]", i)
+		faults.Check(naming.IsLabel(account.Namespace), path+".namespace", account.Namespace, naming.LabelRule)
+		faults.Check(naming.IsLabel(account.Name), path+".name", account.Name, naming.LabelRule)
+		faults.Check(slices.Index(a.ServiceAccounts, account) == i, path, account.Namespace+"/"+account.Name, "is named twice")
 	}
+	faults.Check(len(a.Permissions) > 0, "permissions", nil, "is missing: a role that may do nothing")
+	faults.Within("permissions", permission.Validate(a.Permissions))
+	faults.Check(policyNameForm.MatchString(a.PolicyName), "policyName", a.PolicyName, "want 1 to 128 letters, digits and +=,.@_-")
 	if a.PermissionsBoundary != "" {
 		faults.Check(boundaryForm.MatchString(a.PermissionsBoundary), "permissionsBoundary", a.PermissionsBoundary, "want the ARN of a managed policy")
 	}
 	faults.Between("maxSessionDuration", a.MaxSessionDuration, 3600, 43200, "seconds")
+	if err := faults.Err(); err != nil {
+		return err
+	}
+	trust, err := a.trustPolicy()
+	faults.Check(err == nil && len(trust) <= trustLimit, "serviceAccounts", len(a.ServiceAccounts),
+		"make a trust policy of %d characters, and IAM takes %d; make several roles of them", len(trust), trustLimit)
 	return faults.Err()
 }
 
-// issuer is the provider's issuer without its scheme: the prefix of the condition keys that IAM knows for its tokens.
-func (a *IrsaRoleArgs) issuer() string { return providerForm.FindStringSubmatch(a.OIDCProviderArn)[2] }
+// trustLimit is how long a trust policy may be without asking AWS for more, characters ("IAM and AWS STS quotas").
+const trustLimit = 2048
 
-func (a *IrsaRoleArgs) partition() string {
-	return providerForm.FindStringSubmatch(a.OIDCProviderArn)[1]
+func (a *IrsaRoleArgs) validateBinding(faults *fault.List) {
+	fault.OneOf(faults, "binding", a.Binding, WebIdentity, PodIdentity)
+	if a.Binding == PodIdentity {
+		faults.Check(clusterForm.MatchString(a.ClusterArn), "clusterArn", a.ClusterArn, "want the ARN of the cluster, arn:aws:eks:<region>:<account>:cluster/<name>")
+		faults.Check(a.OIDCProviderArn == "", "oidcProviderArn", a.OIDCProviderArn, "is not what Pod Identity trusts; leave it out")
+		return
+	}
+	if reason := CheckProviderArn(a.OIDCProviderArn); reason != "" {
+		faults.Add("oidcProviderArn", a.OIDCProviderArn, "%s", reason)
+	}
+	faults.Check(a.ClusterArn == "", "clusterArn", a.ClusterArn, "is for the binding %s; leave it out", PodIdentity)
+	faults.Check(a.Audience != "" && !strings.ContainsAny(a.Audience, "*?$"), "audience", a.Audience,
+		"want one audience without wildcards, by default %s", DefaultAudience)
 }
 
-func (a *IrsaRoleArgs) subject() string {
-	return fmt.Sprintf("system:serviceaccount:%s:%s", a.Namespace, a.ServiceAccount)
+// issuer is the provider's issuer without its scheme: the prefix of the condition keys that IAM knows for its tokens.
+func (a *IrsaRoleArgs) issuer() string { return providerForm.FindStringSubmatch(a.OIDCProviderArn)[3] }
+
+// place is where the role is, as the ARN says that it trusts.
+func (a *IrsaRoleArgs) place() permission.Place {
+	parts := providerForm.FindStringSubmatch(a.OIDCProviderArn)
+	if a.Binding == PodIdentity {
+		parts = clusterForm.FindStringSubmatch(a.ClusterArn)
+	}
+	return permission.Place{Partition: parts[1], AccountID: parts[2], Region: a.Region}
+}
+
+func (a *IrsaRoleArgs) trustPolicy() (string, error) {
+	if a.Binding == PodIdentity {
+		return iampolicy.JSON(a.podIdentityTrust()...)
+	}
+	var subjects iampolicy.Values
+	for _, account := range a.ServiceAccounts {
+		subjects = append(subjects, account.subject())
+	}
+	return iampolicy.JSON(iampolicy.Statement{
+		Principal: &iampolicy.Principal{Federated: a.OIDCProviderArn},
+		Actions:   []string{"sts:AssumeRoleWithWebIdentity"},
+		Condition: iampolicy.Condition{"StringEquals": {
+			a.issuer() + ":sub": subjects,
+			a.issuer() + ":aud": {a.Audience},
+		}},
+	})
 }

@@ -45,6 +45,9 @@ type MigrationJobArgs struct {
 	Resources workload.Resources
 	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
 	UID int
+	// Pool that opens new connections to the database once the migration has completed. Default: none does, and statements that were
+	// prepared before it can fail with "cached plan must not change result type".
+	Pool *Console
 }
 
 // Defaults of [MigrationJobArgs].
@@ -78,6 +81,12 @@ func (a *MigrationJobArgs) setDefaults() {
 	if a.Resources == (workload.Resources{}) {
 		a.Resources = workload.Resources{CPURequest: "100m", MemoryRequest: "128Mi", MemoryLimit: "512Mi"}
 	}
+	if a.Pool != nil {
+		// A copy: defaults must not show up in the caller's value.
+		pool := *a.Pool
+		pool.setDefaults()
+		a.Pool = &pool
+	}
 }
 
 // Validate reports every fault of the arguments.
@@ -103,6 +112,9 @@ func (a *MigrationJobArgs) Validate() error {
 		faults.Check(name != "DATABASE_URL", "env", name, "comes from the Secret; give other variables here")
 	}
 	faults.Within("resources", a.Resources.Validate())
+	if a.Pool != nil {
+		faults.Within("pool", a.Pool.validate())
+	}
 	return faults.Err()
 }
 

@@ -29,7 +29,9 @@ type MigrationJob struct {
 
 	// JobName of the Job.
 	JobName pulumi.StringOutput `pulumi:"jobName"`
-	// Done is what [pulumi.DependsOn] takes: the completed Job. Not the component itself: the SDK adds children to a component in
+	// ReconnectJobName of the Job that has the pool reconnect; empty without [MigrationJobArgs].Pool.
+	ReconnectJobName pulumi.StringOutput `pulumi:"reconnectJobName"`
+	// Done is what [pulumi.DependsOn] takes: the last Job, completed. Not the component itself: the SDK adds children to a component in
 	// goroutines of their own, so who names it right after it was made may find none, and wait for nothing.
 	Done []pulumi.Resource
 }
@@ -83,7 +85,18 @@ func NewMigrationJob(ctx *pulumi.Context, name string, args *MigrationJobArgs, o
 	}
 	component.Done = []pulumi.Resource{job}
 	component.JobName = job.Metadata.Name().Elem()
-	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{"jobName": component.JobName})
+	component.ReconnectJobName = pulumi.String("").ToStringOutput()
+	if own.Pool != nil {
+		reconnect, err := own.reconnect(ctx, name, jobName, job, pulumi.Parent(component))
+		if err != nil {
+			return nil, fmt.Errorf("migration %s: %w", name, err)
+		}
+		component.Done = []pulumi.Resource{reconnect}
+		component.ReconnectJobName = reconnect.Metadata.Name().Elem()
+	}
+	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{
+		"jobName": component.JobName, "reconnectJobName": component.ReconnectJobName,
+	})
 }
 
 func (a *MigrationJobArgs) pod() *corev1.PodTemplateSpecArgs {
@@ -135,9 +148,6 @@ func (a *MigrationJobArgs) pod() *corev1.PodTemplateSpecArgs {
 
 // networkPolicy lets the migration reach the resolver and the database, and nobody reach the migration.
 func (a *MigrationJobArgs) networkPolicy(ctx *pulumi.Context, name string, parent pulumi.ResourceOption) (*networkingv1.NetworkPolicy, error) {
-	port := func(number int, protocol string) *networkingv1.NetworkPolicyPortArgs {
-		return &networkingv1.NetworkPolicyPortArgs{Port: pulumi.Int(number), Protocol: pulumi.String(protocol)}
-	}
 	return networkingv1.NewNetworkPolicy(ctx, name+"-network", &networkingv1.NetworkPolicyArgs{
 		Metadata: &metav1.ObjectMetaArgs{
 			Name: pulumi.String(a.podName()), Namespace: pulumi.String(a.Namespace), Labels: workload.Labels(a.podName(), a.Service),
@@ -146,8 +156,8 @@ func (a *MigrationJobArgs) networkPolicy(ctx *pulumi.Context, name string, paren
 			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(a.podName())},
 			PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{
-				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{port(53, "UDP"), port(53, "TCP")}},
-				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{port(a.DatabasePort, "TCP")}},
+				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{policyPort(53, "UDP"), policyPort(53, "TCP")}},
+				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{policyPort(a.DatabasePort, "TCP")}},
 			},
 		},
 	}, parent)

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -44,7 +45,7 @@ type Settings struct {
 	PoolMode string `json:"poolMode"`
 	// MaxClientConn is how many clients a replica takes. Default 1000.
 	MaxClientConn int `json:"maxClientConn"`
-	// DefaultPoolSize is how many server connections a replica opens to a database. Default 20.
+	// DefaultPoolSize is how many server connections a replica opens for a login to a database. Default 20.
 	DefaultPoolSize int `json:"defaultPoolSize"`
 	// ReservePoolSize is how many more it opens when a client has waited for 5 s. Default 0.
 	ReservePoolSize int `json:"reservePoolSize"`
@@ -88,6 +89,37 @@ type Settings struct {
 	RefreshInterval int `json:"refreshInterval"`
 	// Resources of PgBouncer's container. Default 50m and 64Mi, limited to 200m and 128Mi.
 	Resources workload.Resources `json:"resources"`
+	// ClientAffinity sends all connections of a pod to one replica, so that a cancel request reaches the replica that knows its
+	// query; without it only one in as many as there are replicas does. The price: few pods of a service may all meet one replica.
+	// Default false.
+	ClientAffinity bool `json:"clientAffinity"`
+	// ClientTLSSecret names a Secret of type kubernetes.io/tls with a certificate for the pool. With it the pool refuses clients
+	// without TLS; a renewed certificate is taken without a restart. Default: clients speak in plain, and only the NetworkPolicy
+	// guards the way.
+	ClientTLSSecret string `json:"clientTlsSecret"`
+	// Metrics are what Prometheus gets.
+	Metrics Metrics `json:"metrics"`
+}
+
+// Metrics are the exporter's settings.
+type Metrics struct {
+	// Enabled adds the exporter to each pod. Default false.
+	Enabled bool `json:"enabled"`
+	// Image of prometheus-community's pgbouncer_exporter, from 0.11: older ones keep a connection, for which a pool that stops would wait.
+	// Default [DefaultExporterImage].
+	Image string `json:"image"`
+	// Port of the exporter. Default 9127.
+	Port int `json:"port"`
+	// Namespace of the pods that may scrape. Default monitoring.
+	Namespace string `json:"namespace"`
+	// ServiceMonitor makes one for the Prometheus operator, whose CRDs must be there. Default false.
+	ServiceMonitor bool `json:"serviceMonitor"`
+	// Labels of the ServiceMonitor besides the usual ones: those by which a Prometheus selects it, often release. Default none.
+	Labels map[string]string `json:"labels"`
+	// IntervalSeconds between two scrapes; each is a connection to the console. Default 30.
+	IntervalSeconds int `json:"intervalSeconds"`
+	// Resources of the exporter. Default 5m and 16Mi, limited to 50m and 32Mi.
+	Resources workload.Resources `json:"resources"`
 }
 
 // Files and folders in the pool's container.
@@ -99,6 +131,7 @@ const (
 
 	configDir = "/etc/pgbouncer"
 	userlist  = configDir + "/userlist.txt"
+	hbaFile   = configDir + "/hba.conf"
 	caDir     = "/etc/pgbouncer-ca"
 	caKey     = "ca.pem"
 	tlsDir    = "/etc/pgbouncer-tls"
@@ -106,6 +139,9 @@ const (
 
 // DefaultImage is used where no other is named. Below 1.25.2 PgBouncer has known holes (CVE-2026-6664 to 6667).
 const DefaultImage = "edoburu/pgbouncer:v1.25.2-p0"
+
+// DefaultExporterImage is used where no other is named.
+const DefaultExporterImage = "prometheuscommunity/pgbouncer-exporter:v0.12.1"
 
 // Defaults are the settings where nobody says otherwise.
 func Defaults() Settings {
@@ -136,21 +172,26 @@ func Defaults() Settings {
 		TerminationGracePeriodSeconds: 120,
 		RefreshInterval:               60,
 		Resources:                     workload.Resources{CPURequest: "50m", MemoryRequest: "64Mi", CPULimit: "200m", MemoryLimit: "128Mi"},
+		Metrics: Metrics{
+			Image: DefaultExporterImage, Port: 9127, Namespace: "monitoring", IntervalSeconds: 30,
+			Resources: workload.Resources{CPURequest: "5m", MemoryRequest: "16Mi", CPULimit: "50m", MemoryLimit: "32Mi"},
+		},
 	}
 }
 
-// ServerConnections is how many connections the pool opens at most while nothing is updated.
-func (s *Settings) ServerConnections(databases int) int {
-	return s.Replicas * s.perDatabase() * databases
+// ServerConnections is how many connections the pool opens at most while nothing is updated, to so many pairs of login and
+// database.
+func (s *Settings) ServerConnections(pairs int) int {
+	return s.Replicas * s.perPair() * pairs
 }
 
 // MaxServerConnections is how many connections the pool can have open at any time. During a rolling update the pods that wait for their
 // last clients no longer count as replicas, so at its end all the old ones and all the new ones can hold connections.
-func (s *Settings) MaxServerConnections(databases int) int {
-	return 2 * s.ServerConnections(databases)
+func (s *Settings) MaxServerConnections(pairs int) int {
+	return 2 * s.ServerConnections(pairs)
 }
 
-func (s *Settings) perDatabase() int { return s.DefaultPoolSize + s.ReservePoolSize }
+func (s *Settings) perPair() int { return s.DefaultPoolSize + s.ReservePoolSize }
 
 var (
 	imageForm     = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$`)
@@ -217,6 +258,33 @@ func (s *Settings) validatePod(faults *fault.List) {
 		"want 10 seconds more than drainSeconds (%d) up to 3600: within them the pod waits for its last clients", s.DrainSeconds)
 	faults.Between("refreshInterval", s.RefreshInterval, 10, 3600, "seconds")
 	faults.Within("resources", s.Resources.Validate())
+	if s.ClientTLSSecret != "" {
+		faults.Check(naming.IsLabel(s.ClientTLSSecret), "clientTlsSecret", s.ClientTLSSecret, naming.LabelRule)
+	}
+	faults.Within("metrics", s.Metrics.validate(s.ContainerPort))
+}
+
+func (m *Metrics) validate(poolPort int) error {
+	var faults fault.List
+	if !m.Enabled {
+		faults.Check(!m.ServiceMonitor, "serviceMonitor", m.ServiceMonitor, "would find nothing to scrape; set enabled, too")
+		return faults.Err()
+	}
+	faults.Check(imageForm.MatchString(m.Image), "image", m.Image, "want the name of an image such as %s", DefaultExporterImage)
+	faults.Between("port", m.Port, 1024, 65535, "")
+	faults.Check(m.Port != poolPort, "port", m.Port, "is the pool's containerPort; want another, for example 9127")
+	faults.Check(naming.IsLabel(m.Namespace), "namespace", m.Namespace, naming.LabelRule)
+	checkLabels(&faults, "labels", m.Labels)
+	faults.Between("intervalSeconds", m.IntervalSeconds, 5, 3600, "seconds")
+	faults.Within("resources", m.Resources.Validate())
+	return faults.Err()
+}
+
+func checkLabels(faults *fault.List, path string, labels map[string]string) {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		faults.Check(labelKeyForm.MatchString(key) && labelForm.MatchString(labels[key]), path, key+"="+labels[key],
+			"want a label, such as %s=myshop-api", workload.NameLabel)
+	}
 }
 
 // Database is what clients can connect to.
@@ -249,6 +317,16 @@ type Credential struct {
 	Key pulumi.StringInput
 }
 
+func (c *Credential) validate() error {
+	var faults fault.List
+	if !c.inCluster() {
+		fault.OneOf(&faults, "store.kind", c.Store.Kind, "SecretStore", "ClusterSecretStore")
+		faults.Check(c.Store.Name != nil, "store.name", nil, "is missing")
+	}
+	faults.Check(c.Key != nil, "key", nil, "is missing: the secret with the database user's username and password")
+	return faults.Err()
+}
+
 // inCluster says that the credential is a Secret of the pool's namespace.
 func (c *Credential) inCluster() bool { return c.Store.Kind == "" && c.Store.Name == nil }
 
@@ -268,10 +346,12 @@ type PgBouncerPoolArgs struct {
 	Service string
 	// Namespace of the service and of the pool.
 	Namespace string
-	// Databases behind the pool, all with the same credential. DATABASE_URL names the first.
+	// Databases behind the pool. DATABASE_URL names the first.
 	Databases []Database
-	// Credential is the database user.
+	// Credential is the database user that the service is, in all the databases.
 	Credential Credential
+	// Logins besides the service's own, each as a database user of its own.
+	Logins []Login
 	// CABundle are the certificates, in PEM, of the authorities that sign the instance's certificate.
 	CABundle string
 
@@ -283,9 +363,9 @@ type PgBouncerPoolArgs struct {
 	Clients []Client
 	// DatabaseCIDRs are the address ranges of the instance, which the pool may reach on the databases' ports. Default: any address.
 	DatabaseCIDRs []string
-	// ClientTLSSecret names a Secret of type kubernetes.io/tls with a certificate for the pool. With it the pool refuses clients
-	// without TLS. Default: clients speak in plain, and only the NetworkPolicy guards the way.
-	ClientTLSSecret string
+	// Console are the pods that may log in to PgBouncer's console as [ConsoleLogin], which may give every command there and can reach no
+	// database. Default: nobody can from outside of the pool's pods.
+	Console *Client
 	// DependsOn must be there before anything of the pool: the operator with its CRDs, the namespace.
 	DependsOn []pulumi.Resource
 }
@@ -309,6 +389,10 @@ func (a *PgBouncerPoolArgs) setDefaults() {
 			a.Databases[i].DBName = a.Databases[i].Name
 		}
 	}
+	a.Logins = slices.Clone(a.Logins)
+	for i := range a.Logins {
+		a.Logins[i].setDefaults(a)
+	}
 }
 
 // Validate reports every fault of the arguments.
@@ -318,26 +402,20 @@ func (a *PgBouncerPoolArgs) Validate() error {
 	faults.Check(naming.IsLabel(a.Service), "service", a.Service, naming.LabelRule)
 	faults.Check(naming.IsLabel(a.Namespace), "namespace", a.Namespace, naming.LabelRule)
 	a.validateDatabases(&faults)
-	if !a.Credential.inCluster() {
-		fault.OneOf(&faults, "credential.store.kind", a.Credential.Store.Kind, "SecretStore", "ClusterSecretStore")
-		faults.Check(a.Credential.Store.Name != nil, "credential.store.name", nil, "is missing")
-	}
-	faults.Check(a.Credential.Key != nil, "credential.key", nil, "is missing: the secret with the database user's username and password")
+	faults.Within("credential", a.Credential.validate())
 	if reason := checkBundle(a.CABundle); reason != "" {
 		faults.Add("caBundle", nil, "%s", reason)
 	}
-	faults.Check(loginForm.MatchString(a.LoginUser) && a.LoginUser != consoleUser, "loginUser", a.LoginUser,
-		"want 1 to 63 lower-case letters, digits, hyphens and underscores, and not %s, which is the console's", consoleUser)
-	faults.Check(naming.IsLabel(a.ConsumerSecret), "consumerSecret", a.ConsumerSecret, naming.LabelRule)
-	faults.Check(a.ConsumerSecret != a.loginSecret() && a.ConsumerSecret != a.configSecret(), "consumerSecret", a.ConsumerSecret,
-		"is the name of another Secret of the pool; want another, for example %s-db", a.Service)
-	a.validateClients(&faults)
+	a.validateLogins(&faults)
+	for i := range a.Clients {
+		faults.Within(fmt.Sprintf("clients[%d]", i), a.Clients[i].validate())
+	}
+	if a.Console != nil {
+		faults.Within("console", a.Console.validate())
+	}
 	for i, text := range a.DatabaseCIDRs {
 		_, err := netip.ParsePrefix(text)
 		faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), text, "want an address range such as 10.0.64.0/20")
-	}
-	if a.ClientTLSSecret != "" {
-		faults.Check(naming.IsLabel(a.ClientTLSSecret), "clientTlsSecret", a.ClientTLSSecret, naming.LabelRule)
 	}
 	return faults.Err()
 }
@@ -354,20 +432,6 @@ func (a *PgBouncerPoolArgs) validateDatabases(faults *fault.List) {
 		faults.Check(databaseForm.MatchString(d.DBName), path+".dbName", d.DBName, "want 1 to 63 letters, digits and underscores, not beginning with a digit")
 		faults.Check(d.Host != nil, path+".host", nil, "is missing")
 		faults.Check(d.Port != nil, path+".port", nil, "is missing")
-	}
-}
-
-func (a *PgBouncerPoolArgs) validateClients(faults *fault.List) {
-	for i, client := range a.Clients {
-		path := fmt.Sprintf("clients[%d]", i)
-		if client.Namespace != "" {
-			faults.Check(naming.IsLabel(client.Namespace), path+".namespace", client.Namespace, naming.LabelRule)
-		}
-		faults.Check(len(client.Labels) > 0, path+".labels", nil, "is missing: without labels every pod of the namespace could connect")
-		for key, value := range client.Labels {
-			faults.Check(labelKeyForm.MatchString(key) && labelForm.MatchString(value), path+".labels", key+"="+value,
-				"want a label of pods, such as %s=%s", workload.NameLabel, a.Service)
-		}
 	}
 }
 
@@ -392,9 +456,11 @@ func checkBundle(bundle string) string {
 	}
 }
 
-func (a *PgBouncerPoolArgs) loginSecret() string  { return a.Name + "-login" }
-func (a *PgBouncerPoolArgs) configSecret() string { return a.Name + "-config" }
-func (a *PgBouncerPoolArgs) loginReader() string  { return a.Name + "-login-reader" }
+func (a *PgBouncerPoolArgs) loginSecret() string   { return a.Name + "-login" }
+func (a *PgBouncerPoolArgs) configSecret() string  { return a.Name + "-config" }
+func (a *PgBouncerPoolArgs) consoleSecret() string { return a.Name + "-console" }
+func (a *PgBouncerPoolArgs) loginReader() string   { return a.Name + "-login-reader" }
+func (a *PgBouncerPoolArgs) podsService() string   { return a.Name + "-pods" }
 
 func (a *PgBouncerPoolArgs) refresh() string {
 	return (time.Duration(a.RefreshInterval) * time.Second).String()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,6 +19,7 @@ const (
 	loginPasswordValue    = "loginPassword"
 	databaseUserValue     = "databaseUser"
 	databasePasswordValue = "databasePassword"
+	consolePasswordValue  = "consolePassword"
 )
 
 // value is an action that the operator's template engine (Go's text/template with sprig) replaces by a secret value.
@@ -32,9 +34,12 @@ func doubled(quote string) string {
 
 // endpoint is a database whose address is known.
 type endpoint struct {
-	name, host, dbName string
-	port               int
+	host, dbName string
+	port         int
 }
+
+// anywhere are all addresses: who reaches the pool is the NetworkPolicy's to say.
+var anywhere = []string{"0.0.0.0/0", "::/0"}
 
 // setting is a line of a section.
 type setting struct{ key, value string }
@@ -64,13 +69,20 @@ func (f iniFile) String() string {
 }
 
 // connection is the value of a database's line: a connection string, whose values are quoted by libpq's rules.
-func (e endpoint) connection() string {
+func (e endpoint) connection(a *PgBouncerPoolArgs, m *member) string {
 	pairs := []setting{
 		{"host", e.host},
 		{"port", strconv.Itoa(e.port)},
 		{"dbname", e.dbName},
-		// Every client is this user on the server, whatever it is called in the pool, so there is one pool a database.
-		{"user", value(databaseUserValue, doubled("'"))},
+		// Who uses this line is this user on the server, whatever it is called in the pool, so there is one pool a line.
+		{"user", value(m.value(databaseUserValue), doubled("'"))},
+	}
+	if m.PoolSize != a.DefaultPoolSize {
+		pairs = append(pairs,
+			setting{"pool_size", strconv.Itoa(m.PoolSize)}, setting{"max_db_connections", strconv.Itoa(m.PoolSize + a.ReservePoolSize)})
+	}
+	if m.PoolMode != a.PoolMode {
+		pairs = append(pairs, setting{"pool_mode", m.PoolMode})
 	}
 	words := make([]string, len(pairs))
 	for i, p := range pairs {
@@ -80,10 +92,12 @@ func (e endpoint) connection() string {
 }
 
 // config is the template of pgbouncer.ini.
-func (a *PgBouncerPoolArgs) config(endpoints []endpoint) string {
+func (a *PgBouncerPoolArgs) config(endpoints map[string]endpoint) string {
 	databases := section{name: "databases"}
-	for _, e := range endpoints {
-		databases.settings = append(databases.settings, setting{e.name, e.connection()})
+	for _, m := range a.members() {
+		for _, name := range m.Databases {
+			databases.settings = append(databases.settings, setting{m.entry(name), endpoints[name].connection(a, &m)})
+		}
 	}
 	number := strconv.Itoa
 	settings := []setting{
@@ -92,14 +106,15 @@ func (a *PgBouncerPoolArgs) config(endpoints []endpoint) string {
 		// Logins come in storms when a service is rolled out.
 		{"listen_backlog", "4096"},
 		{"unix_socket_dir", SocketDir},
-		{"auth_type", "scram-sha-256"},
+		{"auth_type", "hba"},
+		{"auth_hba_file", hbaFile},
 		{"auth_file", userlist},
 		{"pool_mode", a.PoolMode},
 		{"max_client_conn", number(a.MaxClientConn)},
 		{"default_pool_size", number(a.DefaultPoolSize)},
 		{"reserve_pool_size", number(a.ReservePoolSize)},
 		// The connection budget counts on it, whatever users and pools there are.
-		{"max_db_connections", number(a.perDatabase())},
+		{"max_db_connections", number(a.perPair())},
 		{"max_prepared_statements", number(a.MaxPreparedStatements)},
 		{"server_lifetime", number(a.ServerLifetime)},
 		{"server_idle_timeout", number(a.ServerIdleTimeout)},
@@ -120,8 +135,19 @@ func (a *PgBouncerPoolArgs) config(endpoints []endpoint) string {
 		{"log_connections", "0"},
 		{"log_disconnections", "0"},
 	}
-	if len(a.IgnoreStartupParameters) > 0 {
-		settings = append(settings, setting{"ignore_startup_parameters", strings.Join(a.IgnoreStartupParameters, ", ")})
+	ignored := slices.Clone(a.IgnoreStartupParameters)
+	if a.Metrics.Enabled {
+		settings = append(settings, setting{"stats_users", metricsLogin})
+		// The exporter's driver sends it.
+		if !slices.Contains(ignored, "extra_float_digits") {
+			ignored = append(ignored, "extra_float_digits")
+		}
+	}
+	if a.Console != nil {
+		settings = append(settings, setting{"admin_users", ConsoleLogin})
+	}
+	if len(ignored) > 0 {
+		settings = append(settings, setting{"ignore_startup_parameters", strings.Join(ignored, ", ")})
 	}
 	if a.ClientTLSSecret != "" {
 		settings = append(
@@ -134,21 +160,70 @@ func (a *PgBouncerPoolArgs) config(endpoints []endpoint) string {
 	return iniFile{databases, {name: "pgbouncer", settings: settings}}.String()
 }
 
-// users is the template of userlist.txt: who may log in to the pool, and with which password the pool logs in to the database. The passwords
-// stand in plain, because PgBouncer needs the database's to log in with, and the file is a Secret of the pool alone.
-func users() string {
-	// Two lines for one user would have the pool log in to the database with the service's password.
-	clash := fmt.Sprintf("{{ if eq .%s .%s }}{{ fail %q }}{{ end }}", loginUserValue, databaseUserValue,
-		"the service's login has the name of the database user: give the pool another loginUser")
-	line := func(user, password string) string {
-		// Not %q: what is quoted here is filled in later, and by PgBouncer's rules.
-		return `"` + value(user, doubled(`"`)) + `" "` + value(password, doubled(`"`)) + "\"\n"
+// hba says who may connect to what, and how. Whatever it does not name is refused: a login that tries another's database, the
+// database user itself, anybody on the console. Names of logins and databases have nothing in them that quoting would not hold.
+func (a *PgBouncerPoolArgs) hba() string {
+	host := "host"
+	if a.ClientTLSSecret != "" {
+		host = "hostssl"
 	}
-	return clash + line(loginUserValue, loginPasswordValue) + line(databaseUserValue, databasePasswordValue)
+	var text strings.Builder
+	allow := func(database, user string) {
+		for _, address := range anywhere {
+			fmt.Fprintf(&text, "%s \"%s\" \"%s\" %s scram-sha-256\n", host, database, user, address)
+		}
+	}
+	for _, m := range a.members() {
+		for _, name := range m.Databases {
+			allow(m.entry(name), m.Name)
+		}
+	}
+	if a.Console != nil {
+		allow(consoleUser, ConsoleLogin)
+	}
+	if a.Metrics.Enabled {
+		fmt.Fprintf(&text, "local \"%s\" \"%s\" trust\n", consoleUser, metricsLogin)
+	}
+	return text.String()
 }
 
-// databaseURL is the template of the service's DATABASE_URL.
-func (a *PgBouncerPoolArgs) databaseURL(host string) string {
+// users is the template of userlist.txt: who may log in to the pool, and with which password the pool logs in to the databases. The
+// passwords stand in plain, because PgBouncer needs the databases' to log in with, and the file is a Secret of the pool alone.
+func (a *PgBouncerPoolArgs) users() string {
+	members := a.members()
+	taken := make([]string, 0, len(members)+3)
+	for i := range members {
+		taken = append(taken, "."+members[i].value(loginUserValue))
+	}
+	for _, name := range []string{consoleUser, ConsoleLogin, metricsLogin} {
+		taken = append(taken, strconv.Quote(name))
+	}
+	var text strings.Builder
+	for i := range members {
+		// Two lines for one user would have the pool log in to the database with the service's password.
+		fmt.Fprintf(&text, "{{ if eq .%s %s }}{{ fail %q }}{{ end }}", members[i].value(databaseUserValue), strings.Join(taken, " "),
+			"a login of the pool has the name of the database user: give the pool another loginUser")
+	}
+	line := func(user, password string) {
+		// Not %q: what is quoted here is filled in later, and by PgBouncer's rules.
+		text.WriteString(`"` + user + `" "` + password + "\"\n")
+	}
+	for i := range members {
+		m := &members[i]
+		line(value(m.value(loginUserValue), doubled(`"`)), value(m.value(loginPasswordValue), doubled(`"`)))
+		line(value(m.value(databaseUserValue), doubled(`"`)), value(m.value(databasePasswordValue), doubled(`"`)))
+	}
+	if a.Console != nil {
+		line(ConsoleLogin, value(consolePasswordValue, doubled(`"`)))
+	}
+	if a.Metrics.Enabled {
+		line(metricsLogin, "")
+	}
+	return text.String()
+}
+
+// databaseURL is the template of a login's DATABASE_URL.
+func (a *PgBouncerPoolArgs) databaseURL(host string, m *member) string {
 	mode := "disable"
 	if a.ClientTLSSecret != "" {
 		mode = "require"
@@ -156,9 +231,9 @@ func (a *PgBouncerPoolArgs) databaseURL(host string) string {
 	at := url.URL{
 		Scheme:   "postgresql",
 		Host:     net.JoinHostPort(host, strconv.Itoa(a.Port)),
-		Path:     "/" + a.Databases[0].Name,
+		Path:     "/" + m.entry(m.Databases[0]),
 		RawQuery: url.Values{"sslmode": {mode}}.Encode(),
 	}
-	login := value(loginUserValue, "urlquery") + ":" + value(loginPasswordValue, "urlquery") + "@"
+	login := value(m.value(loginUserValue), "urlquery") + ":" + value(m.value(loginPasswordValue), "urlquery") + "@"
 	return strings.Replace(at.String(), "//", "//"+login, 1)
 }

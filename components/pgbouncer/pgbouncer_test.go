@@ -135,7 +135,8 @@ listen_addr = *
 listen_port = 6432
 listen_backlog = 4096
 unix_socket_dir = /run/pgbouncer
-auth_type = scram-sha-256
+auth_type = hba
+auth_hba_file = /etc/pgbouncer/hba.conf
 auth_file = /etc/pgbouncer/userlist.txt
 pool_mode = transaction
 max_client_conn = 1000
@@ -161,7 +162,13 @@ log_connections = 0
 log_disconnections = 0
 ignore_startup_parameters = extra_float_digits
 `, config["pgbouncer.ini"])
-	assert.Equal(t, `{{ if eq .loginUser .databaseUser }}{{ fail "the service's login has the name of the database user: give the pool another loginUser" }}{{ end }}`+
+	assert.Equal(t, `host "myshop" "myshop_api" 0.0.0.0/0 scram-sha-256
+host "myshop" "myshop_api" ::/0 scram-sha-256
+host "reports" "myshop_api" 0.0.0.0/0 scram-sha-256
+host "reports" "myshop_api" ::/0 scram-sha-256
+`, config["hba.conf"], "the service's login, its databases, and nothing else")
+	assert.Equal(t, `{{ if eq .databaseUser .loginUser "pgbouncer" "console" "metrics" }}`+
+		`{{ fail "a login of the pool has the name of the database user: give the pool another loginUser" }}{{ end }}`+
 		`"{{ .loginUser | replace "\"" "\"\"" }}" "{{ .loginPassword | replace "\"" "\"\"" }}"
 "{{ .databaseUser | replace "\"" "\"\"" }}" "{{ .databasePassword | replace "\"" "\"\"" }}"
 `, config["userlist.txt"])
@@ -200,6 +207,17 @@ func TestClientTLSIsOneSettingAway(t *testing.T) {
 	deployment := recorded.One(t, deploymentType)
 	assert.Contains(t, deployment.Text(), `"mountPath":"/etc/pgbouncer-tls"`)
 	assert.Contains(t, deployment.Text(), `"secretName":"pgbouncer-tls"`)
+	assert.Contains(t, templates(t, recorded, "pool-config")["hba.conf"], `hostssl "myshop"`, "a client without TLS finds no line")
+	reloader, _ := deployment.At("spec", "template", "spec", "initContainers", 0, "command").([]any)
+	assert.Equal(t, []any{"reloader", "/etc/pgbouncer/..data", "/etc/pgbouncer-tls/..data"}, reloader[3:], "a renewed certificate is taken, too")
+}
+
+func TestConnectionsOfAPodCanBeKeptTogetherForCancelRequests(t *testing.T) {
+	t.Parallel()
+	assert.Nil(t, componenttest.Run(t, create(arguments())).One(t, "kubernetes:core/v1:Service").At("spec", "sessionAffinity"))
+	args := arguments()
+	args.ClientAffinity = true
+	assert.Equal(t, "ClientIP", componenttest.Run(t, create(args)).One(t, "kubernetes:core/v1:Service").At("spec", "sessionAffinity"))
 }
 
 func TestTheLoginIsMadeOnceInTheCluster(t *testing.T) {
@@ -496,7 +514,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 		Service: "My Shop", Namespace: "*", LoginUser: "pgbouncer", ConsumerSecret: "a/b",
 		Databases:  []pgbouncer.Database{{Name: "my-shop"}, {Name: "pgbouncer"}, {Name: "pgbouncer", DBName: "a b"}},
 		Credential: pgbouncer.Credential{Store: pgbouncer.Store{Kind: "Store"}}, CABundle: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-		Clients: []pgbouncer.Client{{Namespace: "*"}, {Labels: map[string]string{"app": "a b"}}}, DatabaseCIDRs: []string{"10.0.0.0"}, ClientTLSSecret: "A",
+		Clients: []pgbouncer.Client{{Namespace: "*"}, {Labels: map[string]string{"app": "a b"}}}, DatabaseCIDRs: []string{"10.0.0.0"},
 	}))
 	require.Error(t, err)
 	assert.Empty(t, recorded.Each())
@@ -545,9 +563,8 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 		`consumerSecret: "a/b": want`,
 		`clients[0].namespace: "*": want`,
 		`clients[0].labels: is missing: without labels every pod of the namespace could connect`,
-		`clients[1].labels: "app=a b": want a label of pods`,
+		`clients[1].labels: "app=a b": want a label`,
 		`databaseCidrs[0]: "10.0.0.0": want an address range`,
-		`clientTlsSecret: "A": want`,
 	} {
 		assert.ErrorContains(t, err, fault)
 	}
@@ -599,6 +616,9 @@ func TestTheArgumentsStayTheCallers(t *testing.T) {
 	assert.Empty(t, args.ReloaderImage)
 	assert.Empty(t, args.Databases[0].DBName)
 	assert.Empty(t, args.Clients)
+	args.Logins = []pgbouncer.Login{further()}
+	componenttest.Run(t, create(args))
+	assert.Empty(t, args.Logins[0].Secret)
 }
 
 func ExampleSettings_MaxServerConnections() {

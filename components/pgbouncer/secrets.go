@@ -2,6 +2,7 @@ package pgbouncer
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
@@ -18,18 +19,16 @@ const (
 // untilReady has Pulumi wait until the operator has done its part.
 var untilReady = map[string]string{"pulumi.com/waitFor": "condition=Ready"}
 
-// login makes the service's login once. The operator runs a generator at every refresh, hence CreatedOnce and an ExternalSecret of
-// its own.
-func (b *builder) login() (*apiextensions.CustomResource, error) {
-	name := b.args.loginSecret()
+// generator makes the passwords of the logins. Characters that mean nothing in a URL, a shell or an ini file: tools that read
+// DATABASE_URL carelessly get it right.
+func (b *builder) generator() (*apiextensions.CustomResource, error) {
 	generator, err := apiextensions.NewCustomResource(b.ctx, b.name+"-login-generator", &apiextensions.CustomResourceArgs{
 		ApiVersion: pulumi.String(generatorsAPI),
 		Kind:       pulumi.String("Password"),
-		Metadata:   b.metadata(name, nil),
+		Metadata:   b.metadata(b.args.loginSecret(), nil),
 		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{
-			"length": pulumi.Int(32),
-			"digits": pulumi.Int(8),
-			// Characters that mean nothing in a URL, a shell or an ini file: tools that read DATABASE_URL carelessly get it right.
+			"length":           pulumi.Int(32),
+			"digits":           pulumi.Int(8),
 			"symbols":          pulumi.Int(4),
 			"symbolCharacters": pulumi.String("-_.~"),
 			"noUpper":          pulumi.Bool(false),
@@ -37,13 +36,18 @@ func (b *builder) login() (*apiextensions.CustomResource, error) {
 		}},
 	}, b.options())
 	if err != nil {
-		return nil, fmt.Errorf("the generator of the service's login: %w", err)
+		return nil, fmt.Errorf("the generator of its logins: %w", err)
 	}
-	login, err := b.externalSecret("login", name, pulumi.Map{
+	return generator, nil
+}
+
+// login makes a login once. The operator runs a generator at every refresh, hence CreatedOnce and an ExternalSecret of its own.
+func (b *builder) login(generator *apiextensions.CustomResource, part, name, user string) (*apiextensions.CustomResource, error) {
+	login, err := b.externalSecret(part, name, pulumi.Map{
 		"refreshPolicy":   pulumi.String("CreatedOnce"),
 		"refreshInterval": pulumi.String("0s"),
 		"target": target(name, pulumi.Map{
-			"username": pulumi.String(b.args.LoginUser),
+			"username": pulumi.String(user),
 			"password": pulumi.String(value("password")),
 		}),
 		"dataFrom": pulumi.Array{pulumi.Map{"sourceRef": pulumi.Map{"generatorRef": pulumi.Map{
@@ -55,14 +59,47 @@ func (b *builder) login() (*apiextensions.CustomResource, error) {
 		// The operator does not look at a created login again, so another user needs another one.
 		pulumi.ReplaceOnChanges([]string{"spec"}), pulumi.DeleteBeforeReplace(true))
 	if err != nil {
-		return nil, fmt.Errorf("the service's login: %w", err)
+		return nil, fmt.Errorf("the login of %s: %w", user, err)
 	}
 	return login, nil
 }
 
-// loginStore lets the operator read the login, the database's credential where that is a Secret, and nothing else of the namespace, into the
-// other Secrets.
-func (b *builder) loginStore(login *apiextensions.CustomResource) (*apiextensions.CustomResource, error) {
+// made are the Secrets of the logins: those of the members in their order, and the console's where there is one.
+type made struct {
+	logins  []*apiextensions.CustomResource
+	console *apiextensions.CustomResource
+}
+
+// all are the logins' Secrets.
+func (m *made) all() []*apiextensions.CustomResource {
+	if m.console == nil {
+		return m.logins
+	}
+	return append(slices.Clone(m.logins), m.console)
+}
+
+func (b *builder) logins() (*made, error) {
+	generator, err := b.generator()
+	if err != nil {
+		return nil, err
+	}
+	m := &made{}
+	for _, member := range b.args.members() {
+		login, err := b.login(generator, "login"+member.suffix, member.loginSecret, member.Name)
+		if err != nil {
+			return nil, err
+		}
+		m.logins = append(m.logins, login)
+	}
+	if b.args.Console != nil {
+		m.console, err = b.login(generator, "console", b.args.consoleSecret(), ConsoleLogin)
+	}
+	return m, err
+}
+
+// loginStore lets the operator read the logins, the databases' credentials where those are Secrets, and nothing else of the namespace, into
+// the other Secrets.
+func (b *builder) loginStore(logins *made) (*apiextensions.CustomResource, error) {
 	name := b.args.loginReader()
 	account, err := corev1.NewServiceAccount(b.ctx, b.name+"-login-reader", &corev1.ServiceAccountArgs{
 		Metadata:                     b.metadata(name, nil),
@@ -71,9 +108,14 @@ func (b *builder) loginStore(login *apiextensions.CustomResource) (*apiextension
 	if err != nil {
 		return nil, fmt.Errorf("the reader of the service's login: %w", err)
 	}
-	readable := pulumi.StringArray{login.Metadata.Name().Elem()}
-	if b.args.Credential.inCluster() {
-		readable = append(readable, b.args.Credential.Key)
+	var readable pulumi.StringArray
+	for _, login := range logins.all() {
+		readable = append(readable, login.Metadata.Name().Elem())
+	}
+	for _, member := range b.args.members() {
+		if member.Credential.inCluster() {
+			readable = append(readable, member.Credential.Key)
+		}
 	}
 	role, err := rbacv1.NewRole(b.ctx, b.name+"-login-reader-role", &rbacv1.RoleArgs{
 		Metadata: b.metadata(name, nil),
@@ -121,38 +163,50 @@ func (b *builder) loginStore(login *apiextensions.CustomResource) (*apiextension
 	return store, nil
 }
 
-// consumerSecret is DATABASE_URL as the service gets it.
-func (b *builder) consumerSecret(login, store *apiextensions.CustomResource, host pulumi.StringOutput) (*apiextensions.CustomResource, error) {
-	url := host.ApplyT(b.args.databaseURL).(pulumi.StringOutput)
-	secret, err := b.externalSecret("consumer-secret", b.args.ConsumerSecret, pulumi.Map{
+// consumerSecret is DATABASE_URL as the owner of a login gets it.
+func (b *builder) consumerSecret(m *member, login, store *apiextensions.CustomResource, host pulumi.StringOutput) (*apiextensions.CustomResource, error) {
+	url := host.ApplyT(func(host string) string { return b.args.databaseURL(host, m) }).(pulumi.StringOutput)
+	secret, err := b.externalSecret("consumer-secret"+m.suffix, m.Secret, pulumi.Map{
 		"refreshInterval": pulumi.String(b.args.refresh()),
-		"target":          target(b.args.ConsumerSecret, pulumi.Map{"DATABASE_URL": url}),
-		"data":            loginData(login, store),
+		"target":          target(m.Secret, pulumi.Map{"DATABASE_URL": url}),
+		"data":            loginData(m, login, store),
 	}, pulumi.DependsOn([]pulumi.Resource{login}))
 	if err != nil {
-		return nil, fmt.Errorf("the service's secret: %w", err)
+		return nil, fmt.Errorf("the secret of %s: %w", m.Name, err)
 	}
 	return secret, nil
 }
 
-// configSecret is the pool's files, from the login and the database's credential.
-func (b *builder) configSecret(login, store *apiextensions.CustomResource) (*apiextensions.CustomResource, error) {
-	credential := b.args.Credential
-	from := ownStore(store)
-	if !credential.inCluster() {
-		from = pulumi.Map{"kind": pulumi.String(credential.Store.Kind), "name": credential.Store.Name}
+// configSecret is the pool's files, from the logins and the databases' credentials.
+func (b *builder) configSecret(logins *made, store *apiextensions.CustomResource) (*apiextensions.CustomResource, error) {
+	var data pulumi.Array
+	var after []pulumi.Resource
+	for i, member := range b.args.members() {
+		from := ownStore(store)
+		credential := member.Credential
+		if !credential.inCluster() {
+			from = pulumi.Map{"kind": pulumi.String(credential.Store.Kind), "name": credential.Store.Name}
+		}
+		data = append(data, loginData(&member, logins.logins[i], store)...)
+		data = append(data,
+			datum(member.value(databaseUserValue), credential.Key, "username", from),
+			datum(member.value(databasePasswordValue), credential.Key, "password", from))
 	}
-	data := append(loginData(login, store),
-		datum(databaseUserValue, credential.Key, "username", from),
-		datum(databasePasswordValue, credential.Key, "password", from))
+	if logins.console != nil {
+		data = append(data, datum(consolePasswordValue, logins.console.Metadata.Name().Elem(), "password", ownStore(store)))
+	}
+	for _, login := range logins.all() {
+		after = append(after, login)
+	}
 	secret, err := b.externalSecret("config", b.args.configSecret(), pulumi.Map{
 		"refreshInterval": pulumi.String(b.args.refresh()),
 		"target": target(b.args.configSecret(), pulumi.Map{
 			"pgbouncer.ini": b.configTemplate(),
-			"userlist.txt":  pulumi.String(users()),
+			"hba.conf":      pulumi.String(b.args.hba()),
+			"userlist.txt":  pulumi.String(b.args.users()),
 		}),
 		"data": data,
-	}, pulumi.DependsOn([]pulumi.Resource{login}))
+	}, pulumi.DependsOn(after))
 	if err != nil {
 		return nil, fmt.Errorf("its configuration: %w", err)
 	}
@@ -167,14 +221,14 @@ func (b *builder) configTemplate() pulumi.StringOutput {
 	}
 	args := b.args
 	return pulumi.All(known...).ApplyT(func(known []any) (string, error) {
-		endpoints := make([]endpoint, len(args.Databases))
+		endpoints := map[string]endpoint{}
 		for i, d := range args.Databases {
 			host, port := known[2*i].(string), known[2*i+1].(int)
 			// It comes from AWS, and goes where a stray quote or brace would be read as something else.
 			if !hostForm.MatchString(host) {
 				return "", fmt.Errorf("databases[%d].host: %q: want the name of a host", i, host)
 			}
-			endpoints[i] = endpoint{name: d.Name, host: host, port: port, dbName: d.DBName}
+			endpoints[d.Name] = endpoint{host: host, port: port, dbName: d.DBName}
 		}
 		return args.config(endpoints), nil
 	}).(pulumi.StringOutput)
@@ -185,11 +239,11 @@ func ownStore(store *apiextensions.CustomResource) pulumi.Map {
 	return pulumi.Map{"kind": pulumi.String("SecretStore"), "name": store.Metadata.Name().Elem()}
 }
 
-// loginData are the values of the login under the names that the templates use.
-func loginData(login, store *apiextensions.CustomResource) pulumi.Array {
+// loginData are the values of a login under the names that the templates use.
+func loginData(m *member, login, store *apiextensions.CustomResource) pulumi.Array {
 	from := ownStore(store)
 	key := login.Metadata.Name().Elem()
-	return pulumi.Array{datum(loginUserValue, key, "username", from), datum(loginPasswordValue, key, "password", from)}
+	return pulumi.Array{datum(m.value(loginUserValue), key, "username", from), datum(m.value(loginPasswordValue), key, "password", from)}
 }
 
 // datum is a value that the operator fetches.

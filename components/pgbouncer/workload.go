@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -20,14 +21,24 @@ import (
 // portName is the container's port as Service, probes and NetworkPolicy call it.
 const portName = "pgbouncer"
 
+// namespaceLabel is given to every namespace by Kubernetes, and nobody can take it away.
+const namespaceLabel = "kubernetes.io/metadata.name"
+
+// metricsPort is the exporter's.
+const metricsPort = "metrics"
+
 // reloadScript has PgBouncer read its files when the kubelet has changed them. The kubelet writes a new folder and then points the link
 // ..data to it, so the link's target is the files' version. While PgBouncer does not answer, it is asked again; psql finds its
 // console by the environment. Reloaders by signal need a look into PgBouncer's processes, and those that were made for Prometheus
 // signal nothing that does not speak its API.
+// Its arguments are the links to watch.
 const reloadScript = `trap 'exit 0' TERM INT
 taken=
 while :; do
-  found=$(readlink ` + configDir + `/..data)
+  found=
+  for link in "$@"; do
+    found=$found$(readlink "$link")
+  done
   if [ "$found" != "$taken" ] && psql --no-psqlrc --quiet --command=RELOAD; then
     taken=$found
     echo "PgBouncer has taken version $found of its files"
@@ -93,6 +104,7 @@ func (b *builder) pod(account *corev1.ServiceAccount, config *apiextensions.Cust
 			SecretName: pulumi.String(b.args.ClientTLSSecret), DefaultMode: mode,
 		}})
 		poolMounts = append(poolMounts, mount("tls", tlsDir, true))
+		files = append(files, mount("tls", tlsDir, true))
 	}
 	return &corev1.PodSpecArgs{
 		ServiceAccountName:            account.Metadata.Name().Elem(),
@@ -105,7 +117,7 @@ func (b *builder) pod(account *corev1.ServiceAccount, config *apiextensions.Cust
 		},
 		Volumes:        volumes,
 		InitContainers: corev1.ContainerArray{b.reloader(files)},
-		Containers:     corev1.ContainerArray{b.pgbouncer(poolMounts)},
+		Containers:     append(corev1.ContainerArray{b.pgbouncer(poolMounts)}, b.exporter()...),
 	}
 }
 
@@ -164,17 +176,76 @@ func (b *builder) pgbouncer(mounts corev1.VolumeMountArray) *corev1.ContainerArg
 // reloader is a sidecar in Kubernetes' sense (an init container that is restarted): it starts before PgBouncer and ends after it,
 // so that a password that is rotated while the pod drains is still read.
 func (b *builder) reloader(mounts corev1.VolumeMountArray) *corev1.ContainerArgs {
+	command := []string{"sh", "-c", reloadScript, "reloader", configDir + "/..data"}
+	if b.args.ClientTLSSecret != "" {
+		command = append(command, tlsDir+"/..data")
+	}
 	return &corev1.ContainerArgs{
 		Name:            pulumi.String("reloader"),
 		Image:           pulumi.String(b.args.ReloaderImage),
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
 		RestartPolicy:   pulumi.String("Always"),
-		Command:         pulumi.ToStringArray([]string{"sh", "-c", reloadScript}),
+		Command:         pulumi.ToStringArray(command),
 		Env:             b.console(),
 		Resources:       workload.Resources{CPURequest: "5m", MemoryRequest: "16Mi", CPULimit: "50m", MemoryLimit: "32Mi"}.Requirements(),
 		SecurityContext: workload.ContainerSecurity(),
 		VolumeMounts:    mounts,
 	}
+}
+
+// exporter is a user of its own: PgBouncer takes who comes over the socket with its own user id for the administrator, and the exporter may
+// only look.
+func (b *builder) exporter() corev1.ContainerArray {
+	m := b.args.Metrics
+	if !m.Enabled {
+		return nil
+	}
+	security := workload.ContainerSecurity()
+	security.RunAsUser = pulumi.Int(b.args.UID + 1)
+	connection := fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", SocketDir, b.args.ContainerPort, metricsLogin, consoleUser)
+	page := &corev1.HTTPGetActionArgs{Path: pulumi.String("/"), Port: pulumi.String(metricsPort)}
+	return corev1.ContainerArray{&corev1.ContainerArgs{
+		Name:            pulumi.String("exporter"),
+		Image:           pulumi.String(m.Image),
+		ImagePullPolicy: pulumi.String("IfNotPresent"),
+		Args: pulumi.ToStringArray([]string{
+			"--pgBouncer.connectionString=" + connection, fmt.Sprintf("--web.listen-address=:%d", m.Port),
+		}),
+		Ports:           corev1.ContainerPortArray{&corev1.ContainerPortArgs{Name: pulumi.String(metricsPort), ContainerPort: pulumi.Int(m.Port)}},
+		Resources:       m.Resources.Requirements(),
+		SecurityContext: security,
+		VolumeMounts:    corev1.VolumeMountArray{mount("run", SocketDir, true)},
+		// No readiness: a pool without metrics still serves. Its own page asks PgBouncer nothing.
+		LivenessProbe: &corev1.ProbeArgs{HttpGet: page, PeriodSeconds: pulumi.Int(30), TimeoutSeconds: pulumi.Int(5), FailureThreshold: pulumi.Int(3)},
+	}}
+}
+
+// serviceMonitor tells the Prometheus operator to scrape every pod.
+func (b *builder) serviceMonitor() error {
+	m := b.args.Metrics
+	if !m.ServiceMonitor {
+		return nil
+	}
+	meta := b.metadata(b.args.Name, nil)
+	labels := workload.Labels(b.args.Name, b.args.Service)
+	for key, text := range m.Labels {
+		labels[key] = pulumi.String(text)
+	}
+	meta.Labels = labels
+	if _, err := apiextensions.NewCustomResource(b.ctx, b.name+"-service-monitor", &apiextensions.CustomResourceArgs{
+		ApiVersion: pulumi.String("monitoring.coreos.com/v1"),
+		Kind:       pulumi.String("ServiceMonitor"),
+		Metadata:   meta,
+		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{
+			"selector": pulumi.Map{"matchLabels": workload.Selector(b.args.podsService())},
+			"endpoints": pulumi.Array{pulumi.Map{
+				"port": pulumi.String(metricsPort), "interval": pulumi.Sprintf("%ds", m.IntervalSeconds),
+			}},
+		}},
+	}, b.options()); err != nil {
+		return fmt.Errorf("its ServiceMonitor: %w", err)
+	}
+	return nil
 }
 
 func (b *builder) disruptionBudget() error {
@@ -198,16 +269,16 @@ func (b *builder) networkPolicy() (*networkingv1.NetworkPolicy, error) {
 	port := func(number pulumi.Input, protocol string) *networkingv1.NetworkPolicyPortArgs {
 		return &networkingv1.NetworkPolicyPortArgs{Port: number, Protocol: pulumi.String(protocol)}
 	}
-	var clients networkingv1.NetworkPolicyPeerArray
-	for _, client := range b.args.Clients {
-		peer := &networkingv1.NetworkPolicyPeerArgs{PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(client.Labels)}}
-		if client.Namespace != "" && client.Namespace != b.args.Namespace {
-			// Kubernetes gives every namespace this label, and nobody can take it away.
-			peer.NamespaceSelector = &metav1.LabelSelectorArgs{
-				MatchLabels: pulumi.ToStringMap(map[string]string{"kubernetes.io/metadata.name": client.Namespace}),
-			}
-		}
-		clients = append(clients, peer)
+	ingress := networkingv1.NetworkPolicyIngressRuleArray{&networkingv1.NetworkPolicyIngressRuleArgs{
+		From: b.clients(), Ports: networkingv1.NetworkPolicyPortArray{port(pulumi.Int(b.args.ContainerPort), "TCP")},
+	}}
+	if b.args.Metrics.Enabled {
+		ingress = append(ingress, &networkingv1.NetworkPolicyIngressRuleArgs{
+			From: networkingv1.NetworkPolicyPeerArray{&networkingv1.NetworkPolicyPeerArgs{
+				NamespaceSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(map[string]string{namespaceLabel: b.args.Metrics.Namespace})},
+			}},
+			Ports: networkingv1.NetworkPolicyPortArray{port(pulumi.Int(b.args.Metrics.Port), "TCP")},
+		})
 	}
 	var databases networkingv1.NetworkPolicyPeerArray
 	for _, cidr := range b.args.DatabaseCIDRs {
@@ -218,9 +289,7 @@ func (b *builder) networkPolicy() (*networkingv1.NetworkPolicy, error) {
 		Spec: &networkingv1.NetworkPolicySpecArgs{
 			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.Name)},
 			PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
-			Ingress: networkingv1.NetworkPolicyIngressRuleArray{&networkingv1.NetworkPolicyIngressRuleArgs{
-				From: clients, Ports: networkingv1.NetworkPolicyPortArray{port(pulumi.Int(b.args.ContainerPort), "TCP")},
-			}},
+			Ingress:     ingress,
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{
 				// To any address: a resolver on the node is no pod.
 				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{port(pulumi.Int(53), "UDP"), port(pulumi.Int(53), "TCP")}},
@@ -232,6 +301,26 @@ func (b *builder) networkPolicy() (*networkingv1.NetworkPolicy, error) {
 		return nil, fmt.Errorf("its network policy: %w", err)
 	}
 	return policy, nil
+}
+
+// clients are the pods of all logins, and of the console.
+func (b *builder) clients() networkingv1.NetworkPolicyPeerArray {
+	var groups []Client
+	for _, m := range b.args.members() {
+		groups = append(groups, m.Clients...)
+	}
+	if b.args.Console != nil {
+		groups = append(groups, *b.args.Console)
+	}
+	var peers networkingv1.NetworkPolicyPeerArray
+	for _, client := range groups {
+		peer := &networkingv1.NetworkPolicyPeerArgs{PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(client.Labels)}}
+		if client.Namespace != "" && client.Namespace != b.args.Namespace {
+			peer.NamespaceSelector = &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(map[string]string{namespaceLabel: client.Namespace})}
+		}
+		peers = append(peers, peer)
+	}
+	return peers
 }
 
 // databasePorts are the ports of the databases, each once.

@@ -204,8 +204,8 @@ func (b *builder) keyPolicy() (string, error) {
 			Principal: &iampolicy.Principal{Service: fmt.Sprintf("logs.%s.%s", b.args.Region, iampolicy.Domain(b.args.Partition))},
 			Actions:   []string{"kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"},
 			Resources: []string{"*"},
-			Condition: iampolicy.Condition{"ArnLike": {"kms:EncryptionContext:aws:logs:arn": fmt.Sprintf("arn:%s:logs:%s:%s:log-group:%s*",
-				b.args.Partition, b.args.Region, b.args.AccountID, b.logGroupPrefix())}},
+			Condition: iampolicy.Condition{"ArnLike": {"kms:EncryptionContext:aws:logs:arn": {fmt.Sprintf("arn:%s:logs:%s:%s:log-group:%s*",
+				b.args.Partition, b.args.Region, b.args.AccountID, b.logGroupPrefix())}}},
 		})
 	}
 	return iampolicy.JSON(statements...)
@@ -327,8 +327,8 @@ func (b *builder) monitoringRole() (pulumi.StringPtrInput, []pulumi.Resource, er
 		Actions:   []string{"sts:AssumeRole"},
 		// Without this, RDS could be asked by another account to use our role (the confused deputy).
 		Condition: iampolicy.Condition{"StringEquals": {
-			"aws:SourceAccount": b.args.AccountID,
-			"aws:SourceArn":     fmt.Sprintf("arn:%s:rds:%s:%s:db:%s", b.args.Partition, b.args.Region, b.args.AccountID, b.args.Identifier),
+			"aws:SourceAccount": {b.args.AccountID},
+			"aws:SourceArn":     {fmt.Sprintf("arn:%s:rds:%s:%s:db:%s", b.args.Partition, b.args.Region, b.args.AccountID, b.args.Identifier)},
 		}},
 	})
 	if err != nil {

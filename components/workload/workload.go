@@ -51,10 +51,13 @@ func ContainerSecurity() *corev1.SecurityContextArgs {
 
 // Resources are a container's requests and limits, as Kubernetes quantities ("50m", "64Mi").
 type Resources struct {
-	CPURequest    string `json:"cpuRequest"`
+	// CPURequest is what the container is sure of, for example 100m: a tenth of a processor.
+	CPURequest string `json:"cpuRequest"`
+	// MemoryRequest is what the container is sure of, for example 128Mi.
 	MemoryRequest string `json:"memoryRequest"`
 	// CPULimit may be empty: a limit on CPU slows a service down long before the node is full.
-	CPULimit    string `json:"cpuLimit"`
+	CPULimit string `json:"cpuLimit"`
+	// MemoryLimit is what the container is killed above.
 	MemoryLimit string `json:"memoryLimit"`
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -33,10 +34,19 @@ func databaseConfig(databaseURL string) (*pgxpool.Config, error) {
 	return cfg, nil
 }
 
-// poolConfig is databaseConfig with the limits of this process. Prepared statements stay pgx's default: PgBouncer keeps
-// track of them in transaction mode since 1.21.
-func poolConfig(getenv func(string) string) (*pgxpool.Config, error) {
-	cfg, err := databaseConfig(getenv("DATABASE_URL"))
+// poolConfig is how the service connects, with the limits of this process. Prepared statements stay pgx's default: PgBouncer keeps track
+// of them in transaction mode since 1.21.
+func poolConfig(ctx context.Context, getenv func(string) string) (*pgxpool.Config, error) {
+	var cfg *pgxpool.Config
+	var err error
+	switch how := getenv("DATABASE_AUTH"); how {
+	case "", "password":
+		cfg, err = databaseConfig(getenv("DATABASE_URL"))
+	case "iam":
+		cfg, err = iamConfig(ctx, getenv("DATABASE_IAM_URL"), podIdentity)
+	default:
+		err = fmt.Errorf("DATABASE_AUTH: %q: want password or iam", how)
+	}
 	limit, limitErr := maxConnections(getenv("DATABASE_MAX_CONNECTIONS"))
 	if err := errors.Join(err, limitErr); err != nil {
 		return nil, err

@@ -10,10 +10,13 @@
 //
 //	myshop-api [serve]                        serve HTTP until SIGTERM
 //	myshop-api migrate [--migrations DIR] up  bring the schema to the newest version
+//	myshop-api whoami                         connect as serve does, and print the database user
 //
 // Environment:
 //
 //	DATABASE_URL              PostgreSQL URL; sslmode=verify-full and sslrootcert=<file> are honoured
+//	DATABASE_AUTH             password (default), or iam: log in at DATABASE_IAM_URL with tokens of the pod's IAM role
+//	DATABASE_IAM_URL          PostgreSQL URL without a password, with sslmode=verify-full
 //	LISTEN_ADDRESS            default :8080
 //	DATABASE_MAX_CONNECTIONS  most connections of this process, default 10
 //	MIGRATIONS_DIR            migrations of this folder instead of those in the binary

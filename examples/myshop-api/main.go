@@ -15,6 +15,7 @@ import (
 const usage = `usage:
   myshop-api [serve]                        serve HTTP until SIGTERM
   myshop-api migrate [--migrations DIR] up  bring the schema to the newest version
+  myshop-api whoami                         connect as serve does, and print the database user
 `
 
 // errUsage marks a wrong command line: exit 2, with the usage.
@@ -47,6 +48,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, log *sl
 			return fmt.Errorf("%w: serve takes no arguments, got %q", errUsage, args)
 		}
 		return serve(ctx, getenv, log)
+	case "whoami":
+		if len(args) > 0 {
+			return fmt.Errorf("%w: whoami takes no arguments, got %q", errUsage, args)
+		}
+		cfg, err := poolConfig(ctx, getenv)
+		if err != nil {
+			return err
+		}
+		return whoAmI(ctx, cfg, os.Stdout)
 	case "migrate":
 		flags := flag.NewFlagSet("migrate", flag.ContinueOnError)
 		flags.SetOutput(io.Discard)

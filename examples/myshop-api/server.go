@@ -32,7 +32,7 @@ type orderBook interface {
 }
 
 func serve(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
-	cfg, err := poolConfig(getenv)
+	cfg, err := poolConfig(ctx, getenv)
 	if err != nil {
 		return err
 	}

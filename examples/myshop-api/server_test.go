@@ -144,7 +144,7 @@ func TestBadConfigurationIsReportedAllAtOnceAndWithoutThePassword(t *testing.T) 
 		"limit is no number":     {"postgres://u:x@h/db", "ten", []string{"DATABASE_MAX_CONNECTIONS", `"ten"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := poolConfig(env("DATABASE_URL", c.url, "DATABASE_MAX_CONNECTIONS", c.limit))
+			_, err := poolConfig(t.Context(), env("DATABASE_URL", c.url, "DATABASE_MAX_CONNECTIONS", c.limit))
 			require.Error(t, err)
 			for _, w := range c.want {
 				require.ErrorContains(t, err, w)
@@ -156,7 +156,7 @@ func TestBadConfigurationIsReportedAllAtOnceAndWithoutThePassword(t *testing.T) 
 }
 
 func TestPoolSizeComesFromTheEnvironment(t *testing.T) {
-	cfg, err := poolConfig(env("DATABASE_URL", "postgres://u:x%3A%23@h:5432/db?sslmode=disable", "DATABASE_MAX_CONNECTIONS", "50"))
+	cfg, err := poolConfig(t.Context(), env("DATABASE_URL", "postgres://u:x%3A%23@h:5432/db?sslmode=disable", "DATABASE_MAX_CONNECTIONS", "50"))
 	require.NoError(t, err)
 	assert.EqualValues(t, 50, cfg.MaxConns)
 	assert.Equal(t, "x:#", cfg.ConnConfig.Password)

@@ -150,7 +150,7 @@ migration and service. Each stack's file, Pulumi.<stack>.yaml, names the cloud i
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{error: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(a.preview(), a.up(), a.drift(), a.refresh(), a.destroy(), a.outputs(), a.verify(), a.history(), a.cancel(), a.export(),
+	root.AddCommand(a.preview(), a.up(), a.drift(), a.refresh(), a.destroy(), a.outputs(), a.verify(), a.policy(), a.history(), a.cancel(), a.export(),
 		a.importing(), a.doctor(), a.local(), a.man(), a.version())
 	// A mistyped command or argument is a fault of usage too.
 	var wrap func(cmd *cobra.Command)

@@ -15,6 +15,7 @@ import (
 	"dbtier/internal/progress"
 	"dbtier/internal/statelock"
 	"dbtier/internal/verify"
+	"dbtier/policy/state"
 )
 
 // schema names the form of every --json answer. A field may come at any time; one that goes, or that means something else, makes a new
@@ -57,6 +58,8 @@ type report struct {
 	Findings   []finding         `json:"findings,omitempty"`
 	LocalCloud json.RawMessage   `json:"localCloud,omitempty"`
 	Versions   map[string]string `json:"versions,omitempty"`
+	Rules      []described       `json:"rules,omitempty"`
+	Judgement  *state.Report     `json:"judgement,omitempty"`
 
 	// Stacks are the reports of the stacks of a command on several.
 	Stacks []*report `json:"stacks,omitempty"`

@@ -75,6 +75,9 @@ func (v *Verifier) secret(ctx context.Context) (string, error) {
 	if password, ok := parsed.User.Password(); ok {
 		v.secrets.Add(password)
 	}
+	if t.Tokens {
+		return v.withoutPassword(parsed)
+	}
 	// On stdin, so that it is in no argument that kubectl or the API server's audit log shows.
 	out, like, err := v.inServicePod(ctx, dsn+"\n", `IFS= read -r DATABASE_URL && `+psql("select current_user"))
 	if err != nil {
@@ -91,7 +94,7 @@ func (v *Verifier) query(ctx context.Context) (string, error) {
 	}
 	version := strings.TrimSpace(out)
 	if !strings.HasPrefix(version, "PostgreSQL ") {
-		return "", &finding{fmt.Sprintf("SELECT version() answered %q", version), v.kubectl("logs deployment/" + v.Target.Pool)}
+		return "", &finding{fmt.Sprintf("SELECT version() answered %q", version), v.poolSays()}
 	}
 	short, _, _ := strings.Cut(version, " on ")
 	return short + like, nil
@@ -152,7 +155,7 @@ func (v *Verifier) databaseFault(err error) error {
 			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
 		}
 	case strings.Contains(said, "authentication failed"), strings.Contains(said, "SASL"):
-		return &finding{"the login is refused: " + said, v.kubectl("logs deployment/" + t.Pool + " --tail=20")}
+		return &finding{"the login is refused: " + said, v.poolSays()}
 	case strings.Contains(said, "could not translate host name"):
 		return &finding{"the pool's name does not resolve: " + said, v.kubectl("get service,endpointslices")}
 	case strings.Contains(said, "timeout expired"), strings.Contains(said, "Connection refused"), strings.Contains(said, "connection to server"):

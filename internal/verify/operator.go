@@ -31,7 +31,7 @@ func withoutOperator(next string) *finding {
 func (v *Verifier) operator(ctx context.Context) (string, error) {
 	namespace := v.Target.OperatorNamespace
 	look := fmt.Sprintf("%s --namespace=%s get deployments,pods --output=wide", v.Target.Kubectl, namespace)
-	if _, err := v.Kubectl.Run(ctx, "", "get", resource, "--all-namespaces", "--output=name", "--limit=1"); err != nil {
+	if _, err := v.Kubectl.Run(ctx, "", "get", resource, "--all-namespaces", "--output=name"); err != nil {
 		if noOperator(err) {
 			return "", withoutOperator(v.up())
 		}

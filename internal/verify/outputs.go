@@ -25,6 +25,13 @@ func FromOutputs(stack string, outputs map[string]any) (Target, error) {
 		}
 		return value
 	}
+	proxied := outputs[config.OutputPoolKind] == string(config.RDSProxy)
+	ofPool := func(name string) string {
+		if proxied {
+			return ""
+		}
+		return text(name)
+	}
 	t := Target{
 		Stack:                   stack,
 		Kubectl:                 "kubectl",
@@ -32,13 +39,18 @@ func FromOutputs(stack string, outputs map[string]any) (Target, error) {
 		Deployment:              text(config.OutputDeployment),
 		Container:               text(config.OutputContainer),
 		Secret:                  text(config.OutputSecret),
-		Pool:                    text(config.OutputPool),
-		PoolContainer:           text(config.OutputPoolContainer),
-		PoolSocketDir:           text(config.OutputPoolSocketDir),
+		Pool:                    ofPool(config.OutputPool),
+		PoolContainer:           ofPool(config.OutputPoolContainer),
+		PoolSocketDir:           ofPool(config.OutputPoolSocketDir),
 		Role:                    text(config.OutputRoleArn),
 		ServiceAccount:          text(config.OutputServiceAccount),
 		ServiceAccountNamespace: text(config.OutputServiceAccountNamespace),
 		STS:                     text(config.OutputSTSEndpoint),
+	}
+	if proxied {
+		t.Proxy = text(config.OutputProxy)
+		_, t.Tokens = outputs[config.OutputIAMUser]
+		t.Bootstrap, _ = outputs[config.OutputBootstrapJob].(string)
 	}
 	names, ok := outputs[config.OutputExternalSecrets].([]any)
 	if !ok || len(names) == 0 {

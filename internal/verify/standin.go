@@ -15,7 +15,8 @@ import (
 )
 
 // Many services' images hold no psql. Then a short-lived pod stands in for a service pod: the service's labels, ServiceAccount and
-// environment, so that the same NetworkPolicies and Secrets apply, and the pool's image, which has psql. It is never ready, so that
+// environment, so that the same NetworkPolicies and Secrets apply, and the pool's image, which has psql (behind RDS Proxy that of the Job
+// that made the role). It is never ready, so that
 // no Service sends it a request, and without the label of a ReplicaSet, so that none adopts it.
 
 // podTemplate is what is read of a Deployment.
@@ -30,11 +31,13 @@ type podTemplate struct {
 				NodeSelector       map[string]string `json:"nodeSelector"`
 				Tolerations        []any             `json:"tolerations"`
 				ImagePullSecrets   []any             `json:"imagePullSecrets"`
+				Volumes            []any             `json:"volumes"`
 				Containers         []struct {
-					Name    string `json:"name"`
-					Image   string `json:"image"`
-					EnvFrom []any  `json:"envFrom"`
-					Env     []any  `json:"env"`
+					Name         string `json:"name"`
+					Image        string `json:"image"`
+					EnvFrom      []any  `json:"envFrom"`
+					Env          []any  `json:"env"`
+					VolumeMounts []any  `json:"volumeMounts"`
 				} `json:"containers"`
 			} `json:"spec"`
 		} `json:"template"`
@@ -61,7 +64,14 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 	if err := v.Kubectl.Get(ctx, &service, t.Namespace, "deployment", t.Deployment); err != nil {
 		return "", err
 	}
-	if err := v.Kubectl.Get(ctx, &pool, t.Namespace, "deployment", t.Pool); err != nil {
+	kind, name := "deployment", t.Pool
+	if t.Proxy != "" {
+		kind, name = "job", t.Bootstrap
+	}
+	if name == "" {
+		return "", &finding{"the image of " + t.Deployment + " has no psql, and the stack no other that has: add postgresql-client to it", v.kubectl("get pods")}
+	}
+	if err := v.Kubectl.Get(ctx, &pool, t.Namespace, kind, name); err != nil {
 		return "", err
 	}
 	image := ""
@@ -71,28 +81,30 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 		}
 	}
 	of := service.Spec.Template.Spec
-	var envFrom, env []any
+	var envFrom, env, mounts []any
 	for i, c := range of.Containers {
 		if i == 0 || c.Name == t.Container {
-			envFrom, env = c.EnvFrom, c.Env
+			envFrom, env, mounts = c.EnvFrom, c.Env, c.VolumeMounts
 		}
 	}
 	labels := maps.Clone(service.Spec.Template.Metadata.Labels)
 	delete(labels, "pod-template-hash")
 	random := make([]byte, 4)
 	_, _ = rand.Read(random)
-	name := "dbtier-verify-" + hex.EncodeToString(random)
+	made := "dbtier-verify-" + hex.EncodeToString(random)
 	type object = map[string]any
 	manifest, err := json.Marshal(object{
 		"apiVersion": "v1", "kind": "Pod",
-		"metadata": object{"name": name, "namespace": t.Namespace, "labels": labels},
+		"metadata": object{"name": made, "namespace": t.Namespace, "labels": labels},
 		"spec": object{
 			"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "activeDeadlineSeconds": 300,
 			"serviceAccountName": of.ServiceAccountName, "automountServiceAccountToken": false,
 			"nodeSelector": of.NodeSelector, "tolerations": of.Tolerations, "imagePullSecrets": of.ImagePullSecrets,
 			"securityContext": object{"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": object{"type": "RuntimeDefault"}},
+			"volumes":         of.Volumes,
 			"containers": []object{{
 				"name": standInContainer, "image": image, "command": []string{"sleep", "300"}, "envFrom": envFrom, "env": env,
+				"volumeMounts":   mounts,
 				"readinessProbe": object{"exec": object{"command": []string{"false"}}},
 				"resources":      object{"requests": object{"cpu": "10m", "memory": "32Mi"}, "limits": object{"cpu": "200m", "memory": "64Mi"}},
 				"securityContext": object{
@@ -107,12 +119,12 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 	if _, err := v.Kubectl.Run(ctx, string(manifest), "create", "--filename=-"); err != nil {
 		return "", err
 	}
-	v.standMade = name
+	v.standMade = made
 	running := "--for=jsonpath={.status.phase}=Running"
-	if _, err := v.Kubectl.Run(ctx, "", "wait", "--namespace="+t.Namespace, running, "--timeout=60s", "pod/"+name); err != nil {
-		return "", &finding{"a pod like the service's, with the pool's image for psql, does not start: " + err.Error(), v.kubectl("describe pod " + name)}
+	if _, err := v.Kubectl.Run(ctx, "", "wait", "--namespace="+t.Namespace, running, "--timeout=60s", "pod/"+made); err != nil {
+		return "", &finding{"a pod like the service's, with the pool's image for psql, does not start: " + err.Error(), v.kubectl("describe pod " + made)}
 	}
-	return name, nil
+	return made, nil
 }
 
 // removeStandIn deletes the pod, also after the checks were cancelled.

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +27,12 @@ type Target struct {
 	Pool, PoolContainer string
 	// PoolSocketDir is the folder of PgBouncer's Unix socket in that container, where its console needs no password.
 	PoolSocketDir string
+	// Proxy is the RDS Proxy that stands where PgBouncer would; the fields above about a pool are then empty. Tokens says that the service
+	// logs in to it with tokens.
+	Proxy  string
+	Tokens bool
+	// Bootstrap is the Job that made the application's role, if there is one: its image has psql.
+	Bootstrap string
 	// ExternalSecrets are the names of the service's ExternalSecrets.
 	ExternalSecrets []string
 	// Role is the ARN of the role that only ServiceAccount, in ServiceAccountNamespace, may assume.
@@ -101,6 +108,12 @@ func (v *Verifier) Run(ctx context.Context) []Check {
 		{"pool", "SHOW POOLS on PgBouncer", v.pool},
 		{"externalsecrets", "ExternalSecrets are Ready and fresh", v.externalSecrets},
 		{"irsa", "the ServiceAccount's token gets its role, others do not", v.irsa},
+	}
+	if v.Target.Proxy != "" {
+		checks[2] = check{"service", "the service is ready behind RDS Proxy", v.service}
+	}
+	if v.Target.Tokens {
+		checks = slices.Delete(checks, 1, 2)
 	}
 	if v.Target.OperatorNamespace != "" {
 		checks = []check{{"operator", "the External Secrets Operator runs and serves its API", v.operator}}

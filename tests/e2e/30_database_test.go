@@ -45,8 +45,11 @@ func TestTheServicesOwnLoginMayHoldWhatTripsAURL(t *testing.T) {
 	for _, c := range characters {
 		assert.True(t, strings.ContainsRune(password, c), "%q is in the password", c) // No assertion prints a password.
 	}
-	r := inServicePod(t, `psql "$DATABASE_URL" -XAtc 'select current_user'`)
-	require.Zero(t, r.code, "%s", r)
+	// The service has it at once, the pool when the kubelet has brought it the file.
+	eventually(t, 2*time.Minute, "the pool with the new login", func() (bool, string) {
+		r := inServicePod(t, `psql "$DATABASE_URL" -XAtc 'select current_user'`)
+		return r.code == 0, r.all()
+	})
 	mustDbtier(t, "verify", "--stack", "local")
 }
 

@@ -234,9 +234,15 @@ func (b *Builder) lock() (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
+// need is a folder that a build fills, and by how many bytes.
+type need struct {
+	dir   string
+	bytes uint64
+}
+
 // checkDisk refuses to start a build that cannot end. Go's caches are asked of Go, for they may lie on another disk.
 func (b *Builder) checkDisk(ctx context.Context) error {
-	needs := map[string]uint64{b.Cache: cacheNeeds}
+	needs := []need{{b.Cache, cacheNeeds}}
 	if b.firstBuild() {
 		out, err := b.output(ctx, b.project, "go", "env", "GOCACHE", "GOMODCACHE")
 		if err != nil {
@@ -246,22 +252,62 @@ func (b *Builder) checkDisk(ctx context.Context) error {
 			if err := os.MkdirAll(cache, 0o755); err != nil {
 				return fmt.Errorf("making Go's caches: %w", err)
 			}
-			needs[cache] += []uint64{goCacheNeeds, moduleCacheNeeds}[i]
+			needs = append(needs, need{cache, []uint64{goCacheNeeds, moduleCacheNeeds}[i]})
 		}
 	}
-	byDisk := map[uint64]uint64{}
-	for dir, need := range needs {
-		device, free, err := diskOf(dir)
-		if err != nil {
+	return checkNeeds(needs, diskOf)
+}
+
+// checkNeeds adds up what each disk has to take. A cache that another checkout has filled already needs less; because that takes long
+// to find out, only a disk that looks too small is asked about it.
+func checkNeeds(needs []need, disk func(dir string) (device uint64, free float64, err error)) error {
+	filled := false
+	for {
+		var short error
+		byDisk := map[uint64]uint64{}
+		for _, n := range needs {
+			device, free, err := disk(n.dir)
+			if err != nil {
+				return err
+			}
+			byDisk[device] += n.bytes
+			if free < float64(byDisk[device]) {
+				short = fmt.Errorf("too little disk: %s has %.1f GiB free, the build needs %.1f GiB; free some, or move the folder to a larger disk",
+					n.dir, free/(1<<30), float64(byDisk[device])/(1<<30))
+			}
+		}
+		if short == nil || filled {
+			return short
+		}
+		filled = true
+		for i, n := range needs {
+			held, err := sizeOf(n.dir)
+			if err != nil {
+				return err
+			}
+			needs[i].bytes -= min(held, n.bytes)
+		}
+	}
+}
+
+// sizeOf is how many bytes the files below a folder have. Files that vanish meanwhile count as nothing.
+func sizeOf(dir string) (size uint64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
-		byDisk[device] += need
-		if free < float64(byDisk[device]) {
-			return fmt.Errorf("too little disk: %s has %.1f GiB free, the build needs %.0f GiB; free some, or move the folder to a larger disk",
-				dir, free/(1<<30), float64(byDisk[device])/(1<<30))
+		if info, err := entry.Info(); err == nil {
+			size += uint64(info.Size()) //nolint:gosec // sizes of regular files are not negative
 		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("measuring %s: %w", dir, err)
 	}
-	return nil
+	return size, nil
 }
 
 func (b *Builder) firstBuild() bool {

@@ -99,3 +99,38 @@ func TestALayerIsTheSameBytesWhereverItIsMade(t *testing.T) {
 	first, second := layer(), layer()
 	assert.Equal(t, first, second)
 }
+
+func TestEachDiskMustTakeAllThatGoesThere(t *testing.T) {
+	empty, filled := t.TempDir(), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(filled, "object"), make([]byte, 3000), 0o600))
+	const gib = 1 << 30
+	for name, c := range map[string]struct {
+		needs []need
+		// free bytes by device; a folder is on device 1, or 2 when it is the filled one and apart is set.
+		free  map[uint64]float64
+		apart bool
+		says  string
+	}{
+		"room for all":                                 {needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: 2 * gib}},
+		"room for each, not for all":                   {needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: 1.5 * gib}, says: "has 1.5 GiB free, the build needs 2.0 GiB"},
+		"a disk each":                                  {needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: gib, 2: gib}, apart: true},
+		"the second disk is too small":                 {needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: gib, 2: 0.5 * gib}, apart: true, says: filled + " has 0.5 GiB"},
+		"a cache that is filled already needs no more": {needs: []need{{filled, 3000}}, free: map[uint64]float64{1: 0}},
+		"a cache that is half full needs the rest":     {needs: []need{{filled, 4000}}, free: map[uint64]float64{1: 999}, says: "too little disk"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := checkNeeds(c.needs, func(dir string) (uint64, float64, error) {
+				device := uint64(1)
+				if c.apart && dir == filled {
+					device = 2
+				}
+				return device, c.free[device], nil
+			})
+			if c.says == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.says)
+		})
+	}
+}

@@ -32,6 +32,16 @@ var awsOnlyTypes = map[string]*resourceType{
 		outputs:  []string{"arn", "tagsAll"},
 		autoname: &autoname{property: "name", maxLength: 255},
 	},
+	"aws:eks/podIdentityAssociation:PodIdentityAssociation": {
+		properties: map[string]property{
+			"clusterName":    {kind: kindString, required: true, forceNew: true},
+			"namespace":      {kind: kindString, required: true, forceNew: true},
+			"roleArn":        {kind: kindString, required: true},
+			"serviceAccount": {kind: kindString, required: true, forceNew: true},
+			"tags":           {kind: kindStringMap},
+		},
+		outputs: []string{"associationArn", "associationId", "tagsAll"},
+	},
 	"aws:rds/eventSubscription:EventSubscription": {
 		properties: map[string]property{
 			"enabled":         {kind: kindBool, defaultValue: true},
@@ -47,12 +57,81 @@ var awsOnlyTypes = map[string]*resourceType{
 		conflicts: [][2]string{{"name", "namePrefix"}},
 		autoname:  &autoname{property: "name", maxLength: 255},
 	},
+	"aws:rds/proxy:Proxy": {
+		properties: map[string]property{
+			"auths": {kind: kindObjectSet, required: true, fields: map[string]property{
+				"authScheme": {kind: kindString, validate: oneOf("SECRETS")},
+				"clientPasswordAuthType": {kind: kindString, computed: true, validate: oneOf("MYSQL_CACHING_SHA2_PASSWORD",
+					"MYSQL_NATIVE_PASSWORD", "POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5", "SQL_SERVER_AUTHENTICATION")},
+				"description": {kind: kindString},
+				"iamAuth":     {kind: kindString, validate: oneOf("DISABLED", "REQUIRED")},
+				"secretArn":   {kind: kindString},
+				"username":    {kind: kindString},
+			}},
+			"debugLogging":        {kind: kindBool},
+			"engineFamily":        {kind: kindString, required: true, forceNew: true, validate: oneOf("MYSQL", "POSTGRESQL", "SQLSERVER")},
+			"idleClientTimeout":   {kind: kindInt, computed: true, validate: between(1, 28800)},
+			"name":                {kind: kindString, computed: true, validate: rdsIdentifier(63, "")},
+			"requireTls":          {kind: kindBool},
+			"roleArn":             {kind: kindString, required: true},
+			"tags":                {kind: kindStringMap},
+			"vpcSecurityGroupIds": {kind: kindStringSet, computed: true},
+			"vpcSubnetIds":        {kind: kindStringSet, required: true, forceNew: true},
+		},
+		outputs:  []string{"arn", "endpoint", "tagsAll"},
+		autoname: &autoname{property: "name", maxLength: 63},
+	},
+	"aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup": {
+		properties: map[string]property{
+			"connectionPoolConfig": {kind: kindObject, computed: true, fields: map[string]property{
+				"connectionBorrowTimeout":   {kind: kindInt, defaultValue: 120, validate: between(0, 3600)},
+				"initQuery":                 {kind: kindString},
+				"maxConnectionsPercent":     {kind: kindInt, defaultValue: 100, validate: between(1, 100)},
+				"maxIdleConnectionsPercent": {kind: kindInt, defaultValue: 50, validate: between(0, 100)},
+				"sessionPinningFilters":     {kind: kindStringSet},
+			}},
+			"dbProxyName": {kind: kindString, required: true, forceNew: true},
+		},
+		outputs: []string{"arn", "name"},
+	},
+	"aws:rds/proxyTarget:ProxyTarget": {
+		properties: map[string]property{
+			"dbClusterIdentifier":  {kind: kindString, forceNew: true},
+			"dbInstanceIdentifier": {kind: kindString, forceNew: true},
+			"dbProxyName":          {kind: kindString, required: true, forceNew: true},
+			"targetGroupName":      {kind: kindString, required: true, forceNew: true},
+		},
+		outputs:   []string{"endpoint", "port", "rdsResourceId", "targetArn", "trackedClusterId", "type"},
+		conflicts: [][2]string{{"dbClusterIdentifier", "dbInstanceIdentifier"}},
+	},
 	"aws:rds/roleAssociation:RoleAssociation": {
 		properties: map[string]property{
 			"dbInstanceIdentifier": {kind: kindString, required: true, forceNew: true},
 			"featureName":          {kind: kindString, required: true, forceNew: true},
 			"roleArn":              {kind: kindString, required: true, forceNew: true},
 		},
+	},
+	"aws:secretsmanager/secret:Secret": {
+		properties: map[string]property{
+			"description":                 {kind: kindString, validate: atMost(2048)},
+			"forceOverwriteReplicaSecret": {kind: kindBool, defaultValue: false, writeOnly: true},
+			"kmsKeyId":                    {kind: kindString},
+			"name": {
+				kind: kindString, forceNew: true, computed: true,
+				validate: matching(`^[0-9A-Za-z/_+=.@-]{1,512}$`, `hold only letters, digits and "/_+=.@-"`),
+			},
+			"namePrefix":           {kind: kindString, forceNew: true, computed: true},
+			"policy":               {kind: kindPolicy, computed: true},
+			"recoveryWindowInDays": {kind: kindInt, defaultValue: 30, writeOnly: true, validate: between(0, 30)},
+			"replicas": {kind: kindObjectSet, computed: true, fields: map[string]property{
+				"kmsKeyId": {kind: kindString},
+				"region":   {kind: kindString, required: true},
+			}},
+			"tags": {kind: kindStringMap},
+		},
+		outputs:   []string{"arn", "tagsAll"},
+		conflicts: [][2]string{{"name", "namePrefix"}},
+		autoname:  &autoname{property: "name", maxLength: 512},
 	},
 	"aws:secretsmanager/secretRotation:SecretRotation": {
 		properties: map[string]property{

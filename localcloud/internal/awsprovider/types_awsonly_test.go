@@ -13,9 +13,19 @@ func TestTypesThatOnlyAWSHasArePreviewedOfflineAndRefusedByNameLocally(t *testin
 		"aws:cloudwatch/metricAlarm:MetricAlarm": {
 			"comparisonOperator": "LessThanThreshold", "evaluationPeriods": 3, "threshold": 0.5, "dimensions": props{"DBInstanceIdentifier": "shop"},
 		},
-		"aws:rds/eventSubscription:EventSubscription":      {"snsTopic": "arn:aws:sns:ap-northeast-2:111122223333:oncall"},
-		"aws:rds/roleAssociation:RoleAssociation":          {"dbInstanceIdentifier": "shop", "featureName": "s3Export", "roleArn": "arn:aws:iam::111122223333:role/x"},
-		"aws:secretsmanager/secretRotation:SecretRotation": {"secretId": "arn", "rotationRules": props{"automaticallyAfterDays": 30}},
+		"aws:eks/podIdentityAssociation:PodIdentityAssociation": {
+			"clusterName": "prod", "namespace": "shop", "serviceAccount": "shop", "roleArn": "arn:aws:iam::111122223333:role/x",
+		},
+		"aws:rds/proxy:Proxy": {
+			"engineFamily": "POSTGRESQL", "requireTls": true, "roleArn": "arn:aws:iam::111122223333:role/x", "vpcSubnetIds": []any{"subnet-1"},
+			"auths": []any{props{"authScheme": "SECRETS", "clientPasswordAuthType": "POSTGRES_SCRAM_SHA_256", "iamAuth": "REQUIRED", "secretArn": "arn"}},
+		},
+		"aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup": {"dbProxyName": "shop", "connectionPoolConfig": props{"maxConnectionsPercent": 60}},
+		"aws:rds/proxyTarget:ProxyTarget":                         {"dbProxyName": "shop", "targetGroupName": "default", "dbInstanceIdentifier": "shop"},
+		"aws:secretsmanager/secret:Secret":                        {"name": "shop/proxy/app", "recoveryWindowInDays": 0},
+		"aws:rds/eventSubscription:EventSubscription":             {"snsTopic": "arn:aws:sns:ap-northeast-2:111122223333:oncall"},
+		"aws:rds/roleAssociation:RoleAssociation":                 {"dbInstanceIdentifier": "shop", "featureName": "s3Export", "roleArn": "arn:aws:iam::111122223333:role/x"},
+		"aws:secretsmanager/secretRotation:SecretRotation":        {"secretId": "arn", "rotationRules": props{"automaticallyAfterDays": 30}},
 	} {
 		t.Run(typ, func(t *testing.T) {
 			preview := offline(t)

@@ -1,0 +1,113 @@
+package consumer
+
+import (
+	"path"
+	"regexp"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/fault"
+)
+
+// Database is what the pods need for their database besides the Secret with DATABASE_URL. The zero value is nothing.
+type Database struct {
+	// CAConfigMap names a ConfigMap that holds, under CAKey, the authorities of the certificate that the pods verify. They find it as
+	// CAPath. Default none.
+	CAConfigMap   pulumi.StringInput
+	CAKey, CAPath string
+	// Revision is text that changes when the pods have to start anew to take what is now in the Secret. Default none: the Secret's
+	// content does not change, or somebody else restarts the pods.
+	Revision string
+	// IAM is for a service that logs in with tokens. Default none.
+	IAM *IAM
+}
+
+// IAM is a login with tokens of an IAM role in place of a password.
+type IAM struct {
+	// URL of the database, without a password. The pods have it as DATABASE_IAM_URL.
+	URL pulumi.StringInput
+	// Region of the database, for which tokens are signed.
+	Region string
+	// RoleArn is the role that the pods take with a token of their ServiceAccount (IRSA). Everything that is needed stands in the pod, so
+	// it works without the webhook of EKS, too. Default nil: the cluster gives the pods credentials by itself, as EKS Pod Identity does.
+	RoleArn pulumi.StringInput
+	// STSEndpoint is where the pods reach STS, where that is not AWS.
+	STSEndpoint string
+}
+
+const (
+	// Where the webhook of EKS would put it.
+	tokenDir  = "/var/run/secrets/eks.amazonaws.com/serviceaccount" //nolint:gosec // a folder, and no credential
+	tokenFile = "token"
+	// tokenSeconds is how long a token of the ServiceAccount holds; the kubelet puts a new one into the file after four fifths of it.
+	tokenSeconds = 3600
+	// revisionAnnotation changes the pods' template, and so replaces them.
+	revisionAnnotation = "dbtier/database-revision"
+)
+
+var (
+	databaseRegionForm = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
+	endpointForm       = regexp.MustCompile(`^https?://[^\s/]+$`)
+)
+
+func (d *Database) validate() error {
+	var faults fault.List
+	if d.CAConfigMap != nil {
+		faults.Check(d.CAKey != "", "caKey", nil, "is missing")
+		faults.Check(path.IsAbs(d.CAPath) && path.Clean(d.CAPath) == d.CAPath && path.Dir(d.CAPath) != "/" && path.Dir(d.CAPath) != "/tmp", "caPath", d.CAPath,
+			"want an absolute path of a file in a folder of its own")
+	}
+	if i := d.IAM; i != nil {
+		faults.Check(i.URL != nil, "iam.url", nil, "is missing")
+		faults.Check(databaseRegionForm.MatchString(i.Region), "iam.region", i.Region, "want an AWS region such as ap-northeast-2")
+		faults.Check(i.STSEndpoint == "" || endpointForm.MatchString(i.STSEndpoint), "iam.stsEndpoint", i.STSEndpoint, "want a URL without a path")
+	}
+	return faults.Err()
+}
+
+// parts of a pod.
+type parts struct {
+	volumes corev1.VolumeArray
+	mounts  corev1.VolumeMountArray
+	env     corev1.EnvVarArray
+}
+
+// mount puts a volume into a folder.
+func (p *parts) mount(dir string, volume *corev1.VolumeArgs) {
+	p.volumes = append(p.volumes, volume)
+	p.mounts = append(p.mounts, &corev1.VolumeMountArgs{Name: volume.Name.(pulumi.String), MountPath: pulumi.String(dir), ReadOnly: pulumi.Bool(true)})
+}
+
+func (p *parts) variable(name string, value pulumi.StringInput) {
+	p.env = append(p.env, &corev1.EnvVarArgs{Name: pulumi.String(name), Value: value.ToStringOutput()})
+}
+
+// parts are what the pods need.
+func (d *Database) parts() *parts {
+	p := &parts{}
+	if d.CAConfigMap != nil {
+		p.mount(path.Dir(d.CAPath), &corev1.VolumeArgs{Name: pulumi.String("database-ca"), ConfigMap: &corev1.ConfigMapVolumeSourceArgs{
+			Name:  d.CAConfigMap.ToStringOutput(),
+			Items: corev1.KeyToPathArray{&corev1.KeyToPathArgs{Key: pulumi.String(d.CAKey), Path: pulumi.String(path.Base(d.CAPath))}},
+		}})
+	}
+	if d.IAM == nil {
+		return p
+	}
+	p.variable("DATABASE_IAM_URL", d.IAM.URL)
+	p.variable("AWS_REGION", pulumi.String(d.IAM.Region))
+	if d.IAM.STSEndpoint != "" {
+		p.variable("AWS_ENDPOINT_URL_STS", pulumi.String(d.IAM.STSEndpoint))
+	}
+	if d.IAM.RoleArn != nil {
+		p.variable("AWS_ROLE_ARN", d.IAM.RoleArn)
+		p.variable("AWS_WEB_IDENTITY_TOKEN_FILE", pulumi.String(path.Join(tokenDir, tokenFile)))
+		p.mount(tokenDir, &corev1.VolumeArgs{Name: pulumi.String("aws-token"), Projected: &corev1.ProjectedVolumeSourceArgs{
+			Sources: corev1.VolumeProjectionArray{&corev1.VolumeProjectionArgs{ServiceAccountToken: &corev1.ServiceAccountTokenProjectionArgs{
+				Audience: pulumi.String("sts.amazonaws.com"), ExpirationSeconds: pulumi.Int(tokenSeconds), Path: pulumi.String(tokenFile),
+			}}},
+		}})
+	}
+	return p
+}

@@ -1,0 +1,143 @@
+package externalsecrets
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/fault"
+)
+
+// Value is a value of a secret in the store. Only the operator sees it.
+type Value struct {
+	// Secret is the secret's name or ARN in the store.
+	Secret pulumi.StringInput
+	// Property is the key in a secret that is a JSON object. Default: the secret's whole text.
+	Property string
+}
+
+// Template says what the value of a key of a Secret is made of: a [Value] as it is, or a [URL].
+type Template interface {
+	// validate reports every fault.
+	validate() error
+	// render is the operator's template; what it needs is noted in values.
+	render(values *values) pulumi.StringOutput
+}
+
+// URL is a connection string. User and password are encoded where they enter it, so that whatever characters they have, a parser gets
+// them back as they are.
+type URL struct {
+	// Scheme, for example postgresql, rediss or amqps.
+	Scheme string
+	// User and Password; nil for none.
+	User, Password *Value
+	// Host is a name or an address.
+	Host pulumi.StringInput
+	// Port, 1 to 65535. Default 0: none, which means the scheme's.
+	Port int
+	// Path behind the host, with its slash. Default none.
+	Path string
+	// Query parameters. No secrets: they would stand in the state. Default none.
+	Query map[string]string
+}
+
+// values are what the templates of one Secret need of the store.
+type values struct {
+	store StoreRef
+	data  pulumi.Array
+}
+
+// name notes a value, and is what the template calls it. The operator asks for a secret once a refresh, however many values are of it.
+func (v *values) name(value *Value) string {
+	name := fmt.Sprintf("value%d", len(v.data))
+	ref := pulumi.Map{"key": value.Secret}
+	if value.Property != "" {
+		ref["property"] = pulumi.String(value.Property)
+	}
+	v.data = append(v.data, pulumi.Map{
+		"secretKey": pulumi.String(name),
+		"remoteRef": ref,
+		"sourceRef": pulumi.Map{"storeRef": v.store.fields()},
+	})
+	return name
+}
+
+func (v Value) validate() error {
+	var faults fault.List
+	faults.Check(v.Secret != nil, "secret", nil, "is missing: the name or ARN of a secret in the store")
+	faults.Check(!strings.ContainsAny(v.Property, "\x00\r\n"), "property", v.Property, "want a key of the secret's JSON object")
+	return faults.Err()
+}
+
+func (v Value) render(known *values) pulumi.StringOutput {
+	return pulumi.String("{{ ." + known.name(&v) + " }}").ToStringOutput()
+}
+
+var (
+	schemeForm = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
+	hostForm   = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$`)
+)
+
+func (u URL) validate() error {
+	var faults fault.List
+	faults.Check(schemeForm.MatchString(u.Scheme), "scheme", u.Scheme, "want the scheme of a URL, such as rediss")
+	for name, value := range map[string]*Value{"user": u.User, "password": u.Password} {
+		if value != nil {
+			faults.Within(name, value.validate())
+		}
+	}
+	if faults.Check(u.Host != nil, "host", nil, "is missing") {
+		if plain, ok := u.Host.(pulumi.String); ok {
+			faults.Check(isHost(string(plain)), "host", string(plain), hostRule)
+		}
+	}
+	if u.Port != 0 {
+		faults.Between("port", u.Port, 1, 65535, "")
+	}
+	faults.Check(u.Path == "" || strings.HasPrefix(u.Path, "/"), "path", u.Path, "want a path that begins with /")
+	return faults.Err()
+}
+
+const hostRule = "want the name or the address of a host"
+
+func isHost(text string) bool { return hostForm.MatchString(text) || net.ParseIP(text) != nil }
+
+func (u URL) render(known *values) pulumi.StringOutput {
+	var login string
+	if u.User != nil {
+		login = encoded(known.name(u.User))
+	}
+	if u.Password != nil {
+		login += ":" + encoded(known.name(u.Password))
+	}
+	if login != "" {
+		login += "@"
+	}
+	return u.Host.ToStringOutput().ApplyT(func(host string) (string, error) {
+		if !isHost(host) {
+			return "", fmt.Errorf("host: %q: %s", host, hostRule)
+		}
+		switch {
+		case u.Port != 0:
+			host = net.JoinHostPort(host, strconv.Itoa(u.Port))
+		case strings.Contains(host, ":"):
+			host = "[" + host + "]"
+		}
+		query := url.Values{}
+		for key, text := range u.Query {
+			query.Set(key, text)
+		}
+		at := url.URL{Scheme: u.Scheme, Host: host, Path: u.Path, RawQuery: query.Encode()}
+		return strings.Replace(at.String(), "//", "//"+login, 1), nil
+	}).(pulumi.StringOutput)
+}
+
+// encoded is the action that puts a value into a URL. urlquery writes a blank as a plus, which is a blank in a query only.
+func encoded(name string) string {
+	return `{{ .` + name + ` | urlquery | replace "+" "%20" }}`
+}

@@ -1,0 +1,119 @@
+package driver
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dbtier/policy/registry"
+)
+
+// policies runs `dbtier policy …` and returns what it printed.
+func policies(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errors bytes.Buffer
+	a := &app{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errors, system: "linux"}
+	code = a.run(t.Context(), append([]string{"policy"}, args...))
+	return code, out.String(), errors.String()
+}
+
+const publicDatabase = `{"version":3,"deployment":{"resources":[
+	{"urn":"urn:pulumi:prod::shop::aws:rds/instance:Instance::database","type":"aws:rds/instance:Instance","inputs":{"publiclyAccessible":true},"outputs":{}}]}}`
+
+func TestPolicyListHasEveryRule(t *testing.T) {
+	t.Parallel()
+	code, out, _ := policies(t, "", "list")
+	require.Zero(t, code)
+	for _, r := range registry.All() {
+		assert.Contains(t, out, r.Name+" ")
+		assert.Contains(t, out, r.Summary)
+	}
+	code, out, _ = policies(t, "", "list", "--family", "kms", "--json")
+	require.Zero(t, code)
+	var listed report
+	require.NoError(t, json.Unmarshal([]byte(out), &listed))
+	require.NotEmpty(t, listed.Rules)
+	for _, d := range listed.Rules {
+		assert.Equal(t, "kms", d.Family)
+	}
+	code, _, errors := policies(t, "", "list", "--family", "s3")
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, errors, "--family s3: choose one of rds, secrets, kms")
+}
+
+func TestPolicyExplainTellsWhyAndHow(t *testing.T) {
+	t.Parallel()
+	code, out, _ := policies(t, "", "explain", "rds-backup-retention")
+	require.Zero(t, code)
+	for _, part := range []string{
+		"fix          raise backupRetentionPeriod", "mandatory in production, mandatory in development", "stands for   CKV_AWS_133", "settings     minimumDays, default 7: ",
+		"looks at     aws:rds/instance:Instance",
+	} {
+		assert.Contains(t, out, part)
+	}
+	code, out, _ = policies(t, "", "explain", "rds-copy-tags", "--json")
+	require.Zero(t, code)
+	var explained report
+	require.NoError(t, json.Unmarshal([]byte(out), &explained))
+	require.Len(t, explained.Rules, 1)
+	assert.True(t, explained.Rules[0].Remediates)
+
+	for name, want := range map[string]string{
+		"backup":      `no rule is called "backup": is it rds-backup-retention`,
+		"ckv_aws_133": `no rule is called "ckv_aws_133": is it rds-backup-retention`,
+		"nothing":     "no rule is called \"nothing\": see `dbtier policy list`",
+	} {
+		code, _, errors := policies(t, "", "explain", name)
+		assert.Equal(t, exitUsage, code)
+		assert.Contains(t, errors, want)
+	}
+}
+
+func TestPolicyCheckFailsForWhatIsMandatory(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "state.json")
+	require.NoError(t, os.WriteFile(file, []byte(publicDatabase), 0o600))
+	code, out, errors := policies(t, "", "check", "--state", file)
+	assert.NotZero(t, code)
+	assert.Contains(t, out, "mandatory  rds-not-public: aws:rds:Instance database: A database has no address on the internet.")
+	assert.Contains(t, errors, "the state breaks mandatory rules")
+
+	code, out, _ = policies(t, publicDatabase, "check", "--state", "-", "--json")
+	assert.Equal(t, exitRefused, code)
+	var judged report
+	require.NoError(t, json.Unmarshal([]byte(out), &judged))
+	require.NotNil(t, judged.Judgement)
+	assert.Positive(t, judged.Judgement.Mandatory)
+
+	config := filepath.Join(t.TempDir(), "policies.json")
+	require.NoError(t, os.WriteFile(config, []byte(`{"all": "advisory"}`), 0o600))
+	code, out, _ = policies(t, publicDatabase, "check", "--state", "-", "--policy-pack-config", config)
+	assert.Zero(t, code)
+	assert.Contains(t, out, "advisory   rds-not-public")
+	assert.Contains(t, out, "0 of them mandatory")
+}
+
+func TestPolicyCheckSaysWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want string
+		code int
+	}{
+		{[]string{"check"}, "--state is missing", exitUsage},
+		{[]string{"check", "--state", "-", "--profile", "prod"}, "--profile prod: choose production or development", exitUsage},
+		{[]string{"check", "--state", "missing.json"}, "--state: open missing.json", 1},
+		{[]string{"check", "--state", "-", "--policy-pack-config", "missing.json"}, "--policy-pack-config: open missing.json", 1},
+		{[]string{"check", "--state", "-"}, "want what `pulumi stack export` writes", 1},
+	} {
+		code, _, errors := policies(t, "nonsense", c.args...)
+		assert.Equal(t, c.code, code, "%v", c.args)
+		assert.Contains(t, errors, c.want, "%v", c.args)
+	}
+}

@@ -1,0 +1,57 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+)
+
+// RDS Proxy has no console that could be asked from the cluster, and a login with tokens takes the service's own role and code. What
+// stands for both is that the service itself is well: its pods are ready only while their database answers.
+
+// service wants every pod of the service ready.
+func (v *Verifier) service(ctx context.Context) (string, error) {
+	t := v.Target
+	var deployment struct {
+		Spec struct {
+			Replicas int `json:"replicas"`
+		} `json:"spec"`
+		Status struct {
+			ReadyReplicas int `json:"readyReplicas"`
+		} `json:"status"`
+	}
+	if err := v.Kubectl.Get(ctx, &deployment, t.Namespace, "deployment", t.Deployment); err != nil {
+		if notFound(err) {
+			return "", &finding{fmt.Sprintf("no Deployment %s in namespace %s", t.Deployment, t.Namespace), v.up()}
+		}
+		return "", err
+	}
+	ready, want := deployment.Status.ReadyReplicas, deployment.Spec.Replicas
+	if ready < want || ready == 0 {
+		return "", &finding{
+			fmt.Sprintf("%d of %d pods of %s are ready: the others do not get their database through the proxy %s", ready, want, t.Deployment, t.Proxy),
+			v.kubectl("logs deployment/" + t.Deployment + " --tail=20"),
+		}
+	}
+	return fmt.Sprintf("%d pods of %s are ready, through the RDS Proxy %s", ready, t.Deployment, t.Proxy), nil
+}
+
+// withoutPassword checks the URL of a service that logs in with tokens, as which nobody else can log in.
+func (v *Verifier) withoutPassword(dsn *url.URL) (string, error) {
+	t := v.Target
+	if _, given := dsn.User.Password(); given {
+		return "", &finding{
+			fmt.Sprintf("DATABASE_URL in Secret %s/%s holds a password, and the proxy %s takes tokens only", t.Namespace, t.Secret, t.Proxy),
+			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
+		}
+	}
+	return fmt.Sprintf("Secret %s: %s at %s, who logs in with tokens", t.Secret, dsn.User.Username(), dsn.Host), nil
+}
+
+// poolSays is the command that tells what stands between the service and its database knows of a failure.
+func (v *Verifier) poolSays() string {
+	if v.Target.Proxy != "" {
+		return "aws rds describe-db-proxy-targets --db-proxy-name " + v.Target.Proxy
+	}
+	return v.kubectl("logs deployment/" + v.Target.Pool + " --tail=20")
+}

@@ -1,0 +1,155 @@
+package catalogue
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"dbtier/policy/rule"
+)
+
+//go:embed catalogue.yaml
+var text []byte
+
+// Catalogue is a public list of rules.
+type Catalogue struct {
+	Name, Source string
+	Rows         []Row
+}
+
+// Row is one rule of a catalogue.
+type Row struct {
+	// ID in the catalogue, and what it demands, in this project's words.
+	ID, Meaning string
+	// Reason why no rule of the pack stands for it; empty where one does.
+	Reason string
+}
+
+// Own begins the ids of what no catalogue has, and this tier needs.
+const Own = "tier:"
+
+// All are the catalogues.
+func All() ([]Catalogue, error) {
+	var all []Catalogue
+	if err := yaml.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("the list of catalogues: %w", err)
+	}
+	return all, nil
+}
+
+// Faults are the rows that are neither covered by a rule nor have a reason, those that are both, and the ids that no row has.
+func Faults(all []Catalogue, rules []*rule.Rule) []string {
+	covered := map[string]bool{}
+	for _, r := range rules {
+		for _, id := range r.IDs {
+			covered[id] = true
+		}
+	}
+	var faults []string
+	known := map[string]bool{}
+	for _, catalogue := range all {
+		for _, row := range catalogue.Rows {
+			switch {
+			case known[row.ID]:
+				faults = append(faults, row.ID+": is listed twice")
+			case row.Meaning == "":
+				faults = append(faults, row.ID+": has no meaning")
+			case covered[row.ID] && row.Reason != "":
+				faults = append(faults, row.ID+": has a rule, and a reason why it has none")
+			case !covered[row.ID] && row.Reason == "":
+				faults = append(faults, row.ID+": has neither a rule nor a reason why not")
+			}
+			known[row.ID] = true
+		}
+	}
+	for id := range covered {
+		if !known[id] && !strings.HasPrefix(id, Own) {
+			faults = append(faults, id+": is in no catalogue")
+		}
+	}
+	slices.Sort(faults)
+	return faults
+}
+
+// Markdown is the part of the documentation that is made of the rules and catalogues.
+func Markdown(all []Catalogue, rules []*rule.Rule) string {
+	var out strings.Builder
+	stack := 0
+	for _, r := range rules {
+		if r.IsStack() {
+			stack++
+		}
+	}
+	fmt.Fprintf(&out, "%d rules, %d of them over the whole stack.\n", len(rules), stack)
+	family := ""
+	for _, r := range rules {
+		if r.Family != family {
+			family = r.Family
+			fmt.Fprintf(&out, "\n### %s\n\n| rule | what holds | severity | production | development | config |\n|---|---|---|---|---|---|\n", family)
+		}
+		var knobs []string
+		for _, knob := range r.Knobs {
+			knobs = append(knobs, "`"+knob.Name+"`")
+		}
+		mark := ""
+		if r.Remedy != nil {
+			mark = " (remediates)"
+		}
+		fmt.Fprintf(&out, "| `%s`%s | %s | %s | %s | %s | %s |\n", r.Name, mark, cell(r.Summary), r.Severity, rule.LevelName(r.Levels.Production),
+			rule.LevelName(r.Levels.Development), strings.Join(knobs, ", "))
+	}
+	out.WriteString("\n## Coverage of public catalogues\n")
+	for _, catalogue := range all {
+		fmt.Fprintf(&out, "\n### %s\n\nSource: %s.\n\n| id | meaning | rule, or why there is none |\n|---|---|---|\n", catalogue.Name, catalogue.Source)
+		for _, row := range catalogue.Rows {
+			fmt.Fprintf(&out, "| %s | %s | %s |\n", row.ID, cell(row.Meaning), cell(by(row, rules)))
+		}
+	}
+	out.WriteString("\n### Of this tier\n\nWhat no catalogue asks for.\n\n| id | rule |\n|---|---|\n")
+	for _, r := range rules {
+		for _, id := range r.IDs {
+			if own, ok := strings.CutPrefix(id, Own); ok {
+				fmt.Fprintf(&out, "| %s | `%s` |\n", own, r.Name)
+			}
+		}
+	}
+	return out.String()
+}
+
+// by are the rules that stand for a row, or the reason why none does.
+func by(row Row, rules []*rule.Rule) string {
+	var names []string
+	for _, r := range rules {
+		if slices.Contains(r.IDs, row.ID) {
+			names = append(names, "`"+r.Name+"`")
+		}
+	}
+	if len(names) == 0 {
+		return row.Reason
+	}
+	return strings.Join(names, ", ")
+}
+
+// cell is a text in a table's cell.
+func cell(text string) string {
+	return strings.NewReplacer("|", `\|`, "*", `\*`, "\n", " ").Replace(text)
+}
+
+// The marks between which the generated part of the documentation stands.
+const (
+	begin = "<!-- policies: begin -->"
+	end   = "<!-- policies: end -->"
+)
+
+// Replace puts the generated part into a document.
+func Replace(document, generated string) (string, error) {
+	before, rest, found := strings.Cut(document, begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		return "", fmt.Errorf("the document lacks the marks %s and %s", begin, end)
+	}
+	return before + begin + "\n\n" + generated + "\n" + end + after, nil
+}

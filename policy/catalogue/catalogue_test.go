@@ -1,0 +1,56 @@
+package catalogue_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dbtier/policy/catalogue"
+	"dbtier/policy/registry"
+	"dbtier/policy/rule"
+)
+
+const (
+	document = "../../docs/policies.md"
+	// UPDATE_POLICIES=1 go test ./policy/catalogue writes the document anew.
+	update = "UPDATE_POLICIES"
+)
+
+func TestEveryRowHasARuleOrAReason(t *testing.T) {
+	t.Parallel()
+	all, err := catalogue.All()
+	require.NoError(t, err)
+	assert.Empty(t, catalogue.Faults(all, registry.All()))
+}
+
+func TestARowThatIsNeitherIsFound(t *testing.T) {
+	t.Parallel()
+	rules := []*rule.Rule{{Name: "a", IDs: []string{"A", "C", "X", "tier:own"}}}
+	rows := []catalogue.Row{{ID: "A", Meaning: "a"}, {ID: "B", Meaning: "b"}, {ID: "C", Meaning: "c", Reason: "why"}, {ID: "D", Meaning: "d", Reason: "why"}, {ID: "A", Meaning: "a"}, {ID: "E"}}
+	assert.Equal(t, []string{
+		"A: is listed twice", "B: has neither a rule nor a reason why not", "C: has a rule, and a reason why it has none", "E: has no meaning", "X: is in no catalogue",
+	}, catalogue.Faults([]catalogue.Catalogue{{Name: "list", Rows: rows}}, rules))
+}
+
+func TestTheDocumentIsThatOfTheRules(t *testing.T) {
+	t.Parallel()
+	all, err := catalogue.All()
+	require.NoError(t, err)
+	have, err := os.ReadFile(document)
+	require.NoError(t, err)
+	want, err := catalogue.Replace(string(have), catalogue.Markdown(all, registry.All()))
+	require.NoError(t, err)
+	if os.Getenv(update) != "" {
+		require.NoError(t, os.WriteFile(document, []byte(want), 0o600))
+		return
+	}
+	assert.Equal(t, want, string(have), "docs/policies.md is not that of the rules any more: %s=1 go test ./policy/catalogue", update)
+}
+
+func TestADocumentWithoutMarksIsRefused(t *testing.T) {
+	t.Parallel()
+	_, err := catalogue.Replace("# Policies", "rules")
+	assert.Error(t, err)
+}

@@ -1,0 +1,2 @@
+// Package pods finds pods in the Kubernetes objects that make them.
+package pods

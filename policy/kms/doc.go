@@ -1,0 +1,2 @@
+// Package kms holds the rules for KMS keys.
+package kms

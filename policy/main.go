@@ -1,0 +1,31 @@
+// Command policy-pack is the policy pack of dbtier, as the Pulumi engine starts it:
+//
+//	pulumi preview --policy-pack bin/policy-pack
+//
+// It serves the programs of any language, and knows resources by their types in the state and not by who declared them.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"dbtier/policy/analyzer"
+	"dbtier/policy/registry"
+)
+
+func main() {
+	for _, arg := range os.Args[1:] {
+		switch arg {
+		case "--version":
+			fmt.Println(registry.Name, registry.Version)
+			return
+		case "-h", "--help":
+			fmt.Println("usage: pulumi preview|up --policy-pack policy-pack [--policy-pack-config FILE]\nThe rules: dbtier policy list")
+			return
+		}
+	}
+	if err := analyzer.Serve(registry.Pack(), os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "policy-pack:", err)
+		os.Exit(1)
+	}
+}

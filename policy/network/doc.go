@@ -1,0 +1,2 @@
+// Package network holds the rules for security groups.
+package network

@@ -1,0 +1,154 @@
+package state_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dbtier/policy/registry"
+	"dbtier/policy/rule"
+	"dbtier/policy/ruletest"
+	"dbtier/policy/state"
+)
+
+const secretSig = "1b47061264138c4ac30d75fd1eb44270" //nolint:gosec // the mark of a secret, and no secret
+
+// encrypted is a secret as the state has it.
+func encrypted() map[string]any {
+	return map[string]any{"4dabf18193072939515e22adb298388d": secretSig, "ciphertext": "djE6aHVudGVyMjI="}
+}
+
+func export(t *testing.T, resources ...map[string]any) []byte {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{"version": 3, "deployment": map[string]any{"resources": resources}})
+	require.NoError(t, err)
+	return text
+}
+
+func resource(kind, name string, inputs map[string]any) map[string]any {
+	return map[string]any{"urn": "urn:pulumi:prod::shop::" + kind + "::" + name, "type": kind, "inputs": inputs, "outputs": inputs}
+}
+
+func instance(inputs map[string]any) map[string]any {
+	return resource("aws:rds/instance:Instance", "database", inputs)
+}
+
+// golden is the stack prod as a state.
+func golden(t *testing.T) []map[string]any {
+	t.Helper()
+	var resources []map[string]any
+	for _, r := range ruletest.Golden(t, "../../tests/golden/prod.yaml") {
+		// The golden file has no dependencies and outputs, which rules over the whole stack need.
+		if r.Name != "consumer-deployment" && r.Type != "aws:iam/role:Role" {
+			resources = append(resources, resource(r.Type, r.Name, r.Inputs))
+		}
+	}
+	return resources
+}
+
+func TestAStateIsJudgedByInputsAndByOutputs(t *testing.T) {
+	t.Parallel()
+	report, err := state.Judge(t.Context(), registry.Pack(), export(t, golden(t)...), state.Options{})
+	require.NoError(t, err)
+	assert.Zero(t, report.Mandatory, "%v", report.Findings)
+	assert.Equal(t, len(golden(t)), report.Resources)
+
+	broken := append(golden(t), instance(map[string]any{
+		"publiclyAccessible": true, "identifier": "other", "enabledCloudwatchLogsExports": []any{"postgresql"},
+	}))
+	report, err = state.Judge(t.Context(), registry.Pack(), export(t, broken...), state.Options{})
+	require.NoError(t, err)
+	require.NotZero(t, report.Mandatory)
+	assert.Equal(t, "mandatory", report.Findings[0].Level, "what stops comes first")
+	assert.Contains(t, names(report), "rds-not-public")
+	assert.Contains(t, names(report), "log-groups-managed", "by a rule over the whole stack")
+}
+
+func names(report *state.Report) []string {
+	var found []string
+	for _, f := range report.Findings {
+		found = append(found, f.Rule)
+	}
+	return found
+}
+
+func TestAResourceThatIsToBeDeletedIsNotJudged(t *testing.T) {
+	t.Parallel()
+	gone := instance(map[string]any{"publiclyAccessible": true})
+	gone["delete"] = true
+	report, err := state.Judge(t.Context(), registry.Pack(), export(t, gone), state.Options{})
+	require.NoError(t, err)
+	assert.Equal(t, &state.Report{Findings: []state.Finding{}}, report)
+}
+
+func TestSecretsAreNotJudgedAndNotShown(t *testing.T) {
+	t.Parallel()
+	plain := map[string]any{"4dabf18193072939515e22adb298388d": secretSig, "plaintext": `"hunter22"`}
+	report, err := state.Judge(t.Context(), registry.Pack(), export(t, instance(map[string]any{
+		"username": encrypted(), "password": plain, "tags": map[string]any{"a": plain},
+	})), state.Options{})
+	require.NoError(t, err)
+	text, err := json.Marshal(report)
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "hunter22")
+	assert.Contains(t, string(text), "username: is not known, so this was not judged")
+	assert.Contains(t, string(text), "password: is given by the program")
+}
+
+func TestLevelsComeFromTheProfileAndTheConfigFile(t *testing.T) {
+	t.Parallel()
+	single := export(t, instance(map[string]any{"manageMasterUserPassword": true}))
+	level := func(options state.Options) string {
+		t.Helper()
+		report, err := state.Judge(t.Context(), registry.Pack(), single, options)
+		require.NoError(t, err)
+		for _, f := range report.Findings {
+			if f.Rule == "rds-multi-az" {
+				return f.Level
+			}
+		}
+		return ""
+	}
+	assert.Equal(t, "mandatory", level(state.Options{}))
+	assert.Empty(t, level(state.Options{Profile: rule.Development}))
+	assert.Equal(t, "advisory", level(state.Options{Config: []byte(`{"all": "advisory"}`)}))
+	assert.Equal(t, "mandatory", level(state.Options{Config: []byte(`{"all": "disabled", "rds-multi-az": {"enforcementLevel": "mandatory"}}`)}))
+	assert.Equal(t, "mandatory", level(state.Options{Config: []byte(`{"rds-multi-az": "remediate", "environments": ["a"]}`)}), "nothing is put right in a state")
+	assert.Equal(t, "advisory", level(state.Options{Config: []byte(
+		`{"rds-multi-az": {"exceptions": [{"resource": "database", "owner": "a", "reason": "b", "expires": "2999-01-01"}]}}`)}))
+}
+
+func TestFaultsAreAllReported(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                 "reading the state: want what `pulumi stack export` writes",
+		"[]":               "reading the state: want what `pulumi stack export` writes",
+		`{"version": 3}`:   "it has no deployment",
+		`{"deployment": 1`: "reading the state",
+	} {
+		_, err := state.Judge(t.Context(), registry.Pack(), []byte(text), state.Options{})
+		assert.ErrorContains(t, err, want)
+	}
+	_, err := state.Judge(t.Context(), registry.Pack(), export(t), state.Options{Config: []byte(`{"rds-typo": "mandatory", "rds-multi-az": "always", "all": 1}`)})
+	require.Error(t, err)
+	assert.Equal(t, []string{
+		"the policy config:", "  all: 1: want advisory, mandatory, remediate or disabled", "  rds-multi-az: always: want advisory, mandatory, remediate or disabled",
+		"  rds-typo: is no rule: see `dbtier policy list`",
+	}, strings.Split(err.Error(), "\n"))
+	_, err = state.Judge(t.Context(), registry.Pack(), export(t), state.Options{Config: []byte("rules")})
+	assert.ErrorContains(t, err, "want a JSON object by rule")
+	_, err = state.Judge(t.Context(), registry.Pack(), export(t), state.Options{Profile: "prod"})
+	assert.ErrorContains(t, err, "want production or development")
+}
+
+func FuzzAnyTextIsJudgedOrRefused(f *testing.F) {
+	f.Add(`{"version":3,"deployment":{"resources":[{"urn":"a::b","type":"aws:rds/instance:Instance","inputs":{"kmsKeyId":{"4dabf18193072939515e22adb298388d":"` + secretSig + `","plaintext":"{"}}}]}}`)
+	f.Add(`{"deployment":{"resources":[{"type":"kubernetes:apps/v1:Deployment","inputs":{"spec":{"template":{"spec":{"containers":[null,1]}}}}}]}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		report, err := state.Judge(t.Context(), registry.Pack(), []byte(text), state.Options{})
+		assert.True(t, (report == nil) == (err != nil))
+	})
+}
