@@ -289,29 +289,6 @@ func (s *Server) decoded(req *pulumirpc.AnalyzeRequest, wanted *reads) func(yiel
 // ofProviders are what rules read of a resource's provider.
 var ofProviders = &reads{keys: map[string]bool{"defaultTags": true}}
 
-// decode turns the properties that rules read into values, with what is secret and unknown about them.
-func decode(encoded *structpb.Struct, wanted *reads) (property.Map, error) {
-	if len(encoded.GetFields()) == 0 {
-		return property.Map{}, nil
-	}
-	if !wanted.all {
-		part := &structpb.Struct{Fields: make(map[string]*structpb.Value, len(wanted.keys))}
-		for key := range wanted.keys {
-			if value, ok := encoded.GetFields()[key]; ok {
-				part.Fields[key] = value
-			}
-		}
-		encoded = part
-	}
-	decoded, err := plugin.UnmarshalProperties(encoded, marshalling)
-	if err != nil {
-		return property.Map{}, err
-	}
-	return resource.FromResourcePropertyMap(decoded), nil
-}
-
-var marshalling = plugin.MarshalOptions{Label: "policy", KeepUnknowns: true, KeepSecrets: true, KeepResources: true, KeepOutputValues: true}
-
 func options(o *pulumirpc.AnalyzerResourceOptions) pulumi.ResourceOptions {
 	return pulumi.ResourceOptions{
 		Protect: o.GetProtect(), IgnoreChanges: o.GetIgnoreChanges(), DeleteBeforeReplace: o.GetDeleteBeforeReplace(),

@@ -10,32 +10,48 @@ import (
 // Stack is all resources of a stack, as a stack rule sees them.
 type Stack struct {
 	run      *run
-	subjects []*Subject
-	byURN    map[string]*Subject
+	subjects []Subject
+	byType   map[string][]*Subject
+	// byURN is made when it is asked for.
+	byURN map[string]*Subject
 }
 
 func newStack(run *run, resources []policyx.AnalyzerResource) *Stack {
-	s := &Stack{run: run, subjects: make([]*Subject, len(resources)), byURN: make(map[string]*Subject, len(resources))}
+	s := &Stack{run: run, subjects: make([]Subject, len(resources)), byType: make(map[string][]*Subject, len(run.rule.Types))}
+	for _, resourceType := range run.rule.Types {
+		s.byType[resourceType] = nil
+	}
 	for i := range resources {
-		s.subjects[i] = &Subject{run: run, resource: &resources[i]}
-		s.byURN[resources[i].URN] = s.subjects[i]
+		s.subjects[i] = Subject{run: run, resource: &resources[i]}
+		if of, read := s.byType[resources[i].Type]; read {
+			s.byType[resources[i].Type] = append(of, &s.subjects[i])
+		}
 	}
 	return s
 }
 
-// All are the resources of these types, in the order of the stack.
+// All are the resources of these types, each in the order of the stack. The rule must name the types.
 func (s *Stack) All(types ...string) []*Subject {
+	if len(types) == 1 {
+		return s.byType[types[0]]
+	}
 	var found []*Subject
-	for _, subject := range s.subjects {
-		if slices.Contains(types, subject.Type()) {
-			found = append(found, subject)
-		}
+	for _, resourceType := range types {
+		found = append(found, s.byType[resourceType]...)
 	}
 	return found
 }
 
 // Find is the resource of a URN, or nil.
-func (s *Stack) Find(urn string) *Subject { return s.byURN[urn] }
+func (s *Stack) Find(urn string) *Subject {
+	if s.byURN == nil {
+		s.byURN = make(map[string]*Subject, len(s.subjects))
+		for i := range s.subjects {
+			s.byURN[s.subjects[i].URN()] = &s.subjects[i]
+		}
+	}
+	return s.byURN[urn]
+}
 
 // Number, Text and Texts are knobs of the rule.
 func (s *Stack) Number(knob string) float64 { return s.run.number(knob) }
@@ -56,8 +72,8 @@ func (s *Stack) Exceptions() map[string][]Exception {
 // DependedOn are the URNs that some resource depends on.
 func (s *Stack) DependedOn() map[string]bool {
 	used := map[string]bool{}
-	for _, subject := range s.subjects {
-		for _, urn := range subject.Dependencies() {
+	for i := range s.subjects {
+		for _, urn := range s.subjects[i].Dependencies() {
 			used[urn] = true
 		}
 	}
@@ -86,7 +102,7 @@ func (s *Stack) Follows(later, earlier *Subject) bool {
 			if urn == earlier.URN() {
 				return true
 			}
-			if next := s.byURN[urn]; next != nil && !seen[urn] {
+			if next := s.Find(urn); next != nil && !seen[urn] {
 				seen[urn] = true
 				if visit(next) {
 					return true

@@ -3,7 +3,6 @@ package rule
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,9 +147,8 @@ func (v Value) Members() []Member {
 	if !v.Known() || !v.value.IsMap() {
 		return nil
 	}
-	object := v.value.AsMap().AsMap()
-	members := make([]Member, 0, len(object))
-	for _, key := range slices.Sorted(maps.Keys(object)) {
+	members := make([]Member, 0, v.value.AsMap().Len())
+	for key := range v.value.AsMap().AllStable {
 		members = append(members, Member{key, v.Get(key)})
 	}
 	return members

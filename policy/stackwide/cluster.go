@@ -30,6 +30,8 @@ type workload struct {
 	namespace string
 	labels    map[string]string
 	spec      rule.Value
+	// takes are the Secrets that the pods take, once somebody has asked.
+	takes map[string]bool
 }
 
 // server tells what runs until it is stopped from what ends by itself.
@@ -37,18 +39,30 @@ func (w *workload) server() bool {
 	return slices.Contains(pods.Servers, w.Type()) || w.Type() == pods.Pod
 }
 
-// workloads are those whose namespace and labels are known.
-func workloads(s *rule.Stack, types ...string) []*workload {
-	var found []*workload
+// secrets are the names of the Secrets that the pods take.
+func (w *workload) secrets() map[string]bool {
+	if w.takes == nil {
+		w.takes = map[string]bool{}
+		for _, name := range pods.Secrets(w.spec) {
+			w.takes[name] = true
+		}
+	}
+	return w.takes
+}
+
+// workloads are those whose namespace and labels are known, by namespace.
+func workloads(s *rule.Stack, types ...string) (all []*workload, in map[string][]*workload) {
+	in = map[string][]*workload{}
 	for _, subject := range s.All(types...) {
 		namespace, ok := pods.Namespace(subject)
 		labels, also := texts(pods.Labels(subject))
 		spec := pods.Spec(subject)
 		if ok && also && spec.Known() {
-			found = append(found, &workload{subject, namespace, labels, spec})
+			w := &workload{Subject: subject, namespace: namespace, labels: labels, spec: spec}
+			all, in[namespace] = append(all, w), append(in[namespace], w)
 		}
 	}
-	return found
+	return all, in
 }
 
 // texts is an object of texts, such as labels. It is not ok when one of them is not known.
@@ -99,16 +113,29 @@ func selects(selector rule.Value, labels map[string]string) (fits, ok bool) {
 	return true, true
 }
 
-// policiesOf are the NetworkPolicies of a direction that hold for a workload.
-func policiesOf(s *rule.Stack, w *workload, direction string) (found []*rule.Subject, ok bool) {
+// network is the NetworkPolicies by namespace.
+type network struct {
+	in map[string][]*rule.Subject
+	// whole is false when the namespace of one is not known.
+	whole bool
+}
+
+func networkOf(s *rule.Stack) *network {
+	n := &network{in: map[string][]*rule.Subject{}, whole: true}
 	for _, policy := range s.All(networkPolicy) {
-		namespace, known := pods.Namespace(policy)
-		if !known {
-			return nil, false
-		}
-		if namespace != w.namespace {
-			continue
-		}
+		namespace, ok := pods.Namespace(policy)
+		n.whole = n.whole && ok
+		n.in[namespace] = append(n.in[namespace], policy)
+	}
+	return n
+}
+
+// over are the policies of a direction, Ingress or Egress, that hold for a workload.
+func (n *network) over(w *workload, direction string) (found []*rule.Subject, ok bool) {
+	if !n.whole {
+		return nil, false
+	}
+	for _, policy := range n.in[w.namespace] {
 		types := policy.Get("spec", "policyTypes")
 		if !types.Known() {
 			return nil, false
@@ -141,9 +168,9 @@ type made struct {
 	url bool
 }
 
-// secrets are the Secrets that the stack makes.
-func secrets(s *rule.Stack) []*made {
-	var found []*made
+// secrets are the Secrets that the stack makes, by namespace and in their order.
+func secrets(s *rule.Stack) (all []*made, in map[string][]*made) {
+	in = map[string][]*made{}
 	for _, subject := range s.All(externalSecret) {
 		namespace, ok := pods.Namespace(subject)
 		name, also := subject.Get("metadata", "name").Text("")
@@ -164,9 +191,9 @@ func secrets(s *rule.Stack) []*made {
 				secret.hosts = append(secret.hosts, at[1])
 			}
 		}
-		found = append(found, secret)
+		all, in[namespace] = append(all, secret), append(in[namespace], secret)
 	}
-	return found
+	return all, in
 }
 
 // direct tells a way to the database itself from one to a Service of the cluster.
@@ -176,10 +203,8 @@ func (m *made) direct() bool {
 	})
 }
 
-// usedBy tells whether a workload takes the Secret.
-func (m *made) usedBy(w *workload) bool {
-	return m.namespace == w.namespace && slices.Contains(pods.Secrets(w.spec), m.name)
-}
+// usedBy tells whether a workload of the same namespace takes the Secret.
+func (m *made) usedBy(w *workload) bool { return w.secrets()[m.name] }
 
 var urlForm = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`[a-z][a-z0-9+.-]*://(?:\{\{[^}]*\}\}|[^@/{])*@([^:/?]+)`)

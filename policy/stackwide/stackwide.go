@@ -102,24 +102,21 @@ func connections() []*rule.Rule {
 }
 
 // poolOf are the workloads that run with a configuration of PgBouncer, by its Secret or ConfigMap.
-func poolOf(config pgini.Config, all []*workload) []*workload {
+func poolOf(config pgini.Config, in map[string][]*workload) []*workload {
 	namespace, ok := pods.Namespace(config.Value.Subject())
 	if !ok {
 		return nil
 	}
 	var found []*workload
-	for _, w := range all {
-		if w.namespace != namespace {
-			continue
-		}
-		mounts := pods.Secrets(w.spec)
+	for _, w := range in[namespace] {
+		mounts := w.secrets()[config.Object]
 		for _, volume := range w.spec.Get("volumes").Items() {
 			if name := volume.Get("configMap").Get("name"); !name.Missing() {
 				text, _ := name.Text("")
-				mounts = append(mounts, text)
+				mounts = mounts || text == config.Object
 			}
 		}
-		if slices.Contains(mounts, config.Object) {
+		if mounts {
 			found = append(found, w)
 		}
 	}
@@ -128,103 +125,128 @@ func poolOf(config pgini.Config, all []*workload) []*workload {
 
 func connectionsFit(s *rule.Stack) {
 	databases := s.All(instance)
-	all := workloads(s, pods.All...)
+	if len(databases) == 0 {
+		return
+	}
+	holders := holdersOf(s)
+	parameters := parametersOf(s)
 	for _, database := range databases {
 		class, ok := database.Get("instanceClass").Text("")
-		most, known := maxConnections(s, database)
-		// The address only AWS knows; where there is one instance, everything is about it.
-		address := ""
-		if len(databases) > 1 {
-			var found bool
-			if address, found = database.Get("address").Text(""); !found {
-				continue
-			}
-		}
+		most, known := maxConnections(parameters, database)
 		if !ok || !known || class == "" {
 			continue
 		}
-		b := budget.Budget{Class: class, MaxConnections: most, Holders: holdersOf(s, all, address)}
-		if len(b.Holders) == 0 {
+		b := budget.Budget{Class: class, MaxConnections: most, Holders: holders[""]}
+		if len(databases) == 1 {
+			// The address only AWS knows; where there is one instance, everything is about it.
+			b.Holders = nil
+			for _, address := range slices.Sorted(maps.Keys(holders)) {
+				b.Holders = append(b.Holders, holders[address]...)
+			}
+		} else if address, found := database.Get("address").Text(""); found {
+			b.Holders = append(slices.Clone(b.Holders), holders[address]...)
+		} else {
 			continue
 		}
-		err := b.Check()
-		var exceeded *budget.ExceededError
-		switch {
-		case err == nil:
-		case errors.As(err, &exceeded):
-			fixes := strings.ReplaceAll(strings.Join(exceeded.Fixes, ", or "), "database.instanceClass", "instanceClass")
-			database.Fail("there is room for %d connections, and %d can be open at once\n  %s\n  it fits with %s", exceeded.Limit, exceeded.Most,
-				strings.Join(exceeded.Lines, "\n  "), fixes)
-		default:
-			database.Fail("%s", err)
+		if len(b.Holders) > 0 {
+			report(database, b.Check())
 		}
 	}
 }
 
+func report(database *rule.Subject, err error) {
+	var exceeded *budget.ExceededError
+	switch {
+	case err == nil:
+	case errors.As(err, &exceeded):
+		fixes := strings.ReplaceAll(strings.Join(exceeded.Fixes, ", or "), "database.instanceClass", "instanceClass")
+		if fixes == "" {
+			fixes = "nothing smaller than another design"
+		}
+		database.Fail("there is room for %d connections, and %d can be open at once\n  %s\n  it fits with %s", exceeded.Limit, exceeded.Most,
+			strings.Join(exceeded.Lines, "\n  "), fixes)
+	default:
+		database.Fail("%s", err)
+	}
+}
+
+// parametersOf are the parameter groups by name.
+func parametersOf(s *rule.Stack) map[string]*rule.Subject {
+	found := map[string]*rule.Subject{}
+	for _, parameters := range s.All(parameterGroup) {
+		if name, ok := parameters.Get("name").Text(""); ok {
+			found[name] = parameters
+		}
+	}
+	return found
+}
+
 // maxConnections is the parameter of the instance's group, or 0 where the class decides.
-func maxConnections(s *rule.Stack, database *rule.Subject) (most int, ok bool) {
+func maxConnections(groups map[string]*rule.Subject, database *rule.Subject) (most int, ok bool) {
 	wanted, ok := database.Get("parameterGroupName").Text("")
-	if !ok {
+	if !ok || groups[wanted] == nil {
+		return 0, ok
+	}
+	parameters := groups[wanted].Get("parameters")
+	if !parameters.Known() {
 		return 0, false
 	}
-	for _, parameters := range s.All(parameterGroup) {
-		name, ok := parameters.Get("name").Text("")
-		if !ok || name != wanted {
+	for _, parameter := range parameters.Items() {
+		called, ok := parameter.Get("name").Text("")
+		if !ok {
+			return 0, false
+		}
+		if called != "max_connections" {
 			continue
 		}
-		for _, parameter := range parameters.Get("parameters").Items() {
-			if called, ok := parameter.Get("name").Text(""); !ok || called != "max_connections" {
-				continue
-			}
-			value, ok := parameter.Get("value").Text("")
-			number, err := strconv.Atoi(value)
-			if !ok || err != nil {
-				return 0, ok
-			}
-			return number, true
+		value, ok := parameter.Get("value").Text("")
+		number, err := strconv.Atoi(value)
+		if !ok || err != nil {
+			return 0, ok
 		}
+		return number, true
 	}
 	return 0, true
 }
 
-// holdersOf are the pools and the pods that go to a database itself. An address that is not known takes all.
-func holdersOf(s *rule.Stack, all []*workload, address string) []budget.Holder {
-	var found []budget.Holder
+// holdersOf are the pools and the pods that go to a database itself, by the database's address. Where an address cannot be told, it is
+// nothing.
+func holdersOf(s *rule.Stack) map[string][]budget.Holder {
+	_, in := workloads(s, pods.All...)
+	found := map[string][]budget.Holder{}
 	for _, subject := range s.All(pgini.Types...) {
 		for _, config := range pgini.Find(subject) {
-			lines := 0
+			lines := map[string]int{}
 			for _, connection := range config.Databases {
-				if host := pgini.Host(connection); address == "" || host == "" || host == address {
-					lines++
-				}
+				lines[pgini.Host(connection)]++
 			}
 			size, reserve, setting := config.Number("default_pool_size", 20), config.Number("reserve_pool_size", 0), "default_pool_size"
 			if bound := config.Number("max_db_connections", 0); bound > 0 {
 				size, reserve, setting = bound, 0, "max_db_connections"
 			}
-			for _, w := range poolOf(config, all) {
+			for _, w := range poolOf(config, in) {
 				count, ok := w.Get("spec", "replicas").Number(1)
-				if !ok || lines == 0 || !w.server() {
+				if !ok || !w.server() {
 					continue
 				}
-				found = append(found, budget.Holder{
-					Name: "pool " + w.Name(), Instances: int(count), Setting: setting, Value: size, Reserve: reserve, Pairs: lines,
-					Rolling: w.Type() == pods.Deployment,
-				})
+				for host, pairs := range lines {
+					found[host] = append(found[host], budget.Holder{
+						Name: "pool " + w.Name(), Instances: int(count), Setting: setting, Value: size, Reserve: reserve, Pairs: pairs,
+						Rolling: w.Type() == pods.Deployment,
+					})
+				}
 			}
 		}
 	}
-	for _, m := range secrets(s) {
-		if !m.direct() || address != "" && !slices.Contains(m.hosts, address) {
+	all, _ := secrets(s)
+	for _, m := range all {
+		if !m.direct() {
 			continue
 		}
-		for _, w := range all {
-			if !m.usedBy(w) {
-				continue
-			}
+		for _, w := range in[m.namespace] {
 			count, ok := w.Get("spec", "replicas").Number(1)
-			if ok {
-				found = append(found, budget.Holder{
+			if ok && m.usedBy(w) {
+				found[m.hosts[0]] = append(found[m.hosts[0]], budget.Holder{
 					Name: w.Name(), Instances: int(count), Value: int(s.Number("directConnections")), Rolling: w.Type() == pods.Deployment,
 				})
 			}
@@ -243,20 +265,22 @@ func holders(s *rule.Stack) {
 	if !ok {
 		return
 	}
-	all, keys := workloads(s, pods.All...), secrets(s)
+	all, _ := workloads(s, pods.All...)
+	every, keys := secrets(s)
 	holds := func(w *workload) bool {
-		return slices.ContainsFunc(keys, func(m *made) bool { return (m.direct() || m.config) && m.usedBy(w) })
+		return slices.ContainsFunc(keys[w.namespace], func(m *made) bool { return (m.direct() || m.config) && m.usedBy(w) })
 	}
 	// A Secret whose hosts are not known yet may be a way to the database.
-	for _, m := range keys {
+	for _, m := range every {
 		if m.url && len(m.hosts) == 0 {
 			return
 		}
 	}
+	net := networkOf(s)
 	namespaces := map[string][]netip.Prefix{}
 	for _, w := range all {
 		if holds(w) {
-			ranges, ok := rangesOf(s, w, port)
+			ranges, ok := rangesOf(net, w, port)
 			if !ok {
 				return
 			}
@@ -268,7 +292,7 @@ func holders(s *rule.Stack) {
 		if !guarded {
 			continue
 		}
-		policies, ok := policiesOf(s, w, "Egress")
+		policies, ok := net.over(w, "Egress")
 		if !ok {
 			return
 		}
@@ -287,8 +311,8 @@ func holders(s *rule.Stack) {
 }
 
 // rangesOf are the address ranges to which a holder's policies open the database's port.
-func rangesOf(s *rule.Stack, w *workload, port float64) (ranges []netip.Prefix, ok bool) {
-	policies, ok := policiesOf(s, w, "Egress")
+func rangesOf(net *network, w *workload, port float64) (ranges []netip.Prefix, ok bool) {
+	policies, ok := net.over(w, "Egress")
 	if !ok {
 		return nil, false
 	}
@@ -412,14 +436,15 @@ func covers(block rule.Value, ranges []netip.Prefix) (covers, ok bool) {
 }
 
 func poolHop(s *rule.Stack) {
-	all := workloads(s, pods.Servers...)
+	_, in := workloads(s, pods.Servers...)
+	net := networkOf(s)
 	for _, subject := range s.All(pgini.Types...) {
 		for _, config := range pgini.Find(subject) {
 			if mode := config.Settings["client_tls_sslmode"]; slices.Contains([]string{"require", "verify-ca", "verify-full"}, mode) {
 				continue
 			}
-			for _, w := range poolOf(config, all) {
-				policies, ok := policiesOf(s, w, "Ingress")
+			for _, w := range poolOf(config, in) {
+				policies, ok := net.over(w, "Ingress")
 				if ok && len(policies) == 0 {
 					w.Fail("takes logins in plain from everybody in the cluster")
 				}
@@ -438,12 +463,13 @@ func identities() []*rule.Rule {
 			IDs: []string{"tier:irsa-account", "kyverno:require-aws-node-irsa"}, Types: []string{role, serviceAccount},
 			Needs: []string{"assumeRolePolicy", "arn", "metadata"},
 			Stack: func(s *rule.Stack) {
+				accounts, known := accountsOf(s)
+				if !known {
+					return
+				}
 				for _, r := range s.All(role) {
 					for _, subject := range trusted(r) {
-						account, known := accountOf(s, subject)
-						if !known {
-							continue
-						}
+						account := accounts[subject]
 						if account == nil {
 							r.Get("assumeRolePolicy").Fail("trusts %s, which this stack does not make", subject)
 							continue
@@ -474,9 +500,9 @@ func identities() []*rule.Rule {
 			IDs: []string{"awsguard:iam-role-no-policy-management-conflicts"}, Types: append([]string{role}, attachments...),
 			Needs: []string{"managedPolicyArns", "inlinePolicies", "role"},
 			Stack: func(s *rule.Stack) {
-				for _, r := range s.All(role) {
-					for _, other := range s.All(attachments...) {
-						if slices.Contains(other.Dependencies(), r.URN()) && lists(r, other) {
+				for _, other := range s.All(attachments...) {
+					for _, urn := range other.Dependencies() {
+						if r := s.Find(urn); r != nil && r.Type() == role && lists(r, other) {
 							other.Fail("attaches to %s, which lists its policies itself", r.Name())
 						}
 					}
@@ -502,7 +528,8 @@ func identities() []*rule.Rule {
 						bound[namespace+"/"+name] = true
 					}
 				}
-				for _, w := range workloads(s, pods.All...) {
+				all, _ := workloads(s, pods.All...)
+				for _, w := range all {
 					value := w.spec.Get("automountServiceAccountToken")
 					mounts, ok := value.Bool(false)
 					account, also := w.spec.Get("serviceAccountName").Text("default")
@@ -555,45 +582,51 @@ func trusted(r *rule.Subject) []string {
 	return found
 }
 
-// accountOf is the ServiceAccount of namespace:name, or nil. It is not known while an account's name is not.
-func accountOf(s *rule.Stack, subject string) (account *rule.Subject, known bool) {
+// accountsOf are the ServiceAccounts as namespace:name. They are not known while an account's name is not.
+func accountsOf(s *rule.Stack) (accounts map[string]*rule.Subject, known bool) {
+	accounts = map[string]*rule.Subject{}
 	for _, account := range s.All(serviceAccount) {
 		namespace, ok := pods.Namespace(account)
 		name, also := account.Get("metadata", "name").Text("")
 		if !ok || !also {
 			return nil, false
 		}
-		if namespace+":"+name == subject {
-			return account, true
-		}
+		accounts[namespace+":"+name] = account
 	}
-	return nil, true
+	return accounts, true
 }
 
 // rightsFit compares what roles may read with what is read through the stores that use them.
 func rightsFit(s *rule.Stack) {
+	stores, read := storesOf(s), keysOf(s)
+	policies := map[string][]*rule.Subject{}
+	for _, p := range s.All(rolePolicy) {
+		for _, urn := range p.Dependencies() {
+			policies[urn] = append(policies[urn], p)
+		}
+	}
 	for _, r := range s.All(role) {
 		for _, account := range trusted(r) {
-			stores := storesOf(s, account)
-			if len(stores) == 0 {
+			if len(stores[account]) == 0 {
 				continue
 			}
-			given, policy, ok := readable(s, r)
-			read, also := keysOf(s, stores)
-			if !ok || !also || policy == nil {
+			keys := map[string]*rule.Subject{}
+			whole := read.whole
+			for _, store := range stores[account] {
+				whole = whole && !read.waits[store]
+				maps.Copy(keys, read.by[store])
+			}
+			given, policy, ok := readable(policies[r.URN()])
+			if !ok || !whole || policy == nil {
 				continue
 			}
-			for key, reader := range read {
+			for key, reader := range keys {
 				if !slices.ContainsFunc(given, func(pattern string) bool { return means(pattern, key) }) {
 					reader.Fail("reads %s, which the role %s may not", key, r.Name())
 				}
 			}
 			for _, pattern := range given {
-				used := false
-				for key := range read {
-					used = used || means(pattern, key)
-				}
-				if !used {
+				if !slices.ContainsFunc(slices.Collect(maps.Keys(keys)), func(key string) bool { return means(pattern, key) }) {
 					policy.Fail("gives %s, which no ExternalSecret of this stack reads", pattern)
 				}
 			}
@@ -613,9 +646,9 @@ func means(pattern, key string) bool {
 	return name == key || strings.TrimSuffix(name, "-??????") == key || len(name) == len(key)+len("-abcdef") && strings.HasPrefix(name, key+"-")
 }
 
-// storesOf are the stores, as kind/namespace/name, that log in as a ServiceAccount.
-func storesOf(s *rule.Stack, account string) []string {
-	var found []string
+// storesOf are the stores, as kind/namespace/name, by the ServiceAccount as which they log in.
+func storesOf(s *rule.Stack) map[string][]string {
+	found := map[string][]string{}
 	for _, store := range s.All(secretStore, clusterSecretStore) {
 		reference := store.Get("spec", "provider", "aws", "auth", "jwt", "serviceAccountRef")
 		if reference.Missing() {
@@ -625,24 +658,21 @@ func storesOf(s *rule.Stack, account string) []string {
 		name, also := reference.Get("name").Text("")
 		namespace, too := reference.Get("namespace").Text(own)
 		called, named := store.Get("metadata", "name").Text("")
-		if !ok || !also || !too || !named || namespace+":"+name != account {
+		if !ok || !also || !too || !named {
 			continue
 		}
+		at := "SecretStore/" + own + "/" + called
 		if store.Type() == clusterSecretStore {
-			found = append(found, "ClusterSecretStore//"+called)
-		} else {
-			found = append(found, "SecretStore/"+own+"/"+called)
+			at = "ClusterSecretStore//" + called
 		}
+		found[namespace+":"+name] = append(found[namespace+":"+name], at)
 	}
 	return found
 }
 
 // readable are the secrets that a role's policies give, and the last of those policies. It is not ok while one is not known.
-func readable(s *rule.Stack, r *rule.Subject) (given []string, policy *rule.Subject, ok bool) {
-	for _, p := range s.All(rolePolicy) {
-		if !slices.Contains(p.Dependencies(), r.URN()) {
-			continue
-		}
+func readable(policies []*rule.Subject) (given []string, policy *rule.Subject, ok bool) {
+	for _, p := range policies {
 		text, known := p.Get("policy").Text("")
 		if !known {
 			return nil, nil, false
@@ -661,14 +691,19 @@ func readable(s *rule.Stack, r *rule.Subject) (given []string, policy *rule.Subj
 	return given, policy, true
 }
 
-// keysOf are the keys that ExternalSecrets read through stores. It is not ok while one is not known.
-func keysOf(s *rule.Stack, stores []string) (keys map[string]*rule.Subject, ok bool) {
-	keys, ok = map[string]*rule.Subject{}, true
+// reads are the keys that ExternalSecrets read, with their reader, by store.
+type reads struct {
+	by map[string]map[string]*rule.Subject
+	// waits are the stores of which a key is not known; whole is false when a store is not.
+	waits map[string]bool
+	whole bool
+}
+
+func keysOf(s *rule.Stack) reads {
+	all := reads{by: map[string]map[string]*rule.Subject{}, waits: map[string]bool{}, whole: true}
 	for _, subject := range s.All(externalSecret) {
 		namespace, known := pods.Namespace(subject)
-		if !known {
-			return nil, false
-		}
+		all.whole = all.whole && known
 		note := func(reference, key rule.Value) {
 			if key.Missing() {
 				return
@@ -678,19 +713,23 @@ func keysOf(s *rule.Stack, stores []string) (keys map[string]*rule.Subject, ok b
 			}
 			kind, known := reference.Get("kind").Text("SecretStore")
 			name, also := reference.Get("name").Text("")
+			if !known || !also {
+				all.whole = false
+				return
+			}
 			at := kind + "/" + namespace + "/" + name
 			if kind == "ClusterSecretStore" {
 				at = kind + "//" + name
 			}
-			if known && also && !slices.Contains(stores, at) {
+			text, ok := key.Text("")
+			if !ok {
+				all.waits[at] = true
 				return
 			}
-			text, too := key.Text("")
-			if !known || !also || !too {
-				ok = false
-				return
+			if all.by[at] == nil {
+				all.by[at] = map[string]*rule.Subject{}
 			}
-			keys[text] = subject
+			all.by[at][text] = subject
 		}
 		for _, datum := range subject.Get("spec", "data").Items() {
 			note(datum.Get("sourceRef").Get("storeRef"), datum.Get("remoteRef").Get("key"))
@@ -699,7 +738,7 @@ func keysOf(s *rule.Stack, stores []string) (keys map[string]*rule.Subject, ok b
 			note(from.Get("sourceRef").Get("storeRef"), from.Get("extract").Get("key"))
 		}
 	}
-	return keys, ok
+	return all
 }
 
 func access() []*rule.Rule {
@@ -711,9 +750,10 @@ func access() []*rule.Rule {
 			Fix:     "give the service the pool's Secret; let Jobs of the same part-of take the direct one, and the pool alone its files", Severity: rule.Critical,
 			Levels: rule.Always, IDs: []string{"tier:dsn-not-shared"}, Types: append([]string{externalSecret}, pods.All...), Needs: pods.Needs,
 			Stack: func(s *rule.Stack) {
-				all := workloads(s, pods.All...)
-				for _, m := range secrets(s) {
-					for _, w := range all {
+				_, in := workloads(s, pods.All...)
+				all, _ := secrets(s)
+				for _, m := range all {
+					for _, w := range in[m.namespace] {
 						if !m.usedBy(w) {
 							continue
 						}
@@ -738,12 +778,14 @@ func access() []*rule.Rule {
 			Knobs: []rule.Knob{pods.Exempt},
 			IDs:   []string{"CKV2_K8S_6", "kyverno:add-network-policy"}, Types: append([]string{networkPolicy}, pods.All...), Needs: pods.Needs,
 			Stack: func(s *rule.Stack) {
-				for _, w := range workloads(s, pods.All...) {
+				all, _ := workloads(s, pods.All...)
+				net := networkOf(s)
+				for _, w := range all {
 					if slices.Contains(s.Texts(pods.Exempt.Name), w.namespace) {
 						continue
 					}
-					in, ok := policiesOf(s, w, "Ingress")
-					out, also := policiesOf(s, w, "Egress")
+					in, ok := net.over(w, "Ingress")
+					out, also := net.over(w, "Egress")
 					if ok && also && len(in)+len(out) == 0 {
 						w.Fail("is under no NetworkPolicy")
 					}
@@ -773,23 +815,27 @@ func images(spec rule.Value) []string {
 }
 
 func covered(s *rule.Stack) {
-	for _, w := range workloads(s, pods.Deployment, pods.StatefulSet) {
+	all, _ := workloads(s, pods.Deployment, pods.StatefulSet)
+	budgets := map[string][]*rule.Subject{}
+	for _, budget := range s.All(disruption) {
+		namespace, ok := pods.Namespace(budget)
+		if !ok {
+			return
+		}
+		budgets[namespace] = append(budgets[namespace], budget)
+	}
+	for _, w := range all {
 		count, ok := w.Get("spec", "replicas").Number(1)
 		if !ok || count < 2 {
 			continue
 		}
 		found := false
-		for _, budget := range s.All(disruption) {
-			namespace, ok := pods.Namespace(budget)
-			fits, also := selects(budget.Get("spec", "selector"), w.labels)
-			if !ok || !also {
-				found = true
+		for _, budget := range budgets[w.namespace] {
+			fits, ok := selects(budget.Get("spec", "selector"), w.labels)
+			found = found || fits || !ok
+			if !fits {
 				continue
 			}
-			if namespace != w.namespace || !fits {
-				continue
-			}
-			found = true
 			if least, ok := budget.Get("spec", "minAvailable").Number(0); ok && least >= count {
 				budget.Get("spec", "minAvailable").Fail("%s has %v replicas, so none may go", w.Name(), count)
 			}
@@ -809,18 +855,19 @@ func order() []*rule.Rule {
 			Fix:     "make the Deployment depend on the Job: dependsOn", Severity: rule.High, Levels: rule.Always,
 			IDs: []string{"tier:migration-first"}, Types: append([]string{externalSecret}, pods.All...), Needs: pods.Needs,
 			Stack: func(s *rule.Stack) {
-				all, keys := workloads(s, pods.All...), secrets(s)
+				all, in := workloads(s, pods.All...)
+				_, keys := secrets(s)
 				uses := func(w *workload) bool {
-					return slices.ContainsFunc(keys, func(m *made) bool { return m.url && m.usedBy(w) })
+					return slices.ContainsFunc(keys[w.namespace], func(m *made) bool { return m.url && m.usedBy(w) })
 				}
 				for _, consumer := range all {
 					if !consumer.server() || !uses(consumer) {
 						continue
 					}
-					for _, job := range all {
+					for _, job := range in[consumer.namespace] {
 						// The migration runs the service's own image.
 						same := slices.ContainsFunc(images(job.spec), func(image string) bool { return slices.Contains(images(consumer.spec), image) })
-						if job.Type() == pods.Job && job.namespace == consumer.namespace && same && uses(job) && !s.Follows(consumer.Subject, job.Subject) {
+						if job.Type() == pods.Job && same && uses(job) && !s.Follows(consumer.Subject, job.Subject) {
 							consumer.Fail("does not wait for %s", job.Name())
 						}
 					}
@@ -852,16 +899,19 @@ func housekeeping() []*rule.Rule {
 			Fix:     "add a SecretRotation", Severity: rule.Medium, Levels: rule.InProduction,
 			IDs: []string{"CKV2_AWS_57", "SecretsManager.1"}, Types: []string{secret, rotation}, Needs: []string{"secretId", "arn", "id"},
 			Stack: func(s *rule.Stack) {
+				rotated := map[string]bool{}
+				for _, r := range s.All(rotation) {
+					for _, urn := range r.Dependencies() {
+						rotated[urn] = true
+					}
+					id, ok := r.Get("secretId").Text("")
+					if !ok {
+						return
+					}
+					rotated[id] = true
+				}
 				for _, one := range s.All(secret) {
-					rotated := slices.ContainsFunc(s.All(rotation), func(r *rule.Subject) bool {
-						if slices.Contains(r.Dependencies(), one.URN()) {
-							return true
-						}
-						id, ok := r.Get("secretId").Text("")
-						arn, also := one.Get("arn").Text("")
-						return !ok || !also || id != "" && id == arn
-					})
-					if !rotated {
+					if arn, ok := one.Get("arn").Text(""); !rotated[one.URN()] && ok && !rotated[arn] {
 						one.Fail("is never rotated")
 					}
 				}
@@ -930,13 +980,13 @@ func housekeeping() []*rule.Rule {
 			Levels: rule.InProduction, IDs: []string{"tier:log-groups-managed"}, Types: []string{instance, logGroup},
 			Needs: []string{"identifier", "enabledCloudwatchLogsExports", "name"},
 			Stack: func(s *rule.Stack) {
-				var names []string
+				names := map[string]bool{}
 				for _, one := range s.All(logGroup) {
 					name, ok := one.Get("name").Text("")
 					if !ok {
 						return
 					}
-					names = append(names, name)
+					names[name] = true
 				}
 				for _, database := range s.All(instance) {
 					identifier, ok := database.Get("identifier").Text("")
@@ -944,7 +994,7 @@ func housekeeping() []*rule.Rule {
 						continue
 					}
 					for _, log := range database.Get("enabledCloudwatchLogsExports").Texts() {
-						if name := fmt.Sprintf("/aws/rds/instance/%s/%s", identifier, log); !slices.Contains(names, name) {
+						if name := fmt.Sprintf("/aws/rds/instance/%s/%s", identifier, log); !names[name] {
 							database.Fail("RDS makes the log group %s by itself", name)
 						}
 					}

@@ -1,0 +1,139 @@
+// Command policies measures the policy pack: every rule on stacks of three sizes, the start of its process, and an offline preview of
+// the stack prod with and without it. It writes the medians into docs/benchmarks.md. It needs what `make build` makes, and no cloud.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dbtier/policy/registry"
+	"dbtier/policy/ruletest"
+)
+
+const (
+	document = "docs/benchmarks.md"
+	golden   = "tests/golden/prod.yaml"
+	begin    = "<!-- make bench-policies: begin -->"
+	end      = "<!-- make bench-policies: end -->"
+	starts   = 21
+	previews = 5
+)
+
+func main() {
+	if err := bench(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func bench(ctx context.Context) error {
+	var out strings.Builder
+	fmt.Fprintf(&out, "Measured %s on %d cores, medians.\n\n| %d rules on | all | a resource |\n|---|---|---|\n", time.Now().UTC().Format(time.DateOnly),
+		runtime.NumCPU(), len(registry.All()))
+	for _, count := range []int{50, 500, 5000} {
+		took := judged(count)
+		fmt.Fprintf(&out, "| %d resources | %.1f ms | %.0f µs |\n", count, float64(took.Microseconds())/1000, float64(took.Microseconds())/float64(count))
+	}
+	ready, err := median(starts, func() error { return start(ctx) })
+	if err != nil {
+		return err
+	}
+	without, err := median(previews, func() error { return preview(ctx, "--no-policy") })
+	if err != nil {
+		return err
+	}
+	with, err := median(previews, func() error { return preview(ctx) })
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(&out, "\n| | median | aim |\n|---|---|---|\n| process start to ready | %d ms | 60 ms |\n| `preview --stack prod --offline` without the pack | %.2f s | |\n"+
+		"| the same with the pack | %.2f s, %.2f times | 1.3 times |\n", ready.Milliseconds(), without.Seconds(), with.Seconds(), with.Seconds()/without.Seconds())
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return fmt.Errorf("reading the benchmarks: %w", err)
+	}
+	replaced, err := replace(string(text), out.String())
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(document, []byte(replaced), 0o644); err != nil {
+		return fmt.Errorf("writing the benchmarks: %w", err)
+	}
+	fmt.Print(out.String())
+	return nil
+}
+
+// judged is how long the whole pack takes on so many resources.
+func judged(count int) time.Duration {
+	result := testing.Benchmark(func(b *testing.B) {
+		run := ruletest.NewRun(b, registry.All(), ruletest.Many(b, golden, count))
+		for b.Loop() {
+			run.Do(b)
+		}
+	})
+	return time.Duration(result.NsPerOp())
+}
+
+// median is the middle of so many runs.
+func median(runs int, run func() error) (time.Duration, error) {
+	var took []time.Duration
+	for range runs {
+		started := time.Now()
+		if err := run(); err != nil {
+			return 0, err
+		}
+		took = append(took, time.Since(started))
+	}
+	slices.Sort(took)
+	return took[len(took)/2], nil
+}
+
+// start starts the pack as the engine does, and waits for its port.
+func start(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join("bin", "policy-pack"), "127.0.0.1:1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("the pack's output: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting the pack: %w", err)
+	}
+	_, err = bufio.NewReader(out).ReadString('\n')
+	cancel()
+	// It is ended while it serves, which is no fault.
+	_ = cmd.Wait()
+	if err != nil {
+		return fmt.Errorf("reading the pack's port: %w", err)
+	}
+	return nil
+}
+
+func preview(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join("bin", "dbtier"), append([]string{"preview", "--stack", "prod", "--offline", "--inputs=false"}, args...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("the offline preview: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// replace puts the report between the document's marks.
+func replace(document, report string) (string, error) {
+	before, rest, found := strings.Cut(document, begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		return "", errors.New("the benchmarks document lacks the marks between which the report goes: " + begin + " and " + end)
+	}
+	return before + begin + "\n\n" + report + "\n" + end + after, nil
+}
