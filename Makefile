@@ -25,7 +25,7 @@ PROGRAM_SOURCES := $(call sources,*.go go.mod go.sum budget config components in
 POLICY_SOURCES := $(call sources,go.mod go.sum budget policy)
 CLOUD_SOURCES := $(call sources,localcloud/main.go localcloud/go.mod localcloud/go.sum localcloud/internal)
 
-MODULES := . localcloud examples/myshop-api
+MODULES := . localcloud examples/myshop-api tests/s3
 
 ##@ Use
 

@@ -173,6 +173,10 @@ func (r *report) outcome() string {
 		return "is being worked on by someone else"
 	case !r.OK:
 		return "failed"
+	case r.Command == "drift" && r.Changed != nil && *r.Changed:
+		return "drifted"
+	case r.Command == "drift":
+		return "no drift"
 	case r.Changed != nil && *r.Changed && r.planning:
 		return "would change"
 	case r.Changed != nil && *r.Changed:

@@ -78,7 +78,7 @@ func (t *task) bringUp(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	if ask || t.flags.expectNoChanges || session.OwesALook() || !t.sealed() && t.atStake() {
+	if ask || t.flags.expectNoChanges || (session.OwesALook() || !t.sealed()) && t.atStake() {
 		goAhead, err := t.lookAhead(ctx, session, ask)
 		if err != nil || !goAhead {
 			return err

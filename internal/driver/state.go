@@ -170,8 +170,8 @@ func (a *app) importing() *cobra.Command {
 		Long: `With --file replaces a stack's state by one that export wrote; the present one is kept below .dbtier/backups.
 
 With a type, a name and an id takes a resource that is there into the state, as the program's resource of that name: give the URN of its
-component with --parent and that of the stack's provider with --provider, as a preview shows them. The next up then finds it and makes
-no second one.`,
+component with --parent, and that of the stack's provider with --provider where it has several, as preview --json shows them. The next up
+then finds it and makes no second one.`,
 		Example: `  dbtier import --stack prod --file prod.json --yes
   dbtier import --stack prod aws:rds/instance:Instance database-instance myshop-prod --yes`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -227,7 +227,7 @@ func (t *task) importResource(ctx context.Context, existing engine.Existing) err
 		return err
 	}
 	defer done()
-	if err := session.ImportResource(ctx, existing); err != nil {
+	if err := session.ImportResource(ctx, existing, engine.Options{Progress: t.progress}); err != nil {
 		return failed(err)
 	}
 	t.say("stack %s has taken in %s %s as %s", t.stack.Name, existing.Type, existing.ID, existing.Name)

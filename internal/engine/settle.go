@@ -157,10 +157,7 @@ func (s *Session) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(exported, settled); err != nil {
-		return fmt.Errorf("writing the state without pending operations: %w", err)
-	}
-	if _, err := s.cli(ctx, "stack", "import", "--file", exported); err != nil {
+	if err := s.replaceState(ctx, settled); err != nil {
 		return err
 	}
 	s.config.Note(fmt.Sprintf("an earlier run was killed while it was %s: going on from there", brief(done)))

@@ -3,10 +3,12 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -109,20 +111,102 @@ func (s *Session) ImportState(ctx context.Context, file, backup string) error {
 type Existing struct {
 	// Type is the resource's type token, Name its name in the program, ID what its provider knows it by.
 	Type, Name, ID string
-	// Parent and Provider are URNs, empty for none and for the default one.
+	// Parent and Provider are URNs, empty for none and for the only provider of the type's package.
 	Parent, Provider string
 }
 
-// ImportResource takes a resource that is there into the state, unprotected.
-func (s *Session) ImportResource(ctx context.Context, e Existing) error {
-	args := []string{"import", e.Type, e.Name, e.ID, "--yes", "--skip-preview", "--generate-code=false", "--protect=false", "--suppress-outputs"}
-	if e.Parent != "" {
-		args = append(args, "--parent", "parent="+e.Parent)
+// ImportResource takes a resource that is there into the state, as its provider reads it. The CLI's own import would want a language
+// plugin, for a program that it then does not write.
+func (s *Session) ImportResource(ctx context.Context, e Existing, o Options) error {
+	before, err := s.cli(ctx, "stack", "export")
+	if err != nil {
+		return err
 	}
-	if e.Provider != "" {
-		args = append(args, "--provider", "provider="+e.Provider)
+	d, err := readDeployment([]byte(before))
+	if err != nil {
+		return err
 	}
-	_, err := s.cli(ctx, args...)
+	urn, err := s.add(d, e)
+	if err != nil {
+		return err
+	}
+	after, err := d.write()
+	if err != nil {
+		return err
+	}
+	if err := s.replaceState(ctx, after); err != nil {
+		return err
+	}
+	o.Targets = []string{urn}
+	result, err := s.Refresh(ctx, o)
+	if err != nil {
+		// What could not be read is not taken in.
+		return errors.Join(err, s.replaceState(context.WithoutCancel(ctx), []byte(before)))
+	}
+	for _, step := range result.Steps {
+		if step.URN == urn && step.Op == apitype.OpDelete {
+			return fmt.Errorf("%s %s does not exist: nothing was taken in", e.Type, e.ID)
+		}
+	}
+	return nil
+}
+
+// add puts a resource into the deployment of which nothing but its id is known, and returns its URN.
+func (s *Session) add(d *deployment, e Existing) (urn string, err error) {
+	parent := e.Parent
+	stack := fmt.Sprintf("urn:pulumi:%s::%s::", s.config.Stack.Name, s.config.Project.Name)
+	root := stack + "pulumi:pulumi:Stack::" + s.config.Project.Name + "-" + s.config.Stack.Name
+	chain := ""
+	if parent == "" {
+		parent = root
+	}
+	if parts := strings.Split(parent, "::"); len(parts) == 4 && parent != root {
+		chain = parts[2] + "$"
+	}
+	urn = stack + chain + e.Type + "::" + e.Name
+	kind := "pulumi:providers:" + strings.SplitN(e.Type, ":", 2)[0]
+	var providers []string
+	hasParent := false
+	for _, raw := range d.resources {
+		var r begun
+		if err := json.Unmarshal(raw, &r); err != nil {
+			return "", fmt.Errorf("reading a resource of the state: %w", err)
+		}
+		switch {
+		case r.URN == urn && !r.Delete:
+			return "", fmt.Errorf("the state has %s already", urn)
+		case r.Type == kind && (e.Provider == "" || r.URN == e.Provider):
+			providers = append(providers, r.URN+"::"+r.ID)
+		}
+		hasParent = hasParent || r.URN == parent
+	}
+	switch {
+	case !hasParent:
+		return "", fmt.Errorf("--parent %s: the state has no such resource; a preview shows the URNs (--json)", parent)
+	case len(providers) == 0:
+		return "", fmt.Errorf("the state has no provider of %s that it could be read with: bring the stack up first, or name its URN with --provider", e.Type)
+	case len(providers) > 1:
+		return "", fmt.Errorf("the state has several providers of %s: name one with --provider: %s", e.Type, strings.Join(providers, ", "))
+	}
+	text, err := json.Marshal(map[string]any{
+		"urn": urn, "custom": true, "id": e.ID, "type": e.Type, "parent": parent, "provider": providers[0],
+		"inputs": map[string]any{}, "outputs": map[string]any{},
+	})
+	if err != nil {
+		return "", fmt.Errorf("writing the resource: %w", err)
+	}
+	d.resources = append(d.resources, text)
+	return urn, nil
+}
+
+// replaceState puts a whole exported state in the place of the stack's.
+func (s *Session) replaceState(ctx context.Context, text []byte) error {
+	file := filepath.Join(s.work, "import-"+s.config.Stack.Name+".json")
+	defer os.Remove(file)
+	if err := writeFile(file, text); err != nil {
+		return fmt.Errorf("writing the state: %w", err)
+	}
+	_, err := s.cli(ctx, "stack", "import", "--file", file)
 	return err
 }
 

@@ -69,15 +69,44 @@ func TestAnImportedStateReplacesOneThatIsKept(t *testing.T) {
 	assert.FileExists(t, f.project.Own("locks", "prod.refresh"), "nobody knows how old it is")
 }
 
-func TestAResourceIsImportedUnprotectedWithItsParentAndProvider(t *testing.T) {
+const known = `{"version":3,"deployment":{"resources":[{"urn":"urn:pulumi:prod::dbtier::pulumi:pulumi:Stack::dbtier-prod","type":"pulumi:pulumi:Stack"},
+	{"urn":"urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres::database","type":"dbtier:components:RdsPostgres"},
+	{"urn":"urn:pulumi:prod::dbtier::pulumi:providers:aws::aws","id":"id-1","type":"pulumi:providers:aws"},
+	{"urn":"urn:pulumi:prod::dbtier::aws:iam/role:Role::there","id":"there","type":"aws:iam/role:Role"}]}}`
+
+func TestAResourceIsTakenInUnderItsParentAndReadByItsProvider(t *testing.T) {
 	f := newFixture(t)
+	f.file("stack-export.stdout", known)
 	s := f.open(f.config("prod"))
-	require.NoError(t, s.ImportResource(t.Context(), engine.Existing{Type: "aws:kms/key:Key", Name: "database-key", ID: "1234", Parent: "urn:p", Provider: "urn:q"}))
-	args := strings.Join(f.only("import").Args, " ")
-	assert.Contains(t, args, "import aws:kms/key:Key database-key 1234 --yes")
-	for _, want := range []string{"--generate-code=false", "--protect=false", "--parent parent=urn:p", "--provider provider=urn:q", "--stack prod"} {
-		assert.Contains(t, args, want)
+	key := engine.Existing{Type: "aws:kms/key:Key", Name: "database-key", ID: "1234", Parent: "urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres::database"}
+	require.NoError(t, s.ImportResource(t.Context(), key, quiet()))
+	imported, err := os.ReadFile(filepath.Join(f.dir, "imported"))
+	require.NoError(t, err)
+	urn := "urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$aws:kms/key:Key::database-key"
+	assert.Contains(t, string(imported), `"id":"1234","inputs":{},"outputs":{},"parent":"urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres::database",`+
+		`"provider":"urn:pulumi:prod::dbtier::pulumi:providers:aws::aws::id-1","type":"aws:kms/key:Key","urn":"`+urn+`"`)
+	assert.Contains(t, f.only("refresh").Args, "--target="+urn)
+
+	for want, e := range map[string]engine.Existing{
+		"the state has urn:pulumi:prod::dbtier::aws:iam/role:Role::there already":                {Type: "aws:iam/role:Role", Name: "there", ID: "x"},
+		"--parent urn:nowhere: the state has no such resource":                                   {Type: "aws:iam/role:Role", Name: "r", ID: "x", Parent: "urn:nowhere"},
+		"the state has no provider of kubernetes:core/v1:Secret that it could be read with":      {Type: "kubernetes:core/v1:Secret", Name: "s", ID: "x"},
+		"the state has no provider of aws:iam/role:Role that it could be read with: bring the s": {Type: "aws:iam/role:Role", Name: "r", ID: "x", Provider: "urn:other"},
+	} {
+		require.ErrorContains(t, s.ImportResource(t.Context(), e, quiet()), want)
 	}
+}
+
+func TestWhatCannotBeReadIsNotTakenIn(t *testing.T) {
+	f := newFixture(t)
+	f.file("stack-export.stdout", known)
+	f.file("refresh.events", `{"diagnosticEvent":{"severity":"error","message":"access denied"}}`+"\n"+`{"summaryEvent":{}}`)
+	f.file("refresh.stderr", "error: refresh failed\n")
+	s := f.open(f.config("prod"))
+	require.ErrorContains(t, s.ImportResource(t.Context(), engine.Existing{Type: "aws:kms/key:Key", Name: "k", ID: "1"}, quiet()), "access denied")
+	imported, err := os.ReadFile(filepath.Join(f.dir, "imported"))
+	require.NoError(t, err)
+	assert.JSONEq(t, known, string(imported), "the state is the one before")
 }
 
 func (f *fixture) lockedBy(pid, host string) string {

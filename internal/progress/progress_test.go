@@ -143,6 +143,97 @@ func TestAMandatoryPolicyIsAnErrorAndAnAdvisoryOneAWarning(t *testing.T) {
 	assert.Equal(t, "  ! policy hint (dbtier): consider\n", s.out.String())
 }
 
+func (s *screen) refreshed(op apitype.OpType, urn string, diff map[string]apitype.PropertyDiff) {
+	s.event(apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{
+		Op: op, URN: urn, Type: typeOf(urn), DetailedDiff: diff,
+		Old: &apitype.StepEventStateMetadata{ID: "db", Inputs: map[string]any{"a": 1}, Outputs: map[string]any{"a": 0, "b": 2}},
+	}}})
+}
+
+func TestARefreshTellsWhatItFoundAndNotWhatItReads(t *testing.T) {
+	s := newScreen(progress.Options{})
+	for _, urn := range []string{instance, job, tier} {
+		s.begin(apitype.OpRefresh, urn)
+	}
+	s.after(5 * time.Second).Tick()
+	assert.Contains(t, s.out.String(), "… refreshing aws:rds:Instance myshop-db, 5.0s (and 1 more)", "one that takes long is told of")
+	s.out.Reset()
+	s.refreshed(apitype.OpSame, tier, nil)
+	s.refreshed(apitype.OpUpdate, instance, map[string]apitype.PropertyDiff{"backupRetentionPeriod": {Kind: apitype.DiffUpdate}})
+	s.refreshed(apitype.OpDelete, job, nil)
+	assert.Equal(t, []string{"~ aws:rds:Instance myshop-db", "differs: backupRetentionPeriod", "- kubernetes:Job migrate"}, fields(s.out.String()))
+	result := s.Consume(closed(), nil)
+	require.Len(t, result.Steps, 3)
+	assert.Equal(t, apitype.OpUpdate, result.Steps[1].Op)
+	assert.Equal(t, "db", result.Steps[1].ID)
+	assert.Equal(t, map[string]any{"a": 1, "b": 2}, result.Steps[1].Before, "what inputs and outputs tell, the inputs tell")
+	assert.Equal(t, 2, result.Done)
+	s.out.Reset()
+	s.after(time.Hour).Tick()
+	assert.Empty(t, s.out.String(), "nothing is waited for")
+}
+
+func TestTheRefreshBeforeAnUpdateIsNoStep(t *testing.T) {
+	s := newScreen(progress.Options{})
+	s.begin(apitype.OpRefresh, instance)
+	s.refreshed(apitype.OpRefresh, instance, nil)
+	s.begin(apitype.OpUpdate, instance)
+	s.end(apitype.OpUpdate, instance)
+	result := s.Consume(closed(), nil)
+	require.Len(t, result.Steps, 1)
+	assert.Equal(t, apitype.OpUpdate, result.Steps[0].Op)
+	assert.Equal(t, 1, result.Done)
+}
+
+func TestAReplacementKnowsItsReasons(t *testing.T) {
+	s := newScreen(progress.Options{Planning: true})
+	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{
+		Op: apitype.OpReplace, URN: instance, Type: typeOf(instance), Keys: []string{"dbName"},
+		DetailedDiff: map[string]apitype.PropertyDiff{"dbName": {Kind: apitype.DiffUpdateReplace}, "tags": {Kind: apitype.DiffUpdate}, "engine": {Kind: apitype.DiffUpdateReplace}},
+		Old:          &apitype.StepEventStateMetadata{RetainOnDelete: true},
+	}}})
+	step := s.Consume(closed(), nil).Steps[0]
+	assert.Equal(t, []string{"dbName", "engine"}, step.Because)
+	assert.Equal(t, []string{"dbName", "engine", "tags"}, step.Changed)
+	assert.True(t, step.Retained)
+}
+
+func TestTheStacksOutputsAreKnownWithoutSecrets(t *testing.T) {
+	s := newScreen(progress.Options{Planning: true})
+	s.event(apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{
+		Op: apitype.OpCreate, URN: stack, Type: typeOf(stack), New: &apitype.StepEventStateMetadata{Outputs: map[string]any{"connectionsPlanned": 86.0, "token": "[secret]"}},
+	}}})
+	assert.Equal(t, map[string]any{"connectionsPlanned": 86.0, "token": progress.Secret}, s.Consume(closed(), nil).Outputs)
+}
+
+func TestPathsLeadIntoValues(t *testing.T) {
+	value := map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"image": "a"}}, "x.y": 1}}
+	for path, want := range map[string]any{"spec.containers[0].image": "a", `spec["x.y"]`: 1} {
+		found, ok := progress.At(value, path)
+		assert.True(t, ok, path)
+		assert.Equal(t, want, found, path)
+	}
+	for _, path := range []string{"none", "spec.containers[1]", "spec.containers.image", "spec.containers[0].image.more", "[", ""} {
+		found, ok := progress.At(value, path)
+		assert.False(t, ok && path != "", "%q led to %v", path, found)
+	}
+}
+
+func closed() chan events.EngineEvent {
+	stream := make(chan events.EngineEvent)
+	close(stream)
+	return stream
+}
+
+// fields are the words of each line.
+func fields(text string) []string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	return lines
+}
+
 func TestAPreviewShowsInputsWithoutSecretsAndUnknowns(t *testing.T) {
 	s := newScreen(progress.Options{Planning: true, Inputs: true})
 	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Planning: true, Metadata: apitype.StepEventMetadata{

@@ -99,14 +99,26 @@ func sign(s *Stack) string {
 		return "❌"
 	case len(guard.Refused(s.Losses)) > 0:
 		return "🚨"
+	case s.drifted():
+		return "⚠️"
 	default:
 		return "✅"
 	}
 }
 
+// Drift is the command whose steps were taken by others, past the program.
+const Drift = "drift"
+
+func (s *Stack) drifted() bool {
+	return s.Command == Drift && progress.Result{Changes: s.Changes}.Changed()
+}
+
+// drift are the words for what a person or another program did.
+var drift = map[apitype.OpType]string{apitype.OpDelete: "is gone", apitype.OpUpdate: "differs"}
+
 func (d *document) stack(s *Stack) {
 	title := fmt.Sprintf("## %s dbtier %s of %s: %s\n\n", sign(s), s.Command, d.code(s.Name), s.Outcome)
-	if s.Changes != nil {
+	if s.Changes != nil && s.Command != Drift {
 		result := progress.Result{Changes: s.Changes}
 		title += result.Summary(s.Planning, time.Duration(s.Seconds*float64(time.Second))) + "\n\n"
 	}
@@ -231,7 +243,10 @@ func (d *document) changes(s *Stack) {
 	values := &section{head: "<details><summary>Values</summary>\n\n", foot: "\n</details>\n\n", priority: detail, what: "resources with their values"}
 	for _, step := range steps {
 		word := progress.Verb(step.Op, s.Planning)
-		if step.Retained && step.Op == apitype.OpDelete {
+		if found := drift[step.Op]; s.Command == Drift && found != "" {
+			word = found
+		}
+		if step.Retained && step.Op == apitype.OpDelete && s.Command != Drift {
 			word = "forget (retained)"
 		}
 		if step.Failed {

@@ -76,6 +76,24 @@ func TestSeveralStacksHaveOneTableAboveAll(t *testing.T) {
 	assert.Contains(t, text, "```text\nfirst line\nsecond `line`\n```")
 }
 
+func TestDriftIsToldInItsOwnWords(t *testing.T) {
+	differs := step(apitype.OpUpdate, "aws:rds/instance:Instance", "database-instance", "backupRetentionPeriod")
+	differs.Before, differs.After = map[string]any{"backupRetentionPeriod": 30.0}, map[string]any{"backupRetentionPeriod": 1.0}
+	text := summary.Markdown([]summary.Stack{{
+		Name: "prod", Command: summary.Drift, Outcome: "drifted", OK: true, Planning: true,
+		Changes: map[apitype.OpType]int{apitype.OpUpdate: 1, apitype.OpDelete: 1},
+		Steps:   []progress.Step{differs, step(apitype.OpDelete, "kubernetes:external-secrets.io/v1:ExternalSecret", "secrets-direct")},
+	}}, &redact.Redactor{}, summary.Limit)
+	for _, want := range []string{
+		"## ⚠️ dbtier drift of `prod`: drifted\n", "| **is gone** | kubernetes:ExternalSecret | `secrets-direct` |", "| differs | aws:rds:Instance | `database-instance` |",
+		"`backupRetentionPeriod`: `30` → `1`",
+	} {
+		assert.Contains(t, text, want)
+	}
+	assert.NotContains(t, text, "to delete")
+	assert.NotContains(t, text, "lost", "nobody is about to delete it")
+}
+
 // many is a stack with so many changes that no place takes them.
 func many(n int) summary.Stack {
 	s := prod()

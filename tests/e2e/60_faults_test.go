@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -11,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -75,19 +75,26 @@ func TestTheNextUpRecoversFromAKillOfTheLocalCloud(t *testing.T) {
 	healthy(t)
 }
 
-// The driver is killed at later and later moments of an update that makes everything anew. Each run begins with what the
-// killed one before it left half made.
+// The driver is killed at five moments of an update that makes everything anew: when it has made so many more resources. Each run begins
+// with what the killed one before it left half made.
 func TestTheNextUpRecoversFromKillsOfUpAtSeveralMoments(t *testing.T) {
 	mustDbtier(t, "destroy", "--stack", "local", "--yes")
-	for _, after := range []time.Duration{500 * time.Millisecond, 2 * time.Second, 4 * time.Second, 8 * time.Second, 14 * time.Second} {
+	for _, made := range []int{1, 8, 15, 15, 15} {
 		up := exec.Command(filepath.Join(root, "bin", "dbtier"), "up", "--stack", "local")
 		up.Dir = root
 		up.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		stdout, err := up.StdoutPipe()
+		require.NoError(t, err)
 		require.NoError(t, up.Start())
-		timer := time.AfterFunc(after, func() { _ = up.Process.Signal(syscall.SIGKILL) })
-		err := up.Wait()
-		timer.Stop()
-		require.Error(t, err, "up ended by itself before it could be killed after %s", after)
+		seen := 0
+		for lines := bufio.NewScanner(stdout); seen < made && lines.Scan(); {
+			if strings.HasPrefix(lines.Text(), "  + ") {
+				seen++
+			}
+		}
+		require.NoError(t, up.Process.Signal(syscall.SIGKILL), "up ended by itself after %d resources", seen)
+		require.Error(t, up.Wait())
+		assert.Equal(t, made, seen)
 	}
 	mustDbtier(t, "up", "--stack", "local")
 	healthy(t)

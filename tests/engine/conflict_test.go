@@ -245,3 +245,34 @@ func TestSeveralStacksComeInTheOrderOfTheirReferences(t *testing.T) {
 	assert.Contains(t, circle.stderr, "stacks refer to each other in a circle: a-service → cluster → a-service")
 	s.must(64, "up", "--stacks", "none-*")
 }
+
+func TestASecondInterruptEndsTheEngineAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.stack("local", role("a", props{"name": "a", "delay": 120_000}))
+	cmd := s.command("up", "--stack", "local")
+	require.NoError(t, cmd.Start())
+	eventually(t, "the first operation", func() bool { return len(s.there()) > 0 })
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	// A second signal that comes before the first is taken is lost in it: it is sent until the command has ended.
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(time.Minute); ; {
+		select {
+		case <-tick.C:
+			_ = cmd.Process.Signal(os.Interrupt)
+			continue
+		case <-deadline:
+			t.Fatal("it waits for the resource in flight")
+		case err := <-ended:
+			require.Error(t, err)
+		}
+		break
+	}
+	assert.Equal(t, 130, cmd.ProcessState.ExitCode())
+	s.stack("local", role("a", props{"name": "a"}))
+	s.must(0, "up", "--stack", "local")
+	s.settled("local", filepath.Join(s.dir, ".localcloud", "state", "pulumi"))
+}

@@ -298,6 +298,22 @@ func TestAStateIsExportedAndImported(t *testing.T) {
 	s.must(64, "import", "--stack", "local", "only-a-type")
 }
 
+func TestAResourceThatIsThereIsTakenIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.stack("local", role("b", props{"name": "b"}))
+	s.must(0, "up", "--stack", "local")
+	require.NoError(t, os.WriteFile(filepath.Join(s.world, "a.json"), []byte(`{"name":"a"}`), 0o600))
+	s.operations()
+	s.must(0, "import", "--stack", "local", "aws:iam/role:Role", "a", "a")
+	s.stack("local", role("a", props{"name": "a"}), role("b", props{"name": "b"}))
+	up := s.ask(0, "up", "--stack", "local")
+	assert.Empty(t, up.Resources, "it is the program's own by now")
+	assert.Empty(t, s.operations())
+	missing := s.must(5, "import", "--stack", "local", "aws:iam/role:Role", "c", "c")
+	assert.Contains(t, missing.stderr, "c")
+}
+
 func TestSecretsAreInNoOutputOfAnyCommand(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

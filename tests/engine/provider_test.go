@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -87,9 +88,9 @@ func (p *provider) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc
 	return answer, nil
 }
 
-func keys(maps ...map[string]any) []string {
+func keys(of ...map[string]any) []string {
 	var all []string
-	for _, m := range maps {
+	for _, m := range of {
 		for key := range m {
 			if !slices.Contains(all, key) {
 				all = append(all, key)
@@ -152,6 +153,10 @@ func (p *provider) Read(_ context.Context, r *pulumirpc.ReadRequest) (*pulumirpc
 		return nil, err
 	}
 	inputs := r.GetInputs().AsMap()
+	if len(inputs) == 0 {
+		// An import: what is there is what is asked for.
+		inputs = maps.Clone(content)
+	}
 	for key := range inputs {
 		if value, ok := content[key]; ok {
 			inputs[key] = value
