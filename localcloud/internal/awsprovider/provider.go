@@ -38,12 +38,11 @@ type provider struct {
 	opts Options
 	door *door
 
+	mu     sync.Mutex
+	config *config
 	// cancelled ends with Cancel: every call under way stops.
 	cancelled context.Context
 	cancel    context.CancelFunc
-
-	mu     sync.Mutex
-	config *config
 }
 
 // New returns the provider server "aws". Unless it is offline it needs the stand-in's endpoint and control socket; that
@@ -76,9 +75,13 @@ func (p *provider) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Pl
 	return &pulumirpc.PluginInfo{Version: Version}, nil
 }
 
-// Cancel ends what is under way. The stand-in takes a repeated creation for the same one.
+// Cancel ends what is under way. The stand-in takes a repeated creation for the same one. An engine may also say it at its end, and
+// another one may come after it, so only what runs now is ended.
 func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.cancel()
+	p.cancelled, p.cancel = context.WithCancel(context.Background())
 	return &emptypb.Empty{}, nil
 }
 
@@ -374,8 +377,11 @@ func (p *provider) refuseOffline() error {
 
 // bound gives a call the resource's timeout (seconds, 0 for none) and ends it with Cancel.
 func (p *provider) bound(ctx context.Context, timeout float64) (context.Context, func()) {
+	p.mu.Lock()
+	cancelled := p.cancelled
+	p.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(p.cancelled, cancel)
+	stop := context.AfterFunc(cancelled, cancel)
 	done := func() {
 		stop()
 		cancel()

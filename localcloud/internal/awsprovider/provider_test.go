@@ -841,6 +841,15 @@ func TestCancelEndsWhatIsUnderWay(t *testing.T) {
 	require.ErrorContains(t, <-failed, `creating aws:kms/key:Key "x": cancelled`)
 }
 
+// An engine says Cancel at its end, too, and a preview and an update are two engines.
+func TestCancelLeavesTheNextRunAlone(t *testing.T) {
+	server, _ := local(t, echo)
+	_, err := server.Cancel(t.Context(), &emptypb.Empty{})
+	require.NoError(t, err)
+	_, err = server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(keyType, "x")})
+	require.NoError(t, err)
+}
+
 func TestATimeoutOfTheResourceIsKept(t *testing.T) {
 	leave := make(chan struct{})
 	server, _ := local(t, func(c call) (int, any) {
