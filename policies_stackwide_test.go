@@ -243,6 +243,15 @@ func TestEveryStackRuleBreaksHoldsAndWaits(t *testing.T) {
 	}
 }
 
+func TestTheShareOfAProxyCounts(t *testing.T) {
+	t.Parallel()
+	recorded, _ := proxyStack(t, "password")
+	stack := with("proxy-target-group", 90, "connectionPoolConfig", "maxConnectionsPercent")(t, judged(recorded))
+	found := ruletest.Judge(t, ruletest.Setup{Profile: rule.Production, Update: true}, registry.All(), stack...).Violations("connections-fit")
+	require.Len(t, found, 1)
+	assert.Contains(t, found[0], "proxy myshop-prod-proxy: 90 % of")
+}
+
 func TestConnectionsThatDoNotFitAreCountedAndTheFixIsNamed(t *testing.T) {
 	t.Parallel()
 	stack := with("database-instance", "db.t4g.micro", "instanceClass")(t, judged(run(t, "prod")))

@@ -165,7 +165,9 @@ func (a *app) policyCheck() *cobra.Command {
 		Use:   "check --state FILE",
 		Short: "Judge an exported state by the rules, without an engine",
 		Long: `Judges what is deployed already: the file is what "pulumi stack export" writes. There is no login, no plugin and no program; encrypted
-secrets stay encrypted, and rules that would need them say so. It fails when a mandatory rule is broken.`,
+secrets stay encrypted, and rules that would need them say so.
+
+Exit codes: 0, 3 a mandatory rule is broken, 4 the policy config has faults.`,
 		Example: `  pulumi stack export --stack prod | dbtier policy check --state -
   dbtier policy check --state dev.json --profile development --policy-pack-config policies.json`,
 		Args: cobra.NoArgs,
@@ -187,6 +189,10 @@ secrets stay encrypted, and rules that would need them say so. It fails when a m
 				}
 			}
 			report, err := state.Judge(cmd.Context(), registry.Pack(), text, options)
+			var faulty *state.ConfigError
+			if errors.As(err, &faulty) {
+				return coded(exitConfig, err)
+			}
 			if err != nil {
 				return err
 			}

@@ -120,7 +120,7 @@ func trust() []*rule.Rule {
 			Fix:     "add a condition on aws:SourceAccount or aws:SourceArn", Severity: rule.Medium, Levels: rule.InProduction,
 			Knobs: []rule.Knob{{
 				Name: "services", Description: "The services that tell on whose behalf they act.",
-				Default: []string{"monitoring.rds.amazonaws.com", "rds.amazonaws.com", "events.amazonaws.com", "secretsmanager.amazonaws.com"},
+				Default: []string{"monitoring.rds.amazonaws.com", "events.amazonaws.com"},
 			}},
 			IDs: []string{"tier:confused-deputy"}, Types: []string{role}, Needs: []string{"assumeRolePolicy"},
 			Resource: trusting(func(value rule.Value, name string, statement *iamdoc.Statement) {

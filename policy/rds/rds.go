@@ -501,13 +501,41 @@ func observation() []*rule.Rule {
 		},
 		{
 			Name: "log-group-cmk", Family: family,
-			Summary: "A key of the account's own encrypts a log group.",
-			Why:     "The log of a database quotes statements, and with them data.",
+			Summary: "A key of the account's own encrypts the log of a database.",
+			Why:     "It quotes statements, and with them data.",
 			Fix:     "set kmsKeyId to a key whose policy admits CloudWatch Logs", Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV_AWS_158", "AVD-AWS-0017"}, Types: []string{logGroup}, Needs: []string{"kmsKeyId"},
-			Resource: given("kmsKeyId", "is missing: CloudWatch's own key encrypts the events"),
+			Knobs: []rule.Knob{prefixes},
+			IDs:   []string{"CKV_AWS_158", "AVD-AWS-0017"}, Types: []string{logGroup}, Needs: []string{"kmsKeyId", "name"},
+			Resource: func(s *rule.Subject) {
+				if of, ok := ofDatabase(s); ok && of {
+					given("kmsKeyId", "is missing: CloudWatch's own key encrypts the events")(s)
+				}
+			},
+		},
+		{
+			Name: "log-group-cmk-others", Family: family,
+			Summary: "A key of the account's own encrypts the other log groups, too.",
+			Why:     "Who may read them is then said in one place.",
+			Fix:     "set kmsKeyId to a key whose policy admits CloudWatch Logs", Severity: rule.Low, Levels: rule.AdviceInProduction,
+			Knobs: []rule.Knob{prefixes},
+			IDs:   []string{"CKV_AWS_158", "AVD-AWS-0017"}, Types: []string{logGroup}, Needs: []string{"kmsKeyId", "name"},
+			Resource: func(s *rule.Subject) {
+				if of, ok := ofDatabase(s); ok && !of {
+					given("kmsKeyId", "is missing: CloudWatch's own key encrypts the events")(s)
+				}
+			},
 		},
 	}
+}
+
+var prefixes = rule.Knob{
+	Name: "prefixes", Description: "What the names of databases' log groups begin with.", Default: []string{"/aws/rds/instance/", "/aws/rds/cluster/"},
+}
+
+// ofDatabase tells the log groups of databases, which quote statements, from others.
+func ofDatabase(s *rule.Subject) (of, ok bool) {
+	name, ok := s.Get("name").Text("")
+	return slices.ContainsFunc(s.Texts(prefixes.Name), func(prefix string) bool { return strings.HasPrefix(name, prefix) }), ok
 }
 
 func software() []*rule.Rule {

@@ -70,7 +70,7 @@ func (e *entry) name() string {
 	return parts[len(parts)-1]
 }
 
-// Judge runs the pack on the text of an exported state. A text that is none is an error, as is a policy config with faults.
+// Judge runs the pack on the text of an exported state. A text that is none is an error, as is a policy config with faults, which is a [*ConfigError].
 func Judge(ctx context.Context, pack analyzer.Pack, text []byte, options Options) (*Report, error) {
 	var state exported
 	if err := json.Unmarshal(text, &state); err != nil {
@@ -93,7 +93,7 @@ func Judge(ctx context.Context, pack analyzer.Pack, text []byte, options Options
 		return nil, err
 	}
 	if _, err := server.Configure(ctx, config); err != nil {
-		return nil, err
+		return nil, &ConfigError{err}
 	}
 	report := &Report{Findings: []Finding{}}
 	all := &pulumirpc.AnalyzeStackRequest{}
