@@ -23,13 +23,6 @@ func with(resource string, value any, path ...any) edit {
 	}
 }
 
-func without(resource string, path ...any) edit {
-	return func(t *testing.T, stack []*ruletest.Resource) []*ruletest.Resource {
-		t.Helper()
-		return drop("", resource, path...).on(t, stack)
-	}
-}
-
 func adding(resources ...*ruletest.Resource) edit {
 	return func(_ *testing.T, stack []*ruletest.Resource) []*ruletest.Resource {
 		return append(slices.Clone(stack), resources...)

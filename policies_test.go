@@ -104,8 +104,8 @@ func (b broken) String() string {
 // pod is a path below a pod's spec.
 func podPath(steps ...any) []any { return append([]any{"spec", "template", "spec"}, steps...) }
 
-func set(rule, resource string, value any, path ...any) broken {
-	return broken{rule, resource, ruletest.Set(value, path...)}
+func set(guard, resource string, value any, path ...any) broken {
+	return broken{guard, resource, ruletest.Set(value, path...)}
 }
 
 func drop(rule, resource string, path ...any) broken {

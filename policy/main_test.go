@@ -47,7 +47,7 @@ func TestThePackTellsTheEngineItsPort(t *testing.T) {
 	t.Parallel()
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	assert.Regexp(t, regexp.MustCompile(`^[0-9]+\n$`), started(t.Context(), t, exe, "127.0.0.1:1"))
+	assert.Regexp(t, regexp.MustCompile(`^\d+\n$`), started(t.Context(), t, exe, "127.0.0.1:1"))
 	assert.Equal(t, registry.Name+" "+registry.Version+"\n", started(t.Context(), t, exe, "--version"))
 	assert.Contains(t, started(t.Context(), t, exe, "--help"), "--policy-pack")
 }

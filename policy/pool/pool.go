@@ -40,18 +40,23 @@ func running(judge func(s *rule.Subject, spec, container rule.Value)) func(*rule
 // serves tells the pool from other uses of its image, which is handy for psql.
 func serves(container rule.Value) bool {
 	command := container.Get("command").Texts()
-	return len(command) == 0 || strings.HasSuffix(command[0], "pgbouncer") || slices.ContainsFunc(command, func(word string) bool { return strings.HasSuffix(word, ".ini") })
+	configured := func(word string) bool { return strings.HasSuffix(word, ".ini") }
+	return len(command) == 0 || strings.HasSuffix(command[0], "pgbouncer") || slices.ContainsFunc(command, configured)
 }
 
 // Rules are all rules of the family.
 func Rules() []*rule.Rule {
-	config := func(name, summary, why, fix string, severity rule.Severity, levels rule.Levels, ids []string, judge func(*rule.Subject, pgini.Config)) *rule.Rule {
+	config := func(name, summary, why, fix string, severity rule.Severity, levels rule.Levels,
+		ids []string, judge func(*rule.Subject, pgini.Config),
+	) *rule.Rule {
 		return &rule.Rule{
 			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels, IDs: ids, Types: pgini.Types,
 			Needs: pgini.Needs, Resource: configured(judge),
 		}
 	}
-	workload := func(name, summary, why, fix string, severity rule.Severity, levels rule.Levels, ids []string, judge func(s *rule.Subject, spec, container rule.Value)) *rule.Rule {
+	workload := func(name, summary, why, fix string, severity rule.Severity, levels rule.Levels,
+		ids []string, judge func(s *rule.Subject, spec, container rule.Value),
+	) *rule.Rule {
 		return &rule.Rule{
 			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels, IDs: ids,
 			Types: []string{pods.Deployment, pods.StatefulSet, pods.DaemonSet}, Needs: pods.Needs, Resource: running(judge),
@@ -106,7 +111,8 @@ func Rules() []*rule.Rule {
 			}),
 		config("pool-authentication", "Clients of the pool log in by SCRAM.",
 			"trust and any let everybody in, plain sends passwords as they are, and md5 can be replayed and is of no use against a SCRAM server.",
-			"set auth_type = scram-sha-256 and auth_file; with auth_type = hba, end each line of the file beside it in scram-sha-256, cert or reject", rule.Critical, rule.Always, []string{"tier:pool-scram"},
+			"set auth_type = scram-sha-256 and auth_file; with auth_type = hba, end each line of the file beside it in scram-sha-256, cert or reject",
+			rule.Critical, rule.Always, []string{"tier:pool-scram"},
 			func(_ *rule.Subject, config pgini.Config) {
 				switch kind := config.Settings["auth_type"]; kind {
 				case "scram-sha-256", "cert":

@@ -203,11 +203,11 @@ func document(statements ...map[string]any) string {
 	return string(text)
 }
 
-func allow(action any, resource any) string {
+func allow(action, resource any) string {
 	return document(map[string]any{"Effect": "Allow", "Action": action, "Resource": resource})
 }
 
-func trustOf(principal map[string]any, condition map[string]any) string {
+func trustOf(principal, condition map[string]any) string {
 	statement := map[string]any{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
 	if principal["Federated"] != nil {
 		statement["Action"] = "sts:AssumeRoleWithWebIdentity"

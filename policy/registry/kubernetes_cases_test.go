@@ -165,7 +165,7 @@ func kubernetesExamples() []example {
 			rule: "k8s-no-credentials-in-config", of: "consumer-config",
 			breaks: []ruletest.Change{
 				config("DB", "postgresql://myshop:hunter22@db/x"), config("PGPASSWORD", "hunter22"), config("API_KEY", "hunter22"),
-				config("key.pem", strings.Join([]string{"-----BEGIN RSA PRIVATE", "KEY-----\nabc"}, " ")), config("aws", "AKIA"+"ABCDEFGHIJKLMNOP"),
+				config("key.pem", "-----BEGIN RSA PRIVATE"+" KEY-----\nabc"), config("aws", "AKIA"+"ABCDEFGHIJKLMNOP"),
 				config("users", "\"myshop\" \"hunter22\"\n"),
 			},
 			keeps:   []ruletest.Change{config("TOKEN", "/var/run/token"), config("DB", "postgresql://db.example.com/x"), config("PASSWORD", "{{ .password }}")},
@@ -218,12 +218,12 @@ func poolExamples() []example {
 		{
 			rule: "pool-authentication", of: "pool-config",
 			breaks: []ruletest.Change{
-				set("host all all 0.0.0.0/0 trust\n", "spec", "target", "template", "data", "hba.conf"),
-				set("# nothing\nhost all all 0.0.0.0/0 md5\n", "spec", "target", "template", "data", "hba.conf"),
-				set("host all cert 0.0.0.0/0 trust\n", "spec", "target", "template", "data", "hba.conf"),
-				set("host all all peer\n", "spec", "target", "template", "data", "hba.conf"), drop("spec", "target", "template", "data", "hba.conf"),
+				set("host shop orders 0.0.0.0/0 trust\n", "spec", "target", "template", "data", "hba.conf"),
+				set("# nothing\nhost shop orders 0.0.0.0/0 md5\n", "spec", "target", "template", "data", "hba.conf"),
+				set("host shop cert 0.0.0.0/0 trust\n", "spec", "target", "template", "data", "hba.conf"),
+				set("host shop orders peer\n", "spec", "target", "template", "data", "hba.conf"), drop("spec", "target", "template", "data", "hba.conf"),
 			},
-			keeps:   []ruletest.Change{set("local all all peer map=a\nhost all all 0.0.0.0/0 reject\n", "spec", "target", "template", "data", "hba.conf")},
+			keeps:   []ruletest.Change{set("local shop orders peer map=a\nhost shop orders 0.0.0.0/0 reject\n", "spec", "target", "template", "data", "hba.conf")},
 			unknown: []path{{"spec", "target", "template", "data", "hba.conf"}},
 		},
 		config("pool-bounded", ini("max_db_connections = 20\n", ""), ini("max_db_connections = 20", "max_db_connections = 0")),

@@ -236,7 +236,8 @@ func Judge(t testing.TB, setup Setup, rules []*rule.Rule, resources ...*Resource
 // Request is a resource as the engine sends it.
 func Request(t testing.TB, r *Resource) *pulumirpc.AnalyzeRequest {
 	t.Helper()
-	return &pulumirpc.AnalyzeRequest{Type: r.Type, Name: r.Name, Urn: r.URN(), Properties: Encode(t, r.Inputs), Options: &pulumirpc.AnalyzerResourceOptions{Parent: r.Parent}}
+	return &pulumirpc.AnalyzeRequest{Type: r.Type, Name: r.Name, Urn: r.URN(), Properties: Encode(t,
+		r.Inputs), Options: &pulumirpc.AnalyzerResourceOptions{Parent: r.Parent}}
 }
 
 // StackRequest is all resources as the engine sends them at the end.
@@ -254,7 +255,8 @@ func StackRequest(t testing.TB, resources []*Resource) *pulumirpc.AnalyzeStackRe
 			properties[key] = &pulumirpc.AnalyzerPropertyDependencies{Urns: urns}
 		}
 		request.Resources = append(request.Resources, &pulumirpc.AnalyzerResource{
-			Type: r.Type, Name: r.Name, Urn: r.URN(), Properties: Encode(t, outputs), Parent: r.Parent, Dependencies: r.Dependencies, PropertyDependencies: properties,
+			Type: r.Type, Name: r.Name, Urn: r.URN(), Properties: Encode(t, outputs), Parent: r.Parent,
+			Dependencies: r.Dependencies, PropertyDependencies: properties,
 			Options: &pulumirpc.AnalyzerResourceOptions{Parent: r.Parent},
 		})
 	}

@@ -15,8 +15,8 @@ import (
 
 const (
 	family         = "secrets"
-	secret         = "aws:secretsmanager/secret:Secret"                   //nolint:gosec // a type, and no credential
-	secretVersion  = "aws:secretsmanager/secretVersion:SecretVersion"     //nolint:gosec // a type, and no credential
+	secret         = "aws:secretsmanager/secret:Secret"
+	secretVersion  = "aws:secretsmanager/secretVersion:SecretVersion"
 	secretRotation = "aws:secretsmanager/secretRotation:SecretRotation"   //nolint:gosec // a type, and no credential
 	pushSecret     = "kubernetes:external-secrets.io/v1alpha1:PushSecret" //nolint:gosec // a type, and no credential
 	parameter      = "aws:ssm/parameter:Parameter"
@@ -217,7 +217,7 @@ func operator() []*rule.Rule {
 						return
 					}
 					at := urlForm().FindStringSubmatch(text)
-					if at == nil || inCluster(at[1]) {
+					if len(at) < 2 || inCluster(at[1]) {
 						return
 					}
 					if !strings.Contains(text, "sslmode=verify-full") {

@@ -58,10 +58,11 @@ func connections() []*rule.Rule {
 		},
 		{
 			Name: "database-holders", Family: family,
-			Summary: "NetworkPolicies let exactly those pods to the database that hold its address.",
-			Why:     "A pod that can reach the database can try passwords; a holder that cannot is a migration that hangs.",
-			Fix:     "let an Egress policy select every other pod of the namespace, and the holders' policies name the database's ranges and port", Severity: rule.High,
-			Levels: rule.InProduction, IDs: []string{"tier:holders"}, Types: slices.Concat([]string{instance, externalSecret, networkPolicy}, pods.All),
+			Summary:  "NetworkPolicies let exactly those pods to the database that hold its address.",
+			Why:      "A pod that can reach the database can try passwords; a holder that cannot is a migration that hangs.",
+			Fix:      "let an Egress policy select every other pod of the namespace, and the holders' policies name the database's ranges and port",
+			Severity: rule.High,
+			Levels:   rule.InProduction, IDs: []string{"tier:holders"}, Types: slices.Concat([]string{instance, externalSecret, networkPolicy}, pods.All),
 			Stack: holders,
 		},
 		{
@@ -94,9 +95,10 @@ func connections() []*rule.Rule {
 		},
 		{
 			Name: "pool-hop-guarded", Family: family,
-			Summary: "The hop from a service to its pool is encrypted, or kept to the services' pods.",
-			Why:     "Without TLS, whoever reaches the pool's pods reads the login of whoever connects.",
-			Fix:     "set client_tls_sslmode, or let an Ingress NetworkPolicy select the pool and name the clients' pods", Severity: rule.High, Levels: rule.Always,
+			Summary:  "The hop from a service to its pool is encrypted, or kept to the services' pods.",
+			Why:      "Without TLS, whoever reaches the pool's pods reads the login of whoever connects.",
+			Fix:      "set client_tls_sslmode, or let an Ingress NetworkPolicy select the pool and name the clients' pods",
+			Severity: rule.High, Levels: rule.Always,
 			IDs: []string{"tier:pool-hop"}, Types: slices.Concat([]string{networkPolicy}, pgini.Types, pods.Servers),
 			Stack: poolHop,
 		},
@@ -516,7 +518,8 @@ func identities() []*rule.Rule {
 			Summary: "A role reads exactly the secrets that ExternalSecrets read with it.",
 			Why:     "One more is a secret of somebody else; one less is an ExternalSecret that never becomes Ready.",
 			Fix:     "name in the role's policy the ARNs that the ExternalSecrets name", Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"gap:eso-role-one-secret", "tier:rights-fit"}, Types: []string{role, rolePolicy, externalSecret, pushSecret, secretStore, clusterSecretStore},
+			IDs:   []string{"gap:eso-role-one-secret", "tier:rights-fit"},
+			Types: []string{role, rolePolicy, externalSecret, pushSecret, secretStore, clusterSecretStore},
 			Stack: rightsFit,
 		},
 		{
@@ -538,9 +541,10 @@ func identities() []*rule.Rule {
 		},
 		{
 			Name: "token-needed", Family: family,
-			Summary: "Pods with a token for the API server have rights there.",
-			Why:     "A token without rights is of use to nobody but a thief, who finds more rights with it than were meant.",
-			Fix:     "set automountServiceAccountToken to false, or bind the ServiceAccount to a role in the same stack", Severity: rule.Medium, Levels: rule.Always,
+			Summary:  "Pods with a token for the API server have rights there.",
+			Why:      "A token without rights is of use to nobody but a thief, who finds more rights with it than were meant.",
+			Fix:      "set automountServiceAccountToken to false, or bind the ServiceAccount to a role in the same stack",
+			Severity: rule.Medium, Levels: rule.Always,
 			IDs: []string{"CKV_K8S_38", "KSV-0036"}, Knobs: []rule.Knob{pods.Exempt}, Types: slices.Concat([]string{roleBinding, clusterRoleBinding}, pods.All),
 			Stack: func(s *rule.Stack) {
 				bound := map[string]bool{}
@@ -782,10 +786,11 @@ func access() []*rule.Rule {
 	return []*rule.Rule{
 		{
 			Name: "dsn-not-shared", Family: family,
-			Summary: "A Secret with a login is taken by those that it is made for.",
-			Why:     "The way to the database itself is the master user's: in a service's environment it is in every crash report of the service.",
-			Fix:     "give the service the pool's Secret; let Jobs of the same part-of take the direct one, and the pool alone its files", Severity: rule.Critical,
-			Levels: rule.Always, IDs: []string{"tier:dsn-not-shared"}, Types: append([]string{externalSecret}, pods.All...), Needs: pods.Needs,
+			Summary:  "A Secret with a login is taken by those that it is made for.",
+			Why:      "The way to the database itself is the master user's: in a service's environment it is in every crash report of the service.",
+			Fix:      "give the service the pool's Secret; let Jobs of the same part-of take the direct one, and the pool alone its files",
+			Severity: rule.Critical,
+			Levels:   rule.Always, IDs: []string{"tier:dsn-not-shared"}, Types: append([]string{externalSecret}, pods.All...), Needs: pods.Needs,
 			Stack: func(s *rule.Stack) {
 				_, in := workloads(s, pods.All...)
 				all, _ := secrets(s)
@@ -918,10 +923,11 @@ func housekeeping() []*rule.Rule {
 	return []*rule.Rule{
 		{
 			Name: "crds-retained", Family: family,
-			Summary: "CustomResourceDefinitions stay when the stack goes.",
-			Why:     "With a definition go all its objects: every team's ExternalSecrets, and the Secrets that they own.",
-			Fix:     "annotate it with helm.sh/resource-policy: keep, which Pulumi's charts heed, and set retainOnDelete on one of your own", Severity: rule.Critical,
-			Levels: rule.Always, IDs: []string{"tier:crds-retained"}, Types: []string{definition}, Needs: []string{"metadata"},
+			Summary:  "CustomResourceDefinitions stay when the stack goes.",
+			Why:      "With a definition go all its objects: every team's ExternalSecrets, and the Secrets that they own.",
+			Fix:      "annotate it with helm.sh/resource-policy: keep, which Pulumi's charts heed, and set retainOnDelete on one of your own",
+			Severity: rule.Critical,
+			Levels:   rule.Always, IDs: []string{"tier:crds-retained"}, Types: []string{definition}, Needs: []string{"metadata"},
 			Resource: func(s *rule.Subject) {
 				value := s.Get("metadata", "annotations", "helm.sh/resource-policy")
 				if keep, ok := value.Text(""); ok && keep != "keep" && !s.Protected() {

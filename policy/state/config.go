@@ -26,7 +26,7 @@ type ConfigError struct{ error }
 // properties; all is for every rule.
 func configure(text []byte, rules []*rule.Rule, profile rule.Profile) (*pulumirpc.ConfigureAnalyzerRequest, error) {
 	given := map[string]any{}
-	if len(strings.TrimSpace(string(text))) > 0 {
+	if strings.TrimSpace(string(text)) != "" {
 		if err := json.Unmarshal(text, &given); err != nil {
 			return nil, &ConfigError{fmt.Errorf("the policy config: want a JSON object by rule: %w", err)}
 		}

@@ -85,7 +85,8 @@ func Judge(ctx context.Context, pack analyzer.Pack, text []byte, options Options
 		return nil, err
 	}
 	// Not a preview: what is not known now will not become known.
-	if _, err := server.ConfigureStack(ctx, &pulumirpc.AnalyzerStackConfigureRequest{Config: map[string]string{analyzer.ProfileKey: string(profile)}}); err != nil {
+	stack := &pulumirpc.AnalyzerStackConfigureRequest{Config: map[string]string{analyzer.ProfileKey: string(profile)}}
+	if _, err := server.ConfigureStack(ctx, stack); err != nil {
 		return nil, err
 	}
 	config, err := configure(options.Config, pack.Rules, profile)
