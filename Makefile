@@ -34,7 +34,7 @@ help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z][a-z0-9-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@printf '\nVariables: PURGE=1 with down, RACE=1 with test, RUN=<regexp> with test and e2e.\n'
+	@printf '\nVariables: PURGE=1 with down, RACE=1 with test, RUN=<regexp> with test and e2e, FUZZTIME=10s with fuzz.\n'
 
 .PHONY: up
 up: preflight build ## Build, start the local cloud, bring the tier up on it, check it
@@ -58,6 +58,18 @@ test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with t
 			-- $(if $(RACE),-race) $(if $(RUN),-run '$(RUN)') ./... ) || failed=1; \
 	done; exit $$failed
 
+FUZZTIME ?= 10s
+.PHONY: fuzz
+fuzz: ## Every fuzz test of all modules, one after another, each for FUZZTIME (10s)
+	@failed=0; for module in $(wildcard $(MODULES)); do \
+		for file in $$(cd $$module && grep -rl --include='*_test.go' '^func Fuzz' . | sort); do \
+			for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$module/$$file); do \
+				echo "== $$module $$(dirname $$file) $$name"; \
+				( cd $$module && $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$(dirname $$file) ) || failed=1; \
+			done; \
+		done; \
+	done; exit $$failed
+
 .PHONY: e2e
 e2e: preflight build bin/tools/gotestsum ## End-to-end tests on the local cloud, whose state they forget (root)
 	@bin/localcloud build
@@ -68,7 +80,7 @@ e2e: preflight build bin/tools/gotestsum ## End-to-end tests on the local cloud,
 	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 $(if $(RUN),-run '$(RUN)') ./tests/policy
 
 .PHONY: bench
-bench: preflight build ## Measure `make up` from nothing and with nothing to change (median of five) into docs/benchmarks.md
+bench: preflight build ## Measure the driver, and `make up` from nothing and with nothing to change (median of five) into docs/benchmarks.md
 	@$(GO) run ./tests/bench
 	@$(GO) run ./tests/bench/policies
 

@@ -38,6 +38,10 @@ func namespaceArgs(stack *config.Stack) *servicenamespace.ServiceNamespaceArgs {
 	if stack.Role.PoolUser == config.RoleUser {
 		holders = append(holders, databaserole.PodName(roleObjects(stack)))
 	}
+	if stack.Reconnects() {
+		// It has a rule of its own, which is narrower: the namespace's would add to it.
+		holders = append(holders, migrationjob.ReconnectPodName(stack.Consumer.Name))
+	}
 	return &servicenamespace.ServiceNamespaceArgs{
 		Name:           stack.Service.Namespace,
 		Service:        stack.Service.Name,
@@ -213,7 +217,7 @@ func poolArgs(
 	for _, name := range stack.DatabaseNames() {
 		args.Databases = append(args.Databases, pgbouncer.Database{Name: name, Host: database.Host, Port: database.Port})
 	}
-	if stack.Migration.Enabled && stack.Migration.Reconnect {
+	if stack.Reconnects() {
 		args.Console = &pgbouncer.Client{Labels: map[string]string{workload.NameLabel: migrationjob.ReconnectPodName(stack.Consumer.Name)}}
 	}
 	return args
@@ -246,7 +250,7 @@ func newMigration(
 	args.CAKey = externalsecrets.CAKey
 	args.DatabasePort = stack.Database.Port
 	args.UID = stack.Consumer.UID
-	if pool := pool.bouncer; pool != nil && stack.Migration.Reconnect {
+	if pool := pool.bouncer; stack.Reconnects() {
 		args.Pool = &migrationjob.Console{
 			Host:        pool.ConsoleHost,
 			Port:        stack.Pool.ContainerPort,

@@ -96,7 +96,7 @@ func deploy(ctx *pulumi.Context) error {
 		return err
 	}
 	// The migration does not go through the pool, so it runs while the pool starts. Then the pool opens new connections.
-	migration, err := newMigration(ctx, stack, namespace, secrets, pool, role.resources(), providers)
+	migration, err := newMigration(ctx, stack, namespace, secrets, pool, slices.Concat(prepared, role.resources()), providers)
 	if err != nil {
 		return err
 	}

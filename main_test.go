@@ -340,6 +340,7 @@ func TestHoldersOfConnectionsAreExemptFromTheNamespacesRule(t *testing.T) {
 	assert.Contains(t, holders, name(recorded.Named(t, deploymentType, "pool-deployment")))
 	assert.Contains(t, holders, name(recorded.Named(t, jobType, "migration-job")))
 	assert.Contains(t, holders, name(recorded.Named(t, jobType, "role-job")))
+	assert.Contains(t, holders, name(recorded.Named(t, jobType, "migration-reconnect")), "a rule of its own keeps it from the database and from all else")
 	assert.NotContains(t, holders, name(recorded.Named(t, deploymentType, "consumer-deployment")), "the service goes through the pool")
 }
 

@@ -100,7 +100,7 @@ func export(ctx *pulumi.Context, stack *config.Stack, t *tier) {
 	}
 	if t.migration.job != nil {
 		outputs[config.OutputMigrationJob] = t.migration.job.JobName
-		if t.pool.bouncer != nil && stack.Migration.Reconnect {
+		if stack.Reconnects() {
 			outputs[config.OutputReconnectJob] = t.migration.job.ReconnectJobName
 		}
 	}

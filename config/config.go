@@ -367,7 +367,8 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 		Reconnect: true, Resources: resources,
 	}
 	s.Consumer = Consumer{
-		Autoscaling: consumer.DefaultAutoscaling(), Connections: 50, Replicas: 2, Port: 8080, HealthPath: "/healthz", Resources: resources, UID: workload.DefaultUID, TerminationGracePeriodSeconds: 30,
+		Autoscaling: consumer.DefaultAutoscaling(), Connections: 50, Replicas: 2, Port: 8080, HealthPath: "/healthz", Resources: resources,
+		UID: workload.DefaultUID, TerminationGracePeriodSeconds: 30,
 	}
 	if profile == Production {
 		s.Database = rdspostgres.Production()
@@ -482,7 +483,8 @@ func (m *Migration) validate() error {
 func (c *Consumer) Args() *consumer.ConsumerArgs {
 	return &consumer.ConsumerArgs{
 		Service: c.Name, Image: c.Image, Command: c.Command, Arguments: c.Arguments, Replicas: c.Replicas, Autoscaling: c.Autoscaling,
-		Port: c.Port, HealthPath: c.HealthPath, Reloader: c.Reloader, Env: c.Env, Resources: c.Resources, UID: c.UID, TerminationGracePeriodSeconds: c.TerminationGracePeriodSeconds,
+		Port: c.Port, HealthPath: c.HealthPath, Reloader: c.Reloader, Env: c.Env, Resources: c.Resources, UID: c.UID,
+		TerminationGracePeriodSeconds: c.TerminationGracePeriodSeconds,
 	}
 }
 
@@ -536,7 +538,8 @@ func (n *Network) validate() error {
 		faults.Check(naming.IsLabel(client.Name), path+".name", client.Name, "want the label app.kubernetes.io/name of the pods")
 		if client.ConnectionsPerPod == 0 {
 			faults.Between(path+".connections", client.Connections, 1, 5000, "that all its pods together open at most")
-			faults.Check(client.Replicas == 0, path+".replicas", client.Replicas, "is for connectionsPerPod; leave it out, or give that in place of connections")
+			faults.Check(client.Replicas == 0, path+".replicas", client.Replicas,
+				"is for connectionsPerPod; leave it out, or give that in place of connections")
 			continue
 		}
 		faults.Between(path+".connectionsPerPod", client.ConnectionsPerPod, 1, 5000, "that each of its pods opens at most")

@@ -62,6 +62,11 @@ var (
 	keyForm      = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$`)
 )
 
+// Reconnects says that the pool opens new connections after a migration.
+func (s *Stack) Reconnects() bool {
+	return s.Pool.Kind == PgBouncer && s.Migration.Enabled && s.Migration.Reconnect
+}
+
 // DatabaseNames are all databases that the pool leads to, the service's own first.
 func (s *Stack) DatabaseNames() []string {
 	return append([]string{s.Database.DatabaseName}, s.Pool.Databases...)

@@ -178,6 +178,7 @@ func TestTheSchemaKnowsBoundsChoicesAndDefaults(t *testing.T) {
 
 func stackSchema(t *testing.T) *schema {
 	t.Helper()
+	t.Helper()
 	g := &generator{t: t, comments: readComments(t)}
 	root := g.object(reflect.TypeFor[config.Stack](), nil)
 	sections := &schema{
@@ -279,6 +280,13 @@ func everything() *config.Stack {
 // refusals are the reasons for which validation refuses a value at a path.
 func (g *generator) refusals(path []string, value any) []string {
 	s := everything()
+	// These two are looked at only where they are used.
+	switch path[0] {
+	case "proxy":
+		s.Pool.Kind = config.RDSProxy
+	case "iam":
+		s.IAM.Enabled = true
+	}
 	at := set(reflect.ValueOf(s).Elem(), path, reflect.ValueOf(value), "")
 	var invalid *fault.Error
 	if !errors.As(s.Validate(), &invalid) {
@@ -368,6 +376,7 @@ func plainText(group *ast.CommentGroup) string {
 
 // readComments reads the comments of all types in this package and the components.
 func readComments(t *testing.T) map[string]comment {
+	t.Helper()
 	t.Helper()
 	folders, err := filepath.Glob("../components/*")
 	require.NoError(t, err)

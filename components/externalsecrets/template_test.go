@@ -14,6 +14,7 @@ import (
 
 	"dbtier/components/componenttest"
 	"dbtier/components/externalsecrets"
+	"dbtier/components/naming"
 	"dbtier/components/rdsca"
 )
 
@@ -189,6 +190,21 @@ func TestFaultsOfFurtherSecrets(t *testing.T) {
 		`secrets[1].keys.F.host: is missing`,
 	} {
 		assert.ErrorContains(t, err, fault)
+	}
+}
+
+// Whatever the service's name, every object's name is a label.
+func TestEveryNameStaysWithinItsLimit(t *testing.T) {
+	t.Parallel()
+	for length := 1; length <= 63; length++ {
+		args := arguments(t)
+		args.Service = strings.Repeat("s", length)
+		args.Secrets = further()
+		for _, resource := range componenttest.Run(t, create(args)).Each() {
+			if name, _ := resource.At("metadata", "name").(string); resource.Custom {
+				assert.True(t, naming.IsLabel(name), "%s of a service name of %d characters: %q", resource.Type, length, name)
+			}
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func (a *IrsaRoleArgs) setDefaults() {
 var (
 	roleNameForm   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
 	policyNameForm = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
-	pathForm       = regexp.MustCompile(`^/([!-~]{1,510}/)?$`)
+	pathForm       = regexp.MustCompile(`^/([\x21-\x7e]{1,510}/)?$`)
 	providerForm   = regexp.MustCompile(`^arn:([a-z-]+):iam::([0-9]{12}):oidc-provider/([a-zA-Z0-9.-]+(?:/[a-zA-Z0-9._-]+)*)$`)
 	clusterForm    = regexp.MustCompile(`^arn:([a-z-]+):eks:[a-z0-9-]+:([0-9]{12}):cluster/([0-9A-Za-z][A-Za-z0-9_-]{0,99})$`)
 	boundaryForm   = regexp.MustCompile(`^arn:[a-z-]+:iam::(\d{12}|aws):policy/\S+$`)
@@ -142,7 +142,8 @@ const trustLimit = 2048
 func (a *IrsaRoleArgs) validateBinding(faults *fault.List) {
 	fault.OneOf(faults, "binding", a.Binding, WebIdentity, PodIdentity)
 	if a.Binding == PodIdentity {
-		faults.Check(clusterForm.MatchString(a.ClusterArn), "clusterArn", a.ClusterArn, "want the ARN of the cluster, arn:aws:eks:<region>:<account>:cluster/<name>")
+		faults.Check(clusterForm.MatchString(a.ClusterArn), "clusterArn", a.ClusterArn,
+			"want the ARN of the cluster, arn:aws:eks:<region>:<account>:cluster/<name>")
 		faults.Check(a.OIDCProviderArn == "", "oidcProviderArn", a.OIDCProviderArn, "is not what Pod Identity trusts; leave it out")
 		return
 	}

@@ -93,6 +93,16 @@ func (a *MigrationJobArgs) reconnect(ctx *pulumi.Context, name, migration string
 	if err != nil {
 		return nil, fmt.Errorf("the network policy of the pool's reconnection: %w", err)
 	}
+	// Not the service's, which may have a role in AWS.
+	account, err := corev1.NewServiceAccount(ctx, name+"-reconnect-account", &corev1.ServiceAccountArgs{
+		Metadata: &metav1.ObjectMetaArgs{
+			Name: pulumi.String(podName), Namespace: pulumi.String(a.Namespace), Labels: workload.Labels(podName, a.Service),
+		},
+		AutomountServiceAccountToken: pulumi.Bool(false),
+	}, parent)
+	if err != nil {
+		return nil, fmt.Errorf("the service account of the pool's reconnection: %w", err)
+	}
 	env := corev1.EnvVarArray{&corev1.EnvVarArgs{Name: pulumi.String("POOL_HOST"), Value: c.Host.ToStringOutput()}}
 	for _, v := range environment {
 		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(v[0]), Value: pulumi.String(v[1])})
@@ -122,7 +132,7 @@ func (a *MigrationJobArgs) reconnect(ctx *pulumi.Context, name, migration string
 					RestartPolicy:                pulumi.String("Never"),
 					AutomountServiceAccountToken: pulumi.Bool(false),
 					EnableServiceLinks:           pulumi.Bool(false),
-					ServiceAccountName:           a.ServiceAccount,
+					ServiceAccountName:           account.Metadata.Name().Elem(),
 					SecurityContext:              workload.PodSecurity(c.UID),
 					Containers: corev1.ContainerArray{&corev1.ContainerArgs{
 						Name:            pulumi.String(reconnectContainer),

@@ -114,6 +114,10 @@ func TestTheReconnectionHasTheConsolesPasswordAndNothingOfTheDatabase(t *testing
 		"PGAPPNAME": "dbtier-reconnect",
 	}, values)
 	assert.NotContains(t, reconnect.Text(), "db-direct")
+	account := recorded.One(t, "kubernetes:core/v1:ServiceAccount")
+	assert.Equal(t, "myshop-api-reconnect", account.At("metadata", "name"))
+	assert.Equal(t, false, account.At("automountServiceAccountToken"))
+	assert.Equal(t, "myshop-api-reconnect", componenttest.At(pod, "serviceAccountName"), "the service's may have a role in AWS")
 	assert.Equal(t, true, componenttest.At(pod, "securityContext", "runAsNonRoot"))
 	assert.Equal(t, []any{"ALL"}, componenttest.At(pod, "containers", 0, "securityContext", "capabilities", "drop"))
 
@@ -138,6 +142,19 @@ func TestAnyServiceNameGivesTheReconnectionNamesWithinTheLimits(t *testing.T) {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom {
 				assert.True(t, naming.IsLabel(name), "%s of a service name of %d characters: %q", resource.Type, length, name)
 			}
+		}
+	}
+}
+
+func TestOptionsOfTheComponentStayWithIt(t *testing.T) {
+	t.Parallel()
+	recorded := componenttest.Run(t, create(pooled(), pulumi.IgnoreChanges([]string{"spec"})))
+	component := recorded.One(t, migrationjob.Type)
+	assert.Equal(t, []string{"spec"}, component.IgnoreChanges)
+	for _, child := range recorded.Each() {
+		if child != component {
+			assert.Equal(t, component.URN, componenttest.ParentOf(child), child.URN)
+			assert.Empty(t, child.IgnoreChanges, child.URN)
 		}
 	}
 }

@@ -23,6 +23,13 @@
 // No password passes through this program. It writes templates that the operator fills in the cluster; what Pulumi's state holds
 // are the templates, and the names of the Secrets.
 //
+// # More databases and logins
+//
+// [PgBouncerPoolArgs].Logins are further logins, each a database user of its own, with a size, mode and clients of its own. PgBouncer's rules
+// (hba.conf) let each into its own databases, and nobody else in: not the database users, and not another login into its lines. A further login knows a
+// database as <database>_<login>, because a line of the configuration says who one is there. Each pair of login and database is a pool of server
+// connections: count pairs.
+//
 // # What transaction pooling forbids
 //
 // In the default pool mode a server connection belongs to a client for one transaction. What outlives a transaction does not work:
@@ -41,4 +48,12 @@
 // In the pool's container psql leads to PgBouncer's console without a password, over a socket that only the pod sees:
 //
 //	kubectl exec deployment/pgbouncer -- psql --command='SHOW POOLS'
+//
+// [PgBouncerPoolArgs].Console lets one group of pods in from outside, with a password: what has the pool RECONNECT after a migration.
+// [Metrics] add Prometheus' exporter to each pod, which may look and do nothing.
+//
+// # Cancel requests
+//
+// They are connections of their own, and with several replicas reach the one that knows the query by chance, unless
+// [Settings].ClientAffinity keeps all connections of a pod together.
 package pgbouncer

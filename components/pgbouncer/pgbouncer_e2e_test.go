@@ -41,6 +41,9 @@ const (
 	serverUID = 10002
 
 	databaseHost = "database.test"
+
+	// refused is what PgBouncer says to whom its rules do not name.
+	refused = "no authentication method is found"
 )
 
 // The pool's container, rendered by the component, runs from the local cloud's Debian files (PgBouncer, psql, sh) against a
@@ -91,11 +94,11 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 		20*time.Second, 200*time.Millisecond, "no connection with the new password")
 
 	_, err = box.try(strings.Replace(dsn.String(), "myshop_api:", "myshop_admin:", 1), "select 1")
-	require.ErrorContains(t, err, "authentication failed", "the service's password opens nothing else")
+	require.ErrorContains(t, err, refused, "the database user itself has no business here, whatever password it brings")
 	other := *dsn
 	other.Path = "/postgres"
 	_, err = box.try(other.String(), "select 1")
-	require.ErrorContains(t, err, "no such database", "only the databases that were named")
+	require.ErrorContains(t, err, refused, "only the databases that were named")
 
 	// SIGTERM waits for clients, and takes no new ones.
 	client := box.run(nil, "psql", dsn.String(), "--no-psqlrc", "--command=select pg_sleep(2)", "--command=select 'served to the' || ' end'")
@@ -110,6 +113,83 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 	pool.ends(t, 10*time.Second)
 	require.NoError(t, reloader.command.Process.Signal(syscall.SIGTERM))
 	reloader.ends(t, 10*time.Second)
+}
+
+// Two logins with a database user each, the console for the Job after a migration, and the exporter's rights, with the real PgBouncer.
+func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
+	box := newBox(t)
+	server := box.startPostgres("d4tabase")
+	server.run("create role reader login password 'd1'")
+
+	args := arguments()
+	args.ContainerPort = freePort(t)
+	args.CABundle = string(server.authority)
+	args.Databases = []pgbouncer.Database{{Name: "myshop", DBName: "postgres", Host: pulumi.String(databaseHost), Port: pulumi.Int(server.port)}}
+	args.Logins = []pgbouncer.Login{{Name: "reports", Credential: pgbouncer.Credential{Key: pulumi.String("reports")}, PoolSize: 1, PoolMode: pgbouncer.Session}}
+	args.Console = &pgbouncer.Client{Labels: map[string]string{"app": "reconnect"}}
+	args.Metrics.Enabled = true
+	recorded := componenttest.Run(t, create(args))
+	pod := componenttest.At(recorded.One(t, deploymentType).Inputs, "spec", "template", "spec")
+	container := componenttest.At(pod, "containers", 0)
+	box.mountCA(args.CABundle)
+	box.project(templates(t, recorded, "pool-config"), sharedSecrets())
+	box.start(container).waitFor(t, "process up")
+
+	at := func(secret string) *url.URL {
+		dsn, err := url.Parse(render(t, templates(t, recorded, secret)["DATABASE_URL"], sharedSecrets()))
+		require.NoError(t, err)
+		dsn.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(args.ContainerPort))
+		return dsn
+	}
+	service, reports := at("pool-consumer-secret"), at("pool-consumer-secret-reports")
+	assert.Equal(t, "myshop_admin", box.query(service.String(), "select current_user"))
+	assert.Equal(t, "reader postgres", box.query(reports.String(), "select current_user || ' ' || current_database()"))
+	stolen := *service
+	stolen.Path = reports.Path
+	_, err := box.try(stolen.String(), "select 1")
+	require.ErrorContains(t, err, refused, "a login cannot be another's database user")
+	stolen.Path = "/pgbouncer"
+	_, err = box.try(stolen.String(), "SHOW POOLS")
+	require.ErrorContains(t, err, "not allowed")
+
+	console := box.psql(container, "--command=SHOW DATABASES")
+	assert.Contains(t, console, "myshop_reports|")
+	assert.Regexp(t, `myshop_reports\|[^\n]*\|reader\|1\|[^\n]*\|session\|\|1\|`, console, "its own pool's size and mode")
+
+	// The Job after a migration: each pod lends new connections from then on.
+	script, err := os.ReadFile("../migrationjob/reconnect.sh")
+	require.NoError(t, err)
+	reconnect := func(user, password string) (string, error) {
+		return box.output([]string{
+			"PGUSER=" + user, "PGPASSWORD=" + password, "PGDATABASE=pgbouncer", "PGCONNECT_TIMEOUT=5", "PGPORT=" + strconv.Itoa(args.ContainerPort),
+			"POOL_HOST=" + databaseHost, "POOL_WAIT_SECONDS=1",
+		}, "sh", "-c", string(script))
+	}
+	before := box.query(service.String(), "select pg_backend_pid()")
+	require.Equal(t, before, box.query(service.String(), "select pg_backend_pid()"), "the pool keeps its connections")
+	said, err := reconnect("console", "c")
+	require.NoError(t, err)
+	assert.Contains(t, said, "the pool's pod 127.0.0.1 opens new connections")
+	assert.NotEqual(t, before, box.query(service.String(), "select pg_backend_pid()"))
+	_, err = reconnect("console", "wrong")
+	require.ErrorContains(t, err, "have not been reached: 127.0.0.1")
+	_, err = box.try(fmt.Sprintf("postgresql://console:c@%s/myshop", service.Host), "select 1")
+	require.ErrorContains(t, err, refused, "the console's login reaches no database")
+
+	// The exporter, with a user id of its own.
+	look := func(user, command string) (string, error) {
+		return box.as(uid+1).output(nil, "psql", fmt.Sprintf("host=%s port=%d user=%s dbname=pgbouncer", pgbouncer.SocketDir, args.ContainerPort, user),
+			"--no-psqlrc", "--no-align", "--tuples-only", "--command="+command)
+	}
+	pools, err := look("metrics", "SHOW POOLS")
+	require.NoError(t, err)
+	assert.Contains(t, pools, "myshop_reports|reader|")
+	_, err = look("metrics", "RECONNECT")
+	require.ErrorContains(t, err, "admin access needed")
+	_, err = look("pgbouncer", "SHOW POOLS")
+	require.ErrorContains(t, err, refused, "the administrator is who has PgBouncer's own user id")
+	_, err = box.try(fmt.Sprintf("postgresql://metrics@%s/pgbouncer", service.Host), "SHOW POOLS")
+	require.ErrorContains(t, err, refused, "not over the network")
 }
 
 // box is a mount namespace in which a container's files lie where Kubernetes would mount them.
@@ -343,7 +423,7 @@ func (b *box) startPostgres(password string) *postgres {
 	s.authority = certificate
 	_, err := b.output(nil, "/pgsql/bin/initdb", "--pgdata=/data/db", "--username=owner", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
 	require.NoError(b.t, err)
-	for name, content := range map[string][]byte{"server.crt": certificate, "server.key": key, "pg_hba.conf": []byte("local all owner trust\nhostssl all myshop_admin 127.0.0.1/32 scram-sha-256\n")} {
+	for name, content := range map[string][]byte{"server.crt": certificate, "server.key": key, "pg_hba.conf": []byte("local all owner trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n")} {
 		file := b.path("root", "data", "db", name)
 		require.NoError(b.t, os.WriteFile(file, content, 0o600))
 		require.NoError(b.t, os.Chown(file, serverUID, serverUID))

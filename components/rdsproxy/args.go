@@ -195,8 +195,12 @@ func (a *RdsProxyArgs) Validate() error {
 		path  string
 		value pulumi.Input
 	}{
-		{"vpcId", a.VpcID}, {"subnetIds", a.SubnetIDs}, {"databaseIdentifier", a.DatabaseIdentifier},
-		{"databaseSecurityGroupId", a.DatabaseSecurityGroupID}, {"databaseClientGroupId", a.DatabaseClientGroupID}, {"store.name", a.Store.Name},
+		{"vpcId", a.VpcID},
+		{"subnetIds", a.SubnetIDs},
+		{"databaseIdentifier", a.DatabaseIdentifier},
+		{"databaseSecurityGroupId", a.DatabaseSecurityGroupID},
+		{"databaseClientGroupId", a.DatabaseClientGroupID},
+		{"store.name", a.Store.Name},
 	} {
 		faults.Check(input.value != nil, input.path, nil, "is missing")
 	}

@@ -33,7 +33,8 @@ type ServiceNamespaceArgs struct {
 	// DatabaseCIDRs are the address ranges in which the database lies, and DatabasePort its port.
 	DatabaseCIDRs []string
 	DatabasePort  int
-	// Holders are the pods that may reach the database, by their label app.kubernetes.io/name.
+	// Holders are the pods that this rule leaves alone, by their label app.kubernetes.io/name: those that may reach the database, and those
+	// with a rule of their own for all that they may reach.
 	Holders []string
 }
 

@@ -38,6 +38,48 @@ func TestAStackThatHoldsDataIsPreviewedBeforeItIsChanged(t *testing.T) {
 	assert.Contains(t, b.stderr.String(), "note: allowed: aws:rds:Instance database-instance is replaced by an empty one because of dbName")
 }
 
+func TestTheSameUpdateOfTheSameStateIsNotPreviewedAgain(t *testing.T) {
+	b := newBench(t)
+	require.NoError(t, os.WriteFile(filepath.Join(b.dir, "bundle.pem"), []byte("one"), 0o600))
+	file := filepath.Join(b.dir, "Pulumi.prod.yaml")
+	config := func(more string) {
+		require.NoError(t, os.WriteFile(file, []byte("config:\n  dbtier:cloud: aws\n  dbtier:network: {caBundle: bundle.pem}\n"+more), 0o600))
+	}
+	config("")
+	b.holdsData("prod")
+	state := filepath.Join(b.dir, ".dbtier", "state", ".pulumi", "stacks", "dbtier", "prod.json")
+	ups := func(args ...string) []string {
+		require.NoError(t, os.RemoveAll(b.events+".calls"))
+		require.Zero(t, b.run(append([]string{"up", "--stack", "prod", "--yes", "--no-policy"}, args...)...), b.stderr.String())
+		commands, _ := b.engineRuns()
+		return commands
+	}
+	again := func(why string) {
+		t.Helper()
+		assert.Equal(t, []string{"preview", "up"}, ups(), why)
+		assert.Equal(t, []string{"up"}, ups(), "%s, and once more", why)
+	}
+	again("the first one")
+	config("  dbtier:environment: other\n")
+	again("another config")
+	require.NoError(t, os.WriteFile(filepath.Join(b.dir, "bundle.pem"), []byte("other"), 0o600))
+	again("another file that the config names")
+	text, err := os.ReadFile(state)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(state, append(text, '\n'), 0o600))
+	again("a state that something else has written")
+	require.NoError(t, os.WriteFile(filepath.Join(b.dir, ".dbtier", "locks", "prod.refresh"), nil, 0o600))
+	again("a run that was killed")
+	for _, flags := range [][]string{{"--config", "environment=x"}, {"--target", "a"}, {"--refresh"}} {
+		assert.Equal(t, []string{"preview", "up"}, ups(flags...), "%v", flags)
+	}
+	again("after an update of another kind")
+	config("  dbtier:cluster: {stackReference: {stack: organization/dbtier/cluster}}\n")
+	for range 2 {
+		assert.Equal(t, []string{"preview", "up"}, ups(), "what another stack says is not in any file")
+	}
+}
+
 func TestAnAnswerIsJSONAlsoWhenTheCommandFails(t *testing.T) {
 	b := newBench(t)
 	for code, args := range map[int][]string{
@@ -247,32 +289,43 @@ func TestLinesOfSeveralStacksAreWhole(t *testing.T) {
 
 func TestWhatAnAutoscalerSetIsNoDrift(t *testing.T) {
 	b := newBench(t)
-	event := func(changed, managed string) string {
-		return `{"resourcePreEvent":{"metadata":{"op":"refresh","urn":"urn:pulumi:prod::dbtier::kubernetes:apps/v1:Deployment::d","type":"kubernetes:apps/v1:Deployment"}}}
-{"resOutputsEvent":{"metadata":{"op":"update","urn":"urn:pulumi:prod::dbtier::kubernetes:apps/v1:Deployment::d","type":"kubernetes:apps/v1:Deployment","detailedDiff":{` + changed + `},
-"new":{"inputs":{},"outputs":{"metadata":{"managedFields":[` + managed + `]}}}}}}
-{"summaryEvent":{"resourceChanges":{"update":1,"same":4}}}
-`
-	}
+	tools := t.TempDir()
+	t.Setenv("PATH", tools+":/bin:/usr/bin")
 	const (
 		autoscaler = `{"manager":"kube-controller-manager","subresource":"scale","fieldsV1":{"f:spec":{"f:replicas":{}}}}`
 		person     = `{"manager":"kubectl","subresource":"scale","fieldsV1":{"f:spec":{"f:replicas":{}}}}`
-		replicas   = `"spec.replicas":{"diffKind":"update"}`
+		rollout    = `{"manager":"kube-controller-manager","subresource":"status","fieldsV1":{"f:status":{"f:replicas":{}}}}`
+		changed    = `"spec.replicas":{"diffKind":"update"}`
 		image      = `"spec.template.spec.containers[0].image":{"diffKind":"update"}`
 	)
+	urn := "urn:pulumi:prod::dbtier::kubernetes:apps/v1:Deployment::d"
+	found := func(changed string) string {
+		return `{"resourcePreEvent":{"metadata":{"op":"refresh","urn":"` + urn + `","type":"kubernetes:apps/v1:Deployment"}}}
+{"resOutputsEvent":{"metadata":{"op":"update","urn":"` + urn + `","type":"kubernetes:apps/v1:Deployment","detailedDiff":{` + changed + `},"new":{"id":"myshop/api"}}}}
+{"summaryEvent":{"resourceChanges":{"update":1,"same":4}}}
+`
+	}
 	for name, c := range map[string]struct {
 		changed, managed string
 		code             int
 		want             string
 	}{
-		"an autoscaler":                {replicas, autoscaler, exitDone, "no drift (5 resources)"},
-		"a person":                     {replicas, person, exitPending, "differs: spec.replicas"},
-		"both, and an image":           {replicas + "," + image, autoscaler, exitPending, "differs: spec.template.spec.containers[0].image\n"},
+		"an autoscaler":                {changed, autoscaler + "," + rollout, exitDone, "no drift (5 resources)"},
+		"a person":                     {changed, person, exitPending, "differs: spec.replicas"},
+		"both, and an image":           {changed + "," + image, autoscaler, exitPending, "differs: spec.template.spec.containers[0].image\n"},
 		"the status that is no wish":   {`"status.conditions":{}`, "", exitDone, "no drift"},
-		"a field that nobody tells of": {replicas, "", exitPending, "differs: spec.replicas"},
+		"a field that nobody tells of": {changed, rollout, exitPending, "differs: spec.replicas"},
 	} {
-		b.happens(strings.ReplaceAll(event(c.changed, c.managed), "},\n", "},"))
+		require.NoError(t, os.WriteFile(filepath.Join(tools, "kubectl"), []byte(`#!/bin/sh
+[ "$*" = "get --namespace=myshop --output=json Deployment.v1.apps api --show-managed-fields" ] || exit 1
+echo '{"metadata":{"managedFields":[`+c.managed+`]}}'
+`), 0o700))
+		b.happens(found(c.changed))
 		assert.Equal(t, c.code, b.run("drift", "--stack", "prod"), "%s: %s%s", name, b.stdout.String(), b.stderr.String())
 		assert.Contains(t, b.stdout.String(), c.want, name)
 	}
+	require.NoError(t, os.Remove(filepath.Join(tools, "kubectl")))
+	t.Setenv("PATH", tools)
+	b.happens(found(changed))
+	assert.Equal(t, exitPending, b.run("drift", "--stack", "prod"), "a cluster that does not answer takes no drift away")
 }

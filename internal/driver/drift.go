@@ -46,7 +46,7 @@ func (t *task) findDrift(ctx context.Context) error {
 	options := t.options()
 	options.Progress.Quiet = true
 	result, err := session.Drift(ctx, options)
-	withoutOwned(&result)
+	t.withoutOwned(ctx, &result)
 	t.report.take(&result, true)
 	t.report.Resources = slices.DeleteFunc(t.report.Resources, func(s progress.Step) bool { return s.Op == apitype.OpSame })
 	if err != nil {
@@ -82,15 +82,19 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
+// replicas is the field that a HorizontalPodAutoscaler sets in a program's object, through the object's subresource scale.
+const replicas = "spec.replicas"
+
 // withoutOwned takes out of a refresh what another controller owns: an update of which nothing else is left is none.
-func withoutOwned(result *progress.Result) {
+func (t *task) withoutOwned(ctx context.Context, result *progress.Result) {
 	for i := range result.Steps {
 		step := &result.Steps[i]
 		if step.Op != apitype.OpUpdate || !strings.HasPrefix(step.Type, "kubernetes:") {
 			continue
 		}
-		owned := ownedByOthers(step.After)
-		left := slices.DeleteFunc(slices.Clone(step.Changed), func(path string) bool { return owned[path] || isStatus(path) })
+		left := slices.DeleteFunc(slices.Clone(step.Changed), func(path string) bool {
+			return isStatus(path) || path == replicas && t.ownsReplicas(ctx, step)
+		})
 		if len(left) == 0 && len(step.Changed) > 0 {
 			step.Op = apitype.OpSame
 			result.Changes[apitype.OpUpdate]--
@@ -100,22 +104,48 @@ func withoutOwned(result *progress.Result) {
 	}
 }
 
-func isStatus(path string) bool {
-	return path == "status" || strings.HasPrefix(path, "status.") || strings.HasPrefix(path, "metadata.managedFields") ||
-		path == "metadata.resourceVersion" || path == "metadata.generation"
+func isStatus(path string) bool { return path == "status" || strings.HasPrefix(path, "status.") }
+
+// ownsReplicas asks the cluster whether its own controller was the last to set an object's replicas. Providers leave managedFields out of
+// what they tell. A cluster that does not answer takes no drift away.
+func (t *task) ownsReplicas(ctx context.Context, step *progress.Step) bool {
+	kubeconfig, kubecontext := clusterOf(t.target, "", "")
+	client, _, err := t.cluster(ctx, t.target, kubeconfig, kubecontext)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, each)
+	defer cancel()
+	namespace, name, ok := strings.Cut(step.ID, "/")
+	if !ok {
+		return false
+	}
+	var object map[string]any
+	if err := client.Get(ctx, &object, namespace, kindOf(step.Type), name, "--show-managed-fields"); err != nil {
+		return false
+	}
+	return ownedByCluster(object)[replicas]
 }
 
-// ownedByOthers are the paths of an object's fields that a controller of the cluster has written last, as its managedFields tell. Only
-// the cluster's own controllers count: a person with kubectl is a manager too.
-func ownedByOthers(object map[string]any) map[string]bool {
+// kindOf is a type's kind as kubectl wants it: kubernetes:apps/v1:Deployment is Deployment.v1.apps.
+func kindOf(resourceType string) string {
+	parts := strings.Split(resourceType, ":")
+	group, version, ok := strings.Cut(parts[1], "/")
+	if !ok || group == "core" {
+		return parts[2]
+	}
+	return parts[2] + "." + version + "." + group
+}
+
+// ownedByCluster are the paths of an object's fields that the cluster's controllers have written last, as its managedFields tell. Only
+// they count: a person with kubectl is a manager, too.
+func ownedByCluster(object map[string]any) map[string]bool {
 	owned := map[string]bool{}
 	metadata, _ := object["metadata"].(map[string]any)
 	entries, _ := metadata["managedFields"].([]any)
 	for _, entry := range entries {
 		e, _ := entry.(map[string]any)
-		manager, _ := e["manager"].(string)
-		subresource, _ := e["subresource"].(string)
-		if manager != "kube-controller-manager" || subresource != "scale" && subresource != "status" {
+		if e["manager"] != "kube-controller-manager" || e["subresource"] != "scale" {
 			continue
 		}
 		fields, _ := e["fieldsV1"].(map[string]any)

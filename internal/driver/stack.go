@@ -78,7 +78,7 @@ func (t *task) bringUp(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	if ask || t.flags.expectNoChanges || t.atStake() {
+	if ask || t.flags.expectNoChanges || session.OwesALook() || !t.sealed() && t.atStake() {
 		goAhead, err := t.lookAhead(ctx, session, ask)
 		if err != nil || !goAhead {
 			return err
@@ -87,7 +87,11 @@ func (t *task) bringUp(ctx context.Context) error {
 	t.say("up of stack %s", t.stack.Name)
 	options := t.options()
 	options.Plan = t.flags.plan
-	return t.ran(started, "stack "+t.stack.Name)(session.Up(ctx, options))
+	err = t.ran(started, "stack "+t.stack.Name)(session.Up(ctx, options))
+	if err == nil {
+		t.setSeal()
+	}
+	return err
 }
 
 // ran tells how a run that changes the stack ended.

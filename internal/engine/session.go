@@ -231,8 +231,7 @@ func (s *Session) owed() string {
 
 // change runs an operation that changes the stack; look says that it must look first at what is there.
 func (s *Session) change(ctx context.Context, o Options, operate func(stream chan<- events.EngineEvent, look bool) error) (progress.Result, error) {
-	_, err := os.Stat(s.owed())
-	look := err == nil
+	look := s.OwesALook()
 	if err := s.OweALook(); err != nil {
 		return progress.Result{}, err
 	}
@@ -283,6 +282,12 @@ func (s *Session) tryAgain(ctx context.Context, err error, tries int) bool {
 	case <-wait.C:
 		return true
 	}
+}
+
+// OwesALook reports whether the next update will look first at what is there.
+func (s *Session) OwesALook() bool {
+	_, err := os.Stat(s.owed())
+	return err == nil
 }
 
 // OweALook has the next update look first at what is there: the state may not tell it.
@@ -369,8 +374,7 @@ func (s *Session) Up(ctx context.Context, o Options) (progress.Result, error) {
 // Preview says what Up would do.
 func (s *Session) Preview(ctx context.Context, o Options) (progress.Result, error) {
 	o.Progress.Planning = true
-	_, err := os.Stat(s.owed())
-	look := err == nil && !s.config.Offline
+	look := s.OwesALook() && !s.config.Offline
 	return s.run(o.Progress, func(stream chan<- events.EngineEvent) error {
 		options := []optpreview.Option{
 			optpreview.EventStreams(stream), optpreview.SuppressProgress(), optpreview.SuppressOutputs(), optpreview.Parallel(o.Parallel),

@@ -3,6 +3,7 @@ package guard
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -82,7 +83,7 @@ func Losses(steps []progress.Step, allowed []string) []Loss {
 			continue
 		}
 		what, holds := Holds(step.URN, step.Type)
-		if !holds || step.Retained && op == apitype.OpDelete {
+		if !holds || op == apitype.OpDelete && (step.Retained || hasSuccessor(steps, step)) {
 			continue
 		}
 		at := slices.IndexFunc(losses, func(l Loss) bool { return l.URN == step.URN && l.Op == op })
@@ -100,6 +101,20 @@ func Losses(steps []progress.Step, allowed []string) []Loss {
 		}
 	}
 	return losses
+}
+
+// externalSecret is the type of what services log in with.
+const externalSecret = "kubernetes:external-secrets.io/v1:ExternalSecret" //nolint:gosec // a type, no secret
+
+// generation is the number at the end of a resource's name.
+var generation = regexp.MustCompile(`-\d+$`)
+
+// hasSuccessor reports whether a secret goes because its next generation comes in the same run: a rotation is no loss.
+func hasSuccessor(steps []progress.Step, gone progress.Step) bool {
+	of := generation.ReplaceAllString(gone.URN, "")
+	return gone.Type == externalSecret && of != gone.URN && slices.ContainsFunc(steps, func(s progress.Step) bool {
+		return s.Op == apitype.OpCreate && s.Type == gone.Type && s.URN != gone.URN && generation.ReplaceAllString(s.URN, "") == of
+	})
 }
 
 // Refused are the losses that nobody allowed.

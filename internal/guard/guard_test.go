@@ -49,6 +49,20 @@ func TestWhatCanBeMadeAgainIsNoLoss(t *testing.T) {
 	assert.Empty(t, guard.Losses([]progress.Step{retained}, nil), "it only leaves the state")
 }
 
+func TestARotationIsNoLoss(t *testing.T) {
+	const externalSecret = "kubernetes:external-secrets.io/v1:ExternalSecret"
+	first, second := step(apitype.OpDelete, externalSecret, "role-credential-1"), step(apitype.OpCreate, externalSecret, "role-credential-2")
+	assert.Empty(t, guard.Losses([]progress.Step{second, first}, nil))
+	for name, other := range map[string]progress.Step{
+		"nothing comes":      step(apitype.OpSame, externalSecret, "role-credential-2"),
+		"another's comes":    step(apitype.OpCreate, externalSecret, "pool-credential-2"),
+		"another kind comes": step(apitype.OpCreate, "kubernetes:core/v1:Secret", "role-credential-2"),
+	} {
+		assert.Len(t, guard.Losses([]progress.Step{first, other}, nil), 1, name)
+	}
+	assert.Len(t, guard.Losses([]progress.Step{step(apitype.OpDelete, externalSecret, "login"), step(apitype.OpCreate, externalSecret, "login-2")}, nil), 1)
+}
+
 func TestAReplacementIsOneLossWithItsReasons(t *testing.T) {
 	first, second := step(apitype.OpCreateReplacement, instance, "database-instance"), step(apitype.OpReplace, instance, "database-instance")
 	first.Because, second.Because = []string{"dbName"}, []string{"dbName", "username"}

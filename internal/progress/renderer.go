@@ -66,6 +66,8 @@ type Step struct {
 	Retained bool `json:"retained,omitempty"`
 	// Failed says that the operation failed.
 	Failed bool `json:"failed,omitempty"`
+	// ID is what the resource's provider knows it by; empty for one that is not there yet.
+	ID string `json:"id,omitempty"`
 	// Before and After are the whole states on both sides of the step, as the engine shows them: secrets are masked.
 	Before, After map[string]any `json:"-"`
 }
@@ -206,10 +208,13 @@ func (r *Renderer) begin(m apitype.StepEventMetadata) {
 func stepOf(m apitype.StepEventMetadata) Step {
 	step := Step{URN: m.URN, Type: m.Type, Name: urnName(m.URN), Op: m.Op, Because: slices.Sorted(slices.Values(m.Keys))}
 	if m.New != nil {
-		step.Inputs, step.After = m.New.Inputs, whole(m.New)
+		step.Inputs, step.After, step.ID = m.New.Inputs, whole(m.New), m.New.ID
 	}
 	if m.Old != nil {
 		step.Before, step.Retained = whole(m.Old), m.Old.RetainOnDelete
+		if step.ID == "" {
+			step.ID = m.Old.ID
+		}
 	}
 	for path, diff := range m.DetailedDiff {
 		step.Changed = append(step.Changed, path)

@@ -69,7 +69,7 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 		kind, name = "job", t.Bootstrap
 	}
 	if name == "" {
-		return "", &finding{"the image of " + t.Deployment + " has no psql, and the stack no other that has: add postgresql-client to it", v.kubectl("get pods")}
+		return "", &finding{"the image of " + t.Deployment + " has no psql, nor any other of the stack: add postgresql-client to it", v.kubectl("get pods")}
 	}
 	if err := v.Kubectl.Get(ctx, &pool, t.Namespace, kind, name); err != nil {
 		return "", err

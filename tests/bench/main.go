@@ -1,5 +1,6 @@
-// Command bench measures `make up` on this machine, from nothing and with nothing to change, and writes the medians, and
-// what cost most of them, into docs/benchmarks.md. It needs what `make up` needs; the local cloud's state is forgotten.
+// Command bench measures the driver without a cloud, and `make up` on this machine, from nothing and with nothing to change. It writes
+// the medians, and what cost most of them, into docs/benchmarks.md. It needs what `make up` needs; the local cloud's state is forgotten.
+// With the argument driver it measures the driver alone.
 package main
 
 import (
@@ -8,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"regexp"
@@ -48,6 +48,16 @@ func bench() error {
 	if err := run(io.Discard, "build"); err != nil {
 		return err
 	}
+	driver, err := benchDriver()
+	if err != nil {
+		return err
+	}
+	if err := record(driver, driverBegin, driverEnd); err != nil {
+		return err
+	}
+	if slices.Contains(os.Args[1:], "driver") {
+		return nil
+	}
 	var fromNothing, unchanged []sample
 	for i := range runs {
 		if err := run(io.Discard, "down", "PURGE=1"); err != nil {
@@ -68,14 +78,16 @@ func bench() error {
 		fmt.Printf("nothing to change %d of %d: %.1fs\n", i+1, runs, s.took.Seconds())
 		unchanged = append(unchanged, s)
 	}
+	return record(report(fromNothing, unchanged), begin, end)
+}
+
+// record puts a report into the document, between its marks.
+func record(report, begin, end string) error {
 	text, err := os.ReadFile(document)
-	if errors.Is(err, fs.ErrNotExist) {
-		text, err = []byte("# Benchmarks\n\n"+begin+"\n"+end+"\n"), nil
-	}
 	if err != nil {
 		return fmt.Errorf("reading the benchmarks: %w", err)
 	}
-	replaced, err := replace(string(text), report(fromNothing, unchanged))
+	replaced, err := replace(string(text), report, begin, end)
 	if err != nil {
 		return err
 	}
@@ -171,7 +183,7 @@ func report(fromNothing, unchanged []sample) string {
 }
 
 // replace puts the report between the document's marks.
-func replace(document, report string) (string, error) {
+func replace(document, report, begin, end string) (string, error) {
 	before, rest, found := strings.Cut(document, begin)
 	_, after, closed := strings.Cut(rest, end)
 	if !found || !closed {

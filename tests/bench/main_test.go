@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -30,10 +32,34 @@ func TestTheReportGoesBetweenTheMarks(t *testing.T) {
 	samples := []sample{{took: 3 * time.Second}, {took: time.Second}, {took: 2 * time.Second}}
 	text := report(samples, samples)
 	assert.Contains(t, text, "| from nothing | 2.0 s | 1.0 s | 3.0 s |")
-	written, err := replace("# Title\n"+begin+"old"+end+"\nrest\n", text)
+	written, err := replace("# Title\n"+begin+"old"+end+"\nrest\n", text, begin, end)
 	require.NoError(t, err)
 	assert.Contains(t, written, "# Title\n"+begin+"\n\nMeasured ")
 	assert.Contains(t, written, "\n"+end+"\nrest\n")
-	_, err = replace("no marks", text)
+	_, err = replace("no marks", text, begin, end)
 	require.ErrorContains(t, err, "lacks the marks")
+}
+
+func TestTheDriversReportComparesSeveralStacksToOneAfterAnother(t *testing.T) {
+	seconds := func(n ...int) (all []time.Duration) {
+		for _, s := range n {
+			all = append(all, time.Duration(s)*time.Second)
+		}
+		return all
+	}
+	text := driverReport([]*measure{
+		{name: "first", took: seconds(3, 1, 2)}, {name: "one", took: seconds(40, 60, 50), memory: 300 << 20}, {name: "many", took: seconds(25, 20, 30), memory: 800 << 20},
+	})
+	assert.Contains(t, text, "| first | 2.00 s | 1.00 s | 3.00 s | – |")
+	assert.Contains(t, text, "| many | 25.00 s | 20.00 s | 30.00 s | 800 MiB |")
+	assert.Contains(t, text, "20 stacks, 4 at a time, take 0.50 of the time of one after another, and 200 MiB for each stack in flight.")
+}
+
+func TestMemoryIsThatOfAProcessAndAllBelowIt(t *testing.T) {
+	own := memoryOf(os.Getpid())
+	assert.Greater(t, own, int64(1<<20))
+	cmd := exec.CommandContext(t.Context(), "sleep", "600")
+	require.NoError(t, cmd.Start())
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	assert.Positive(t, memoryOf(cmd.Process.Pid))
 }

@@ -1,0 +1,198 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// answer is what these tests read of the driver's --json.
+type answer struct {
+	ExitCode  int
+	Faults    []string
+	Holder    string
+	Resources []struct {
+		Type, Name, Op string
+		Changed        []string
+	}
+	DataLoss []struct{ Name string }
+}
+
+func ask(t *testing.T, args ...string) answer {
+	t.Helper()
+	r := dbtier(t, append(args, "--json")...)
+	var a answer
+	decode(t, r.stdout, &a)
+	require.Equal(t, r.code, a.ExitCode)
+	return a
+}
+
+func (a answer) names() []string {
+	var names []string
+	for _, r := range a.Resources {
+		names = append(names, r.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// door asks the local cloud's control socket, through which the provider changes what has no other API on this machine.
+func door(t *testing.T, method string, query url.Values, body any) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, ".localcloud", "state", "cloud.json"))
+	require.NoError(t, err)
+	var cloud struct{ RunDir string }
+	decode(t, string(text), &cloud)
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(cloud.RunDir, "control.sock"))
+	}}}
+	defer client.CloseIdleConnections()
+	encoded, err := json.Marshal(body)
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://localcloud/aws/resources?"+query.Encode(), bytes.NewReader(encoded))
+	require.NoError(t, err)
+	response, err := client.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	said, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Less(t, response.StatusCode, 300, "%s", said)
+	var resource map[string]any
+	if len(said) > 0 {
+		decode(t, string(said), &resource)
+	}
+	return resource
+}
+
+// addRule adds a rule to the database's security group, past the program.
+func addRule(t *testing.T) {
+	t.Helper()
+	groups := aws(t, "rds", "describe-db-instances", "--query", "DBInstances[0].VpcSecurityGroups[0].VpcSecurityGroupId", "--output", "text")
+	require.Zero(t, groups.code, "%s", groups)
+	query := url.Values{"type": {"aws:ec2/securityGroup:SecurityGroup"}, "id": {strings.TrimSpace(groups.stdout)}, "region": {"ap-northeast-2"}}
+	inputs, _ := door(t, http.MethodGet, query, nil)["inputs"].(map[string]any)
+	rules, _ := inputs["ingress"].([]any)
+	require.NotEmpty(t, rules)
+	inputs["ingress"] = append(rules, map[string]any{"protocol": "tcp", "fromPort": 5432, "toPort": 5432, "cidrBlocks": []string{"0.0.0.0/0"}})
+	door(t, http.MethodPut, url.Values{}, map[string]any{
+		"type": query.Get("type"), "id": query.Get("id"), "region": query.Get("region"), "name": "by-hand", "inputs": inputs,
+	})
+}
+
+// changeIni writes another number into the pool's ini, in the ExternalSecret that it is rendered from.
+func changeIni(t *testing.T) {
+	t.Helper()
+	name := output(t, "poolSecret")
+	object := kubectl(t, "-n", namespace, "get", "externalsecret", name, "-o", "json")
+	require.Contains(t, object, "max_client_conn = 1000")
+	r := tryKubectl(t, strings.ReplaceAll(object, "max_client_conn = 1000", "max_client_conn = 900"), "replace", "-f", "-")
+	require.Zero(t, r.code, "%s", r)
+}
+
+// Everything that a person in a hurry may do, at once: it is found, mended, and nothing else is touched.
+func TestDriftMadeByHandIsFoundAndMended(t *testing.T) {
+	mustDbtier(t, "up", "--stack", "local")
+	none := ask(t, "drift", "--stack", "local")
+	require.Zero(t, none.ExitCode, "nothing has drifted yet: %v %v", none.names(), none.Faults)
+
+	changeIni(t)
+	addRule(t)
+	modified := aws(t, "rds", "modify-db-instance", "--db-instance-identifier", output(t, "databaseIdentifier"), "--backup-retention-period", "3", "--apply-immediately")
+	require.Zero(t, modified.code, "%s", modified)
+	kubectl(t, "-n", namespace, "delete", "externalsecret", service+"-db-direct")
+	// An image that is not there: the old pods go on serving.
+	kubectl(t, "-n", namespace, "set", "image", "deployment/"+service, service+"=localcloud.internal/myshop-api:by-hand")
+
+	drift := ask(t, "drift", "--stack", "local")
+	assert.Equal(t, 2, drift.ExitCode, "%v", drift.Faults)
+	found := map[string]string{}
+	for _, r := range drift.Resources {
+		found[r.Type] = r.Op
+		t.Logf("drift: %s %s %s %v", r.Op, r.Type, r.Name, r.Changed)
+	}
+	assert.Len(t, drift.Resources, 5, "and nothing else: what the operator and the cluster write is theirs")
+	assert.Equal(t, "update", found["aws:ec2/securityGroup:SecurityGroup"])
+	assert.Equal(t, "update", found["aws:rds/instance:Instance"])
+	assert.Equal(t, "update", found["kubernetes:apps/v1:Deployment"])
+	assert.Contains(t, found, "kubernetes:external-secrets.io/v1:ExternalSecret")
+
+	up := ask(t, "up", "--stack", "local")
+	require.Zero(t, up.ExitCode, "%v", up.Faults)
+	assert.Equal(t, drift.names(), up.names(), "what had drifted is mended, and nothing else is touched")
+	after := ask(t, "drift", "--stack", "local")
+	assert.Zero(t, after.ExitCode, "%v", after.names())
+	healthy(t)
+}
+
+func TestTheReplicasOfAnAutoscalerAreNoDrift(t *testing.T) {
+	mustDbtier(t, "up", "--stack", "local")
+	apply(t, `
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: e2e, namespace: `+namespace+`}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: `+service+`}
+  minReplicas: 3
+  maxReplicas: 4
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]
+`)
+	eventually(t, 2*time.Minute, "the autoscaler's number of replicas", func() (bool, string) {
+		n := strings.TrimSpace(kubectl(t, "-n", namespace, "get", "deployment", service, "-o", "jsonpath={.spec.replicas}"))
+		return n == "3", n
+	})
+	t.Cleanup(func() { kubectl(t, "-n", namespace, "scale", "deployment/"+service, "--replicas=2") })
+	drift := ask(t, "drift", "--stack", "local")
+	assert.Zero(t, drift.ExitCode, "%v %v", drift.Resources, drift.Faults)
+	up := ask(t, "up", "--stack", "local")
+	assert.Zero(t, up.ExitCode)
+	assert.Empty(t, up.names(), "an update leaves them alone")
+}
+
+func TestAnUpdateThatWouldLoseTheDatabaseIsRefused(t *testing.T) {
+	before := aws(t, "rds", "describe-db-instances", "--query", "DBInstances[].DbiResourceId", "--output", "text").stdout
+	refused := ask(t, "up", "--stack", "local", "--yes", "--config", "database.databaseName=another")
+	assert.Equal(t, 3, refused.ExitCode, "%v", refused.Faults)
+	require.NotEmpty(t, refused.DataLoss)
+	assert.Equal(t, "database-instance", refused.DataLoss[0].Name)
+	assert.Contains(t, strings.Join(refused.Faults, "\n"), "--allow-data-loss database-instance")
+	assert.Equal(t, before, aws(t, "rds", "describe-db-instances", "--query", "DBInstances[].DbiResourceId", "--output", "text").stdout)
+	healthy(t)
+}
+
+func TestOfTwoUpsAtOnceTwentyTimesOneProceedsAndOneNamesIt(t *testing.T) {
+	for round := range 20 {
+		results := make(chan result, 2)
+		for range 2 {
+			go func() { results <- dbtier(t, "up", "--stack", "local") }()
+		}
+		one, other := <-results, <-results
+		require.ElementsMatch(t, []int{0, 6}, []int{one.code, other.code}, "round %d: %s\n%s", round, one, other)
+		loser := one
+		if one.code == 0 {
+			loser = other
+		}
+		assert.Contains(t, loser.all(), "another dbtier up (process ")
+	}
+	healthy(t)
+}
+
+func TestDoctorFindsTheLocalStackInOrder(t *testing.T) {
+	r := dbtier(t, "doctor", "--stack", "local")
+	assert.Zero(t, r.code, "%s", r)
+	assert.Contains(t, r.stdout, "nothing is in the way of a run")
+}
