@@ -108,8 +108,8 @@ func set(guard, resource string, value any, path ...any) broken {
 	return broken{guard, resource, ruletest.Set(value, path...)}
 }
 
-func drop(rule, resource string, path ...any) broken {
-	return broken{rule, resource, ruletest.Drop(path...)}
+func drop(guard, resource string, path ...any) broken {
+	return broken{guard, resource, ruletest.Drop(path...)}
 }
 
 // secureDefaults are what the tier does for safety's sake where nobody asks for it.

@@ -85,7 +85,7 @@ func TestTheStackSaysItsProfileByConfigTagOrEnvironment(t *testing.T) {
 	server, err := analyzer.New(registry.Pack())
 	require.NoError(t, err)
 	_, err = server.ConfigureStack(t.Context(), &pulumirpc.AnalyzerStackConfigureRequest{Config: map[string]string{"dbtier-policy:profile": "prod"}})
-	assert.EqualError(t, err, `dbtier-policy:profile: "prod": want production or development`)
+	require.EqualError(t, err, `dbtier-policy:profile: "prod": want production or development`)
 	t.Setenv(analyzer.ProfileVariable, "prod")
 	_, err = analyzer.New(registry.Pack())
 	require.Error(t, err)

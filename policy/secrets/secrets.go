@@ -17,7 +17,7 @@ const (
 	family         = "secrets"
 	secret         = "aws:secretsmanager/secret:Secret"
 	secretVersion  = "aws:secretsmanager/secretVersion:SecretVersion"
-	secretRotation = "aws:secretsmanager/secretRotation:SecretRotation"   //nolint:gosec // a type, and no credential
+	secretRotation = "aws:secretsmanager/secretRotation:SecretRotation"
 	pushSecret     = "kubernetes:external-secrets.io/v1alpha1:PushSecret" //nolint:gosec // a type, and no credential
 	parameter      = "aws:ssm/parameter:Parameter"
 )

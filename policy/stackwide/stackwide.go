@@ -27,8 +27,8 @@ const (
 	logGroup         = "aws:cloudwatch/logGroup:LogGroup"
 	role             = "aws:iam/role:Role"
 	rolePolicy       = "aws:iam/rolePolicy:RolePolicy"
-	secret           = "aws:secretsmanager/secret:Secret"                 //nolint:gosec // a type, and no credential
-	rotation         = "aws:secretsmanager/secretRotation:SecretRotation" //nolint:gosec // a type, and no credential
+	secret           = "aws:secretsmanager/secret:Secret"
+	rotation         = "aws:secretsmanager/secretRotation:SecretRotation"
 	group            = "aws:ec2/securityGroup:SecurityGroup"
 )
 
