@@ -23,13 +23,6 @@ func with(resource string, value any, path ...any) edit {
 	}
 }
 
-func without(resource string, path ...any) edit {
-	return func(t *testing.T, stack []*ruletest.Resource) []*ruletest.Resource {
-		t.Helper()
-		return drop("", resource, path...).on(t, stack)
-	}
-}
-
 func adding(resources ...*ruletest.Resource) edit {
 	return func(_ *testing.T, stack []*ruletest.Resource) []*ruletest.Resource {
 		return append(slices.Clone(stack), resources...)
@@ -241,6 +234,15 @@ func TestEveryStackRuleBreaksHoldsAndWaits(t *testing.T) {
 	for _, r := range registry.All() {
 		assert.True(t, !r.IsStack() || tried[r.Name], "%s: nothing breaks it, or nothing makes it wait", r.Name)
 	}
+}
+
+func TestTheShareOfAProxyCounts(t *testing.T) {
+	t.Parallel()
+	recorded, _ := proxyStack(t, "password")
+	stack := with("proxy-target-group", 90, "connectionPoolConfig", "maxConnectionsPercent")(t, judged(recorded))
+	found := ruletest.Judge(t, ruletest.Setup{Profile: rule.Production, Update: true}, registry.All(), stack...).Violations("connections-fit")
+	require.Len(t, found, 1)
+	assert.Contains(t, found[0], "proxy myshop-prod-proxy: 90 % of")
 }
 
 func TestConnectionsThatDoNotFitAreCountedAndTheFixIsNamed(t *testing.T) {

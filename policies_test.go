@@ -3,12 +3,15 @@ package main
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"dbtier/components/componenttest"
 	"dbtier/policy/registry"
@@ -39,11 +42,21 @@ func judged(recorded *componenttest.Recording) []*ruletest.Resource {
 	return resources
 }
 
-func profileOf(stack string) rule.Profile {
-	if stack == "prod" {
-		return rule.Production
+// profileOf is what the stack's file says of it.
+func profileOf(t *testing.T, stack string) rule.Profile {
+	t.Helper()
+	file := "Pulumi." + stack + ".yaml"
+	if example, name, ok := strings.Cut(stack, "/"); ok {
+		file = filepath.Join("examples", example, "Pulumi."+name+".yaml")
 	}
-	return rule.Development
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var stackFile struct{ Config map[string]any }
+	require.NoError(t, yaml.Unmarshal(text, &stackFile))
+	if profile, ok := stackFile.Config["dbtier:profile"].(string); ok {
+		return rule.Profile(profile)
+	}
+	return rule.Production
 }
 
 func TestNoStackBreaksAMandatoryRule(t *testing.T) {
@@ -56,11 +69,14 @@ func TestNoStackBreaksAMandatoryRule(t *testing.T) {
 	for _, stack := range []string{"cluster", "orders", "billing"} {
 		recordings["services/"+stack], _ = serviceStack(t, stack)
 	}
+	for _, stack := range []string{"password", "tokens"} {
+		recordings["proxy/"+stack], _ = proxyStack(t, stack)
+	}
 	for name, recorded := range recordings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			stack, _, preview := strings.Cut(name, " ")
-			answer := ruletest.Judge(t, ruletest.Setup{Profile: profileOf(stack), Update: !preview}, registry.All(), judged(recorded)...)
+			answer := ruletest.Judge(t, ruletest.Setup{Profile: profileOf(t, stack), Update: !preview}, registry.All(), judged(recorded)...)
 			assert.Empty(t, answer.Mandatory())
 			if !preview {
 				assert.Empty(t, answer.Pending)
@@ -88,12 +104,12 @@ func (b broken) String() string {
 // pod is a path below a pod's spec.
 func podPath(steps ...any) []any { return append([]any{"spec", "template", "spec"}, steps...) }
 
-func set(rule, resource string, value any, path ...any) broken {
-	return broken{rule, resource, ruletest.Set(value, path...)}
+func set(guard, resource string, value any, path ...any) broken {
+	return broken{guard, resource, ruletest.Set(value, path...)}
 }
 
-func drop(rule, resource string, path ...any) broken {
-	return broken{rule, resource, ruletest.Drop(path...)}
+func drop(guard, resource string, path ...any) broken {
+	return broken{guard, resource, ruletest.Drop(path...)}
 }
 
 // secureDefaults are what the tier does for safety's sake where nobody asks for it.

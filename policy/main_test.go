@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -47,7 +46,7 @@ func TestThePackTellsTheEngineItsPort(t *testing.T) {
 	t.Parallel()
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	assert.Regexp(t, regexp.MustCompile(`^[0-9]+\n$`), started(t.Context(), t, exe, "127.0.0.1:1"))
+	assert.Regexp(t, `^\d+\n$`, started(t.Context(), t, exe, "127.0.0.1:1"))
 	assert.Equal(t, registry.Name+" "+registry.Version+"\n", started(t.Context(), t, exe, "--version"))
 	assert.Contains(t, started(t.Context(), t, exe, "--help"), "--policy-pack")
 }

@@ -86,7 +86,8 @@ func (a *app) policyList() *cobra.Command {
 				}
 			}
 			if len(listed) == 0 {
-				return &usageError{error: fmt.Errorf("--family %s: choose one of %s", family, strings.Join(slices.Compact(families), ", ")), command: cmd.CommandPath()}
+				err := fmt.Errorf("--family %s: choose one of %s", family, strings.Join(slices.Compact(families), ", "))
+				return &usageError{error: err, command: cmd.CommandPath()}
 			}
 			if a.report.Rules = listed; a.asJSON {
 				return nil
@@ -122,8 +123,9 @@ func (a *app) policyExplain() *cobra.Command {
 			if a.report.Rules = []described{d}; a.asJSON {
 				return nil
 			}
-			fmt.Fprintf(a.stdout, "%s\n%s\n\nwhy          %s\nfix          %s\nseverity     %s\nlevel        %s in production, %s in development\n", d.Name, d.Summary, d.Why, d.Fix,
-				d.Severity, d.Production, d.Development)
+			fmt.Fprintf(a.stdout, "%s\n%s\n\nwhy          %s\nfix          %s\nseverity     %s\n", d.Name, d.Summary, d.Why, d.Fix,
+				d.Severity)
+			fmt.Fprintf(a.stdout, "level        %s in production, %s in development\n", d.Production, d.Development)
 			if d.Remediates {
 				fmt.Fprintln(a.stdout, "remediates   where its level is remediate")
 			}
@@ -165,13 +167,16 @@ func (a *app) policyCheck() *cobra.Command {
 		Use:   "check --state FILE",
 		Short: "Judge an exported state by the rules, without an engine",
 		Long: `Judges what is deployed already: the file is what "pulumi stack export" writes. There is no login, no plugin and no program; encrypted
-secrets stay encrypted, and rules that would need them say so. It fails when a mandatory rule is broken.`,
+secrets stay encrypted, and rules that would need them say so.
+
+Exit codes: 0, 3 a mandatory rule is broken, 4 the policy config has faults.`,
 		Example: `  pulumi stack export --stack prod | dbtier policy check --state -
   dbtier policy check --state dev.json --profile development --policy-pack-config policies.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
-				return &usageError{error: errors.New("--state is missing: the file that `pulumi stack export` writes, or - for the standard input"), command: cmd.CommandPath()}
+				err := errors.New("--state is missing: the file that `pulumi stack export` writes, or - for the standard input")
+				return &usageError{error: err, command: cmd.CommandPath()}
 			}
 			if profile != string(rule.Production) && profile != string(rule.Development) {
 				return &usageError{error: fmt.Errorf("--profile %s: choose %s or %s", profile, rule.Production, rule.Development), command: cmd.CommandPath()}
@@ -187,6 +192,10 @@ secrets stay encrypted, and rules that would need them say so. It fails when a m
 				}
 			}
 			report, err := state.Judge(cmd.Context(), registry.Pack(), text, options)
+			var faulty *state.ConfigError
+			if errors.As(err, &faulty) {
+				return coded(exitConfig, err)
+			}
 			if err != nil {
 				return err
 			}
@@ -194,7 +203,8 @@ secrets stay encrypted, and rules that would need them say so. It fails when a m
 				a.printReport(report)
 			}
 			if report.Mandatory > 0 {
-				return &engine.FailureError{Policy: true, Faults: []string{fmt.Sprintf("%s: the state breaks mandatory rules: %d findings", file, report.Mandatory)}}
+				fault := fmt.Sprintf("%s: the state breaks mandatory rules: %d findings", file, report.Mandatory)
+				return &engine.FailureError{Policy: true, Faults: []string{fault}}
 			}
 			return nil
 		},

@@ -80,7 +80,7 @@ func TestPolicyCheckFailsForWhatIsMandatory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.json")
 	require.NoError(t, os.WriteFile(file, []byte(publicDatabase), 0o600))
 	code, out, errors := policies(t, "", "check", "--state", file)
-	assert.NotZero(t, code)
+	assert.Equal(t, exitRefused, code)
 	assert.Contains(t, out, "mandatory  rds-not-public: aws:rds:Instance database: A database has no address on the internet.")
 	assert.Contains(t, errors, "the state breaks mandatory rules")
 
@@ -97,6 +97,11 @@ func TestPolicyCheckFailsForWhatIsMandatory(t *testing.T) {
 	assert.Zero(t, code)
 	assert.Contains(t, out, "advisory   rds-not-public")
 	assert.Contains(t, out, "0 of them mandatory")
+
+	require.NoError(t, os.WriteFile(config, []byte(`{"rds-typo": "advisory"}`), 0o600))
+	code, _, errors = policies(t, publicDatabase, "check", "--state", "-", "--policy-pack-config", config)
+	assert.Equal(t, exitConfig, code)
+	assert.Contains(t, errors, "rds-typo: is no rule")
 }
 
 func TestPolicyCheckSaysWhatItCannotRead(t *testing.T) {

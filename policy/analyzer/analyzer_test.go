@@ -85,10 +85,10 @@ func TestTheStackSaysItsProfileByConfigTagOrEnvironment(t *testing.T) {
 	server, err := analyzer.New(registry.Pack())
 	require.NoError(t, err)
 	_, err = server.ConfigureStack(t.Context(), &pulumirpc.AnalyzerStackConfigureRequest{Config: map[string]string{"dbtier-policy:profile": "prod"}})
-	assert.EqualError(t, err, `dbtier-policy:profile: "prod": want production or development`)
+	require.EqualError(t, err, `dbtier-policy:profile: "prod": want production or development`)
 	t.Setenv(analyzer.ProfileVariable, "prod")
 	_, err = analyzer.New(registry.Pack())
-	assert.Error(t, err)
+	require.Error(t, err)
 }
 
 // TestAPackThatNoStackWasConfiguredForJudges is what `pulumi policy analyze` does: no ConfigureStack before the rest.
@@ -106,9 +106,9 @@ func TestAPackThatNoStackWasConfiguredForJudges(t *testing.T) {
 	assert.True(t, slices.ContainsFunc(response.GetDiagnostics(), func(d *pulumirpc.AnalyzeDiagnostic) bool {
 		return d.GetPolicyName() == "rds-not-public" && d.GetEnforcementLevel() == pulumirpc.EnforcementLevel_MANDATORY
 	}))
-	plugin, err := server.GetPluginInfo(t.Context(), &emptypb.Empty{})
+	own, err := server.GetPluginInfo(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)
-	assert.Equal(t, registry.Version, plugin.GetVersion())
+	assert.Equal(t, registry.Version, own.GetVersion())
 }
 
 func TestInfoTellsEverythingAboutARule(t *testing.T) {
@@ -218,7 +218,7 @@ func TestAResourceThatNoRuleKnowsCostsNothing(t *testing.T) {
 	request := &pulumirpc.AnalyzeRequest{Type: "aws:s3/bucket:Bucket", Name: "a", Urn: "urn:pulumi:test::test::aws:s3/bucket:Bucket::a"}
 	allocations := testing.AllocsPerRun(100, func() {
 		response, err := server.Analyze(t.Context(), request)
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		assert.Empty(t, response.GetDiagnostics())
 	})
 	assert.Less(t, allocations, 10.0)

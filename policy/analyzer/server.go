@@ -39,7 +39,6 @@ type served struct {
 	validate  policyx.ResourceValidationPolicy
 	stack     policyx.StackValidationPolicy
 	remediate policyx.ResourceRemediationPolicy
-	schema    *pulumirpc.PolicyConfigSchema
 }
 
 // reads are the properties of a type that rules read; all tells that one of them reads them all.

@@ -18,7 +18,7 @@ const (
 	policy           = "aws:iam/policy:Policy"
 	userPolicy       = "aws:iam/userPolicy:UserPolicy"
 	groupPolicy      = "aws:iam/groupPolicy:GroupPolicy"
-	secretPolicy     = "aws:secretsmanager/secretPolicy:SecretPolicy" //nolint:gosec // a type, and no credential
+	secretPolicy     = "aws:secretsmanager/secretPolicy:SecretPolicy"
 	roleAttachment   = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 	userAttachment   = "aws:iam/userPolicyAttachment:UserPolicyAttachment"
 	groupAttachment  = "aws:iam/groupPolicyAttachment:GroupPolicyAttachment"
@@ -120,7 +120,7 @@ func trust() []*rule.Rule {
 			Fix:     "add a condition on aws:SourceAccount or aws:SourceArn", Severity: rule.Medium, Levels: rule.InProduction,
 			Knobs: []rule.Knob{{
 				Name: "services", Description: "The services that tell on whose behalf they act.",
-				Default: []string{"monitoring.rds.amazonaws.com", "rds.amazonaws.com", "events.amazonaws.com", "secretsmanager.amazonaws.com"},
+				Default: []string{"monitoring.rds.amazonaws.com", "events.amazonaws.com"},
 			}},
 			IDs: []string{"tier:confused-deputy"}, Types: []string{role}, Needs: []string{"assumeRolePolicy"},
 			Resource: trusting(func(value rule.Value, name string, statement *iamdoc.Statement) {
@@ -326,7 +326,8 @@ func rights() []*rule.Rule {
 					return ""
 				}
 				for _, resource := range statement.Resource {
-					if resource == "*" || strings.HasSuffix(resource, ":key/*") || strings.HasSuffix(resource, ":alias/*") || strings.HasPrefix(resource, "arn:aws:kms:*") {
+					every := strings.HasSuffix(resource, ":key/*") || strings.HasSuffix(resource, ":alias/*") || strings.HasPrefix(resource, "arn:aws:kms:*")
+					if resource == "*" || every {
 						return fmt.Sprintf("gives %s with %s", action, resource)
 					}
 				}

@@ -17,7 +17,9 @@ func operatorKnob(what string) []rule.Knob {
 }
 
 // roleRule is a rule on each rule of a Role or ClusterRole, but for those of operators.
-func roleRule(name, summary, why, fix, work string, severity rule.Severity, ids []string, judge func(at rule.Value, groups, resources, verbs []string) (reason string)) *rule.Rule {
+func roleRule(name, summary, why, fix, work string, severity rule.Severity,
+	ids []string, judge func(at rule.Value, groups, resources, verbs []string) (reason string),
+) *rule.Rule {
 	return &rule.Rule{
 		Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: rule.Always, IDs: ids, Knobs: operatorKnob(work),
 		Types: []string{role, clusterRole}, Needs: []string{"metadata", "rules"},

@@ -150,7 +150,7 @@ func objects() []*rule.Rule {
 // The forms of credentials. A value that a template fills in later, or that names a file, is none.
 var (
 	credentialURL = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[a-z][a-z0-9+.-]*://[^\s/:@{}$]*:[^\s/@{}$]+@`) })
-	privateKey    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`) })
+	privateKey    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`-{5}BEGIN [A-Z ]*PRIVATE KEY-{5}`) })
 	accessKey     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b(AKIA|ASIA)[A-Z0-9]{16}\b`) })
 	secretName    = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`(?i)(^|[_.-])(password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)$|^pgpassword$`)

@@ -22,11 +22,12 @@ func podQuality() []*rule.Rule {
 		serverRule(podRule("k8s-readiness-probe", "A server says when it takes requests.",
 			"Without a readiness probe a Service sends requests to pods that are still starting, and a rolling update loses some.",
 			"add a readinessProbe", rule.Medium, rule.InProduction, []string{"CKV_K8S_9", "kyverno:require-probes"},
-			serving(func(container rule.Value) { present(container.Get("readinessProbe"), "is missing") }))),
+			serving(func(container rule.Value) { present(container.Get("readinessProbe")) }))),
 		serverRule(podRule("k8s-liveness-probe", "A server that hangs is started again.",
-			"Without a liveness probe it hangs until somebody looks.", "add a livenessProbe that fails later than readiness does", rule.Low, rule.AdviceInProduction,
+			"Without a liveness probe it hangs until somebody looks.", "add a livenessProbe that fails later than readiness does",
+			rule.Low, rule.AdviceInProduction,
 			[]string{"CKV_K8S_8"},
-			serving(func(container rule.Value) { present(container.Get("livenessProbe"), "is missing") }))),
+			serving(func(container rule.Value) { present(container.Get("livenessProbe")) }))),
 		serverRule(podRule("k8s-probes-differ", "Liveness is not the same probe as readiness.",
 			"Then a server that is only busy is killed, and the others get its load.",
 			"give liveness another question or more failures", rule.Low, rule.InProduction, []string{"kyverno:ensure-probes-different"},
@@ -45,20 +46,20 @@ func podQuality() []*rule.Rule {
 			[]string{"CKV_K8S_10", "CKV_K8S_12", "KSV-0015", "KSV-0016", "kyverno:require-pod-requests-limits"},
 			containers(func(_, container rule.Value) {
 				for _, key := range []string{"cpu", "memory"} {
-					present(container.Get("resources").Get("requests").Get(key), "is missing")
+					present(container.Get("resources").Get("requests").Get(key))
 				}
 			})),
 		podRule("k8s-memory-limit", "Containers have a limit on memory.",
 			"A leak otherwise takes the node, and every pod on it.", "set resources.limits.memory", rule.Medium, rule.InProduction,
 			[]string{"CKV_K8S_13", "KSV-0018"},
 			containers(func(_, container rule.Value) {
-				present(container.Get("resources").Get("limits").Get("memory"), "is missing")
+				present(container.Get("resources").Get("limits").Get("memory"))
 			})),
 		podRule("k8s-cpu-limit", "Containers have a limit on CPU.",
 			"Off by default: a limit slows a service down long before its node is full, and requests share the CPU fairly.",
 			"set resources.limits.cpu", rule.Low, rule.OptIn, []string{"CKV_K8S_11", "KSV-0011"},
 			containers(func(_, container rule.Value) {
-				present(container.Get("resources").Get("limits").Get("cpu"), "is missing")
+				present(container.Get("resources").Get("limits").Get("cpu"))
 			})),
 		podRule("k8s-image-tag", "Images have a tag that names a version.",
 			"latest is another program tomorrow, and what ran before cannot be said.", "name a version or a digest", rule.Medium, rule.Always,
@@ -80,7 +81,8 @@ func podQuality() []*rule.Rule {
 				}
 			})),
 		podRule("k8s-image-digest", "Images are named by digest.",
-			"Off by default: it needs a pipeline that looks digests up. A tag can be pushed again with other content.", "name the image with @sha256:…", rule.Low,
+			"Off by default: it needs a pipeline that looks digests up. A tag can be pushed again with other content.",
+			"name the image with @sha256:…", rule.Low,
 			rule.OptIn, []string{"CKV_K8S_43", "kyverno:require-image-checksum"},
 			containers(func(_, container rule.Value) {
 				if image, ok := container.Get("image").Text(""); ok && !strings.Contains(image, "@sha256:") {
@@ -98,7 +100,8 @@ func podQuality() []*rule.Rule {
 					}
 					for _, container := range pods.Containers(spec) {
 						image, ok := container.Get("image").Text("")
-						if ok && !slices.ContainsFunc(trusted, func(prefix string) bool { return strings.HasPrefix(image, strings.TrimSuffix(prefix, "/")+"/") }) {
+						from := func(prefix string) bool { return strings.HasPrefix(image, strings.TrimSuffix(prefix, "/")+"/") }
+						if ok && !slices.ContainsFunc(trusted, from) {
 							container.Get("image").Fail("is from none of %s", strings.Join(trusted, ", "))
 						}
 					}
@@ -146,7 +149,7 @@ func podQuality() []*rule.Rule {
 			pod(func(_ *rule.Subject, spec rule.Value) {
 				for _, volume := range spec.Get("volumes").Items() {
 					if empty := volume.Get("emptyDir"); empty.Given() {
-						present(empty.Get("sizeLimit"), "is missing")
+						present(empty.Get("sizeLimit"))
 					}
 				}
 			})),
@@ -160,7 +163,7 @@ func podQuality() []*rule.Rule {
 						return
 					}
 					for _, label := range s.Texts("labels") {
-						present(labels.Get(label), "is missing")
+						present(labels.Get(label))
 					}
 				})
 			r.Knobs = []rule.Knob{{
@@ -197,9 +200,9 @@ func podQuality() []*rule.Rule {
 }
 
 // present is a rule that there is a value.
-func present(value rule.Value, reason string) {
+func present(value rule.Value) {
 	if value.Empty() {
-		value.Fail("%s", reason)
+		value.Fail("is missing")
 	}
 }
 
@@ -244,23 +247,23 @@ func noToken(s *rule.Subject) (property.Map, bool) {
 	case serviceAccount:
 		return properties.Set("automountServiceAccountToken", no), true
 	case pods.Pod:
-		return set(properties, []string{"spec", "automountServiceAccountToken"}, no)
+		return set(properties, no, "spec", "automountServiceAccountToken")
 	case pods.CronJob:
-		return set(properties, []string{"spec", "jobTemplate", "spec", "template", "spec", "automountServiceAccountToken"}, no)
+		return set(properties, no, "spec", "jobTemplate", "spec", "template", "spec", "automountServiceAccountToken")
 	default:
-		return set(properties, []string{"spec", "template", "spec", "automountServiceAccountToken"}, no)
+		return set(properties, no, "spec", "template", "spec", "automountServiceAccountToken")
 	}
 }
 
 // set puts a value under a path of objects that are there.
-func set(object property.Map, path []string, value property.Value) (property.Map, bool) {
-	if len(path) == 1 {
-		return object.Set(path[0], value), true
+func set(object property.Map, value property.Value, key string, more ...string) (property.Map, bool) {
+	if len(more) == 0 {
+		return object.Set(key, value), true
 	}
-	inner := object.Get(path[0])
+	inner := object.Get(key)
 	if !inner.IsMap() {
 		return object, false
 	}
-	changed, ok := set(inner.AsMap(), path[1:], value)
-	return object.Set(path[0], property.WithGoValue(inner, changed)), ok
+	changed, ok := set(inner.AsMap(), value, more[0], more[1:]...)
+	return object.Set(key, property.WithGoValue(inner, changed)), ok
 }

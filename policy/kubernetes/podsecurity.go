@@ -178,7 +178,8 @@ func podSecurity() []*rule.Rule {
 					}
 				}
 			})),
-		podRule("k8s-apparmor", "AppArmor is left on.", "Unconfined takes the runtime's profile away.", "leave appArmorProfile out, or use RuntimeDefault", rule.High,
+		podRule("k8s-apparmor", "AppArmor is left on.", "Unconfined takes the runtime's profile away.",
+			"leave appArmorProfile out, or use RuntimeDefault", rule.High,
 			rule.Always, []string{"kyverno:restrict-apparmor-profiles", "PSS:apparmor"},
 			pod(func(s *rule.Subject, spec rule.Value) {
 				for _, container := range pods.Containers(spec) {

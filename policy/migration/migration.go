@@ -12,7 +12,10 @@ import (
 const family = "migration"
 
 // tools are programs that migrate schemas.
-var tools = []string{"alembic", "flyway", "migrate", "golang-migrate", "liquibase", "goose", "dbmate", "sqitch", "atlas", "prisma", "knex", "sequelize", "diesel", "sqlx", "tern"}
+var tools = []string{
+	"alembic", "flyway", "migrate", "golang-migrate", "liquibase", "goose", "dbmate", "sqitch",
+	"atlas", "prisma", "knex", "sequelize", "diesel", "sqlx", "tern",
+}
 
 // Rules are all rules of the family.
 func Rules() []*rule.Rule {
@@ -64,7 +67,8 @@ func Rules() []*rule.Rule {
 				}
 			}),
 		job("job-runs-once", "A Job runs one pod at a time.",
-			"Two migrations at once wait for each other's locks, or see half of each other's work.", "leave parallelism and completions at 1", rule.Medium, rule.Always,
+			"Two migrations at once wait for each other's locks, or see half of each other's work.", "leave parallelism and completions at 1",
+			rule.Medium, rule.Always,
 			[]string{"tier:job-one-run"},
 			func(s *rule.Subject) {
 				for _, key := range []string{"parallelism", "completions"} {

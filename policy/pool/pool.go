@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,18 +40,23 @@ func running(judge func(s *rule.Subject, spec, container rule.Value)) func(*rule
 // serves tells the pool from other uses of its image, which is handy for psql.
 func serves(container rule.Value) bool {
 	command := container.Get("command").Texts()
-	return len(command) == 0 || strings.HasSuffix(command[0], "pgbouncer") || slices.ContainsFunc(command, func(word string) bool { return strings.HasSuffix(word, ".ini") })
+	configured := func(word string) bool { return strings.HasSuffix(word, ".ini") }
+	return len(command) == 0 || strings.HasSuffix(command[0], "pgbouncer") || slices.ContainsFunc(command, configured)
 }
 
 // Rules are all rules of the family.
 func Rules() []*rule.Rule {
-	config := func(name, summary, why, fix string, severity rule.Severity, levels rule.Levels, ids []string, judge func(*rule.Subject, pgini.Config)) *rule.Rule {
+	config := func(name, summary, why, fix string, severity rule.Severity, levels rule.Levels,
+		ids []string, judge func(*rule.Subject, pgini.Config),
+	) *rule.Rule {
 		return &rule.Rule{
 			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels, IDs: ids, Types: pgini.Types,
 			Needs: pgini.Needs, Resource: configured(judge),
 		}
 	}
-	workload := func(name, summary, why, fix string, severity rule.Severity, levels rule.Levels, ids []string, judge func(s *rule.Subject, spec, container rule.Value)) *rule.Rule {
+	workload := func(name, summary, why, fix string, severity rule.Severity, levels rule.Levels,
+		ids []string, judge func(s *rule.Subject, spec, container rule.Value),
+	) *rule.Rule {
 		return &rule.Rule{
 			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels, IDs: ids,
 			Types: []string{pods.Deployment, pods.StatefulSet, pods.DaemonSet}, Needs: pods.Needs, Resource: running(judge),
@@ -105,10 +111,14 @@ func Rules() []*rule.Rule {
 			}),
 		config("pool-authentication", "Clients of the pool log in by SCRAM.",
 			"trust and any let everybody in, plain sends passwords as they are, and md5 can be replayed and is of no use against a SCRAM server.",
-			"set auth_type = scram-sha-256 and auth_file", rule.Critical, rule.Always, []string{"tier:pool-scram"},
+			"set auth_type = scram-sha-256 and auth_file; with auth_type = hba, end each line of the file beside it in scram-sha-256, cert or reject",
+			rule.Critical, rule.Always, []string{"tier:pool-scram"},
 			func(_ *rule.Subject, config pgini.Config) {
-				kind := config.Settings["auth_type"]
-				if kind != "scram-sha-256" && kind != "cert" && kind != "hba" {
+				switch kind := config.Settings["auth_type"]; kind {
+				case "scram-sha-256", "cert":
+				case "hba":
+					hostBased(config)
+				default:
 					config.Value.Fail("auth_type is %q", kind)
 				}
 			}),
@@ -185,6 +195,37 @@ func Rules() []*rule.Rule {
 					value.Fail("pods go before others have come")
 				}
 			}),
+	}
+}
+
+// hostBased judges the lines of an hba file, which has to be in the same object: elsewhere nobody could say who gets in.
+func hostBased(config pgini.Config) {
+	file := config.Beside.Get(path.Base(config.Settings["auth_hba_file"]))
+	text, ok := file.Text("")
+	switch {
+	case !ok:
+	case strings.TrimSpace(text) == "":
+		config.Value.Fail("auth_type is hba, and auth_hba_file is not among the files beside it")
+	default:
+		for line := range strings.Lines(text) {
+			words := strings.Fields(line)
+			if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+				continue
+			}
+			// peer is for the socket, over which nobody comes from outside of the pod.
+			methods := []string{"scram-sha-256", "cert", "reject"}
+			if words[0] == "local" {
+				methods = append(methods, "peer")
+			}
+			// After the method come options, as name=value.
+			method := words[len(words)-1]
+			for i := len(words) - 1; i > 0 && strings.Contains(words[i], "="); i-- {
+				method = words[i-1]
+			}
+			if !slices.Contains(methods, method) {
+				file.Fail("has a line with the method %s", method)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package rds
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -91,7 +92,10 @@ func credentials() []*rule.Rule {
 			Why:     "A password in the program is in its state, its plans and somebody's config, and nobody rotates it.",
 			Fix:     "set manageMasterUserPassword and leave out password and passwordWo", Severity: rule.Critical, Levels: rule.Always,
 			IDs: []string{"gap:managed-password"}, Types: databases,
-			Needs: []string{"manageMasterUserPassword", "password", "masterPassword", "passwordWo", "masterPasswordWo", "replicateSourceDb", "replicationSourceIdentifier", "globalClusterIdentifier"},
+			Needs: []string{
+				"manageMasterUserPassword", "password", "masterPassword", "passwordWo", "masterPasswordWo", "replicateSourceDb", "replicationSourceIdentifier",
+				"globalClusterIdentifier",
+			},
 			Resource: unlessReplica(func(s *rule.Subject) {
 				for _, key := range []string{"password", "masterPassword", "passwordWo", "masterPasswordWo"} {
 					if s.Get(key).Given() {
@@ -128,7 +132,8 @@ func credentials() []*rule.Rule {
 			IDs: []string{"RDS.25"}, Types: databases, Needs: []string{"username", "masterUsername"},
 			Resource: func(s *rule.Subject) {
 				for _, key := range []string{"username", "masterUsername"} {
-					if name, ok := s.Get(key).Text(""); ok && slices.Contains([]string{"admin", "administrator", "postgres", "root", "rdsadmin", "user"}, strings.ToLower(name)) {
+					first := []string{"admin", "administrator", "postgres", "root", "rdsadmin", "user"}
+					if name, ok := s.Get(key).Text(""); ok && slices.Contains(first, strings.ToLower(name)) {
 						s.Get(key).Fail("is a name that everybody tries first")
 					}
 				}
@@ -149,9 +154,10 @@ func encryption() []*rule.Rule {
 	return []*rule.Rule{
 		{
 			Name: "rds-storage-encrypted", Family: family,
-			Summary: "The storage of a database is encrypted.",
-			Why:     "Unencrypted storage leaves its snapshots and backups readable to whoever gets at them, and cannot be encrypted later without a restore.",
-			Fix:     "set storageEncrypted; it replaces an instance that exists, so restore a snapshot copied with encryption", Severity: rule.Critical, Levels: rule.Always,
+			Summary:  "The storage of a database is encrypted.",
+			Why:      "Unencrypted storage leaves its snapshots and backups readable to whoever gets at them, and cannot be encrypted later without a restore.",
+			Fix:      "set storageEncrypted; it replaces an instance that exists, so restore a snapshot copied with encryption",
+			Severity: rule.Critical, Levels: rule.Always,
 			IDs: []string{
 				"CKV_AWS_16", "AVD-AWS-0080", "AVD-AWS-0079", "RDS.3", "RDS.4", "CIS-2.3.1", "CIS-3.2.1", "awsguard:rds-storage-encrypted",
 				"pulumi:rds.Instance.disallowUnencryptedStorage", "CKV_AWS_146",
@@ -184,7 +190,8 @@ func encryption() []*rule.Rule {
 			Summary: "A key of the account's own encrypts what Performance Insights keeps.",
 			Why:     "It keeps the text of statements.",
 			Fix:     "set performanceInsightsKmsKeyId", Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV_AWS_354", "AVD-AWS-0078", "pulumi:rds.Instance.disallowUnencryptedPerformanceInsights"}, Types: []string{instance, clusterInstance},
+			IDs:   []string{"CKV_AWS_354", "AVD-AWS-0078", "pulumi:rds.Instance.disallowUnencryptedPerformanceInsights"},
+			Types: []string{instance, clusterInstance},
 			Needs: []string{"performanceInsightsEnabled", "performanceInsightsKmsKeyId"},
 			Resource: func(s *rule.Subject) {
 				if is, ok := s.Get("performanceInsightsEnabled").Bool(false); ok && is {
@@ -270,7 +277,10 @@ func availability() []*rule.Rule {
 			Summary: "A database has no address on the internet.",
 			Why:     "Then only its password and a security group stand between it and everybody.",
 			Fix:     "leave publiclyAccessible false", Severity: rule.Critical, Levels: rule.Always,
-			IDs:   []string{"CKV_AWS_17", "AVD-AWS-0180", "RDS.2", "CIS-2.3.3", "CIS-3.2.3", "awsguard:rds-instance-public-access", "pulumi:rds.Instance.disallowPublicAccess"},
+			IDs: []string{
+				"CKV_AWS_17", "AVD-AWS-0180", "RDS.2", "CIS-2.3.3", "CIS-3.2.3", "awsguard:rds-instance-public-access",
+				"pulumi:rds.Instance.disallowPublicAccess",
+			},
 			Types: []string{instance, clusterInstance}, Needs: []string{"publiclyAccessible"},
 			Resource: off("publiclyAccessible", "the instance gets a public address"),
 		},
@@ -316,9 +326,10 @@ func availability() []*rule.Rule {
 		},
 		{
 			Name: "rds-windows", Family: family,
-			Summary: "Backup and maintenance windows are chosen and do not overlap.",
-			Why:     "RDS refuses windows that overlap, and chooses those that are left out: in business hours, as it may be.",
-			Fix:     "set backupWindow (hh:mm-hh:mm) and maintenanceWindow (ddd:hh:mm-ddd:hh:mm), UTC, apart by design", Severity: rule.Low, Levels: rule.InProduction,
+			Summary:  "Backup and maintenance windows are chosen and do not overlap.",
+			Why:      "RDS refuses windows that overlap, and chooses those that are left out: in business hours, as it may be.",
+			Fix:      "set backupWindow (hh:mm-hh:mm) and maintenanceWindow (ddd:hh:mm-ddd:hh:mm), UTC, apart by design",
+			Severity: rule.Low, Levels: rule.InProduction,
 			Knobs: []rule.Knob{{Name: "backupWindow", Description: "The one backup window that may be used, hh:mm-hh:mm UTC; empty takes any.", Default: ""}},
 			IDs:   []string{"gap:windows-not-overlapping", "awsguard:rds-instance-backup-enabled"}, Types: databases,
 			Needs:    []string{"backupWindow", "preferredBackupWindow", "maintenanceWindow", "preferredMaintenanceWindow"},
@@ -501,13 +512,41 @@ func observation() []*rule.Rule {
 		},
 		{
 			Name: "log-group-cmk", Family: family,
-			Summary: "A key of the account's own encrypts a log group.",
-			Why:     "The log of a database quotes statements, and with them data.",
+			Summary: "A key of the account's own encrypts the log of a database.",
+			Why:     "It quotes statements, and with them data.",
 			Fix:     "set kmsKeyId to a key whose policy admits CloudWatch Logs", Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV_AWS_158", "AVD-AWS-0017"}, Types: []string{logGroup}, Needs: []string{"kmsKeyId"},
-			Resource: given("kmsKeyId", "is missing: CloudWatch's own key encrypts the events"),
+			Knobs: []rule.Knob{prefixes},
+			IDs:   []string{"CKV_AWS_158", "AVD-AWS-0017"}, Types: []string{logGroup}, Needs: []string{"kmsKeyId", "name"},
+			Resource: func(s *rule.Subject) {
+				if of, ok := ofDatabase(s); ok && of {
+					given("kmsKeyId", "is missing: CloudWatch's own key encrypts the events")(s)
+				}
+			},
+		},
+		{
+			Name: "log-group-cmk-others", Family: family,
+			Summary: "A key of the account's own encrypts the other log groups, too.",
+			Why:     "Who may read them is then said in one place.",
+			Fix:     "set kmsKeyId to a key whose policy admits CloudWatch Logs", Severity: rule.Low, Levels: rule.AdviceInProduction,
+			Knobs: []rule.Knob{prefixes},
+			IDs:   []string{"CKV_AWS_158", "AVD-AWS-0017"}, Types: []string{logGroup}, Needs: []string{"kmsKeyId", "name"},
+			Resource: func(s *rule.Subject) {
+				if of, ok := ofDatabase(s); ok && !of {
+					given("kmsKeyId", "is missing: CloudWatch's own key encrypts the events")(s)
+				}
+			},
 		},
 	}
+}
+
+var prefixes = rule.Knob{
+	Name: "prefixes", Description: "What the names of databases' log groups begin with.", Default: []string{"/aws/rds/instance/", "/aws/rds/cluster/"},
+}
+
+// ofDatabase tells the log groups of databases, which quote statements, from others.
+func ofDatabase(s *rule.Subject) (of, ok bool) {
+	name, ok := s.Get("name").Text("")
+	return slices.ContainsFunc(s.Texts(prefixes.Name), func(prefix string) bool { return strings.HasPrefix(name, prefix) }), ok
 }
 
 func software() []*rule.Rule {
@@ -542,7 +581,8 @@ func software() []*rule.Rule {
 			Summary: "RDS applies minor versions by itself.",
 			Why:     "Minor versions are security fixes, and those left behind are upgraded by force.",
 			Fix:     "leave autoMinorVersionUpgrade true", Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"CKV_AWS_226", "RDS.13", "CIS-2.3.2", "CIS-3.2.2"}, Types: []string{instance, clusterInstance}, Needs: []string{"autoMinorVersionUpgrade"},
+			IDs:   []string{"CKV_AWS_226", "RDS.13", "CIS-2.3.2", "CIS-3.2.2"},
+			Types: []string{instance, clusterInstance}, Needs: []string{"autoMinorVersionUpgrade"},
 			Resource: on("autoMinorVersionUpgrade", true, "minor versions are not applied"),
 		},
 		{
@@ -704,7 +744,7 @@ func parseDaily(text string) (span, error) {
 	start, err1 := clock(from)
 	end, err2 := clock(to)
 	if !ok || err1 != nil || err2 != nil {
-		return span{}, fmt.Errorf("want hh:mm-hh:mm")
+		return span{}, errors.New("want hh:mm-hh:mm")
 	}
 	return span{start, (end - start + minutesPerDay) % minutesPerDay}, nil
 }
@@ -714,7 +754,7 @@ func parseWeekly(text string) (span, error) {
 	start, err1 := dayClock(from)
 	end, err2 := dayClock(to)
 	if !ok || err1 != nil || err2 != nil {
-		return span{}, fmt.Errorf("want ddd:hh:mm-ddd:hh:mm")
+		return span{}, errors.New("want ddd:hh:mm-ddd:hh:mm")
 	}
 	return span{start, (end - start + minutesPerWeek) % minutesPerWeek}, nil
 }

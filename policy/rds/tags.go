@@ -19,10 +19,11 @@ var taggable = []string{
 func tags() *rule.Rule {
 	return &rule.Rule{
 		Name: "aws-tags", Family: family,
-		Summary: "Resources on AWS say whose they are.",
-		Why:     "Costs, and rights by tag, belong to nobody without.",
-		Fix:     "set the tags, on the resource or as the provider's defaultTags; with the rule's level at remediate, those of values are added", Severity: rule.Low,
-		Levels: rule.Advice,
+		Summary:  "Resources on AWS say whose they are.",
+		Why:      "Costs, and rights by tag, belong to nobody without.",
+		Fix:      "set the tags, on the resource or as the provider's defaultTags; with the rule's level at remediate, those of values are added",
+		Severity: rule.Low,
+		Levels:   rule.Advice,
 		Knobs: []rule.Knob{
 			{Name: "tags", Description: "The tags that there must be.", Default: []string{"environment", "service"}},
 			{Name: "values", Description: "Values of tags that a remediation adds, as name=value.", Default: []string{}},

@@ -120,7 +120,14 @@ func rdsExamples() []example {
 			rule: "log-group-retention", of: "database-log-postgresql", breaks: []ruletest.Change{drop("retentionInDays"), set(30, "retentionInDays")},
 			unknown: []path{{"retentionInDays"}},
 		},
-		{rule: "log-group-cmk", of: "database-log-postgresql", breaks: []ruletest.Change{drop("kmsKeyId")}, unknown: []path{{"kmsKeyId"}}},
+		{
+			rule: "log-group-cmk", of: "database-log-postgresql", breaks: []ruletest.Change{drop("kmsKeyId")},
+			unknown: []path{{"kmsKeyId"}, {"name"}},
+		},
+		{
+			rule: "log-group-cmk-others", literal: made("aws:cloudwatch/logGroup:LogGroup", map[string]any{"name": "/shop", "kmsKeyId": anyKey}),
+			breaks: []ruletest.Change{drop("kmsKeyId")}, unknown: []path{{"kmsKeyId"}, {"name"}},
+		},
 		{
 			rule: "rds-engine-version", of: "database-instance",
 			breaks:  []ruletest.Change{set("16.3", "engineVersion"), set("13.2", "engineVersion"), set("9.6.24", "engineVersion")},
@@ -196,11 +203,11 @@ func document(statements ...map[string]any) string {
 	return string(text)
 }
 
-func allow(action any, resource any) string {
+func allow(action, resource any) string {
 	return document(map[string]any{"Effect": "Allow", "Action": action, "Resource": resource})
 }
 
-func trustOf(principal map[string]any, condition map[string]any) string {
+func trustOf(principal, condition map[string]any) string {
 	statement := map[string]any{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
 	if principal["Federated"] != nil {
 		statement["Action"] = "sts:AssumeRoleWithWebIdentity"

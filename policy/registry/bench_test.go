@@ -1,7 +1,7 @@
 package registry_test
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,7 +13,7 @@ import (
 // BenchmarkPack is every rule on stacks of different sizes; the time a resource should not depend on the size.
 func BenchmarkPack(b *testing.B) {
 	for _, count := range []int{50, 500, 5000} {
-		b.Run(fmt.Sprint(count), func(b *testing.B) {
+		b.Run(strconv.Itoa(count), func(b *testing.B) {
 			run := ruletest.NewRun(b, registry.All(), ruletest.Many(b, goldenProd, count))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -165,7 +165,7 @@ func kubernetesExamples() []example {
 			rule: "k8s-no-credentials-in-config", of: "consumer-config",
 			breaks: []ruletest.Change{
 				config("DB", "postgresql://myshop:hunter22@db/x"), config("PGPASSWORD", "hunter22"), config("API_KEY", "hunter22"),
-				config("key.pem", strings.Join([]string{"-----BEGIN RSA PRIVATE", "KEY-----\nabc"}, " ")), config("aws", "AKIA"+"ABCDEFGHIJKLMNOP"),
+				config("key.pem", "-----BEGIN RSA PRIVATE"+" KEY-----\nabc"), config("aws", "AKIA"+"ABCDEFGHIJKLMNOP"),
 				config("users", "\"myshop\" \"hunter22\"\n"),
 			},
 			keeps:   []ruletest.Change{config("TOKEN", "/var/run/token"), config("DB", "postgresql://db.example.com/x"), config("PASSWORD", "{{ .password }}")},
@@ -215,6 +215,17 @@ func poolExamples() []example {
 	return []example{
 		config("pool-verifies-database", ini("verify-full", "require"), ini("server_tls_sslmode = verify-full\n", ""), ini("server_tls_ca_file = /etc/pgbouncer-ca/ca.pem\n", "")),
 		config("pool-authentication", ini("scram-sha-256", "trust"), ini("scram-sha-256", "any"), ini("auth_type = scram-sha-256\n", "")),
+		{
+			rule: "pool-authentication", of: "pool-config",
+			breaks: []ruletest.Change{
+				set("host shop orders 0.0.0.0/0 trust\n", "spec", "target", "template", "data", "hba.conf"),
+				set("# nothing\nhost shop orders 0.0.0.0/0 md5\n", "spec", "target", "template", "data", "hba.conf"),
+				set("host shop cert 0.0.0.0/0 trust\n", "spec", "target", "template", "data", "hba.conf"),
+				set("host shop orders peer\n", "spec", "target", "template", "data", "hba.conf"), drop("spec", "target", "template", "data", "hba.conf"),
+			},
+			keeps:   []ruletest.Change{set("local shop orders peer map=a\nhost shop orders 0.0.0.0/0 reject\n", "spec", "target", "template", "data", "hba.conf")},
+			unknown: []path{{"spec", "target", "template", "data", "hba.conf"}},
+		},
 		config("pool-bounded", ini("max_db_connections = 20\n", ""), ini("max_db_connections = 20", "max_db_connections = 0")),
 		config("pool-login-retry", ini("server_login_retry = 1", "server_login_retry = 15"), ini("server_login_retry = 1\n", "")),
 		{

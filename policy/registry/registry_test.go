@@ -32,7 +32,7 @@ func TestEveryRuleIsDescribed(t *testing.T) {
 		}
 		assert.GreaterOrEqual(t, r.Severity, rule.Low, r.Name)
 		assert.NotEmpty(t, r.IDs, "%s stands for nothing", r.Name)
-		assert.True(t, (r.Resource == nil) != (r.Stack == nil), "%s judges either a resource or a stack", r.Name)
+		assert.NotEqual(t, r.Resource == nil, r.Stack == nil, "%s judges either a resource or a stack", r.Name)
 		assert.True(t, r.IsStack() || len(r.Types) > 0, "%s is asked about nothing", r.Name)
 		assert.Len(t, slices.Compact(slices.Sorted(slices.Values(r.Types))), len(r.Types), "%s: a type is there twice", r.Name)
 	}

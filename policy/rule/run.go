@@ -64,7 +64,8 @@ func (r *run) report(message string, subject *policyx.AnalyzerResource) {
 				continue
 			}
 			if exception.Expired(r.now) {
-				message += fmt.Sprintf("\nthe exception of %s for it expired on %s (%s)", exception.Owner, exception.Expires.Format(time.DateOnly), exception.Reason)
+				message += fmt.Sprintf("\nthe exception of %s for it expired on %s (%s)", exception.Owner,
+					exception.Expires.Format(time.DateOnly), exception.Reason)
 				continue
 			}
 			if r.extended != nil {

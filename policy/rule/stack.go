@@ -53,9 +53,13 @@ func (s *Stack) Find(urn string) *Subject {
 	return s.byURN[urn]
 }
 
-// Number, Text and Texts are knobs of the rule.
+// Number is a knob of the rule.
 func (s *Stack) Number(knob string) float64 { return s.run.number(knob) }
-func (s *Stack) Text(knob string) string    { return s.run.text(knob) }
+
+// Text is a knob of the rule.
+func (s *Stack) Text(knob string) string { return s.run.text(knob) }
+
+// Texts are a knob of the rule.
 func (s *Stack) Texts(knob string) []string { return s.run.texts(knob) }
 
 // Now is the time by which exceptions expire.

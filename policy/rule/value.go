@@ -26,10 +26,16 @@ type Subject struct {
 	tainted bool
 }
 
-// URN, Type, Name and Parent are the resource's.
-func (s *Subject) URN() string    { return s.resource.URN }
-func (s *Subject) Type() string   { return s.resource.Type }
-func (s *Subject) Name() string   { return s.resource.Name }
+// URN of the resource.
+func (s *Subject) URN() string { return s.resource.URN }
+
+// Type token of the resource.
+func (s *Subject) Type() string { return s.resource.Type }
+
+// Name is the resource's logical name.
+func (s *Subject) Name() string { return s.resource.Name }
+
+// Parent is the URN of the resource's parent, or empty.
 func (s *Subject) Parent() string { return s.resource.Parent }
 
 // Dependencies are the URNs that the resource depends on; only stack rules are told.
@@ -47,11 +53,17 @@ func (s *Subject) Properties() property.Map { return s.resource.Properties }
 // DryRun tells a preview from an update.
 func (s *Subject) DryRun() bool { return s.run.dryRun }
 
-// Number, Text and Texts are knobs of the rule.
+// Number is a knob of the rule.
 func (s *Subject) Number(knob string) float64 { return s.run.number(knob) }
-func (s *Subject) Text(knob string) string    { return s.run.text(knob) }
+
+// Text is a knob of the rule.
+func (s *Subject) Text(knob string) string { return s.run.text(knob) }
+
+// Texts are a knob of the rule.
 func (s *Subject) Texts(knob string) []string { return s.run.texts(knob) }
-func (s *Subject) Flag(knob string) bool      { flag, _ := s.run.knob(knob).(bool); return flag }
+
+// Flag is a knob of the rule.
+func (s *Subject) Flag(knob string) bool { flag, _ := s.run.knob(knob).(bool); return flag }
 
 // Provider is a property of the resource's provider; none where the rule is not told.
 func (s *Subject) Provider(key string) Value {
@@ -210,8 +222,10 @@ func (v Value) Empty() bool {
 // Filled tells that there is a value with something in it. It notes an unknown one, of which that cannot be said.
 func (v Value) Filled() bool { return v.Known() && !v.Empty() }
 
-// IsList and IsObject tell what a known value is.
-func (v Value) IsList() bool   { return v.value.IsArray() }
+// IsList tells lists from other known values.
+func (v Value) IsList() bool { return v.value.IsArray() }
+
+// IsObject tells objects from other known values.
 func (v Value) IsObject() bool { return v.value.IsMap() }
 
 // Bool is the value, or otherwise when it is missing. It is not ok, and noted, when it is unknown.
@@ -260,7 +274,7 @@ func (v Value) Text(otherwise string) (text string, ok bool) {
 	}
 }
 
-// Known texts of a list; unknown elements are noted.
+// Texts are the known texts of a list; unknown elements are noted.
 func (v Value) Texts() []string {
 	var texts []string
 	for _, item := range v.Items() {

@@ -14,9 +14,9 @@ import (
 
 // Many are so many resources, as several services have them: the stack of a golden file again and again, each time under other names and
 // in another namespace.
-func Many(t testing.TB, golden string, count int) []*Resource {
-	t.Helper()
-	stack := Golden(t, golden)
+func Many(tb testing.TB, golden string, count int) []*Resource {
+	tb.Helper()
+	stack := Golden(tb, golden)
 	resources := make([]*Resource, 0, count+len(stack))
 	for i := 0; len(resources) < count; i++ {
 		service := fmt.Sprintf("shop%d", i)
@@ -67,23 +67,23 @@ type Run struct {
 }
 
 // NewRun prepares a run of rules.
-func NewRun(t testing.TB, rules []*rule.Rule, resources []*Resource) *Run {
-	t.Helper()
-	r := &Run{stack: StackRequest(t, resources)}
-	r.server, _ = Server(t, Setup{Profile: rule.Production, Update: true}, rules...)
+func NewRun(tb testing.TB, rules []*rule.Rule, resources []*Resource) *Run {
+	tb.Helper()
+	r := &Run{stack: StackRequest(tb, resources)}
+	r.server, _ = Server(tb, Setup{Profile: rule.Production, Update: true}, rules...)
 	for _, one := range resources {
-		r.single = append(r.single, Request(t, one))
+		r.single = append(r.single, Request(tb, one))
 	}
 	return r
 }
 
 // Do judges every resource, and then all together.
-func (r *Run) Do(t testing.TB) {
-	t.Helper()
+func (r *Run) Do(tb testing.TB) {
+	tb.Helper()
 	for _, request := range r.single {
-		_, err := r.server.Analyze(t.Context(), request)
-		require.NoError(t, err)
+		_, err := r.server.Analyze(tb.Context(), request)
+		require.NoError(tb, err)
 	}
-	_, err := r.server.AnalyzeStack(t.Context(), r.stack)
-	require.NoError(t, err)
+	_, err := r.server.AnalyzeStack(tb.Context(), r.stack)
+	require.NoError(tb, err)
 }

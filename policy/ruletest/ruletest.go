@@ -170,23 +170,23 @@ type Setup struct {
 }
 
 // Server is a pack that is configured as the engine configures it.
-func Server(t testing.TB, setup Setup, rules ...*rule.Rule) (*analyzer.Server, *string) {
-	t.Helper()
+func Server(tb testing.TB, setup Setup, rules ...*rule.Rule) (*analyzer.Server, *string) {
+	tb.Helper()
 	said := ""
 	server, err := analyzer.New(analyzer.Pack{
 		Name: "test", Version: "1.2.3", Rules: rules, Now: func() time.Time { return Now },
 		Say: func(_ context.Context, message string) { said += message },
 	})
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	profile := setup.Profile
 	if profile == "" {
 		profile = rule.Production
 	}
-	_, err = server.ConfigureStack(t.Context(), &pulumirpc.AnalyzerStackConfigureRequest{
+	_, err = server.ConfigureStack(tb.Context(), &pulumirpc.AnalyzerStackConfigureRequest{
 		Stack: "test", Project: "test", DryRun: !setup.Update, Config: map[string]string{"dbtier-policy:profile": string(profile)},
 	})
-	require.NoError(t, err)
-	require.NoError(t, Configure(t.Context(), server, setup, rules))
+	require.NoError(tb, err)
+	require.NoError(tb, Configure(tb.Context(), server, setup, rules))
 	return server, &said
 }
 
@@ -212,21 +212,21 @@ func Configure(ctx context.Context, server *analyzer.Server, setup Setup, rules 
 }
 
 // Judge runs a pack on a whole stack, as an engine does: each resource by its inputs, and then all by their outputs.
-func Judge(t testing.TB, setup Setup, rules []*rule.Rule, resources ...*Resource) *Answer {
-	t.Helper()
-	server, said := Server(t, setup, rules...)
+func Judge(tb testing.TB, setup Setup, rules []*rule.Rule, resources ...*Resource) *Answer {
+	tb.Helper()
+	server, said := Server(tb, setup, rules...)
 	answer := &Answer{}
 	take := func(response *pulumirpc.AnalyzeResponse, err error) {
-		require.NoError(t, err)
+		require.NoError(tb, err)
 		answer.Diagnostics = append(answer.Diagnostics, response.GetDiagnostics()...)
 		for _, waits := range response.GetNotApplicable() {
 			answer.Pending = append(answer.Pending, waits.GetPolicyName())
 		}
 	}
 	for _, r := range resources {
-		take(server.Analyze(t.Context(), Request(t, r)))
+		take(server.Analyze(tb.Context(), Request(tb, r)))
 	}
-	take(server.AnalyzeStack(t.Context(), StackRequest(t, resources)))
+	take(server.AnalyzeStack(tb.Context(), StackRequest(tb, resources)))
 	slices.Sort(answer.Pending)
 	answer.Pending = slices.Compact(answer.Pending)
 	answer.Said = *said
@@ -234,14 +234,15 @@ func Judge(t testing.TB, setup Setup, rules []*rule.Rule, resources ...*Resource
 }
 
 // Request is a resource as the engine sends it.
-func Request(t testing.TB, r *Resource) *pulumirpc.AnalyzeRequest {
-	t.Helper()
-	return &pulumirpc.AnalyzeRequest{Type: r.Type, Name: r.Name, Urn: r.URN(), Properties: Encode(t, r.Inputs), Options: &pulumirpc.AnalyzerResourceOptions{Parent: r.Parent}}
+func Request(tb testing.TB, r *Resource) *pulumirpc.AnalyzeRequest {
+	tb.Helper()
+	return &pulumirpc.AnalyzeRequest{Type: r.Type, Name: r.Name, Urn: r.URN(), Properties: Encode(tb,
+		r.Inputs), Options: &pulumirpc.AnalyzerResourceOptions{Parent: r.Parent}}
 }
 
 // StackRequest is all resources as the engine sends them at the end.
-func StackRequest(t testing.TB, resources []*Resource) *pulumirpc.AnalyzeStackRequest {
-	t.Helper()
+func StackRequest(tb testing.TB, resources []*Resource) *pulumirpc.AnalyzeStackRequest {
+	tb.Helper()
 	request := &pulumirpc.AnalyzeStackRequest{}
 	for _, r := range resources {
 		outputs := maps.Clone(r.Inputs)
@@ -254,7 +255,8 @@ func StackRequest(t testing.TB, resources []*Resource) *pulumirpc.AnalyzeStackRe
 			properties[key] = &pulumirpc.AnalyzerPropertyDependencies{Urns: urns}
 		}
 		request.Resources = append(request.Resources, &pulumirpc.AnalyzerResource{
-			Type: r.Type, Name: r.Name, Urn: r.URN(), Properties: Encode(t, outputs), Parent: r.Parent, Dependencies: r.Dependencies, PropertyDependencies: properties,
+			Type: r.Type, Name: r.Name, Urn: r.URN(), Properties: Encode(tb, outputs), Parent: r.Parent,
+			Dependencies: r.Dependencies, PropertyDependencies: properties,
 			Options: &pulumirpc.AnalyzerResourceOptions{Parent: r.Parent},
 		})
 	}
@@ -262,10 +264,10 @@ func StackRequest(t testing.TB, resources []*Resource) *pulumirpc.AnalyzeStackRe
 }
 
 // Encode is an object as it goes over the wire.
-func Encode(t testing.TB, object map[string]any) *structpb.Struct {
-	t.Helper()
+func Encode(tb testing.TB, object map[string]any) *structpb.Struct {
+	tb.Helper()
 	encoded, err := plugin.MarshalProperties(value(object).ObjectValue(), plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true})
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return encoded
 }
 
@@ -330,16 +332,16 @@ func plain(value resource.PropertyValue) any {
 }
 
 // Golden are the resources of a golden file.
-func Golden(t testing.TB, file string) []*Resource {
-	t.Helper()
+func Golden(tb testing.TB, file string) []*Resource {
+	tb.Helper()
 	text, err := os.ReadFile(file)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	var entries []struct {
 		Resource string
 		Parent   string
 		Inputs   map[string]any
 	}
-	require.NoError(t, yaml.Unmarshal(text, &entries))
+	require.NoError(tb, yaml.Unmarshal(text, &entries))
 	resources := make([]*Resource, len(entries))
 	for i, entry := range entries {
 		kind, name, _ := strings.Cut(entry.Resource, " ")
@@ -352,9 +354,9 @@ func Golden(t testing.TB, file string) []*Resource {
 }
 
 // Named is the resource of a name.
-func Named(t testing.TB, resources []*Resource, name string) *Resource {
-	t.Helper()
+func Named(tb testing.TB, resources []*Resource, name string) *Resource {
+	tb.Helper()
 	at := slices.IndexFunc(resources, func(r *Resource) bool { return r.Name == name })
-	require.GreaterOrEqual(t, at, 0, "no resource is named %s", name)
+	require.GreaterOrEqual(tb, at, 0, "no resource is named %s", name)
 	return resources[at]
 }

@@ -15,9 +15,10 @@ import (
 
 const (
 	family         = "secrets"
-	secret         = "aws:secretsmanager/secret:Secret"                 //nolint:gosec // a type, and no credential
-	secretVersion  = "aws:secretsmanager/secretVersion:SecretVersion"   //nolint:gosec // a type, and no credential
-	secretRotation = "aws:secretsmanager/secretRotation:SecretRotation" //nolint:gosec // a type, and no credential
+	secret         = "aws:secretsmanager/secret:Secret"
+	secretVersion  = "aws:secretsmanager/secretVersion:SecretVersion"
+	secretRotation = "aws:secretsmanager/secretRotation:SecretRotation"
+	pushSecret     = "kubernetes:external-secrets.io/v1alpha1:PushSecret" //nolint:gosec // a type, and no credential
 	parameter      = "aws:ssm/parameter:Parameter"
 )
 
@@ -174,7 +175,7 @@ func operator() []*rule.Rule {
 			Summary: "An update waits until the operator has made the Secret.",
 			Why:     "Custom resources are not awaited by themselves, so pods start before their Secret is there and a faulty store is reported as a success.",
 			Fix:     "annotate the object with pulumi.com/waitFor: condition=Ready", Severity: rule.Low, Levels: rule.InProduction,
-			IDs: []string{"tier:awaited"}, Types: slices.Concat(externalSecrets, stores), Needs: []string{"metadata"},
+			IDs: []string{"tier:awaited"}, Types: slices.Concat(externalSecrets, stores, []string{pushSecret}), Needs: []string{"metadata"},
 			Resource: func(s *rule.Subject) {
 				annotations := s.Get("metadata", "annotations")
 				if !annotations.Known() {
@@ -216,7 +217,7 @@ func operator() []*rule.Rule {
 						return
 					}
 					at := urlForm().FindStringSubmatch(text)
-					if at == nil || inCluster(at[1]) {
+					if len(at) < 2 || inCluster(at[1]) {
 						return
 					}
 					if !strings.Contains(text, "sslmode=verify-full") {

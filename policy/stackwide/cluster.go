@@ -18,8 +18,9 @@ const (
 	clusterRoleBinding = "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"
 	definition         = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
 	externalSecret     = "kubernetes:external-secrets.io/v1:ExternalSecret"
+	pushSecret         = "kubernetes:external-secrets.io/v1alpha1:PushSecret" //nolint:gosec // a type, and no credential
 	secretStore        = "kubernetes:external-secrets.io/v1:SecretStore"
-	clusterSecretStore = "kubernetes:external-secrets.io/v1:ClusterSecretStore"
+	clusterSecretStore = "kubernetes:external-secrets.io/v1:ClusterSecretStore" //nolint:gosec // a type, and no credential
 
 	partOf = "app.kubernetes.io/part-of"
 )
@@ -196,11 +197,16 @@ func secrets(s *rule.Stack) (all []*made, in map[string][]*made) {
 	return all, in
 }
 
-// direct tells a way to the database itself from one to a Service of the cluster.
+// outside tells a way out of the cluster from one to a Service in it.
+func (m *made) outside() bool { return slices.ContainsFunc(m.hosts, outside) }
+
+func outside(host string) bool {
+	return strings.Contains(host, ".") && !strings.HasSuffix(host, ".svc") && !strings.Contains(host, ".svc.")
+}
+
+// direct tells a way to the database itself from one to a pool in the cluster or to RDS Proxy, whose names have this part.
 func (m *made) direct() bool {
-	return slices.ContainsFunc(m.hosts, func(host string) bool {
-		return strings.Contains(host, ".") && !strings.HasSuffix(host, ".svc") && !strings.Contains(host, ".svc.")
-	})
+	return slices.ContainsFunc(m.hosts, func(host string) bool { return outside(host) && !strings.Contains(host, ".proxy-") })
 }
 
 // usedBy tells whether a workload of the same namespace takes the Secret.

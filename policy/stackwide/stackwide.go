@@ -18,16 +18,18 @@ import (
 )
 
 const (
-	family         = "stackwide"
-	instance       = "aws:rds/instance:Instance"
-	parameterGroup = "aws:rds/parameterGroup:ParameterGroup"
-	subscription   = "aws:rds/eventSubscription:EventSubscription"
-	logGroup       = "aws:cloudwatch/logGroup:LogGroup"
-	role           = "aws:iam/role:Role"
-	rolePolicy     = "aws:iam/rolePolicy:RolePolicy"
-	secret         = "aws:secretsmanager/secret:Secret"                 //nolint:gosec // a type, and no credential
-	rotation       = "aws:secretsmanager/secretRotation:SecretRotation" //nolint:gosec // a type, and no credential
-	group          = "aws:ec2/securityGroup:SecurityGroup"
+	family           = "stackwide"
+	instance         = "aws:rds/instance:Instance"
+	parameterGroup   = "aws:rds/parameterGroup:ParameterGroup"
+	proxyTarget      = "aws:rds/proxyTarget:ProxyTarget"
+	proxyTargetGroup = "aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup"
+	subscription     = "aws:rds/eventSubscription:EventSubscription"
+	logGroup         = "aws:cloudwatch/logGroup:LogGroup"
+	role             = "aws:iam/role:Role"
+	rolePolicy       = "aws:iam/rolePolicy:RolePolicy"
+	secret           = "aws:secretsmanager/secret:Secret"
+	rotation         = "aws:secretsmanager/secretRotation:SecretRotation"
+	group            = "aws:ec2/securityGroup:SecurityGroup"
 )
 
 var (
@@ -51,15 +53,16 @@ func connections() []*rule.Rule {
 			Why:     "The connection that is one too many fails, and it is as well the migration's or the on-call's.",
 			Fix:     "lower the pools' sizes, or take a larger instance class", Severity: rule.High, Levels: rule.Always,
 			Knobs: []rule.Knob{{Name: "directConnections", Description: "How many connections a pod opens that goes to the database itself.", Default: 1.0}},
-			IDs:   []string{"gap:pool-budget"}, Types: slices.Concat([]string{instance, parameterGroup}, pgini.Types, pods.All),
+			IDs:   []string{"gap:pool-budget"}, Types: slices.Concat([]string{instance, parameterGroup, proxyTarget, proxyTargetGroup}, pgini.Types, pods.All),
 			Stack: connectionsFit,
 		},
 		{
 			Name: "database-holders", Family: family,
-			Summary: "NetworkPolicies let exactly those pods to the database that hold its address.",
-			Why:     "A pod that can reach the database can try passwords; a holder that cannot is a migration that hangs.",
-			Fix:     "let an Egress policy select every other pod of the namespace, and the holders' policies name the database's ranges and port", Severity: rule.High,
-			Levels: rule.InProduction, IDs: []string{"tier:holders"}, Types: slices.Concat([]string{instance, externalSecret, networkPolicy}, pods.All),
+			Summary:  "NetworkPolicies let exactly those pods to the database that hold its address.",
+			Why:      "A pod that can reach the database can try passwords; a holder that cannot is a migration that hangs.",
+			Fix:      "let an Egress policy select every other pod of the namespace, and the holders' policies name the database's ranges and port",
+			Severity: rule.High,
+			Levels:   rule.InProduction, IDs: []string{"tier:holders"}, Types: slices.Concat([]string{instance, externalSecret, networkPolicy}, pods.All),
 			Stack: holders,
 		},
 		{
@@ -92,9 +95,10 @@ func connections() []*rule.Rule {
 		},
 		{
 			Name: "pool-hop-guarded", Family: family,
-			Summary: "The hop from a service to its pool is encrypted, or kept to the services' pods.",
-			Why:     "Without TLS, whoever reaches the pool's pods reads the login of whoever connects.",
-			Fix:     "set client_tls_sslmode, or let an Ingress NetworkPolicy select the pool and name the clients' pods", Severity: rule.High, Levels: rule.Always,
+			Summary:  "The hop from a service to its pool is encrypted, or kept to the services' pods.",
+			Why:      "Without TLS, whoever reaches the pool's pods reads the login of whoever connects.",
+			Fix:      "set client_tls_sslmode, or let an Ingress NetworkPolicy select the pool and name the clients' pods",
+			Severity: rule.High, Levels: rule.Always,
 			IDs: []string{"tier:pool-hop"}, Types: slices.Concat([]string{networkPolicy}, pgini.Types, pods.Servers),
 			Stack: poolHop,
 		},
@@ -129,7 +133,7 @@ func connectionsFit(s *rule.Stack) {
 		return
 	}
 	holders := holdersOf(s)
-	parameters := parametersOf(s)
+	parameters, proxies := parametersOf(s), proxiesOf(s)
 	for _, database := range databases {
 		class, ok := database.Get("instanceClass").Text("")
 		most, known := maxConnections(parameters, database)
@@ -147,6 +151,9 @@ func connectionsFit(s *rule.Stack) {
 			b.Holders = append(slices.Clone(b.Holders), holders[address]...)
 		} else {
 			continue
+		}
+		if identifier, ok := database.Get("identifier").Text(""); ok {
+			b.Holders = append(b.Holders, proxies[identifier]...)
 		}
 		if len(b.Holders) > 0 {
 			report(database, b.Check())
@@ -168,6 +175,28 @@ func report(database *rule.Subject, err error) {
 	default:
 		database.Fail("%s", err)
 	}
+}
+
+// proxiesOf are what RDS Proxies may open, by the identifier of their instance.
+func proxiesOf(s *rule.Stack) map[string][]budget.Holder {
+	percent := map[string]int{}
+	for _, group := range s.All(proxyTargetGroup) {
+		name, ok := group.Get("dbProxyName").Text("")
+		// The default of RDS.
+		most, also := group.Get("connectionPoolConfig", "maxConnectionsPercent").Number(100)
+		if ok && also {
+			percent[name] = int(most)
+		}
+	}
+	found := map[string][]budget.Holder{}
+	for _, target := range s.All(proxyTarget) {
+		name, ok := target.Get("dbProxyName").Text("")
+		identifier, also := target.Get("dbInstanceIdentifier").Text("")
+		if ok && also && percent[name] > 0 {
+			found[identifier] = append(found[identifier], budget.Holder{Name: "proxy " + name, Setting: "maxConnectionsPercent", Percent: percent[name]})
+		}
+	}
+	return found
 }
 
 // parametersOf are the parameter groups by name.
@@ -268,7 +297,7 @@ func holders(s *rule.Stack) {
 	all, _ := workloads(s, pods.All...)
 	every, keys := secrets(s)
 	holds := func(w *workload) bool {
-		return slices.ContainsFunc(keys[w.namespace], func(m *made) bool { return (m.direct() || m.config) && m.usedBy(w) })
+		return slices.ContainsFunc(keys[w.namespace], func(m *made) bool { return (m.outside() || m.config) && m.usedBy(w) })
 	}
 	// A Secret whose hosts are not known yet may be a way to the database.
 	for _, m := range every {
@@ -489,7 +518,8 @@ func identities() []*rule.Rule {
 			Summary: "A role reads exactly the secrets that ExternalSecrets read with it.",
 			Why:     "One more is a secret of somebody else; one less is an ExternalSecret that never becomes Ready.",
 			Fix:     "name in the role's policy the ARNs that the ExternalSecrets name", Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"gap:eso-role-one-secret", "tier:rights-fit"}, Types: []string{role, rolePolicy, externalSecret, secretStore, clusterSecretStore},
+			IDs:   []string{"gap:eso-role-one-secret", "tier:rights-fit"},
+			Types: []string{role, rolePolicy, externalSecret, pushSecret, secretStore, clusterSecretStore},
 			Stack: rightsFit,
 		},
 		{
@@ -511,9 +541,10 @@ func identities() []*rule.Rule {
 		},
 		{
 			Name: "token-needed", Family: family,
-			Summary: "Pods with a token for the API server have rights there.",
-			Why:     "A token without rights is of use to nobody but a thief, who finds more rights with it than were meant.",
-			Fix:     "set automountServiceAccountToken to false, or bind the ServiceAccount to a role in the same stack", Severity: rule.Medium, Levels: rule.Always,
+			Summary:  "Pods with a token for the API server have rights there.",
+			Why:      "A token without rights is of use to nobody but a thief, who finds more rights with it than were meant.",
+			Fix:      "set automountServiceAccountToken to false, or bind the ServiceAccount to a role in the same stack",
+			Severity: rule.Medium, Levels: rule.Always,
 			IDs: []string{"CKV_K8S_38", "KSV-0036"}, Knobs: []rule.Knob{pods.Exempt}, Types: slices.Concat([]string{roleBinding, clusterRoleBinding}, pods.All),
 			Stack: func(s *rule.Stack) {
 				bound := map[string]bool{}
@@ -616,7 +647,7 @@ func rightsFit(s *rule.Stack) {
 				whole = whole && !read.waits[store]
 				maps.Copy(keys, read.by[store])
 			}
-			given, policy, ok := readable(policies[r.URN()])
+			given, only, policy, ok := readable(policies[r.URN()])
 			if !ok || !whole || policy == nil {
 				continue
 			}
@@ -625,7 +656,7 @@ func rightsFit(s *rule.Stack) {
 					reader.Fail("reads %s, which the role %s may not", key, r.Name())
 				}
 			}
-			for _, pattern := range given {
+			for _, pattern := range only {
 				if !slices.ContainsFunc(slices.Collect(maps.Keys(keys)), func(key string) bool { return means(pattern, key) }) {
 					policy.Fail("gives %s, which no ExternalSecret of this stack reads", pattern)
 				}
@@ -670,12 +701,13 @@ func storesOf(s *rule.Stack) map[string][]string {
 	return found
 }
 
-// readable are the secrets that a role's policies give, and the last of those policies. It is not ok while one is not known.
-func readable(policies []*rule.Subject) (given []string, policy *rule.Subject, ok bool) {
+// readable are the secrets that a role's policies give, those of them that it may only read, and the last of those policies. It is not ok
+// while one is not known. What the role may write as well is for a PushSecret, of which the program may have another at the next rotation.
+func readable(policies []*rule.Subject) (given, only []string, policy *rule.Subject, ok bool) {
 	for _, p := range policies {
 		text, known := p.Get("policy").Text("")
 		if !known {
-			return nil, nil, false
+			return nil, nil, nil, false
 		}
 		document, err := iamdoc.Parse(text)
 		if err != nil {
@@ -685,10 +717,13 @@ func readable(policies []*rule.Subject) (given []string, policy *rule.Subject, o
 			if statement := &document.Statements[i]; statement.Gives("secretsmanager:GetSecretValue") {
 				policy = p
 				given = append(given, statement.Resource...)
+				if !statement.Gives("secretsmanager:PutSecretValue") {
+					only = append(only, statement.Resource...)
+				}
 			}
 		}
 	}
-	return given, policy, true
+	return given, only, policy, true
 }
 
 // reads are the keys that ExternalSecrets read, with their reader, by store.
@@ -701,7 +736,7 @@ type reads struct {
 
 func keysOf(s *rule.Stack) reads {
 	all := reads{by: map[string]map[string]*rule.Subject{}, waits: map[string]bool{}, whole: true}
-	for _, subject := range s.All(externalSecret) {
+	for _, subject := range s.All(externalSecret, pushSecret) {
 		namespace, known := pods.Namespace(subject)
 		all.whole = all.whole && known
 		note := func(reference, key rule.Value) {
@@ -737,6 +772,12 @@ func keysOf(s *rule.Stack) reads {
 		for _, from := range subject.Get("spec", "dataFrom").Items() {
 			note(from.Get("sourceRef").Get("storeRef"), from.Get("extract").Get("key"))
 		}
+		// What is pushed is read first, to see whether it has changed.
+		for _, store := range subject.Get("spec", "secretStoreRefs").Items() {
+			for _, datum := range subject.Get("spec", "data").Items() {
+				note(store, datum.Get("match").Get("remoteRef").Get("remoteKey"))
+			}
+		}
 	}
 	return all
 }
@@ -745,10 +786,11 @@ func access() []*rule.Rule {
 	return []*rule.Rule{
 		{
 			Name: "dsn-not-shared", Family: family,
-			Summary: "A Secret with a login is taken by those that it is made for.",
-			Why:     "The way to the database itself is the master user's: in a service's environment it is in every crash report of the service.",
-			Fix:     "give the service the pool's Secret; let Jobs of the same part-of take the direct one, and the pool alone its files", Severity: rule.Critical,
-			Levels: rule.Always, IDs: []string{"tier:dsn-not-shared"}, Types: append([]string{externalSecret}, pods.All...), Needs: pods.Needs,
+			Summary:  "A Secret with a login is taken by those that it is made for.",
+			Why:      "The way to the database itself is the master user's: in a service's environment it is in every crash report of the service.",
+			Fix:      "give the service the pool's Secret; let Jobs of the same part-of take the direct one, and the pool alone its files",
+			Severity: rule.Critical,
+			Levels:   rule.Always, IDs: []string{"tier:dsn-not-shared"}, Types: append([]string{externalSecret}, pods.All...), Needs: pods.Needs,
 			Stack: func(s *rule.Stack) {
 				_, in := workloads(s, pods.All...)
 				all, _ := secrets(s)
@@ -774,7 +816,7 @@ func access() []*rule.Rule {
 			Name: "pod-network-policy", Family: family,
 			Summary: "Every pod is under a NetworkPolicy.",
 			Why:     "A pod under none talks to everybody, and everybody to it.",
-			Fix:     "add a NetworkPolicy that selects the pod", Severity: rule.Medium, Levels: rule.InProduction,
+			Fix:     "add a NetworkPolicy that selects the pod", Severity: rule.Medium, Levels: rule.AdviceInProduction,
 			Knobs: []rule.Knob{pods.Exempt},
 			IDs:   []string{"CKV2_K8S_6", "kyverno:add-network-policy"}, Types: append([]string{networkPolicy}, pods.All...), Needs: pods.Needs,
 			Stack: func(s *rule.Stack) {
@@ -881,10 +923,11 @@ func housekeeping() []*rule.Rule {
 	return []*rule.Rule{
 		{
 			Name: "crds-retained", Family: family,
-			Summary: "CustomResourceDefinitions stay when the stack goes.",
-			Why:     "With a definition go all its objects: every team's ExternalSecrets, and the Secrets that they own.",
-			Fix:     "annotate it with helm.sh/resource-policy: keep, which Pulumi's charts heed, and set retainOnDelete on one of your own", Severity: rule.Critical,
-			Levels: rule.Always, IDs: []string{"tier:crds-retained"}, Types: []string{definition}, Needs: []string{"metadata"},
+			Summary:  "CustomResourceDefinitions stay when the stack goes.",
+			Why:      "With a definition go all its objects: every team's ExternalSecrets, and the Secrets that they own.",
+			Fix:      "annotate it with helm.sh/resource-policy: keep, which Pulumi's charts heed, and set retainOnDelete on one of your own",
+			Severity: rule.Critical,
+			Levels:   rule.Always, IDs: []string{"tier:crds-retained"}, Types: []string{definition}, Needs: []string{"metadata"},
 			Resource: func(s *rule.Subject) {
 				value := s.Get("metadata", "annotations", "helm.sh/resource-policy")
 				if keep, ok := value.Text(""); ok && keep != "keep" && !s.Protected() {
@@ -897,7 +940,7 @@ func housekeeping() []*rule.Rule {
 			Summary: "Every secret of Secrets Manager has a rotation.",
 			Why:     "A secret that is never changed is a secret of everybody who has ever seen it. RDS rotates those that it manages by itself.",
 			Fix:     "add a SecretRotation", Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV2_AWS_57", "SecretsManager.1"}, Types: []string{secret, rotation}, Needs: []string{"secretId", "arn", "id"},
+			IDs: []string{"CKV2_AWS_57", "SecretsManager.1"}, Types: []string{secret, rotation}, Needs: []string{"secretId", "arn", "tags"},
 			Stack: func(s *rule.Stack) {
 				rotated := map[string]bool{}
 				for _, r := range s.All(rotation) {
@@ -911,6 +954,10 @@ func housekeeping() []*rule.Rule {
 					rotated[id] = true
 				}
 				for _, one := range s.All(secret) {
+					// The operator writes it, and whoever has made the value it writes changes it.
+					if by, ok := one.Get("tags", "managed-by").Text(""); !ok || by == "external-secrets" {
+						continue
+					}
 					if arn, ok := one.Get("arn").Text(""); !rotated[one.URN()] && ok && !rotated[arn] {
 						one.Fail("is never rotated")
 					}

@@ -19,13 +19,16 @@ const every = "all"
 // environments is the key of the policy config file that names environments of Pulumi ESC, which only the engine can open.
 const environments = "environments"
 
+// ConfigError is a policy config file with faults.
+type ConfigError struct{ error }
+
 // configure reads a policy config file as the engine does: for each rule a level, or an object with enforcementLevel and the rule's
 // properties; all is for every rule.
 func configure(text []byte, rules []*rule.Rule, profile rule.Profile) (*pulumirpc.ConfigureAnalyzerRequest, error) {
 	given := map[string]any{}
-	if len(strings.TrimSpace(string(text))) > 0 {
+	if strings.TrimSpace(string(text)) != "" {
 		if err := json.Unmarshal(text, &given); err != nil {
-			return nil, fmt.Errorf("the policy config: want a JSON object by rule: %w", err)
+			return nil, &ConfigError{fmt.Errorf("the policy config: want a JSON object by rule: %w", err)}
 		}
 	}
 	delete(given, environments)
@@ -53,7 +56,7 @@ func configure(text []byte, rules []*rule.Rule, profile rule.Profile) (*pulumirp
 		properties[name] = own
 	}
 	if len(faults) > 0 {
-		return nil, fmt.Errorf("the policy config:\n  %s", strings.Join(faults, "\n  "))
+		return nil, &ConfigError{fmt.Errorf("the policy config:\n  %s", strings.Join(faults, "\n  "))}
 	}
 	request := &pulumirpc.ConfigureAnalyzerRequest{PolicyConfig: map[string]*pulumirpc.PolicyConfig{}}
 	for _, r := range rules {
@@ -66,7 +69,7 @@ func configure(text []byte, rules []*rule.Rule, profile rule.Profile) (*pulumirp
 		}
 		encoded, err := structpb.NewStruct(properties[r.Name])
 		if err != nil {
-			return nil, fmt.Errorf("the policy config: %s: %w", r.Name, err)
+			return nil, &ConfigError{fmt.Errorf("the policy config: %s: %w", r.Name, err)}
 		}
 		request.PolicyConfig[r.Name] = &pulumirpc.PolicyConfig{EnforcementLevel: pulumirpc.EnforcementLevel(level), Properties: encoded}
 	}

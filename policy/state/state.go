@@ -70,7 +70,7 @@ func (e *entry) name() string {
 	return parts[len(parts)-1]
 }
 
-// Judge runs the pack on the text of an exported state. A text that is none is an error, as is a policy config with faults.
+// Judge runs the pack on the text of an exported state. A text that is none is an error, as is a policy config with faults, which is a [*ConfigError].
 func Judge(ctx context.Context, pack analyzer.Pack, text []byte, options Options) (*Report, error) {
 	var state exported
 	if err := json.Unmarshal(text, &state); err != nil {
@@ -85,7 +85,8 @@ func Judge(ctx context.Context, pack analyzer.Pack, text []byte, options Options
 		return nil, err
 	}
 	// Not a preview: what is not known now will not become known.
-	if _, err := server.ConfigureStack(ctx, &pulumirpc.AnalyzerStackConfigureRequest{Config: map[string]string{analyzer.ProfileKey: string(profile)}}); err != nil {
+	stack := &pulumirpc.AnalyzerStackConfigureRequest{Config: map[string]string{analyzer.ProfileKey: string(profile)}}
+	if _, err := server.ConfigureStack(ctx, stack); err != nil {
 		return nil, err
 	}
 	config, err := configure(options.Config, pack.Rules, profile)
@@ -93,7 +94,7 @@ func Judge(ctx context.Context, pack analyzer.Pack, text []byte, options Options
 		return nil, err
 	}
 	if _, err := server.Configure(ctx, config); err != nil {
-		return nil, err
+		return nil, &ConfigError{err}
 	}
 	report := &Report{Findings: []Finding{}}
 	all := &pulumirpc.AnalyzeStackRequest{}

@@ -14,7 +14,7 @@ import (
 	"dbtier/policy/state"
 )
 
-const secretSig = "1b47061264138c4ac30d75fd1eb44270" //nolint:gosec // the mark of a secret, and no secret
+const secretSig = "1b47061264138c4ac30d75fd1eb44270"
 
 // encrypted is a secret as the state has it.
 func encrypted() map[string]any {
@@ -130,7 +130,7 @@ func TestFaultsAreAllReported(t *testing.T) {
 		`{"deployment": 1`: "reading the state",
 	} {
 		_, err := state.Judge(t.Context(), registry.Pack(), []byte(text), state.Options{})
-		assert.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, want)
 	}
 	_, err := state.Judge(t.Context(), registry.Pack(), export(t), state.Options{Config: []byte(`{"rds-typo": "mandatory", "rds-multi-az": "always", "all": 1}`)})
 	require.Error(t, err)
@@ -139,7 +139,7 @@ func TestFaultsAreAllReported(t *testing.T) {
 		"  rds-typo: is no rule: see `dbtier policy list`",
 	}, strings.Split(err.Error(), "\n"))
 	_, err = state.Judge(t.Context(), registry.Pack(), export(t), state.Options{Config: []byte("rules")})
-	assert.ErrorContains(t, err, "want a JSON object by rule")
+	require.ErrorContains(t, err, "want a JSON object by rule")
 	_, err = state.Judge(t.Context(), registry.Pack(), export(t), state.Options{Profile: "prod"})
 	assert.ErrorContains(t, err, "want production or development")
 }
@@ -149,6 +149,6 @@ func FuzzAnyTextIsJudgedOrRefused(f *testing.F) {
 	f.Add(`{"deployment":{"resources":[{"type":"kubernetes:apps/v1:Deployment","inputs":{"spec":{"template":{"spec":{"containers":[null,1]}}}}}]}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		report, err := state.Judge(t.Context(), registry.Pack(), []byte(text), state.Options{})
-		assert.True(t, (report == nil) == (err != nil))
+		assert.Equal(t, report == nil, err != nil)
 	})
 }

@@ -166,7 +166,7 @@ func (e *engine) up(config map[string]any) (said string, err error) {
 }
 
 // state is the stack's state, exported into a file.
-func (e *engine) state() (file string, text string) {
+func (e *engine) state() (file, text string) {
 	e.t.Helper()
 	exported, err := e.stack.Export(e.t.Context())
 	require.NoError(e.t, err)

@@ -23,6 +23,8 @@ type Config struct {
 	Object string
 	// Settings of the section pgbouncer, and connection strings of the section databases, by name.
 	Settings, Databases map[string]string
+	// Beside are the files of the same object.
+	Beside rule.Value
 }
 
 // Find is every configuration in an object.
@@ -48,7 +50,7 @@ func Find(s *rule.Subject) []Config {
 			if !ok || !strings.Contains(text, "[pgbouncer]") {
 				continue
 			}
-			config := Config{Value: member.Value, Object: object}
+			config := Config{Value: member.Value, Object: object, Beside: holder}
 			config.Settings, config.Databases = Parse(text)
 			found = append(found, config)
 		}
