@@ -17,9 +17,9 @@ const (
 	roleBinding        = "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding"
 	clusterRoleBinding = "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"
 	definition         = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
-	externalSecret     = "kubernetes:external-secrets.io/v1:ExternalSecret"
-	pushSecret         = "kubernetes:external-secrets.io/v1alpha1:PushSecret" //nolint:gosec // a type, and no credential
-	secretStore        = "kubernetes:external-secrets.io/v1:SecretStore"
+	externalSecret     = "kubernetes:external-secrets.io/v1:ExternalSecret"     //nolint:gosec // a type, and no credential
+	pushSecret         = "kubernetes:external-secrets.io/v1alpha1:PushSecret"   //nolint:gosec // a type, and no credential
+	secretStore        = "kubernetes:external-secrets.io/v1:SecretStore"        //nolint:gosec // a type, and no credential
 	clusterSecretStore = "kubernetes:external-secrets.io/v1:ClusterSecretStore" //nolint:gosec // a type, and no credential
 
 	partOf = "app.kubernetes.io/part-of"
