@@ -72,7 +72,13 @@ func (s *Stack) checkBudget(faults *fault.List) {
 	var parts fault.List
 	s.validatePool(&parts)
 	s.validateIAM(&parts)
-	if s.Database.Validate() != nil || parts.Err() != nil || (s.IAM.Enabled && s.Consumer.validate() != nil) || s.Network.validate() != nil || (s.Migration.Enabled && s.Migration.validate() != nil) {
+	if s.IAM.Enabled {
+		parts.Within("", s.Consumer.validate())
+	}
+	if s.Migration.Enabled {
+		parts.Within("", s.Migration.validate())
+	}
+	if parts.Err() != nil || s.Database.Validate() != nil || s.Network.validate() != nil {
 		return
 	}
 	b := s.Budget()

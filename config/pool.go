@@ -104,7 +104,7 @@ func clients(given []PoolClient) []pgbouncer.Client {
 
 func (s *Stack) validatePgBouncer() error {
 	var faults fault.List
-	faults.Within("", s.Pool.Settings.Validate())
+	faults.Within("", s.Pool.Validate())
 	for i, name := range s.Pool.Databases {
 		at := fmt.Sprintf("databases[%d]", i)
 		faults.Check(databaseForm.MatchString(name), at, name, "want 1 to 63 letters, digits and underscores, not beginning with a digit")

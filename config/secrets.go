@@ -160,7 +160,7 @@ func (f *FurtherSecret) named(err error) error {
 
 func (s *Stack) validateSecrets() error {
 	var faults fault.List
-	faults.Within("", s.Secrets.Settings.Validate())
+	faults.Within("", s.Secrets.Validate())
 	taken := map[string]bool{}
 	for _, suffix := range []string{"db", "db-direct"} {
 		taken[naming.Join(naming.LabelLimit, s.Consumer.Name, suffix)] = true

@@ -259,7 +259,9 @@ func TestFaultsOfLoginsConsoleAndMetrics(t *testing.T) {
 		{Name: "metrics", Credential: pgbouncer.Credential{Store: pgbouncer.Store{Kind: "Store"}}, Databases: []string{"orders", "myshop", "myshop"}},
 		{Name: "a b", Secret: "a/b", Clients: []pgbouncer.Client{{Namespace: "*"}}, PoolSize: -1},
 		{Name: strings.Repeat("l", 60)},
-		{Name: "_a_b"}, {Name: "a-b"}, {Name: "_"},
+		{Name: "_a_b"},
+		{Name: "a-b"},
+		{Name: "_"},
 	}
 	recorded, err := componenttest.Try(create(args))
 	require.Error(t, err)
@@ -290,7 +292,7 @@ func TestFaultsOfLoginsConsoleAndMetrics(t *testing.T) {
 		`logins[6].name: "_": does not differ`,
 		`logins[3].databases[0]: "myshop": makes myshop_` + strings.Repeat("l", 60),
 	} {
-		assert.ErrorContains(t, err, fault)
+		require.ErrorContains(t, err, fault)
 	}
 	args = arguments()
 	args.Metrics.ServiceMonitor = true

@@ -19,10 +19,12 @@ func underLoad(t *testing.T, seconds int, during func()) {
 	t.Helper()
 	results := make(chan result, 2)
 	started := time.Now()
+	pod := servicePod(t)
 	for _, reconnect := range []string{"", "--connect"} {
+		load := fmt.Sprintf(`printf 'select count(*) from orders;\n' > /tmp/load%[1]s.sql
+			pgbench --no-vacuum --client=10 --jobs=1 --time=%[2]d %[1]s --file=/tmp/load%[1]s.sql "$DATABASE_URL"`, reconnect, seconds)
 		go func() {
-			results <- inServicePod(t, fmt.Sprintf(`printf 'select count(*) from orders;\n' > /tmp/load%[1]s.sql
-				pgbench --no-vacuum --client=10 --jobs=1 --time=%[2]d %[1]s --file=/tmp/load%[1]s.sql "$DATABASE_URL"`, reconnect, seconds))
+			results <- tryKubectl(t, "", "-n", namespace, "exec", pod, "-c", service, "--", "bash", "-ec", load)
 		}()
 	}
 	during()
