@@ -129,6 +129,8 @@ func comparisons() []comparison {
 		},
 		{
 			rule: "iam-role-one-manager",
+			// As a role is read back: with what others have attached.
+			holds: with("database-monitoring-role", []any{"arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"}, "managedPolicyArns"),
 			breaks: []edit{
 				with("database-monitoring-role", []any{"arn:aws:iam::aws:policy/ReadOnlyAccess"}, "managedPolicyArns"),
 				with("secrets-role-role", []any{map[string]any{"name": "another", "policy": "{}"}}, "inlinePolicies"),

@@ -423,7 +423,8 @@ func (b *box) startPostgres(password string) *postgres {
 	s.authority = certificate
 	_, err := b.output(nil, "/pgsql/bin/initdb", "--pgdata=/data/db", "--username=owner", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
 	require.NoError(b.t, err)
-	for name, content := range map[string][]byte{"server.crt": certificate, "server.key": key, "pg_hba.conf": []byte("local all owner trust\nhostssl\tall\tall\t127.0.0.1/32\tscram-sha-256\n")} {
+	rules := "local all owner trust\n" + strings.Join([]string{"hostssl", "all", "all", "127.0.0.1/32", "scram-sha-256\n"}, " ")
+	for name, content := range map[string][]byte{"server.crt": certificate, "server.key": key, "pg_hba.conf": []byte(rules)} {
 		file := b.path("root", "data", "db", name)
 		require.NoError(b.t, os.WriteFile(file, content, 0o600))
 		require.NoError(b.t, os.Chown(file, serverUID, serverUID))

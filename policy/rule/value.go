@@ -70,8 +70,15 @@ func (s *Subject) Provider(key string) Value {
 	return Value{subject: s, value: property.New(s.resource.Provider.Properties), found: true}.Get(key)
 }
 
+// Undeclared hears of a rule that reads a property which its Needs do not name: the server does not decode that one, so the rule would take
+// it for missing. Tests set it; nil is silence.
+var Undeclared func(r *Rule, key string)
+
 // Get is the value under a path of keys.
 func (s *Subject) Get(keys ...string) Value {
+	if r := s.run.rule; Undeclared != nil && len(keys) > 0 && len(r.Needs) > 0 && !slices.Contains(r.Needs, keys[0]) {
+		Undeclared(r, keys[0])
+	}
 	value := Value{subject: s, value: property.New(s.resource.Properties), found: true}
 	for _, key := range keys {
 		value = value.Get(key)

@@ -233,6 +233,12 @@ func Judge(tb testing.TB, setup Setup, rules []*rule.Rule, resources ...*Resourc
 	return answer
 }
 
+func init() { //nolint:gochecknoinits // Whoever tests rules wants to know.
+	rule.Undeclared = func(r *rule.Rule, key string) {
+		panic(fmt.Sprintf("rule %s reads %s, which its Needs do not name", r.Name, key))
+	}
+}
+
 // Request is a resource as the engine sends it.
 func Request(tb testing.TB, r *Resource) *pulumirpc.AnalyzeRequest {
 	tb.Helper()

@@ -528,7 +528,7 @@ func identities() []*rule.Rule {
 			Why:     "A role that lists its policies takes away those that others attach, at every other update.",
 			Fix:     "use either managedPolicyArns and inlinePolicies, or attachments and RolePolicy", Severity: rule.Medium, Levels: rule.Always,
 			IDs: []string{"awsguard:iam-role-no-policy-management-conflicts"}, Types: append([]string{role}, attachments...),
-			Needs: []string{"managedPolicyArns", "inlinePolicies", "role"},
+			Needs: []string{"managedPolicyArns", "inlinePolicies", "role", "policyArn", "name"},
 			Stack: func(s *rule.Stack) {
 				for _, other := range s.All(attachments...) {
 					for _, urn := range other.Dependencies() {

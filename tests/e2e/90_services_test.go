@@ -40,9 +40,9 @@ func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 	of := map[string]map[string]string{}
 	for _, stack := range []string{"orders", "billing"} {
 		of[stack] = map[string]string{}
-		var all map[string]any
+		var all struct{ Outputs map[string]any }
 		decode(t, inExample(t, "outputs", "--stack", stack, "--json").stdout, &all)
-		for name, value := range all {
+		for name, value := range all.Outputs {
 			of[stack][name] = fmt.Sprint(value)
 		}
 	}
