@@ -58,6 +58,8 @@ func kubernetesArgs(stack *config.Stack, root string) *kubernetes.ProviderArgs {
 		// carries its content in its name.
 		EnableConfigMapMutable: pulumi.Bool(true),
 		EnableSecretMutable:    pulumi.Bool(true),
+		// What the program says of an object is the program's: a field that somebody has changed by hand, and so owns, is put back.
+		EnablePatchForce: pulumi.Bool(true),
 	}
 	if stack.Operator.Adopt {
 		args.UpsertExistingObjects = pulumi.Bool(true)
