@@ -55,7 +55,7 @@ test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with t
 	@failed=0; for module in $(wildcard $(MODULES)); do \
 		echo "== module $$module"; \
 		( cd $$module && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),pkgname-and-test-fails) --format-hide-empty-pkg \
-			-- $(if $(RACE),-race) $(if $(RUN),-run '$(RUN)') ./... ) || failed=1; \
+			-- $(if $(RACE),-race -timeout 30m) $(if $(RUN),-run '$(RUN)') ./... ) || failed=1; \
 	done; exit $$failed
 
 FUZZTIME ?= 10s
