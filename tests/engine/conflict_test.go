@@ -55,8 +55,17 @@ func (s *site) killAt(n int, args ...string) {
 		text, _ := os.ReadFile(filepath.Join(s.world, "log"))
 		return strings.Count(string(text), "\n") >= n
 	})
-	for _, pid := range descendants(cmd.Process.Pid) {
+	killed := descendants(cmd.Process.Pid)
+	for _, pid := range killed {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	// The lock is the kernel's: it goes with the last of them, which may take a moment.
+	for _, pid := range killed[1:] {
+		eventually(s.t, "the end of process "+strconv.Itoa(pid), func() bool {
+			text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+			_, state, _ := strings.Cut(string(text), ") ")
+			return err != nil || strings.HasPrefix(state, "Z")
+		})
 	}
 	require.Error(s.t, cmd.Wait(), "it ended by itself before it could be killed")
 }
