@@ -410,7 +410,6 @@ func (s *Stack) settle() {
 }
 
 var (
-	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
 	accountForm = regexp.MustCompile(`^\d{12}$`)
 	vpcForm     = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
 	subnetForm  = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
@@ -501,7 +500,7 @@ func (c *Consumer) validate() error {
 
 func (a *Account) validate(cloud Cloud) error {
 	var faults fault.List
-	faults.Check(regionForm.MatchString(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
+	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
 	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID, "want the 12 digits of the AWS account, in quotes")
 	fault.OneOf(&faults, "partition", a.Partition, "aws", "aws-cn", "aws-us-gov")
 	for name, endpoint := range map[string]string{"endpoint": a.Endpoint, "clusterEndpoint": a.ClusterEndpoint} {

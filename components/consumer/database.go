@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
+	"dbtier/components/naming"
 )
 
 // Database is what the pods need for their database besides the Secret with DATABASE_URL. The zero value is nothing.
@@ -47,8 +48,7 @@ const (
 )
 
 var (
-	databaseRegionForm = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
-	endpointForm       = regexp.MustCompile(`^https?://[^\s/]+$`)
+	endpointForm = regexp.MustCompile(`^https?://[^\s/]+$`)
 )
 
 func (d *Database) validate() error {
@@ -60,7 +60,7 @@ func (d *Database) validate() error {
 	}
 	if i := d.IAM; i != nil {
 		faults.Check(i.URL != nil, "iam.url", nil, "is missing")
-		faults.Check(databaseRegionForm.MatchString(i.Region), "iam.region", i.Region, "want an AWS region such as ap-northeast-2")
+		faults.Check(naming.IsRegion(i.Region), "iam.region", i.Region, "want an AWS region such as ap-northeast-2")
 		faults.Check(i.STSEndpoint == "" || endpointForm.MatchString(i.STSEndpoint), "iam.stsEndpoint", i.STSEndpoint, "want a URL without a path")
 	}
 	return faults.Err()

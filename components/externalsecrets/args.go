@@ -152,9 +152,8 @@ func (a *ExternalSecretsStackArgs) directName() string {
 }
 
 var (
-	regionForm = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
-	pathForm   = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
-	sqlForm    = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
+	pathForm = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
+	sqlForm  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
 )
 
 // Validate reports every fault of the arguments.
@@ -174,7 +173,7 @@ func (a *ExternalSecretsStackArgs) Validate() error {
 	} {
 		faults.Check(input.value != nil, input.path, nil, "is missing")
 	}
-	faults.Check(regionForm.MatchString(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
+	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
 	// What goes into a template or URL as it is must not be able to end it.
 	faults.Check(sqlForm.MatchString(a.DatabaseName), "databaseName", a.DatabaseName,
 		"want 1 to 63 letters, digits and underscores, not beginning with a digit")

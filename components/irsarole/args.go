@@ -90,7 +90,6 @@ var (
 	providerForm   = regexp.MustCompile(`^arn:([a-z-]+):iam::([0-9]{12}):oidc-provider/([a-zA-Z0-9.-]+(?:/[a-zA-Z0-9._-]+)*)$`)
 	clusterForm    = regexp.MustCompile(`^arn:([a-z-]+):eks:[a-z0-9-]+:([0-9]{12}):cluster/([0-9A-Za-z][A-Za-z0-9_-]{0,99})$`)
 	boundaryForm   = regexp.MustCompile(`^arn:[a-z-]+:iam::(\d{12}|aws):policy/\S+$`)
-	regionForm     = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
 )
 
 // CheckProviderArn says what is wrong with the ARN of an identity provider, or nothing.
@@ -112,7 +111,7 @@ func (a *IrsaRoleArgs) Validate() error {
 	faults.Check(len(a.Description) <= 1000, "description", a.Description, "want at most 1000 characters")
 	faults.Check(pathForm.MatchString(a.Path), "path", a.Path, "want a path that begins and ends with a slash, such as /services/")
 	a.validateBinding(&faults)
-	faults.Check(regionForm.MatchString(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
+	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
 	faults.Check(len(a.ServiceAccounts) > 0, "serviceAccounts", nil, "is missing: nobody could take the role")
 	for i, account := range a.ServiceAccounts {
 		path := fmt.Sprintf("serviceAccounts[%d]", i)

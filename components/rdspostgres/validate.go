@@ -243,7 +243,6 @@ func (t Timeouts) validate() error {
 
 var (
 	accountForm = regexp.MustCompile(`^\d{12}$`)
-	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
 	clientForm  = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9 ._:/()#,@+=&;{}!$*-]{0,99}$`)
 )
 
@@ -251,7 +250,7 @@ var (
 func (a *RdsPostgresArgs) Validate() error {
 	var faults fault.List
 	faults.Within("", a.Settings.Validate())
-	faults.Check(regionForm.MatchString(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
+	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
 	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID, "want the 12 digits of the AWS account, quoted in YAML")
 	faults.Check(a.VpcID != nil, "vpcId", nil, "is missing")
 	faults.Check(a.SubnetIDs != nil || a.SubnetGroupName != "", "subnetIds", nil, "is missing")
@@ -284,7 +283,7 @@ func validateCIDR(faults *fault.List, path, cidr string) {
 
 // validateRegion refuses what lies in another region than the instance, which RDS and CloudWatch cannot use.
 func (a *RdsPostgresArgs) validateRegion(faults *fault.List) {
-	if !regionForm.MatchString(a.Region) {
+	if !naming.IsRegion(a.Region) {
 		return
 	}
 	here := func(path, arn string) {

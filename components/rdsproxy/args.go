@@ -61,7 +61,6 @@ func Defaults() Settings {
 
 var (
 	nameForm     = regexp.MustCompile(`^[a-z](-?[a-z0-9])*$`)
-	regionForm   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
 	accountForm  = regexp.MustCompile(`^\d{12}$`)
 	databaseForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
 	hostForm     = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$`)
@@ -188,7 +187,7 @@ func (a *RdsProxyArgs) Validate() error {
 	faults.Within("", a.Settings.Validate())
 	faults.Check(naming.IsLabel(a.Service), "service", a.Service, naming.LabelRule)
 	faults.Check(naming.IsLabel(a.Namespace), "namespace", a.Namespace, naming.LabelRule)
-	faults.Check(regionForm.MatchString(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
+	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
 	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID, "want the 12 digits of the AWS account, quoted in YAML")
 	fault.OneOf(&faults, "partition", a.Partition, "aws", "aws-cn", "aws-us-gov")
 	for _, input := range []struct {
