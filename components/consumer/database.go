@@ -47,9 +47,7 @@ const (
 	revisionAnnotation = "dbtier/database-revision"
 )
 
-var (
-	endpointForm = regexp.MustCompile(`^https?://[^\s/]+$`)
-)
+var endpointForm = regexp.MustCompile(`^https?://[^\s/]+$`)
 
 func (d *Database) validate() error {
 	var faults fault.List
