@@ -15,6 +15,9 @@ GO ?= go
 STACK ?= local
 # Version control stamping costs a git walk a build and fails in checkouts of another owner; the version is passed by -ldflags instead.
 export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=%,$(GOFLAGS))
+# Static, as the programs in the local cloud's images must be: with one set of flags, what all builds have in common is compiled once.
+# Only the race detector needs C.
+export CGO_ENABLED := $(if $(RACE),1,0)
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PULUMI_VERSION := $(shell sed -n 's|^[[:space:]]*github.com/pulumi/pulumi/pkg/v3 v\([^ ]*\).*|\1|p' tools/pulumi/go.mod)
@@ -135,7 +138,7 @@ bin/localcloud: $(CLOUD_SOURCES)
 # The Automation API reads the CLI's version, which only the linker can set in a build from source.
 bin/pulumi: tools/pulumi/go.mod tools/pulumi/go.sum
 	@echo "building $@ $(PULUMI_VERSION) (some minutes the first time)"
-	@cd tools/pulumi && CGO_ENABLED=0 $(GO) build -trimpath -o ../../$@ \
+	@cd tools/pulumi && $(GO) build -o ../../$@ \
 		-ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=$(PULUMI_VERSION)" github.com/pulumi/pulumi/pkg/v3/cmd/pulumi
 	@touch $@
 

@@ -80,7 +80,7 @@ func (f Finder) build(ctx context.Context, target string) error {
 	// Built under another name first: a build that is interrupted must not leave a binary that looks complete.
 	partial := target + ".partial"
 	defer os.Remove(partial)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", partial,
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", partial,
 		"-ldflags", "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version="+Version, cliModule+"/cmd/pulumi")
 	cmd.Dir = f.Sources
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")

@@ -5,7 +5,10 @@ package e2e
 import (
 	"fmt"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,28 +16,102 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// underLoad runs something while service pods keep asking the database, over connections that last and over ones that are made anew for
-// each transaction, and fails the test if any transaction failed.
-func underLoad(t *testing.T, seconds int, during func()) {
+// clients are how many of each kind a load has.
+const clients = 50
+
+// load is what became of the clients while something happened.
+type load struct {
+	lasting, reconnecting bench
+	// refused is how often a lone client that asks again at once could not connect or was not answered.
+	refused int
+	// gap is the longest time between two answers that it got.
+	gap time.Duration
+}
+
+// bench is how a run of pgbench ended.
+type bench struct {
+	result
+	transactions int
+	// lost are the clients that ended before the time: pgbench gives one up at the first error that is not a serialization failure.
+	lost int
+}
+
+func (l load) String() string {
+	return fmt.Sprintf("%d clients over lasting connections: %d transactions, %d lost; %d that reconnect for each: %d transactions, %d lost; "+
+		"one that tries again: %d refusals, at most %s without an answer",
+		clients, l.lasting.transactions, l.lasting.lost, clients, l.reconnecting.transactions, l.reconnecting.lost, l.refused, l.gap.Round(10*time.Millisecond))
+}
+
+func (l load) all() string { return l.lasting.all() + l.reconnecting.all() }
+
+var transactionsForm = regexp.MustCompile(`number of transactions actually processed: (\d+)`)
+
+// underLoad runs something while a hundred clients in a service pod keep asking the database, half of them over connections that last, half over
+// ones made anew for each transaction, and hands back what became of them.
+func underLoad(t *testing.T, seconds int, during func()) load {
 	t.Helper()
-	results := make(chan result, 2)
-	started := time.Now()
 	pod := servicePod(t)
-	for _, reconnect := range []string{"", "--connect"} {
-		load := fmt.Sprintf(`printf 'select count(*) from orders;\n' > /tmp/load%[1]s.sql
-			pgbench --no-vacuum --client=10 --jobs=1 --time=%[2]d %[1]s --file=/tmp/load%[1]s.sql "$DATABASE_URL"`, reconnect, seconds)
-		go func() {
-			results <- tryKubectl(t, "", "-n", namespace, "exec", pod, "-c", service, "--", "bash", "-ec", load)
-		}()
+	inPod := func(script string) result {
+		return tryKubectl(t, "", "-n", namespace, "exec", pod, "-c", service, "--", "bash", "-ec", script)
 	}
+	started := time.Now()
+	var l load
+	var wait sync.WaitGroup
+	for connect, into := range map[string]*bench{"": &l.lasting, "--connect": &l.reconnecting} {
+		wait.Go(func() {
+			// A rate that leaves the machine and the pool's one thread room: what is asked is whether any is lost, not how many there can be.
+			into.result = inPod(fmt.Sprintf(`printf 'select count(*) from orders;\n' > /tmp/load%[1]s.sql
+				pgbench --no-vacuum --client=%[2]d --jobs=1 --rate=100 --time=%[3]d %[1]s --file=/tmp/load%[1]s.sql "$DATABASE_URL"`, connect, clients, seconds))
+			into.lost = strings.Count(into.stderr, " aborted ")
+			if found := transactionsForm.FindStringSubmatch(into.stdout); found != nil {
+				into.transactions, _ = strconv.Atoi(found[1])
+			}
+		})
+	}
+	wait.Go(func() {
+		said := inPod(fmt.Sprintf(`refused=0 gap=0 end=$((SECONDS+%d)) last=$(date +%%s%%3N)
+			while [ "$SECONDS" -lt "$end" ]; do
+				if PGCONNECT_TIMEOUT=5 psql "$DATABASE_URL" -XAtqc 'select 1' >/dev/null 2>&1; then
+					now=$(date +%%s%%3N); [ $((now-last)) -le "$gap" ] || gap=$((now-last)); last=$now
+				else
+					refused=$((refused+1))
+				fi
+				sleep 0.2
+			done
+			echo "$refused $gap"`, seconds))
+		var milliseconds int64
+		if _, err := fmt.Sscan(said.stdout, &l.refused, &milliseconds); err != nil {
+			t.Errorf("the lone client: %v\n%s", err, said)
+		}
+		l.gap = time.Duration(milliseconds) * time.Millisecond
+	})
 	during()
 	took := time.Since(started)
-	for range 2 {
-		r := <-results
-		assert.Zero(t, r.code, "%s", r)
-		assert.Contains(t, r.stdout, "number of failed transactions: 0 ", "%s", r)
-	}
+	wait.Wait()
+	t.Logf("%s", l)
 	assert.Less(t, took, time.Duration(seconds)*time.Second, "the load must last longer than what it is there for")
+	return l
+}
+
+// lossless asserts that no request failed.
+func (l load) lossless(t *testing.T) {
+	t.Helper()
+	for _, b := range []bench{l.lasting, l.reconnecting} {
+		assert.Zero(t, b.code, "%s", b)
+		assert.Contains(t, b.stdout, "number of failed transactions: 0 ", "%s", b)
+	}
+	assert.Zero(t, l.refused, "%s", l)
+}
+
+// endServerConnections has PostgreSQL end every session of the users, and tells how many there were and how many of them had a
+// transaction in flight, which is lost with its session.
+func endServerConnections(t *testing.T, users ...string) (ended, inFlight int) {
+	t.Helper()
+	out := mustDbtier(t, "local", "psql", "-XAtq", "-F", " ", "-c", fmt.Sprintf(
+		`select count(pg_terminate_backend(pid)), count(*) filter (where state <> 'idle') from pg_stat_activity where usename in ('%s')`, strings.Join(users, "','"))).stdout
+	_, err := fmt.Sscan(out, &ended, &inFlight)
+	require.NoError(t, err, "%q", out)
+	return ended, inFlight
 }
 
 // directPassword is the master password in the Secret of the direct connections.
@@ -50,13 +127,12 @@ func TestARotationOfTheMasterPasswordHealsByItselfAndLosesNoRequest(t *testing.T
 	settled(t)
 	master, before := masterCredentials(t)
 	underLoad(t, 100, func() {
-		r := aws(t, "secretsmanager", "rotate-secret", "--secret-id", output(t, "masterSecretArn"))
-		require.Zero(t, r.code, "%s", r)
+		rotateMaster(t)
 		eventually(t, 90*time.Second, "the direct Secret with the new password", func() (bool, string) {
 			_, now := masterCredentials(t)
 			return now != before && directPassword(t) == now, "the old password"
 		})
-	})
+	}).lossless(t)
 	r := withTheDirectDSN(t, "select current_user")
 	require.Zero(t, r.code, "%s", r)
 	assert.Equal(t, master, strings.TrimSpace(r.stdout), "%s", r)
@@ -92,6 +168,12 @@ func withTheDirectDSN(t *testing.T, sql string) result {
 	return tryKubectl(t, "", "-n", namespace, "logs", "direct")
 }
 
+func rotateMaster(t *testing.T) {
+	t.Helper()
+	r := aws(t, "secretsmanager", "rotate-secret", "--secret-id", output(t, "masterSecretArn"))
+	require.Zero(t, r.code, "%s", r)
+}
+
 func TestARotationOfTheApplicationsPasswordLosesNoRequest(t *testing.T) {
 	settled(t)
 	was := output(t, "databaseUser")
@@ -99,15 +181,101 @@ func TestARotationOfTheApplicationsPasswordLosesNoRequest(t *testing.T) {
 	underLoad(t, 120, func() {
 		r := next.run(t, "bin/dbtier", "up", "--stack", "local")
 		require.Zero(t, r.code, "%s", r)
-		now := output(t, "databaseUser")
-		assert.NotEqual(t, was, now, "the other of the two users")
-		eventually(t, 90*time.Second, "the pool as "+now, func() (bool, string) {
-			cloud := cloudState(t)
-			return serverConnections(cloud, now) > 0, fmt.Sprintf("%d connections of %s, %d of %s", serverConnections(cloud, now), now, serverConnections(cloud, was), was)
-		})
-	})
+		poolIs(t, was)
+	}).lossless(t)
 	r := next.run(t, "bin/dbtier", "verify", "--stack", "local")
 	require.Zero(t, r.code, "%s", r)
-	mustDbtier(t, "up", "--stack", "local") // Back to the first generation, with a password of its own again.
+}
+
+// poolIs waits until the pool is another user than before.
+func poolIs(t *testing.T, was string) {
+	t.Helper()
+	now := output(t, "databaseUser")
+	assert.NotEqual(t, was, now, "the other of the two users")
+	eventually(t, 90*time.Second, "the pool as "+now, func() (bool, string) {
+		cloud := cloudState(t)
+		return serverConnections(cloud, now) > 0, fmt.Sprintf("%d connections of %s, %d of %s", serverConnections(cloud, now), now, serverConnections(cloud, was), was)
+	})
+}
+
+// The way back to the first generation, whose password is new again. Both users' passwords are valid until every pool has
+// reread its files, so a pool that must log in anew within that time can, whichever of the two it knows.
+func TestARotationOfTheApplicationsPasswordLosesNoRequestThoughEveryServerConnectionIsKilled(t *testing.T) {
+	settled(t)
+	was := output(t, "databaseUser")
+	ended, inFlight := 0, 0
+	kill := func() {
+		e, f := endServerConnections(t, was, output(t, "databaseUser"))
+		ended, inFlight = ended+e, inFlight+f
+	}
+	l := underLoad(t, 120, func() {
+		kill()
+		mustDbtier(t, "up", "--stack", "local")
+		kill()
+		poolIs(t, was)
+		kill()
+	})
+	t.Logf("%d server connections killed, %d of them in a transaction", ended, inFlight)
+	assert.Positive(t, ended)
+	assert.NotContains(t, l.all(), "authentication failed", "no login was refused")
+	// A transaction in flight ends with its session, whoever the user is; one may begin between the look and the kill.
+	assert.LessOrEqual(t, l.lasting.lost+l.reconnecting.lost+l.refused, inFlight+3, "%s\n%s", l, l.all())
 	mustDbtier(t, "verify", "--stack", "local")
+}
+
+// The simplest set-up, in which the pool is the master user, is the one that loses requests: between the rotation and the pool's reload the password
+// it knows is wrong. How many and for how long is reported.
+func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKilled(t *testing.T) {
+	settled(t)
+	simplest := withConfig(t, "config:\n", "config:\n  dbtier:role: {poolUser: master}\n")
+	r := simplest.run(t, "bin/dbtier", "up", "--stack", "local")
+	require.Zero(t, r.code, "%s", r)
+	master, _ := masterCredentials(t)
+	eventually(t, 90*time.Second, "the pool as "+master, func() (bool, string) {
+		r := inServicePod(t, `psql "$DATABASE_URL" -XAtc 'select current_user'`)
+		return strings.TrimSpace(r.stdout) == master, r.all()
+	})
+	ended := 0
+	l := underLoad(t, 150, func() {
+		rotateMaster(t)
+		ended, _ = endServerConnections(t, master)
+		// Without a hand: the operator fetches, the kubelet brings the file, the pool rereads it.
+		eventually(t, 140*time.Second, "the pool with the new password", func() (bool, string) {
+			r := inServicePod(t, `psql "$DATABASE_URL" -XAtc 'select current_user'`)
+			return r.code == 0, r.all()
+		})
+	})
+	t.Logf("%d server connections killed", ended)
+	assert.Positive(t, ended)
+	assert.LessOrEqual(t, l.lasting.lost+l.reconnecting.lost, 2*clients)
+	// A minute until the operator looks again, one and a half until the kubelet brings the file, and the retry of a login.
+	assert.Less(t, l.gap, 140*time.Second)
+	r = simplest.run(t, "bin/dbtier", "verify", "--stack", "local")
+	require.Zero(t, r.code, "%s", r)
+	mustDbtier(t, "up", "--stack", "local")
+	mustDbtier(t, "verify", "--stack", "local")
+}
+
+func TestARebootOfTheInstanceUnderLoadEndsWithoutHandWork(t *testing.T) {
+	settled(t)
+	restarts := podRestarts(t)
+	l := underLoad(t, 45, func() {
+		r := aws(t, "rds", "reboot-db-instance", "--db-instance-identifier", output(t, "databaseIdentifier"))
+		require.Zero(t, r.code, "%s", r)
+		eventually(t, 40*time.Second, "the database", func() (bool, string) {
+			r := inServicePod(t, `psql "$DATABASE_URL" -XAtc 'select 1'`)
+			return r.code == 0, r.all()
+		})
+	})
+	assert.NotZero(t, l.lasting.lost+l.reconnecting.lost+l.refused, "a reboot that no client noticed was none")
+	assert.Less(t, l.gap, 40*time.Second)
+	assert.Equal(t, restarts, podRestarts(t), "a database that is away is no reason to restart a pod")
+	mustDbtier(t, "verify", "--stack", "local")
+}
+
+// podRestarts are the pods of the service and the pool, each with how often its containers were restarted.
+func podRestarts(t *testing.T) string {
+	t.Helper()
+	return kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name in ("+service+","+pool+")", "-o",
+		`jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[*].restartCount}{"\n"}{end}`)
 }

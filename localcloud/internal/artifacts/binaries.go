@@ -53,8 +53,9 @@ func (b *Builder) binaries() []step {
 				return hash([]string{bin.pkg, ldflags, runtime.Version(), runtime.GOARCH}, dir)
 			},
 			make: func(ctx context.Context, to string) error {
-				// Static and without paths, so that the same inputs give the same bytes and any root file system can run them.
-				env := []string{"CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false -mod=readonly"}
+				// Static, so that any root file system can run them. No -trimpath: with the flags of the project's other builds, what they
+				// have in common is compiled once.
+				env := []string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -mod=readonly"}
 				if bin.trimmed != "" {
 					workspace, remove, err := b.trim(ctx, dir, bin.pkg, filepath.Join(dir, bin.trimmed))
 					if err != nil {

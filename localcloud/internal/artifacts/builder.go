@@ -14,9 +14,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,7 +68,19 @@ type Builder struct {
 
 // New is a builder for the project in the folder; progress goes to out.
 func New(project string, out io.Writer) *Builder {
-	return &Builder{Layout: Paths(project), project: project, out: out}
+	return &Builder{Layout: Paths(project), project: project, out: &lines{out: out}}
+}
+
+// lines lets the lanes of a build write to one place.
+type lines struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(p) //nolint:wrapcheck // it is the writer's own
 }
 
 // step is one artefact: a key of everything that goes into it, where it lands, and how it is made.
@@ -80,8 +94,21 @@ type step struct {
 	make func(ctx context.Context, to string) error
 }
 
-func (b *Builder) steps() []step {
-	return slices.Concat(b.binaries(), []step{b.postgres(), b.chart(), b.rootfs()}, b.images())
+// phases are what is made one after another; the lanes of a phase run side by side. Kubernetes has one for itself: it takes as long as the
+// rest, and where one waits for its linker, a download or one large package, the other compiles.
+func (b *Builder) phases() [][][]step {
+	var kubernetes, others []step
+	for _, s := range b.binaries() {
+		if s.name == "kubernetes" {
+			kubernetes = append(kubernetes, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	return [][][]step{
+		{kubernetes, append(others, b.postgres(), b.chart(), b.rootfs())},
+		{b.images()},
+	}
 }
 
 // Build makes every artefact that is missing or older than what it is made of. A build that is stopped, however, goes on
@@ -92,26 +119,36 @@ func (b *Builder) Build(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	checked := false
-	for _, s := range b.steps() {
-		key, fresh, err := b.fresh(ctx, s)
-		if err != nil {
-			return err
+	enough := sync.OnceValue(func() error { return b.checkDisk(ctx) })
+	for _, lanes := range b.phases() {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, lane := range lanes {
+			group.Go(func() error {
+				for _, s := range lane {
+					if err := b.ensure(ctx, s, enough); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
 		}
-		if fresh {
-			continue
-		}
-		if !checked {
-			if err := b.checkDisk(ctx); err != nil {
-				return err
-			}
-			checked = true
-		}
-		if err := b.run(ctx, s, key); err != nil {
+		if err := group.Wait(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ensure makes an artefact if it is missing or old, and the disk large enough.
+func (b *Builder) ensure(ctx context.Context, s step, enough func() error) error {
+	key, fresh, err := b.fresh(ctx, s)
+	if err != nil || fresh {
+		return err
+	}
+	if err := enough(); err != nil {
+		return err
+	}
+	return b.run(ctx, s, key)
 }
 
 // BuildChart makes the operator's chart alone, which is all that an offline preview needs.
@@ -132,7 +169,7 @@ func (b *Builder) BuildChart(ctx context.Context) error {
 // Missing lists the names of the artefacts that Build would make.
 func (b *Builder) Missing(ctx context.Context) ([]string, error) {
 	var names []string
-	for _, s := range b.steps() {
+	for _, s := range slices.Concat(slices.Concat(b.phases()...)...) {
 		_, fresh, err := b.fresh(ctx, s)
 		if err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package kubeprovider
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -59,12 +60,25 @@ func open(ctx context.Context, found connection, warn rest.WarningHandlerWithCon
 
 	asking, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	opened.version, err = discovery.ToServerVersionInterfaceWithContext(kube.Discovery()).ServerVersionWithContext(asking)
+	opened.version, err = serverVersion(asking, kube.Discovery())
 	if err != nil {
 		return nil, fmt.Errorf("the Kubernetes API server %s of %s (context %q) cannot be reached: %w: start the cluster, or correct the kubeconfig",
 			config.Host, found.source, found.context, rootCause(err))
 	}
 	return opened, nil
+}
+
+// serverVersion asks for the version as kube.Discovery().ServerVersion does, which takes no context.
+func serverVersion(ctx context.Context, server discovery.DiscoveryInterface) (*version.Info, error) {
+	body, err := server.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller says what was asked
+	}
+	var info version.Info
+	if err := json.Unmarshal(body, &info); err != nil {
+		return nil, fmt.Errorf("its version is not understood: %w", err)
+	}
+	return &info, nil
 }
 
 // rootCause drops the URL and the layers that http adds, which say nothing a user could act on.

@@ -233,7 +233,7 @@ func owns(obj *unstructured.Unstructured, manager string, keys []string) bool {
 			continue
 		}
 		var fields map[string]any
-		if json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) != nil {
+		if json.Unmarshal(entry.FieldsV1.Raw, &fields) != nil {
 			continue
 		}
 		inside := true

@@ -265,7 +265,7 @@ func ending(ctx context.Context, err error) string {
 // single lists and watches one object by its name.
 func single(resource dynamic.ResourceInterface, name string) cache.ListerWatcher {
 	selector := fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
-	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.FieldSelector = selector
 			return resource.List(ctx, options)
@@ -274,7 +274,7 @@ func single(resource dynamic.ResourceInterface, name string) cache.ListerWatcher
 			options.FieldSelector = selector
 			return resource.Watch(ctx, options)
 		},
-	}, resource)
+	}
 }
 
 func describe(obj *unstructured.Unstructured) string {
@@ -350,9 +350,8 @@ func listWatch[L runtime.Object](
 	selector string,
 	list func(context.Context, metav1.ListOptions) (L, error),
 	follow func(context.Context, metav1.ListOptions) (watch.Interface, error),
-	client any,
 ) cache.ListerWatcher {
-	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.LabelSelector = selector
 			return list(ctx, options)
@@ -361,5 +360,5 @@ func listWatch[L runtime.Object](
 			options.LabelSelector = selector
 			return follow(ctx, options)
 		},
-	}, client)
+	}
 }

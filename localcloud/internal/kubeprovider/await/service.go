@@ -75,7 +75,7 @@ func (a *Awaiter) endpoints(ctx context.Context, target Target) error {
 	}
 	slices := a.Kube.DiscoveryV1().EndpointSlices(namespace)
 	selector := discoveryv1.LabelServiceName + "=" + name
-	_, err := watchtools.UntilWithSync(watching, listWatch(selector, slices.List, slices.Watch, a.Kube), &discoveryv1.EndpointSlice{},
+	_, err := watchtools.UntilWithSync(watching, listWatch(selector, slices.List, slices.Watch), &discoveryv1.EndpointSlice{},
 		func(store cache.Store) (bool, error) {
 			for _, item := range store.List() {
 				if slice, ok := item.(*discoveryv1.EndpointSlice); ok {

@@ -90,7 +90,7 @@ func (a *Awaiter) reportPods(ctx context.Context, namespace, selector string) {
 	pods := a.Kube.CoreV1().Pods(namespace)
 	said := ""
 	// The error of this watch is of no interest: the wait itself reports what it ends with.
-	_, _ = watchtools.UntilWithSync(ctx, listWatch(selector, pods.List, pods.Watch, a.Kube), &corev1.Pod{}, nil,
+	_, _ = watchtools.UntilWithSync(ctx, listWatch(selector, pods.List, pods.Watch), &corev1.Pod{}, nil,
 		func(event watch.Event) (bool, error) {
 			pod, ok := event.Object.(*corev1.Pod)
 			if !ok || event.Type == watch.Deleted {

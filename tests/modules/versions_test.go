@@ -1,0 +1,98 @@
+// Package modules tests what must hold across the modules of this repository.
+package modules
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const root = "../.."
+
+// apart are the modules whose versions are their own, with the reason.
+var apart = map[string]string{
+	// Its controller-runtime goes with Kubernetes 0.33, and the operator is built as it was released.
+	"localcloud/build/external-secrets": "as released",
+}
+
+// TestModulesShareVersions keeps the first build short: what two binaries have in common is compiled once only if they take the same
+// version of it, and of all that it imports. A third of all compiling hangs on that.
+func TestModulesShareVersions(t *testing.T) {
+	t.Parallel()
+	versions := map[string]map[string][]string{} // module → version → who takes it
+	for _, dir := range folders(t) {
+		if apart[dir] != "" {
+			continue
+		}
+		for module, version := range required(t, dir) {
+			if versions[module] == nil {
+				versions[module] = map[string][]string{}
+			}
+			versions[module][version] = append(versions[module][version], dir)
+		}
+	}
+	for module, takers := range versions {
+		assert.Len(t, takers, 1, "modules take different versions of %s: let all take the newest, by `go get %s@VERSION && go mod tidy` in each", module, module)
+	}
+}
+
+func TestFoldersApartExist(t *testing.T) {
+	t.Parallel()
+	all := folders(t)
+	for dir := range apart {
+		assert.Contains(t, all, dir)
+	}
+}
+
+// folders are those with a go.mod, relative to the root.
+func folders(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata" || entry.Name() == "bin"):
+			return filepath.SkipDir
+		case entry.Name() == "go.mod":
+			dir, err := filepath.Rel(root, filepath.Dir(path))
+			found = append(found, filepath.ToSlash(dir))
+			return err
+		default:
+			return nil
+		}
+	}))
+	require.Greater(t, len(found), 5, "the modules were not found")
+	return slices.Sorted(slices.Values(found))
+}
+
+// required are the versions that a module's go.mod asks for, after its replacements.
+func required(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json", filepath.Join(root, filepath.FromSlash(dir), "go.mod")).Output()
+	require.NoError(t, err, dir)
+	var file struct {
+		Require []struct{ Path, Version string }
+		Replace []struct {
+			Old, New struct{ Path, Version string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(out, &file))
+	versions := map[string]string{}
+	for _, r := range file.Require {
+		versions[r.Path] = r.Version
+	}
+	for _, r := range file.Replace {
+		if _, taken := versions[r.Old.Path]; taken && r.New.Path == r.Old.Path {
+			versions[r.Old.Path] = r.New.Version
+		}
+	}
+	return versions
+}
