@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -149,24 +150,46 @@ func sessionThroughAPoolWith(t *testing.T, name, authorities string) result {
 	return tryKubectl(t, password+"\n", "-n", namespace, "exec", "-i", name, "-c", pool, "--", "bash", "-c", script)
 }
 
-// serverConnections counts the PostgreSQL processes of this cloud that serve a session of the user, as the machine sees them.
-// A cloud that is gone has none.
-func serverConnections(cloud int, user string) int {
+// session is a PostgreSQL process that serves one.
+type session struct {
+	pid  int
+	user string
+}
+
+// sessions are those of this cloud's databases, as the machine sees them. A cloud that is gone has none.
+func sessions(cloud int) []session {
 	within, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", cloud))
 	if err != nil {
-		return 0
+		return nil
 	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return 0
+		return nil
 	}
-	n := 0
+	var found []session
 	for _, e := range entries {
-		title, err := os.ReadFile("/proc/" + e.Name() + "/cmdline")
-		if err != nil || !strings.HasPrefix(string(title), "postgres: "+user+" ") {
+		line, err := os.ReadFile("/proc/" + e.Name() + "/cmdline")
+		// postgres: USER DATABASE HOST STATE
+		title := strings.Fields(strings.TrimRight(string(line), "\x00"))
+		if err != nil || len(title) < 5 || title[0] != "postgres:" {
+			continue
+		}
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
 			continue
 		}
 		if space, err := os.Readlink("/proc/" + e.Name() + "/ns/pid"); err == nil && space == within {
+			found = append(found, session{pid: pid, user: title[1]})
+		}
+	}
+	return found
+}
+
+// serverConnections counts the sessions of a user.
+func serverConnections(cloud int, user string) int {
+	n := 0
+	for _, s := range sessions(cloud) {
+		if s.user == user {
 			n++
 		}
 	}
