@@ -179,7 +179,8 @@ func (r role) credential(database *rdspostgres.RdsPostgres, secrets *externalsec
 }
 
 func newDatabaseRole(
-	ctx *pulumi.Context, stack *config.Stack, secrets *externalsecrets.ExternalSecretsStack, providers pulumi.ResourceOption, after []pulumi.Resource,
+	ctx *pulumi.Context, stack *config.Stack, database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack,
+	providers pulumi.ResourceOption, after []pulumi.Resource,
 ) (role, error) {
 	if stack.Role.PoolUser == config.MasterUser {
 		return role{}, nil
@@ -194,6 +195,7 @@ func newDatabaseRole(
 		CAKey:        externalsecrets.CAKey,
 		CAMountPath:  migrationjob.DefaultCAMountPath,
 		DatabasePort: stack.Database.Port,
+		DatabaseLife: database.ResourceID,
 		UID:          stack.Pool.UID,
 	}, providers, pulumi.DependsOn(after))
 	return role{made}, err
@@ -234,8 +236,8 @@ func (m migration) resources() []pulumi.Resource {
 }
 
 func newMigration(
-	ctx *pulumi.Context, stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack,
-	pool *pool, after []pulumi.Resource, providers pulumi.ResourceOption,
+	ctx *pulumi.Context, stack *config.Stack, namespace *servicenamespace.ServiceNamespace, database *rdspostgres.RdsPostgres,
+	secrets *externalsecrets.ExternalSecretsStack, pool *pool, after []pulumi.Resource, providers pulumi.ResourceOption,
 ) (migration, error) {
 	if !stack.Migration.Enabled {
 		return migration{}, nil
@@ -249,6 +251,7 @@ func newMigration(
 	args.CAConfigMap = secrets.CAConfigMap
 	args.CAKey = externalsecrets.CAKey
 	args.DatabasePort = stack.Database.Port
+	args.DatabaseLife = database.ResourceID
 	args.UID = stack.Consumer.UID
 	if pool := pool.bouncer; stack.Reconnects() {
 		args.Pool = &migrationjob.Console{

@@ -83,7 +83,7 @@ func deploy(ctx *pulumi.Context) error {
 		return err
 	}
 	// Before the migration, whose objects the role has rights to by default privileges.
-	role, err := newDatabaseRole(ctx, stack, secrets, providers, prepared)
+	role, err := newDatabaseRole(ctx, stack, database, secrets, providers, prepared)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func deploy(ctx *pulumi.Context) error {
 		return err
 	}
 	// The migration does not go through the pool, so it runs while the pool starts. Then the pool opens new connections.
-	migration, err := newMigration(ctx, stack, namespace, secrets, pool, slices.Concat(prepared, role.resources()), providers)
+	migration, err := newMigration(ctx, stack, namespace, database, secrets, pool, slices.Concat(prepared, role.resources()), providers)
 	if err != nil {
 		return err
 	}

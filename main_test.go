@@ -293,6 +293,17 @@ func TestAnotherGenerationIsAnotherUserOfThePool(t *testing.T) {
 	}
 }
 
+// A restored or another instance has neither the schema of today nor today's password.
+func TestTheJobsThatPrepareADatabaseRunAgainForItsNextLife(t *testing.T) {
+	t.Parallel()
+	r := run(t, "prod")
+	life := r.One(t, instanceType).Answered["resourceId"].StringValue()
+	require.NotEmpty(t, life)
+	for _, name := range []string{"role-job", "migration-job"} {
+		assert.Contains(t, fmt.Sprint(r.Named(t, jobType, name).ReplacementTrigger), life, name)
+	}
+}
+
 func TestThePoolCanBeTheMasterUser(t *testing.T) {
 	t.Parallel()
 	_, options := projectWith(t, "prod", func(text string) string {

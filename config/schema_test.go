@@ -435,3 +435,40 @@ func fieldComments(named *ast.TypeSpec) map[string]string {
 	}
 	return fields
 }
+
+// A document that names a key which is none sends its reader into a fault.
+func TestEveryKeyInTheDocumentsIsOne(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(schemaFile)
+	require.NoError(t, err)
+	var schema map[string]any
+	require.NoError(t, json.Unmarshal(text, &schema))
+	keyForm := regexp.MustCompile("dbtier:([a-z][A-Za-z]*(?:\\.[a-z][A-Za-z]*)*)")
+	checked := 0
+	for _, pattern := range []string{"../README.md", "../docs/*.md", "../docs/operations/*.md", "../examples/*/README.md"} {
+		files, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		for _, file := range files {
+			document, err := os.ReadFile(file)
+			require.NoError(t, err)
+			for _, found := range keyForm.FindAllStringSubmatch(string(document), -1) {
+				if found[1] == "components" { // dbtier:components:… are types of resources.
+					continue
+				}
+				checked++
+				at := schema["properties"].(map[string]any)["config"].(map[string]any)
+				for i, step := range strings.Split(found[1], ".") {
+					if i == 0 {
+						step = "dbtier:" + step
+					}
+					properties, _ := at["properties"].(map[string]any)
+					if at, _ = properties[step].(map[string]any); at == nil {
+						t.Errorf("%s: %s: there is no such key", file, found[0])
+						break
+					}
+				}
+			}
+		}
+	}
+	assert.Greater(t, checked, 10)
+}

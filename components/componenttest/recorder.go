@@ -42,8 +42,10 @@ type Resource struct {
 	// Provider is the provider instance, "<urn>::<id>"; empty for components.
 	Provider string
 	// Secrets are the inputs that are secret, as dotted paths.
-	Secrets             []string
-	IgnoreChanges       []string
+	Secrets       []string
+	IgnoreChanges []string
+	// ReplacementTrigger is the value whose change replaces the resource; nil when there is none.
+	ReplacementTrigger  any
 	DeleteBeforeReplace bool
 	RetainOnDelete      bool
 	Protect             bool
@@ -187,6 +189,9 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 			recorded.PropertyDependencies[key] = of.GetUrns()
 		}
 		recorded.IgnoreChanges = rpc.GetIgnoreChanges()
+		if trigger := rpc.GetReplacementTrigger(); trigger != nil {
+			recorded.ReplacementTrigger = trigger.AsInterface()
+		}
 		recorded.DeleteBeforeReplace = rpc.GetDeleteBeforeReplace()
 		recorded.RetainOnDelete = rpc.GetRetainOnDelete()
 		recorded.Protect = rpc.GetProtect()

@@ -93,6 +93,9 @@ type DatabaseRoleArgs struct {
 	CAKey, CAMountPath string
 	// DatabasePort that the pod may reach. Default 5432.
 	DatabasePort int
+	// DatabaseLife tells one life of the database from the next, such as the instance's resource id (db-…): when it changes, the
+	// bootstrap runs again. Default: only a change of its own runs it again.
+	DatabaseLife pulumi.StringInput
 	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
 	UID int
 }

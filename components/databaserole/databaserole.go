@@ -232,7 +232,7 @@ func (b *builder) job(credential *apiextensions.CustomResource) (*batchv1.Job, e
 			ActiveDeadlineSeconds: pulumi.Int(b.args.DeadlineSeconds),
 			Template:              b.pod(account, script, credential),
 		},
-	}, b.parent, pulumi.DependsOn([]pulumi.Resource{policy}), pulumi.DeleteBeforeReplace(true))
+	}, b.parent, pulumi.DependsOn([]pulumi.Resource{policy}), pulumi.ReplacementTrigger(b.args.DatabaseLife), pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return nil, fmt.Errorf("its bootstrap: %w", err)
 	}

@@ -37,6 +37,9 @@ type MigrationJobArgs struct {
 	CAMountPath string
 	// DatabasePort that the pods may reach. Default 5432.
 	DatabasePort int
+	// DatabaseLife tells one life of the database from the next, such as the instance's resource id (db-…): when it changes, the Job runs
+	// again. Default: only a change of the Job itself runs it again.
+	DatabaseLife pulumi.StringInput
 	// BackoffLimit is how many more times a failed attempt is made, 0 to 10. Default 3.
 	BackoffLimit *int
 	// DeadlineSeconds is how long all attempts together may take, 10 to 86400. Default 600.

@@ -77,6 +77,7 @@ func NewMigrationJob(ctx *pulumi.Context, name string, args *MigrationJobArgs, o
 			Template:              own.pod(),
 		},
 	}, pulumi.Parent(component), pulumi.DependsOn([]pulumi.Resource{policy}),
+		pulumi.ReplacementTrigger(own.DatabaseLife),
 		// The old Job goes first: made beside it, a failed new one would leave the old one marked for deletion, and going back to
 		// the old version would then meet a Job of its own name.
 		pulumi.DeleteBeforeReplace(true))
