@@ -89,13 +89,8 @@ e2e: preflight build bin/tools/gotestsum ## End-to-end tests on the local cloud,
 	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 $(if $(RUN),-run '$(RUN)') ./tests/policy
 
 .PHONY: bench
-bench: preflight build ## Measure the driver, and `make up` from nothing and with nothing to change (median of five) into docs/benchmarks.md
-	@$(GO) run ./tests/bench
-	@$(GO) run ./tests/bench/policies
-
-.PHONY: bench-policies
-bench-policies: bin/dbtier bin/policy-pack bin/localcloud bin/pulumi ## Measure the policy pack alone, into docs/benchmarks.md (no cloud)
-	@$(GO) run ./tests/bench/policies
+bench: preflight build ## Measure the driver, the policies and `make up` into docs/benchmarks.md (SUBJECT=build: the first build)
+	@$(GO) run ./tests/bench $(SUBJECT)
 
 .PHONY: lint
 lint: bin/tools/golangci-lint bin/tools/actionlint ## Lint every module, and the pipelines of examples/ci

@@ -15,8 +15,6 @@ import (
 )
 
 const (
-	driverBegin = "<!-- make bench, driver: begin -->"
-	driverEnd   = "<!-- make bench, driver: end -->"
 	// stacks are previewed at once, inFlight of them at a time.
 	stacks   = 20
 	inFlight = 4

@@ -1,93 +1,68 @@
-// Command bench measures the driver without a cloud, and `make up` on this machine, from nothing and with nothing to change. It writes
-// the medians, and what cost most of them, into docs/benchmarks.md. It needs what `make up` needs; the local cloud's state is forgotten.
-// With the argument driver it measures the driver alone.
+// Command bench measures on this machine and writes tables of medians into docs/benchmarks.md. Its arguments are the subjects:
+//
+//	driver    the driver's start, an offline preview, previews of many stacks
+//	policies  the policy pack on stacks of three sizes, the start of its process, a preview with and without it
+//	up        make up, from nothing and with nothing to change; forgets the local cloud's state
+//	build     the program's first build beside that of a small program of the same packages
+//
+// Without arguments: driver, policies, up. It needs what make up needs.
 package main
 
 import (
-	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"regexp"
-	"runtime"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
 )
 
 const (
 	runs     = 5
 	document = "docs/benchmarks.md"
-	begin    = "<!-- make bench: begin -->"
-	end      = "<!-- make bench: end -->"
 )
 
-// sample is one `make up`.
-type sample struct {
-	took  time.Duration
-	parts []part
-}
-
-type part struct {
-	name    string
-	seconds float64
-}
+var subjects = map[string]func() (string, error){"driver": benchDriver, "policies": benchPolicies, "up": benchUp, "build": benchBuild}
 
 func main() {
-	if err := bench(); err != nil {
+	wanted := os.Args[1:]
+	if len(wanted) == 0 {
+		wanted = []string{"driver", "policies", "up"}
+	}
+	if err := bench(wanted); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench() error {
+func bench(wanted []string) error {
+	for _, subject := range wanted {
+		if subjects[subject] == nil {
+			return fmt.Errorf("there is no subject %q: want driver, policies, up or build", subject)
+		}
+	}
 	if err := run(io.Discard, "build"); err != nil {
 		return err
 	}
-	driver, err := benchDriver()
-	if err != nil {
-		return err
-	}
-	if err := record(driver, driverBegin, driverEnd); err != nil {
-		return err
-	}
-	if slices.Contains(os.Args[1:], "driver") {
-		return nil
-	}
-	var fromNothing, unchanged []sample
-	for i := range runs {
-		if err := run(io.Discard, "down", "PURGE=1"); err != nil {
-			return err
-		}
-		s, err := up()
+	for _, subject := range wanted {
+		table, err := subjects[subject]()
 		if err != nil {
 			return err
 		}
-		fmt.Printf("from nothing %d of %d: %.1fs\n", i+1, runs, s.took.Seconds())
-		fromNothing = append(fromNothing, s)
-	}
-	for i := range runs {
-		s, err := up()
-		if err != nil {
+		fmt.Printf("\n%s\n", table)
+		if err := record(table, subject); err != nil {
 			return err
 		}
-		fmt.Printf("nothing to change %d of %d: %.1fs\n", i+1, runs, s.took.Seconds())
-		unchanged = append(unchanged, s)
 	}
-	return record(report(fromNothing, unchanged), begin, end)
+	return nil
 }
 
-// record puts a report into the document, between its marks.
-func record(report, begin, end string) error {
+// record puts a table into the document, between the marks of its subject.
+func record(table, subject string) error {
 	text, err := os.ReadFile(document)
 	if err != nil {
 		return fmt.Errorf("reading the benchmarks: %w", err)
 	}
-	replaced, err := replace(string(text), report, begin, end)
+	replaced, err := replace(string(text), table, subject)
 	if err != nil {
 		return err
 	}
@@ -97,97 +72,16 @@ func record(report, begin, end string) error {
 	return nil
 }
 
-func run(out io.Writer, args ...string) error {
-	var said bytes.Buffer
-	cmd := exec.Command("make", append([]string{"--no-print-directory"}, args...)...) //nolint:noctx // it may take as long as it takes
-	cmd.Stdout = io.MultiWriter(&said, out)
-	cmd.Stderr = cmd.Stdout
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("make %s: %w\n%s", strings.Join(args, " "), err, said.String())
-	}
-	return nil
+func marks(subject string) (begin, end string) {
+	return "<!-- make bench, " + subject + ": begin -->", "<!-- make bench, " + subject + ": end -->"
 }
 
-func up() (sample, error) {
-	var out bytes.Buffer
-	started := time.Now()
-	if err := run(&out, "up"); err != nil {
-		return sample{}, err
-	}
-	return sample{took: time.Since(started), parts: parts(out.String())}, nil
-}
-
-// timed are lines that end in how long something took, or begin a check with it: what each command prints of its parts.
-var timed = []*regexp.Regexp{
-	regexp.MustCompile(`^(local cloud) ready in ([0-9.]+)s`),
-	regexp.MustCompile(`^ {2}[-+~±>] (\S+ +\S+) +([0-9.]+)s$`),
-	regexp.MustCompile(`^(stack \S+): .*, ([0-9.]+)s$`),
-	regexp.MustCompile(`^ {2}✓ (.+?) {2,}([0-9.]+)s {2}`),
-}
-
-func parts(out string) []part {
-	var found []part
-	for line := range strings.Lines(out) {
-		for _, pattern := range timed {
-			m := pattern.FindStringSubmatch(strings.TrimRight(line, "\n"))
-			if m == nil {
-				continue
-			}
-			seconds, err := strconv.ParseFloat(m[2], 64)
-			if err == nil {
-				name := strings.Join(strings.Fields(m[1]), " ")
-				if name, isTotal := strings.CutPrefix(name, "stack "); isTotal && strings.Contains(line, "checks passed") {
-					found = append(found, part{"dbtier verify of stack " + name, seconds})
-				} else if isTotal {
-					found = append(found, part{"dbtier up of stack " + name, seconds})
-				} else {
-					found = append(found, part{name, seconds})
-				}
-			}
-			break
-		}
-	}
-	slices.SortStableFunc(found, func(a, b part) int { return cmp.Compare(b.seconds, a.seconds) })
-	return found
-}
-
-// median is the sample in the middle.
-func median(samples []sample) sample {
-	sorted := slices.SortedFunc(slices.Values(samples), func(a, b sample) int { return cmp.Compare(a.took, b.took) })
-	return sorted[len(sorted)/2]
-}
-
-func report(fromNothing, unchanged []sample) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "Measured %s on %d cores, median of %d, everything built.\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runs)
-	fmt.Fprintf(&out, "| `make up` | median | fastest | slowest |\n|---|---|---|---|\n")
-	for _, row := range []struct {
-		name    string
-		samples []sample
-	}{{"from nothing", fromNothing}, {"nothing to change", unchanged}} {
-		sorted := slices.SortedFunc(slices.Values(row.samples), func(a, b sample) int { return cmp.Compare(a.took, b.took) })
-		fmt.Fprintf(&out, "| %s | %.1f s | %.1f s | %.1f s |\n",
-			row.name, median(row.samples).took.Seconds(), sorted[0].took.Seconds(), sorted[len(sorted)-1].took.Seconds())
-	}
-	for _, row := range []struct {
-		name    string
-		samples []sample
-	}{{"From nothing", fromNothing}, {"With nothing to change", unchanged}} {
-		fmt.Fprintf(&out, "\n%s, what took longest in the median run (parts run side by side and within each other):\n\n| part | s |\n|---|---|\n", row.name)
-		all := median(row.samples).parts
-		for _, p := range all[:min(len(all), 12)] {
-			fmt.Fprintf(&out, "| %s | %.1f |\n", p.name, p.seconds)
-		}
-	}
-	return out.String()
-}
-
-// replace puts the report between the document's marks.
-func replace(document, report, begin, end string) (string, error) {
+func replace(document, table, subject string) (string, error) {
+	begin, end := marks(subject)
 	before, rest, found := strings.Cut(document, begin)
 	_, after, closed := strings.Cut(rest, end)
 	if !found || !closed {
-		return "", errors.New("the benchmarks document lacks the marks between which the report goes: " + begin + " and " + end)
+		return "", errors.New("the benchmarks document lacks the marks between which the table goes: " + begin + " and " + end)
 	}
-	return before + begin + "\n\n" + report + "\n" + end + after, nil
+	return before + begin + "\n\n" + table + "\n" + end + after, nil
 }

@@ -32,11 +32,12 @@ func TestTheReportGoesBetweenTheMarks(t *testing.T) {
 	samples := []sample{{took: 3 * time.Second}, {took: time.Second}, {took: 2 * time.Second}}
 	text := report(samples, samples)
 	assert.Contains(t, text, "| from nothing | 2.0 s | 1.0 s | 3.0 s |")
-	written, err := replace("# Title\n"+begin+"old"+end+"\nrest\n", text, begin, end)
+	begin, end := marks("up")
+	written, err := replace("# Title\n"+begin+"old"+end+"\nrest\n", text, "up")
 	require.NoError(t, err)
 	assert.Contains(t, written, "# Title\n"+begin+"\n\nMeasured ")
 	assert.Contains(t, written, "\n"+end+"\nrest\n")
-	_, err = replace("no marks", text, begin, end)
+	_, err = replace("no marks", text, "up")
 	require.ErrorContains(t, err, "lacks the marks")
 }
 
@@ -62,4 +63,14 @@ func TestMemoryIsThatOfAProcessAndAllBelowIt(t *testing.T) {
 	require.NoError(t, cmd.Start())
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	assert.Positive(t, memoryOf(cmd.Process.Pid))
+}
+
+func TestTheReportOfTheFirstBuildComparesItAndNamesWhatCosts(t *testing.T) {
+	text := buildReport(
+		built{took: 100 * time.Second, size: 80e6},
+		built{took: 110 * time.Second, size: 88e6, spent: map[string]time.Duration{"a/one": 30 * time.Second, "a/two": 30 * time.Second, "fmt": 30 * time.Second, linker: 10 * time.Second}},
+		map[string]string{"a/one": "a", "a/two": "a", "fmt": "the standard library"})
+	assert.Contains(t, text, "| dbtier | 110 s, 1.10 times | 88 MB, 1.10 times |")
+	assert.Contains(t, text, "| a | 60.0 s | 60 % |")
+	assert.Contains(t, text, "| the linker | 10.0 s | 10 % |")
 }

@@ -1,13 +1,9 @@
-// Command policies measures the policy pack: every rule on stacks of three sizes, the start of its process, and an offline preview of
-// the stack prod with and without it. It writes the medians into docs/benchmarks.md. It needs what `make build` makes, and no cloud.
 package main
 
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -21,22 +17,15 @@ import (
 )
 
 const (
-	document = "docs/benchmarks.md"
 	golden   = "tests/golden/prod.yaml"
-	begin    = "<!-- make bench-policies: begin -->"
-	end      = "<!-- make bench-policies: end -->"
 	starts   = 21
 	previews = 5
 )
 
-func main() {
-	if err := bench(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-}
-
-func bench(ctx context.Context) error {
+// benchPolicies measures every rule on stacks of three sizes, the start of the pack's process, and an offline preview of the stack prod
+// with and without it.
+func benchPolicies() (string, error) {
+	ctx := context.Background()
 	var out strings.Builder
 	fmt.Fprintf(&out, "Measured %s on %d cores, medians.\n\n| %d rules on | all | a resource |\n|---|---|---|\n", time.Now().UTC().Format(time.DateOnly),
 		runtime.NumCPU(), len(registry.All()))
@@ -44,32 +33,20 @@ func bench(ctx context.Context) error {
 		took := judged(count)
 		fmt.Fprintf(&out, "| %d resources | %.1f ms | %.0f µs |\n", count, float64(took.Microseconds())/1000, float64(took.Microseconds())/float64(count))
 	}
-	ready, err := median(starts, func() error { return start(ctx) })
+	ready, err := middle(starts, func() error { return start(ctx) })
 	if err != nil {
-		return err
+		return "", err
 	}
 	// In turns, so that a machine that is busy for a while is so for both.
 	var without, with time.Duration
-	without, with, err = medians(previews, func() error { return preview(ctx, "--no-policy") }, func() error { return preview(ctx) })
+	without, with, err = middles(previews, func() error { return preview(ctx, "--no-policy") }, func() error { return preview(ctx) })
 	if err != nil {
-		return err
+		return "", err
 	}
 	fmt.Fprintf(&out, "\n| | median | aim |\n|---|---|---|\n| process start to ready | %d ms | 60 ms |\n", ready.Milliseconds())
 	fmt.Fprintf(&out, "| `preview --stack prod --offline` without the pack | %.2f s | |\n", without.Seconds())
 	fmt.Fprintf(&out, "| the same with the pack | %.2f s, %.2f times | 1.3 times |\n", with.Seconds(), with.Seconds()/without.Seconds())
-	text, err := os.ReadFile(document)
-	if err != nil {
-		return fmt.Errorf("reading the benchmarks: %w", err)
-	}
-	replaced, err := replace(string(text), out.String())
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(document, []byte(replaced), 0o644); err != nil {
-		return fmt.Errorf("writing the benchmarks: %w", err)
-	}
-	fmt.Print(out.String())
-	return nil
+	return out.String(), nil
 }
 
 // judged is how long the whole pack takes on so many resources.
@@ -84,8 +61,8 @@ func judged(count int) time.Duration {
 	return time.Duration(result.NsPerOp())
 }
 
-// median is the middle of so many runs.
-func median(runs int, run func() error) (time.Duration, error) {
+// middle is the median of so many runs.
+func middle(runs int, run func() error) (time.Duration, error) {
 	var took []time.Duration
 	for range runs {
 		started := time.Now()
@@ -98,15 +75,15 @@ func median(runs int, run func() error) (time.Duration, error) {
 	return took[len(took)/2], nil
 }
 
-// medians are the middles of so many runs of each of two, in turns.
-func medians(runs int, one, other func() error) (ofOne, ofOther time.Duration, err error) {
+// middles are the middles of so many runs of each of two, in turns.
+func middles(runs int, one, other func() error) (ofOne, ofOther time.Duration, err error) {
 	var first, second []time.Duration
 	for range runs {
 		for _, each := range []struct {
 			run  func() error
 			took *[]time.Duration
 		}{{one, &first}, {other, &second}} {
-			took, err := median(1, each.run)
+			took, err := middle(1, each.run)
 			if err != nil {
 				return 0, 0, err
 			}
@@ -146,14 +123,4 @@ func preview(ctx context.Context, args ...string) error {
 		return fmt.Errorf("the offline preview: %w\n%s", err, out)
 	}
 	return nil
-}
-
-// replace puts the report between the document's marks.
-func replace(document, report string) (string, error) {
-	before, rest, found := strings.Cut(document, begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		return "", errors.New("the benchmarks document lacks the marks between which the report goes: " + begin + " and " + end)
-	}
-	return before + begin + "\n\n" + report + "\n" + end + after, nil
 }

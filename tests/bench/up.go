@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sample is one `make up`.
+type sample struct {
+	took  time.Duration
+	parts []part
+}
+
+type part struct {
+	name    string
+	seconds float64
+}
+
+// benchUp measures `make up` on this machine, from nothing and with nothing to change. The local cloud's state is forgotten.
+func benchUp() (string, error) {
+	var fromNothing, unchanged []sample
+	for i := range runs {
+		if err := run(io.Discard, "down", "PURGE=1"); err != nil {
+			return "", err
+		}
+		s, err := up()
+		if err != nil {
+			return "", err
+		}
+		fmt.Printf("from nothing %d of %d: %.1fs\n", i+1, runs, s.took.Seconds())
+		fromNothing = append(fromNothing, s)
+	}
+	for i := range runs {
+		s, err := up()
+		if err != nil {
+			return "", err
+		}
+		fmt.Printf("nothing to change %d of %d: %.1fs\n", i+1, runs, s.took.Seconds())
+		unchanged = append(unchanged, s)
+	}
+	return report(fromNothing, unchanged), nil
+}
+
+func run(out io.Writer, args ...string) error {
+	var said bytes.Buffer
+	cmd := exec.Command("make", append([]string{"--no-print-directory"}, args...)...) //nolint:noctx // it may take as long as it takes
+	cmd.Stdout = io.MultiWriter(&said, out)
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("make %s: %w\n%s", strings.Join(args, " "), err, said.String())
+	}
+	return nil
+}
+
+func up() (sample, error) {
+	var out bytes.Buffer
+	started := time.Now()
+	if err := run(&out, "up"); err != nil {
+		return sample{}, err
+	}
+	return sample{took: time.Since(started), parts: parts(out.String())}, nil
+}
+
+// timed are lines that end in how long something took, or begin a check with it: what each command prints of its parts.
+var timed = []*regexp.Regexp{
+	regexp.MustCompile(`^(local cloud) ready in ([0-9.]+)s`),
+	regexp.MustCompile(`^ {2}[-+~±>] (\S+ +\S+) +([0-9.]+)s$`),
+	regexp.MustCompile(`^(stack \S+): .*, ([0-9.]+)s$`),
+	regexp.MustCompile(`^ {2}✓ (.+?) {2,}([0-9.]+)s {2}`),
+}
+
+func parts(out string) []part {
+	var found []part
+	for line := range strings.Lines(out) {
+		for _, pattern := range timed {
+			m := pattern.FindStringSubmatch(strings.TrimRight(line, "\n"))
+			if m == nil {
+				continue
+			}
+			seconds, err := strconv.ParseFloat(m[2], 64)
+			if err == nil {
+				name := strings.Join(strings.Fields(m[1]), " ")
+				if name, isTotal := strings.CutPrefix(name, "stack "); isTotal && strings.Contains(line, "checks passed") {
+					found = append(found, part{"dbtier verify of stack " + name, seconds})
+				} else if isTotal {
+					found = append(found, part{"dbtier up of stack " + name, seconds})
+				} else {
+					found = append(found, part{name, seconds})
+				}
+			}
+			break
+		}
+	}
+	slices.SortStableFunc(found, func(a, b part) int { return cmp.Compare(b.seconds, a.seconds) })
+	return found
+}
+
+// median is the sample in the middle.
+func median(samples []sample) sample {
+	sorted := slices.SortedFunc(slices.Values(samples), func(a, b sample) int { return cmp.Compare(a.took, b.took) })
+	return sorted[len(sorted)/2]
+}
+
+func report(fromNothing, unchanged []sample) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "Measured %s on %d cores, median of %d, everything built.\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runs)
+	fmt.Fprintf(&out, "| `make up` | median | fastest | slowest |\n|---|---|---|---|\n")
+	for _, row := range []struct {
+		name    string
+		samples []sample
+	}{{"from nothing", fromNothing}, {"nothing to change", unchanged}} {
+		sorted := slices.SortedFunc(slices.Values(row.samples), func(a, b sample) int { return cmp.Compare(a.took, b.took) })
+		fmt.Fprintf(&out, "| %s | %.1f s | %.1f s | %.1f s |\n",
+			row.name, median(row.samples).took.Seconds(), sorted[0].took.Seconds(), sorted[len(sorted)-1].took.Seconds())
+	}
+	for _, row := range []struct {
+		name    string
+		samples []sample
+	}{{"From nothing", fromNothing}, {"With nothing to change", unchanged}} {
+		fmt.Fprintf(&out, "\n%s, what took longest in the median run (parts run side by side and within each other):\n\n| part | s |\n|---|---|\n", row.name)
+		all := median(row.samples).parts
+		for _, p := range all[:min(len(all), 12)] {
+			fmt.Fprintf(&out, "| %s | %.1f |\n", p.name, p.seconds)
+		}
+	}
+	return out.String()
+}
