@@ -7,6 +7,7 @@ import (
 
 	"dbtier/components/fault"
 	"dbtier/components/irsarole"
+	"dbtier/components/naming"
 	"dbtier/components/rdsproxy"
 )
 
@@ -30,7 +31,6 @@ func defaultIAM() IAM { return IAM{Connections: 10, Binding: irsarole.WebIdentit
 
 var (
 	clusterNameForm = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
-	boundaryForm    = regexp.MustCompile(`^arn:[a-z-]+:iam::(\d{12}|aws):policy/\S+$`)
 )
 
 // validateIAM checks the section, and that the rest of the stack goes with it.
@@ -49,7 +49,7 @@ func (s *Stack) validateIAM(faults *fault.List) {
 		faults.Check(i.ClusterName == "", "iam.clusterName", i.ClusterName, "is for the binding %s; leave it out", irsarole.PodIdentity)
 	}
 	if i.PermissionsBoundaryArn != "" {
-		faults.Check(boundaryForm.MatchString(i.PermissionsBoundaryArn), "iam.permissionsBoundaryArn", i.PermissionsBoundaryArn,
+		faults.Check(naming.IsPolicyArn(i.PermissionsBoundaryArn), "iam.permissionsBoundaryArn", i.PermissionsBoundaryArn,
 			"want the ARN of a managed policy")
 	}
 	if throughProxy {

@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
+	"dbtier/components/naming"
 	"dbtier/components/pgbouncer"
 )
 
@@ -59,7 +60,6 @@ type PoolLogin struct {
 var (
 	databaseForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
 	secretForm   = regexp.MustCompile(`^arn:[a-z-]+:secretsmanager:([a-z0-9-]+):\d{12}:secret:[A-Za-z0-9/_+=.@!-]+-[A-Za-z0-9]{6}$`)
-	keyForm      = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$`)
 )
 
 // Reconnects says that the pool opens new connections after a migration.
@@ -136,7 +136,7 @@ func (l *PoolLogin) validate(region string) error {
 		checkSecretArn(&faults, "credentialArn", l.CredentialArn, region)
 	}
 	if l.KmsKeyArn != "" {
-		faults.Check(keyForm.MatchString(l.KmsKeyArn), "kmsKeyArn", l.KmsKeyArn, "want the ARN of a KMS key")
+		faults.Check(naming.IsKeyArn(l.KmsKeyArn), "kmsKeyArn", l.KmsKeyArn, "want the ARN of a KMS key")
 	}
 	return faults.Err()
 }

@@ -117,7 +117,7 @@ func (f *FurtherSecret) validate(region string) error {
 	faults.Within("", f.named(f.Args().Validate()))
 	checkSecretArn(&faults, "arn", f.Arn, region)
 	if f.KmsKeyArn != "" {
-		faults.Check(keyForm.MatchString(f.KmsKeyArn), "kmsKeyArn", f.KmsKeyArn, "want the ARN of a KMS key")
+		faults.Check(naming.IsKeyArn(f.KmsKeyArn), "kmsKeyArn", f.KmsKeyArn, "want the ARN of a KMS key")
 	}
 	fault.OneOf(&faults, "use", f.Use, "", Environment, Files, Nothing)
 	for _, key := range slices.Sorted(maps.Keys(f.URLs)) {

@@ -89,7 +89,6 @@ var (
 	pathForm       = regexp.MustCompile(`^/([\x21-\x7e]{1,510}/)?$`)
 	providerForm   = regexp.MustCompile(`^arn:([a-z-]+):iam::([0-9]{12}):oidc-provider/([a-zA-Z0-9.-]+(?:/[a-zA-Z0-9._-]+)*)$`)
 	clusterForm    = regexp.MustCompile(`^arn:([a-z-]+):eks:[a-z0-9-]+:([0-9]{12}):cluster/([0-9A-Za-z][A-Za-z0-9_-]{0,99})$`)
-	boundaryForm   = regexp.MustCompile(`^arn:[a-z-]+:iam::(\d{12}|aws):policy/\S+$`)
 )
 
 // CheckProviderArn says what is wrong with the ARN of an identity provider, or nothing.
@@ -123,7 +122,7 @@ func (a *IrsaRoleArgs) Validate() error {
 	faults.Within("permissions", permission.Validate(a.Permissions))
 	faults.Check(policyNameForm.MatchString(a.PolicyName), "policyName", a.PolicyName, "want 1 to 128 letters, digits and +=,.@_-")
 	if a.PermissionsBoundary != "" {
-		faults.Check(boundaryForm.MatchString(a.PermissionsBoundary), "permissionsBoundary", a.PermissionsBoundary, "want the ARN of a managed policy")
+		faults.Check(naming.IsPolicyArn(a.PermissionsBoundary), "permissionsBoundary", a.PermissionsBoundary, "want the ARN of a managed policy")
 	}
 	faults.Between("maxSessionDuration", a.MaxSessionDuration, 3600, 43200, "seconds")
 	if err := faults.Err(); err != nil {

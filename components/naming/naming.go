@@ -55,8 +55,3 @@ func short(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])[:digits]
 }
-
-var region = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
-
-// IsRegion reports whether text has the form of an AWS region, such as ap-northeast-2.
-func IsRegion(text string) bool { return region.MatchString(text) }

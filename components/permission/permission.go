@@ -12,6 +12,7 @@ import (
 
 	"dbtier/components/fault"
 	"dbtier/components/iampolicy"
+	"dbtier/components/naming"
 )
 
 // PolicyLimit is how long all inline policies of a role may be together, characters ("IAM and AWS STS quotas").
@@ -87,7 +88,6 @@ type Statement struct {
 
 var (
 	secretForm     = regexp.MustCompile(`^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@!-]+$`)
-	keyForm        = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[a-zA-Z0-9-]+$`)
 	resourceIDForm = regexp.MustCompile(`^(db|cluster|prx)-[a-zA-Z0-9]+$`)
 	userForm       = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_$]{0,62}$`)
 	serviceForm    = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
@@ -105,9 +105,9 @@ func given(faults *fault.List, path string, inputs []pulumi.StringInput) {
 }
 
 // form takes what is given where it has the form of an exact ARN.
-func form(exact *regexp.Regexp, what string) func(string) (string, error) {
+func form(exact func(string) bool, what string) func(string) (string, error) {
 	return func(given string) (string, error) {
-		if !exact.MatchString(given) {
+		if !exact(given) {
 			return "", fmt.Errorf("%q: want the exact ARN of %s", given, what)
 		}
 		return given, nil
@@ -124,7 +124,7 @@ func (p ReadSecrets) Validate() error {
 func (p ReadSecrets) statement(Place) statement {
 	return statement{
 		Statement: iampolicy.Statement{Sid: "ReadSecrets", Actions: []string{"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"}},
-		resources: p.Arns, arn: form(secretForm, "a secret"),
+		resources: p.Arns, arn: form(secretForm.MatchString, "a secret"),
 	}
 }
 
@@ -140,7 +140,7 @@ func (p PushSecrets) statement(Place) statement {
 		Statement: iampolicy.Statement{Sid: "PushSecrets", Actions: []string{
 			"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", "secretsmanager:DeleteResourcePolicy",
 		}},
-		resources: p.Arns, arn: form(secretForm, "a secret"),
+		resources: p.Arns, arn: form(secretForm.MatchString, "a secret"),
 	}
 }
 
@@ -171,7 +171,7 @@ func (p UseKeys) statement(at Place) statement {
 				"kms:ViaService": {fmt.Sprintf("%s.%s.%s", p.Via, at.Region, iampolicy.Domain(at.Partition))},
 			}},
 		},
-		resources: p.Arns, arn: form(keyForm, "a key"),
+		resources: p.Arns, arn: form(naming.IsKeyArn, "a key"),
 	}
 }
 

@@ -23,9 +23,7 @@ var (
 	groupNameForm  = regexp.MustCompile(`^[a-zA-Z0-9 ._-]{1,255}$`)
 	parameterGroup = regexp.MustCompile(`^[a-z](-?[a-z0-9.])*$`)
 	roleArnForm    = regexp.MustCompile(`^arn:[a-z-]+:iam::\d{12}:role/[\w+=,.@/-]+$`)
-	policyArnForm  = regexp.MustCompile(`^arn:[a-z-]+:iam::(\d{12}|aws):policy/[\w+=,.@/-]+$`)
 	zoneForm       = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d(-[a-z]+-\d)?[a-z]$`)
-	keyArnForm     = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[a-zA-Z0-9-]+$`)
 )
 
 // RDS refuses these as master user of PostgreSQL ("Settings for DB instances").
@@ -134,7 +132,7 @@ func (s *Settings) validateNames(faults *fault.List) {
 	}
 	fault.OneOf(faults, "caCertIdentifier", s.CACertIdentifier, "rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
 	if s.KmsKeyArn != "" {
-		faults.Check(keyArnForm.MatchString(s.KmsKeyArn), "kmsKeyArn", s.KmsKeyArn,
+		faults.Check(naming.IsKeyArn(s.KmsKeyArn), "kmsKeyArn", s.KmsKeyArn,
 			"want the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>), no alias; leave it out to have one made")
 	}
 	faults.Between("kmsDeletionWindow", s.KmsDeletionWindow, 7, 30, "days")
@@ -185,7 +183,7 @@ func (s *Settings) validateMonitoring(faults *fault.List) {
 		faults.Check(s.MonitoringInterval != 0, "monitoringRoleArn", s.MonitoringRoleArn, "monitoringInterval is 0, so nothing would use it")
 	}
 	if s.PermissionsBoundaryArn != "" {
-		faults.Check(policyArnForm.MatchString(s.PermissionsBoundaryArn), "permissionsBoundaryArn", s.PermissionsBoundaryArn,
+		faults.Check(naming.IsPolicyArn(s.PermissionsBoundaryArn), "permissionsBoundaryArn", s.PermissionsBoundaryArn,
 			"want the ARN of a policy (arn:aws:iam::<account>:policy/<name>)")
 	}
 	for i, log := range s.LogExports {
@@ -198,7 +196,7 @@ func (s *Settings) validateMonitoring(faults *fault.List) {
 		fault.OneOf(faults, "logGroupClass", s.LogGroupClass, "STANDARD", "INFREQUENT_ACCESS")
 	}
 	if s.LogKmsKeyArn != "" {
-		faults.Check(keyArnForm.MatchString(s.LogKmsKeyArn), "logKmsKeyArn", s.LogKmsKeyArn,
+		faults.Check(naming.IsKeyArn(s.LogKmsKeyArn), "logKmsKeyArn", s.LogKmsKeyArn,
 			"want the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>), no alias")
 	}
 }

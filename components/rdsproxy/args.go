@@ -64,7 +64,6 @@ var (
 	accountForm  = regexp.MustCompile(`^\d{12}$`)
 	databaseForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
 	hostForm     = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$`)
-	boundaryForm = regexp.MustCompile(`^arn:[a-z-]+:iam::(\d{12}|aws):policy/\S+$`)
 	setForm      = regexp.MustCompile(`(?i)^set\s+\S`)
 	clientForm   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9 ._:/()#,@+=&;{}!$*-]{0,99}$`)
 )
@@ -96,7 +95,7 @@ func (s *Settings) Validate() error {
 	}
 	fault.OneOf(&faults, "logRetention", s.LogRetention, logRetentions...)
 	if s.PermissionsBoundaryArn != "" {
-		faults.Check(boundaryForm.MatchString(s.PermissionsBoundaryArn), "permissionsBoundaryArn", s.PermissionsBoundaryArn, "want the ARN of a managed policy")
+		faults.Check(naming.IsPolicyArn(s.PermissionsBoundaryArn), "permissionsBoundaryArn", s.PermissionsBoundaryArn, "want the ARN of a managed policy")
 	}
 	return faults.Err()
 }

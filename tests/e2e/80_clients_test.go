@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,8 +29,28 @@ func TestTheAWSCLIWorksAgainstTheStandIn(t *testing.T) {
 }
 
 func TestPlainKubectlAndPulumiWorkInTheEnvironmentThatTheDriverPrints(t *testing.T) {
-	r := withConfig(t).run(t, "bash", "-ec", `eval "$(bin/dbtier local env)"; kubectl get nodes -o name; pulumi --stack local --non-interactive preview`)
+	before := urns(t)
+	r := withConfig(t).run(t, "bash", "-ec", `eval "$(bin/dbtier local env)"; kubectl get nodes -o name; pulumi --stack local --non-interactive up --yes`)
 	require.Zero(t, r.code, "%s", r)
 	assert.Contains(t, r.stdout, "node/")
-	assert.Contains(t, r.stdout, "unchanged")
+	// The program in the language runtime and the one within the driver are the same: neither sees anything to make, change or delete in what the other made.
+	assert.Regexp(t, `(?m)^ +[0-9]+ unchanged$`, r.stdout)
+	assert.NotRegexp(t, `(?m)^ +[-+~±].* [0-9]+ (created|updated|deleted|replaced)$`, r.stdout)
+	assert.Equal(t, before, urns(t))
+}
+
+// urns are those of the stack's state.
+func urns(t *testing.T) []string {
+	t.Helper()
+	var state struct {
+		Deployment struct{ Resources []struct{ URN string } }
+	}
+	decode(t, mustDbtier(t, "export", "--stack", "local").stdout, &state)
+	require.Greater(t, len(state.Deployment.Resources), 50)
+	var all []string
+	for _, r := range state.Deployment.Resources {
+		all = append(all, r.URN)
+	}
+	slices.Sort(all)
+	return all
 }
