@@ -90,6 +90,13 @@ func underLoad(t *testing.T, seconds int, during func()) load {
 		}
 		l.gap = time.Duration(milliseconds) * time.Millisecond
 	})
+	// Also when what follows ends the test.
+	defer wait.Wait()
+	defer inPod("touch /tmp/enough")
+	eventually(t, time.Minute, "the clients that last", func() (bool, string) {
+		n := poolClients(t)
+		return n >= clients, fmt.Sprintf("%d connections of clients", n)
+	})
 	during()
 	l.took = time.Since(started)
 	said := inPod("touch /tmp/enough")
@@ -110,15 +117,26 @@ func (l load) lossless(t *testing.T) {
 	assert.Less(t, l.took, time.Duration(l.seconds)*time.Second, "the load must last longer than what it is there for")
 }
 
-// renewServerConnections has every pod of the pool close each connection to the server once its transaction has ended, and log in anew.
-func renewServerConnections(t *testing.T) {
+// poolConsole asks the console of every pod of the pool.
+func poolConsole(t *testing.T, command string) (answers []string) {
 	t.Helper()
 	pods := strings.Fields(kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool, "-o", "jsonpath={.items[*].metadata.name}"))
 	require.NotEmpty(t, pods)
+	all := outputs(t)
 	for _, pod := range pods {
-		kubectl(t, "-n", namespace, "exec", pod, "-c", output(t, "poolContainer"), "--",
-			"psql", "-Xqc", "RECONNECT", "host="+output(t, "poolSocketDir")+" dbname=pgbouncer user=pgbouncer")
+		answers = append(answers, kubectl(t, "-n", namespace, "exec", pod, "-c", all["poolContainer"].(string), "--",
+			"psql", "-XAtqc", command, "host="+all["poolSocketDir"].(string)+" dbname=pgbouncer user=pgbouncer"))
 	}
+	return answers
+}
+
+// poolClients counts the connections of clients to the service's database.
+func poolClients(t *testing.T) (n int) {
+	t.Helper()
+	for _, answer := range poolConsole(t, "SHOW CLIENTS") {
+		n += strings.Count(answer, "|"+output(t, "databaseName")+"|")
+	}
+	return n
 }
 
 // killServerConnections ends every session of the users, as the end of the process that PostgreSQL forked for it, and tells how many there were.
@@ -199,7 +217,7 @@ func TestARotationOfTheApplicationsPasswordLosesNoRequest(t *testing.T) {
 	underLoad(t, 120, func() {
 		r := next.run(t, "bin/dbtier", "up", "--stack", "local")
 		require.Zero(t, r.code, "%s", r)
-		renewServerConnections(t)
+		poolConsole(t, "RECONNECT") // Each connection is closed when its transaction has ended, and made anew when one is needed.
 		poolIs(t, was)
 	}).lossless(t)
 	r := next.run(t, "bin/dbtier", "verify", "--stack", "local")
@@ -257,8 +275,14 @@ func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKill
 		rotateMaster(t)
 		killed = killServerConnections(t, master)
 		// Without a hand: the operator fetches, the kubelet brings the file, the pool rereads it.
-		eventually(t, 140*time.Second, "the pool with the new password", func() (bool, string) {
-			r := inServicePod(t, `psql "$DATABASE_URL" -XAtc 'select current_user'`)
+		eventually(t, 140*time.Second, "logins with the new password", func() (bool, string) {
+			r := inServicePod(t, `psql "$DATABASE_URL" -XAtc 'select 1'`)
+			if r.code != 0 {
+				return false, r.all()
+			}
+			// A connection from before the rotation would say nothing of the password.
+			killServerConnections(t, master)
+			r = inServicePod(t, `psql "$DATABASE_URL" -XAtc 'select 1'`)
 			return r.code == 0, r.all()
 		})
 	})
