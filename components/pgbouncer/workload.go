@@ -31,16 +31,28 @@ const metricsPort = "metrics"
 // ..data to it, so the link's target is the files' version. While PgBouncer does not answer, it is asked again; psql finds its
 // console by the environment. Reloaders by signal need a look into PgBouncer's processes, and those that were made for Prometheus
 // signal nothing that does not speak its API.
+// With a change of who it is in the database PgBouncer breaks off the logins that are under way and, when these were its only connections,
+// turns away every client that waits. So it is asked at a moment without logins, for which some seconds are waited.
 // Its arguments are the links to watch.
 const reloadScript = `trap 'exit 0' TERM INT
 taken=
+busy=0
+ask() {
+  psql --no-psqlrc --quiet --tuples-only --no-align --command="$1"
+}
+quiet() {
+  case $(ask 'SHOW SERVERS') in
+  *'|login|'*) busy=$((busy+1)); [ "$busy" -gt 10 ] ;;
+  esac
+}
 while :; do
   found=
   for link in "$@"; do
     found=$found$(readlink "$link")
   done
-  if [ "$found" != "$taken" ] && psql --no-psqlrc --quiet --command=RELOAD; then
+  if [ "$found" != "$taken" ] && quiet && ask RELOAD; then
     taken=$found
+    busy=0
     echo "PgBouncer has taken version $found of its files"
   fi
   sleep 1 &

@@ -154,6 +154,8 @@ func sessionThroughAPoolWith(t *testing.T, name, authorities string) result {
 type session struct {
 	pid  int
 	user string
+	// begun is a session whose login is over.
+	begun bool
 }
 
 // sessions are those of this cloud's databases, as the machine sees them. A cloud that is gone has none.
@@ -179,7 +181,7 @@ func sessions(cloud int) []session {
 			continue
 		}
 		if space, err := os.Readlink("/proc/" + e.Name() + "/ns/pid"); err == nil && space == within {
-			found = append(found, session{pid: pid, user: title[1]})
+			found = append(found, session{pid: pid, user: title[1], begun: title[4] != "authentication" && title[4] != "startup"})
 		}
 	}
 	return found
