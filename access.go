@@ -153,12 +153,15 @@ func consumerDatabase(
 ) consumer.Database {
 	var out consumer.Database
 	host, port := database.Host, database.Port
+	if pool.bouncer != nil {
+		out.Revision = pool.bouncer.ConsumerRevision
+	}
 	switch {
 	case pool.proxy != nil:
 		host, port = pool.proxy.Host, pool.proxy.Port
 		out.CAConfigMap, out.CAKey, out.CAPath = pool.proxy.CAConfigMap, rdsproxy.CAKey, rdsproxy.CAPath
 		// Pods read the Secret when they start. The last generation's user goes on working, so they may do it one after the other.
-		out.Revision = stack.DatabaseUser()
+		out.Revision = pulumi.Sprintf("%s@%s:%d/%s", stack.DatabaseUser(), host, port, stack.Database.DatabaseName)
 	case tokens != nil:
 		out.CAConfigMap, out.CAKey, out.CAPath = secrets.CAConfigMap, externalsecrets.CAKey, migrationjob.DefaultCAMountPath
 	}

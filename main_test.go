@@ -304,6 +304,21 @@ func TestTheJobsThatPrepareADatabaseRunAgainForItsNextLife(t *testing.T) {
 	}
 }
 
+// Pods read DATABASE_URL when they start.
+func TestAnotherURLOfTheDatabaseIsOtherPods(t *testing.T) {
+	t.Parallel()
+	revision := func(options []componenttest.Option) any {
+		r := componenttest.Run(t, deploy, options...)
+		return r.Named(t, deploymentType, "consumer-deployment").At("spec", "template", "metadata", "annotations", "dbtier/database-revision")
+	}
+	_, first := projectWith(t, "prod", nil)
+	_, second := projectWith(t, "prod", func(text string) string {
+		return strings.Replace(text, "config:\n", "config:\n  dbtier:database: {databaseName: another}\n", 1)
+	})
+	require.NotNil(t, revision(first))
+	assert.NotEqual(t, revision(first), revision(second))
+}
+
 func TestThePoolCanBeTheMasterUser(t *testing.T) {
 	t.Parallel()
 	_, options := projectWith(t, "prod", func(text string) string {

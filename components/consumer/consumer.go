@@ -232,8 +232,8 @@ func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpe
 		container.Args = pulumi.ToStringArray(a.Arguments)
 	}
 	metadata := &metav1.ObjectMetaArgs{Labels: workload.Labels(a.Service, a.Service)}
-	if a.Database.Revision != "" {
-		metadata.Annotations = pulumi.StringMap{revisionAnnotation: pulumi.String(a.Database.Revision)}
+	if a.Database.Revision != nil {
+		metadata.Annotations = pulumi.StringMap{revisionAnnotation: a.Database.Revision}
 	}
 	return &corev1.PodTemplateSpecArgs{
 		Metadata: metadata,

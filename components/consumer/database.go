@@ -19,7 +19,7 @@ type Database struct {
 	CAKey, CAPath string
 	// Revision is text that changes when the pods have to start anew to take what is now in the Secret. Default none: the Secret's
 	// content does not change, or somebody else restarts the pods.
-	Revision string
+	Revision pulumi.StringInput
 	// IAM is for a service that logs in with tokens. Default none.
 	IAM *IAM
 }

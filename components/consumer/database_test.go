@@ -17,7 +17,7 @@ const deploymentType = "kubernetes:apps/v1:Deployment"
 func withTokens() *consumer.ConsumerArgs {
 	args := arguments()
 	args.Database = consumer.Database{
-		CAConfigMap: pulumi.String("myshop-api-rds-ca"), CAKey: "ca.pem", CAPath: "/etc/rds-ca/ca.pem", Revision: "myshop_app_b",
+		CAConfigMap: pulumi.String("myshop-api-rds-ca"), CAKey: "ca.pem", CAPath: "/etc/rds-ca/ca.pem", Revision: pulumi.String("myshop_app_b"),
 		IAM: &consumer.IAM{
 			URL: pulumi.String("postgresql://myshop_iam@h:5432/myshop"), Region: "ap-northeast-2", RoleArn: pulumi.String("arn:aws:iam::111122223333:role/login"),
 			STSEndpoint: "http://sts:4566",

@@ -7,6 +7,15 @@ while :; do
   left=
   for address in $(getent ahosts "$POOL_HOST" | cut -d ' ' -f 1 | sort -u); do
     case " $told " in *" $address "*) continue ;; esac
+    # RECONNECT breaks off a login that is under way; where that is the only connection, every client that waits is turned away.
+    case $(PGHOSTADDR=$address psql --no-psqlrc --quiet --tuples-only --no-align --command='SHOW SERVERS' || true) in
+    *'|login|'*)
+      if [ "$waited" -lt 10 ]; then
+        left="$left $address"
+        continue
+      fi
+      ;;
+    esac
     if PGHOSTADDR=$address psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --command=RECONNECT; then
       told="$told $address"
       echo "the pool's pod $address opens new connections"

@@ -181,7 +181,12 @@ func runScript(t *testing.T, addresses string, tries map[string]string) (said st
 	dir := t.TempDir()
 	for name, script := range map[string]string{
 		"getent": `[ "$1 $2" = "ahosts $POOL_HOST" ] || exit 2; cat "$DIR/addresses"`,
-		"psql": `echo "$PGHOSTADDR $*" >>"$DIR/calls"
+		"psql": `case "$*" in *"SHOW SERVERS"*)
+  logins=$(cat "$DIR/$PGHOSTADDR-logins" 2>/dev/null || echo 0)
+  [ "$logins" = 0 ] || { echo $((logins - 1)) >"$DIR/$PGHOSTADDR-logins"; echo "S|app|myshop|login|10.0.0.9|5432"; }
+  exit 0
+esac
+echo "$PGHOSTADDR $*" >>"$DIR/calls"
 left=$(cat "$DIR/$PGHOSTADDR")
 [ "$left" != gone ] || { : >"$DIR/addresses"; echo "refused" >&2; exit 2; }
 [ "$left" = 0 ] || { echo $((left - 1)) >"$DIR/$PGHOSTADDR"; echo "refused" >&2; exit 2; }`,
@@ -194,7 +199,7 @@ left=$(cat "$DIR/$PGHOSTADDR")
 		require.NoError(t, os.WriteFile(filepath.Join(dir, address), []byte(text+"\n"), 0o600))
 	}
 	run := exec.CommandContext(t.Context(), command[0].(string), command[1].(string), command[2].(string))
-	run.Env = []string{"PATH=" + dir + ":/usr/bin:/bin", "DIR=" + dir, "POOL_HOST=pgbouncer-pods.myshop.svc", "POOL_WAIT_SECONDS=3"}
+	run.Env = []string{"PATH=" + dir + ":/usr/bin:/bin", "DIR=" + dir, "POOL_HOST=pgbouncer-pods.myshop.svc", "POOL_WAIT_SECONDS=12"}
 	out, err := run.CombinedOutput()
 	text, _ := os.ReadFile(filepath.Join(dir, "calls"))
 	return string(out), strings.Split(strings.TrimSpace(string(text)), "\n"), err
@@ -215,6 +220,18 @@ func TestAPodThatTakesNoConnectionsIsTriedAgain(t *testing.T) {
 	said, calls, err := runScript(t, twoPods, map[string]string{"10.0.0.1": "0", "10.0.0.2": "2"})
 	require.NoError(t, err, said)
 	assert.Len(t, calls, 4, "the first is not told again")
+}
+
+// RECONNECT would break the login off.
+func TestALoginThatIsUnderWayIsWaitedForAWhile(t *testing.T) {
+	t.Parallel()
+	const options = " --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --command=RECONNECT"
+	said, calls, err := runScript(t, twoPods, map[string]string{"10.0.0.1": "0", "10.0.0.2": "0", "10.0.0.1-logins": "2"})
+	require.NoError(t, err, said)
+	assert.Equal(t, []string{"10.0.0.2" + options, "10.0.0.1" + options}, calls)
+	said, calls, err = runScript(t, twoPods, map[string]string{"10.0.0.1": "0", "10.0.0.2": "0", "10.0.0.1-logins": "99"})
+	require.NoError(t, err, "a pool that never stops logging in is told all the same: %s", said)
+	assert.Len(t, calls, 2)
 }
 
 func TestAPodThatHasGoneIsNotWaitedFor(t *testing.T) {

@@ -36,6 +36,9 @@ type PgBouncerPool struct {
 	ConsumerSecretName pulumi.StringOutput `pulumi:"consumerSecretName"`
 	// ConsumerSecretNames are those of all logins by their names, the service's own among them.
 	ConsumerSecretNames pulumi.StringMapOutput `pulumi:"consumerSecretNames"`
+	// ConsumerRevision changes with the service's DATABASE_URL, its password excepted, which changes only by hand. Pods read the URL when they
+	// start, so it belongs into their template.
+	ConsumerRevision pulumi.StringOutput `pulumi:"consumerRevision"`
 	// LoginSecretName is the Secret with the service's login to the pool.
 	LoginSecretName pulumi.StringOutput `pulumi:"loginSecretName"`
 	// ConfigSecretName is the Secret with the pool's files.
@@ -86,6 +89,7 @@ func NewPgBouncerPool(ctx *pulumi.Context, name string, args *PgBouncerPoolArgs,
 		"serviceName":         component.ServiceName,
 		"deploymentName":      component.DeploymentName,
 		"consumerSecretName":  component.ConsumerSecretName,
+		"consumerRevision":    component.ConsumerRevision,
 		"consumerSecretNames": component.ConsumerSecretNames,
 		"loginSecretName":     component.LoginSecretName,
 		"configSecretName":    component.ConfigSecretName,
@@ -149,6 +153,9 @@ func (b *builder) build(component *PgBouncerPool) error {
 	component.Ready = []pulumi.Resource{deployment}
 	component.DeploymentName = deployment.Metadata.Name().Elem()
 	component.ConsumerSecretName = consumers[0].Metadata.Name().Elem()
+	component.ConsumerRevision = host.ApplyT(func(host string) (string, error) {
+		return naming.Hash(b.args.databaseURL(host, &members[0]))
+	}).(pulumi.StringOutput)
 	component.LoginSecretName = logins.logins[0].Metadata.Name().Elem()
 	component.ConfigSecretName = config.Metadata.Name().Elem()
 	component.ConsoleSecretName = pulumi.String("").ToStringOutput()
