@@ -1,6 +1,7 @@
 package pgbouncer
 
 import (
+	_ "embed"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,37 +28,11 @@ const namespaceLabel = "kubernetes.io/metadata.name"
 // metricsPort is the exporter's.
 const metricsPort = "metrics"
 
-// reloadScript has PgBouncer read its files when the kubelet has changed them. The kubelet writes a new folder and then points the link
-// ..data to it, so the link's target is the files' version. While PgBouncer does not answer, it is asked again; psql finds its
-// console by the environment. Reloaders by signal need a look into PgBouncer's processes, and those that were made for Prometheus
+// reloadScript runs beside PgBouncer. Reloaders by signal need a look into PgBouncer's processes, and those that were made for Prometheus
 // signal nothing that does not speak its API.
-// With a change of who it is in the database PgBouncer breaks off the logins that are under way and, when these were its only connections,
-// turns away every client that waits. So it is asked at a moment without logins, for which some seconds are waited.
-// Its arguments are the links to watch.
-const reloadScript = `trap 'exit 0' TERM INT
-taken=
-busy=0
-ask() {
-  psql --no-psqlrc --quiet --tuples-only --no-align --command="$1"
-}
-quiet() {
-  case $(ask 'SHOW SERVERS') in
-  *'|login|'*) busy=$((busy+1)); [ "$busy" -gt 10 ] ;;
-  esac
-}
-while :; do
-  found=
-  for link in "$@"; do
-    found=$found$(readlink "$link")
-  done
-  if [ "$found" != "$taken" ] && quiet && ask RELOAD; then
-    taken=$found
-    busy=0
-    echo "PgBouncer has taken version $found of its files"
-  fi
-  sleep 1 &
-  wait $!
-done`
+//
+//go:embed reload.sh
+var reloadScript string
 
 // deployment follows its Secret and its ConfigMap by name. Nothing in the pod template follows the Secret's content: a rotated password
 // restarts nothing.
@@ -199,7 +174,7 @@ func (b *builder) reloader(mounts corev1.VolumeMountArray) *corev1.ContainerArgs
 		RestartPolicy:   pulumi.String("Always"),
 		Command:         pulumi.ToStringArray(command),
 		Env:             b.console(),
-		Resources:       workload.Resources{CPURequest: "5m", MemoryRequest: "16Mi", CPULimit: "50m", MemoryLimit: "32Mi"}.Requirements(),
+		Resources:       workload.Resources{CPURequest: "5m", MemoryRequest: "16Mi", MemoryLimit: "32Mi"}.Requirements(),
 		SecurityContext: workload.ContainerSecurity(),
 		VolumeMounts:    mounts,
 	}

@@ -170,7 +170,7 @@ func directPassword(t *testing.T) string {
 func TestARotationOfTheMasterPasswordHealsByItselfAndLosesNoRequest(t *testing.T) {
 	settled(t)
 	master, before := masterCredentials(t)
-	underLoad(t, 100, func() {
+	underLoad(t, 90, func() {
 		rotateMaster(t)
 		eventually(t, 90*time.Second, "the direct Secret with the new password", func() (bool, string) {
 			_, now := masterCredentials(t)
@@ -222,7 +222,7 @@ func TestARotationOfTheApplicationsPasswordLosesNoRequest(t *testing.T) {
 	settled(t)
 	was := output(t, "databaseUser")
 	next := withConfig(t, "config:\n", "config:\n  dbtier:role: {generation: 2}\n")
-	underLoad(t, 120, func() {
+	underLoad(t, 90, func() {
 		r := next.run(t, "bin/dbtier", "up", "--stack", "local")
 		require.Zero(t, r.code, "%s", r)
 		renewServerConnections(t)
@@ -251,7 +251,7 @@ func TestARotationOfTheApplicationsPasswordRefusesNoLoginThoughEveryServerConnec
 	was := output(t, "databaseUser")
 	killed := 0
 	kill := func() { killed += killServerConnections(t, was, output(t, "databaseUser")) }
-	l := underLoad(t, 120, func() {
+	l := underLoad(t, 90, func() {
 		kill()
 		mustDbtier(t, "up", "--stack", "local")
 		kill()
