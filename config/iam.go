@@ -29,9 +29,7 @@ type IAM struct {
 
 func defaultIAM() IAM { return IAM{Connections: 10, Binding: irsarole.WebIdentity} }
 
-var (
-	clusterNameForm = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
-)
+var clusterNameForm = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
 
 // validateIAM checks the section, and that the rest of the stack goes with it.
 func (s *Stack) validateIAM(faults *fault.List) {

@@ -443,7 +443,7 @@ func TestEveryKeyInTheDocumentsIsOne(t *testing.T) {
 	require.NoError(t, err)
 	var schema map[string]any
 	require.NoError(t, json.Unmarshal(text, &schema))
-	keyForm := regexp.MustCompile("dbtier:([a-z][A-Za-z]*(?:\\.[a-z][A-Za-z]*)*)")
+	keyForm := regexp.MustCompile(`dbtier:([a-z][A-Za-z]*(?:\.[a-z][A-Za-z]*)*)`)
 	checked := 0
 	for _, pattern := range []string{"../README.md", "../docs/*.md", "../docs/operations/*.md", "../examples/*/README.md"} {
 		files, err := filepath.Glob(pattern)

@@ -9,7 +9,7 @@ while :; do
     case " $told " in *" $address "*) continue ;; esac
     # RECONNECT breaks off a login that is under way; where that is the only connection, every client that waits is turned away.
     case $(PGHOSTADDR=$address psql --no-psqlrc --quiet --tuples-only --no-align --command='SHOW SERVERS' || true) in
-    *'|login|'*)
+    *'|new|'*)
       if [ "$waited" -lt 10 ]; then
         left="$left $address"
         continue

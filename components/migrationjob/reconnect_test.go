@@ -183,7 +183,7 @@ func runScript(t *testing.T, addresses string, tries map[string]string) (said st
 		"getent": `[ "$1 $2" = "ahosts $POOL_HOST" ] || exit 2; cat "$DIR/addresses"`,
 		"psql": `case "$*" in *"SHOW SERVERS"*)
   logins=$(cat "$DIR/$PGHOSTADDR-logins" 2>/dev/null || echo 0)
-  [ "$logins" = 0 ] || { echo $((logins - 1)) >"$DIR/$PGHOSTADDR-logins"; echo "S|app|myshop|login|10.0.0.9|5432"; }
+  [ "$logins" = 0 ] || { echo $((logins - 1)) >"$DIR/$PGHOSTADDR-logins"; echo "S|app|myshop|new|10.0.0.9|5432"; }
   exit 0
 esac
 echo "$PGHOSTADDR $*" >>"$DIR/calls"

@@ -10,7 +10,7 @@ reload() {
 \o :servers
 SHOW SERVERS;
 \o
-\set login `grep -q '|login|' "$PGHOST/servers" && echo 1 || echo 0`
+\set login `grep -q '|new|' "$PGHOST/servers" && echo 1 || echo 0`
 \if :login
   \echo login
 \else

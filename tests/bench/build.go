@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -38,7 +39,7 @@ func benchBuild() (string, error) {
 	}
 	var all []built
 	for _, pkg := range []string{"./tests/bench/reference", "."} {
-		b, err := buildCold(filepath.Join(dir, fmt.Sprint(len(all))), pkg)
+		b, err := buildCold(filepath.Join(dir, strconv.Itoa(len(all))), pkg)
 		if err != nil {
 			return "", err
 		}
@@ -105,7 +106,8 @@ func modulesOf(pkg string) (map[string]string, error) {
 
 func buildReport(reference, program built, modules map[string]string) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "Measured %s on %d cores, one run, compiled from nothing with the sources there.\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU())
+	fmt.Fprintf(&out, "Measured %s on %d cores, one run, compiled from nothing with the sources there.\n\n",
+		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU())
 	fmt.Fprintf(&out, "| | time | size |\n|---|---|---|\n")
 	fmt.Fprintf(&out, "| a program of the same Pulumi packages (tests/bench/reference) | %.0f s | %d MB |\n", reference.took.Seconds(), reference.size/1e6)
 	fmt.Fprintf(&out, "| dbtier | %.0f s, %.2f times | %d MB, %.2f times |\n", program.took.Seconds(), program.took.Seconds()/reference.took.Seconds(),
