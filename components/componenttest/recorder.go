@@ -250,7 +250,7 @@ func (r *Recording) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error)
 	return nil, fmt.Errorf("the program called %s, but it must need no invokes", args.Token)
 }
 
-// All are the resources of a type, in the order of registration.
+// All are the resources of a type, by their names: the SDK registers what does not wait for each other in any order.
 func (r *Recording) All(resourceType string) []*Resource {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -260,6 +260,7 @@ func (r *Recording) All(resourceType string) []*Resource {
 			found = append(found, resource)
 		}
 	}
+	slices.SortStableFunc(found, func(a, b *Resource) int { return strings.Compare(a.Name, b.Name) })
 	return found
 }
 

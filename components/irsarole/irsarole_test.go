@@ -123,8 +123,8 @@ func TestPodIdentityTrustsExactPairsInOneCluster(t *testing.T) {
 	assert.Equal(t, map[string]any{
 		"clusterName": "prod", "namespace": "myshop", "serviceAccount": "myshop-secrets", "tags": map[string]any{"service": "myshop"},
 		"roleArn": "arn:aws:iam::111122223333:role/myshop-prod-secrets",
-	}, associations[0].Inputs)
-	assert.Equal(t, "worker", associations[1].Inputs["serviceAccount"])
+	}, associations[1].Inputs)
+	assert.Equal(t, "worker", associations[0].Inputs["serviceAccount"])
 	for _, association := range associations {
 		assert.Equal(t, irsarole.Type+"::secrets", componenttest.ParentOf(association))
 		assert.True(t, recorded.Follows(association, recorded.One(t, roleType)))

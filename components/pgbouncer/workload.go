@@ -174,7 +174,7 @@ func (b *builder) reloader(mounts corev1.VolumeMountArray) *corev1.ContainerArgs
 		RestartPolicy:   pulumi.String("Always"),
 		Command:         pulumi.ToStringArray(command),
 		Env:             b.console(),
-		Resources:       workload.Resources{CPURequest: "5m", MemoryRequest: "16Mi", MemoryLimit: "32Mi"}.Requirements(),
+		Resources:       workload.Resources{CPURequest: "5m", MemoryRequest: "16Mi", CPULimit: "500m", MemoryLimit: "32Mi"}.Requirements(),
 		SecurityContext: workload.ContainerSecurity(),
 		VolumeMounts:    mounts,
 	}
