@@ -87,7 +87,7 @@ e2e: preflight build bin/tools/gotestsum ## End-to-end tests on the local cloud,
 		[ -z "$$packages" ] || ( cd localcloud && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) \
 			-- -tags e2e -count 1 -timeout 15m $(if $(RUN),-run '$(RUN)') $$packages )
 	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 -timeout 40m $(if $(RUN),-run '$(RUN)') ./tests/e2e/...
-	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 $(if $(RUN),-run '$(RUN)') ./tests/policy ./components/...
+	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 $(if $(RUN),-run '$(RUN)') ./tests/policy ./components/pgbouncer
 
 .PHONY: bench
 bench: preflight build ## Measure the driver, the policies and `make up` into docs/benchmarks.md (SUBJECT=build: the first build)
