@@ -53,7 +53,8 @@ func TestRDSProxyStandsWhereThePoolDid(t *testing.T) {
 	assert.Equal(t, "myshop-api-db", componenttest.At(pod, "containers", 0, "envFrom", 1, "secretRef", "name"))
 	assert.Equal(t, "/etc/database-ca", componenttest.At(pod, "containers", 0, "volumeMounts", 1, "mountPath"))
 	assert.Equal(t, "myshop-api-proxy-ca", componenttest.At(pod, "volumes", 1, "configMap", "name"))
-	assert.Contains(t, service.At("spec", "template", "metadata", "annotations", "dbtier/database-revision"), "myshop_app_b@",
+	assert.Equal(t, "myshop_app_b@myshop-prod-proxy.proxy-c9akciq32rgx.ap-northeast-2.rds.amazonaws.com:5432/myshop",
+		service.At("spec", "template", "metadata", "annotations", "dbtier/database-revision"),
 		"another user means other pods, which read the Secret when they start")
 	for _, earlier := range []*componenttest.Resource{
 		recorded.One(t, "aws:rds/proxyTarget:ProxyTarget"), recorded.One(t, "kubernetes:external-secrets.io/v1alpha1:PushSecret"),
@@ -138,6 +139,8 @@ func TestTokensPastThePool(t *testing.T) {
 	}, environment(service))
 	assert.True(t, recorded.Follows(service, recorded.Named(t, rolePolicyType, "database-login-policy")))
 	assert.Equal(t, "sts.amazonaws.com", service.At("spec", "template", "spec", "volumes", 2, "projected", "sources", 0, "serviceAccountToken", "audience"))
+	assert.Equal(t, run(t, "local").Named(t, deploymentType, "consumer-deployment").At("spec", "template", "metadata", "annotations"),
+		service.At("spec", "template", "metadata", "annotations"), "tokens restart no pod")
 
 	rule := recorded.Named(t, policyType, "namespace-database")
 	assert.Contains(t, rule.At("spec", "podSelector", "matchExpressions", 0, "values"), "myshop-api", "its pods may reach the instance")

@@ -300,7 +300,7 @@ func TestTheJobsThatPrepareADatabaseRunAgainForItsNextLife(t *testing.T) {
 	life := r.One(t, instanceType).Answered["resourceId"].StringValue()
 	require.NotEmpty(t, life)
 	for _, name := range []string{"role-job", "migration-job"} {
-		assert.Contains(t, fmt.Sprint(r.Named(t, jobType, name).ReplacementTrigger), life, name)
+		assert.Equal(t, life, r.Named(t, jobType, name).ReplacementTrigger, name)
 	}
 }
 

@@ -44,7 +44,7 @@ type Resource struct {
 	// Secrets are the inputs that are secret, as dotted paths.
 	Secrets       []string
 	IgnoreChanges []string
-	// ReplacementTrigger is the value whose change replaces the resource; nil when there is none.
+	// ReplacementTrigger is the plain value whose change replaces the resource; nil when there is none.
 	ReplacementTrigger  any
 	DeleteBeforeReplace bool
 	RetainOnDelete      bool
@@ -176,22 +176,25 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 	if rpc := args.RegisterRPC; rpc != nil {
 		recorded.Parent = rpc.GetParent()
 		// The mocks leave out what is not known.
-		given, err := plugin.UnmarshalProperties(rpc.GetObject(), plugin.MarshalOptions{
-			KeepUnknowns: true, KeepSecrets: true, KeepResources: true, KeepOutputValues: true,
-		})
+		whole := plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, KeepResources: true, KeepOutputValues: true}
+		given, err := plugin.UnmarshalProperties(rpc.GetObject(), whole)
 		if err != nil {
 			return "", nil, fmt.Errorf("the inputs of %s: %w", args.Name, err)
 		}
 		recorded.Given = given
+		if trigger := rpc.GetReplacementTrigger(); trigger != nil {
+			value, err := plugin.UnmarshalPropertyValue("replacementTrigger", trigger, whole)
+			if err != nil {
+				return "", nil, fmt.Errorf("the replacement trigger of %s: %w", args.Name, err)
+			}
+			recorded.ReplacementTrigger = plain(*value)
+		}
 		recorded.Dependencies = slices.Sorted(slices.Values(rpc.GetDependencies()))
 		recorded.PropertyDependencies = map[string][]string{}
 		for key, of := range rpc.GetPropertyDependencies() {
 			recorded.PropertyDependencies[key] = of.GetUrns()
 		}
 		recorded.IgnoreChanges = rpc.GetIgnoreChanges()
-		if trigger := rpc.GetReplacementTrigger(); trigger != nil {
-			recorded.ReplacementTrigger = trigger.AsInterface()
-		}
 		recorded.DeleteBeforeReplace = rpc.GetDeleteBeforeReplace()
 		recorded.RetainOnDelete = rpc.GetRetainOnDelete()
 		recorded.Protect = rpc.GetProtect()

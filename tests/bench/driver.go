@@ -27,11 +27,6 @@ type measure struct {
 	memory int64
 }
 
-func (m *measure) median() time.Duration {
-	sorted := slices.Sorted(slices.Values(m.took))
-	return sorted[len(sorted)/2]
-}
-
 // benchDriver measures what needs no cloud: the driver's start, an offline preview, and offline previews of many stacks.
 func benchDriver() (string, error) {
 	root, err := os.Getwd()
@@ -192,10 +187,10 @@ func driverReport(all []*measure) string {
 			memory = fmt.Sprintf("%d MiB", m.memory>>20)
 		}
 		fmt.Fprintf(&out, "| %s | %.2f s | %.2f s | %.2f s | %s |\n",
-			m.name, m.median().Seconds(), sorted[0].Seconds(), sorted[len(sorted)-1].Seconds(), memory)
+			m.name, median(m.took).Seconds(), sorted[0].Seconds(), sorted[len(sorted)-1].Seconds(), memory)
 	}
 	one, several := all[len(all)-2], all[len(all)-1]
 	fmt.Fprintf(&out, "\n%d stacks, %d at a time, take %.2f of the time of one after another, and %d MiB for each stack in flight.\n",
-		stacks, inFlight, several.median().Seconds()/one.median().Seconds(), several.memory>>20/inFlight)
+		stacks, inFlight, median(several.took).Seconds()/median(one.took).Seconds(), several.memory>>20/inFlight)
 	return out.String()
 }

@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -54,6 +56,12 @@ func bench(wanted []string) error {
 		}
 	}
 	return nil
+}
+
+// median is the middle of several times.
+func median(took []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(took))
+	return sorted[len(sorted)/2]
 }
 
 // record puts a table into the document, between the marks of its subject.

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,16 +32,16 @@ func benchPolicies() (string, error) {
 		took := judged(count)
 		fmt.Fprintf(&out, "| %d resources | %.1f ms | %.0f µs |\n", count, float64(took.Microseconds())/1000, float64(took.Microseconds())/float64(count))
 	}
-	ready, err := middle(starts, func() error { return start(ctx) })
+	starting, err := timesOf(starts, func() error { return start(ctx) })
 	if err != nil {
 		return "", err
 	}
 	// In turns, so that a machine that is busy for a while is so for both.
-	var without, with time.Duration
-	without, with, err = middles(previews, func() error { return preview(ctx, "--no-policy") }, func() error { return preview(ctx) })
+	previewing, err := timesOf(previews, func() error { return preview(ctx, "--no-policy") }, func() error { return preview(ctx) })
 	if err != nil {
 		return "", err
 	}
+	ready, without, with := median(starting[0]), median(previewing[0]), median(previewing[1])
 	fmt.Fprintf(&out, "\n| | median | aim |\n|---|---|---|\n| process start to ready | %d ms | 60 ms |\n", ready.Milliseconds())
 	fmt.Fprintf(&out, "| `preview --stack prod --offline` without the pack | %.2f s | |\n", without.Seconds())
 	fmt.Fprintf(&out, "| the same with the pack | %.2f s, %.2f times | 1.3 times |\n", with.Seconds(), with.Seconds()/without.Seconds())
@@ -61,38 +60,19 @@ func judged(count int) time.Duration {
 	return time.Duration(result.NsPerOp())
 }
 
-// middle is the median of so many runs.
-func middle(runs int, run func() error) (time.Duration, error) {
-	var took []time.Duration
+// timesOf are the times of so many runs of each command, which are run in turns.
+func timesOf(runs int, commands ...func() error) ([][]time.Duration, error) {
+	took := make([][]time.Duration, len(commands))
 	for range runs {
-		started := time.Now()
-		if err := run(); err != nil {
-			return 0, err
-		}
-		took = append(took, time.Since(started))
-	}
-	slices.Sort(took)
-	return took[len(took)/2], nil
-}
-
-// middles are the middles of so many runs of each of two, in turns.
-func middles(runs int, one, other func() error) (ofOne, ofOther time.Duration, err error) {
-	var first, second []time.Duration
-	for range runs {
-		for _, each := range []struct {
-			run  func() error
-			took *[]time.Duration
-		}{{one, &first}, {other, &second}} {
-			took, err := middle(1, each.run)
-			if err != nil {
-				return 0, 0, err
+		for i, command := range commands {
+			started := time.Now()
+			if err := command(); err != nil {
+				return nil, err
 			}
-			*each.took = append(*each.took, took)
+			took[i] = append(took[i], time.Since(started))
 		}
 	}
-	slices.Sort(first)
-	slices.Sort(second)
-	return first[runs/2], second[runs/2], nil
+	return took, nil
 }
 
 // start starts the pack as the engine does, and waits for its port.

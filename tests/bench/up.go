@@ -104,8 +104,8 @@ func parts(out string) []part {
 	return found
 }
 
-// median is the sample in the middle.
-func median(samples []sample) sample {
+// middle is the sample in the middle.
+func middle(samples []sample) sample {
 	sorted := slices.SortedFunc(slices.Values(samples), func(a, b sample) int { return cmp.Compare(a.took, b.took) })
 	return sorted[len(sorted)/2]
 }
@@ -120,14 +120,14 @@ func report(fromNothing, unchanged []sample) string {
 	}{{"from nothing", fromNothing}, {"nothing to change", unchanged}} {
 		sorted := slices.SortedFunc(slices.Values(row.samples), func(a, b sample) int { return cmp.Compare(a.took, b.took) })
 		fmt.Fprintf(&out, "| %s | %.1f s | %.1f s | %.1f s |\n",
-			row.name, median(row.samples).took.Seconds(), sorted[0].took.Seconds(), sorted[len(sorted)-1].took.Seconds())
+			row.name, middle(row.samples).took.Seconds(), sorted[0].took.Seconds(), sorted[len(sorted)-1].took.Seconds())
 	}
 	for _, row := range []struct {
 		name    string
 		samples []sample
 	}{{"From nothing", fromNothing}, {"With nothing to change", unchanged}} {
 		fmt.Fprintf(&out, "\n%s, what took longest in the median run (parts run side by side and within each other):\n\n| part | s |\n|---|---|\n", row.name)
-		all := median(row.samples).parts
+		all := middle(row.samples).parts
 		for _, p := range all[:min(len(all), 12)] {
 			fmt.Fprintf(&out, "| %s | %.1f |\n", p.name, p.seconds)
 		}

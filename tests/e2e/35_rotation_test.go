@@ -117,24 +117,16 @@ func (l load) lossless(t *testing.T) {
 	assert.Less(t, l.took, time.Duration(l.seconds)*time.Second, "the load must last longer than what it is there for")
 }
 
-// inPool runs a shell line in every pod of the pool, where console asks the console.
-func inPool(t *testing.T, script string) (answers []string) {
+// poolClients counts the connections of clients to the service's database, as the console of each pod of the pool knows them.
+func poolClients(t *testing.T) (n int) {
 	t.Helper()
 	pods := strings.Fields(kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool, "-o", "jsonpath={.items[*].metadata.name}"))
 	require.NotEmpty(t, pods)
 	all := outputs(t)
-	console := fmt.Sprintf(`console() { psql "host=%s dbname=pgbouncer user=pgbouncer" -XAtqc "$1"; }; `, all["poolSocketDir"])
 	for _, pod := range pods {
-		answers = append(answers, kubectl(t, "-n", namespace, "exec", pod, "-c", all["poolContainer"].(string), "--", "sh", "-ec", console+script))
-	}
-	return answers
-}
-
-// poolClients counts the connections of clients to the service's database.
-func poolClients(t *testing.T) (n int) {
-	t.Helper()
-	for _, answer := range inPool(t, "console 'SHOW CLIENTS'") {
-		n += strings.Count(answer, "|"+output(t, "databaseName")+"|")
+		answer := kubectl(t, "-n", namespace, "exec", pod, "-c", all["poolContainer"].(string), "--",
+			"psql", "-XAtqc", "SHOW CLIENTS", "host="+all["poolSocketDir"].(string)+" dbname=pgbouncer user=pgbouncer")
+		n += strings.Count(answer, "|"+all["databaseName"].(string)+"|")
 	}
 	return n
 }
@@ -231,7 +223,8 @@ func poolIs(t *testing.T, was string) {
 	assert.NotEqual(t, was, now, "the other of the two users")
 	eventually(t, 90*time.Second, "the pool as "+now, func() (bool, string) {
 		cloud := cloudState(t)
-		return serverConnections(cloud, now) > 0, fmt.Sprintf("%d connections of %s, %d of %s", serverConnections(cloud, now), now, serverConnections(cloud, was), was)
+		of := serverConnections(cloud, now)
+		return of > 0, fmt.Sprintf("%d connections of %s, %d of %s", of, now, serverConnections(cloud, was), was)
 	})
 }
 
@@ -288,7 +281,7 @@ func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKill
 	})
 	t.Logf("%d server connections killed", killed)
 	assert.Positive(t, killed)
-	assert.LessOrEqual(t, l.lasting.lost+l.reconnecting.lost, 2*clients)
+	assert.Positive(t, l.lasting.lost+l.reconnecting.lost, "a window that no client noticed was none")
 	// A minute until the operator looks again, one and a half until the kubelet brings the file, and the retry of a login.
 	assert.Less(t, l.gap, 140*time.Second)
 	r = simplest.run(t, "bin/dbtier", "verify", "--stack", "local")
