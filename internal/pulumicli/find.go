@@ -83,7 +83,7 @@ func (f Finder) build(ctx context.Context, target string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", partial,
 		"-ldflags", "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version="+Version, cliModule+"/cmd/pulumi")
 	cmd.Dir = f.Sources
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -gcflags=all=-dwarf=false")
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {

@@ -67,10 +67,10 @@ func TestMemoryIsThatOfAProcessAndAllBelowIt(t *testing.T) {
 
 func TestTheReportOfTheFirstBuildComparesItAndNamesWhatCosts(t *testing.T) {
 	text := buildReport(
-		built{took: 100 * time.Second, size: 80e6},
+		built{took: 100 * time.Second, size: 80e6, spent: map[string]time.Duration{"a/one": 50 * time.Second, linker: 30 * time.Second}},
 		built{took: 110 * time.Second, size: 88e6, spent: map[string]time.Duration{"a/one": 30 * time.Second, "a/two": 30 * time.Second, "fmt": 30 * time.Second, linker: 10 * time.Second}},
 		map[string]string{"a/one": "a", "a/two": "a", "fmt": "the standard library"})
-	assert.Contains(t, text, "| dbtier | 110 s, 1.10 times | 88 MB, 1.10 times |")
+	assert.Contains(t, text, "| dbtier | 110 s, 1.10 times | 100 s, 1.25 times | 88 MB, 1.10 times |")
 	assert.Contains(t, text, "| a | 60.0 s | 60 % |")
 	assert.Contains(t, text, "| the linker | 10.0 s | 10 % |")
 }

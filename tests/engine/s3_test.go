@@ -18,7 +18,7 @@ func (s *site) bucket() string {
 	program := filepath.Join(s.t.TempDir(), "s3")
 	build := exec.Command("go", "build", "-o", program, ".")
 	build.Dir = filepath.Join("..", "s3")
-	build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false -gcflags=all=-dwarf=false", "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	require.NoError(s.t, err, "%s", out)
 	server := exec.Command(program)

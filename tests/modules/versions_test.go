@@ -4,6 +4,7 @@ package modules
 import (
 	"encoding/json"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -40,6 +41,18 @@ func TestModulesShareVersions(t *testing.T) {
 	}
 	for module, takers := range versions {
 		assert.Len(t, takers, 1, "modules take different versions of %s: let all take the newest, by `go get %s@VERSION && go mod tidy` in each", module, module)
+	}
+}
+
+// TestBuildsShareFlags does the same for what the compiler is told, wherever it is started from.
+func TestBuildsShareFlags(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"Makefile", "localcloud/internal/artifacts/binaries.go", "internal/pulumicli/find.go", "tests/engine/s3_test.go"} {
+		text, err := os.ReadFile(filepath.Join(root, file))
+		require.NoError(t, err)
+		assert.Regexp(t, "GOFLAGS ?:?=.*-buildvcs=false -gcflags=all=-dwarf=false", string(text), file)
+		assert.NotContains(t, string(text), `-trimpath`, file)
+		assert.Contains(t, string(text), "CGO_ENABLED", file)
 	}
 }
 

@@ -53,9 +53,9 @@ func (b *Builder) binaries() []step {
 				return hash([]string{bin.pkg, ldflags, runtime.Version(), runtime.GOARCH}, dir)
 			},
 			make: func(ctx context.Context, to string) error {
-				// Static, so that any root file system can run them. No -trimpath: with the flags of the project's other builds, what they
-				// have in common is compiled once.
-				env := []string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -mod=readonly"}
+				// Static, so that any root file system can run them. With the flags of the project's other builds (Makefile), what they have in
+				// common is compiled once.
+				env := []string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -gcflags=all=-dwarf=false -mod=readonly", "GOGC=200"}
 				if bin.trimmed != "" {
 					workspace, remove, err := b.trim(ctx, dir, bin.pkg, filepath.Join(dir, bin.trimmed))
 					if err != nil {
