@@ -54,6 +54,7 @@ down: ## Stop the local cloud; its state survives (PURGE=1 forgets it)
 
 .PHONY: build
 build: bin/localcloud bin/dbtier bin/policy-pack bin/pulumi ## Build dbtier, its policy pack, localcloud and the pinned Pulumi CLI into bin/
+	@:
 
 # Two at a time: where one waits for a download, its linker or a large package, the other compiles. What most have in common comes with
 # bin/localcloud, so that is first, lest two compile the same; meanwhile the sources of the others are fetched.

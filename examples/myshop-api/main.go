@@ -16,6 +16,8 @@ const usage = `usage:
   myshop-api [serve]                        serve HTTP until SIGTERM
   myshop-api migrate [--migrations DIR] up  bring the schema to the newest version
   myshop-api whoami                         connect as serve does, and print the database user
+  myshop-api soak [--clients N] [--reconnect]
+                                            list orders as serve does, by 50 or N clients, until SIGTERM; print what they got
 `
 
 // errUsage marks a wrong command line: exit 2, with the usage.
@@ -57,6 +59,22 @@ func run(ctx context.Context, args []string, getenv func(string) string, log *sl
 			return err
 		}
 		return whoAmI(ctx, cfg, os.Stdout)
+	case "soak":
+		flags := flag.NewFlagSet("soak", flag.ContinueOnError)
+		flags.SetOutput(io.Discard)
+		clients := flags.Uint("clients", 50, "clients at once")
+		reconnect := flags.Bool("reconnect", false, "a connection for each request")
+		if err := flags.Parse(args); err != nil {
+			return fmt.Errorf("%w: soak: %w", errUsage, err)
+		}
+		if flags.NArg() > 0 || *clients < 1 || *clients > 1000 {
+			return fmt.Errorf("%w: soak wants 1 to 1000 --clients and no arguments, got %d and %q", errUsage, *clients, flags.Args())
+		}
+		cfg, err := poolConfig(ctx, getenv)
+		if err != nil {
+			return err
+		}
+		return soak(ctx, cfg, *clients, *reconnect, os.Stdout)
 	case "migrate":
 		flags := flag.NewFlagSet("migrate", flag.ContinueOnError)
 		flags.SetOutput(io.Discard)

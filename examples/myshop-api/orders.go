@@ -21,8 +21,12 @@ type Order struct {
 type orders struct{ pool *pgxpool.Pool }
 
 // Ping runs a query, because a connection that can be opened is not yet a database that answers.
-func (o orders) Ping(ctx context.Context) (version string, err error) {
-	if err := o.pool.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&version); err != nil {
+func (o orders) Ping(ctx context.Context) (string, error) {
+	version, err := again(ctx, true, func(ctx context.Context) (version string, err error) {
+		err = o.pool.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&version)
+		return version, err
+	})
+	if err != nil {
 		return "", fmt.Errorf("asking the database for its version: %w", err)
 	}
 	return version, nil
@@ -30,24 +34,28 @@ func (o orders) Ping(ctx context.Context) (version string, err error) {
 
 // List returns the newest orders first, at most limit.
 func (o orders) List(ctx context.Context, limit int32) ([]Order, error) {
-	rows, err := o.pool.Query(ctx, "SELECT id, item, quantity, placed_at FROM orders ORDER BY placed_at DESC, id DESC LIMIT $1", limit)
-	if err != nil {
-		return nil, fmt.Errorf("listing orders: %w", err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Order])
+	list, err := again(ctx, true, func(ctx context.Context) ([]Order, error) {
+		rows, err := o.pool.Query(ctx, "SELECT id, item, quantity, placed_at FROM orders ORDER BY placed_at DESC, id DESC LIMIT $1", limit)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, pgx.RowToStructByPos[Order])
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listing orders: %w", err)
 	}
 	return list, nil
 }
 
-// Place adds an order and returns it as stored.
+// Place adds an order and returns it as stored. An order that broke off may have been stored: that is for the client to decide.
 func (o orders) Place(ctx context.Context, item string, quantity int32) (Order, error) {
-	rows, err := o.pool.Query(ctx, "INSERT INTO orders (item, quantity) VALUES ($1, $2) RETURNING id, item, quantity, placed_at", item, quantity)
-	if err != nil {
-		return Order{}, fmt.Errorf("placing an order: %w", err)
-	}
-	order, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Order])
+	order, err := again(ctx, false, func(ctx context.Context) (Order, error) {
+		rows, err := o.pool.Query(ctx, "INSERT INTO orders (item, quantity) VALUES ($1, $2) RETURNING id, item, quantity, placed_at", item, quantity)
+		if err != nil {
+			return Order{}, err
+		}
+		return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Order])
+	})
 	if err != nil {
 		return Order{}, fmt.Errorf("placing an order: %w", err)
 	}

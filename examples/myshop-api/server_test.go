@@ -181,3 +181,43 @@ func TestTheLogOfAServerHoldsNoPassword(t *testing.T) {
 	assert.Contains(t, out.String(), `"database":"db"`)
 	assert.NotContains(t, out.String(), "hunter2")
 }
+
+func TestSoakTellsWhatItsClientsGot(t *testing.T) {
+	ctx, enough := context.WithCancel(t.Context())
+	defer enough()
+	asked := make(chan struct{}, 100)
+	waiting := &book{list: func(request context.Context) {
+		asked <- struct{}{}
+		_, limited := request.Deadline()
+		assert.True(t, limited, "a request has an end")
+		<-ctx.Done()
+		assert.NoError(t, request.Err(), "a request that has begun is let end")
+	}}
+	done := make(chan soaked)
+	go func() { done <- ask(ctx, []orderBook{waiting, waiting, waiting}) }()
+	for range 3 {
+		<-asked
+	}
+	enough()
+	all := <-done
+	assert.Equal(t, 3, all.Answered)
+	assert.Zero(t, all.Failed)
+	assert.Positive(t, all.LongestSeconds)
+
+	failing := &book{err: errors.New("dial tcp 10.0.0.1: refused"), list: func(context.Context) { asked <- struct{}{} }}
+	ctx, enough = context.WithCancel(t.Context())
+	defer enough()
+	go func() { done <- ask(ctx, []orderBook{failing}) }()
+	<-asked
+	enough()
+	all = <-done
+	assert.Equal(t, 1, all.Failed)
+	assert.Equal(t, "dial tcp 10.0.0.1: refused", all.Error)
+}
+
+func TestSoakRefusesWhatItCannotDo(t *testing.T) {
+	for _, args := range [][]string{{"soak", "--clients", "0"}, {"soak", "--clients", "many"}, {"soak", "now"}, {"soak", "--clients", "1001"}} {
+		err := run(t.Context(), args, func(string) string { return "" }, slog.New(slog.DiscardHandler))
+		assert.ErrorIs(t, err, errUsage, "%v", args)
+	}
+}

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -24,13 +25,14 @@ const clients = 50
 // load is what became of the clients while something happened.
 type load struct {
 	lasting, reconnecting bench
+	// service is what the requests of the example service got, which asks again (examples/myshop-api/again.go): as many clients of each kind.
+	service [2]soaked
 	// refused is how often a lone client that asks again at once could not connect or was not answered.
 	refused int
 	// gap is the longest time between two answers that it got.
 	gap time.Duration
-	// took is how long that what happened lasted, and seconds how long the load.
-	took    time.Duration
-	seconds int
+	// took is how long that what happened lasted.
+	took time.Duration
 }
 
 // bench is how a run of pgbench ended.
@@ -41,41 +43,71 @@ type bench struct {
 	lost int
 }
 
+// soaked is what the clients of the service's own soak got.
+type soaked struct {
+	result
+	Answered, Failed int
+	LongestSeconds   float64
+}
+
+func (s soaked) String() string {
+	return fmt.Sprintf("%d answered, %d failed, the longest after %.1f s", s.Answered, s.Failed, s.LongestSeconds)
+}
+
 func (l load) String() string {
 	return fmt.Sprintf("%d clients over lasting connections: %d transactions, %d lost; %d that reconnect for each: %d transactions, %d lost; "+
-		"one that tries again: %d refusals, at most %s without an answer, in %s",
-		clients, l.lasting.transactions, l.lasting.lost, clients, l.reconnecting.transactions, l.reconnecting.lost, l.refused, l.gap.Round(10*time.Millisecond), l.took.Round(time.Second))
+		"one that tries again: %d refusals, at most %s without an answer; requests of a service that asks again, over lasting connections: %s; over new ones: %s; in %s",
+		clients, l.lasting.transactions, l.lasting.lost, clients, l.reconnecting.transactions, l.reconnecting.lost, l.refused, l.gap.Round(10*time.Millisecond),
+		l.service[0], l.service[1], l.took.Round(time.Second))
 }
 
 func (l load) all() string { return l.lasting.all() + l.reconnecting.all() }
 
 var transactionsForm = regexp.MustCompile(`number of transactions actually processed: (\d+)`)
 
-// underLoad runs something while a hundred clients in a service pod ask the database for so many seconds, half of them over connections that last, half
-// over ones made anew for each transaction, and hands back what became of them.
-func underLoad(t *testing.T, seconds int, during func()) load {
+// longest ends a load that nobody ends, in seconds.
+const longest = 240
+
+// underLoad runs something while a hundred clients in a service pod ask the database, half of them over connections that last, half over ones made anew
+// for each transaction, and hands back what became of them.
+func underLoad(t *testing.T, during func()) load {
 	t.Helper()
 	pod := servicePod(t)
 	inPod := func(script string) result {
 		return tryKubectl(t, "", "-n", namespace, "exec", pod, "-c", service, "--", "bash", "-ec", script)
 	}
-	started := time.Now()
-	l := load{seconds: seconds}
+	inPod("rm -f /tmp/enough /tmp/load*.log")
+	var l load
 	var wait sync.WaitGroup
 	for connect, into := range map[string]*bench{"": &l.lasting, "--connect": &l.reconnecting} {
 		wait.Go(func() {
 			// A rate that leaves the machine and the pool's one thread room: what is asked is whether any is lost, not how many there can be.
 			into.result = inPod(fmt.Sprintf(`printf 'select count(*) from orders;\n' > /tmp/load%[1]s.sql
-				pgbench --no-vacuum --client=%[2]d --jobs=1 --rate=100 --time=%[3]d %[1]s --file=/tmp/load%[1]s.sql "$DATABASE_URL"`, connect, clients, seconds))
+				pgbench --no-vacuum --progress=1 --client=%[2]d --jobs=1 --rate=50 --time=%[3]d %[1]s --file=/tmp/load%[1]s.sql "$DATABASE_URL" 2> /tmp/load%[1]s.log &
+				echo $! > /tmp/load%[1]s.pid
+				wait $! || code=$?
+				cat /tmp/load%[1]s.log >&2
+				exit "${code:-0}"`, connect, clients, longest))
 			into.lost = strings.Count(into.stderr, " aborted ")
 			if found := transactionsForm.FindStringSubmatch(into.stdout); found != nil {
 				into.transactions, _ = strconv.Atoi(found[1])
 			}
 		})
 	}
+	for i, connect := range []string{"", "--reconnect"} {
+		wait.Go(func() {
+			said := inPod(fmt.Sprintf(`timeout --signal=TERM %[3]d /myshop-api soak --clients %[2]d %[1]s &
+				echo $! > /tmp/soak%[1]s.pid
+				wait $!`, connect, clients, longest))
+			if err := json.Unmarshal([]byte(said.stdout), &l.service[i]); err != nil {
+				t.Errorf("the soak: %v\n%s", err, said)
+			}
+			l.service[i].result = said
+		})
+	}
 	wait.Go(func() {
-		said := inPod(`rm -f /tmp/enough; refused=0 gap=0 last=$(date +%s%3N)
-			until [ -e /tmp/enough ] || [ "$SECONDS" -gt 240 ]; do
+		said := inPod(`refused=0 gap=0 last=$(date +%s%3N)
+			until [ -e /tmp/enough ] || [ "$SECONDS" -gt ` + strconv.Itoa(longest) + ` ]; do
 				if PGCONNECT_TIMEOUT=5 psql "$DATABASE_URL" -XAtqc 'select 1' >/dev/null 2>&1; then
 					now=$(date +%s%3N); [ $((now-last)) -le "$gap" ] || gap=$((now-last)); last=$now
 				else
@@ -90,17 +122,24 @@ func underLoad(t *testing.T, seconds int, during func()) load {
 		}
 		l.gap = time.Duration(milliseconds) * time.Millisecond
 	})
+	// Its own alarm is how pgbench knows that its time is over; it then tells what it did. One that has lost all its clients has ended by itself.
+	enough := sync.OnceValue(func() result {
+		return inPod("touch /tmp/enough; kill -ALRM $(cat /tmp/load.pid /tmp/load--connect.pid) || true; kill $(cat /tmp/soak.pid /tmp/soak--reconnect.pid)")
+	})
 	// Also when what follows ends the test.
 	defer wait.Wait()
-	defer inPod("touch /tmp/enough")
-	eventually(t, time.Minute, "the clients that last", func() (bool, string) {
+	defer enough()
+	eventually(t, time.Minute, "all clients", func() (bool, string) {
 		n := poolClients(t)
-		return n >= clients, fmt.Sprintf("%d connections of clients", n)
+		told := inPod("grep --count progress: /tmp/load.log /tmp/load--connect.log")
+		return n >= 2*clients && told.code == 0 && !strings.Contains(told.stdout, ":0\n"), fmt.Sprintf("%d connections of clients, %s", n, told.all())
 	})
+	started := time.Now()
 	during()
 	l.took = time.Since(started)
-	said := inPod("touch /tmp/enough")
+	said := enough()
 	assert.Zero(t, said.code, "%s", said)
+	assert.Less(t, l.took, longest*time.Second, "the load must last longer than what it is there for")
 	wait.Wait()
 	t.Logf("%s", l)
 	return l
@@ -114,7 +153,17 @@ func (l load) lossless(t *testing.T) {
 		assert.Contains(t, b.stdout, "number of failed transactions: 0 ", "%s", b)
 	}
 	assert.Zero(t, l.refused, "%s", l)
-	assert.Less(t, l.took, time.Duration(l.seconds)*time.Second, "the load must last longer than what it is there for")
+	l.answered(t)
+}
+
+// answered asserts that no request of a service that asks again failed.
+func (l load) answered(t *testing.T) {
+	t.Helper()
+	for _, s := range l.service {
+		assert.Zero(t, s.code, "%s\n%s", s, s.stderr)
+		assert.Zero(t, s.Failed, "%s\n%s", s, s.stderr)
+		assert.Positive(t, s.Answered, "%s\n%s", s, s.stderr)
+	}
 }
 
 // poolClients counts the connections of clients to the service's database, as the console of each pod of the pool knows them.
@@ -155,7 +204,7 @@ func directPassword(t *testing.T) string {
 func TestARotationOfTheMasterPasswordHealsByItselfAndLosesNoRequest(t *testing.T) {
 	settled(t)
 	master, before := masterCredentials(t)
-	underLoad(t, 90, func() {
+	underLoad(t, func() {
 		rotateMaster(t)
 		eventually(t, 90*time.Second, "the direct Secret with the new password", func() (bool, string) {
 			_, now := masterCredentials(t)
@@ -207,7 +256,7 @@ func TestARotationOfTheApplicationsPasswordLosesNoRequest(t *testing.T) {
 	settled(t)
 	was := output(t, "databaseUser")
 	next := withConfig(t, "config:\n", "config:\n  dbtier:role: {generation: 2}\n")
-	underLoad(t, 90, func() {
+	underLoad(t, func() {
 		r := next.run(t, "bin/dbtier", "up", "--stack", "local")
 		require.Zero(t, r.code, "%s", r)
 		poolIs(t, was)
@@ -216,26 +265,26 @@ func TestARotationOfTheApplicationsPasswordLosesNoRequest(t *testing.T) {
 	require.Zero(t, r.code, "%s", r)
 }
 
-// poolIs waits until the pool is another user than before.
+// poolIs waits until the whole pool is another user than before.
 func poolIs(t *testing.T, was string) {
 	t.Helper()
 	now := output(t, "databaseUser")
 	assert.NotEqual(t, was, now, "the other of the two users")
 	eventually(t, 90*time.Second, "the pool as "+now, func() (bool, string) {
 		cloud := cloudState(t)
-		of := serverConnections(cloud, now)
-		return of > 0, fmt.Sprintf("%d connections of %s, %d of %s", of, now, serverConnections(cloud, was), was)
+		of, old := serverConnections(cloud, now), serverConnections(cloud, was)
+		return of > 0 && old == 0, fmt.Sprintf("%d connections of %s, %d of %s", of, now, old, was)
 	})
 }
 
 // The way back to the first generation, whose password is new again. Both users' passwords are valid until every pool has reread its files, so a pool
 // that must log in anew within that time can, whichever of the two it knows.
-func TestARotationOfTheApplicationsPasswordRefusesNoLoginThoughEveryServerConnectionIsKilled(t *testing.T) {
+func TestARotationOfTheApplicationsPasswordLosesNoRequestThoughEveryServerConnectionIsKilled(t *testing.T) {
 	settled(t)
 	was := output(t, "databaseUser")
 	killed := 0
 	kill := func() { killed += killServerConnections(t, was, output(t, "databaseUser")) }
-	l := underLoad(t, 90, func() {
+	l := underLoad(t, func() {
 		kill()
 		mustDbtier(t, "up", "--stack", "local")
 		kill()
@@ -245,8 +294,9 @@ func TestARotationOfTheApplicationsPasswordRefusesNoLoginThoughEveryServerConnec
 	t.Logf("%d server connections killed", killed)
 	assert.Positive(t, killed)
 	assert.NotContains(t, l.all(), "authentication failed", "no login was refused")
-	// Lost is what a killed session was about to answer, and, when a login was under way as well, who waited for it: PgBouncer turns them away for
-	// server_login_retry, a second.
+	// A client that does not ask again loses what a killed session was about to answer, and, when a login was under way as well, its place in the line:
+	// PgBouncer turns those who wait away for server_login_retry, a second.
+	l.answered(t)
 	assert.Less(t, l.gap, 5*time.Second)
 	mustDbtier(t, "verify", "--stack", "local")
 }
@@ -264,7 +314,7 @@ func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKill
 		return strings.TrimSpace(r.stdout) == master, r.all()
 	})
 	killed := 0
-	l := underLoad(t, 60, func() {
+	l := underLoad(t, func() {
 		rotateMaster(t)
 		killed = killServerConnections(t, master)
 		// Without a hand: the operator fetches, the kubelet brings the file, the pool rereads it.
@@ -293,7 +343,7 @@ func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKill
 func TestARebootOfTheInstanceUnderLoadEndsWithoutHandWork(t *testing.T) {
 	settled(t)
 	restarts := podRestarts(t)
-	l := underLoad(t, 30, func() {
+	l := underLoad(t, func() {
 		r := aws(t, "rds", "reboot-db-instance", "--db-instance-identifier", output(t, "databaseIdentifier"))
 		require.Zero(t, r.code, "%s", r)
 		eventually(t, 40*time.Second, "the database", func() (bool, string) {
@@ -302,6 +352,7 @@ func TestARebootOfTheInstanceUnderLoadEndsWithoutHandWork(t *testing.T) {
 		})
 	})
 	assert.NotZero(t, l.lasting.lost+l.reconnecting.lost+l.refused, "a reboot that no client noticed was none")
+	l.answered(t)
 	assert.Less(t, l.gap, 40*time.Second)
 	assert.Equal(t, restarts, podRestarts(t), "a database that is away is no reason to restart a pod")
 	mustDbtier(t, "verify", "--stack", "local")
