@@ -11,6 +11,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // A database is taken away from under a service now and then: a failover, a reboot, sessions that an operator ends. What such a session was about
@@ -23,14 +24,30 @@ const (
 	longestPause = 500 * time.Millisecond
 )
 
-// again asks until there is an answer, an error that another attempt would meet too, or ctx ends. What is not repeatable is asked again only if the
-// database certainly did not begin it: a session that ended may have stored what it could no longer confirm.
-func again[T any](ctx context.Context, repeatable bool, ask func(context.Context) (T, error)) (T, error) {
+// again asks over a connection of the pool until there is an answer, an error that another attempt would meet too, or ctx ends. What is not repeatable
+// is asked again only if the database certainly did not begin it: a session that ended may have stored what it could no longer confirm.
+func again[T any](ctx context.Context, pool *pgxpool.Pool, repeatable bool, ask func(context.Context, *pgxpool.Conn) (T, error)) (T, error) {
+	return attempts(ctx, repeatable, func() (answer T, err error) {
+		connection, err := pool.Acquire(ctx)
+		if err != nil {
+			return answer, unbegun{err}
+		}
+		defer connection.Release()
+		return ask(ctx, connection)
+	})
+}
+
+// unbegun is an error from before a request was sent.
+type unbegun struct{ error }
+
+func (u unbegun) Unwrap() error { return u.error }
+
+func attempts[T any](ctx context.Context, repeatable bool, attempt func() (T, error)) (T, error) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = firstPause, longestPause
 	var last error
 	answer, err := backoff.Retry(ctx, func() (T, error) {
-		answer, err := ask(ctx)
+		answer, err := attempt()
 		if err == nil {
 			return answer, nil
 		}
@@ -49,24 +66,24 @@ func again[T any](ctx context.Context, repeatable bool, ask func(context.Context
 	return answer, err
 }
 
-// passes says that an error is one of a moment.
+// passes says that an error is one of a moment, and that what met it may be done again.
 func passes(err error, repeatable bool) bool {
-	var connecting *pgconn.ConnectError
-	begun := !errors.As(err, &connecting) && !pgconn.SafeToRetry(err)
-	if begun && !repeatable {
-		return refusedBegin(err)
-	}
+	var before unbegun
+	begun := !errors.As(err, &before) && !pgconn.SafeToRetry(err)
+	mayRepeat := repeatable || !begun
 	var said *pgconn.PgError
 	if errors.As(err, &said) {
-		// PgBouncer's own errors, and those of servers that it could not log in at, are protocol violations (08P01).
-		return pgerrcode.IsConnectionException(said.Code) || said.Code == pgerrcode.AdminShutdown || said.Code == pgerrcode.CrashShutdown || refusedBegin(err)
+		switch said.Code {
+		case pgerrcode.CannotConnectNow, pgerrcode.TooManyConnections:
+			return true
+		case pgerrcode.AdminShutdown, pgerrcode.CrashShutdown:
+			return mayRepeat
+		default:
+			// PgBouncer's own errors, and those of servers that it could not log in at, are protocol violations (08P01).
+			return mayRepeat && pgerrcode.IsConnectionException(said.Code)
+		}
 	}
 	var network net.Error
-	return !begun || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
-}
-
-// refusedBegin says that the server had no session to give.
-func refusedBegin(err error) bool {
-	var said *pgconn.PgError
-	return errors.As(err, &said) && (said.Code == pgerrcode.CannotConnectNow || said.Code == pgerrcode.TooManyConnections)
+	broken := errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+	return !begun || repeatable && broken
 }

@@ -33,7 +33,10 @@ func TestWhatPasses(t *testing.T) {
 		err         error
 		read, write bool
 	}{
-		"a connection that cannot be opened":           {connecting, true, true},
+		"a connection that cannot be opened":           {unbegun{connecting}, true, true},
+		"a pool whose connections are all broken":      {unbegun{errors.New("pgxpool: too many failed attempts acquiring connection")}, true, true},
+		"a login that PgBouncer turns away":            {unbegun{sqlState("08P01")}, true, true},
+		"a login with a wrong password":                {unbegun{sqlState("28P01")}, false, false},
 		"a connection found closed before it was used": {unsent{errors.New("conn closed")}, true, true},
 		"a session that was ended":                     {sqlState("57P01"), true, false},
 		"a server that crashed":                        {sqlState("57P02"), true, false},
@@ -55,42 +58,42 @@ func TestWhatPasses(t *testing.T) {
 
 func TestASecondAttemptAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		attempts := 0
-		answer, err := again(t.Context(), true, func(context.Context) (string, error) {
-			attempts++
-			if attempts < 5 {
+		tries := 0
+		answer, err := attempts(t.Context(), true, func() (string, error) {
+			tries++
+			if tries < 5 {
 				return "", sqlState("57P01")
 			}
 			return "here", nil
 		})
 		require.NoError(t, err)
 		assert.Equal(t, "here", answer)
-		assert.Equal(t, 5, attempts)
+		assert.Equal(t, 5, tries)
 	})
 }
 
 func TestAnErrorThatStaysIsToldAtOnce(t *testing.T) {
-	attempts := 0
-	_, err := again(t.Context(), true, func(context.Context) (int, error) {
-		attempts++
+	tries := 0
+	_, err := attempts(t.Context(), true, func() (int, error) {
+		tries++
 		return 0, sqlState("42601")
 	})
 	assert.Equal(t, sqlState("42601"), err)
-	assert.Equal(t, 1, attempts)
+	assert.Equal(t, 1, tries)
 }
 
 func TestWhatWasSeenLastIsToldWhenTheClientNoLongerWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		attempts := 0
-		_, err := again(ctx, true, func(context.Context) (int, error) {
-			attempts++
+		tries := 0
+		_, err := attempts(ctx, true, func() (int, error) {
+			tries++
 			return 0, sqlState("57P01")
 		})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorContains(t, err, "57P01")
-		assert.Greater(t, attempts, 15)
-		assert.Less(t, attempts, 60, "the pauses grow")
+		assert.Greater(t, tries, 15)
+		assert.Less(t, tries, 60, "the pauses grow")
 	})
 }

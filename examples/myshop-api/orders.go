@@ -22,8 +22,8 @@ type orders struct{ pool *pgxpool.Pool }
 
 // Ping runs a query, because a connection that can be opened is not yet a database that answers.
 func (o orders) Ping(ctx context.Context) (string, error) {
-	version, err := again(ctx, true, func(ctx context.Context) (version string, err error) {
-		err = o.pool.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&version)
+	version, err := again(ctx, o.pool, true, func(ctx context.Context, c *pgxpool.Conn) (version string, err error) {
+		err = c.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&version)
 		return version, err
 	})
 	if err != nil {
@@ -34,8 +34,8 @@ func (o orders) Ping(ctx context.Context) (string, error) {
 
 // List returns the newest orders first, at most limit.
 func (o orders) List(ctx context.Context, limit int32) ([]Order, error) {
-	list, err := again(ctx, true, func(ctx context.Context) ([]Order, error) {
-		rows, err := o.pool.Query(ctx, "SELECT id, item, quantity, placed_at FROM orders ORDER BY placed_at DESC, id DESC LIMIT $1", limit)
+	list, err := again(ctx, o.pool, true, func(ctx context.Context, c *pgxpool.Conn) ([]Order, error) {
+		rows, err := c.Query(ctx, "SELECT id, item, quantity, placed_at FROM orders ORDER BY placed_at DESC, id DESC LIMIT $1", limit)
 		if err != nil {
 			return nil, err
 		}
@@ -49,8 +49,8 @@ func (o orders) List(ctx context.Context, limit int32) ([]Order, error) {
 
 // Place adds an order and returns it as stored. An order that broke off may have been stored: that is for the client to decide.
 func (o orders) Place(ctx context.Context, item string, quantity int32) (Order, error) {
-	order, err := again(ctx, false, func(ctx context.Context) (Order, error) {
-		rows, err := o.pool.Query(ctx, "INSERT INTO orders (item, quantity) VALUES ($1, $2) RETURNING id, item, quantity, placed_at", item, quantity)
+	order, err := again(ctx, o.pool, false, func(ctx context.Context, c *pgxpool.Conn) (Order, error) {
+		rows, err := c.Query(ctx, "INSERT INTO orders (item, quantity) VALUES ($1, $2) RETURNING id, item, quantity, placed_at", item, quantity)
 		if err != nil {
 			return Order{}, err
 		}

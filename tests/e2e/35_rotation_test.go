@@ -48,10 +48,16 @@ type soaked struct {
 	result
 	Answered, Failed int
 	LongestSeconds   float64
+	// Error is one of those that requests failed with.
+	Error string
 }
 
 func (s soaked) String() string {
-	return fmt.Sprintf("%d answered, %d failed, the longest after %.1f s", s.Answered, s.Failed, s.LongestSeconds)
+	text := fmt.Sprintf("%d answered, %d failed, the longest after %.1f s", s.Answered, s.Failed, s.LongestSeconds)
+	if s.Failed > 0 {
+		text += fmt.Sprintf(" (%s)", s.Error)
+	}
+	return text
 }
 
 func (l load) String() string {
