@@ -55,7 +55,7 @@ func (b *Builder) binaries() []step {
 			make: func(ctx context.Context, to string) error {
 				// Static, so that any root file system can run them. With the flags of the project's other builds (Makefile), what they have in
 				// common is compiled once.
-				env := []string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -gcflags=all=-dwarf=false -mod=readonly", "GOGC=200"}
+				env := []string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -gcflags=all=-dwarf=false -mod=readonly"}
 				if bin.trimmed != "" {
 					workspace, remove, err := b.trim(ctx, dir, bin.pkg, filepath.Join(dir, bin.trimmed))
 					if err != nil {
