@@ -76,9 +76,8 @@ downloads:
 ##@ Develop
 
 # With the race detector, go vet is left to the linter beside it: it would look through all of the SDKs a second time. All packages are watched, the
-# generated SDKs as well: without them the detector misses what orders one access before another, and reports races that are none. The tests
-# that take longest wait for processes that they start, so twice as many packages run at once as there are processors.
-RACE_FLAGS = -race -vet=off -timeout 30m -p $$((2 * $$(nproc)))
+# generated SDKs as well: without them the detector misses what orders one access before another, and reports races that are none.
+RACE_FLAGS := -race -vet=off -timeout 30m
 .PHONY: test
 test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with the race detector)
 	@failed=0; for module in $(wildcard $(MODULES)); do \
