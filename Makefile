@@ -64,6 +64,11 @@ build: bin/localcloud bin/dbtier bin/policy-pack bin/pulumi ## Build dbtier, its
 all: ## Build that, and what runs in the local cloud into .localcloud/cache/
 	@$(MAKE) --no-print-directory --jobs=2 downloads build artifacts
 
+ifneq ($(filter downloads,$(MAKECMDGOALS)),)
+bin/dbtier: | bin/localcloud
+bin/policy-pack bin/pulumi: | bin/dbtier
+endif
+
 .PHONY: artifacts
 artifacts: bin/localcloud
 	@GOGC=$(BUILD_GOGC) bin/localcloud build
@@ -77,14 +82,13 @@ downloads:
 
 # With the race detector, go vet is left to the linter beside it: it would look through all of the SDKs a second time. All packages are watched, the
 # generated SDKs as well: without them the detector misses what orders one access before another, and reports races that are none.
-RACE_FLAGS := -race -vet=off -timeout 30m
 .PHONY: test
 test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with the race detector)
 	@failed=0; for module in $(wildcard $(MODULES)); do \
 		[ "$$(find $$module -name '*_test.go' -print -quit)" ] || continue; \
 		echo "== module $$module"; \
 		( cd $$module && GOGC=$(BUILD_GOGC) "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),pkgname-and-test-fails) --format-hide-empty-pkg \
-			-- $(if $(RACE),$(RACE_FLAGS)) $(if $(RUN),-run '$(RUN)') ./... ) || failed=1; \
+			-- $(if $(RACE),-race -vet=off -timeout 30m) $(if $(RUN),-run '$(RUN)') ./... ) || failed=1; \
 	done; exit $$failed
 
 FUZZTIME ?= 20000x
@@ -140,12 +144,12 @@ preflight:
 	[ "$$(id -u)" = 0 ] || fail "the local cloud needs root (namespaces, mounts) and this is user $$(id -un): run it again as root, for example with sudo"; \
 	for tool in $(GO) npm apt-get; do command -v $$tool >/dev/null || fail "$$tool is not on PATH: install it and run make up again"; done
 
-bin/dbtier: $(PROGRAM_SOURCES) | bin/localcloud
+bin/dbtier: $(PROGRAM_SOURCES)
 	@echo "building $@"
 	@$(GO_BUILD) -o $@ -ldflags "-s -w -X dbtier/internal/driver.version=$(VERSION)" .
 	@touch $@
 
-bin/policy-pack: $(POLICY_SOURCES) | bin/dbtier
+bin/policy-pack: $(POLICY_SOURCES)
 	@echo "building $@"
 	@$(GO_BUILD) -o $@ -ldflags "-s -w" ./policy
 	@touch $@
@@ -156,7 +160,7 @@ bin/localcloud: $(CLOUD_SOURCES)
 	@touch $@
 
 # The Automation API reads the CLI's version, which only the linker can set in a build from source.
-bin/pulumi: tools/pulumi/go.mod tools/pulumi/go.sum | bin/dbtier
+bin/pulumi: tools/pulumi/go.mod tools/pulumi/go.sum
 	@echo "building $@ $(PULUMI_VERSION) (some minutes the first time)"
 	@cd tools/pulumi && $(GO_BUILD) -o ../../$@ \
 		-ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=$(PULUMI_VERSION)" github.com/pulumi/pulumi/pkg/v3/cmd/pulumi

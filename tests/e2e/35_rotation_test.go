@@ -74,15 +74,15 @@ var transactionsForm = regexp.MustCompile(`number of transactions actually proce
 // longest ends a load that nobody ends, in seconds.
 const longest = 240
 
-// underLoad runs something while a hundred clients in a service pod ask the database, half of them over connections that last, half over ones made anew
-// for each transaction, and hands back what became of them.
+// underLoad runs something while a hundred clients of pgbench in a service pod, and as many of the service itself, ask the database, half of each over
+// connections that last, half over ones made anew for each transaction, and hands back what became of them.
 func underLoad(t *testing.T, during func()) load {
 	t.Helper()
 	pod := servicePod(t)
 	inPod := func(script string) result {
 		return tryKubectl(t, "", "-n", namespace, "exec", pod, "-c", service, "--", "bash", "-ec", script)
 	}
-	inPod("rm -f /tmp/enough /tmp/load*.log")
+	inPod("rm -f /tmp/enough /tmp/load* /tmp/soak*")
 	var l load
 	var wait sync.WaitGroup
 	for connect, into := range map[string]*bench{"": &l.lasting, "--connect": &l.reconnecting} {
