@@ -20,9 +20,11 @@ export GOFLAGS := -buildvcs=false -gcflags=all=-dwarf=false $(filter-out -buildv
 # Only the race detector needs C.
 export CGO_ENABLED := $(if $(RACE),1,0)
 
-# The compiler collects its garbage half as often, in the memory that the debug information would take: a sixth of its work on the SDKs' large packages.
-# With 400 it is a quarter, and half a GiB more for the largest.
-BUILD_GOGC ?= 200
+# The compiler collects its garbage less often where there is memory for it: four times the heap instead of two is a quarter of its work on the SDKs'
+# large packages, and half a GiB more for the largest of them.
+ifndef BUILD_GOGC
+BUILD_GOGC := $(shell awk '/^MemAvailable/ { print ($$2 > 8000000 ? 400 : 200) }' /proc/meminfo 2>/dev/null || echo 200)
+endif
 GO_BUILD := GOGC=$(BUILD_GOGC) $(GO) build
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -80,15 +82,16 @@ downloads:
 
 ##@ Develop
 
-# With the race detector, go vet is left to the linter beside it: it would look through all of the SDKs a second time. All packages are watched, the
-# generated SDKs as well: without them the detector misses what orders one access before another, and reports races that are none.
+# go vet is left to the linter: it would look through all of the SDKs a second time. The race detector watches all packages, the generated SDKs as well:
+# without them it misses what orders one access before another, and reports races that are none. Four packages at a time, because the longest wait for
+# engines that they start.
 .PHONY: test
 test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with the race detector)
 	@failed=0; for module in $(wildcard $(MODULES)); do \
 		[ "$$(find $$module -name '*_test.go' -print -quit)" ] || continue; \
 		echo "== module $$module"; \
 		( cd $$module && GOGC=$(BUILD_GOGC) "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),pkgname-and-test-fails) --format-hide-empty-pkg \
-			-- $(if $(RACE),-race -vet=off -timeout 30m) $(if $(RUN),-run '$(RUN)') ./... ) || failed=1; \
+			-- -vet=off $(if $(RACE),-race -ldflags=-w -p 4 -timeout 30m) $(if $(RUN),-run '$(RUN)') ./... ) || failed=1; \
 	done; exit $$failed
 
 FUZZTIME ?= 20000x

@@ -33,6 +33,13 @@ type Consumer struct {
 	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
 }
 
+type builder struct {
+	ctx    *pulumi.Context
+	name   string
+	args   *ConsumerArgs
+	parent pulumi.ResourceOption
+}
+
 // NewConsumer runs the service. It returns every fault of the arguments at once, before it makes anything.
 func NewConsumer(ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...pulumi.ResourceOption) (*Consumer, error) {
 	if args == nil {
@@ -47,28 +54,28 @@ func NewConsumer(ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...p
 	if err := ctx.RegisterComponentResource(Type, name, component, opts...); err != nil {
 		return nil, fmt.Errorf("registering service %s: %w", name, err)
 	}
-	parent := pulumi.Parent(component)
-	config, err := own.configMap(ctx, name, parent)
+	b := &builder{ctx: ctx, name: name, args: &own, parent: pulumi.Parent(component)}
+	config, err := b.configMap()
 	if err != nil {
 		return nil, fmt.Errorf("service %s: its configuration: %w", name, err)
 	}
 	service, err := corev1.NewService(ctx, name+"-service", &corev1.ServiceArgs{
-		Metadata: own.metadata(own.Service),
+		Metadata: b.metadata(own.Service),
 		Spec: &corev1.ServiceSpecArgs{
 			Selector: workload.Selector(own.Service),
 			Ports: corev1.ServicePortArray{&corev1.ServicePortArgs{
 				Name: pulumi.String("http"), Port: pulumi.Int(80), TargetPort: pulumi.String("http"),
 			}},
 		},
-	}, parent)
+	}, b.parent)
 	if err != nil {
 		return nil, fmt.Errorf("service %s: %w", name, err)
 	}
-	meta := own.metadata(own.Service)
+	meta := b.metadata(own.Service)
 	if own.Reloader {
-		meta.Annotations = pulumi.StringMap{"secret.reloader.stakater.com/reload": own.reloads()}
+		meta.Annotations = pulumi.StringMap{"secret.reloader.stakater.com/reload": b.reloads()}
 	}
-	replicas, options := own.Replicas, []pulumi.ResourceOption{parent}
+	replicas, options := own.Replicas, []pulumi.ResourceOption{b.parent}
 	if own.Autoscaling.Enabled {
 		// The first number only: afterwards it is the autoscaler's, and no update here sets it back. To leave the field out would make it 1
 		// until the autoscaler has looked.
@@ -85,27 +92,27 @@ func NewConsumer(ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...p
 				Type:          pulumi.String("RollingUpdate"),
 				RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{MaxSurge: pulumi.String("25%"), MaxUnavailable: pulumi.Int(0)},
 			},
-			Template: own.pod(config.Metadata.Name().Elem()),
+			Template: b.pod(config.Metadata.Name().Elem()),
 		},
 	}, options...)
 	if err != nil {
 		return nil, fmt.Errorf("service %s: %w", name, err)
 	}
 	if own.Autoscaling.Enabled {
-		if err := own.autoscaler(ctx, name, deployment, parent); err != nil {
+		if err := b.autoscaler(deployment); err != nil {
 			return nil, fmt.Errorf("service %s: its autoscaler: %w", name, err)
 		}
 	}
 	if own.leastReplicas() > 1 {
 		if _, err := policyv1.NewPodDisruptionBudget(ctx, name+"-disruption", &policyv1.PodDisruptionBudgetArgs{
-			Metadata: own.metadata(own.Service),
+			Metadata: b.metadata(own.Service),
 			Spec: &policyv1.PodDisruptionBudgetSpecArgs{
 				MaxUnavailable: pulumi.Int(1),
 				Selector:       &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(own.Service)},
 				// Pods that are not ready anyway must not keep a node from being drained.
 				UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
 			},
-		}, parent); err != nil {
+		}, b.parent); err != nil {
 			return nil, fmt.Errorf("service %s: its disruption budget: %w", name, err)
 		}
 	}
@@ -115,12 +122,12 @@ func NewConsumer(ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...p
 }
 
 // autoscaler chooses the number of replicas within its bounds.
-func (a *ConsumerArgs) autoscaler(ctx *pulumi.Context, name string, deployment *appsv1.Deployment, parent pulumi.ResourceOption) error {
+func (b *builder) autoscaler(deployment *appsv1.Deployment) error {
 	var metrics autoscalingv2.MetricSpecArray
 	for _, goal := range []struct {
 		resource string
 		percent  int
-	}{{"cpu", a.Autoscaling.CPUUtilization}, {"memory", a.Autoscaling.MemoryUtilization}} {
+	}{{"cpu", b.args.Autoscaling.CPUUtilization}, {"memory", b.args.Autoscaling.MemoryUtilization}} {
 		if goal.percent == 0 {
 			continue
 		}
@@ -132,27 +139,27 @@ func (a *ConsumerArgs) autoscaler(ctx *pulumi.Context, name string, deployment *
 			},
 		})
 	}
-	_, err := autoscalingv2.NewHorizontalPodAutoscaler(ctx, name+"-autoscaler", &autoscalingv2.HorizontalPodAutoscalerArgs{
-		Metadata: a.metadata(a.Service),
+	_, err := autoscalingv2.NewHorizontalPodAutoscaler(b.ctx, b.name+"-autoscaler", &autoscalingv2.HorizontalPodAutoscalerArgs{
+		Metadata: b.metadata(b.args.Service),
 		Spec: &autoscalingv2.HorizontalPodAutoscalerSpecArgs{
 			ScaleTargetRef: &autoscalingv2.CrossVersionObjectReferenceArgs{
 				ApiVersion: pulumi.String("apps/v1"), Kind: pulumi.String("Deployment"), Name: deployment.Metadata.Name().Elem(),
 			},
-			MinReplicas: pulumi.Int(a.Autoscaling.MinReplicas),
-			MaxReplicas: pulumi.Int(a.Autoscaling.MaxReplicas),
+			MinReplicas: pulumi.Int(b.args.Autoscaling.MinReplicas),
+			MaxReplicas: pulumi.Int(b.args.Autoscaling.MaxReplicas),
 			Metrics:     metrics,
 			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehaviorArgs{
-				ScaleDown: &autoscalingv2.HPAScalingRulesArgs{StabilizationWindowSeconds: pulumi.Int(a.Autoscaling.ScaleDownSeconds)},
+				ScaleDown: &autoscalingv2.HPAScalingRulesArgs{StabilizationWindowSeconds: pulumi.Int(b.args.Autoscaling.ScaleDownSeconds)},
 			},
 		},
-	}, parent)
+	}, b.parent)
 	return err
 }
 
 // reloads are the Secrets whose change makes new pods: those that pods read only when they start.
-func (a *ConsumerArgs) reloads() pulumi.StringOutput {
-	names := []any{a.DatabaseSecret}
-	for _, secret := range a.EnvSecrets {
+func (b *builder) reloads() pulumi.StringOutput {
+	names := []any{b.args.DatabaseSecret}
+	for _, secret := range b.args.EnvSecrets {
 		names = append(names, secret)
 	}
 	return pulumi.All(names...).ApplyT(func(known []any) string {
@@ -164,29 +171,29 @@ func (a *ConsumerArgs) reloads() pulumi.StringOutput {
 	}).(pulumi.StringOutput)
 }
 
-func (a *ConsumerArgs) metadata(name string) *metav1.ObjectMetaArgs {
-	return &metav1.ObjectMetaArgs{Name: pulumi.String(name), Namespace: pulumi.String(a.Namespace), Labels: workload.Labels(a.Service, a.Service)}
+func (b *builder) metadata(name string) *metav1.ObjectMetaArgs {
+	return &metav1.ObjectMetaArgs{Name: pulumi.String(name), Namespace: pulumi.String(b.args.Namespace), Labels: workload.Labels(b.args.Service, b.args.Service)}
 }
 
 // configMap has its content in its name: pods read envFrom only when they start, so a changed configuration must be a new
 // object, which new pods name and old pods do not.
-func (a *ConsumerArgs) configMap(ctx *pulumi.Context, name string, parent pulumi.ResourceOption) (*corev1.ConfigMap, error) {
-	hash, err := naming.Hash(a.Env)
+func (b *builder) configMap() (*corev1.ConfigMap, error) {
+	hash, err := naming.Hash(b.args.Env)
 	if err != nil {
 		return nil, err
 	}
-	return corev1.NewConfigMap(ctx, name+"-config", &corev1.ConfigMapArgs{
-		Metadata:  a.metadata(naming.Join(naming.LabelLimit, a.Service, "config", hash)),
+	return corev1.NewConfigMap(b.ctx, b.name+"-config", &corev1.ConfigMapArgs{
+		Metadata:  b.metadata(naming.Join(naming.LabelLimit, b.args.Service, "config", hash)),
 		Immutable: pulumi.Bool(true),
-		Data:      pulumi.ToStringMap(a.Env),
-	}, parent)
+		Data:      pulumi.ToStringMap(b.args.Env),
+	}, b.parent)
 }
 
-func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpecArgs {
-	scratch, scratchMount := workload.Scratch()
-	database := a.Database.parts()
-	volumes, mounts := append(corev1.VolumeArray{scratch}, database.volumes...), append(corev1.VolumeMountArray{scratchMount}, database.mounts...)
-	for i, secret := range a.SecretMounts {
+func (b *builder) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpecArgs {
+	database := partsOf(&b.args.Database)
+	volumes := append(corev1.VolumeArray{&corev1.VolumeArgs{Name: workload.ScratchVolume, EmptyDir: workload.Scratch()}}, database.volumes...)
+	mounts := append(corev1.VolumeMountArray{workload.ScratchMount()}, database.mounts...)
+	for i, secret := range b.args.SecretMounts {
 		volume := pulumi.String(fmt.Sprintf("secret-%d", i))
 		volumes = append(volumes, &corev1.VolumeArgs{Name: volume, Secret: &corev1.SecretVolumeSourceArgs{
 			SecretName: secret.Secret.ToStringOutput(), DefaultMode: pulumi.Int(0o440),
@@ -197,20 +204,20 @@ func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpe
 		&corev1.EnvFromSourceArgs{ConfigMapRef: &corev1.ConfigMapEnvSourceArgs{Name: configMap}},
 	}
 	// The database's comes last: where two have a key, the later one counts.
-	for _, secret := range append(slices.Clone(a.EnvSecrets), a.DatabaseSecret) {
+	for _, secret := range append(slices.Clone(b.args.EnvSecrets), b.args.DatabaseSecret) {
 		environment = append(environment, &corev1.EnvFromSourceArgs{SecretRef: &corev1.SecretEnvSourceArgs{Name: secret.ToStringOutput()}})
 	}
 	container := &corev1.ContainerArgs{
-		Name:            pulumi.String(a.Service),
-		Image:           pulumi.String(a.Image),
+		Name:            pulumi.String(b.args.Service),
+		Image:           pulumi.String(b.args.Image),
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
-		Ports:           corev1.ContainerPortArray{&corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(a.Port)}},
+		Ports:           corev1.ContainerPortArray{&corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(b.args.Port)}},
 		EnvFrom:         environment,
-		Resources:       a.Resources.Requirements(),
+		Resources:       b.args.Resources.Requirements(),
 		SecurityContext: workload.ContainerSecurity(),
 		VolumeMounts:    mounts,
 		ReadinessProbe: &corev1.ProbeArgs{
-			HttpGet:        &corev1.HTTPGetActionArgs{Path: pulumi.String(a.HealthPath), Port: pulumi.String("http")},
+			HttpGet:        &corev1.HTTPGetActionArgs{Path: pulumi.String(b.args.HealthPath), Port: pulumi.String("http")},
 			PeriodSeconds:  pulumi.Int(2),
 			TimeoutSeconds: pulumi.Int(2),
 		},
@@ -222,32 +229,32 @@ func (a *ConsumerArgs) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpe
 		},
 		Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Sleep: &corev1.SleepActionArgs{Seconds: pulumi.Int(drainSeconds)}}},
 	}
-	if len(a.Command) > 0 {
-		container.Command = pulumi.ToStringArray(a.Command)
+	if len(b.args.Command) > 0 {
+		container.Command = pulumi.ToStringArray(b.args.Command)
 	}
 	if database.env != nil {
 		container.Env = database.env
 	}
-	if len(a.Arguments) > 0 {
-		container.Args = pulumi.ToStringArray(a.Arguments)
+	if len(b.args.Arguments) > 0 {
+		container.Args = pulumi.ToStringArray(b.args.Arguments)
 	}
-	metadata := &metav1.ObjectMetaArgs{Labels: workload.Labels(a.Service, a.Service)}
-	if a.Database.Revision != nil {
-		metadata.Annotations = pulumi.StringMap{revisionAnnotation: a.Database.Revision}
+	metadata := &metav1.ObjectMetaArgs{Labels: workload.Labels(b.args.Service, b.args.Service)}
+	if b.args.Database.Revision != nil {
+		metadata.Annotations = pulumi.StringMap{revisionAnnotation: b.args.Database.Revision}
 	}
 	return &corev1.PodTemplateSpecArgs{
 		Metadata: metadata,
 		Spec: &corev1.PodSpecArgs{
-			ServiceAccountName:            a.ServiceAccount,
+			ServiceAccountName:            b.args.ServiceAccount,
 			AutomountServiceAccountToken:  pulumi.Bool(false),
 			EnableServiceLinks:            pulumi.Bool(false),
-			TerminationGracePeriodSeconds: pulumi.Int(a.TerminationGracePeriodSeconds + drainSeconds),
-			SecurityContext:               workload.PodSecurity(a.UID),
+			TerminationGracePeriodSeconds: pulumi.Int(b.args.TerminationGracePeriodSeconds + drainSeconds),
+			SecurityContext:               workload.PodSecurity(b.args.UID),
 			TopologySpreadConstraints: corev1.TopologySpreadConstraintArray{&corev1.TopologySpreadConstraintArgs{
 				MaxSkew:           pulumi.Int(1),
 				TopologyKey:       pulumi.String("topology.kubernetes.io/zone"),
 				WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
-				LabelSelector:     &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(a.Service)},
+				LabelSelector:     &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.Service)},
 			}},
 			Volumes:    volumes,
 			Containers: corev1.ContainerArray{container},

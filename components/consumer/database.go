@@ -81,8 +81,8 @@ func (p *parts) variable(name string, value pulumi.StringInput) {
 	p.env = append(p.env, &corev1.EnvVarArgs{Name: pulumi.String(name), Value: value.ToStringOutput()})
 }
 
-// parts are what the pods need.
-func (d *Database) parts() *parts {
+// partsOf are what the pods need.
+func partsOf(d *Database) *parts {
 	p := &parts{}
 	if d.CAConfigMap != nil {
 		p.mount(path.Dir(d.CAPath), &corev1.VolumeArgs{Name: pulumi.String("database-ca"), ConfigMap: &corev1.ConfigMapVolumeSourceArgs{

@@ -258,7 +258,6 @@ func (b *builder) files() (*corev1.ConfigMap, error) {
 
 func (b *builder) pod(account *corev1.ServiceAccount, script *corev1.ConfigMap, credential *apiextensions.CustomResource) *corev1.PodTemplateSpecArgs {
 	a := b.args
-	scratch, scratchMount := workload.Scratch()
 	mount := func(volume, dir string) *corev1.VolumeMountArgs {
 		return &corev1.VolumeMountArgs{Name: pulumi.String(volume), MountPath: pulumi.String(dir), ReadOnly: pulumi.Bool(true)}
 	}
@@ -276,7 +275,7 @@ func (b *builder) pod(account *corev1.ServiceAccount, script *corev1.ConfigMap, 
 			EnableServiceLinks:           pulumi.Bool(false),
 			SecurityContext:              workload.PodSecurity(a.UID),
 			Volumes: corev1.VolumeArray{
-				scratch,
+				&corev1.VolumeArgs{Name: workload.ScratchVolume, EmptyDir: workload.Scratch()},
 				&corev1.VolumeArgs{Name: pulumi.String("files"), ConfigMap: &corev1.ConfigMapVolumeSourceArgs{Name: script.Metadata.Name().Elem()}},
 				&corev1.VolumeArgs{Name: pulumi.String("credential"), Secret: &corev1.SecretVolumeSourceArgs{
 					SecretName: credential.Metadata.Name().Elem(), DefaultMode: pulumi.Int(0o440),
@@ -298,7 +297,7 @@ func (b *builder) pod(account *corev1.ServiceAccount, script *corev1.ConfigMap, 
 				Resources:       workload.Resources{CPURequest: "10m", MemoryRequest: "32Mi", MemoryLimit: "64Mi"}.Requirements(),
 				SecurityContext: workload.ContainerSecurity(),
 				VolumeMounts: corev1.VolumeMountArray{
-					scratchMount, mount("files", filesDir), mount("credential", credentialDir), mount("rds-ca", path.Dir(a.CAMountPath)),
+					workload.ScratchMount(), mount("files", filesDir), mount("credential", credentialDir), mount("rds-ca", path.Dir(a.CAMountPath)),
 				},
 			}},
 		},

@@ -36,6 +36,13 @@ type MigrationJob struct {
 	Done []pulumi.Resource
 }
 
+type builder struct {
+	ctx    *pulumi.Context
+	name   string
+	args   *MigrationJobArgs
+	parent pulumi.ResourceOption
+}
+
 // NewMigrationJob runs the migration. It returns every fault of the arguments at once, before it makes anything. Give what must not
 // start before the schema is there [pulumi.DependsOn] the field Done.
 func NewMigrationJob(ctx *pulumi.Context, name string, args *MigrationJobArgs, opts ...pulumi.ResourceOption) (*MigrationJob, error) {
@@ -55,7 +62,8 @@ func NewMigrationJob(ctx *pulumi.Context, name string, args *MigrationJobArgs, o
 	if err := ctx.RegisterComponentResource(Type, name, component, opts...); err != nil {
 		return nil, fmt.Errorf("registering migration %s: %w", name, err)
 	}
-	policy, err := own.networkPolicy(ctx, name, pulumi.Parent(component))
+	b := &builder{ctx: ctx, name: name, args: &own, parent: pulumi.Parent(component)}
+	policy, err := b.networkPolicy()
 	if err != nil {
 		return nil, fmt.Errorf("migration %s: its network policy: %w", name, err)
 	}
@@ -74,9 +82,9 @@ func NewMigrationJob(ctx *pulumi.Context, name string, args *MigrationJobArgs, o
 		Spec: &batchv1.JobSpecArgs{
 			BackoffLimit:          pulumi.Int(*own.BackoffLimit),
 			ActiveDeadlineSeconds: pulumi.Int(own.DeadlineSeconds),
-			Template:              own.pod(),
+			Template:              b.pod(),
 		},
-	}, pulumi.Parent(component), pulumi.DependsOn([]pulumi.Resource{policy}),
+	}, b.parent, pulumi.DependsOn([]pulumi.Resource{policy}),
 		pulumi.ReplacementTrigger(own.DatabaseLife),
 		// The old Job goes first: made beside it, a failed new one would leave the old one marked for deletion, and going back to
 		// the old version would then meet a Job of its own name.
@@ -88,7 +96,7 @@ func NewMigrationJob(ctx *pulumi.Context, name string, args *MigrationJobArgs, o
 	component.JobName = job.Metadata.Name().Elem()
 	component.ReconnectJobName = pulumi.String("").ToStringOutput()
 	if own.Pool != nil {
-		reconnect, err := own.reconnect(ctx, name, jobName, job, pulumi.Parent(component))
+		reconnect, err := b.reconnect(jobName, job)
 		if err != nil {
 			return nil, fmt.Errorf("migration %s: %w", name, err)
 		}
@@ -100,46 +108,45 @@ func NewMigrationJob(ctx *pulumi.Context, name string, args *MigrationJobArgs, o
 	})
 }
 
-func (a *MigrationJobArgs) pod() *corev1.PodTemplateSpecArgs {
-	scratch, scratchMount := workload.Scratch()
-	volumes := corev1.VolumeArray{scratch}
-	mounts := corev1.VolumeMountArray{scratchMount}
-	if a.CAConfigMap != nil {
+func (b *builder) pod() *corev1.PodTemplateSpecArgs {
+	volumes := corev1.VolumeArray{&corev1.VolumeArgs{Name: workload.ScratchVolume, EmptyDir: workload.Scratch()}}
+	mounts := corev1.VolumeMountArray{workload.ScratchMount()}
+	if b.args.CAConfigMap != nil {
 		volumes = append(volumes, &corev1.VolumeArgs{
 			Name: pulumi.String("rds-ca"),
 			ConfigMap: &corev1.ConfigMapVolumeSourceArgs{
-				Name:  a.CAConfigMap.ToStringOutput(),
-				Items: corev1.KeyToPathArray{&corev1.KeyToPathArgs{Key: pulumi.String(a.CAKey), Path: pulumi.String(path.Base(a.CAMountPath))}},
+				Name:  b.args.CAConfigMap.ToStringOutput(),
+				Items: corev1.KeyToPathArray{&corev1.KeyToPathArgs{Key: pulumi.String(b.args.CAKey), Path: pulumi.String(path.Base(b.args.CAMountPath))}},
 			},
 		})
 		mounts = append(mounts, &corev1.VolumeMountArgs{
-			Name: pulumi.String("rds-ca"), MountPath: pulumi.String(path.Dir(a.CAMountPath)), ReadOnly: pulumi.Bool(true),
+			Name: pulumi.String("rds-ca"), MountPath: pulumi.String(path.Dir(b.args.CAMountPath)), ReadOnly: pulumi.Bool(true),
 		})
 	}
 	var env corev1.EnvVarArray
-	for _, key := range slices.Sorted(maps.Keys(a.Env)) {
-		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(key), Value: pulumi.String(a.Env[key])})
+	for _, key := range slices.Sorted(maps.Keys(b.args.Env)) {
+		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(key), Value: pulumi.String(b.args.Env[key])})
 	}
 	return &corev1.PodTemplateSpecArgs{
-		Metadata: &metav1.ObjectMetaArgs{Labels: workload.Labels(a.podName(), a.Service)},
+		Metadata: &metav1.ObjectMetaArgs{Labels: workload.Labels(b.args.podName(), b.args.Service)},
 		Spec: &corev1.PodSpecArgs{
 			// Each attempt is a pod of its own, so that the log of a failed one survives the next.
 			RestartPolicy:                pulumi.String("Never"),
-			ServiceAccountName:           a.ServiceAccount,
+			ServiceAccountName:           b.args.ServiceAccount,
 			AutomountServiceAccountToken: pulumi.Bool(false),
 			EnableServiceLinks:           pulumi.Bool(false),
-			SecurityContext:              workload.PodSecurity(a.UID),
+			SecurityContext:              workload.PodSecurity(b.args.UID),
 			Volumes:                      volumes,
 			Containers: corev1.ContainerArray{&corev1.ContainerArgs{
 				Name:            pulumi.String(containerName),
-				Image:           pulumi.String(a.Image),
+				Image:           pulumi.String(b.args.Image),
 				ImagePullPolicy: pulumi.String("IfNotPresent"),
-				Command:         pulumi.ToStringArray(a.Command),
+				Command:         pulumi.ToStringArray(b.args.Command),
 				Env:             env,
 				EnvFrom: corev1.EnvFromSourceArray{&corev1.EnvFromSourceArgs{
-					SecretRef: &corev1.SecretEnvSourceArgs{Name: a.DirectSecret.ToStringOutput()},
+					SecretRef: &corev1.SecretEnvSourceArgs{Name: b.args.DirectSecret.ToStringOutput()},
 				}},
-				Resources:       a.Resources.Requirements(),
+				Resources:       b.args.Resources.Requirements(),
 				SecurityContext: workload.ContainerSecurity(),
 				VolumeMounts:    mounts,
 			}},
@@ -148,18 +155,18 @@ func (a *MigrationJobArgs) pod() *corev1.PodTemplateSpecArgs {
 }
 
 // networkPolicy lets the migration reach the resolver and the database, and nobody reach the migration.
-func (a *MigrationJobArgs) networkPolicy(ctx *pulumi.Context, name string, parent pulumi.ResourceOption) (*networkingv1.NetworkPolicy, error) {
-	return networkingv1.NewNetworkPolicy(ctx, name+"-network", &networkingv1.NetworkPolicyArgs{
+func (b *builder) networkPolicy() (*networkingv1.NetworkPolicy, error) {
+	return networkingv1.NewNetworkPolicy(b.ctx, b.name+"-network", &networkingv1.NetworkPolicyArgs{
 		Metadata: &metav1.ObjectMetaArgs{
-			Name: pulumi.String(a.podName()), Namespace: pulumi.String(a.Namespace), Labels: workload.Labels(a.podName(), a.Service),
+			Name: pulumi.String(b.args.podName()), Namespace: pulumi.String(b.args.Namespace), Labels: workload.Labels(b.args.podName(), b.args.Service),
 		},
 		Spec: &networkingv1.NetworkPolicySpecArgs{
-			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(a.podName())},
+			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.podName())},
 			PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{
 				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{policyPort(53, "UDP"), policyPort(53, "TCP")}},
-				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{policyPort(a.DatabasePort, "TCP")}},
+				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{policyPort(b.args.DatabasePort, "TCP")}},
 			},
 		},
-	}, parent)
+	}, b.parent)
 }

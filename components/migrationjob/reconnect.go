@@ -72,9 +72,9 @@ func ReconnectPodName(service string) string {
 }
 
 // reconnect makes the Job that follows a completed migration. It has the migration's name in its own, so there is one for each.
-func (a *MigrationJobArgs) reconnect(ctx *pulumi.Context, name, migration string, after pulumi.Resource, parent pulumi.ResourceOption) (*batchv1.Job, error) {
-	c := a.Pool
-	podName := ReconnectPodName(a.Service)
+func (b *builder) reconnect(migration string, after pulumi.Resource) (*batchv1.Job, error) {
+	c := b.args.Pool
+	podName := ReconnectPodName(b.args.Service)
 	environment := [][2]string{
 		{"PGAPPNAME", "dbtier-reconnect"},
 		{"PGCONNECT_TIMEOUT", "5"},
@@ -89,17 +89,17 @@ func (a *MigrationJobArgs) reconnect(ctx *pulumi.Context, name, migration string
 	if err != nil {
 		return nil, err
 	}
-	policy, err := a.reconnectPolicy(ctx, name, parent)
+	policy, err := b.reconnectPolicy()
 	if err != nil {
 		return nil, fmt.Errorf("the network policy of the pool's reconnection: %w", err)
 	}
 	// Not the service's, which may have a role in AWS.
-	account, err := corev1.NewServiceAccount(ctx, name+"-reconnect-account", &corev1.ServiceAccountArgs{
+	account, err := corev1.NewServiceAccount(b.ctx, b.name+"-reconnect-account", &corev1.ServiceAccountArgs{
 		Metadata: &metav1.ObjectMetaArgs{
-			Name: pulumi.String(podName), Namespace: pulumi.String(a.Namespace), Labels: workload.Labels(podName, a.Service),
+			Name: pulumi.String(podName), Namespace: pulumi.String(b.args.Namespace), Labels: workload.Labels(podName, b.args.Service),
 		},
 		AutomountServiceAccountToken: pulumi.Bool(false),
-	}, parent)
+	}, b.parent)
 	if err != nil {
 		return nil, fmt.Errorf("the service account of the pool's reconnection: %w", err)
 	}
@@ -113,12 +113,12 @@ func (a *MigrationJobArgs) reconnect(ctx *pulumi.Context, name, migration string
 		}})
 	}
 	deadline := reconnectAttempts * (c.WaitSeconds + 60)
-	job, err := batchv1.NewJob(ctx, name+"-reconnect", &batchv1.JobArgs{
+	job, err := batchv1.NewJob(b.ctx, b.name+"-reconnect", &batchv1.JobArgs{
 		Metadata: &metav1.ObjectMetaArgs{
 			// The Job controller appends six characters for its pods' names.
-			Name:      pulumi.String(naming.Join(naming.LabelLimit-6, a.Service, "reconnect", hash)),
-			Namespace: pulumi.String(a.Namespace),
-			Labels:    workload.Labels(podName, a.Service),
+			Name:      pulumi.String(naming.Join(naming.LabelLimit-6, b.args.Service, "reconnect", hash)),
+			Namespace: pulumi.String(b.args.Namespace),
+			Labels:    workload.Labels(podName, b.args.Service),
 			Annotations: pulumi.ToStringMap(map[string]string{
 				"pulumi.com/replaceUnready": "true", "pulumi.com/timeoutSeconds": strconv.Itoa(deadline + 60),
 			}),
@@ -127,7 +127,7 @@ func (a *MigrationJobArgs) reconnect(ctx *pulumi.Context, name, migration string
 			BackoffLimit:          pulumi.Int(reconnectAttempts - 1),
 			ActiveDeadlineSeconds: pulumi.Int(deadline),
 			Template: &corev1.PodTemplateSpecArgs{
-				Metadata: &metav1.ObjectMetaArgs{Labels: workload.Labels(podName, a.Service)},
+				Metadata: &metav1.ObjectMetaArgs{Labels: workload.Labels(podName, b.args.Service)},
 				Spec: &corev1.PodSpecArgs{
 					RestartPolicy:                pulumi.String("Never"),
 					AutomountServiceAccountToken: pulumi.Bool(false),
@@ -146,7 +146,7 @@ func (a *MigrationJobArgs) reconnect(ctx *pulumi.Context, name, migration string
 				},
 			},
 		},
-	}, parent, pulumi.DependsOn(append([]pulumi.Resource{policy, after}, c.DependsOn...)), pulumi.DeleteBeforeReplace(true))
+	}, b.parent, pulumi.DependsOn(append([]pulumi.Resource{policy, after}, c.DependsOn...)), pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return nil, fmt.Errorf("the pool's reconnection: %w", err)
 	}
@@ -154,11 +154,11 @@ func (a *MigrationJobArgs) reconnect(ctx *pulumi.Context, name, migration string
 }
 
 // reconnectPolicy lets it reach the resolver and the pool's pods, and nothing else.
-func (a *MigrationJobArgs) reconnectPolicy(ctx *pulumi.Context, name string, parent pulumi.ResourceOption) (*networkingv1.NetworkPolicy, error) {
-	podName := ReconnectPodName(a.Service)
-	return networkingv1.NewNetworkPolicy(ctx, name+"-reconnect-network", &networkingv1.NetworkPolicyArgs{
+func (b *builder) reconnectPolicy() (*networkingv1.NetworkPolicy, error) {
+	podName := ReconnectPodName(b.args.Service)
+	return networkingv1.NewNetworkPolicy(b.ctx, b.name+"-reconnect-network", &networkingv1.NetworkPolicyArgs{
 		Metadata: &metav1.ObjectMetaArgs{
-			Name: pulumi.String(podName), Namespace: pulumi.String(a.Namespace), Labels: workload.Labels(podName, a.Service),
+			Name: pulumi.String(podName), Namespace: pulumi.String(b.args.Namespace), Labels: workload.Labels(podName, b.args.Service),
 		},
 		Spec: &networkingv1.NetworkPolicySpecArgs{
 			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(podName)},
@@ -167,13 +167,13 @@ func (a *MigrationJobArgs) reconnectPolicy(ctx *pulumi.Context, name string, par
 				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{policyPort(53, "UDP"), policyPort(53, "TCP")}},
 				&networkingv1.NetworkPolicyEgressRuleArgs{
 					To: networkingv1.NetworkPolicyPeerArray{&networkingv1.NetworkPolicyPeerArgs{
-						PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(a.Pool.PoolName)},
+						PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.Pool.PoolName)},
 					}},
-					Ports: networkingv1.NetworkPolicyPortArray{policyPort(a.Pool.Port, "TCP")},
+					Ports: networkingv1.NetworkPolicyPortArray{policyPort(b.args.Pool.Port, "TCP")},
 				},
 			},
 		},
-	}, parent)
+	}, b.parent)
 }
 
 func policyPort(number int, protocol string) *networkingv1.NetworkPolicyPortArgs {

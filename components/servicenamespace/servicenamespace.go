@@ -94,7 +94,7 @@ func NewServiceNamespace(ctx *pulumi.Context, name string, args *ServiceNamespac
 		}
 		options = append(options, pulumi.DependsOn([]pulumi.Resource{namespace}))
 	}
-	rule, err := networkingv1.NewNetworkPolicy(ctx, name+"-database", args.keepOut(), options...)
+	rule, err := networkingv1.NewNetworkPolicy(ctx, name+"-database", keepOut(args), options...)
 	if err != nil {
 		return nil, fmt.Errorf("namespace %s: its rule for the database: %w", name, err)
 	}
@@ -116,7 +116,7 @@ func NewServiceNamespace(ctx *pulumi.Context, name string, args *ServiceNamespac
 // keepOut lets every pod but the holders go everywhere but to the database. Policies can only allow, so the rule names
 // what is left: all pods, all addresses outside of the database's, and there the other ports, because the subnets may
 // hold more than this database.
-func (a *ServiceNamespaceArgs) keepOut() *networkingv1.NetworkPolicyArgs {
+func keepOut(a *ServiceNamespaceArgs) *networkingv1.NetworkPolicyArgs {
 	four, six := a.split()
 	block := func(cidr string, except []string) networkingv1.NetworkPolicyPeerArgs {
 		return networkingv1.NetworkPolicyPeerArgs{IpBlock: networkingv1.IPBlockArgs{Cidr: pulumi.String(cidr), Except: pulumi.ToStringArray(except)}}

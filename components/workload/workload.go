@@ -85,8 +85,16 @@ func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
 	}
 }
 
-// Scratch is a writable /tmp for a container whose root file system is read-only.
-func Scratch() (corev1.VolumeInput, corev1.VolumeMountInput) {
-	return &corev1.VolumeArgs{Name: pulumi.String("tmp"), EmptyDir: &corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("64Mi")}},
-		&corev1.VolumeMountArgs{Name: pulumi.String("tmp"), MountPath: pulumi.String("/tmp")}
+// ScratchVolume is the name of the volume of [Scratch].
+const ScratchVolume = pulumi.String("tmp")
+
+// Scratch is what a container whose root file system is read-only may write. Not the whole volume, which reaches through its claim to the
+// metadata of objects: the compiler would spend seconds on those here as well (docs/benchmarks.md).
+func Scratch() *corev1.EmptyDirVolumeSourceArgs {
+	return &corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("64Mi")}
+}
+
+// ScratchMount puts it at /tmp.
+func ScratchMount() *corev1.VolumeMountArgs {
+	return &corev1.VolumeMountArgs{Name: ScratchVolume, MountPath: pulumi.String("/tmp")}
 }

@@ -19,13 +19,12 @@ var modest = workload.Resources{CPURequest: "50m", MemoryRequest: "64Mi", Memory
 func pod(t *testing.T, resources workload.Resources) *componenttest.Resource {
 	t.Helper()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
-		volume, mount := workload.Scratch()
 		_, err := corev1.NewPod(ctx, "pod", &corev1.PodArgs{Spec: &corev1.PodSpecArgs{
 			SecurityContext: workload.PodSecurity(workload.DefaultUID),
-			Volumes:         corev1.VolumeArray{volume},
+			Volumes:         corev1.VolumeArray{&corev1.VolumeArgs{Name: workload.ScratchVolume, EmptyDir: workload.Scratch()}},
 			Containers: corev1.ContainerArray{&corev1.ContainerArgs{
 				Name: pulumi.String("c"), SecurityContext: workload.ContainerSecurity(), Resources: resources.Requirements(),
-				VolumeMounts: corev1.VolumeMountArray{mount},
+				VolumeMounts: corev1.VolumeMountArray{workload.ScratchMount()},
 			}},
 		}})
 		return err
