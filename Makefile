@@ -122,7 +122,7 @@ e2e: preflight all bin/tools/gotestsum ## End-to-end tests on the local cloud, w
 
 .PHONY: bench
 bench: preflight build ## Measure the driver, the policies and `make up` into docs/benchmarks.md (SUBJECT=build: the first build)
-	@$(GO) run ./tests/bench $(SUBJECT)
+	@BUILD_GOGC=$(BUILD_GOGC) $(GO) run ./tests/bench $(SUBJECT)
 
 .PHONY: lint
 lint: bin/tools/golangci-lint bin/tools/actionlint ## Lint every module, and the pipelines of examples/ci
