@@ -172,7 +172,9 @@ func (b *builder) reloads() pulumi.StringOutput {
 }
 
 func (b *builder) metadata(name string) *metav1.ObjectMetaArgs {
-	return &metav1.ObjectMetaArgs{Name: pulumi.String(name), Namespace: pulumi.String(b.args.Namespace), Labels: workload.Labels(b.args.Service, b.args.Service)}
+	return &metav1.ObjectMetaArgs{
+		Name: pulumi.String(name), Namespace: pulumi.String(b.args.Namespace), Labels: workload.Labels(b.args.Service, b.args.Service),
+	}
 }
 
 // configMap has its content in its name: pods read envFrom only when they start, so a changed configuration must be a new

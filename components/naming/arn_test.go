@@ -21,12 +21,12 @@ func TestARegionHasTheFormOfOne(t *testing.T) {
 func TestAnARNIsOneOfItsKind(t *testing.T) {
 	t.Parallel()
 	for arn, want := range map[string][2]bool{ // a policy, a key
-		"arn:aws:iam::123456789012:policy/boundaries/team+a":                        {true, false},
-		"arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole":      {true, false},
-		"arn:aws-cn:iam::123456789012:policy/boundary":                              {true, false},
-		"arn:aws:iam::12345:policy/boundary":                                        {},
-		"arn:aws:iam::123456789012:role/boundary":                                   {},
-		"boundary":                                                                  {},
+		"arn:aws:iam::123456789012:policy/boundaries/team+a":                   {true, false},
+		"arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole": {true, false},
+		"arn:aws-cn:iam::123456789012:policy/boundary":                         {true, false},
+		"arn:aws:iam::12345:policy/boundary":                                   {},
+		"arn:aws:iam::123456789012:role/boundary":                              {},
+		"boundary": {},
 		"arn:aws:kms:ap-northeast-2:123456789012:key/1234abcd-12ab-34cd-56ef-12ab3": {false, true},
 		"arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-1234abcd12ab34cd56e": {false, true},
 		"arn:aws:kms:ap-northeast-2:123456789012:alias/database":                    {},
