@@ -123,6 +123,9 @@ func newPool(
 		Region:    stack.AWS.Region,
 		AccountID: stack.AWS.AccountID,
 		Partition: stack.AWS.Partition,
+
+		PermissionsBoundaryArn: stack.AWS.PermissionsBoundaryArn,
+
 		VpcID:     pulumi.String(stack.Network.VpcID),
 		SubnetIDs: pulumi.ToStringArray(stack.Network.SubnetIDs),
 		Clients:   []rdsproxy.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String(stack.Cluster.NodeSecurityGroupID)}},
@@ -188,15 +191,16 @@ func newTokenRole(
 		return nil, nil //nolint:nilnil // no role and no error: none is wanted
 	}
 	args := &irsarole.IrsaRoleArgs{
-		Name:                naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region, "database"),
-		Description:         fmt.Sprintf("Logs in to the database of %s in %s, as its pods", stack.Service.Name, stack.Environment),
-		Binding:             stack.IAM.Binding,
-		ClusterArn:          stack.ClusterArn(),
-		Region:              stack.AWS.Region,
-		ServiceAccounts:     []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.Consumer.Name}},
-		PolicyName:          "connect",
-		PermissionsBoundary: stack.IAM.PermissionsBoundaryArn,
-		Tags:                stack.Tags(),
+		Name:            naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region, "database"),
+		Description:     fmt.Sprintf("Logs in to the database of %s in %s, as its pods", stack.Service.Name, stack.Environment),
+		Binding:         stack.IAM.Binding,
+		ClusterArn:      stack.ClusterArn(),
+		Region:          stack.AWS.Region,
+		ServiceAccounts: []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.Consumer.Name}},
+		PolicyName:      "connect",
+
+		PermissionsBoundaryArn: stack.AWS.PermissionsBoundaryArn,
+		Tags:                   stack.Tags(),
 	}
 	if stack.IAM.Binding == irsarole.WebIdentity {
 		args.OIDCProviderArn = stack.Cluster.OIDCProviderArn

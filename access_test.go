@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 const (
 	proxyExample   = "examples/proxy"
+	roleType       = "aws:iam/role:Role"
 	rolePolicyType = "aws:iam/rolePolicy:RolePolicy"
 	proxyType      = "aws:rds/proxy:Proxy"
 )
@@ -128,7 +130,7 @@ func TestTokensPastThePool(t *testing.T) {
 	recorded := componenttest.Run(t, deploy, options...)
 	assert.Contains(t, recorded.Named(t, rolePolicyType, "database-login-policy").Inputs["policy"],
 		`"arn:aws:rds-db:ap-northeast-2:111122223333:dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXY0/myshop_iam"`)
-	assert.Contains(t, recorded.Named(t, "aws:iam/role:Role", "database-login-role").Inputs["assumeRolePolicy"], `"system:serviceaccount:myshop:myshop-api"`)
+	assert.Contains(t, recorded.Named(t, roleType, "database-login-role").Inputs["assumeRolePolicy"], `"system:serviceaccount:myshop:myshop-api"`)
 	service := recorded.Named(t, deploymentType, "consumer-deployment")
 	const host = "myshop-local.c9akciq32rgx.ap-northeast-2.rds.amazonaws.com"
 	assert.Equal(t, map[string]any{
@@ -148,6 +150,23 @@ func TestTokensPastThePool(t *testing.T) {
 	assert.Contains(t, bootstrap.Text(), `{"name":"ROLE_IAM_USER","value":"myshop_iam"}`, "who is granted rds_iam")
 	assert.Equal(t, "myshop_iam", recorded.Outputs[config.OutputIAMUser])
 	assert.NotContains(t, run(t, "local").Outputs, config.OutputDatabaseRoleArn)
+}
+
+// An account that demands a boundary denies each role without: those of the operator, the proxy, the service and enhanced monitoring.
+func TestABoundaryBoundsEveryRole(t *testing.T) {
+	t.Parallel()
+	const boundary = "arn:aws:iam::123456789012:policy/boundary"
+	text, err := os.ReadFile(filepath.Join(proxyExample, "Pulumi.tokens.yaml"))
+	require.NoError(t, err)
+	_, options := projectWith(t, "prod", func(string) string {
+		return strings.Replace(string(text), "  dbtier:aws:\n", "  dbtier:aws:\n    permissionsBoundaryArn: "+boundary+"\n", 1)
+	})
+	var bounded []string
+	for _, role := range componenttest.Run(t, deploy, options...).All(roleType) {
+		assert.Equal(t, boundary, role.Inputs["permissionsBoundary"], role.Name)
+		bounded = append(bounded, role.Name)
+	}
+	assert.ElementsMatch(t, []string{"secrets-role-role", "proxy-role", "database-login-role", "database-monitoring-role"}, bounded)
 }
 
 // The stacks of the example name their roles, secrets and objects apart, too, and hold no secret.

@@ -96,10 +96,13 @@ func databaseArgs(stack *config.Stack) *rdspostgres.RdsPostgresArgs {
 		Region:          stack.AWS.Region,
 		AccountID:       stack.AWS.AccountID,
 		Partition:       stack.AWS.Partition,
-		VpcID:           pulumi.String(stack.Network.VpcID),
-		SubnetIDs:       subnets,
-		Clients:         clients,
-		Tags:            stack.Tags(),
+
+		PermissionsBoundaryArn: stack.AWS.PermissionsBoundaryArn,
+
+		VpcID:     pulumi.String(stack.Network.VpcID),
+		SubnetIDs: subnets,
+		Clients:   clients,
+		Tags:      stack.Tags(),
 	}
 }
 
@@ -113,8 +116,11 @@ func roleArgs(stack *config.Stack, database *rdspostgres.RdsPostgres, proxied []
 		Region:          stack.AWS.Region,
 		ServiceAccounts: []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.SecretsServiceAccount()}},
 		PolicyName:      "read-secrets",
-		Permissions:     secretPermissions(stack, database, proxied),
-		Tags:            stack.Tags(),
+
+		PermissionsBoundaryArn: stack.AWS.PermissionsBoundaryArn,
+
+		Permissions: secretPermissions(stack, database, proxied),
+		Tags:        stack.Tags(),
 	}
 }
 

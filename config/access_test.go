@@ -99,7 +99,6 @@ func TestWaysToTheDatabaseThatAreNone(t *testing.T) {
 		},
 		"no cluster":      {least + "  dbtier:iam: {enabled: true, binding: podIdentity}\n", `iam.clusterName: "": want the name of the EKS cluster`},
 		"cluster of IRSA": {least + "  dbtier:iam: {enabled: true, clusterName: prod}\n", `iam.clusterName: "prod": is for the binding podIdentity`},
-		"boundary":        {least + "  dbtier:iam: {enabled: true, permissionsBoundaryArn: b}\n", `iam.permissionsBoundaryArn: "b": want`},
 		"no connections":  {least + "  dbtier:iam: {enabled: true, connections: 0}\n", `iam.connections: 0: want 1 to 1000 of each replica`},
 		"too many":        {least + "  dbtier:iam: {enabled: true, connections: 500}\n", `service with tokens: 3 replicas × 500 × 2 (old and new pods of an update) = 3000`},
 		"instance without tokens": {

@@ -160,6 +160,8 @@ type Account struct {
 	Endpoint string `json:"endpoint"`
 	// ClusterEndpoint of the stand-in as pods reach it; for local stacks only.
 	ClusterEndpoint string `json:"clusterEndpoint"`
+	// PermissionsBoundaryArn is the policy that bounds every role made here, where an account demands one. Default none.
+	PermissionsBoundaryArn string `json:"permissionsBoundaryArn"`
 	// Tags of every AWS resource, besides service, environment and managed-by.
 	Tags map[string]string `json:"tags"`
 }
@@ -503,6 +505,8 @@ func (a *Account) validate(cloud Cloud) error {
 	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
 	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID, "want the 12 digits of the AWS account, in quotes")
 	fault.OneOf(&faults, "partition", a.Partition, "aws", "aws-cn", "aws-us-gov")
+	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn), "permissionsBoundaryArn", a.PermissionsBoundaryArn,
+		naming.PolicyArnRule)
 	for name, endpoint := range map[string]string{"endpoint": a.Endpoint, "clusterEndpoint": a.ClusterEndpoint} {
 		switch cloud {
 		case Local:

@@ -7,7 +7,6 @@ import (
 
 	"dbtier/components/fault"
 	"dbtier/components/irsarole"
-	"dbtier/components/naming"
 	"dbtier/components/rdsproxy"
 )
 
@@ -23,8 +22,6 @@ type IAM struct {
 	Binding irsarole.Binding `json:"binding"`
 	// ClusterName is the EKS cluster, for podIdentity.
 	ClusterName string `json:"clusterName"`
-	// PermissionsBoundaryArn is the policy that bounds the role, where an account demands one. Default none.
-	PermissionsBoundaryArn string `json:"permissionsBoundaryArn"`
 }
 
 func defaultIAM() IAM { return IAM{Connections: 10, Binding: irsarole.WebIdentity} }
@@ -45,10 +42,6 @@ func (s *Stack) validateIAM(faults *fault.List) {
 		faults.Check(clusterNameForm.MatchString(i.ClusterName), "iam.clusterName", i.ClusterName, "want the name of the EKS cluster")
 	} else {
 		faults.Check(i.ClusterName == "", "iam.clusterName", i.ClusterName, "is for the binding %s; leave it out", irsarole.PodIdentity)
-	}
-	if i.PermissionsBoundaryArn != "" {
-		faults.Check(naming.IsPolicyArn(i.PermissionsBoundaryArn), "iam.permissionsBoundaryArn", i.PermissionsBoundaryArn,
-			"want the ARN of a managed policy")
 	}
 	if throughProxy {
 		faults.Check(s.Proxy.IAMAuth == rdsproxy.IAMRequired, "proxy.iamAuth", s.Proxy.IAMAuth,

@@ -57,8 +57,8 @@ type IrsaRoleArgs struct {
 	Permissions []permission.Permission
 	// PolicyName names the policy with the permissions. Default permissions.
 	PolicyName string
-	// PermissionsBoundary is the ARN of a policy that limits the role; empty (default) for none.
-	PermissionsBoundary string
+	// PermissionsBoundaryArn is the policy that bounds the role, where an account demands one. Default none.
+	PermissionsBoundaryArn string
 	// MaxSessionDuration in seconds, 3600 (default) to 43200.
 	MaxSessionDuration int
 	// Tags of the role and of its associations.
@@ -121,9 +121,8 @@ func (a *IrsaRoleArgs) Validate() error {
 	faults.Check(len(a.Permissions) > 0, "permissions", nil, "is missing: a role that may do nothing")
 	faults.Within("permissions", permission.Validate(a.Permissions))
 	faults.Check(policyNameForm.MatchString(a.PolicyName), "policyName", a.PolicyName, "want 1 to 128 letters, digits and +=,.@_-")
-	if a.PermissionsBoundary != "" {
-		faults.Check(naming.IsPolicyArn(a.PermissionsBoundary), "permissionsBoundary", a.PermissionsBoundary, "want the ARN of a managed policy")
-	}
+	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn), "permissionsBoundaryArn", a.PermissionsBoundaryArn,
+		naming.PolicyArnRule)
 	faults.Between("maxSessionDuration", a.MaxSessionDuration, 3600, 43200, "seconds")
 	if err := faults.Err(); err != nil {
 		return err

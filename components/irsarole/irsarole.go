@@ -60,8 +60,8 @@ func (a *IrsaRoleArgs) build(ctx *pulumi.Context, name string, component *IrsaRo
 	if a.Path != "/" {
 		args.Path = pulumi.String(a.Path)
 	}
-	if a.PermissionsBoundary != "" {
-		args.PermissionsBoundary = pulumi.String(a.PermissionsBoundary)
+	if a.PermissionsBoundaryArn != "" {
+		args.PermissionsBoundary = pulumi.String(a.PermissionsBoundaryArn)
 	}
 	role, err := iam.NewRole(ctx, name+"-role", args, parent)
 	if err != nil {

@@ -165,13 +165,13 @@ func TestSecretAndDependentInputsStayWhatTheyAre(t *testing.T) {
 func TestOptionsOfTheComponentStayWithIt(t *testing.T) {
 	t.Parallel()
 	args := arguments()
-	args.PermissionsBoundary = "arn:aws:iam::111122223333:policy/boundary"
+	args.PermissionsBoundaryArn = "arn:aws:iam::111122223333:policy/boundary"
 	recorded := componenttest.Run(t, create(args, pulumi.IgnoreChanges([]string{"tags"})))
 	assert.Equal(t, []string{"tags"}, recorded.One(t, irsarole.Type).IgnoreChanges)
 	role := recorded.One(t, roleType)
 	assert.Empty(t, role.IgnoreChanges)
 	assert.Equal(t, irsarole.Type+"::secrets", componenttest.ParentOf(role))
-	assert.Equal(t, args.PermissionsBoundary, role.Inputs["permissionsBoundary"])
+	assert.Equal(t, args.PermissionsBoundaryArn, role.Inputs["permissionsBoundary"])
 }
 
 func TestTheArgumentsStayTheCallers(t *testing.T) {
@@ -209,7 +209,7 @@ func TestEveryFaultIsReported(t *testing.T) {
 		"nothing to do":     {func(a *irsarole.IrsaRoleArgs) { a.Permissions = nil }, `permissions: is missing`},
 		"a permission":      {func(a *irsarole.IrsaRoleArgs) { a.Permissions[0] = permission.ReadSecrets{} }, `permissions[0].arns: is missing`},
 		"the policy's name": {func(a *irsarole.IrsaRoleArgs) { a.PolicyName = "a/b" }, `policyName: "a/b": want`},
-		"boundary":          {func(a *irsarole.IrsaRoleArgs) { a.PermissionsBoundary = "b" }, `permissionsBoundary: "b": want`},
+		"boundary":          {func(a *irsarole.IrsaRoleArgs) { a.PermissionsBoundaryArn = "b" }, `permissionsBoundaryArn: "b": want`},
 		"session too long":  {func(a *irsarole.IrsaRoleArgs) { a.MaxSessionDuration = 60 }, `maxSessionDuration: 60: want 3600 to 43200 seconds`},
 		"too many": {func(a *irsarole.IrsaRoleArgs) {
 			for i := range 30 {

@@ -14,5 +14,8 @@ func IsRegion(text string) bool { return region.MatchString(text) }
 // IsPolicyArn reports whether text has the form of a managed policy's ARN, of an account or of AWS itself.
 func IsPolicyArn(text string) bool { return policyArn.MatchString(text) }
 
+// PolicyArnRule says what [IsPolicyArn] wants.
+const PolicyArnRule = "want the ARN of a managed policy (arn:aws:iam::<account>:policy/<name>)"
+
 // IsKeyArn reports whether text has the form of a KMS key's ARN. An alias has another one.
 func IsKeyArn(text string) bool { return keyArn.MatchString(text) }

@@ -105,8 +105,6 @@ type Settings struct {
 	// MonitoringRoleArn is a role that exists for enhanced monitoring, which monitoring.rds.amazonaws.com must be able to
 	// assume; empty (default) makes one for this instance alone.
 	MonitoringRoleArn string `json:"monitoringRoleArn"`
-	// PermissionsBoundaryArn is the policy that bounds the roles made here, where an account demands one. Default none.
-	PermissionsBoundaryArn string `json:"permissionsBoundaryArn"`
 	// LogExports go to CloudWatch Logs: postgresql, upgrade, iam-db-auth-error. Default postgresql.
 	LogExports []string `json:"logExports"`
 	// LogRetention in CloudWatch Logs, days. Default 365 in production, 30 in development.
@@ -259,6 +257,9 @@ type RdsPostgresArgs struct {
 	// Region, for example ap-northeast-2, AccountID (12 digits) and Partition (default aws) stand in policies and ARNs.
 	// They are plain values so that a preview needs no call to AWS.
 	Region, AccountID, Partition string
+
+	// PermissionsBoundaryArn is the policy that bounds the monitoring role, where an account demands one. Default none.
+	PermissionsBoundaryArn string
 
 	// VpcID is the network of the instance.
 	VpcID pulumi.StringInput

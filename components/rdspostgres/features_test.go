@@ -301,7 +301,7 @@ func TestFaultsOneByOne(t *testing.T) {
 		},
 		`monitoringRoleArn: "monitoring": want the ARN`:                 func(a *args) { a.MonitoringRoleArn = "monitoring" },
 		`monitoringRoleArn: "` + roleArn + `": monitoringInterval is 0`: func(a *args) { a.MonitoringRoleArn, a.MonitoringInterval = roleArn, 0 },
-		`permissionsBoundaryArn: "x": want the ARN of a policy`:         func(a *args) { a.PermissionsBoundaryArn = "x" },
+		`permissionsBoundaryArn: "x": want the ARN of a managed policy`: func(a *args) { a.PermissionsBoundaryArn = "x" },
 		`logGroupClass: "DELIVERY": want one of`:                        func(a *args) { a.LogGroupClass = "DELIVERY" },
 		`logKmsKeyArn: "alias/logs": want the ARN`:                      func(a *args) { a.LogKmsKeyArn = "alias/logs" },
 		`logKmsKeyArn: "` + key + `": lies in the region eu-west-1`:     func(a *args) { a.LogKmsKeyArn = key },

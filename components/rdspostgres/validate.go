@@ -182,10 +182,6 @@ func (s *Settings) validateMonitoring(faults *fault.List) {
 			"want the ARN of a role (arn:aws:iam::<account>:role/<name>)")
 		faults.Check(s.MonitoringInterval != 0, "monitoringRoleArn", s.MonitoringRoleArn, "monitoringInterval is 0, so nothing would use it")
 	}
-	if s.PermissionsBoundaryArn != "" {
-		faults.Check(naming.IsPolicyArn(s.PermissionsBoundaryArn), "permissionsBoundaryArn", s.PermissionsBoundaryArn,
-			"want the ARN of a policy (arn:aws:iam::<account>:policy/<name>)")
-	}
 	for i, log := range s.LogExports {
 		path := fmt.Sprintf("logExports[%d]", i)
 		fault.OneOf(faults, path, log, "postgresql", "upgrade", "iam-db-auth-error")
@@ -250,6 +246,8 @@ func (a *RdsPostgresArgs) Validate() error {
 	faults.Within("", a.Settings.Validate())
 	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
 	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID, "want the 12 digits of the AWS account, quoted in YAML")
+	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn), "permissionsBoundaryArn", a.PermissionsBoundaryArn,
+		naming.PolicyArnRule)
 	faults.Check(a.VpcID != nil, "vpcId", nil, "is missing")
 	faults.Check(a.SubnetIDs != nil || a.SubnetGroupName != "", "subnetIds", nil, "is missing")
 	faults.Check(a.SubnetIDs == nil || a.SubnetGroupName == "", "subnetIds", nil,

@@ -47,8 +47,6 @@ type Settings struct {
 	DebugLogging bool `json:"debugLogging"`
 	// LogRetention of the proxy's log in CloudWatch, days. Default 365 in production, 30 in development.
 	LogRetention int `json:"logRetention"`
-	// PermissionsBoundaryArn is the policy that bounds the proxy's role, where an account demands one. Default none.
-	PermissionsBoundaryArn string `json:"permissionsBoundaryArn"`
 }
 
 // Defaults of [Settings], without the name, for development.
@@ -94,9 +92,6 @@ func (s *Settings) Validate() error {
 		}
 	}
 	fault.OneOf(&faults, "logRetention", s.LogRetention, logRetentions...)
-	if s.PermissionsBoundaryArn != "" {
-		faults.Check(naming.IsPolicyArn(s.PermissionsBoundaryArn), "permissionsBoundaryArn", s.PermissionsBoundaryArn, "want the ARN of a managed policy")
-	}
 	return faults.Err()
 }
 
@@ -132,6 +127,8 @@ type RdsProxyArgs struct {
 	Service, Namespace string
 	// Region, AccountID (12 digits) and Partition (default aws) of the proxy.
 	Region, AccountID, Partition string
+	// PermissionsBoundaryArn is the policy that bounds the proxy's role, where an account demands one. Default none.
+	PermissionsBoundaryArn string
 
 	// VpcID is the network of the instance and of the proxy. SubnetIDs lie in at least two zones.
 	VpcID     pulumi.StringInput
@@ -189,6 +186,8 @@ func (a *RdsProxyArgs) Validate() error {
 	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
 	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID, "want the 12 digits of the AWS account, quoted in YAML")
 	fault.OneOf(&faults, "partition", a.Partition, "aws", "aws-cn", "aws-us-gov")
+	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn), "permissionsBoundaryArn", a.PermissionsBoundaryArn,
+		naming.PolicyArnRule)
 	for _, input := range []struct {
 		path  string
 		value pulumi.Input
