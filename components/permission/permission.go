@@ -196,7 +196,8 @@ func (p ConnectAsDatabaseUser) statement(at Place) statement {
 		Statement: iampolicy.Statement{Sid: "ConnectAsDatabaseUser", Actions: []string{"rds-db:connect"}},
 		resources: resources,
 		arn: func(given string) (string, error) {
-			if id, _, _ := strings.Cut(given, "/"); !resourceIDForm.MatchString(id) {
+			// A user's name has no slash, so what is before the last one is the id, whatever it holds.
+			if id := given[:strings.LastIndex(given, "/")]; !resourceIDForm.MatchString(id) {
 				return "", fmt.Errorf("%q: want the resource id of an instance (db-…) or a proxy (prx-…)", id)
 			}
 			return fmt.Sprintf("arn:%s:rds-db:%s:%s:dbuser:%s", at.Partition, at.Region, at.AccountID, given), nil

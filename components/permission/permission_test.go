@@ -199,7 +199,7 @@ func TestAPolicyThatIAMWouldRefuseForItsLengthIsAnError(t *testing.T) {
 
 // Whatever a helper takes, no wildcard comes out of it.
 func FuzzNoHelperEverWritesAWildcard(f *testing.F) {
-	for _, seed := range []string{"*", componenttest.SecretArn, componenttest.KeyArn, "db-A*", "prx-?", "a/../*", "u$ser", "arn:aws:kms:eu-west-1:111122223333:key/${aws:userid}"} {
+	for _, seed := range []string{"*", componenttest.SecretArn, componenttest.KeyArn, "db-A*", "prx-?", "prx-0/*", "a/../*", "u$ser", "arn:aws:kms:eu-west-1:111122223333:key/${aws:userid}"} {
 		f.Add(seed, "user")
 	}
 	f.Fuzz(func(t *testing.T, resource, user string) {
