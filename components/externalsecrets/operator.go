@@ -1,6 +1,7 @@
 package externalsecrets
 
 import (
+	"context"
 	"fmt"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -14,6 +15,8 @@ const OperatorType = "dbtier:components:ExternalSecretsOperator"
 
 // release is the name of the Helm release, and with it the prefix of everything that the chart makes.
 const release = "external-secrets"
+
+const firstProbeSeconds = 2
 
 // ExternalSecretsOperator is the operator of a cluster. Whatever makes stores or secrets depends on it, and so on the
 // webhook that checks them being there.
@@ -57,11 +60,35 @@ func NewExternalSecretsOperator(ctx *pulumi.Context, name string, args *Operator
 		chart.RepositoryOpts = helmv4.RepositoryOptsArgs{Repo: pulumi.String(args.Repository)}
 		chart.Version = pulumi.String(args.Version)
 	}
-	component.Chart, err = helmv4.NewChart(ctx, name+"-chart", chart, parent, pulumi.DependsOn([]pulumi.Resource{namespace}))
+	component.Chart, err = helmv4.NewChart(ctx, name+"-chart", chart, parent, pulumi.DependsOn([]pulumi.Resource{namespace}),
+		pulumi.Transforms([]pulumi.ResourceTransform{askAtOnce}))
 	if err != nil {
 		return nil, fmt.Errorf("operator %s: its chart: %w", name, err)
 	}
 	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{})
+}
+
+// askAtOnce has the kubelet ask from the first seconds whether the operator's webhook and its certificate controller are ready. The chart has it
+// wait for 20 s and has no value for that (decision 0023); nothing that needs a secret can be made before.
+func askAtOnce(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
+	if args.Type != "kubernetes:apps/v1:Deployment" {
+		return nil
+	}
+	containers, _ := within(args.Props, "spec", "template", "spec")["containers"].(pulumi.Array)
+	for _, container := range containers {
+		fields, _ := container.(pulumi.Map)
+		if probe := within(fields, "readinessProbe"); probe != nil {
+			probe["initialDelaySeconds"] = pulumi.Int(firstProbeSeconds)
+		}
+	}
+	return &pulumi.ResourceTransformResult{Props: args.Props, Opts: args.Opts}
+}
+
+func within(object pulumi.Map, path ...string) pulumi.Map {
+	for _, key := range path {
+		object, _ = object[key].(pulumi.Map)
+	}
+	return object
 }
 
 // values are the chart's values: literals only. One value that is not known yet would leave the chart's preview empty,

@@ -67,6 +67,12 @@ func TestUpBringsTheWholeTierUpAndASecondUpChangesNothing(t *testing.T) {
 	again := mustDbtier(t, "up", "--stack", "local")
 	t.Logf("up again: %s", again.took.Round(100*time.Millisecond))
 	assert.Contains(t, again.all(), "no changes")
+
+	// The transform of the operator's chart reaches what its provider makes.
+	for _, name := range []string{"external-secrets-webhook", "external-secrets-cert-controller"} {
+		assert.Equal(t, "2", kubectl(t, "-n", "external-secrets", "get", "deployment", name, "-o",
+			"jsonpath={.spec.template.spec.containers[0].readinessProbe.initialDelaySeconds}"), name)
+	}
 }
 
 func TestVerifyIsGreenForPeopleAndForPrograms(t *testing.T) {

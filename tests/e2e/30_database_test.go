@@ -47,12 +47,10 @@ func TestTheServicesOwnLoginMayHoldWhatTripsAURL(t *testing.T) {
 		assert.True(t, strings.ContainsRune(password, c), "%q is in the password", c) // No assertion prints a password.
 	}
 	// The service has it at once, each pod of the pool when its kubelet has brought it the file.
-	for _, address := range strings.Fields(kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool, "-o", "jsonpath={.items[*].status.podIP}")) {
-		eventually(t, 2*time.Minute, "a pod of the pool with the new login", func() (bool, string) {
-			r := inServicePod(t, `psql "$DATABASE_URL&hostaddr=`+address+`&port=6432" -XAtc 'select current_user'`)
-			return r.code == 0, r.all()
-		})
-	}
+	eventually(t, 2*time.Minute, "the pool with the new login", func() (bool, string) {
+		r := throughEachPoolPod(t, "select current_user")
+		return r.code == 0, r.all()
+	})
 	mustDbtier(t, "verify", "--stack", "local")
 }
 

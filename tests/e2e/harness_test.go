@@ -191,6 +191,15 @@ func inServicePod(t *testing.T, script string) result {
 	return tryKubectl(t, "", "-n", namespace, "exec", servicePod(t), "-c", service, "--", "bash", "-ec", script)
 }
 
+// throughEachPoolPod asks the database with the service's DATABASE_URL, through every pod of the pool: each has what changes in its files when
+// its kubelet brings it. It stops at the first that fails, and hands back a line of each.
+func throughEachPoolPod(t *testing.T, sql string) result {
+	t.Helper()
+	addresses := kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool, "--field-selector=status.phase=Running",
+		"-o", "jsonpath={.items[*].status.podIP}")
+	return inServicePod(t, fmt.Sprintf(`for at in %s; do psql "$DATABASE_URL&hostaddr=$at&port=6432" -XAtc %q; done`, addresses, sql))
+}
+
 // secret reads one key of a Kubernetes Secret.
 func secret(t *testing.T, ns, name, key string) string {
 	t.Helper()
