@@ -136,7 +136,7 @@ fmt: bin/tools/gofumpt ## Format every Go file
 	@git ls-files --cached --others --exclude-standard '*.go' | xargs --no-run-if-empty bin/tools/gofumpt -w
 
 .PHONY: clean
-clean: ## Remove bin/ (not .localcloud/, see down PURGE=1)
+clean: down ## Stop the local cloud, which nothing else can, and remove bin/ (not .localcloud/, see down PURGE=1)
 	@rm -rf bin
 
 # What `make up` cannot do without, asked before minutes of building.
