@@ -117,18 +117,16 @@ func newPool(
 		return &pool{bouncer: made}, err
 	}
 	args := &rdsproxy.RdsProxyArgs{
-		Settings:  stack.Proxy,
-		Service:   stack.Consumer.Name,
-		Namespace: stack.Service.Namespace,
-		Region:    stack.AWS.Region,
-		AccountID: stack.AWS.AccountID,
-		Partition: stack.AWS.Partition,
-
+		Settings:               stack.Proxy,
+		Service:                stack.Consumer.Name,
+		Namespace:              stack.Service.Namespace,
+		Region:                 stack.AWS.Region,
+		AccountID:              stack.AWS.AccountID,
+		Partition:              stack.AWS.Partition,
 		PermissionsBoundaryArn: stack.AWS.PermissionsBoundaryArn,
-
-		VpcID:     pulumi.String(stack.Network.VpcID),
-		SubnetIDs: pulumi.ToStringArray(stack.Network.SubnetIDs),
-		Clients:   []rdsproxy.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String(stack.Cluster.NodeSecurityGroupID)}},
+		VpcID:                  pulumi.String(stack.Network.VpcID),
+		SubnetIDs:              pulumi.ToStringArray(stack.Network.SubnetIDs),
+		Clients:                []rdsproxy.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String(stack.Cluster.NodeSecurityGroupID)}},
 
 		DatabaseIdentifier:      database.Identifier,
 		DatabaseName:            stack.Database.DatabaseName,
@@ -191,14 +189,13 @@ func newTokenRole(
 		return nil, nil //nolint:nilnil // no role and no error: none is wanted
 	}
 	args := &irsarole.IrsaRoleArgs{
-		Name:            naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region, "database"),
-		Description:     fmt.Sprintf("Logs in to the database of %s in %s, as its pods", stack.Service.Name, stack.Environment),
-		Binding:         stack.IAM.Binding,
-		ClusterArn:      stack.ClusterArn(),
-		Region:          stack.AWS.Region,
-		ServiceAccounts: []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.Consumer.Name}},
-		PolicyName:      "connect",
-
+		Name:                   naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region, "database"),
+		Description:            fmt.Sprintf("Logs in to the database of %s in %s, as its pods", stack.Service.Name, stack.Environment),
+		Binding:                stack.IAM.Binding,
+		ClusterArn:             stack.ClusterArn(),
+		Region:                 stack.AWS.Region,
+		ServiceAccounts:        []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.Consumer.Name}},
+		PolicyName:             "connect",
 		PermissionsBoundaryArn: stack.AWS.PermissionsBoundaryArn,
 		Tags:                   stack.Tags(),
 	}

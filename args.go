@@ -92,17 +92,15 @@ func databaseArgs(stack *config.Stack) *rdspostgres.RdsPostgresArgs {
 	return &rdspostgres.RdsPostgresArgs{
 		Settings: settings,
 		// Above what the tier plans with, somebody else holds connections.
-		ConnectionLimit: limit,
-		Region:          stack.AWS.Region,
-		AccountID:       stack.AWS.AccountID,
-		Partition:       stack.AWS.Partition,
-
+		ConnectionLimit:        limit,
+		Region:                 stack.AWS.Region,
+		AccountID:              stack.AWS.AccountID,
+		Partition:              stack.AWS.Partition,
 		PermissionsBoundaryArn: stack.AWS.PermissionsBoundaryArn,
-
-		VpcID:     pulumi.String(stack.Network.VpcID),
-		SubnetIDs: subnets,
-		Clients:   clients,
-		Tags:      stack.Tags(),
+		VpcID:                  pulumi.String(stack.Network.VpcID),
+		SubnetIDs:              subnets,
+		Clients:                clients,
+		Tags:                   stack.Tags(),
 	}
 }
 
@@ -110,17 +108,15 @@ func databaseArgs(stack *config.Stack) *rdspostgres.RdsPostgresArgs {
 func roleArgs(stack *config.Stack, database *rdspostgres.RdsPostgres, proxied []rdsproxy.User) *irsarole.IrsaRoleArgs {
 	return &irsarole.IrsaRoleArgs{
 		// Roles are global to an account: the region keeps two regions' stacks apart.
-		Name:            naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region, "secrets"),
-		Description:     fmt.Sprintf("Reads the secrets of %s in %s, as its ServiceAccount", stack.Service.Name, stack.Environment),
-		OIDCProviderArn: stack.Cluster.OIDCProviderArn,
-		Region:          stack.AWS.Region,
-		ServiceAccounts: []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.SecretsServiceAccount()}},
-		PolicyName:      "read-secrets",
-
+		Name:                   naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region, "secrets"),
+		Description:            fmt.Sprintf("Reads the secrets of %s in %s, as its ServiceAccount", stack.Service.Name, stack.Environment),
+		OIDCProviderArn:        stack.Cluster.OIDCProviderArn,
+		Region:                 stack.AWS.Region,
+		ServiceAccounts:        []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.SecretsServiceAccount()}},
+		PolicyName:             "read-secrets",
 		PermissionsBoundaryArn: stack.AWS.PermissionsBoundaryArn,
-
-		Permissions: secretPermissions(stack, database, proxied),
-		Tags:        stack.Tags(),
+		Permissions:            secretPermissions(stack, database, proxied),
+		Tags:                   stack.Tags(),
 	}
 }
 
