@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -31,10 +32,17 @@ func (b built) all() (spent time.Duration) {
 	return spent
 }
 
-const linker = "the linker"
+const (
+	linker = "the linker"
+	// gcSetting is the Makefile's GOGC for the compiler. GOFLAGS come from there as well.
+	gcSetting = "BUILD_GOGC"
+)
 
 // benchBuild builds the reference as anybody would, and then as make builds; and the program as make builds, each from an empty cache.
 func benchBuild() (string, error) {
+	if os.Getenv(gcSetting) == "" {
+		return "", errors.New(gcSetting + " is not set, so what is built would not be what make builds: run make bench SUBJECT=build")
+	}
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return "", fmt.Errorf("a folder for builds: %w", err)
@@ -47,10 +55,10 @@ func benchBuild() (string, error) {
 	const reference = "./tests/bench/reference"
 	var all []built
 	for i, build := range []struct {
-		pkg  string
-		made bool
+		pkg    string
+		byMake bool
 	}{{reference, false}, {reference, true}, {".", true}} {
-		b, err := buildCold(filepath.Join(dir, strconv.Itoa(i)), build.pkg, build.made)
+		b, err := buildCold(filepath.Join(dir, strconv.Itoa(i)), build.pkg, build.byMake)
 		if err != nil {
 			return "", err
 		}
@@ -61,15 +69,15 @@ func benchBuild() (string, error) {
 }
 
 // buildCold builds with the flags and the garbage collector's setting that the Makefile gives its builds, or with none.
-func buildCold(dir, pkg string, made bool) (built, error) {
+func buildCold(dir, pkg string, byMake bool) (built, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return built{}, fmt.Errorf("a folder for builds: %w", err)
 	}
 	program, graph := filepath.Join(dir, "program"), filepath.Join(dir, "graph.json")
 	args := []string{"build", "-debug-actiongraph=" + graph, "-o", program}
 	env := append(os.Environ(), "GOCACHE="+filepath.Join(dir, "cache"), "CGO_ENABLED=0")
-	if made {
-		env, args = append(env, "GOGC="+os.Getenv("BUILD_GOGC")), append(args, "-ldflags", "-s -w")
+	if byMake {
+		env, args = append(env, "GOGC="+os.Getenv(gcSetting)), append(args, "-ldflags", "-s -w")
 	} else {
 		env = append(env, "GOFLAGS=-buildvcs=false")
 	}
