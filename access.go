@@ -17,7 +17,8 @@ import (
 	"dbtier/config"
 )
 
-// The service's way to its database: through a pool of one of two kinds, and with tokens of its own role where that is asked for.
+// The service's way to its database: through a pool of one of two kinds, and with tokens of its own role where that is
+// asked for.
 
 // pool is what the service connects to, one of the two.
 type pool struct {
@@ -47,7 +48,8 @@ func (p *pool) ready() []pulumi.Resource {
 	return p.bouncer.Ready
 }
 
-// roleObjects begins the names of the objects that make the application's role: the pool's name, where there is one of ours.
+// roleObjects begins the names of the objects that make the application's role: the pool's name, where there is one of
+// ours.
 func roleObjects(stack *config.Stack) string {
 	if stack.Pool.Kind == config.RDSProxy {
 		return "database"
@@ -55,8 +57,8 @@ func roleObjects(stack *config.Stack) string {
 	return stack.Pool.Name
 }
 
-// proxiedUsers are the database users who come through RDS Proxy, with their secrets; there are none with another pool. The master
-// user's secret is there already.
+// proxiedUsers are the database users who come through RDS Proxy, with their secrets; there are none with another pool.
+// The master user's secret is there already.
 func proxiedUsers(
 	ctx *pulumi.Context, stack *config.Stack, database *rdspostgres.RdsPostgres, providers pulumi.ResourceOption,
 ) ([]rdsproxy.User, error) {
@@ -64,7 +66,10 @@ func proxiedUsers(
 		return nil, nil
 	}
 	if stack.Role.PoolUser == config.MasterUser {
-		return []rdsproxy.User{{Name: stack.DatabaseUser(), SecretArn: database.MasterSecretArn, KmsKeyArn: database.KmsKeyArn}}, nil
+		return []rdsproxy.User{{
+			Name: stack.DatabaseUser(), SecretArn: database.MasterSecretArn,
+			KmsKeyArn: database.KmsKeyArn,
+		}}, nil
 	}
 	secrets, err := rdsproxy.NewProxySecrets(ctx, "proxy-secrets", &rdsproxy.ProxySecretsArgs{
 		Prefix: stack.Database.Identifier, Users: stack.ProxyUsers(), KmsKeyArn: database.KmsKeyArn, Tags: stack.Tags(),
@@ -76,7 +81,9 @@ func proxiedUsers(
 }
 
 // secretPermissions are what the operator may do for this service: read its secrets, and write those of the proxy.
-func secretPermissions(stack *config.Stack, database *rdspostgres.RdsPostgres, proxied []rdsproxy.User) []permission.Permission {
+func secretPermissions(
+	stack *config.Stack, database *rdspostgres.RdsPostgres, proxied []rdsproxy.User,
+) []permission.Permission {
 	read := permission.ReadSecrets{Arns: []pulumi.StringInput{database.MasterSecretArn}}
 	use := permission.UseKeys{Arns: []pulumi.StringInput{database.KmsKeyArn}, Via: "secretsmanager"}
 	also := func(arn, key string) {
@@ -108,7 +115,8 @@ func secretPermissions(stack *config.Stack, database *rdspostgres.RdsPostgres, p
 }
 
 func newPool(
-	ctx *pulumi.Context, stack *config.Stack, database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack, role role,
+	ctx *pulumi.Context, stack *config.Stack, database *rdspostgres.RdsPostgres,
+	secrets *externalsecrets.ExternalSecretsStack, role role,
 	proxied []rdsproxy.User, authorities string, prepared []pulumi.Resource, providers pulumi.ResourceOption,
 ) (*pool, error) {
 	if stack.Pool.Kind != config.RDSProxy {
@@ -126,7 +134,9 @@ func newPool(
 		PermissionsBoundaryArn: stack.AWS.PermissionsBoundaryArn,
 		VpcID:                  pulumi.String(stack.Network.VpcID),
 		SubnetIDs:              pulumi.ToStringArray(stack.Network.SubnetIDs),
-		Clients:                []rdsproxy.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String(stack.Cluster.NodeSecurityGroupID)}},
+		Clients: []rdsproxy.Client{
+			{Name: "EKS nodes", SecurityGroupID: pulumi.String(stack.Cluster.NodeSecurityGroupID)},
+		},
 
 		DatabaseIdentifier:      database.Identifier,
 		DatabaseName:            stack.Database.DatabaseName,
@@ -147,10 +157,11 @@ func newPool(
 	return &pool{proxy: made}, err
 }
 
-// consumerDatabase is what the service's pods need besides DATABASE_URL; tokens is the role by which they log in with tokens, if there
-// is one.
+// consumerDatabase is what the service's pods need besides DATABASE_URL; tokens is the role by which they log in with
+// tokens, if there is one.
 func consumerDatabase(
-	stack *config.Stack, database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack, pool *pool, tokens *irsarole.IrsaRole,
+	stack *config.Stack, database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack, pool *pool,
+	tokens *irsarole.IrsaRole,
 ) consumer.Database {
 	var out consumer.Database
 	host, port := database.Host, database.Port
@@ -161,10 +172,12 @@ func consumerDatabase(
 	case pool.proxy != nil:
 		host, port = pool.proxy.Host, pool.proxy.Port
 		out.CAConfigMap, out.CAKey, out.CAPath = pool.proxy.CAConfigMap, rdsproxy.CAKey, rdsproxy.CAPath
-		// Pods read the Secret when they start. The last generation's user goes on working, so they may do it one after the other.
+		// Pods read the Secret when they start. The last generation's user goes on working, so they may do it one after
+		// the other.
 		out.Revision = pulumi.Sprintf("%s@%s:%d/%s", stack.DatabaseUser(), host, port, stack.Database.DatabaseName)
 	case tokens != nil:
-		out.CAConfigMap, out.CAKey, out.CAPath = secrets.CAConfigMap, externalsecrets.CAKey, migrationjob.DefaultCAMountPath
+		out.CAConfigMap, out.CAKey, out.CAPath = secrets.CAConfigMap, externalsecrets.CAKey,
+			migrationjob.DefaultCAMountPath
 	}
 	if tokens == nil {
 		return out
@@ -183,18 +196,23 @@ func consumerDatabase(
 
 // newTokenRole is the role with which the service's pods log in to the database; nil where nobody asked for it.
 func newTokenRole(
-	ctx *pulumi.Context, stack *config.Stack, database *rdspostgres.RdsPostgres, pool *pool, providers pulumi.ResourceOption,
+	ctx *pulumi.Context, stack *config.Stack, database *rdspostgres.RdsPostgres, pool *pool,
+	providers pulumi.ResourceOption,
 ) (*irsarole.IrsaRole, error) {
 	if !stack.IAM.Enabled {
 		return nil, nil //nolint:nilnil // no role and no error: none is wanted
 	}
 	args := &irsarole.IrsaRoleArgs{
-		Name:                   naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region, "database"),
-		Description:            fmt.Sprintf("Logs in to the database of %s in %s, as its pods", stack.Service.Name, stack.Environment),
-		Binding:                stack.IAM.Binding,
-		ClusterArn:             stack.ClusterArn(),
-		Region:                 stack.AWS.Region,
-		ServiceAccounts:        []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.Consumer.Name}},
+		Name: naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region,
+			"database"),
+		Description: fmt.Sprintf("Logs in to the database of %s in %s, as its pods", stack.Service.Name,
+			stack.Environment),
+		Binding:    stack.IAM.Binding,
+		ClusterArn: stack.ClusterArn(),
+		Region:     stack.AWS.Region,
+		ServiceAccounts: []irsarole.ServiceAccount{
+			{Namespace: stack.Service.Namespace, Name: stack.Consumer.Name},
+		},
 		PolicyName:             "connect",
 		PermissionsBoundaryArn: stack.AWS.PermissionsBoundaryArn,
 		Tags:                   stack.Tags(),

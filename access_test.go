@@ -46,7 +46,8 @@ func TestRDSProxyStandsWhereThePoolDid(t *testing.T) {
 	assert.Equal(t, "rdsProxy", recorded.Outputs[config.OutputPoolKind])
 	assert.Equal(t, "myshop-prod-proxy", recorded.Outputs[config.OutputProxy])
 	assert.Equal(t, "myshop-api-db", recorded.Outputs[config.OutputSecret])
-	assert.ElementsMatch(t, []any{"myshop-api-db", "myshop-api-db-direct", "database-database-2"}, recorded.Outputs[config.OutputExternalSecrets])
+	assert.ElementsMatch(t, []any{"myshop-api-db", "myshop-api-db-direct", "database-database-2"},
+		recorded.Outputs[config.OutputExternalSecrets])
 	assert.NotContains(t, recorded.Outputs, config.OutputPool)
 	assert.Equal(t, "pgbouncer", run(t, "prod").Outputs[config.OutputPoolKind])
 
@@ -59,13 +60,15 @@ func TestRDSProxyStandsWhereThePoolDid(t *testing.T) {
 		service.At("spec", "template", "metadata", "annotations", "dbtier/database-revision"),
 		"another user means other pods, which read the Secret when they start")
 	for _, earlier := range []*componenttest.Resource{
-		recorded.One(t, "aws:rds/proxyTarget:ProxyTarget"), recorded.One(t, "kubernetes:external-secrets.io/v1alpha1:PushSecret"),
+		recorded.One(t, "aws:rds/proxyTarget:ProxyTarget"),
+		recorded.One(t, "kubernetes:external-secrets.io/v1alpha1:PushSecret"),
 		recorded.Named(t, externalSecretType, "proxy-consumer-secret"),
 	} {
 		assert.True(t, recorded.Follows(service, earlier), earlier.URN)
 	}
 	push := recorded.One(t, "kubernetes:external-secrets.io/v1alpha1:PushSecret")
-	assert.True(t, recorded.Follows(push, recorded.Named(t, jobType, "role-job")), "the password is pushed when the database knows it")
+	assert.True(t, recorded.Follows(push, recorded.Named(t, jobType, "role-job")),
+		"the password is pushed when the database knows it")
 	assert.Equal(t, "database-database-2", push.At("spec", "selector", "secret", "name"))
 }
 
@@ -80,10 +83,12 @@ func TestTheOperatorWritesOnlyTheProxysSecrets(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(put[1], ":secret:"))
 	assert.Contains(t, put[1], ":secret:myshop-prod/proxy/myshop_app_b-", "that of this generation's user")
 	for _, stack := range []string{"dev", "prod", "local"} {
-		assert.NotContains(t, run(t, stack).Named(t, rolePolicyType, "secrets-role-policy").Inputs["policy"], "PutSecretValue", stack)
+		assert.NotContains(t, run(t, stack).Named(t, rolePolicyType, "secrets-role-policy").Inputs["policy"],
+			"PutSecretValue", stack)
 	}
 	group := recorded.Named(t, "aws:ec2/securityGroup:SecurityGroup", "database-security-group")
-	assert.Len(t, group.Inputs["ingress"], 2, "the nodes, for migrations, and the proxy as a member of the clients' group")
+	assert.Len(t, group.Inputs["ingress"], 2,
+		"the nodes, for migrations, and the proxy as a member of the clients' group")
 }
 
 func TestTheMasterUserThroughTheProxyNeedsNoFurtherSecret(t *testing.T) {
@@ -120,53 +125,66 @@ func TestTokensThroughTheProxy(t *testing.T) {
 	assert.Equal(t, map[string]any{
 		"AWS_REGION":       "ap-northeast-2",
 		"DATABASE_IAM_URL": "postgresql://myshop_app_b@myshop-stage-proxy.proxy-c9akciq32rgx.ap-northeast-2.rds.amazonaws.com:5432/myshop?sslmode=verify-full&sslrootcert=/etc/database-ca/ca.pem",
-	}, environment(recorded.Named(t, deploymentType, "consumer-deployment")), "the agent on the node gives the credentials")
+	}, environment(recorded.Named(t, deploymentType, "consumer-deployment")),
+		"the agent on the node gives the credentials")
 	assert.NotContains(t, recorded.Named(t, externalSecretType, "proxy-consumer-secret").Text(), "password")
 }
 
 func TestTokensPastThePool(t *testing.T) {
 	t.Parallel()
-	_, options := projectWith(t, "local", func(text string) string { return text + "  dbtier:iam: {enabled: true, connections: 3}\n" })
+	_, options := projectWith(t, "local", func(text string) string {
+		return text + "  dbtier:iam: {enabled: true, connections: 3}\n"
+	})
 	recorded := componenttest.Run(t, deploy, options...)
 	assert.Contains(t, recorded.Named(t, rolePolicyType, "database-login-policy").Inputs["policy"],
 		`"arn:aws:rds-db:ap-northeast-2:111122223333:dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXY0/myshop_iam"`)
-	assert.Contains(t, recorded.Named(t, roleType, "database-login-role").Inputs["assumeRolePolicy"], `"system:serviceaccount:myshop:myshop-api"`)
+	assert.Contains(t, recorded.Named(t, roleType, "database-login-role").Inputs["assumeRolePolicy"],
+		`"system:serviceaccount:myshop:myshop-api"`)
 	service := recorded.Named(t, deploymentType, "consumer-deployment")
 	const host = "myshop-local.c9akciq32rgx.ap-northeast-2.rds.amazonaws.com"
 	assert.Equal(t, map[string]any{
 		"AWS_REGION": "ap-northeast-2", "AWS_ENDPOINT_URL_STS": "http://aws.localcloud.internal:4566",
 		"AWS_ROLE_ARN":                "arn:aws:iam::111122223333:role/myshop-local-ap-northeast-2-database",
 		"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/eks.amazonaws.com/serviceaccount/token",
-		"DATABASE_IAM_URL":            "postgresql://myshop_iam@" + host + ":5432/myshop?sslmode=verify-full&sslrootcert=/etc/rds-ca/ca.pem",
+		"DATABASE_IAM_URL": "postgresql://myshop_iam@" + host +
+			":5432/myshop?sslmode=verify-full&sslrootcert=/etc/rds-ca/ca.pem",
 	}, environment(service))
 	assert.True(t, recorded.Follows(service, recorded.Named(t, rolePolicyType, "database-login-policy")))
-	assert.Equal(t, "sts.amazonaws.com", service.At("spec", "template", "spec", "volumes", 2, "projected", "sources", 0, "serviceAccountToken", "audience"))
-	assert.Equal(t, run(t, "local").Named(t, deploymentType, "consumer-deployment").At("spec", "template", "metadata", "annotations"),
+	assert.Equal(t, "sts.amazonaws.com", service.At("spec", "template", "spec", "volumes", 2, "projected", "sources", 0,
+		"serviceAccountToken", "audience"))
+	assert.Equal(t, run(t, "local").Named(t, deploymentType, "consumer-deployment").At("spec", "template", "metadata",
+		"annotations"),
 		service.At("spec", "template", "metadata", "annotations"), "tokens restart no pod")
 
 	rule := recorded.Named(t, policyType, "namespace-database")
-	assert.Contains(t, rule.At("spec", "podSelector", "matchExpressions", 0, "values"), "myshop-api", "its pods may reach the instance")
+	assert.Contains(t, rule.At("spec", "podSelector", "matchExpressions", 0, "values"), "myshop-api",
+		"its pods may reach the instance")
 	bootstrap := recorded.Named(t, jobType, "role-job")
 	assert.Contains(t, bootstrap.Text(), `{"name":"ROLE_IAM_USER","value":"myshop_iam"}`, "who is granted rds_iam")
 	assert.Equal(t, "myshop_iam", recorded.Outputs[config.OutputIAMUser])
 	assert.NotContains(t, run(t, "local").Outputs, config.OutputDatabaseRoleArn)
 }
 
-// An account that demands a boundary denies each role without: those of the operator, the proxy, the service and enhanced monitoring.
+// An account that demands a boundary denies each role without: those of the operator, the proxy, the service and
+// enhanced monitoring.
 func TestABoundaryBoundsEveryRole(t *testing.T) {
 	t.Parallel()
 	const boundary = "arn:aws:iam::123456789012:policy/boundary"
 	text, err := os.ReadFile(filepath.Join(proxyExample, "Pulumi.tokens.yaml"))
 	require.NoError(t, err)
 	_, options := projectWith(t, "prod", func(string) string {
-		return strings.Replace(string(text), "  dbtier:aws:\n", "  dbtier:aws:\n    permissionsBoundaryArn: "+boundary+"\n", 1)
+		return strings.Replace(string(text), "  dbtier:aws:\n",
+			"  dbtier:aws:\n    permissionsBoundaryArn: "+boundary+"\n", 1)
 	})
 	var bounded []string
 	for _, role := range componenttest.Run(t, deploy, options...).All(roleType) {
 		assert.Equal(t, boundary, role.Inputs["permissionsBoundary"], role.Name)
 		bounded = append(bounded, role.Name)
 	}
-	assert.ElementsMatch(t, []string{"secrets-role-role", "proxy-role", "database-login-role", "database-monitoring-role"}, bounded)
+	assert.ElementsMatch(t, []string{
+		"secrets-role-role", "proxy-role", "database-login-role",
+		"database-monitoring-role",
+	}, bounded)
 }
 
 // The stacks of the example name their roles, secrets and objects apart, too, and hold no secret.

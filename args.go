@@ -55,7 +55,9 @@ func namespaceArgs(stack *config.Stack) *servicenamespace.ServiceNamespaceArgs {
 
 // newOperator installs the cluster's operator, unless another stack of the cluster does; then there is nothing to wait
 // for.
-func newOperator(ctx *pulumi.Context, stack *config.Stack, root string, providers pulumi.ResourceOption) ([]pulumi.Resource, error) {
+func newOperator(
+	ctx *pulumi.Context, stack *config.Stack, root string, providers pulumi.ResourceOption,
+) ([]pulumi.Resource, error) {
 	if !stack.Operator.Install {
 		return nil, nil
 	}
@@ -76,9 +78,14 @@ func newOperator(ctx *pulumi.Context, stack *config.Stack, root string, provider
 }
 
 func databaseArgs(stack *config.Stack) *rdspostgres.RdsPostgresArgs {
-	clients := []rdspostgres.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String(stack.Cluster.NodeSecurityGroupID)}}
+	clients := []rdspostgres.Client{{
+		Name:            "EKS nodes",
+		SecurityGroupID: pulumi.String(stack.Cluster.NodeSecurityGroupID),
+	}}
 	for _, client := range stack.Network.Clients {
-		clients = append(clients, rdspostgres.Client{Name: client.Name, SecurityGroupID: pulumi.String(client.SecurityGroupID)})
+		clients = append(clients, rdspostgres.Client{
+			Name: client.Name, SecurityGroupID: pulumi.String(client.SecurityGroupID),
+		})
 	}
 	subnets := pulumi.StringArrayInput(pulumi.ToStringArray(stack.Network.SubnetIDs))
 	if stack.Database.SubnetGroupName != "" {
@@ -108,11 +115,15 @@ func databaseArgs(stack *config.Stack) *rdspostgres.RdsPostgresArgs {
 func roleArgs(stack *config.Stack, database *rdspostgres.RdsPostgres, proxied []rdsproxy.User) *irsarole.IrsaRoleArgs {
 	return &irsarole.IrsaRoleArgs{
 		// Roles are global to an account: the region keeps two regions' stacks apart.
-		Name:                   naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region, "secrets"),
-		Description:            fmt.Sprintf("Reads the secrets of %s in %s, as its ServiceAccount", stack.Service.Name, stack.Environment),
-		OIDCProviderArn:        stack.Cluster.OIDCProviderArn,
-		Region:                 stack.AWS.Region,
-		ServiceAccounts:        []irsarole.ServiceAccount{{Namespace: stack.Service.Namespace, Name: stack.SecretsServiceAccount()}},
+		Name: naming.Join(naming.RoleLimit, stack.Service.Name, stack.Environment, stack.AWS.Region,
+			"secrets"),
+		Description: fmt.Sprintf("Reads the secrets of %s in %s, as its ServiceAccount", stack.Service.Name,
+			stack.Environment),
+		OIDCProviderArn: stack.Cluster.OIDCProviderArn,
+		Region:          stack.AWS.Region,
+		ServiceAccounts: []irsarole.ServiceAccount{
+			{Namespace: stack.Service.Namespace, Name: stack.SecretsServiceAccount()},
+		},
 		PolicyName:             "read-secrets",
 		PermissionsBoundaryArn: stack.AWS.PermissionsBoundaryArn,
 		Permissions:            secretPermissions(stack, database, proxied),
@@ -173,15 +184,21 @@ func (r role) resources() []pulumi.Resource {
 }
 
 // credential is what the pool logs in with.
-func (r role) credential(database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack) pgbouncer.Credential {
+func (r role) credential(
+	database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack,
+) pgbouncer.Credential {
 	if r.made == nil {
-		return pgbouncer.Credential{Store: pgbouncer.Store{Kind: secrets.Store.Kind, Name: secrets.Store.Name}, Key: database.MasterSecretArn}
+		return pgbouncer.Credential{
+			Store: pgbouncer.Store{Kind: secrets.Store.Kind, Name: secrets.Store.Name},
+			Key:   database.MasterSecretArn,
+		}
 	}
 	return pgbouncer.Credential{Key: r.made.CredentialSecret}
 }
 
 func newDatabaseRole(
-	ctx *pulumi.Context, stack *config.Stack, database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack,
+	ctx *pulumi.Context, stack *config.Stack, database *rdspostgres.RdsPostgres,
+	secrets *externalsecrets.ExternalSecretsStack,
 	providers pulumi.ResourceOption, after []pulumi.Resource,
 ) (role, error) {
 	if stack.Role.PoolUser == config.MasterUser {
@@ -204,7 +221,8 @@ func newDatabaseRole(
 }
 
 func poolArgs(
-	stack *config.Stack, database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack, credential pgbouncer.Credential, authorities string,
+	stack *config.Stack, database *rdspostgres.RdsPostgres, secrets *externalsecrets.ExternalSecretsStack,
+	credential pgbouncer.Credential, authorities string,
 	after []pulumi.Resource,
 ) *pgbouncer.PgBouncerPoolArgs {
 	args := &pgbouncer.PgBouncerPoolArgs{
@@ -219,10 +237,14 @@ func poolArgs(
 		DependsOn:     after,
 	}
 	for _, name := range stack.DatabaseNames() {
-		args.Databases = append(args.Databases, pgbouncer.Database{Name: name, Host: database.Host, Port: database.Port})
+		args.Databases = append(args.Databases, pgbouncer.Database{
+			Name: name, Host: database.Host, Port: database.Port,
+		})
 	}
 	if stack.Reconnects() {
-		args.Console = &pgbouncer.Client{Labels: map[string]string{workload.NameLabel: migrationjob.ReconnectPodName(stack.Consumer.Name)}}
+		args.Console = &pgbouncer.Client{Labels: map[string]string{
+			workload.NameLabel: migrationjob.ReconnectPodName(stack.Consumer.Name),
+		}}
 	}
 	return args
 }
@@ -238,7 +260,8 @@ func (m migration) resources() []pulumi.Resource {
 }
 
 func newMigration(
-	ctx *pulumi.Context, stack *config.Stack, namespace *servicenamespace.ServiceNamespace, database *rdspostgres.RdsPostgres,
+	ctx *pulumi.Context, stack *config.Stack, namespace *servicenamespace.ServiceNamespace,
+	database *rdspostgres.RdsPostgres,
 	secrets *externalsecrets.ExternalSecretsStack, pool *pool, after []pulumi.Resource, providers pulumi.ResourceOption,
 ) (migration, error) {
 	if !stack.Migration.Enabled {
@@ -272,7 +295,8 @@ func newMigration(
 }
 
 func consumerArgs(
-	stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack, pool *pool, database consumer.Database,
+	stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack,
+	pool *pool, database consumer.Database,
 ) *consumer.ConsumerArgs {
 	args := stack.Consumer.Args()
 	args.Namespace = stack.Service.Namespace

@@ -30,7 +30,8 @@ func TestGolden(t *testing.T) {
 		t.Run(stack, func(t *testing.T) {
 			t.Parallel()
 			root, options := projectWith(t, stack, nil)
-			compareGolden(t, filepath.Join("tests", "golden", stack+".yaml"), describe(t, componenttest.Run(t, deploy, options...), root))
+			compareGolden(t, filepath.Join("tests", "golden", stack+".yaml"),
+				describe(t, componenttest.Run(t, deploy, options...), root))
 		})
 	}
 }

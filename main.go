@@ -77,7 +77,8 @@ func deploy(ctx *pulumi.Context) error {
 		return err
 	}
 	prepared := slices.Concat(namespace.Ready, operator)
-	secrets, err := externalsecrets.NewExternalSecretsStack(ctx, "secrets", secretsArgs(stack, database, reader, authorities), providers,
+	secrets, err := externalsecrets.NewExternalSecretsStack(ctx, "secrets",
+		secretsArgs(stack, database, reader, authorities), providers,
 		pulumi.DependsOn(prepared))
 	if err != nil {
 		return err
@@ -95,14 +96,17 @@ func deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	// The migration does not go through the pool, so it runs while the pool starts. Then the pool opens new connections.
-	migration, err := newMigration(ctx, stack, namespace, database, secrets, pool, slices.Concat(prepared, role.resources()), providers)
+	// The migration does not go through the pool, so it runs while the pool starts. Then the pool opens new
+	// connections.
+	migration, err := newMigration(ctx, stack, namespace, database, secrets, pool,
+		slices.Concat(prepared, role.resources()), providers)
 	if err != nil {
 		return err
 	}
 	// New pods come last: a migration that fails leaves the old ones serving.
 	service, err := consumer.NewConsumer(ctx, "consumer",
-		consumerArgs(stack, namespace, secrets, pool, consumerDatabase(stack, database, secrets, pool, tokens)), providers,
+		consumerArgs(stack, namespace, secrets, pool, consumerDatabase(stack, database, secrets, pool, tokens)),
+		providers,
 		pulumi.DependsOn(slices.Concat(migration.resources(), pool.ready())))
 	if err != nil {
 		return err

@@ -29,7 +29,9 @@ const (
 )
 
 // projectWith is a folder as a stack finds it: its config, and what the local cloud writes.
-func projectWith(t *testing.T, stack string, changes func(text string) string) (root string, options []componenttest.Option) {
+func projectWith(
+	t *testing.T, stack string, changes func(text string) string,
+) (root string, options []componenttest.Option) {
 	t.Helper()
 	text, err := os.ReadFile("Pulumi." + stack + ".yaml")
 	require.NoError(t, err)
@@ -56,7 +58,10 @@ func projectWith(t *testing.T, stack string, changes func(text string) string) (
 		require.NoError(t, err)
 		values[key] = string(encoded)
 	}
-	return root, []componenttest.Option{componenttest.Stack(stack), componenttest.Root(root), componenttest.Config(values)}
+	return root, []componenttest.Option{
+		componenttest.Stack(stack), componenttest.Root(root),
+		componenttest.Config(values),
+	}
 }
 
 func run(t *testing.T, stack string, more ...componenttest.Option) *componenttest.Recording {
@@ -74,12 +79,16 @@ func TestEachStackIsTheWholeChain(t *testing.T) {
 			t.Parallel()
 			types := run(t, stack).Types()
 			for resourceType, count := range map[string]int{
-				"dbtier:components:ServiceNamespace": 1, "dbtier:components:ExternalSecretsOperator": 1, "dbtier:components:RdsPostgres": 1,
-				"dbtier:components:IrsaRole": 1, "dbtier:components:ExternalSecretsStack": 1, "dbtier:components:PgBouncerPool": 1,
-				"dbtier:components:MigrationJob": 1, "dbtier:components:Consumer": 1,
+				"dbtier:components:ServiceNamespace": 1, "dbtier:components:ExternalSecretsOperator": 1,
+				"dbtier:components:RdsPostgres": 1,
+				"dbtier:components:IrsaRole":    1, "dbtier:components:ExternalSecretsStack": 1,
+				"dbtier:components:PgBouncerPool": 1,
+				"dbtier:components:MigrationJob":  1, "dbtier:components:Consumer": 1,
 				"pulumi:providers:aws": 1, "pulumi:providers:kubernetes": 1,
-				instanceType: 1, "aws:kms/key:Key": 1, "aws:ec2/securityGroup:SecurityGroup": 1, "aws:iam/role:Role": 2, "aws:iam/rolePolicy:RolePolicy": 1,
-				chartType: 1, storeType: 1, externalSecretType: 6, deploymentType: 2, jobType: 3, "dbtier:components:DatabaseRole": 1, "kubernetes:core/v1:Namespace": 2,
+				instanceType: 1, "aws:kms/key:Key": 1, "aws:ec2/securityGroup:SecurityGroup": 1, "aws:iam/role:Role": 2,
+				"aws:iam/rolePolicy:RolePolicy": 1,
+				chartType:                       1, storeType: 1, externalSecretType: 6, deploymentType: 2, jobType: 3,
+				"dbtier:components:DatabaseRole": 1, "kubernetes:core/v1:Namespace": 2,
 			} {
 				assert.Equal(t, count, types[resourceType], resourceType)
 			}
@@ -92,7 +101,8 @@ func TestTheChainIsMadeInItsOrder(t *testing.T) {
 	recorded := run(t, "prod")
 	instance, chart, store := recorded.One(t, instanceType), recorded.One(t, chartType), recorded.One(t, storeType)
 	direct := recorded.Named(t, externalSecretType, "secrets-direct")
-	pool, service := recorded.Named(t, deploymentType, "pool-deployment"), recorded.Named(t, deploymentType, "consumer-deployment")
+	pool, service := recorded.Named(t, deploymentType, "pool-deployment"),
+		recorded.Named(t, deploymentType, "consumer-deployment")
 	job, bootstrap := recorded.Named(t, jobType, "migration-job"), recorded.Named(t, jobType, "role-job")
 	for _, order := range []struct{ later, earlier *componenttest.Resource }{
 		{store, chart},
@@ -113,12 +123,22 @@ func TestTheChainIsMadeInItsOrder(t *testing.T) {
 		{service, job},
 		{service, pool},
 		{service, recorded.Named(t, externalSecretType, "pool-consumer-secret")},
-		{recorded.Named(t, policyType, "namespace-database"), recorded.Named(t, "kubernetes:core/v1:Namespace", "namespace-namespace")},
+		{
+			recorded.Named(t, policyType, "namespace-database"),
+			recorded.Named(t, "kubernetes:core/v1:Namespace", "namespace-namespace"),
+		},
 	} {
-		assert.True(t, recorded.Follows(order.later, order.earlier), "%s comes after %s", order.later.URN, order.earlier.URN)
+		assert.True(t, recorded.Follows(order.later, order.earlier), "%s comes after %s", order.later.URN,
+			order.earlier.URN)
 	}
-	for _, apart := range []struct{ one, other *componenttest.Resource }{{chart, instance}, {instance, chart}, {job, pool}, {pool, job}} {
-		assert.False(t, recorded.Follows(apart.one, apart.other), "%s does not wait for %s, which takes minutes", apart.one.URN, apart.other.URN)
+	for _, apart := range []struct{ one, other *componenttest.Resource }{
+		{chart, instance},
+		{instance, chart},
+		{job, pool},
+		{pool, job},
+	} {
+		assert.False(t, recorded.Follows(apart.one, apart.other), "%s does not wait for %s, which takes minutes",
+			apart.one.URN, apart.other.URN)
 	}
 }
 
@@ -126,7 +146,8 @@ func TestTheChainIsMadeInItsOrder(t *testing.T) {
 func TestFurtherLoginsAndSecretsGoTheWholeWay(t *testing.T) {
 	t.Parallel()
 	const reports, cache, key = "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:myshop/reports-AbCdEf",
-		"arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:myshop/cache-AbCdEf", "arn:aws:kms:ap-northeast-2:123456789012:key/cache"
+		"arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:myshop/cache-AbCdEf",
+		"arn:aws:kms:ap-northeast-2:123456789012:key/cache"
 	_, options := projectWith(t, "prod", func(text string) string {
 		return text + `  dbtier:pool:
     clientAffinity: true
@@ -152,7 +173,8 @@ func TestFurtherLoginsAndSecretsGoTheWholeWay(t *testing.T) {
 	for _, name := range []string{"secrets-secret-cache", "secrets-secret-files"} {
 		assert.True(t, recorded.Follows(service, recorded.Named(t, externalSecretType, name)), name)
 	}
-	assert.Subset(t, recorded.Outputs[config.OutputExternalSecrets], []string{"cache", "files", "reports-db", "pgbouncer-login-reports"})
+	assert.Subset(t, recorded.Outputs[config.OutputExternalSecrets],
+		[]string{"cache", "files", "reports-db", "pgbouncer-login-reports"})
 	assert.EqualValues(t, 86+2*2*2, recorded.Outputs[config.OutputConnectionsPlanned])
 }
 
@@ -174,7 +196,8 @@ func TestNoSecretIsInAnyInputOrOutput(t *testing.T) {
 		recorded := run(t, stack)
 		for _, resource := range recorded.Each() {
 			assert.Empty(t, resource.Secrets, resource.URN)
-			assert.NotEqual(t, "kubernetes:core/v1:Secret", resource.Type, "the operator makes Secrets, the program none")
+			assert.NotEqual(t, "kubernetes:core/v1:Secret", resource.Type,
+				"the operator makes Secrets, the program none")
 			assert.Nil(t, resource.At("password"), resource.URN)
 			for _, found := range credential.FindAllStringSubmatch(resource.Text(), -1) {
 				assert.Regexp(t, `^\{\{ .*urlquery \}\}:\{\{ .*urlquery \}\}$`, found[1], resource.URN)
@@ -214,7 +237,8 @@ func TestEveryOutputIsThereForTheDriver(t *testing.T) {
 		assert.Equal(t, want, outputs[name], name)
 	}
 	assert.ElementsMatch(t, []string{
-		"myshop-api-db", "myshop-api-db-direct", "pgbouncer-config", "pgbouncer-console", "pgbouncer-database-1", "pgbouncer-login",
+		"myshop-api-db", "myshop-api-db-direct", "pgbouncer-config", "pgbouncer-console", "pgbouncer-database-1",
+		"pgbouncer-login",
 	}, outputs[config.OutputExternalSecrets])
 	assert.Equal(t, "https://sts.ap-northeast-2.amazonaws.com", run(t, "prod").Outputs[config.OutputSTSEndpoint])
 }
@@ -228,8 +252,10 @@ func TestOnlyTheLocalStackNamesTheStandIn(t *testing.T) {
 	for _, service := range []string{"sts", "rds", "secretsmanager", "kms", "iam", "ec2", "cloudwatchlogs"} {
 		assert.Equal(t, "http://127.0.0.1:14566", provider.At("endpoints", 0, service), service)
 	}
-	assert.Equal(t, filepath.Join(root, ".localcloud", "state", "kubeconfig"), recorded.One(t, "pulumi:providers:kubernetes").Inputs["kubeconfig"])
-	assert.Equal(t, filepath.Join(root, ".localcloud", "cache", "charts", "external-secrets"), recorded.One(t, chartType).At("chart"))
+	assert.Equal(t, filepath.Join(root, ".localcloud", "state", "kubeconfig"),
+		recorded.One(t, "pulumi:providers:kubernetes").Inputs["kubeconfig"])
+	assert.Equal(t, filepath.Join(root, ".localcloud", "cache", "charts", "external-secrets"),
+		recorded.One(t, chartType).At("chart"))
 	for _, stack := range []string{"dev", "prod"} {
 		recorded := run(t, stack)
 		assert.NotContains(t, recorded.One(t, "pulumi:providers:aws").Inputs, "endpoints", stack)
@@ -243,13 +269,16 @@ func TestOnlyTheLocalStackNamesTheStandIn(t *testing.T) {
 func TestAPreviewNeedsNoAnswerFromAnyCloud(t *testing.T) {
 	t.Parallel()
 	for _, stack := range stacks {
-		assert.Equal(t, run(t, stack).Types()[deploymentType], run(t, stack, componenttest.Preview()).Types()[deploymentType], stack)
+		assert.Equal(t, run(t, stack).Types()[deploymentType],
+			run(t, stack, componenttest.Preview()).Types()[deploymentType], stack)
 	}
 }
 
 func TestNothingButConfigNamesTheExampleService(t *testing.T) {
 	t.Parallel()
-	_, options := projectWith(t, "prod", func(text string) string { return strings.ReplaceAll(text, "myshop", "ledger") })
+	_, options := projectWith(t, "prod", func(text string) string {
+		return strings.ReplaceAll(text, "myshop", "ledger")
+	})
 	for _, resource := range componenttest.Run(t, deploy, options...).Each() {
 		assert.NotContains(t, resource.Text(), "myshop", resource.URN)
 	}
@@ -287,9 +316,13 @@ func TestAnotherGenerationIsAnotherUserOfThePool(t *testing.T) {
 	assert.Contains(t, pool.Text(), `"pgbouncer-database-2"`)
 	assert.True(t, second.Follows(pool, second.Named(t, jobType, "role-job")))
 	for _, unchanged := range []struct{ kind, name string }{
-		{externalSecretType, "pool-consumer-secret"}, {deploymentType, "pool-deployment"}, {deploymentType, "consumer-deployment"}, {jobType, "migration-job"},
+		{externalSecretType, "pool-consumer-secret"},
+		{deploymentType, "pool-deployment"},
+		{deploymentType, "consumer-deployment"},
+		{jobType, "migration-job"},
 	} {
-		assert.Equal(t, first.Named(t, unchanged.kind, unchanged.name).Text(), second.Named(t, unchanged.kind, unchanged.name).Text(), unchanged.name)
+		assert.Equal(t, first.Named(t, unchanged.kind, unchanged.name).Text(),
+			second.Named(t, unchanged.kind, unchanged.name).Text(), unchanged.name)
 	}
 }
 
@@ -309,7 +342,8 @@ func TestAnotherURLOfTheDatabaseIsOtherPods(t *testing.T) {
 	t.Parallel()
 	revision := func(options []componenttest.Option) any {
 		r := componenttest.Run(t, deploy, options...)
-		return r.Named(t, deploymentType, "consumer-deployment").At("spec", "template", "metadata", "annotations", "dbtier/database-revision")
+		return r.Named(t, deploymentType, "consumer-deployment").At("spec", "template", "metadata", "annotations",
+			"dbtier/database-revision")
 	}
 	_, first := projectWith(t, "prod", nil)
 	_, second := projectWith(t, "prod", func(text string) string {
@@ -338,7 +372,8 @@ func TestEveryPodOfOursMeetsTheRestrictedStandard(t *testing.T) {
 	for _, resource := range append(pods, recorded.All(jobType)...) {
 		pod := resource.At("spec", "template", "spec")
 		assert.Equal(t, true, componenttest.At(pod, "securityContext", "runAsNonRoot"), resource.URN)
-		assert.Equal(t, "RuntimeDefault", componenttest.At(pod, "securityContext", "seccompProfile", "type"), resource.URN)
+		assert.Equal(t, "RuntimeDefault", componenttest.At(pod, "securityContext", "seccompProfile", "type"),
+			resource.URN)
 		assert.GreaterOrEqual(t, componenttest.At(pod, "securityContext", "runAsUser"), 10001.0, resource.URN)
 		assert.Equal(t, false, componenttest.At(pod, "automountServiceAccountToken"), resource.URN)
 		containers, ok := componenttest.At(pod, "containers").([]any)
@@ -366,8 +401,10 @@ func TestHoldersOfConnectionsAreExemptFromTheNamespacesRule(t *testing.T) {
 	assert.Contains(t, holders, name(recorded.Named(t, deploymentType, "pool-deployment")))
 	assert.Contains(t, holders, name(recorded.Named(t, jobType, "migration-job")))
 	assert.Contains(t, holders, name(recorded.Named(t, jobType, "role-job")))
-	assert.Contains(t, holders, name(recorded.Named(t, jobType, "migration-reconnect")), "a rule of its own keeps it from the database and from all else")
-	assert.NotContains(t, holders, name(recorded.Named(t, deploymentType, "consumer-deployment")), "the service goes through the pool")
+	assert.Contains(t, holders, name(recorded.Named(t, jobType, "migration-reconnect")),
+		"a rule of its own keeps it from the database and from all else")
+	assert.NotContains(t, holders, name(recorded.Named(t, deploymentType, "consumer-deployment")),
+		"the service goes through the pool")
 }
 
 func TestTheServiceLogsInToThePoolThatTheSecretNames(t *testing.T) {
@@ -375,7 +412,8 @@ func TestTheServiceLogsInToThePoolThatTheSecretNames(t *testing.T) {
 	recorded := run(t, "prod")
 	service := recorded.Named(t, deploymentType, "consumer-deployment")
 	secret := recorded.Named(t, externalSecretType, "pool-consumer-secret")
-	assert.Equal(t, secret.At("metadata", "name"), service.At("spec", "template", "spec", "containers", 0, "envFrom", 1, "secretRef", "name"))
+	assert.Equal(t, secret.At("metadata", "name"),
+		service.At("spec", "template", "spec", "containers", 0, "envFrom", 1, "secretRef", "name"))
 	assert.Contains(t, secret.Text(), "@pgbouncer.myshop.svc")
 }
 
@@ -391,7 +429,8 @@ func TestWithoutItsAuthoritiesALocalStackSaysWhatToStart(t *testing.T) {
 func TestAFaultInTheConfigMakesNothing(t *testing.T) {
 	t.Parallel()
 	_, options := projectWith(t, "prod", func(text string) string {
-		return strings.NewReplacer("vpcId: vpc-0b1c2d3e4f5a6b7c8", "vpcId: main", "profile: production", "profile: large").Replace(text)
+		return strings.NewReplacer("vpcId: vpc-0b1c2d3e4f5a6b7c8", "vpcId: main", "profile: production",
+			"profile: large").Replace(text)
 	})
 	recorded, err := componenttest.Try(deploy, options...)
 	assert.Empty(t, recorded.Each())

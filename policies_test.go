@@ -33,11 +33,16 @@ func judged(recorded *componenttest.Recording) []*ruletest.Resource {
 	resources := make([]*ruletest.Resource, len(each))
 	for i, r := range each {
 		resources[i] = &ruletest.Resource{
-			Type: r.Type, Name: r.Name, GivenURN: full[r.URN], Inputs: ruletest.Plain(r.Given), Outputs: ruletest.Plain(r.Answered), Parent: r.Parent,
+			Type: r.Type, Name: r.Name, GivenURN: full[r.URN], Inputs: ruletest.Plain(r.Given),
+			Outputs: ruletest.Plain(r.Answered), Parent: r.Parent,
 			Dependencies: r.Dependencies, PropertyDependencies: r.PropertyDependencies,
 		}
 		// What the answer repeats of the inputs follows their changes.
-		maps.DeleteFunc(resources[i].Outputs, func(key string, _ any) bool { _, input := resources[i].Inputs[key]; return input })
+		maps.DeleteFunc(resources[i].Outputs, func(key string, _ any) bool {
+			_,
+				input := resources[i].Inputs[key]
+			return input
+		})
 	}
 	return resources
 }
@@ -76,7 +81,8 @@ func TestNoStackBreaksAMandatoryRule(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			stack, _, preview := strings.Cut(name, " ")
-			answer := ruletest.Judge(t, ruletest.Setup{Profile: profileOf(t, stack), Update: !preview}, registry.All(), judged(recorded)...)
+			answer := ruletest.Judge(t, ruletest.Setup{Profile: profileOf(t, stack), Update: !preview}, registry.All(),
+				judged(recorded)...)
 			assert.Empty(t, answer.Mandatory())
 			if !preview {
 				assert.Empty(t, answer.Pending)
@@ -143,7 +149,8 @@ func secureDefaults() []broken {
 		drop("rds-own-parameter-group", database, "parameterGroupName"),
 		set("rds-force-ssl", "database-parameter-group", "0", "parameters", 2, "value"),
 		set("rds-query-logging", "database-parameter-group", "-1", "parameters", 1, "value"),
-		set("rds-no-password-logging", "database-parameter-group", map[string]any{"name": "log_statement", "value": "ddl"}, "parameters", 0),
+		set("rds-no-password-logging", "database-parameter-group",
+			map[string]any{"name": "log_statement", "value": "ddl"}, "parameters", 0),
 		set("log-group-retention", "database-log-postgresql", 7, "retentionInDays"),
 		drop("log-group-cmk", "database-log-postgresql", "kmsKeyId"),
 		set("log-groups-managed", "database-log-postgresql", "/aws/rds/instance/other/postgresql", "name"),
@@ -153,7 +160,8 @@ func secureDefaults() []broken {
 		set("network-no-public-ingress", "database-security-group", []any{"0.0.0.0/0"}, "ingress", 0, "cidrBlocks"),
 		set("network-database-port", "database-security-group", []any{"10.0.0.0/8"}, "ingress", 0, "cidrBlocks"),
 		set("database-group-port", "database-security-group", 0, "ingress", 0, "fromPort"),
-		set("network-no-public-egress", "database-security-group", map[string]any{"cidrBlocks": []any{"0.0.0.0/0"}}, "egress", 0),
+		set("network-no-public-egress", "database-security-group", map[string]any{"cidrBlocks": []any{"0.0.0.0/0"}},
+			"egress", 0),
 		drop("network-rule-description", "database-security-group", "ingress", 0, "description"),
 		set("secret-store-scoped", "secrets-store", []any{}, "spec", "conditions"),
 		drop("secret-store-irsa", "secrets-store", "spec", "provider", "aws", "auth"),
@@ -162,10 +170,15 @@ func secureDefaults() []broken {
 		set("external-secret-generated-once", "pool-login", "Periodic", "spec", "refreshPolicy"),
 		set("external-secret-generated-once", "role-credential-1", "Periodic", "spec", "refreshPolicy"),
 		drop("external-secret-awaited", "secrets-direct", "metadata", "annotations"),
-		set("external-secret-url-encoded", "pool-consumer-secret", "postgresql://{{ .loginUser }}:{{ .loginPassword }}@pgbouncer.myshop.svc/x", "spec", "target", "template", "data", "DATABASE_URL"),
-		set("external-secret-verifies-database", "secrets-direct", "require", "spec", "target", "template", "data", "PGSSLMODE"),
-		set("k8s-namespace-pod-security", "namespace-namespace", "baseline", "metadata", "labels", "pod-security.kubernetes.io/enforce"),
-		set("k8s-namespace-pod-security", "operator-namespace", "privileged", "metadata", "labels", "pod-security.kubernetes.io/enforce"),
+		set("external-secret-url-encoded", "pool-consumer-secret",
+			"postgresql://{{ .loginUser }}:{{ .loginPassword }}@pgbouncer.myshop.svc/x", "spec", "target", "template",
+			"data", "DATABASE_URL"),
+		set("external-secret-verifies-database", "secrets-direct", "require", "spec", "target", "template", "data",
+			"PGSSLMODE"),
+		set("k8s-namespace-pod-security", "namespace-namespace", "baseline", "metadata", "labels",
+			"pod-security.kubernetes.io/enforce"),
+		set("k8s-namespace-pod-security", "operator-namespace", "privileged", "metadata", "labels",
+			"pod-security.kubernetes.io/enforce"),
 		set("k8s-service-inside", "pool-service", "LoadBalancer", "spec", "type"),
 		set("k8s-rbac-secrets", "pool-login-reader-role", []any{}, "rules", 0, "resourceNames"),
 		set("k8s-network-policy-selects", "pool-network", []any{}, "spec", "ingress", 0, "from"),
@@ -184,7 +197,13 @@ func secureDefaults() []broken {
 		"max_db_connections = 20":          {"max_db_connections = 0", "pool-bounded"},
 		"server_login_retry = 1\n":         {"server_login_retry = 15\n", "pool-login-retry"},
 	} {
-		defaults = append(defaults, broken{setting.rule, "pool-config", ruletest.Change{Path: []any{"spec", "target", "template", "data", "pgbouncer.ini", old}, Value: setting.text}})
+		defaults = append(defaults, broken{
+			setting.rule, "pool-config",
+			ruletest.Change{
+				Path:  []any{"spec", "target", "template", "data", "pgbouncer.ini", old},
+				Value: setting.text,
+			},
+		})
 	}
 	for _, workload := range []string{"pool-deployment", "consumer-deployment", "migration-job", "role-job"} {
 		first := func(steps ...any) []any { return append(podPath("containers", 0), steps...) }
@@ -227,7 +246,8 @@ func (b broken) on(t *testing.T, stack []*ruletest.Resource) []*ruletest.Resourc
 		// A part of a text.
 		old := path[len(path)-1].(string)
 		require.Contains(t, text, old)
-		changed[at] = ruletest.Set(strings.Replace(text, old, b.change.Value.(string), 1), path[:len(path)-1]...).On(changed[at])
+		changed[at] = ruletest.Set(strings.Replace(text, old, b.change.Value.(string), 1),
+			path[:len(path)-1]...).On(changed[at])
 		return changed
 	}
 	changed[at] = b.change.On(changed[at])
@@ -249,7 +269,8 @@ func TestEachSecureDefaultIsGuarded(t *testing.T) {
 			answer := ruletest.Judge(t, production, registry.All(), b.on(t, stack)...)
 			assert.NotEmpty(t, answer.Violations(b.rule))
 			if !slices.Contains(advisedOnly, b.rule) {
-				assert.True(t, slices.ContainsFunc(answer.Mandatory(), func(line string) bool { return strings.HasPrefix(line, b.rule+" ") }), "%s stops nothing", b.rule)
+				assert.True(t, slices.ContainsFunc(answer.Mandatory(),
+					func(line string) bool { return strings.HasPrefix(line, b.rule+" ") }), "%s stops nothing", b.rule)
 			}
 		})
 	}

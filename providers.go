@@ -15,8 +15,9 @@ import (
 // localCloud is the folder of the local cloud, below the checkout.
 const localCloud = ".localcloud"
 
-// newProviders makes the one kubernetes provider of the stack, and the one aws provider, where it has anything on AWS. They are explicit, and handed to every
-// component: the account and the cluster are the stack's and never those of whoever's shell runs it.
+// newProviders makes the one kubernetes provider of the stack, and the one aws provider, where it has anything on AWS.
+// They are explicit, and handed to every component: the account and the cluster are the stack's and never those of
+// whoever's shell runs it.
 func newProviders(ctx *pulumi.Context, stack *config.Stack, root string) (pulumi.ResourceOption, error) {
 	cluster, err := kubernetes.NewProvider(ctx, "kubernetes", kubernetesArgs(stack, root))
 	if err != nil {
@@ -41,7 +42,8 @@ func awsArgs(stack *config.Stack) *aws.ProviderArgs {
 		// The stand-in serves only who names it for every service: no call of a local stack can reach AWS.
 		endpoint := pulumi.String(stack.AWS.Endpoint)
 		args.Endpoints = aws.ProviderEndpointArray{aws.ProviderEndpointArgs{
-			Sts: endpoint, Rds: endpoint, Secretsmanager: endpoint, Kms: endpoint, Iam: endpoint, Ec2: endpoint, Cloudwatchlogs: endpoint,
+			Sts: endpoint, Rds: endpoint, Secretsmanager: endpoint, Kms: endpoint, Iam: endpoint, Ec2: endpoint,
+			Cloudwatchlogs: endpoint,
 		}}
 		args.SkipCredentialsValidation = pulumi.Bool(true)
 		args.SkipMetadataApiCheck = pulumi.Bool(true)
@@ -58,7 +60,8 @@ func kubernetesArgs(stack *config.Stack, root string) *kubernetes.ProviderArgs {
 		// carries its content in its name.
 		EnableConfigMapMutable: pulumi.Bool(true),
 		EnableSecretMutable:    pulumi.Bool(true),
-		// What the program says of an object is the program's: a field that somebody has changed by hand, and so owns, is put back.
+		// What the program says of an object is the program's: a field that somebody has changed by hand, and so owns,
+		// is put back.
 		EnablePatchForce: pulumi.Bool(true),
 	}
 	if stack.Operator.Adopt {

@@ -33,7 +33,10 @@ func exampleStack(t *testing.T, example, stack string) (options []componenttest.
 	t.Helper()
 	checkout = t.TempDir()
 	root := filepath.Join(checkout, example)
-	for _, folder := range []string{root, filepath.Join(checkout, "localcloud"), filepath.Join(checkout, ".localcloud", "state")} {
+	for _, folder := range []string{
+		root, filepath.Join(checkout, "localcloud"),
+		filepath.Join(checkout, ".localcloud", "state"),
+	} {
 		require.NoError(t, os.MkdirAll(folder, 0o700))
 	}
 	authorities, err := rdsca.Bundle(componenttest.Region)
@@ -59,7 +62,8 @@ func exampleStack(t *testing.T, example, stack string) (options []componenttest.
 		require.NoError(t, err)
 		values[key] = string(encoded)
 	}
-	return []componenttest.Option{componenttest.Stack(stack), componenttest.Root(root), componenttest.Config(values)}, checkout
+	return []componenttest.Option{componenttest.Stack(stack), componenttest.Root(root), componenttest.Config(values)},
+		checkout
 }
 
 func TestGoldenOfSeveralServicesInOneCluster(t *testing.T) {
@@ -68,7 +72,8 @@ func TestGoldenOfSeveralServicesInOneCluster(t *testing.T) {
 		t.Run(stack, func(t *testing.T) {
 			t.Parallel()
 			recorded, checkout := serviceStack(t, stack)
-			compareGolden(t, filepath.Join("tests", "golden", "services", stack+".yaml"), describe(t, recorded, checkout))
+			compareGolden(t, filepath.Join("tests", "golden", "services", stack+".yaml"),
+				describe(t, recorded, checkout))
 		})
 	}
 }
@@ -79,7 +84,8 @@ func TestAClustersStackMakesNothingOnAWSAndAServicesNoOperator(t *testing.T) {
 	assert.Len(t, cluster.All(chartType), 1)
 	assert.Empty(t, cluster.All("pulumi:providers:aws"))
 	assert.Empty(t, cluster.All(instanceType))
-	assert.Equal(t, filepath.Join(checkout, ".localcloud", "state", "kubeconfig"), cluster.One(t, "pulumi:providers:kubernetes").Inputs["kubeconfig"])
+	assert.Equal(t, filepath.Join(checkout, ".localcloud", "state", "kubeconfig"),
+		cluster.One(t, "pulumi:providers:kubernetes").Inputs["kubeconfig"])
 	assert.Equal(t, "external-secrets", cluster.Outputs[config.OutputOperatorNamespace])
 	assert.NotContains(t, cluster.Outputs, config.OutputNamespace)
 
@@ -124,7 +130,10 @@ func TestTwoServicesShareNoName(t *testing.T) {
 
 func TestAdoptingIsForTheOneStackThatAsksForIt(t *testing.T) {
 	t.Parallel()
-	_, options := projectWith(t, "prod", func(text string) string { return text + "  dbtier:operator: {adopt: true}\n" })
-	assert.Equal(t, true, componenttest.Run(t, deploy, options...).One(t, "pulumi:providers:kubernetes").Inputs["upsertExistingObjects"])
+	_, options := projectWith(t, "prod", func(text string) string {
+		return text + "  dbtier:operator: {adopt: true}\n"
+	})
+	assert.Equal(t, true, componenttest.Run(t, deploy, options...).One(t,
+		"pulumi:providers:kubernetes").Inputs["upsertExistingObjects"])
 	assert.NotContains(t, run(t, "prod").One(t, "pulumi:providers:kubernetes").Inputs, "upsertExistingObjects")
 }

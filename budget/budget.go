@@ -13,7 +13,8 @@ type Holder struct {
 	Name string
 	// Instances of it: replicas.
 	Instances int
-	// Setting is the config path of the number that decides how many connections an instance opens, and Value that number.
+	// Setting is the config path of the number that decides how many connections an instance opens, and Value that
+	// number.
 	Setting string
 	Value   int
 	// Reserve is what an instance opens on top of Value when it has to. Default 0.
@@ -22,8 +23,8 @@ type Holder struct {
 	Pairs int
 	// Rolling says that an update starts new instances before the old ones have let go of their connections.
 	Rolling bool
-	// Percent is for a holder that takes a share of max_connections, as RDS Proxy does; Setting is then the path of the percentage, and
-	// Value, Reserve and Pairs say nothing. Default 0: it is none of those.
+	// Percent is for a holder that takes a share of max_connections, as RDS Proxy does; Setting is then the path of the
+	// percentage, and Value, Reserve and Pairs say nothing. Default 0: it is none of those.
 	Percent int
 }
 
@@ -94,7 +95,8 @@ func (b *Budget) most(usable int) int {
 	return sum
 }
 
-// Limit is how many connections the holders may plan with. False when the class is not known and max_connections is not given.
+// Limit is how many connections the holders may plan with. False when the class is not known and max_connections is not
+// given.
 func (b *Budget) Limit() (limit int, known bool) {
 	usable, _, known := b.usable()
 	return limitOf(usable), known
@@ -115,15 +117,17 @@ func (b *Budget) usable() (n int, source string, known bool) {
 	}
 	gib, _ := Memory(b.Class)
 	n = int(math.Floor(float64(nominal) * memoryShare))
-	return n, fmt.Sprintf("%s has %g GiB, which makes max_connections %d at most and about %d after the system's share", b.Class, gib, nominal, n), true
+	return n, fmt.Sprintf("%s has %g GiB, which makes max_connections %d at most and about %d after the system's share",
+		b.Class, gib, nominal, n), true
 }
 
 // UnknownClassError says that nothing is known of the class.
 type UnknownClassError struct{ Class string }
 
 func (e *UnknownClassError) Error() string {
-	return fmt.Sprintf("how many connections %s takes is not known here: set the parameter max_connections to a number, "+
-		"with applyMethod pending-reboot", e.Class)
+	return fmt.Sprintf(
+		"how many connections %s takes is not known here: set the parameter max_connections to a number, "+
+			"with applyMethod pending-reboot", e.Class)
 }
 
 // ExceededError says that the holders can open more connections than there are.
@@ -153,7 +157,8 @@ func (b *Budget) Check() error {
 	if most <= limit {
 		return nil
 	}
-	lines := []string{fmt.Sprintf("%s; less %d reserved ones, and %g of the rest for the tier: %d", source, ReservedConnections, Share, limit)}
+	lines := []string{fmt.Sprintf("%s; less %d reserved ones, and %g of the rest for the tier: %d", source,
+		ReservedConnections, Share, limit)}
 	for i := range b.Holders {
 		h := &b.Holders[i]
 		lines = append(lines, fmt.Sprintf("%s: %s", h.Name, h.arithmetic(usable)))

@@ -15,25 +15,35 @@ import (
 func TestRDSFormulaGivesThePublishedNumbers(t *testing.T) {
 	for class, want := range map[string]int{
 		"db.t4g.micro": 112, "db.t4g.small": 225, "db.t4g.medium": 450, "db.t4g.large": 901, "db.t4g.2xlarge": 3604,
-		"db.m6g.large": 901, "db.m6g.xlarge": 1802, "db.r6g.large": 1802, "db.m6g.4xlarge": 5000, "db.x2iedn.32xlarge": 5000, "db.r4.large": 1717,
+		"db.m6g.large": 901, "db.m6g.xlarge": 1802, "db.r6g.large": 1802, "db.m6g.4xlarge": 5000,
+		"db.x2iedn.32xlarge": 5000, "db.r4.large": 1717,
 	} {
 		n, known := budget.MaxConnections(class)
 		require.True(t, known, class)
 		assert.Equal(t, want, n, class)
 	}
-	for class, gib := range map[string]float64{"db.m5.large": 8, "db.r5.24xlarge": 768, "db.z1d.3xlarge": 96, "db.t3.micro": 1, "db.x1e.32xlarge": 3904, "db.m4.10xlarge": 160} {
+	for class, gib := range map[string]float64{
+		"db.m5.large": 8, "db.r5.24xlarge": 768, "db.z1d.3xlarge": 96,
+		"db.t3.micro": 1, "db.x1e.32xlarge": 3904, "db.m4.10xlarge": 160,
+	} {
 		n, known := budget.Memory(class)
 		require.True(t, known, class)
 		assert.InDelta(t, gib, n, 0, class)
 	}
-	for _, class := range []string{"", "db.m6g", "m6g.large", "db.m6g.micro", "db.m99.large", "db.m6g.large.tpc2", "db.m6g.-1xlarge"} {
+	for _, class := range []string{
+		"", "db.m6g", "m6g.large", "db.m6g.micro", "db.m99.large", "db.m6g.large.tpc2",
+		"db.m6g.-1xlarge",
+	} {
 		_, known := budget.MaxConnections(class)
 		assert.False(t, known, class)
 	}
 }
 
 func pool(size int) budget.Holder {
-	return budget.Holder{Name: "pool pgbouncer", Instances: 2, Setting: "pool.defaultPoolSize", Value: size, Rolling: true}
+	return budget.Holder{
+		Name: "pool pgbouncer", Instances: 2, Setting: "pool.defaultPoolSize", Value: size,
+		Rolling: true,
+	}
 }
 
 func migration(n int) budget.Holder {
@@ -60,7 +70,10 @@ func TestWhatFitsIsNoFault(t *testing.T) {
 func TestTooManyConnectionsShowTheSumAndTheSmallestChangesThatFit(t *testing.T) {
 	tight := pool(20)
 	tight.Reserve, tight.Pairs = 5, 2
-	b := budget.Budget{Class: "db.t4g.micro", Holders: []budget.Holder{tight, migration(2), {Name: "direct client reports", Instances: 1, Value: 3}}}
+	b := budget.Budget{
+		Class:   "db.t4g.micro",
+		Holders: []budget.Holder{tight, migration(2), {Name: "direct client reports", Instances: 1, Value: 3}},
+	}
 	require.EqualError(t, b.Check(), `has room for 78 connections, and 205 can be open at once
   db.t4g.micro has 1 GiB, which makes max_connections 112 at most and about 103 after the system's share; less 5 reserved ones, and 0.8 of the rest for the tier: 78
   pool pgbouncer: 2 replicas × 2 pairs of user and database × (20 + 5 in reserve) × 2 (old and new pods of an update) = 200
@@ -73,10 +86,14 @@ func TestTooManyConnectionsShowTheSumAndTheSmallestChangesThatFit(t *testing.T) 
 	require.ErrorContains(t, fixed.Check(), "max_connections is set to 100; less 5 reserved ones")
 	require.ErrorContains(t, fixed.Check(), "it fits with pool.defaultPoolSize 19")
 
-	hopeless := budget.Budget{Class: "db.t4g.micro", Holders: []budget.Holder{{Name: "everyone", Instances: 9000, Value: 1}}}
+	hopeless := budget.Budget{
+		Class:   "db.t4g.micro",
+		Holders: []budget.Holder{{Name: "everyone", Instances: 9000, Value: 1}},
+	}
 	require.ErrorContains(t, hopeless.Check(), "nothing smaller than another design fits")
 	assert.EqualError(t, (&budget.Budget{Class: "db.m99.large"}).Check(),
-		"how many connections db.m99.large takes is not known here: set the parameter max_connections to a number, with applyMethod pending-reboot")
+		"how many connections db.m99.large takes is not known here: set the parameter max_connections to a number, "+
+			"with applyMethod pending-reboot")
 }
 
 func proxy(percent int) budget.Holder {
@@ -117,7 +134,10 @@ func FuzzEverySuggestionFits(f *testing.F) {
 		bounded := func(n, most int) int { return (n%most + most) % most }
 		p := pool(bounded(size, 5000) + 1)
 		p.Instances, p.Reserve, p.Pairs = bounded(replicas, 50)+1, bounded(reserve, 100), bounded(pairs, 5)
-		b := budget.Budget{Class: classes[bounded(class, len(classes))], Holders: []budget.Holder{p, migration(bounded(migrations, 100))}}
+		b := budget.Budget{
+			Class:   classes[bounded(class, len(classes))],
+			Holders: []budget.Holder{p, migration(bounded(migrations, 100))},
+		}
 		err := b.Check()
 		if err == nil {
 			limit, _ := b.Limit()

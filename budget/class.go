@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// family is a line of instance classes. The sizes of one line differ by whole factors: the memory of a size is xlarge times its factor.
+// family is a line of instance classes. The sizes of one line differ by whole factors: the memory of a size is xlarge
+// times its factor.
 type family struct {
 	// xlarge is the memory of the size xlarge, GiB, whether the family has that size or not.
 	xlarge float64
@@ -26,7 +27,8 @@ var (
 	to48      = append(slices.Clone(to24), "48xlarge")
 )
 
-// families by the middle part of the class's name. Source: "Hardware specifications for DB instance classes", Amazon RDS User Guide.
+// families by the middle part of the class's name. Source: "Hardware specifications for DB instance classes", Amazon
+// RDS User Guide.
 var families = map[string]family{
 	"t2": {16, burstable}, "t3": {16, burstable}, "t4g": {16, burstable},
 
@@ -94,12 +96,13 @@ func larger(class string) []string {
 }
 
 const (
-	// RDS sets max_connections to LEAST({DBInstanceClassMemory/9531392},5000) ("Maximum number of database connections").
+	// RDS sets max_connections to LEAST({DBInstanceClassMemory/9531392},5000) ("Maximum number of database
+	// connections").
 	bytesPerConnection = 9531392
 	mostByFormula      = 5000
 
-	// DBInstanceClassMemory is what the operating system and RDS's own processes leave of the class's memory. AWS publishes no
-	// figure; a twelfth is more than what is seen missing.
+	// DBInstanceClassMemory is what the operating system and RDS's own processes leave of the class's memory. AWS
+	// publishes no figure; a twelfth is more than what is seen missing.
 	memoryShare = 0.92
 
 	// ReservedConnections are held back from ordinary users: superuser_reserved_connections (3) and
@@ -110,8 +113,8 @@ const (
 	Share = 0.8
 )
 
-// MaxConnections is the max_connections that RDS's formula gives an instance of the class, by its whole memory: the real number is
-// somewhat lower. False for a class that this package does not know.
+// MaxConnections is the max_connections that RDS's formula gives an instance of the class, by its whole memory: the
+// real number is somewhat lower. False for a class that this package does not know.
 func MaxConnections(class string) (n int, known bool) {
 	gib, known := Memory(class)
 	if !known {

@@ -9,8 +9,9 @@ import (
 	"dbtier/components/fault"
 )
 
-// Budget is every connection that the stack's tier can open to its instance, and what the instance takes. The pool's exporter and what has it
-// reconnect are no holders: they speak to PgBouncer's console, and a server connection that is to be replaced counts until it is closed.
+// Budget is every connection that the stack's tier can open to its instance, and what the instance takes. The pool's
+// exporter and what has it reconnect are no holders: they speak to PgBouncer's console, and a server connection that is
+// to be replaced counts until it is closed.
 func (s *Stack) Budget() budget.Budget {
 	b := budget.Budget{Class: s.Database.InstanceClass}
 	if n, err := strconv.Atoi(s.Database.Parameters["max_connections"].Value); err == nil {
@@ -18,14 +19,16 @@ func (s *Stack) Budget() budget.Budget {
 	}
 	if s.Pool.Kind == RDSProxy {
 		b.Holders = append(b.Holders, budget.Holder{
-			Name: "proxy " + s.Proxy.Name, Setting: "proxy.maxConnectionsPercent", Percent: s.Proxy.MaxConnectionsPercent,
+			Name: "proxy " + s.Proxy.Name, Setting: "proxy.maxConnectionsPercent",
+			Percent: s.Proxy.MaxConnectionsPercent,
 		})
 	} else {
 		b.Holders = append(b.Holders, s.poolHolders()...)
 		if s.IAM.Enabled {
 			args := s.Consumer.Args()
 			b.Holders = append(b.Holders, budget.Holder{
-				Name: "service with tokens", Instances: args.MostReplicas(), Setting: "iam.connections", Value: s.IAM.Connections, Rolling: true,
+				Name: "service with tokens", Instances: args.MostReplicas(), Setting: "iam.connections",
+				Value: s.IAM.Connections, Rolling: true,
 			})
 		}
 	}
@@ -33,7 +36,9 @@ func (s *Stack) Budget() budget.Budget {
 		b.Holders = append(b.Holders, budget.Holder{Name: "bootstrap of the role", Instances: 1, Value: 1})
 	}
 	if s.Migration.Enabled {
-		b.Holders = append(b.Holders, budget.Holder{Name: "migration", Instances: 1, Setting: "migration.connections", Value: s.Migration.Connections})
+		b.Holders = append(b.Holders, budget.Holder{
+			Name: "migration", Instances: 1, Setting: "migration.connections", Value: s.Migration.Connections,
+		})
 	}
 	for i, client := range s.Network.DirectClients {
 		holder := budget.Holder{Name: "direct client " + client.Name, Instances: 1, Value: client.Connections}
@@ -49,7 +54,8 @@ func (s *Stack) Budget() budget.Budget {
 // poolHolders are the pools of server connections: one for each pair of login and database, those of one size together.
 func (s *Stack) poolHolders() []budget.Holder {
 	own := budget.Holder{
-		Name: "pool " + s.Pool.Name, Instances: s.Pool.Replicas, Setting: "pool.defaultPoolSize", Value: s.Pool.DefaultPoolSize,
+		Name: "pool " + s.Pool.Name, Instances: s.Pool.Replicas, Setting: "pool.defaultPoolSize",
+		Value:   s.Pool.DefaultPoolSize,
 		Reserve: s.Pool.ReservePoolSize, Pairs: len(s.DatabaseNames()), Rolling: true,
 	}
 	var others []budget.Holder
@@ -60,8 +66,9 @@ func (s *Stack) poolHolders() []budget.Holder {
 			continue
 		}
 		others = append(others, budget.Holder{
-			Name: fmt.Sprintf("pool %s for %s", s.Pool.Name, login.Name), Instances: s.Pool.Replicas, Setting: fmt.Sprintf("pool.logins[%d].poolSize", i),
-			Value: login.PoolSize, Reserve: s.Pool.ReservePoolSize, Pairs: pairs, Rolling: true,
+			Name: fmt.Sprintf("pool %s for %s", s.Pool.Name, login.Name), Instances: s.Pool.Replicas,
+			Setting: fmt.Sprintf("pool.logins[%d].poolSize", i),
+			Value:   login.PoolSize, Reserve: s.Pool.ReservePoolSize, Pairs: pairs, Rolling: true,
 		})
 	}
 	return append([]budget.Holder{own}, others...)
@@ -88,7 +95,8 @@ func (s *Stack) checkBudget(faults *fault.List) {
 	switch {
 	case err == nil:
 	case errors.As(err, &unknown) && set:
-		faults.Add("database.parameters.max_connections.value", parameter.Value, "want a number, with which the connections of the tier can be compared")
+		faults.Add("database.parameters.max_connections.value", parameter.Value,
+			"want a number, with which the connections of the tier can be compared")
 	default:
 		faults.Add("database.instanceClass", s.Database.InstanceClass, "%s", err)
 	}

@@ -107,8 +107,8 @@ type Migration struct {
 	DeadlineSeconds int `json:"deadlineSeconds"`
 	// Connections that it opens at most. Default 5.
 	Connections int `json:"connections"`
-	// Reconnect has the pool open new connections after a migration, before new pods start; prepared statements of old connections can
-	// fail with "cached plan must not change result type". Default true.
+	// Reconnect has the pool open new connections after a migration, before new pods start; prepared statements of old
+	// connections can fail with "cached plan must not change result type". Default true.
 	Reconnect bool `json:"reconnect"`
 	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
 	Resources workload.Resources `json:"resources"`
@@ -160,7 +160,8 @@ type Account struct {
 	Endpoint string `json:"endpoint"`
 	// ClusterEndpoint of the stand-in as pods reach it; for local stacks only.
 	ClusterEndpoint string `json:"clusterEndpoint"`
-	// PermissionsBoundaryArn is the policy that bounds every role made here, where an account demands one. Default none.
+	// PermissionsBoundaryArn is the policy that bounds every role made here, where an account demands one. Default
+	// none.
 	PermissionsBoundaryArn string `json:"permissionsBoundaryArn"`
 	// Tags of every AWS resource, besides service, environment and managed-by.
 	Tags map[string]string `json:"tags"`
@@ -193,7 +194,8 @@ type DirectClient struct {
 	Name string `json:"name"`
 	// Connections that all its pods together open at most.
 	Connections int `json:"connections"`
-	// ConnectionsPerPod that each of its pods opens at most, in place of connections. While an update has old and new pods they count twice.
+	// ConnectionsPerPod that each of its pods opens at most, in place of connections. While an update has old and new
+	// pods they count twice.
 	ConnectionsPerPod int `json:"connectionsPerPod"`
 	// Replicas of it, at most. Default: for the service itself what consumer says (with autoscaling, maxReplicas).
 	Replicas int `json:"replicas"`
@@ -293,7 +295,8 @@ func read(from source, keys []string, others otherStacks) (*Stack, error) {
 	stack.settle()
 	var invalid *fault.Error
 	if errors.As(stack.Validate(), &invalid) {
-		invalid.Faults = slices.DeleteFunc(invalid.Faults, func(f fault.Fault) bool { return slices.Contains(unresolved, f.Path) })
+		invalid.Faults = slices.DeleteFunc(invalid.Faults,
+			func(f fault.Fault) bool { return slices.Contains(unresolved, f.Path) })
 		faults.Within("", invalid)
 	}
 	if err := faults.Err(); err != nil {
@@ -303,10 +306,13 @@ func read(from source, keys []string, others otherStacks) (*Stack, error) {
 }
 
 // serviceSections are those that only a stack with a service has a use for.
-var serviceSections = []string{"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer"}
+var serviceSections = []string{
+	"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration",
+	"consumer",
+}
 
-// clusterOnly tells a stack that holds the cluster's operator and nothing else: it says so itself, and has no section of
-// a service. A service's stack that lost its section service by mistake is not taken for one.
+// clusterOnly tells a stack that holds the cluster's operator and nothing else: it says so itself, and has no section
+// of a service. A service's stack that lost its section service by mistake is not taken for one.
 func clusterOnly(values map[string]any) bool {
 	operator, _ := values["operator"].(map[string]any)
 	return operator["install"] == true && !slices.ContainsFunc(serviceSections, func(name string) bool {
@@ -330,7 +336,9 @@ func rawValues(from source, keys []string, faults *fault.List) map[string]any {
 		}
 		switch {
 		case from.IsConfigSecret(Namespace + ":" + name):
-			faults.Add(name, nil, "holds an encrypted value, but the tier takes no secret from its config: passwords are made where they are used")
+			faults.Add(name, nil,
+				"holds an encrypted value, but the tier takes no secret from its config: passwords are made where "+
+					"they are used")
 		case field.Kind() == reflect.String:
 			values[name] = raw
 		default:
@@ -365,12 +373,14 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 	s.Role = defaultRole()
 	s.IAM = defaultIAM()
 	s.Migration = Migration{
-		Enabled: true, BackoffLimit: migrationjob.DefaultBackoffLimit, DeadlineSeconds: migrationjob.DefaultDeadlineSeconds, Connections: 5,
+		Enabled: true, BackoffLimit: migrationjob.DefaultBackoffLimit,
+		DeadlineSeconds: migrationjob.DefaultDeadlineSeconds, Connections: 5,
 		Reconnect: true, Resources: resources,
 	}
 	s.Consumer = Consumer{
-		Autoscaling: consumer.DefaultAutoscaling(), Connections: 50, Replicas: 2, Port: 8080, HealthPath: "/healthz", Resources: resources,
-		UID: workload.DefaultUID, TerminationGracePeriodSeconds: 30,
+		Autoscaling: consumer.DefaultAutoscaling(), Connections: 50, Replicas: 2, Port: 8080, HealthPath: "/healthz",
+		Resources: resources,
+		UID:       workload.DefaultUID, TerminationGracePeriodSeconds: 30,
 	}
 	if profile == Production {
 		s.Database = rdspostgres.Production()
@@ -452,14 +462,15 @@ func (s *Stack) Validate() error {
 	return faults.Err()
 }
 
-// KnowsNetwork says that the stack has facts of a network: always with a service; a cluster's stack may have them for the
-// services' stacks to refer to.
+// KnowsNetwork says that the stack has facts of a network: always with a service; a cluster's stack may have them for
+// the services' stacks to refer to.
 func (s *Stack) KnowsNetwork() bool { return s.HoldsService() || !reflect.ValueOf(s.Network).IsZero() }
 
 // Args are the migration's arguments as far as config knows them.
 func (m *Migration) Args() *migrationjob.MigrationJobArgs {
 	return &migrationjob.MigrationJobArgs{
-		Command: m.Command, Env: m.Env, BackoffLimit: &m.BackoffLimit, DeadlineSeconds: m.DeadlineSeconds, Resources: m.Resources,
+		Command: m.Command, Env: m.Env, BackoffLimit: &m.BackoffLimit, DeadlineSeconds: m.DeadlineSeconds,
+		Resources: m.Resources,
 	}
 }
 
@@ -474,7 +485,8 @@ func (m *Migration) validate() error {
 	args := m.Args()
 	// What is not this section's is in order; it is checked where it stands.
 	args.Service, args.Namespace, args.Image, args.CAKey, args.CAMountPath, args.DatabasePort, args.UID =
-		"service", "namespace", "image", migrationjob.DefaultCAKey, migrationjob.DefaultCAMountPath, 5432, workload.DefaultUID
+		"service", "namespace", "image", migrationjob.DefaultCAKey, migrationjob.DefaultCAMountPath, 5432,
+		workload.DefaultUID
 	args.ServiceAccount, args.DirectSecret = pulumi.String("service"), pulumi.String("secret")
 	faults.Within("", args.Validate())
 	return faults.Err()
@@ -483,8 +495,9 @@ func (m *Migration) validate() error {
 // Args are the consumer's arguments as far as config knows them.
 func (c *Consumer) Args() *consumer.ConsumerArgs {
 	return &consumer.ConsumerArgs{
-		Service: c.Name, Image: c.Image, Command: c.Command, Arguments: c.Arguments, Replicas: c.Replicas, Autoscaling: c.Autoscaling,
-		Port: c.Port, HealthPath: c.HealthPath, Reloader: c.Reloader, Env: c.Env, Resources: c.Resources, UID: c.UID,
+		Service: c.Name, Image: c.Image, Command: c.Command, Arguments: c.Arguments, Replicas: c.Replicas,
+		Autoscaling: c.Autoscaling,
+		Port:        c.Port, HealthPath: c.HealthPath, Reloader: c.Reloader, Env: c.Env, Resources: c.Resources, UID: c.UID,
 		TerminationGracePeriodSeconds: c.TerminationGracePeriodSeconds,
 	}
 }
@@ -503,9 +516,11 @@ func (c *Consumer) validate() error {
 func (a *Account) validate(cloud Cloud) error {
 	var faults fault.List
 	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
-	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID, "want the 12 digits of the AWS account, in quotes")
+	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID,
+		"want the 12 digits of the AWS account, in quotes")
 	fault.OneOf(&faults, "partition", a.Partition, "aws", "aws-cn", "aws-us-gov")
-	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn), "permissionsBoundaryArn", a.PermissionsBoundaryArn,
+	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn),
+		"permissionsBoundaryArn", a.PermissionsBoundaryArn,
 		naming.PolicyArnRule)
 	for name, endpoint := range map[string]string{"endpoint": a.Endpoint, "clusterEndpoint": a.ClusterEndpoint} {
 		switch cloud {
@@ -514,7 +529,8 @@ func (a *Account) validate(cloud Cloud) error {
 			faults.Check(err == nil && at.Scheme != "" && at.Host != "", name, endpoint,
 				"want the URL of the local cloud's AWS stand-in, for example http://127.0.0.1:14566")
 		case AWS:
-			faults.Check(endpoint == "", name, endpoint, "is for local stacks; leave it out, or set dbtier:cloud to local")
+			faults.Check(endpoint == "", name, endpoint,
+				"is for local stacks; leave it out, or set dbtier:cloud to local")
 		}
 	}
 	return faults.Err()
@@ -523,36 +539,44 @@ func (a *Account) validate(cloud Cloud) error {
 func (n *Network) validate() error {
 	var faults fault.List
 	faults.Check(vpcForm.MatchString(n.VpcID), "vpcId", n.VpcID, "want the id of the cluster's VPC, vpc-…")
-	faults.Check(len(n.SubnetIDs) >= 2, "subnetIds", n.SubnetIDs, "want subnets in at least two zones, which RDS demands")
+	faults.Check(len(n.SubnetIDs) >= 2, "subnetIds", n.SubnetIDs,
+		"want subnets in at least two zones, which RDS demands")
 	for i, id := range n.SubnetIDs {
 		path := fmt.Sprintf("subnetIds[%d]", i)
 		faults.Check(subnetForm.MatchString(id), path, id, "want the id of a subnet, subnet-…")
 		faults.Check(slices.Index(n.SubnetIDs, id) == i, path, id, "is named twice")
 	}
-	faults.Check(len(n.DatabaseCIDRs) > 0, "databaseCidrs", nil, "is missing: the address ranges of the subnets in subnetIds")
+	faults.Check(len(n.DatabaseCIDRs) > 0, "databaseCidrs", nil,
+		"is missing: the address ranges of the subnets in subnetIds")
 	for i, text := range n.DatabaseCIDRs {
 		prefix, err := netip.ParsePrefix(text)
-		if faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), text, "want an address range such as 10.0.64.0/20") {
-			faults.Check(prefix == prefix.Masked(), fmt.Sprintf("databaseCidrs[%d]", i), text, "has bits behind its length; want %s", prefix.Masked())
+		if faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), text,
+			"want an address range such as 10.0.64.0/20") {
+			faults.Check(prefix == prefix.Masked(), fmt.Sprintf("databaseCidrs[%d]", i), text,
+				"has bits behind its length; want %s", prefix.Masked())
 		}
 	}
 	for i, client := range n.DirectClients {
 		path := fmt.Sprintf("directClients[%d]", i)
-		faults.Check(naming.IsLabel(client.Name), path+".name", client.Name, "want the label app.kubernetes.io/name of the pods")
+		faults.Check(naming.IsLabel(client.Name), path+".name", client.Name,
+			"want the label app.kubernetes.io/name of the pods")
 		if client.ConnectionsPerPod == 0 {
 			faults.Between(path+".connections", client.Connections, 1, 5000, "that all its pods together open at most")
 			faults.Check(client.Replicas == 0, path+".replicas", client.Replicas,
 				"is for connectionsPerPod; leave it out, or give that in place of connections")
 			continue
 		}
-		faults.Between(path+".connectionsPerPod", client.ConnectionsPerPod, 1, 5000, "that each of its pods opens at most")
-		faults.Check(client.Connections == 0, path+".connections", client.Connections, "and connectionsPerPod are both given; keep one of them")
+		faults.Between(path+".connectionsPerPod", client.ConnectionsPerPod, 1, 5000,
+			"that each of its pods opens at most")
+		faults.Check(client.Connections == 0, path+".connections", client.Connections,
+			"and connectionsPerPod are both given; keep one of them")
 		faults.Between(path+".replicas", client.Replicas, 1, 500, "pods, at most")
 	}
 	for i, client := range n.Clients {
 		path := fmt.Sprintf("clients[%d]", i)
 		faults.Check(client.Name != "", path+".name", nil, "is missing: say who it is")
-		faults.Check(groupForm.MatchString(client.SecurityGroupID), path+".securityGroupId", client.SecurityGroupID, "want the id of a security group, sg-…")
+		faults.Check(groupForm.MatchString(client.SecurityGroupID), path+".securityGroupId", client.SecurityGroupID,
+			"want the id of a security group, sg-…")
 	}
 	return faults.Err()
 }
@@ -562,7 +586,8 @@ func (c *Cluster) validate(cloud Cloud) error {
 	if reason := irsarole.CheckProviderArn(c.OIDCProviderArn); reason != "" {
 		faults.Add("oidcProviderArn", c.OIDCProviderArn, "%s", reason)
 	}
-	faults.Check(groupForm.MatchString(c.NodeSecurityGroupID), "nodeSecurityGroupId", c.NodeSecurityGroupID, "want the id of the nodes' security group, sg-…")
+	faults.Check(groupForm.MatchString(c.NodeSecurityGroupID), "nodeSecurityGroupId", c.NodeSecurityGroupID,
+		"want the id of the nodes' security group, sg-…")
 	if cloud == Local {
 		faults.Check(c.Kubeconfig == "" && c.Context == "", "kubeconfig", c.Kubeconfig+c.Context,
 			"local stacks use the local cloud's own; leave kubeconfig and context out")

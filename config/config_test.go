@@ -76,7 +76,8 @@ func TestTheLeastConfigIsEnough(t *testing.T) {
 	assert.Equal(t, externalsecrets.Defaults(), stack.Secrets.Settings)
 	assert.Equal(t, 20, stack.Pool.DefaultPoolSize)
 	assert.Equal(t, 3, stack.Migration.BackoffLimit)
-	assert.Equal(t, map[string]string{"service": "my-shop", "environment": "prod", "managed-by": "dbtier"}, stack.Tags())
+	assert.Equal(t, map[string]string{"service": "my-shop", "environment": "prod", "managed-by": "dbtier"},
+		stack.Tags())
 	assert.Equal(t, "https://sts.ap-northeast-2.amazonaws.com", stack.STSEndpoint())
 }
 
@@ -203,10 +204,15 @@ func TestConnectionsThatDoNotFitAreAFaultWithTheArithmetic(t *testing.T) {
 	_, err = load(t, strings.Replace(tight, "db.t4g.micro", "db.t4g.small", 1))
 	require.NoError(t, err)
 	_, err = load(t, least+"  dbtier:database: {instanceClass: db.m99.large}\n")
-	require.ErrorContains(t, err, "how many connections db.m99.large takes is not known here: set the parameter max_connections to a number")
-	_, err = load(t, least+"  dbtier:database: {instanceClass: db.m99.large, parameters: {max_connections: {value: LEAST(4), applyMethod: pending-reboot}}}\n")
+	require.ErrorContains(t, err,
+		"how many connections db.m99.large takes is not known here: set the parameter max_connections to a number")
+	_, err = load(t,
+		least+"  dbtier:database: {instanceClass: db.m99.large, parameters: {max_connections: {value: LEAST(4), "+
+			"applyMethod: pending-reboot}}}\n")
 	require.ErrorContains(t, err, `database.parameters.max_connections.value: "LEAST(4)": want a number`)
-	stack, err := load(t, least+"  dbtier:database: {instanceClass: db.m99.large, parameters: {max_connections: {value: \"400\", applyMethod: pending-reboot}}}\n")
+	stack, err := load(t,
+		least+"  dbtier:database: {instanceClass: db.m99.large, parameters: {max_connections: {value: \"400\", "+
+			"applyMethod: pending-reboot}}}\n")
 	require.NoError(t, err)
 	b := stack.Budget()
 	limit, _ := b.Limit()
@@ -215,9 +221,11 @@ func TestConnectionsThatDoNotFitAreAFaultWithTheArithmetic(t *testing.T) {
 
 func TestWhatBelongsToOneCloudOnly(t *testing.T) {
 	t.Parallel()
-	_, err := load(t, strings.Replace(least, `accountId: "123456789012"`, `accountId: "123456789012", endpoint: "http://127.0.0.1:14566"`, 1))
+	_, err := load(t, strings.Replace(least, `accountId: "123456789012"`,
+		`accountId: "123456789012", endpoint: "http://127.0.0.1:14566"`, 1))
 	require.ErrorContains(t, err, `aws.endpoint: "http://127.0.0.1:14566": is for local stacks`)
-	_, err = load(t, strings.NewReplacer("cloud: aws", "cloud: local", "    nodeSecurityGroupId", "    context: prod\n    nodeSecurityGroupId").Replace(least))
+	_, err = load(t, strings.NewReplacer("cloud: aws", "cloud: local", "    nodeSecurityGroupId",
+		"    context: prod\n    nodeSecurityGroupId").Replace(least))
 	require.ErrorContains(t, err, `aws.endpoint: "": want the URL of the local cloud's AWS stand-in`)
 	assert.ErrorContains(t, err, `cluster.kubeconfig: "prod": local stacks use the local cloud's own`)
 }

@@ -52,7 +52,8 @@ func decode(faults *fault.List, path string, value any, dst reflect.Value) {
 		if ok {
 			whole, err = number.Int64()
 		}
-		if faults.Check(ok && err == nil && whole >= math.MinInt32 && whole <= math.MaxInt32, path, value, "want a whole number, without quotes") {
+		if faults.Check(ok && err == nil && whole >= math.MinInt32 && whole <= math.MaxInt32, path, value,
+			"want a whole number, without quotes") {
 			dst.SetInt(whole)
 		}
 	default:

@@ -9,9 +9,13 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// FuzzConfig wants that whatever a stack's file holds, it is a stack or a list of faults with file and key, and never a panic.
+// FuzzConfig wants that whatever a stack's file holds, it is a stack or a list of faults with file and key, and never a
+// panic.
 func FuzzConfig(f *testing.F) {
-	for _, text := range []string{least, least + logins, "config: {dbtier:pool: {replicas: [1, {a: null}]}}", "config: {dbtier:network: {directClients: {}}}"} {
+	for _, text := range []string{
+		least, least + logins, "config: {dbtier:pool: {replicas: [1, {a: null}]}}",
+		"config: {dbtier:network: {directClients: {}}}",
+	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -38,7 +42,8 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
-// marshals tells what JSON can hold, which is how Pulumi hands a value with parts to the program: no keys but text, no infinity.
+// marshals tells what JSON can hold, which is how Pulumi hands a value with parts to the program: no keys but text, no
+// infinity.
 func marshals(value any) bool {
 	_, err := json.Marshal(value)
 	return err == nil

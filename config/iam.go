@@ -10,15 +10,18 @@ import (
 	"dbtier/components/rdsproxy"
 )
 
-// IAM lets the service log in to its database with tokens of an IAM role of its own, in place of a password. With PgBouncer, which
-// cannot renew tokens, that is a way past the pool, to the instance; with RDS Proxy it is the way through the proxy.
+// IAM lets the service log in to its database with tokens of an IAM role of its own, in place of a password. With
+// PgBouncer, which cannot renew tokens, that is a way past the pool, to the instance; with RDS Proxy it is the way
+// through the proxy.
 type IAM struct {
-	// Enabled makes the role, and gives the service's pods DATABASE_IAM_URL and what they need to take the role. Default false.
+	// Enabled makes the role, and gives the service's pods DATABASE_IAM_URL and what they need to take the role.
+	// Default false.
 	Enabled bool `json:"enabled"`
-	// Connections that each replica opens at most past the pool. They enter the budget; with RDS Proxy they are the proxy's. Default 10.
+	// Connections that each replica opens at most past the pool. They enter the budget; with RDS Proxy they are the
+	// proxy's. Default 10.
 	Connections int `json:"connections"`
-	// Binding is the way from the service's ServiceAccount to the role: irsa (default), or podIdentity, for which the cluster needs the
-	// add-on eks-pod-identity-agent.
+	// Binding is the way from the service's ServiceAccount to the role: irsa (default), or podIdentity, for which the
+	// cluster needs the add-on eks-pod-identity-agent.
 	Binding irsarole.Binding `json:"binding"`
 	// ClusterName is the EKS cluster, for podIdentity.
 	ClusterName string `json:"clusterName"`
@@ -33,15 +36,19 @@ func (s *Stack) validateIAM(faults *fault.List) {
 	i, throughProxy := &s.IAM, s.Pool.Kind == RDSProxy
 	if !i.Enabled {
 		faults.Check(!throughProxy || s.Proxy.IAMAuth != rdsproxy.IAMRequired, "iam.enabled", i.Enabled,
-			"leaves the service without a login: proxy.iamAuth is %s, so the proxy takes tokens only; set iam.enabled to true", rdsproxy.IAMRequired)
+			"leaves the service without a login: proxy.iamAuth is %s, so the proxy takes tokens only; set "+
+				"iam.enabled to true", rdsproxy.IAMRequired)
 		return
 	}
 	fault.OneOf(faults, "iam.binding", i.Binding, irsarole.WebIdentity, irsarole.PodIdentity)
 	if i.Binding == irsarole.PodIdentity {
-		faults.Check(s.Cloud != Local, "iam.binding", i.Binding, "the local cloud is no EKS; use %s there", irsarole.WebIdentity)
-		faults.Check(clusterNameForm.MatchString(i.ClusterName), "iam.clusterName", i.ClusterName, "want the name of the EKS cluster")
+		faults.Check(s.Cloud != Local, "iam.binding", i.Binding, "the local cloud is no EKS; use %s there",
+			irsarole.WebIdentity)
+		faults.Check(clusterNameForm.MatchString(i.ClusterName), "iam.clusterName", i.ClusterName,
+			"want the name of the EKS cluster")
 	} else {
-		faults.Check(i.ClusterName == "", "iam.clusterName", i.ClusterName, "is for the binding %s; leave it out", irsarole.PodIdentity)
+		faults.Check(i.ClusterName == "", "iam.clusterName", i.ClusterName, "is for the binding %s; leave it out",
+			irsarole.PodIdentity)
 	}
 	if throughProxy {
 		faults.Check(s.Proxy.IAMAuth == rdsproxy.IAMRequired, "proxy.iamAuth", s.Proxy.IAMAuth,
@@ -49,7 +56,8 @@ func (s *Stack) validateIAM(faults *fault.List) {
 		return
 	}
 	faults.Between("iam.connections", i.Connections, 1, 1000, "of each replica")
-	faults.Check(s.Database.IamDatabaseAuthentication, "database.iamDatabaseAuthentication", false, "makes the instance refuse tokens, and iam.enabled is true")
+	faults.Check(s.Database.IamDatabaseAuthentication, "database.iamDatabaseAuthentication", false,
+		"makes the instance refuse tokens, and iam.enabled is true")
 	faults.Check(s.Role.PoolUser == RoleUser, "role.poolUser", s.Role.PoolUser,
 		"leaves nobody to make the user who logs in with tokens: the bootstrap of the role does; want %s", RoleUser)
 }

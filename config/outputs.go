@@ -9,8 +9,8 @@ const (
 	// OutputSTSEndpoint is where STS answers, as the driver reaches it.
 	OutputSTSEndpoint = "stsEndpoint"
 
-	// OutputOIDCProviderArn, OutputNodeSecurityGroupID, OutputVpcID, OutputSubnetIDs and OutputDatabaseCIDRs have the names
-	// that a stackReference looks for: a service's stack may refer to the cluster's.
+	// OutputOIDCProviderArn, OutputNodeSecurityGroupID, OutputVpcID, OutputSubnetIDs and OutputDatabaseCIDRs have the
+	// names that a stackReference looks for: a service's stack may refer to the cluster's.
 	OutputOIDCProviderArn     = "oidcProviderArn"
 	OutputNodeSecurityGroupID = "nodeSecurityGroupId"
 	OutputVpcID               = "vpcId"
@@ -29,8 +29,8 @@ const (
 	OutputMasterSecretArn = "masterSecretArn"
 	OutputKmsKeyArn       = "kmsKeyArn"
 
-	// OutputConnectionsPlanned is how many connections to the database the tier can have open at once, and OutputConnectionsLimit how many it
-	// may plan with.
+	// OutputConnectionsPlanned is how many connections to the database the tier can have open at once, and
+	// OutputConnectionsLimit how many it may plan with.
 	OutputConnectionsPlanned = "connectionsPlanned"
 	OutputConnectionsLimit   = "connectionsLimit"
 
@@ -47,11 +47,13 @@ const (
 	OutputDirectSecret = "directDatabaseSecret"
 	OutputPoolSecret   = "poolSecret"
 
-	// OutputPoolKind is pgbouncer or rdsProxy. The first has the outputs pool, poolContainer, poolSocketDir and poolSecret, the second proxy.
+	// OutputPoolKind is pgbouncer or rdsProxy. The first has the outputs pool, poolContainer, poolSocketDir and
+	// poolSecret, the second proxy.
 	OutputPoolKind = "poolKind"
 	// OutputProxy names the RDS Proxy.
 	OutputProxy = "proxy"
-	// OutputDatabaseRoleArn is the role with which the service logs in to the database, and OutputIAMUser the user that it then is.
+	// OutputDatabaseRoleArn is the role with which the service logs in to the database, and OutputIAMUser the user that
+	// it then is.
 	OutputDatabaseRoleArn = "databaseRoleArn"
 	OutputIAMUser         = "databaseIamUser"
 	// OutputPool names the pool's Deployment and Service, OutputPoolContainer the container with PgBouncer.

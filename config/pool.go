@@ -12,14 +12,14 @@ import (
 	"dbtier/components/pgbouncer"
 )
 
-// Pool is what stands between the service and its database: PgBouncer, whose settings are these, or RDS Proxy, whose settings are the
-// section proxy.
+// Pool is what stands between the service and its database: PgBouncer, whose settings are these, or RDS Proxy, whose
+// settings are the section proxy.
 type Pool struct {
 	pgbouncer.Settings
 	// Kind is pgbouncer (default) or rdsProxy.
 	Kind PoolKind `json:"kind"`
-	// Databases of the instance that the pool leads to besides the service's own. They must be there, and the database users in them.
-	// Default none.
+	// Databases of the instance that the pool leads to besides the service's own. They must be there, and the database
+	// users in them. Default none.
 	Databases []string `json:"databases"`
 	// Clients are pods that use the service's own login besides the service's. Default none.
 	Clients []PoolClient `json:"clients"`
@@ -39,7 +39,8 @@ type PoolClient struct {
 type PoolLogin struct {
 	// Name that it logs in with: lower-case letters, digits, hyphens and underscores.
 	Name string `json:"name"`
-	// CredentialArn is a secret of Secrets Manager, in the stack's region, with the username and password of the database user.
+	// CredentialArn is a secret of Secrets Manager, in the stack's region, with the username and password of the
+	// database user.
 	CredentialArn string `json:"credentialArn"`
 	// KmsKeyArn encrypts that secret. Default: the key of the database.
 	KmsKeyArn string `json:"kmsKeyArn"`
@@ -53,13 +54,16 @@ type PoolLogin struct {
 	PoolSize int `json:"poolSize"`
 	// PoolMode of its server connections, transaction or session. Default: the pool's.
 	PoolMode string `json:"poolMode"`
-	// Clients are the pods that log in with it. Default: those of the service's namespace whose label app.kubernetes.io/name is its name.
+	// Clients are the pods that log in with it. Default: those of the service's namespace whose label
+	// app.kubernetes.io/name is its name.
 	Clients []PoolClient `json:"clients"`
 }
 
 var (
 	databaseForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
-	secretForm   = regexp.MustCompile(`^arn:[a-z-]+:secretsmanager:([a-z0-9-]+):\d{12}:secret:[A-Za-z0-9/_+=.@!-]+-[A-Za-z0-9]{6}$`)
+	secretForm   = regexp.MustCompile(
+		`^arn:[a-z-]+:secretsmanager:([a-z0-9-]+):\d{12}:secret:[A-Za-z0-9/_+=.@!-]+-[A-Za-z0-9]{6}$`,
+	)
 )
 
 // Reconnects says that the pool opens new connections after a migration.
@@ -81,7 +85,8 @@ func (s *Stack) PoolLogins(store pgbouncer.Store) []pgbouncer.Login {
 			credential = pgbouncer.Credential{Store: store, Key: pulumi.String(login.CredentialArn)}
 		}
 		logins = append(logins, pgbouncer.Login{
-			Name: login.Name, Credential: credential, Databases: login.Databases, Secret: login.Secret, PoolSize: login.PoolSize, PoolMode: login.PoolMode,
+			Name: login.Name, Credential: credential, Databases: login.Databases, Secret: login.Secret,
+			PoolSize: login.PoolSize, PoolMode: login.PoolMode,
 			Clients: clients(login.Clients),
 		})
 	}
@@ -107,7 +112,8 @@ func (s *Stack) validatePgBouncer() error {
 	faults.Within("", s.Pool.Validate())
 	for i, name := range s.Pool.Databases {
 		at := fmt.Sprintf("databases[%d]", i)
-		faults.Check(databaseForm.MatchString(name), at, name, "want 1 to 63 letters, digits and underscores, not beginning with a digit")
+		faults.Check(databaseForm.MatchString(name), at, name,
+			"want 1 to 63 letters, digits and underscores, not beginning with a digit")
 		faults.Check(slices.Index(s.DatabaseNames(), name) == i+1, at, name, "is named twice, or is the service's own")
 	}
 	for i := range s.Pool.Logins {
@@ -143,8 +149,10 @@ func (l *PoolLogin) validate(region string) error {
 
 func checkSecretArn(faults *fault.List, path, arn, region string) {
 	found := secretForm.FindStringSubmatch(arn)
-	if faults.Check(found != nil, path, arn, "want the whole ARN of a secret, with the six characters that Secrets Manager puts behind its name") {
-		faults.Check(found[1] == region, path, arn, "is in another region than the stack (%s), whose store cannot read it; replicate it there", region)
+	if faults.Check(found != nil, path, arn,
+		"want the whole ARN of a secret, with the six characters that Secrets Manager puts behind its name") {
+		faults.Check(found[1] == region, path, arn,
+			"is in another region than the stack (%s), whose store cannot read it; replicate it there", region)
 	}
 }
 
@@ -153,13 +161,15 @@ func (s *Stack) PoolConnections() int {
 	return max(s.Pool.Replicas-1, 1) * s.Pool.MaxClientConn
 }
 
-// checkClients notes a fault where the service can open more connections to the pool than that takes. What counts as for the budget:
-// one replica of the pool may be away, and an update has old and new pods of the service.
+// checkClients notes a fault where the service can open more connections to the pool than that takes. What counts as
+// for the budget: one replica of the pool may be away, and an update has old and new pods of the service.
 func (s *Stack) checkClients(faults *fault.List) {
 	args := s.Consumer.Args()
 	most := 2 * args.MostReplicas() * s.Consumer.Connections
 	faults.Check(most <= s.PoolConnections(), "pool.maxClientConn", s.Pool.MaxClientConn,
-		"is too few: %d pods × consumer.connections %d × 2 (old and new pods of an update) = %d, and the pool takes %d while one of its replicas is away; "+
-			"want %d, or more pool.replicas, or fewer connections a pod", args.MostReplicas(), s.Consumer.Connections, most, s.PoolConnections(),
+		"is too few: %d pods × consumer.connections %d × 2 (old and new pods of an update) = %d, and the pool takes "+
+			"%d while one of its replicas is away; "+
+			"want %d, or more pool.replicas, or fewer connections a pod", args.MostReplicas(), s.Consumer.Connections,
+		most, s.PoolConnections(),
 		(most+max(s.Pool.Replicas-1, 1)-1)/max(s.Pool.Replicas-1, 1))
 }

@@ -53,8 +53,11 @@ func TestEveryPairOfLoginAndDatabaseIsInTheBudget(t *testing.T) {
 	assert.Equal(t, "pool.logins[0].poolSize", reports.Setting)
 
 	_, err = load(t, least+logins+"  dbtier:database: {instanceClass: db.t4g.micro}\n")
-	require.ErrorContains(t, err, "pool pgbouncer: 2 replicas × 3 pairs of user and database × 20 × 2 (old and new pods of an update) = 240")
-	require.ErrorContains(t, err, "pool pgbouncer for reports: 2 replicas × 2 pairs of user and database × 5 × 2 (old and new pods of an update) = 40")
+	require.ErrorContains(t, err,
+		"pool pgbouncer: 2 replicas × 3 pairs of user and database × 20 × 2 (old and new pods of an update) = 240")
+	require.ErrorContains(t, err,
+		"pool pgbouncer for reports: 2 replicas × 2 pairs of user and database × 5 × 2 (old and new pods of an "+
+			"update) = 40")
 }
 
 func TestLoginsOfTheConfigAreThoseOfThePool(t *testing.T) {
@@ -64,7 +67,10 @@ func TestLoginsOfTheConfigAreThoseOfThePool(t *testing.T) {
 	assert.Equal(t, []string{"my_shop", "archive"}, stack.DatabaseNames())
 	store := pgbouncer.Store{Kind: "SecretStore", Name: pulumi.String("my-shop")}
 	assert.Equal(t, []pgbouncer.Login{
-		{Name: "reports", Credential: pgbouncer.Credential{Store: store, Key: pulumi.String(reportsArn)}, Databases: []string{"my_shop", "archive"}, PoolSize: 5},
+		{
+			Name: "reports", Credential: pgbouncer.Credential{Store: store, Key: pulumi.String(reportsArn)},
+			Databases: []string{"my_shop", "archive"}, PoolSize: 5,
+		},
 		{
 			Name: "batch", Credential: pgbouncer.Credential{Key: pulumi.String("batch-database")}, PoolMode: "session",
 			Clients: []pgbouncer.Client{{Namespace: "batch", Labels: map[string]string{"app": "nightly"}}},
@@ -104,19 +110,25 @@ func TestFaultsOfLoginsAreReportedWithTheOthers(t *testing.T) {
 		require.ErrorContains(t, err, fault)
 	}
 	_, err = load(t, least+"  dbtier:pool: {logins: [{name: a, credentialSecret: x, secret: my-shop-db}]}\n")
-	require.ErrorContains(t, err, `dbtier:pool.logins[0].secret: "my-shop-db": is the name of another Secret of the pool`)
+	require.ErrorContains(t, err,
+		`dbtier:pool.logins[0].secret: "my-shop-db": is the name of another Secret of the pool`)
 }
 
 // What the service may grow to counts, and not what it begins with.
 func TestTheServicesConnectionsFitIntoThePool(t *testing.T) {
 	t.Parallel()
 	const wide = least + "  dbtier:pool: {maxClientConn: 400}\n"
-	_, err := load(t, strings.Replace(wide, `image: "registry.example/my-shop:1"`, `image: a:1, replicas: 4, connections: 50`, 1))
+	_, err := load(t, strings.Replace(wide, `image: "registry.example/my-shop:1"`,
+		`image: a:1, replicas: 4, connections: 50`, 1))
 	require.NoError(t, err)
-	_, err = load(t, strings.Replace(wide, `image: "registry.example/my-shop:1"`, `image: a:1, replicas: 4, connections: 51`, 1))
-	require.ErrorContains(t, err, "dbtier:pool.maxClientConn: 400: is too few: 4 pods × consumer.connections 51 × 2 (old and new pods of an update) = 408, "+
-		"and the pool takes 400 while one of its replicas is away; want 408")
-	_, err = load(t, strings.Replace(wide, `image: "registry.example/my-shop:1"`, `image: a:1, replicas: 2, autoscaling: {enabled: true, maxReplicas: 5}`, 1))
+	_, err = load(t, strings.Replace(wide, `image: "registry.example/my-shop:1"`,
+		`image: a:1, replicas: 4, connections: 51`, 1))
+	require.ErrorContains(t, err,
+		"dbtier:pool.maxClientConn: 400: is too few: 4 pods × consumer.connections 51 × 2 (old and new pods of an "+
+			"update) = 408, "+
+			"and the pool takes 400 while one of its replicas is away; want 408")
+	_, err = load(t, strings.Replace(wide, `image: "registry.example/my-shop:1"`,
+		`image: a:1, replicas: 2, autoscaling: {enabled: true, maxReplicas: 5}`, 1))
 	require.ErrorContains(t, err, "is too few: 5 pods × consumer.connections 50")
 }
 
@@ -126,7 +138,8 @@ func TestADirectClientOfManyPodsIsCountedByPodsAndTheServicesByWhatItMayGrowTo(t
 		text := strings.Replace(least, `image: "registry.example/my-shop:1"`, "image: a:1"+consumer, 1)
 		return strings.Replace(text, "    databaseCidrs", "    directClients: ["+clients+"]\n    databaseCidrs", 1)
 	}
-	stack, err := load(t, with(", autoscaling: {enabled: true, maxReplicas: 6}", "{name: my-shop, connectionsPerPod: 4}, {name: cron, connections: 3}"))
+	stack, err := load(t, with(", autoscaling: {enabled: true, maxReplicas: 6}",
+		"{name: my-shop, connectionsPerPod: 4}, {name: cron, connections: 3}"))
 	require.NoError(t, err)
 	b := stack.Budget()
 	own := holder(t, b, "direct client my-shop")
@@ -136,7 +149,9 @@ func TestADirectClientOfManyPodsIsCountedByPodsAndTheServicesByWhatItMayGrowTo(t
 	assert.Equal(t, 3, cron.Most(0))
 	assert.Equal(t, 3, stack.Consumer.Autoscaling.MinReplicas, "by default what the service has without it")
 
-	_, err = load(t, with("", "{name: a, connectionsPerPod: 4}, {name: b, connections: 1, connectionsPerPod: 4, replicas: 2}, {name: c, connections: 1, replicas: 2}"))
+	_, err = load(t,
+		with("", "{name: a, connectionsPerPod: 4}, {name: b, connections: 1, connectionsPerPod: 4, replicas: 2}, "+
+			"{name: c, connections: 1, replicas: 2}"))
 	for _, fault := range []string{
 		`network.directClients[0].replicas: 0: want 1 to 500 pods`,
 		`network.directClients[1].connections: 1: and connectionsPerPod are both given`,

@@ -22,14 +22,17 @@ const (
 func (p *Pool) unused(faults *fault.List, values map[string]any) {
 	if p.Kind != RDSProxy {
 		_, given := values["proxy"]
-		faults.Check(!given, "proxy", nil, "is RDS Proxy's, and pool.kind is %s: it would go unused; set pool.kind to %s, or leave it out", p.Kind, RDSProxy)
+		faults.Check(!given, "proxy", nil,
+			"is RDS Proxy's, and pool.kind is %s: it would go unused; set pool.kind to %s, or leave it out", p.Kind,
+			RDSProxy)
 		return
 	}
 	given, _ := values["pool"].(map[string]any)
 	known := fieldsOf(reflect.ValueOf(p).Elem())
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		faults.Check(key == "kind" || !known[key].IsValid(), "pool."+key, given[key],
-			"is PgBouncer's, and pool.kind is %s: it would go unused; the settings of RDS Proxy are the section proxy", p.Kind)
+			"is PgBouncer's, and pool.kind is %s: it would go unused; the settings of RDS Proxy are the section proxy",
+			p.Kind)
 	}
 }
 
@@ -40,12 +43,13 @@ func (s *Stack) validatePool(faults *fault.List) {
 		faults.Within("pool", s.validatePgBouncer())
 		return
 	}
-	faults.Check(s.Cloud != Local, "pool.kind", s.Pool.Kind, "the local cloud has no RDS Proxy; use %s there", PgBouncer)
+	faults.Check(s.Cloud != Local, "pool.kind", s.Pool.Kind, "the local cloud has no RDS Proxy; use %s there",
+		PgBouncer)
 	faults.Within("proxy", s.Proxy.Validate())
 }
 
-// ProxyUsers are the database users who may come through RDS Proxy, the one that the service is first. The user of the last generation
-// goes on working until the next.
+// ProxyUsers are the database users who may come through RDS Proxy, the one that the service is first. The user of the
+// last generation goes on working until the next.
 func (s *Stack) ProxyUsers() []string {
 	users := []string{s.DatabaseUser()}
 	if s.Role.PoolUser == RoleUser && s.Role.Generation > 1 {

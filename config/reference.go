@@ -14,8 +14,8 @@ import (
 
 // NetworkReference takes what a [Network] does not say from another stack's outputs.
 type NetworkReference struct {
-	// Stack is the full name of the stack that knows: <organization>/<project>/<stack>; in a backend of files or buckets
-	// the organization is the word organization.
+	// Stack is the full name of the stack that knows: <organization>/<project>/<stack>; in a backend of files or
+	// buckets the organization is the word organization.
 	Stack string `json:"stack"`
 	// VpcID is the output with the VPC's id. Default: vpcId.
 	VpcID string `json:"vpcId"`
@@ -27,8 +27,8 @@ type NetworkReference struct {
 
 // ClusterReference takes what a [Cluster] does not say from another stack's outputs.
 type ClusterReference struct {
-	// Stack is the full name of the stack that knows: <organization>/<project>/<stack>; in a backend of files or buckets
-	// the organization is the word organization.
+	// Stack is the full name of the stack that knows: <organization>/<project>/<stack>; in a backend of files or
+	// buckets the organization is the word organization.
 	Stack string `json:"stack"`
 	// OIDCProviderArn is the output with the ARN of the identity provider. Default: oidcProviderArn.
 	OIDCProviderArn string `json:"oidcProviderArn"`
@@ -70,14 +70,17 @@ func referTo(ctx *pulumi.Context) otherStacks {
 
 // resolve fills the fields of a section that have no value from the outputs that its reference names. Both are structs
 // with the same keys; the reference has Stack besides. It returns the keys that it found no value for.
-func resolve(faults *fault.List, path string, section, reference reflect.Value, read otherStacks) (unresolved []string) {
+func resolve(
+	faults *fault.List, path string, section, reference reflect.Value, read otherStacks,
+) (unresolved []string) {
 	at := join(path, "stackReference")
 	names, fields := fieldsOf(reference), fieldsOf(section)
 	stack := names["stack"].String()
 	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(names)), func(key string) bool { return key == "stack" })
 	if stack == "" {
 		for _, key := range keys {
-			faults.Check(names[key].String() == "", join(at, key), names[key].String(), "names an output, but %s is missing: whose?", join(at, "stack"))
+			faults.Check(names[key].String() == "", join(at, key), names[key].String(),
+				"names an output, but %s is missing: whose?", join(at, "stack"))
 		}
 		return nil
 	}
@@ -87,7 +90,8 @@ func resolve(faults *fault.List, path string, section, reference reflect.Value, 
 		case !given:
 			wanted = append(wanted, key)
 		default:
-			faults.Check(names[key].String() == "", join(at, key), names[key].String(), "is given as %s, too; keep one of them", join(path, key))
+			faults.Check(names[key].String() == "", join(at, key), names[key].String(),
+				"is given as %s, too; keep one of them", join(path, key))
 		}
 	}
 	if len(wanted) == 0 {
@@ -99,7 +103,9 @@ func resolve(faults *fault.List, path string, section, reference reflect.Value, 
 		for _, key := range wanted {
 			unresolved = append(unresolved, join(path, key))
 		}
-		faults.Add(join(at, "stack"), stack, "cannot be read (%s); bring that stack up, or give %s instead of the reference, as an offline preview needs it",
+		faults.Add(join(at, "stack"), stack,
+			"cannot be read (%s); bring that stack up, or give %s instead of the reference, as an offline preview "+
+				"needs it",
 			oneLine(err), strings.Join(unresolved, ", "))
 		return unresolved
 	}
@@ -113,10 +119,12 @@ func resolve(faults *fault.List, path string, section, reference reflect.Value, 
 		switch {
 		case !found:
 			unresolved = append(unresolved, join(path, key))
-			faults.Add(field, output, "is no output of stack %s; it has %s", stack, strings.Join(slices.Sorted(maps.Keys(outputs.values)), ", "))
+			faults.Add(field, output, "is no output of stack %s; it has %s", stack,
+				strings.Join(slices.Sorted(maps.Keys(outputs.values)), ", "))
 		case slices.Contains(outputs.secret, output):
 			unresolved = append(unresolved, join(path, key))
-			faults.Add(field, output, "is a secret output of stack %s, and the tier takes no secret from its config", stack)
+			faults.Add(field, output, "is a secret output of stack %s, and the tier takes no secret from its config",
+				stack)
 		default:
 			decode(faults, field, plain(value), fields[key])
 		}
@@ -150,8 +158,8 @@ func oneLine(err error) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// resolveReferences fills network and cluster. It returns the keys that a reference should have filled and did not: that
-// they are missing is said already.
+// resolveReferences fills network and cluster. It returns the keys that a reference should have filled and did not:
+// that they are missing is said already.
 func (s *Stack) resolveReferences(faults *fault.List, read otherStacks) (unresolved []string) {
 	for _, part := range []struct {
 		path               string
@@ -160,7 +168,8 @@ func (s *Stack) resolveReferences(faults *fault.List, read otherStacks) (unresol
 		{"network", &s.Network, &s.Network.StackReference},
 		{"cluster", &s.Cluster, &s.Cluster.StackReference},
 	} {
-		found := resolve(faults, part.path, reflect.ValueOf(part.section).Elem(), reflect.ValueOf(part.reference).Elem(), read)
+		found := resolve(faults, part.path, reflect.ValueOf(part.section).Elem(),
+			reflect.ValueOf(part.reference).Elem(), read)
 		unresolved = append(unresolved, found...)
 	}
 	return unresolved

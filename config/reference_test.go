@@ -33,7 +33,8 @@ func facts() map[string]any {
 
 func TestNetworkAndClusterMayBeAnotherStacksOutputs(t *testing.T) {
 	t.Parallel()
-	stack, err := load(t, referring("{stackReference: {stack: "+platform+", subnetIds: privateSubnets}}", "{stackReference: {stack: "+platform+"}}"),
+	stack, err := load(t, referring("{stackReference: {stack: "+platform+", subnetIds: privateSubnets}}",
+		"{stackReference: {stack: "+platform+"}}"),
 		componenttest.OtherStack(platform, facts()))
 	require.NoError(t, err)
 	assert.Equal(t, "vpc-0123456789abcdef0", stack.Network.VpcID)
@@ -41,21 +42,24 @@ func TestNetworkAndClusterMayBeAnotherStacksOutputs(t *testing.T) {
 	assert.Equal(t, []string{"10.0.192.0/20"}, stack.Network.DatabaseCIDRs)
 	assert.Equal(t, "sg-0123456789abcdef0", stack.Cluster.NodeSecurityGroupID)
 
-	stack, err = load(t, referring("{databaseCidrs: [10.1.0.0/20], stackReference: {stack: "+platform+", subnetIds: privateSubnets}}",
-		"{stackReference: {stack: "+platform+"}}"), componenttest.OtherStack(platform, facts()))
+	stack, err = load(t,
+		referring("{databaseCidrs: [10.1.0.0/20], stackReference: {stack: "+platform+", subnetIds: privateSubnets}}",
+			"{stackReference: {stack: "+platform+"}}"), componenttest.OtherStack(platform, facts()))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"10.1.0.0/20"}, stack.Network.DatabaseCIDRs, "what is given is not asked for")
 }
 
 func TestAnUnreadableReferenceNamesTheKeysToGiveInstead(t *testing.T) {
 	t.Parallel()
-	_, err := load(t, referring("{stackReference: {stack: acme/infra/gone}, databaseCidrs: [10.1.0.0/20]}", "{stackReference: {stack: acme/infra/gone}}"))
+	_, err := load(t, referring("{stackReference: {stack: acme/infra/gone}, databaseCidrs: [10.1.0.0/20]}",
+		"{stackReference: {stack: acme/infra/gone}}"))
 	require.ErrorContains(t, err, `the stack's config has faults
 Pulumi.test.yaml: dbtier:network.stackReference.stack: "acme/infra/gone": cannot be read (unknown stack "acme/infra/gone"); `+
 		`bring that stack up, or give network.subnetIds, network.vpcId instead of the reference, as an offline preview needs it
 Pulumi.test.yaml: dbtier:cluster.stackReference.stack: "acme/infra/gone": cannot be read (unknown stack "acme/infra/gone"); `+
 		`bring that stack up, or give cluster.nodeSecurityGroupId, cluster.oidcProviderArn instead of the reference, as an offline preview needs it`)
-	assert.NotContains(t, err.Error(), "dbtier:network.vpcId", "what the reference should have said is not called missing as well")
+	assert.NotContains(t, err.Error(), "dbtier:network.vpcId",
+		"what the reference should have said is not called missing as well")
 }
 
 func TestReferencesThatAreWrong(t *testing.T) {
@@ -67,21 +71,26 @@ func TestReferencesThatAreWrong(t *testing.T) {
 			`network.stackReference.subnetIds: "subnetIds": is no output of stack acme/infra/prod; it has databaseCidrs, hidden`,
 		},
 		"of another type": {
-			"{stackReference: {stack: " + platform + ", subnetIds: zones}}", cluster, `network.stackReference.subnetIds: 3: want a list`,
+			"{stackReference: {stack: " + platform + ", subnetIds: zones}}", cluster,
+			`network.stackReference.subnetIds: 3: want a list`,
 		},
 		"of another form": {
-			"{stackReference: {stack: " + platform + ", subnetIds: privateSubnets, vpcId: nodeSecurityGroupId}}", cluster,
+			"{stackReference: {stack: " + platform + ", subnetIds: privateSubnets, vpcId: nodeSecurityGroupId}}",
+			cluster,
 			`network.vpcId: "sg-0123456789abcdef0": want the id of the cluster's VPC`,
 		},
 		"given twice": {
-			"{vpcId: vpc-0123456789abcdef0, stackReference: {stack: " + platform + ", vpcId: vpcId, subnetIds: privateSubnets}}", cluster,
+			"{vpcId: vpc-0123456789abcdef0, stackReference: {stack: " + platform +
+				", vpcId: vpcId, subnetIds: privateSubnets}}", cluster,
 			`network.stackReference.vpcId: "vpcId": is given as network.vpcId, too; keep one of them`,
 		},
 		"of no stack": {
-			"{stackReference: {vpcId: vpcId}}", cluster, `network.stackReference.vpcId: "vpcId": names an output, but network.stackReference.stack is missing`,
+			"{stackReference: {vpcId: vpcId}}", cluster,
+			`network.stackReference.vpcId: "vpcId": names an output, but network.stackReference.stack is missing`,
 		},
 		"a secret": {
-			"{stackReference: {stack: " + platform + ", subnetIds: privateSubnets}}", "{stackReference: {stack: " + platform + ", nodeSecurityGroupId: hidden}}",
+			"{stackReference: {stack: " + platform + ", subnetIds: privateSubnets}}",
+			"{stackReference: {stack: " + platform + ", nodeSecurityGroupId: hidden}}",
 			`cluster.stackReference.nodeSecurityGroupId: "hidden": is a secret output`,
 		},
 		"for nothing": {
@@ -90,7 +99,8 @@ func TestReferencesThatAreWrong(t *testing.T) {
 			`cluster.stackReference: has nothing left to say`,
 		},
 		"an unknown key": {
-			"{stackReference: {stack: " + platform + ", subnets: privateSubnets}}", cluster, `network.stackReference.subnets: is no setting; did you mean subnetIds?`,
+			"{stackReference: {stack: " + platform + ", subnets: privateSubnets}}", cluster,
+			`network.stackReference.subnets: is no setting; did you mean subnetIds?`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +142,8 @@ func TestAStackMayHoldAClustersPartOnly(t *testing.T) {
 // Else a bad merge would make a service's stack delete its database.
 func TestAServicesStackThatLostItsServiceIsNotTakenForAClusters(t *testing.T) {
 	t.Parallel()
-	_, err := load(t, strings.Replace(least, "  dbtier:service: {name: my-shop}\n", "  dbtier:operator: {install: true}\n", 1))
+	_, err := load(t, strings.Replace(least, "  dbtier:service: {name: my-shop}\n",
+		"  dbtier:operator: {install: true}\n", 1))
 	require.ErrorContains(t, err, `service.name: "": want`)
 	_, err = load(t, strings.Replace(clusterOnly, "  dbtier:operator: {install: true}\n", "", 1))
 	require.ErrorContains(t, err, `service.name: "": want`, "the operator alone has to be asked for")
@@ -141,5 +152,6 @@ func TestAServicesStackThatLostItsServiceIsNotTakenForAClusters(t *testing.T) {
 func TestOnlyWhoInstallsTheOperatorAdoptsIt(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, least+"  dbtier:operator: {install: false, adopt: true}\n")
-	require.ErrorContains(t, err, "operator.adopt: true: takes over the cluster's operator, which this stack does not install")
+	require.ErrorContains(t, err,
+		"operator.adopt: true: takes over the cluster's operator, which this stack does not install")
 }

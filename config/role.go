@@ -13,8 +13,8 @@ type DatabaseUser string
 const (
 	// RoleUser is the application's own role: it reads and writes rows, and can do nothing else.
 	RoleUser DatabaseUser = "role"
-	// MasterUser is the instance's master user: the simplest set-up, in which the service may do everything, and in which logins can
-	// fail for some seconds when RDS rotates its password.
+	// MasterUser is the instance's master user: the simplest set-up, in which the service may do everything, and in
+	// which logins can fail for some seconds when RDS rotates its password.
 	MasterUser DatabaseUser = "master"
 )
 

@@ -54,8 +54,8 @@ type schema struct {
 	Not                  *schema            `json:"not,omitempty"`
 }
 
-// The schema says what the types, their comments and their validation say: keys, types, descriptions, and the bounds and choices that
-// Validate names when it is given something else.
+// The schema says what the types, their comments and their validation say: keys, types, descriptions, and the bounds
+// and choices that Validate names when it is given something else.
 func TestTheSchemaIsThatOfTheTypes(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
@@ -68,7 +68,8 @@ func TestTheSchemaIsThatOfTheTypes(t *testing.T) {
 	}
 	want, err := os.ReadFile(schemaFile)
 	require.NoError(t, err)
-	assert.Equal(t, string(want), text.String(), "the types have changed: %s=1 go test ./config -run TestTheSchema", updateGolden)
+	assert.Equal(t, string(want), text.String(), "the types have changed: %s=1 go test ./config -run TestTheSchema",
+		updateGolden)
 }
 
 func compiled(t *testing.T) *jsonschema.Schema {
@@ -150,9 +151,11 @@ func TestTheSchemaKnowsBoundsChoicesAndDefaults(t *testing.T) {
 	assert.Equal(t, 50000, *pool["maxClientConn"].Maximum)
 	assert.EqualValues(t, 1000, pool["maxClientConn"].Default)
 	assert.Contains(t, pool["maxClientConn"].Description, "clients a replica takes")
-	assert.Equal(t, 5, *pool["metrics"].Properties["intervalSeconds"].Minimum, "what is off by default is checked as if it were on")
+	assert.Equal(t, 5, *pool["metrics"].Properties["intervalSeconds"].Minimum,
+		"what is off by default is checked as if it were on")
 	assert.Equal(t, []string{"aws", "local"}, sections["dbtier:cloud"].Enum)
-	assert.Equal(t, 1, *sections["dbtier:network"].Properties["directClients"].Items.Properties["connectionsPerPod"].Minimum)
+	assert.Equal(t, 1,
+		*sections["dbtier:network"].Properties["directClients"].Items.Properties["connectionsPerPod"].Minimum)
 	assert.Nil(t, sections["dbtier:consumer"].Properties["replicas"].Default, "the profiles differ")
 
 	var bare []string
@@ -182,7 +185,9 @@ func stackSchema(t *testing.T) *schema {
 	g := &generator{t: t, comments: readComments(t)}
 	root := g.object(reflect.TypeFor[config.Stack](), nil)
 	sections := &schema{
-		Type: "object", Description: "Config of the stack. Each section says what differs from the defaults of the stack's profile.",
+		Type: "object",
+		Description: "Config of the stack. Each section says what differs from the defaults of the stack's " +
+			"profile.",
 		Properties: map[string]*schema{}, Required: []string{"dbtier:cloud", "dbtier:environment", "dbtier:profile"},
 	}
 	var known []string
@@ -192,7 +197,9 @@ func stackSchema(t *testing.T) *schema {
 	}
 	slices.Sort(known)
 	// Providers and other programs have keys of their own.
-	sections.PropertyNames = &schema{AnyOf: []*schema{{Enum: known}, {Not: &schema{Pattern: "^" + config.Namespace + ":"}}}}
+	sections.PropertyNames = &schema{AnyOf: []*schema{
+		{Enum: known}, {Not: &schema{Pattern: "^" + config.Namespace + ":"}},
+	}}
 	return &schema{
 		Schema: "https://json-schema.org/draft/2020-12/schema", Title: "Pulumi.<stack>.yaml of dbtier", Type: "object",
 		Description: "Made from the types of package config by its tests; do not edit.",
@@ -256,7 +263,8 @@ func (g *generator) value(of reflect.Type, path []string) *schema {
 		s := &schema{Type: "string", Default: g.byDefault(path)}
 		for _, reason := range g.refusals(path, "\x01") {
 			if choices, ok := strings.CutPrefix(reason, "want one of "); ok {
-				s.Enum = slices.DeleteFunc(strings.Split(choices, ", "), func(choice string) bool { return choice == "" })
+				s.Enum = slices.DeleteFunc(strings.Split(choices, ", "),
+					func(choice string) bool { return choice == "" })
 			}
 		}
 		return s
@@ -340,7 +348,8 @@ func fieldOf(structure reflect.Value, key string) reflect.Value {
 	return reflect.Value{}
 }
 
-// byDefault is what a key has without the file, where both profiles agree and there is no element of a list or map in its path.
+// byDefault is what a key has without the file, where both profiles agree and there is no element of a list or map in
+// its path.
 func (g *generator) byDefault(path []string) any {
 	if slices.Contains(path, "0") || slices.Contains(path, "*") {
 		return nil
@@ -351,7 +360,8 @@ func (g *generator) byDefault(path []string) any {
 		for _, key := range path {
 			at = fieldOf(at, key)
 		}
-		if at.Kind() == reflect.String && at.Len() == 0 || at.Kind() == reflect.Int && at.Int() == 0 || path[0] == "profile" {
+		if at.Kind() == reflect.String && at.Len() == 0 || at.Kind() == reflect.Int && at.Int() == 0 ||
+			path[0] == "profile" {
 			return nil
 		}
 		values = append(values, at.Interface())
@@ -407,7 +417,9 @@ func readComments(t *testing.T) map[string]comment {
 					if doc == nil {
 						doc = general.Doc
 					}
-					comments[fmt.Sprintf("dbtier/%s.%s", filepath.ToSlash(below), named.Name.Name)] = comment{plainText(doc), fieldComments(named)}
+					comments[fmt.Sprintf("dbtier/%s.%s", filepath.ToSlash(below), named.Name.Name)] = comment{
+						plainText(doc), fieldComments(named),
+					}
 				}
 			}
 		}
@@ -445,7 +457,10 @@ func TestEveryKeyInTheDocumentsIsOne(t *testing.T) {
 	require.NoError(t, json.Unmarshal(text, &schema))
 	keyForm := regexp.MustCompile(`dbtier:([a-z][A-Za-z]*(?:\.[a-z][A-Za-z]*)*)`)
 	checked := 0
-	for _, pattern := range []string{"../README.md", "../docs/*.md", "../docs/operations/*.md", "../examples/*/README.md"} {
+	for _, pattern := range []string{
+		"../README.md", "../docs/*.md", "../docs/operations/*.md",
+		"../examples/*/README.md",
+	} {
 		files, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		for _, file := range files {

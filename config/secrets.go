@@ -43,8 +43,8 @@ type FurtherSecret struct {
 	Arn string `json:"arn"`
 	// KmsKeyArn encrypts it. Default: the key of the database.
 	KmsKeyArn string `json:"kmsKeyArn"`
-	// Keys of the Secret, and the key of the JSON secret that each takes; nothing ("") for its whole text. Default, where there are no
-	// urls either: every key, under its own name.
+	// Keys of the Secret, and the key of the JSON secret that each takes; nothing ("") for its whole text. Default,
+	// where there are no urls either: every key, under its own name.
 	Keys map[string]string `json:"keys"`
 	// URLs are keys of the Secret that are connection strings.
 	URLs map[string]SecretURL `json:"urls"`
@@ -80,7 +80,8 @@ type SecretURL struct {
 // Args are what the component makes of it.
 func (f *FurtherSecret) Args() externalsecrets.Secret {
 	secret := externalsecrets.Secret{
-		Name: f.Name, Keys: map[string]externalsecrets.Template{}, Type: f.Type, RefreshPolicy: f.RefreshPolicy, RefreshInterval: f.RefreshInterval,
+		Name: f.Name, Keys: map[string]externalsecrets.Template{}, Type: f.Type, RefreshPolicy: f.RefreshPolicy,
+		RefreshInterval: f.RefreshInterval,
 	}
 	from := func(property string) externalsecrets.Value {
 		return externalsecrets.Value{Secret: pulumi.String(f.Arn), Property: property}
@@ -97,7 +98,8 @@ func (f *FurtherSecret) Args() externalsecrets.Secret {
 	}
 	for key, url := range f.URLs {
 		secret.Keys[key] = externalsecrets.URL{
-			Scheme: url.Scheme, User: optional(url.User), Password: optional(url.Password), Host: pulumi.String(url.Host), Port: url.Port, Path: url.Path,
+			Scheme: url.Scheme, User: optional(url.User), Password: optional(url.Password),
+			Host: pulumi.String(url.Host), Port: url.Port, Path: url.Path,
 			Query: url.Query,
 		}
 	}
@@ -130,7 +132,8 @@ func (f *FurtherSecret) validate(region string) error {
 			if _, ok := f.URLs[key]; ok {
 				at = "urls." + key
 			}
-			faults.Check(variableForm.MatchString(key), at, key, "is no name of an environment variable; want another, or use files")
+			faults.Check(variableForm.MatchString(key), at, key,
+				"is no name of an environment variable; want another, or use files")
 			faults.Check(key != externalsecrets.URLKey, at, key, "is the database's; want another")
 		}
 	}
@@ -150,7 +153,8 @@ func (f *FurtherSecret) named(err error) error {
 	}
 	for i := range invalid.Faults {
 		for key := range f.URLs {
-			if rest, ok := strings.CutPrefix(invalid.Faults[i].Path, "keys."+key); ok && (rest == "" || rest[0] == '.') {
+			if rest, ok := strings.CutPrefix(invalid.Faults[i].Path, "keys."+key); ok &&
+				(rest == "" || rest[0] == '.') {
 				invalid.Faults[i].Path = "urls." + key + rest
 			}
 		}

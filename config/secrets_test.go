@@ -25,7 +25,10 @@ func TestFurtherSecretsOfTheConfigAreThoseOfTheComponent(t *testing.T) {
 	password := externalsecrets.Value{Secret: pulumi.String(reportsArn), Property: "password"}
 	assert.Equal(t, externalsecrets.Secret{Name: "my-shop-cache", Keys: map[string]externalsecrets.Template{
 		"CACHE_TOKEN": externalsecrets.Value{Secret: pulumi.String(reportsArn), Property: "token"},
-		"CACHE_URL":   externalsecrets.URL{Scheme: "rediss", Password: &password, Host: pulumi.String("cache.internal"), Port: 6379, Path: "/0"},
+		"CACHE_URL": externalsecrets.URL{
+			Scheme: "rediss", Password: &password, Host: pulumi.String("cache.internal"),
+			Port: 6379, Path: "/0",
+		},
 	}}, further[0].Args())
 	assert.True(t, further[0].InEnvironment())
 	whole := further[1].Args()

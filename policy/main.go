@@ -20,7 +20,10 @@ func main() {
 			fmt.Println(registry.Name, registry.Version)
 			return
 		case "-h", "--help":
-			fmt.Println("usage: pulumi preview|up --policy-pack policy-pack [--policy-pack-config FILE]\nThe rules: dbtier policy list")
+			fmt.Println(
+				"usage: pulumi preview|up --policy-pack policy-pack [--policy-pack-config FILE]\nThe rules: dbtier " +
+					"policy list",
+			)
 			return
 		}
 	}

@@ -51,7 +51,8 @@ func TestThePackTellsTheEngineItsPort(t *testing.T) {
 	assert.Contains(t, started(t.Context(), t, exe, "--help"), "--policy-pack")
 }
 
-// BenchmarkReady is the time from the start of the process to its port, with the binary as `make build` makes it. Its aim is 60 ms.
+// BenchmarkReady is the time from the start of the process to its port, with the binary as `make build` makes it. Its
+// aim is 60 ms.
 func BenchmarkReady(b *testing.B) {
 	binary := filepath.Join(b.TempDir(), "policy-pack")
 	out, err := exec.CommandContext(b.Context(), "go", "build", "-o", binary, "-ldflags", "-s -w", ".").CombinedOutput()

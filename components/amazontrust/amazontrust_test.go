@@ -38,7 +38,8 @@ func TestTheRootsAreAmazonsAndLastForYears(t *testing.T) {
 		"Amazon Root CA 2": "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4",
 		"Amazon Root CA 3": "18ce6cfe7bf14e60b2e347b8dfe868cb31d02ebb3ada271569f50343b46db3a4",
 		"Amazon Root CA 4": "e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092",
-		"Starfield Services Root Certificate Authority - G2": "568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5",
+		"Starfield Services Root Certificate Authority - " +
+			"G2": "568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5",
 	}, found)
 	assert.Error(t, rdsca.Check(bundle, time.Date(2038, 1, 1, 0, 0, 0, 0, time.UTC)), "by then they are others")
 }

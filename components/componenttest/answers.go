@@ -44,9 +44,11 @@ func knownAfterwards(args pulumi.MockResourceArgs) (id string, outputs map[strin
 	random := hex.EncodeToString(sum[:])[:17]
 	switch args.TypeToken {
 	case "aws:kms/key:Key":
-		return "5f2d1c3e-0000-4000-8000-1234567890ab", map[string]any{"arn": KeyArn, "keyId": "5f2d1c3e-0000-4000-8000-1234567890ab"}
+		return "5f2d1c3e-0000-4000-8000-1234567890ab",
+			map[string]any{"arn": KeyArn, "keyId": "5f2d1c3e-0000-4000-8000-1234567890ab"}
 	case "aws:ec2/securityGroup:SecurityGroup":
-		return "sg-" + random, map[string]any{"arn": "arn:aws:ec2:" + Region + ":" + Account + ":security-group/sg-" + random}
+		return "sg-" + random, map[string]any{"arn": "arn:aws:ec2:" + Region + ":" + Account + ":security-group/sg-" +
+			random}
 	case "aws:iam/role:Role":
 		return text("name"), map[string]any{"arn": "arn:aws:iam::" + Account + ":role/" + text("name")}
 	case "aws:rds/instance:Instance":

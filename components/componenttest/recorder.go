@@ -36,7 +36,8 @@ type Resource struct {
 	Inputs map[string]any
 	// Given are the inputs as they were given, and Answered the outputs, with what is secret and unknown about them.
 	Given, Answered resource.PropertyMap
-	// Dependencies are URNs that must be done first, by dependsOn or by an input; PropertyDependencies are those of each input.
+	// Dependencies are URNs that must be done first, by dependsOn or by an input; PropertyDependencies are those of
+	// each input.
 	Dependencies         []string
 	PropertyDependencies map[string][]string
 	// Provider is the provider instance, "<urn>::<id>"; empty for components.
@@ -176,7 +177,10 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 	if rpc := args.RegisterRPC; rpc != nil {
 		recorded.Parent = rpc.GetParent()
 		// The mocks leave out what is not known.
-		whole := plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, KeepResources: true, KeepOutputValues: true}
+		whole := plugin.MarshalOptions{
+			KeepUnknowns: true, KeepSecrets: true, KeepResources: true,
+			KeepOutputValues: true,
+		}
 		given, err := plugin.UnmarshalProperties(rpc.GetObject(), whole)
 		if err != nil {
 			return "", nil, fmt.Errorf("the inputs of %s: %w", args.Name, err)
@@ -229,8 +233,8 @@ func OtherStack(name string, outputs map[string]any) Option {
 	}
 }
 
-// Call reads stack references. It refuses all else: the program asks nothing of a provider outside of resources, so that
-// it can be previewed without credentials.
+// Call reads stack references. It refuses all else: the program asks nothing of a provider outside of resources, so
+// that it can be previewed without credentials.
 func (r *Recording) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	if args.Token == "pulumi:pulumi:readStackOutputs" {
 		name := args.Args["name"].StringValue()

@@ -44,9 +44,9 @@ type ConsumerArgs struct {
 	EnvSecrets []pulumi.StringInput
 	// SecretMounts are further Secrets whose keys become files. They follow their Secret while the pod runs.
 	SecretMounts []SecretMount
-	// Reloader asks stakater's Reloader for new pods when a Secret in the environment changes; what the pool's login is does not. Run it
-	// with --reload-strategy=annotations: its default writes a variable into the pod template, and each change of that template here
-	// then meets one of Reloader's. Default false.
+	// Reloader asks stakater's Reloader for new pods when a Secret in the environment changes; what the pool's login is
+	// does not. Run it with --reload-strategy=annotations: its default writes a variable into the pod template, and
+	// each change of that template here then meets one of Reloader's. Default false.
 	Reloader bool
 	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
 	Resources workload.Resources
@@ -74,9 +74,11 @@ type Autoscaling struct {
 	MaxReplicas int `json:"maxReplicas"`
 	// CPUUtilization is the average use of the pods' request of CPU that it holds, 1 to 500 percent. Default 70.
 	CPUUtilization int `json:"cpuUtilization"`
-	// MemoryUtilization, 1 to 500 percent of the request; few services give memory back. Default 0: memory does not count.
+	// MemoryUtilization, 1 to 500 percent of the request; few services give memory back. Default 0: memory does not
+	// count.
 	MemoryUtilization int `json:"memoryUtilization"`
-	// ScaleDownSeconds is how long it waits for the load to come back before it takes pods away, 0 to 3600. Default 300.
+	// ScaleDownSeconds is how long it waits for the load to come back before it takes pods away, 0 to 3600. Default
+	// 300.
 	ScaleDownSeconds int `json:"scaleDownSeconds"`
 }
 
@@ -158,7 +160,8 @@ func (a *ConsumerArgs) Validate() error {
 	faults.Check(a.UID > 0, "uid", a.UID, "want a user other than root")
 	faults.Between("terminationGracePeriodSeconds", a.TerminationGracePeriodSeconds, 1, 3600, "seconds")
 	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
-		faults.Check(name != "" && !strings.ContainsAny(name, "= \x00"), "env", name, "want the name of an environment variable")
+		faults.Check(name != "" && !strings.ContainsAny(name, "= \x00"), "env", name,
+			"want the name of an environment variable")
 		faults.Check(name != "DATABASE_URL", "env", name, "comes from the Secret; a ConfigMap is readable by too many")
 	}
 	faults.Within("database", a.Database.validate())
@@ -187,7 +190,8 @@ const MountPathRule = "want the absolute path of a folder, such as /etc/myshop/t
 
 // IsMountPath tells a folder that a Secret can be mounted at.
 func IsMountPath(folder string) bool {
-	return path.IsAbs(folder) && path.Clean(folder) == folder && folder != "/" && !inside(folder, "/tmp") && !strings.ContainsAny(folder, ":\x00")
+	return path.IsAbs(folder) && path.Clean(folder) == folder && folder != "/" && !inside(folder, "/tmp") &&
+		!strings.ContainsAny(folder, ":\x00")
 }
 
 func inside(folder, of string) bool { return folder == of || strings.HasPrefix(folder, of+"/") }

@@ -41,7 +41,9 @@ type builder struct {
 }
 
 // NewConsumer runs the service. It returns every fault of the arguments at once, before it makes anything.
-func NewConsumer(ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...pulumi.ResourceOption) (*Consumer, error) {
+func NewConsumer(
+	ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...pulumi.ResourceOption,
+) (*Consumer, error) {
 	if args == nil {
 		return nil, fmt.Errorf("service %s: %w", name, errors.New("no arguments given"))
 	}
@@ -77,8 +79,8 @@ func NewConsumer(ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...p
 	}
 	replicas, options := own.Replicas, []pulumi.ResourceOption{b.parent}
 	if own.Autoscaling.Enabled {
-		// The first number only: afterwards it is the autoscaler's, and no update here sets it back. To leave the field out would make it 1
-		// until the autoscaler has looked.
+		// The first number only: afterwards it is the autoscaler's, and no update here sets it back. To leave the field
+		// out would make it 1 until the autoscaler has looked.
 		replicas = own.Autoscaling.MinReplicas
 		options = append(options, pulumi.IgnoreChanges([]string{"spec.replicas"}))
 	}
@@ -89,8 +91,10 @@ func NewConsumer(ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...p
 			Selector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(own.Service)},
 			// No pod goes before its successor serves.
 			Strategy: &appsv1.DeploymentStrategyArgs{
-				Type:          pulumi.String("RollingUpdate"),
-				RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{MaxSurge: pulumi.String("25%"), MaxUnavailable: pulumi.Int(0)},
+				Type: pulumi.String("RollingUpdate"),
+				RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{
+					MaxSurge: pulumi.String("25%"), MaxUnavailable: pulumi.Int(0),
+				},
 			},
 			Template: b.pod(config.Metadata.Name().Elem()),
 		},
@@ -118,7 +122,8 @@ func NewConsumer(ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...p
 	}
 	component.DeploymentName = deployment.Metadata.Name().Elem()
 	component.ServiceName = service.Metadata.Name().Elem()
-	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{"deploymentName": component.DeploymentName, "serviceName": component.ServiceName})
+	return component, ctx.RegisterResourceOutputs(component,
+		pulumi.Map{"deploymentName": component.DeploymentName, "serviceName": component.ServiceName})
 }
 
 // autoscaler chooses the number of replicas within its bounds.
@@ -134,25 +139,31 @@ func (b *builder) autoscaler(deployment *appsv1.Deployment) error {
 		metrics = append(metrics, &autoscalingv2.MetricSpecArgs{
 			Type: pulumi.String("Resource"),
 			Resource: &autoscalingv2.ResourceMetricSourceArgs{
-				Name:   pulumi.String(goal.resource),
-				Target: &autoscalingv2.MetricTargetArgs{Type: pulumi.String("Utilization"), AverageUtilization: pulumi.Int(goal.percent)},
+				Name: pulumi.String(goal.resource),
+				Target: &autoscalingv2.MetricTargetArgs{
+					Type: pulumi.String("Utilization"), AverageUtilization: pulumi.Int(goal.percent),
+				},
 			},
 		})
 	}
-	_, err := autoscalingv2.NewHorizontalPodAutoscaler(b.ctx, b.name+"-autoscaler", &autoscalingv2.HorizontalPodAutoscalerArgs{
-		Metadata: b.metadata(b.args.Service),
-		Spec: &autoscalingv2.HorizontalPodAutoscalerSpecArgs{
-			ScaleTargetRef: &autoscalingv2.CrossVersionObjectReferenceArgs{
-				ApiVersion: pulumi.String("apps/v1"), Kind: pulumi.String("Deployment"), Name: deployment.Metadata.Name().Elem(),
+	_, err := autoscalingv2.NewHorizontalPodAutoscaler(b.ctx, b.name+"-autoscaler",
+		&autoscalingv2.HorizontalPodAutoscalerArgs{
+			Metadata: b.metadata(b.args.Service),
+			Spec: &autoscalingv2.HorizontalPodAutoscalerSpecArgs{
+				ScaleTargetRef: &autoscalingv2.CrossVersionObjectReferenceArgs{
+					ApiVersion: pulumi.String("apps/v1"), Kind: pulumi.String("Deployment"),
+					Name: deployment.Metadata.Name().Elem(),
+				},
+				MinReplicas: pulumi.Int(b.args.Autoscaling.MinReplicas),
+				MaxReplicas: pulumi.Int(b.args.Autoscaling.MaxReplicas),
+				Metrics:     metrics,
+				Behavior: &autoscalingv2.HorizontalPodAutoscalerBehaviorArgs{
+					ScaleDown: &autoscalingv2.HPAScalingRulesArgs{
+						StabilizationWindowSeconds: pulumi.Int(b.args.Autoscaling.ScaleDownSeconds),
+					},
+				},
 			},
-			MinReplicas: pulumi.Int(b.args.Autoscaling.MinReplicas),
-			MaxReplicas: pulumi.Int(b.args.Autoscaling.MaxReplicas),
-			Metrics:     metrics,
-			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehaviorArgs{
-				ScaleDown: &autoscalingv2.HPAScalingRulesArgs{StabilizationWindowSeconds: pulumi.Int(b.args.Autoscaling.ScaleDownSeconds)},
-			},
-		},
-	}, b.parent)
+		}, b.parent)
 	return err
 }
 
@@ -173,12 +184,13 @@ func (b *builder) reloads() pulumi.StringOutput {
 
 func (b *builder) metadata(name string) *metav1.ObjectMetaArgs {
 	return &metav1.ObjectMetaArgs{
-		Name: pulumi.String(name), Namespace: pulumi.String(b.args.Namespace), Labels: workload.Labels(b.args.Service, b.args.Service),
+		Name: pulumi.String(name), Namespace: pulumi.String(b.args.Namespace),
+		Labels: workload.Labels(b.args.Service, b.args.Service),
 	}
 }
 
-// configMap has its content in its name: pods read envFrom only when they start, so a changed configuration must be a new
-// object, which new pods name and old pods do not.
+// configMap has its content in its name: pods read envFrom only when they start, so a changed configuration must be a
+// new object, which new pods name and old pods do not.
 func (b *builder) configMap() (*corev1.ConfigMap, error) {
 	hash, err := naming.Hash(b.args.Env)
 	if err != nil {
@@ -193,33 +205,43 @@ func (b *builder) configMap() (*corev1.ConfigMap, error) {
 
 func (b *builder) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpecArgs {
 	database := partsOf(&b.args.Database)
-	volumes := append(corev1.VolumeArray{&corev1.VolumeArgs{Name: workload.ScratchVolume, EmptyDir: workload.Scratch()}}, database.volumes...)
+	volumes := append(corev1.VolumeArray{&corev1.VolumeArgs{
+		Name: workload.ScratchVolume, EmptyDir: workload.Scratch(),
+	}}, database.volumes...)
 	mounts := append(corev1.VolumeMountArray{workload.ScratchMount()}, database.mounts...)
 	for i, secret := range b.args.SecretMounts {
 		volume := pulumi.String(fmt.Sprintf("secret-%d", i))
 		volumes = append(volumes, &corev1.VolumeArgs{Name: volume, Secret: &corev1.SecretVolumeSourceArgs{
 			SecretName: secret.Secret.ToStringOutput(), DefaultMode: pulumi.Int(0o440),
 		}})
-		mounts = append(mounts, &corev1.VolumeMountArgs{Name: volume, MountPath: pulumi.String(secret.Path), ReadOnly: pulumi.Bool(true)})
+		mounts = append(mounts, &corev1.VolumeMountArgs{
+			Name: volume, MountPath: pulumi.String(secret.Path), ReadOnly: pulumi.Bool(true),
+		})
 	}
 	environment := corev1.EnvFromSourceArray{
 		&corev1.EnvFromSourceArgs{ConfigMapRef: &corev1.ConfigMapEnvSourceArgs{Name: configMap}},
 	}
 	// The database's comes last: where two have a key, the later one counts.
 	for _, secret := range append(slices.Clone(b.args.EnvSecrets), b.args.DatabaseSecret) {
-		environment = append(environment, &corev1.EnvFromSourceArgs{SecretRef: &corev1.SecretEnvSourceArgs{Name: secret.ToStringOutput()}})
+		environment = append(environment, &corev1.EnvFromSourceArgs{
+			SecretRef: &corev1.SecretEnvSourceArgs{Name: secret.ToStringOutput()},
+		})
 	}
 	container := &corev1.ContainerArgs{
 		Name:            pulumi.String(b.args.Service),
 		Image:           pulumi.String(b.args.Image),
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
-		Ports:           corev1.ContainerPortArray{&corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(b.args.Port)}},
+		Ports: corev1.ContainerPortArray{
+			&corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(b.args.Port)},
+		},
 		EnvFrom:         environment,
 		Resources:       b.args.Resources.Requirements(),
 		SecurityContext: workload.ContainerSecurity(),
 		VolumeMounts:    mounts,
 		ReadinessProbe: &corev1.ProbeArgs{
-			HttpGet:        &corev1.HTTPGetActionArgs{Path: pulumi.String(b.args.HealthPath), Port: pulumi.String("http")},
+			HttpGet: &corev1.HTTPGetActionArgs{
+				Path: pulumi.String(b.args.HealthPath), Port: pulumi.String("http"),
+			},
 			PeriodSeconds:  pulumi.Int(2),
 			TimeoutSeconds: pulumi.Int(2),
 		},
@@ -229,7 +251,9 @@ func (b *builder) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpecArgs
 			PeriodSeconds:    pulumi.Int(10),
 			FailureThreshold: pulumi.Int(6),
 		},
-		Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Sleep: &corev1.SleepActionArgs{Seconds: pulumi.Int(drainSeconds)}}},
+		Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{
+			Sleep: &corev1.SleepActionArgs{Seconds: pulumi.Int(drainSeconds)},
+		}},
 	}
 	if len(b.args.Command) > 0 {
 		container.Command = pulumi.ToStringArray(b.args.Command)

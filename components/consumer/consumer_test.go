@@ -47,7 +47,8 @@ func TestPodsTakeConfigurationAndDatabaseFromTheirEnvironment(t *testing.T) {
 	recorded := componenttest.Run(t, create(arguments()))
 	pod := recorded.One(t, "kubernetes:apps/v1:Deployment").At("spec", "template", "spec")
 	config := recorded.One(t, "kubernetes:core/v1:ConfigMap")
-	assert.Equal(t, config.At("metadata", "name"), componenttest.At(pod, "containers", 0, "envFrom", 0, "configMapRef", "name"))
+	assert.Equal(t, config.At("metadata", "name"),
+		componenttest.At(pod, "containers", 0, "envFrom", 0, "configMapRef", "name"))
 	assert.Equal(t, "myshop-api-db", componenttest.At(pod, "containers", 0, "envFrom", 1, "secretRef", "name"))
 	assert.Equal(t, map[string]any{"LOG_LEVEL": "info"}, config.At("data"))
 }
@@ -75,8 +76,10 @@ func TestNoPodGoesBeforeItsSuccessorServes(t *testing.T) {
 	d := deployment(t, arguments())
 	assert.EqualValues(t, 2, d.At("spec", "replicas"))
 	assert.EqualValues(t, 0, d.At("spec", "strategy", "rollingUpdate", "maxUnavailable"))
-	assert.EqualValues(t, 35, d.At("spec", "template", "spec", "terminationGracePeriodSeconds"), "the drain comes on top of the grace that was asked for")
-	assert.EqualValues(t, 5, d.At("spec", "template", "spec", "containers", 0, "lifecycle", "preStop", "sleep", "seconds"))
+	assert.EqualValues(t, 35, d.At("spec", "template", "spec", "terminationGracePeriodSeconds"),
+		"the drain comes on top of the grace that was asked for")
+	assert.EqualValues(t, 5, d.At("spec", "template", "spec", "containers", 0, "lifecycle", "preStop", "sleep",
+		"seconds"))
 }
 
 func TestASingleReplicaHasNoDisruptionBudgetThatWouldBlockItsNode(t *testing.T) {
@@ -94,10 +97,12 @@ func TestTheAutoscalerOwnsTheNumberOfReplicas(t *testing.T) {
 	args.Autoscaling.Enabled, args.Autoscaling.MaxReplicas, args.Autoscaling.MemoryUtilization = true, 8, 90
 	recorded := componenttest.Run(t, create(args))
 	d := recorded.One(t, "kubernetes:apps/v1:Deployment")
-	assert.EqualValues(t, 2, d.At("spec", "replicas"), "the first number, so that the service does not begin with one pod")
+	assert.EqualValues(t, 2, d.At("spec", "replicas"),
+		"the first number, so that the service does not begin with one pod")
 	assert.Equal(t, []string{"spec.replicas"}, d.IgnoreChanges, "afterwards no update sets it back")
 	autoscaler := recorded.One(t, "kubernetes:autoscaling/v2:HorizontalPodAutoscaler")
-	assert.Equal(t, map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": "myshop-api"}, autoscaler.At("spec", "scaleTargetRef"))
+	assert.Equal(t, map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": "myshop-api"},
+		autoscaler.At("spec", "scaleTargetRef"))
 	assert.EqualValues(t, 2, autoscaler.At("spec", "minReplicas"))
 	assert.EqualValues(t, 8, autoscaler.At("spec", "maxReplicas"))
 	for i, goal := range []struct {
@@ -105,7 +110,8 @@ func TestTheAutoscalerOwnsTheNumberOfReplicas(t *testing.T) {
 		percent  int
 	}{{"cpu", 70}, {"memory", 90}} {
 		assert.Equal(t, goal.resource, autoscaler.At("spec", "metrics", i, "resource", "name"))
-		assert.EqualValues(t, goal.percent, autoscaler.At("spec", "metrics", i, "resource", "target", "averageUtilization"))
+		assert.EqualValues(t, goal.percent, autoscaler.At("spec", "metrics", i, "resource", "target",
+			"averageUtilization"))
 	}
 	assert.EqualValues(t, 300, autoscaler.At("spec", "behavior", "scaleDown", "stabilizationWindowSeconds"))
 	assert.True(t, recorded.Follows(autoscaler, d))
@@ -116,7 +122,8 @@ func TestTheAutoscalerOwnsTheNumberOfReplicas(t *testing.T) {
 	assert.Empty(t, without.All("kubernetes:autoscaling/v2:HorizontalPodAutoscaler"))
 	assert.Empty(t, without.One(t, "kubernetes:apps/v1:Deployment").IgnoreChanges)
 	args.Autoscaling.MinReplicas = 1
-	assert.Empty(t, componenttest.Run(t, create(args)).All("kubernetes:policy/v1:PodDisruptionBudget"), "one pod may be all there is")
+	assert.Empty(t, componenttest.Run(t, create(args)).All("kubernetes:policy/v1:PodDisruptionBudget"),
+		"one pod may be all there is")
 }
 
 func TestACommandOfItsOwnReplacesTheImages(t *testing.T) {
@@ -141,9 +148,12 @@ func TestFurtherSecretsAreVariablesOrFiles(t *testing.T) {
 	pod := deployment(t, args).At("spec", "template", "spec")
 	container := componenttest.At(pod, "containers", 0)
 	assert.Equal(t, "myshop-cache", componenttest.At(container, "envFrom", 1, "secretRef", "name"))
-	assert.Equal(t, "myshop-api-db", componenttest.At(container, "envFrom", 2, "secretRef", "name"), "the last one that has a key counts")
-	assert.Equal(t, map[string]any{"name": "secret-0", "mountPath": "/etc/myshop/tls", "readOnly": true}, componenttest.At(container, "volumeMounts", 1))
-	assert.Equal(t, map[string]any{"secretName": "myshop-tls", "defaultMode": 288.0}, componenttest.At(pod, "volumes", 1, "secret"))
+	assert.Equal(t, "myshop-api-db", componenttest.At(container, "envFrom", 2, "secretRef", "name"),
+		"the last one that has a key counts")
+	assert.Equal(t, map[string]any{"name": "secret-0", "mountPath": "/etc/myshop/tls", "readOnly": true},
+		componenttest.At(container, "volumeMounts", 1))
+	assert.Equal(t, map[string]any{"secretName": "myshop-tls", "defaultMode": 288.0},
+		componenttest.At(pod, "volumes", 1, "secret"))
 }
 
 func TestReloaderIsAskedToWatchWhatPodsReadOnce(t *testing.T) {
@@ -153,7 +163,8 @@ func TestReloaderIsAskedToWatchWhatPodsReadOnce(t *testing.T) {
 	args.EnvSecrets = []pulumi.StringInput{pulumi.String("myshop-cache")}
 	args.SecretMounts = []consumer.SecretMount{{Secret: pulumi.String("myshop-tls"), Path: "/etc/myshop/tls"}}
 	d := deployment(t, args)
-	assert.Equal(t, map[string]any{"secret.reloader.stakater.com/reload": "myshop-api-db,myshop-cache"}, d.At("metadata", "annotations"))
+	assert.Equal(t, map[string]any{"secret.reloader.stakater.com/reload": "myshop-api-db,myshop-cache"},
+		d.At("metadata", "annotations"))
 	assert.Nil(t, d.At("spec", "template", "metadata", "annotations"), "there Reloader itself writes")
 	assert.Nil(t, deployment(t, arguments()).At("metadata", "annotations"))
 }
@@ -164,7 +175,10 @@ func TestFaultsOfAutoscalingAndSecrets(t *testing.T) {
 	args.Autoscaling = consumer.Autoscaling{Enabled: true, MinReplicas: 600, MaxReplicas: 2, ScaleDownSeconds: -1}
 	args.EnvSecrets = []pulumi.StringInput{nil}
 	args.SecretMounts = []consumer.SecretMount{
-		{Path: "etc"}, {Secret: pulumi.String("a"), Path: "/etc/a"}, {Secret: pulumi.String("b"), Path: "/etc/a/b"}, {Secret: pulumi.String("c"), Path: "/tmp/c"},
+		{Path: "etc"},
+		{Secret: pulumi.String("a"), Path: "/etc/a"},
+		{Secret: pulumi.String("b"), Path: "/etc/a/b"},
+		{Secret: pulumi.String("c"), Path: "/tmp/c"},
 	}
 	_, err := componenttest.Try(create(args))
 	require.Error(t, err)
@@ -186,14 +200,16 @@ func TestFaultsOfAutoscalingAndSecrets(t *testing.T) {
 func TestOptionsOfTheComponentStayWithItAndDependenciesAndSecretsPassThrough(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
-		first, err := corev1.NewSecret(ctx, "first", &corev1.SecretArgs{Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("myshop-cache")}})
+		first, err := corev1.NewSecret(ctx, "first",
+			&corev1.SecretArgs{Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("myshop-cache")}})
 		if err != nil {
 			return err
 		}
 		args := arguments()
 		args.EnvSecrets = []pulumi.StringInput{first.Metadata.Name().Elem()}
 		args.DatabaseSecret = pulumi.ToSecret(pulumi.String("myshop-api-db")).(pulumi.StringOutput)
-		_, err = consumer.NewConsumer(ctx, "service", args, pulumi.IgnoreChanges([]string{"spec"}), pulumi.DependsOn([]pulumi.Resource{first}))
+		_, err = consumer.NewConsumer(ctx, "service", args, pulumi.IgnoreChanges([]string{"spec"}),
+			pulumi.DependsOn([]pulumi.Resource{first}))
 		return err
 	})
 	d := recorded.One(t, "kubernetes:apps/v1:Deployment")
@@ -220,7 +236,8 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 		args.Autoscaling = consumer.DefaultAutoscaling()
 		args.Autoscaling.Enabled, args.Autoscaling.MaxReplicas = true, 3
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
-			if name, _ := resource.At("metadata", "name").(string); resource.Custom && !assert.Regexp(t, label, name, resource.Type) {
+			if name, _ := resource.At("metadata", "name").(string); resource.Custom &&
+				!assert.Regexp(t, label, name, resource.Type) {
 				return false
 			}
 		}
@@ -232,11 +249,17 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := componenttest.Try(create(&consumer.ConsumerArgs{
-		Service: "My Shop", Replicas: -1, Port: 70000, HealthPath: "healthz", UID: -1, TerminationGracePeriodSeconds: -1,
-		Env: map[string]string{"DATABASE_URL": "postgresql://"}, Resources: workload.Resources{CPURequest: "1", MemoryRequest: "1Mi", MemoryLimit: "lots"},
+		Service: "My Shop", Replicas: -1, Port: 70000, HealthPath: "healthz", UID: -1,
+		TerminationGracePeriodSeconds: -1,
+		Env:                           map[string]string{"DATABASE_URL": "postgresql://"},
+		Resources:                     workload.Resources{CPURequest: "1", MemoryRequest: "1Mi", MemoryLimit: "lots"},
 	}))
 	require.Error(t, err)
-	for _, path := range []string{"service:", "namespace:", "image:", "replicas:", "port:", "healthPath:", "serviceAccount:", "databaseSecret:", "uid:", "terminationGracePeriodSeconds:", "env:", "resources.memoryLimit:"} {
+	for _, path := range []string{
+		"service:", "namespace:", "image:", "replicas:", "port:", "healthPath:",
+		"serviceAccount:", "databaseSecret:", "uid:", "terminationGracePeriodSeconds:", "env:",
+		"resources.memoryLimit:",
+	} {
 		require.ErrorContains(t, err, path)
 	}
 	_, err = componenttest.Try(create(nil))

@@ -13,12 +13,12 @@ import (
 
 // Database is what the pods need for their database besides the Secret with DATABASE_URL. The zero value is nothing.
 type Database struct {
-	// CAConfigMap names a ConfigMap that holds, under CAKey, the authorities of the certificate that the pods verify. They find it as
-	// CAPath. Default none.
+	// CAConfigMap names a ConfigMap that holds, under CAKey, the authorities of the certificate that the pods verify.
+	// They find it as CAPath. Default none.
 	CAConfigMap   pulumi.StringInput
 	CAKey, CAPath string
-	// Revision is text that changes when the pods have to start anew to take what is now in the Secret. Default none: the Secret's
-	// content does not change, or somebody else restarts the pods.
+	// Revision is text that changes when the pods have to start anew to take what is now in the Secret. Default none:
+	// the Secret's content does not change, or somebody else restarts the pods.
 	Revision pulumi.StringInput
 	// IAM is for a service that logs in with tokens. Default none.
 	IAM *IAM
@@ -30,8 +30,9 @@ type IAM struct {
 	URL pulumi.StringInput
 	// Region of the database, for which tokens are signed.
 	Region string
-	// RoleArn is the role that the pods take with a token of their ServiceAccount (IRSA). Everything that is needed stands in the pod, so
-	// it works without the webhook of EKS, too. Default nil: the cluster gives the pods credentials by itself, as EKS Pod Identity does.
+	// RoleArn is the role that the pods take with a token of their ServiceAccount (IRSA). Everything that is needed
+	// stands in the pod, so it works without the webhook of EKS, too. Default nil: the cluster gives the pods
+	// credentials by itself, as EKS Pod Identity does.
 	RoleArn pulumi.StringInput
 	// STSEndpoint is where the pods reach STS, where that is not AWS.
 	STSEndpoint string
@@ -41,7 +42,8 @@ const (
 	// Where the webhook of EKS would put it.
 	tokenDir  = "/var/run/secrets/eks.amazonaws.com/serviceaccount" //nolint:gosec // a folder, and no credential
 	tokenFile = "token"
-	// tokenSeconds is how long a token of the ServiceAccount holds; the kubelet puts a new one into the file after four fifths of it.
+	// tokenSeconds is how long a token of the ServiceAccount holds; the kubelet puts a new one into the file after four
+	// fifths of it.
 	tokenSeconds = 3600
 	// revisionAnnotation changes the pods' template, and so replaces them.
 	revisionAnnotation = "dbtier/database-revision"
@@ -53,13 +55,15 @@ func (d *Database) validate() error {
 	var faults fault.List
 	if d.CAConfigMap != nil {
 		faults.Check(d.CAKey != "", "caKey", nil, "is missing")
-		faults.Check(path.IsAbs(d.CAPath) && path.Clean(d.CAPath) == d.CAPath && path.Dir(d.CAPath) != "/" && path.Dir(d.CAPath) != "/tmp", "caPath", d.CAPath,
+		faults.Check(path.IsAbs(d.CAPath) && path.Clean(d.CAPath) == d.CAPath && path.Dir(d.CAPath) != "/" &&
+			path.Dir(d.CAPath) != "/tmp", "caPath", d.CAPath,
 			"want an absolute path of a file in a folder of its own")
 	}
 	if i := d.IAM; i != nil {
 		faults.Check(i.URL != nil, "iam.url", nil, "is missing")
 		faults.Check(naming.IsRegion(i.Region), "iam.region", i.Region, "want an AWS region such as ap-northeast-2")
-		faults.Check(i.STSEndpoint == "" || endpointForm.MatchString(i.STSEndpoint), "iam.stsEndpoint", i.STSEndpoint, "want a URL without a path")
+		faults.Check(i.STSEndpoint == "" || endpointForm.MatchString(i.STSEndpoint), "iam.stsEndpoint", i.STSEndpoint,
+			"want a URL without a path")
 	}
 	return faults.Err()
 }
@@ -74,7 +78,9 @@ type parts struct {
 // mount puts a volume into a folder.
 func (p *parts) mount(dir string, volume *corev1.VolumeArgs) {
 	p.volumes = append(p.volumes, volume)
-	p.mounts = append(p.mounts, &corev1.VolumeMountArgs{Name: volume.Name.(pulumi.String), MountPath: pulumi.String(dir), ReadOnly: pulumi.Bool(true)})
+	p.mounts = append(p.mounts, &corev1.VolumeMountArgs{
+		Name: volume.Name.(pulumi.String), MountPath: pulumi.String(dir), ReadOnly: pulumi.Bool(true),
+	})
 }
 
 func (p *parts) variable(name string, value pulumi.StringInput) {
@@ -85,10 +91,14 @@ func (p *parts) variable(name string, value pulumi.StringInput) {
 func partsOf(d *Database) *parts {
 	p := &parts{}
 	if d.CAConfigMap != nil {
-		p.mount(path.Dir(d.CAPath), &corev1.VolumeArgs{Name: pulumi.String("database-ca"), ConfigMap: &corev1.ConfigMapVolumeSourceArgs{
-			Name:  d.CAConfigMap.ToStringOutput(),
-			Items: corev1.KeyToPathArray{&corev1.KeyToPathArgs{Key: pulumi.String(d.CAKey), Path: pulumi.String(path.Base(d.CAPath))}},
-		}})
+		p.mount(path.Dir(d.CAPath), &corev1.VolumeArgs{
+			Name: pulumi.String("database-ca"), ConfigMap: &corev1.ConfigMapVolumeSourceArgs{
+				Name: d.CAConfigMap.ToStringOutput(),
+				Items: corev1.KeyToPathArray{&corev1.KeyToPathArgs{
+					Key: pulumi.String(d.CAKey), Path: pulumi.String(path.Base(d.CAPath)),
+				}},
+			},
+		})
 	}
 	if d.IAM == nil {
 		return p
@@ -101,11 +111,17 @@ func partsOf(d *Database) *parts {
 	if d.IAM.RoleArn != nil {
 		p.variable("AWS_ROLE_ARN", d.IAM.RoleArn)
 		p.variable("AWS_WEB_IDENTITY_TOKEN_FILE", pulumi.String(path.Join(tokenDir, tokenFile)))
-		p.mount(tokenDir, &corev1.VolumeArgs{Name: pulumi.String("aws-token"), Projected: &corev1.ProjectedVolumeSourceArgs{
-			Sources: corev1.VolumeProjectionArray{&corev1.VolumeProjectionArgs{ServiceAccountToken: &corev1.ServiceAccountTokenProjectionArgs{
-				Audience: pulumi.String("sts.amazonaws.com"), ExpirationSeconds: pulumi.Int(tokenSeconds), Path: pulumi.String(tokenFile),
-			}}},
-		}})
+		p.mount(tokenDir, &corev1.VolumeArgs{
+			Name: pulumi.String("aws-token"),
+			Projected: &corev1.ProjectedVolumeSourceArgs{
+				Sources: corev1.VolumeProjectionArray{&corev1.VolumeProjectionArgs{
+					ServiceAccountToken: &corev1.ServiceAccountTokenProjectionArgs{
+						Audience: pulumi.String("sts.amazonaws.com"), ExpirationSeconds: pulumi.Int(tokenSeconds),
+						Path: pulumi.String(tokenFile),
+					},
+				}},
+			},
+		})
 	}
 	return p
 }

@@ -17,9 +17,11 @@ const deploymentType = "kubernetes:apps/v1:Deployment"
 func withTokens() *consumer.ConsumerArgs {
 	args := arguments()
 	args.Database = consumer.Database{
-		CAConfigMap: pulumi.String("myshop-api-rds-ca"), CAKey: "ca.pem", CAPath: "/etc/rds-ca/ca.pem", Revision: pulumi.String("myshop_app_b"),
+		CAConfigMap: pulumi.String("myshop-api-rds-ca"), CAKey: "ca.pem", CAPath: "/etc/rds-ca/ca.pem",
+		Revision: pulumi.String("myshop_app_b"),
 		IAM: &consumer.IAM{
-			URL: pulumi.String("postgresql://myshop_iam@h:5432/myshop"), Region: "ap-northeast-2", RoleArn: pulumi.String("arn:aws:iam::111122223333:role/login"),
+			URL: pulumi.String("postgresql://myshop_iam@h:5432/myshop"), Region: "ap-northeast-2",
+			RoleArn:     pulumi.String("arn:aws:iam::111122223333:role/login"),
 			STSEndpoint: "http://sts:4566",
 		},
 	}
@@ -40,12 +42,17 @@ func TestPodsTakeTheirRoleWithATokenOfTheirServiceAccount(t *testing.T) {
 	t.Parallel()
 	d := deployment(t, withTokens())
 	assert.Equal(t, map[string]any{
-		"DATABASE_IAM_URL": "postgresql://myshop_iam@h:5432/myshop", "AWS_REGION": "ap-northeast-2", "AWS_ENDPOINT_URL_STS": "http://sts:4566",
-		"AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/login", "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/eks.amazonaws.com/serviceaccount/token",
+		"DATABASE_IAM_URL": "postgresql://myshop_iam@h:5432/myshop", "AWS_REGION": "ap-northeast-2",
+		"AWS_ENDPOINT_URL_STS":        "http://sts:4566",
+		"AWS_ROLE_ARN":                "arn:aws:iam::111122223333:role/login",
+		"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/eks.amazonaws.com/serviceaccount/token",
 	}, environmentOf(d))
 	pod := d.At("spec", "template", "spec")
 	assert.Equal(t, map[string]any{"name": "aws-token", "projected": map[string]any{"sources": []any{map[string]any{
-		"serviceAccountToken": map[string]any{"audience": "sts.amazonaws.com", "expirationSeconds": 3600.0, "path": "token"},
+		"serviceAccountToken": map[string]any{
+			"audience": "sts.amazonaws.com", "expirationSeconds": 3600.0,
+			"path": "token",
+		},
 	}}}}, componenttest.At(pod, "volumes", 2))
 	assert.Equal(t, map[string]any{"name": "database-ca", "configMap": map[string]any{
 		"name": "myshop-api-rds-ca", "items": []any{map[string]any{"key": "ca.pem", "path": "ca.pem"}},
@@ -53,9 +60,13 @@ func TestPodsTakeTheirRoleWithATokenOfTheirServiceAccount(t *testing.T) {
 	assert.Equal(t, []any{
 		map[string]any{"name": "tmp", "mountPath": "/tmp"},
 		map[string]any{"name": "database-ca", "mountPath": "/etc/rds-ca", "readOnly": true},
-		map[string]any{"name": "aws-token", "mountPath": "/var/run/secrets/eks.amazonaws.com/serviceaccount", "readOnly": true},
+		map[string]any{
+			"name": "aws-token", "mountPath": "/var/run/secrets/eks.amazonaws.com/serviceaccount",
+			"readOnly": true,
+		},
 	}, componenttest.At(pod, "containers", 0, "volumeMounts"))
-	assert.Equal(t, false, componenttest.At(pod, "automountServiceAccountToken"), "the API server's token is another one")
+	assert.Equal(t, false, componenttest.At(pod, "automountServiceAccountToken"),
+		"the API server's token is another one")
 	assert.Equal(t, "myshop_app_b", d.At("spec", "template", "metadata", "annotations", "dbtier/database-revision"))
 }
 
@@ -64,7 +75,10 @@ func TestWithPodIdentityTheClusterGivesTheCredentials(t *testing.T) {
 	args := withTokens()
 	args.Database.IAM.RoleArn, args.Database.IAM.STSEndpoint = nil, ""
 	d := deployment(t, args)
-	assert.Equal(t, map[string]any{"DATABASE_IAM_URL": "postgresql://myshop_iam@h:5432/myshop", "AWS_REGION": "ap-northeast-2"}, environmentOf(d))
+	assert.Equal(t, map[string]any{
+		"DATABASE_IAM_URL": "postgresql://myshop_iam@h:5432/myshop",
+		"AWS_REGION":       "ap-northeast-2",
+	}, environmentOf(d))
 	assert.Len(t, d.At("spec", "template", "spec", "volumes"), 2)
 }
 
@@ -93,13 +107,25 @@ func TestFaultsOfTheDatabase(t *testing.T) {
 		change func(*consumer.Database)
 		fault  string
 	}{
-		"no key":      {func(d *consumer.Database) { d.CAKey = "" }, "database.caKey: is missing"},
-		"no path":     {func(d *consumer.Database) { d.CAPath = "ca.pem" }, `database.caPath: "ca.pem": want an absolute path`},
-		"over /":      {func(d *consumer.Database) { d.CAPath = "/ca.pem" }, `database.caPath: "/ca.pem": want`},
-		"over /tmp":   {func(d *consumer.Database) { d.CAPath = "/tmp/ca.pem" }, `database.caPath: "/tmp/ca.pem": want`},
-		"no URL":      {func(d *consumer.Database) { d.IAM.URL = nil }, "database.iam.url: is missing"},
-		"no region":   {func(d *consumer.Database) { d.IAM.Region = "" }, `database.iam.region: "": want an AWS region`},
-		"no endpoint": {func(d *consumer.Database) { d.IAM.STSEndpoint = "sts" }, `database.iam.stsEndpoint: "sts": want a URL`},
+		"no key": {func(d *consumer.Database) { d.CAKey = "" }, "database.caKey: is missing"},
+		"no path": {
+			func(d *consumer.Database) { d.CAPath = "ca.pem" },
+			`database.caPath: "ca.pem": want an absolute path`,
+		},
+		"over /": {func(d *consumer.Database) { d.CAPath = "/ca.pem" }, `database.caPath: "/ca.pem": want`},
+		"over /tmp": {
+			func(d *consumer.Database) { d.CAPath = "/tmp/ca.pem" },
+			`database.caPath: "/tmp/ca.pem": want`,
+		},
+		"no URL": {func(d *consumer.Database) { d.IAM.URL = nil }, "database.iam.url: is missing"},
+		"no region": {
+			func(d *consumer.Database) { d.IAM.Region = "" },
+			`database.iam.region: "": want an AWS region`,
+		},
+		"no endpoint": {
+			func(d *consumer.Database) { d.IAM.STSEndpoint = "sts" },
+			`database.iam.stsEndpoint: "sts": want a URL`,
+		},
 	} {
 		args := withTokens()
 		c.change(&args.Database)

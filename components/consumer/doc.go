@@ -1,5 +1,5 @@
-// Package consumer runs the service that uses the database: a Deployment that takes its ConfigMap and its database Secret by
-// envFrom, a Service in front of it, and a disruption budget.
+// Package consumer runs the service that uses the database: a Deployment that takes its ConfigMap and its database
+// Secret by envFrom, a Service in front of it, and a disruption budget.
 //
 //	_, err := consumer.NewConsumer(ctx, "service", &consumer.ConsumerArgs{
 //		Service: "myshop-api", Namespace: "myshop", Image: "registry.example/myshop-api:1.4.2",

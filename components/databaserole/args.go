@@ -58,11 +58,13 @@ func (s *Settings) Validate() error {
 	if s.IAMUser != "" {
 		faults.Check(isRole(s.IAMUser, nameLimit+2), "iamUser", s.IAMUser, roleRule, nameLimit+2)
 		faults.Check(s.IAMUser != s.Name && s.IAMUser != s.Name+"_a" && s.IAMUser != s.Name+"_b", "iamUser", s.IAMUser,
-			"is a name of the role with the passwords, which would then only take tokens; want another, for example %s_iam", s.Name)
+			"is a name of the role with the passwords, which would then only take tokens; want another, for example "+
+				"%s_iam", s.Name)
 	}
 	faults.Check(imageForm.MatchString(s.Image), "image", s.Image, "want the name of an image with psql and sh")
 	faults.Between("waitSeconds", s.WaitSeconds, 0, 3600, "seconds")
-	faults.Check(s.DeadlineSeconds >= s.WaitSeconds+60 && s.DeadlineSeconds <= 86400, "deadlineSeconds", s.DeadlineSeconds,
+	faults.Check(s.DeadlineSeconds >= s.WaitSeconds+60 && s.DeadlineSeconds <= 86400, "deadlineSeconds",
+		s.DeadlineSeconds,
 		"want 60 seconds more than waitSeconds (%d) up to 86400", s.WaitSeconds)
 	return faults.Err()
 }
@@ -87,14 +89,14 @@ type DatabaseRoleArgs struct {
 	ObjectName string
 	// DirectSecret names the Secret with the way to the database as the master user, in libpq's variables (PGHOST, …).
 	DirectSecret pulumi.StringInput
-	// CAConfigMap names the ConfigMap with the authority that signs the instance's certificate, under CAKey. CAMountPath is the
-	// file in which PGSSLROOTCERT of the DirectSecret expects it.
+	// CAConfigMap names the ConfigMap with the authority that signs the instance's certificate, under CAKey.
+	// CAMountPath is the file in which PGSSLROOTCERT of the DirectSecret expects it.
 	CAConfigMap        pulumi.StringInput
 	CAKey, CAMountPath string
 	// DatabasePort that the pod may reach. Default 5432.
 	DatabasePort int
-	// DatabaseLife tells one life of the database from the next, such as the instance's resource id (db-…): when it changes, the
-	// bootstrap runs again. Default: only a change of its own runs it again.
+	// DatabaseLife tells one life of the database from the next, such as the instance's resource id (db-…): when it
+	// changes, the bootstrap runs again. Default: only a change of its own runs it again.
 	DatabaseLife pulumi.StringInput
 	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
 	UID int
@@ -122,9 +124,11 @@ func (a *DatabaseRoleArgs) Validate() error {
 	faults.Check(naming.IsLabel(a.Service), "service", a.Service, naming.LabelRule)
 	faults.Check(naming.IsLabel(a.Namespace), "namespace", a.Namespace, naming.LabelRule)
 	faults.Check(naming.IsLabel(a.ObjectName), "objectName", a.ObjectName, naming.LabelRule)
-	faults.Check(a.DirectSecret != nil, "directSecret", nil, "is missing: the Secret with the way to the database as the master user")
+	faults.Check(a.DirectSecret != nil, "directSecret", nil,
+		"is missing: the Secret with the way to the database as the master user")
 	faults.Check(a.CAConfigMap != nil, "caConfigMap", nil, "is missing: what verifies the instance's certificate")
-	faults.Check(path.IsAbs(a.CAMountPath) && path.Clean(a.CAMountPath) == a.CAMountPath && path.Dir(a.CAMountPath) != "/", "caMountPath", a.CAMountPath,
+	faults.Check(path.IsAbs(a.CAMountPath) && path.Clean(a.CAMountPath) == a.CAMountPath &&
+		path.Dir(a.CAMountPath) != "/", "caMountPath", a.CAMountPath,
 		"want an absolute path of a file in a folder of its own")
 	faults.Between("databasePort", a.DatabasePort, 1, 65535, "")
 	faults.Check(a.UID > 0, "uid", a.UID, "want a user other than root")

@@ -52,14 +52,15 @@ func files() map[string]string {
 type DatabaseRole struct {
 	pulumi.ResourceState
 
-	// CredentialSecret holds username and password of this generation's user. Its name becomes known when the user can log in.
+	// CredentialSecret holds username and password of this generation's user. Its name becomes known when the user can
+	// log in.
 	CredentialSecret pulumi.StringOutput `pulumi:"credentialSecret"`
 	// User of this generation.
 	User pulumi.StringOutput `pulumi:"user"`
 	// JobName of the bootstrap.
 	JobName pulumi.StringOutput `pulumi:"jobName"`
-	// Done is what [pulumi.DependsOn] takes: the completed Job. The component itself is no safe dependency: the SDK adds children to it in
-	// goroutines of their own.
+	// Done is what [pulumi.DependsOn] takes: the completed Job. The component itself is no safe dependency: the SDK
+	// adds children to it in goroutines of their own.
 	Done []pulumi.Resource
 }
 
@@ -71,10 +72,12 @@ type builder struct {
 	parent pulumi.ResourceOption
 }
 
-// NewDatabaseRole makes the role, and this generation's password. It returns every fault of the arguments at once, before it makes
-// anything. Give what makes objects in the database, such as a migration, [pulumi.DependsOn] the field Done: the role's rights on
-// them come from default privileges.
-func NewDatabaseRole(ctx *pulumi.Context, name string, args *DatabaseRoleArgs, opts ...pulumi.ResourceOption) (*DatabaseRole, error) {
+// NewDatabaseRole makes the role, and this generation's password. It returns every fault of the arguments at once,
+// before it makes anything. Give what makes objects in the database, such as a migration, [pulumi.DependsOn] the field
+// Done: the role's rights on them come from default privileges.
+func NewDatabaseRole(
+	ctx *pulumi.Context, name string, args *DatabaseRoleArgs, opts ...pulumi.ResourceOption,
+) (*DatabaseRole, error) {
 	if args == nil {
 		return nil, fmt.Errorf("role %s: %w", name, errors.New("no arguments given"))
 	}
@@ -128,7 +131,8 @@ func (b *builder) metadata(name string, annotations map[string]string) *metav1.O
 	return meta
 }
 
-// credential is made once: the operator runs a generator at every refresh, hence CreatedOnce and an ExternalSecret a generation.
+// credential is made once: the operator runs a generator at every refresh, hence CreatedOnce and an ExternalSecret a
+// generation.
 func (b *builder) credential() (*apiextensions.CustomResource, error) {
 	generator, err := apiextensions.NewCustomResource(b.ctx, b.name+"-generator", &apiextensions.CustomResourceArgs{
 		ApiVersion: pulumi.String(generatorsAPI),
@@ -147,27 +151,30 @@ func (b *builder) credential() (*apiextensions.CustomResource, error) {
 		return nil, fmt.Errorf("the generator of its password: %w", err)
 	}
 	secret := b.args.credentialSecret()
-	// Its resource has the generation in its name, too, so the last one's goes at the very end of an update, after the pool has changed.
-	credential, err := apiextensions.NewCustomResource(b.ctx, fmt.Sprintf("%s-credential-%d", b.name, b.args.Generation), &apiextensions.CustomResourceArgs{
-		ApiVersion: pulumi.String(secretsAPI),
-		Kind:       pulumi.String("ExternalSecret"),
-		Metadata:   b.metadata(secret, map[string]string{"pulumi.com/waitFor": "condition=Ready"}),
-		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{
-			"refreshPolicy":   pulumi.String("CreatedOnce"),
-			"refreshInterval": pulumi.String("0s"),
-			"target": pulumi.Map{
-				"name":           pulumi.String(secret),
-				"creationPolicy": pulumi.String("Owner"),
-				"deletionPolicy": pulumi.String("Retain"),
-				"template": pulumi.Map{"engineVersion": pulumi.String("v2"), "data": pulumi.Map{
-					"username": pulumi.String(b.args.User()), "password": pulumi.String("{{ .password }}"),
-				}},
-			},
-			"dataFrom": pulumi.Array{pulumi.Map{"sourceRef": pulumi.Map{"generatorRef": pulumi.Map{
-				"apiVersion": pulumi.String(generatorsAPI), "kind": pulumi.String("Password"), "name": generator.Metadata.Name().Elem(),
-			}}}},
-		}},
-	}, b.parent,
+	// Its resource has the generation in its name, too, so the last one's goes at the very end of an update, after the
+	// pool has changed.
+	credential, err := apiextensions.NewCustomResource(b.ctx,
+		fmt.Sprintf("%s-credential-%d", b.name, b.args.Generation), &apiextensions.CustomResourceArgs{
+			ApiVersion: pulumi.String(secretsAPI),
+			Kind:       pulumi.String("ExternalSecret"),
+			Metadata:   b.metadata(secret, map[string]string{"pulumi.com/waitFor": "condition=Ready"}),
+			OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{
+				"refreshPolicy":   pulumi.String("CreatedOnce"),
+				"refreshInterval": pulumi.String("0s"),
+				"target": pulumi.Map{
+					"name":           pulumi.String(secret),
+					"creationPolicy": pulumi.String("Owner"),
+					"deletionPolicy": pulumi.String("Retain"),
+					"template": pulumi.Map{"engineVersion": pulumi.String("v2"), "data": pulumi.Map{
+						"username": pulumi.String(b.args.User()), "password": pulumi.String("{{ .password }}"),
+					}},
+				},
+				"dataFrom": pulumi.Array{pulumi.Map{"sourceRef": pulumi.Map{"generatorRef": pulumi.Map{
+					"apiVersion": pulumi.String(generatorsAPI), "kind": pulumi.String("Password"),
+					"name": generator.Metadata.Name().Elem(),
+				}}}},
+			}},
+		}, b.parent,
 		// The operator does not look at a created credential again, so another user needs another one.
 		pulumi.ReplaceOnChanges([]string{"spec"}), pulumi.DeleteBeforeReplace(true))
 	if err != nil {
@@ -232,7 +239,8 @@ func (b *builder) job(credential *apiextensions.CustomResource) (*batchv1.Job, e
 			ActiveDeadlineSeconds: pulumi.Int(b.args.DeadlineSeconds),
 			Template:              b.pod(account, script, credential),
 		},
-	}, b.parent, pulumi.DependsOn([]pulumi.Resource{policy}), pulumi.ReplacementTrigger(b.args.DatabaseLife), pulumi.DeleteBeforeReplace(true))
+	}, b.parent, pulumi.DependsOn([]pulumi.Resource{policy}), pulumi.ReplacementTrigger(b.args.DatabaseLife),
+		pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return nil, fmt.Errorf("its bootstrap: %w", err)
 	}
@@ -256,10 +264,15 @@ func (b *builder) files() (*corev1.ConfigMap, error) {
 	return configMap, nil
 }
 
-func (b *builder) pod(account *corev1.ServiceAccount, script *corev1.ConfigMap, credential *apiextensions.CustomResource) *corev1.PodTemplateSpecArgs {
+func (b *builder) pod(
+	account *corev1.ServiceAccount, script *corev1.ConfigMap, credential *apiextensions.CustomResource,
+) *corev1.PodTemplateSpecArgs {
 	a := b.args
 	mount := func(volume, dir string) *corev1.VolumeMountArgs {
-		return &corev1.VolumeMountArgs{Name: pulumi.String(volume), MountPath: pulumi.String(dir), ReadOnly: pulumi.Bool(true)}
+		return &corev1.VolumeMountArgs{
+			Name: pulumi.String(volume), MountPath: pulumi.String(dir),
+			ReadOnly: pulumi.Bool(true),
+		}
 	}
 	var env corev1.EnvVarArray
 	for _, v := range a.environment() {
@@ -276,13 +289,18 @@ func (b *builder) pod(account *corev1.ServiceAccount, script *corev1.ConfigMap, 
 			SecurityContext:              workload.PodSecurity(a.UID),
 			Volumes: corev1.VolumeArray{
 				&corev1.VolumeArgs{Name: workload.ScratchVolume, EmptyDir: workload.Scratch()},
-				&corev1.VolumeArgs{Name: pulumi.String("files"), ConfigMap: &corev1.ConfigMapVolumeSourceArgs{Name: script.Metadata.Name().Elem()}},
+				&corev1.VolumeArgs{
+					Name:      pulumi.String("files"),
+					ConfigMap: &corev1.ConfigMapVolumeSourceArgs{Name: script.Metadata.Name().Elem()},
+				},
 				&corev1.VolumeArgs{Name: pulumi.String("credential"), Secret: &corev1.SecretVolumeSourceArgs{
 					SecretName: credential.Metadata.Name().Elem(), DefaultMode: pulumi.Int(0o440),
 				}},
 				&corev1.VolumeArgs{Name: pulumi.String("rds-ca"), ConfigMap: &corev1.ConfigMapVolumeSourceArgs{
-					Name:  a.CAConfigMap.ToStringOutput(),
-					Items: corev1.KeyToPathArray{&corev1.KeyToPathArgs{Key: pulumi.String(a.CAKey), Path: pulumi.String(path.Base(a.CAMountPath))}},
+					Name: a.CAConfigMap.ToStringOutput(),
+					Items: corev1.KeyToPathArray{&corev1.KeyToPathArgs{
+						Key: pulumi.String(a.CAKey), Path: pulumi.String(path.Base(a.CAMountPath)),
+					}},
 				}},
 			},
 			Containers: corev1.ContainerArray{&corev1.ContainerArgs{
@@ -294,10 +312,14 @@ func (b *builder) pod(account *corev1.ServiceAccount, script *corev1.ConfigMap, 
 				EnvFrom: corev1.EnvFromSourceArray{&corev1.EnvFromSourceArgs{
 					SecretRef: &corev1.SecretEnvSourceArgs{Name: a.DirectSecret.ToStringOutput()},
 				}},
-				Resources:       workload.Resources{CPURequest: "10m", MemoryRequest: "32Mi", MemoryLimit: "64Mi"}.Requirements(),
+				Resources: workload.Resources{
+					CPURequest: "10m", MemoryRequest: "32Mi",
+					MemoryLimit: "64Mi",
+				}.Requirements(),
 				SecurityContext: workload.ContainerSecurity(),
 				VolumeMounts: corev1.VolumeMountArray{
-					workload.ScratchMount(), mount("files", filesDir), mount("credential", credentialDir), mount("rds-ca", path.Dir(a.CAMountPath)),
+					workload.ScratchMount(), mount("files", filesDir), mount("credential", credentialDir),
+					mount("rds-ca", path.Dir(a.CAMountPath)),
 				},
 			}},
 		},
@@ -315,8 +337,12 @@ func (b *builder) networkPolicy() (*networkingv1.NetworkPolicy, error) {
 			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(PodName(b.args.ObjectName))},
 			PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{
-				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{port(53, "UDP"), port(53, "TCP")}},
-				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{port(b.args.DatabasePort, "TCP")}},
+				&networkingv1.NetworkPolicyEgressRuleArgs{
+					Ports: networkingv1.NetworkPolicyPortArray{port(53, "UDP"), port(53, "TCP")},
+				},
+				&networkingv1.NetworkPolicyEgressRuleArgs{
+					Ports: networkingv1.NetworkPolicyPortArray{port(b.args.DatabasePort, "TCP")},
+				},
 			},
 		},
 	}, b.parent)

@@ -55,15 +55,20 @@ func environment(job *componenttest.Resource) map[string]any {
 
 func TestGenerationsAlternateBetweenTwoUsers(t *testing.T) {
 	t.Parallel()
-	for generation, user := range map[int]string{1: "myshop_app_a", 2: "myshop_app_b", 3: "myshop_app_a", 10: "myshop_app_b"} {
+	for generation, user := range map[int]string{
+		1: "myshop_app_a", 2: "myshop_app_b", 3: "myshop_app_a",
+		10: "myshop_app_b",
+	} {
 		args := arguments()
 		args.Generation = generation
 		recorded := componenttest.Run(t, create(args))
 		secret := recorded.One(t, externalSecret)
 		name := fmt.Sprintf("pgbouncer-database-%d", generation)
 		assert.Equal(t, name, secret.At("metadata", "name"))
-		assert.Equal(t, fmt.Sprintf("role-credential-%d", generation), secret.Name, "another resource, so the last one goes after the pool has changed")
-		assert.Equal(t, map[string]any{"username": user, "password": "{{ .password }}"}, secret.At("spec", "target", "template", "data"))
+		assert.Equal(t, fmt.Sprintf("role-credential-%d", generation), secret.Name,
+			"another resource, so the last one goes after the pool has changed")
+		assert.Equal(t, map[string]any{"username": user, "password": "{{ .password }}"},
+			secret.At("spec", "target", "template", "data"))
 		job := recorded.One(t, jobType)
 		assert.Equal(t, user, environment(job)["ROLE_USER"])
 		assert.Equal(t, name, job.At("spec", "template", "spec", "volumes", 2, "secret", "secretName"))
@@ -93,7 +98,8 @@ func TestTheJobRunsAgainWhenItsContentChanges(t *testing.T) {
 		return componenttest.Run(t, create(args)).One(t, jobType).At("metadata", "name").(string)
 	}
 	same := name(func(*databaserole.DatabaseRoleArgs) {})
-	assert.Equal(t, same, name(func(a *databaserole.DatabaseRoleArgs) { a.DeadlineSeconds = 900 }), "how long it may take changes nothing that runs")
+	assert.Equal(t, same, name(func(a *databaserole.DatabaseRoleArgs) { a.DeadlineSeconds = 900 }),
+		"how long it may take changes nothing that runs")
 	for what, change := range map[string]func(*databaserole.DatabaseRoleArgs){
 		"generation": func(a *databaserole.DatabaseRoleArgs) { a.Generation = 2 },
 		"name":       func(a *databaserole.DatabaseRoleArgs) { a.Name = "shop_app" },
@@ -118,10 +124,12 @@ func TestTheJobIsAwaitedTriedAgainAndKeepsItsLogs(t *testing.T) {
 	assert.True(t, recorded.Follows(job, recorded.One(t, policyType)))
 }
 
-// Neither the credential nor the way to the database is among the arguments: a list of processes shows those to everybody.
+// Neither the credential nor the way to the database is among the arguments: a list of processes shows those to
+// everybody.
 func TestNoCredentialIsAnArgument(t *testing.T) {
 	t.Parallel()
-	container := componenttest.Run(t, create(arguments())).One(t, jobType).At("spec", "template", "spec", "containers", 0)
+	container := componenttest.Run(t, create(arguments())).One(t, jobType).At("spec", "template", "spec", "containers",
+		0)
 	assert.Equal(t, []any{"sh", "/etc/bootstrap/bootstrap.sh"}, componenttest.At(container, "command"))
 	assert.Nil(t, componenttest.At(container, "args"))
 	assert.Equal(t, "myshop-api-db-direct", componenttest.At(container, "envFrom", 0, "secretRef", "name"))
@@ -153,7 +161,8 @@ func TestThePodMeetsTheRestrictedStandardAndReachesOnlyResolverAndDatabase(t *te
 	assert.Equal(t, true, componenttest.At(pod, "containers", 0, "securityContext", "readOnlyRootFilesystem"))
 	assert.Equal(t, []any{"ALL"}, componenttest.At(pod, "containers", 0, "securityContext", "capabilities", "drop"))
 	policy := recorded.One(t, policyType)
-	assert.Equal(t, databaserole.PodName("pgbouncer"), policy.At("spec", "podSelector", "matchLabels", "app.kubernetes.io/name"))
+	assert.Equal(t, databaserole.PodName("pgbouncer"),
+		policy.At("spec", "podSelector", "matchLabels", "app.kubernetes.io/name"))
 	assert.Nil(t, policy.At("spec", "ingress"))
 	assert.EqualValues(t, 5432, policy.At("spec", "egress", 1, "ports", 0, "port"))
 }
@@ -194,14 +203,19 @@ func TestAnyObjectNameGivesNamesWithinTheLimits(t *testing.T) {
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	recorded, err := componenttest.Try(create(&databaserole.DatabaseRoleArgs{
-		Settings: databaserole.Settings{Name: "pg_app", Generation: 0, IAMUser: "My", Image: "a b", WaitSeconds: -1, DeadlineSeconds: 5},
-		Service:  "My Shop", CAMountPath: "ca.pem", DatabasePort: -1, UID: -1,
+		Settings: databaserole.Settings{
+			Name: "pg_app", Generation: 0, IAMUser: "My", Image: "a b", WaitSeconds: -1,
+			DeadlineSeconds: 5,
+		},
+		Service: "My Shop", CAMountPath: "ca.pem", DatabasePort: -1, UID: -1,
 	}))
 	require.Error(t, err)
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
-		`name: "pg_app": want 1 to 61`, `generation: 0: want`, `iamUser: "My": want 1 to 63`, `image: "a b": want`, `waitSeconds: -1: want`,
-		`deadlineSeconds: 5: want`, `service: "My Shop"`, `namespace: ""`, `objectName: ""`, `directSecret: is missing`, `caConfigMap: is missing`,
+		`name: "pg_app": want 1 to 61`, `generation: 0: want`, `iamUser: "My": want 1 to 63`, `image: "a b": want`,
+		`waitSeconds: -1: want`,
+		`deadlineSeconds: 5: want`, `service: "My Shop"`, `namespace: ""`, `objectName: ""`, `directSecret: is missing`,
+		`caConfigMap: is missing`,
 		`caMountPath: "ca.pem"`, `databasePort: -1`, `uid: -1`,
 	} {
 		require.ErrorContains(t, err, fault)
@@ -219,7 +233,8 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	assert.ErrorContains(t, err, "registering role : ", "a resource without a name is none")
 }
 
-// Whatever a name is, it either is a fault or reaches psql as a variable's value: the files that psql and the shell read are the same for all.
+// Whatever a name is, it either is a fault or reaches psql as a variable's value: the files that psql and the shell
+// read are the same for all.
 func FuzzNamesNeverReachTheText(f *testing.F) {
 	f.Add("myshop_app", "myshop_iam")
 	f.Add(`x"; drop table orders; --`, "a")
@@ -234,7 +249,8 @@ func FuzzNamesNeverReachTheText(f *testing.F) {
 		}
 		assert.Equal(t, reference, recorded.One(t, configMapType).At("data"))
 		job := recorded.One(t, jobType)
-		assert.Equal(t, []any{"sh", "/etc/bootstrap/bootstrap.sh"}, job.At("spec", "template", "spec", "containers", 0, "command"))
+		assert.Equal(t, []any{"sh", "/etc/bootstrap/bootstrap.sh"},
+			job.At("spec", "template", "spec", "containers", 0, "command"))
 		for _, role := range []string{name, name + "_a", name + "_b", iam} {
 			assert.LessOrEqual(t, len(role), 63, "PostgreSQL cuts longer names, and two would be one")
 			assert.Regexp(t, `^[a-z0-9_]*$`, role)

@@ -24,9 +24,10 @@ type Settings struct {
 	// RefreshInterval of secrets that hold database credentials. After a rotation, logins with the old password fail
 	// for up to this long; each refresh is a request to Secrets Manager. Default 1m.
 	RefreshInterval string `json:"refreshInterval"`
-	// Binding of the role with which the operator reads the service's secrets: irsa (default). podIdentity is refused: Pod Identity gives
-	// credentials to pods, here the operator's own, which would then read the secrets of every service; the operator takes a service's
-	// role with a token of the service's ServiceAccount (auth.jwt). It stands here so that who asks for it is told.
+	// Binding of the role with which the operator reads the service's secrets: irsa (default). podIdentity is refused:
+	// Pod Identity gives credentials to pods, here the operator's own, which would then read the secrets of every
+	// service; the operator takes a service's role with a token of the service's ServiceAccount (auth.jwt). It stands
+	// here so that who asks for it is told.
 	Binding string `json:"binding"`
 }
 
@@ -47,10 +48,12 @@ func (s *Settings) Validate() error {
 	faults.Check(len(s.Namespaces) == 0 || s.StoreKind != SecretStore, "namespaces", s.Namespaces,
 		"a SecretStore serves its own namespace only; leave them out, or use a ClusterSecretStore")
 	faults.Check(s.Binding == "" || s.Binding == "irsa", "binding", s.Binding,
-		"want irsa: the operator takes the service's role with a token of its ServiceAccount, and Pod Identity gives credentials to pods only, "+
+		"want irsa: the operator takes the service's role with a token of its ServiceAccount, and Pod Identity gives "+
+			"credentials to pods only, "+
 			"so one role of the operator's would read the secrets of every service")
 	interval, err := time.ParseDuration(s.RefreshInterval)
-	faults.Check(err == nil && interval >= 10*time.Second && interval <= time.Hour, "refreshInterval", s.RefreshInterval,
+	faults.Check(err == nil && interval >= 10*time.Second && interval <= time.Hour, "refreshInterval",
+		s.RefreshInterval,
 		"want 10s to 1h: for as long, logins fail after a rotation of the password")
 	return faults.Err()
 }
@@ -120,8 +123,10 @@ func (s Secret) Validate() error {
 	s.setDefaults()
 	var faults fault.List
 	faults.Check(naming.IsLabel(s.Name), "name", s.Name, naming.LabelRule)
-	faults.Check(len(s.Extract) > 0 || len(s.Keys) > 0, "keys", nil, "is missing: a Secret with nothing in it; give keys, or extract a secret whole")
-	faults.Check(len(s.Extract) == 0 || len(s.Keys) == 0, "keys", nil, "and extract are both given; give one, or make two Secrets")
+	faults.Check(len(s.Extract) > 0 || len(s.Keys) > 0, "keys", nil,
+		"is missing: a Secret with nothing in it; give keys, or extract a secret whole")
+	faults.Check(len(s.Extract) == 0 || len(s.Keys) == 0, "keys", nil,
+		"and extract are both given; give one, or make two Secrets")
 	for i, secret := range s.Extract {
 		faults.Check(secret != nil, fmt.Sprintf("extract[%d]", i), nil, "is missing")
 	}
@@ -132,10 +137,12 @@ func (s Secret) Validate() error {
 			faults.Within(at, s.Keys[key].validate())
 		}
 	}
-	faults.Check(s.Type == "" || typeForm.MatchString(s.Type), "type", s.Type, "want a type of Secrets, such as kubernetes.io/tls")
+	faults.Check(s.Type == "" || typeForm.MatchString(s.Type), "type", s.Type,
+		"want a type of Secrets, such as kubernetes.io/tls")
 	fault.OneOf(&faults, "refreshPolicy", s.RefreshPolicy, Periodic, OnChange, CreatedOnce)
 	interval, err := time.ParseDuration(s.RefreshInterval)
-	faults.Check(err == nil && interval >= 10*time.Second && interval <= 24*time.Hour, "refreshInterval", s.RefreshInterval, "want 10s to 24h")
+	faults.Check(err == nil && interval >= 10*time.Second && interval <= 24*time.Hour, "refreshInterval",
+		s.RefreshInterval, "want 10s to 24h")
 	return faults.Err()
 }
 
@@ -161,7 +168,10 @@ func (a *ExternalSecretsStackArgs) Validate() error {
 	var faults fault.List
 	faults.Within("", a.Settings.Validate())
 	for _, name := range []struct{ path, value string }{
-		{"service", a.Service}, {"namespace", a.Namespace}, {"storeName", a.StoreName}, {"serviceAccount", a.ServiceAccount},
+		{"service", a.Service},
+		{"namespace", a.Namespace},
+		{"storeName", a.StoreName},
+		{"serviceAccount", a.ServiceAccount},
 	} {
 		faults.Check(naming.IsLabel(name.value), name.path, name.value, naming.LabelRule)
 	}
@@ -169,7 +179,10 @@ func (a *ExternalSecretsStackArgs) Validate() error {
 		path  string
 		value pulumi.Input
 	}{
-		{"roleArn", a.RoleArn}, {"masterSecretArn", a.MasterSecretArn}, {"databaseHost", a.DatabaseHost}, {"databasePort", a.DatabasePort},
+		{"roleArn", a.RoleArn},
+		{"masterSecretArn", a.MasterSecretArn},
+		{"databaseHost", a.DatabaseHost},
+		{"databasePort", a.DatabasePort},
 	} {
 		faults.Check(input.value != nil, input.path, nil, "is missing")
 	}

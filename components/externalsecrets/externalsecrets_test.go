@@ -72,14 +72,17 @@ func install(args *externalsecrets.OperatorArgs, opts ...pulumi.ResourceOption) 
 
 func TestTheOperatorComesFromItsChartAndItsDefinitionsOutliveIt(t *testing.T) {
 	t.Parallel()
-	recorded := componenttest.Run(t, install(&externalsecrets.OperatorArgs{OperatorSettings: externalsecrets.DefaultOperator()}))
+	recorded := componenttest.Run(t, install(
+		&externalsecrets.OperatorArgs{OperatorSettings: externalsecrets.DefaultOperator()},
+	))
 	chart := recorded.One(t, chartType)
 	assert.Equal(t, "external-secrets", chart.At("chart"))
 	assert.Equal(t, "2.9.0", chart.At("version"))
 	assert.NotEmpty(t, chart.At("repositoryOpts", "repo"))
 	assert.Equal(t, "external-secrets", chart.At("namespace"))
 	assert.Equal(t, true, chart.At("values", "installCRDs"))
-	assert.Equal(t, "keep", chart.At("values", "crds", "annotations", "helm.sh/resource-policy"), "else a removed operator takes every team's secrets along")
+	assert.Equal(t, "keep", chart.At("values", "crds", "annotations", "helm.sh/resource-policy"),
+		"else a removed operator takes every team's secrets along")
 	assert.Nil(t, chart.At("values", "extraEnv"))
 	assert.Nil(t, chart.At("values", "image"))
 	namespace := recorded.One(t, "kubernetes:core/v1:Namespace")
@@ -91,7 +94,8 @@ func TestTwoOperatorsElectALeaderAndOneMayAlwaysGo(t *testing.T) {
 	t.Parallel()
 	settings := externalsecrets.DefaultOperator()
 	settings.Replicas = 2
-	values := componenttest.Run(t, install(&externalsecrets.OperatorArgs{OperatorSettings: settings})).One(t, chartType).At("values")
+	values := componenttest.Run(t, install(&externalsecrets.OperatorArgs{OperatorSettings: settings})).One(t,
+		chartType).At("values")
 	assert.EqualValues(t, 2, componenttest.At(values, "replicaCount"))
 	assert.Equal(t, true, componenttest.At(values, "leaderElect"))
 	assert.Equal(t, true, componenttest.At(values, "podDisruptionBudget", "enabled"))
@@ -102,7 +106,8 @@ func TestTwoOperatorsElectALeaderAndOneMayAlwaysGo(t *testing.T) {
 func TestAnotherCloudHasAChartImagesAndEndpointsOfItsOwn(t *testing.T) {
 	t.Parallel()
 	settings := externalsecrets.DefaultOperator()
-	settings.Chart, settings.Repository, settings.Image = "/charts/external-secrets", "", externalsecrets.Image{Repository: "local/operator", Tag: "v1"}
+	settings.Chart, settings.Repository, settings.Image = "/charts/external-secrets", "",
+		externalsecrets.Image{Repository: "local/operator", Tag: "v1"}
 	chart := componenttest.Run(t, install(&externalsecrets.OperatorArgs{
 		OperatorSettings: settings, STSEndpoint: "http://aws:4566", SecretsManagerEndpoint: "http://aws:4566",
 	})).One(t, chartType)
@@ -113,7 +118,11 @@ func TestAnotherCloudHasAChartImagesAndEndpointsOfItsOwn(t *testing.T) {
 		map[string]any{"name": "AWS_STS_ENDPOINT", "value": "http://aws:4566"},
 		map[string]any{"name": "AWS_SECRETSMANAGER_ENDPOINT", "value": "http://aws:4566"},
 	}, chart.At("values", "extraEnv"))
-	for _, part := range [][]any{{"values", "image"}, {"values", "webhook", "image"}, {"values", "certController", "image"}} {
+	for _, part := range [][]any{
+		{"values", "image"},
+		{"values", "webhook", "image"},
+		{"values", "certController", "image"},
+	} {
 		assert.Equal(t, map[string]any{"repository": "local/operator", "tag": "v1"}, chart.At(part...))
 	}
 }
@@ -128,9 +137,11 @@ func TestTheChartsValuesAreAllKnownInAPreview(t *testing.T) {
 
 func TestOperatorSettingsThatAreWrong(t *testing.T) {
 	t.Parallel()
-	recorded, err := componenttest.Try(install(&externalsecrets.OperatorArgs{OperatorSettings: externalsecrets.OperatorSettings{
-		Namespace: "External", Repository: "https://charts.example", Version: "latest", Image: externalsecrets.Image{Tag: "v1"}, Replicas: 9,
-	}}))
+	recorded, err := componenttest.Try(install(
+		&externalsecrets.OperatorArgs{OperatorSettings: externalsecrets.OperatorSettings{
+			Namespace: "External", Repository: "https://charts.example", Version: "latest",
+			Image: externalsecrets.Image{Tag: "v1"}, Replicas: 9,
+		}}))
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
 		`namespace: "External": want`, `chart: is missing`, `version: "latest": want the version of the chart`,
@@ -146,13 +157,16 @@ func TestTheStoreTakesTheRoleOfItsServiceAndServesItsNamespaceOnly(t *testing.T)
 	t.Parallel()
 	recorded := componenttest.Run(t, create(arguments(t)))
 	account := recorded.One(t, accountType)
-	assert.Equal(t, "arn:aws:iam::111122223333:role/myshop-secrets", account.At("metadata", "annotations", "eks.amazonaws.com/role-arn"))
+	assert.Equal(t, "arn:aws:iam::111122223333:role/myshop-secrets",
+		account.At("metadata", "annotations", "eks.amazonaws.com/role-arn"))
 	assert.Equal(t, false, account.At("automountServiceAccountToken"), "no pod runs as it")
 	store := recorded.One(t, clusterStoreType)
 	assert.Equal(t, map[string]any{
 		"provider": map[string]any{"aws": map[string]any{
 			"service": "SecretsManager", "region": "ap-northeast-2",
-			"auth": map[string]any{"jwt": map[string]any{"serviceAccountRef": map[string]any{"name": "myshop-secrets", "namespace": "myshop"}}},
+			"auth": map[string]any{"jwt": map[string]any{
+				"serviceAccountRef": map[string]any{"name": "myshop-secrets", "namespace": "myshop"},
+			}},
 		}},
 		"conditions": []any{map[string]any{"namespaces": []any{"myshop"}}},
 	}, store.At("spec"))
@@ -178,9 +192,11 @@ func TestANamespacedStoreIsTheAlternative(t *testing.T) {
 	store := recorded.One(t, storeType)
 	assert.Equal(t, "myshop", store.At("metadata", "namespace"))
 	assert.Nil(t, store.At("spec", "conditions"))
-	assert.Equal(t, map[string]any{"name": "myshop-secrets"}, store.At("spec", "provider", "aws", "auth", "jwt", "serviceAccountRef"),
+	assert.Equal(t, map[string]any{"name": "myshop-secrets"},
+		store.At("spec", "provider", "aws", "auth", "jwt", "serviceAccountRef"),
 		"a SecretStore may name ServiceAccounts of its own namespace only")
-	assert.Equal(t, "SecretStore", recorded.One(t, externalSecretType).At("spec", "dataFrom", 0, "sourceRef", "storeRef", "kind"))
+	assert.Equal(t, "SecretStore", recorded.One(t, externalSecretType).At("spec", "dataFrom", 0, "sourceRef",
+		"storeRef", "kind"))
 }
 
 func TestTheDirectSecretVerifiesTheInstance(t *testing.T) {
@@ -204,17 +220,20 @@ func TestTheDirectSecretVerifiesTheInstance(t *testing.T) {
 // psql finds its way by the environment alone, with the values as they are.
 func TestTheDirectSecretHasLibpqsVariables(t *testing.T) {
 	t.Parallel()
-	data, _ := componenttest.Run(t, create(arguments(t))).One(t, externalSecretType).At("spec", "target", "template", "data").(map[string]any)
+	data, _ := componenttest.Run(t, create(arguments(t))).One(t, externalSecretType).At("spec", "target", "template",
+		"data").(map[string]any)
 	delete(data, externalsecrets.URLKey)
 	assert.Equal(t, map[string]any{
-		"PGHOST": "myshop-prod.abc.ap-northeast-2.rds.amazonaws.com", "PGPORT": "5432", "PGDATABASE": "myshop", "PGSSLMODE": "verify-full",
+		"PGHOST": "myshop-prod.abc.ap-northeast-2.rds.amazonaws.com", "PGPORT": "5432", "PGDATABASE": "myshop",
+		"PGSSLMODE":     "verify-full",
 		"PGSSLROOTCERT": "/etc/rds-ca/ca.pem", "PGUSER": "{{ .username }}", "PGPASSWORD": "{{ .password }}",
 	}, data)
 }
 
 func TestAnyPasswordOfRdsSurvivesTheURL(t *testing.T) {
 	t.Parallel()
-	text := componenttest.Run(t, create(arguments(t))).One(t, externalSecretType).At("spec", "target", "template", "data", externalsecrets.URLKey)
+	text := componenttest.Run(t, create(arguments(t))).One(t, externalSecretType).At("spec", "target", "template",
+		"data", externalsecrets.URLKey)
 	render := func(password string) string {
 		var out strings.Builder
 		// The operator's engine is Go's; urlquery is one of its own functions.

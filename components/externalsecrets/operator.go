@@ -29,7 +29,9 @@ type ExternalSecretsOperator struct {
 
 // NewExternalSecretsOperator installs the operator. It returns every fault of the arguments at once, before it makes
 // anything.
-func NewExternalSecretsOperator(ctx *pulumi.Context, name string, args *OperatorArgs, opts ...pulumi.ResourceOption) (*ExternalSecretsOperator, error) {
+func NewExternalSecretsOperator(
+	ctx *pulumi.Context, name string, args *OperatorArgs, opts ...pulumi.ResourceOption,
+) (*ExternalSecretsOperator, error) {
 	if args == nil {
 		return nil, fmt.Errorf("operator %s: no arguments given", name)
 	}
@@ -60,7 +62,8 @@ func NewExternalSecretsOperator(ctx *pulumi.Context, name string, args *Operator
 		chart.RepositoryOpts = helmv4.RepositoryOptsArgs{Repo: pulumi.String(args.Repository)}
 		chart.Version = pulumi.String(args.Version)
 	}
-	component.Chart, err = helmv4.NewChart(ctx, name+"-chart", chart, parent, pulumi.DependsOn([]pulumi.Resource{namespace}),
+	component.Chart, err = helmv4.NewChart(ctx, name+"-chart", chart, parent,
+		pulumi.DependsOn([]pulumi.Resource{namespace}),
 		pulumi.Transforms([]pulumi.ResourceTransform{askAtOnce}))
 	if err != nil {
 		return nil, fmt.Errorf("operator %s: its chart: %w", name, err)
@@ -68,8 +71,9 @@ func NewExternalSecretsOperator(ctx *pulumi.Context, name string, args *Operator
 	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{})
 }
 
-// askAtOnce has the kubelet ask from the first seconds whether the operator's webhook and its certificate controller are ready. The chart has it
-// wait for 20 s and has no value for that (decision 0023); nothing that needs a secret can be made before.
+// askAtOnce has the kubelet ask from the first seconds whether the operator's webhook and its certificate controller
+// are ready. The chart has it wait for 20 s and has no value for that (decision 0023); nothing that needs a secret can
+// be made before.
 func askAtOnce(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
 	if args.Type != "kubernetes:apps/v1:Deployment" {
 		return nil
@@ -103,9 +107,12 @@ func (a *OperatorArgs) values() pulumi.Map {
 	values := pulumi.Map{
 		"installCRDs": pulumi.Bool(true),
 		// Removing the operator must not remove the CRDs, and with them the secrets of every team.
-		"crds":           pulumi.Map{"annotations": pulumi.Map{"helm.sh/resource-policy": pulumi.String("keep")}},
-		"resources":      resources("10m", "96Mi", "256Mi"),
-		"webhook":        pulumi.Map{"replicaCount": pulumi.Int(a.Replicas), "resources": resources("10m", "64Mi", "128Mi")},
+		"crds":      pulumi.Map{"annotations": pulumi.Map{"helm.sh/resource-policy": pulumi.String("keep")}},
+		"resources": resources("10m", "96Mi", "256Mi"),
+		"webhook": pulumi.Map{
+			"replicaCount": pulumi.Int(a.Replicas),
+			"resources":    resources("10m", "64Mi", "128Mi"),
+		},
 		"certController": pulumi.Map{"resources": resources("10m", "96Mi", "192Mi")},
 		"replicaCount":   pulumi.Int(a.Replicas),
 		"leaderElect":    pulumi.Bool(a.Replicas > 1),

@@ -12,9 +12,9 @@ type OperatorSettings struct {
 	// Install makes this stack the one that installs the operator. False for all but one stack of a cluster. Default
 	// true.
 	Install bool `json:"install"`
-	// Adopt takes over an operator, or CRDs, that are in the cluster already: CRDs outlive the stack that made them, and
-	// Helm may have installed them before. Set it for one update and take it out again: while it is set, objects of any
-	// owner that have the names of this stack's become this stack's. Default false.
+	// Adopt takes over an operator, or CRDs, that are in the cluster already: CRDs outlive the stack that made them,
+	// and Helm may have installed them before. Set it for one update and take it out again: while it is set, objects of
+	// any owner that have the names of this stack's become this stack's. Default false.
 	Adopt bool `json:"adopt"`
 	// Namespace of the operator. Default external-secrets.
 	Namespace string `json:"namespace"`
@@ -61,9 +61,11 @@ func (s *OperatorSettings) Validate() error {
 		faults.Check(versionForm.MatchString(s.Version), "version", s.Version,
 			"want the version of the chart, for example 2.9.0: without one each update could bring another operator")
 	}
-	faults.Check((s.Image.Repository == "") == (s.Image.Tag == ""), "image", s.Image, "want both repository and tag, or neither")
+	faults.Check((s.Image.Repository == "") == (s.Image.Tag == ""), "image", s.Image,
+		"want both repository and tag, or neither")
 	faults.Between("replicas", s.Replicas, 1, 5, "")
-	faults.Check(s.Install || !s.Adopt, "adopt", s.Adopt, "takes over the cluster's operator, which this stack does not install")
+	faults.Check(s.Install || !s.Adopt, "adopt", s.Adopt,
+		"takes over the cluster's operator, which this stack does not install")
 	return faults.Err()
 }
 

@@ -31,6 +31,9 @@ func TestTheChartsFirstProbesComeAtOnce(t *testing.T) {
 	for _, other := range []pulumi.Input{nil, pulumi.String("none"), pulumi.Array{nil, pulumi.String("x")}} {
 		assert.Equal(t, deployment(other).Props, askAtOnce(t.Context(), deployment(other)).Props)
 	}
-	assert.Equal(t, pulumi.Map{}, askAtOnce(t.Context(), &pulumi.ResourceTransformArgs{Type: "kubernetes:apps/v1:Deployment", Props: pulumi.Map{}}).Props)
-	assert.Nil(t, askAtOnce(t.Context(), &pulumi.ResourceTransformArgs{Type: "kubernetes:core/v1:Service", Props: pulumi.Map{}}))
+	assert.Equal(t, pulumi.Map{}, askAtOnce(t.Context(),
+		&pulumi.ResourceTransformArgs{Type: "kubernetes:apps/v1:Deployment", Props: pulumi.Map{}}).Props)
+	assert.Nil(t, askAtOnce(t.Context(), &pulumi.ResourceTransformArgs{
+		Type: "kubernetes:core/v1:Service", Props: pulumi.Map{},
+	}))
 }

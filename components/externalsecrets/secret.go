@@ -59,8 +59,8 @@ type ExternalSecretArgs struct {
 	RefreshInterval string
 	// Extract is where values come from.
 	Extract []Extract
-	// Template is the Secret's data: Go templates (the operator's engine v2) over the names of the extracted values. Without it and Keys the
-	// Secret has the extracted values as they are.
+	// Template is the Secret's data: Go templates (the operator's engine v2) over the names of the extracted values.
+	// Without it and Keys the Secret has the extracted values as they are.
 	Template map[string]pulumi.StringInput
 	// Keys are further data, from values of Store.
 	Keys  map[string]Template
@@ -70,7 +70,9 @@ type ExternalSecretArgs struct {
 }
 
 // NewExternalSecret makes an ExternalSecret and waits until the Secret is there.
-func NewExternalSecret(ctx *pulumi.Context, name string, args *ExternalSecretArgs, opts ...pulumi.ResourceOption) (*apiextensions.CustomResource, error) {
+func NewExternalSecret(
+	ctx *pulumi.Context, name string, args *ExternalSecretArgs, opts ...pulumi.ResourceOption,
+) (*apiextensions.CustomResource, error) {
 	data := pulumi.StringMap{}
 	for key, text := range args.Template {
 		data[key] = text
@@ -121,7 +123,8 @@ func NewExternalSecret(ctx *pulumi.Context, name string, args *ExternalSecretArg
 // newCustomResource makes an object of the operator's and waits until it is Ready: custom resources are not waited for
 // by themselves.
 func newCustomResource(
-	ctx *pulumi.Context, name, kind, namespace, object string, labels pulumi.StringMap, spec pulumi.Map, opts ...pulumi.ResourceOption,
+	ctx *pulumi.Context, name, kind, namespace, object string, labels pulumi.StringMap, spec pulumi.Map,
+	opts ...pulumi.ResourceOption,
 ) (*apiextensions.CustomResource, error) {
 	metadata := metav1.ObjectMetaArgs{Name: pulumi.String(object), Labels: labels, Annotations: pulumi.StringMap{
 		"pulumi.com/waitFor": pulumi.String("condition=Ready"),

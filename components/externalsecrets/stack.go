@@ -30,7 +30,8 @@ type ExternalSecretsStack struct {
 	Store StoreRef
 	// ServiceAccount that may take the role.
 	ServiceAccount pulumi.StringOutput `pulumi:"serviceAccount"`
-	// DirectSecret holds, under [URLKey] and in libpq's variables (PGHOST, …), the way to the instance itself as the master user.
+	// DirectSecret holds, under [URLKey] and in libpq's variables (PGHOST, …), the way to the instance itself as the
+	// master user.
 	DirectSecret pulumi.StringOutput `pulumi:"directSecret"`
 	// CAConfigMap holds, under [CAKey], what verifies the instance's certificate. Whoever takes DirectSecret mounts it
 	// at CAPath.
@@ -52,7 +53,9 @@ type stack struct {
 
 // NewExternalSecretsStack makes a service's store and secrets; the operator must be there (pulumi.DependsOn). It
 // returns every fault of the arguments at once, before it makes anything.
-func NewExternalSecretsStack(ctx *pulumi.Context, name string, args *ExternalSecretsStackArgs, opts ...pulumi.ResourceOption) (*ExternalSecretsStack, error) {
+func NewExternalSecretsStack(
+	ctx *pulumi.Context, name string, args *ExternalSecretsStackArgs, opts ...pulumi.ResourceOption,
+) (*ExternalSecretsStack, error) {
 	if args == nil {
 		return nil, fmt.Errorf("secrets %s: no arguments given", name)
 	}
@@ -117,7 +120,10 @@ func (s *stack) object(suffix ...string) string {
 func (s *stack) labels() pulumi.StringMap { return workload.Labels(s.args.Service, s.args.Service) }
 
 func (s *stack) metadata(name string) metav1.ObjectMetaArgs {
-	return metav1.ObjectMetaArgs{Name: pulumi.String(name), Namespace: pulumi.String(s.args.Namespace), Labels: s.labels()}
+	return metav1.ObjectMetaArgs{
+		Name: pulumi.String(name), Namespace: pulumi.String(s.args.Namespace),
+		Labels: s.labels(),
+	}
 }
 
 func (s *stack) externalSecret(part string, args *ExternalSecretArgs) (*apiextensions.CustomResource, error) {
@@ -153,7 +159,8 @@ func (s *stack) awsStore() (*corev1.ServiceAccount, *apiextensions.CustomResourc
 			"namespaces": pulumi.ToStringArray(append([]string{s.args.Namespace}, s.args.Namespaces...)),
 		}}
 	}
-	store, err := newCustomResource(s.ctx, s.name+"-store", s.args.StoreKind, namespace, s.args.StoreName, s.labels(), spec, s.parent)
+	store, err := newCustomResource(s.ctx, s.name+"-store", s.args.StoreKind, namespace, s.args.StoreName, s.labels(),
+		spec, s.parent)
 	return account, store, err
 }
 
@@ -167,7 +174,8 @@ func (s *stack) directSecret(store StoreRef) (*apiextensions.CustomResource, err
 		// secret and come from the instance.
 		Template: map[string]pulumi.StringInput{
 			URLKey: pulumi.Sprintf(
-				"postgresql://{{ .username | urlquery }}:{{ .password | urlquery }}@%s:%d/%s?sslmode=verify-full&sslrootcert=%s",
+				"postgresql://{{ .username | urlquery }}:{{ .password | urlquery "+
+					"}}@%s:%d/%s?sslmode=verify-full&sslrootcert=%s",
 				s.args.DatabaseHost, s.args.DatabasePort, s.args.DatabaseName, s.args.CAPath),
 			// libpq's variables, for psql: as an argument the URL would stand in the list of processes.
 			"PGHOST":        s.args.DatabaseHost,
@@ -184,7 +192,8 @@ func (s *stack) directSecret(store StoreRef) (*apiextensions.CustomResource, err
 // further is a Secret that has nothing to do with the database.
 func (s *stack) further(store StoreRef, secret *Secret) (*apiextensions.CustomResource, error) {
 	args := &ExternalSecretArgs{
-		Name: secret.Name, RefreshPolicy: secret.RefreshPolicy, RefreshInterval: secret.RefreshInterval, Keys: secret.Keys, Store: store, Type: secret.Type,
+		Name: secret.Name, RefreshPolicy: secret.RefreshPolicy, RefreshInterval: secret.RefreshInterval,
+		Keys: secret.Keys, Store: store, Type: secret.Type,
 	}
 	for _, key := range secret.Extract {
 		args.Extract = append(args.Extract, Extract{Store: store, Key: key})

@@ -29,8 +29,8 @@ type Template interface {
 	render(values *values) pulumi.StringOutput
 }
 
-// URL is a connection string. User and password are encoded where they enter it, so that whatever characters they have, a parser gets
-// them back as they are.
+// URL is a connection string. User and password are encoded where they enter it, so that whatever characters they have,
+// a parser gets them back as they are.
 type URL struct {
 	// Scheme, for example postgresql, rediss or amqps.
 	Scheme string
@@ -52,7 +52,8 @@ type values struct {
 	data  pulumi.Array
 }
 
-// name notes a value, and is what the template calls it. The operator asks for a secret once a refresh, however many values are of it.
+// name notes a value, and is what the template calls it. The operator asks for a secret once a refresh, however many
+// values are of it.
 func (v *values) name(value *Value) string {
 	name := fmt.Sprintf("value%d", len(v.data))
 	ref := pulumi.Map{"key": value.Secret}
@@ -70,7 +71,8 @@ func (v *values) name(value *Value) string {
 func (v Value) validate() error {
 	var faults fault.List
 	faults.Check(v.Secret != nil, "secret", nil, "is missing: the name or ARN of a secret in the store")
-	faults.Check(!strings.ContainsAny(v.Property, "\x00\r\n"), "property", v.Property, "want a key of the secret's JSON object")
+	faults.Check(!strings.ContainsAny(v.Property, "\x00\r\n"), "property", v.Property,
+		"want a key of the secret's JSON object")
 	return faults.Err()
 }
 
@@ -137,7 +139,8 @@ func (u URL) render(known *values) pulumi.StringOutput {
 	}).(pulumi.StringOutput)
 }
 
-// encoded is the action that puts a value into a URL. urlquery writes a blank as a plus, which is a blank in a query only.
+// encoded is the action that puts a value into a URL. urlquery writes a blank as a plus, which is a blank in a query
+// only.
 func encoded(name string) string {
 	return `{{ .` + name + ` | urlquery | replace "+" "%20" }}`
 }

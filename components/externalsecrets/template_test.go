@@ -30,7 +30,8 @@ func further() []externalsecrets.Secret {
 	return []externalsecrets.Secret{
 		{Name: "myshop-cache", Keys: map[string]externalsecrets.Template{
 			"CACHE_URL": externalsecrets.URL{
-				Scheme: "rediss", User: &user, Password: &password, Host: pulumi.String("cache.internal"), Port: 6379, Path: "/0",
+				Scheme: "rediss", User: &user, Password: &password, Host: pulumi.String("cache.internal"), Port: 6379,
+				Path:  "/0",
 				Query: map[string]string{"timeout": "5s", "a&b": "{{ .password }}"},
 			},
 			"CACHE_TOKEN": of("token"),
@@ -61,10 +62,12 @@ func TestFurtherSecretsAreMadeOfNamedValues(t *testing.T) {
 	var wanted []any
 	for i, property := range []string{"token", "user name", "password"} {
 		wanted = append(wanted, map[string]any{
-			"secretKey": fmt.Sprintf("value%d", i), "remoteRef": map[string]any{"key": cacheArn, "property": property}, "sourceRef": store,
+			"secretKey": fmt.Sprintf("value%d", i), "remoteRef": map[string]any{"key": cacheArn, "property": property},
+			"sourceRef": store,
 		})
 	}
-	assert.Equal(t, wanted, cache.At("spec", "data"), "a key that the secret does not have is an error, and no empty value")
+	assert.Equal(t, wanted, cache.At("spec", "data"),
+		"a key that the secret does not have is an error, and no empty value")
 	assert.Nil(t, cache.At("spec", "dataFrom"))
 	assert.Equal(t, "CreatedOnce", cache.At("spec", "refreshPolicy"))
 	assert.Equal(t, "1h", cache.At("spec", "refreshInterval"))
@@ -76,13 +79,15 @@ func TestFurtherSecretsAreMadeOfNamedValues(t *testing.T) {
 	whole := recorded.Named(t, externalSecretType, "secrets-secret-myshop-all")
 	assert.Equal(t, cacheArn, whole.At("spec", "dataFrom", 0, "extract", "key"))
 	assert.Nil(t, whole.At("spec", "target", "template", "data"), "every key as it is")
-	assert.Equal(t, map[string]string{"myshop-cache": "myshop-cache", "myshop-all": "myshop-all"}, recorded.Outputs["names"])
+	assert.Equal(t, map[string]string{"myshop-cache": "myshop-cache", "myshop-all": "myshop-all"},
+		recorded.Outputs["names"])
 }
 
 // rendered does what the operator does with the templates of the first of the Secrets.
 func rendered(t *testing.T, recorded *componenttest.Recording, values map[string]string) map[string]string {
 	t.Helper()
-	data, _ := recorded.Named(t, externalSecretType, "secrets-secret-myshop-cache").At("spec", "target", "template", "data").(map[string]any)
+	data, _ := recorded.Named(t, externalSecretType, "secrets-secret-myshop-cache").At("spec", "target", "template",
+		"data").(map[string]any)
 	out := map[string]string{}
 	for key, text := range data {
 		parsed, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
@@ -104,7 +109,8 @@ func checkURL(t *testing.T, recorded *componenttest.Recording, user, password st
 	assert.Equal(t, "rediss", at.Scheme)
 	assert.Equal(t, "cache.internal:6379", at.Host)
 	assert.Equal(t, "/0", at.Path)
-	assert.Equal(t, url.Values{"timeout": {"5s"}, "a&b": {"{{ .password }}"}}, at.Query(), "what is no value of a secret is no template")
+	assert.Equal(t, url.Values{"timeout": {"5s"}, "a&b": {"{{ .password }}"}}, at.Query(),
+		"what is no value of a secret is no template")
 	assert.Equal(t, user, at.User.Username())
 	got, _ := at.User.Password()
 	assert.Equal(t, password, got)
@@ -113,10 +119,14 @@ func checkURL(t *testing.T, recorded *componenttest.Recording, user, password st
 func TestValuesReachTheReaderOfAURLAsTheyAre(t *testing.T) {
 	t.Parallel()
 	recorded := withFurther(t)
-	for _, text := range []string{"plain", "a b+c", `p@ss:w/o?r#d&%41`, `"'{{ .x }}`, "ümläut€", "4k]-%hA|RI*[?j(-(l]{("} {
+	for _, text := range []string{
+		"plain", "a b+c", `p@ss:w/o?r#d&%41`, `"'{{ .x }}`, "ümläut€",
+		"4k]-%hA|RI*[?j(-(l]{(",
+	} {
 		checkURL(t, recorded, "u"+text, text)
 	}
-	assert.Equal(t, "as it is: %", rendered(t, recorded, map[string]string{"value0": "as it is: %", "value1": "", "value2": ""})["CACHE_TOKEN"])
+	assert.Equal(t, "as it is: %", rendered(t, recorded,
+		map[string]string{"value0": "as it is: %", "value1": "", "value2": ""})["CACHE_TOKEN"])
 }
 
 func FuzzURL(f *testing.F) {
@@ -134,12 +144,19 @@ func TestURLsWithoutUserPortOrName(t *testing.T) {
 	t.Parallel()
 	password := of("password")
 	for want, made := range map[string]externalsecrets.URL{
-		"amqps://queue.internal":                  {Scheme: "amqps", Host: pulumi.String("queue.internal")},
-		"redis://:p%20w@[2001:db8::1]":            {Scheme: "redis", Host: pulumi.String("2001:db8::1"), Password: &password},
-		"https://[2001:db8::1]:8443/path%20to?q=": {Scheme: "https", Host: pulumi.String("2001:db8::1"), Port: 8443, Path: "/path to", Query: map[string]string{"q": ""}},
+		"amqps://queue.internal": {Scheme: "amqps", Host: pulumi.String("queue.internal")},
+		"redis://:p%20w@[2001:db8::1]": {
+			Scheme: "redis", Host: pulumi.String("2001:db8::1"), Password: &password,
+		},
+		"https://[2001:db8::1]:8443/path%20to?q=": {
+			Scheme: "https", Host: pulumi.String("2001:db8::1"), Port: 8443, Path: "/path to",
+			Query: map[string]string{"q": ""},
+		},
 	} {
 		args := arguments(t)
-		args.Secrets = []externalsecrets.Secret{{Name: "myshop-cache", Keys: map[string]externalsecrets.Template{"URL": made}}}
+		args.Secrets = []externalsecrets.Secret{
+			{Name: "myshop-cache", Keys: map[string]externalsecrets.Template{"URL": made}},
+		}
 		recorded := componenttest.Run(t, create(args))
 		assert.Equal(t, want, rendered(t, recorded, map[string]string{"value0": "p w"})["URL"])
 	}
@@ -162,8 +179,11 @@ func TestFaultsOfFurtherSecrets(t *testing.T) {
 	args.Secrets = []externalsecrets.Secret{
 		{Name: "A B", Type: "-", RefreshPolicy: "Never", RefreshInterval: "1s"},
 		{Name: "myshop-api-db-direct", Extract: []pulumi.StringInput{nil}, Keys: map[string]externalsecrets.Template{
-			"a b": of("x"), "B": nil, "C": nothing, "D": externalsecrets.URL{Scheme: "Http:", User: &nothing, Host: pulumi.String("a b"), Port: -1, Path: "0"},
-			"E": externalsecrets.Value{Secret: pulumi.String("s"), Property: "a\nb"}, "F": externalsecrets.URL{Scheme: "https"},
+			"a b": of("x"), "B": nil, "C": nothing, "D": externalsecrets.URL{
+				Scheme: "Http:", User: &nothing, Host: pulumi.String("a b"), Port: -1, Path: "0",
+			},
+			"E": externalsecrets.Value{Secret: pulumi.String("s"), Property: "a\nb"},
+			"F": externalsecrets.URL{Scheme: "https"},
 		}},
 	}
 	recorded, err := componenttest.Try(create(args))
@@ -202,7 +222,8 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 		args.Secrets = further()
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom {
-				assert.True(t, naming.IsLabel(name), "%s of a service name of %d characters: %q", resource.Type, length, name)
+				assert.True(t, naming.IsLabel(name), "%s of a service name of %d characters: %q", resource.Type, length,
+					name)
 			}
 		}
 	}
@@ -212,15 +233,21 @@ func ExampleNewExternalSecretsStack() {
 	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
 		authorities := exampleBundle()
 		user, password := of("user"), of("password")
-		secrets, err := externalsecrets.NewExternalSecretsStack(ctx, "secrets", &externalsecrets.ExternalSecretsStackArgs{
-			Settings: externalsecrets.Defaults(), Service: "myshop-api", Namespace: "myshop", StoreName: "myshop-prod", ServiceAccount: "myshop-secrets",
-			RoleArn: pulumi.String("arn:aws:iam::111122223333:role/myshop-secrets"), Region: "ap-northeast-2",
-			MasterSecretArn: pulumi.String(componenttest.SecretArn), DatabaseHost: pulumi.String("myshop.example"), DatabasePort: pulumi.Int(5432),
-			DatabaseName: "myshop", CABundle: authorities, CAPath: "/etc/rds-ca/ca.pem",
-			Secrets: []externalsecrets.Secret{{Name: "myshop-cache", Keys: map[string]externalsecrets.Template{
-				"CACHE_URL": externalsecrets.URL{Scheme: "rediss", User: &user, Password: &password, Host: pulumi.String("cache.internal")},
-			}}},
-		})
+		secrets, err := externalsecrets.NewExternalSecretsStack(ctx, "secrets",
+			&externalsecrets.ExternalSecretsStackArgs{
+				Settings: externalsecrets.Defaults(), Service: "myshop-api", Namespace: "myshop", StoreName: "myshop-prod",
+				ServiceAccount: "myshop-secrets",
+				RoleArn:        pulumi.String("arn:aws:iam::111122223333:role/myshop-secrets"), Region: "ap-northeast-2",
+				MasterSecretArn: pulumi.String(componenttest.SecretArn), DatabaseHost: pulumi.String("myshop.example"),
+				DatabasePort: pulumi.Int(5432),
+				DatabaseName: "myshop", CABundle: authorities, CAPath: "/etc/rds-ca/ca.pem",
+				Secrets: []externalsecrets.Secret{{Name: "myshop-cache", Keys: map[string]externalsecrets.Template{
+					"CACHE_URL": externalsecrets.URL{
+						Scheme: "rediss", User: &user, Password: &password,
+						Host: pulumi.String("cache.internal"),
+					},
+				}}},
+			})
 		if err != nil {
 			return err
 		}

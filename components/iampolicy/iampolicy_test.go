@@ -17,8 +17,10 @@ func ExampleJSON() {
 
 func ExampleValues() {
 	text, err := iampolicy.JSON(iampolicy.Statement{
-		Actions:   []string{"kms:Decrypt"},
-		Condition: iampolicy.Condition{"StringEquals": {"aws:RequestedRegion": {"eu-west-1", "eu-west-2"}, "aws:PrincipalAccount": {"111122223333"}}},
+		Actions: []string{"kms:Decrypt"},
+		Condition: iampolicy.Condition{"StringEquals": {
+			"aws:RequestedRegion": {"eu-west-1", "eu-west-2"}, "aws:PrincipalAccount": {"111122223333"},
+		}},
 	})
 	fmt.Println(text, err)
 	// Output: {"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["kms:Decrypt"],"Condition":{"StringEquals":{"aws:PrincipalAccount":"111122223333","aws:RequestedRegion":["eu-west-1","eu-west-2"]}}}]} <nil>

@@ -42,8 +42,8 @@ type IrsaRoleArgs struct {
 	Path string
 	// Binding is [WebIdentity] (default) or [PodIdentity].
 	Binding Binding
-	// OIDCProviderArn is the cluster's identity provider in IAM, for WebIdentity: arn:<partition>:iam::<account>:oidc-provider/<issuer
-	// without scheme>.
+	// OIDCProviderArn is the cluster's identity provider in IAM, for WebIdentity:
+	// arn:<partition>:iam::<account>:oidc-provider/<issuer without scheme>.
 	OIDCProviderArn string
 	// ClusterArn is the EKS cluster, for PodIdentity: arn:<partition>:eks:<region>:<account>:cluster/<name>.
 	ClusterArn string
@@ -87,8 +87,12 @@ var (
 	roleNameForm   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
 	policyNameForm = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
 	pathForm       = regexp.MustCompile(`^/([\x21-\x7e]{1,510}/)?$`)
-	providerForm   = regexp.MustCompile(`^arn:([a-z-]+):iam::([0-9]{12}):oidc-provider/([a-zA-Z0-9.-]+(?:/[a-zA-Z0-9._-]+)*)$`)
-	clusterForm    = regexp.MustCompile(`^arn:([a-z-]+):eks:[a-z0-9-]+:([0-9]{12}):cluster/([0-9A-Za-z][A-Za-z0-9_-]{0,99})$`)
+	providerForm   = regexp.MustCompile(
+		`^arn:([a-z-]+):iam::([0-9]{12}):oidc-provider/([a-zA-Z0-9.-]+(?:/[a-zA-Z0-9._-]+)*)$`,
+	)
+	clusterForm = regexp.MustCompile(
+		`^arn:([a-z-]+):eks:[a-z0-9-]+:([0-9]{12}):cluster/([0-9A-Za-z][A-Za-z0-9_-]{0,99})$`,
+	)
 )
 
 // CheckProviderArn says what is wrong with the ARN of an identity provider, or nothing.
@@ -97,9 +101,11 @@ func CheckProviderArn(arn string) string {
 	case providerForm.MatchString(arn):
 		return ""
 	case strings.HasPrefix(arn, "https://"):
-		return "is the issuer's URL; want the ARN of the IAM identity provider, arn:aws:iam::<account>:oidc-provider/<issuer without https://>"
+		return "is the issuer's URL; want the ARN of the IAM identity provider, " +
+			"arn:aws:iam::<account>:oidc-provider/<issuer without https://>"
 	default:
-		return "want the ARN of the cluster's IAM identity provider, arn:aws:iam::<account>:oidc-provider/<issuer without https://>"
+		return "want the ARN of the cluster's IAM identity provider, arn:aws:iam::<account>:oidc-provider/<issuer " +
+			"without https://>"
 	}
 }
 
@@ -108,7 +114,8 @@ func (a *IrsaRoleArgs) Validate() error {
 	var faults fault.List
 	faults.Check(roleNameForm.MatchString(a.Name), "name", a.Name, "want 1 to 64 letters, digits and +=,.@_-")
 	faults.Check(len(a.Description) <= 1000, "description", a.Description, "want at most 1000 characters")
-	faults.Check(pathForm.MatchString(a.Path), "path", a.Path, "want a path that begins and ends with a slash, such as /services/")
+	faults.Check(pathForm.MatchString(a.Path), "path", a.Path,
+		"want a path that begins and ends with a slash, such as /services/")
 	a.validateBinding(&faults)
 	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
 	faults.Check(len(a.ServiceAccounts) > 0, "serviceAccounts", nil, "is missing: nobody could take the role")
@@ -116,12 +123,15 @@ func (a *IrsaRoleArgs) Validate() error {
 		path := fmt.Sprintf("serviceAccounts[%d]", i)
 		faults.Check(naming.IsLabel(account.Namespace), path+".namespace", account.Namespace, naming.LabelRule)
 		faults.Check(naming.IsLabel(account.Name), path+".name", account.Name, naming.LabelRule)
-		faults.Check(slices.Index(a.ServiceAccounts, account) == i, path, account.Namespace+"/"+account.Name, "is named twice")
+		faults.Check(slices.Index(a.ServiceAccounts, account) == i, path, account.Namespace+"/"+account.Name,
+			"is named twice")
 	}
 	faults.Check(len(a.Permissions) > 0, "permissions", nil, "is missing: a role that may do nothing")
 	faults.Within("permissions", permission.Validate(a.Permissions))
-	faults.Check(policyNameForm.MatchString(a.PolicyName), "policyName", a.PolicyName, "want 1 to 128 letters, digits and +=,.@_-")
-	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn), "permissionsBoundaryArn", a.PermissionsBoundaryArn,
+	faults.Check(policyNameForm.MatchString(a.PolicyName), "policyName", a.PolicyName,
+		"want 1 to 128 letters, digits and +=,.@_-")
+	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn),
+		"permissionsBoundaryArn", a.PermissionsBoundaryArn,
 		naming.PolicyArnRule)
 	faults.Between("maxSessionDuration", a.MaxSessionDuration, 3600, 43200, "seconds")
 	if err := faults.Err(); err != nil {
@@ -141,7 +151,8 @@ func (a *IrsaRoleArgs) validateBinding(faults *fault.List) {
 	if a.Binding == PodIdentity {
 		faults.Check(clusterForm.MatchString(a.ClusterArn), "clusterArn", a.ClusterArn,
 			"want the ARN of the cluster, arn:aws:eks:<region>:<account>:cluster/<name>")
-		faults.Check(a.OIDCProviderArn == "", "oidcProviderArn", a.OIDCProviderArn, "is not what Pod Identity trusts; leave it out")
+		faults.Check(a.OIDCProviderArn == "", "oidcProviderArn", a.OIDCProviderArn,
+			"is not what Pod Identity trusts; leave it out")
 		return
 	}
 	if reason := CheckProviderArn(a.OIDCProviderArn); reason != "" {

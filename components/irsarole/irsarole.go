@@ -16,16 +16,18 @@ const Type = "dbtier:components:IrsaRole"
 type IrsaRole struct {
 	pulumi.ResourceState
 
-	// Arn of the role: with WebIdentity the value of the ServiceAccount's annotation eks.amazonaws.com/role-arn. It is known only after
-	// the role's policy and associations are in place, so that whoever takes the role can use it.
+	// Arn of the role: with WebIdentity the value of the ServiceAccount's annotation eks.amazonaws.com/role-arn. It is
+	// known only after the role's policy and associations are in place, so that whoever takes the role can use it.
 	Arn pulumi.StringOutput `pulumi:"arn"`
 	// Name of the role.
 	Name pulumi.StringOutput `pulumi:"name"`
 }
 
-// NewIrsaRole makes the role. It returns every fault of the arguments at once, before it makes anything; a resource of a permission
-// that turns out to be none, once it is known, fails the update.
-func NewIrsaRole(ctx *pulumi.Context, name string, args *IrsaRoleArgs, opts ...pulumi.ResourceOption) (*IrsaRole, error) {
+// NewIrsaRole makes the role. It returns every fault of the arguments at once, before it makes anything; a resource of
+// a permission that turns out to be none, once it is known, fails the update.
+func NewIrsaRole(
+	ctx *pulumi.Context, name string, args *IrsaRoleArgs, opts ...pulumi.ResourceOption,
+) (*IrsaRole, error) {
 	if args == nil {
 		return nil, fmt.Errorf("role %s: no arguments given", name)
 	}
@@ -86,6 +88,8 @@ func (a *IrsaRoleArgs) build(ctx *pulumi.Context, name string, component *IrsaRo
 		}
 	}
 	component.Name = role.Name
-	component.Arn = pulumi.All(usable...).ApplyT(func(known []any) string { return known[0].(string) }).(pulumi.StringOutput)
+	component.Arn = pulumi.All(usable...).ApplyT(func(known []any) string {
+		return known[0].(string)
+	}).(pulumi.StringOutput)
 	return nil
 }

@@ -115,13 +115,15 @@ func TestPodIdentityTrustsExactPairsInOneCluster(t *testing.T) {
 				"aws:RequestTag/kubernetes-namespace": "` + namespace + `",
 				"aws:RequestTag/kubernetes-service-account": "` + name + `"}}}`
 	}
-	assert.JSONEq(t, `{"Version": "2012-10-17", "Statement": [`+statement("myshop", "myshop-secrets")+`,`+statement("jobs", "worker")+`]}`,
+	assert.JSONEq(t, `{"Version": "2012-10-17", "Statement": [`+statement("myshop",
+		"myshop-secrets")+`,`+statement("jobs", "worker")+`]}`,
 		recorded.One(t, roleType).Inputs["assumeRolePolicy"].(string))
 
 	associations := recorded.All(irsarole.AssociationType)
 	require.Len(t, associations, 2)
 	assert.Equal(t, map[string]any{
-		"clusterName": "prod", "namespace": "myshop", "serviceAccount": "myshop-secrets", "tags": map[string]any{"service": "myshop"},
+		"clusterName": "prod", "namespace": "myshop", "serviceAccount": "myshop-secrets",
+		"tags":    map[string]any{"service": "myshop"},
 		"roleArn": "arn:aws:iam::111122223333:role/myshop-prod-secrets",
 	}, associations[1].Inputs)
 	assert.Equal(t, "worker", associations[0].Inputs["serviceAccount"])
@@ -140,7 +142,12 @@ func TestTheArnIsKnownWhenTheRoleCanBeUsed(t *testing.T) {
 		}
 		other := podIdentity()
 		other.Name, other.ServiceAccounts = "other", other.ServiceAccounts[:1]
-		other.Permissions = []permission.Permission{permission.Statement{Sid: "Take", Actions: []string{"sts:AssumeRole"}, Resources: []pulumi.StringInput{role.Arn}}}
+		other.Permissions = []permission.Permission{
+			permission.Statement{
+				Sid: "Take", Actions: []string{"sts:AssumeRole"},
+				Resources: []pulumi.StringInput{role.Arn},
+			},
+		}
 		_, err = irsarole.NewIrsaRole(ctx, "other", other)
 		return err
 	})
@@ -153,7 +160,9 @@ func TestSecretAndDependentInputsStayWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
 		args := arguments()
-		args.Permissions = secretPermissions(pulumi.ToSecret(pulumi.String(componenttest.SecretArn)).(pulumi.StringOutput))
+		args.Permissions = secretPermissions(pulumi.ToSecret(
+			pulumi.String(componenttest.SecretArn),
+		).(pulumi.StringOutput))
 		_, err := irsarole.NewIrsaRole(ctx, "secrets", args)
 		return err
 	})
@@ -191,26 +200,69 @@ func TestEveryFaultIsReported(t *testing.T) {
 		change func(*irsarole.IrsaRoleArgs)
 		fault  string
 	}{
-		"name":              {func(a *irsarole.IrsaRoleArgs) { a.Name = "a b" }, `name: "a b": want`},
-		"description":       {func(a *irsarole.IrsaRoleArgs) { a.Description = strings.Repeat("x", 1001) }, `want at most 1000 characters`},
-		"path":              {func(a *irsarole.IrsaRoleArgs) { a.Path = "services" }, `path: "services": want a path that begins and ends with a slash`},
-		"binding":           {func(a *irsarole.IrsaRoleArgs) { a.Binding = "kiam" }, `binding: "kiam": want one of irsa, podIdentity`},
-		"issuer's URL":      {func(a *irsarole.IrsaRoleArgs) { a.OIDCProviderArn = "https://oidc/1" }, `oidcProviderArn: "https://oidc/1": is the issuer's URL`},
-		"no provider":       {func(a *irsarole.IrsaRoleArgs) { a.OIDCProviderArn = "" }, `oidcProviderArn: "": want the ARN`},
-		"a cluster":         {func(a *irsarole.IrsaRoleArgs) { a.ClusterArn = clusterArn }, `clusterArn: "` + clusterArn + `": is for the binding podIdentity`},
-		"no cluster":        {func(a *irsarole.IrsaRoleArgs) { a.Binding, a.OIDCProviderArn = irsarole.PodIdentity, "" }, `clusterArn: "": want the ARN of the cluster`},
-		"both":              {func(a *irsarole.IrsaRoleArgs) { a.Binding, a.ClusterArn = irsarole.PodIdentity, clusterArn }, `is not what Pod Identity trusts; leave it out`},
-		"region":            {func(a *irsarole.IrsaRoleArgs) { a.Region = "" }, `region: "": want`},
-		"nobody":            {func(a *irsarole.IrsaRoleArgs) { a.ServiceAccounts = nil }, `serviceAccounts: is missing: nobody could take the role`},
-		"any namespace":     {func(a *irsarole.IrsaRoleArgs) { a.ServiceAccounts = account("*", "a") }, `serviceAccounts[0].namespace: "*": want`},
-		"any account":       {func(a *irsarole.IrsaRoleArgs) { a.ServiceAccounts = account("a", "my*") }, `serviceAccounts[0].name: "my*": want`},
-		"twice":             {func(a *irsarole.IrsaRoleArgs) { a.ServiceAccounts = append(account("a", "b"), account("a", "b")...) }, `serviceAccounts[1]: "a/b": is named twice`},
-		"any audience":      {func(a *irsarole.IrsaRoleArgs) { a.Audience = "*" }, `audience: "*": want one audience`},
-		"nothing to do":     {func(a *irsarole.IrsaRoleArgs) { a.Permissions = nil }, `permissions: is missing`},
-		"a permission":      {func(a *irsarole.IrsaRoleArgs) { a.Permissions[0] = permission.ReadSecrets{} }, `permissions[0].arns: is missing`},
+		"name": {func(a *irsarole.IrsaRoleArgs) { a.Name = "a b" }, `name: "a b": want`},
+		"description": {
+			func(a *irsarole.IrsaRoleArgs) { a.Description = strings.Repeat("x", 1001) },
+			`want at most 1000 characters`,
+		},
+		"path": {
+			func(a *irsarole.IrsaRoleArgs) { a.Path = "services" },
+			`path: "services": want a path that begins and ends with a slash`,
+		},
+		"binding": {
+			func(a *irsarole.IrsaRoleArgs) { a.Binding = "kiam" },
+			`binding: "kiam": want one of irsa, podIdentity`,
+		},
+		"issuer's URL": {
+			func(a *irsarole.IrsaRoleArgs) { a.OIDCProviderArn = "https://oidc/1" },
+			`oidcProviderArn: "https://oidc/1": is the issuer's URL`,
+		},
+		"no provider": {
+			func(a *irsarole.IrsaRoleArgs) { a.OIDCProviderArn = "" },
+			`oidcProviderArn: "": want the ARN`,
+		},
+		"a cluster": {
+			func(a *irsarole.IrsaRoleArgs) { a.ClusterArn = clusterArn },
+			`clusterArn: "` + clusterArn + `": is for the binding podIdentity`,
+		},
+		"no cluster": {func(a *irsarole.IrsaRoleArgs) {
+			a.Binding, a.OIDCProviderArn = irsarole.PodIdentity, ""
+		}, `clusterArn: "": want the ARN of the cluster`},
+		"both": {func(a *irsarole.IrsaRoleArgs) {
+			a.Binding, a.ClusterArn = irsarole.PodIdentity,
+				clusterArn
+		}, `is not what Pod Identity trusts; leave it out`},
+		"region": {func(a *irsarole.IrsaRoleArgs) { a.Region = "" }, `region: "": want`},
+		"nobody": {
+			func(a *irsarole.IrsaRoleArgs) { a.ServiceAccounts = nil },
+			`serviceAccounts: is missing: nobody could take the role`,
+		},
+		"any namespace": {
+			func(a *irsarole.IrsaRoleArgs) { a.ServiceAccounts = account("*", "a") },
+			`serviceAccounts[0].namespace: "*": want`,
+		},
+		"any account": {
+			func(a *irsarole.IrsaRoleArgs) { a.ServiceAccounts = account("a", "my*") },
+			`serviceAccounts[0].name: "my*": want`,
+		},
+		"twice": {func(a *irsarole.IrsaRoleArgs) {
+			a.ServiceAccounts = append(account("a", "b"), account("a", "b")...)
+		}, `serviceAccounts[1]: "a/b": is named twice`},
+		"any audience":  {func(a *irsarole.IrsaRoleArgs) { a.Audience = "*" }, `audience: "*": want one audience`},
+		"nothing to do": {func(a *irsarole.IrsaRoleArgs) { a.Permissions = nil }, `permissions: is missing`},
+		"a permission": {
+			func(a *irsarole.IrsaRoleArgs) { a.Permissions[0] = permission.ReadSecrets{} },
+			`permissions[0].arns: is missing`,
+		},
 		"the policy's name": {func(a *irsarole.IrsaRoleArgs) { a.PolicyName = "a/b" }, `policyName: "a/b": want`},
-		"boundary":          {func(a *irsarole.IrsaRoleArgs) { a.PermissionsBoundaryArn = "b" }, `permissionsBoundaryArn: "b": want`},
-		"session too long":  {func(a *irsarole.IrsaRoleArgs) { a.MaxSessionDuration = 60 }, `maxSessionDuration: 60: want 3600 to 43200 seconds`},
+		"boundary": {
+			func(a *irsarole.IrsaRoleArgs) { a.PermissionsBoundaryArn = "b" },
+			`permissionsBoundaryArn: "b": want`,
+		},
+		"session too long": {
+			func(a *irsarole.IrsaRoleArgs) { a.MaxSessionDuration = 60 },
+			`maxSessionDuration: 60: want 3600 to 43200 seconds`,
+		},
 		"too many": {func(a *irsarole.IrsaRoleArgs) {
 			for i := range 30 {
 				a.ServiceAccounts = append(a.ServiceAccounts, account("a", fmt.Sprintf("%050d", i))...)
@@ -269,7 +321,8 @@ func TestNamesAndDocumentsKeepAWSsLimits(t *testing.T) {
 			return assert.ErrorContains(t, err, "make a trust policy of") && assert.Empty(t, recorded.Each())
 		}
 		role := recorded.One(t, roleType)
-		good := assert.Regexp(t, name, role.Inputs["name"]) && assert.LessOrEqual(t, len(role.Inputs["assumeRolePolicy"].(string)), 2048)
+		good := assert.Regexp(t, name, role.Inputs["name"]) &&
+			assert.LessOrEqual(t, len(role.Inputs["assumeRolePolicy"].(string)), 2048)
 		good = assert.NotContains(t, role.Inputs["assumeRolePolicy"], "*") && good
 		seen := map[string]bool{}
 		for _, association := range recorded.All(irsarole.AssociationType) {

@@ -8,8 +8,8 @@ import (
 	"dbtier/components/iampolicy"
 )
 
-// AssociationType is the type of a Pod Identity association in pulumi-aws. It is registered by its name: the package that has it for Go
-// (aws/eks) would add every type of EKS to the program for this one.
+// AssociationType is the type of a Pod Identity association in pulumi-aws. It is registered by its name: the package
+// that has it for Go (aws/eks) would add every type of EKS to the program for this one.
 const AssociationType = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 
 // association binds a ServiceAccount to a role.
@@ -26,7 +26,9 @@ type associationArgs struct {
 	Tags                                   map[string]string
 }
 
-func newAssociation(ctx *pulumi.Context, name string, args *associationArgs, opts ...pulumi.ResourceOption) (*association, error) {
+func newAssociation(
+	ctx *pulumi.Context, name string, args *associationArgs, opts ...pulumi.ResourceOption,
+) (*association, error) {
 	made := &association{}
 	err := ctx.RegisterResource(AssociationType, name, pulumi.Map{
 		"clusterName":    pulumi.String(args.ClusterName),
@@ -41,8 +43,8 @@ func newAssociation(ctx *pulumi.Context, name string, args *associationArgs, opt
 	return made, nil
 }
 
-// podIdentityTrust has a statement a ServiceAccount: in one statement every namespace that is named would go with every name.
-// EKS sets the tags that it is about ("Enable or disable session tags").
+// podIdentityTrust has a statement a ServiceAccount: in one statement every namespace that is named would go with every
+// name. EKS sets the tags that it is about ("Enable or disable session tags").
 func (a *IrsaRoleArgs) podIdentityTrust() []iampolicy.Statement {
 	var statements []iampolicy.Statement
 	for _, account := range a.ServiceAccounts {
@@ -61,13 +63,17 @@ func (a *IrsaRoleArgs) podIdentityTrust() []iampolicy.Statement {
 }
 
 // associate makes an association for each ServiceAccount.
-func (a *IrsaRoleArgs) associate(ctx *pulumi.Context, name string, role pulumi.StringInput, parent pulumi.ResourceOption) ([]pulumi.Resource, error) {
+func (a *IrsaRoleArgs) associate(
+	ctx *pulumi.Context, name string, role pulumi.StringInput, parent pulumi.ResourceOption,
+) ([]pulumi.Resource, error) {
 	var made []pulumi.Resource
 	for _, account := range a.ServiceAccounts {
-		bound, err := newAssociation(ctx, fmt.Sprintf("%s-%s.%s", name, account.Namespace, account.Name), &associationArgs{
-			ClusterName: clusterForm.FindStringSubmatch(a.ClusterArn)[3], Namespace: account.Namespace, ServiceAccount: account.Name,
-			RoleArn: role, Tags: a.Tags,
-		}, parent)
+		bound, err := newAssociation(ctx, fmt.Sprintf("%s-%s.%s", name, account.Namespace, account.Name),
+			&associationArgs{
+				ClusterName: clusterForm.FindStringSubmatch(a.ClusterArn)[3], Namespace: account.Namespace,
+				ServiceAccount: account.Name,
+				RoleArn:        role, Tags: a.Tags,
+			}, parent)
 		if err != nil {
 			return nil, err
 		}

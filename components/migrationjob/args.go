@@ -29,7 +29,8 @@ type MigrationJobArgs struct {
 	ServiceAccount pulumi.StringInput
 	// DirectSecret names the Secret whose DATABASE_URL leads to the instance itself.
 	DirectSecret pulumi.StringInput
-	// CAConfigMap names the ConfigMap with the authority that signs the instance's certificate; nil when the image brings it.
+	// CAConfigMap names the ConfigMap with the authority that signs the instance's certificate; nil when the image
+	// brings it.
 	CAConfigMap pulumi.StringInput
 	// CAKey is the key in CAConfigMap. Default ca.pem.
 	CAKey string
@@ -37,8 +38,8 @@ type MigrationJobArgs struct {
 	CAMountPath string
 	// DatabasePort that the pods may reach. Default 5432.
 	DatabasePort int
-	// DatabaseLife tells one life of the database from the next, such as the instance's resource id (db-…): when it changes, the Job runs
-	// again. Default: only a change of the Job itself runs it again.
+	// DatabaseLife tells one life of the database from the next, such as the instance's resource id (db-…): when it
+	// changes, the Job runs again. Default: only a change of the Job itself runs it again.
 	DatabaseLife pulumi.StringInput
 	// BackoffLimit is how many more times a failed attempt is made, 0 to 10. Default 3.
 	BackoffLimit *int
@@ -48,8 +49,8 @@ type MigrationJobArgs struct {
 	Resources workload.Resources
 	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
 	UID int
-	// Pool that opens new connections to the database once the migration has completed. Default: none does, and statements that were
-	// prepared before it can fail with "cached plan must not change result type".
+	// Pool that opens new connections to the database once the migration has completed. Default: none does, and
+	// statements that were prepared before it can fail with "cached plan must not change result type".
 	Pool *Console
 }
 
@@ -101,8 +102,10 @@ func (a *MigrationJobArgs) Validate() error {
 	faults.Check(len(a.Command) > 0 && !slices.Contains(a.Command, ""), "command", a.Command,
 		"want the migration's command as a list of non-empty words, such as [alembic, upgrade, head]")
 	faults.Check(a.ServiceAccount != nil, "serviceAccount", nil, "is missing")
-	faults.Check(a.DirectSecret != nil, "directSecret", nil, "is missing: the Secret whose DATABASE_URL leads to the instance itself")
-	faults.Check(path.IsAbs(a.CAMountPath) && path.Clean(a.CAMountPath) == a.CAMountPath && path.Dir(a.CAMountPath) != "/", "caMountPath", a.CAMountPath,
+	faults.Check(a.DirectSecret != nil, "directSecret", nil,
+		"is missing: the Secret whose DATABASE_URL leads to the instance itself")
+	faults.Check(path.IsAbs(a.CAMountPath) && path.Clean(a.CAMountPath) == a.CAMountPath &&
+		path.Dir(a.CAMountPath) != "/", "caMountPath", a.CAMountPath,
 		"want an absolute path of a file in a folder of its own")
 	if a.BackoffLimit != nil {
 		faults.Between("backoffLimit", *a.BackoffLimit, 0, 10, "")
@@ -111,7 +114,8 @@ func (a *MigrationJobArgs) Validate() error {
 	faults.Between("databasePort", a.DatabasePort, 1, 65535, "")
 	faults.Check(a.UID > 0, "uid", a.UID, "want a user other than root")
 	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
-		faults.Check(name != "" && !strings.ContainsAny(name, "= \x00"), "env", name, "want the name of an environment variable")
+		faults.Check(name != "" && !strings.ContainsAny(name, "= \x00"), "env", name,
+			"want the name of an environment variable")
 		faults.Check(name != "DATABASE_URL", "env", name, "comes from the Secret; give other variables here")
 	}
 	faults.Within("resources", a.Resources.Validate())
@@ -121,8 +125,8 @@ func (a *MigrationJobArgs) Validate() error {
 	return faults.Err()
 }
 
-// PodName is the name label of the pods that migrate a service's schema. It differs from the service's own, so that no Service sends
-// requests to a migration.
+// PodName is the name label of the pods that migrate a service's schema. It differs from the service's own, so that no
+// Service sends requests to a migration.
 func PodName(service string) string { return naming.Join(naming.LabelLimit, service, "migration") }
 
 func (a *MigrationJobArgs) podName() string { return PodName(a.Service) }

@@ -31,8 +31,9 @@ type MigrationJob struct {
 	JobName pulumi.StringOutput `pulumi:"jobName"`
 	// ReconnectJobName of the Job that has the pool reconnect; empty without [MigrationJobArgs].Pool.
 	ReconnectJobName pulumi.StringOutput `pulumi:"reconnectJobName"`
-	// Done is what [pulumi.DependsOn] takes: the last Job, completed. Not the component itself: the SDK adds children to a component in
-	// goroutines of their own, so who names it right after it was made may find none, and wait for nothing.
+	// Done is what [pulumi.DependsOn] takes: the last Job, completed. Not the component itself: the SDK adds children
+	// to a component in goroutines of their own, so who names it right after it was made may find none, and wait for
+	// nothing.
 	Done []pulumi.Resource
 }
 
@@ -43,9 +44,11 @@ type builder struct {
 	parent pulumi.ResourceOption
 }
 
-// NewMigrationJob runs the migration. It returns every fault of the arguments at once, before it makes anything. Give what must not
-// start before the schema is there [pulumi.DependsOn] the field Done.
-func NewMigrationJob(ctx *pulumi.Context, name string, args *MigrationJobArgs, opts ...pulumi.ResourceOption) (*MigrationJob, error) {
+// NewMigrationJob runs the migration. It returns every fault of the arguments at once, before it makes anything. Give
+// what must not start before the schema is there [pulumi.DependsOn] the field Done.
+func NewMigrationJob(
+	ctx *pulumi.Context, name string, args *MigrationJobArgs, opts ...pulumi.ResourceOption,
+) (*MigrationJob, error) {
 	if args == nil {
 		return nil, fmt.Errorf("migration %s: %w", name, errors.New("no arguments given"))
 	}
@@ -86,8 +89,8 @@ func NewMigrationJob(ctx *pulumi.Context, name string, args *MigrationJobArgs, o
 		},
 	}, b.parent, pulumi.DependsOn([]pulumi.Resource{policy}),
 		pulumi.ReplacementTrigger(own.DatabaseLife),
-		// The old Job goes first: made beside it, a failed new one would leave the old one marked for deletion, and going back to
-		// the old version would then meet a Job of its own name.
+		// The old Job goes first: made beside it, a failed new one would leave the old one marked for deletion, and
+		// going back to the old version would then meet a Job of its own name.
 		pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return nil, fmt.Errorf("migration %s: %w", name, err)
@@ -115,12 +118,15 @@ func (b *builder) pod() *corev1.PodTemplateSpecArgs {
 		volumes = append(volumes, &corev1.VolumeArgs{
 			Name: pulumi.String("rds-ca"),
 			ConfigMap: &corev1.ConfigMapVolumeSourceArgs{
-				Name:  b.args.CAConfigMap.ToStringOutput(),
-				Items: corev1.KeyToPathArray{&corev1.KeyToPathArgs{Key: pulumi.String(b.args.CAKey), Path: pulumi.String(path.Base(b.args.CAMountPath))}},
+				Name: b.args.CAConfigMap.ToStringOutput(),
+				Items: corev1.KeyToPathArray{&corev1.KeyToPathArgs{
+					Key: pulumi.String(b.args.CAKey), Path: pulumi.String(path.Base(b.args.CAMountPath)),
+				}},
 			},
 		})
 		mounts = append(mounts, &corev1.VolumeMountArgs{
-			Name: pulumi.String("rds-ca"), MountPath: pulumi.String(path.Dir(b.args.CAMountPath)), ReadOnly: pulumi.Bool(true),
+			Name: pulumi.String("rds-ca"), MountPath: pulumi.String(path.Dir(b.args.CAMountPath)),
+			ReadOnly: pulumi.Bool(true),
 		})
 	}
 	var env corev1.EnvVarArray
@@ -158,14 +164,19 @@ func (b *builder) pod() *corev1.PodTemplateSpecArgs {
 func (b *builder) networkPolicy() (*networkingv1.NetworkPolicy, error) {
 	return networkingv1.NewNetworkPolicy(b.ctx, b.name+"-network", &networkingv1.NetworkPolicyArgs{
 		Metadata: &metav1.ObjectMetaArgs{
-			Name: pulumi.String(b.args.podName()), Namespace: pulumi.String(b.args.Namespace), Labels: workload.Labels(b.args.podName(), b.args.Service),
+			Name: pulumi.String(b.args.podName()), Namespace: pulumi.String(b.args.Namespace),
+			Labels: workload.Labels(b.args.podName(), b.args.Service),
 		},
 		Spec: &networkingv1.NetworkPolicySpecArgs{
 			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.podName())},
 			PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{
-				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{policyPort(53, "UDP"), policyPort(53, "TCP")}},
-				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{policyPort(b.args.DatabasePort, "TCP")}},
+				&networkingv1.NetworkPolicyEgressRuleArgs{
+					Ports: networkingv1.NetworkPolicyPortArray{policyPort(53, "UDP"), policyPort(53, "TCP")},
+				},
+				&networkingv1.NetworkPolicyEgressRuleArgs{
+					Ports: networkingv1.NetworkPolicyPortArray{policyPort(b.args.DatabasePort, "TCP")},
+				},
 			},
 		},
 	}, b.parent)

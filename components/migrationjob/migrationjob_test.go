@@ -19,7 +19,8 @@ func arguments() *migrationjob.MigrationJobArgs {
 	return &migrationjob.MigrationJobArgs{
 		Service: "myshop-api", Namespace: "myshop", Image: "registry.example/myshop-api:1.4.2",
 		Command:        []string{"alembic", "upgrade", "head"},
-		ServiceAccount: pulumi.String("myshop-api"), DirectSecret: pulumi.String("myshop-api-db-direct"), CAConfigMap: pulumi.String("rds-ca"),
+		ServiceAccount: pulumi.String("myshop-api"), DirectSecret: pulumi.String("myshop-api-db-direct"),
+		CAConfigMap: pulumi.String("rds-ca"),
 	}
 }
 
@@ -69,10 +70,15 @@ func TestTheNameFollowsTheContent(t *testing.T) {
 		return job(t, args).At("metadata", "name").(string)
 	}
 	same := name(func(*migrationjob.MigrationJobArgs) {})
-	assert.Equal(t, same, name(func(a *migrationjob.MigrationJobArgs) { a.DeadlineSeconds = 900 }), "how long it may take changes nothing that runs")
-	assert.NotEqual(t, same, name(func(a *migrationjob.MigrationJobArgs) { a.Image = "registry.example/myshop-api:1.5.0" }))
+	assert.Equal(t, same, name(func(a *migrationjob.MigrationJobArgs) { a.DeadlineSeconds = 900 }),
+		"how long it may take changes nothing that runs")
+	assert.NotEqual(t, same, name(func(a *migrationjob.MigrationJobArgs) {
+		a.Image = "registry.example/myshop-api:1.5.0"
+	}))
 	assert.NotEqual(t, same, name(func(a *migrationjob.MigrationJobArgs) { a.Command = []string{"flyway", "migrate"} }))
-	assert.NotEqual(t, same, name(func(a *migrationjob.MigrationJobArgs) { a.Env = map[string]string{"FLYWAY_SCHEMAS": "shop"} }))
+	assert.NotEqual(t, same, name(func(a *migrationjob.MigrationJobArgs) {
+		a.Env = map[string]string{"FLYWAY_SCHEMAS": "shop"}
+	}))
 }
 
 func TestAnyServiceNameGivesNamesWithinTheLimits(t *testing.T) {
@@ -92,9 +98,11 @@ func TestMigrationPodsGetNoRequestsAndReachOnlyResolverAndDatabase(t *testing.T)
 	t.Parallel()
 	recorded := componenttest.Run(t, create(arguments()))
 	labels := recorded.One(t, "kubernetes:batch/v1:Job").At("spec", "template", "metadata", "labels")
-	assert.NotEqual(t, "myshop-api", componenttest.At(labels, workload.NameLabel), "the service's own label would make a Service send requests here")
+	assert.NotEqual(t, "myshop-api", componenttest.At(labels, workload.NameLabel),
+		"the service's own label would make a Service send requests here")
 	policy := recorded.One(t, "kubernetes:networking.k8s.io/v1:NetworkPolicy")
-	assert.Equal(t, componenttest.At(labels, workload.NameLabel), policy.At("spec", "podSelector", "matchLabels", workload.NameLabel))
+	assert.Equal(t, componenttest.At(labels, workload.NameLabel),
+		policy.At("spec", "podSelector", "matchLabels", workload.NameLabel))
 	assert.Equal(t, []any{"Ingress", "Egress"}, policy.At("spec", "policyTypes"))
 	assert.Nil(t, policy.At("spec", "ingress"))
 	assert.EqualValues(t, 5432, policy.At("spec", "egress", 1, "ports", 0, "port"))
@@ -127,11 +135,16 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	limit := 11
 	_, err := componenttest.Try(create(&migrationjob.MigrationJobArgs{
-		Service: "My Shop", Command: []string{"migrate", ""}, BackoffLimit: &limit, DeadlineSeconds: 5, UID: -1, CAMountPath: "ca.pem",
-		Env: map[string]string{"DATABASE_URL": "x"}, Resources: workload.Resources{CPURequest: "much", MemoryRequest: "1Mi", MemoryLimit: "1Mi"},
+		Service: "My Shop", Command: []string{"migrate", ""}, BackoffLimit: &limit, DeadlineSeconds: 5, UID: -1,
+		CAMountPath: "ca.pem",
+		Env:         map[string]string{"DATABASE_URL": "x"},
+		Resources:   workload.Resources{CPURequest: "much", MemoryRequest: "1Mi", MemoryLimit: "1Mi"},
 	}))
 	require.Error(t, err)
-	for _, path := range []string{"service:", "namespace:", "image:", "command:", "serviceAccount:", "directSecret:", "caMountPath:", "backoffLimit:", "deadlineSeconds:", "uid:", "env:", "resources.cpuRequest:"} {
+	for _, path := range []string{
+		"service:", "namespace:", "image:", "command:", "serviceAccount:", "directSecret:",
+		"caMountPath:", "backoffLimit:", "deadlineSeconds:", "uid:", "env:", "resources.cpuRequest:",
+	} {
 		require.ErrorContains(t, err, path)
 	}
 	_, err = componenttest.Try(create(nil))

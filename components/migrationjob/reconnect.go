@@ -29,8 +29,8 @@ type Console struct {
 	Image string
 	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
 	UID int
-	// WaitSeconds is how long it waits for a pod that takes no connections, 1 to 3600: pods that stop wait for their last clients
-	// at most for the pool's grace period. Default 180.
+	// WaitSeconds is how long it waits for a pod that takes no connections, 1 to 3600: pods that stop wait for their
+	// last clients at most for the pool's grace period. Default 180.
 	WaitSeconds int
 	// DependsOn is what must be there first: the pool's pods.
 	DependsOn []pulumi.Resource
@@ -71,7 +71,8 @@ func ReconnectPodName(service string) string {
 	return naming.Join(naming.LabelLimit, service, "reconnect")
 }
 
-// reconnect makes the Job that follows a completed migration. It has the migration's name in its own, so there is one for each.
+// reconnect makes the Job that follows a completed migration. It has the migration's name in its own, so there is one
+// for each.
 func (b *builder) reconnect(migration string, after pulumi.Resource) (*batchv1.Job, error) {
 	c := b.args.Pool
 	podName := ReconnectPodName(b.args.Service)
@@ -96,7 +97,8 @@ func (b *builder) reconnect(migration string, after pulumi.Resource) (*batchv1.J
 	// Not the service's, which may have a role in AWS.
 	account, err := corev1.NewServiceAccount(b.ctx, b.name+"-reconnect-account", &corev1.ServiceAccountArgs{
 		Metadata: &metav1.ObjectMetaArgs{
-			Name: pulumi.String(podName), Namespace: pulumi.String(b.args.Namespace), Labels: workload.Labels(podName, b.args.Service),
+			Name: pulumi.String(podName), Namespace: pulumi.String(b.args.Namespace),
+			Labels: workload.Labels(podName, b.args.Service),
 		},
 		AutomountServiceAccountToken: pulumi.Bool(false),
 	}, b.parent)
@@ -140,13 +142,17 @@ func (b *builder) reconnect(migration string, after pulumi.Resource) (*batchv1.J
 						ImagePullPolicy: pulumi.String("IfNotPresent"),
 						Command:         pulumi.ToStringArray([]string{"sh", "-c", reconnectScript}),
 						Env:             env,
-						Resources:       workload.Resources{CPURequest: "10m", MemoryRequest: "16Mi", MemoryLimit: "64Mi"}.Requirements(),
+						Resources: workload.Resources{
+							CPURequest: "10m", MemoryRequest: "16Mi",
+							MemoryLimit: "64Mi",
+						}.Requirements(),
 						SecurityContext: workload.ContainerSecurity(),
 					}},
 				},
 			},
 		},
-	}, b.parent, pulumi.DependsOn(append([]pulumi.Resource{policy, after}, c.DependsOn...)), pulumi.DeleteBeforeReplace(true))
+	}, b.parent, pulumi.DependsOn(append([]pulumi.Resource{policy, after}, c.DependsOn...)),
+		pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return nil, fmt.Errorf("the pool's reconnection: %w", err)
 	}
@@ -158,13 +164,16 @@ func (b *builder) reconnectPolicy() (*networkingv1.NetworkPolicy, error) {
 	podName := ReconnectPodName(b.args.Service)
 	return networkingv1.NewNetworkPolicy(b.ctx, b.name+"-reconnect-network", &networkingv1.NetworkPolicyArgs{
 		Metadata: &metav1.ObjectMetaArgs{
-			Name: pulumi.String(podName), Namespace: pulumi.String(b.args.Namespace), Labels: workload.Labels(podName, b.args.Service),
+			Name: pulumi.String(podName), Namespace: pulumi.String(b.args.Namespace),
+			Labels: workload.Labels(podName, b.args.Service),
 		},
 		Spec: &networkingv1.NetworkPolicySpecArgs{
 			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(podName)},
 			PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{
-				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{policyPort(53, "UDP"), policyPort(53, "TCP")}},
+				&networkingv1.NetworkPolicyEgressRuleArgs{
+					Ports: networkingv1.NetworkPolicyPortArray{policyPort(53, "UDP"), policyPort(53, "TCP")},
+				},
 				&networkingv1.NetworkPolicyEgressRuleArgs{
 					To: networkingv1.NetworkPolicyPeerArray{&networkingv1.NetworkPolicyPeerArgs{
 						PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.Pool.PoolName)},

@@ -26,8 +26,9 @@ const (
 
 func console() *migrationjob.Console {
 	return &migrationjob.Console{
-		Host: pulumi.String("pgbouncer-pods.myshop.svc"), Port: 6432, Secret: pulumi.String("pgbouncer-console"), PoolName: "pgbouncer",
-		Image: "edoburu/pgbouncer:v1.25.2-p0",
+		Host: pulumi.String("pgbouncer-pods.myshop.svc"), Port: 6432, Secret: pulumi.String("pgbouncer-console"),
+		PoolName: "pgbouncer",
+		Image:    "edoburu/pgbouncer:v1.25.2-p0",
 	}
 }
 
@@ -45,7 +46,8 @@ func reconnection(t *testing.T, args *migrationjob.MigrationJobArgs) *componentt
 func TestThePoolReconnectsAfterTheMigrationAndBeforeWhatWaitsForIt(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
-		pool, err := corev1.NewSecret(ctx, "pool", &corev1.SecretArgs{Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("pool")}})
+		pool, err := corev1.NewSecret(ctx, "pool",
+			&corev1.SecretArgs{Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("pool")}})
 		if err != nil {
 			return err
 		}
@@ -59,15 +61,18 @@ func TestThePoolReconnectsAfterTheMigrationAndBeforeWhatWaitsForIt(t *testing.T)
 		_, err = corev1.NewSecret(ctx, "pods", &corev1.SecretArgs{}, pulumi.DependsOn(job.Done))
 		return err
 	})
-	migration, reconnect := recorded.Named(t, jobType, "migration-job"), recorded.Named(t, jobType, "migration-reconnect")
+	migration, reconnect := recorded.Named(t, jobType, "migration-job"),
+		recorded.Named(t, jobType, "migration-reconnect")
 	pool := recorded.Named(t, "kubernetes:core/v1:Secret", "pool")
 	assert.True(t, recorded.Follows(reconnect, migration))
 	assert.True(t, recorded.Follows(reconnect, pool))
 	assert.False(t, recorded.Follows(migration, pool), "the migration runs while the pool starts")
 	assert.True(t, recorded.Follows(recorded.Named(t, "kubernetes:core/v1:Secret", "pods"), reconnect))
 	assert.Equal(t, reconnect.At("metadata", "name"), recorded.Outputs["reconnect"])
-	assert.Equal(t, "Never", reconnect.At("spec", "template", "spec", "restartPolicy"), "the log of a failed attempt survives")
-	assert.Equal(t, "true", reconnect.At("metadata", "annotations", "pulumi.com/replaceUnready"), "a failed one is tried again")
+	assert.Equal(t, "Never", reconnect.At("spec", "template", "spec", "restartPolicy"),
+		"the log of a failed attempt survives")
+	assert.Equal(t, "true", reconnect.At("metadata", "annotations", "pulumi.com/replaceUnready"),
+		"a failed one is tried again")
 	assert.Nil(t, reconnect.At("spec", "ttlSecondsAfterFinished"))
 	assert.True(t, reconnect.DeleteBeforeReplace)
 }
@@ -81,13 +86,16 @@ func TestThereIsOneReconnectionForEachMigration(t *testing.T) {
 	}
 	same := name(func(*migrationjob.MigrationJobArgs) {})
 	assert.Equal(t, same, name(func(a *migrationjob.MigrationJobArgs) { a.DeadlineSeconds = 900 }))
-	assert.NotEqual(t, same, name(func(a *migrationjob.MigrationJobArgs) { a.Image = "registry.example/myshop-api:1.5.0" }))
+	assert.NotEqual(t, same, name(func(a *migrationjob.MigrationJobArgs) {
+		a.Image = "registry.example/myshop-api:1.5.0"
+	}))
 	migration := func(change func(*migrationjob.MigrationJobArgs)) any {
 		args := pooled()
 		change(args)
 		return componenttest.Run(t, create(args)).Named(t, jobType, "migration-job").At("metadata", "name")
 	}
-	assert.Equal(t, migration(func(*migrationjob.MigrationJobArgs) {}), migration(func(a *migrationjob.MigrationJobArgs) { a.Pool.Image = "other:1" }),
+	assert.Equal(t, migration(func(*migrationjob.MigrationJobArgs) {}),
+		migration(func(a *migrationjob.MigrationJobArgs) { a.Pool.Image = "other:1" }),
 		"another image of the pool migrates nothing")
 }
 
@@ -107,17 +115,20 @@ func TestTheReconnectionHasTheConsolesPasswordAndNothingOfTheDatabase(t *testing
 		}
 	}
 	assert.Equal(t, map[string]any{
-		"PGUSER": map[string]any{"name": "pgbouncer-console", "key": "username"}, "PGPASSWORD": map[string]any{"name": "pgbouncer-console", "key": "password"},
+		"PGUSER":     map[string]any{"name": "pgbouncer-console", "key": "username"},
+		"PGPASSWORD": map[string]any{"name": "pgbouncer-console", "key": "password"},
 	}, secrets)
 	assert.Equal(t, map[string]any{
-		"POOL_HOST": "pgbouncer-pods.myshop.svc", "POOL_WAIT_SECONDS": "180", "PGPORT": "6432", "PGDATABASE": "pgbouncer", "PGCONNECT_TIMEOUT": "5",
+		"POOL_HOST": "pgbouncer-pods.myshop.svc", "POOL_WAIT_SECONDS": "180", "PGPORT": "6432",
+		"PGDATABASE": "pgbouncer", "PGCONNECT_TIMEOUT": "5",
 		"PGAPPNAME": "dbtier-reconnect",
 	}, values)
 	assert.NotContains(t, reconnect.Text(), "db-direct")
 	account := recorded.One(t, "kubernetes:core/v1:ServiceAccount")
 	assert.Equal(t, "myshop-api-reconnect", account.At("metadata", "name"))
 	assert.Equal(t, false, account.At("automountServiceAccountToken"))
-	assert.Equal(t, "myshop-api-reconnect", componenttest.At(pod, "serviceAccountName"), "the service's may have a role in AWS")
+	assert.Equal(t, "myshop-api-reconnect", componenttest.At(pod, "serviceAccountName"),
+		"the service's may have a role in AWS")
 	assert.Equal(t, true, componenttest.At(pod, "securityContext", "runAsNonRoot"))
 	assert.Equal(t, []any{"ALL"}, componenttest.At(pod, "containers", 0, "securityContext", "capabilities", "drop"))
 
@@ -127,7 +138,9 @@ func TestTheReconnectionHasTheConsolesPasswordAndNothingOfTheDatabase(t *testing
 	assert.Equal(t, podName, policy.At("spec", "podSelector", "matchLabels", workload.NameLabel))
 	assert.Nil(t, policy.At("spec", "ingress"))
 	assert.Equal(t, map[string]any{
-		"to":    []any{map[string]any{"podSelector": map[string]any{"matchLabels": map[string]any{workload.NameLabel: "pgbouncer"}}}},
+		"to": []any{map[string]any{"podSelector": map[string]any{
+			"matchLabels": map[string]any{workload.NameLabel: "pgbouncer"},
+		}}},
 		"ports": []any{map[string]any{"port": 6432.0, "protocol": "TCP"}},
 	}, policy.At("spec", "egress", 1))
 	assert.True(t, recorded.Follows(reconnect, policy))
@@ -140,7 +153,8 @@ func TestAnyServiceNameGivesTheReconnectionNamesWithinTheLimits(t *testing.T) {
 		args.Service = strings.Repeat("s", length)
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom {
-				assert.True(t, naming.IsLabel(name), "%s of a service name of %d characters: %q", resource.Type, length, name)
+				assert.True(t, naming.IsLabel(name), "%s of a service name of %d characters: %q", resource.Type, length,
+					name)
 			}
 		}
 	}
@@ -166,14 +180,17 @@ func TestFaultsOfThePoolsConsole(t *testing.T) {
 	recorded, err := componenttest.Try(create(args))
 	require.Error(t, err)
 	assert.Empty(t, recorded.Each())
-	for _, path := range []string{"pool.host:", "pool.port:", "pool.secret:", "pool.poolName:", "pool.image:", "pool.uid:", "pool.waitSeconds:"} {
+	for _, path := range []string{
+		"pool.host:", "pool.port:", "pool.secret:", "pool.poolName:", "pool.image:",
+		"pool.uid:", "pool.waitSeconds:",
+	} {
 		require.ErrorContains(t, err, path)
 	}
 	assert.Equal(t, 4000, args.Pool.WaitSeconds)
 }
 
-// runScript runs the Job's script with a resolver and a psql that answer as a test says: the addresses, and after how many tries each takes
-// its command.
+// runScript runs the Job's script with a resolver and a psql that answer as a test says: the addresses, and after how
+// many tries each takes its command.
 func runScript(t *testing.T, addresses string, tries map[string]string) (said string, calls []string, err error) {
 	t.Helper()
 	container := reconnection(t, pooled()).At("spec", "template", "spec", "containers", 0)
@@ -199,7 +216,10 @@ left=$(cat "$DIR/$PGHOSTADDR")
 		require.NoError(t, os.WriteFile(filepath.Join(dir, address), []byte(text+"\n"), 0o600))
 	}
 	run := exec.CommandContext(t.Context(), command[0].(string), command[1].(string), command[2].(string))
-	run.Env = []string{"PATH=" + dir + ":/usr/bin:/bin", "DIR=" + dir, "POOL_HOST=pgbouncer-pods.myshop.svc", "POOL_WAIT_SECONDS=12"}
+	run.Env = []string{
+		"PATH=" + dir + ":/usr/bin:/bin", "DIR=" + dir, "POOL_HOST=pgbouncer-pods.myshop.svc",
+		"POOL_WAIT_SECONDS=12",
+	}
 	out, err := run.CombinedOutput()
 	text, _ := os.ReadFile(filepath.Join(dir, "calls"))
 	return string(out), strings.Split(strings.TrimSpace(string(text)), "\n"), err
@@ -226,10 +246,12 @@ func TestAPodThatTakesNoConnectionsIsTriedAgain(t *testing.T) {
 func TestALoginThatIsUnderWayIsWaitedForAWhile(t *testing.T) {
 	t.Parallel()
 	const options = " --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --command=RECONNECT"
-	said, calls, err := runScript(t, twoPods, map[string]string{"10.0.0.1": "0", "10.0.0.2": "0", "10.0.0.1-logins": "2"})
+	said, calls, err := runScript(t, twoPods,
+		map[string]string{"10.0.0.1": "0", "10.0.0.2": "0", "10.0.0.1-logins": "2"})
 	require.NoError(t, err, said)
 	assert.Equal(t, []string{"10.0.0.2" + options, "10.0.0.1" + options}, calls)
-	said, calls, err = runScript(t, twoPods, map[string]string{"10.0.0.1": "0", "10.0.0.2": "0", "10.0.0.1-logins": "99"})
+	said, calls, err = runScript(t, twoPods,
+		map[string]string{"10.0.0.1": "0", "10.0.0.2": "0", "10.0.0.1-logins": "99"})
 	require.NoError(t, err, "a pool that never stops logging in is told all the same: %s", said)
 	assert.Len(t, calls, 2)
 }

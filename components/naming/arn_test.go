@@ -13,7 +13,10 @@ func TestARegionHasTheFormOfOne(t *testing.T) {
 	for _, region := range []string{"ap-northeast-2", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "mx-central-1"} {
 		assert.True(t, naming.IsRegion(region), region)
 	}
-	for _, other := range []string{"", "ap-northeast", "ap-northeast-2a", "AP-NORTHEAST-2", "ap northeast 2", "ap-northeast-2\n"} {
+	for _, other := range []string{
+		"", "ap-northeast", "ap-northeast-2a", "AP-NORTHEAST-2", "ap northeast 2",
+		"ap-northeast-2\n",
+	} {
 		assert.False(t, naming.IsRegion(other), "%q", other)
 	}
 }

@@ -1,5 +1,5 @@
-// Package permission says what an identity may do, in types: read these secrets, decrypt with these keys, connect as this database
-// user. Each names exact resources, and is no wider than its name.
+// Package permission says what an identity may do, in types: read these secrets, decrypt with these keys, connect as
+// this database user. Each names exact resources, and is no wider than its name.
 //
 //	policy := permission.Policy(permission.Place{Partition: "aws", Region: "ap-northeast-2", AccountID: "111122223333"},
 //		permission.ReadSecrets{Arns: []pulumi.StringInput{database.MasterSecretArn}},

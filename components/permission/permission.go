@@ -42,16 +42,16 @@ type ReadSecrets struct {
 	Arns []pulumi.StringInput
 }
 
-// PushSecrets lets the External Secrets Operator write the values of secrets that exist, and read what it compares them with. The
-// secrets must be tagged managed-by: external-secrets. It deletes the resource policy of what it pushes where its PushSecret names
-// none, and asks for that right whether there is a policy or not.
+// PushSecrets lets the External Secrets Operator write the values of secrets that exist, and read what it compares them
+// with. The secrets must be tagged managed-by: external-secrets. It deletes the resource policy of what it pushes where
+// its PushSecret names none, and asks for that right whether there is a policy or not.
 type PushSecrets struct {
 	// Arns of the secrets, with their six-character suffix.
 	Arns []pulumi.StringInput
 }
 
-// UseKeys lets KMS keys be used on behalf of the identity by one service of AWS, and in no other way: a key that also encrypts the
-// database's storage opens no storage.
+// UseKeys lets KMS keys be used on behalf of the identity by one service of AWS, and in no other way: a key that also
+// encrypts the database's storage opens no storage.
 type UseKeys struct {
 	// Arns of the keys, no aliases.
 	Arns []pulumi.StringInput
@@ -61,11 +61,11 @@ type UseKeys struct {
 	Encrypt bool
 }
 
-// ConnectAsDatabaseUser lets the identity log in with a token in place of a password (rds-db:connect). The database users must have
-// the role rds_iam, unless a proxy stands in between that logs in for them.
+// ConnectAsDatabaseUser lets the identity log in with a token in place of a password (rds-db:connect). The database
+// users must have the role rds_iam, unless a proxy stands in between that logs in for them.
 type ConnectAsDatabaseUser struct {
-	// ResourceID of the instance (db-…), or of the RDS Proxy (prx-…) through which the identity connects. Not the instance's name: a
-	// later instance of the same name is another database.
+	// ResourceID of the instance (db-…), or of the RDS Proxy (prx-…) through which the identity connects. Not the
+	// instance's name: a later instance of the same name is another database.
 	ResourceID pulumi.StringInput
 	// Users of the database, as they are written there.
 	Users []string
@@ -123,7 +123,10 @@ func (p ReadSecrets) Validate() error {
 
 func (p ReadSecrets) statement(Place) statement {
 	return statement{
-		Statement: iampolicy.Statement{Sid: "ReadSecrets", Actions: []string{"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"}},
+		Statement: iampolicy.Statement{
+			Sid:     "ReadSecrets",
+			Actions: []string{"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"},
+		},
 		resources: p.Arns, arn: form(secretForm.MatchString, "a secret"),
 	}
 }
@@ -138,7 +141,8 @@ func (p PushSecrets) Validate() error {
 func (p PushSecrets) statement(Place) statement {
 	return statement{
 		Statement: iampolicy.Statement{Sid: "PushSecrets", Actions: []string{
-			"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", "secretsmanager:DeleteResourcePolicy",
+			"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue",
+			"secretsmanager:DeleteResourcePolicy",
 		}},
 		resources: p.Arns, arn: form(secretForm.MatchString, "a secret"),
 	}
@@ -148,7 +152,8 @@ func (p PushSecrets) statement(Place) statement {
 func (p UseKeys) Validate() error {
 	var faults fault.List
 	given(&faults, "arns", p.Arns)
-	faults.Check(serviceForm.MatchString(p.Via), "via", p.Via, "want the service that uses the keys, as in its endpoint: secretsmanager")
+	faults.Check(serviceForm.MatchString(p.Via), "via", p.Via,
+		"want the service that uses the keys, as in its endpoint: secretsmanager")
 	return faults.Err()
 }
 
@@ -249,8 +254,8 @@ func Validate(permissions []Permission) error {
 	return faults.Err()
 }
 
-// Policy is the document that allows all of it. It waits for the resources, since RDS puts random names into them. A resource that
-// is not what its permission wants, or a document above [PolicyLimit], is an error.
+// Policy is the document that allows all of it. It waits for the resources, since RDS puts random names into them. A
+// resource that is not what its permission wants, or a document above [PolicyLimit], is an error.
 func Policy(at Place, permissions ...Permission) pulumi.StringOutput {
 	var statements []statement
 	var resources []any
@@ -284,7 +289,10 @@ func Policy(at Place, permissions ...Permission) pulumi.StringOutput {
 		}
 		text, err := iampolicy.JSON(document...)
 		if err == nil && len(text) > PolicyLimit {
-			return "", fmt.Errorf("a policy of %d characters is longer than the %d that IAM takes of a role: give it fewer resources", len(text), PolicyLimit)
+			return "", fmt.Errorf(
+				"a policy of %d characters is longer than the %d that IAM takes of a role: give it fewer resources",
+				len(text), PolicyLimit,
+			)
 		}
 		return text, err
 	}).(pulumi.StringOutput)

@@ -65,19 +65,26 @@ func TestEachPermissionIsExactlyItsName(t *testing.T) {
 			  "Condition": {"StringEquals": {"kms:ViaService": "elastic-beanstalk.ap-northeast-2.amazonaws.com"}}}`,
 		},
 		"connect to an instance": {
-			permission.ConnectAsDatabaseUser{ResourceID: pulumi.String("db-ABCDEFGHIJKLMNOPQRSTUVWXY0"), Users: []string{"shop_iam"}},
+			permission.ConnectAsDatabaseUser{
+				ResourceID: pulumi.String("db-ABCDEFGHIJKLMNOPQRSTUVWXY0"),
+				Users:      []string{"shop_iam"},
+			},
 			`{"Sid": "ConnectAsDatabaseUser", "Effect": "Allow", "Action": ["rds-db:connect"],
 			  "Resource": ["arn:aws:rds-db:ap-northeast-2:111122223333:dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXY0/shop_iam"]}`,
 		},
 		"connect to a proxy": {
-			permission.ConnectAsDatabaseUser{ResourceID: pulumi.String(componenttest.ProxyID), Users: []string{"shop_app_b", "shop_app_a"}},
+			permission.ConnectAsDatabaseUser{
+				ResourceID: pulumi.String(componenttest.ProxyID),
+				Users:      []string{"shop_app_b", "shop_app_a"},
+			},
 			`{"Sid": "ConnectAsDatabaseUser", "Effect": "Allow", "Action": ["rds-db:connect"],
 			  "Resource": ["arn:aws:rds-db:ap-northeast-2:111122223333:dbuser:` + componenttest.ProxyID + `/shop_app_a",
 			               "arn:aws:rds-db:ap-northeast-2:111122223333:dbuser:` + componenttest.ProxyID + `/shop_app_b"]}`,
 		},
 		"a statement": {
 			permission.Statement{
-				Sid: "ReadReports", Actions: []string{"s3:GetObject"}, Resources: inputs("arn:aws:s3:::reports/2026.csv"),
+				Sid: "ReadReports", Actions: []string{"s3:GetObject"},
+				Resources: inputs("arn:aws:s3:::reports/2026.csv"),
 				Condition: iampolicy.Condition{"StringEquals": {"aws:PrincipalTag/team": {"shop"}}},
 			},
 			`{"Sid": "ReadReports", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::reports/2026.csv"],
@@ -167,16 +174,39 @@ func TestResourcesThatAreNoneFailTheUpdate(t *testing.T) {
 		permission permission.Permission
 		fault      string
 	}{
-		"every secret":       {permission.ReadSecrets{Arns: inputs("arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-*")}, `the permission ReadSecrets: "arn`},
-		"any secret":         {permission.PushSecrets{Arns: inputs("*")}, `the permission PushSecrets: "*": want the exact ARN of a secret`},
-		"a secret's name":    {permission.ReadSecrets{Arns: inputs("myshop/db")}, `"myshop/db": want the exact ARN of a secret`},
-		"every key":          {permission.UseKeys{Arns: inputs("arn:aws:kms:eu-west-1:111122223333:key/*"), Via: "s3"}, `want the exact ARN of a key`},
-		"an alias":           {permission.UseKeys{Arns: inputs("arn:aws:kms:eu-west-1:111122223333:alias/a"), Via: "s3"}, `want the exact ARN of a key`},
-		"an instance's name": {permission.ConnectAsDatabaseUser{ResourceID: pulumi.String("myshop"), Users: []string{"u"}}, `"myshop": want the resource id of an instance`},
-		"every instance":     {permission.ConnectAsDatabaseUser{ResourceID: pulumi.String("db-*"), Users: []string{"u"}}, `"db-*": want the resource id of an instance`},
-		"every object":       {permission.Statement{Sid: "S", Actions: []string{"s3:GetObject"}, Resources: inputs("arn:aws:s3:::b/*")}, `"arn:aws:s3:::b/*": has a wildcard`},
-		"everything":         {permission.Statement{Sid: "S", Actions: []string{"s3:GetObject"}, Resources: inputs("*")}, `"*": has a wildcard`},
-		"no ARN":             {permission.Statement{Sid: "S", Actions: []string{"s3:GetObject"}, Resources: inputs("bucket"), WildcardResources: true}, `"bucket": want an ARN`},
+		"every secret": {permission.ReadSecrets{
+			Arns: inputs("arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-*"),
+		}, `the permission ReadSecrets: "arn`},
+		"any secret": {
+			permission.PushSecrets{Arns: inputs("*")},
+			`the permission PushSecrets: "*": want the exact ARN of a secret`,
+		},
+		"a secret's name": {
+			permission.ReadSecrets{Arns: inputs("myshop/db")},
+			`"myshop/db": want the exact ARN of a secret`,
+		},
+		"every key": {
+			permission.UseKeys{Arns: inputs("arn:aws:kms:eu-west-1:111122223333:key/*"), Via: "s3"},
+			`want the exact ARN of a key`,
+		},
+		"an alias": {permission.UseKeys{
+			Arns: inputs("arn:aws:kms:eu-west-1:111122223333:alias/a"), Via: "s3",
+		}, `want the exact ARN of a key`},
+		"an instance's name": {permission.ConnectAsDatabaseUser{
+			ResourceID: pulumi.String("myshop"), Users: []string{"u"},
+		}, `"myshop": want the resource id of an instance`},
+		"every instance": {permission.ConnectAsDatabaseUser{
+			ResourceID: pulumi.String("db-*"), Users: []string{"u"},
+		}, `"db-*": want the resource id of an instance`},
+		"every object": {permission.Statement{
+			Sid: "S", Actions: []string{"s3:GetObject"}, Resources: inputs("arn:aws:s3:::b/*"),
+		}, `"arn:aws:s3:::b/*": has a wildcard`},
+		"everything": {permission.Statement{
+			Sid: "S", Actions: []string{"s3:GetObject"}, Resources: inputs("*"),
+		}, `"*": has a wildcard`},
+		"no ARN": {permission.Statement{
+			Sid: "S", Actions: []string{"s3:GetObject"}, Resources: inputs("bucket"), WildcardResources: true,
+		}, `"bucket": want an ARN`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -191,7 +221,8 @@ func TestAPolicyThatIAMWouldRefuseForItsLengthIsAnError(t *testing.T) {
 	t.Parallel()
 	var arns []string
 	for i := range 100 {
-		arns = append(arns, fmt.Sprintf("arn:aws:secretsmanager:eu-west-1:111122223333:secret:%s-%04d-AbCdEf", strings.Repeat("x", 60), i))
+		arns = append(arns, fmt.Sprintf("arn:aws:secretsmanager:eu-west-1:111122223333:secret:%s-%04d-AbCdEf",
+			strings.Repeat("x", 60), i))
 	}
 	_, err := policy(seoul, permission.ReadSecrets{Arns: inputs(arns...)})
 	require.ErrorContains(t, err, "is longer than the 10240 that IAM takes of a role")
@@ -199,7 +230,10 @@ func TestAPolicyThatIAMWouldRefuseForItsLengthIsAnError(t *testing.T) {
 
 // Whatever a helper takes, no wildcard comes out of it.
 func FuzzNoHelperEverWritesAWildcard(f *testing.F) {
-	for _, seed := range []string{"*", componenttest.SecretArn, componenttest.KeyArn, "db-A*", "prx-?", "prx-0/*", "a/../*", "u$ser", "arn:aws:kms:eu-west-1:111122223333:key/${aws:userid}"} {
+	for _, seed := range []string{
+		"*", componenttest.SecretArn, componenttest.KeyArn, "db-A*", "prx-?", "prx-0/*",
+		"a/../*", "u$ser", "arn:aws:kms:eu-west-1:111122223333:key/${aws:userid}",
+	} {
 		f.Add(seed, "user")
 	}
 	f.Fuzz(func(t *testing.T, resource, user string) {

@@ -26,8 +26,8 @@ const (
 	Session = "session"
 )
 
-// Settings are the choices that shape the pool. Begin with [Defaults] and change what differs. The names are PgBouncer's where it
-// has one ("PgBouncer config").
+// Settings are the choices that shape the pool. Begin with [Defaults] and change what differs. The names are
+// PgBouncer's where it has one ("PgBouncer config").
 type Settings struct {
 	// Name of the Deployment and the Service, and the beginning of every other name. Default pgbouncer.
 	Name string `json:"name"`
@@ -38,7 +38,8 @@ type Settings struct {
 	// Command of the container: a list, no shell. It replaces the image's entrypoint, which in some images rewrites the
 	// configuration. Default pgbouncer with [ConfigFile].
 	Command []string `json:"command"`
-	// ReloaderImage of the sidecar that has PgBouncer read its changed files: any image with psql, readlink and sh. Default: Image.
+	// ReloaderImage of the sidecar that has PgBouncer read its changed files: any image with psql, readlink and sh.
+	// Default: Image.
 	ReloaderImage string `json:"reloaderImage"`
 
 	// PoolMode is transaction (default) or session.
@@ -49,8 +50,8 @@ type Settings struct {
 	DefaultPoolSize int `json:"defaultPoolSize"`
 	// ReservePoolSize is how many more it opens when a client has waited for 5 s. Default 0.
 	ReservePoolSize int `json:"reservePoolSize"`
-	// MaxPreparedStatements is how many prepared statements of the protocol a server connection keeps, so that they work in
-	// transaction mode; 0 turns this off. Default 200.
+	// MaxPreparedStatements is how many prepared statements of the protocol a server connection keeps, so that they
+	// work in transaction mode; 0 turns this off. Default 200.
 	MaxPreparedStatements int `json:"maxPreparedStatements"`
 	// ServerLifetime is after how long an unused server connection is replaced, seconds. Default 3600.
 	ServerLifetime int `json:"serverLifetime"`
@@ -58,8 +59,8 @@ type Settings struct {
 	ServerIdleTimeout int `json:"serverIdleTimeout"`
 	// QueryWaitTimeout is how long a client waits for a server connection, seconds. Default 120.
 	QueryWaitTimeout int `json:"queryWaitTimeout"`
-	// ServerLoginRetry is how long a failed login to the database is remembered, seconds. PgBouncer's own 15 s would prolong
-	// every rotation of the password. Default 1.
+	// ServerLoginRetry is how long a failed login to the database is remembered, seconds. PgBouncer's own 15 s would
+	// prolong every rotation of the password. Default 1.
 	ServerLoginRetry int `json:"serverLoginRetry"`
 	// ServerConnectTimeout of a login to the database, seconds. Default 5.
 	ServerConnectTimeout int `json:"serverConnectTimeout"`
@@ -67,10 +68,11 @@ type Settings struct {
 	TCPKeepIdle  int `json:"tcpKeepIdle"`
 	TCPKeepIntvl int `json:"tcpKeepIntvl"`
 	TCPKeepCnt   int `json:"tcpKeepCnt"`
-	// TCPUserTimeout is how long sent bytes may stay unacknowledged, milliseconds: after a failover the old instance answers
-	// nothing any more. Default 15000.
+	// TCPUserTimeout is how long sent bytes may stay unacknowledged, milliseconds: after a failover the old instance
+	// answers nothing any more. Default 15000.
 	TCPUserTimeout int `json:"tcpUserTimeout"`
-	// DNSMaxTTL is how long the instance's address is believed, seconds. RDS moves its name with a TTL of 5 s. Default 5.
+	// DNSMaxTTL is how long the instance's address is believed, seconds. RDS moves its name with a TTL of 5 s. Default
+	// 5.
 	DNSMaxTTL int `json:"dnsMaxTtl"`
 	// IgnoreStartupParameters that clients send and PgBouncer does not know. Default extra_float_digits, for JDBC.
 	IgnoreStartupParameters []string `json:"ignoreStartupParameters"`
@@ -79,23 +81,25 @@ type Settings struct {
 	Port int `json:"port"`
 	// ContainerPort that PgBouncer listens on. Default 6432.
 	ContainerPort int `json:"containerPort"`
-	// UID is the user and group to run as, from 10001 so that it is nobody's on the node. Default [workload.DefaultUID].
+	// UID is the user and group to run as, from 10001 so that it is nobody's on the node. Default
+	// [workload.DefaultUID].
 	UID int `json:"uid"`
 	// DrainSeconds is how long a pod that has to go still takes connections, until nobody routes any to it. Default 15.
 	DrainSeconds int `json:"drainSeconds"`
 	// TerminationGracePeriodSeconds is how long it lives at most, DrainSeconds counted. Default 120.
 	TerminationGracePeriodSeconds int `json:"terminationGracePeriodSeconds"`
-	// RefreshInterval is how often the operator looks for a rotated password, seconds. Each look is a GetSecretValue. Default 60.
+	// RefreshInterval is how often the operator looks for a rotated password, seconds. Each look is a GetSecretValue.
+	// Default 60.
 	RefreshInterval int `json:"refreshInterval"`
 	// Resources of PgBouncer's container. Default 50m and 64Mi, limited to 200m and 128Mi.
 	Resources workload.Resources `json:"resources"`
-	// ClientAffinity sends all connections of a pod to one replica, so that a cancel request reaches the replica that knows its
-	// query; without it only one in as many as there are replicas does. The price: few pods of a service may all meet one replica.
-	// Default false.
+	// ClientAffinity sends all connections of a pod to one replica, so that a cancel request reaches the replica that
+	// knows its query; without it only one in as many as there are replicas does. The price: few pods of a service may
+	// all meet one replica. Default false.
 	ClientAffinity bool `json:"clientAffinity"`
-	// ClientTLSSecret names a Secret of type kubernetes.io/tls with a certificate for the pool. With it the pool refuses clients
-	// without TLS; a renewed certificate is taken without a restart. Default: clients speak in plain, and only the NetworkPolicy
-	// guards the way.
+	// ClientTLSSecret names a Secret of type kubernetes.io/tls with a certificate for the pool. With it the pool
+	// refuses clients without TLS; a renewed certificate is taken without a restart. Default: clients speak in plain,
+	// and only the NetworkPolicy guards the way.
 	ClientTLSSecret string `json:"clientTlsSecret"`
 	// Metrics are what Prometheus gets.
 	Metrics Metrics `json:"metrics"`
@@ -105,8 +109,8 @@ type Settings struct {
 type Metrics struct {
 	// Enabled adds the exporter to each pod. Default false.
 	Enabled bool `json:"enabled"`
-	// Image of prometheus-community's pgbouncer_exporter, from 0.11: older ones keep a connection, for which a pool that stops would wait.
-	// Default [DefaultExporterImage].
+	// Image of prometheus-community's pgbouncer_exporter, from 0.11: older ones keep a connection, for which a pool
+	// that stops would wait. Default [DefaultExporterImage].
 	Image string `json:"image"`
 	// Port of the exporter. Default 9127.
 	Port int `json:"port"`
@@ -114,7 +118,8 @@ type Metrics struct {
 	Namespace string `json:"namespace"`
 	// ServiceMonitor makes one for the Prometheus operator, whose CRDs must be there. Default false.
 	ServiceMonitor bool `json:"serviceMonitor"`
-	// Labels of the ServiceMonitor besides the usual ones: those by which a Prometheus selects it, often release. Default none.
+	// Labels of the ServiceMonitor besides the usual ones: those by which a Prometheus selects it, often release.
+	// Default none.
 	Labels map[string]string `json:"labels"`
 	// IntervalSeconds between two scrapes; each is a connection to the console. Default 30.
 	IntervalSeconds int `json:"intervalSeconds"`
@@ -171,22 +176,28 @@ func Defaults() Settings {
 		DrainSeconds:                  15,
 		TerminationGracePeriodSeconds: 120,
 		RefreshInterval:               60,
-		Resources:                     workload.Resources{CPURequest: "50m", MemoryRequest: "64Mi", CPULimit: "200m", MemoryLimit: "128Mi"},
+		Resources: workload.Resources{
+			CPURequest: "50m", MemoryRequest: "64Mi", CPULimit: "200m", MemoryLimit: "128Mi",
+		},
 		Metrics: Metrics{
 			Image: DefaultExporterImage, Port: 9127, Namespace: "monitoring", IntervalSeconds: 30,
-			Resources: workload.Resources{CPURequest: "5m", MemoryRequest: "16Mi", CPULimit: "50m", MemoryLimit: "32Mi"},
+			Resources: workload.Resources{
+				CPURequest: "5m", MemoryRequest: "16Mi", CPULimit: "50m",
+				MemoryLimit: "32Mi",
+			},
 		},
 	}
 }
 
-// ServerConnections is how many connections the pool opens at most while nothing is updated, to so many pairs of login and
-// database.
+// ServerConnections is how many connections the pool opens at most while nothing is updated, to so many pairs of login
+// and database.
 func (s *Settings) ServerConnections(pairs int) int {
 	return s.Replicas * s.perPair() * pairs
 }
 
-// MaxServerConnections is how many connections the pool can have open at any time. During a rolling update the pods that wait for their
-// last clients no longer count as replicas, so at its end all the old ones and all the new ones can hold connections.
+// MaxServerConnections is how many connections the pool can have open at any time. During a rolling update the pods
+// that wait for their last clients no longer count as replicas, so at its end all the old ones and all the new ones can
+// hold connections.
 func (s *Settings) MaxServerConnections(pairs int) int {
 	return 2 * s.ServerConnections(pairs)
 }
@@ -199,8 +210,10 @@ var (
 	databaseForm  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
 	loginForm     = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,62}$`)
 	hostForm      = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$`)
-	labelKeyForm  = regexp.MustCompile(`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
-	labelForm     = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
+	labelKeyForm  = regexp.MustCompile(
+		`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`,
+	)
+	labelForm = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
 )
 
 // longestName leaves room for the longest suffix that this component puts behind the name.
@@ -210,11 +223,13 @@ const longestName = naming.LabelLimit - len("-login-reader")
 func (s *Settings) Validate() error {
 	var faults fault.List
 	faults.Check(naming.IsLabel(s.Name) && len(s.Name) <= longestName && s.Name[0] >= 'a', "name", s.Name,
-		"want 1 to %d lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen", longestName)
+		"want 1 to %d lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
+		longestName)
 	faults.Between("replicas", s.Replicas, 1, 50, "")
 	faults.Check(imageForm.MatchString(s.Image), "image", s.Image, "want the name of an image such as %s", DefaultImage)
 	if s.ReloaderImage != "" {
-		faults.Check(imageForm.MatchString(s.ReloaderImage), "reloaderImage", s.ReloaderImage, "want the name of an image, or nothing for the pool's own")
+		faults.Check(imageForm.MatchString(s.ReloaderImage), "reloaderImage", s.ReloaderImage,
+			"want the name of an image, or nothing for the pool's own")
 	}
 	faults.Check(len(s.Command) > 0 && !slices.Contains(s.Command, ""), "command", s.Command,
 		"want pgbouncer's command as a list of non-empty words, such as [pgbouncer, %s]", ConfigFile)
@@ -243,7 +258,8 @@ func (s *Settings) validatePool(faults *fault.List) {
 	faults.Between("dnsMaxTtl", s.DNSMaxTTL, 1, 300, "seconds")
 	for i, name := range s.IgnoreStartupParameters {
 		path := fmt.Sprintf("ignoreStartupParameters[%d]", i)
-		faults.Check(parameterForm.MatchString(name), path, name, "want the name of a startup parameter such as extra_float_digits")
+		faults.Check(parameterForm.MatchString(name), path, name,
+			"want the name of a startup parameter such as extra_float_digits")
 		faults.Check(slices.Index(s.IgnoreStartupParameters, name) == i, path, name, "is named twice")
 	}
 }
@@ -255,7 +271,8 @@ func (s *Settings) validatePod(faults *fault.List) {
 	faults.Between("drainSeconds", s.DrainSeconds, 1, 300, "seconds")
 	faults.Check(s.TerminationGracePeriodSeconds >= s.DrainSeconds+10 && s.TerminationGracePeriodSeconds <= 3600,
 		"terminationGracePeriodSeconds", s.TerminationGracePeriodSeconds,
-		"want 10 seconds more than drainSeconds (%d) up to 3600: within them the pod waits for its last clients", s.DrainSeconds)
+		"want 10 seconds more than drainSeconds (%d) up to 3600: within them the pod waits for its last clients",
+		s.DrainSeconds)
 	faults.Between("refreshInterval", s.RefreshInterval, 10, 3600, "seconds")
 	faults.Within("resources", s.Resources.Validate())
 	if s.ClientTLSSecret != "" {
@@ -267,10 +284,12 @@ func (s *Settings) validatePod(faults *fault.List) {
 func (m *Metrics) validate(poolPort int) error {
 	var faults fault.List
 	if !m.Enabled {
-		faults.Check(!m.ServiceMonitor, "serviceMonitor", m.ServiceMonitor, "would find nothing to scrape; set enabled, too")
+		faults.Check(!m.ServiceMonitor, "serviceMonitor", m.ServiceMonitor,
+			"would find nothing to scrape; set enabled, too")
 		return faults.Err()
 	}
-	faults.Check(imageForm.MatchString(m.Image), "image", m.Image, "want the name of an image such as %s", DefaultExporterImage)
+	faults.Check(imageForm.MatchString(m.Image), "image", m.Image, "want the name of an image such as %s",
+		DefaultExporterImage)
 	faults.Between("port", m.Port, 1024, 65535, "")
 	faults.Check(m.Port != poolPort, "port", m.Port, "is the pool's containerPort; want another, for example 9127")
 	faults.Check(naming.IsLabel(m.Namespace), "namespace", m.Namespace, naming.LabelRule)
@@ -299,8 +318,8 @@ type Database struct {
 	DBName string
 }
 
-// Store is the SecretStore or ClusterSecretStore that a secret is read from. The zero value is the pool's own way to Secrets of its
-// namespace.
+// Store is the SecretStore or ClusterSecretStore that a secret is read from. The zero value is the pool's own way to
+// Secrets of its namespace.
 type Store struct {
 	// Kind is SecretStore or ClusterSecretStore.
 	Kind string
@@ -310,10 +329,11 @@ type Store struct {
 
 // Credential is the user that the pool is in the databases.
 type Credential struct {
-	// Store that Key is read from. Default: Key is a Secret of the pool's namespace, which the pool's reader then may read.
+	// Store that Key is read from. Default: Key is a Secret of the pool's namespace, which the pool's reader then may
+	// read.
 	Store Store
-	// Key is the ARN or name of a secret with the keys username and password. Give the output of what makes it valid: the
-	// pool takes another credential when its key is known.
+	// Key is the ARN or name of a secret with the keys username and password. Give the output of what makes it valid:
+	// the pool takes another credential when its key is known.
 	Key pulumi.StringInput
 }
 
@@ -361,10 +381,11 @@ type PgBouncerPoolArgs struct {
 	ConsumerSecret string
 	// Clients that may connect. Default: the pods whose label app.kubernetes.io/name is the service's name.
 	Clients []Client
-	// DatabaseCIDRs are the address ranges of the instance, which the pool may reach on the databases' ports. Default: any address.
+	// DatabaseCIDRs are the address ranges of the instance, which the pool may reach on the databases' ports. Default:
+	// any address.
 	DatabaseCIDRs []string
-	// Console are the pods that may log in to PgBouncer's console as [ConsoleLogin], which may give every command there and can reach no
-	// database. Default: nobody can from outside of the pool's pods.
+	// Console are the pods that may log in to PgBouncer's console as [ConsoleLogin], which may give every command there
+	// and can reach no database. Default: nobody can from outside of the pool's pods.
 	Console *Client
 	// DependsOn must be there before anything of the pool: the operator with its CRDs, the namespace.
 	DependsOn []pulumi.Resource
@@ -415,7 +436,8 @@ func (a *PgBouncerPoolArgs) Validate() error {
 	}
 	for i, text := range a.DatabaseCIDRs {
 		_, err := netip.ParsePrefix(text)
-		faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), text, "want an address range such as 10.0.64.0/20")
+		faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), text,
+			"want an address range such as 10.0.64.0/20")
 	}
 	return faults.Err()
 }
@@ -426,16 +448,19 @@ func (a *PgBouncerPoolArgs) validateDatabases(faults *fault.List) {
 	for i, d := range a.Databases {
 		path := fmt.Sprintf("databases[%d]", i)
 		faults.Check(databaseForm.MatchString(d.Name) && d.Name != consoleUser, path+".name", d.Name,
-			"want 1 to 63 letters, digits and underscores, not beginning with a digit, and not %s, which is the console's", consoleUser)
+			"want 1 to 63 letters, digits and underscores, not beginning with a digit, and not %s, which is the "+
+				"console's", consoleUser)
 		faults.Check(!seen[d.Name], path+".name", d.Name, "is named twice")
 		seen[d.Name] = true
-		faults.Check(databaseForm.MatchString(d.DBName), path+".dbName", d.DBName, "want 1 to 63 letters, digits and underscores, not beginning with a digit")
+		faults.Check(databaseForm.MatchString(d.DBName), path+".dbName", d.DBName,
+			"want 1 to 63 letters, digits and underscores, not beginning with a digit")
 		faults.Check(d.Host != nil, path+".host", nil, "is missing")
 		faults.Check(d.Port != nil, path+".port", nil, "is missing")
 	}
 }
 
-// checkBundle says what is wrong with a bundle of certificates, or nothing. PgBouncer would find out only when the pods start.
+// checkBundle says what is wrong with a bundle of certificates, or nothing. PgBouncer would find out only when the pods
+// start.
 func checkBundle(bundle string) string {
 	const fix = "; want the certificates of RDS' authorities in PEM, as in AWS' global-bundle.pem"
 	rest := []byte(bundle)

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// consoleUser may use the console without a password when it comes over the socket with PgBouncer's own user id. It is also the
-// name of the console's database.
+// consoleUser may use the console without a password when it comes over the socket with PgBouncer's own user id. It is
+// also the name of the console's database.
 const consoleUser = "pgbouncer"
 
 // The names under which the operator knows the secret values while it fills the templates.
@@ -74,12 +74,14 @@ func (e endpoint) connection(a *PgBouncerPoolArgs, m *member) string {
 		{"host", e.host},
 		{"port", strconv.Itoa(e.port)},
 		{"dbname", e.dbName},
-		// Who uses this line is this user on the server, whatever it is called in the pool, so there is one pool a line.
+		// Who uses this line is this user on the server, whatever it is called in the pool, so there is one pool a
+		// line.
 		{"user", value(m.value(databaseUserValue), doubled("'"))},
 	}
 	if m.PoolSize != a.DefaultPoolSize {
 		pairs = append(pairs,
-			setting{"pool_size", strconv.Itoa(m.PoolSize)}, setting{"max_db_connections", strconv.Itoa(m.PoolSize + a.ReservePoolSize)})
+			setting{"pool_size", strconv.Itoa(m.PoolSize)},
+			setting{"max_db_connections", strconv.Itoa(m.PoolSize + a.ReservePoolSize)})
 	}
 	if m.PoolMode != a.PoolMode {
 		pairs = append(pairs, setting{"pool_mode", m.PoolMode})
@@ -160,8 +162,9 @@ func (a *PgBouncerPoolArgs) config(endpoints map[string]endpoint) string {
 	return iniFile{databases, {name: "pgbouncer", settings: settings}}.String()
 }
 
-// hba says who may connect to what, and how. Whatever it does not name is refused: a login that tries another's database, the
-// database user itself, anybody on the console. Names of logins and databases have nothing in them that quoting would not hold.
+// hba says who may connect to what, and how. Whatever it does not name is refused: a login that tries another's
+// database, the database user itself, anybody on the console. Names of logins and databases have nothing in them that
+// quoting would not hold.
 func (a *PgBouncerPoolArgs) hba() string {
 	host := "host"
 	if a.ClientTLSSecret != "" {
@@ -187,8 +190,9 @@ func (a *PgBouncerPoolArgs) hba() string {
 	return text.String()
 }
 
-// users is the template of userlist.txt: who may log in to the pool, and with which password the pool logs in to the databases. The
-// passwords stand in plain, because PgBouncer needs the databases' to log in with, and the file is a Secret of the pool alone.
+// users is the template of userlist.txt: who may log in to the pool, and with which password the pool logs in to the
+// databases. The passwords stand in plain, because PgBouncer needs the databases' to log in with, and the file is a
+// Secret of the pool alone.
 func (a *PgBouncerPoolArgs) users() string {
 	members := a.members()
 	taken := make([]string, 0, len(members)+3)
@@ -201,7 +205,8 @@ func (a *PgBouncerPoolArgs) users() string {
 	var text strings.Builder
 	for i := range members {
 		// Two lines for one user would have the pool log in to the database with the service's password.
-		fmt.Fprintf(&text, "{{ if eq .%s %s }}{{ fail %q }}{{ end }}", members[i].value(databaseUserValue), strings.Join(taken, " "),
+		fmt.Fprintf(&text, "{{ if eq .%s %s }}{{ fail %q }}{{ end }}", members[i].value(databaseUserValue),
+			strings.Join(taken, " "),
 			"a login of the pool has the name of the database user: give the pool another loginUser")
 	}
 	line := func(user, password string) {

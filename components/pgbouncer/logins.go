@@ -11,15 +11,15 @@ import (
 	"dbtier/components/workload"
 )
 
-// Login is a login to the pool besides the service's own, with a database user of its own. Each pair of login and database is a
-// pool of server connections of its own.
+// Login is a login to the pool besides the service's own, with a database user of its own. Each pair of login and
+// database is a pool of server connections of its own.
 type Login struct {
 	// Name that it logs in with.
 	Name string
 	// Credential is the database user that it is.
 	Credential Credential
-	// Databases that it may connect to, by their names in [PgBouncerPoolArgs].Databases. The pool knows them by the name
-	// <database>_<login>, as its DATABASE_URL does, which names the first. Default: the first of the pool.
+	// Databases that it may connect to, by their names in [PgBouncerPoolArgs].Databases. The pool knows them by the
+	// name <database>_<login>, as its DATABASE_URL does, which names the first. Default: the first of the pool.
 	Databases []string
 	// Secret of the pool's namespace that gets its DATABASE_URL. Default <name>-db, with hyphens for underscores.
 	Secret string
@@ -27,8 +27,8 @@ type Login struct {
 	PoolSize int
 	// PoolMode of its server connections. Default: the pool's.
 	PoolMode string
-	// Clients are the pods that log in with it. Default: those whose label app.kubernetes.io/name is its name, with hyphens for
-	// underscores.
+	// Clients are the pods that log in with it. Default: those whose label app.kubernetes.io/name is its name, with
+	// hyphens for underscores.
 	Clients []Client
 }
 
@@ -36,7 +36,8 @@ type Login struct {
 const (
 	// ConsoleLogin may give every command. It needs a password, and can only be where [PgBouncerPoolArgs].Console says.
 	ConsoleLogin = "console"
-	// metricsLogin may only look. It needs no password over the socket that only the pod sees, and gets in nowhere else.
+	// metricsLogin may only look. It needs no password over the socket that only the pod sees, and gets in nowhere
+	// else.
 	metricsLogin = "metrics"
 )
 
@@ -79,7 +80,8 @@ type member struct {
 func (a *PgBouncerPoolArgs) members() []member {
 	own := member{
 		Login: Login{
-			Name: a.LoginUser, Credential: a.Credential, Secret: a.ConsumerSecret, PoolSize: a.DefaultPoolSize, PoolMode: a.PoolMode, Clients: a.Clients,
+			Name: a.LoginUser, Credential: a.Credential, Secret: a.ConsumerSecret, PoolSize: a.DefaultPoolSize,
+			PoolMode: a.PoolMode, Clients: a.Clients,
 		},
 		loginSecret: a.loginSecret(),
 	}
@@ -89,7 +91,8 @@ func (a *PgBouncerPoolArgs) members() []member {
 	members := []member{own}
 	for i, login := range a.Logins {
 		members = append(members, member{
-			Login: login, number: i + 1, suffix: "-" + login.label(), loginSecret: naming.Join(naming.LabelLimit, a.loginSecret(), login.label()),
+			Login: login, number: i + 1, suffix: "-" + login.label(),
+			loginSecret: naming.Join(naming.LabelLimit, a.loginSecret(), login.label()),
 		})
 	}
 	return members
@@ -103,7 +106,8 @@ func (m *member) value(name string) string {
 	return name + strconv.Itoa(m.number)
 }
 
-// entry is the name under which the pool knows a database for this login: the pool's own line says which database user it is.
+// entry is the name under which the pool knows a database for this login: the pool's own line says which database user
+// it is.
 func (m *member) entry(database string) string {
 	if m.number == 0 {
 		return database
@@ -114,7 +118,8 @@ func (m *member) entry(database string) string {
 func checkLogin(faults *fault.List, path, name string) {
 	reserved := []string{consoleUser, ConsoleLogin, metricsLogin}
 	faults.Check(loginForm.MatchString(name) && !slices.Contains(reserved, name), path, name,
-		"want 1 to 63 lower-case letters, digits, hyphens and underscores, and none of %s, which are the console's", strings.Join(reserved, ", "))
+		"want 1 to 63 lower-case letters, digits, hyphens and underscores, and none of %s, which are the console's",
+		strings.Join(reserved, ", "))
 }
 
 // ValidateLogins reports every fault of logins and clients, for who has no addresses, credentials and certificates yet.
@@ -141,7 +146,8 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 		m := &members[i]
 		if m.number > 0 {
 			faults.Check(m.label() != "" && !secrets[m.loginSecret], fmt.Sprintf("logins[%d].name", i-1), m.Name,
-				"does not differ from another login's name in letters and digits, of which the names of its objects are made")
+				"does not differ from another login's name in letters and digits, of which the names of its objects "+
+					"are made")
 		}
 		secrets[m.loginSecret] = true
 	}
@@ -152,7 +158,8 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 			path, secretPath = "", "consumerSecret"
 		}
 		faults.Check(naming.IsLabel(m.Secret), secretPath, m.Secret, naming.LabelRule)
-		faults.Check(!secrets[m.Secret], secretPath, m.Secret, "is the name of another Secret of the pool; want another, for example %s-db", a.Service)
+		faults.Check(!secrets[m.Secret], secretPath, m.Secret,
+			"is the name of another Secret of the pool; want another, for example %s-db", a.Service)
 		secrets[m.Secret] = true
 		if m.number == 0 {
 			checkLogin(faults, "loginUser", m.Name)
@@ -167,7 +174,8 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 			if m.number > 0 {
 				faults.Check(known[database], at, database, "is none of the pool's databases")
 				faults.Check(len(entry) <= naming.LabelLimit, at, database,
-					"makes %s, the database's name for this login, longer than PostgreSQL's 63 characters; want a shorter name of the login", entry)
+					"makes %s, the database's name for this login, longer than PostgreSQL's 63 characters; want a "+
+						"shorter name of the login", entry)
 				faults.Check(!entries[entry], at, database, "is named twice, or is known as %s already", entry)
 			}
 			entries[entry] = true
@@ -195,7 +203,8 @@ func (c *Client) validate() error {
 	if c.Namespace != "" {
 		faults.Check(naming.IsLabel(c.Namespace), "namespace", c.Namespace, naming.LabelRule)
 	}
-	faults.Check(len(c.Labels) > 0, "labels", nil, "is missing: without labels every pod of the namespace could connect")
+	faults.Check(len(c.Labels) > 0, "labels", nil,
+		"is missing: without labels every pod of the namespace could connect")
 	checkLabels(&faults, "labels", c.Labels)
 	return faults.Err()
 }

@@ -32,11 +32,17 @@ func further() pgbouncer.Login {
 // shared is a pool with two databases and three logins.
 func shared() *pgbouncer.PgBouncerPoolArgs {
 	args := arguments()
-	args.Databases = append(args.Databases, pgbouncer.Database{Name: "archive", Host: pulumi.String(host), Port: pulumi.Int(5432)})
+	args.Databases = append(args.Databases, pgbouncer.Database{
+		Name: "archive", Host: pulumi.String(host), Port: pulumi.Int(5432),
+	})
 	batch := pgbouncer.Login{
-		Name: "nightly-batch", Databases: []string{"archive", "myshop"}, PoolSize: 3, PoolMode: pgbouncer.Session, Secret: "batch-database",
-		Credential: pgbouncer.Credential{Store: pgbouncer.Store{Kind: "SecretStore", Name: pulumi.String("batch")}, Key: pulumi.String("batch/database")},
-		Clients:    []pgbouncer.Client{{Namespace: "batch", Labels: map[string]string{"app": "nightly"}}},
+		Name: "nightly-batch", Databases: []string{"archive", "myshop"}, PoolSize: 3, PoolMode: pgbouncer.Session,
+		Secret: "batch-database",
+		Credential: pgbouncer.Credential{
+			Store: pgbouncer.Store{Kind: "SecretStore", Name: pulumi.String("batch")},
+			Key:   pulumi.String("batch/database"),
+		},
+		Clients: []pgbouncer.Client{{Namespace: "batch", Labels: map[string]string{"app": "nightly"}}},
 	}
 	args.Logins = []pgbouncer.Login{further(), batch}
 	return args
@@ -56,11 +62,17 @@ func TestEachPairOfLoginAndDatabaseIsAPoolWithTheLoginsDatabaseUser(t *testing.T
 	t.Parallel()
 	files := templates(t, componenttest.Run(t, create(shared())), "pool-config")
 	databases := parseINI(t, render(t, files["pgbouncer.ini"], sharedSecrets()))["databases"]
-	assert.ElementsMatch(t, []string{"myshop", "archive", "myshop_reports", "archive_nightly_batch", "myshop_nightly_batch"}, slices.Collect(maps.Keys(databases)))
+	assert.ElementsMatch(t, []string{
+		"myshop", "archive", "myshop_reports", "archive_nightly_batch",
+		"myshop_nightly_batch",
+	}, slices.Collect(maps.Keys(databases)))
 	for entry, want := range map[string]map[string]string{
-		"archive":              {"host": host, "port": "5432", "dbname": "archive", "user": "myshop_admin"},
-		"myshop_reports":       {"host": host, "port": "5432", "dbname": "myshop", "user": "reader"},
-		"myshop_nightly_batch": {"host": host, "port": "5432", "dbname": "myshop", "user": "batch", "pool_size": "3", "max_db_connections": "3", "pool_mode": "session"},
+		"archive":        {"host": host, "port": "5432", "dbname": "archive", "user": "myshop_admin"},
+		"myshop_reports": {"host": host, "port": "5432", "dbname": "myshop", "user": "reader"},
+		"myshop_nightly_batch": {
+			"host": host, "port": "5432", "dbname": "myshop", "user": "batch", "pool_size": "3",
+			"max_db_connections": "3", "pool_mode": "session",
+		},
 	} {
 		connection, err := readConnection(databases[entry])
 		require.NoError(t, err)
@@ -69,7 +81,12 @@ func TestEachPairOfLoginAndDatabaseIsAPoolWithTheLoginsDatabaseUser(t *testing.T
 	users, err := readUserlist(render(t, files["userlist.txt"], sharedSecrets()))
 	require.NoError(t, err)
 	assert.Equal(t, [][2]string{
-		{"myshop_api", "l0gin"}, {"myshop_admin", "d4tabase"}, {"reports", "l1"}, {"reader", "d1"}, {"nightly-batch", "l2"}, {"batch", "d2"},
+		{"myshop_api", "l0gin"},
+		{"myshop_admin", "d4tabase"},
+		{"reports", "l1"},
+		{"reader", "d1"},
+		{"nightly-batch", "l2"},
+		{"batch", "d2"},
 	}, users)
 }
 
@@ -87,7 +104,12 @@ func TestALoginReachesItsOwnDatabasesOnly(t *testing.T) {
 func TestALoginIsTheNameOfNoDatabaseUser(t *testing.T) {
 	t.Parallel()
 	files := templates(t, componenttest.Run(t, create(shared())), "pool-config")
-	for _, clash := range [][2]string{{"databaseUser1", "myshop_api"}, {"databaseUser2", "reports"}, {"databaseUser", "nightly-batch"}, {"databaseUser1", "metrics"}} {
+	for _, clash := range [][2]string{
+		{"databaseUser1", "myshop_api"},
+		{"databaseUser2", "reports"},
+		{"databaseUser", "nightly-batch"},
+		{"databaseUser1", "metrics"},
+	} {
 		values := sharedSecrets()
 		values[clash[0]] = clash[1]
 		_, err := fill(files["userlist.txt"], values)
@@ -108,14 +130,19 @@ func TestEachLoginHasItsOwnSecretWithItsOwnURL(t *testing.T) {
 		_, err := url.Parse(got)
 		require.NoError(t, err)
 	}
-	assert.Equal(t, "reports-db", recorded.Named(t, externalSecret, "pool-consumer-secret-reports").At("metadata", "name"))
-	assert.Equal(t, "batch-database", recorded.Named(t, externalSecret, "pool-consumer-secret-nightly-batch").At("metadata", "name"))
+	assert.Equal(t, "reports-db", recorded.Named(t, externalSecret, "pool-consumer-secret-reports").At("metadata",
+		"name"))
+	assert.Equal(t, "batch-database", recorded.Named(t, externalSecret,
+		"pool-consumer-secret-nightly-batch").At("metadata", "name"))
 	data := recorded.Named(t, externalSecret, "pool-consumer-secret-reports").At("spec", "data")
 	assert.Len(t, data, 2, "it reads its own login, and nobody else's")
 	assert.Equal(t, "pgbouncer-login-reports", componenttest.At(data, 0, "remoteRef", "key"))
 
 	role := recorded.One(t, "kubernetes:rbac.authorization.k8s.io/v1:Role")
-	assert.Equal(t, []any{"pgbouncer-login", "pgbouncer-login-reports", "pgbouncer-login-nightly-batch", "reports-database"}, role.At("rules", 0, "resourceNames"))
+	assert.Equal(t, []any{
+		"pgbouncer-login", "pgbouncer-login-reports", "pgbouncer-login-nightly-batch",
+		"reports-database",
+	}, role.At("rules", 0, "resourceNames"))
 	assert.Len(t, recorded.All("kubernetes:generators.external-secrets.io/v1alpha1:Password"), 1)
 	for _, name := range []string{"pool-login", "pool-login-reports", "pool-login-nightly-batch"} {
 		login := recorded.Named(t, externalSecret, name)
@@ -157,12 +184,15 @@ func TestTheConsoleIsForOneGroupOfPodsAndLeadsToNoDatabase(t *testing.T) {
 		return nil
 	})
 	files := templates(t, recorded, "pool-config")
-	assert.Equal(t, map[string][]string{"myshop_api": {"myshop"}, "console": {"pgbouncer"}}, readHBA(t, files["hba.conf"]))
-	assert.Equal(t, "console", parseINI(t, render(t, files["pgbouncer.ini"], sharedSecrets()))["pgbouncer"]["admin_users"])
+	assert.Equal(t, map[string][]string{"myshop_api": {"myshop"}, "console": {"pgbouncer"}},
+		readHBA(t, files["hba.conf"]))
+	assert.Equal(t, "console", parseINI(t, render(t, files["pgbouncer.ini"],
+		sharedSecrets()))["pgbouncer"]["admin_users"])
 	users, err := readUserlist(render(t, files["userlist.txt"], sharedSecrets()))
 	require.NoError(t, err)
 	assert.Contains(t, users, [2]string{"console", "c"})
-	assert.Equal(t, map[string]string{"username": "console", "password": "{{ .password }}"}, templates(t, recorded, "pool-console"))
+	assert.Equal(t, map[string]string{"username": "console", "password": "{{ .password }}"},
+		templates(t, recorded, "pool-console"))
 	assert.Equal(t, map[string]any{"matchLabels": map[string]any{"app.kubernetes.io/name": "myshop-api-reconnect"}},
 		recorded.One(t, networkPolicy).At("spec", "ingress", 0, "from", 1, "podSelector"))
 
@@ -174,7 +204,8 @@ func TestTheConsoleIsForOneGroupOfPodsAndLeadsToNoDatabase(t *testing.T) {
 		"secrets": []any{"myshop-api-db", "pgbouncer-login", "pgbouncer-console", "pgbouncer-config"},
 	}, plainOutputs(recorded))
 
-	ini := parseINI(t, render(t, templates(t, componenttest.Run(t, create(arguments())), "pool-config")["pgbouncer.ini"], secrets()))["pgbouncer"]
+	ini := parseINI(t, render(t, templates(t, componenttest.Run(t, create(arguments())),
+		"pool-config")["pgbouncer.ini"], secrets()))["pgbouncer"]
 	assert.NotContains(t, ini, "admin_users", "without it nobody comes in from outside of the pod")
 }
 
@@ -204,11 +235,14 @@ func TestTheExporterMayLookAndNothingElse(t *testing.T) {
 	exporter := componenttest.At(pod, "containers", 1)
 	assert.Equal(t, pgbouncer.DefaultExporterImage, componenttest.At(exporter, "image"))
 	assert.Equal(t, []any{
-		"--pgBouncer.connectionString=host=/run/pgbouncer port=6432 user=metrics dbname=pgbouncer sslmode=disable", "--web.listen-address=:9127",
+		"--pgBouncer.connectionString=host=/run/pgbouncer port=6432 user=metrics dbname=pgbouncer sslmode=disable",
+		"--web.listen-address=:9127",
 	}, componenttest.At(exporter, "args"), "no password: the socket is the pod's alone")
-	assert.NotEqual(t, componenttest.At(pod, "securityContext", "runAsUser"), componenttest.At(exporter, "securityContext", "runAsUser"),
+	assert.NotEqual(t, componenttest.At(pod, "securityContext", "runAsUser"),
+		componenttest.At(exporter, "securityContext", "runAsUser"),
 		"with PgBouncer's own user id it could be the administrator")
-	assert.Equal(t, []any{map[string]any{"name": "run", "mountPath": pgbouncer.SocketDir, "readOnly": true}}, componenttest.At(exporter, "volumeMounts"))
+	assert.Equal(t, []any{map[string]any{"name": "run", "mountPath": pgbouncer.SocketDir, "readOnly": true}},
+		componenttest.At(exporter, "volumeMounts"))
 	assert.Equal(t, true, componenttest.At(exporter, "securityContext", "readOnlyRootFilesystem"))
 	files := templates(t, recorded, "pool-config")
 	assert.Contains(t, files["hba.conf"], "local \"pgbouncer\" \"metrics\" trust\n")
@@ -218,7 +252,9 @@ func TestTheExporterMayLookAndNothingElse(t *testing.T) {
 	assert.Equal(t, "extra_float_digits", ini["ignore_startup_parameters"], "the exporter's driver sends it")
 	rule := recorded.One(t, networkPolicy).At("spec", "ingress", 1)
 	assert.Equal(t, map[string]any{
-		"from":  []any{map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "monitoring"}}}},
+		"from": []any{map[string]any{"namespaceSelector": map[string]any{
+			"matchLabels": map[string]any{"kubernetes.io/metadata.name": "monitoring"},
+		}}},
 		"ports": []any{map[string]any{"port": 9127.0, "protocol": "TCP"}},
 	}, rule)
 	assert.Empty(t, recorded.All(serviceMonitor))
@@ -227,7 +263,8 @@ func TestTheExporterMayLookAndNothingElse(t *testing.T) {
 func TestAServiceMonitorScrapesEveryPodOnce(t *testing.T) {
 	t.Parallel()
 	args := arguments()
-	args.Metrics.Enabled, args.Metrics.ServiceMonitor, args.Metrics.Labels = true, true, map[string]string{"release": "prometheus"}
+	args.Metrics.Enabled, args.Metrics.ServiceMonitor, args.Metrics.Labels = true, true,
+		map[string]string{"release": "prometheus"}
 	recorded := componenttest.Run(t, create(args))
 	monitor := recorded.One(t, serviceMonitor)
 	assert.Equal(t, "prometheus", monitor.At("metadata", "labels", "release"))
@@ -252,11 +289,17 @@ func TestFaultsOfLoginsConsoleAndMetrics(t *testing.T) {
 	t.Parallel()
 	args := arguments()
 	args.ClientTLSSecret = "A"
-	args.Metrics = pgbouncer.Metrics{Enabled: true, Image: "a b", Port: 6432, Namespace: "*", Labels: map[string]string{"a b": ""}, IntervalSeconds: 1}
+	args.Metrics = pgbouncer.Metrics{
+		Enabled: true, Image: "a b", Port: 6432, Namespace: "*",
+		Labels: map[string]string{"a b": ""}, IntervalSeconds: 1,
+	}
 	args.Console = &pgbouncer.Client{}
 	args.Logins = []pgbouncer.Login{
 		{Name: "myshop_api", Secret: "myshop-api-db", PoolSize: 2000, PoolMode: "statement"},
-		{Name: "metrics", Credential: pgbouncer.Credential{Store: pgbouncer.Store{Kind: "Store"}}, Databases: []string{"orders", "myshop", "myshop"}},
+		{
+			Name: "metrics", Credential: pgbouncer.Credential{Store: pgbouncer.Store{Kind: "Store"}},
+			Databases: []string{"orders", "myshop", "myshop"},
+		},
 		{Name: "a b", Secret: "a/b", Clients: []pgbouncer.Client{{Namespace: "*"}}, PoolSize: -1},
 		{Name: strings.Repeat("l", 60)},
 		{Name: "_a_b"},
@@ -351,7 +394,8 @@ func TestEveryNameStaysWithinItsLimits(t *testing.T) {
 			}
 			taken[key] = true
 		}
-		for entry := range parseINI(t, render(t, templates(t, recorded, "pool-config")["pgbouncer.ini"], sharedSecrets()))["databases"] {
+		for entry := range parseINI(t, render(t, templates(t, recorded, "pool-config")["pgbouncer.ini"],
+			sharedSecrets()))["databases"] {
 			if !assert.LessOrEqual(t, len(entry), 63) {
 				return false
 			}
@@ -391,14 +435,17 @@ func unquoted(t *testing.T, word string) string {
 	return text
 }
 
-// FuzzLogins wants that whatever names are valid, the rules and the configuration name them as they are, and nobody else.
+// FuzzLogins wants that whatever names are valid, the rules and the configuration name them as they are, and nobody
+// else.
 func FuzzLogins(f *testing.F) {
 	f.Add("reports", "archive")
 	f.Add("all", "samegroup")
 	f.Add("a\nhost", `x" "y`)
 	f.Fuzz(func(t *testing.T, login, database string) {
 		args := arguments()
-		args.Databases = append(args.Databases, pgbouncer.Database{Name: database, Host: pulumi.String(host), Port: pulumi.Int(5432)})
+		args.Databases = append(args.Databases, pgbouncer.Database{
+			Name: database, Host: pulumi.String(host), Port: pulumi.Int(5432),
+		})
 		args.Logins = []pgbouncer.Login{further()}
 		args.Logins[0].Name, args.Logins[0].Databases, args.Logins[0].Secret = login, []string{database}, "further"
 		recorded, err := componenttest.Try(create(args))
@@ -420,7 +467,10 @@ func FuzzLogins(f *testing.F) {
 
 func ExampleNewPgBouncerPool() {
 	args := arguments()
-	args.Logins = []pgbouncer.Login{{Name: "reports", Credential: pgbouncer.Credential{Key: pulumi.String("reports-database")}, PoolSize: 5}}
+	args.Logins = []pgbouncer.Login{{
+		Name:       "reports",
+		Credential: pgbouncer.Credential{Key: pulumi.String("reports-database")}, PoolSize: 5,
+	}}
 	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
 		pool, err := pgbouncer.NewPgBouncerPool(ctx, "pool", args)
 		if err != nil {

@@ -20,8 +20,8 @@ const Type = "dbtier:components:PgBouncerPool"
 // ContainerName is the container in which PgBouncer runs.
 const ContainerName = "pgbouncer"
 
-// PgBouncerPool is a pool that takes connections. Give the consumer of ConsumerSecretName [pulumi.DependsOn] the field Ready, too: the
-// Secret is there before the pool's pods are.
+// PgBouncerPool is a pool that takes connections. Give the consumer of ConsumerSecretName [pulumi.DependsOn] the field
+// Ready, too: the Secret is there before the pool's pods are.
 type PgBouncerPool struct {
 	pulumi.ResourceState
 
@@ -36,23 +36,23 @@ type PgBouncerPool struct {
 	ConsumerSecretName pulumi.StringOutput `pulumi:"consumerSecretName"`
 	// ConsumerSecretNames are those of all logins by their names, the service's own among them.
 	ConsumerSecretNames pulumi.StringMapOutput `pulumi:"consumerSecretNames"`
-	// ConsumerRevision changes with the service's DATABASE_URL, its password excepted, which changes only by hand. Pods read the URL when they
-	// start, so it belongs into their template.
+	// ConsumerRevision changes with the service's DATABASE_URL, its password excepted, which changes only by hand. Pods
+	// read the URL when they start, so it belongs into their template.
 	ConsumerRevision pulumi.StringOutput `pulumi:"consumerRevision"`
 	// LoginSecretName is the Secret with the service's login to the pool.
 	LoginSecretName pulumi.StringOutput `pulumi:"loginSecretName"`
 	// ConfigSecretName is the Secret with the pool's files.
 	ConfigSecretName pulumi.StringOutput `pulumi:"configSecretName"`
-	// ConsoleHost is a name with the address of every pod, and ConsoleSecretName the Secret with the console's username and password; both
-	// are empty without [PgBouncerPoolArgs].Console.
+	// ConsoleHost is a name with the address of every pod, and ConsoleSecretName the Secret with the console's username
+	// and password; both are empty without [PgBouncerPoolArgs].Console.
 	ConsoleHost       pulumi.StringOutput `pulumi:"consoleHost"`
 	ConsoleSecretName pulumi.StringOutput `pulumi:"consoleSecretName"`
 	// ExternalSecretNames are the names of all ExternalSecrets of the pool.
 	ExternalSecretNames pulumi.StringArrayOutput `pulumi:"externalSecretNames"`
 	// PodLabels select the pool's pods.
 	PodLabels pulumi.StringMapOutput `pulumi:"podLabels"`
-	// Ready is the Deployment. The component itself is no safe dependency: the SDK adds children to it in goroutines of their own, so who
-	// names it right after it was made may find none, and wait for nothing.
+	// Ready is the Deployment. The component itself is no safe dependency: the SDK adds children to it in goroutines of
+	// their own, so who names it right after it was made may find none, and wait for nothing.
 	Ready []pulumi.Resource
 }
 
@@ -65,7 +65,9 @@ type builder struct {
 }
 
 // NewPgBouncerPool makes the pool. It returns every fault of the arguments at once, before it makes anything.
-func NewPgBouncerPool(ctx *pulumi.Context, name string, args *PgBouncerPoolArgs, opts ...pulumi.ResourceOption) (*PgBouncerPool, error) {
+func NewPgBouncerPool(
+	ctx *pulumi.Context, name string, args *PgBouncerPoolArgs, opts ...pulumi.ResourceOption,
+) (*PgBouncerPool, error) {
 	if args == nil {
 		return nil, fmt.Errorf("pool %s: %w", name, errors.New("no arguments given"))
 	}
@@ -201,7 +203,8 @@ func (b *builder) service() (*corev1.Service, error) {
 		Type:     pulumi.String("ClusterIP"),
 		Selector: workload.Selector(b.args.Name),
 		Ports: corev1.ServicePortArray{&corev1.ServicePortArgs{
-			Name: pulumi.String("postgresql"), Port: pulumi.Int(b.args.Port), TargetPort: pulumi.String(portName), Protocol: pulumi.String("TCP"),
+			Name: pulumi.String("postgresql"), Port: pulumi.Int(b.args.Port), TargetPort: pulumi.String(portName),
+			Protocol: pulumi.String("TCP"),
 		}},
 	}
 	if b.args.ClientAffinity {
@@ -218,19 +221,21 @@ func (b *builder) service() (*corev1.Service, error) {
 	return service, nil
 }
 
-// pods is a Service without an address of its own: its name has the address of every pod, also of one that drains, for who has to
-// reach each of them.
+// pods is a Service without an address of its own: its name has the address of every pod, also of one that drains, for
+// who has to reach each of them.
 func (b *builder) pods() (pulumi.StringOutput, error) {
 	none := pulumi.String("").ToStringOutput()
 	if b.args.Console == nil && !b.args.Metrics.Enabled {
 		return none, nil
 	}
 	ports := corev1.ServicePortArray{&corev1.ServicePortArgs{
-		Name: pulumi.String(portName), Port: pulumi.Int(b.args.ContainerPort), TargetPort: pulumi.String(portName), Protocol: pulumi.String("TCP"),
+		Name: pulumi.String(portName), Port: pulumi.Int(b.args.ContainerPort), TargetPort: pulumi.String(portName),
+		Protocol: pulumi.String("TCP"),
 	}}
 	if b.args.Metrics.Enabled {
 		ports = append(ports, &corev1.ServicePortArgs{
-			Name: pulumi.String(metricsPort), Port: pulumi.Int(b.args.Metrics.Port), TargetPort: pulumi.String(metricsPort), Protocol: pulumi.String("TCP"),
+			Name: pulumi.String(metricsPort), Port: pulumi.Int(b.args.Metrics.Port),
+			TargetPort: pulumi.String(metricsPort), Protocol: pulumi.String("TCP"),
 		})
 	}
 	meta := b.metadata(b.args.podsService(), map[string]string{"pulumi.com/skipAwait": "true"})
@@ -239,7 +244,8 @@ func (b *builder) pods() (pulumi.StringOutput, error) {
 	service, err := corev1.NewService(b.ctx, b.name+"-pods", &corev1.ServiceArgs{
 		Metadata: meta,
 		Spec: &corev1.ServiceSpecArgs{
-			ClusterIP: pulumi.String("None"), PublishNotReadyAddresses: pulumi.Bool(true), Selector: workload.Selector(b.args.Name), Ports: ports,
+			ClusterIP: pulumi.String("None"), PublishNotReadyAddresses: pulumi.Bool(true),
+			Selector: workload.Selector(b.args.Name), Ports: ports,
 		},
 	}, b.options())
 	if err != nil {
@@ -251,8 +257,8 @@ func (b *builder) pods() (pulumi.StringOutput, error) {
 	return pulumi.Sprintf("%s.%s.svc", service.Metadata.Name().Elem(), b.args.Namespace), nil
 }
 
-// authorities is the ConfigMap with the CA bundle. Its name follows its content: a new bundle is a new object and so rolls the pods, one by one,
-// while an old pod can still be made again with the old one.
+// authorities is the ConfigMap with the CA bundle. Its name follows its content: a new bundle is a new object and so
+// rolls the pods, one by one, while an old pod can still be made again with the old one.
 func (b *builder) authorities() (*corev1.ConfigMap, error) {
 	bundle := strings.TrimSpace(b.args.CABundle) + "\n"
 	hash, err := naming.Hash(bundle)

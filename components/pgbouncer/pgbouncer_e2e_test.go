@@ -46,8 +46,8 @@ const (
 	refused = "no authentication method is found"
 )
 
-// The pool's container, rendered by the component, runs from the local cloud's Debian files (PgBouncer, psql, sh) against a
-// PostgreSQL with TLS and SCRAM. Needs root, and `bin/localcloud build` before.
+// The pool's container, rendered by the component, runs from the local cloud's Debian files (PgBouncer, psql, sh)
+// against a PostgreSQL with TLS and SCRAM. Needs root, and `bin/localcloud build` before.
 func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 	const first, second = `f1rst"p'a\ss {{%}}`, `s3cond'"~`
 	box := newBox(t)
@@ -56,7 +56,10 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 	args := arguments()
 	args.ContainerPort = freePort(t)
 	args.CABundle = string(server.authority)
-	args.Databases = []pgbouncer.Database{{Name: "myshop", DBName: "postgres", Host: pulumi.String(databaseHost), Port: pulumi.Int(server.port)}}
+	args.Databases = []pgbouncer.Database{{
+		Name: "myshop", DBName: "postgres", Host: pulumi.String(databaseHost),
+		Port: pulumi.Int(server.port),
+	}}
 	recorded := componenttest.Run(t, create(args))
 	pod := componenttest.At(recorded.One(t, deploymentType).Inputs, "spec", "template", "spec")
 	box.mountCA(args.CABundle)
@@ -73,7 +76,8 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 	dsn, err := url.Parse(render(t, templates(t, recorded, "pool-consumer-secret")["DATABASE_URL"], values))
 	require.NoError(t, err)
 	dsn.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(args.ContainerPort))
-	assert.Equal(t, "myshop_admin true", box.query(dsn.String(), `select current_user || ' ' || ssl from pg_stat_ssl where pid = pg_backend_pid()`),
+	assert.Equal(t, "myshop_admin true", box.query(dsn.String(),
+		`select current_user || ' ' || ssl from pg_stat_ssl where pid = pg_backend_pid()`),
 		"the service's login becomes the database user, over TLS that was verified")
 
 	console := box.psql(componenttest.At(pod, "containers", 0), "--command=SHOW POOLS")
@@ -90,7 +94,11 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 
 	// New server connections need the new password.
 	server.run("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'myshop_admin'")
-	require.Eventually(t, func() bool { out, err := box.try(dsn.String(), "select 1"); return err == nil && out == "1" },
+	require.Eventually(t, func() bool {
+		out,
+			err := box.try(dsn.String(), "select 1")
+		return err == nil && out == "1"
+	},
 		20*time.Second, 200*time.Millisecond, "no connection with the new password")
 
 	_, err = box.try(strings.Replace(dsn.String(), "myshop_api:", "myshop_admin:", 1), "select 1")
@@ -101,9 +109,11 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 	require.ErrorContains(t, err, refused, "only the databases that were named")
 
 	// SIGTERM waits for clients, and takes no new ones.
-	client := box.run(nil, "psql", dsn.String(), "--no-psqlrc", "--command=select pg_sleep(2)", "--command=select 'served to the' || ' end'")
+	client := box.run(nil, "psql", dsn.String(), "--no-psqlrc", "--command=select pg_sleep(2)",
+		"--command=select 'served to the' || ' end'")
 	require.Eventually(t, func() bool {
-		return strings.Contains(server.run("select query from pg_stat_activity where usename = 'myshop_admin'"), "pg_sleep")
+		return strings.Contains(server.run("select query from pg_stat_activity where usename = 'myshop_admin'"),
+			"pg_sleep")
 	}, 20*time.Second, 50*time.Millisecond)
 	require.NoError(t, pool.command.Process.Signal(syscall.SIGTERM))
 	pool.waitFor(t, "waiting for all clients disconnect")
@@ -115,7 +125,8 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 	reloader.ends(t, 10*time.Second)
 }
 
-// Two logins with a database user each, the console for the Job after a migration, and the exporter's rights, with the real PgBouncer.
+// Two logins with a database user each, the console for the Job after a migration, and the exporter's rights, with the
+// real PgBouncer.
 func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 	box := newBox(t)
 	server := box.startPostgres("d4tabase")
@@ -124,8 +135,14 @@ func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 	args := arguments()
 	args.ContainerPort = freePort(t)
 	args.CABundle = string(server.authority)
-	args.Databases = []pgbouncer.Database{{Name: "myshop", DBName: "postgres", Host: pulumi.String(databaseHost), Port: pulumi.Int(server.port)}}
-	args.Logins = []pgbouncer.Login{{Name: "reports", Credential: pgbouncer.Credential{Key: pulumi.String("reports")}, PoolSize: 1, PoolMode: pgbouncer.Session}}
+	args.Databases = []pgbouncer.Database{{
+		Name: "myshop", DBName: "postgres", Host: pulumi.String(databaseHost),
+		Port: pulumi.Int(server.port),
+	}}
+	args.Logins = []pgbouncer.Login{{
+		Name: "reports", Credential: pgbouncer.Credential{Key: pulumi.String("reports")},
+		PoolSize: 1, PoolMode: pgbouncer.Session,
+	}}
 	args.Console = &pgbouncer.Client{Labels: map[string]string{"app": "reconnect"}}
 	args.Metrics.Enabled = true
 	recorded := componenttest.Run(t, create(args))
@@ -154,14 +171,16 @@ func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 
 	console := box.psql(container, "--command=SHOW DATABASES")
 	assert.Contains(t, console, "myshop_reports|")
-	assert.Regexp(t, `myshop_reports\|[^\n]*\|reader\|1\|[^\n]*\|session\|\|1\|`, console, "its own pool's size and mode")
+	assert.Regexp(t, `myshop_reports\|[^\n]*\|reader\|1\|[^\n]*\|session\|\|1\|`, console,
+		"its own pool's size and mode")
 
 	// The Job after a migration: each pod lends new connections from then on.
 	script, err := os.ReadFile("../migrationjob/reconnect.sh")
 	require.NoError(t, err)
 	reconnect := func(user, password string) (string, error) {
 		return box.output([]string{
-			"PGUSER=" + user, "PGPASSWORD=" + password, "PGDATABASE=pgbouncer", "PGCONNECT_TIMEOUT=5", "PGPORT=" + strconv.Itoa(args.ContainerPort),
+			"PGUSER=" + user, "PGPASSWORD=" + password, "PGDATABASE=pgbouncer", "PGCONNECT_TIMEOUT=5",
+			"PGPORT=" + strconv.Itoa(args.ContainerPort),
 			"POOL_HOST=" + databaseHost, "POOL_WAIT_SECONDS=1",
 		}, "sh", "-c", string(script))
 	}
@@ -178,7 +197,8 @@ func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 
 	// The exporter, with a user id of its own.
 	look := func(user, command string) (string, error) {
-		return box.as(uid+1).output(nil, "psql", fmt.Sprintf("host=%s port=%d user=%s dbname=pgbouncer", pgbouncer.SocketDir, args.ContainerPort, user),
+		return box.as(uid+1).output(nil, "psql",
+			fmt.Sprintf("host=%s port=%d user=%s dbname=pgbouncer", pgbouncer.SocketDir, args.ContainerPort, user),
 			"--no-psqlrc", "--no-align", "--tuples-only", "--command="+command)
 	}
 	pools, err := look("metrics", "SHOW POOLS")
@@ -232,7 +252,8 @@ chown ` + strconv.Itoa(serverUID) + ` root/data
 echo "server:x:` + strconv.Itoa(serverUID) + `:0::/:/bin/sh" >>root/etc/passwd
 echo ready
 exec cat`
-	holder := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", b.dir, cache)
+	holder := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-c", script,
+		"sh", b.dir, cache)
 	holder.Stderr = os.Stderr
 	holder.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := holder.StdinPipe()
@@ -263,7 +284,10 @@ func (b *box) as(user int) *box {
 // command runs inside, as the box's user.
 func (b *box) command(ctx context.Context, env []string, words ...string) *exec.Cmd {
 	user := fmt.Sprintf("%d:%d", b.uid, b.uid)
-	args := append([]string{"--target", strconv.Itoa(b.pid), "--mount", "chroot", "--userspec=" + user, filepath.Join(b.dir, "root")}, words...)
+	args := append([]string{
+		"--target", strconv.Itoa(b.pid), "--mount", "chroot", "--userspec=" + user,
+		filepath.Join(b.dir, "root"),
+	}, words...)
 	command := exec.CommandContext(ctx, "nsenter", args...)
 	command.Env = append([]string{"PATH=/usr/lib/postgresql/17/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}, env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -316,7 +340,8 @@ func (b *box) start(container any) *process {
 // psql runs psql as someone does who execs into the container.
 func (b *box) psql(container any, args ...string) string {
 	b.t.Helper()
-	out, err := b.output(environment(container), append([]string{"psql", "--no-psqlrc", "--no-align", "--tuples-only"}, args...)...)
+	out, err := b.output(environment(container),
+		append([]string{"psql", "--no-psqlrc", "--no-align", "--tuples-only"}, args...)...)
 	require.NoError(b.t, err)
 	return out
 }
@@ -329,7 +354,8 @@ func (b *box) query(dsn, sql string) string {
 }
 
 func (b *box) try(dsn, sql string) (string, error) {
-	return b.output([]string{"PGCONNECT_TIMEOUT=10"}, "psql", dsn, "--no-psqlrc", "--no-align", "--tuples-only", "--command="+sql)
+	return b.output([]string{"PGCONNECT_TIMEOUT=10"}, "psql", dsn, "--no-psqlrc", "--no-align", "--tuples-only",
+		"--command="+sql)
 }
 
 func (b *box) output(env []string, words ...string) (string, error) {
@@ -421,16 +447,24 @@ func (b *box) startPostgres(password string) *postgres {
 	s := &postgres{box: b, port: freePort(b.t)}
 	certificate, key := selfSigned(b.t)
 	s.authority = certificate
-	_, err := b.output(nil, "/pgsql/bin/initdb", "--pgdata=/data/db", "--username=owner", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+	_, err := b.output(nil, "/pgsql/bin/initdb", "--pgdata=/data/db", "--username=owner", "--auth=trust", "--no-sync",
+		"--encoding=UTF8", "--locale=C")
 	require.NoError(b.t, err)
-	rules := "local all owner trust\n" + strings.Join([]string{"hostssl", "all", "all", "127.0.0.1/32", "scram-sha-256\n"}, " ")
-	for name, content := range map[string][]byte{"server.crt": certificate, "server.key": key, "pg_hba.conf": []byte(rules)} {
+	rules := "local all owner trust\n" + strings.Join(
+		[]string{"hostssl", "all", "all", "127.0.0.1/32", "scram-sha-256\n"}, " ",
+	)
+	for name, content := range map[string][]byte{
+		"server.crt": certificate, "server.key": key,
+		"pg_hba.conf": []byte(rules),
+	} {
 		file := b.path("root", "data", "db", name)
 		require.NoError(b.t, os.WriteFile(file, content, 0o600))
 		require.NoError(b.t, os.Chown(file, serverUID, serverUID))
 	}
-	server := b.run(nil, "/pgsql/bin/postgres", "-D", "/data/db", "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1",
-		"-c", "unix_socket_directories=/data", "-c", "ssl=on", "-c", "fsync=off", "-c", "password_encryption=scram-sha-256")
+	server := b.run(nil, "/pgsql/bin/postgres", "-D", "/data/db", "-p", strconv.Itoa(s.port), "-c",
+		"listen_addresses=127.0.0.1",
+		"-c", "unix_socket_directories=/data", "-c", "ssl=on", "-c", "fsync=off", "-c",
+		"password_encryption=scram-sha-256")
 	server.waitFor(b.t, "ready to accept connections")
 	s.run("create role myshop_admin login")
 	s.setPassword(password)
@@ -439,7 +473,8 @@ func (b *box) startPostgres(password string) *postgres {
 
 func (s *postgres) run(sql string) string {
 	s.box.t.Helper()
-	out, err := s.box.output(nil, "psql", fmt.Sprintf("host=/data port=%d user=owner dbname=postgres", s.port), "--no-psqlrc", "--tuples-only", "--command="+sql)
+	out, err := s.box.output(nil, "psql", fmt.Sprintf("host=/data port=%d user=owner dbname=postgres", s.port),
+		"--no-psqlrc", "--tuples-only", "--command="+sql)
 	require.NoError(s.box.t, err)
 	return out
 }
@@ -462,7 +497,8 @@ func selfSigned(t *testing.T) (certificate, key []byte) {
 	require.NoError(t, err)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	require.NoError(t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }
 
 func freePort(t *testing.T) int {

@@ -35,7 +35,8 @@ func arguments() *pgbouncer.PgBouncerPoolArgs {
 		Namespace: "myshop",
 		Databases: []pgbouncer.Database{{Name: "myshop", Host: pulumi.String(host), Port: pulumi.Int(5432)}},
 		Credential: pgbouncer.Credential{
-			Store: pgbouncer.Store{Kind: "ClusterSecretStore", Name: pulumi.String("myshop-aws")}, Key: pulumi.String(componenttest.SecretArn),
+			Store: pgbouncer.Store{Kind: "ClusterSecretStore", Name: pulumi.String("myshop-aws")},
+			Key:   pulumi.String(componenttest.SecretArn),
 		},
 		CABundle: authority,
 	}
@@ -98,7 +99,8 @@ func TestTheNumbersOfTheTier(t *testing.T) {
 	assert.EqualValues(t, 2, deployment.At("spec", "replicas"))
 	container := componenttest.At(deployment.Inputs, "spec", "template", "spec", "containers", 0)
 	assert.Equal(t, map[string]any{
-		"requests": map[string]any{"cpu": "50m", "memory": "64Mi"}, "limits": map[string]any{"cpu": "200m", "memory": "128Mi"},
+		"requests": map[string]any{"cpu": "50m", "memory": "64Mi"},
+		"limits":   map[string]any{"cpu": "200m", "memory": "128Mi"},
 	}, componenttest.At(container, "resources"))
 	assert.EqualValues(t, 6432, componenttest.At(container, "ports", 0, "containerPort"))
 	service := recorded.One(t, "kubernetes:core/v1:Service")
@@ -124,7 +126,9 @@ func TestTheNumbersOfTheTier(t *testing.T) {
 func TestTheConfigurationInFull(t *testing.T) {
 	t.Parallel()
 	args := arguments()
-	args.Databases = append(args.Databases, pgbouncer.Database{Name: "reports", DBName: "myshop_reports", Host: pulumi.String(host), Port: pulumi.Int(5433)})
+	args.Databases = append(args.Databases, pgbouncer.Database{
+		Name: "reports", DBName: "myshop_reports", Host: pulumi.String(host), Port: pulumi.Int(5433),
+	})
 	config := templates(t, componenttest.Run(t, create(args)), "pool-config")
 	assert.Equal(t, `[databases]
 myshop = host='`+host+`' port='5432' dbname='myshop' user='{{ .databaseUser | replace "'" "''" }}'
@@ -207,17 +211,21 @@ func TestClientTLSIsOneSettingAway(t *testing.T) {
 	deployment := recorded.One(t, deploymentType)
 	assert.Contains(t, deployment.Text(), `"mountPath":"/etc/pgbouncer-tls"`)
 	assert.Contains(t, deployment.Text(), `"secretName":"pgbouncer-tls"`)
-	assert.Contains(t, templates(t, recorded, "pool-config")["hba.conf"], `hostssl "myshop"`, "a client without TLS finds no line")
+	assert.Contains(t, templates(t, recorded, "pool-config")["hba.conf"], `hostssl "myshop"`,
+		"a client without TLS finds no line")
 	reloader, _ := deployment.At("spec", "template", "spec", "initContainers", 0, "command").([]any)
-	assert.Equal(t, []any{"reloader", "/etc/pgbouncer/..data", "/etc/pgbouncer-tls/..data"}, reloader[3:], "a renewed certificate is taken, too")
+	assert.Equal(t, []any{"reloader", "/etc/pgbouncer/..data", "/etc/pgbouncer-tls/..data"}, reloader[3:],
+		"a renewed certificate is taken, too")
 }
 
 func TestConnectionsOfAPodCanBeKeptTogetherForCancelRequests(t *testing.T) {
 	t.Parallel()
-	assert.Nil(t, componenttest.Run(t, create(arguments())).One(t, "kubernetes:core/v1:Service").At("spec", "sessionAffinity"))
+	assert.Nil(t, componenttest.Run(t, create(arguments())).One(t, "kubernetes:core/v1:Service").At("spec",
+		"sessionAffinity"))
 	args := arguments()
 	args.ClientAffinity = true
-	assert.Equal(t, "ClientIP", componenttest.Run(t, create(args)).One(t, "kubernetes:core/v1:Service").At("spec", "sessionAffinity"))
+	assert.Equal(t, "ClientIP", componenttest.Run(t, create(args)).One(t, "kubernetes:core/v1:Service").At("spec",
+		"sessionAffinity"))
 }
 
 func TestTheLoginIsMadeOnceInTheCluster(t *testing.T) {
@@ -225,13 +233,18 @@ func TestTheLoginIsMadeOnceInTheCluster(t *testing.T) {
 	recorded := componenttest.Run(t, create(arguments()))
 	login := recorded.Named(t, externalSecret, "pool-login")
 	assert.Equal(t, "CreatedOnce", login.At("spec", "refreshPolicy"), "a generator runs at every refresh")
-	assert.Equal(t, map[string]any{"apiVersion": "generators.external-secrets.io/v1alpha1", "kind": "Password", "name": "pgbouncer-login"},
+	assert.Equal(t, map[string]any{
+		"apiVersion": "generators.external-secrets.io/v1alpha1", "kind": "Password",
+		"name": "pgbouncer-login",
+	},
 		login.At("spec", "dataFrom", 0, "sourceRef", "generatorRef"))
-	assert.Equal(t, map[string]string{"username": "myshop_api", "password": "{{ .password }}"}, templates(t, recorded, "pool-login"))
+	assert.Equal(t, map[string]string{"username": "myshop_api", "password": "{{ .password }}"},
+		templates(t, recorded, "pool-login"))
 	assert.True(t, login.DeleteBeforeReplace)
 	generator := recorded.One(t, "kubernetes:generators.external-secrets.io/v1alpha1:Password")
 	assert.Equal(t, map[string]any{
-		"length": 32.0, "digits": 8.0, "symbols": 4.0, "symbolCharacters": "-_.~", "noUpper": false, "allowRepeat": true,
+		"length": 32.0, "digits": 8.0, "symbols": 4.0, "symbolCharacters": "-_.~", "noUpper": false,
+		"allowRepeat": true,
 	}, generator.Inputs["spec"])
 }
 
@@ -240,10 +253,14 @@ func TestTheOperatorReadsTheLoginAndNothingElse(t *testing.T) {
 	recorded := componenttest.Run(t, create(arguments()))
 	role := recorded.One(t, "kubernetes:rbac.authorization.k8s.io/v1:Role")
 	assert.Equal(t, []any{map[string]any{
-		"apiGroups": []any{""}, "resources": []any{"secrets"}, "resourceNames": []any{"pgbouncer-login"}, "verbs": []any{"get"},
+		"apiGroups": []any{""}, "resources": []any{"secrets"}, "resourceNames": []any{"pgbouncer-login"},
+		"verbs": []any{"get"},
 	}}, role.Inputs["rules"])
 	binding := recorded.One(t, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding")
-	assert.Equal(t, []any{map[string]any{"kind": "ServiceAccount", "name": "pgbouncer-login-reader", "namespace": "myshop"}}, binding.Inputs["subjects"])
+	assert.Equal(t, []any{map[string]any{
+		"kind": "ServiceAccount", "name": "pgbouncer-login-reader",
+		"namespace": "myshop",
+	}}, binding.Inputs["subjects"])
 	store := recorded.One(t, secretStore)
 	assert.Equal(t, map[string]any{
 		"remoteNamespace": "myshop",
@@ -262,12 +279,19 @@ func TestOnlyThePoolsSecretHoldsTheDatabasesCredential(t *testing.T) {
 	own := map[string]any{"kind": "SecretStore", "name": "pgbouncer-login"}
 	aws := map[string]any{"kind": "ClusterSecretStore", "name": "myshop-aws"}
 	want := func(name, key, property string, store map[string]any) any {
-		return map[string]any{"secretKey": name, "remoteRef": map[string]any{"key": key, "property": property}, "sourceRef": map[string]any{"storeRef": store}}
+		return map[string]any{
+			"secretKey": name, "remoteRef": map[string]any{"key": key, "property": property},
+			"sourceRef": map[string]any{"storeRef": store},
+		}
 	}
-	login := []any{want("loginUser", "pgbouncer-login", "username", own), want("loginPassword", "pgbouncer-login", "password", own)}
+	login := []any{
+		want("loginUser", "pgbouncer-login", "username", own),
+		want("loginPassword", "pgbouncer-login", "password", own),
+	}
 	assert.Equal(t, login, recorded.Named(t, externalSecret, "pool-consumer-secret").At("spec", "data"))
 	assert.Equal(t, append(login,
-		want("databaseUser", componenttest.SecretArn, "username", aws), want("databasePassword", componenttest.SecretArn, "password", aws),
+		want("databaseUser", componenttest.SecretArn, "username", aws),
+		want("databasePassword", componenttest.SecretArn, "password", aws),
 	), recorded.Named(t, externalSecret, "pool-config").At("spec", "data"))
 	for _, resource := range recorded.Each() {
 		if strings.Contains(resource.Text(), componenttest.SecretArn) {
@@ -287,8 +311,10 @@ func TestACredentialInTheClusterIsReadByThePoolsOwnReader(t *testing.T) {
 	data, _ := recorded.Named(t, externalSecret, "pool-config").At("spec", "data").([]any)
 	require.Len(t, data, 4)
 	for i, property := range []string{"username", "password"} {
-		assert.Equal(t, map[string]any{"key": "pgbouncer-database-2", "property": property}, componenttest.At(data[2+i], "remoteRef"))
-		assert.Equal(t, map[string]any{"kind": "SecretStore", "name": "pgbouncer-login"}, componenttest.At(data[2+i], "sourceRef", "storeRef"))
+		assert.Equal(t, map[string]any{"key": "pgbouncer-database-2", "property": property},
+			componenttest.At(data[2+i], "remoteRef"))
+		assert.Equal(t, map[string]any{"kind": "SecretStore", "name": "pgbouncer-login"},
+			componenttest.At(data[2+i], "sourceRef", "storeRef"))
 	}
 	login := recorded.Named(t, externalSecret, "pool-consumer-secret")
 	assert.NotContains(t, login.Text(), "pgbouncer-database-2", "the service's own Secret has nothing of it")
@@ -324,14 +350,19 @@ func TestPodsAreRestricted(t *testing.T) {
 	deployment := componenttest.Run(t, create(arguments())).One(t, deploymentType)
 	pod := componenttest.At(deployment.Inputs, "spec", "template", "spec")
 	assert.Equal(t, map[string]any{
-		"runAsNonRoot": true, "runAsUser": 10001.0, "runAsGroup": 10001.0, "fsGroup": 10001.0, "seccompProfile": map[string]any{"type": "RuntimeDefault"},
+		"runAsNonRoot": true, "runAsUser": 10001.0, "runAsGroup": 10001.0, "fsGroup": 10001.0,
+		"seccompProfile": map[string]any{"type": "RuntimeDefault"},
 	}, componenttest.At(pod, "securityContext"))
 	assert.Equal(t, false, componenttest.At(pod, "automountServiceAccountToken"))
 	assert.Equal(t, "pgbouncer", componenttest.At(pod, "serviceAccountName"))
 	assert.Nil(t, componenttest.At(pod, "shareProcessNamespace"), "the console needs no view of the other's processes")
-	for _, container := range []any{componenttest.At(pod, "containers", 0), componenttest.At(pod, "initContainers", 0)} {
+	for _, container := range []any{
+		componenttest.At(pod, "containers", 0),
+		componenttest.At(pod, "initContainers", 0),
+	} {
 		assert.Equal(t, map[string]any{
-			"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": map[string]any{"drop": []any{"ALL"}},
+			"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+			"capabilities": map[string]any{"drop": []any{"ALL"}},
 		}, componenttest.At(container, "securityContext"))
 		assert.NotNil(t, componenttest.At(container, "resources", "limits", "memory"))
 	}
@@ -341,13 +372,20 @@ func TestPodsComeAndGoWithoutLosingClients(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, create(arguments()))
 	deployment := recorded.One(t, deploymentType)
-	assert.Equal(t, map[string]any{"type": "RollingUpdate", "rollingUpdate": map[string]any{"maxSurge": 1.0, "maxUnavailable": 0.0}}, deployment.At("spec", "strategy"))
+	assert.Equal(t, map[string]any{
+		"type":          "RollingUpdate",
+		"rollingUpdate": map[string]any{"maxSurge": 1.0, "maxUnavailable": 0.0},
+	}, deployment.At("spec", "strategy"))
 	pod := componenttest.At(deployment.Inputs, "spec", "template", "spec")
 	assert.EqualValues(t, 120, componenttest.At(pod, "terminationGracePeriodSeconds"))
 	container := componenttest.At(pod, "containers", 0)
-	assert.Equal(t, map[string]any{"preStop": map[string]any{"sleep": map[string]any{"seconds": 15.0}}}, componenttest.At(container, "lifecycle"),
+	assert.Equal(t, map[string]any{"preStop": map[string]any{"sleep": map[string]any{"seconds": 15.0}}},
+		componenttest.At(container, "lifecycle"),
 		"no signal of ours: the kubelet's would then mean: exit at once")
-	assert.Equal(t, map[string]any{"tcpSocket": map[string]any{"port": "pgbouncer"}, "periodSeconds": 2.0, "timeoutSeconds": 2.0, "failureThreshold": 3.0},
+	assert.Equal(t, map[string]any{
+		"tcpSocket": map[string]any{"port": "pgbouncer"}, "periodSeconds": 2.0,
+		"timeoutSeconds": 2.0, "failureThreshold": 3.0,
+	},
 		componenttest.At(container, "readinessProbe"))
 	for i, topology := range []string{"topology.kubernetes.io/zone", "kubernetes.io/hostname"} {
 		assert.Equal(t, topology, componenttest.At(pod, "topologySpreadConstraints", i, "topologyKey"))
@@ -369,7 +407,9 @@ func TestTheReloaderWatchesWhatPgBouncerReads(t *testing.T) {
 	config := map[string]any{"name": "config", "mountPath": "/etc/pgbouncer", "readOnly": true}
 	socket := map[string]any{"name": "run", "mountPath": pgbouncer.SocketDir, "readOnly": false}
 	assert.Equal(t, []any{config, socket}, componenttest.At(reloader, "volumeMounts"))
-	assert.Equal(t, []any{config, socket, map[string]any{"name": "ca", "mountPath": "/etc/pgbouncer-ca", "readOnly": true}}, componenttest.At(pool, "volumeMounts"))
+	assert.Equal(t, []any{config, socket, map[string]any{
+		"name": "ca", "mountPath": "/etc/pgbouncer-ca", "readOnly": true,
+	}}, componenttest.At(pool, "volumeMounts"))
 	assert.NotContains(t, deployment.Text(), "subPath", "the kubelet does not update such files")
 	assert.Equal(t, "pgbouncer-config", componenttest.At(pod, "volumes", 0, "secret", "secretName"))
 	for _, container := range []any{pool, reloader} {
@@ -378,12 +418,14 @@ func TestTheReloaderWatchesWhatPgBouncerReads(t *testing.T) {
 			environment[componenttest.At(variable, "name").(string)] = componenttest.At(variable, "value")
 		}
 		assert.Equal(t, map[string]any{
-			"PGHOST": pgbouncer.SocketDir, "PGPORT": "6432", "PGUSER": "pgbouncer", "PGDATABASE": "pgbouncer", "PGCONNECT_TIMEOUT": "5",
+			"PGHOST": pgbouncer.SocketDir, "PGPORT": "6432", "PGUSER": "pgbouncer", "PGDATABASE": "pgbouncer",
+			"PGCONNECT_TIMEOUT": "5",
 		}, environment)
 	}
 }
 
-// What a refreshed secret or another pool size changes must not be in the pod template, or every rotation would restart the pool.
+// What a refreshed secret or another pool size changes must not be in the pod template, or every rotation would restart
+// the pool.
 func TestPodsStayWhenFilesChange(t *testing.T) {
 	t.Parallel()
 	before := componenttest.Run(t, create(arguments())).One(t, deploymentType).Text()
@@ -393,7 +435,8 @@ func TestPodsStayWhenFilesChange(t *testing.T) {
 	args.Credential.Key = pulumi.String("arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:other")
 	assert.Equal(t, before, componenttest.Run(t, create(args)).One(t, deploymentType).Text())
 	args.CABundle += anotherAuthority
-	assert.NotEqual(t, before, componenttest.Run(t, create(args)).One(t, deploymentType).Text(), "pods with another bundle are other pods")
+	assert.NotEqual(t, before, componenttest.Run(t, create(args)).One(t, deploymentType).Text(),
+		"pods with another bundle are other pods")
 }
 
 func TestTheNetworkPolicyLetsInTheServiceAndOutToTheDatabase(t *testing.T) {
@@ -404,7 +447,9 @@ func TestTheNetworkPolicyLetsInTheServiceAndOutToTheDatabase(t *testing.T) {
 		"podSelector": map[string]any{"matchLabels": map[string]any{"app.kubernetes.io/name": "pgbouncer"}},
 		"policyTypes": []any{"Ingress", "Egress"},
 		"ingress": []any{map[string]any{
-			"from":  []any{map[string]any{"podSelector": map[string]any{"matchLabels": map[string]any{"app.kubernetes.io/name": "myshop-api"}}}},
+			"from": []any{map[string]any{"podSelector": map[string]any{
+				"matchLabels": map[string]any{"app.kubernetes.io/name": "myshop-api"},
+			}}},
 			"ports": []any{tcp(6432)},
 		}},
 		"egress": []any{
@@ -419,17 +464,24 @@ func TestTheNetworkPolicyLetsInTheServiceAndOutToTheDatabase(t *testing.T) {
 		{Namespace: "reports", Labels: map[string]string{"app": "cron"}},
 	}
 	args.DatabaseCIDRs = []string{"10.0.64.0/20", "10.0.80.0/20"}
-	args.Databases = append(args.Databases, pgbouncer.Database{Name: "reports", Host: pulumi.String(host), Port: pulumi.Int(5433)})
+	args.Databases = append(args.Databases, pgbouncer.Database{
+		Name: "reports", Host: pulumi.String(host), Port: pulumi.Int(5433),
+	})
 	spec := componenttest.Run(t, create(args)).One(t, "kubernetes:networking.k8s.io/v1:NetworkPolicy").Inputs["spec"]
 	assert.Equal(t, []any{
 		map[string]any{"podSelector": map[string]any{"matchLabels": map[string]any{"app": "worker"}}},
 		map[string]any{
-			"podSelector":       map[string]any{"matchLabels": map[string]any{"app": "cron"}},
-			"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "reports"}},
+			"podSelector": map[string]any{"matchLabels": map[string]any{"app": "cron"}},
+			"namespaceSelector": map[string]any{"matchLabels": map[string]any{
+				"kubernetes.io/metadata.name": "reports",
+			}},
 		},
 	}, componenttest.At(spec, "ingress", 0, "from"))
 	assert.Equal(t, map[string]any{
-		"to":    []any{map[string]any{"ipBlock": map[string]any{"cidr": "10.0.64.0/20"}}, map[string]any{"ipBlock": map[string]any{"cidr": "10.0.80.0/20"}}},
+		"to": []any{
+			map[string]any{"ipBlock": map[string]any{"cidr": "10.0.64.0/20"}},
+			map[string]any{"ipBlock": map[string]any{"cidr": "10.0.80.0/20"}},
+		},
 		"ports": []any{tcp(5432), tcp(5433)},
 	}, componenttest.At(spec, "egress", 1))
 }
@@ -448,11 +500,13 @@ func TestTheBundleIsAnObjectPerContent(t *testing.T) {
 func TestSecretAndDependentInputsStayWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
-		namespace, err := corev1.NewNamespace(ctx, "namespace", &corev1.NamespaceArgs{Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("myshop")}})
+		namespace, err := corev1.NewNamespace(ctx, "namespace",
+			&corev1.NamespaceArgs{Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("myshop")}})
 		if err != nil {
 			return err
 		}
-		store, err := corev1.NewSecret(ctx, "store", &corev1.SecretArgs{Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("myshop-aws")}})
+		store, err := corev1.NewSecret(ctx, "store",
+			&corev1.SecretArgs{Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("myshop-aws")}})
 		if err != nil {
 			return err
 		}
@@ -485,7 +539,9 @@ func TestAPreviewNeedsNoAddress(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
 		args := arguments()
-		args.Databases[0].Host = pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string { return "" }).(pulumi.StringOutput)
+		args.Databases[0].Host = pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string {
+			return ""
+		}).(pulumi.StringOutput)
 		_, err := pgbouncer.NewPgBouncerPool(ctx, "pool", args)
 		return err
 	}, componenttest.Preview())
@@ -507,14 +563,18 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 	t.Parallel()
 	recorded, err := componenttest.Try(create(&pgbouncer.PgBouncerPoolArgs{
 		Settings: pgbouncer.Settings{
-			Name: "1PgBouncer", Image: "a b", ReloaderImage: "-", Command: []string{"pgbouncer", ""}, PoolMode: "statement", MaxClientConn: 10,
-			DefaultPoolSize: 20, ReservePoolSize: -1, MaxPreparedStatements: -1, IgnoreStartupParameters: []string{"options", "options", "a b"},
-			Port: 70000, ContainerPort: 432, UID: 0, TerminationGracePeriodSeconds: 5,
+			Name: "1PgBouncer", Image: "a b", ReloaderImage: "-", Command: []string{"pgbouncer", ""},
+			PoolMode: "statement", MaxClientConn: 10,
+			DefaultPoolSize: 20, ReservePoolSize: -1, MaxPreparedStatements: -1,
+			IgnoreStartupParameters: []string{"options", "options", "a b"},
+			Port:                    70000, ContainerPort: 432, UID: 0, TerminationGracePeriodSeconds: 5,
 		},
 		Service: "My Shop", Namespace: "*", LoginUser: "pgbouncer", ConsumerSecret: "a/b",
-		Databases:  []pgbouncer.Database{{Name: "my-shop"}, {Name: "pgbouncer"}, {Name: "pgbouncer", DBName: "a b"}},
-		Credential: pgbouncer.Credential{Store: pgbouncer.Store{Kind: "Store"}}, CABundle: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-		Clients: []pgbouncer.Client{{Namespace: "*"}, {Labels: map[string]string{"app": "a b"}}}, DatabaseCIDRs: []string{"10.0.0.0"},
+		Databases:     []pgbouncer.Database{{Name: "my-shop"}, {Name: "pgbouncer"}, {Name: "pgbouncer", DBName: "a b"}},
+		Credential:    pgbouncer.Credential{Store: pgbouncer.Store{Kind: "Store"}},
+		CABundle:      "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+		Clients:       []pgbouncer.Client{{Namespace: "*"}, {Labels: map[string]string{"app": "a b"}}},
+		DatabaseCIDRs: []string{"10.0.0.0"},
 	}))
 	require.Error(t, err)
 	assert.Empty(t, recorded.Each())
@@ -580,13 +640,22 @@ func TestFaultsOneByOne(t *testing.T) {
 		"session pooling":   {func(a *pgbouncer.PgBouncerPoolArgs) { a.PoolMode = pgbouncer.Session }, ""},
 		"no reloader image": {func(a *pgbouncer.PgBouncerPoolArgs) { a.ReloaderImage = "" }, ""},
 		"nothing to pool":   {func(a *pgbouncer.PgBouncerPoolArgs) { a.Databases = nil }, "databases: is missing"},
-		"no bundle":         {func(a *pgbouncer.PgBouncerPoolArgs) { a.CABundle = "" }, "caBundle: holds no certificate"},
+		"no bundle": {
+			func(a *pgbouncer.PgBouncerPoolArgs) { a.CABundle = "" },
+			"caBundle: holds no certificate",
+		},
 		"a key in the bundle": {func(a *pgbouncer.PgBouncerPoolArgs) {
 			a.CABundle = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
 		}, "caBundle: holds a private key, and only"},
-		"secret twice":     {func(a *pgbouncer.PgBouncerPoolArgs) { a.ConsumerSecret = "pgbouncer-login" }, "is the name of another Secret of the pool"},
-		"no time to drain": {func(a *pgbouncer.PgBouncerPoolArgs) { a.DrainSeconds = 115 }, "terminationGracePeriodSeconds: 120: want 10 seconds more than drainSeconds (115)"},
-		"a long name":      {func(a *pgbouncer.PgBouncerPoolArgs) { a.Name = strings.Repeat("p", 51) }, "name: "},
+		"secret twice": {
+			func(a *pgbouncer.PgBouncerPoolArgs) { a.ConsumerSecret = "pgbouncer-login" },
+			"is the name of another Secret of the pool",
+		},
+		"no time to drain": {
+			func(a *pgbouncer.PgBouncerPoolArgs) { a.DrainSeconds = 115 },
+			"terminationGracePeriodSeconds: 120: want 10 seconds more than drainSeconds (115)",
+		},
+		"a long name": {func(a *pgbouncer.PgBouncerPoolArgs) { a.Name = strings.Repeat("p", 51) }, "name: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -630,19 +699,24 @@ func ExampleSettings_MaxServerConnections() {
 
 // nasty are passwords that break careless quoting: everything that RDS may generate, and what it does not.
 var nasty = []string{
-	`plain`, `a"b`, `""`, `a'b''`, `{{ .x }}`, `%41+%`, `a:b@c/d?e#f&g=h`, `back\slash\`, `$(id) ${HOME} ` + "`id`", `*?[]!~`, `;comment`, `#comment`,
+	`plain`, `a"b`, `""`, `a'b''`, `{{ .x }}`, `%41+%`, `a:b@c/d?e#f&g=h`, `back\slash\`, `$(id) ${HOME} ` + "`id`",
+	`*?[]!~`, `;comment`, `#comment`,
 	`ümläut€`, `a b`, `<>|^`, `-_.~`, `"`, `'`, `\"`, `,`, `%%`,
 }
 
 func secrets() map[string]string {
-	return map[string]string{"loginUser": "myshop_api", "loginPassword": "l0gin", "databaseUser": "myshop_admin", "databasePassword": "d4tabase"}
+	return map[string]string{
+		"loginUser": "myshop_api", "loginPassword": "l0gin", "databaseUser": "myshop_admin",
+		"databasePassword": "d4tabase",
+	}
 }
 
 // templates are the templates of an ExternalSecret.
 func templates(t *testing.T, recorded *componenttest.Recording, name string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for key, text := range recorded.Named(t, externalSecret, name).At("spec", "target", "template", "data").(map[string]any) {
+	for key, text := range recorded.Named(t, externalSecret, name).At("spec", "target", "template",
+		"data").(map[string]any) {
 		out[key] = text.(string)
 	}
 	return out

@@ -20,7 +20,8 @@ func poolTemplates(t *testing.T) map[string]string {
 
 var errQuoting = errors.New("not quoted")
 
-// readUserlist reads userlist.txt by PgBouncer's rules: a line is two words in double quotes, in which a doubled one is one.
+// readUserlist reads userlist.txt by PgBouncer's rules: a line is two words in double quotes, in which a doubled one is
+// one.
 func readUserlist(text string) ([][2]string, error) {
 	var users [][2]string
 	for text != "" {

@@ -19,30 +19,34 @@ const (
 // untilReady has Pulumi wait until the operator has done its part.
 var untilReady = map[string]string{"pulumi.com/waitFor": "condition=Ready"}
 
-// generator makes the passwords of the logins. Characters that mean nothing in a URL, a shell or an ini file: tools that read
-// DATABASE_URL carelessly get it right.
+// generator makes the passwords of the logins. Characters that mean nothing in a URL, a shell or an ini file: tools
+// that read DATABASE_URL carelessly get it right.
 func (b *builder) generator() (*apiextensions.CustomResource, error) {
-	generator, err := apiextensions.NewCustomResource(b.ctx, b.name+"-login-generator", &apiextensions.CustomResourceArgs{
-		ApiVersion: pulumi.String(generatorsAPI),
-		Kind:       pulumi.String("Password"),
-		Metadata:   b.metadata(b.args.loginSecret(), nil),
-		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{
-			"length":           pulumi.Int(32),
-			"digits":           pulumi.Int(8),
-			"symbols":          pulumi.Int(4),
-			"symbolCharacters": pulumi.String("-_.~"),
-			"noUpper":          pulumi.Bool(false),
-			"allowRepeat":      pulumi.Bool(true),
-		}},
-	}, b.options())
+	generator, err := apiextensions.NewCustomResource(b.ctx, b.name+"-login-generator",
+		&apiextensions.CustomResourceArgs{
+			ApiVersion: pulumi.String(generatorsAPI),
+			Kind:       pulumi.String("Password"),
+			Metadata:   b.metadata(b.args.loginSecret(), nil),
+			OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{
+				"length":           pulumi.Int(32),
+				"digits":           pulumi.Int(8),
+				"symbols":          pulumi.Int(4),
+				"symbolCharacters": pulumi.String("-_.~"),
+				"noUpper":          pulumi.Bool(false),
+				"allowRepeat":      pulumi.Bool(true),
+			}},
+		}, b.options())
 	if err != nil {
 		return nil, fmt.Errorf("the generator of its logins: %w", err)
 	}
 	return generator, nil
 }
 
-// login makes a login once. The operator runs a generator at every refresh, hence CreatedOnce and an ExternalSecret of its own.
-func (b *builder) login(generator *apiextensions.CustomResource, part, name, user string) (*apiextensions.CustomResource, error) {
+// login makes a login once. The operator runs a generator at every refresh, hence CreatedOnce and an ExternalSecret of
+// its own.
+func (b *builder) login(
+	generator *apiextensions.CustomResource, part, name, user string,
+) (*apiextensions.CustomResource, error) {
 	login, err := b.externalSecret(part, name, pulumi.Map{
 		"refreshPolicy":   pulumi.String("CreatedOnce"),
 		"refreshInterval": pulumi.String("0s"),
@@ -97,8 +101,8 @@ func (b *builder) logins() (*made, error) {
 	return m, err
 }
 
-// loginStore lets the operator read the logins, the databases' credentials where those are Secrets, and nothing else of the namespace, into
-// the other Secrets.
+// loginStore lets the operator read the logins, the databases' credentials where those are Secrets, and nothing else of
+// the namespace, into the other Secrets.
 func (b *builder) loginStore(logins *made) (*apiextensions.CustomResource, error) {
 	name := b.args.loginReader()
 	account, err := corev1.NewServiceAccount(b.ctx, b.name+"-login-reader", &corev1.ServiceAccountArgs{
@@ -132,10 +136,12 @@ func (b *builder) loginStore(logins *made) (*apiextensions.CustomResource, error
 	binding, err := rbacv1.NewRoleBinding(b.ctx, b.name+"-login-reader-binding", &rbacv1.RoleBindingArgs{
 		Metadata: b.metadata(name, nil),
 		RoleRef: &rbacv1.RoleRefArgs{
-			ApiGroup: pulumi.String("rbac.authorization.k8s.io"), Kind: pulumi.String("Role"), Name: role.Metadata.Name().Elem(),
+			ApiGroup: pulumi.String("rbac.authorization.k8s.io"), Kind: pulumi.String("Role"),
+			Name: role.Metadata.Name().Elem(),
 		},
 		Subjects: rbacv1.SubjectArray{&rbacv1.SubjectArgs{
-			Kind: pulumi.String("ServiceAccount"), Name: account.Metadata.Name().Elem(), Namespace: pulumi.String(b.args.Namespace),
+			Kind: pulumi.String("ServiceAccount"), Name: account.Metadata.Name().Elem(),
+			Namespace: pulumi.String(b.args.Namespace),
 		}},
 	}, b.options())
 	if err != nil {
@@ -151,7 +157,8 @@ func (b *builder) loginStore(logins *made) (*apiextensions.CustomResource, error
 				"url": pulumi.String("https://kubernetes.default.svc"),
 				// Kubernetes puts this ConfigMap into every namespace.
 				"caProvider": pulumi.Map{
-					"type": pulumi.String("ConfigMap"), "name": pulumi.String("kube-root-ca.crt"), "key": pulumi.String("ca.crt"),
+					"type": pulumi.String("ConfigMap"), "name": pulumi.String("kube-root-ca.crt"),
+					"key": pulumi.String("ca.crt"),
 				},
 			},
 			"auth": pulumi.Map{"serviceAccount": pulumi.Map{"name": account.Metadata.Name().Elem()}},
@@ -164,7 +171,9 @@ func (b *builder) loginStore(logins *made) (*apiextensions.CustomResource, error
 }
 
 // consumerSecret is DATABASE_URL as the owner of a login gets it.
-func (b *builder) consumerSecret(m *member, login, store *apiextensions.CustomResource, host pulumi.StringOutput) (*apiextensions.CustomResource, error) {
+func (b *builder) consumerSecret(
+	m *member, login, store *apiextensions.CustomResource, host pulumi.StringOutput,
+) (*apiextensions.CustomResource, error) {
 	url := host.ApplyT(func(host string) string { return b.args.databaseURL(host, m) }).(pulumi.StringOutput)
 	secret, err := b.externalSecret("consumer-secret"+m.suffix, m.Secret, pulumi.Map{
 		"refreshInterval": pulumi.String(b.args.refresh()),
@@ -178,7 +187,9 @@ func (b *builder) consumerSecret(m *member, login, store *apiextensions.CustomRe
 }
 
 // configSecret is the pool's files, from the logins and the databases' credentials.
-func (b *builder) configSecret(logins *made, store *apiextensions.CustomResource) (*apiextensions.CustomResource, error) {
+func (b *builder) configSecret(
+	logins *made, store *apiextensions.CustomResource,
+) (*apiextensions.CustomResource, error) {
 	var data pulumi.Array
 	var after []pulumi.Resource
 	for i, member := range b.args.members() {
@@ -193,7 +204,8 @@ func (b *builder) configSecret(logins *made, store *apiextensions.CustomResource
 			datum(member.value(databasePasswordValue), credential.Key, "password", from))
 	}
 	if logins.console != nil {
-		data = append(data, datum(consolePasswordValue, logins.console.Metadata.Name().Elem(), "password", ownStore(store)))
+		data = append(data, datum(consolePasswordValue, logins.console.Metadata.Name().Elem(), "password",
+			ownStore(store)))
 	}
 	for _, login := range logins.all() {
 		after = append(after, login)
@@ -243,7 +255,10 @@ func ownStore(store *apiextensions.CustomResource) pulumi.Map {
 func loginData(m *member, login, store *apiextensions.CustomResource) pulumi.Array {
 	from := ownStore(store)
 	key := login.Metadata.Name().Elem()
-	return pulumi.Array{datum(m.value(loginUserValue), key, "username", from), datum(m.value(loginPasswordValue), key, "password", from)}
+	return pulumi.Array{
+		datum(m.value(loginUserValue), key, "username", from),
+		datum(m.value(loginPasswordValue), key, "password", from),
+	}
 }
 
 // datum is a value that the operator fetches.
@@ -266,7 +281,9 @@ func target(name string, templates pulumi.Map) pulumi.Map {
 	}
 }
 
-func (b *builder) externalSecret(part, name string, spec pulumi.Map, opts ...pulumi.ResourceOption) (*apiextensions.CustomResource, error) {
+func (b *builder) externalSecret(
+	part, name string, spec pulumi.Map, opts ...pulumi.ResourceOption,
+) (*apiextensions.CustomResource, error) {
 	return apiextensions.NewCustomResource(b.ctx, b.name+"-"+part, &apiextensions.CustomResourceArgs{
 		ApiVersion:  pulumi.String(secretsAPI),
 		Kind:        pulumi.String("ExternalSecret"),

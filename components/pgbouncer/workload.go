@@ -28,15 +28,17 @@ const namespaceLabel = "kubernetes.io/metadata.name"
 // metricsPort is the exporter's.
 const metricsPort = "metrics"
 
-// reloadScript runs beside PgBouncer. Reloaders by signal need a look into PgBouncer's processes, and those that were made for Prometheus
-// signal nothing that does not speak its API.
+// reloadScript runs beside PgBouncer. Reloaders by signal need a look into PgBouncer's processes, and those that were
+// made for Prometheus signal nothing that does not speak its API.
 //
 //go:embed reload.sh
 var reloadScript string
 
-// deployment follows its Secret and its ConfigMap by name. Nothing in the pod template follows the Secret's content: a rotated password
-// restarts nothing.
-func (b *builder) deployment(config *apiextensions.CustomResource, authorities *corev1.ConfigMap, policy pulumi.Resource) (*appsv1.Deployment, error) {
+// deployment follows its Secret and its ConfigMap by name. Nothing in the pod template follows the Secret's content: a
+// rotated password restarts nothing.
+func (b *builder) deployment(
+	config *apiextensions.CustomResource, authorities *corev1.ConfigMap, policy pulumi.Resource,
+) (*appsv1.Deployment, error) {
 	account, err := corev1.NewServiceAccount(b.ctx, b.name+"-account", &corev1.ServiceAccountArgs{
 		Metadata:                     b.metadata(b.args.Name, nil),
 		AutomountServiceAccountToken: pulumi.Bool(false),
@@ -52,12 +54,16 @@ func (b *builder) deployment(config *apiextensions.CustomResource, authorities *
 			Strategy: &appsv1.DeploymentStrategyArgs{
 				Type: pulumi.String("RollingUpdate"),
 				// Never fewer pods than clients were promised, and one at a time: every pod brings server connections.
-				RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0)},
+				RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{
+					MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0),
+				},
 			},
 			Template: &corev1.PodTemplateSpecArgs{
 				Metadata: &metav1.ObjectMetaArgs{
-					Labels:      workload.Labels(b.args.Name, b.args.Service),
-					Annotations: pulumi.ToStringMap(map[string]string{"kubectl.kubernetes.io/default-container": ContainerName}),
+					Labels: workload.Labels(b.args.Name, b.args.Service),
+					Annotations: pulumi.ToStringMap(map[string]string{
+						"kubectl.kubernetes.io/default-container": ContainerName,
+					}),
 				},
 				Spec: b.pod(account, config, authorities),
 			},
@@ -69,7 +75,9 @@ func (b *builder) deployment(config *apiextensions.CustomResource, authorities *
 	return deployment, nil
 }
 
-func (b *builder) pod(account *corev1.ServiceAccount, config *apiextensions.CustomResource, authorities *corev1.ConfigMap) *corev1.PodSpecArgs {
+func (b *builder) pod(
+	account *corev1.ServiceAccount, config *apiextensions.CustomResource, authorities *corev1.ConfigMap,
+) *corev1.PodSpecArgs {
 	// Readable for the pod's group and nobody else.
 	mode := pulumi.Int(0o440)
 	volumes := corev1.VolumeArray{
@@ -121,14 +129,21 @@ func (b *builder) spread(topology string) *corev1.TopologySpreadConstraintArgs {
 }
 
 func mount(volume, path string, readOnly bool) *corev1.VolumeMountArgs {
-	return &corev1.VolumeMountArgs{Name: pulumi.String(volume), MountPath: pulumi.String(path), ReadOnly: pulumi.Bool(readOnly)}
+	return &corev1.VolumeMountArgs{
+		Name: pulumi.String(volume), MountPath: pulumi.String(path),
+		ReadOnly: pulumi.Bool(readOnly),
+	}
 }
 
 // console is the environment in which psql, without arguments, leads to the console.
 func (b *builder) console() corev1.EnvVarArray {
 	var env corev1.EnvVarArray
 	for _, v := range []setting{
-		{"PGHOST", SocketDir}, {"PGPORT", strconv.Itoa(b.args.ContainerPort)}, {"PGUSER", consoleUser}, {"PGDATABASE", consoleUser}, {"PGCONNECT_TIMEOUT", "5"},
+		{"PGHOST", SocketDir},
+		{"PGPORT", strconv.Itoa(b.args.ContainerPort)},
+		{"PGUSER", consoleUser},
+		{"PGDATABASE", consoleUser},
+		{"PGCONNECT_TIMEOUT", "5"},
 	} {
 		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(v.key), Value: pulumi.String(v.value)})
 	}
@@ -136,8 +151,8 @@ func (b *builder) console() corev1.EnvVarArray {
 }
 
 func (b *builder) pgbouncer(mounts corev1.VolumeMountArray) *corev1.ContainerArgs {
-	// PgBouncer is one thread. While a storm of logins keeps it busy the kernel still accepts, and the probes need no more: a pod
-	// that is slow must not be taken away from those that are left.
+	// PgBouncer is one thread. While a storm of logins keeps it busy the kernel still accepts, and the probes need no
+	// more: a pod that is slow must not be taken away from those that are left.
 	socket := &corev1.TCPSocketActionArgs{Port: pulumi.String(portName)}
 	return &corev1.ContainerArgs{
 		Name:            pulumi.String(ContainerName),
@@ -145,23 +160,37 @@ func (b *builder) pgbouncer(mounts corev1.VolumeMountArray) *corev1.ContainerArg
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
 		Command:         pulumi.ToStringArray(b.args.Command),
 		Env:             b.console(),
-		Ports:           corev1.ContainerPortArray{&corev1.ContainerPortArgs{Name: pulumi.String(portName), ContainerPort: pulumi.Int(b.args.ContainerPort)}},
+		Ports: corev1.ContainerPortArray{
+			&corev1.ContainerPortArgs{Name: pulumi.String(portName), ContainerPort: pulumi.Int(b.args.ContainerPort)},
+		},
 		Resources:       b.args.Resources.Requirements(),
 		SecurityContext: workload.ContainerSecurity(),
 		VolumeMounts:    mounts,
-		StartupProbe:    &corev1.ProbeArgs{TcpSocket: socket, PeriodSeconds: pulumi.Int(1), TimeoutSeconds: pulumi.Int(2), FailureThreshold: pulumi.Int(60)},
-		ReadinessProbe:  &corev1.ProbeArgs{TcpSocket: socket, PeriodSeconds: pulumi.Int(2), TimeoutSeconds: pulumi.Int(2), FailureThreshold: pulumi.Int(3)},
-		LivenessProbe:   &corev1.ProbeArgs{TcpSocket: socket, PeriodSeconds: pulumi.Int(10), TimeoutSeconds: pulumi.Int(5), FailureThreshold: pulumi.Int(6)},
+		StartupProbe: &corev1.ProbeArgs{
+			TcpSocket: socket, PeriodSeconds: pulumi.Int(1),
+			TimeoutSeconds: pulumi.Int(2), FailureThreshold: pulumi.Int(60),
+		},
+		ReadinessProbe: &corev1.ProbeArgs{
+			TcpSocket: socket, PeriodSeconds: pulumi.Int(2),
+			TimeoutSeconds: pulumi.Int(2), FailureThreshold: pulumi.Int(3),
+		},
+		LivenessProbe: &corev1.ProbeArgs{
+			TcpSocket: socket, PeriodSeconds: pulumi.Int(10),
+			TimeoutSeconds: pulumi.Int(5), FailureThreshold: pulumi.Int(6),
+		},
 		Lifecycle: &corev1.LifecycleArgs{
-			// Until every node has heard that this pod takes no more connections. Only then comes SIGTERM, on which PgBouncer waits for
-			// its clients; a signal of our own before it would turn the kubelet's into "exit at once".
-			PreStop: &corev1.LifecycleHandlerArgs{Sleep: &corev1.SleepActionArgs{Seconds: pulumi.Int(b.args.DrainSeconds)}},
+			// Until every node has heard that this pod takes no more connections. Only then comes SIGTERM, on which
+			// PgBouncer waits for its clients; a signal of our own before it would turn the kubelet's into "exit at
+			// once".
+			PreStop: &corev1.LifecycleHandlerArgs{Sleep: &corev1.SleepActionArgs{
+				Seconds: pulumi.Int(b.args.DrainSeconds),
+			}},
 		},
 	}
 }
 
-// reloader is a sidecar in Kubernetes' sense (an init container that is restarted): it starts before PgBouncer and ends after it,
-// so that a password that is rotated while the pod drains is still read.
+// reloader is a sidecar in Kubernetes' sense (an init container that is restarted): it starts before PgBouncer and ends
+// after it, so that a password that is rotated while the pod drains is still read.
 func (b *builder) reloader(mounts corev1.VolumeMountArray) *corev1.ContainerArgs {
 	command := []string{"sh", "-c", reloadScript, "reloader", configDir + "/..data"}
 	if b.args.ClientTLSSecret != "" {
@@ -174,14 +203,17 @@ func (b *builder) reloader(mounts corev1.VolumeMountArray) *corev1.ContainerArgs
 		RestartPolicy:   pulumi.String("Always"),
 		Command:         pulumi.ToStringArray(command),
 		Env:             b.console(),
-		Resources:       workload.Resources{CPURequest: "5m", MemoryRequest: "16Mi", CPULimit: "500m", MemoryLimit: "32Mi"}.Requirements(),
+		Resources: workload.Resources{
+			CPURequest: "5m", MemoryRequest: "16Mi", CPULimit: "500m",
+			MemoryLimit: "32Mi",
+		}.Requirements(),
 		SecurityContext: workload.ContainerSecurity(),
 		VolumeMounts:    mounts,
 	}
 }
 
-// exporter is a user of its own: PgBouncer takes who comes over the socket with its own user id for the administrator, and the exporter may
-// only look.
+// exporter is a user of its own: PgBouncer takes who comes over the socket with its own user id for the administrator,
+// and the exporter may only look.
 func (b *builder) exporter() corev1.ContainerArray {
 	m := b.args.Metrics
 	if !m.Enabled {
@@ -189,7 +221,8 @@ func (b *builder) exporter() corev1.ContainerArray {
 	}
 	security := workload.ContainerSecurity()
 	security.RunAsUser = pulumi.Int(b.args.UID + 1)
-	connection := fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", SocketDir, b.args.ContainerPort, metricsLogin, consoleUser)
+	connection := fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", SocketDir, b.args.ContainerPort,
+		metricsLogin, consoleUser)
 	page := &corev1.HTTPGetActionArgs{Path: pulumi.String("/"), Port: pulumi.String(metricsPort)}
 	return corev1.ContainerArray{&corev1.ContainerArgs{
 		Name:            pulumi.String("exporter"),
@@ -198,12 +231,17 @@ func (b *builder) exporter() corev1.ContainerArray {
 		Args: pulumi.ToStringArray([]string{
 			"--pgBouncer.connectionString=" + connection, fmt.Sprintf("--web.listen-address=:%d", m.Port),
 		}),
-		Ports:           corev1.ContainerPortArray{&corev1.ContainerPortArgs{Name: pulumi.String(metricsPort), ContainerPort: pulumi.Int(m.Port)}},
+		Ports: corev1.ContainerPortArray{
+			&corev1.ContainerPortArgs{Name: pulumi.String(metricsPort), ContainerPort: pulumi.Int(m.Port)},
+		},
 		Resources:       m.Resources.Requirements(),
 		SecurityContext: security,
 		VolumeMounts:    corev1.VolumeMountArray{mount("run", SocketDir, true)},
 		// No readiness: a pool without metrics still serves. Its own page asks PgBouncer nothing.
-		LivenessProbe: &corev1.ProbeArgs{HttpGet: page, PeriodSeconds: pulumi.Int(30), TimeoutSeconds: pulumi.Int(5), FailureThreshold: pulumi.Int(3)},
+		LivenessProbe: &corev1.ProbeArgs{
+			HttpGet: page, PeriodSeconds: pulumi.Int(30), TimeoutSeconds: pulumi.Int(5),
+			FailureThreshold: pulumi.Int(3),
+		},
 	}}
 }
 
@@ -262,14 +300,18 @@ func (b *builder) networkPolicy() (*networkingv1.NetworkPolicy, error) {
 	if b.args.Metrics.Enabled {
 		ingress = append(ingress, &networkingv1.NetworkPolicyIngressRuleArgs{
 			From: networkingv1.NetworkPolicyPeerArray{&networkingv1.NetworkPolicyPeerArgs{
-				NamespaceSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(map[string]string{namespaceLabel: b.args.Metrics.Namespace})},
+				NamespaceSelector: &metav1.LabelSelectorArgs{
+					MatchLabels: pulumi.ToStringMap(map[string]string{namespaceLabel: b.args.Metrics.Namespace}),
+				},
 			}},
 			Ports: networkingv1.NetworkPolicyPortArray{port(pulumi.Int(b.args.Metrics.Port), "TCP")},
 		})
 	}
 	var databases networkingv1.NetworkPolicyPeerArray
 	for _, cidr := range b.args.DatabaseCIDRs {
-		databases = append(databases, &networkingv1.NetworkPolicyPeerArgs{IpBlock: &networkingv1.IPBlockArgs{Cidr: pulumi.String(cidr)}})
+		databases = append(databases, &networkingv1.NetworkPolicyPeerArgs{
+			IpBlock: &networkingv1.IPBlockArgs{Cidr: pulumi.String(cidr)},
+		})
 	}
 	policy, err := networkingv1.NewNetworkPolicy(b.ctx, b.name+"-network", &networkingv1.NetworkPolicyArgs{
 		Metadata: b.metadata(b.args.Name, nil),
@@ -279,7 +321,11 @@ func (b *builder) networkPolicy() (*networkingv1.NetworkPolicy, error) {
 			Ingress:     ingress,
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{
 				// To any address: a resolver on the node is no pod.
-				&networkingv1.NetworkPolicyEgressRuleArgs{Ports: networkingv1.NetworkPolicyPortArray{port(pulumi.Int(53), "UDP"), port(pulumi.Int(53), "TCP")}},
+				&networkingv1.NetworkPolicyEgressRuleArgs{
+					Ports: networkingv1.NetworkPolicyPortArray{
+						port(pulumi.Int(53), "UDP"), port(pulumi.Int(53), "TCP"),
+					},
+				},
 				&networkingv1.NetworkPolicyEgressRuleArgs{To: databases, Ports: b.databasePorts()},
 			},
 		},
@@ -301,9 +347,13 @@ func (b *builder) clients() networkingv1.NetworkPolicyPeerArray {
 	}
 	var peers networkingv1.NetworkPolicyPeerArray
 	for _, client := range groups {
-		peer := &networkingv1.NetworkPolicyPeerArgs{PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(client.Labels)}}
+		peer := &networkingv1.NetworkPolicyPeerArgs{
+			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(client.Labels)},
+		}
 		if client.Namespace != "" && client.Namespace != b.args.Namespace {
-			peer.NamespaceSelector = &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(map[string]string{namespaceLabel: client.Namespace})}
+			peer.NamespaceSelector = &metav1.LabelSelectorArgs{
+				MatchLabels: pulumi.ToStringMap(map[string]string{namespaceLabel: client.Namespace}),
+			}
 		}
 		peers = append(peers, peer)
 	}

@@ -35,8 +35,9 @@ func Regions() []string {
 func Bundle(region string) (string, error) {
 	text, err := regions.ReadFile("regions/" + region + ".pem")
 	if err != nil {
-		return "", fmt.Errorf("the RDS root certificates of region %s are not known here: download the region's bundle from AWS "+
-			"(Using SSL/TLS to encrypt a connection to a DB instance) and name the file in network.caBundle", region)
+		return "", fmt.Errorf(
+			"the RDS root certificates of region %s are not known here: download the region's bundle from AWS "+
+				"(Using SSL/TLS to encrypt a connection to a DB instance) and name the file in network.caBundle", region)
 	}
 	return string(text), nil
 }
@@ -57,7 +58,8 @@ func Check(bundle string, now time.Time) error {
 			return fmt.Errorf("its certificate number %d cannot be read: %w", count+1, err)
 		}
 		if now.After(certificate.NotAfter) {
-			return fmt.Errorf("its certificate %q expired on %s", certificate.Subject.CommonName, certificate.NotAfter.Format(time.DateOnly))
+			return fmt.Errorf("its certificate %q expired on %s", certificate.Subject.CommonName,
+				certificate.NotAfter.Format(time.DateOnly))
 		}
 		count++
 	}

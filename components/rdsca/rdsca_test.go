@@ -54,7 +54,8 @@ func TestBundlesThatAreNone(t *testing.T) {
 		"":                  "is no list of PEM certificates",
 		"hello":             "is no list of PEM certificates",
 		bundle + "and more": "is no list of PEM certificates",
-		"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n":       "holds a private key where only certificates belong",
+		"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n": "holds a private key where only " +
+			"certificates belong",
 		"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n": "its certificate number 1 cannot be read",
 	} {
 		require.ErrorContains(t, rdsca.Check(text, time.Now()), reason)

@@ -21,8 +21,8 @@ type Alarms struct {
 	TopicArns []string `json:"topicArns"`
 	// CPU is the mean utilization over 15 minutes, percent. Default 80.
 	CPU int `json:"cpu"`
-	// FreeStorage is how little may be left for 15 minutes, GiB. Default 0: a tenth of allocatedStorage, below which RDS
-	// itself grows the disk if it may; the alarm says that it did not.
+	// FreeStorage is how little may be left for 15 minutes, GiB. Default 0: a tenth of allocatedStorage, below which
+	// RDS itself grows the disk if it may; the alarm says that it did not.
 	FreeStorage int `json:"freeStorage"`
 	// FreeableMemory is how little may be left for 15 minutes, MiB. Default 256.
 	FreeableMemory int `json:"freeableMemory"`
@@ -42,7 +42,8 @@ type Events struct {
 // configuration change, failure and maintenance among those subscribed to.
 var (
 	defaultCategories = []string{
-		"availability", "configuration change", "deletion", "failover", "failure", "low storage", "maintenance", "notification", "recovery",
+		"availability", "configuration change", "deletion", "failover", "failure", "low storage", "maintenance",
+		"notification", "recovery",
 		"security", "security patching",
 	}
 	routineCategories = []string{"backup", "creation", "read replica", "restoration"}
@@ -60,7 +61,8 @@ func (a Alarms) validate(allocatedStorage int) error {
 		faults.Check(slices.Index(a.TopicArns, arn) == i, path, arn, "is named twice")
 	}
 	if !a.Enabled {
-		faults.Check(len(a.TopicArns) == 0, "topicArns", a.TopicArns, "would never be told anything: set alarms.enabled to true, or leave them out")
+		faults.Check(len(a.TopicArns) == 0, "topicArns", a.TopicArns,
+			"would never be told anything: set alarms.enabled to true, or leave them out")
 		return faults.Err()
 	}
 	// CloudWatch takes no more actions of a kind.
@@ -79,10 +81,13 @@ func (e Events) validate() error {
 		return nil
 	}
 	faults.Check(topicForm.MatchString(e.TopicArn), "topicArn", e.TopicArn, topicRule)
-	faults.Check(len(e.Categories) > 0, "categories", nil, "is missing: which events to be told of, for example [failure, maintenance]")
+	faults.Check(len(e.Categories) > 0, "categories", nil,
+		"is missing: which events to be told of, for example [failure, maintenance]")
 	for i, category := range e.Categories {
 		path := fmt.Sprintf("categories[%d]", i)
-		fault.OneOf(&faults, path, category, slices.Sorted(slices.Values(slices.Concat(defaultCategories, routineCategories)))...)
+		fault.OneOf(&faults, path, category, slices.Sorted(
+			slices.Values(slices.Concat(defaultCategories, routineCategories)),
+		)...)
 		faults.Check(slices.Index(e.Categories, category) == i, path, category, "is named twice")
 	}
 	return faults.Err()
@@ -119,7 +124,8 @@ func (a *RdsPostgresArgs) watched() []alarm {
 		// An instance that reports nothing for a quarter of an hour is stopped, or full.
 		{
 			"free-storage", "FreeStorageSpace", below, float64(freeStorage), 3, "breaching",
-			fmt.Sprintf("%s: less than %.1f GiB of storage free for 15 min", a.Identifier, float64(freeStorage)/gibibyte),
+			fmt.Sprintf("%s: less than %.1f GiB of storage free for 15 min", a.Identifier,
+				float64(freeStorage)/gibibyte),
 		},
 		{
 			"freeable-memory", "FreeableMemory", below, float64(a.Alarms.FreeableMemory * mebibyte), 3, "missing",

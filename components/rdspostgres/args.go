@@ -20,9 +20,9 @@ type Settings struct {
 	// AllowMajorVersionUpgrade must be true for the one update that changes the major version. Default false.
 	AllowMajorVersionUpgrade bool `json:"allowMajorVersionUpgrade"`
 	// EngineLifecycleSupport says what happens when the community ends a major version: with
-	// open-source-rds-extended-support-disabled (default) RDS upgrades the instance at the end of standard support; with
-	// open-source-rds-extended-support, which is what RDS does when nobody says anything, it keeps the version and bills
-	// Extended Support for every vCPU and hour. It is chosen at creation: a change replaces the instance.
+	// open-source-rds-extended-support-disabled (default) RDS upgrades the instance at the end of standard support;
+	// with open-source-rds-extended-support, which is what RDS does when nobody says anything, it keeps the version and
+	// bills Extended Support for every vCPU and hour. It is chosen at creation: a change replaces the instance.
 	EngineLifecycleSupport string `json:"engineLifecycleSupport"`
 	// ApplyImmediately makes changes that restart the instance at once and not in the next maintenance window. Default
 	// true in development, false in production.
@@ -41,8 +41,8 @@ type Settings struct {
 	Iops int `json:"iops"`
 	// StorageThroughput of gp3, MiB/s; 0 (default) takes the baseline. Needs Iops.
 	StorageThroughput int `json:"storageThroughput"`
-	// DedicatedLogVolume puts the write-ahead log on a volume of its own (1,000 GiB, billed). Needs storageType io1 or io2.
-	// Default false.
+	// DedicatedLogVolume puts the write-ahead log on a volume of its own (1,000 GiB, billed). Needs storageType io1 or
+	// io2. Default false.
 	DedicatedLogVolume bool `json:"dedicatedLogVolume"`
 	// MultiAZ keeps a standby in another zone. Default true in production only.
 	MultiAZ bool `json:"multiAz"`
@@ -59,11 +59,11 @@ type Settings struct {
 	NetworkType string `json:"networkType"`
 	// SubnetGroupName is a DB subnet group that exists; empty (default) makes one of the subnets.
 	SubnetGroupName string `json:"subnetGroupName"`
-	// ClientSecurityGroup makes a security group without rules whose members may connect, for services that attach it to
-	// their pods or machines beside their own groups. Default false.
+	// ClientSecurityGroup makes a security group without rules whose members may connect, for services that attach it
+	// to their pods or machines beside their own groups. Default false.
 	ClientSecurityGroup bool `json:"clientSecurityGroup"`
-	// IamDatabaseAuthentication lets the database users that have the role rds_iam log in with a token of their IAM role
-	// in place of a password. Nobody has that role until it is granted. Default true.
+	// IamDatabaseAuthentication lets the database users that have the role rds_iam log in with a token of their IAM
+	// role in place of a password. Nobody has that role until it is granted. Default true.
 	IamDatabaseAuthentication bool `json:"iamDatabaseAuthentication"`
 	// CACertIdentifier is the authority that signs the server certificate. Default rds-ca-rsa2048-g1.
 	CACertIdentifier string `json:"caCertIdentifier"`
@@ -102,18 +102,18 @@ type Settings struct {
 	PerformanceInsightsRetentionPeriod int `json:"performanceInsightsRetentionPeriod"`
 	// MonitoringInterval of enhanced monitoring, seconds: 0 (off), 1, 5, 10, 15, 30 or 60. Default 60.
 	MonitoringInterval int `json:"monitoringInterval"`
-	// MonitoringRoleArn is a role that exists for enhanced monitoring, which monitoring.rds.amazonaws.com must be able to
-	// assume; empty (default) makes one for this instance alone.
+	// MonitoringRoleArn is a role that exists for enhanced monitoring, which monitoring.rds.amazonaws.com must be able
+	// to assume; empty (default) makes one for this instance alone.
 	MonitoringRoleArn string `json:"monitoringRoleArn"`
 	// LogExports go to CloudWatch Logs: postgresql, upgrade, iam-db-auth-error. Default postgresql.
 	LogExports []string `json:"logExports"`
 	// LogRetention in CloudWatch Logs, days. Default 365 in production, 30 in development.
 	LogRetention int `json:"logRetention"`
-	// LogGroupClass is STANDARD (default), or INFREQUENT_ACCESS at half the price without metric filters and live tail. It
-	// cannot be changed afterwards.
+	// LogGroupClass is STANDARD (default), or INFREQUENT_ACCESS at half the price without metric filters and live tail.
+	// It cannot be changed afterwards.
 	LogGroupClass string `json:"logGroupClass"`
-	// LogKmsKeyArn is a key for the log groups, whose policy must admit CloudWatch Logs. Default: the instance's own key;
-	// with a kmsKeyArn none, since its policy may not know CloudWatch Logs.
+	// LogKmsKeyArn is a key for the log groups, whose policy must admit CloudWatch Logs. Default: the instance's own
+	// key; with a kmsKeyArn none, since its policy may not know CloudWatch Logs.
 	LogKmsKeyArn string `json:"logKmsKeyArn"`
 	// LogSkipDestroy leaves the log groups in the account when they go from the program. A later stack of the same
 	// identifier then finds them in its way. Default false.
@@ -127,16 +127,17 @@ type Settings struct {
 
 	// Parameters of the parameter group by name, on top of [DefaultParameters].
 	Parameters map[string]Parameter `json:"parameters"`
-	// ParameterGroupName is a parameter group that exists, of the family of the engine version; empty (default) makes one.
-	// With one that is given, TLS (rds.force_ssl) and statement logging are its owner's business.
+	// ParameterGroupName is a parameter group that exists, of the family of the engine version; empty (default) makes
+	// one. With one that is given, TLS (rds.force_ssl) and statement logging are its owner's business.
 	ParameterGroupName string `json:"parameterGroupName"`
 	// Timeouts are how long Pulumi waits for RDS.
 	Timeouts Timeouts `json:"timeouts"`
 
-	// BlueGreenUpdate is refused: RDS makes no blue/green deployment of an instance whose master password it manages. It
-	// stands here so that who asks for it is told.
+	// BlueGreenUpdate is refused: RDS makes no blue/green deployment of an instance whose master password it manages.
+	// It stands here so that who asks for it is told.
 	BlueGreenUpdate bool `json:"blueGreenUpdate"`
-	// ReplicateSourceDb is refused: RDS makes no read replica of a PostgreSQL instance whose master password it manages.
+	// ReplicateSourceDb is refused: RDS makes no read replica of a PostgreSQL instance whose master password it
+	// manages.
 	ReplicateSourceDb string `json:"replicateSourceDb"`
 }
 
@@ -245,8 +246,8 @@ type Client struct {
 	Name string
 	// SecurityGroupID of the machines. It goes before address ranges: a group follows its machines.
 	SecurityGroupID pulumi.StringInput
-	// CIDRs are address ranges, for machines that no security group of this network can hold, for example those behind a
-	// VPN. Not the whole internet.
+	// CIDRs are address ranges, for machines that no security group of this network can hold, for example those behind
+	// a VPN. Not the whole internet.
 	CIDRs []string
 }
 
@@ -268,8 +269,8 @@ type RdsPostgresArgs struct {
 	// Clients may connect to the port; nothing else may, but for the members of the ClientSecurityGroup.
 	Clients []Client
 
-	// ConnectionLimit is how many connections may be open before the budget is spent, reserves of RDS taken off; the alarm
-	// on connections is a share of it. 0 (default): there is no such alarm.
+	// ConnectionLimit is how many connections may be open before the budget is spent, reserves of RDS taken off; the
+	// alarm on connections is a share of it. 0 (default): there is no such alarm.
 	ConnectionLimit int
 
 	// Tags of every resource.

@@ -39,7 +39,10 @@ func TestWhatIsGivenByNameIsUsedAndNotMade(t *testing.T) {
 		a.ParameterGroupName = "team-postgres16"
 		a.MonitoringRoleArn = roleArn
 	})))
-	for _, made := range []string{"aws:rds/subnetGroup:SubnetGroup", parameterType, "aws:iam/role:Role", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"} {
+	for _, made := range []string{
+		"aws:rds/subnetGroup:SubnetGroup", parameterType, "aws:iam/role:Role",
+		"aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+	} {
 		assert.Empty(t, recorded.All(made))
 	}
 	instance := recorded.One(t, instanceType)
@@ -51,7 +54,9 @@ func TestWhatIsGivenByNameIsUsedAndNotMade(t *testing.T) {
 func TestAnAccountsBoundaryHoldsForTheRoleMadeHere(t *testing.T) {
 	t.Parallel()
 	const boundary = "arn:aws:iam::111122223333:policy/boundary"
-	recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) { a.PermissionsBoundaryArn = boundary })))
+	recorded := componenttest.Run(t, create(
+		with(func(a *rdspostgres.RdsPostgresArgs) { a.PermissionsBoundaryArn = boundary }),
+	))
 	assert.Equal(t, boundary, recorded.One(t, "aws:iam/role:Role").Inputs["permissionsBoundary"])
 }
 
@@ -59,7 +64,8 @@ func TestInsightsVolumesZonesAndNetworksArePassedOn(t *testing.T) {
 	t.Parallel()
 	instance := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
 		a.DatabaseInsightsMode, a.PerformanceInsightsRetentionPeriod = "advanced", 465
-		a.StorageType, a.AllocatedStorage, a.MaxAllocatedStorage, a.Iops, a.DedicatedLogVolume = "io2", 200, 0, 5000, true
+		a.StorageType, a.AllocatedStorage, a.MaxAllocatedStorage, a.Iops, a.DedicatedLogVolume = "io2", 200, 0, 5000,
+			true
 		a.MultiAZ, a.AvailabilityZone = false, "ap-northeast-2c"
 		a.NetworkType = "DUAL"
 		a.EngineLifecycleSupport = rdspostgres.ExtendedSupport
@@ -67,8 +73,10 @@ func TestInsightsVolumesZonesAndNetworksArePassedOn(t *testing.T) {
 		a.Timeouts.Create = "3h"
 	}))).One(t, instanceType)
 	for key, want := range map[string]any{
-		"databaseInsightsMode": "advanced", "performanceInsightsRetentionPeriod": 465.0, "dedicatedLogVolume": true, "iops": 5000.0,
-		"availabilityZone": "ap-northeast-2c", "networkType": "DUAL", "engineLifecycleSupport": "open-source-rds-extended-support",
+		"databaseInsightsMode": "advanced", "performanceInsightsRetentionPeriod": 465.0, "dedicatedLogVolume": true,
+		"iops":             5000.0,
+		"availabilityZone": "ap-northeast-2c", "networkType": "DUAL",
+		"engineLifecycleSupport":           "open-source-rds-extended-support",
 		"iamDatabaseAuthenticationEnabled": false,
 	} {
 		assert.Equal(t, want, instance.Inputs[key], key)
@@ -93,8 +101,10 @@ func TestARotationScheduleIsThatOfTheSecretThatRDSMade(t *testing.T) {
 		a.Rotation = rdspostgres.Rotation{ScheduleExpression: "cron(0 3 ? * SUN *)", Duration: "2h"}
 	}))).One(t, rotationType)
 	assert.Equal(t, componenttest.SecretArn, rotation.Inputs["secretId"])
-	assert.Equal(t, map[string]any{"scheduleExpression": "cron(0 3 ? * SUN *)", "duration": "2h"}, rotation.Inputs["rotationRules"])
-	assert.Equal(t, false, rotation.Inputs["rotateImmediately"], "the provider's default would change the password at once")
+	assert.Equal(t, map[string]any{"scheduleExpression": "cron(0 3 ? * SUN *)", "duration": "2h"},
+		rotation.Inputs["rotationRules"])
+	assert.Equal(t, false, rotation.Inputs["rotateImmediately"],
+		"the provider's default would change the password at once")
 	assert.True(t, rotation.RetainOnDelete, "deleting a schedule would turn rotation off")
 
 	rotation = componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
@@ -111,10 +121,13 @@ func TestARestoredInstanceIsMadeBesideItsSource(t *testing.T) {
 	t.Parallel()
 	restored := with(func(a *rdspostgres.RdsPostgresArgs) {
 		a.Identifier = "myshop-prod-2"
-		a.Restore.PointInTime = rdspostgres.PointInTime{RestoreTime: "2026-11-03T04:05:06Z", SourceDBInstanceIdentifier: "myshop-prod"}
+		a.Restore.PointInTime = rdspostgres.PointInTime{
+			RestoreTime: "2026-11-03T04:05:06Z", SourceDBInstanceIdentifier: "myshop-prod",
+		}
 	})
 	instance := componenttest.Run(t, create(restored)).One(t, instanceType)
-	assert.Equal(t, map[string]any{"restoreTime": "2026-11-03T04:05:06Z", "sourceDbInstanceIdentifier": "myshop-prod"}, instance.Inputs["restoreToPointInTime"])
+	assert.Equal(t, map[string]any{"restoreTime": "2026-11-03T04:05:06Z", "sourceDbInstanceIdentifier": "myshop-prod"},
+		instance.Inputs["restoreToPointInTime"])
 	for _, ofTheSource := range []string{"dbName", "username", "allocatedStorage"} {
 		assert.NotContains(t, instance.Inputs, ofTheSource)
 	}
@@ -124,7 +137,8 @@ func TestARestoredInstanceIsMadeBesideItsSource(t *testing.T) {
 
 	lives := componenttest.Run(t, create(arguments(rdspostgres.Production()))).One(t, instanceType)
 	assert.True(t, lives.DeleteBeforeReplace)
-	assert.Equal(t, []string{"restoreToPointInTime", "snapshotIdentifier"}, lives.IgnoreChanges, "where data came from replaces nothing afterwards")
+	assert.Equal(t, []string{"restoreToPointInTime", "snapshotIdentifier"}, lives.IgnoreChanges,
+		"where data came from replaces nothing afterwards")
 	assert.NotEqual(t, lives.Inputs["finalSnapshotIdentifier"], instance.Inputs["finalSnapshotIdentifier"])
 }
 
@@ -144,11 +158,13 @@ func TestARestoreKnowsItsSources(t *testing.T) {
 
 	latest := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
 		a.Restore.PointInTime = rdspostgres.PointInTime{
-			UseLatestRestorableTime: true, SourceDBInstanceAutomatedBackupsArn: "arn:aws:rds:ap-northeast-2:111122223333:auto-backup:ab-0a1b2c",
+			UseLatestRestorableTime:             true,
+			SourceDBInstanceAutomatedBackupsArn: "arn:aws:rds:ap-northeast-2:111122223333:auto-backup:ab-0a1b2c",
 		}
 	}))).One(t, instanceType)
 	assert.Equal(t, map[string]any{
-		"useLatestRestorableTime": true, "sourceDbInstanceAutomatedBackupsArn": "arn:aws:rds:ap-northeast-2:111122223333:auto-backup:ab-0a1b2c",
+		"useLatestRestorableTime":             true,
+		"sourceDbInstanceAutomatedBackupsArn": "arn:aws:rds:ap-northeast-2:111122223333:auto-backup:ab-0a1b2c",
 	}, latest.Inputs["restoreToPointInTime"])
 }
 
@@ -172,7 +188,8 @@ func TestAlarmsTellTheirTopicsOfBeginningAndEnd(t *testing.T) {
 	alarms := map[string][]any{}
 	for _, alarm := range recorded.All(alarmType) {
 		alarms[alarm.Inputs["metricName"].(string)] = []any{
-			alarm.Inputs["name"], alarm.Inputs["comparisonOperator"], alarm.Inputs["threshold"], alarm.Inputs["evaluationPeriods"], alarm.Inputs["treatMissingData"],
+			alarm.Inputs["name"], alarm.Inputs["comparisonOperator"], alarm.Inputs["threshold"],
+			alarm.Inputs["evaluationPeriods"], alarm.Inputs["treatMissingData"],
 		}
 		assert.Equal(t, map[string]any{"DBInstanceIdentifier": "myshop-prod"}, alarm.Inputs["dimensions"])
 		assert.Equal(t, []any{topicArn}, alarm.Inputs["alarmActions"])
@@ -199,7 +216,9 @@ func TestWithoutABudgetNothingWatchesConnectionsAndDevelopmentHasNoAlarms(t *tes
 
 func TestEventsGoToTheTopic(t *testing.T) {
 	t.Parallel()
-	recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) { a.Events.TopicArn = topicArn })))
+	recorded := componenttest.Run(t, create(
+		with(func(a *rdspostgres.RdsPostgresArgs) { a.Events.TopicArn = topicArn }),
+	))
 	subscription := recorded.One(t, eventType)
 	assert.Equal(t, topicArn, subscription.Inputs["snsTopic"])
 	assert.Equal(t, "db-instance", subscription.Inputs["sourceType"])
@@ -257,13 +276,16 @@ func TestOutputsAndInputsCarrySecretsAndDependencies(t *testing.T) {
 		args := arguments(rdspostgres.Production())
 		args.Rotation.AutomaticallyAfterDays = 30
 		args.Clients = append(args.Clients, rdspostgres.Client{Name: "vpn", SecurityGroupID: vpn.ID().ToStringOutput()})
-		args.SubnetIDs = pulumi.ToSecret(pulumi.ToStringArray([]string{"subnet-a", "subnet-b"})).(pulumi.StringArrayOutput)
+		args.SubnetIDs = pulumi.ToSecret(pulumi.ToStringArray(
+			[]string{"subnet-a", "subnet-b"},
+		)).(pulumi.StringArrayOutput)
 		database, err := rdspostgres.NewRdsPostgres(ctx, "database", args)
 		if err != nil {
 			return err
 		}
 		// A consumer of the outputs waits for the instance, and for the rotation's sake for nothing else.
-		_, err = ec2.NewSecurityGroup(ctx, "after", &ec2.SecurityGroupArgs{Name: database.MasterSecretArn, Description: database.Host})
+		_, err = ec2.NewSecurityGroup(ctx, "after",
+			&ec2.SecurityGroupArgs{Name: database.MasterSecretArn, Description: database.Host})
 		return err
 	})
 	assert.Equal(t, []string{"subnetIds"}, recorded.One(t, "aws:rds/subnetGroup:SubnetGroup").Secrets)
@@ -281,87 +303,196 @@ func TestFaultsOneByOne(t *testing.T) {
 	type args = rdspostgres.RdsPostgresArgs
 	const key = "arn:aws:kms:eu-west-1:111122223333:key/0a1b"
 	for fault, change := range map[string]func(*args){
-		`identifier: "default": would make names that AWS keeps`:           func(a *args) { a.Identifier = "default" },
-		`identifier: "sg-shop": would make names that AWS keeps`:           func(a *args) { a.Identifier = "sg-shop" },
-		`engineLifecycleSupport: "forever": want one of`:                   func(a *args) { a.EngineLifecycleSupport = "forever" },
-		`blueGreenUpdate: true: RDS makes no blue/green deployment`:        func(a *args) { a.BlueGreenUpdate = true },
-		`replicateSourceDb: "myshop": RDS makes no read replica`:           func(a *args) { a.ReplicateSourceDb = "myshop" },
-		`dedicatedLogVolume: true: needs storageType io1 or io2, not gp3`:  func(a *args) { a.DedicatedLogVolume = true },
-		`availabilityZone: "c": want a zone such as`:                       func(a *args) { a.MultiAZ, a.AvailabilityZone = false, "c" },
-		`availabilityZone: "ap-northeast-2a": RDS places`:                  func(a *args) { a.AvailabilityZone = "ap-northeast-2a" },
-		`availabilityZone: "eu-west-1a": is no zone of ap-northeast-2`:     func(a *args) { a.MultiAZ, a.AvailabilityZone = false, "eu-west-1a" },
-		`networkType: "IPV6": want one of IPV4, DUAL`:                      func(a *args) { a.NetworkType = "IPV6" },
-		`subnetGroupName: "a/b": want the name`:                            func(a *args) { a.SubnetIDs, a.SubnetGroupName = nil, "a/b" },
-		`subnetIds: would go unused`:                                       func(a *args) { a.SubnetGroupName = "databases" },
-		`parameterGroupName: "Team": want the name`:                        func(a *args) { a.ParameterGroupName = "Team" },
-		`databaseInsightsMode: "full": want one of`:                        func(a *args) { a.DatabaseInsightsMode = "full" },
-		`databaseInsightsMode: "advanced": needs performanceInsights true`: func(a *args) { a.DatabaseInsightsMode = "advanced" },
+		`identifier: "default": would make names that AWS keeps`: func(a *args) { a.Identifier = "default" },
+		`identifier: "sg-shop": would make names that AWS keeps`: func(a *args) { a.Identifier = "sg-shop" },
+		`engineLifecycleSupport: "forever": want one of`: func(a *args) {
+			a.EngineLifecycleSupport = "forever"
+		},
+		`blueGreenUpdate: true: RDS makes no blue/green deployment`: func(a *args) { a.BlueGreenUpdate = true },
+		`replicateSourceDb: "myshop": RDS makes no read replica`: func(a *args) {
+			a.ReplicateSourceDb = "myshop"
+		},
+		`dedicatedLogVolume: true: needs storageType io1 or io2, not gp3`: func(a *args) {
+			a.DedicatedLogVolume = true
+		},
+		`availabilityZone: "c": want a zone such as`: func(a *args) {
+			a.MultiAZ, a.AvailabilityZone = false, "c"
+		},
+		`availabilityZone: "ap-northeast-2a": RDS places`: func(a *args) {
+			a.AvailabilityZone = "ap-northeast-2a"
+		},
+		`availabilityZone: "eu-west-1a": is no zone of ap-northeast-2`: func(a *args) {
+			a.MultiAZ, a.AvailabilityZone = false, "eu-west-1a"
+		},
+		`networkType: "IPV6": want one of IPV4, DUAL`: func(a *args) { a.NetworkType = "IPV6" },
+		`subnetGroupName: "a/b": want the name`: func(a *args) {
+			a.SubnetIDs, a.SubnetGroupName = nil, "a/b"
+		},
+		`subnetIds: would go unused`: func(a *args) {
+			a.SubnetGroupName = "databases"
+		},
+		`parameterGroupName: "Team": want the name`: func(a *args) {
+			a.ParameterGroupName = "Team"
+		},
+		`databaseInsightsMode: "full": want one of`: func(a *args) {
+			a.DatabaseInsightsMode = "full"
+		},
+		`databaseInsightsMode: "advanced": needs performanceInsights true`: func(a *args) {
+			a.DatabaseInsightsMode = "advanced"
+		},
 		`at least 465 days (have false, 465)`: func(a *args) {
 			a.DatabaseInsightsMode, a.PerformanceInsights, a.PerformanceInsightsRetentionPeriod = "advanced", false, 465
 		},
-		`monitoringRoleArn: "monitoring": want the ARN`:                 func(a *args) { a.MonitoringRoleArn = "monitoring" },
-		`monitoringRoleArn: "` + roleArn + `": monitoringInterval is 0`: func(a *args) { a.MonitoringRoleArn, a.MonitoringInterval = roleArn, 0 },
-		`permissionsBoundaryArn: "x": want the ARN of a managed policy`: func(a *args) { a.PermissionsBoundaryArn = "x" },
-		`logGroupClass: "DELIVERY": want one of`:                        func(a *args) { a.LogGroupClass = "DELIVERY" },
-		`logKmsKeyArn: "alias/logs": want the ARN`:                      func(a *args) { a.LogKmsKeyArn = "alias/logs" },
-		`logKmsKeyArn: "` + key + `": lies in the region eu-west-1`:     func(a *args) { a.LogKmsKeyArn = key },
-		`kmsKeyArn: "` + key + `": lies in the region eu-west-1`:        func(a *args) { a.KmsKeyArn = key },
-		`roles.s3import: "s3import": want one of s3Import`:              func(a *args) { a.Roles = map[string]string{"s3import": roleArn} },
-		`roles.Lambda: "caller": want the ARN of a role`:                func(a *args) { a.Roles = map[string]string{"Lambda": "caller"} },
-		`timeouts.create: "soon": want a duration`:                      func(a *args) { a.Timeouts.Create = "soon" },
-		`timeouts.delete: "1s": want a duration of at least a minute`:   func(a *args) { a.Timeouts.Delete = "1s" },
-		`rotation.automaticallyAfterDays: 1001: want 1 to 1000`:         func(a *args) { a.Rotation.AutomaticallyAfterDays = 1001 },
-		`rotation.duration: "2h": needs`:                                func(a *args) { a.Rotation.Duration = "2h" },
-		`rotation.rotateImmediately: true: needs`:                       func(a *args) { a.Rotation.RotateImmediately = true },
+		`monitoringRoleArn: "monitoring": want the ARN`: func(a *args) {
+			a.MonitoringRoleArn = "monitoring"
+		},
+		`monitoringRoleArn: "` + roleArn + `": monitoringInterval is 0`: func(a *args) {
+			a.MonitoringRoleArn, a.MonitoringInterval = roleArn, 0
+		},
+		`permissionsBoundaryArn: "x": want the ARN of a managed policy`: func(a *args) {
+			a.PermissionsBoundaryArn = "x"
+		},
+		`logGroupClass: "DELIVERY": want one of`: func(a *args) { a.LogGroupClass = "DELIVERY" },
+		`logKmsKeyArn: "alias/logs": want the ARN`: func(a *args) {
+			a.LogKmsKeyArn = "alias/logs"
+		},
+		`logKmsKeyArn: "` + key + `": lies in the region eu-west-1`: func(a *args) { a.LogKmsKeyArn = key },
+		`kmsKeyArn: "` + key + `": lies in the region eu-west-1`:    func(a *args) { a.KmsKeyArn = key },
+		`roles.s3import: "s3import": want one of s3Import`: func(a *args) {
+			a.Roles = map[string]string{"s3import": roleArn}
+		},
+		`roles.Lambda: "caller": want the ARN of a role`: func(a *args) {
+			a.Roles = map[string]string{"Lambda": "caller"}
+		},
+		`timeouts.create: "soon": want a duration`:                    func(a *args) { a.Timeouts.Create = "soon" },
+		`timeouts.delete: "1s": want a duration of at least a minute`: func(a *args) { a.Timeouts.Delete = "1s" },
+		`rotation.automaticallyAfterDays: 1001: want 1 to 1000`: func(a *args) {
+			a.Rotation.AutomaticallyAfterDays = 1001
+		},
+		`rotation.duration: "2h": needs`: func(a *args) { a.Rotation.Duration = "2h" },
+		`rotation.rotateImmediately: true: needs`: func(a *args) {
+			a.Rotation.RotateImmediately = true
+		},
 		`rotation.scheduleExpression: "rate(9 days)": conflicts`: func(a *args) {
 			a.Rotation = rdspostgres.Rotation{AutomaticallyAfterDays: 9, ScheduleExpression: "rate(9 days)"}
 		},
-		`rotation.scheduleExpression: "weekly": want rate(`:                   func(a *args) { a.Rotation.ScheduleExpression = "weekly" },
-		`rotation.scheduleExpression: "rate(3 hours)": want`:                  func(a *args) { a.Rotation.ScheduleExpression = "rate(3 hours)" },
-		`rotation.scheduleExpression: "cron(5 3 ? * SUN *)": want six fields`: func(a *args) { a.Rotation.ScheduleExpression = "cron(5 3 ? * SUN *)" },
-		`rotation.scheduleExpression: "cron(0 24 ? * SUN *)": 24 is no hour`:  func(a *args) { a.Rotation.ScheduleExpression = "cron(0 24 ? * SUN *)" },
-		`rotation.duration: "soon": want whole hours`:                         func(a *args) { a.Rotation = rdspostgres.Rotation{AutomaticallyAfterDays: 9, Duration: "soon"} },
+		`rotation.scheduleExpression: "weekly": want rate(`: func(a *args) {
+			a.Rotation.ScheduleExpression = "weekly"
+		},
+		`rotation.scheduleExpression: "rate(3 hours)": want`: func(a *args) {
+			a.Rotation.ScheduleExpression = "rate(3 hours)"
+		},
+		`rotation.scheduleExpression: "cron(5 3 ? * SUN *)": want six fields`: func(a *args) {
+			a.Rotation.ScheduleExpression = "cron(5 3 ? * SUN *)"
+		},
+		`rotation.scheduleExpression: "cron(0 24 ? * SUN *)": 24 is no hour`: func(a *args) {
+			a.Rotation.ScheduleExpression = "cron(0 24 ? * SUN *)"
+		},
+		`rotation.duration: "soon": want whole hours`: func(a *args) {
+			a.Rotation = rdspostgres.Rotation{AutomaticallyAfterDays: 9, Duration: "soon"}
+		},
 		`rotation.duration: "2h": reaches into the next UTC day`: func(a *args) {
 			a.Rotation = rdspostgres.Rotation{ScheduleExpression: "cron(0 23 * * ? *)", Duration: "2h"}
 		},
-		`rotation.duration: "5h": reaches into`:                                        func(a *args) { a.Rotation = rdspostgres.Rotation{ScheduleExpression: "rate(4 hours)", Duration: "5h"} },
-		`restore.snapshotIdentifier: "no snapshot": want the name`:                     func(a *args) { a.Restore.SnapshotIdentifier = "no snapshot" },
-		`restore.pointInTime.restoreTime: "": give a time`:                             func(a *args) { a.Restore.PointInTime.SourceDBInstanceIdentifier = "other" },
-		`restore.pointInTime.restoreTime: "2026-11-03T04:05:06+09:00": want a time in`: func(a *args) { a.Restore.PointInTime.RestoreTime = "2026-11-03T04:05:06+09:00" },
-		`restore.pointInTime: want exactly one of sourceDbInstanceIdentifier`:          func(a *args) { a.Restore.PointInTime.UseLatestRestorableTime = true },
-		`sourceDbInstanceIdentifier: "myshop-prod": is this instance itself`:           func(a *args) { a.Restore.PointInTime.SourceDBInstanceIdentifier = "myshop-prod" },
-		`sourceDbInstanceIdentifier: "My": want the identifier`:                        func(a *args) { a.Restore.PointInTime.SourceDBInstanceIdentifier = "My" },
-		`sourceDbiResourceId: "db-1": want a resource id`:                              func(a *args) { a.Restore.PointInTime.SourceDbiResourceID = "db-1" },
-		`sourceDbInstanceAutomatedBackupsArn: "ab-1": want an ARN`:                     func(a *args) { a.Restore.PointInTime.SourceDBInstanceAutomatedBackupsArn = "ab-1" },
+		`rotation.duration: "5h": reaches into`: func(a *args) {
+			a.Rotation = rdspostgres.Rotation{ScheduleExpression: "rate(4 hours)", Duration: "5h"}
+		},
+		`restore.snapshotIdentifier: "no snapshot": want the name`: func(a *args) {
+			a.Restore.SnapshotIdentifier = "no snapshot"
+		},
+		`restore.pointInTime.restoreTime: "": give a time`: func(a *args) {
+			a.Restore.PointInTime.SourceDBInstanceIdentifier = "other"
+		},
+		`restore.pointInTime.restoreTime: "2026-11-03T04:05:06+09:00": want a time in`: func(a *args) {
+			a.Restore.PointInTime.RestoreTime = "2026-11-03T04:05:06+09:00"
+		},
+		`restore.pointInTime: want exactly one of sourceDbInstanceIdentifier`: func(a *args) {
+			a.Restore.PointInTime.UseLatestRestorableTime = true
+		},
+		`sourceDbInstanceIdentifier: "myshop-prod": is this instance itself`: func(a *args) {
+			a.Restore.PointInTime.SourceDBInstanceIdentifier = "myshop-prod"
+		},
+		`sourceDbInstanceIdentifier: "My": want the identifier`: func(a *args) {
+			a.Restore.PointInTime.SourceDBInstanceIdentifier = "My"
+		},
+		`sourceDbiResourceId: "db-1": want a resource id`: func(a *args) {
+			a.Restore.PointInTime.SourceDbiResourceID = "db-1"
+		},
+		`sourceDbInstanceAutomatedBackupsArn: "ab-1": want an ARN`: func(a *args) {
+			a.Restore.PointInTime.SourceDBInstanceAutomatedBackupsArn = "ab-1"
+		},
 		`restore.snapshotIdentifier: "daily": conflicts with pointInTime`: func(a *args) {
 			a.Restore.SnapshotIdentifier, a.Restore.PointInTime.UseLatestRestorableTime = "daily", true
 		},
-		`alarms.topicArns[0]: "oncall": want the ARN`:                              func(a *args) { a.Alarms.TopicArns = []string{"oncall"} },
-		`alarms.topicArns[1]: "` + topicArn + `": is named twice`:                  func(a *args) { a.Alarms.TopicArns = []string{topicArn, topicArn} },
-		`alarms.topicArns[0]: "arn:aws:sns:eu-west-1:111122223333:x": lies in`:     func(a *args) { a.Alarms.TopicArns = []string{"arn:aws:sns:eu-west-1:111122223333:x"} },
-		`alarms.topicArns[0]: "` + topicArn + `.fifo": want the ARN of a standard`: func(a *args) { a.Alarms.TopicArns = []string{topicArn + ".fifo"} },
-		`alarms.topicArns: 6: want at most 5`:                                      func(a *args) { a.Alarms.TopicArns = slices.Repeat([]string{topicArn}, 6) },
-		`would never be told anything`:                                             func(a *args) { a.Alarms.Enabled, a.Alarms.TopicArns = false, []string{topicArn} },
-		`alarms.cpu: 101: want 1 to 100 percent`:                                   func(a *args) { a.Alarms.CPU = 101 },
-		`alarms.freeStorage: 50: want 0 for a tenth`:                               func(a *args) { a.Alarms.FreeStorage = 50 },
-		`alarms.freeableMemory: 0: want a number of MiB`:                           func(a *args) { a.Alarms.FreeableMemory = 0 },
-		`alarms.connections: 0: want 1 to 100 percent`:                             func(a *args) { a.Alarms.Connections = 0 },
-		`events.topicArn: "oncall": want the ARN`:                                  func(a *args) { a.Events.TopicArn = "oncall" },
-		`events.topicArn: "arn:aws:sns:eu-west-1:111122223333:x": lies in`:         func(a *args) { a.Events.TopicArn = "arn:aws:sns:eu-west-1:111122223333:x" },
-		`events.categories: is missing`:                                            func(a *args) { a.Events = rdspostgres.Events{TopicArn: topicArn} },
-		`events.categories[0]: "disaster": want one of availability, backup`:       func(a *args) { a.Events = rdspostgres.Events{TopicArn: topicArn, Categories: []string{"disaster"}} },
+		`alarms.topicArns[0]: "oncall": want the ARN`: func(a *args) {
+			a.Alarms.TopicArns = []string{"oncall"}
+		},
+		`alarms.topicArns[1]: "` + topicArn + `": is named twice`: func(a *args) {
+			a.Alarms.TopicArns = []string{topicArn, topicArn}
+		},
+		`alarms.topicArns[0]: "arn:aws:sns:eu-west-1:111122223333:x": lies in`: func(a *args) {
+			a.Alarms.TopicArns = []string{"arn:aws:sns:eu-west-1:111122223333:x"}
+		},
+		`alarms.topicArns[0]: "` + topicArn + `.fifo": want the ARN of a standard`: func(a *args) {
+			a.Alarms.TopicArns = []string{topicArn + ".fifo"}
+		},
+		`alarms.topicArns: 6: want at most 5`: func(a *args) {
+			a.Alarms.TopicArns = slices.Repeat([]string{topicArn}, 6)
+		},
+		`would never be told anything`: func(a *args) {
+			a.Alarms.Enabled, a.Alarms.TopicArns = false, []string{topicArn}
+		},
+		`alarms.cpu: 101: want 1 to 100 percent`: func(a *args) {
+			a.Alarms.CPU = 101
+		},
+		`alarms.freeStorage: 50: want 0 for a tenth`: func(a *args) {
+			a.Alarms.FreeStorage = 50
+		},
+		`alarms.freeableMemory: 0: want a number of MiB`: func(a *args) {
+			a.Alarms.FreeableMemory = 0
+		},
+		`alarms.connections: 0: want 1 to 100 percent`: func(a *args) {
+			a.Alarms.Connections = 0
+		},
+		`events.topicArn: "oncall": want the ARN`: func(a *args) {
+			a.Events.TopicArn = "oncall"
+		},
+		`events.topicArn: "arn:aws:sns:eu-west-1:111122223333:x": lies in`: func(a *args) {
+			a.Events.TopicArn = "arn:aws:sns:eu-west-1:111122223333:x"
+		},
+		`events.categories: is missing`: func(a *args) {
+			a.Events = rdspostgres.Events{TopicArn: topicArn}
+		},
+		`events.categories[0]: "disaster": want one of availability, backup`: func(a *args) {
+			a.Events = rdspostgres.Events{TopicArn: topicArn, Categories: []string{"disaster"}}
+		},
 		`events.categories[1]: "failure": is named twice`: func(a *args) {
 			a.Events = rdspostgres.Events{TopicArn: topicArn, Categories: []string{"failure", "failure"}}
 		},
-		`connectionLimit: -1: want 0`:                                                  func(a *args) { a.ConnectionLimit = -1 },
-		`clients: is missing: nothing could connect`:                                   func(a *args) { a.Clients = nil },
-		`clients[0].cidrs: ["10.0.0.0/8"]: name a security group or`:                   func(a *args) { a.Clients[0].CIDRs = []string{"10.0.0.0/8"} },
-		`clients[0].cidrs[0]: "10.0.0.0/33": want an address range`:                    func(a *args) { a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"10.0.0.0/33"}} },
-		`clients[0].cidrs[0]: "10.0.0.1/8": has bits behind its length; want 10.0.0.0`: func(a *args) { a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"10.0.0.1/8"}} },
-		`clients[0].cidrs[0]: "0.0.0.0/0": is the whole internet`:                      func(a *args) { a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"0.0.0.0/0"}} },
-		`clients[0].cidrs[0]: "::/0": is the whole internet`:                           func(a *args) { a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"::/0"}} },
+		`connectionLimit: -1: want 0`: func(a *args) {
+			a.ConnectionLimit = -1
+		},
+		`clients: is missing: nothing could connect`: func(a *args) {
+			a.Clients = nil
+		},
+		`clients[0].cidrs: ["10.0.0.0/8"]: name a security group or`: func(a *args) {
+			a.Clients[0].CIDRs = []string{"10.0.0.0/8"}
+		},
+		`clients[0].cidrs[0]: "10.0.0.0/33": want an address range`: func(a *args) {
+			a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"10.0.0.0/33"}}
+		},
+		`clients[0].cidrs[0]: "10.0.0.1/8": has bits behind its length; want 10.0.0.0`: func(a *args) {
+			a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"10.0.0.1/8"}}
+		},
+		`clients[0].cidrs[0]: "0.0.0.0/0": is the whole internet`: func(a *args) {
+			a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"0.0.0.0/0"}}
+		},
+		`clients[0].cidrs[0]: "::/0": is the whole internet`: func(a *args) {
+			a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"::/0"}}
+		},
 		`parameters: cannot be set in the group team-postgres16`: func(a *args) {
-			a.ParameterGroupName, a.Parameters = "team-postgres16", map[string]rdspostgres.Parameter{"work_mem": {Value: "16384"}}
+			a.ParameterGroupName, a.Parameters = "team-postgres16",
+				map[string]rdspostgres.Parameter{"work_mem": {Value: "16384"}}
 		},
 	} {
 		t.Run(fault, func(t *testing.T) {
@@ -380,7 +511,11 @@ func TestWhatIsRightIsTaken(t *testing.T) {
 		"a topic in GovCloud": func(a *args) {
 			a.Region, a.Alarms.TopicArns = "us-gov-west-1", []string{"arn:aws-us-gov:sns:us-gov-west-1:111122223333:x"}
 		},
-		"a rate": func(a *args) { a.Rotation = rdspostgres.Rotation{ScheduleExpression: "rate(4 hours)", Duration: "4h"} },
+		"a rate": func(a *args) {
+			a.Rotation = rdspostgres.Rotation{
+				ScheduleExpression: "rate(4 hours)", Duration: "4h",
+			}
+		},
 		"every day at one": func(a *args) {
 			a.Rotation = rdspostgres.Rotation{ScheduleExpression: "cron(0 1 * * ? *)", Duration: "23h"}
 		},
@@ -389,7 +524,9 @@ func TestWhatIsRightIsTaken(t *testing.T) {
 			a.Restore.SnapshotIdentifier = "arn:aws:rds:ap-northeast-2:444455556666:snapshot:shared"
 		},
 		"a deleted instance": func(a *args) {
-			a.Restore.PointInTime = rdspostgres.PointInTime{UseLatestRestorableTime: true, SourceDbiResourceID: "db-ABCDEFGHIJKLMNOPQRSTUVWXY0"}
+			a.Restore.PointInTime = rdspostgres.PointInTime{
+				UseLatestRestorableTime: true, SourceDbiResourceID: "db-ABCDEFGHIJKLMNOPQRSTUVWXY0",
+			}
 		},
 		"no alarms": func(a *args) { a.Alarms = rdspostgres.Alarms{} },
 	} {
@@ -413,7 +550,10 @@ func TestFaultsOfAllPartsComeTogether(t *testing.T) {
 	})))
 	require.Error(t, err)
 	assert.Empty(t, recorded.Each())
-	for _, part := range []string{"blueGreenUpdate", "rotation.duration", "restore.pointInTime", "alarms.cpu", "events.topicArn", "roles.s3", "timeouts.update"} {
+	for _, part := range []string{
+		"blueGreenUpdate", "rotation.duration", "restore.pointInTime", "alarms.cpu",
+		"events.topicArn", "roles.s3", "timeouts.update",
+	} {
 		assert.ErrorContains(t, err, part)
 	}
 }
@@ -430,7 +570,10 @@ func ExampleNewRdsPostgres() {
 			AccountID: "111122223333",
 			VpcID:     pulumi.String("vpc-0b1c2d3e4f5a6b7c8"),
 			SubnetIDs: pulumi.ToStringArray([]string{"subnet-0b1c2d3e4f5a6b7c1", "subnet-0b1c2d3e4f5a6b7c2"}),
-			Clients:   []rdspostgres.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String("sg-0b1c2d3e4f5a6b7c9")}},
+			Clients: []rdspostgres.Client{{
+				Name:            "EKS nodes",
+				SecurityGroupID: pulumi.String("sg-0b1c2d3e4f5a6b7c9"),
+			}},
 			// Of the connection budget: what may be open, reserves taken off.
 			ConnectionLimit: 800,
 			Tags:            map[string]string{"service": "myshop"},

@@ -38,15 +38,19 @@ func (identifier) Generate(random *rand.Rand, _ int) reflect.Value {
 
 // Rules of AWS for the names of each type, by the type and input.
 var nameRules = map[[2]string]*regexp.Regexp{
-	{instanceType, "identifier"}:                       regexp.MustCompile(`^[a-z](-?[a-z0-9]){0,62}$`),
-	{instanceType, "finalSnapshotIdentifier"}:          regexp.MustCompile(`^[a-zA-Z](-?[a-zA-Z0-9]){0,254}$`),
-	{"aws:rds/subnetGroup:SubnetGroup", "name"}:        regexp.MustCompile(`^[a-z0-9 ._-]{1,255}$`),
-	{parameterType, "name"}:                            regexp.MustCompile(`^[a-z](-?[a-z0-9.]){0,254}$`),
-	{eventType, "name"}:                                regexp.MustCompile(`^[a-zA-Z](-?[a-zA-Z0-9]){0,254}$`),
-	{alarmType, "name"}:                                regexp.MustCompile(`^[[:print:]]{1,255}$`),
-	{alarmType, "alarmDescription"}:                    regexp.MustCompile(`^.{1,1000}$`),
-	{securityGroupType, "name"}:                        regexp.MustCompile(`^[a-zA-Z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}$`),
-	{securityGroupType, "description"}:                 regexp.MustCompile(`^[a-zA-Z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}$`),
+	{instanceType, "identifier"}:                regexp.MustCompile(`^[a-z](-?[a-z0-9]){0,62}$`),
+	{instanceType, "finalSnapshotIdentifier"}:   regexp.MustCompile(`^[a-zA-Z](-?[a-zA-Z0-9]){0,254}$`),
+	{"aws:rds/subnetGroup:SubnetGroup", "name"}: regexp.MustCompile(`^[a-z0-9 ._-]{1,255}$`),
+	{parameterType, "name"}:                     regexp.MustCompile(`^[a-z](-?[a-z0-9.]){0,254}$`),
+	{eventType, "name"}:                         regexp.MustCompile(`^[a-zA-Z](-?[a-zA-Z0-9]){0,254}$`),
+	{alarmType, "name"}:                         regexp.MustCompile(`^[[:print:]]{1,255}$`),
+	{alarmType, "alarmDescription"}:             regexp.MustCompile(`^.{1,1000}$`),
+	{securityGroupType, "name"}: regexp.MustCompile(
+		`^[a-zA-Z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}$`,
+	),
+	{securityGroupType, "description"}: regexp.MustCompile(
+		`^[a-zA-Z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}$`,
+	),
 	{"aws:iam/role:Role", "name"}:                      regexp.MustCompile(`^[\w+=,.@-]{1,64}$`),
 	{"aws:iam/role:Role", "description"}:               regexp.MustCompile(`^.{1,1000}$`),
 	{"aws:kms/alias:Alias", "name"}:                    regexp.MustCompile(`^alias/[a-zA-Z0-9/_-]{1,250}$`),
@@ -96,7 +100,10 @@ func TestEveryNameKeepsAWSsLimitsForAnyIdentifier(t *testing.T) {
 
 // A version that is taken has a family, and a fault names the field and never panics.
 func FuzzEngineVersion(f *testing.F) {
-	for _, seed := range []string{"16", "16.11", "17.2", "16.3", "9.6", "", "16.", "16.99999999999999999999", "١٦", "16\n"} {
+	for _, seed := range []string{
+		"16", "16.11", "17.2", "16.3", "9.6", "", "16.", "16.99999999999999999999", "١٦",
+		"16\n",
+	} {
 		f.Add(seed)
 	}
 	family := regexp.MustCompile(`^postgres1[3-8]$`)
@@ -112,7 +119,10 @@ func FuzzEngineVersion(f *testing.F) {
 }
 
 func FuzzRotationSchedules(f *testing.F) {
-	for _, seed := range []string{"rate(10 days)", "rate(4 hours)", "cron(0 3 ? * SUN *)", "cron(0 */6 * * ? *)", "cron()", "rate(0 days)", "cron(0 ? ? ? ? ?)"} {
+	for _, seed := range []string{
+		"rate(10 days)", "rate(4 hours)", "cron(0 3 ? * SUN *)", "cron(0 */6 * * ? *)",
+		"cron()", "rate(0 days)", "cron(0 ? ? ? ? ?)",
+	} {
 		f.Add(seed, "3h")
 	}
 	form := regexp.MustCompile(`^(rate\([1-9]\d{0,2} (days?|hours?)\)|cron\(\s*0\s[^()]*\*\s*\))$`)

@@ -63,7 +63,9 @@ type builder struct {
 }
 
 // NewRdsPostgres makes the instance. It returns every fault of the arguments at once, before it makes anything.
-func NewRdsPostgres(ctx *pulumi.Context, name string, args *RdsPostgresArgs, opts ...pulumi.ResourceOption) (*RdsPostgres, error) {
+func NewRdsPostgres(
+	ctx *pulumi.Context, name string, args *RdsPostgresArgs, opts ...pulumi.ResourceOption,
+) (*RdsPostgres, error) {
 	if args == nil {
 		return nil, fmt.Errorf("database %s: no arguments given", name)
 	}
@@ -135,7 +137,8 @@ func (b *builder) build(component *RdsPostgres) error {
 		names = append(names, log.Name)
 	}
 	instance, err := b.instance(&parts{
-		key: key, group: group, subnetGroup: subnets, parameterGroup: parameters, monitoringRole: monitoring, before: before,
+		key: key, group: group, subnetGroup: subnets, parameterGroup: parameters, monitoringRole: monitoring,
+		before: before,
 	})
 	if err != nil {
 		return err
@@ -170,7 +173,8 @@ func (b *builder) key() (pulumi.StringOutput, error) {
 		return pulumi.StringOutput{}, err
 	}
 	key, err := kms.NewKey(b.ctx, b.name+"-key", &kms.KeyArgs{
-		Description:          pulumi.Sprintf("Storage, master secret, insights and logs of the RDS instance %s", b.args.Identifier),
+		Description: pulumi.Sprintf("Storage, master secret, insights and logs of the RDS instance %s",
+			b.args.Identifier),
 		DeletionWindowInDays: pulumi.Int(b.args.KmsDeletionWindow),
 		EnableKeyRotation:    pulumi.Bool(true),
 		Policy:               pulumi.String(policy),
@@ -200,19 +204,25 @@ func (b *builder) keyPolicy() (string, error) {
 	}}
 	if len(b.args.LogExports) > 0 {
 		statements = append(statements, iampolicy.Statement{
-			Sid:       "LogsOfThisInstance",
-			Principal: &iampolicy.Principal{Service: fmt.Sprintf("logs.%s.%s", b.args.Region, iampolicy.Domain(b.args.Partition))},
-			Actions:   []string{"kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"},
+			Sid: "LogsOfThisInstance",
+			Principal: &iampolicy.Principal{Service: fmt.Sprintf("logs.%s.%s", b.args.Region,
+				iampolicy.Domain(b.args.Partition))},
+			Actions: []string{
+				"kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*",
+				"kms:Describe*",
+			},
 			Resources: []string{"*"},
-			Condition: iampolicy.Condition{"ArnLike": {"kms:EncryptionContext:aws:logs:arn": {fmt.Sprintf("arn:%s:logs:%s:%s:log-group:%s*",
-				b.args.Partition, b.args.Region, b.args.AccountID, b.logGroupPrefix())}}},
+			Condition: iampolicy.Condition{"ArnLike": {
+				"kms:EncryptionContext:aws:logs:arn": {fmt.Sprintf("arn:%s:logs:%s:%s:log-group:%s*",
+					b.args.Partition, b.args.Region, b.args.AccountID, b.logGroupPrefix())},
+			}},
 		})
 	}
 	return iampolicy.JSON(statements...)
 }
 
-// clientGroup is a badge: it has no rules and opens nothing by itself, but its members may connect. It is nil when it is
-// not asked for.
+// clientGroup is a badge: it has no rules and opens nothing by itself, but its members may connect. It is nil when it
+// is not asked for.
 func (b *builder) clientGroup() (*ec2.SecurityGroup, error) {
 	if !b.args.ClientSecurityGroup {
 		return nil, nil //nolint:nilnil // no group and no error: none is wanted
@@ -328,7 +338,8 @@ func (b *builder) monitoringRole() (pulumi.StringPtrInput, []pulumi.Resource, er
 		// Without this, RDS could be asked by another account to use our role (the confused deputy).
 		Condition: iampolicy.Condition{"StringEquals": {
 			"aws:SourceAccount": {b.args.AccountID},
-			"aws:SourceArn":     {fmt.Sprintf("arn:%s:rds:%s:%s:db:%s", b.args.Partition, b.args.Region, b.args.AccountID, b.args.Identifier)},
+			"aws:SourceArn": {fmt.Sprintf("arn:%s:rds:%s:%s:db:%s", b.args.Partition, b.args.Region,
+				b.args.AccountID, b.args.Identifier)},
 		}},
 	})
 	if err != nil {
@@ -336,7 +347,8 @@ func (b *builder) monitoringRole() (pulumi.StringPtrInput, []pulumi.Resource, er
 	}
 	args := &iam.RoleArgs{
 		// Roles are global: two regions may hold an instance of the same name.
-		Name:             pulumi.String(naming.Join(naming.RoleLimit, b.args.Identifier, b.args.Region, "rds-monitoring")),
+		Name: pulumi.String(naming.Join(naming.RoleLimit, b.args.Identifier, b.args.Region,
+			"rds-monitoring")),
 		Description:      pulumi.String("Enhanced monitoring of the RDS instance " + b.args.Identifier),
 		AssumeRolePolicy: pulumi.String(trust),
 		Tags:             b.tags(),
@@ -349,8 +361,9 @@ func (b *builder) monitoringRole() (pulumi.StringPtrInput, []pulumi.Resource, er
 		return nil, nil, fmt.Errorf("the monitoring role: %w", err)
 	}
 	attachment, err := iam.NewRolePolicyAttachment(b.ctx, b.name+"-monitoring-policy", &iam.RolePolicyAttachmentArgs{
-		Role:      role.Name,
-		PolicyArn: pulumi.Sprintf("arn:%s:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole", b.args.Partition),
+		Role: role.Name,
+		PolicyArn: pulumi.Sprintf("arn:%s:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
+			b.args.Partition),
 	}, b.parent)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the monitoring role's policy: %w", err)
@@ -510,18 +523,21 @@ func (b *builder) instanceOptions(p *parts) []pulumi.ResourceOption {
 	timeouts := b.args.Timeouts
 	options := []pulumi.ResourceOption{
 		b.parent, pulumi.DependsOn(p.before),
-		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: timeouts.Create, Update: timeouts.Update, Delete: timeouts.Delete}),
+		pulumi.Timeouts(&pulumi.CustomTimeouts{
+			Create: timeouts.Create, Update: timeouts.Update,
+			Delete: timeouts.Delete,
+		}),
 	}
 	if b.args.Restore.restoring() {
-		// The copy is made beside its source, under a name of its own, and the old instance goes last. Should the name be
-		// taken, RDS refuses and nothing is lost.
+		// The copy is made beside its source, under a name of its own, and the old instance goes last. Should the name
+		// be taken, RDS refuses and nothing is lost.
 		return append(options, pulumi.DeleteBeforeReplace(false))
 	}
 	return append(options,
 		// The identifier is taken as long as the old instance lives.
 		pulumi.DeleteBeforeReplace(true),
-		// Where the data once came from is no reason to make the instance anew: else taking restore.pointInTime out of the
-		// program would delete the database that was restored.
+		// Where the data once came from is no reason to make the instance anew: else taking restore.pointInTime out of
+		// the program would delete the database that was restored.
 		pulumi.IgnoreChanges([]string{"restoreToPointInTime", "snapshotIdentifier"}))
 }
 
@@ -530,7 +546,8 @@ func (b *builder) instanceOptions(p *parts) []pulumi.ResourceOption {
 // the snapshot of the last life still bears its name. A new life comes with a new security group, or with a change of
 // one of the inputs that replace the instance.
 func (b *builder) finalSnapshot(key pulumi.StringOutput, group *ec2.SecurityGroup) pulumi.StringOutput {
-	identifier, username, database, origin := b.args.Identifier, b.args.MasterUsername, b.args.DatabaseName, b.args.Restore.life()
+	identifier, username, database, origin := b.args.Identifier, b.args.MasterUsername, b.args.DatabaseName,
+		b.args.Restore.life()
 	return pulumi.All(key, group.ID().ToStringOutput()).ApplyT(func(parts []any) string {
 		life := fmt.Sprint(parts[0], parts[1], username, database) + origin
 		sum := sha256.Sum256([]byte(life))

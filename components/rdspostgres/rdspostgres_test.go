@@ -124,11 +124,14 @@ func TestTheFinalSnapshotHasAnotherNameInEveryLife(t *testing.T) {
 func TestOnlyTheClientsReachThePort(t *testing.T) {
 	t.Parallel()
 	args := arguments(rdspostgres.Development())
-	args.Clients = append(args.Clients, rdspostgres.Client{Name: "bastion", SecurityGroupID: pulumi.String("sg-bastion")})
+	args.Clients = append(args.Clients, rdspostgres.Client{
+		Name: "bastion", SecurityGroupID: pulumi.String("sg-bastion"),
+	})
 	group := componenttest.Run(t, create(args)).One(t, "aws:ec2/securityGroup:SecurityGroup")
 	rule := func(name, id string) map[string]any {
 		return map[string]any{
-			"description": "PostgreSQL from " + name, "protocol": "tcp", "fromPort": 5432.0, "toPort": 5432.0, "securityGroups": []any{id},
+			"description": "PostgreSQL from " + name, "protocol": "tcp", "fromPort": 5432.0, "toPort": 5432.0,
+			"securityGroups": []any{id},
 		}
 	}
 	assert.Equal(t, []any{rule("EKS nodes", "sg-nodes"), rule("bastion", "sg-bastion")}, group.Inputs["ingress"])
@@ -171,7 +174,8 @@ func TestAKeyThatIsGivenIsUsedAndNoneIsMade(t *testing.T) {
 	recorded := componenttest.Run(t, create(args))
 	assert.Empty(t, recorded.All("aws:kms/key:Key"))
 	assert.Equal(t, args.KmsKeyArn, recorded.One(t, instanceType).Inputs["kmsKeyId"])
-	assert.NotContains(t, recorded.One(t, "aws:cloudwatch/logGroup:LogGroup").Inputs, "kmsKeyId", "its policy may not know CloudWatch Logs")
+	assert.NotContains(t, recorded.One(t, "aws:cloudwatch/logGroup:LogGroup").Inputs, "kmsKeyId",
+		"its policy may not know CloudWatch Logs")
 }
 
 func TestTheKeyRotatesAndItsPolicyIsForThisInstance(t *testing.T) {
@@ -231,7 +235,8 @@ func TestProvisionedStorageIsPassedOn(t *testing.T) {
 
 func TestChildrenBelongToTheComponentAndItsOptionsStayWithIt(t *testing.T) {
 	t.Parallel()
-	recorded := componenttest.Run(t, create(arguments(rdspostgres.Production()), pulumi.IgnoreChanges([]string{"tags"})))
+	recorded := componenttest.Run(t, create(arguments(rdspostgres.Production()),
+		pulumi.IgnoreChanges([]string{"tags"})))
 	component := recorded.One(t, rdspostgres.Type)
 	assert.Equal(t, []string{"tags"}, component.IgnoreChanges)
 	for _, child := range recorded.Each() {
@@ -260,7 +265,8 @@ func TestSecretAndDependentInputsStayWhatTheyAre(t *testing.T) {
 	})
 	group := recorded.Named(t, "aws:ec2/securityGroup:SecurityGroup", "database-security-group")
 	assert.Equal(t, []string{"vpcId"}, group.Secrets)
-	assert.True(t, recorded.Follows(recorded.One(t, instanceType), recorded.Named(t, "aws:ec2/securityGroup:SecurityGroup", "nodes")))
+	assert.True(t, recorded.Follows(recorded.One(t, instanceType),
+		recorded.Named(t, "aws:ec2/securityGroup:SecurityGroup", "nodes")))
 }
 
 func TestAPreviewKnowsNoSecretArn(t *testing.T) {
@@ -274,12 +280,17 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 	t.Parallel()
 	recorded, err := componenttest.Try(create(&rdspostgres.RdsPostgresArgs{
 		Settings: rdspostgres.Settings{
-			Identifier: "MyShop--prod", EngineVersion: "16.3", AutoMinorVersionUpgrade: true, InstanceClass: "m6g.large", AllocatedStorage: 10,
-			MaxAllocatedStorage: 10, StorageType: "gp3", Iops: 3000, StorageThroughput: 100, DatabaseName: "my-shop", MasterUsername: "admin", Port: 80,
+			Identifier: "MyShop--prod", EngineVersion: "16.3", AutoMinorVersionUpgrade: true,
+			InstanceClass: "m6g.large", AllocatedStorage: 10,
+			MaxAllocatedStorage: 10, StorageType: "gp3", Iops: 3000, StorageThroughput: 100, DatabaseName: "my-shop",
+			MasterUsername: "admin", Port: 80,
 			CACertIdentifier: "rds-ca-2019", KmsKeyArn: "alias/mine", MultiAZ: true, BackupWindow: "03:00-04:30",
-			MaintenanceWindow: "Mon:04:00-Mon:05:00", PerformanceInsights: true, PerformanceInsightsRetentionPeriod: 8, MonitoringInterval: 7,
-			LogExports: []string{"postgresql", "audit", "postgresql"}, LogRetention: 8,
-			Parameters: map[string]rdspostgres.Parameter{"rds.force_ssl": {Value: "0"}, "Work Mem": {ApplyMethod: "later"}},
+			MaintenanceWindow: "Mon:04:00-Mon:05:00", PerformanceInsights: true, PerformanceInsightsRetentionPeriod: 8,
+			MonitoringInterval: 7,
+			LogExports:         []string{"postgresql", "audit", "postgresql"}, LogRetention: 8,
+			Parameters: map[string]rdspostgres.Parameter{
+				"rds.force_ssl": {Value: "0"}, "Work Mem": {ApplyMethod: "later"},
+			},
 		},
 		Region: "Seoul", AccountID: "1111-2222-3333", Clients: []rdspostgres.Client{{Name: ""}},
 	}))
@@ -327,20 +338,48 @@ func TestSettingsOneByOne(t *testing.T) {
 		change func(*rdspostgres.Settings)
 		fault  string
 	}{
-		"defaults":                   {func(*rdspostgres.Settings) {}, ""},
-		"pinned minor":               {func(s *rdspostgres.Settings) { s.EngineVersion, s.AutoMinorVersionUpgrade = "16.11", false }, ""},
-		"unknown major":              {func(s *rdspostgres.Settings) { s.EngineVersion = "12" }, `engineVersion: "12": want a major version from 13 to 18`},
-		"no version":                 {func(s *rdspostgres.Settings) { s.EngineVersion = "latest" }, `engineVersion: "latest": want a major version such`},
-		"no growing":                 {func(s *rdspostgres.Settings) { s.MaxAllocatedStorage = 0 }, ""},
-		"growing by less":            {func(s *rdspostgres.Settings) { s.MaxAllocatedStorage = 54 }, `maxAllocatedStorage: 54`},
-		"growing by a tenth":         {func(s *rdspostgres.Settings) { s.MaxAllocatedStorage = 55 }, ""},
-		"io1 without iops":           {func(s *rdspostgres.Settings) { s.StorageType, s.AllocatedStorage = "io1", 100 }, `iops: 0: want 1000 to 256000`},
-		"gp2 with iops":              {func(s *rdspostgres.Settings) { s.StorageType, s.Iops = "gp2", 3000 }, `iops: 3000: gp2 has no provisioned iops`},
-		"throughput alone":           {func(s *rdspostgres.Settings) { s.StorageThroughput = 500 }, `storageThroughput: 500: needs storageType gp3 and iops`},
-		"user with pg_":              {func(s *rdspostgres.Settings) { s.MasterUsername = "PG_me" }, `masterUsername: "PG_me": is reserved`},
-		"a year and more of insight": {func(s *rdspostgres.Settings) { s.PerformanceInsightsRetentionPeriod = 465 }, ""},
-		"no insight":                 {func(s *rdspostgres.Settings) { s.PerformanceInsights, s.PerformanceInsightsRetentionPeriod = false, 0 }, ""},
-		"no logs":                    {func(s *rdspostgres.Settings) { s.LogExports, s.LogRetention = nil, 0 }, ""},
+		"defaults": {func(*rdspostgres.Settings) {}, ""},
+		"pinned minor": {func(s *rdspostgres.Settings) {
+			s.EngineVersion, s.AutoMinorVersionUpgrade = "16.11", false
+		}, ""},
+		"unknown major": {
+			func(s *rdspostgres.Settings) { s.EngineVersion = "12" },
+			`engineVersion: "12": want a major version from 13 to 18`,
+		},
+		"no version": {
+			func(s *rdspostgres.Settings) { s.EngineVersion = "latest" },
+			`engineVersion: "latest": want a major version such`,
+		},
+		"no growing": {func(s *rdspostgres.Settings) { s.MaxAllocatedStorage = 0 }, ""},
+		"growing by less": {
+			func(s *rdspostgres.Settings) { s.MaxAllocatedStorage = 54 },
+			`maxAllocatedStorage: 54`,
+		},
+		"growing by a tenth": {func(s *rdspostgres.Settings) { s.MaxAllocatedStorage = 55 }, ""},
+		"io1 without iops": {
+			func(s *rdspostgres.Settings) { s.StorageType, s.AllocatedStorage = "io1", 100 },
+			`iops: 0: want 1000 to 256000`,
+		},
+		"gp2 with iops": {
+			func(s *rdspostgres.Settings) { s.StorageType, s.Iops = "gp2", 3000 },
+			`iops: 3000: gp2 has no provisioned iops`,
+		},
+		"throughput alone": {
+			func(s *rdspostgres.Settings) { s.StorageThroughput = 500 },
+			`storageThroughput: 500: needs storageType gp3 and iops`,
+		},
+		"user with pg_": {
+			func(s *rdspostgres.Settings) { s.MasterUsername = "PG_me" },
+			`masterUsername: "PG_me": is reserved`,
+		},
+		"a year and more of insight": {
+			func(s *rdspostgres.Settings) { s.PerformanceInsightsRetentionPeriod = 465 },
+			"",
+		},
+		"no insight": {func(s *rdspostgres.Settings) {
+			s.PerformanceInsights, s.PerformanceInsightsRetentionPeriod = false, 0
+		}, ""},
+		"no logs": {func(s *rdspostgres.Settings) { s.LogExports, s.LogRetention = nil, 0 }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

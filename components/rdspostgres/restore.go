@@ -15,8 +15,8 @@ import (
 // therefore needs another identifier; clients change over to it, and the old one is deleted last.
 //
 // The copy has engine, master user, databases and size of its source; databaseName and masterUsername must be the
-// source's. It is encrypted with its source's key: RDS takes no other, so where that is not this stack's own key, give it
-// as kmsKeyArn. The master password is new and managed by RDS like that of any instance here.
+// source's. It is encrypted with its source's key: RDS takes no other, so where that is not this stack's own key, give
+// it as kmsKeyArn. The master password is new and managed by RDS like that of any instance here.
 //
 // Once the instance is there, Restore can be taken out again: nothing is replaced.
 type Restore struct {
@@ -55,7 +55,8 @@ var (
 func (r Restore) validate(identifier string) error {
 	var faults fault.List
 	if id := r.SnapshotIdentifier; id != "" {
-		faults.Check(len(id) <= 255 && snapshotForm.MatchString(id) || snapshotArn.MatchString(id), "snapshotIdentifier", id,
+		faults.Check(len(id) <= 255 && snapshotForm.MatchString(id) || snapshotArn.MatchString(id),
+			"snapshotIdentifier", id,
 			"want the name or ARN of a snapshot; aws rds describe-db-snapshots lists them")
 		faults.Check(!r.toPointInTime(), "snapshotIdentifier", id, "conflicts with pointInTime; give one of them")
 	}
@@ -71,23 +72,31 @@ func (p PointInTime) validate(identifier string) error {
 		"give a time, or useLatestRestorableTime: true, and not both")
 	if p.RestoreTime != "" {
 		at, err := time.Parse(time.RFC3339, p.RestoreTime)
-		faults.Check(err == nil && at.Location() == time.UTC, "restoreTime", p.RestoreTime, "want a time in UTC such as 2026-11-03T04:05:06Z, in quotes")
+		faults.Check(err == nil && at.Location() == time.UTC, "restoreTime", p.RestoreTime,
+			"want a time in UTC such as 2026-11-03T04:05:06Z, in quotes")
 	}
 	sources := 0
-	for _, source := range []string{p.SourceDBInstanceIdentifier, p.SourceDbiResourceID, p.SourceDBInstanceAutomatedBackupsArn} {
+	for _, source := range []string{
+		p.SourceDBInstanceIdentifier, p.SourceDbiResourceID,
+		p.SourceDBInstanceAutomatedBackupsArn,
+	} {
 		if source != "" {
 			sources++
 		}
 	}
 	faults.Check(sources == 1, "", nil,
-		"want exactly one of sourceDbInstanceIdentifier, sourceDbiResourceId and sourceDbInstanceAutomatedBackupsArn, not %d", sources)
+		"want exactly one of sourceDbInstanceIdentifier, sourceDbiResourceId and "+
+			"sourceDbInstanceAutomatedBackupsArn, not %d", sources)
 	if id := p.SourceDBInstanceIdentifier; id != "" {
-		faults.Check(identifierForm.MatchString(id), "sourceDbInstanceIdentifier", id, "want the identifier of an instance, for example myshop-prod")
+		faults.Check(identifierForm.MatchString(id), "sourceDbInstanceIdentifier", id,
+			"want the identifier of an instance, for example myshop-prod")
 		faults.Check(id != identifier, "sourceDbInstanceIdentifier", id,
-			"is this instance itself, beside which the copy is made: give the stack another identifier, for example %s-2", id)
+			"is this instance itself, beside which the copy is made: give the stack another identifier, for example "+
+				"%s-2", id)
 	}
 	if id := p.SourceDbiResourceID; id != "" {
-		faults.Check(resourceIDForm.MatchString(id), "sourceDbiResourceId", id, "want a resource id, db- and 26 letters and digits")
+		faults.Check(resourceIDForm.MatchString(id), "sourceDbiResourceId", id,
+			"want a resource id, db- and 26 letters and digits")
 	}
 	if arn := p.SourceDBInstanceAutomatedBackupsArn; arn != "" {
 		faults.Check(backupsArnForm.MatchString(arn), "sourceDbInstanceAutomatedBackupsArn", arn,

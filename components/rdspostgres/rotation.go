@@ -22,8 +22,8 @@ type Rotation struct {
 	// ScheduleExpression in place of days: rate(10 days), rate(12 hours), or cron(0 3 ? * SUN *) in UTC, which keeps
 	// rotations to a quiet hour. Secrets Manager takes 4 hours as the shortest rate and 0 as the minute.
 	ScheduleExpression string `json:"scheduleExpression"`
-	// Duration of the window in which the rotation begins, whole hours such as 2h. It may not reach into the next UTC day.
-	// Default: to the end of the day; an hour where the rate is in hours.
+	// Duration of the window in which the rotation begins, whole hours such as 2h. It may not reach into the next UTC
+	// day. Default: to the end of the day; an hour where the rate is in hours.
 	Duration string `json:"duration"`
 	// RotateImmediately also rotates when the schedule is set or changed. Default false.
 	RotateImmediately bool `json:"rotateImmediately"`
@@ -45,11 +45,14 @@ func (r Rotation) validate() error {
 	var faults fault.List
 	if !r.scheduled() {
 		faults.Check(r.Duration == "", "duration", r.Duration, "needs automaticallyAfterDays or scheduleExpression")
-		faults.Check(!r.RotateImmediately, "rotateImmediately", true, "needs automaticallyAfterDays or scheduleExpression; to rotate once: "+
-			"aws rds modify-db-instance --rotate-master-user-password --apply-immediately --db-instance-identifier <identifier>")
+		faults.Check(!r.RotateImmediately, "rotateImmediately", true,
+			"needs automaticallyAfterDays or scheduleExpression; to rotate once: "+
+				"aws rds modify-db-instance --rotate-master-user-password --apply-immediately --db-instance-identifier "+
+				"<identifier>")
 		return faults.Err()
 	}
-	faults.Check(r.AutomaticallyAfterDays == 0 || r.ScheduleExpression == "", "scheduleExpression", r.ScheduleExpression,
+	faults.Check(r.AutomaticallyAfterDays == 0 || r.ScheduleExpression == "", "scheduleExpression",
+		r.ScheduleExpression,
 		"conflicts with automaticallyAfterDays; give one of them")
 	if r.AutomaticallyAfterDays != 0 {
 		faults.Between("automaticallyAfterDays", r.AutomaticallyAfterDays, 1, 1000, "days")
@@ -68,7 +71,8 @@ func (r Rotation) validate() error {
 		if faults.Check(hours != nil, "duration", r.Duration, "want whole hours, for example 2h") {
 			n, _ := strconv.Atoi(hours[1])
 			faults.Check(n <= longest, "duration", r.Duration,
-				"reaches into the next UTC day or the next rotation, which Secrets Manager refuses; want at most %dh", longest)
+				"reaches into the next UTC day or the next rotation, which Secrets Manager refuses; want at most %dh",
+				longest)
 		}
 	}
 	return faults.Err()
@@ -95,8 +99,11 @@ func parseSchedule(text string) (longest int, err error) {
 	fields := strings.Fields(cron[1])
 	if len(fields) != 6 || fields[0] != "0" || fields[5] != "*" || (fields[2] == "?") == (fields[4] == "?") ||
 		slices.ContainsFunc([]string{fields[1], fields[3]}, func(f string) bool { return !fieldForm.MatchString(f) }) ||
-		slices.ContainsFunc([]string{fields[2], fields[4]}, func(f string) bool { return f != "?" && !fieldForm.MatchString(f) }) {
-		return 0, errors.New("want six fields, the minute 0, the year * and either day or weekday ?, for example cron(0 3 ? * SUN *)")
+		slices.ContainsFunc([]string{fields[2], fields[4]},
+			func(f string) bool { return f != "?" && !fieldForm.MatchString(f) }) {
+		return 0, errors.New(
+			"want six fields, the minute 0, the year * and either day or weekday ?, for example cron(0 3 ? * SUN *)",
+		)
 	}
 	if hour, err := strconv.Atoi(fields[1]); err == nil {
 		if hour > 23 {
@@ -128,8 +135,8 @@ func (b *builder) rotation(secret pulumi.StringOutput) error {
 		// The provider's default is true, which would change the password at the first update.
 		RotateImmediately: pulumi.Bool(r.RotateImmediately),
 	}, b.parent,
-		// Deleting a schedule cancels rotation altogether, and a password that nobody changes is no answer to a schedule
-		// that somebody took out. The schedule goes with its secret, and the secret with the instance.
+		// Deleting a schedule cancels rotation altogether, and a password that nobody changes is no answer to a
+		// schedule that somebody took out. The schedule goes with its secret, and the secret with the instance.
 		pulumi.RetainOnDelete(true))
 	if err != nil {
 		return fmt.Errorf("the rotation of the master secret: %w", err)

@@ -27,7 +27,10 @@ var (
 )
 
 // RDS refuses these as master user of PostgreSQL ("Settings for DB instances").
-var reservedUsers = []string{"admin", "postgres", "public", "rdsadmin", "rdsrepladmin", "rds_superuser", "rds_iam", "user"}
+var reservedUsers = []string{
+	"admin", "postgres", "public", "rdsadmin", "rdsrepladmin", "rds_superuser", "rds_iam",
+	"user",
+}
 
 // Minor versions below these cannot be created any more (RDS for PostgreSQL release calendar).
 var oldestMinor = map[int]int{16: 9}
@@ -38,8 +41,10 @@ const oldestMajor, newestMajor = 13, 18
 // Validate reports every fault of the settings.
 func (s *Settings) Validate() error {
 	var faults fault.List
-	faults.Check(len(s.Identifier) <= naming.IdentifierLimit && identifierForm.MatchString(s.Identifier), "identifier", s.Identifier,
-		"want 1 to 63 lower-case letters, digits and single hyphens, beginning with a letter and not ending with a hyphen")
+	faults.Check(len(s.Identifier) <= naming.IdentifierLimit && identifierForm.MatchString(s.Identifier), "identifier",
+		s.Identifier,
+		"want 1 to 63 lower-case letters, digits and single hyphens, beginning with a letter and not ending with a "+
+			"hyphen")
 	faults.Check(s.Identifier != "default" && !strings.HasPrefix(s.Identifier, "sg-"), "identifier", s.Identifier,
 		"would make names that AWS keeps for itself (default, sg-…); use another")
 	s.validateEngine(&faults)
@@ -60,12 +65,15 @@ func (s *Settings) Validate() error {
 func (s *Settings) validateEngine(faults *fault.List) {
 	fault.OneOf(faults, "engineLifecycleSupport", s.EngineLifecycleSupport, ExtendedSupportDisabled, ExtendedSupport)
 	// RDS: "Limitations for Secrets Manager integration".
-	faults.Check(!s.BlueGreenUpdate, "blueGreenUpdate", true, "RDS makes no blue/green deployment of an instance whose master password it manages; "+
-		"upgrade in place, or restore a copy under another identifier and change over")
-	faults.Check(s.ReplicateSourceDb == "", "replicateSourceDb", s.ReplicateSourceDb, "RDS makes no read replica of a PostgreSQL instance "+
-		"whose master password it manages; for a copy use restore.pointInTime, for a standby multiAz")
+	faults.Check(!s.BlueGreenUpdate, "blueGreenUpdate", true,
+		"RDS makes no blue/green deployment of an instance whose master password it manages; "+
+			"upgrade in place, or restore a copy under another identifier and change over")
+	faults.Check(s.ReplicateSourceDb == "", "replicateSourceDb", s.ReplicateSourceDb,
+		"RDS makes no read replica of a PostgreSQL instance "+
+			"whose master password it manages; for a copy use restore.pointInTime, for a standby multiAz")
 	version := versionForm.FindStringSubmatch(s.EngineVersion)
-	if !faults.Check(version != nil, "engineVersion", s.EngineVersion, `want a major version such as "16", or major.minor`) {
+	if !faults.Check(version != nil, "engineVersion", s.EngineVersion,
+		`want a major version such as "16", or major.minor`) {
 		return
 	}
 	major, _ := strconv.Atoi(version[1])
@@ -77,27 +85,34 @@ func (s *Settings) validateEngine(faults *fault.List) {
 	faults.Check(minor >= oldestMinor[major], "engineVersion", s.EngineVersion,
 		"RDS does not create it any more; use %q and let RDS pick the newest", version[1])
 	faults.Check(!s.AutoMinorVersionUpgrade, "engineVersion", s.EngineVersion,
-		"names a minor version, which autoMinorVersionUpgrade will leave behind; use %q, or set autoMinorVersionUpgrade to false", version[1])
+		"names a minor version, which autoMinorVersionUpgrade will leave behind; use %q, or set "+
+			"autoMinorVersionUpgrade to false", version[1])
 }
 
 func (s *Settings) validateStorage(faults *fault.List) {
-	faults.Check(classForm.MatchString(s.InstanceClass), "instanceClass", s.InstanceClass, "want a class such as db.m6g.large")
+	faults.Check(classForm.MatchString(s.InstanceClass), "instanceClass", s.InstanceClass,
+		"want a class such as db.m6g.large")
 	fault.OneOf(faults, "storageType", s.StorageType, "gp3", "gp2", "io1", "io2")
 	provisioned := s.StorageType == "io1" || s.StorageType == "io2"
 	least := 20
 	if provisioned {
 		least = 100
 	}
-	faults.Check(!s.DedicatedLogVolume || provisioned, "dedicatedLogVolume", true, "needs storageType io1 or io2, not %s", s.StorageType)
+	faults.Check(!s.DedicatedLogVolume || provisioned, "dedicatedLogVolume", true,
+		"needs storageType io1 or io2, not %s", s.StorageType)
 	if s.AvailabilityZone != "" {
-		faults.Check(zoneForm.MatchString(s.AvailabilityZone), "availabilityZone", s.AvailabilityZone, "want a zone such as ap-northeast-2a")
-		faults.Check(!s.MultiAZ, "availabilityZone", s.AvailabilityZone, "RDS places a Multi-AZ instance itself; leave it out, or set multiAz to false")
+		faults.Check(zoneForm.MatchString(s.AvailabilityZone), "availabilityZone", s.AvailabilityZone,
+			"want a zone such as ap-northeast-2a")
+		faults.Check(!s.MultiAZ, "availabilityZone", s.AvailabilityZone,
+			"RDS places a Multi-AZ instance itself; leave it out, or set multiAz to false")
 	}
 	faults.Between("allocatedStorage", s.AllocatedStorage, least, 65536, "GiB with "+s.StorageType)
 	if s.MaxAllocatedStorage != 0 {
 		// "The maximum storage threshold must be at least 10% more than the allocated storage."
-		faults.Check(10*s.MaxAllocatedStorage >= 11*s.AllocatedStorage && s.MaxAllocatedStorage <= 65536, "maxAllocatedStorage", s.MaxAllocatedStorage,
-			"want 0 to turn growing off, or a tenth more than allocatedStorage (%d GiB) up to 65536", s.AllocatedStorage)
+		faults.Check(10*s.MaxAllocatedStorage >= 11*s.AllocatedStorage && s.MaxAllocatedStorage <= 65536,
+			"maxAllocatedStorage", s.MaxAllocatedStorage,
+			"want 0 to turn growing off, or a tenth more than allocatedStorage (%d GiB) up to 65536",
+			s.AllocatedStorage)
 	}
 	switch {
 	case provisioned:
@@ -105,12 +120,14 @@ func (s *Settings) validateStorage(faults *fault.List) {
 	case s.StorageType != "gp3":
 		faults.Check(s.Iops == 0, "iops", s.Iops, "%s has no provisioned iops; leave it out or use gp3", s.StorageType)
 	case s.Iops != 0:
-		if faults.Check(s.AllocatedStorage >= 400, "iops", s.Iops, "gp3 accepts it from 400 GiB of allocatedStorage on; leave it out") {
+		if faults.Check(s.AllocatedStorage >= 400, "iops", s.Iops,
+			"gp3 accepts it from 400 GiB of allocatedStorage on; leave it out") {
 			faults.Between("iops", s.Iops, 12000, 64000, "with gp3")
 		}
 	}
 	if s.StorageThroughput != 0 {
-		if faults.Check(s.StorageType == "gp3" && s.Iops != 0, "storageThroughput", s.StorageThroughput, "needs storageType gp3 and iops; leave it out") {
+		if faults.Check(s.StorageType == "gp3" && s.Iops != 0, "storageThroughput", s.StorageThroughput,
+			"needs storageType gp3 and iops; leave it out") {
 			faults.Between("storageThroughput", s.StorageThroughput, 500, 4000, "MiB/s")
 		}
 	}
@@ -122,7 +139,8 @@ func (s *Settings) validateNames(faults *fault.List) {
 	faults.Check(sqlNameForm.MatchString(s.MasterUsername), "masterUsername", s.MasterUsername,
 		"want 1 to 63 letters, digits and underscores, not beginning with a digit")
 	user := strings.ToLower(s.MasterUsername)
-	faults.Check(!slices.Contains(reservedUsers, user) && !strings.HasPrefix(user, "pg_"), "masterUsername", s.MasterUsername,
+	faults.Check(!slices.Contains(reservedUsers, user) && !strings.HasPrefix(user, "pg_"), "masterUsername",
+		s.MasterUsername,
 		"is reserved by RDS or PostgreSQL; use another, for example <database>_admin")
 	faults.Between("port", s.Port, 1150, 65535, "")
 	fault.OneOf(faults, "networkType", s.NetworkType, "IPV4", "DUAL")
@@ -130,7 +148,8 @@ func (s *Settings) validateNames(faults *fault.List) {
 		faults.Check(groupNameForm.MatchString(s.SubnetGroupName), "subnetGroupName", s.SubnetGroupName,
 			"want the name of a DB subnet group: 1 to 255 letters, digits, spaces, periods, underscores and hyphens")
 	}
-	fault.OneOf(faults, "caCertIdentifier", s.CACertIdentifier, "rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
+	fault.OneOf(faults, "caCertIdentifier", s.CACertIdentifier, "rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1",
+		"rds-ca-ecc384-g1")
 	if s.KmsKeyArn != "" {
 		faults.Check(naming.IsKeyArn(s.KmsKeyArn), "kmsKeyArn", s.KmsKeyArn,
 			"want the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>), no alias; leave it out to have one made")
@@ -158,7 +177,10 @@ func (s *Settings) validateBackups(faults *fault.List) {
 	}
 }
 
-var logRetentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+var logRetentions = []int{
+	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+	3288, 3653,
+}
 
 // advancedRetention of Performance Insights is what the advanced mode of Database Insights needs, days.
 const advancedRetention = 465
@@ -167,7 +189,8 @@ func (s *Settings) validateMonitoring(faults *fault.List) {
 	fault.OneOf(faults, "databaseInsightsMode", s.DatabaseInsightsMode, "standard", "advanced")
 	if s.DatabaseInsightsMode == "advanced" {
 		// "Turning on the Advanced mode of Database Insights".
-		faults.Check(s.PerformanceInsights && s.PerformanceInsightsRetentionPeriod >= advancedRetention, "databaseInsightsMode", s.DatabaseInsightsMode,
+		faults.Check(s.PerformanceInsights && s.PerformanceInsightsRetentionPeriod >= advancedRetention,
+			"databaseInsightsMode", s.DatabaseInsightsMode,
 			"needs performanceInsights true and performanceInsightsRetentionPeriod of at least %d days (have %t, %d)",
 			advancedRetention, s.PerformanceInsights, s.PerformanceInsightsRetentionPeriod)
 	}
@@ -180,7 +203,8 @@ func (s *Settings) validateMonitoring(faults *fault.List) {
 	if s.MonitoringRoleArn != "" {
 		faults.Check(roleArnForm.MatchString(s.MonitoringRoleArn), "monitoringRoleArn", s.MonitoringRoleArn,
 			"want the ARN of a role (arn:aws:iam::<account>:role/<name>)")
-		faults.Check(s.MonitoringInterval != 0, "monitoringRoleArn", s.MonitoringRoleArn, "monitoringInterval is 0, so nothing would use it")
+		faults.Check(s.MonitoringInterval != 0, "monitoringRoleArn", s.MonitoringRoleArn,
+			"monitoringInterval is 0, so nothing would use it")
 	}
 	for i, log := range s.LogExports {
 		path := fmt.Sprintf("logExports[%d]", i)
@@ -199,22 +223,27 @@ func (s *Settings) validateMonitoring(faults *fault.List) {
 
 func (s *Settings) validateParameters(faults *fault.List) {
 	if s.ParameterGroupName != "" {
-		faults.Check(len(s.ParameterGroupName) <= 255 && parameterGroup.MatchString(s.ParameterGroupName), "parameterGroupName", s.ParameterGroupName,
-			"want the name of a parameter group: lower-case letters, digits, periods and single hyphens, beginning with a letter")
+		faults.Check(len(s.ParameterGroupName) <= 255 && parameterGroup.MatchString(s.ParameterGroupName),
+			"parameterGroupName", s.ParameterGroupName,
+			"want the name of a parameter group: lower-case letters, digits, periods and single hyphens, beginning "+
+				"with a letter")
 		faults.Check(len(s.Parameters) == 0 || maps.Equal(s.Parameters, DefaultParameters()), "parameters", nil,
-			"cannot be set in the group %s, which is not this stack's; set them there, or leave parameterGroupName out", s.ParameterGroupName)
+			"cannot be set in the group %s, which is not this stack's; set them there, or leave parameterGroupName out",
+			s.ParameterGroupName)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Parameters)) {
 		p := s.Parameters[name]
 		path := "parameters." + name
-		faults.Check(parameterForm.MatchString(name), path, name, "want the name of a PostgreSQL parameter in lower case")
+		faults.Check(parameterForm.MatchString(name), path, name,
+			"want the name of a PostgreSQL parameter in lower case")
 		faults.Check(p.Value != "", path+".value", nil, "is missing")
 		if p.ApplyMethod != "" {
 			fault.OneOf(faults, path+".applyMethod", p.ApplyMethod, Immediate, PendingReboot)
 		}
 	}
 	if ssl, set := s.Parameters["rds.force_ssl"]; set {
-		faults.Check(ssl.Value == "1", "parameters.rds.force_ssl.value", ssl.Value, "would let passwords and rows cross the network in plain; want 1")
+		faults.Check(ssl.Value == "1", "parameters.rds.force_ssl.value", ssl.Value,
+			"would let passwords and rows cross the network in plain; want 1")
 	}
 }
 
@@ -228,9 +257,14 @@ func (s *Settings) validateRoles(faults *fault.List) {
 
 func (t Timeouts) validate() error {
 	var faults fault.List
-	for _, timeout := range []struct{ path, value string }{{"create", t.Create}, {"update", t.Update}, {"delete", t.Delete}} {
+	for _, timeout := range []struct{ path, value string }{
+		{"create", t.Create},
+		{"update", t.Update},
+		{"delete", t.Delete},
+	} {
 		d, err := time.ParseDuration(timeout.value)
-		faults.Check(err == nil && d >= time.Minute, timeout.path, timeout.value, "want a duration of at least a minute, for example 90m")
+		faults.Check(err == nil && d >= time.Minute, timeout.path, timeout.value,
+			"want a duration of at least a minute, for example 90m")
 	}
 	return faults.Err()
 }
@@ -245,19 +279,23 @@ func (a *RdsPostgresArgs) Validate() error {
 	var faults fault.List
 	faults.Within("", a.Settings.Validate())
 	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
-	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID, "want the 12 digits of the AWS account, quoted in YAML")
-	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn), "permissionsBoundaryArn", a.PermissionsBoundaryArn,
+	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID,
+		"want the 12 digits of the AWS account, quoted in YAML")
+	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn),
+		"permissionsBoundaryArn", a.PermissionsBoundaryArn,
 		naming.PolicyArnRule)
 	faults.Check(a.VpcID != nil, "vpcId", nil, "is missing")
 	faults.Check(a.SubnetIDs != nil || a.SubnetGroupName != "", "subnetIds", nil, "is missing")
 	faults.Check(a.SubnetIDs == nil || a.SubnetGroupName == "", "subnetIds", nil,
 		"would go unused: subnetGroupName names a group that exists; leave one of them out")
 	faults.Check(len(a.Clients) > 0 || a.ClientSecurityGroup, "clients", nil, "is missing: nothing could connect")
-	faults.Check(a.ConnectionLimit >= 0, "connectionLimit", a.ConnectionLimit, "want 0 for no alarm, or a number of connections")
+	faults.Check(a.ConnectionLimit >= 0, "connectionLimit", a.ConnectionLimit,
+		"want 0 for no alarm, or a number of connections")
 	a.validateRegion(&faults)
 	for i, client := range a.Clients {
 		path := fmt.Sprintf("clients[%d]", i)
-		faults.Check(clientForm.MatchString(client.Name), path+".name", client.Name, "want 1 to 100 characters that a rule's description may have")
+		faults.Check(clientForm.MatchString(client.Name), path+".name", client.Name,
+			"want 1 to 100 characters that a rule's description may have")
 		faults.Check(client.SecurityGroupID != nil || len(client.CIDRs) > 0, path+".securityGroupId", nil, "is missing")
 		faults.Check(client.SecurityGroupID == nil || len(client.CIDRs) == 0, path+".cidrs", client.CIDRs,
 			"name a security group or address ranges, not both: make two clients of them")
@@ -284,7 +322,8 @@ func (a *RdsPostgresArgs) validateRegion(faults *fault.List) {
 	}
 	here := func(path, arn string) {
 		if parts := strings.Split(arn, ":"); len(parts) > 3 {
-			faults.Check(parts[3] == a.Region, path, arn, "lies in the region %s, and the instance in %s; name one in the same region", parts[3], a.Region)
+			faults.Check(parts[3] == a.Region, path, arn,
+				"lies in the region %s, and the instance in %s; name one in the same region", parts[3], a.Region)
 		}
 	}
 	here("kmsKeyArn", a.KmsKeyArn)
@@ -293,6 +332,7 @@ func (a *RdsPostgresArgs) validateRegion(faults *fault.List) {
 	for i, arn := range a.Alarms.TopicArns {
 		here(fmt.Sprintf("alarms.topicArns[%d]", i), arn)
 	}
-	faults.Check(a.AvailabilityZone == "" || strings.HasPrefix(a.AvailabilityZone, a.Region), "availabilityZone", a.AvailabilityZone,
+	faults.Check(a.AvailabilityZone == "" || strings.HasPrefix(a.AvailabilityZone, a.Region), "availabilityZone",
+		a.AvailabilityZone,
 		"is no zone of %s", a.Region)
 }

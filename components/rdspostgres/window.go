@@ -22,7 +22,9 @@ type span struct{ start, length int }
 
 var (
 	dailyForm  = regexp.MustCompile(`^(\d\d):(\d\d)-(\d\d):(\d\d)$`)
-	weeklyForm = regexp.MustCompile(`^(?i:(mon|tue|wed|thu|fri|sat|sun)):(\d\d):(\d\d)-(?i:(mon|tue|wed|thu|fri|sat|sun)):(\d\d):(\d\d)$`)
+	weeklyForm = regexp.MustCompile(
+		`^(?i:(mon|tue|wed|thu|fri|sat|sun)):(\d\d):(\d\d)-(?i:(mon|tue|wed|thu|fri|sat|sun)):(\d\d):(\d\d)$`,
+	)
 )
 
 // parseDaily reads a backup window, hh:mm-hh:mm in UTC. It may run over midnight.

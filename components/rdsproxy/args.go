@@ -30,20 +30,22 @@ type Settings struct {
 	Name string `json:"name"`
 	// IAMAuth is DISABLED (default), or REQUIRED: the service then logs in with tokens of its IAM role.
 	IAMAuth string `json:"iamAuth"`
-	// MaxConnectionsPercent is how much of the instance's max_connections the proxy may open, percent. It enters the budget; RDS's own
-	// default of 100 leaves nothing for migrations and people. Default 60.
+	// MaxConnectionsPercent is how much of the instance's max_connections the proxy may open, percent. It enters the
+	// budget; RDS's own default of 100 leaves nothing for migrations and people. Default 60.
 	MaxConnectionsPercent int `json:"maxConnectionsPercent"`
-	// MaxIdleConnectionsPercent is how many idle connections the proxy keeps open, percent of max_connections. Default 20.
+	// MaxIdleConnectionsPercent is how many idle connections the proxy keeps open, percent of max_connections. Default
+	// 20.
 	MaxIdleConnectionsPercent int `json:"maxIdleConnectionsPercent"`
 	// ConnectionBorrowTimeout is how long a client waits for a server connection, seconds from 1 to 300. Default 30.
 	ConnectionBorrowTimeout int `json:"connectionBorrowTimeout"`
-	// IdleClientTimeout is how long a client may be idle before it is disconnected, seconds from 1 to 28800. Default 1800.
+	// IdleClientTimeout is how long a client may be idle before it is disconnected, seconds from 1 to 28800. Default
+	// 1800.
 	IdleClientTimeout int `json:"idleClientTimeout"`
-	// InitQuery are SET statements for each new server connection, separated by semicolons. A client that says SET itself is pinned.
-	// Default none.
+	// InitQuery are SET statements for each new server connection, separated by semicolons. A client that says SET
+	// itself is pinned. Default none.
 	InitQuery string `json:"initQuery"`
-	// DebugLogging writes the text of SQL statements, and what secrets stand in them, to CloudWatch; RDS turns it off after a day.
-	// Default false.
+	// DebugLogging writes the text of SQL statements, and what secrets stand in them, to CloudWatch; RDS turns it off
+	// after a day. Default false.
 	DebugLogging bool `json:"debugLogging"`
 	// LogRetention of the proxy's log in CloudWatch, days. Default 365 in production, 30 in development.
 	LogRetention int `json:"logRetention"`
@@ -52,8 +54,9 @@ type Settings struct {
 // Defaults of [Settings], without the name, for development.
 func Defaults() Settings {
 	return Settings{
-		IAMAuth: IAMDisabled, MaxConnectionsPercent: 60, MaxIdleConnectionsPercent: 20, ConnectionBorrowTimeout: 30, IdleClientTimeout: 1800,
-		LogRetention: 30,
+		IAMAuth: IAMDisabled, MaxConnectionsPercent: 60, MaxIdleConnectionsPercent: 20, ConnectionBorrowTimeout: 30,
+		IdleClientTimeout: 1800,
+		LogRetention:      30,
 	}
 }
 
@@ -66,7 +69,10 @@ var (
 	clientForm   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9 ._:/()#,@+=&;{}!$*-]{0,99}$`)
 )
 
-var logRetentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+var logRetentions = []int{
+	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+	3288, 3653,
+}
 
 // nameLimit is RDS's for a proxy, characters.
 const nameLimit = 63
@@ -77,11 +83,14 @@ func NameFor(identifier string) string { return naming.Join(nameLimit, identifie
 // Validate reports every fault of the settings.
 func (s *Settings) Validate() error {
 	var faults fault.List
-	faults.Check(len(s.Name) <= nameLimit && nameForm.MatchString(s.Name) && !strings.HasPrefix(s.Name, "sg-"), "name", s.Name,
-		"want 1 to %d lower-case letters, digits and single hyphens, beginning with a letter, not with sg-, and not ending with a hyphen", nameLimit)
+	faults.Check(len(s.Name) <= nameLimit && nameForm.MatchString(s.Name) && !strings.HasPrefix(s.Name, "sg-"), "name",
+		s.Name,
+		"want 1 to %d lower-case letters, digits and single hyphens, beginning with a letter, not with sg-, and not "+
+			"ending with a hyphen", nameLimit)
 	fault.OneOf(&faults, "iamAuth", s.IAMAuth, IAMDisabled, IAMRequired)
 	faults.Between("maxConnectionsPercent", s.MaxConnectionsPercent, 1, 100, "percent of max_connections")
-	faults.Check(0 <= s.MaxIdleConnectionsPercent && s.MaxIdleConnectionsPercent <= s.MaxConnectionsPercent, "maxIdleConnectionsPercent",
+	faults.Check(0 <= s.MaxIdleConnectionsPercent && s.MaxIdleConnectionsPercent <= s.MaxConnectionsPercent,
+		"maxIdleConnectionsPercent",
 		s.MaxIdleConnectionsPercent, "want 0 to maxConnectionsPercent (%d)", s.MaxConnectionsPercent)
 	faults.Between("connectionBorrowTimeout", s.ConnectionBorrowTimeout, 1, 300, "seconds")
 	faults.Between("idleClientTimeout", s.IdleClientTimeout, 1, 28800, "seconds")
@@ -141,16 +150,17 @@ type RdsProxyArgs struct {
 	// DatabaseName at the instance, and the instance's port. DatabasePort's default is 5432.
 	DatabaseName string
 	DatabasePort int
-	// DatabaseSecurityGroupID is the instance's, to which the proxy connects. DatabaseClientGroupID is the group whose members the
-	// instance admits.
+	// DatabaseSecurityGroupID is the instance's, to which the proxy connects. DatabaseClientGroupID is the group whose
+	// members the instance admits.
 	DatabaseSecurityGroupID, DatabaseClientGroupID pulumi.StringInput
 
 	// Users who may come through. The service is the first.
 	Users []User
 	// Store from which the operator reads the first user's secret for the service, and into which it pushes it.
 	Store Store
-	// CredentialSecret names a Secret of the namespace with the first user's username and password, which the operator pushes to the
-	// user's SecretArn. Default nil: that secret is filled by somebody else, as RDS does with the master user's.
+	// CredentialSecret names a Secret of the namespace with the first user's username and password, which the operator
+	// pushes to the user's SecretArn. Default nil: that secret is filled by somebody else, as RDS does with the master
+	// user's.
 	CredentialSecret pulumi.StringInput
 	// RefreshInterval of the service's Secret, for example 1m (default).
 	RefreshInterval string
@@ -184,9 +194,11 @@ func (a *RdsProxyArgs) Validate() error {
 	faults.Check(naming.IsLabel(a.Service), "service", a.Service, naming.LabelRule)
 	faults.Check(naming.IsLabel(a.Namespace), "namespace", a.Namespace, naming.LabelRule)
 	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
-	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID, "want the 12 digits of the AWS account, quoted in YAML")
+	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID,
+		"want the 12 digits of the AWS account, quoted in YAML")
 	fault.OneOf(&faults, "partition", a.Partition, "aws", "aws-cn", "aws-us-gov")
-	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn), "permissionsBoundaryArn", a.PermissionsBoundaryArn,
+	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn),
+		"permissionsBoundaryArn", a.PermissionsBoundaryArn,
 		naming.PolicyArnRule)
 	for _, input := range []struct {
 		path  string
@@ -208,12 +220,14 @@ func (a *RdsProxyArgs) Validate() error {
 	faults.Check(len(a.Clients) > 0, "clients", nil, "is missing: nothing could connect")
 	for i, client := range a.Clients {
 		path := fmt.Sprintf("clients[%d]", i)
-		faults.Check(clientForm.MatchString(client.Name), path+".name", client.Name, "want 1 to 100 characters that a rule's description may have")
+		faults.Check(clientForm.MatchString(client.Name), path+".name", client.Name,
+			"want 1 to 100 characters that a rule's description may have")
 		faults.Check(client.SecurityGroupID != nil, path+".securityGroupId", nil, "is missing")
 	}
 	a.validateUsers(&faults)
 	interval, err := time.ParseDuration(a.RefreshInterval)
-	faults.Check(err == nil && interval >= 10*time.Second && interval <= time.Hour, "refreshInterval", a.RefreshInterval, "want 10s to 1h")
+	faults.Check(err == nil && interval >= 10*time.Second && interval <= time.Hour, "refreshInterval",
+		a.RefreshInterval, "want 10s to 1h")
 	faults.Check(naming.IsLabel(a.ConsumerSecret), "consumerSecret", a.ConsumerSecret, naming.LabelRule)
 	return faults.Err()
 }
@@ -222,11 +236,13 @@ func (a *RdsProxyArgs) Validate() error {
 const usersLimit = 200
 
 func (a *RdsProxyArgs) validateUsers(faults *fault.List) {
-	faults.Check(len(a.Users) > 0 && len(a.Users) <= usersLimit, "users", len(a.Users), "want 1 to %d: the proxy logs in as nobody else", usersLimit)
+	faults.Check(len(a.Users) > 0 && len(a.Users) <= usersLimit, "users", len(a.Users),
+		"want 1 to %d: the proxy logs in as nobody else", usersLimit)
 	for i, user := range a.Users {
 		path := fmt.Sprintf("users[%d]", i)
 		faults.Check(databaseForm.MatchString(user.Name), path+".name", user.Name, "want the name of a database user")
-		faults.Check(slices.IndexFunc(a.Users, func(u User) bool { return u.Name == user.Name }) == i, path+".name", user.Name, "is named twice")
+		faults.Check(slices.IndexFunc(a.Users, func(u User) bool { return u.Name == user.Name }) == i, path+".name",
+			user.Name, "is named twice")
 		faults.Check(user.SecretArn != nil, path+".secretArn", nil, "is missing")
 		faults.Check(user.KmsKeyArn != nil, path+".kmsKeyArn", nil, "is missing")
 	}

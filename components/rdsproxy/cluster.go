@@ -21,14 +21,18 @@ const (
 	CAPath = "/etc/database-ca/ca.pem"
 )
 
-// untilReady has Pulumi wait until the operator has done its part. A role that was just made is not known everywhere in AWS at once,
-// and the operator tries again at growing intervals.
-var untilReady = pulumi.StringMap{"pulumi.com/waitFor": pulumi.String("condition=Ready"), "pulumi.com/timeoutSeconds": pulumi.String("300")}
+// untilReady has Pulumi wait until the operator has done its part. A role that was just made is not known everywhere in
+// AWS at once, and the operator tries again at growing intervals.
+var untilReady = pulumi.StringMap{
+	"pulumi.com/waitFor":        pulumi.String("condition=Ready"),
+	"pulumi.com/timeoutSeconds": pulumi.String("300"),
+}
 
 // metadata of an object in the service's namespace.
 func (b *builder) metadata(name string, annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
 	meta := &metav1.ObjectMetaArgs{
-		Name: pulumi.String(name), Namespace: pulumi.String(b.args.Namespace), Labels: workload.Labels(b.args.Service, b.args.Service),
+		Name: pulumi.String(name), Namespace: pulumi.String(b.args.Namespace),
+		Labels: workload.Labels(b.args.Service, b.args.Service),
 	}
 	if annotations != nil {
 		meta.Annotations = annotations
@@ -50,8 +54,8 @@ func (b *builder) store() pulumi.Map {
 	return pulumi.Map{"kind": pulumi.String(b.args.Store.Kind), "name": b.args.Store.Name}
 }
 
-// push has the operator write the first user's password to where the proxy reads it: into a secret that is there and is tagged as the
-// operator's. The proxy reads text, and the operator writes bytes where nobody says otherwise.
+// push has the operator write the first user's password to where the proxy reads it: into a secret that is there and is
+// tagged as the operator's. The proxy reads text, and the operator writes bytes where nobody says otherwise.
 func (b *builder) push() (*apiextensions.CustomResource, error) {
 	pushed, err := apiextensions.NewCustomResource(b.ctx, b.name+"-credential", &apiextensions.CustomResourceArgs{
 		ApiVersion: pulumi.String("external-secrets.io/v1alpha1"),
@@ -94,7 +98,9 @@ func (b *builder) authorities() (*corev1.ConfigMap, error) {
 }
 
 // consumerSecret is DATABASE_URL as the service gets it.
-func (b *builder) consumerSecret(endpoint pulumi.StringOutput, after []pulumi.Resource) (*apiextensions.CustomResource, error) {
+func (b *builder) consumerSecret(
+	endpoint pulumi.StringOutput, after []pulumi.Resource,
+) (*apiextensions.CustomResource, error) {
 	secret, err := apiextensions.NewCustomResource(b.ctx, b.name+"-consumer-secret", &apiextensions.CustomResourceArgs{
 		ApiVersion: pulumi.String("external-secrets.io/v1"),
 		Kind:       pulumi.String("ExternalSecret"),
@@ -133,5 +139,6 @@ func (a *RdsProxyArgs) databaseURL(host string) (string, error) {
 	if a.IAMAuth == IAMRequired {
 		login = "{{ .username | urlquery }}"
 	}
-	return fmt.Sprintf("postgresql://%s@%s:%d/%s?sslmode=verify-full&sslrootcert=%s", login, host, Port, a.DatabaseName, CAPath), nil
+	return fmt.Sprintf("postgresql://%s@%s:%d/%s?sslmode=verify-full&sslrootcert=%s", login, host, Port, a.DatabaseName,
+		CAPath), nil
 }

@@ -15,7 +15,10 @@ func TestAnswersOfAWSThatAreNone(t *testing.T) {
 		_, err := args.databaseURL(host)
 		require.ErrorContains(t, err, "want the name of a host", host)
 	}
-	for _, arn := range []string{"", "arn:aws:rds:eu-west-1:111122223333:db:prx-1", "arn:aws:rds:eu-west-1:111122223333:db-proxy:shop"} {
+	for _, arn := range []string{
+		"", "arn:aws:rds:eu-west-1:111122223333:db:prx-1",
+		"arn:aws:rds:eu-west-1:111122223333:db-proxy:shop",
+	} {
 		_, err := resourceID(arn)
 		require.ErrorContains(t, err, "is no ARN of a proxy", arn)
 	}

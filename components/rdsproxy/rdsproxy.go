@@ -19,8 +19,8 @@ import (
 // Type is the component's type in URNs.
 const Type = "dbtier:components:RdsProxy"
 
-// RdsProxy is a proxy that takes connections. Give the consumer of ConsumerSecretName [pulumi.DependsOn] the field Ready, too: the
-// Secret is there before the proxy has its target.
+// RdsProxy is a proxy that takes connections. Give the consumer of ConsumerSecretName [pulumi.DependsOn] the field
+// Ready, too: the Secret is there before the proxy has its target.
 type RdsProxy struct {
 	pulumi.ResourceState
 
@@ -30,7 +30,8 @@ type RdsProxy struct {
 	Port pulumi.IntOutput `pulumi:"port"`
 	// ConsumerSecretName is the Secret with DATABASE_URL.
 	ConsumerSecretName pulumi.StringOutput `pulumi:"consumerSecretName"`
-	// CAConfigMap holds, under [CAKey], what verifies the proxy's certificate. The pods of the service mount it as [CAPath].
+	// CAConfigMap holds, under [CAKey], what verifies the proxy's certificate. The pods of the service mount it as
+	// [CAPath].
 	CAConfigMap pulumi.StringOutput `pulumi:"caConfigMap"`
 	// Name of the proxy.
 	Name pulumi.StringOutput `pulumi:"name"`
@@ -40,8 +41,8 @@ type RdsProxy struct {
 	ResourceID pulumi.StringOutput `pulumi:"resourceId"`
 	// SecurityGroupID of the proxy.
 	SecurityGroupID pulumi.StringOutput `pulumi:"securityGroupId"`
-	// Ready is what a consumer waits for: the proxy has its target, and the credential is where the proxy reads it. The component itself
-	// is no safe dependency: the SDK adds children to it in goroutines of their own.
+	// Ready is what a consumer waits for: the proxy has its target, and the credential is where the proxy reads it. The
+	// component itself is no safe dependency: the SDK adds children to it in goroutines of their own.
 	Ready []pulumi.Resource
 }
 
@@ -54,7 +55,9 @@ type builder struct {
 }
 
 // NewRdsProxy makes the proxy. It returns every fault of the arguments at once, before it makes anything.
-func NewRdsProxy(ctx *pulumi.Context, name string, args *RdsProxyArgs, opts ...pulumi.ResourceOption) (*RdsProxy, error) {
+func NewRdsProxy(
+	ctx *pulumi.Context, name string, args *RdsProxyArgs, opts ...pulumi.ResourceOption,
+) (*RdsProxy, error) {
 	if args == nil {
 		return nil, fmt.Errorf("proxy %s: no arguments given", name)
 	}
@@ -133,7 +136,8 @@ func resourceID(arn string) (string, error) {
 
 func (b *builder) tags() pulumi.StringMap { return pulumi.ToStringMap(b.args.Tags) }
 
-// role lets the proxy read the secrets of its users. AWS documents no condition by which its trust could name the proxy.
+// role lets the proxy read the secrets of its users. AWS documents no condition by which its trust could name the
+// proxy.
 func (b *builder) role() (*iam.Role, *iam.RolePolicy, error) {
 	trust, err := iampolicy.JSON(iampolicy.Statement{
 		Principal: &iampolicy.Principal{Service: "rds.amazonaws.com"},
@@ -173,8 +177,8 @@ func (b *builder) role() (*iam.Role, *iam.RolePolicy, error) {
 	return role, policy, nil
 }
 
-// securityGroup opens the proxy to its clients, and to it the way to the instance and nowhere else. The proxy asks Secrets Manager by a
-// way of AWS's own.
+// securityGroup opens the proxy to its clients, and to it the way to the instance and nowhere else. The proxy asks
+// Secrets Manager by a way of AWS's own.
 func (b *builder) securityGroup() (*ec2.SecurityGroup, error) {
 	rules := ec2.SecurityGroupIngressArray{}
 	for _, client := range b.args.Clients {

@@ -40,14 +40,21 @@ func arguments() *rdsproxy.RdsProxyArgs {
 	settings := rdsproxy.Defaults()
 	settings.Name = "myshop-prod-proxy"
 	return &rdsproxy.RdsProxyArgs{
-		Settings: settings, Service: "myshop-api", Namespace: "myshop", Region: componenttest.Region, AccountID: componenttest.Account,
-		VpcID: pulumi.String("vpc-1"), SubnetIDs: pulumi.ToStringArray([]string{"subnet-1", "subnet-2"}),
+		Settings: settings, Service: "myshop-api", Namespace: "myshop", Region: componenttest.Region,
+		AccountID: componenttest.Account,
+		VpcID:     pulumi.String("vpc-1"), SubnetIDs: pulumi.ToStringArray([]string{"subnet-1", "subnet-2"}),
 		Clients:            []rdsproxy.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String("sg-nodes")}},
 		DatabaseIdentifier: pulumi.String("myshop-prod"), DatabaseName: "myshop", DatabasePort: 5433,
 		DatabaseSecurityGroupID: pulumi.String("sg-database"), DatabaseClientGroupID: pulumi.String("sg-clients"),
 		Users: []rdsproxy.User{
-			{Name: "myshop_app_a", SecretArn: pulumi.String(userSecret), KmsKeyArn: pulumi.String(componenttest.KeyArn)},
-			{Name: "myshop_app_b", SecretArn: pulumi.String(otherSecret), KmsKeyArn: pulumi.String(componenttest.KeyArn)},
+			{
+				Name: "myshop_app_a", SecretArn: pulumi.String(userSecret),
+				KmsKeyArn: pulumi.String(componenttest.KeyArn),
+			},
+			{
+				Name: "myshop_app_b", SecretArn: pulumi.String(otherSecret),
+				KmsKeyArn: pulumi.String(componenttest.KeyArn),
+			},
 		},
 		Store:            rdsproxy.Store{Kind: "ClusterSecretStore", Name: pulumi.String("myshop-prod")},
 		CredentialSecret: pulumi.String("database-database-1"),
@@ -75,12 +82,15 @@ func TestTheProxyTakesItsUsersByTLSOnly(t *testing.T) {
 	proxy := recorded.One(t, proxyType)
 	user := func(name, secret string) map[string]any {
 		return map[string]any{
-			"authScheme": "SECRETS", "clientPasswordAuthType": "POSTGRES_SCRAM_SHA_256", "iamAuth": "DISABLED", "description": name, "secretArn": secret,
+			"authScheme": "SECRETS", "clientPasswordAuthType": "POSTGRES_SCRAM_SHA_256", "iamAuth": "DISABLED",
+			"description": name, "secretArn": secret,
 		}
 	}
 	assert.Equal(t, map[string]any{
-		"name": "myshop-prod-proxy", "engineFamily": "POSTGRESQL", "requireTls": true, "idleClientTimeout": 1800.0, "debugLogging": false,
-		"roleArn": "arn:aws:iam::111122223333:role/myshop-prod-proxy-ap-northeast-2-secrets", "vpcSubnetIds": []any{"subnet-1", "subnet-2"},
+		"name": "myshop-prod-proxy", "engineFamily": "POSTGRESQL", "requireTls": true, "idleClientTimeout": 1800.0,
+		"debugLogging":        false,
+		"roleArn":             "arn:aws:iam::111122223333:role/myshop-prod-proxy-ap-northeast-2-secrets",
+		"vpcSubnetIds":        []any{"subnet-1", "subnet-2"},
 		"vpcSecurityGroupIds": proxy.Inputs["vpcSecurityGroupIds"],
 		"auths":               []any{user("myshop_app_a", userSecret), user("myshop_app_b", otherSecret)},
 		"tags":                map[string]any{"service": "myshop"},
@@ -99,11 +109,15 @@ func TestTheInstanceIsTheTargetWithItsShareOfConnections(t *testing.T) {
 	assert.Equal(t, map[string]any{
 		"dbProxyName": "myshop-prod-proxy",
 		"connectionPoolConfig": map[string]any{
-			"connectionBorrowTimeout": 30.0, "maxConnectionsPercent": 60.0, "maxIdleConnectionsPercent": 20.0, "initQuery": args.InitQuery,
+			"connectionBorrowTimeout": 30.0, "maxConnectionsPercent": 60.0, "maxIdleConnectionsPercent": 20.0,
+			"initQuery": args.InitQuery,
 		},
 	}, recorded.One(t, groupType).Inputs)
 	target := recorded.One(t, targetType)
-	assert.Equal(t, map[string]any{"dbProxyName": "myshop-prod-proxy", "targetGroupName": "default", "dbInstanceIdentifier": "myshop-prod"}, target.Inputs)
+	assert.Equal(t, map[string]any{
+		"dbProxyName": "myshop-prod-proxy", "targetGroupName": "default",
+		"dbInstanceIdentifier": "myshop-prod",
+	}, target.Inputs)
 	assert.True(t, recorded.Follows(target, recorded.One(t, groupType)))
 	assert.True(t, recorded.Follows(recorded.One(t, groupType), recorded.One(t, proxyType)))
 	without := componenttest.Run(t, create(arguments())).One(t, groupType)
@@ -132,7 +146,10 @@ func TestOnlyItsClientsReachTheProxyAndTheProxyOnlyTheInstance(t *testing.T) {
 	t.Parallel()
 	group := componenttest.Run(t, create(arguments())).One(t, networkType)
 	rule := func(text string, port float64, group string) []any {
-		return []any{map[string]any{"description": text, "protocol": "tcp", "fromPort": port, "toPort": port, "securityGroups": []any{group}}}
+		return []any{map[string]any{
+			"description": text, "protocol": "tcp", "fromPort": port, "toPort": port,
+			"securityGroups": []any{group},
+		}}
 	}
 	assert.Equal(t, rule("PostgreSQL from EKS nodes", 5432, "sg-nodes"), group.Inputs["ingress"])
 	assert.Equal(t, rule("PostgreSQL to the instance", 5433, "sg-database"), group.Inputs["egress"])
@@ -160,7 +177,8 @@ func TestTheOperatorPushesThePasswordAsTextIntoTheSecretThatIsThere(t *testing.T
 		"data": []any{map[string]any{
 			"match": map[string]any{"remoteRef": map[string]any{"remoteKey": userSecret}},
 			"metadata": map[string]any{
-				"apiVersion": "kubernetes.external-secrets.io/v1alpha1", "kind": "PushSecretMetadata", "spec": map[string]any{"secretPushFormat": "string"},
+				"apiVersion": "kubernetes.external-secrets.io/v1alpha1", "kind": "PushSecretMetadata",
+				"spec": map[string]any{"secretPushFormat": "string"},
 			},
 		}},
 	}, push.At("spec"))
@@ -168,7 +186,8 @@ func TestTheOperatorPushesThePasswordAsTextIntoTheSecretThatIsThere(t *testing.T
 	pull := recorded.One(t, pullType)
 	assert.True(t, recorded.Follows(pull, push))
 	assert.True(t, recorded.Follows(pull, recorded.One(t, proxyType)))
-	assert.False(t, recorded.Follows(recorded.One(t, proxyType), push), "making the proxy takes minutes, and needs no password")
+	assert.False(t, recorded.Follows(recorded.One(t, proxyType), push),
+		"making the proxy takes minutes, and needs no password")
 }
 
 func TestASecretThatRDSFillsIsNotPushed(t *testing.T) {
@@ -193,7 +212,10 @@ func TestTheServicesURLLeadsToTheProxyAndVerifiesIt(t *testing.T) {
 		pull := recorded.One(t, pullType)
 		assert.Equal(t, map[string]any{
 			"name": "myshop-api-db", "creationPolicy": "Owner", "deletionPolicy": "Retain",
-			"template": map[string]any{"engineVersion": "v2", "data": map[string]any{"DATABASE_URL": "postgresql://" + login + host}},
+			"template": map[string]any{
+				"engineVersion": "v2",
+				"data":          map[string]any{"DATABASE_URL": "postgresql://" + login + host},
+			},
 		}, pull.At("spec", "target"))
 		assert.Equal(t, userSecret, pull.At("spec", "dataFrom", 0, "extract", "key"), "the first user's")
 		assert.Equal(t, "myshop-api-db", recorded.Outputs["secret"])
@@ -225,8 +247,9 @@ func TestSecretsExistEmptyAndAreTheOperatorsToFill(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
 		made, err := rdsproxy.NewProxySecrets(ctx, "proxy-secrets", &rdsproxy.ProxySecretsArgs{
-			Prefix: "myshop-prod", Users: []string{"myshop_app_b", "myshop_app_a"}, KmsKeyArn: pulumi.String(componenttest.KeyArn),
-			Tags: map[string]string{"managed-by": "dbtier", "service": "myshop"},
+			Prefix: "myshop-prod", Users: []string{"myshop_app_b", "myshop_app_a"},
+			KmsKeyArn: pulumi.String(componenttest.KeyArn),
+			Tags:      map[string]string{"managed-by": "dbtier", "service": "myshop"},
 		}, pulumi.IgnoreChanges([]string{"tags"}))
 		if err != nil {
 			return err
@@ -278,7 +301,8 @@ func TestSecretAndDependentInputsStayWhatTheyAre(t *testing.T) {
 		}
 		args := arguments()
 		args.Users = made.Users
-		args.DatabaseIdentifier, args.CredentialSecret, args.VpcID = hidden("myshop-prod"), hidden("credential"), hidden("vpc-1")
+		args.DatabaseIdentifier, args.CredentialSecret, args.VpcID = hidden("myshop-prod"), hidden("credential"),
+			hidden("vpc-1")
 		return create(args)(ctx)
 	})
 	secret := recorded.One(t, secretType)
@@ -334,10 +358,14 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 	recorded, err := componenttest.Try(create(&rdsproxy.RdsProxyArgs{}))
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
-		`name: "": want 1 to 63`, `iamAuth: "": want one of DISABLED, REQUIRED`, "maxConnectionsPercent: 0: want 1 to 100 percent of max_connections",
-		"connectionBorrowTimeout: 0: want 1 to 300 seconds", "idleClientTimeout: 0: want 1 to 28800 seconds", "logRetention: 0: want one of",
-		`service: ""`, `namespace: ""`, `region: ""`, `accountId: ""`, "vpcId: is missing", "subnetIds: is missing", "databaseIdentifier: is missing",
-		"databaseSecurityGroupId: is missing", "databaseClientGroupId: is missing", "store.name: is missing", `store.kind: "": want one of`,
+		`name: "": want 1 to 63`, `iamAuth: "": want one of DISABLED, REQUIRED`,
+		"maxConnectionsPercent: 0: want 1 to 100 percent of max_connections",
+		"connectionBorrowTimeout: 0: want 1 to 300 seconds", "idleClientTimeout: 0: want 1 to 28800 seconds",
+		"logRetention: 0: want one of",
+		`service: ""`, `namespace: ""`, `region: ""`, `accountId: ""`, "vpcId: is missing", "subnetIds: is missing",
+		"databaseIdentifier: is missing",
+		"databaseSecurityGroupId: is missing", "databaseClientGroupId: is missing", "store.name: is missing",
+		`store.kind: "": want one of`,
 		`databaseName: ""`, "clients: is missing", "users: 0: want 1 to 200",
 	} {
 		require.ErrorContains(t, err, fault)
@@ -350,22 +378,49 @@ func TestFaultsOneByOne(t *testing.T) {
 		change func(*rdsproxy.RdsProxyArgs)
 		fault  string
 	}{
-		"two hyphens":       {func(a *rdsproxy.RdsProxyArgs) { a.Name = "my--proxy" }, `name: "my--proxy": want`},
-		"AWS's own":         {func(a *rdsproxy.RdsProxyArgs) { a.Name = "sg-proxy" }, `not with sg-`},
-		"too long":          {func(a *rdsproxy.RdsProxyArgs) { a.Name = strings.Repeat("a", 64) }, `want 1 to 63`},
-		"SQL Server's":      {func(a *rdsproxy.RdsProxyArgs) { a.IAMAuth = "ENABLED" }, `iamAuth: "ENABLED": want one of DISABLED, REQUIRED`},
-		"more idle":         {func(a *rdsproxy.RdsProxyArgs) { a.MaxIdleConnectionsPercent = 61 }, "maxIdleConnectionsPercent: 61: want 0 to maxConnectionsPercent (60)"},
-		"other SQL":         {func(a *rdsproxy.RdsProxyArgs) { a.InitQuery = "SET a = 1; DROP TABLE t" }, "initQuery"},
-		"boundary":          {func(a *rdsproxy.RdsProxyArgs) { a.PermissionsBoundaryArn = "b" }, `permissionsBoundaryArn: "b": want`},
-		"partition":         {func(a *rdsproxy.RdsProxyArgs) { a.Partition = "gcp" }, `partition: "gcp": want one of`},
-		"port":              {func(a *rdsproxy.RdsProxyArgs) { a.DatabasePort = 80 }, "databasePort: 80: want 1150 to 65535"},
-		"client's name":     {func(a *rdsproxy.RdsProxyArgs) { a.Clients[0].Name = "" }, `clients[0].name: "": want`},
-		"client's group":    {func(a *rdsproxy.RdsProxyArgs) { a.Clients[0].SecurityGroupID = nil }, "clients[0].securityGroupId: is missing"},
-		"user":              {func(a *rdsproxy.RdsProxyArgs) { a.Users[0].Name = "a-b" }, `users[0].name: "a-b": want`},
-		"user twice":        {func(a *rdsproxy.RdsProxyArgs) { a.Users[1].Name = a.Users[0].Name }, `users[1].name: "myshop_app_a": is named twice`},
-		"user's secret":     {func(a *rdsproxy.RdsProxyArgs) { a.Users[0].SecretArn = nil }, "users[0].secretArn: is missing"},
-		"user's key":        {func(a *rdsproxy.RdsProxyArgs) { a.Users[0].KmsKeyArn = nil }, "users[0].kmsKeyArn: is missing"},
-		"refresh":           {func(a *rdsproxy.RdsProxyArgs) { a.RefreshInterval = "2h" }, `refreshInterval: "2h": want 10s to 1h`},
+		"two hyphens": {func(a *rdsproxy.RdsProxyArgs) { a.Name = "my--proxy" }, `name: "my--proxy": want`},
+		"AWS's own":   {func(a *rdsproxy.RdsProxyArgs) { a.Name = "sg-proxy" }, `not with sg-`},
+		"too long":    {func(a *rdsproxy.RdsProxyArgs) { a.Name = strings.Repeat("a", 64) }, `want 1 to 63`},
+		"SQL Server's": {
+			func(a *rdsproxy.RdsProxyArgs) { a.IAMAuth = "ENABLED" },
+			`iamAuth: "ENABLED": want one of DISABLED, REQUIRED`,
+		},
+		"more idle": {
+			func(a *rdsproxy.RdsProxyArgs) { a.MaxIdleConnectionsPercent = 61 },
+			"maxIdleConnectionsPercent: 61: want 0 to maxConnectionsPercent (60)",
+		},
+		"other SQL": {func(a *rdsproxy.RdsProxyArgs) { a.InitQuery = "SET a = 1; DROP TABLE t" }, "initQuery"},
+		"boundary": {
+			func(a *rdsproxy.RdsProxyArgs) { a.PermissionsBoundaryArn = "b" },
+			`permissionsBoundaryArn: "b": want`,
+		},
+		"partition": {func(a *rdsproxy.RdsProxyArgs) { a.Partition = "gcp" }, `partition: "gcp": want one of`},
+		"port": {
+			func(a *rdsproxy.RdsProxyArgs) { a.DatabasePort = 80 },
+			"databasePort: 80: want 1150 to 65535",
+		},
+		"client's name": {func(a *rdsproxy.RdsProxyArgs) { a.Clients[0].Name = "" }, `clients[0].name: "": want`},
+		"client's group": {
+			func(a *rdsproxy.RdsProxyArgs) { a.Clients[0].SecurityGroupID = nil },
+			"clients[0].securityGroupId: is missing",
+		},
+		"user": {func(a *rdsproxy.RdsProxyArgs) { a.Users[0].Name = "a-b" }, `users[0].name: "a-b": want`},
+		"user twice": {
+			func(a *rdsproxy.RdsProxyArgs) { a.Users[1].Name = a.Users[0].Name },
+			`users[1].name: "myshop_app_a": is named twice`,
+		},
+		"user's secret": {
+			func(a *rdsproxy.RdsProxyArgs) { a.Users[0].SecretArn = nil },
+			"users[0].secretArn: is missing",
+		},
+		"user's key": {
+			func(a *rdsproxy.RdsProxyArgs) { a.Users[0].KmsKeyArn = nil },
+			"users[0].kmsKeyArn: is missing",
+		},
+		"refresh": {
+			func(a *rdsproxy.RdsProxyArgs) { a.RefreshInterval = "2h" },
+			`refreshInterval: "2h": want 10s to 1h`,
+		},
 		"consumer's secret": {func(a *rdsproxy.RdsProxyArgs) { a.ConsumerSecret = "My" }, `consumerSecret: "My": want`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -424,7 +479,8 @@ func TestEveryNameKeepsItsLimitsForAnyInstanceAndService(t *testing.T) {
 		}
 		recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
 			_, err := rdsproxy.NewProxySecrets(ctx, "s", &rdsproxy.ProxySecretsArgs{
-				Prefix: string(instance), Users: []string{strings.Repeat("u", 63)}, KmsKeyArn: pulumi.String(componenttest.KeyArn),
+				Prefix: string(instance), Users: []string{strings.Repeat("u", 63)},
+				KmsKeyArn: pulumi.String(componenttest.KeyArn),
 			})
 			if err != nil {
 				return err
@@ -455,7 +511,10 @@ func TestEveryNameKeepsItsLimitsForAnyInstanceAndService(t *testing.T) {
 
 // An init query that is taken is SET statements and nothing else.
 func FuzzInitQueries(f *testing.F) {
-	for _, seed := range []string{"SET a = 1", "set a=1;SET b=2;", ";", "SET", "SET a; DROP TABLE b", "  set\ta = 'x' ; "} {
+	for _, seed := range []string{
+		"SET a = 1", "set a=1;SET b=2;", ";", "SET", "SET a; DROP TABLE b",
+		"  set\ta = 'x' ; ",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, query string) {
@@ -477,10 +536,14 @@ func ExampleNewRdsProxy() {
 	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
 		settings := rdsproxy.Defaults()
 		settings.Name = rdsproxy.NameFor("shop-prod")
-		user := rdsproxy.User{Name: "shop_app_a", SecretArn: pulumi.String(userSecret), KmsKeyArn: pulumi.String(componenttest.KeyArn)}
+		user := rdsproxy.User{
+			Name: "shop_app_a", SecretArn: pulumi.String(userSecret),
+			KmsKeyArn: pulumi.String(componenttest.KeyArn),
+		}
 		proxy, err := rdsproxy.NewRdsProxy(ctx, "proxy", &rdsproxy.RdsProxyArgs{
-			Settings: settings, Service: "shop-api", Namespace: "shop", Region: "ap-northeast-2", AccountID: "111122223333",
-			VpcID: pulumi.String("vpc-1"), SubnetIDs: pulumi.ToStringArray([]string{"subnet-1", "subnet-2"}),
+			Settings: settings, Service: "shop-api", Namespace: "shop", Region: "ap-northeast-2",
+			AccountID: "111122223333",
+			VpcID:     pulumi.String("vpc-1"), SubnetIDs: pulumi.ToStringArray([]string{"subnet-1", "subnet-2"}),
 			Clients:            []rdsproxy.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String("sg-1")}},
 			DatabaseIdentifier: pulumi.String("shop-prod"), DatabaseName: "shop",
 			DatabaseSecurityGroupID: pulumi.String("sg-2"), DatabaseClientGroupID: pulumi.String("sg-3"),

@@ -28,7 +28,8 @@ type ProxySecretsArgs struct {
 // Validate reports every fault of the arguments.
 func (a *ProxySecretsArgs) Validate() error {
 	var faults fault.List
-	faults.Check(len(a.Prefix) <= nameLimit && nameForm.MatchString(a.Prefix), "prefix", a.Prefix, "want the identifier of the instance")
+	faults.Check(len(a.Prefix) <= nameLimit && nameForm.MatchString(a.Prefix), "prefix", a.Prefix,
+		"want the identifier of the instance")
 	faults.Check(len(a.Users) > 0, "users", nil, "is missing")
 	for i, user := range a.Users {
 		path := fmt.Sprintf("users[%d]", i)
@@ -50,7 +51,9 @@ type ProxySecrets struct {
 }
 
 // NewProxySecrets makes the secrets. It returns every fault of the arguments at once, before it makes anything.
-func NewProxySecrets(ctx *pulumi.Context, name string, args *ProxySecretsArgs, opts ...pulumi.ResourceOption) (*ProxySecrets, error) {
+func NewProxySecrets(
+	ctx *pulumi.Context, name string, args *ProxySecretsArgs, opts ...pulumi.ResourceOption,
+) (*ProxySecrets, error) {
 	if args == nil {
 		return nil, fmt.Errorf("proxy secrets %s: no arguments given", name)
 	}
@@ -70,10 +73,12 @@ func NewProxySecrets(ctx *pulumi.Context, name string, args *ProxySecretsArgs, o
 	arns := pulumi.StringArray{}
 	for _, user := range args.Users {
 		secret, err := secretsmanager.NewSecret(ctx, name+"-"+user, &secretsmanager.SecretArgs{
-			Name:        pulumi.Sprintf("%s/proxy/%s", args.Prefix, user),
-			Description: pulumi.Sprintf("What RDS Proxy logs in with as %s; the External Secrets Operator writes it", user),
-			KmsKeyId:    args.KmsKeyArn,
-			// What is in it is made anew by another generation of the role; a name that stays taken for a month would be in the way.
+			Name: pulumi.Sprintf("%s/proxy/%s", args.Prefix, user),
+			Description: pulumi.Sprintf("What RDS Proxy logs in with as %s; the External Secrets Operator writes it",
+				user),
+			KmsKeyId: args.KmsKeyArn,
+			// What is in it is made anew by another generation of the role; a name that stays taken for a month would
+			// be in the way.
 			RecoveryWindowInDays: pulumi.Int(0),
 			Tags:                 tags,
 		}, pulumi.Parent(component))

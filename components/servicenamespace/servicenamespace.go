@@ -33,8 +33,8 @@ type ServiceNamespaceArgs struct {
 	// DatabaseCIDRs are the address ranges in which the database lies, and DatabasePort its port.
 	DatabaseCIDRs []string
 	DatabasePort  int
-	// Holders are the pods that this rule leaves alone, by their label app.kubernetes.io/name: those that may reach the database, and those
-	// with a rule of their own for all that they may reach.
+	// Holders are the pods that this rule leaves alone, by their label app.kubernetes.io/name: those that may reach the
+	// database, and those with a rule of their own for all that they may reach.
 	Holders []string
 }
 
@@ -47,7 +47,8 @@ func (a *ServiceNamespaceArgs) Validate() error {
 	faults.Check(len(a.DatabaseCIDRs) > 0, "databaseCidrs", nil, "is missing: where the database lies")
 	for i, cidr := range a.DatabaseCIDRs {
 		_, err := netip.ParsePrefix(cidr)
-		faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), cidr, "want an address range such as 10.0.64.0/20")
+		faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), cidr,
+			"want an address range such as 10.0.64.0/20")
 	}
 	faults.Between("databasePort", a.DatabasePort, 2, lastPort-1, "")
 	faults.Check(len(a.Holders) > 0, "holders", nil, "is missing: nothing could reach the database")
@@ -63,13 +64,16 @@ type ServiceNamespace struct {
 
 	// ServiceAccount of the service's pods.
 	ServiceAccount pulumi.StringOutput `pulumi:"serviceAccount"`
-	// Ready is what [pulumi.DependsOn] takes: the rule for the database, and with it the namespace. Not the component itself: the SDK adds
-	// children to a component in goroutines of their own, so who names it right after it was made may find none, and wait for nothing.
+	// Ready is what [pulumi.DependsOn] takes: the rule for the database, and with it the namespace. Not the component
+	// itself: the SDK adds children to a component in goroutines of their own, so who names it right after it was made
+	// may find none, and wait for nothing.
 	Ready []pulumi.Resource
 }
 
 // NewServiceNamespace makes the namespace. It returns every fault of the arguments at once, before it makes anything.
-func NewServiceNamespace(ctx *pulumi.Context, name string, args *ServiceNamespaceArgs, opts ...pulumi.ResourceOption) (*ServiceNamespace, error) {
+func NewServiceNamespace(
+	ctx *pulumi.Context, name string, args *ServiceNamespaceArgs, opts ...pulumi.ResourceOption,
+) (*ServiceNamespace, error) {
 	if args == nil {
 		return nil, fmt.Errorf("namespace %s: no arguments given", name)
 	}
@@ -100,7 +104,8 @@ func NewServiceNamespace(ctx *pulumi.Context, name string, args *ServiceNamespac
 	}
 	account, err := corev1.NewServiceAccount(ctx, name+"-service-account", &corev1.ServiceAccountArgs{
 		Metadata: metav1.ObjectMetaArgs{
-			Name: pulumi.String(args.ServiceAccount), Namespace: pulumi.String(args.Name), Labels: workload.Labels(args.ServiceAccount, args.Service),
+			Name: pulumi.String(args.ServiceAccount), Namespace: pulumi.String(args.Name),
+			Labels: workload.Labels(args.ServiceAccount, args.Service),
 		},
 		// A service that talks to a database has no business with the API server.
 		AutomountServiceAccountToken: pulumi.Bool(false),
@@ -119,10 +124,14 @@ func NewServiceNamespace(ctx *pulumi.Context, name string, args *ServiceNamespac
 func keepOut(a *ServiceNamespaceArgs) *networkingv1.NetworkPolicyArgs {
 	four, six := a.split()
 	block := func(cidr string, except []string) networkingv1.NetworkPolicyPeerArgs {
-		return networkingv1.NetworkPolicyPeerArgs{IpBlock: networkingv1.IPBlockArgs{Cidr: pulumi.String(cidr), Except: pulumi.ToStringArray(except)}}
+		return networkingv1.NetworkPolicyPeerArgs{
+			IpBlock: networkingv1.IPBlockArgs{Cidr: pulumi.String(cidr), Except: pulumi.ToStringArray(except)},
+		}
 	}
 	ports := func(protocol string, from, to int) networkingv1.NetworkPolicyPortArgs {
-		return networkingv1.NetworkPolicyPortArgs{Protocol: pulumi.String(protocol), Port: pulumi.Int(from), EndPort: pulumi.Int(to)}
+		return networkingv1.NetworkPolicyPortArgs{
+			Protocol: pulumi.String(protocol), Port: pulumi.Int(from), EndPort: pulumi.Int(to),
+		}
 	}
 	database := networkingv1.NetworkPolicyPeerArray{}
 	for _, cidr := range a.DatabaseCIDRs {
@@ -130,23 +139,30 @@ func keepOut(a *ServiceNamespaceArgs) *networkingv1.NetworkPolicyArgs {
 	}
 	return &networkingv1.NetworkPolicyArgs{
 		Metadata: metav1.ObjectMetaArgs{
-			Name: pulumi.String("database-for-holders-only"), Namespace: pulumi.String(a.Name), Labels: workload.Labels(a.Name, a.Service),
+			Name: pulumi.String("database-for-holders-only"), Namespace: pulumi.String(a.Name),
+			Labels: workload.Labels(a.Name, a.Service),
 		},
 		Spec: networkingv1.NetworkPolicySpecArgs{
-			PodSelector: metav1.LabelSelectorArgs{MatchExpressions: metav1.LabelSelectorRequirementArray{metav1.LabelSelectorRequirementArgs{
-				Key: pulumi.String(workload.NameLabel), Operator: pulumi.String("NotIn"), Values: pulumi.ToStringArray(a.Holders),
-			}}},
+			PodSelector: metav1.LabelSelectorArgs{MatchExpressions: metav1.LabelSelectorRequirementArray{
+				metav1.LabelSelectorRequirementArgs{
+					Key: pulumi.String(workload.NameLabel), Operator: pulumi.String("NotIn"),
+					Values: pulumi.ToStringArray(a.Holders),
+				},
+			}},
 			PolicyTypes: pulumi.ToStringArray([]string{"Egress"}),
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{
 				// Pods are no addresses to every CNI, so they are named apart.
 				networkingv1.NetworkPolicyEgressRuleArgs{To: networkingv1.NetworkPolicyPeerArray{
 					networkingv1.NetworkPolicyPeerArgs{NamespaceSelector: metav1.LabelSelectorArgs{}},
 				}},
-				networkingv1.NetworkPolicyEgressRuleArgs{To: networkingv1.NetworkPolicyPeerArray{block("0.0.0.0/0", four), block("::/0", six)}},
+				networkingv1.NetworkPolicyEgressRuleArgs{
+					To: networkingv1.NetworkPolicyPeerArray{block("0.0.0.0/0", four), block("::/0", six)},
+				},
 				networkingv1.NetworkPolicyEgressRuleArgs{
 					To: database,
 					Ports: networkingv1.NetworkPolicyPortArray{
-						ports("TCP", 1, a.DatabasePort-1), ports("TCP", a.DatabasePort+1, lastPort), ports("UDP", 1, lastPort),
+						ports("TCP", 1, a.DatabasePort-1), ports("TCP", a.DatabasePort+1, lastPort),
+						ports("UDP", 1, lastPort),
 					},
 				},
 			},

@@ -20,7 +20,8 @@ const (
 func arguments() *servicenamespace.ServiceNamespaceArgs {
 	return &servicenamespace.ServiceNamespaceArgs{
 		Name: "myshop", Service: "myshop", ServiceAccount: "myshop-api",
-		DatabaseCIDRs: []string{"10.0.192.0/20", "fd00::/64"}, DatabasePort: 5432, Holders: []string{"pgbouncer", "myshop-api-migration"},
+		DatabaseCIDRs: []string{"10.0.192.0/20", "fd00::/64"}, DatabasePort: 5432,
+		Holders: []string{"pgbouncer", "myshop-api-migration"},
 	}
 }
 
@@ -47,9 +48,13 @@ func TestOnlyHoldersReachTheDatabaseAndAllReachTheRest(t *testing.T) {
 	t.Parallel()
 	policy := componenttest.Run(t, create(arguments())).One(t, policyType)
 	assert.Equal(t, []any{"Egress"}, policy.At("spec", "policyTypes"), "who may come in is not this rule's business")
-	assert.Equal(t, map[string]any{"key": "app.kubernetes.io/name", "operator": "NotIn", "values": []any{"pgbouncer", "myshop-api-migration"}},
+	assert.Equal(t, map[string]any{
+		"key": "app.kubernetes.io/name", "operator": "NotIn",
+		"values": []any{"pgbouncer", "myshop-api-migration"},
+	},
 		policy.At("spec", "podSelector", "matchExpressions", 0))
-	assert.Equal(t, map[string]any{}, policy.At("spec", "egress", 0, "to", 0, "namespaceSelector"), "every pod, DNS among them")
+	assert.Equal(t, map[string]any{}, policy.At("spec", "egress", 0, "to", 0, "namespaceSelector"),
+		"every pod, DNS among them")
 	assert.Equal(t, []any{
 		map[string]any{"ipBlock": map[string]any{"cidr": "0.0.0.0/0", "except": []any{"10.0.192.0/20"}}},
 		map[string]any{"ipBlock": map[string]any{"cidr": "::/0", "except": []any{"fd00::/64"}}},
@@ -91,7 +96,8 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	}))
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
-		`name: "My": want`, `service: "": want`, `serviceAccount: "": want`, `databaseCidrs[0]: "10.0.0.1": want an address range`,
+		`name: "My": want`, `service: "": want`, `serviceAccount: "": want`,
+		`databaseCidrs[0]: "10.0.0.1": want an address range`,
 		`databasePort: 0: want 2 to 65534`, `holders[0]: "A B": want`,
 	} {
 		require.ErrorContains(t, err, fault)

@@ -40,7 +40,8 @@ func PodSecurity(uid int) *corev1.PodSecurityContextArgs {
 	}
 }
 
-// ContainerSecurity is a container's half of the restricted Pod Security standard, with a root file system that nobody writes.
+// ContainerSecurity is a container's half of the restricted Pod Security standard, with a root file system that nobody
+// writes.
 func ContainerSecurity() *corev1.SecurityContextArgs {
 	return &corev1.SecurityContextArgs{
 		AllowPrivilegeEscalation: pulumi.Bool(false),
@@ -66,10 +67,15 @@ var quantity = regexp.MustCompile(`^\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi)?$`)
 // Validate reports every quantity that is none.
 func (r Resources) Validate() error {
 	var faults fault.List
-	for _, q := range []struct{ path, value string }{{"cpuRequest", r.CPURequest}, {"memoryRequest", r.MemoryRequest}, {"memoryLimit", r.MemoryLimit}} {
+	for _, q := range []struct{ path, value string }{
+		{"cpuRequest", r.CPURequest},
+		{"memoryRequest", r.MemoryRequest},
+		{"memoryLimit", r.MemoryLimit},
+	} {
 		faults.Check(quantity.MatchString(q.value), q.path, q.value, "want a quantity such as 250m or 64Mi")
 	}
-	faults.Check(r.CPULimit == "" || quantity.MatchString(r.CPULimit), "cpuLimit", r.CPULimit, "want a quantity such as 250m, or nothing")
+	faults.Check(r.CPULimit == "" || quantity.MatchString(r.CPULimit), "cpuLimit", r.CPULimit,
+		"want a quantity such as 250m, or nothing")
 	return faults.Err()
 }
 
@@ -88,8 +94,9 @@ func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
 // ScratchVolume is the name of the volume of [Scratch].
 const ScratchVolume = pulumi.String("tmp")
 
-// Scratch is what a container whose root file system is read-only may write. Not the whole volume, which reaches through its claim to the
-// metadata of objects: the compiler would spend seconds on those here as well (docs/benchmarks.md).
+// Scratch is what a container whose root file system is read-only may write. Not the whole volume, which reaches
+// through its claim to the metadata of objects: the compiler would spend seconds on those here as well
+// (docs/benchmarks.md).
 func Scratch() *corev1.EmptyDirVolumeSourceArgs {
 	return &corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("64Mi")}
 }

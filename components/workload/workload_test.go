@@ -21,9 +21,12 @@ func pod(t *testing.T, resources workload.Resources) *componenttest.Resource {
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
 		_, err := corev1.NewPod(ctx, "pod", &corev1.PodArgs{Spec: &corev1.PodSpecArgs{
 			SecurityContext: workload.PodSecurity(workload.DefaultUID),
-			Volumes:         corev1.VolumeArray{&corev1.VolumeArgs{Name: workload.ScratchVolume, EmptyDir: workload.Scratch()}},
+			Volumes: corev1.VolumeArray{&corev1.VolumeArgs{
+				Name: workload.ScratchVolume, EmptyDir: workload.Scratch(),
+			}},
 			Containers: corev1.ContainerArray{&corev1.ContainerArgs{
-				Name: pulumi.String("c"), SecurityContext: workload.ContainerSecurity(), Resources: resources.Requirements(),
+				Name: pulumi.String("c"), SecurityContext: workload.ContainerSecurity(),
+				Resources:    resources.Requirements(),
 				VolumeMounts: corev1.VolumeMountArray{workload.ScratchMount()},
 			}},
 		}})
@@ -37,13 +40,16 @@ func TestAPodMeetsTheRestrictedStandard(t *testing.T) {
 	t.Parallel()
 	p := pod(t, modest)
 	assert.Equal(t, map[string]any{
-		"runAsNonRoot": true, "runAsUser": 10001.0, "runAsGroup": 10001.0, "fsGroup": 10001.0, "seccompProfile": map[string]any{"type": "RuntimeDefault"},
+		"runAsNonRoot": true, "runAsUser": 10001.0, "runAsGroup": 10001.0, "fsGroup": 10001.0,
+		"seccompProfile": map[string]any{"type": "RuntimeDefault"},
 	}, p.At("spec", "securityContext"))
 	assert.Equal(t, map[string]any{
-		"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": map[string]any{"drop": []any{"ALL"}},
+		"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+		"capabilities": map[string]any{"drop": []any{"ALL"}},
 	}, p.At("spec", "containers", 0, "securityContext"))
 	assert.Equal(t, p.At("spec", "volumes", 0, "name"), p.At("spec", "containers", 0, "volumeMounts", 0, "name"))
-	assert.Equal(t, "64Mi", p.At("spec", "volumes", 0, "emptyDir", "sizeLimit"), "what is written there is on the node's disk")
+	assert.Equal(t, "64Mi", p.At("spec", "volumes", 0, "emptyDir", "sizeLimit"),
+		"what is written there is on the node's disk")
 }
 
 func TestALimitOnCPUIsThereOnlyWhenItIsAskedFor(t *testing.T) {
@@ -60,7 +66,10 @@ func TestEveryQuantityThatIsNoneIsReported(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, modest.Validate())
 	for _, good := range []string{"1", "0.5", "250m", "1Gi", "2G", "512Ki"} {
-		require.NoError(t, workload.Resources{CPURequest: good, MemoryRequest: good, CPULimit: good, MemoryLimit: good}.Validate(), good)
+		require.NoError(t, workload.Resources{
+			CPURequest: good, MemoryRequest: good, CPULimit: good,
+			MemoryLimit: good,
+		}.Validate(), good)
 	}
 	err := workload.Resources{CPURequest: "-1", MemoryRequest: "64MB", CPULimit: "a"}.Validate()
 	require.ErrorContains(t, err, `cpuRequest: "-1": want a quantity`)
@@ -72,7 +81,8 @@ func TestEveryQuantityThatIsNoneIsReported(t *testing.T) {
 func TestObjectsAreFoundByTheirNameAndTheirService(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, pulumi.StringMap{
-		"app.kubernetes.io/name": pulumi.String("pool"), "app.kubernetes.io/part-of": pulumi.String("shop"), "app.kubernetes.io/managed-by": pulumi.String("dbtier"),
+		"app.kubernetes.io/name": pulumi.String("pool"), "app.kubernetes.io/part-of": pulumi.String("shop"),
+		"app.kubernetes.io/managed-by": pulumi.String("dbtier"),
 	}, workload.Labels("pool", "shop"))
 	assert.Equal(t, pulumi.StringMap{workload.NameLabel: pulumi.String("pool")}, workload.Selector("pool"))
 }

@@ -14,19 +14,23 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// A database is taken away from under a service now and then: a failover, a reboot, sessions that an operator ends. What such a session was about
-// to answer is lost, whoever its user is and whatever pool stands between; so the service asks again, as long as its client waits.
+// A database is taken away from under a service now and then: a failover, a reboot, sessions that an operator ends.
+// What such a session was about to answer is lost, whoever its user is and whatever pool stands between; so the service
+// asks again, as long as its client waits.
 
-// The pauses between attempts grow from the first to the longest, each spread by half: a second is how long PgBouncer turns clients away after a
-// login of its own failed.
+// The pauses between attempts grow from the first to the longest, each spread by half: a second is how long PgBouncer
+// turns clients away after a login of its own failed.
 const (
 	firstPause   = 20 * time.Millisecond
 	longestPause = 500 * time.Millisecond
 )
 
-// again asks over a connection of the pool until there is an answer, an error that another attempt would meet too, or ctx ends. What is not repeatable
-// is asked again only if the database certainly did not begin it: a session that ended may have stored what it could no longer confirm.
-func again[T any](ctx context.Context, pool *pgxpool.Pool, repeatable bool, ask func(context.Context, *pgxpool.Conn) (T, error)) (T, error) {
+// again asks over a connection of the pool until there is an answer, an error that another attempt would meet too, or
+// ctx ends. What is not repeatable is asked again only if the database certainly did not begin it: a session that ended
+// may have stored what it could no longer confirm.
+func again[T any](
+	ctx context.Context, pool *pgxpool.Pool, repeatable bool, ask func(context.Context, *pgxpool.Conn) (T, error),
+) (T, error) {
 	return attempts(ctx, repeatable, func() (answer T, err error) {
 		connection, err := pool.Acquire(ctx)
 		if err != nil {
@@ -79,7 +83,8 @@ func passes(err error, repeatable bool) bool {
 		case pgerrcode.AdminShutdown, pgerrcode.CrashShutdown:
 			return mayRepeat
 		default:
-			// PgBouncer's own errors, and those of servers that it could not log in at, are protocol violations (08P01).
+			// PgBouncer's own errors, and those of servers that it could not log in at, are protocol violations
+			// (08P01).
 			return mayRepeat && pgerrcode.IsConnectionException(said.Code)
 		}
 	}

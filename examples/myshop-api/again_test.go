@@ -33,21 +33,27 @@ func TestWhatPasses(t *testing.T) {
 		err         error
 		read, write bool
 	}{
-		"a connection that cannot be opened":           {unbegun{connecting}, true, true},
-		"a pool whose connections are all broken":      {unbegun{errors.New("pgxpool: too many failed attempts acquiring connection")}, true, true},
+		"a connection that cannot be opened": {unbegun{connecting}, true, true},
+		"a pool whose connections are all broken": {
+			unbegun{errors.New("pgxpool: too many failed attempts acquiring connection")}, true, true,
+		},
 		"a login that PgBouncer turns away":            {unbegun{sqlState("08P01")}, true, true},
 		"a login with a wrong password":                {unbegun{sqlState("28P01")}, false, false},
 		"a connection found closed before it was used": {unsent{errors.New("conn closed")}, true, true},
 		"a session that was ended":                     {sqlState("57P01"), true, false},
 		"a server that crashed":                        {sqlState("57P02"), true, false},
-		"a connection that broke":                      {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, true, false},
-		"a connection that was closed":                 {fmt.Errorf("receive message: %w", io.ErrUnexpectedEOF), true, false},
-		"a word of PgBouncer":                          {sqlState("08P01"), true, false},
-		"a server that starts":                         {sqlState("57P03"), true, true},
-		"a server that is full":                        {sqlState("53300"), true, true},
-		"a statement that is wrong":                    {sqlState("42601"), false, false},
-		"a wrong password":                             {sqlState("28P01"), false, false},
-		"no rows":                                      {pgx.ErrNoRows, false, false},
+		"a connection that broke": {
+			&net.OpError{Op: "read", Err: syscall.ECONNRESET}, true, false,
+		},
+		"a connection that was closed": {
+			fmt.Errorf("receive message: %w", io.ErrUnexpectedEOF), true, false,
+		},
+		"a word of PgBouncer":       {sqlState("08P01"), true, false},
+		"a server that starts":      {sqlState("57P03"), true, true},
+		"a server that is full":     {sqlState("53300"), true, true},
+		"a statement that is wrong": {sqlState("42601"), false, false},
+		"a wrong password":          {sqlState("28P01"), false, false},
+		"no rows":                   {pgx.ErrNoRows, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, c.read, passes(c.err, true), "read")

@@ -21,12 +21,16 @@ const (
 // whose password cannot be found and masked.
 func databaseConfig(databaseURL string) (*pgxpool.Config, error) {
 	if databaseURL == "" {
-		return nil, errors.New("DATABASE_URL is not set: give it the PostgreSQL URL of the database, for example from the Secret myshop-api-db")
+		return nil, errors.New(
+			"DATABASE_URL is not set: give it the PostgreSQL URL of the database, for example from the Secret " +
+				"myshop-api-db",
+		)
 	}
 	cfg, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, errors.New("DATABASE_URL is no PostgreSQL URL that can be used (not shown, it holds a password): " +
-			"want postgres://user:password@host:port/database?sslmode=…, user and password URL-encoded, sslrootcert an existing file")
+			"want postgres://user:password@host:port/database?sslmode=…, user and password URL-encoded, sslrootcert " +
+			"an existing file")
 	}
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = connectTimeout
@@ -34,8 +38,8 @@ func databaseConfig(databaseURL string) (*pgxpool.Config, error) {
 	return cfg, nil
 }
 
-// poolConfig is how the service connects, with the limits of this process. Prepared statements stay pgx's default: PgBouncer keeps track
-// of them in transaction mode since 1.21.
+// poolConfig is how the service connects, with the limits of this process. Prepared statements stay pgx's default:
+// PgBouncer keeps track of them in transaction mode since 1.21.
 func poolConfig(ctx context.Context, getenv func(string) string) (*pgxpool.Config, error) {
 	var cfg *pgxpool.Config
 	var err error

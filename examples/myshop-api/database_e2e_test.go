@@ -67,7 +67,8 @@ func TestAFailedMigrationLeavesNothingAndCanBeTriedAgain(t *testing.T) {
 	require.NoError(t, err)
 	for range 2 {
 		_, err = migrated(t, url, "broken")
-		require.ErrorContains(t, err, `migration 3: line 1: ERROR: column "currency" of relation "orders" contains null values`)
+		require.ErrorContains(t, err,
+			`migration 3: line 1: ERROR: column "currency" of relation "orders" contains null values`)
 	}
 	log, err := migrated(t, url, "")
 	require.NoError(t, err, "the version before it goes on working")

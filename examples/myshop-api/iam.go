@@ -16,10 +16,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Login with IAM tokens in place of a password. A token is a request to connect that is signed with the credentials of the pod's role; it
-// holds for 15 minutes, and for a login only: a connection lives on when its token has run out. Signing needs no call to AWS, so each
-// new connection gets a token of its own, and there is nothing to renew on a schedule. What does run out are the role's credentials, an
-// hour after STS gave them; the SDK takes new ones in time.
+// Login with IAM tokens in place of a password. A token is a request to connect that is signed with the credentials of
+// the pod's role; it holds for 15 minutes, and for a login only: a connection lives on when its token has run out.
+// Signing needs no call to AWS, so each new connection gets a token of its own, and there is nothing to renew on a
+// schedule. What does run out are the role's credentials, an hour after STS gave them; the SDK takes new ones in time.
 
 // identity is who signs.
 type identity struct {
@@ -27,8 +27,8 @@ type identity struct {
 	credentials aws.CredentialsProvider
 }
 
-// podIdentity is the role of this pod: by a token of its ServiceAccount (AWS_WEB_IDENTITY_TOKEN_FILE) or by EKS Pod Identity, as the
-// SDK finds it.
+// podIdentity is the role of this pod: by a token of its ServiceAccount (AWS_WEB_IDENTITY_TOKEN_FILE) or by EKS Pod
+// Identity, as the SDK finds it.
 func podIdentity(ctx context.Context) (identity, error) {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
@@ -41,9 +41,13 @@ func podIdentity(ctx context.Context) (identity, error) {
 }
 
 // iamConfig reads DATABASE_IAM_URL, a URL without a password, and has every connection log in with a token of its own.
-func iamConfig(ctx context.Context, databaseURL string, pod func(context.Context) (identity, error)) (*pgxpool.Config, error) {
+func iamConfig(
+	ctx context.Context, databaseURL string, pod func(context.Context) (identity, error),
+) (*pgxpool.Config, error) {
 	if databaseURL == "" {
-		return nil, errors.New("DATABASE_IAM_URL is not set: the service's stack sets it with `dbtier:iam: {enabled: true}`")
+		return nil, errors.New(
+			"DATABASE_IAM_URL is not set: the service's stack sets it with `dbtier:iam: {enabled: true}`",
+		)
 	}
 	cfg, err := pgxpool.ParseConfig(databaseURL)
 	switch {
@@ -52,9 +56,15 @@ func iamConfig(ctx context.Context, databaseURL string, pod func(context.Context
 		return nil, errors.New("DATABASE_IAM_URL is no PostgreSQL URL that can be used: " +
 			"want postgresql://user@host:port/database?sslmode=verify-full&sslrootcert=<file>")
 	case cfg.ConnConfig.Password != "":
-		return nil, errors.New("DATABASE_IAM_URL holds a password, and the login is by a token: leave it out, or use DATABASE_URL without DATABASE_AUTH=iam")
+		return nil, errors.New(
+			"DATABASE_IAM_URL holds a password, and the login is by a token: leave it out, or use DATABASE_URL " +
+				"without DATABASE_AUTH=iam",
+		)
 	case !verifies(cfg.ConnConfig.TLSConfig) || len(cfg.ConnConfig.Fallbacks) > 0:
-		return nil, errors.New("DATABASE_IAM_URL does not verify whom it gives the token to: want sslmode=verify-full and sslrootcert=<file>")
+		return nil, errors.New(
+			"DATABASE_IAM_URL does not verify whom it gives the token to: want sslmode=verify-full and " +
+				"sslrootcert=<file>",
+		)
 	}
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = connectTimeout

@@ -30,7 +30,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// rdsFront is a database as RDS shows itself to a user with rds_iam: TLS, and a password in plain text within it, which is the token.
+// rdsFront is a database as RDS shows itself to a user with rds_iam: TLS, and a password in plain text within it, which
+// is the token.
 type rdsFront struct {
 	address, authority string
 
@@ -50,17 +51,22 @@ func newFront(t *testing.T) *rdsFront {
 	require.NoError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true,
+		BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
 	front := &rdsFront{authority: filepath.Join(t.TempDir(), "ca.pem")}
-	require.NoError(t, os.WriteFile(front.authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	require.NoError(t, os.WriteFile(front.authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		0o600))
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { listener.Close() })
 	front.address = "localhost:" + strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-	config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
+	config := &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+		MinVersion:   tls.VersionTLS12,
+	}
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -124,7 +130,10 @@ type anHour struct{ number int }
 
 func (h *anHour) Retrieve(context.Context) (aws.Credentials, error) {
 	h.number++
-	return aws.Credentials{AccessKeyID: fmt.Sprintf("ASIA%d", h.number), SecretAccessKey: "hunter2", SessionToken: "session"}, nil
+	return aws.Credentials{
+		AccessKeyID: fmt.Sprintf("ASIA%d", h.number), SecretAccessKey: "hunter2",
+		SessionToken: "session",
+	}, nil
 }
 
 func podOf(credentials aws.CredentialsProvider) func(context.Context) (identity, error) {
@@ -160,7 +169,8 @@ func TestEachConnectionLogsInWithATokenOfItsOwn(t *testing.T) {
 		assert.Equal(t, "connect", query.Get("Action"))
 		assert.Equal(t, "shop_iam", query.Get("DBUser"))
 		assert.Equal(t, "900", query.Get("X-Amz-Expires"))
-		assert.Regexp(t, fmt.Sprintf(`^ASIA%d/\d{8}/ap-northeast-2/rds-db/aws4_request$`, i+1), query.Get("X-Amz-Credential"), "signed with the credentials of its moment")
+		assert.Regexp(t, fmt.Sprintf(`^ASIA%d/\d{8}/ap-northeast-2/rds-db/aws4_request$`, i+1),
+			query.Get("X-Amz-Credential"), "signed with the credentials of its moment")
 		assert.NotEmpty(t, query.Get("X-Amz-Signature"))
 	}
 	assert.NotContains(t, strings.Join(tokens, " "), "hunter2")
@@ -184,7 +194,8 @@ func TestATokenIsGivenToNobodyWhoIsNotVerified(t *testing.T) {
 		require.ErrorContains(t, err, fault, databaseURL)
 		assert.NotContains(t, err.Error(), "hunter2")
 	}
-	_, err := iamConfig(t.Context(), front.url("u"), func(context.Context) (identity, error) { return identity{}, errors.New("no role") })
+	_, err := iamConfig(t.Context(), front.url("u"),
+		func(context.Context) (identity, error) { return identity{}, errors.New("no role") })
 	require.ErrorContains(t, err, "no role")
 	assert.Empty(t, front.seen())
 }
@@ -207,8 +218,11 @@ func TestTheWayToLogInIsOneOfTwo(t *testing.T) {
 		env   []string
 		fault string
 	}{
-		"another":        {[]string{"DATABASE_AUTH", "kerberos"}, `DATABASE_AUTH: "kerberos": want password or iam`},
-		"iam, no URL":    {[]string{"DATABASE_AUTH", "iam", "DATABASE_URL", "postgres://u:p@h/d"}, "DATABASE_IAM_URL is not set"},
+		"another": {[]string{"DATABASE_AUTH", "kerberos"}, `DATABASE_AUTH: "kerberos": want password or iam`},
+		"iam, no URL": {
+			[]string{"DATABASE_AUTH", "iam", "DATABASE_URL", "postgres://u:p@h/d"},
+			"DATABASE_IAM_URL is not set",
+		},
 		"password, none": {[]string{"DATABASE_AUTH", "password"}, "DATABASE_URL is not set"},
 	} {
 		_, err := poolConfig(t.Context(), env(c.env...))

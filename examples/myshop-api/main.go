@@ -68,7 +68,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, log *sl
 			return fmt.Errorf("%w: soak: %w", errUsage, err)
 		}
 		if flags.NArg() > 0 || *clients < 1 || *clients > 1000 {
-			return fmt.Errorf("%w: soak wants 1 to 1000 --clients and no arguments, got %d and %q", errUsage, *clients, flags.Args())
+			return fmt.Errorf("%w: soak wants 1 to 1000 --clients and no arguments, got %d and %q", errUsage, *clients,
+				flags.Args())
 		}
 		cfg, err := poolConfig(ctx, getenv)
 		if err != nil {

@@ -71,10 +71,14 @@ func migrateUp(ctx context.Context, databaseURL, dir string, log *slog.Logger) (
 		log.Info("the schema is up to date", "version", before)
 		return nil
 	case errors.As(err, &dirty):
-		return fmt.Errorf("the schema is marked dirty at version %d, which this program never does: another tool failed there; "+
-			"repair by hand and set schema_migrations.dirty to false", dirty.Version)
+		return fmt.Errorf(
+			"the schema is marked dirty at version %d, which this program never does: another tool failed there; "+
+				"repair by hand and set schema_migrations.dirty to false", dirty.Version)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the database is at version %d, which these migrations do not know: is this an older image? %w", before, err)
+		return fmt.Errorf(
+			"the database is at version %d, which these migrations do not know: is this an older image? %w", before,
+			err,
+		)
 	case err != nil:
 		return err
 	}
@@ -85,7 +89,8 @@ func migrateUp(ctx context.Context, databaseURL, dir string, log *slog.Logger) (
 	if ctx.Err() != nil {
 		return fmt.Errorf("told to stop at version %d, further migrations may be left", after)
 	}
-	log.Info("migrated", "from", max(before, 0), "to", after, "took", time.Since(started).Round(time.Millisecond).String())
+	log.Info("migrated", "from", max(before, 0), "to", after, "took",
+		time.Since(started).Round(time.Millisecond).String())
 	return nil
 }
 
@@ -99,9 +104,9 @@ func migrationFiles(dir string) (fs.FS, error) {
 	return os.DirFS(dir), nil
 }
 
-// demandDirect refuses a connection that goes through a pooler. The lock that keeps two runs apart belongs to a session,
-// and a pooler in transaction mode gives each transaction another one: the lock would guard nothing and could stay
-// behind. A pooler shows in the process number: it tells its clients one of its own making.
+// demandDirect refuses a connection that goes through a pooler. The lock that keeps two runs apart belongs to a
+// session, and a pooler in transaction mode gives each transaction another one: the lock would guard nothing and could
+// stay behind. A pooler shows in the process number: it tells its clients one of its own making.
 func demandDirect(ctx context.Context, db *sql.DB) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
 	defer cancel()
@@ -123,8 +128,9 @@ func demandDirect(ctx context.Context, db *sql.DB) (err error) {
 		return nil
 	})
 	if err == nil && told != actual {
-		err = errors.New("DATABASE_URL leads through a connection pooler, where the advisory lock of a migration guards nothing: " +
-			"give the direct URL of the database, for example from the Secret myshop-api-db-direct")
+		err = errors.New(
+			"DATABASE_URL leads through a connection pooler, where the advisory lock of a migration guards nothing: " +
+				"give the direct URL of the database, for example from the Secret myshop-api-db-direct")
 	}
 	return err
 }
@@ -164,7 +170,8 @@ func (d *atomicDriver) Run(migration io.Reader) error {
 	if err := d.Driver.Run(io.MultiReader(bytes.NewReader(text), bytes.NewReader([]byte(note)))); err != nil {
 		var failed database.Error
 		if errors.As(err, &failed) && failed.OrigErr != nil {
-			return fmt.Errorf("migration %d: line %d: %w; nothing of it was kept", d.version, max(failed.Line, 1), failed.OrigErr)
+			return fmt.Errorf("migration %d: line %d: %w; nothing of it was kept", d.version, max(failed.Line, 1),
+				failed.OrigErr)
 		}
 		return fmt.Errorf("migration %d: %w", d.version, err)
 	}

@@ -61,7 +61,8 @@ func TestAFailureNamesTheMigrationAndItsLine(t *testing.T) {
 	require.NoError(t, d.SetVersion(3, true))
 	err := d.Run(strings.NewReader("ALTER …"))
 	require.ErrorIs(t, err, cause)
-	assert.EqualError(t, err, `migration 3: line 6: ERROR: column "currency" contains null values (SQLSTATE 23502); nothing of it was kept`)
+	assert.EqualError(t, err,
+		`migration 3: line 6: ERROR: column "currency" contains null values (SQLSTATE 23502); nothing of it was kept`)
 }
 
 func TestAFolderThatDoesNotExistIsNamed(t *testing.T) {

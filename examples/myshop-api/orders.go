@@ -35,7 +35,8 @@ func (o orders) Ping(ctx context.Context) (string, error) {
 // List returns the newest orders first, at most limit.
 func (o orders) List(ctx context.Context, limit int32) ([]Order, error) {
 	list, err := again(ctx, o.pool, true, func(ctx context.Context, c *pgxpool.Conn) ([]Order, error) {
-		rows, err := c.Query(ctx, "SELECT id, item, quantity, placed_at FROM orders ORDER BY placed_at DESC, id DESC LIMIT $1", limit)
+		rows, err := c.Query(ctx,
+			"SELECT id, item, quantity, placed_at FROM orders ORDER BY placed_at DESC, id DESC LIMIT $1", limit)
 		if err != nil {
 			return nil, err
 		}
@@ -47,10 +48,13 @@ func (o orders) List(ctx context.Context, limit int32) ([]Order, error) {
 	return list, nil
 }
 
-// Place adds an order and returns it as stored. An order that broke off may have been stored: that is for the client to decide.
+// Place adds an order and returns it as stored. An order that broke off may have been stored: that is for the client to
+// decide.
 func (o orders) Place(ctx context.Context, item string, quantity int32) (Order, error) {
 	order, err := again(ctx, o.pool, false, func(ctx context.Context, c *pgxpool.Conn) (Order, error) {
-		rows, err := c.Query(ctx, "INSERT INTO orders (item, quantity) VALUES ($1, $2) RETURNING id, item, quantity, placed_at", item, quantity)
+		rows, err := c.Query(ctx,
+			"INSERT INTO orders (item, quantity) VALUES ($1, $2) RETURNING id, item, quantity, placed_at", item,
+			quantity)
 		if err != nil {
 			return Order{}, err
 		}

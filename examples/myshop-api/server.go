@@ -50,7 +50,8 @@ func serve(ctx context.Context, getenv func(string) string, log *slog.Logger) er
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDRESS: %q: %w", address, err)
 	}
-	log.Info("serving", "address", listener.Addr().String(), "database", cfg.ConnConfig.Database, "databaseHost", cfg.ConnConfig.Host,
+	log.Info("serving", "address", listener.Addr().String(), "database", cfg.ConnConfig.Database, "databaseHost",
+		cfg.ConnConfig.Host,
 		"maxConnections", cfg.MaxConns)
 	return serveOn(ctx, listener, routes(orders{pool}, log), log)
 }
@@ -105,7 +106,8 @@ func (s *service) health(w http.ResponseWriter, r *http.Request) {
 	version, err := s.book.Ping(ctx)
 	if err != nil {
 		s.log.Warn("unhealthy", "error", err.Error())
-		s.answer(w, http.StatusServiceUnavailable, map[string]string{"status": "unavailable", "error": "the database does not answer"})
+		s.answer(w, http.StatusServiceUnavailable,
+			map[string]string{"status": "unavailable", "error": "the database does not answer"})
 		return
 	}
 	s.answer(w, http.StatusOK, map[string]string{"status": "ok", "postgres": version})

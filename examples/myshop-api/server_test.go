@@ -53,7 +53,8 @@ func TestHealthSaysWhetherTheDatabaseAnswers(t *testing.T) {
 	down := &book{err: errors.New("dial tcp 10.0.0.1: refused")}
 	status, answer = request(down, "GET", "/healthz", "")
 	assert.Equal(t, 503, status)
-	assert.JSONEq(t, `{"status":"unavailable","error":"the database does not answer"}`, answer, "the cause is for the log, not for clients")
+	assert.JSONEq(t, `{"status":"unavailable","error":"the database does not answer"}`, answer,
+		"the cause is for the log, not for clients")
 
 	status, _ = request(down, "GET", "/livez", "")
 	assert.Equal(t, 200, status, "a restart would not bring the database back")
@@ -138,10 +139,16 @@ func TestBadConfigurationIsReportedAllAtOnceAndWithoutThePassword(t *testing.T) 
 		url, limit string
 		want       []string
 	}{
-		"nothing set":            {"", "", []string{"DATABASE_URL is not set"}},
-		"password not encoded":   {"postgres://u:" + secret + "@h/db", "0", []string{"DATABASE_URL", "DATABASE_MAX_CONNECTIONS", "from 1 to 1000"}},
-		"CA file does not exist": {"postgres://u:" + "x@h/db?sslmode=verify-full&sslrootcert=/nowhere.pem", "9", []string{"sslrootcert"}},
-		"limit is no number":     {"postgres://u:x@h/db", "ten", []string{"DATABASE_MAX_CONNECTIONS", `"ten"`}},
+		"nothing set": {"", "", []string{"DATABASE_URL is not set"}},
+		"password not encoded": {
+			"postgres://u:" + secret + "@h/db", "0",
+			[]string{"DATABASE_URL", "DATABASE_MAX_CONNECTIONS", "from 1 to 1000"},
+		},
+		"CA file does not exist": {
+			"postgres://u:" + "x@h/db?sslmode=verify-full&sslrootcert=/nowhere.pem", "9",
+			[]string{"sslrootcert"},
+		},
+		"limit is no number": {"postgres://u:x@h/db", "ten", []string{"DATABASE_MAX_CONNECTIONS", `"ten"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := poolConfig(t.Context(), env("DATABASE_URL", c.url, "DATABASE_MAX_CONNECTIONS", c.limit))
@@ -156,7 +163,8 @@ func TestBadConfigurationIsReportedAllAtOnceAndWithoutThePassword(t *testing.T) 
 }
 
 func TestPoolSizeComesFromTheEnvironment(t *testing.T) {
-	cfg, err := poolConfig(t.Context(), env("DATABASE_URL", "postgres://u:x%3A%23@h:5432/db?sslmode=disable", "DATABASE_MAX_CONNECTIONS", "50"))
+	cfg, err := poolConfig(t.Context(), env("DATABASE_URL", "postgres://u:x%3A%23@h:5432/db?sslmode=disable",
+		"DATABASE_MAX_CONNECTIONS", "50"))
 	require.NoError(t, err)
 	assert.EqualValues(t, 50, cfg.MaxConns)
 	assert.Equal(t, "x:#", cfg.ConnConfig.Password)
@@ -165,7 +173,14 @@ func TestPoolSizeComesFromTheEnvironment(t *testing.T) {
 }
 
 func TestWrongCommandLinesAreRefused(t *testing.T) {
-	for _, args := range [][]string{{"fly"}, {"serve", "now"}, {"migrate"}, {"migrate", "down"}, {"migrate", "up", "twice"}, {"migrate", "--to", "3", "up"}} {
+	for _, args := range [][]string{
+		{"fly"},
+		{"serve", "now"},
+		{"migrate"},
+		{"migrate", "down"},
+		{"migrate", "up", "twice"},
+		{"migrate", "--to", "3", "up"},
+	} {
 		err := run(t.Context(), args, env(), slog.New(slog.DiscardHandler))
 		assert.ErrorIs(t, err, errUsage, "%q", args)
 	}
@@ -216,7 +231,12 @@ func TestSoakTellsWhatItsClientsGot(t *testing.T) {
 }
 
 func TestSoakRefusesWhatItCannotDo(t *testing.T) {
-	for _, args := range [][]string{{"soak", "--clients", "0"}, {"soak", "--clients", "many"}, {"soak", "now"}, {"soak", "--clients", "1001"}} {
+	for _, args := range [][]string{
+		{"soak", "--clients", "0"},
+		{"soak", "--clients", "many"},
+		{"soak", "now"},
+		{"soak", "--clients", "1001"},
+	} {
 		err := run(t.Context(), args, func(string) string { return "" }, slog.New(slog.DiscardHandler))
 		assert.ErrorIs(t, err, errUsage, "%v", args)
 	}

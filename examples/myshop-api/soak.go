@@ -25,8 +25,9 @@ type soaked struct {
 	Error string `json:"error,omitempty"`
 }
 
-// soak lists orders as the service does, for so many clients at once, each over a connection of its own, until ctx ends; then it writes what they got, as
-// JSON. With reconnect every request opens a connection. The connections end with the process.
+// soak lists orders as the service does, for so many clients at once, each over a connection of its own, until ctx
+// ends; then it writes what they got, as JSON. With reconnect every request opens a connection. The connections end
+// with the process.
 func soak(ctx context.Context, cfg *pgxpool.Config, clients uint, reconnect bool, out io.Writer) error {
 	cfg.MaxConns = 1
 	if reconnect {

@@ -22,7 +22,9 @@ func (b *bench) holdsData(stack string) {
 	b.t.Helper()
 	file := filepath.Join(b.dir, ".dbtier", "state", ".pulumi", "stacks", "dbtier", stack+".json")
 	require.NoError(b.t, os.MkdirAll(filepath.Dir(file), 0o700))
-	require.NoError(b.t, os.WriteFile(file, []byte(`{"version":3,"checkpoint":{"latest":{"resources":[{"urn":"urn:pulumi:prod::dbtier::aws:rds/instance:Instance::database-instance","type":"aws:rds/instance:Instance","inputs":{}}]}}}`), 0o600))
+	require.NoError(b.t,
+		os.WriteFile(file,
+			[]byte(`{"version":3,"checkpoint":{"latest":{"resources":[{"urn":"urn:pulumi:prod::dbtier::aws:rds/instance:Instance::database-instance","type":"aws:rds/instance:Instance","inputs":{}}]}}}`), 0o600))
 }
 
 func TestAStackThatHoldsDataIsPreviewedBeforeItIsChanged(t *testing.T) {
@@ -32,10 +34,12 @@ func TestAStackThatHoldsDataIsPreviewedBeforeItIsChanged(t *testing.T) {
 	b.says(exitRefused, "add: --allow-data-loss database-instance", "up", "--stack", "prod", "--yes")
 	commands, _ := b.engineRuns()
 	assert.Equal(t, []string{"preview"}, commands, "nothing was changed")
-	require.Zero(t, b.run("up", "--stack", "prod", "--yes", "--allow-data-loss", "database-instance"), b.stderr.String())
+	require.Zero(t, b.run("up", "--stack", "prod", "--yes", "--allow-data-loss", "database-instance"),
+		b.stderr.String())
 	commands, _ = b.engineRuns()
 	assert.Equal(t, []string{"preview", "preview", "up"}, commands)
-	assert.Contains(t, b.stderr.String(), "note: allowed: aws:rds:Instance database-instance is replaced by an empty one because of dbName")
+	assert.Contains(t, b.stderr.String(),
+		"note: allowed: aws:rds:Instance database-instance is replaced by an empty one because of dbName")
 }
 
 func TestTheSameUpdateOfTheSameStateIsNotPreviewedAgain(t *testing.T) {
@@ -43,14 +47,17 @@ func TestTheSameUpdateOfTheSameStateIsNotPreviewedAgain(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(b.dir, "bundle.pem"), []byte("one"), 0o600))
 	file := filepath.Join(b.dir, "Pulumi.prod.yaml")
 	config := func(more string) {
-		require.NoError(t, os.WriteFile(file, []byte("config:\n  dbtier:cloud: aws\n  dbtier:network: {caBundle: bundle.pem}\n"+more), 0o600))
+		require.NoError(t,
+			os.WriteFile(file, []byte("config:\n  dbtier:cloud: aws\n  dbtier:network: {caBundle: bundle.pem}\n"+more),
+				0o600))
 	}
 	config("")
 	b.holdsData("prod")
 	state := filepath.Join(b.dir, ".dbtier", "state", ".pulumi", "stacks", "dbtier", "prod.json")
 	ups := func(args ...string) []string {
 		require.NoError(t, os.RemoveAll(b.events+".calls"))
-		require.Zero(t, b.run(append([]string{"up", "--stack", "prod", "--yes", "--no-policy"}, args...)...), b.stderr.String())
+		require.Zero(t, b.run(append([]string{"up", "--stack", "prod", "--yes", "--no-policy"}, args...)...),
+			b.stderr.String())
 		commands, _ := b.engineRuns()
 		return commands
 	}
@@ -153,14 +160,19 @@ func TestThePolicyPackBesideTheDriverIsOnByDefault(t *testing.T) {
 
 func TestConfigOfOneRunIsReadAsTheFileIs(t *testing.T) {
 	values, err := (&stackFlags{config: []string{
-		"pool.replicas=3", "dbtier:environment=staging", "other:key=true", "consumer.env={A: b}", "database.engineVersion='16'", "empty=", "url=a=b",
+		"pool.replicas=3", "dbtier:environment=staging", "other:key=true", "consumer.env={A: b}",
+		"database.engineVersion='16'", "empty=", "url=a=b",
 	}}).overrides()
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{
-		"dbtier:pool.replicas": 3, "dbtier:environment": "staging", "other:key": true, "dbtier:consumer.env": map[string]any{"A": "b"},
+		"dbtier:pool.replicas": 3, "dbtier:environment": "staging", "other:key": true,
+		"dbtier:consumer.env":           map[string]any{"A": "b"},
 		"dbtier:database.engineVersion": "16", "dbtier:empty": "", "dbtier:url": "a=b",
 	}, values)
-	for given, want := range map[string]string{"x": "want key=value", "=x": "want key=value", "cloud=aws": "for its file alone", "a=[": "not valid YAML"} {
+	for given, want := range map[string]string{
+		"x": "want key=value", "=x": "want key=value",
+		"cloud=aws": "for its file alone", "a=[": "not valid YAML",
+	} {
 		_, err := (&stackFlags{config: []string{given}}).overrides()
 		require.ErrorContains(t, err, want)
 	}
@@ -190,7 +202,8 @@ func stacksOf(t *testing.T, files map[string]string) []target {
 
 func TestStacksComeAfterThoseThatTheyReferTo(t *testing.T) {
 	targets := stacksOf(t, map[string]string{
-		"a": "organization/shop/z", "b": "acme/shop/a", "c": "acme/another/z", "d": "z", "e": "organization/shop/not-meant-now", "z": "",
+		"a": "organization/shop/z", "b": "acme/shop/a", "c": "acme/another/z", "d": "z",
+		"e": "organization/shop/not-meant-now", "z": "",
 	})
 	names := func(backwards bool) (order []string, after map[string][]string) {
 		nodes, err := inOrder(targets, backwards)
@@ -215,13 +228,17 @@ func TestStacksComeAfterThoseThatTheyReferTo(t *testing.T) {
 func TestPatternsNameStacks(t *testing.T) {
 	p := stacksOf(t, map[string]string{"dev": "", "prod-eu": "", "prod-us": ""})[0].project
 	for patterns, want := range map[string][]string{
-		"dev": {"dev"}, "prod-*, dev": {"prod-eu", "prod-us", "dev"}, "*": {"dev", "prod-eu", "prod-us"}, "prod-[e]?,prod-*": {"prod-eu", "prod-us"},
+		"dev": {"dev"}, "prod-*, dev": {"prod-eu", "prod-us", "dev"}, "*": {"dev", "prod-eu", "prod-us"},
+		"prod-[e]?,prod-*": {"prod-eu", "prod-us"},
 	} {
 		names, err := matching(p, patterns)
 		require.NoError(t, err)
 		assert.Equal(t, want, names, patterns)
 	}
-	for patterns, want := range map[string]string{"staging": "no such stack; this project has dev, prod-eu", "[": "not a pattern", ",,": "names no stack"} {
+	for patterns, want := range map[string]string{
+		"staging": "no such stack; this project has dev, prod-eu",
+		"[":       "not a pattern", ",,": "names no stack",
+	} {
 		_, err := matching(p, patterns)
 		require.ErrorContains(t, err, want)
 	}
@@ -232,7 +249,8 @@ func TestDoctorNamesTheFixOfEachFinding(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv("PULUMI_CONFIG_PASSPHRASE", "")
 	file := filepath.Join(b.dir, "Pulumi.prod.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("config:\n  dbtier:cloud: aws\n  dbtier:aws: {accountId: '123456789012'}\n"), 0o600))
+	require.NoError(t,
+		os.WriteFile(file, []byte("config:\n  dbtier:cloud: aws\n  dbtier:aws: {accountId: '123456789012'}\n"), 0o600))
 	assert.Equal(t, exitTrouble, b.run("doctor", "--stack", "prod", "--json"))
 	levels := map[string]string{}
 	for _, f := range b.answer().Findings {
@@ -264,9 +282,12 @@ func TestDoctorNamesTheFixOfEachFinding(t *testing.T) {
 esac`)
 	assert.Equal(t, exitTrouble, b.run("doctor", "--stack", "prod"))
 	for _, want := range []string{
-		"✗ AWS credentials    arn:aws:iam::999999999999:role/x is of account 999999999999, and the stack's is 123456789012",
-		"✓ cluster            Kubernetes v1.34.4", "✗ cluster rights     in namespace default this user may not: create jobs.batch",
-		"! operator           the cluster does not serve external-secrets.io/v1 yet", "Pulumi CLI         " + pulumicli.Version,
+		"✗ AWS credentials    arn:aws:iam::999999999999:role/x is of account 999999999999, and the stack's is " +
+			"123456789012",
+		"✓ cluster            Kubernetes v1.34.4",
+		"✗ cluster rights     in namespace default this user may not: create jobs.batch",
+		"! operator           the cluster does not serve external-secrets.io/v1 yet",
+		"Pulumi CLI         " + pulumicli.Version,
 	} {
 		assert.Contains(t, b.stdout.String(), want)
 	}
@@ -310,9 +331,12 @@ func TestWhatAnAutoscalerSetIsNoDrift(t *testing.T) {
 		code             int
 		want             string
 	}{
-		"an autoscaler":                {changed, autoscaler + "," + rollout, exitDone, "no drift (5 resources)"},
-		"a person":                     {changed, person, exitPending, "differs: spec.replicas"},
-		"both, and an image":           {changed + "," + image, autoscaler, exitPending, "differs: spec.template.spec.containers[0].image\n"},
+		"an autoscaler": {changed, autoscaler + "," + rollout, exitDone, "no drift (5 resources)"},
+		"a person":      {changed, person, exitPending, "differs: spec.replicas"},
+		"both, and an image": {
+			changed + "," + image, autoscaler, exitPending,
+			"differs: spec.template.spec.containers[0].image\n",
+		},
 		"the status that is no wish":   {`"status.conditions":{}`, "", exitDone, "no drift"},
 		"a field that nobody tells of": {changed, rollout, exitPending, "differs: spec.replicas"},
 	} {
@@ -321,11 +345,13 @@ func TestWhatAnAutoscalerSetIsNoDrift(t *testing.T) {
 echo '{"metadata":{"managedFields":[`+c.managed+`]}}'
 `), 0o700))
 		b.happens(found(c.changed))
-		assert.Equal(t, c.code, b.run("drift", "--stack", "prod"), "%s: %s%s", name, b.stdout.String(), b.stderr.String())
+		assert.Equal(t, c.code, b.run("drift", "--stack", "prod"), "%s: %s%s", name, b.stdout.String(),
+			b.stderr.String())
 		assert.Contains(t, b.stdout.String(), c.want, name)
 	}
 	require.NoError(t, os.Remove(filepath.Join(tools, "kubectl")))
 	t.Setenv("PATH", tools)
 	b.happens(found(changed))
-	assert.Equal(t, exitPending, b.run("drift", "--stack", "prod"), "a cluster that does not answer takes no drift away")
+	assert.Equal(t, exitPending, b.run("drift", "--stack", "prod"),
+		"a cluster that does not answer takes no drift away")
 }

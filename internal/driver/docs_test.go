@@ -73,13 +73,16 @@ func understood(root *cobra.Command, words []string) error {
 	return cmd.ValidateArgs(cmd.Flags().Args())
 }
 
-// commandLines are the words of each call of dbtier in a text: whole lines, in shells' pipes and substitutions, and in code spans.
+// commandLines are the words of each call of dbtier in a text: whole lines, in shells' pipes and substitutions, and in
+// code spans.
 func commandLines(text string) [][]string {
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	text = regexp.MustCompile(`<!--.*?-->`).ReplaceAllString(text, "")
 	text = regexp.MustCompile(`<([a-z]+)>`).ReplaceAllString(text, "$1")
 	var lines [][]string
-	for _, found := range regexp.MustCompile("(?m)(?:^|[\\s`(\"|&;])(?:bin/|\\./)?dbtier ([^`|;&\n<>)]*)").FindAllStringSubmatch(text, -1) {
+	for _, found := range regexp.MustCompile(
+		"(?m)(?:^|[\\s`(\"|&;])(?:bin/|\\./)?dbtier ([^`|;&\n<>)]*)",
+	).FindAllStringSubmatch(text, -1) {
 		line, _, _ := strings.Cut(found[1], " #")
 		if words := words(line); len(words) > 0 {
 			lines = append(lines, words)
@@ -122,7 +125,10 @@ func TestEveryCommandInPipelinesAndDocumentsIsUnderstood(t *testing.T) {
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	require.NoError(t, err)
 	var files []string
-	for _, pattern := range []string{"README.md", "docs/driver.md", "docs/operations/*.md", "examples/*/README.md", "examples/ci/*/*.yml"} {
+	for _, pattern := range []string{
+		"README.md", "docs/driver.md", "docs/operations/*.md", "examples/*/README.md",
+		"examples/ci/*/*.yml",
+	} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		files = append(files, found...)
@@ -152,7 +158,10 @@ func TestManualPagesAreWrittenForEveryCommand(t *testing.T) {
 	require.Zero(t, b.run("man", dir), b.stderr.String())
 	page, err := os.ReadFile(filepath.Join(dir, "dbtier-preview.1"))
 	require.NoError(t, err)
-	for _, want := range []string{".TH DBTIER\\-PREVIEW 1", ".SH EXAMPLES", "\\-\\-detailed\\-exitcode", ".BR dbtier (1)"} {
+	for _, want := range []string{
+		".TH DBTIER\\-PREVIEW 1", ".SH EXAMPLES", "\\-\\-detailed\\-exitcode",
+		".BR dbtier (1)",
+	} {
 		assert.Contains(t, string(page), want)
 	}
 	assert.FileExists(t, filepath.Join(dir, "dbtier-local-start.1"))
@@ -167,7 +176,8 @@ func TestPipelinesGetTheirCredentialsByOIDC(t *testing.T) {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		assert.NotRegexp(t, `AWS_ACCESS_KEY_ID|AWS_SECRET_ACCESS_KEY|PULUMI_CONFIG_PASSPHRASE|secrets\.`, string(text), file)
+		assert.NotRegexp(t, `AWS_ACCESS_KEY_ID|AWS_SECRET_ACCESS_KEY|PULUMI_CONFIG_PASSPHRASE|secrets\.`, string(text),
+			file)
 		var pipeline struct {
 			Permissions map[string]string
 			Jobs        map[string]struct {

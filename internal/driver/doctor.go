@@ -86,7 +86,8 @@ func (t *task) examine(ctx context.Context) error {
 		}
 	}
 	if faults > 0 {
-		t.say("stack %s: %s", t.stack.Name, count(faults, "thing is in the way of a run", "things are in the way of a run"))
+		t.say("stack %s: %s", t.stack.Name, count(faults, "thing is in the way of a run",
+			"things are in the way of a run"))
 		return localcloud.ErrSaid
 	}
 	t.say("stack %s: nothing is in the way of a run", t.stack.Name)
@@ -106,11 +107,15 @@ func (x *examination) ok(name, format string, args ...any) {
 }
 
 func (x *examination) warn(name, fix, format string, args ...any) {
-	x.findings = append(x.findings, finding{Name: name, Level: levelWarning, Found: fmt.Sprintf(format, args...), Fix: fix})
+	x.findings = append(x.findings, finding{
+		Name: name, Level: levelWarning, Found: fmt.Sprintf(format, args...), Fix: fix,
+	})
 }
 
 func (x *examination) fault(name, fix, format string, args ...any) {
-	x.findings = append(x.findings, finding{Name: name, Level: levelFault, Found: fmt.Sprintf(format, args...), Fix: fix})
+	x.findings = append(x.findings, finding{
+		Name: name, Level: levelFault, Found: fmt.Sprintf(format, args...), Fix: fix,
+	})
 }
 
 func (x *examination) tools(ctx context.Context) {
@@ -118,7 +123,8 @@ func (x *examination) tools(ctx context.Context) {
 	if path, found := (pulumicli.Finder{Beside: x.beside}).Look(ctx); found {
 		x.ok("Pulumi CLI", "%s at %s", pulumicli.Version, path)
 	} else {
-		x.fault("Pulumi CLI", "make build, or install this version and put it on PATH", "version %s is neither beside dbtier nor on PATH", pulumicli.Version)
+		x.fault("Pulumi CLI", "make build, or install this version and put it on PATH",
+			"version %s is neither beside dbtier nor on PATH", pulumicli.Version)
 	}
 	pack := filepath.Join(x.beside, policyPack)
 	if info, err := os.Stat(pack); err == nil && info.Mode()&0o111 != 0 {
@@ -132,7 +138,8 @@ func (x *examination) tools(ctx context.Context) {
 func (x *examination) backendAndSecrets(ctx context.Context) {
 	url := x.backend()
 	if err := engine.CheckSecrets(x.stack, url, x.flags.secretsProvider, os.LookupEnv); err != nil {
-		x.fault("secrets", "set PULUMI_CONFIG_PASSPHRASE_FILE, or make the stack with --secrets-provider awskms://…", "%s", err)
+		x.fault("secrets", "set PULUMI_CONFIG_PASSPHRASE_FILE, or make the stack with --secrets-provider awskms://…",
+			"%s", err)
 	} else {
 		x.ok("secrets", "something encrypts them in the state")
 	}
@@ -221,7 +228,9 @@ func (x *examination) plugins() {
 			}
 			name := fmt.Sprintf("resource-%s-%s", p.plugin, module.Version)
 			if _, err := os.Stat(filepath.Join(pulumicli.UserHome(), "plugins", name)); err != nil {
-				x.warn("plugin "+p.plugin, fmt.Sprintf("pulumi plugin install resource %s %s, else the first run fetches it", p.plugin, module.Version),
+				x.warn("plugin "+p.plugin,
+					fmt.Sprintf("pulumi plugin install resource %s %s, else the first run fetches it", p.plugin,
+						module.Version),
 					"%s is not installed", module.Version)
 				continue
 			}
@@ -260,7 +269,8 @@ func (x *examination) credentials(ctx context.Context) {
 	case err != nil:
 		x.fault("AWS credentials", fix, "AWS does not say who this is: %s", reason(err))
 	case identity.Account != wanted:
-		x.fault("AWS credentials", fix, "%s is of account %s, and the stack's is %s", identity.Arn, identity.Account, wanted)
+		x.fault("AWS credentials", fix, "%s is of account %s, and the stack's is %s", identity.Arn, identity.Account,
+			wanted)
 	default:
 		x.ok("AWS credentials", "%s", identity.Arn)
 	}
@@ -269,10 +279,12 @@ func (x *examination) credentials(ctx context.Context) {
 func (x *examination) credentialsSet(account string) {
 	home, _ := os.UserHomeDir()
 	for _, name := range []string{
-		"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+		"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI",
 	} {
 		if os.Getenv(name) != "" {
-			x.warn("AWS credentials", "install the AWS CLI, and doctor asks AWS", "%s is set; whether it is for account %s was not tried", name, account)
+			x.warn("AWS credentials", "install the AWS CLI, and doctor asks AWS",
+				"%s is set; whether it is for account %s was not tried", name, account)
 			return
 		}
 	}
@@ -283,7 +295,8 @@ func (x *examination) credentialsSet(account string) {
 			return
 		}
 	}
-	x.fault("AWS credentials", "aws sso login, or set AWS_PROFILE; in CI assume a role by OIDC (examples/ci)", "none are set for account %s", account)
+	x.fault("AWS credentials", "aws sso login, or set AWS_PROFILE; in CI assume a role by OIDC (examples/ci)",
+		"none are set for account %s", account)
 }
 
 // reason is the last line that a program said, or how it ended.
@@ -340,7 +353,8 @@ func (x *examination) clusterAccess(ctx context.Context) {
 		err = json.Unmarshal([]byte(text), &server)
 	}
 	if err != nil || server.ServerVersion.GitVersion == "" {
-		x.fault("cluster", "check dbtier:cluster.kubeconfig and .context of the stack's file, and log in: aws eks update-kubeconfig …",
+		x.fault("cluster",
+			"check dbtier:cluster.kubeconfig and .context of the stack's file, and log in: aws eks update-kubeconfig …",
 			"does not answer: %v", err)
 		return
 	}
@@ -353,14 +367,17 @@ func (x *examination) clusterAccess(ctx context.Context) {
 	case strings.Contains("\n"+apis, "\n"+servedAPI+"\n"):
 		x.ok("operator", "the cluster serves %s", servedAPI)
 	case x.installsOperator():
-		x.warn("operator", "dbtier up --stack "+x.stack.Name+" installs it", "the cluster does not serve %s yet", servedAPI)
+		x.warn("operator", "dbtier up --stack "+x.stack.Name+" installs it", "the cluster does not serve %s yet",
+			servedAPI)
 	default:
-		x.fault("operator", "bring up the stack that installs the cluster's operator, or set dbtier:operator.install: true",
+		x.fault("operator",
+			"bring up the stack that installs the cluster's operator, or set dbtier:operator.install: true",
 			"the cluster does not serve %s", servedAPI)
 	}
 }
 
-// installsOperator reports whether this stack brings the operator along; it does unless its file says that another does.
+// installsOperator reports whether this stack brings the operator along; it does unless its file says that another
+// does.
 func (x *examination) installsOperator() bool {
 	section, _ := x.stack.Config["dbtier:operator"].(map[string]any)
 	return section["install"] != false
@@ -390,7 +407,8 @@ func (x *examination) permissions(ctx context.Context, client *kubectl.Client) {
 		}
 	}
 	if len(denied) > 0 {
-		x.fault("cluster rights", "bind a role with these rights to this user", "in namespace %s this user may not: %s", namespace, strings.Join(denied, ", "))
+		x.fault("cluster rights", "bind a role with these rights to this user", "in namespace %s this user may not: %s",
+			namespace, strings.Join(denied, ", "))
 		return
 	}
 	x.ok("cluster rights", "this user may make what a service needs in namespace %s", namespace)

@@ -48,7 +48,8 @@ func (t *task) findDrift(ctx context.Context) error {
 	result, err := session.Drift(ctx, options)
 	t.withoutOwned(ctx, &result)
 	t.report.take(&result, true)
-	t.report.Resources = slices.DeleteFunc(t.report.Resources, func(s progress.Step) bool { return s.Op == apitype.OpSame })
+	t.report.Resources = slices.DeleteFunc(t.report.Resources,
+		func(s progress.Step) bool { return s.Op == apitype.OpSame })
 	if err != nil {
 		return failed(err)
 	}
@@ -65,13 +66,15 @@ func (t *task) findDrift(ctx context.Context) error {
 		drifted++
 	}
 	if drifted == 0 {
-		t.say("stack %s: no drift (%d resources), %.1fs", t.stack.Name, result.Changes[apitype.OpSame], time.Since(started).Seconds())
+		t.say("stack %s: no drift (%d resources), %.1fs", t.stack.Name, result.Changes[apitype.OpSame],
+			time.Since(started).Seconds())
 		return nil
 	}
 	if err := session.OweALook(); err != nil {
 		return err
 	}
-	t.say("stack %s: %s; mend with: dbtier up --stack %s --refresh", t.stack.Name, count(drifted, "resource drifted", "resources drifted"), t.stack.Name)
+	t.say("stack %s: %s; mend with: dbtier up --stack %s --refresh", t.stack.Name,
+		count(drifted, "resource drifted", "resources drifted"), t.stack.Name)
 	return errPending
 }
 
@@ -82,7 +85,8 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// replicas is the field that a HorizontalPodAutoscaler sets in a program's object, through the object's subresource scale.
+// replicas is the field that a HorizontalPodAutoscaler sets in a program's object, through the object's subresource
+// scale.
 const replicas = "spec.replicas"
 
 // withoutOwned takes out of a refresh what another controller owns: an update of which nothing else is left is none.
@@ -106,8 +110,8 @@ func (t *task) withoutOwned(ctx context.Context, result *progress.Result) {
 
 func isStatus(path string) bool { return path == "status" || strings.HasPrefix(path, "status.") }
 
-// ownsReplicas asks the cluster whether its own controller was the last to set an object's replicas. Providers leave managedFields out of
-// what they tell. A cluster that does not answer takes no drift away.
+// ownsReplicas asks the cluster whether its own controller was the last to set an object's replicas. Providers leave
+// managedFields out of what they tell. A cluster that does not answer takes no drift away.
 func (t *task) ownsReplicas(ctx context.Context, step *progress.Step) bool {
 	kubeconfig, kubecontext := clusterOf(t.target, "", "")
 	client, _, err := t.cluster(ctx, t.target, kubeconfig, kubecontext)
@@ -137,8 +141,8 @@ func kindOf(resourceType string) string {
 	return parts[2] + "." + version + "." + group
 }
 
-// ownedByCluster are the paths of an object's fields that the cluster's controllers have written last, as its managedFields tell. Only
-// they count: a person with kubectl is a manager, too.
+// ownedByCluster are the paths of an object's fields that the cluster's controllers have written last, as its
+// managedFields tell. Only they count: a person with kubectl is a manager, too.
 func ownedByCluster(object map[string]any) map[string]bool {
 	owned := map[string]bool{}
 	metadata, _ := object["metadata"].(map[string]any)
@@ -194,16 +198,23 @@ their name, and asks about the rest: --adopt-pending gives the id of what was ma
 			for _, given := range adopt {
 				resource, id, ok := strings.Cut(given, "=")
 				if !ok || resource == "" || id == "" {
-					return &usageError{error: fmt.Errorf("--adopt-pending %s: want resource=id", given), command: cmd.CommandPath()}
+					return &usageError{
+						error:   fmt.Errorf("--adopt-pending %s: want resource=id", given),
+						command: cmd.CommandPath(),
+					}
 				}
 				ids[resource] = id
 			}
-			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error { return t.refreshState(ctx, ids, forget) })
+			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error {
+				return t.refreshState(ctx, ids, forget)
+			})
 		},
 	}
 	f.add(cmd, a, onSeveral, withEngine, withTargets, withSummary, withConsent)
-	cmd.Flags().StringArrayVar(&adopt, "adopt-pending", nil, "a creation that was begun has made what has this id, as resource=id (resource: name or URN)")
-	cmd.Flags().StringArrayVar(&forget, "forget-pending", nil, "a creation that was begun has made nothing (name or URN)")
+	cmd.Flags().StringArrayVar(&adopt, "adopt-pending", nil,
+		"a creation that was begun has made what has this id, as resource=id (resource: name or URN)")
+	cmd.Flags().StringArrayVar(&forget, "forget-pending", nil,
+		"a creation that was begun has made nothing (name or URN)")
 	return cmd
 }
 
@@ -213,13 +224,16 @@ func (t *task) refreshState(ctx context.Context, adopt map[string]string, forget
 	if err != nil {
 		return err
 	}
-	session, done, err := t.open(ctx, operation{command: "refresh", changes: true, existing: true, adopt: adopt, forget: forget})
+	session, done, err := t.open(ctx, operation{
+		command: "refresh", changes: true, existing: true, adopt: adopt, forget: forget,
+	})
 	if err != nil {
 		return err
 	}
 	defer done()
 	if ask {
-		t.say("refresh writes what is there into the state of stack %s, in %s; no resource is changed", t.stack.Name, session.Backend())
+		t.say("refresh writes what is there into the state of stack %s, in %s; no resource is changed", t.stack.Name,
+			session.Backend())
 		if goAhead, err := t.agree(ctx); err != nil || !goAhead {
 			return err
 		}

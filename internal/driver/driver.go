@@ -126,8 +126,9 @@ func interrupts(say io.Writer) (ctx context.Context, kill <-chan struct{}, stop 
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "dbtier",
-		Short: "A production PostgreSQL tier on AWS for a service on Kubernetes, and the same tier whole on this machine",
+		Use: "dbtier",
+		Short: "A production PostgreSQL tier on AWS for a service on Kubernetes, and the same tier whole on this " +
+			"machine",
 		Long: `dbtier runs the tier's Pulumi program on a stack: RDS PostgreSQL, Secrets Manager, External Secrets Operator, PgBouncer,
 migration and service. Each stack's file, Pulumi.<stack>.yaml, names the cloud it lives on (config dbtier:cloud):
 
@@ -150,7 +151,8 @@ migration and service. Each stack's file, Pulumi.<stack>.yaml, names the cloud i
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{error: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(a.preview(), a.up(), a.drift(), a.refresh(), a.destroy(), a.outputs(), a.verify(), a.policy(), a.history(), a.cancel(), a.export(),
+	root.AddCommand(a.preview(), a.up(), a.drift(), a.refresh(), a.destroy(), a.outputs(), a.verify(), a.policy(),
+		a.history(), a.cancel(), a.export(),
 		a.importing(), a.doctor(), a.local(), a.man(), a.version())
 	// A mistyped command or argument is a fault of usage too.
 	var wrap func(cmd *cobra.Command)
@@ -184,7 +186,10 @@ func (a *app) findProject() (*project.Project, error) {
 // cloud is the local cloud of the project.
 func (a *app) cloud(p *project.Project) (*localcloud.Cloud, error) {
 	if a.system != "linux" {
-		return nil, fmt.Errorf("the local cloud needs Linux and this is %s: use a Linux machine or VM; offline previews work everywhere", a.system)
+		return nil, fmt.Errorf(
+			"the local cloud needs Linux and this is %s: use a Linux machine or VM; offline previews work everywhere",
+			a.system,
+		)
 	}
 	binary, err := localcloud.FindBinary(a.beside)
 	if err != nil {

@@ -52,7 +52,8 @@ func playCLI(file string, args []string) int {
 	if at < 0 {
 		return 0
 	}
-	conn, err := grpc.NewClient(strings.TrimPrefix(args[at+1], "tcp://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(strings.TrimPrefix(args[at+1], "tcp://"),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return 98
 	}
@@ -93,8 +94,9 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, dir: t.TempDir(), beside: t.TempDir()}
 	for name, text := range map[string]string{
-		"Pulumi.yaml": "name: dbtier\nruntime: go\n", "Pulumi.local.yaml": "config:\n  dbtier:cloud: local\n  dbtier:aws: {region: eu-west-1}\n",
-		"Pulumi.prod.yaml": "config:\n  dbtier:cloud: aws\n",
+		"Pulumi.yaml":       "name: dbtier\nruntime: go\n",
+		"Pulumi.local.yaml": "config:\n  dbtier:cloud: local\n  dbtier:aws: {region: eu-west-1}\n",
+		"Pulumi.prod.yaml":  "config:\n  dbtier:cloud: aws\n",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o600))
 	}
@@ -112,7 +114,8 @@ func newBench(t *testing.T) *bench {
 	b.happens(created)
 	t.Setenv(fakeEvents, b.events)
 	b.app = &app{
-		deploy: func(*pulumi.Context) error { return nil }, stdin: &b.stdin, stdout: &b.stdout, stderr: &b.stderr, beside: b.beside, self: exe, system: "linux",
+		deploy: func(*pulumi.Context) error { return nil }, stdin: &b.stdin, stdout: &b.stdout, stderr: &b.stderr,
+		beside: b.beside, self: exe, system: "linux",
 		kill: make(chan struct{}),
 		replace: func(path string, args, env []string) error {
 			b.replaced = append(b.replaced, append([]string{path}, args...), env)
@@ -142,9 +145,12 @@ func (b *bench) cloudRuns(name string) {
 	b.t.Cleanup(func() { os.RemoveAll(dir) })
 	listener, err := (&net.ListenConfig{}).Listen(b.t.Context(), "unix", filepath.Join(dir, "control.sock"))
 	require.NoError(b.t, err)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"phase":"ready"}`)
-	})}
+	server := &http.Server{
+		ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"phase":"ready"}`)
+		}),
+	}
 	go func() { _ = server.Serve(listener) }()
 	b.t.Cleanup(func() { server.Close() })
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", os.Getpid()))
@@ -152,10 +158,12 @@ func (b *bench) cloudRuns(name string) {
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	state := filepath.Join(b.dir, ".localcloud", "state")
 	require.NoError(b.t, os.MkdirAll(state, 0o700))
-	text := fmt.Sprintf(`{"pid":%d,"startTime":%s,"runDir":%q,"awsEndpoint":"http://127.0.0.1:14566","kubeconfig":"/cluster/kubeconfig"}`,
+	text := fmt.Sprintf(
+		`{"pid":%d,"startTime":%s,"runDir":%q,"awsEndpoint":"http://127.0.0.1:14566","kubeconfig":"/cluster/kubeconfig"}`,
 		os.Getpid(), strings.Fields(rest)[19], dir)
 	require.NoError(b.t, os.WriteFile(filepath.Join(state, name), []byte(text), 0o600))
-	require.NoError(b.t, os.WriteFile(filepath.Join(state, "aws-credentials.json"), []byte(`{"accessKeyId":"AKIA","secretAccessKey":"hush"}`), 0o600))
+	require.NoError(b.t, os.WriteFile(filepath.Join(state, "aws-credentials.json"),
+		[]byte(`{"accessKeyId":"AKIA","secretAccessKey":"hush"}`), 0o600))
 }
 
 func (b *bench) run(args ...string) int {
@@ -221,7 +229,8 @@ func TestEveryCommandHasHelpThatTeaches(t *testing.T) {
 	b := newBench(t)
 	require.Zero(t, b.run())
 	for _, want := range []string{
-		"preview", "up ", "drift", "refresh", "destroy", "outputs", "verify", "history", "cancel", "export", "import", "doctor", "completion", "local ", "man ", "version",
+		"preview", "up ", "drift", "refresh", "destroy", "outputs", "verify", "history", "cancel", "export", "import",
+		"doctor", "completion", "local ", "man ", "version",
 		"dbtier up --stack local",
 	} {
 		assert.Contains(t, b.stdout.String(), want)
@@ -232,7 +241,12 @@ func TestEveryCommandHasHelpThatTeaches(t *testing.T) {
 		commands = append(commands, commands[i].Commands()...)
 		assert.NotEmpty(t, commands[i].Short, commands[i].CommandPath())
 	}
-	for _, path := range [][]string{{"up", "--help"}, {"local", "kubectl", "--help"}, {"local", "aws"}, {"local", "psql", "-h"}} {
+	for _, path := range [][]string{
+		{"up", "--help"},
+		{"local", "kubectl", "--help"},
+		{"local", "aws"},
+		{"local", "psql", "-h"},
+	} {
 		require.Zero(t, b.run(path...), path)
 		assert.Contains(t, b.stdout.String(), "Usage:", path)
 	}
@@ -249,9 +263,13 @@ func TestACommandLineThatIsNotUnderstoodPointsToHelp(t *testing.T) {
 
 func TestAMissingStackNamesTheStacksThereAre(t *testing.T) {
 	b := newBench(t)
-	for _, command := range []string{"up", "preview", "destroy", "outputs", "verify", "refresh", "drift", "history", "cancel", "export", "doctor"} {
+	for _, command := range []string{
+		"up", "preview", "destroy", "outputs", "verify", "refresh", "drift", "history",
+		"cancel", "export", "doctor",
+	} {
 		b.says(exitUsage, "error: no stack given: add --stack <name>; this project has local, prod\n", command)
-		b.says(exitConfig, "error: --stack staging: no file Pulumi.staging.yaml; this project has local, prod\n", command, "--stack", "staging")
+		b.says(exitConfig, "error: --stack staging: no file Pulumi.staging.yaml; this project has local, prod\n",
+			command, "--stack", "staging")
 	}
 	t.Chdir(t.TempDir())
 	b.says(exitConfig, "change into the project's folder", "up", "--stack", "local")
@@ -259,7 +277,13 @@ func TestAMissingStackNamesTheStacksThereAre(t *testing.T) {
 
 func TestUpOffTheLocalCloudNeedsConsent(t *testing.T) {
 	b := newBench(t)
-	for _, command := range [][]string{{"up"}, {"destroy"}, {"refresh"}, {"cancel"}, {"import", "--file", "Pulumi.yaml"}} {
+	for _, command := range [][]string{
+		{"up"},
+		{"destroy"},
+		{"refresh"},
+		{"cancel"},
+		{"import", "--file", "Pulumi.yaml"},
+	} {
 		b.says(exitUsage, "nobody can be asked here", append(command, "--stack", "prod")...)
 	}
 	commands, _ := b.engineRuns()
@@ -313,14 +337,21 @@ func TestUpOfALocalStackStartsTheCloudAndAttachesItsProviders(t *testing.T) {
 	assert.Contains(t, b.stdout.String(), "local cloud ready\n")
 
 	require.Zero(t, b.run("up", "--stack", "local", "--kubernetes-provider", "installed"), b.stderr.String())
-	assert.Equal(t, []string{"start", "providers", "providers"}, b.cloudCalls(), "a cloud that runs is not started again")
+	assert.Equal(t, []string{"start", "providers", "providers"}, b.cloudCalls(),
+		"a cloud that runs is not started again")
 	_, providers = b.engineRuns()
 	assert.Equal(t, "aws:11", providers[1], "the installed plugin takes kubernetes")
 }
 
 func TestOnlyUpStartsTheLocalCloud(t *testing.T) {
 	b := newBench(t)
-	for _, args := range [][]string{{"preview", "--stack", "local"}, {"destroy", "--stack", "local"}, {"verify", "--stack", "local"}, {"local", "kubectl", "get", "pods"}, {"local", "env"}} {
+	for _, args := range [][]string{
+		{"preview", "--stack", "local"},
+		{"destroy", "--stack", "local"},
+		{"verify", "--stack", "local"},
+		{"local", "kubectl", "get", "pods"},
+		{"local", "env"},
+	} {
 		b.says(1, "error: the local cloud is not running: start it with `bin/dbtier local start`\n", args...)
 	}
 	commands, _ := b.engineRuns()
@@ -330,8 +361,14 @@ func TestOnlyUpStartsTheLocalCloud(t *testing.T) {
 func TestAnotherSystemIsToldWhatWorksThere(t *testing.T) {
 	b := newBench(t)
 	b.system = "darwin"
-	for _, args := range [][]string{{"up", "--stack", "local"}, {"local", "start"}, {"local", "psql"}, {"verify", "--stack", "local"}} {
-		b.says(1, "error: the local cloud needs Linux and this is darwin: use a Linux machine or VM; offline previews work everywhere\n", args...)
+	for _, args := range [][]string{
+		{"up", "--stack", "local"},
+		{"local", "start"},
+		{"local", "psql"},
+		{"verify", "--stack", "local"},
+	} {
+		b.says(1, "error: the local cloud needs Linux and this is darwin: use a Linux machine or VM; offline "+
+			"previews work everywhere\n", args...)
 	}
 	assert.NoDirExists(t, filepath.Join(b.dir, ".dbtier"), "nothing half done")
 	b.cloudScript(serves)
@@ -401,7 +438,10 @@ func TestKubectlIsTheCloudsOwnWithEveryArgument(t *testing.T) {
 	b := newBench(t)
 	b.cloudRuns("cloud.json")
 	t.Setenv("KUBECONFIG", "/home/me/.kube/config")
-	for _, args := range [][]string{{"local", "kubectl", "get", "pods", "-A"}, {"local", "kubectl", "--", "get", "pods", "-A"}} {
+	for _, args := range [][]string{
+		{"local", "kubectl", "get", "pods", "-A"},
+		{"local", "kubectl", "--", "get", "pods", "-A"},
+	} {
 		b.replaced = nil
 		require.Zero(t, b.run(args...), b.stderr.String())
 		kubernetes := filepath.Join(b.dir, ".localcloud", "cache", "bin", "kubernetes")
@@ -423,9 +463,13 @@ func TestTheAWSCLIRunsAgainstTheStandInWithNothingOfTheUsersOwn(t *testing.T) {
 	t.Setenv("AWS_PROFILE", "production")
 	t.Setenv("AWS_SESSION_TOKEN", "token")
 	require.Zero(t, b.run("local", "aws", "--", "sts", "get-caller-identity"), b.stderr.String())
-	assert.Equal(t, []string{aws, aws, "--endpoint-url", "http://127.0.0.1:14566", "sts", "get-caller-identity"}, b.replaced[0])
+	assert.Equal(t, []string{aws, aws, "--endpoint-url", "http://127.0.0.1:14566", "sts", "get-caller-identity"},
+		b.replaced[0])
 	env := b.replaced[1]
-	for _, want := range []string{"AWS_ACCESS_KEY_ID=AKIA", "AWS_SECRET_ACCESS_KEY=hush", "AWS_REGION=eu-west-1", "AWS_CONFIG_FILE=/dev/null"} {
+	for _, want := range []string{
+		"AWS_ACCESS_KEY_ID=AKIA", "AWS_SECRET_ACCESS_KEY=hush", "AWS_REGION=eu-west-1",
+		"AWS_CONFIG_FILE=/dev/null",
+	} {
 		assert.Contains(t, env, want)
 	}
 	assert.False(t, slices.ContainsFunc(env, func(e string) bool {
@@ -471,13 +515,17 @@ func TestPsqlNeedsNoStackWhereOnlyOneCanBeMeant(t *testing.T) {
 	}{
 		"the only one":  {stacks: []string{"orders"}, want: "orders"},
 		"the usual one": {stacks: []string{"local", "orders"}, want: "local"},
-		"several":       {stacks: []string{"billing", "orders"}, fault: "add --stack <name> as the first argument; on the local cloud are billing, orders"},
-		"none":          {fault: "no stack on the local cloud"},
+		"several": {
+			stacks: []string{"billing", "orders"},
+			fault:  "add --stack <name> as the first argument; on the local cloud are billing, orders",
+		},
+		"none": {fault: "no stack on the local cloud"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			for _, stack := range c.stacks {
-				require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi."+stack+".yaml"), []byte("config: {'dbtier:cloud': local}\n"), 0o600))
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi."+stack+".yaml"),
+					[]byte("config: {'dbtier:cloud': local}\n"), 0o600))
 			}
 			stack, err := onlyLocal(&project.Project{Dir: dir})
 			if c.fault != "" {

@@ -32,7 +32,10 @@ const (
 )
 
 // severity orders the codes of several stacks: the first that occurs is that of all.
-var severity = []int{exitCancelled, exitFailed, exitConfig, exitRefused, exitConflict, exitTrouble, exitUsage, exitPending, exitDone}
+var severity = []int{
+	exitCancelled, exitFailed, exitConfig, exitRefused, exitConflict, exitTrouble, exitUsage,
+	exitPending, exitDone,
+}
 
 // codedError is an error whose exit code its kind does not tell. A silent one is no fault: what it stands for was said.
 type codedError struct {

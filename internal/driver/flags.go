@@ -62,32 +62,43 @@ func (f *stackFlags) add(cmd *cobra.Command, a *app, groups ...flagGroup) {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.stack, "stack", "s", "", "the stack, as in Pulumi.<stack>.yaml")
 	flags.StringVar(&f.backend, "backend", "", "URL of the backend that holds the state: file://…, s3://…, https://…\n"+
-		"(default: $PULUMI_BACKEND_URL, then backend.url of Pulumi.yaml, then the folder .dbtier/state;\nlocal stacks: .localcloud/state/pulumi)")
+		"(default: $PULUMI_BACKEND_URL, then backend.url of Pulumi.yaml, then the folder .dbtier/state;\nlocal "+
+		"stacks: .localcloud/state/pulumi)")
 	flags.BoolVar(&a.asJSON, "json", false, "print JSON, see docs/driver.md")
 	_ = cmd.RegisterFlagCompletionFunc("stack", completeStacks)
 	for _, group := range groups {
 		switch group {
 		case onSeveral:
-			flags.StringVar(&f.stacks, "stacks", "", "several stacks: names and patterns such as 'dev,prod-*'; a stack comes after those\nthat it refers to")
+			flags.StringVar(&f.stacks, "stacks", "",
+				"several stacks: names and patterns such as 'dev,prod-*'; a stack comes after those\nthat it refers to")
 			flags.IntVar(&f.parallelStacks, "parallel-stacks", 4, "how many stacks are worked on at once")
 			_ = cmd.RegisterFlagCompletionFunc("stacks", completeStacks)
 		case withEngine:
-			flags.StringVar(&f.secretsProvider, "secrets-provider", "", "what encrypts secrets in the state of a stack that is made now: awskms://…,\n"+
-				"gcpkms://…, azurekeyvault://…, hashivault://…, passphrase (default: passphrase, from $PULUMI_CONFIG_PASSPHRASE or _FILE)")
-			flags.StringVar(&f.kubernetesProvider, "kubernetes-provider", "attached", "for stacks on the local cloud: attached uses the local cloud's own\n"+
-				"provider server, installed the pulumi-kubernetes plugin of this machine")
-			flags.IntVarP(&f.parallel, "parallel", "p", 0, "how many resources are worked on at once (default: the engine's choice)")
+			flags.StringVar(&f.secretsProvider, "secrets-provider", "",
+				"what encrypts secrets in the state of a stack that is made now: awskms://…,\n"+
+					"gcpkms://…, azurekeyvault://…, hashivault://…, passphrase (default: passphrase, from "+
+					"$PULUMI_CONFIG_PASSPHRASE or _FILE)")
+			flags.StringVar(&f.kubernetesProvider, "kubernetes-provider", "attached",
+				"for stacks on the local cloud: attached uses the local cloud's own\n"+
+					"provider server, installed the pulumi-kubernetes plugin of this machine")
+			flags.IntVarP(&f.parallel, "parallel", "p", 0,
+				"how many resources are worked on at once (default: the engine's choice)")
 		case withProgram:
-			flags.StringArrayVarP(&f.config, "config", "c", nil, "a config value of this run alone, as key=value; below a key with dots: pool.replicas=3.\n"+
-				"The stack's file stays as it is")
+			flags.StringArrayVarP(&f.config, "config", "c", nil,
+				"a config value of this run alone, as key=value; below a key with dots: pool.replicas=3.\n"+
+					"The stack's file stays as it is")
 			flags.StringArrayVar(&f.replaces, "replace", nil, "replace this resource (name or URN)")
-			flags.StringArrayVar(&f.policyPacks, "policy-pack", nil, "another policy pack besides the one that is beside dbtier")
-			flags.StringArrayVar(&f.policyConfigs, "policy-pack-config", nil, "a file with the settings of the policy packs: one for each of them,\n"+
-				"the one beside dbtier first")
+			flags.StringArrayVar(&f.policyPacks, "policy-pack", nil,
+				"another policy pack besides the one that is beside dbtier")
+			flags.StringArrayVar(&f.policyConfigs, "policy-pack-config", nil,
+				"a file with the settings of the policy packs: one for each of them,\n"+
+					"the one beside dbtier first")
 			flags.BoolVar(&f.noPolicy, "no-policy", false, "do without the policy pack that is beside dbtier")
-			flags.BoolVar(&f.refresh, "refresh", false, "look first at what is there (after a run that was killed, and after drift was\n"+
-				"found, up does so anyway)")
-			flags.BoolVar(&f.expectNoChanges, "expect-no-changes", false, "change nothing: end with 2 where there is something to change")
+			flags.BoolVar(&f.refresh, "refresh", false,
+				"look first at what is there (after a run that was killed, and after drift was\n"+
+					"found, up does so anyway)")
+			flags.BoolVar(&f.expectNoChanges, "expect-no-changes", false,
+				"change nothing: end with 2 where there is something to change")
 		case withTargets:
 			flags.StringArrayVarP(&f.targets, "target", "t", nil, "only this resource (name or URN)")
 			flags.BoolVar(&f.dependents, "target-dependents", false, "and what depends on it")
@@ -200,8 +211,9 @@ const configNamespace = "dbtier"
 func (t *task) options() engine.Options {
 	f := t.flags
 	return engine.Options{
-		Progress: t.progress, Targets: t.urns(f.targets), Replaces: t.urns(f.replaces), Dependents: f.dependents, Parallel: f.parallel,
-		Refresh: f.refresh, PolicyPacks: t.policies, PolicyConfigs: f.policyConfigs,
+		Progress: t.progress, Targets: t.urns(f.targets), Replaces: t.urns(f.replaces), Dependents: f.dependents,
+		Parallel: f.parallel,
+		Refresh:  f.refresh, PolicyPacks: t.policies, PolicyConfigs: f.policyConfigs,
 	}
 }
 
@@ -220,7 +232,8 @@ func (t *task) urns(names []string) []string {
 // policyPack is the name of the tier's own policy pack, which `make build` puts beside dbtier.
 const policyPack = "policy-pack"
 
-// policyPacksOf are the packs that judge the run: the tier's own, unless it is not there or not wanted, and those that were named.
+// policyPacksOf are the packs that judge the run: the tier's own, unless it is not there or not wanted, and those that
+// were named.
 func (a *app) policyPacksOf(f *stackFlags) (packs []string, note string) {
 	own := filepath.Join(a.beside, policyPack)
 	switch info, err := os.Stat(own); {
@@ -228,7 +241,8 @@ func (a *app) policyPacksOf(f *stackFlags) (packs []string, note string) {
 	case err == nil && !info.IsDir():
 		packs = append(packs, own)
 	case len(f.policyPacks) == 0:
-		note = "no policies are checked: " + policyPack + " is not beside dbtier (make build); --no-policy says that this is meant"
+		note = "no policies are checked: " + policyPack +
+			" is not beside dbtier (make build); --no-policy says that this is meant"
 	}
 	return slices.Concat(packs, f.policyPacks), note
 }

@@ -85,7 +85,8 @@ the operator, images. That takes a while once and is kept in .localcloud/cache. 
 		},
 	}
 	cmd.Flags().IntVar(&apiPort, "api-port", 16443, "port of the Kubernetes API on 127.0.0.1")
-	cmd.Flags().IntVar(&awsPort, "aws-port", 14566, "port of the AWS stand-in on 127.0.0.1; Pulumi.local.yaml names the same")
+	cmd.Flags().IntVar(&awsPort, "aws-port", 14566,
+		"port of the AWS stand-in on 127.0.0.1; Pulumi.local.yaml names the same")
 	return cmd
 }
 
@@ -144,8 +145,9 @@ func (a *app) localLogs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [component]",
 		Short: "Show the logs of the local cloud's parts",
-		Long:  "Shows the logs of the local cloud's own parts, such as etcd, kube-apiserver or kubelet. For pods: dbtier local kubectl logs …",
-		Args:  cobra.MaximumNArgs(1),
+		Long: "Shows the logs of the local cloud's own parts, such as etcd, kube-apiserver or kubelet. For pods: " +
+			"dbtier local kubectl logs …",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cloud, err := a.here()
 			if err != nil {
@@ -243,7 +245,9 @@ nothing of your own AWS settings. What the stand-in models is listed in docs/loc
 			}
 			path, err := exec.LookPath("aws")
 			if err != nil {
-				return errors.New("the AWS CLI is not on PATH: install it (on Debian: apt-get install awscli) and run this again")
+				return errors.New(
+					"the AWS CLI is not on PATH: install it (on Debian: apt-get install awscli) and run this again",
+				)
 			}
 			credentials, err := cloud.Credentials()
 			if err != nil {
@@ -279,8 +283,8 @@ func regionOf(p *project.Project) string {
 	return defaultRegion
 }
 
-// become replaces this process by another program, with the variables set and those with a dropped prefix taken away. Its
-// terminal, signals and exit code are then its own.
+// become replaces this process by another program, with the variables set and those with a dropped prefix taken away.
+// Its terminal, signals and exit code are then its own.
 func (a *app) become(command, set []string, drop ...string) error {
 	env := make([]string, 0, len(os.Environ())+len(set))
 	for _, entry := range os.Environ() {
@@ -360,8 +364,9 @@ func (a *app) printEnv(ctx context.Context, cloud *localcloud.Cloud, state *loca
 	}
 	_, languageErr := exec.LookPath("pulumi-language-go")
 	vars, err := cloud.Environment(state, ports, localcloud.EnvironmentOptions{
-		Region: regionOf(p), Backend: "file://" + p.LocalCloud("state", "pulumi"), PassphraseFile: passphrase, PulumiHome: home,
-		Bin: a.beside, LanguageInstalled: languageErr == nil,
+		Region: regionOf(p), Backend: "file://" + p.LocalCloud("state", "pulumi"), PassphraseFile: passphrase,
+		PulumiHome: home,
+		Bin:        a.beside, LanguageInstalled: languageErr == nil,
 	})
 	if err != nil {
 		return err

@@ -59,7 +59,8 @@ type knob struct {
 func describe(r *rule.Rule) described {
 	d := described{
 		Name: r.Name, Family: r.Family, Summary: r.Summary, Why: r.Why, Fix: r.Fix, Severity: r.Severity.String(),
-		Production: rule.LevelName(r.Levels.Production), Development: rule.LevelName(r.Levels.Development), Stack: r.IsStack(), Remediates: r.Remedy != nil,
+		Production: rule.LevelName(r.Levels.Production), Development: rule.LevelName(r.Levels.Development),
+		Stack: r.IsStack(), Remediates: r.Remedy != nil,
 		Types: r.Types, IDs: r.IDs, Config: []knob{},
 	}
 	for _, k := range r.Knobs {
@@ -96,14 +97,17 @@ func (a *app) policyList() *cobra.Command {
 			for _, d := range listed {
 				width = max(width, len(d.Name))
 			}
-			fmt.Fprintf(a.stdout, "%-*s  %-8s  %-10s  %-11s  %s\n", width, "RULE", "SEVERITY", "PRODUCTION", "DEVELOPMENT", "WHAT HOLDS")
+			fmt.Fprintf(a.stdout, "%-*s  %-8s  %-10s  %-11s  %s\n", width, "RULE", "SEVERITY", "PRODUCTION",
+				"DEVELOPMENT", "WHAT HOLDS")
 			for _, d := range listed {
-				fmt.Fprintf(a.stdout, "%-*s  %-8s  %-10s  %-11s  %s\n", width, d.Name, d.Severity, d.Production, d.Development, d.Summary)
+				fmt.Fprintf(a.stdout, "%-*s  %-8s  %-10s  %-11s  %s\n", width, d.Name, d.Severity, d.Production,
+					d.Development, d.Summary)
 			}
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&family, "family", "", "only the rules of a family: rds, secrets, kms, iam, network, kubernetes, pool, migration, stackwide")
+	cmd.Flags().StringVar(&family, "family", "",
+		"only the rules of a family: rds, secrets, kms, iam, network, kubernetes, pool, migration, stackwide")
 	cmd.Flags().BoolVar(&a.asJSON, "json", false, "print JSON, see docs/driver.md")
 	return cmd
 }
@@ -123,7 +127,8 @@ func (a *app) policyExplain() *cobra.Command {
 			if a.report.Rules = []described{d}; a.asJSON {
 				return nil
 			}
-			fmt.Fprintf(a.stdout, "%s\n%s\n\nwhy          %s\nfix          %s\nseverity     %s\n", d.Name, d.Summary, d.Why, d.Fix,
+			fmt.Fprintf(a.stdout, "%s\n%s\n\nwhy          %s\nfix          %s\nseverity     %s\n", d.Name, d.Summary,
+				d.Why, d.Fix,
 				d.Severity)
 			fmt.Fprintf(a.stdout, "level        %s in production, %s in development\n", d.Production, d.Development)
 			if d.Remediates {
@@ -138,7 +143,8 @@ func (a *app) policyExplain() *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("rule %s: setting %s: %w", d.Name, k.Name, err)
 				}
-				fmt.Fprintf(a.stdout, "%-11s  %s, default %s: %s\n", map[bool]string{true: "settings"}[i == 0], k.Name, value, k.Description)
+				fmt.Fprintf(a.stdout, "%-11s  %s, default %s: %s\n", map[bool]string{true: "settings"}[i == 0], k.Name,
+					value, k.Description)
 			}
 			return nil
 		},
@@ -151,7 +157,8 @@ func (a *app) policyExplain() *cobra.Command {
 func unknownRule(name string) error {
 	var near []string
 	for _, r := range registry.All() {
-		if strings.Contains(r.Name, name) || slices.ContainsFunc(r.IDs, func(id string) bool { return strings.EqualFold(id, name) }) {
+		if strings.Contains(r.Name, name) || slices.ContainsFunc(r.IDs,
+			func(id string) bool { return strings.EqualFold(id, name) }) {
 			near = append(near, r.Name)
 		}
 	}
@@ -175,11 +182,14 @@ Exit codes: 0, 3 a mandatory rule is broken, 4 the policy config has faults.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
-				err := errors.New("--state is missing: the file that `pulumi stack export` writes, or - for the standard input")
+				err := errors.New(
+					"--state is missing: the file that `pulumi stack export` writes, or - for the standard input",
+				)
 				return &usageError{error: err, command: cmd.CommandPath()}
 			}
 			if profile != string(rule.Production) && profile != string(rule.Development) {
-				return &usageError{error: fmt.Errorf("--profile %s: choose %s or %s", profile, rule.Production, rule.Development), command: cmd.CommandPath()}
+				return &usageError{error: fmt.Errorf("--profile %s: choose %s or %s", profile, rule.Production,
+					rule.Development), command: cmd.CommandPath()}
 			}
 			text, err := a.readState(file)
 			if err != nil {
@@ -210,7 +220,8 @@ Exit codes: 0, 3 a mandatory rule is broken, 4 the policy config has faults.`,
 		},
 	}
 	cmd.Flags().StringVar(&file, "state", "", "the exported state; - reads the standard input")
-	cmd.Flags().StringVar(&profile, "profile", string(rule.Production), "the kind of stack, which decides the levels: production or development")
+	cmd.Flags().StringVar(&profile, "profile", string(rule.Production),
+		"the kind of stack, which decides the levels: production or development")
 	cmd.Flags().StringVar(&config, "policy-pack-config", "", "a policy config file, as of pulumi preview")
 	cmd.Flags().BoolVar(&a.asJSON, "json", false, "print JSON, see docs/driver.md")
 	return cmd
@@ -237,7 +248,9 @@ func (a *app) printReport(report *state.Report) {
 		if f.URN != "" {
 			subject = progress.Subject(f.URN)
 		}
-		fmt.Fprintf(a.stdout, "%-9s  %s: %s: %s\n", f.Level, f.Rule, subject, strings.ReplaceAll(f.Message, "\n", "\n           "))
+		fmt.Fprintf(a.stdout, "%-9s  %s: %s: %s\n", f.Level, f.Rule, subject,
+			strings.ReplaceAll(f.Message, "\n", "\n           "))
 	}
-	fmt.Fprintf(a.stdout, "%d resources, %d findings, %d of them mandatory\n", report.Resources, len(report.Findings), report.Mandatory)
+	fmt.Fprintf(a.stdout, "%d resources, %d findings, %d of them mandatory\n", report.Resources, len(report.Findings),
+		report.Mandatory)
 }

@@ -52,7 +52,8 @@ func TestPolicyExplainTellsWhyAndHow(t *testing.T) {
 	code, out, _ := policies(t, "", "explain", "rds-backup-retention")
 	require.Zero(t, code)
 	for _, part := range []string{
-		"fix          raise backupRetentionPeriod", "mandatory in production, mandatory in development", "stands for   CKV_AWS_133", "settings     minimumDays, default 7: ",
+		"fix          raise backupRetentionPeriod", "mandatory in production, mandatory in development",
+		"stands for   CKV_AWS_133", "settings     minimumDays, default 7: ",
 		"looks at     aws:rds/instance:Instance",
 	} {
 		assert.Contains(t, out, part)
@@ -81,7 +82,8 @@ func TestPolicyCheckFailsForWhatIsMandatory(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(publicDatabase), 0o600))
 	code, out, errors := policies(t, "", "check", "--state", file)
 	assert.Equal(t, exitRefused, code)
-	assert.Contains(t, out, "mandatory  rds-not-public: aws:rds:Instance database: A database has no address on the internet.")
+	assert.Contains(t, out,
+		"mandatory  rds-not-public: aws:rds:Instance database: A database has no address on the internet.")
 	assert.Contains(t, errors, "the state breaks mandatory rules")
 
 	code, out, _ = policies(t, publicDatabase, "check", "--state", "-", "--json")
@@ -112,9 +114,16 @@ func TestPolicyCheckSaysWhatItCannotRead(t *testing.T) {
 		code int
 	}{
 		{[]string{"check"}, "--state is missing", exitUsage},
-		{[]string{"check", "--state", "-", "--profile", "prod"}, "--profile prod: choose production or development", exitUsage},
+		{
+			[]string{"check", "--state", "-", "--profile", "prod"},
+			"--profile prod: choose production or development",
+			exitUsage,
+		},
 		{[]string{"check", "--state", "missing.json"}, "--state: open missing.json", 1},
-		{[]string{"check", "--state", "-", "--policy-pack-config", "missing.json"}, "--policy-pack-config: open missing.json", 1},
+		{
+			[]string{"check", "--state", "-", "--policy-pack-config", "missing.json"},
+			"--policy-pack-config: open missing.json", 1,
+		},
 		{[]string{"check", "--state", "-"}, "want what `pulumi stack export` writes", 1},
 	} {
 		code, _, errors := policies(t, "nonsense", c.args...)

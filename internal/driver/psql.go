@@ -89,6 +89,7 @@ func onlyLocal(p *project.Project) (string, error) {
 	case len(stacks) == 0:
 		return "", errors.New("this project has no stack on the local cloud")
 	default:
-		return "", fmt.Errorf("no stack given: add --stack <name> as the first argument; on the local cloud are %s", strings.Join(stacks, ", "))
+		return "", fmt.Errorf("no stack given: add --stack <name> as the first argument; on the local cloud are %s",
+			strings.Join(stacks, ", "))
 	}
 }

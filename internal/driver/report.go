@@ -18,8 +18,8 @@ import (
 	"dbtier/policy/state"
 )
 
-// schema names the form of every --json answer. A field may come at any time; one that goes, or that means something else, makes a new
-// number.
+// schema names the form of every --json answer. A field may come at any time; one that goes, or that means something
+// else, makes a new number.
 const schema = "dbtier/v1"
 
 // report is the answer of a command to --json. docs/driver.md describes each field.

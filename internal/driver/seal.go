@@ -14,9 +14,10 @@ import (
 	"dbtier/internal/engine"
 )
 
-// A preview before each update finds what would lose data, and takes as long as an update with nothing to do. It finds nothing where the
-// very same program has brought the very same state from the very same config before: that is what a seal tells. It is written after an
-// update of everything, beside the locks, and no state that anything else has written since matches it.
+// A preview before each update finds what would lose data, and takes as long as an update with nothing to do. It finds
+// nothing where the very same program has brought the very same state from the very same config before: that is what a
+// seal tells. It is written after an update of everything, beside the locks, and no state that anything else has
+// written since matches it.
 
 // sealed reports whether the last update of the stack was this one.
 func (t *task) sealed() bool {
@@ -69,7 +70,8 @@ func (t *task) seal() (string, bool) {
 		return "", false
 	}
 	sum.Write(how)
-	for _, file := range slices.Concat([]string{t.self, filepath.Join(t.beside, "localcloud")}, t.policies, f.policyConfigs) {
+	for _, file := range slices.Concat([]string{t.self, filepath.Join(t.beside, "localcloud")}, t.policies,
+		f.policyConfigs) {
 		stamp(sum, file)
 	}
 	stampPaths(sum, t.project.Dir, t.stack.Config)

@@ -17,7 +17,8 @@ import (
 	"dbtier/internal/project"
 )
 
-// onSeveral does a command's work on each of several stacks: one after those that it refers to, as many at once as that and
+// onSeveral does a command's work on each of several stacks: one after those that it refers to, as many at once as that
+// and
 // --parallel-stacks allow. What refers to a stack that failed is left out; everything else goes on.
 func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do func(context.Context, *task) error) error {
 	ctx := cmd.Context()
@@ -62,7 +63,10 @@ func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do func(context.Conte
 	for _, code := range severity {
 		if codes[code] {
 			if code != exitDone {
-				result = &codedError{error: fmt.Errorf("stacks that failed: %s", strings.Join(failures, ", ")), code: code, silent: code == exitPending}
+				result = &codedError{
+					error: fmt.Errorf("stacks that failed: %s", strings.Join(failures, ", ")),
+					code:  code, silent: code == exitPending,
+				}
 			}
 			break
 		}
@@ -78,7 +82,9 @@ type node struct {
 }
 
 // runAll runs the work on the stacks and returns their reports.
-func (a *app) runAll(ctx context.Context, f *stackFlags, order []node, do func(context.Context, *task) error) map[string]*report {
+func (a *app) runAll(
+	ctx context.Context, f *stackFlags, order []node, do func(context.Context, *task) error,
+) map[string]*report {
 	var mu sync.Mutex
 	reports := map[string]*report{}
 	done := map[string]chan struct{}{}
@@ -118,7 +124,8 @@ func (a *app) runAll(ctx context.Context, f *stackFlags, order []node, do func(c
 			err := do(ctx, a.taskAmong(f, n.target, r, lines, width))
 			r.end(ctx, err)
 			for _, fault := range r.Faults {
-				fmt.Fprintf(&prefixed{to: a.stderr, mu: lines, prefix: fmt.Sprintf("%-*s | ", width, name)}, "error: %s\n", fault)
+				fmt.Fprintf(&prefixed{to: a.stderr, mu: lines, prefix: fmt.Sprintf("%-*s | ", width, name)},
+					"error: %s\n", fault)
 			}
 		})
 	}
@@ -234,11 +241,13 @@ func matching(p *project.Project, patterns string) ([]string, error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("--stacks %s: no such stack; this project has %s", pattern, strings.Join(p.Stacks(), ", "))
+			return nil, fmt.Errorf("--stacks %s: no such stack; this project has %s", pattern,
+				strings.Join(p.Stacks(), ", "))
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("--stacks %q: names no stack; this project has %s", patterns, strings.Join(p.Stacks(), ", "))
+		return nil, fmt.Errorf("--stacks %q: names no stack; this project has %s", patterns,
+			strings.Join(p.Stacks(), ", "))
 	}
 	return names, nil
 }
@@ -248,7 +257,9 @@ func inOrder(targets []target, backwards bool) ([]node, error) {
 	refers := map[string][]string{}
 	for _, t := range targets {
 		for _, name := range references(t.stack.Config) {
-			other := slices.IndexFunc(targets, func(o target) bool { return o.stack.Name != t.stack.Name && isStack(name, o) })
+			other := slices.IndexFunc(targets, func(o target) bool {
+				return o.stack.Name != t.stack.Name && isStack(name, o)
+			})
 			if other < 0 {
 				continue
 			}
@@ -268,7 +279,8 @@ func inOrder(targets []target, backwards bool) ([]node, error) {
 		name := t.stack.Name
 		switch state[name] {
 		case 1:
-			return fmt.Errorf("stacks refer to each other in a circle: %s", strings.Join(append(way[slices.Index(way, name):], name), " → "))
+			return fmt.Errorf("stacks refer to each other in a circle: %s",
+				strings.Join(append(way[slices.Index(way, name):], name), " → "))
 		case 2:
 			return nil
 		}

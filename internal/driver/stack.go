@@ -45,7 +45,8 @@ Exit codes: 0 done, 3 a policy or the guard against data loss, 4 config, 5 faile
 	}
 	f.add(cmd, a, onSeveral, withEngine, withProgram, withTargets, withSummary, withConsent)
 	cmd.Flags().StringVar(&f.plan, "plan", "", "keep to this plan, which preview --plan wrote: what is not in it fails")
-	cmd.Flags().StringArrayVar(&f.allowDataLoss, "allow-data-loss", nil, "the resource (name or URN) whose data may be lost")
+	cmd.Flags().StringArrayVar(&f.allowDataLoss, "allow-data-loss", nil,
+		"the resource (name or URN) whose data may be lost")
 	return cmd
 }
 
@@ -54,7 +55,8 @@ func (t *task) mayAsk(command string) (ask bool, err error) {
 	ask = t.stack.Cloud != project.Local && !t.flags.yes
 	if ask && !t.asks {
 		return false, &usageError{
-			error: fmt.Errorf("stack %s is not on the local cloud and nobody can be asked here: look at `bin/dbtier preview --stack %s`, then add --yes",
+			error: fmt.Errorf(
+				"stack %s is not on the local cloud and nobody can be asked here: look at `bin/dbtier preview --stack %s`, then add --yes",
 				t.stack.Name, t.stack.Name),
 			command: "dbtier " + command,
 		}
@@ -70,7 +72,8 @@ func (t *task) bringUp(ctx context.Context) error {
 	}
 	if t.flags.plan != "" {
 		if _, err := os.Stat(t.flags.plan); err != nil {
-			return fmt.Errorf("--plan: %s: %w: write one with `dbtier preview --stack %s --plan FILE`", t.flags.plan, errors.Unwrap(err), t.stack.Name)
+			return fmt.Errorf("--plan: %s: %w: write one with `dbtier preview --stack %s --plan FILE`", t.flags.plan,
+				errors.Unwrap(err), t.stack.Name)
 		}
 	}
 	session, done, err := t.open(ctx, operation{command: "up", changes: true, starts: true, program: true})
@@ -290,7 +293,9 @@ Exit codes: 0, or with --detailed-exitcode 2 where something would change; 3 a m
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			shown := inputs || offline && f.stacks == "" && !cmd.Flags().Changed("inputs")
-			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error { return t.foresee(ctx, offline, shown) })
+			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error {
+				return t.foresee(ctx, offline, shown)
+			})
 		},
 	}
 	f.add(cmd, a, onSeveral, withEngine, withProgram, withTargets, withSummary)
@@ -382,7 +387,8 @@ func (t *task) printOutputs(outputs map[string]any) error {
 	return nil
 }
 
-// readOutputs reads a stack's outputs: from the state's file where there is one, which takes no process, else through the CLI.
+// readOutputs reads a stack's outputs: from the state's file where there is one, which takes no process, else through
+// the CLI.
 func (t *task) readOutputs(ctx context.Context) (map[string]any, error) {
 	if outputs, ok, err := engine.FileOutputs(t.project, t.stack, t.backend()); ok || err != nil {
 		return outputs, err

@@ -26,7 +26,10 @@ func (a *app) history() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 {
-				return &usageError{error: fmt.Errorf("--limit %d: at least one update is shown", limit), command: cmd.CommandPath()}
+				return &usageError{
+					error:   fmt.Errorf("--limit %d: at least one update is shown", limit),
+					command: cmd.CommandPath(),
+				}
 			}
 			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error {
 				config, err := t.asking(ctx)
@@ -58,7 +61,8 @@ func (t *task) printHistory(updates []engine.Update) {
 		if len(commit) > 8 {
 			commit = commit[:8]
 		}
-		t.say("%s  %-8s %-11s %6s  %-8s  %s", u.StartTime.Local().Format(time.DateTime), u.Kind, u.Result, took, commit, firstLine(u.Message))
+		t.say("%s  %-8s %-11s %6s  %-8s  %s", u.StartTime.Local().Format(time.DateTime), u.Kind, u.Result, took, commit,
+			firstLine(u.Message))
 	}
 }
 
@@ -93,7 +97,8 @@ func (t *task) cancelUpdate(ctx context.Context) error {
 		return err
 	}
 	if ask {
-		t.say("cancel takes the lock off stack %s, whose state is in %s: the update that holds it must be gone for good", t.stack.Name, t.backend())
+		t.say("cancel takes the lock off stack %s, whose state is in %s: the update that holds it must be gone for "+
+			"good", t.stack.Name, t.backend())
 		if goAhead, err := t.agree(ctx); err != nil || !goAhead {
 			return err
 		}
@@ -188,7 +193,9 @@ then finds it and makes no second one.`,
 				if file != "" {
 					return t.importState(ctx, file)
 				}
-				return t.importResource(ctx, engine.Existing{Type: args[0], Name: args[1], ID: args[2], Parent: parent, Provider: provider})
+				return t.importResource(ctx, engine.Existing{
+					Type: args[0], Name: args[1], ID: args[2], Parent: parent, Provider: provider,
+				})
 			})
 		},
 	}
@@ -208,7 +215,8 @@ func (t *task) importState(ctx context.Context, file string) error {
 		return err
 	}
 	defer done()
-	backup := t.project.Own("backups", fmt.Sprintf("%s-%s.json", t.stack.Name, time.Now().UTC().Format("20060102T150405Z")))
+	backup := t.project.Own("backups", fmt.Sprintf("%s-%s.json", t.stack.Name,
+		time.Now().UTC().Format("20060102T150405Z")))
 	if err := session.ImportState(ctx, file, backup); err != nil {
 		return failed(err)
 	}
@@ -222,7 +230,8 @@ func (t *task) importState(ctx context.Context, file string) error {
 }
 
 func (t *task) importResource(ctx context.Context, existing engine.Existing) error {
-	session, done, err := t.changing(ctx, "import", "import takes "+existing.Type+" "+existing.ID+" into the state of stack %s in %s")
+	session, done, err := t.changing(ctx, "import",
+		"import takes "+existing.Type+" "+existing.ID+" into the state of stack %s in %s")
 	if err != nil || session == nil {
 		return err
 	}
@@ -234,7 +243,8 @@ func (t *task) importResource(ctx context.Context, existing engine.Existing) err
 	return nil
 }
 
-// changing opens the stack for a change of its state, after asking where that is due; no session where the person declined.
+// changing opens the stack for a change of its state, after asking where that is due; no session where the person
+// declined.
 func (t *task) changing(ctx context.Context, command, question string) (*engine.Session, func(), error) {
 	ask, err := t.mayAsk(command)
 	if err != nil {

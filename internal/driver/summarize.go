@@ -57,8 +57,10 @@ func appendTo(path string, text []byte) error {
 
 func (r *report) summary() summary.Stack {
 	s := summary.Stack{
-		Name: r.Stack, Command: r.Command, Outcome: r.outcome(), OK: r.OK, Planning: r.planning, Seconds: r.Seconds, Changes: r.Changes,
-		Steps: r.steps, Losses: r.DataLoss, Obstacles: r.Obstacles, Findings: r.Policies, Faults: r.Faults, Warnings: r.Warnings, Notes: r.Notes,
+		Name: r.Stack, Command: r.Command, Outcome: r.outcome(), OK: r.OK, Planning: r.planning, Seconds: r.Seconds,
+		Changes: r.Changes,
+		Steps:   r.steps, Losses: r.DataLoss, Obstacles: r.Obstacles, Findings: r.Policies, Faults: r.Faults,
+		Warnings: r.Warnings, Notes: r.Notes,
 	}
 	if r.Offline {
 		s.Command = "offline " + s.Command

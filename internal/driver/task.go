@@ -167,8 +167,10 @@ func (t *task) open(ctx context.Context, op operation) (session *engine.Session,
 // config is what every use of the engine has in common.
 func (t *task) config(op operation) engine.Config {
 	return engine.Config{
-		Project: t.project, Stack: t.stack, Program: t.deploy, Command: op.command, Changes: op.changes, Existing: op.existing,
-		Adopt: op.adopt, Forget: op.forget, Backend: t.flags.backend, SecretsProvider: t.flags.secretsProvider, Offline: op.offline, Kill: t.kill, Note: t.note,
+		Project: t.project, Stack: t.stack, Program: t.deploy, Command: op.command, Changes: op.changes,
+		Existing: op.existing,
+		Adopt:    op.adopt, Forget: op.forget, Backend: t.flags.backend, SecretsProvider: t.flags.secretsProvider,
+		Offline: op.offline, Kill: t.kill, Note: t.note,
 	}
 }
 
@@ -193,7 +195,10 @@ func (t *task) endProviders(providers *localcloud.Providers) {
 func (a *app) findCLI(ctx context.Context, p *project.Project) (string, error) {
 	a.preparing.Lock()
 	defer a.preparing.Unlock()
-	return pulumicli.Finder{Beside: a.beside, Sources: filepath.Join(p.Checkout(), "tools", "pulumi"), Progress: a.stderr}.Find(ctx)
+	return pulumicli.Finder{
+		Beside: a.beside, Sources: filepath.Join(p.Checkout(), "tools", "pulumi"),
+		Progress: a.stderr,
+	}.Find(ctx)
 }
 
 // attach starts the provider servers, and the local cloud before them where the operation may.
@@ -211,7 +216,9 @@ func (t *task) attach(ctx context.Context, op operation) (*localcloud.Providers,
 		kubeconfig = state.Kubeconfig
 		env = append(env, "KUBECONFIG="+kubeconfig)
 	}
-	providers, err := cloud.Providers(ctx, localcloud.ProviderOptions{Offline: op.offline, Env: engine.WithCollector(env)})
+	providers, err := cloud.Providers(ctx, localcloud.ProviderOptions{
+		Offline: op.offline, Env: engine.WithCollector(env),
+	})
 	return providers, kubeconfig, err
 }
 
@@ -246,7 +253,8 @@ func (a *app) checkShell(ctx context.Context, p *project.Project) error {
 		endpoint = state.AWSEndpoint
 	}
 	if names := engine.LocalLeftovers(p, endpoint, os.LookupEnv); len(names) > 0 {
-		return fmt.Errorf("this shell is set up for the local cloud (%s): use another shell, or run `eval \"$(bin/dbtier local env --unset)\"` first",
+		return fmt.Errorf(
+			"this shell is set up for the local cloud (%s): use another shell, or run `eval \"$(bin/dbtier local env --unset)\"` first",
 			strings.Join(names, ", "))
 	}
 	return nil

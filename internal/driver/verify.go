@@ -38,11 +38,14 @@ the next command to run.`,
   dbtier verify --stack prod --json | jq '.checks[] | select(.ok | not)'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error { return t.check(ctx, kubeconfig, kubecontext) })
+			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error {
+				return t.check(ctx, kubeconfig, kubecontext)
+			})
 		},
 	}
 	f.add(cmd, a, onSeveral)
-	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the stack's cluster (default: dbtier:cluster of its config, else kubectl's own choice)")
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "",
+		"kubeconfig of the stack's cluster (default: dbtier:cluster of its config, else kubectl's own choice)")
 	cmd.Flags().StringVar(&kubecontext, "context", "", "context of the kubeconfig")
 	return cmd
 }

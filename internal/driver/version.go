@@ -19,7 +19,8 @@ func (a *app) version() *cobra.Command {
 			if a.report.Versions = versions; a.asJSON {
 				return nil
 			}
-			_, err := fmt.Fprintf(a.stdout, "dbtier %s (Pulumi CLI %s, %s)\n", version, pulumicli.Version, runtime.Version())
+			_, err := fmt.Fprintf(a.stdout, "dbtier %s (Pulumi CLI %s, %s)\n", version, pulumicli.Version,
+				runtime.Version())
 			return err
 		},
 	}

@@ -23,7 +23,8 @@ import (
 
 const (
 	localFile = "# kept\nconfig:\n  dbtier:cloud: local\n"
-	prodFile  = "config:\n  dbtier:cloud: aws\n  dbtier:token:\n    secure: v1:abc\n  dbtier:section:\n    list: [{secure: v1:def}]\nencryptionsalt: v1:prod\n"
+	prodFile  = "config:\n  dbtier:cloud: aws\n  dbtier:token:\n    secure: v1:abc\n  dbtier:section:\n    list: " +
+		"[{secure: v1:def}]\nencryptionsalt: v1:prod\n"
 )
 
 type fixture struct {
@@ -35,13 +36,19 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"Pulumi.yaml": "name: dbtier\nruntime: go\n", "Pulumi.local.yaml": localFile, "Pulumi.prod.yaml": prodFile} {
+	for name, text := range map[string]string{
+		"Pulumi.yaml":       "name: dbtier\nruntime: go\n",
+		"Pulumi.local.yaml": localFile, "Pulumi.prod.yaml": prodFile,
+	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	p, err := project.Find(dir)
 	require.NoError(t, err)
 	t.Setenv("HOME", t.TempDir())
-	for _, name := range []string{"PULUMI_HOME", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_CREDENTIALS_PATH"} {
+	for _, name := range []string{
+		"PULUMI_HOME", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE",
+		"PULUMI_CREDENTIALS_PATH",
+	} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("PULUMI_CONFIG_PASSPHRASE", "prod's own")
@@ -76,8 +83,9 @@ func quiet() engine.Options { return engine.Options{Progress: progress.Options{O
 func TestAStackOnAWSNeverSeesAttachedProviders(t *testing.T) {
 	f := newFixture(t)
 	for name, value := range map[string]string{
-		"PULUMI_DEBUG_PROVIDERS": "aws:1,kubernetes:2", "PULUMI_DEBUG_LANGUAGES": "go:3", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-		"PULUMI_OPTION_STACK": "other", "AWS_PROFILE": "shop", "KUBECONFIG": "/home/me/.kube/config",
+		"PULUMI_DEBUG_PROVIDERS": "aws:1,kubernetes:2", "PULUMI_DEBUG_LANGUAGES": "go:3",
+		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+		"PULUMI_OPTION_STACK":                         "other", "AWS_PROFILE": "shop", "KUBECONFIG": "/home/me/.kube/config",
 	} {
 		t.Setenv(name, value)
 	}
@@ -86,13 +94,17 @@ func TestAStackOnAWSNeverSeesAttachedProviders(t *testing.T) {
 	require.NoError(t, err)
 
 	up := f.only("up")
-	for _, name := range []string{"PULUMI_DEBUG_PROVIDERS", "PULUMI_DEBUG_LANGUAGES", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PULUMI_OPTION_STACK"} {
+	for _, name := range []string{
+		"PULUMI_DEBUG_PROVIDERS", "PULUMI_DEBUG_LANGUAGES",
+		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PULUMI_OPTION_STACK",
+	} {
 		_, found := up.env(name)
 		assert.False(t, found, name)
 	}
 	for name, want := range map[string]string{
 		"AWS_PROFILE": "shop", "KUBECONFIG": "/home/me/.kube/config", "PULUMI_CONFIG_PASSPHRASE": "prod's own",
-		"PULUMI_BACKEND_URL": "file://" + f.project.Own("state"), "PULUMI_HOME": f.project.Own("home"), "PULUMI_SKIP_UPDATE_CHECK": "true",
+		"PULUMI_BACKEND_URL": "file://" + f.project.Own("state"), "PULUMI_HOME": f.project.Own("home"),
+		"PULUMI_SKIP_UPDATE_CHECK": "true",
 	} {
 		value, _ := up.env(name)
 		assert.Equal(t, want, value, name)
@@ -116,8 +128,10 @@ func TestTheLocalStackRunsAttachedWithItsOwnPassphraseAndNoAWSAccess(t *testing.
 	up := f.only("up")
 	passphrase := f.project.Own("local-passphrase")
 	for name, want := range map[string]string{
-		"PULUMI_DEBUG_PROVIDERS": "aws:1,kubernetes:2", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true", "KUBECONFIG": "/cluster/kubeconfig",
-		"PULUMI_CONFIG_PASSPHRASE_FILE": passphrase, "PULUMI_BACKEND_URL": "file://" + f.project.LocalCloud("state", "pulumi"),
+		"PULUMI_DEBUG_PROVIDERS": "aws:1,kubernetes:2", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+		"KUBECONFIG":                    "/cluster/kubeconfig",
+		"PULUMI_CONFIG_PASSPHRASE_FILE": passphrase,
+		"PULUMI_BACKEND_URL":            "file://" + f.project.LocalCloud("state", "pulumi"),
 	} {
 		value, _ := up.env(name)
 		assert.Equal(t, want, value, name)
@@ -204,7 +218,8 @@ const pendingState = `{"version":3,"checkpoint":{"latest":{"pending_operations":
 func TestPendingOperationsOfTheLocalStackAreForgotten(t *testing.T) {
 	f := newFixture(t)
 	writeState(t, f, "local", pendingState)
-	f.file("exported", `{"version":3,"deployment":{"resources":[{"urn":"kept"}],"pending_operations":[{"type":"creating","resource":{"urn":"urn:pulumi:s::dbtier::aws:kms/key:Key::k","type":"aws:kms/key:Key"}}]}}`)
+	f.file("exported",
+		`{"version":3,"deployment":{"resources":[{"urn":"kept"}],"pending_operations":[{"type":"creating","resource":{"urn":"urn:pulumi:s::dbtier::aws:kms/key:Key::k","type":"aws:kms/key:Key"}}]}}`)
 	f.open(f.config("local"))
 	imported, err := os.ReadFile(filepath.Join(f.dir, "imported"))
 	require.NoError(t, err)
@@ -220,7 +235,8 @@ func TestPendingOperationsOfTheLocalStackAreForgotten(t *testing.T) {
 func TestTheUpdateAfterAKilledRunLooksAtWhatIsThereUntilOneSucceeds(t *testing.T) {
 	f := newFixture(t)
 	writeState(t, f, "local", pendingState)
-	f.file("exported", `{"version":3,"deployment":{"resources":[{"urn":"kept"}],"pending_operations":[{"type":"deleting","resource":{"urn":"kept"}}]}}`)
+	f.file("exported",
+		`{"version":3,"deployment":{"resources":[{"urn":"kept"}],"pending_operations":[{"type":"deleting","resource":{"urn":"kept"}}]}}`)
 	s := f.open(f.config("local"))
 	assert.FileExists(t, f.project.Own("locks", "local.refresh"))
 	_, err := s.Up(t.Context(), quiet())
@@ -266,7 +282,8 @@ func TestALockThatAKilledRunLeftIsRemovedWithANote(t *testing.T) {
 	require.NoError(t, err)
 	lock := filepath.Join(f.project.Own("state"), ".pulumi", "locks", "organization", "dbtier", "prod", "x.json")
 	require.NoError(t, os.MkdirAll(filepath.Dir(lock), 0o700))
-	require.NoError(t, os.WriteFile(lock, []byte(`{"pid":`+strconv.Itoa(ended.Process.Pid)+`,"hostname":"`+host+`"}`), 0o600))
+	require.NoError(t, os.WriteFile(lock, []byte(`{"pid":`+strconv.Itoa(ended.Process.Pid)+`,"hostname":"`+host+`"}`),
+		0o600))
 	f.open(f.config("prod"))
 	assert.NoFileExists(t, lock)
 	assert.Contains(t, strings.Join(f.notes, "\n"), "removed the lock that process")
@@ -284,10 +301,13 @@ func TestASecondChangeOfAStackIsRefusedAndAPreviewIsNot(t *testing.T) {
 
 func TestFailuresAreOneClearSentence(t *testing.T) {
 	for said, want := range map[string]string{
-		"error: write /x/.pulumi/stacks/dbtier/prod.json: no space left on device\n": "the disk is full: free some space",
-		"error: getting stack configuration: incorrect passphrase\n":                 "check PULUMI_CONFIG_PASSPHRASE",
+		"error: write /x/.pulumi/stacks/dbtier/prod.json: no space left on device\n": "the disk is full: free some " +
+			"space",
+		"error: getting stack configuration: incorrect passphrase\n": "check PULUMI_CONFIG_PASSPHRASE",
 		"error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock file with `pulumi cancel`.\n" +
-			"  file:///x: created by me@elsewhere (pid 7) at 2026-01-01T00:00:00Z\n": "another update (me@elsewhere (pid 7) at 2026-01-01T00:00:00Z) is working on it: wait until it has ended; if it is gone for good: dbtier cancel --stack prod",
+			"  file:///x: created by me@elsewhere (pid 7) at 2026-01-01T00:00:00Z\n": "another update (me@elsewhere " +
+			"(pid 7) at 2026-01-01T00:00:00Z) is working on it: wait until it has ended; if it is gone for good: " +
+			"dbtier cancel --stack prod",
 		"error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions\n": "nobody is logged in",
 		"error: something new\nand more\n": "stack prod: something new",
 	} {

@@ -95,7 +95,8 @@ func playCLI(dir string, args []string) int {
 }
 
 func streamEvents(address, file string) error {
-	conn, err := grpc.NewClient(strings.TrimPrefix(address, "tcp://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(strings.TrimPrefix(address, "tcp://"),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
 	}

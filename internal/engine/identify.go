@@ -2,9 +2,9 @@ package engine
 
 import "strings"
 
-// byName are the types of AWS resources whose id is one of their inputs, or is put together from inputs. Sources: the section Import of
-// each resource's page in the Pulumi registry. A KMS key and a security group are missing because AWS chooses their ids, a secret because
-// AWS adds six characters to its ARN.
+// byName are the types of AWS resources whose id is one of their inputs, or is put together from inputs. Sources: the
+// section Import of each resource's page in the Pulumi registry. A KMS key and a security group are missing because AWS
+// chooses their ids, a secret because AWS adds six characters to its ARN.
 var byName = map[string][]string{
 	"aws:cloudwatch/logGroup:LogGroup":                        {"name"},
 	"aws:cloudwatch/metricAlarm:MetricAlarm":                  {"name"},
@@ -22,12 +22,15 @@ var byName = map[string][]string{
 
 // clusterScoped are the kinds of the tier's objects that lie in no namespace.
 var clusterScoped = map[string]bool{
-	"Namespace": true, "CustomResourceDefinition": true, "ClusterRole": true, "ClusterRoleBinding": true, "ClusterSecretStore": true,
-	"ClusterExternalSecret": true, "ValidatingWebhookConfiguration": true, "MutatingWebhookConfiguration": true, "PriorityClass": true,
-	"StorageClass": true, "PersistentVolume": true,
+	"Namespace": true, "CustomResourceDefinition": true, "ClusterRole": true, "ClusterRoleBinding": true,
+	"ClusterSecretStore":    true,
+	"ClusterExternalSecret": true, "ValidatingWebhookConfiguration": true, "MutatingWebhookConfiguration": true,
+	"PriorityClass": true,
+	"StorageClass":  true, "PersistentVolume": true,
 }
 
-// identify finds the id by which a provider knows a resource, from its type and inputs alone; false where only the cloud knows.
+// identify finds the id by which a provider knows a resource, from its type and inputs alone; false where only the
+// cloud knows.
 func identify(resourceType string, inputs map[string]any, id *string) bool {
 	if strings.HasPrefix(resourceType, "kubernetes:") {
 		return identifyObject(resourceType[strings.LastIndex(resourceType, ":")+1:], inputs, id)

@@ -16,8 +16,8 @@ import (
 // secretMark is the key of the engine's mark in a serialised secret.
 const secretMark = "4dabf18193072939515e22adb298388d" //nolint:gosec // a mark, no secret
 
-// FileState reads a stack's state from its file; ok is false for a backend that is no folder of this machine, or whose files only the
-// CLI reads. A stack that was never brought up has none.
+// FileState reads a stack's state from its file; ok is false for a backend that is no folder of this machine, or whose
+// files only the CLI reads. A stack that was never brought up has none.
 func FileState(p *project.Project, s *project.Stack, backend string) (text []byte, ok bool, err error) {
 	files, ok := fileBackend(p, s, backend)
 	if !ok {
@@ -33,8 +33,8 @@ func FileState(p *project.Project, s *project.Stack, backend string) (text []byt
 	return text, true, nil
 }
 
-// FileOutputs reads a stack's outputs from the state's file; ok is false where FileState's is. A stack that was never brought up has
-// none.
+// FileOutputs reads a stack's outputs from the state's file; ok is false where FileState's is. A stack that was never
+// brought up has none.
 func FileOutputs(p *project.Project, s *project.Stack, backend string) (outputs map[string]any, ok bool, err error) {
 	text, ok, err := FileState(p, s, backend)
 	if !ok || err != nil {
@@ -112,7 +112,8 @@ func ReadOutputs(ctx context.Context, c Config) (map[string]any, error) {
 	return outputs, nil
 }
 
-// newSession is a session for questions that the CLI answers from the state: it needs no stack that is there, and no lock.
+// newSession is a session for questions that the CLI answers from the state: it needs no stack that is there, and no
+// lock.
 func newSession(c Config) (*Session, error) {
 	if c.Note == nil {
 		c.Note = func(string) {}

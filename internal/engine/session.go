@@ -34,7 +34,8 @@ type Config struct {
 	Program pulumi.RunFunc
 	// CLI is the path of the pinned Pulumi CLI.
 	CLI string
-	// Command is the driver's command, for the lock's message. Changes says that it changes the stack and needs the lock.
+	// Command is the driver's command, for the lock's message. Changes says that it changes the stack and needs the
+	// lock.
 	Command string
 	Changes bool
 	// Backend and SecretsProvider are the flags of those names.
@@ -49,10 +50,12 @@ type Config struct {
 	Kill <-chan struct{}
 	// Note hears what is put right before the run.
 	Note func(string)
-	// Adopt and Forget settle creations that a killed run had begun, by URN or name: the id of what was made, or that nothing was.
+	// Adopt and Forget settle creations that a killed run had begun, by URN or name: the id of what was made, or that
+	// nothing was.
 	Adopt  map[string]string
 	Forget []string
-	// Overrides are config values of this run alone, by full key (dbtier:pool) or a path below one (dbtier:pool.replicas).
+	// Overrides are config values of this run alone, by full key (dbtier:pool) or a path below one
+	// (dbtier:pool.replicas).
 	Overrides map[string]any
 	// Existing says that a stack that the backend does not know is an error: nothing is made.
 	Existing bool
@@ -75,7 +78,8 @@ type Session struct {
 // Open prepares a run: locks the stack, clears what a killed run left behind, and selects the stack or makes it.
 func Open(ctx context.Context, c Config) (_ *Session, err error) {
 	if c.Attach != "" && c.Stack.Cloud != project.Local && !c.Offline {
-		return nil, fmt.Errorf("stack %s is not marked local: it never runs against attached provider servers", c.Stack.Name)
+		return nil, fmt.Errorf("stack %s is not marked local: it never runs against attached provider servers",
+			c.Stack.Name)
 	}
 	if c.Note == nil {
 		c.Note = func(string) {}
@@ -107,7 +111,8 @@ func Open(ctx context.Context, c Config) (_ *Session, err error) {
 			return nil, err
 		}
 	}
-	workspace, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(work), auto.Program(s.program), auto.Pulumi(s.command), auto.PulumiHome(run.Home),
+	workspace, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(work), auto.Program(s.program), auto.Pulumi(s.command),
+		auto.PulumiHome(run.Home),
 		auto.SecretsProvider(c.SecretsProvider))
 	if err != nil {
 		return nil, fmt.Errorf("preparing the engine's workspace: %w", err)
@@ -115,7 +120,8 @@ func Open(ctx context.Context, c Config) (_ *Session, err error) {
 	s.stack, err = auto.SelectStack(ctx, c.Stack.Name, workspace)
 	if err != nil && auto.IsSelectStack404Error(err) {
 		if c.Existing {
-			return nil, fmt.Errorf("stack %s is not in %s: bring it up with `dbtier up --stack %s`", c.Stack.Name, s.backend, c.Stack.Name)
+			return nil, fmt.Errorf("stack %s is not in %s: bring it up with `dbtier up --stack %s`", c.Stack.Name,
+				s.backend, c.Stack.Name)
 		}
 		s.stack, err = auto.NewStack(ctx, c.Stack.Name, workspace)
 		if err == nil && !c.Offline {
@@ -133,8 +139,8 @@ func Open(ctx context.Context, c Config) (_ *Session, err error) {
 	return s, nil
 }
 
-// program runs the stack's program and remembers its own error: the engine's report of it does not tell a config that the program
-// refused from a resource that failed.
+// program runs the stack's program and remembers its own error: the engine's report of it does not tell a config that
+// the program refused from a resource that failed.
 func (s *Session) program(ctx *pulumi.Context) error {
 	err := s.config.Program(ctx)
 	if err != nil {
@@ -168,7 +174,10 @@ func (s *Session) place() (run Run, work string, err error) {
 		}
 		s.backend = "file://" + state
 		work = filepath.Join(s.temp, "work")
-		run = Run{Backend: s.backend, Home: filepath.Join(s.temp, "home"), Attach: c.Attach, Passphrase: "offline preview, nothing is kept"}
+		run = Run{
+			Backend: s.backend, Home: filepath.Join(s.temp, "home"), Attach: c.Attach,
+			Passphrase: "offline preview, nothing is kept",
+		}
 		return run, work, copyProject(c.Project, c.Stack, work, copying{offline: true, overrides: c.Overrides})
 	}
 	s.backend = Backend(c.Project, c.Stack, c.Backend, os.LookupEnv)
@@ -185,7 +194,8 @@ func (s *Session) place() (run Run, work string, err error) {
 		if len(c.Overrides) == 0 {
 			return run, c.Project.Dir, nil
 		}
-		// The stack's own file stays as it is: values of one run are in a copy, beside the settings that decrypt the others.
+		// The stack's own file stays as it is: values of one run are in a copy, beside the settings that decrypt the
+		// others.
 		if s.temp, err = os.MkdirTemp("", "dbtier-config-"); err != nil {
 			return run, "", fmt.Errorf("making a folder for the config of this run: %w", err)
 		}
@@ -202,7 +212,9 @@ func (s *Session) place() (run Run, work string, err error) {
 
 func (s *Session) acquire(ctx context.Context) error {
 	c := s.config
-	lock, err := statelock.Acquire(ctx, statelock.Options{Path: s.lockFile(), Stack: c.Stack.Name, Command: c.Command, Note: c.Note})
+	lock, err := statelock.Acquire(ctx, statelock.Options{
+		Path: s.lockFile(), Stack: c.Stack.Name, Command: c.Command, Note: c.Note,
+	})
 	if err != nil {
 		return err
 	}
@@ -214,7 +226,8 @@ func (s *Session) acquire(ctx context.Context) error {
 	return nil
 }
 
-// lockFile is beside the state where that is in a folder of this machine, so that all checkouts that share it exclude each other.
+// lockFile is beside the state where that is in a folder of this machine, so that all checkouts that share it exclude
+// each other.
 func (s *Session) lockFile() string {
 	if backend, ok := fileBackend(s.config.Project, s.config.Stack, s.backend); ok {
 		return filepath.Join(backend.Dir, ".dbtier", backend.Project, backend.Stack+".lock")
@@ -222,37 +235,43 @@ func (s *Session) lockFile() string {
 	return s.config.Project.Own("locks", s.config.Stack.Name+".lock")
 }
 
-// owed is the file that says that the state may not tell what is there: a run was killed, or drift was found. It is written before a
-// run and taken away when the run ends by itself, so that it is there however the run was killed. An engine that outlives its driver
-// for a moment records an interrupted deletion as one that failed, and leaves no pending operation to tell of it.
+// owed is the file that says that the state may not tell what is there: a run was killed, or drift was found. It is
+// written before a run and taken away when the run ends by itself, so that it is there however the run was killed. An
+// engine that outlives its driver for a moment records an interrupted deletion as one that failed, and leaves no
+// pending operation to tell of it.
 func (s *Session) owed() string {
 	return s.config.Project.Own("locks", s.config.Stack.Name+".refresh")
 }
 
 // change runs an operation that changes the stack; look says that it must look first at what is there.
-func (s *Session) change(ctx context.Context, o Options, operate func(stream chan<- events.EngineEvent, look bool) error) (progress.Result, error) {
+func (s *Session) change(
+	ctx context.Context, o Options, operate func(stream chan<- events.EngineEvent, look bool) error,
+) (progress.Result, error) {
 	look := s.OwesALook()
 	if err := s.OweALook(); err != nil {
 		return progress.Result{}, err
 	}
 	run := func() (progress.Result, error) {
-		return s.run(o.Progress, func(stream chan<- events.EngineEvent) error { return operate(stream, look || o.Refresh) })
+		return s.run(o.Progress, func(stream chan<- events.EngineEvent) error {
+			return operate(stream, look || o.Refresh)
+		})
 	}
 	result, err := run()
 	for tries := 1; err != nil && s.tryAgain(ctx, err, tries); tries++ {
 		result, err = run()
 	}
-	// A run that failed in good order, or that was about some resources only, leaves the state as it should be, but has not seen every
-	// resource.
+	// A run that failed in good order, or that was about some resources only, leaves the state as it should be, but has
+	// not seen every resource.
 	if err == nil && len(o.Targets) == 0 || result.Ended && !look {
 		_ = os.Remove(s.owed())
 	}
 	return result, err
 }
 
-// tryAgain reports whether a run that met the backend's locks may begin again. The locks of processes of this machine that have ended are
-// taken off first: nobody else here works on the stack, because this session holds the driver's own lock. And where updates of two
-// machines begin at once, each may see the other's lock and give up: after a moment of chance one of them finds none.
+// tryAgain reports whether a run that met the backend's locks may begin again. The locks of processes of this machine
+// that have ended are taken off first: nobody else here works on the stack, because this session holds the driver's own
+// lock. And where updates of two machines begin at once, each may see the other's lock and give up: after a moment of
+// chance one of them finds none.
 func (s *Session) tryAgain(ctx context.Context, err error, tries int) bool {
 	const (
 		most  = 4
@@ -267,11 +286,15 @@ func (s *Session) tryAgain(ctx context.Context, err error, tries int) bool {
 			return false
 		}
 		for _, lock := range held.Locks {
-			s.config.Note(fmt.Sprintf("removed the lock that process %d left on stack %s when it was killed", lock.PID, s.config.Stack.Name))
+			s.config.Note(fmt.Sprintf("removed the lock that process %d left on stack %s when it was killed", lock.PID,
+				s.config.Stack.Name))
 		}
 		return true
 	}
-	if slices.ContainsFunc(held.Locks, func(l statelock.BackendLock) bool { return l.Age() > young || l.Age() < -young }) {
+	if slices.ContainsFunc(held.Locks, func(l statelock.BackendLock) bool {
+		return l.Age() > young ||
+			l.Age() < -young
+	}) {
 		return false
 	}
 	wait := time.NewTimer(time.Duration(100+rand.IntN(900)) * time.Millisecond) //nolint:gosec // chance, no secret
@@ -304,7 +327,8 @@ func (s *Session) OweALook() error {
 // cli runs the CLI on the stack and returns what it printed.
 func (s *Session) cli(ctx context.Context, args ...string) (string, error) {
 	for tries := 1; ; tries++ {
-		stdout, stderr, _, err := s.command.Run(ctx, s.work, nil, nil, nil, nil, append(slices.Clone(args), "--stack", s.config.Stack.Name)...)
+		stdout, stderr, _, err := s.command.Run(ctx, s.work, nil, nil, nil, nil,
+			append(slices.Clone(args), "--stack", s.config.Stack.Name)...)
 		if err == nil {
 			return stdout, nil
 		}
@@ -341,7 +365,8 @@ type Options struct {
 	Progress progress.Options
 	// Plan is a file, absolute: Preview writes it, Up does nothing that is not in it.
 	Plan string
-	// Targets and Replaces are URNs, with * and ** as the engine understands them; Dependents adds what depends on the targets.
+	// Targets and Replaces are URNs, with * and ** as the engine understands them; Dependents adds what depends on the
+	// targets.
 	Targets, Replaces []string
 	Dependents        bool
 	// Parallel is how many resources are worked on at once; 0 for the engine's own choice.
@@ -356,8 +381,10 @@ type Options struct {
 func (s *Session) Up(ctx context.Context, o Options) (progress.Result, error) {
 	return s.change(ctx, o, func(stream chan<- events.EngineEvent, look bool) error {
 		options := []optup.Option{
-			optup.EventStreams(stream), optup.SuppressProgress(), optup.SuppressOutputs(), optup.ShowSecrets(false), optup.Parallel(o.Parallel),
-			optup.Target(o.Targets), optup.Replace(o.Replaces), optup.PolicyPacks(o.PolicyPacks...), optup.PolicyPackConfigs(o.PolicyConfigs...),
+			optup.EventStreams(stream), optup.SuppressProgress(), optup.SuppressOutputs(), optup.ShowSecrets(false),
+			optup.Parallel(o.Parallel),
+			optup.Target(o.Targets), optup.Replace(o.Replaces), optup.PolicyPacks(o.PolicyPacks...),
+			optup.PolicyPackConfigs(o.PolicyConfigs...),
 			optup.Plan(o.Plan),
 		}
 		if o.Dependents {
@@ -377,7 +404,8 @@ func (s *Session) Preview(ctx context.Context, o Options) (progress.Result, erro
 	look := s.OwesALook() && !s.config.Offline
 	return s.run(o.Progress, func(stream chan<- events.EngineEvent) error {
 		options := []optpreview.Option{
-			optpreview.EventStreams(stream), optpreview.SuppressProgress(), optpreview.SuppressOutputs(), optpreview.Parallel(o.Parallel),
+			optpreview.EventStreams(stream), optpreview.SuppressProgress(), optpreview.SuppressOutputs(),
+			optpreview.Parallel(o.Parallel),
 			optpreview.Target(o.Targets), optpreview.Replace(o.Replaces), optpreview.PolicyPacks(o.PolicyPacks...),
 			optpreview.PolicyPackConfigs(o.PolicyConfigs...), optpreview.Plan(o.Plan),
 		}
@@ -396,7 +424,8 @@ func (s *Session) Preview(ctx context.Context, o Options) (progress.Result, erro
 func (s *Session) Destroy(ctx context.Context, o Options) (progress.Result, error) {
 	return s.change(ctx, o, func(stream chan<- events.EngineEvent, look bool) error {
 		options := []optdestroy.Option{
-			optdestroy.EventStreams(stream), optdestroy.SuppressProgress(), optdestroy.SuppressOutputs(), optdestroy.Parallel(o.Parallel),
+			optdestroy.EventStreams(stream), optdestroy.SuppressProgress(), optdestroy.SuppressOutputs(),
+			optdestroy.Parallel(o.Parallel),
 			optdestroy.Target(o.Targets),
 		}
 		if o.Dependents {
@@ -428,8 +457,8 @@ func (s *Session) Refresh(ctx context.Context, o Options) (progress.Result, erro
 	return result, err
 }
 
-// Drift says what a Refresh would find, and changes nothing. What counts is what an update of the same program would put back: the
-// engine asks each provider to compare what is there with what was asked for.
+// Drift says what a Refresh would find, and changes nothing. What counts is what an update of the same program would
+// put back: the engine asks each provider to compare what is there with what was asked for.
 func (s *Session) Drift(ctx context.Context, o Options) (progress.Result, error) {
 	o.Progress.Planning = true
 	return s.run(o.Progress, func(stream chan<- events.EngineEvent) error {
@@ -440,7 +469,8 @@ func (s *Session) Drift(ctx context.Context, o Options) (progress.Result, error)
 
 func refreshing(o Options, stream chan<- events.EngineEvent) []optrefresh.Option {
 	options := []optrefresh.Option{
-		optrefresh.EventStreams(stream), optrefresh.SuppressProgress(), optrefresh.SuppressOutputs(), optrefresh.ShowSecrets(false),
+		optrefresh.EventStreams(stream), optrefresh.SuppressProgress(), optrefresh.SuppressOutputs(),
+		optrefresh.ShowSecrets(false),
 		optrefresh.Parallel(o.Parallel), optrefresh.Target(o.Targets),
 	}
 	if o.Dependents {
@@ -463,7 +493,8 @@ func (s *Session) run(o progress.Options, operate func(chan<- events.EngineEvent
 			return result, s.failure(result)
 		}
 		if !result.Ended {
-			return result, fmt.Errorf("stack %s: the engine ended without saying what it did: run this again", s.config.Stack.Name)
+			return result, fmt.Errorf("stack %s: the engine ended without saying what it did: run this again",
+				s.config.Stack.Name)
 		}
 		return result, nil
 	}
@@ -492,7 +523,8 @@ func (s *Session) Close() {
 		close(s.closed)
 	}
 	if s.lock != nil {
-		if backend, ok := fileBackend(s.config.Project, s.config.Stack, s.backend); ok && s.config.Stack.Cloud == project.Local {
+		if backend, ok := fileBackend(s.config.Project, s.config.Stack, s.backend); ok &&
+			s.config.Stack.Cloud == project.Local {
 			// Only space is at stake.
 			_ = backend.TrimHistory(historyKept)
 		}
@@ -516,7 +548,8 @@ func (f *FailureError) Error() string { return strings.Join(f.Faults, "\n") }
 var ErrCancelled = errors.New("cancelled: what was finished is recorded; run the same command again to go on")
 
 func isCancelled(err error) bool {
-	return errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "update canceled") || strings.Contains(err.Error(), "error: update canceled")
+	return errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "update canceled") ||
+		strings.Contains(err.Error(), "error: update canceled")
 }
 
 // explain turns what the CLI said into one sentence.
@@ -530,11 +563,13 @@ func (s *Session) explain(err error) error {
 	}
 	switch {
 	case contains("no space left on device", "disk quota exceeded"):
-		return fmt.Errorf("stack %s: the disk is full: free some space (the state is in %s) and run this again", name, s.backend)
+		return fmt.Errorf("stack %s: the disk is full: free some space (the state is in %s) and run this again", name,
+			s.backend)
 	case contains("incorrect passphrase"):
 		if s.config.Stack.Cloud == project.Local {
 			return fmt.Errorf("stack %s: its state was encrypted with another passphrase than the one in %s: "+
-				"forget the local state with `bin/dbtier local stop --purge`", name, s.config.Project.Own("local-passphrase"))
+				"forget the local state with `bin/dbtier local stop --purge`", name,
+				s.config.Project.Own("local-passphrase"))
 		}
 		return fmt.Errorf("stack %s: the passphrase is not the one its secrets were encrypted with: "+
 			"check PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE", name)
@@ -544,7 +579,8 @@ func (s *Session) explain(err error) error {
 			Advice: fmt.Sprintf("wait until it has ended; if it is gone for good: dbtier cancel --stack %s", name),
 		}
 	case contains("PULUMI_ACCESS_TOKEN must be set"):
-		return fmt.Errorf("stack %s: nobody is logged in to %s: set PULUMI_ACCESS_TOKEN or run `bin/pulumi login %s`", name, s.backend, s.backend)
+		return fmt.Errorf("stack %s: nobody is logged in to %s: set PULUMI_ACCESS_TOKEN or run `bin/pulumi login %s`",
+			name, s.backend, s.backend)
 	case contains("failed to load plugin", "no resource plugin"):
 		return fmt.Errorf("stack %s: a provider plugin is missing: %s", name, firstError(text))
 	}
@@ -554,7 +590,8 @@ func (s *Session) explain(err error) error {
 	return fmt.Errorf("stack %s: %w", name, err)
 }
 
-// lockedWords are how the CLI says that someone else works on the stack, in a backend of files or objects and in Pulumi Cloud.
+// lockedWords are how the CLI says that someone else works on the stack, in a backend of files or objects and in Pulumi
+// Cloud.
 var lockedWords = []string{"the stack is currently locked by", "Another update is currently in progress"}
 
 func firstError(text string) string {

@@ -18,8 +18,8 @@ import (
 // Lookup finds a variable of the environment, as os.LookupEnv does.
 type Lookup func(name string) (string, bool)
 
-// Backend is the URL of the backend that holds the stack's state. The flag comes first. The local stack's state lives and
-// goes with the local cloud, so what the environment and Pulumi.yaml name for the others does not move it.
+// Backend is the URL of the backend that holds the stack's state. The flag comes first. The local stack's state lives
+// and goes with the local cloud, so what the environment and Pulumi.yaml name for the others does not move it.
 func Backend(p *project.Project, s *project.Stack, flag string, env Lookup) string {
 	if flag != "" {
 		return flag
@@ -60,12 +60,15 @@ func CheckSecrets(s *project.Stack, backend, secretsProvider string, env Lookup)
 		}
 		return nil
 	}
-	return fmt.Errorf("stack %s: its state in %s needs something to encrypt secrets with: set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, "+
-		"or give --secrets-provider (awskms://…, gcpkms://…, azurekeyvault://…, hashivault://…)", s.Name, backend)
+	return fmt.Errorf(
+		"stack %s: its state in %s needs something to encrypt secrets with: set PULUMI_CONFIG_PASSPHRASE or "+
+			"PULUMI_CONFIG_PASSPHRASE_FILE, "+
+			"or give --secrets-provider (awskms://…, gcpkms://…, azurekeyvault://…, hashivault://…)", s.Name, backend)
 }
 
-// LocalPassphrase is the file with the local stack's passphrase, made on first use. It is not below the local cloud's state:
-// a purge keeps it, so that an encryptionsalt which a plain `pulumi up` writes into Pulumi.local.yaml stays valid.
+// LocalPassphrase is the file with the local stack's passphrase, made on first use. It is not below the local cloud's
+// state: a purge keeps it, so that an encryptionsalt which a plain `pulumi up` writes into Pulumi.local.yaml stays
+// valid.
 func LocalPassphrase(p *project.Project) (string, error) {
 	file := p.Own("local-passphrase")
 	if info, err := os.Stat(file); err == nil && info.Size() > 0 {
@@ -99,19 +102,25 @@ func writeFile(path string, text []byte) error {
 }
 
 // Variables that attach servers to the engine in place of plugins.
-var attaching = []string{"PULUMI_DEBUG_PROVIDERS", "PULUMI_DEBUG_LANGUAGES", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"}
+var attaching = []string{
+	"PULUMI_DEBUG_PROVIDERS", "PULUMI_DEBUG_LANGUAGES",
+	"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION",
+}
 
-// Variables with which a person's shell, or this very process's starter, steers a Pulumi CLI; the driver decides them itself.
+// Variables with which a person's shell, or this very process's starter, steers a Pulumi CLI; the driver decides them
+// itself.
 var steering = []string{
-	"PULUMI_BACKEND_URL", "PULUMI_HOME", "PULUMI_STACK", "PULUMI_OPTION_", "PULUMI_AUTOMATION_API", "PULUMI_DEBUG_COMMANDS",
+	"PULUMI_BACKEND_URL", "PULUMI_HOME", "PULUMI_STACK", "PULUMI_OPTION_", "PULUMI_AUTOMATION_API",
+	"PULUMI_DEBUG_COMMANDS",
 	"PULUMI_SKIP_UPDATE_CHECK", "PULUMI_CREDENTIALS_PATH",
 }
 
-// Credentials and endpoints of clouds, which a run against servers that only play a cloud must not carry, and settings of the
-// state that are meant for other stacks' states.
+// Credentials and endpoints of clouds, which a run against servers that only play a cloud must not carry, and settings
+// of the state that are meant for other stacks' states.
 var cloudCredentials = []string{"AWS_", "KUBECONFIG", "PULUMI_DIY_BACKEND_", "PULUMI_SELF_MANAGED_STATE_"}
 
-// Environment is the engine's environment: base without what could point it at another cloud, and then what this run sets.
+// Environment is the engine's environment: base without what could point it at another cloud, and then what this run
+// sets.
 func Environment(base []string, run Run) []string {
 	drop := slices.Concat(attaching, steering)
 	if run.Attach != "" {
@@ -148,10 +157,13 @@ func Environment(base []string, run Run) []string {
 	return env
 }
 
-// WithCollector lets a Go program that lives for seconds collect its garbage less often, unless the environment says how: with the
-// operator's CRDs in the state a quarter of a run's processor time went into it.
+// WithCollector lets a Go program that lives for seconds collect its garbage less often, unless the environment says
+// how: with the operator's CRDs in the state a quarter of a run's processor time went into it.
 func WithCollector(env []string) []string {
-	if slices.ContainsFunc(env, func(entry string) bool { return matches(entry, "GOGC") || matches(entry, "GOMEMLIMIT") }) {
+	if slices.ContainsFunc(env, func(entry string) bool {
+		return matches(entry, "GOGC") ||
+			matches(entry, "GOMEMLIMIT")
+	}) {
 		return env
 	}
 	return append(env, "GOGC=400")
@@ -171,7 +183,8 @@ func matches(entry, name string) bool {
 type Run struct {
 	// Backend is the state's URL.
 	Backend string
-	// Home is the driver's PULUMI_HOME; CredentialsPath the folder of the user's Pulumi logins, for backends that need one.
+	// Home is the driver's PULUMI_HOME; CredentialsPath the folder of the user's Pulumi logins, for backends that need
+	// one.
 	Home, CredentialsPath string
 	// Attach is the value of PULUMI_DEBUG_PROVIDERS; empty for a run with the installed plugins.
 	Attach string
@@ -186,7 +199,8 @@ type Run struct {
 func LocalLeftovers(p *project.Project, awsEndpoint string, env Lookup) []string {
 	var found []string
 	for _, name := range []string{
-		"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_RDS", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "KUBECONFIG", "PULUMI_BACKEND_URL",
+		"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_RDS", "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+		"KUBECONFIG", "PULUMI_BACKEND_URL",
 	} {
 		value, _ := env(name)
 		local := strings.Contains(value, p.LocalCloud()+string(filepath.Separator))

@@ -30,7 +30,8 @@ func TestBackendPrecedence(t *testing.T) {
 	assert.Equal(t, "s3://env", engine.Backend(named, prod, "", env))
 	assert.Equal(t, "gs://named", engine.Backend(named, prod, "", none))
 	assert.Equal(t, "file:///p/.dbtier/state", engine.Backend(p, prod, "", none))
-	assert.Equal(t, "file:///p/.localcloud/state/pulumi", engine.Backend(named, local, "", env), "moves with the local cloud only")
+	assert.Equal(t, "file:///p/.localcloud/state/pulumi", engine.Backend(named, local, "", env),
+		"moves with the local cloud only")
 	assert.Equal(t, "file:///x", engine.Backend(named, local, "file:///x", env))
 }
 
@@ -48,13 +49,29 @@ func TestAStackOffTheLocalCloudMustBeGivenSomethingToEncryptWith(t *testing.T) {
 		env      map[string]string
 		want     string
 	}{
-		"nothing":              {stack: prod, backend: "file:///s", want: "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, or give --secrets-provider"},
-		"object storage":       {stack: prod, backend: "s3://s", want: "its state in s3://s needs something"},
-		"an empty passphrase":  {stack: prod, backend: "s3://s", env: map[string]string{"PULUMI_CONFIG_PASSPHRASE": ""}, want: "needs something"},
-		"only the word":        {stack: prod, backend: "s3://s", provider: "passphrase", want: "needs something"},
-		"a passphrase":         {stack: prod, backend: "file:///s", env: map[string]string{"PULUMI_CONFIG_PASSPHRASE": "x"}},
-		"a passphrase file":    {stack: prod, backend: "file:///s", env: map[string]string{"PULUMI_CONFIG_PASSPHRASE_FILE": file}},
-		"a file that is none":  {stack: prod, backend: "file:///s", env: map[string]string{"PULUMI_CONFIG_PASSPHRASE_FILE": "/nowhere"}, want: "PULUMI_CONFIG_PASSPHRASE_FILE: /nowhere: cannot be read"},
+		"nothing": {
+			stack: prod, backend: "file:///s",
+			want: "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, or give --secrets-provider",
+		},
+		"object storage": {stack: prod, backend: "s3://s", want: "its state in s3://s needs something"},
+		"an empty passphrase": {
+			stack: prod, backend: "s3://s", env: map[string]string{"PULUMI_CONFIG_PASSPHRASE": ""},
+			want: "needs something",
+		},
+		"only the word": {stack: prod, backend: "s3://s", provider: "passphrase", want: "needs something"},
+		"a passphrase": {
+			stack: prod, backend: "file:///s",
+			env: map[string]string{"PULUMI_CONFIG_PASSPHRASE": "x"},
+		},
+		"a passphrase file": {
+			stack: prod, backend: "file:///s",
+			env: map[string]string{"PULUMI_CONFIG_PASSPHRASE_FILE": file},
+		},
+		"a file that is none": {
+			stack: prod, backend: "file:///s",
+			env:  map[string]string{"PULUMI_CONFIG_PASSPHRASE_FILE": "/nowhere"},
+			want: "PULUMI_CONFIG_PASSPHRASE_FILE: /nowhere: cannot be read",
+		},
 		"a provider":           {stack: prod, backend: "file:///s", provider: "awskms://alias/x"},
 		"a provider in config": {stack: withKMS, backend: "file:///s"},
 		"Pulumi Cloud":         {stack: prod, backend: "https://api.pulumi.com"},
@@ -77,10 +94,13 @@ func TestLocalLeftoversFindWhatStillPointsAtTheLocalCloud(t *testing.T) {
 	assert.Empty(t, engine.LocalLeftovers(p, endpoint, lookup(map[string]string{
 		"AWS_ENDPOINT_URL": "https://proxy", "KUBECONFIG": "/home/me/config", "PULUMI_BACKEND_URL": "s3://x",
 	})))
-	assert.Equal(t, []string{"AWS_ENDPOINT_URL", "KUBECONFIG", "PULUMI_BACKEND_URL"}, engine.LocalLeftovers(p, endpoint, lookup(map[string]string{
-		"AWS_ENDPOINT_URL": endpoint + "/", "KUBECONFIG": "/p/.localcloud/state/kubeconfig", "PULUMI_BACKEND_URL": "file:///p/.localcloud/state/pulumi",
-	})))
-	assert.Equal(t, []string{"AWS_ENDPOINT_URL_RDS"}, engine.LocalLeftovers(p, endpoint, lookup(map[string]string{"AWS_ENDPOINT_URL_RDS": endpoint})))
+	assert.Equal(t, []string{"AWS_ENDPOINT_URL", "KUBECONFIG", "PULUMI_BACKEND_URL"},
+		engine.LocalLeftovers(p, endpoint, lookup(map[string]string{
+			"AWS_ENDPOINT_URL": endpoint + "/", "KUBECONFIG": "/p/.localcloud/state/kubeconfig",
+			"PULUMI_BACKEND_URL": "file:///p/.localcloud/state/pulumi",
+		})))
+	assert.Equal(t, []string{"AWS_ENDPOINT_URL_RDS"},
+		engine.LocalLeftovers(p, endpoint, lookup(map[string]string{"AWS_ENDPOINT_URL_RDS": endpoint})))
 }
 
 func TestFileOutputsHideSecrets(t *testing.T) {

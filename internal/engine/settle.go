@@ -14,8 +14,9 @@ import (
 	"dbtier/internal/project"
 )
 
-// An engine that was killed leaves in the state which operations it had begun. Updates and deletions are of resources that the state
-// knows: a look at what is there settles them. A creation may have made something that the state does not know.
+// An engine that was killed leaves in the state which operations it had begun. Updates and deletions are of resources
+// that the state knows: a look at what is there settles them. A creation may have made something that the state does
+// not know.
 
 // deployment is an exported state, of which only what is changed here is taken apart.
 type deployment struct {
@@ -78,8 +79,8 @@ func (d *deployment) write() ([]byte, error) {
 	return json.Marshal(d.whole)
 }
 
-// adopt takes the resource of a pending creation into the state, under the id that the provider knows it by. A look then finds it, and
-// takes it out again where it was never made.
+// adopt takes the resource of a pending creation into the state, under the id that the provider knows it by. A look
+// then finds it, and takes it out again where it was never made.
 func (d *deployment) adopt(raw json.RawMessage, id string) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
@@ -98,7 +99,8 @@ func (d *deployment) adopt(raw json.RawMessage, id string) error {
 	return nil
 }
 
-// fits reports whether the state can take the resource in: nothing of that name is there, but its parent and provider are.
+// fits reports whether the state can take the resource in: nothing of that name is there, but its parent and provider
+// are.
 func (d *deployment) fits(b begun) bool {
 	parent, provider := b.Parent == "", b.Provider == ""
 	for _, raw := range d.resources {
@@ -115,9 +117,9 @@ func (d *deployment) fits(b begun) bool {
 	return parent && provider
 }
 
-// settle deals with the operations that a killed engine had begun. On the local stack they are forgotten: its providers adopt what was
-// half made. Elsewhere a creation is settled by the look that the next update takes, where the provider finds the resource by a name that
-// the program gave it; of the rest only a person knows.
+// settle deals with the operations that a killed engine had begun. On the local stack they are forgotten: its providers
+// adopt what was half made. Elsewhere a creation is settled by the look that the next update takes, where the provider
+// finds the resource by a name that the program gave it; of the rest only a person knows.
 func (s *Session) settle(ctx context.Context) error {
 	if backend, ok := fileBackend(s.config.Project, s.config.Stack, s.backend); ok && !backend.Compressed() {
 		// Without a process.
@@ -149,7 +151,8 @@ func (s *Session) settle(ctx context.Context) error {
 	if len(d.pending) == 0 {
 		return nil
 	}
-	// Forgotten is not undone: a deletion that was under way may have deleted what the state still has. The next update looks first.
+	// Forgotten is not undone: a deletion that was under way may have deleted what the state still has. The next update
+	// looks first.
 	if err := s.OweALook(); err != nil {
 		return err
 	}
@@ -164,8 +167,8 @@ func (s *Session) settle(ctx context.Context) error {
 	return nil
 }
 
-// decide takes into the deployment what can be looked for, and returns every operation that was begun, and those that a person has to
-// judge.
+// decide takes into the deployment what can be looked for, and returns every operation that was begun, and those that a
+// person has to judge.
 func (s *Session) decide(d *deployment) (done []string, unsettled []Unsettled, err error) {
 	named := map[string]bool{}
 	for _, operation := range d.pending {
@@ -175,7 +178,8 @@ func (s *Session) decide(d *deployment) (done []string, unsettled []Unsettled, e
 		}
 		done = append(done, operation.Type+" "+b.URN)
 		// A provider is nothing but settings.
-		if operation.Type != creating || strings.HasPrefix(b.Type, "pulumi:providers:") || s.config.Stack.Cloud == project.Local {
+		if operation.Type != creating || strings.HasPrefix(b.Type, "pulumi:providers:") ||
+			s.config.Stack.Cloud == project.Local {
 			continue
 		}
 		id, given := s.adopted(b.URN, named)
@@ -191,12 +195,14 @@ func (s *Session) decide(d *deployment) (done []string, unsettled []Unsettled, e
 	}
 	for name := range s.config.Adopt {
 		if !named[name] {
-			return nil, nil, fmt.Errorf("--adopt-pending %s: the stack has no such unfinished creation%s", name, among(done))
+			return nil, nil, fmt.Errorf("--adopt-pending %s: the stack has no such unfinished creation%s", name,
+				among(done))
 		}
 	}
 	for _, name := range s.config.Forget {
 		if !named[name] {
-			return nil, nil, fmt.Errorf("--forget-pending %s: the stack has no such unfinished creation%s", name, among(done))
+			return nil, nil, fmt.Errorf("--forget-pending %s: the stack has no such unfinished creation%s", name,
+				among(done))
 		}
 	}
 	return done, unsettled, nil
@@ -259,10 +265,14 @@ type UnsettledError struct {
 
 func (e *UnsettledError) Error() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "stack %s: an earlier run was killed while it made what cannot be found by its name: look for each, then say what you found", e.Stack)
+	fmt.Fprintf(&out,
+		"stack %s: an earlier run was killed while it made what cannot be found by its name: look for each, then say "+
+			"what you found", e.Stack)
 	for _, p := range e.Pending {
 		refresh := "dbtier refresh --stack " + e.Stack
-		fmt.Fprintf(&out, "\n  %s\n    it is there:      %s --adopt-pending '%s=<id>'\n    it was not made:  %s --forget-pending '%s'",
+		fmt.Fprintf(&out,
+			"\n  %s\n    it is there:      %s --adopt-pending '%s=<id>'\n    it was not made:  %s --forget-pending "+
+				"'%s'",
 			progress.Subject(p.URN), refresh, p.URN, refresh, p.URN)
 	}
 	return out.String()

@@ -20,8 +20,10 @@ const (
 )
 
 func begun(operation, resourceType, name, inputs string) string {
-	return `{"type":"` + operation + `","resource":{"urn":"urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$` + resourceType + `::` + name +
-		`","type":"` + resourceType + `","custom":true,"parent":"` + parent + `","provider":"` + provider + `::id-1","inputs":` + inputs + `}}`
+	return `{"type":"` + operation + `","resource":{"urn":"urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$` +
+		resourceType + `::` + name +
+		`","type":"` + resourceType + `","custom":true,"parent":"` + parent + `","provider":"` + provider +
+		`::id-1","inputs":` + inputs + `}}`
 }
 
 // killed leaves a state of the stack prod in which operations are pending, as an engine does that was killed.
@@ -29,8 +31,9 @@ func (f *fixture) killed(pending ...string) {
 	f.t.Helper()
 	operations := strings.Join(pending, ",")
 	writeState(f.t, f, "prod", `{"version":3,"checkpoint":{"latest":{"pending_operations":[`+operations+`]}}}`)
-	f.file("exported", `{"version":3,"deployment":{"manifest":{"magic":"m"},"resources":[{"urn":"`+parent+`"},{"urn":"`+provider+
-		`","id":"id-1","inputs":{"n":12345678901234567890}}],"pending_operations":[`+operations+`],"metadata":{}}}`)
+	f.file("exported",
+		`{"version":3,"deployment":{"manifest":{"magic":"m"},"resources":[{"urn":"`+parent+`"},{"urn":"`+provider+
+			`","id":"id-1","inputs":{"n":12345678901234567890}}],"pending_operations":[`+operations+`],"metadata":{}}}`)
 }
 
 type resource struct {
@@ -64,16 +67,28 @@ func (f *fixture) imported() map[string]resource {
 
 func TestACreationThatWasBegunIsLookedForByItsName(t *testing.T) {
 	for name, c := range map[string]struct{ resourceType, inputs, id string }{
-		"an instance":             {"aws:rds/instance:Instance", `{"identifier":"myshop-prod"}`, "myshop-prod"},
-		"a role":                  {"aws:iam/role:Role", `{"name":"myshop-secrets"}`, "myshop-secrets"},
-		"a policy of a role":      {"aws:iam/rolePolicy:RolePolicy", `{"role":"r","name":"p"}`, "r:p"},
-		"an attachment":           {"aws:iam/rolePolicyAttachment:RolePolicyAttachment", `{"role":"r","policyArn":"arn:aws:iam::aws:policy/P"}`, "r/arn:aws:iam::aws:policy/P"},
-		"an object":               {"kubernetes:apps/v1:Deployment", `{"metadata":{"namespace":"myshop","name":"pgbouncer"}}`, "myshop/pgbouncer"},
-		"an object of no other":   {"kubernetes:core/v1:Namespace", `{"metadata":{"name":"myshop"}}`, "myshop"},
-		"a store of the cluster":  {"kubernetes:external-secrets.io/v1:ClusterSecretStore", `{"metadata":{"name":"myshop-prod"}}`, "myshop-prod"},
-		"a group of parameters":   {"aws:rds/parameterGroup:ParameterGroup", `{"name":"myshop-pg16"}`, "myshop-pg16"},
-		"a group of subnets":      {"aws:rds/subnetGroup:SubnetGroup", `{"name":"myshop"}`, "myshop"},
-		"a group of log messages": {"aws:cloudwatch/logGroup:LogGroup", `{"name":"/aws/rds/instance/x/postgresql"}`, "/aws/rds/instance/x/postgresql"},
+		"an instance":        {"aws:rds/instance:Instance", `{"identifier":"myshop-prod"}`, "myshop-prod"},
+		"a role":             {"aws:iam/role:Role", `{"name":"myshop-secrets"}`, "myshop-secrets"},
+		"a policy of a role": {"aws:iam/rolePolicy:RolePolicy", `{"role":"r","name":"p"}`, "r:p"},
+		"an attachment": {
+			"aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+			`{"role":"r","policyArn":"arn:aws:iam::aws:policy/P"}`, "r/arn:aws:iam::aws:policy/P",
+		},
+		"an object": {
+			"kubernetes:apps/v1:Deployment",
+			`{"metadata":{"namespace":"myshop","name":"pgbouncer"}}`, "myshop/pgbouncer",
+		},
+		"an object of no other": {"kubernetes:core/v1:Namespace", `{"metadata":{"name":"myshop"}}`, "myshop"},
+		"a store of the cluster": {
+			"kubernetes:external-secrets.io/v1:ClusterSecretStore",
+			`{"metadata":{"name":"myshop-prod"}}`, "myshop-prod",
+		},
+		"a group of parameters": {"aws:rds/parameterGroup:ParameterGroup", `{"name":"myshop-pg16"}`, "myshop-pg16"},
+		"a group of subnets":    {"aws:rds/subnetGroup:SubnetGroup", `{"name":"myshop"}`, "myshop"},
+		"a group of log messages": {
+			"aws:cloudwatch/logGroup:LogGroup", `{"name":"/aws/rds/instance/x/postgresql"}`,
+			"/aws/rds/instance/x/postgresql",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -104,8 +119,10 @@ func TestWhatOnlyTheCloudKnowsIsForAPersonToJudgeWithACommandForEach(t *testing.
 	require.Len(t, unsettled.Pending, 2, "the role has a name")
 	for _, want := range []string{
 		"aws:kms:Key database-key", "aws:ec2:SecurityGroup database-group",
-		"dbtier refresh --stack prod --adopt-pending 'urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$aws:kms/key:Key::database-key=<id>'",
-		"dbtier refresh --stack prod --forget-pending 'urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$aws:ec2/securityGroup:SecurityGroup::database-group'",
+		"dbtier refresh --stack prod --adopt-pending " +
+			"'urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$aws:kms/key:Key::database-key=<id>'",
+		"dbtier refresh --stack prod --forget-pending " +
+			"'urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$aws:ec2/securityGroup:SecurityGroup::database-group'",
 	} {
 		require.ErrorContains(t, err, want)
 	}
@@ -126,7 +143,8 @@ func TestWhatOnlyTheCloudKnowsIsForAPersonToJudgeWithACommandForEach(t *testing.
 	c = f.config("prod")
 	c.Forget = []string{"another"}
 	_, err = engine.Open(t.Context(), c)
-	require.ErrorContains(t, err, "--forget-pending another: the stack has no such unfinished creation; unfinished are: creating urn:")
+	require.ErrorContains(t, err,
+		"--forget-pending another: the stack has no such unfinished creation; unfinished are: creating urn:")
 }
 
 func TestACreationThatTheStateCannotTakeInIsForAPerson(t *testing.T) {
@@ -134,7 +152,11 @@ func TestACreationThatTheStateCannotTakeInIsForAPerson(t *testing.T) {
 	for name, change := range map[string][2]string{
 		"its provider is not there": {`"id":"id-1"`, `"id":"id-2"`},
 		"its parent is not there":   {`{"urn":"` + parent + `"}`, `{"urn":"other"}`},
-		"its successor is there":    {`{"urn":"` + parent + `"}`, `{"urn":"` + parent + `"},{"urn":"urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$aws:iam/role:Role::role","id":"r"}`},
+		"its successor is there": {
+			`{"urn":"` + parent + `"}`,
+			`{"urn":"` + parent +
+				`"},{"urn":"urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$aws:iam/role:Role::role","id":"r"}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -150,7 +172,8 @@ func TestACreationThatTheStateCannotTakeInIsForAPerson(t *testing.T) {
 
 func TestBegunUpdatesAndDeletionsAreSettledByALook(t *testing.T) {
 	f := newFixture(t)
-	f.killed(begun("updating", "aws:kms/key:Key", "database-key", `{}`), begun("deleting", "aws:ec2/securityGroup:SecurityGroup", "g", `{}`),
+	f.killed(begun("updating", "aws:kms/key:Key", "database-key", `{}`),
+		begun("deleting", "aws:ec2/securityGroup:SecurityGroup", "g", `{}`),
 		`{"type":"creating","resource":{"urn":"urn:pulumi:prod::dbtier::pulumi:providers:kubernetes::k","type":"pulumi:providers:kubernetes","inputs":{}}}`)
 	f.open(f.config("prod"))
 	assert.Len(t, f.imported(), 2, "nothing is taken in: a provider is nothing but settings")

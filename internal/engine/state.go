@@ -61,7 +61,8 @@ func History(ctx context.Context, c Config, limit int) ([]Update, error) {
 	updates := make([]Update, 0, len(said))
 	for _, u := range said {
 		updates = append(updates, Update{
-			Version: u.Version, Kind: u.Kind, Result: u.Result, StartTime: u.StartTime, EndTime: u.EndTime, Message: u.Message,
+			Version: u.Version, Kind: u.Kind, Result: u.Result, StartTime: u.StartTime, EndTime: u.EndTime,
+			Message: u.Message,
 			Changes: u.ResourceChanges, Commit: u.Environment["git.head"], Author: u.Environment["git.author"],
 		})
 	}
@@ -77,7 +78,8 @@ func Export(ctx context.Context, c Config) (json.RawMessage, error) {
 	defer s.Close()
 	stdout, err := s.cli(ctx, "stack", "export")
 	if isUnknownStack(err) {
-		return nil, fmt.Errorf("stack %s is not in %s: bring it up with `dbtier up --stack %s`", c.Stack.Name, s.backend, c.Stack.Name)
+		return nil, fmt.Errorf("stack %s is not in %s: bring it up with `dbtier up --stack %s`", c.Stack.Name,
+			s.backend, c.Stack.Name)
 	}
 	if err != nil {
 		return nil, err
@@ -115,8 +117,8 @@ type Existing struct {
 	Parent, Provider string
 }
 
-// ImportResource takes a resource that is there into the state, as its provider reads it. The CLI's own import would want a language
-// plugin, for a program that it then does not write.
+// ImportResource takes a resource that is there into the state, as its provider reads it. The CLI's own import would
+// want a language plugin, for a program that it then does not write.
 func (s *Session) ImportResource(ctx context.Context, e Existing, o Options) error {
 	before, err := s.cli(ctx, "stack", "export")
 	if err != nil {
@@ -184,9 +186,13 @@ func (s *Session) add(d *deployment, e Existing) (urn string, err error) {
 	case !hasParent:
 		return "", fmt.Errorf("--parent %s: the state has no such resource; a preview shows the URNs (--json)", parent)
 	case len(providers) == 0:
-		return "", fmt.Errorf("the state has no provider of %s that it could be read with: bring the stack up first, or name its URN with --provider", e.Type)
+		return "", fmt.Errorf(
+			"the state has no provider of %s that it could be read with: bring the stack up first, or name its URN "+
+				"with --provider", e.Type,
+		)
 	case len(providers) > 1:
-		return "", fmt.Errorf("the state has several providers of %s: name one with --provider: %s", e.Type, strings.Join(providers, ", "))
+		return "", fmt.Errorf("the state has several providers of %s: name one with --provider: %s", e.Type,
+			strings.Join(providers, ", "))
 	}
 	text, err := json.Marshal(map[string]any{
 		"urn": urn, "custom": true, "id": e.ID, "type": e.Type, "parent": parent, "provider": providers[0],
@@ -223,8 +229,9 @@ func Reach(ctx context.Context, c Config) error {
 	return nil
 }
 
-// Cancel takes the locks off a stack whose update is gone for good, and in Pulumi Cloud ends the update. It returns whose locks those
-// were, where the backend tells. An update of this machine that lives is none: the error then is a [statelock.HeldError].
+// Cancel takes the locks off a stack whose update is gone for good, and in Pulumi Cloud ends the update. It returns
+// whose locks those were, where the backend tells. An update of this machine that lives is none: the error then is a
+// [statelock.HeldError].
 func Cancel(ctx context.Context, c Config) (holders []string, err error) {
 	s, err := newSession(c)
 	if err != nil {
@@ -242,7 +249,8 @@ func Cancel(ctx context.Context, c Config) (holders []string, err error) {
 		for _, lock := range locks {
 			if lock.Lives {
 				return nil, &statelock.HeldError{
-					Stack: c.Stack.Name, Holder: lock.String(), Advice: "it lives, on this machine: wait until it has ended, or stop it with ^C where it runs",
+					Stack: c.Stack.Name, Holder: lock.String(),
+					Advice: "it lives, on this machine: wait until it has ended, or stop it with ^C where it runs",
 				}
 			}
 			holders = append(holders, lock.String())

@@ -78,20 +78,32 @@ func TestAResourceIsTakenInUnderItsParentAndReadByItsProvider(t *testing.T) {
 	f := newFixture(t)
 	f.file("stack-export.stdout", known)
 	s := f.open(f.config("prod"))
-	key := engine.Existing{Type: "aws:kms/key:Key", Name: "database-key", ID: "1234", Parent: "urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres::database"}
+	key := engine.Existing{
+		Type: "aws:kms/key:Key", Name: "database-key", ID: "1234",
+		Parent: "urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres::database",
+	}
 	require.NoError(t, s.ImportResource(t.Context(), key, quiet()))
 	imported, err := os.ReadFile(filepath.Join(f.dir, "imported"))
 	require.NoError(t, err)
 	urn := "urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$aws:kms/key:Key::database-key"
-	assert.Contains(t, string(imported), `"id":"1234","inputs":{},"outputs":{},"parent":"urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres::database",`+
-		`"provider":"urn:pulumi:prod::dbtier::pulumi:providers:aws::aws::id-1","type":"aws:kms/key:Key","urn":"`+urn+`"`)
+	assert.Contains(t, string(imported),
+		`"id":"1234","inputs":{},"outputs":{},"parent":"urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres::database",`+
+			`"provider":"urn:pulumi:prod::dbtier::pulumi:providers:aws::aws::id-1","type":"aws:kms/key:Key","urn":"`+urn+`"`)
 	assert.Contains(t, f.only("refresh").Args, "--target="+urn)
 
 	for want, e := range map[string]engine.Existing{
-		"the state has urn:pulumi:prod::dbtier::aws:iam/role:Role::there already":                {Type: "aws:iam/role:Role", Name: "there", ID: "x"},
-		"--parent urn:nowhere: the state has no such resource":                                   {Type: "aws:iam/role:Role", Name: "r", ID: "x", Parent: "urn:nowhere"},
-		"the state has no provider of kubernetes:core/v1:Secret that it could be read with":      {Type: "kubernetes:core/v1:Secret", Name: "s", ID: "x"},
-		"the state has no provider of aws:iam/role:Role that it could be read with: bring the s": {Type: "aws:iam/role:Role", Name: "r", ID: "x", Provider: "urn:other"},
+		"the state has urn:pulumi:prod::dbtier::aws:iam/role:Role::there already": {
+			Type: "aws:iam/role:Role", Name: "there", ID: "x",
+		},
+		"--parent urn:nowhere: the state has no such resource": {
+			Type: "aws:iam/role:Role", Name: "r", ID: "x", Parent: "urn:nowhere",
+		},
+		"the state has no provider of kubernetes:core/v1:Secret that it could be read with": {
+			Type: "kubernetes:core/v1:Secret", Name: "s", ID: "x",
+		},
+		"the state has no provider of aws:iam/role:Role that it could be read with: bring the s": {
+			Type: "aws:iam/role:Role", Name: "r", ID: "x", Provider: "urn:other",
+		},
 	} {
 		require.ErrorContains(t, s.ImportResource(t.Context(), e, quiet()), want)
 	}
@@ -100,10 +112,12 @@ func TestAResourceIsTakenInUnderItsParentAndReadByItsProvider(t *testing.T) {
 func TestWhatCannotBeReadIsNotTakenIn(t *testing.T) {
 	f := newFixture(t)
 	f.file("stack-export.stdout", known)
-	f.file("refresh.events", `{"diagnosticEvent":{"severity":"error","message":"access denied"}}`+"\n"+`{"summaryEvent":{}}`)
+	f.file("refresh.events",
+		`{"diagnosticEvent":{"severity":"error","message":"access denied"}}`+"\n"+`{"summaryEvent":{}}`)
 	f.file("refresh.stderr", "error: refresh failed\n")
 	s := f.open(f.config("prod"))
-	require.ErrorContains(t, s.ImportResource(t.Context(), engine.Existing{Type: "aws:kms/key:Key", Name: "k", ID: "1"}, quiet()), "access denied")
+	require.ErrorContains(t, s.ImportResource(t.Context(), engine.Existing{Type: "aws:kms/key:Key", Name: "k", ID: "1"},
+		quiet()), "access denied")
 	imported, err := os.ReadFile(filepath.Join(f.dir, "imported"))
 	require.NoError(t, err)
 	assert.JSONEq(t, known, string(imported), "the state is the one before")
@@ -113,7 +127,9 @@ func (f *fixture) lockedBy(pid, host string) string {
 	f.t.Helper()
 	lock := filepath.Join(f.project.Own("state"), ".pulumi", "locks", "organization", "dbtier", "prod", "x.json")
 	require.NoError(f.t, os.MkdirAll(filepath.Dir(lock), 0o700))
-	require.NoError(f.t, os.WriteFile(lock, []byte(`{"pid":`+pid+`,"username":"kim","hostname":"`+host+`","timestamp":"2026-01-01T00:00:00Z"}`), 0o600))
+	require.NoError(f.t,
+		os.WriteFile(lock,
+			[]byte(`{"pid":`+pid+`,"username":"kim","hostname":"`+host+`","timestamp":"2026-01-01T00:00:00Z"}`), 0o600))
 	return lock
 }
 
@@ -135,7 +151,10 @@ func TestALockThatACLIToldOfIsTakenOffWhereItsProcessHasEnded(t *testing.T) {
 	ended := exec.CommandContext(t.Context(), "true")
 	require.NoError(t, ended.Run())
 	locked := func(pid int, host string) string {
-		return fmt.Sprintf("error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end.\n  s3://x: created by kim@%s (pid %d) at 2026-01-01T00:00:00Z\n", host, pid)
+		return fmt.Sprintf(
+			"error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end.\n  "+
+				"s3://x: created by kim@%s (pid %d) at 2026-01-01T00:00:00Z\n", host, pid,
+		)
 	}
 	for name, c := range map[string]struct {
 		said    string
@@ -143,7 +162,10 @@ func TestALockThatACLIToldOfIsTakenOffWhereItsProcessHasEnded(t *testing.T) {
 	}{
 		"a process of this machine that has ended": {locked(ended.Process.Pid, host), true},
 		"one of another machine":                   {locked(ended.Process.Pid, "elsewhere"), false},
-		"one of each":                              {locked(ended.Process.Pid, host) + "  s3://y: created by lee@elsewhere (pid 7) at 2026-01-01T00:00:00Z\n", false},
+		"one of each": {
+			locked(ended.Process.Pid, host) + "  s3://y: created by lee@elsewhere (pid 7) at 2026-01-01T00:00:00Z\n",
+			false,
+		},
 	} {
 		f := newFixture(t)
 		f.file("exported", `{"deployment":{}}`)
@@ -193,7 +215,10 @@ func TestCheckoutsThatShareABackendExcludeEachOther(t *testing.T) {
 func TestConfigOfOneRunLeavesTheFileAsItIs(t *testing.T) {
 	f := newFixture(t)
 	c := f.config("prod")
-	c.Overrides = map[string]any{"dbtier:pool.replicas": 3, "dbtier:environment": "staging", "dbtier:section.more.deep": true}
+	c.Overrides = map[string]any{
+		"dbtier:pool.replicas": 3, "dbtier:environment": "staging",
+		"dbtier:section.more.deep": true,
+	}
 	s := f.open(c)
 	_, err := s.Up(t.Context(), quiet())
 	require.NoError(t, err)
@@ -222,8 +247,9 @@ func TestConfigOfOneRunLeavesTheFileAsItIs(t *testing.T) {
 
 func TestFailuresTellPoliciesAndConfigFromTheRest(t *testing.T) {
 	f := newFixture(t)
-	f.file("preview.events", `{"policyEvent":{"resourceUrn":"urn:pulumi:prod::dbtier::aws:kms/key:Key::k","message":"rotate it","policyName":"rotation",`+
-		`"policyPackName":"dbtier","enforcementLevel":"mandatory"}}`+"\n"+`{"summaryEvent":{}}`)
+	f.file("preview.events",
+		`{"policyEvent":{"resourceUrn":"urn:pulumi:prod::dbtier::aws:kms/key:Key::k","message":"rotate it","policyName":"rotation",`+
+			`"policyPackName":"dbtier","enforcementLevel":"mandatory"}}`+"\n"+`{"summaryEvent":{}}`)
 	f.file("preview.stderr", "error: preview failed\n")
 	result, err := f.open(f.config("prod")).Preview(t.Context(), quiet())
 	var failure *engine.FailureError
@@ -254,7 +280,8 @@ func TestOptionsReachTheEngine(t *testing.T) {
 	for command, plan := range map[string]string{"preview": "--save-plan=/p/plan", "up": "--plan=/p/plan"} {
 		args := f.only(command).Args
 		for _, want := range []string{
-			plan, "--target=**::a", "--replace=**::b", "--target-dependents", "--parallel=7", "--refresh", "--policy-pack=/packs/own", "--policy-pack-config=/packs/own.json",
+			plan, "--target=**::a", "--replace=**::b", "--target-dependents", "--parallel=7", "--refresh",
+			"--policy-pack=/packs/own", "--policy-pack-config=/packs/own.json",
 		} {
 			assert.Contains(t, args, want, command)
 		}

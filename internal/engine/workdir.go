@@ -15,8 +15,8 @@ import (
 	"dbtier/internal/project"
 )
 
-// The engine writes the salt of a passphrase into the stack's file. For the local stack, whose passphrase is made on each
-// machine, and for offline previews that file must stay as it is: they run beside copies of the two project files.
+// The engine writes the salt of a passphrase into the stack's file. For the local stack, whose passphrase is made on
+// each machine, and for offline previews that file must stay as it is: they run beside copies of the two project files.
 
 // copying says how to copy the project files.
 type copying struct {
@@ -26,8 +26,8 @@ type copying struct {
 	overrides map[string]any
 }
 
-// copyProject puts Pulumi.yaml and the stack's file into dir. Unless they are to be kept, the encryption settings of the stack's file
-// are left out, for those that an earlier run left in dir.
+// copyProject puts Pulumi.yaml and the stack's file into dir. Unless they are to be kept, the encryption settings of
+// the stack's file are left out, for those that an earlier run left in dir.
 func copyProject(p *project.Project, s *project.Stack, dir string, how copying) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making a work folder for stack %s: %w", s.Name, err)
@@ -83,7 +83,8 @@ func override(stack, values map[string]any) error {
 		for i, part := range parts[:len(parts)-1] {
 			inner, ok := at[part].(map[string]any)
 			if _, there := at[part]; there && !ok {
-				return fmt.Errorf("--config %s: %s is a value and has no keys below it", path, strings.Join(parts[:i+1], "."))
+				return fmt.Errorf("--config %s: %s is a value and has no keys below it", path,
+					strings.Join(parts[:i+1], "."))
 			}
 			if !ok {
 				inner = map[string]any{}

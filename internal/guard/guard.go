@@ -14,17 +14,20 @@ import (
 
 // holders are the types of resources that hold data, and what goes with them.
 var holders = map[string]string{
-	"aws:rds/instance:Instance":                                   "the database",
-	"aws:rds/cluster:Cluster":                                     "the database",
-	"aws:rds/snapshot:Snapshot":                                   "a snapshot of the database",
-	"aws:kms/key:Key":                                             "the key that storage, backups and secrets are encrypted with",
-	"aws:secretsmanager/secret:Secret":                            "a secret",
-	"aws:rds/proxy:Proxy":                                         "the pool in use, with every connection of the service",
-	"kubernetes:core/v1:Secret":                                   "a secret",
-	"kubernetes:core/v1:Namespace":                                "a namespace, with everything in it",
-	"kubernetes:core/v1:PersistentVolumeClaim":                    "a volume",
-	"kubernetes:external-secrets.io/v1:ExternalSecret":            "a secret that services log in with",
-	"kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition": "a definition, with every object of its kind in the cluster",
+	"aws:rds/instance:Instance": "the database",
+	"aws:rds/cluster:Cluster":   "the database",
+	"aws:rds/snapshot:Snapshot": "a snapshot of the database",
+	"aws:kms/key:Key": "the key that storage, backups and secrets are " +
+		"encrypted with",
+	"aws:secretsmanager/secret:Secret": "a secret",
+	"aws:rds/proxy:Proxy": "the pool in use, with every connection of the " +
+		"service",
+	"kubernetes:core/v1:Secret":                        "a secret",
+	"kubernetes:core/v1:Namespace":                     "a namespace, with everything in it",
+	"kubernetes:core/v1:PersistentVolumeClaim":         "a volume",
+	"kubernetes:external-secrets.io/v1:ExternalSecret": "a secret that services log in with",
+	"kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition": "a definition, with every object of its kind in " +
+		"the cluster",
 }
 
 // The pool's Deployment is one of many; its component is in its URN.
@@ -69,8 +72,8 @@ func (l Loss) String() string {
 	return fmt.Sprintf("%s %s: %s", progress.Subject(l.URN), doing, l.What)
 }
 
-// Losses finds in the steps of a run what it would take away. What only leaves the state is none. Allowed are names or URNs of
-// resources whose loss the person means.
+// Losses finds in the steps of a run what it would take away. What only leaves the state is none. Allowed are names or
+// URNs of resources whose loss the person means.
 func Losses(steps []progress.Step, allowed []string) []Loss {
 	var losses []Loss
 	for _, step := range steps {
@@ -113,7 +116,8 @@ var generation = regexp.MustCompile(`-\d+$`)
 func hasSuccessor(steps []progress.Step, gone progress.Step) bool {
 	of := generation.ReplaceAllString(gone.URN, "")
 	return gone.Type == externalSecret && of != gone.URN && slices.ContainsFunc(steps, func(s progress.Step) bool {
-		return s.Op == apitype.OpCreate && s.Type == gone.Type && s.URN != gone.URN && generation.ReplaceAllString(s.URN, "") == of
+		return s.Op == apitype.OpCreate && s.Type == gone.Type && s.URN != gone.URN &&
+			generation.ReplaceAllString(s.URN, "") == of
 	})
 }
 
@@ -197,7 +201,8 @@ func (s *State) HoldsData() bool {
 func (s *State) Obstacles(stack string, targets []string) []Obstacle {
 	var found []Obstacle
 	for _, r := range s.Resources {
-		if r.Delete || len(targets) > 0 && !slices.ContainsFunc(targets, func(name string) bool { return named(r.URN, name) }) {
+		if r.Delete || len(targets) > 0 && !slices.ContainsFunc(targets,
+			func(name string) bool { return named(r.URN, name) }) {
 			continue
 		}
 		if r.Protect {
@@ -209,7 +214,10 @@ func (s *State) Obstacles(stack string, targets []string) []Obstacle {
 		if r.Inputs["deletionProtection"] == true && !r.RetainOnDelete {
 			found = append(found, Obstacle{
 				URN: r.URN, Reason: "has deletion protection, with which AWS refuses to delete it",
-				Fix: fmt.Sprintf("take it off: set dbtier:database.deletionProtection: false in Pulumi.%s.yaml, then dbtier up --stack %s", stack, stack),
+				Fix: fmt.Sprintf(
+					"take it off: set dbtier:database.deletionProtection: false in Pulumi.%s.yaml, then dbtier up "+
+						"--stack %s", stack, stack,
+				),
 			})
 		}
 	}

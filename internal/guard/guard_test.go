@@ -12,7 +12,10 @@ import (
 )
 
 func step(op apitype.OpType, resourceType, name string) progress.Step {
-	return progress.Step{Op: op, Type: resourceType, Name: name, URN: "urn:pulumi:prod::dbtier::" + resourceType + "::" + name}
+	return progress.Step{
+		Op: op, Type: resourceType, Name: name,
+		URN: "urn:pulumi:prod::dbtier::" + resourceType + "::" + name,
+	}
 }
 
 const (
@@ -22,8 +25,10 @@ const (
 
 func TestWhatHoldsDataIsALossWhenItIsDeletedOrReplaced(t *testing.T) {
 	for _, resourceType := range []string{
-		instance, key, "aws:secretsmanager/secret:Secret", "aws:rds/proxy:Proxy", "kubernetes:core/v1:Secret", "kubernetes:core/v1:Namespace",
-		"kubernetes:external-secrets.io/v1:ExternalSecret", "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition",
+		instance, key, "aws:secretsmanager/secret:Secret", "aws:rds/proxy:Proxy", "kubernetes:core/v1:Secret",
+		"kubernetes:core/v1:Namespace",
+		"kubernetes:external-secrets.io/v1:ExternalSecret",
+		"kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition",
 		"dbtier:components:PgBouncerPool$kubernetes:apps/v1:Deployment",
 	} {
 		for op, lost := range map[apitype.OpType]bool{
@@ -31,7 +36,9 @@ func TestWhatHoldsDataIsALossWhenItIsDeletedOrReplaced(t *testing.T) {
 			apitype.OpCreate: false, apitype.OpUpdate: false, apitype.OpSame: false, apitype.OpRefresh: false,
 		} {
 			s := step(op, resourceType, "it")
-			if own := resourceType[max(0, len(resourceType)-len("kubernetes:apps/v1:Deployment")):]; own == "kubernetes:apps/v1:Deployment" {
+			if own := resourceType[max(0, len(resourceType)-len(
+				"kubernetes:apps/v1:Deployment",
+			)):]; own == "kubernetes:apps/v1:Deployment" {
 				s.Type = own
 			}
 			losses := guard.Losses([]progress.Step{s}, nil)
@@ -41,7 +48,10 @@ func TestWhatHoldsDataIsALossWhenItIsDeletedOrReplaced(t *testing.T) {
 }
 
 func TestWhatCanBeMadeAgainIsNoLoss(t *testing.T) {
-	for _, resourceType := range []string{"aws:ec2/securityGroup:SecurityGroup", "kubernetes:batch/v1:Job", "kubernetes:core/v1:ConfigMap", "kubernetes:apps/v1:Deployment"} {
+	for _, resourceType := range []string{
+		"aws:ec2/securityGroup:SecurityGroup", "kubernetes:batch/v1:Job",
+		"kubernetes:core/v1:ConfigMap", "kubernetes:apps/v1:Deployment",
+	} {
 		assert.Empty(t, guard.Losses([]progress.Step{step(apitype.OpDelete, resourceType, "it")}, nil), resourceType)
 	}
 	retained := step(apitype.OpDelete, "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", "externalsecrets")
@@ -51,7 +61,8 @@ func TestWhatCanBeMadeAgainIsNoLoss(t *testing.T) {
 
 func TestARotationIsNoLoss(t *testing.T) {
 	const externalSecret = "kubernetes:external-secrets.io/v1:ExternalSecret"
-	first, second := step(apitype.OpDelete, externalSecret, "role-credential-1"), step(apitype.OpCreate, externalSecret, "role-credential-2")
+	first, second := step(apitype.OpDelete, externalSecret, "role-credential-1"),
+		step(apitype.OpCreate, externalSecret, "role-credential-2")
 	assert.Empty(t, guard.Losses([]progress.Step{second, first}, nil))
 	for name, other := range map[string]progress.Step{
 		"nothing comes":      step(apitype.OpSame, externalSecret, "role-credential-2"),
@@ -60,22 +71,35 @@ func TestARotationIsNoLoss(t *testing.T) {
 	} {
 		assert.Len(t, guard.Losses([]progress.Step{first, other}, nil), 1, name)
 	}
-	assert.Len(t, guard.Losses([]progress.Step{step(apitype.OpDelete, externalSecret, "login"), step(apitype.OpCreate, externalSecret, "login-2")}, nil), 1)
+	assert.Len(t, guard.Losses([]progress.Step{
+		step(apitype.OpDelete, externalSecret, "login"), step(apitype.OpCreate, externalSecret, "login-2"),
+	}, nil), 1)
 }
 
 func TestAReplacementIsOneLossWithItsReasons(t *testing.T) {
-	first, second := step(apitype.OpCreateReplacement, instance, "database-instance"), step(apitype.OpReplace, instance, "database-instance")
+	first, second := step(apitype.OpCreateReplacement, instance, "database-instance"),
+		step(apitype.OpReplace, instance, "database-instance")
 	first.Because, second.Because = []string{"dbName"}, []string{"dbName", "username"}
-	losses := guard.Losses([]progress.Step{first, second, step(apitype.OpDeleteReplaced, instance, "database-instance")}, nil)
+	losses := guard.Losses([]progress.Step{
+		first, second,
+		step(apitype.OpDeleteReplaced, instance, "database-instance"),
+	}, nil)
 	require.Len(t, losses, 1)
 	assert.Equal(t, []string{"dbName", "username"}, losses[0].Because)
-	assert.Equal(t, "aws:rds:Instance database-instance is replaced by an empty one because of dbName, username: the database", losses[0].String())
+	assert.Equal(t,
+		"aws:rds:Instance database-instance is replaced by an empty one because of dbName, username: the database",
+		losses[0].String())
 }
 
 func TestOnlyWhatIsNamedMayBeLost(t *testing.T) {
-	steps := []progress.Step{step(apitype.OpDelete, instance, "database-instance"), step(apitype.OpDelete, key, "database-key")}
+	steps := []progress.Step{
+		step(apitype.OpDelete, instance, "database-instance"),
+		step(apitype.OpDelete, key, "database-key"),
+	}
 	for name, allowed := range map[string][]string{
-		"by name": {"database-instance"}, "by URN": {"urn:pulumi:prod::dbtier::aws:rds/instance:Instance::database-instance"},
+		"by name": {"database-instance"}, "by URN": {
+			"urn:pulumi:prod::dbtier::aws:rds/instance:Instance::database-instance",
+		},
 	} {
 		refused := guard.Refused(guard.Losses(steps, allowed))
 		require.Len(t, refused, 1, name)
@@ -84,7 +108,8 @@ func TestOnlyWhatIsNamedMayBeLost(t *testing.T) {
 		assert.Contains(t, text, "add: --allow-data-loss database-key", name)
 		assert.NotContains(t, text, "database-instance", name)
 	}
-	assert.Len(t, guard.Refused(guard.Losses(steps, []string{"instance", "database"})), 2, "a part of a name names nothing")
+	assert.Len(t, guard.Refused(guard.Losses(steps, []string{"instance", "database"})), 2,
+		"a part of a name names nothing")
 }
 
 const state = `{"resources":[
@@ -93,18 +118,26 @@ const state = `{"resources":[
 	{"urn":"urn:pulumi:prod::dbtier::aws:rds/instance:Instance::old","type":"aws:rds/instance:Instance","delete":true,"inputs":{"deletionProtection":true}}]}`
 
 func TestObstaclesNameTheWayOn(t *testing.T) {
-	for _, text := range []string{`{"version":3,"deployment":` + state + `}`, `{"version":3,"checkpoint":{"latest":` + state + `}}`} {
+	for _, text := range []string{
+		`{"version":3,"deployment":` + state + `}`,
+		`{"version":3,"checkpoint":{"latest":` + state + `}}`,
+	} {
 		read, err := guard.ReadState([]byte(text))
 		require.NoError(t, err)
 		assert.True(t, read.HoldsData())
 		obstacles := read.Obstacles("prod", nil)
 		require.Len(t, obstacles, 2)
-		assert.Contains(t, obstacles[0].Fix, "deletionProtection: false in Pulumi.prod.yaml, then dbtier up --stack prod")
-		assert.Contains(t, obstacles[1].Fix, "pulumi state unprotect --stack prod 'urn:pulumi:prod::dbtier::aws:kms/key:Key::database-key'")
+		assert.Contains(t, obstacles[0].Fix,
+			"deletionProtection: false in Pulumi.prod.yaml, then dbtier up --stack prod")
+		assert.Contains(t, obstacles[1].Fix,
+			"pulumi state unprotect --stack prod 'urn:pulumi:prod::dbtier::aws:kms/key:Key::database-key'")
 		assert.Len(t, read.Obstacles("prod", []string{"database-key"}), 1)
 		assert.Empty(t, read.Obstacles("prod", []string{"another"}))
 	}
-	for _, nothing := range []string{"", `{"version":3,"checkpoint":{"latest":null}}`, `{"version":3,"deployment":{"resources":[{"urn":"u","type":"aws:iam/role:Role"}]}}`} {
+	for _, nothing := range []string{
+		"", `{"version":3,"checkpoint":{"latest":null}}`,
+		`{"version":3,"deployment":{"resources":[{"urn":"u","type":"aws:iam/role:Role"}]}}`,
+	} {
 		read, err := guard.ReadState([]byte(nothing))
 		require.NoError(t, err)
 		assert.False(t, read.HoldsData())

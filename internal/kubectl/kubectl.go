@@ -98,7 +98,8 @@ func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	last := strings.TrimSpace(lines[len(lines)-1])
 	// kubectl ends a failed exec with a line that only repeats the exit code, and a faulty command line with a hint.
-	if (strings.HasPrefix(last, "command terminated with exit code") || strings.HasPrefix(last, "See 'kubectl")) && len(lines) > 1 {
+	if (strings.HasPrefix(last, "command terminated with exit code") || strings.HasPrefix(last, "See 'kubectl")) &&
+		len(lines) > 1 {
 		last = strings.TrimSpace(lines[len(lines)-2])
 	}
 	return strings.TrimPrefix(last, "error: ")

@@ -26,10 +26,13 @@ func TestRunPassesClusterArgumentsAndInput(t *testing.T) {
 
 func TestAFailureSaysWhatKubectlSaidLast(t *testing.T) {
 	for body, want := range map[string]string{
-		`echo 'psql: error: no' >&2; echo 'command terminated with exit code 2' >&2; exit 2`:          "psql: error: no",
-		`echo 'Error from server (NotFound): secrets "x" not found' >&2; exit 1`:                      `Error from server (NotFound): secrets "x" not found`,
-		`echo noise >&2; echo 'error: unable to forward' >&2; exit 1`:                                 "unable to forward",
-		`echo 'error: unknown flag: --x' >&2; echo "See 'kubectl get --help' for usage." >&2; exit 1`: "unknown flag: --x",
+		`echo 'psql: error: no' >&2; echo 'command terminated with exit code 2' >&2; exit 2`: "psql: error: " +
+			"no",
+		`echo 'Error from server (NotFound): secrets "x" not found' >&2; exit 1`: `Error from server (NotFound): secrets "x" not found`,
+		`echo noise >&2; echo 'error: unable to forward' >&2; exit 1`: "unable to " +
+			"forward",
+		`echo 'error: unknown flag: --x' >&2; echo "See 'kubectl get --help' for usage." >&2; exit 1`: "unknown " +
+			"flag: --x",
 		`exit 7`: "kubectl get ended with code 7",
 	} {
 		_, err := fake(t, body).Run(t.Context(), "", "get", "secret")
@@ -44,7 +47,8 @@ func TestGetReadsJSON(t *testing.T) {
 	var secret struct{ Kind string }
 	require.NoError(t, fake(t, `echo '{"kind":"Secret"}'`).Get(t.Context(), &secret, "shop", "secret", "x"))
 	assert.Equal(t, "Secret", secret.Kind)
-	require.ErrorContains(t, fake(t, `echo nonsense`).Get(t.Context(), &secret, "shop", "secret", "x"), "reading what kubectl get secret x printed")
+	require.ErrorContains(t, fake(t, `echo nonsense`).Get(t.Context(), &secret, "shop", "secret", "x"),
+		"reading what kubectl get secret x printed")
 }
 
 func TestOnPathSaysWhatToDoWithoutKubectl(t *testing.T) {

@@ -72,7 +72,8 @@ func (c *Cloud) Attached(ctx context.Context, command []string) (Ports, error) {
 		}
 		endProcess(a.PID, a.StartTime)
 	}
-	log, err := os.OpenFile(c.Project.LocalCloud("state", "pulumi", "attached.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	log, err := os.OpenFile(c.Project.LocalCloud("state", "pulumi", "attached.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC,
+		0o600)
 	if err != nil {
 		return Ports{}, fmt.Errorf("starting the provider servers: %w", err)
 	}
@@ -116,7 +117,8 @@ func (r *contextReader) Read(p []byte) (int, error) {
 	return r.reader.Read(p)
 }
 
-// Keep is the keeper: it starts the servers, says where they listen, and ends with the cloud, the servers or the context.
+// Keep is the keeper: it starts the servers, says where they listen, and ends with the cloud, the servers or the
+// context.
 func (c *Cloud) Keep(ctx context.Context, ready io.WriteCloser) error {
 	state, err := c.Ready(ctx)
 	if err != nil {
@@ -233,7 +235,8 @@ func Export(vars [][2]string) string {
 	for _, v := range vars {
 		if v[0] == "PATH" {
 			bin, _, _ := strings.Cut(v[1], ":")
-			fmt.Fprintf(&out, "case \":$PATH:\" in *:%s:*) ;; *) export PATH=%s:\"$PATH\" ;; esac\n", quote(bin), quote(bin))
+			fmt.Fprintf(&out, "case \":$PATH:\" in *:%s:*) ;; *) export PATH=%s:\"$PATH\" ;; esac\n", quote(bin),
+				quote(bin))
 			continue
 		}
 		fmt.Fprintf(&out, "export %s=%s\n", v[0], quote(v[1]))
@@ -244,7 +247,8 @@ func Export(vars [][2]string) string {
 // Unset writes what takes the variables of Environment away again.
 func Unset() string {
 	return "unset KUBECONFIG AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION AWS_DEFAULT_REGION " +
-		"PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE_FILE PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER PULUMI_HOME PULUMI_SKIP_UPDATE_CHECK " +
+		"PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE_FILE PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER PULUMI_HOME " +
+		"PULUMI_SKIP_UPDATE_CHECK " +
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION PULUMI_DEBUG_PROVIDERS PULUMI_DEBUG_LANGUAGES\n"
 }
 

@@ -62,8 +62,8 @@ func FindBinary(beside string) (string, error) {
 	return path, nil
 }
 
-// Running returns the state of the cloud, or ErrNotRunning. A cloud runs when its first process is the one that cloud.json
-// names and its control socket answers: a file alone may be what a kill or a restart of the machine left.
+// Running returns the state of the cloud, or ErrNotRunning. A cloud runs when its first process is the one that
+// cloud.json names and its control socket answers: a file alone may be what a kill or a restart of the machine left.
 func (c *Cloud) Running(ctx context.Context) (*State, error) {
 	state, err := c.state()
 	if err != nil {
@@ -91,8 +91,9 @@ func (c *Cloud) Running(ctx context.Context) (*State, error) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the local cloud answers %s: look at `bin/dbtier local logs`, or start it anew with `bin/dbtier local stop` and "+
-			"`bin/dbtier local start`", answer.Status)
+		return nil, fmt.Errorf(
+			"the local cloud answers %s: look at `bin/dbtier local logs`, or start it anew with `bin/dbtier local stop` and "+
+				"`bin/dbtier local start`", answer.Status)
 	}
 	var status struct {
 		Phase string `json:"phase"`
@@ -193,7 +194,8 @@ func (c *Cloud) Run(ctx context.Context, stdout, stderr io.Writer, args ...strin
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		// A reader such as head that has seen enough is no failure to tell of.
-		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() != syscall.SIGPIPE {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() &&
+			status.Signal() != syscall.SIGPIPE {
 			return fmt.Errorf("localcloud %s was ended by signal %s", args[0], status.Signal())
 		}
 		return ErrSaid

@@ -54,13 +54,16 @@ func runs(t *testing.T, c *localcloud.Cloud, pid, answers int, phase string) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", filepath.Join(dir, "control.sock"))
 	require.NoError(t, err)
-	server := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/status" {
-			answers = http.StatusNotFound
-		}
-		w.WriteHeader(answers)
-		fmt.Fprintf(w, `{"phase":%q}`, phase)
-	})}
+	server := &http.Server{
+		ReadHeaderTimeout: patience,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/status" {
+				answers = http.StatusNotFound
+			}
+			w.WriteHeader(answers)
+			fmt.Fprintf(w, `{"phase":%q}`, phase)
+		}),
+	}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { server.Close() })
 	write(t, c, "cloud.json", map[string]any{
@@ -91,7 +94,10 @@ func TestACloudRunsWhenItsFirstProcessLivesAndItsSocketAnswers(t *testing.T) {
 	for what, change := range map[string]map[string]any{
 		"its process has ended":            {"pid": ended.Process.Pid, "startTime": 1},
 		"its id belongs to another by now": {"pid": os.Getpid(), "startTime": 1},
-		"nobody answers":                   {"pid": os.Getpid(), "startTime": startTime(t, os.Getpid()), "runDir": "/nowhere"},
+		"nobody answers": {
+			"pid": os.Getpid(), "startTime": startTime(t, os.Getpid()),
+			"runDir": "/nowhere",
+		},
 	} {
 		write(t, c, "cloud.json", change)
 		_, err := c.Running(t.Context())
@@ -128,7 +134,8 @@ func TestRunHandsOverOutputAndLeavesTheWordsToTheChild(t *testing.T) {
 	assert.Equal(t, "start --aws-port=1 --dir "+c.Project.Dir+"\n", out.String())
 	assert.Equal(t, "error: port 16443 is taken\n", errOut.String())
 
-	require.ErrorContains(t, fake(t, `kill -9 $$`).Run(t.Context(), io.Discard, io.Discard, "start"), "ended by signal killed")
+	require.ErrorContains(t, fake(t, `kill -9 $$`).Run(t.Context(), io.Discard, io.Discard, "start"),
+		"ended by signal killed")
 }
 
 func TestProvidersListenUntilTheyAreClosed(t *testing.T) {
@@ -156,11 +163,14 @@ func TestProvidersOutliveACancelSoThatTheEngineCanEndItsWork(t *testing.T) {
 	require.NoError(t, err)
 	cancel()
 	p.Close()
-	assert.FileExists(t, filepath.Join(c.Project.Dir, "ended"), "they ended because they were closed, not killed by the cancel")
+	assert.FileExists(t, filepath.Join(c.Project.Dir, "ended"),
+		"they ended because they were closed, not killed by the cancel")
 }
 
 func TestProvidersThatDoNotStartSayWhy(t *testing.T) {
-	_, err := fake(t, `echo "starting" >&2; echo "error: the local cloud is not running" >&2; exit 1`).Providers(t.Context(), localcloud.ProviderOptions{})
+	_, err := fake(t, `echo "starting" >&2; echo "error: the local cloud is not running" >&2; exit 1`).Providers(
+		t.Context(), localcloud.ProviderOptions{},
+	)
 	require.EqualError(t, err, "the provider servers did not start: the local cloud is not running")
 	_, err = fake(t, `echo nonsense; exit 1`).Providers(t.Context(), localcloud.ProviderOptions{})
 	require.EqualError(t, err, "the provider servers did not start: nonsense")
@@ -225,7 +235,8 @@ exec sleep 600
 	require.NoError(t, json.Unmarshal(text, &said))
 	require.NoError(t, c.Stop(t.Context(), io.Discard, io.Discard, "--purge"))
 	state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", said.PID))
-	assert.True(t, err != nil || strings.Contains(string(state), ") Z "), "the keeper has ended when stop returns: %s", state)
+	assert.True(t, err != nil || strings.Contains(string(state), ") Z "), "the keeper has ended when stop returns: %s",
+		state)
 	calls, err := os.ReadFile(filepath.Join(c.Project.Dir, "calls"))
 	require.NoError(t, err)
 	assert.Equal(t, "stop\n", string(calls))
@@ -243,8 +254,12 @@ func TestAKeeperThatFailsIsNamedWithItsLog(t *testing.T) {
 func TestExportsSurviveAShell(t *testing.T) {
 	c := fake(t, "")
 	write(t, c, "aws-credentials.json", localcloud.Credentials{AccessKeyID: "AKIA", SecretAccessKey: "se'cr$et"})
-	vars, err := c.Environment(&localcloud.State{AWSEndpoint: "http://127.0.0.1:14566", Kubeconfig: "/k"}, localcloud.Ports{AWS: 1, Kubernetes: 2, Language: 3},
-		localcloud.EnvironmentOptions{Region: "ap-northeast-2", Backend: "file:///b", PassphraseFile: "/p", PulumiHome: "/h", Bin: "/my bin"})
+	vars, err := c.Environment(&localcloud.State{AWSEndpoint: "http://127.0.0.1:14566", Kubeconfig: "/k"},
+		localcloud.Ports{AWS: 1, Kubernetes: 2, Language: 3},
+		localcloud.EnvironmentOptions{
+			Region: "ap-northeast-2", Backend: "file:///b", PassphraseFile: "/p",
+			PulumiHome: "/h", Bin: "/my bin",
+		})
 	require.NoError(t, err)
 	exports := localcloud.Export(vars)
 	shell := func(script string) string {
@@ -263,7 +278,8 @@ func TestExportsSurviveAShell(t *testing.T) {
 		}
 	}
 
-	vars, err = c.Environment(&localcloud.State{}, localcloud.Ports{Language: 3}, localcloud.EnvironmentOptions{LanguageInstalled: true})
+	vars, err = c.Environment(&localcloud.State{}, localcloud.Ports{Language: 3},
+		localcloud.EnvironmentOptions{LanguageInstalled: true})
 	require.NoError(t, err)
 	assert.NotContains(t, localcloud.Export(vars), "PULUMI_DEBUG_LANGUAGES", "an installed language host is used")
 }

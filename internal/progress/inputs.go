@@ -68,7 +68,8 @@ func writeInputs(inputs map[string]any) string {
 	return string(text)
 }
 
-// At follows a property path, such as spec.template.spec.containers[0].image or data["a.b"], into a value; false where it leads nowhere.
+// At follows a property path, such as spec.template.spec.containers[0].image or data["a.b"], into a value; false where
+// it leads nowhere.
 func At(value any, path string) (any, bool) {
 	steps, err := resource.ParsePropertyPath(path)
 	if err != nil {

@@ -48,11 +48,15 @@ func typeOf(urn string) string {
 }
 
 func (s *screen) begin(op apitype.OpType, urn string) {
-	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{Op: op, URN: urn, Type: typeOf(urn)}}})
+	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{
+		Metadata: apitype.StepEventMetadata{Op: op, URN: urn, Type: typeOf(urn)},
+	}})
 }
 
 func (s *screen) end(op apitype.OpType, urn string) {
-	s.event(apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{Op: op, URN: urn, Type: typeOf(urn)}}})
+	s.event(apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{
+		Metadata: apitype.StepEventMetadata{Op: op, URN: urn, Type: typeOf(urn)},
+	}})
 }
 
 func (s *screen) diagnose(d apitype.DiagnosticEvent) {
@@ -79,9 +83,13 @@ func TestSilenceIsBrokenByWhatIsWaitedFor(t *testing.T) {
 	s.begin(apitype.OpCreate, job)
 	s.after(2 * time.Second).Tick()
 	assert.Empty(t, s.out.String(), "not yet")
-	s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "info", Message: "<{%reset%}>waiting for the Job: 0 of 1 complete<{%reset%}>\nmore", Ephemeral: true})
+	s.diagnose(apitype.DiagnosticEvent{
+		URN: job, Severity: "info",
+		Message: "<{%reset%}>waiting for the Job: 0 of 1 complete<{%reset%}>\nmore", Ephemeral: true,
+	})
 	s.after(time.Second).Tick()
-	assert.Equal(t, "    … creating kubernetes:Job migrate, 3.0s: waiting for the Job: 0 of 1 complete (and 1 more)\n", s.out.String())
+	assert.Equal(t, "    … creating kubernetes:Job migrate, 3.0s: waiting for the Job: 0 of 1 complete (and 1 more)\n",
+		s.out.String())
 	s.after(time.Second).Tick()
 	assert.Equal(t, 1, strings.Count(s.out.String(), "\n"), "said once in a while only")
 	s.after(2 * time.Second).Tick()
@@ -98,7 +106,8 @@ func TestATerminalHasOneLineThatIsRewritten(t *testing.T) {
 	s.after(time.Second).Tick()
 	assert.NotContains(t, s.out.String(), "\n")
 	for part := range strings.SplitSeq(s.out.String(), "\r\033[K") {
-		assert.LessOrEqual(t, len([]rune(part)), 40, "never longer than the terminal is wide: else it cannot be taken back")
+		assert.LessOrEqual(t, len([]rune(part)), 40,
+			"never longer than the terminal is wide: else it cannot be taken back")
 	}
 	s.end(apitype.OpCreate, instance)
 	assert.True(t, strings.HasSuffix(s.out.String(), "1.0s\n"))
@@ -106,10 +115,21 @@ func TestATerminalHasOneLineThatIsRewritten(t *testing.T) {
 
 func TestErrorsAreKeptOnceWithoutTheEnginesWrapping(t *testing.T) {
 	s := newScreen(progress.Options{})
-	s.diagnose(apitype.DiagnosticEvent{URN: stack, Severity: "error", Message: "<{%fg 1%}>an unhandled error occurred: program failed:<{%reset%}>\n1 error occurred:\n\t* backup.window: \"03:00\": overlaps\n\n"})
-	s.diagnose(apitype.DiagnosticEvent{URN: stack, Severity: "error", Message: "an unhandled error occurred: program failed: \n1 error occurred:\n\t* backup.window: \"03:00\": overlaps"})
+	s.diagnose(apitype.DiagnosticEvent{
+		URN: stack, Severity: "error",
+		Message: "<{%fg 1%}>an unhandled error occurred: program failed:<{%reset%}>\n1 error occurred:\n\t* " +
+			"backup.window: \"03:00\": overlaps\n\n",
+	})
+	s.diagnose(apitype.DiagnosticEvent{
+		URN: stack, Severity: "error",
+		Message: "an unhandled error occurred: program failed: \n1 error occurred:\n\t* backup.window: \"03:00\": " +
+			"overlaps",
+	})
 	s.diagnose(apitype.DiagnosticEvent{URN: stack, Severity: "error", Message: "update failed"})
-	s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "error", Message: "Job myshop/migrate failed\n  | no such table"})
+	s.diagnose(apitype.DiagnosticEvent{
+		URN: job, Severity: "error",
+		Message: "Job myshop/migrate failed\n  | no such table",
+	})
 	s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "warning", Message: "careful\nvery"})
 	s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "warning", Message: "careful\nvery"})
 	s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "debug", Message: "noise"})
@@ -126,15 +146,25 @@ func TestErrorsAreKeptOnceWithoutTheEnginesWrapping(t *testing.T) {
 func TestAFailedOperationIsMarked(t *testing.T) {
 	s := newScreen(progress.Options{Quiet: true})
 	s.begin(apitype.OpUpdate, job)
-	s.after(90 * time.Second).event(apitype.EngineEvent{ResOpFailedEvent: &apitype.ResOpFailedEvent{Metadata: apitype.StepEventMetadata{Op: apitype.OpUpdate, URN: job, Type: typeOf(job)}}})
+	s.after(90 * time.Second).event(apitype.EngineEvent{
+		ResOpFailedEvent: &apitype.ResOpFailedEvent{
+			Metadata: apitype.StepEventMetadata{Op: apitype.OpUpdate, URN: job, Type: typeOf(job)},
+		},
+	})
 	assert.Contains(t, s.out.String(), "failed after 1m30s", "also where only faults are shown")
 }
 
 func TestAMandatoryPolicyIsAnErrorAndAnAdvisoryOneAWarning(t *testing.T) {
 	s := newScreen(progress.Options{})
 	for range 2 {
-		s.event(apitype.EngineEvent{PolicyEvent: &apitype.PolicyEvent{ResourceURN: instance, PolicyName: "backups", PolicyPackName: "dbtier", Message: "too few days", EnforcementLevel: "mandatory"}})
-		s.event(apitype.EngineEvent{PolicyEvent: &apitype.PolicyEvent{ResourceURN: stack, PolicyName: "hint", PolicyPackName: "dbtier", Message: "consider", EnforcementLevel: "advisory"}})
+		s.event(apitype.EngineEvent{PolicyEvent: &apitype.PolicyEvent{
+			ResourceURN: instance, PolicyName: "backups", PolicyPackName: "dbtier", Message: "too few days",
+			EnforcementLevel: "mandatory",
+		}})
+		s.event(apitype.EngineEvent{PolicyEvent: &apitype.PolicyEvent{
+			ResourceURN: stack, PolicyName: "hint", PolicyPackName: "dbtier", Message: "consider",
+			EnforcementLevel: "advisory",
+		}})
 	}
 	stop := make(chan struct{})
 	close(stop)
@@ -146,7 +176,10 @@ func TestAMandatoryPolicyIsAnErrorAndAnAdvisoryOneAWarning(t *testing.T) {
 func (s *screen) refreshed(op apitype.OpType, urn string, diff map[string]apitype.PropertyDiff) {
 	s.event(apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{
 		Op: op, URN: urn, Type: typeOf(urn), DetailedDiff: diff,
-		Old: &apitype.StepEventStateMetadata{ID: "db", Inputs: map[string]any{"a": 1}, Outputs: map[string]any{"a": 0, "b": 2}},
+		Old: &apitype.StepEventStateMetadata{
+			ID: "db", Inputs: map[string]any{"a": 1},
+			Outputs: map[string]any{"a": 0, "b": 2},
+		},
 	}}})
 }
 
@@ -156,17 +189,24 @@ func TestARefreshTellsWhatItFoundAndNotWhatItReads(t *testing.T) {
 		s.begin(apitype.OpRefresh, urn)
 	}
 	s.after(5 * time.Second).Tick()
-	assert.Contains(t, s.out.String(), "… refreshing aws:rds:Instance myshop-db, 5.0s (and 1 more)", "one that takes long is told of")
+	assert.Contains(t, s.out.String(), "… refreshing aws:rds:Instance myshop-db, 5.0s (and 1 more)",
+		"one that takes long is told of")
 	s.out.Reset()
 	s.refreshed(apitype.OpSame, tier, nil)
-	s.refreshed(apitype.OpUpdate, instance, map[string]apitype.PropertyDiff{"backupRetentionPeriod": {Kind: apitype.DiffUpdate}})
+	s.refreshed(apitype.OpUpdate, instance, map[string]apitype.PropertyDiff{
+		"backupRetentionPeriod": {Kind: apitype.DiffUpdate},
+	})
 	s.refreshed(apitype.OpDelete, job, nil)
-	assert.Equal(t, []string{"~ aws:rds:Instance myshop-db", "differs: backupRetentionPeriod", "- kubernetes:Job migrate"}, fields(s.out.String()))
+	assert.Equal(t, []string{
+		"~ aws:rds:Instance myshop-db", "differs: backupRetentionPeriod",
+		"- kubernetes:Job migrate",
+	}, fields(s.out.String()))
 	result := s.Consume(closed(), nil)
 	require.Len(t, result.Steps, 3)
 	assert.Equal(t, apitype.OpUpdate, result.Steps[1].Op)
 	assert.Equal(t, "db", result.Steps[1].ID)
-	assert.Equal(t, map[string]any{"a": 1, "b": 2}, result.Steps[1].Before, "what inputs and outputs tell, the inputs tell")
+	assert.Equal(t, map[string]any{"a": 1, "b": 2}, result.Steps[1].Before,
+		"what inputs and outputs tell, the inputs tell")
 	assert.Equal(t, 2, result.Done)
 	s.out.Reset()
 	s.after(time.Hour).Tick()
@@ -189,8 +229,11 @@ func TestAReplacementKnowsItsReasons(t *testing.T) {
 	s := newScreen(progress.Options{Planning: true})
 	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{
 		Op: apitype.OpReplace, URN: instance, Type: typeOf(instance), Keys: []string{"dbName"},
-		DetailedDiff: map[string]apitype.PropertyDiff{"dbName": {Kind: apitype.DiffUpdateReplace}, "tags": {Kind: apitype.DiffUpdate}, "engine": {Kind: apitype.DiffUpdateReplace}},
-		Old:          &apitype.StepEventStateMetadata{RetainOnDelete: true},
+		DetailedDiff: map[string]apitype.PropertyDiff{
+			"dbName": {Kind: apitype.DiffUpdateReplace}, "tags": {Kind: apitype.DiffUpdate},
+			"engine": {Kind: apitype.DiffUpdateReplace},
+		},
+		Old: &apitype.StepEventStateMetadata{RetainOnDelete: true},
 	}}})
 	step := s.Consume(closed(), nil).Steps[0]
 	assert.Equal(t, []string{"dbName", "engine"}, step.Because)
@@ -201,9 +244,13 @@ func TestAReplacementKnowsItsReasons(t *testing.T) {
 func TestTheStacksOutputsAreKnownWithoutSecrets(t *testing.T) {
 	s := newScreen(progress.Options{Planning: true})
 	s.event(apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{
-		Op: apitype.OpCreate, URN: stack, Type: typeOf(stack), New: &apitype.StepEventStateMetadata{Outputs: map[string]any{"connectionsPlanned": 86.0, "token": "[secret]"}},
+		Op: apitype.OpCreate, URN: stack, Type: typeOf(stack),
+		New: &apitype.StepEventStateMetadata{Outputs: map[string]any{
+			"connectionsPlanned": 86.0, "token": "[secret]",
+		}},
 	}}})
-	assert.Equal(t, map[string]any{"connectionsPlanned": 86.0, "token": progress.Secret}, s.Consume(closed(), nil).Outputs)
+	assert.Equal(t, map[string]any{"connectionsPlanned": 86.0, "token": progress.Secret},
+		s.Consume(closed(), nil).Outputs)
 }
 
 func TestPathsLeadIntoValues(t *testing.T) {
@@ -213,7 +260,10 @@ func TestPathsLeadIntoValues(t *testing.T) {
 		assert.True(t, ok, path)
 		assert.Equal(t, want, found, path)
 	}
-	for _, path := range []string{"none", "spec.containers[1]", "spec.containers.image", "spec.containers[0].image.more", "[", ""} {
+	for _, path := range []string{
+		"none", "spec.containers[1]", "spec.containers.image",
+		"spec.containers[0].image.more", "[", "",
+	} {
 		found, ok := progress.At(value, path)
 		assert.False(t, ok && path != "", "%q led to %v", path, found)
 	}
@@ -236,13 +286,19 @@ func fields(text string) []string {
 
 func TestAPreviewShowsInputsWithoutSecretsAndUnknowns(t *testing.T) {
 	s := newScreen(progress.Options{Planning: true, Inputs: true})
-	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Planning: true, Metadata: apitype.StepEventMetadata{
-		Op: apitype.OpCreate, URN: instance, Type: typeOf(instance),
-		New: &apitype.StepEventStateMetadata{Inputs: map[string]any{
-			"instanceClass": "db.m6g.large", "password": "[secret]", "kmsKeyId": "04da6b54-80e4-46f7-96ec-b56ff0331ba9", "__defaults": []any{},
-			"list": []any{map[string]any{"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": "hush"}},
-		}},
-	}}})
+	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{
+		Planning: true, Metadata: apitype.StepEventMetadata{
+			Op: apitype.OpCreate, URN: instance, Type: typeOf(instance),
+			New: &apitype.StepEventStateMetadata{Inputs: map[string]any{
+				"instanceClass": "db.m6g.large", "password": "[secret]", "kmsKeyId": "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+				"__defaults": []any{},
+				"list": []any{map[string]any{
+					"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+					"value":                            "hush",
+				}},
+			}},
+		},
+	}})
 	out := s.out.String()
 	assert.Contains(t, out, "+ aws:rds:Instance")
 	assert.Contains(t, out, "        instanceClass: db.m6g.large\n")
@@ -264,7 +320,9 @@ func TestAPreviewOfAnUpdateNamesWhatChanges(t *testing.T) {
 func TestConsumeEndsAlsoWhenNobodyClosesTheStream(t *testing.T) {
 	s := newScreen(progress.Options{})
 	stream := make(chan events.EngineEvent, 1)
-	stream <- events.EngineEvent{EngineEvent: apitype.EngineEvent{SummaryEvent: &apitype.SummaryEvent{ResourceChanges: map[apitype.OpType]int{apitype.OpCreate: 3}}}}
+	stream <- events.EngineEvent{EngineEvent: apitype.EngineEvent{
+		SummaryEvent: &apitype.SummaryEvent{ResourceChanges: map[apitype.OpType]int{apitype.OpCreate: 3}},
+	}}
 	stop := make(chan struct{})
 	close(stop)
 	result := s.Consume(stream, stop)
@@ -282,7 +340,11 @@ func TestSummary(t *testing.T) {
 		{changes{}, false, "no changes (0 resources), 1.9s"},
 		{changes{apitype.OpSame: 45, apitype.OpRead: 1}, true, "no changes (45 resources), 1.9s"},
 		{changes{apitype.OpCreate: 45}, false, "45 created, 1.9s"},
-		{changes{apitype.OpCreate: 2, apitype.OpUpdate: 1, apitype.OpDelete: 3, apitype.OpSame: 4}, false, "2 created, 1 updated, 3 deleted, 4 unchanged, 1.9s"},
+		{
+			changes{apitype.OpCreate: 2, apitype.OpUpdate: 1, apitype.OpDelete: 3, apitype.OpSame: 4},
+			false,
+			"2 created, 1 updated, 3 deleted, 4 unchanged, 1.9s",
+		},
 		{changes{apitype.OpReplace: 1, apitype.OpSame: 4}, true, "1 to replace, 4 unchanged, 1.9s"},
 		{changes{apitype.OpCreateReplacement: 1}, false, "1 replaced, 1.9s"},
 	} {

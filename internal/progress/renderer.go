@@ -126,12 +126,13 @@ func New(o Options) *Renderer {
 		o.Width = 120
 	}
 	return &Renderer{
-		o: o, said: map[string]bool{}, refreshed: map[string]Step{}, last: o.Now(), result: Result{Changes: map[apitype.OpType]int{}},
+		o: o, said: map[string]bool{}, refreshed: map[string]Step{}, last: o.Now(),
+		result: Result{Changes: map[apitype.OpType]int{}},
 	}
 }
 
-// Consume shows the events until the channel closes or stop does; then it returns what the run did. The engine may die before
-// it opens its stream, and then nobody closes the channel: hence stop.
+// Consume shows the events until the channel closes or stop does; then it returns what the run did. The engine may die
+// before it opens its stream, and then nobody closes the channel: hence stop.
 func (r *Renderer) Consume(stream <-chan events.EngineEvent, stop <-chan struct{}) Result {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -206,7 +207,10 @@ func (r *Renderer) begin(m apitype.StepEventMetadata) {
 }
 
 func stepOf(m apitype.StepEventMetadata) Step {
-	step := Step{URN: m.URN, Type: m.Type, Name: urnName(m.URN), Op: m.Op, Because: slices.Sorted(slices.Values(m.Keys))}
+	step := Step{
+		URN: m.URN, Type: m.Type, Name: urnName(m.URN), Op: m.Op,
+		Because: slices.Sorted(slices.Values(m.Keys)),
+	}
 	if m.New != nil {
 		step.Inputs, step.After, step.ID = m.New.Inputs, whole(m.New), m.New.ID
 	}
@@ -241,7 +245,8 @@ func whole(state *apitype.StepEventStateMetadata) map[string]any {
 }
 
 func (r *Renderer) plan(step Step) {
-	if r.o.Quiet || step.Op == apitype.OpCreateReplacement || step.Op == apitype.OpDeleteReplaced || step.Type == stackType {
+	if r.o.Quiet || step.Op == apitype.OpCreateReplacement || step.Op == apitype.OpDeleteReplaced ||
+		step.Type == stackType {
 		return
 	}
 	r.line("  %s %-40s %s", verbs[step.Op].sign, ShortType(step.Type), step.Name)
@@ -294,11 +299,13 @@ func (r *Renderer) failed(m apitype.StepEventMetadata) {
 	}
 }
 
-// found is the end of a resource's refresh. The event of a run that only refreshes names what was found: the resource is the same, it
-// differs, or it is gone. The refresh at the beginning of an update does not, and the update's own steps tell.
+// found is the end of a resource's refresh. The event of a run that only refreshes names what was found: the resource
+// is the same, it differs, or it is gone. The refresh at the beginning of an update does not, and the update's own
+// steps tell.
 func (r *Renderer) found(step Step, m apitype.StepEventMetadata, ok bool) {
 	delete(r.refreshed, m.URN)
-	r.running = slices.DeleteFunc(r.running, func(o *operation) bool { return o.urn == m.URN && o.op == apitype.OpRefresh })
+	r.running = slices.DeleteFunc(r.running,
+		func(o *operation) bool { return o.urn == m.URN && o.op == apitype.OpRefresh })
 	if !ok {
 		step.Failed = true
 		r.result.Steps = append(r.result.Steps, step)
@@ -360,7 +367,10 @@ func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {
 }
 
 func (r *Renderer) policy(p *apitype.PolicyEvent) {
-	finding := Finding{Policy: p.PolicyName, Pack: p.PolicyPackName, Level: p.EnforcementLevel, Message: clean(p.Message), URN: p.ResourceURN}
+	finding := Finding{
+		Policy: p.PolicyName, Pack: p.PolicyPackName, Level: p.EnforcementLevel,
+		Message: clean(p.Message), URN: p.ResourceURN,
+	}
 	if urnType(finding.URN) == stackType {
 		finding.URN = ""
 	}
@@ -422,7 +432,8 @@ func (r *Renderer) Tick() {
 func (r *Renderer) waiting(now time.Time) string {
 	// Components are only as far as their children.
 	leaves := slices.DeleteFunc(slices.Clone(r.running), func(o *operation) bool {
-		return urnType(o.urn) == stackType || slices.ContainsFunc(r.running, func(other *operation) bool { return isChild(other.urn, o.urn) })
+		return urnType(o.urn) == stackType || slices.ContainsFunc(r.running,
+			func(other *operation) bool { return isChild(other.urn, o.urn) })
 	})
 	if len(leaves) == 0 {
 		return ""

@@ -71,8 +71,9 @@ var verbs = map[apitype.OpType]verb{
 
 // planned are the words for what a preview would do.
 var planned = map[apitype.OpType]string{
-	apitype.OpCreate: "to create", apitype.OpUpdate: "to update", apitype.OpDelete: "to delete", apitype.OpReplace: "to replace",
-	apitype.OpRead: "to read", apitype.OpImport: "to import",
+	apitype.OpCreate: "to create", apitype.OpUpdate: "to update", apitype.OpDelete: "to delete",
+	apitype.OpReplace: "to replace",
+	apitype.OpRead:    "to read", apitype.OpImport: "to import",
 }
 
 // Verb is the word for an operation: what a preview plans, or what was done.
@@ -95,7 +96,9 @@ func clean(message string) string {
 }
 
 var (
-	wrapping = regexp.MustCompile(`(?m)^(error: |an unhandled error occurred: |program failed:? ?|waiting for RPCs: |go inline source runtime error, )+\n*`)
+	wrapping = regexp.MustCompile(
+		`(?m)^(error: |an unhandled error occurred: |program failed:? ?|waiting for RPCs: |go inline source runtime error, )+\n*`,
+	)
 	// soleFault is go-multierror's list of one.
 	soleFault = regexp.MustCompile(`(?s)^1 error occurred:\s*\* (.*)$`)
 )

@@ -85,7 +85,8 @@ func Find(dir string) (*Project, error) {
 			return nil, fmt.Errorf("reading the project file: %w", err)
 		}
 		if at == filepath.Dir(at) {
-			return nil, fmt.Errorf("no %s in %s or a parent folder: change into the project's folder", projectFile, start)
+			return nil, fmt.Errorf("no %s in %s or a parent folder: change into the project's folder", projectFile,
+				start)
 		}
 	}
 }
@@ -133,8 +134,8 @@ func (p *Project) Stacks() []string {
 // stackName is what Pulumi accepts as the last part of a stack's name.
 var stackName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
 
-// Stack reads Pulumi.<name>.yaml. A stack without a file, or without a cloud, is an error that says what to do: guessing
-// a cloud could send a production stack to the wrong one.
+// Stack reads Pulumi.<name>.yaml. A stack without a file, or without a cloud, is an error that says what to do:
+// guessing a cloud could send a production stack to the wrong one.
 func (p *Project) Stack(name string) (*Stack, error) {
 	found := "this project has none"
 	if stacks := p.Stacks(); len(stacks) > 0 {
@@ -170,7 +171,8 @@ func (p *Project) Stack(name string) (*Stack, error) {
 	case AWS, Local:
 		s.Cloud = Cloud(cloud)
 	default:
-		return nil, fmt.Errorf("%s: config.%s: %v: no such cloud: set it to aws or local", filepath.Base(s.File), ConfigKey, value)
+		return nil, fmt.Errorf("%s: config.%s: %v: no such cloud: set it to aws or local", filepath.Base(s.File),
+			ConfigKey, value)
 	}
 	return s, nil
 }

@@ -110,13 +110,16 @@ func TestAllProjectsOfACheckoutShareItsLocalCloud(t *testing.T) {
 	example := filepath.Join(dir, "examples", "services")
 	require.NoError(t, os.MkdirAll(example, 0o700))
 	write(t, example, map[string]string{
-		"Pulumi.yaml": "name: services\n", "Pulumi.prod.yaml": "config: {'dbtier:cloud': aws}\n", "Pulumi.broken.yaml": "config: [\n",
-		"Pulumi.orders.yaml": "config: {'dbtier:cloud': local}\n", "Pulumi.billing.yaml": "config: {'dbtier:cloud': local}\n",
+		"Pulumi.yaml": "name: services\n", "Pulumi.prod.yaml": "config: {'dbtier:cloud': aws}\n",
+		"Pulumi.broken.yaml":  "config: [\n",
+		"Pulumi.orders.yaml":  "config: {'dbtier:cloud': local}\n",
+		"Pulumi.billing.yaml": "config: {'dbtier:cloud': local}\n",
 	})
 	p, err := project.Find(example)
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join(dir, ".localcloud", "state"), p.LocalCloud("state"))
-	assert.Equal(t, filepath.Join(example, ".dbtier", "home"), p.Own("home"), "the driver's own files stay with the project")
+	assert.Equal(t, filepath.Join(example, ".dbtier", "home"), p.Own("home"),
+		"the driver's own files stay with the project")
 	assert.Equal(t, []string{"billing", "orders"}, p.LocalStacks())
 
 	alone := t.TempDir()

@@ -21,8 +21,8 @@ import (
 
 // Command runs the CLI at Path. It is an auto.PulumiCommand.
 //
-// When the context of a run ends, the CLI is interrupted once and then left to finish what it has begun, so that what it
-// made gets into the state; Kill ends it at once.
+// When the context of a run ends, the CLI is interrupted once and then left to finish what it has begun, so that what
+// it made gets into the state; Kill ends it at once.
 type Command struct {
 	// Path of the CLI.
 	Path string
@@ -30,7 +30,8 @@ type Command struct {
 	Env []string
 	// Held are files that stay open for as long as the CLI lives, also when the driver was killed: its lock.
 	Held []*os.File
-	// Answer may answer a call in the CLI's place, with what it would print; it saves a process for what is known already.
+	// Answer may answer a call in the CLI's place, with what it would print; it saves a process for what is known
+	// already.
 	Answer func(args []string) (stdout string, ok bool)
 
 	mu      sync.Mutex
@@ -43,7 +44,8 @@ var _ auto.PulumiCommand = (*Command)(nil)
 func (c *Command) Version() semver.Version { return semver.MustParse(Version) }
 
 // Run runs the CLI and returns what it printed and its exit code.
-func (c *Command) Run(ctx context.Context, workdir string, stdin io.Reader, additionalOutput, additionalErrorOutput []io.Writer,
+func (c *Command) Run(ctx context.Context, workdir string, stdin io.Reader, additionalOutput,
+	additionalErrorOutput []io.Writer,
 	additionalEnv []string, args ...string,
 ) (stdout, stderr string, code int, err error) {
 	if c.Answer != nil {
@@ -115,8 +117,8 @@ func (c *Command) Run(ctx context.Context, workdir string, stdin io.Reader, addi
 	return out.String(), errOut.String(), code, err
 }
 
-// captured is what one of the CLI's outputs goes to: a file without a name where nobody listens, because a pipe breaks when the
-// driver is killed and would end the CLI in the midst of recording what it did; else the listeners.
+// captured is what one of the CLI's outputs goes to: a file without a name where nobody listens, because a pipe breaks
+// when the driver is killed and would end the CLI in the midst of recording what it did; else the listeners.
 type captured struct {
 	file   *os.File
 	buffer bytes.Buffer

@@ -38,7 +38,8 @@ func (f Finder) Find(ctx context.Context) (string, error) {
 	}
 	beside := filepath.Join(f.Beside, "pulumi")
 	if err := f.build(ctx, beside); err != nil {
-		return "", fmt.Errorf("the Pulumi CLI %s is neither beside dbtier nor on PATH, and building it failed: %w", Version, err)
+		return "", fmt.Errorf("the Pulumi CLI %s is neither beside dbtier nor on PATH, and building it failed: %w",
+			Version, err)
 	}
 	return beside, nil
 }
@@ -59,7 +60,8 @@ func isPinned(ctx context.Context, path string) bool {
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
 		return false
 	}
-	if info, err := buildinfo.ReadFile(path); err == nil && info.Main.Path == cliModule && strings.HasPrefix(info.Main.Version, "v") {
+	if info, err := buildinfo.ReadFile(path); err == nil && info.Main.Path == cliModule &&
+		strings.HasPrefix(info.Main.Version, "v") {
 		return info.Main.Version == "v"+Version
 	}
 	cmd := exec.CommandContext(ctx, path, "version")
@@ -70,7 +72,10 @@ func isPinned(ctx context.Context, path string) bool {
 
 func (f Finder) build(ctx context.Context, target string) error {
 	if _, err := os.Stat(filepath.Join(f.Sources, "go.mod")); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("its sources are not in %s: run `make build` in a checkout of dbtier, or install the Pulumi CLI %s", f.Sources, Version)
+		return fmt.Errorf(
+			"its sources are not in %s: run `make build` in a checkout of dbtier, or install the Pulumi CLI %s",
+			f.Sources, Version,
+		)
 	}
 	if _, err := exec.LookPath("go"); err != nil {
 		return fmt.Errorf("go is not on PATH: install Go, or the Pulumi CLI %s", Version)
@@ -81,7 +86,8 @@ func (f Finder) build(ctx context.Context, target string) error {
 	partial := target + ".partial"
 	defer os.Remove(partial)
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", partial,
-		"-ldflags", "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version="+Version, cliModule+"/cmd/pulumi")
+		"-ldflags", "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version="+Version,
+		cliModule+"/cmd/pulumi")
 	cmd.Dir = f.Sources
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -gcflags=all=-dwarf=false")
 	var output strings.Builder

@@ -20,8 +20,8 @@ func UserHome() string {
 	return filepath.Join(home, ".pulumi")
 }
 
-// PrepareHome makes dir a PULUMI_HOME of the driver's own. Its `logs` is a regular file: the CLI has no switch against its
-// log of property values, which would put secrets in plain on the disk, but gives up on a folder it cannot make.
+// PrepareHome makes dir a PULUMI_HOME of the driver's own. Its `logs` is a regular file: the CLI has no switch against
+// its log of property values, which would put secrets in plain on the disk, but gives up on a folder it cannot make.
 func PrepareHome(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the driver's PULUMI_HOME: %w", err)

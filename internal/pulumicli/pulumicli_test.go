@@ -86,12 +86,14 @@ func TestFindSaysWhyThereIsNoCLI(t *testing.T) {
 
 func TestCommandReportsOutputExitCodeAndTheFirstError(t *testing.T) {
 	c := &pulumicli.Command{
-		Path: script(t, filepath.Join(t.TempDir(), "pulumi"), `echo "args $*"; echo "home $PULUMI_HOME $EXTRA $LEAK"; echo "error: no such stack" >&2; exit 3`),
-		Env:  []string{"PULUMI_HOME=/h", "PATH=/bin:/usr/bin"},
+		Path: script(t, filepath.Join(t.TempDir(), "pulumi"),
+			`echo "args $*"; echo "home $PULUMI_HOME $EXTRA $LEAK"; echo "error: no such stack" >&2; exit 3`),
+		Env: []string{"PULUMI_HOME=/h", "PATH=/bin:/usr/bin"},
 	}
 	t.Setenv("LEAK", "the driver's own environment")
 	var streamed bytes.Buffer
-	stdout, stderr, code, err := c.Run(t.Context(), t.TempDir(), nil, []io.Writer{&streamed}, nil, []string{"EXTRA=more"}, "stack", "ls")
+	stdout, stderr, code, err := c.Run(t.Context(), t.TempDir(), nil, []io.Writer{&streamed}, nil,
+		[]string{"EXTRA=more"}, "stack", "ls")
 	require.ErrorContains(t, err, "no such stack")
 	assert.Equal(t, 3, code)
 	assert.Equal(t, "args --non-interactive stack ls\nhome /h more \n", stdout)
@@ -104,7 +106,8 @@ const killedDriver = "KILLED_DRIVER_CLI"
 
 func TestMain(m *testing.M) {
 	if cli := os.Getenv(killedDriver); cli != "" {
-		_, _, _, _ = (&pulumicli.Command{Path: cli, Env: os.Environ()}).Run(context.Background(), "", nil, nil, nil, nil, "up")
+		_, _, _, _ = (&pulumicli.Command{Path: cli, Env: os.Environ()}).Run(context.Background(), "", nil, nil, nil,
+			nil, "up")
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
@@ -128,11 +131,15 @@ while [ -z "$done" ]; do sleep 0.05; done; echo "a word that would break a pipe"
 	require.Eventually(t, exists("ready"), 10*time.Second, 10*time.Millisecond)
 	require.NoError(t, driver.Process.Kill())
 	_ = driver.Wait()
-	require.Eventually(t, exists("recorded"), 10*time.Second, 10*time.Millisecond, "the CLI is interrupted and goes on to its end")
+	require.Eventually(t, exists("recorded"), 10*time.Second, 10*time.Millisecond,
+		"the CLI is interrupted and goes on to its end")
 }
 
 func TestCommandAnswersWhatIsKnownWithoutAProcess(t *testing.T) {
-	c := &pulumicli.Command{Path: "/nowhere/pulumi", Answer: func(args []string) (string, bool) { return "{}", args[0] == "stack" }}
+	c := &pulumicli.Command{
+		Path:   "/nowhere/pulumi",
+		Answer: func(args []string) (string, bool) { return "{}", args[0] == "stack" },
+	}
 	stdout, _, code, err := c.Run(t.Context(), "", nil, nil, nil, nil, "stack", "output")
 	require.NoError(t, err)
 	assert.Equal(t, "{}", stdout)
@@ -202,8 +209,9 @@ func TestTheCLIHasAProcessGroupOfItsOwnAndHoldsTheLock(t *testing.T) {
 	require.NoError(t, err)
 	defer lock.Close()
 	c := &pulumicli.Command{
-		Path: script(t, filepath.Join(t.TempDir(), "pulumi"), `echo "$(ps -o pgid= -p $$) $$ $(readlink /proc/$$/fd/3)"`),
-		Env:  os.Environ(), Held: []*os.File{lock},
+		Path: script(t, filepath.Join(t.TempDir(), "pulumi"),
+			`echo "$(ps -o pgid= -p $$) $$ $(readlink /proc/$$/fd/3)"`),
+		Env: os.Environ(), Held: []*os.File{lock},
 	}
 	stdout, _, _, err := c.Run(t.Context(), "", nil, nil, nil, nil, "up")
 	require.NoError(t, err)

@@ -1,5 +1,6 @@
-// Package redact takes secrets out of texts that people and pull requests see: those it was told of, in every spelling in which a text
-// may carry them, and whatever looks like a DSN's password. It is the second line: the engine masks what it knows to be secret.
+// Package redact takes secrets out of texts that people and pull requests see: those it was told of, in every spelling
+// in which a text may carry them, and whatever looks like a DSN's password. It is the second line: the engine masks
+// what it knows to be secret.
 package redact
 
 import (
@@ -22,10 +23,12 @@ type Redactor struct {
 	values []string
 }
 
-// dsnPassword is the part between a URL's user and its host. Passwords hold anything, so the last @ before a blank counts.
+// dsnPassword is the part between a URL's user and its host. Passwords hold anything, so the last @ before a blank
+// counts.
 var dsnPassword = regexp.MustCompile(`([a-z][a-z0-9+]*://[^:/@\s"']*:)[^\s"'/][^\s"']*@`)
 
-// Add tells of a secret. Short ones, of fewer than four characters, would take half of every text with them and are left.
+// Add tells of a secret. Short ones, of fewer than four characters, would take half of every text with them and are
+// left.
 func (r *Redactor) Add(value string) {
 	value = strings.TrimRight(value, "\r\n")
 	if len(value) < 4 {
@@ -45,7 +48,10 @@ func (r *Redactor) Add(value string) {
 // spellings are the forms in which a text may carry a value.
 func spellings(value string) []string {
 	escaped, err := json.Marshal(value)
-	forms := []string{value, url.QueryEscape(value), url.PathEscape(value), strings.ReplaceAll(url.QueryEscape(value), "+", "%20")}
+	forms := []string{
+		value, url.QueryEscape(value), url.PathEscape(value),
+		strings.ReplaceAll(url.QueryEscape(value), "+", "%20"),
+	}
 	if err == nil {
 		inner := strings.Trim(string(escaped), `"`)
 		twice, _ := json.Marshal(inner)
@@ -58,7 +64,8 @@ func spellings(value string) []string {
 	if encoder.Encode(value) == nil {
 		forms = append(forms, strings.Trim(strings.TrimSpace(plain.String()), `"`))
 	}
-	// In base64 a value looks different by where in the encoded text it begins. What its neighbours have a part in is cut off.
+	// In base64 a value looks different by where in the encoded text it begins. What its neighbours have a part in is
+	// cut off.
 	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		for shift := range 3 {
 			text := encoding.EncodeToString([]byte(strings.Repeat("\x00", shift) + value))
@@ -87,10 +94,12 @@ func (r *Redactor) Clean(text string) string {
 }
 
 // secretName tells variables of the environment that hold secrets by their names.
-var secretName = regexp.MustCompile(`(?i)(PASSPHRASE|PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|API_?KEY|CREDENTIAL|DATABASE_URL|_DSN$)`)
+var secretName = regexp.MustCompile(
+	`(?i)(PASSPHRASE|PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|API_?KEY|CREDENTIAL|DATABASE_URL|_DSN$)`,
+)
 
-// Environment knows the secrets that a process was started with: the values of variables with such names, and what is in the files that
-// variables such as PULUMI_CONFIG_PASSPHRASE_FILE name.
+// Environment knows the secrets that a process was started with: the values of variables with such names, and what is
+// in the files that variables such as PULUMI_CONFIG_PASSPHRASE_FILE name.
 func Environment(env []string) *Redactor {
 	r := &Redactor{}
 	for _, entry := range env {

@@ -24,8 +24,8 @@ type FileBackend struct {
 	Project, Stack string
 }
 
-// FileBackendDir is the folder of a file:// backend URL, and whether the URL is one. `file://.` and `file://~` are understood
-// as Pulumi does.
+// FileBackendDir is the folder of a file:// backend URL, and whether the URL is one. `file://.` and `file://~` are
+// understood as Pulumi does.
 func FileBackendDir(backend string) (string, bool) {
 	rest, ok := strings.CutPrefix(backend, "file://")
 	if !ok {
@@ -68,8 +68,8 @@ func (b FileBackend) Compressed() bool {
 	return false
 }
 
-// TrimHistory removes all but the newest updates from the backend's history of the stack, which keeps a copy of the state
-// for each and nobody reads on a machine's own stack.
+// TrimHistory removes all but the newest updates from the backend's history of the stack, which keeps a copy of the
+// state for each and nobody reads on a machine's own stack.
 func (b FileBackend) TrimHistory(keep int) error {
 	dir := filepath.Join(b.Dir, ".pulumi", "history", b.Project, b.Stack)
 	entries, err := os.ReadDir(dir)
@@ -119,7 +119,8 @@ func (l BackendLock) String() string {
 	if l.torn {
 		return "an unreadable lock"
 	}
-	return fmt.Sprintf("%s@%s (process %d, since %s)", l.Username, l.Hostname, l.PID, l.Timestamp.Local().Format(time.DateTime))
+	return fmt.Sprintf("%s@%s (process %d, since %s)", l.Username, l.Hostname, l.PID,
+		l.Timestamp.Local().Format(time.DateTime))
 }
 
 // Locks lists the backend's locks on the stack.
@@ -142,7 +143,8 @@ func (b FileBackend) Locks() ([]BackendLock, error) {
 			return nil, fmt.Errorf("reading a lock of stack %s: %w", b.Stack, err)
 		}
 		lock := BackendLock{file: file}
-		// A lock that was cut short while it was written, by a full disk or a kill, names nobody who could still hold it.
+		// A lock that was cut short while it was written, by a full disk or a kill, names nobody who could still hold
+		// it.
 		lock.torn = json.Unmarshal(text, &lock.backendLock) != nil
 		lock.here = lock.Hostname == host
 		lock.Lives = !lock.torn && lock.here && isPulumi(lock.PID)
@@ -175,8 +177,8 @@ func (l BackendLock) Dead() bool { return l.here && !l.Lives && !l.torn }
 // Age is how long ago the lock was taken.
 func (l BackendLock) Age() time.Duration { return time.Since(l.Timestamp) }
 
-// ClearStaleLocks removes the backend's locks whose process was on this machine and has ended, and says so. Locks of other
-// machines, and of processes that live, stay: the engine then says who holds them.
+// ClearStaleLocks removes the backend's locks whose process was on this machine and has ended, and says so. Locks of
+// other machines, and of processes that live, stay: the engine then says who holds them.
 func (b FileBackend) ClearStaleLocks(note func(string)) error {
 	locks, err := b.Locks()
 	if err != nil {
@@ -234,7 +236,8 @@ func (b FileBackend) PendingOperations() ([]string, error) {
 		} `json:"checkpoint"`
 	}
 	if err := json.Unmarshal(text, &state); err != nil {
-		return nil, fmt.Errorf("the state of stack %s in %s is damaged: %w; the backend keeps the one before it as %s.bak",
+		return nil, fmt.Errorf(
+			"the state of stack %s in %s is damaged: %w; the backend keeps the one before it as %s.bak",
 			b.Stack, b.StateFile(), err, filepath.Base(b.StateFile()))
 	}
 	pending := make([]string, 0, len(state.Checkpoint.Latest.Pending))

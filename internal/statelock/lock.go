@@ -49,8 +49,8 @@ type Options struct {
 	Patience time.Duration
 }
 
-// Acquire takes the lock, or says at once who holds it. It waits only where the holder's driver has died and its engine is
-// still writing what it did.
+// Acquire takes the lock, or says at once who holds it. It waits only where the holder's driver has died and its engine
+// is still writing what it did.
 func Acquire(ctx context.Context, o Options) (*Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(o.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of stack locks: %w", err)
@@ -63,7 +63,10 @@ func Acquire(ctx context.Context, o Options) (*Lock, error) {
 		file.Close()
 		return nil, err
 	}
-	text, err := json.Marshal(holder{PID: os.Getpid(), Command: o.Command, Since: time.Now().UTC().Truncate(time.Second)})
+	text, err := json.Marshal(holder{
+		PID: os.Getpid(), Command: o.Command,
+		Since: time.Now().UTC().Truncate(time.Second),
+	})
 	if err != nil {
 		file.Close()
 		return nil, fmt.Errorf("describing the lock of stack %s: %w", o.Stack, err)
@@ -95,11 +98,16 @@ func wait(ctx context.Context, file *os.File, o Options) error {
 		var by holder
 		_ = read(file, &by)
 		if by.PID > 0 && Alive(by.PID) {
-			who := fmt.Sprintf("another dbtier %s (process %d, since %s)", by.Command, by.PID, by.Since.Local().Format(time.TimeOnly))
-			return &HeldError{Stack: o.Stack, Holder: who, Advice: "wait until it has ended, or stop it with ^C where it runs"}
+			who := fmt.Sprintf("another dbtier %s (process %d, since %s)", by.Command, by.PID,
+				by.Since.Local().Format(time.TimeOnly))
+			return &HeldError{
+				Stack: o.Stack, Holder: who,
+				Advice: "wait until it has ended, or stop it with ^C where it runs",
+			}
 		}
 		if !told && by.PID > 0 && o.Note != nil {
-			o.Note(fmt.Sprintf("waiting for the engine of dbtier %s (process %d, which was killed) to end", by.Command, by.PID))
+			o.Note(fmt.Sprintf("waiting for the engine of dbtier %s (process %d, which was killed) to end", by.Command,
+				by.PID))
 			told = true
 		}
 		select {
@@ -107,7 +115,9 @@ func wait(ctx context.Context, file *os.File, o Options) error {
 			return ctx.Err()
 		case <-deadline.C:
 			return &HeldError{
-				Stack: o.Stack, Holder: fmt.Sprintf("the engine of a dbtier %s that was killed (process %d), after %s still", by.Command, by.PID, patience),
+				Stack: o.Stack,
+				Holder: fmt.Sprintf("the engine of a dbtier %s that was killed (process %d), after %s still",
+					by.Command, by.PID, patience),
 				Advice: fmt.Sprintf("end the processes that `fuser %s` lists", o.Path),
 			}
 		case <-tick.C:
@@ -136,8 +146,8 @@ func (l *Lock) File() *os.File { return l.file }
 // Release gives the lock up; a child that holds its File still keeps it.
 func (l *Lock) Release() { l.file.Close() }
 
-// Alive reports whether a process with this id exists and has not ended: one that nobody has waited for, as in a container whose first
-// process waits for none, is still listed.
+// Alive reports whether a process with this id exists and has not ended: one that nobody has waited for, as in a
+// container whose first process waits for none, is still listed.
 func Alive(pid int) bool {
 	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
 		return false

@@ -81,11 +81,15 @@ func TestAnEngineWhoseDriverWasKilledIsWaitedFor(t *testing.T) {
 }
 
 func TestAnEngineThatDoesNotEndIsNamed(t *testing.T) {
-	options := statelock.Options{Path: filepath.Join(t.TempDir(), "local.lock"), Stack: "local", Patience: 50 * time.Millisecond}
+	options := statelock.Options{
+		Path: filepath.Join(t.TempDir(), "local.lock"), Stack: "local",
+		Patience: 50 * time.Millisecond,
+	}
 	lock, err := statelock.Acquire(t.Context(), options)
 	require.NoError(t, err)
 	defer lock.Release()
-	require.NoError(t, os.WriteFile(options.Path, fmt.Appendf(nil, `{"pid":%d,"command":"destroy"}`, deadPID(t)), 0o600))
+	require.NoError(t, os.WriteFile(options.Path, fmt.Appendf(nil, `{"pid":%d,"command":"destroy"}`, deadPID(t)),
+		0o600))
 	_, err = statelock.Acquire(t.Context(), options)
 	require.ErrorContains(t, err, "dbtier destroy that was killed")
 }

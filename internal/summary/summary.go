@@ -130,7 +130,8 @@ func (d *document) stack(s *Stack) {
 	if s.Connections > 0 {
 		text := fmt.Sprintf("**Connections:** the tier opens at most %d", s.Connections)
 		if s.ConnectionLimit > 0 {
-			text += fmt.Sprintf(" of the %d that it may (%d %%)", s.ConnectionLimit, 100*s.Connections/s.ConnectionLimit)
+			text += fmt.Sprintf(" of the %d that it may (%d %%)", s.ConnectionLimit,
+				100*s.Connections/s.ConnectionLimit)
 		}
 		d.add(&section{head: text + "\n\n", priority: important})
 	}
@@ -168,9 +169,13 @@ func (d *document) obstacles(s *Stack) {
 	if len(s.Obstacles) == 0 {
 		return
 	}
-	out := &section{head: "> [!IMPORTANT]\n> **Something stands in the way.**\n", foot: "\n", priority: loud, what: "obstacles"}
+	out := &section{
+		head: "> [!IMPORTANT]\n> **Something stands in the way.**\n", foot: "\n", priority: loud,
+		what: "obstacles",
+	}
 	for _, o := range s.Obstacles {
-		out.rows = append(out.rows, fmt.Sprintf("> - %s %s: %s\n", d.code(progress.Subject(o.URN)), d.text(o.Reason), d.text(o.Fix)))
+		out.rows = append(out.rows, fmt.Sprintf("> - %s %s: %s\n", d.code(progress.Subject(o.URN)), d.text(o.Reason),
+			d.text(o.Fix)))
 	}
 	d.add(out)
 }
@@ -198,7 +203,8 @@ func (d *document) policies(s *Stack) {
 	for _, f := range findings {
 		mandatory += 1 - rank(f.Level)
 	}
-	head := fmt.Sprintf("**Policies:** %d mandatory, %d advisory\n\n| | policy | resource | |\n|---|---|---|---|\n", mandatory, len(findings)-mandatory)
+	head := fmt.Sprintf("**Policies:** %d mandatory, %d advisory\n\n| | policy | resource | |\n|---|---|---|---|\n",
+		mandatory, len(findings)-mandatory)
 	out := &section{head: head, foot: "\n", priority: important, what: "findings of policies"}
 	for _, f := range findings {
 		resource := "the stack"
@@ -209,7 +215,8 @@ func (d *document) policies(s *Stack) {
 		if f.Level == progress.Mandatory {
 			mark = "⛔"
 		}
-		out.rows = append(out.rows, fmt.Sprintf("| %s %s | %s | %s | %s |\n", mark, d.text(f.Level), d.code(f.Policy), resource, d.text(f.Message)))
+		out.rows = append(out.rows, fmt.Sprintf("| %s %s | %s | %s | %s |\n", mark, d.text(f.Level), d.code(f.Policy),
+			resource, d.text(f.Message)))
 	}
 	d.add(out)
 }
@@ -239,8 +246,14 @@ func (d *document) changes(s *Stack) {
 		}
 		return strings.Compare(a.URN, b.URN)
 	})
-	table := &section{head: "| | resource | name | changes |\n|---|---|---|---|\n", foot: "\n", priority: ordinary, what: "changes"}
-	values := &section{head: "<details><summary>Values</summary>\n\n", foot: "\n</details>\n\n", priority: detail, what: "resources with their values"}
+	table := &section{
+		head: "| | resource | name | changes |\n|---|---|---|---|\n", foot: "\n", priority: ordinary,
+		what: "changes",
+	}
+	values := &section{
+		head: "<details><summary>Values</summary>\n\n", foot: "\n</details>\n\n", priority: detail,
+		what: "resources with their values",
+	}
 	for _, step := range steps {
 		word := progress.Verb(step.Op, s.Planning)
 		if found := drift[step.Op]; s.Command == Drift && found != "" {
@@ -256,7 +269,8 @@ func (d *document) changes(s *Stack) {
 			word = "**" + word + "**"
 		}
 		table.rows = append(table.rows,
-			fmt.Sprintf("| %s | %s | %s | %s |\n", word, d.text(progress.ShortType(step.Type)), d.code(step.Name), d.codes(step.Changed)))
+			fmt.Sprintf("| %s | %s | %s | %s |\n", word, d.text(progress.ShortType(step.Type)), d.code(step.Name),
+				d.codes(step.Changed)))
 		if row := d.values(step); row != "" {
 			values.rows = append(values.rows, row)
 		}
@@ -337,7 +351,8 @@ func (d *document) text(text string) string {
 }
 
 var escaping = strings.NewReplacer(
-	`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "@", "@\u200b", "#", `\#`,
+	`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&",
+	"&amp;", "@", "@\u200b", "#", `\#`,
 )
 
 // code is a text as it is, on one line. In a table a bar ends the cell even within code.
@@ -383,7 +398,8 @@ func run(text string, of rune) int {
 	return longest
 }
 
-// leftOut is what a section says of the rows that did not fit, and headroom is what that takes at most, with the word above all.
+// leftOut is what a section says of the rows that did not fit, and headroom is what that takes at most, with the word
+// above all.
 const headroom = 160
 
 func leftOut(s *section) string {
@@ -393,7 +409,8 @@ func leftOut(s *section) string {
 	return fmt.Sprintf("\n_%d of %d %s are left out here for size._\n", len(s.rows)-s.kept, len(s.rows), s.what)
 }
 
-// render fits the sections into the limit: those of a higher priority first, each with as many of its rows as there is room for.
+// render fits the sections into the limit: those of a higher priority first, each with as many of its rows as there is
+// room for.
 func (d *document) render() string {
 	room := d.limit - headroom
 	byPriority := slices.Clone(d.sections)

@@ -17,7 +17,10 @@ import (
 )
 
 func step(op apitype.OpType, resourceType, name string, changed ...string) progress.Step {
-	return progress.Step{Op: op, Type: resourceType, Name: name, URN: "urn:pulumi:prod::dbtier::" + resourceType + "::" + name, Changed: changed}
+	return progress.Step{
+		Op: op, Type: resourceType, Name: name,
+		URN: "urn:pulumi:prod::dbtier::" + resourceType + "::" + name, Changed: changed,
+	}
 }
 
 func length(text string) int { return len(utf16.Encode([]rune(text))) }
@@ -28,13 +31,21 @@ func prod() summary.Stack {
 	replaced.Before, replaced.After = map[string]any{"engineVersion": "16"}, map[string]any{"engineVersion": "17"}
 	s := summary.Stack{
 		Name: "prod", Command: "preview", Outcome: "would change", OK: true, Planning: true, Seconds: 2,
-		Changes: map[apitype.OpType]int{apitype.OpReplace: 1, apitype.OpCreate: 1, apitype.OpDelete: 1, apitype.OpSame: 40},
+		Changes: map[apitype.OpType]int{
+			apitype.OpReplace: 1, apitype.OpCreate: 1, apitype.OpDelete: 1,
+			apitype.OpSame: 40,
+		},
 		Steps: []progress.Step{
-			step(apitype.OpSame, "aws:iam/role:Role", "same"), step(apitype.OpCreate, "aws:iam/role:Role", "made"), replaced,
-			step(apitype.OpDelete, "kubernetes:core/v1:ConfigMap", "gone"), step(apitype.OpCreate, "pulumi:providers:aws", "aws"),
+			step(apitype.OpSame, "aws:iam/role:Role", "same"), step(apitype.OpCreate, "aws:iam/role:Role", "made"),
+			replaced,
+			step(apitype.OpDelete, "kubernetes:core/v1:ConfigMap", "gone"),
+			step(apitype.OpCreate, "pulumi:providers:aws", "aws"),
 		},
 		Findings: []progress.Finding{
-			{Policy: "rotation", Pack: "dbtier", Level: "advisory", Message: "turn | it on", URN: "urn:pulumi:prod::dbtier::aws:kms/key:Key::k"},
+			{
+				Policy: "rotation", Pack: "dbtier", Level: "advisory", Message: "turn | it on",
+				URN: "urn:pulumi:prod::dbtier::aws:kms/key:Key::k",
+			},
 			{Policy: "public", Pack: "dbtier", Level: "mandatory", Message: "keep it private"},
 		},
 		Connections: 86, ConnectionLimit: 327,
@@ -70,22 +81,30 @@ func TestWhatLosesDataComesFirstAndLoud(t *testing.T) {
 }
 
 func TestSeveralStacksHaveOneTableAboveAll(t *testing.T) {
-	failed := summary.Stack{Name: "dev", Command: "preview", Outcome: "failed", Faults: []string{"first line\nsecond `line`"}}
+	failed := summary.Stack{
+		Name: "dev", Command: "preview", Outcome: "failed",
+		Faults: []string{"first line\nsecond `line`"},
+	}
 	text := summary.Markdown([]summary.Stack{failed, prod()}, &redact.Redactor{}, summary.Limit)
-	assert.True(t, strings.HasPrefix(text, "## dbtier preview of 2 stacks\n\n| | stack | |\n|---|---|---|\n| ❌ | `dev` | failed |\n| 🚨 | `prod` | would change, **1 would lose data** |\n"), text)
+	assert.True(t,
+		strings.HasPrefix(text,
+			"## dbtier preview of 2 stacks\n\n| | stack | |\n|---|---|---|\n| ❌ | `dev` | failed |\n| 🚨 | `prod` | would change, **1 would lose data** |\n"), text)
 	assert.Contains(t, text, "```text\nfirst line\nsecond `line`\n```")
 }
 
 func TestDriftIsToldInItsOwnWords(t *testing.T) {
 	differs := step(apitype.OpUpdate, "aws:rds/instance:Instance", "database-instance", "backupRetentionPeriod")
-	differs.Before, differs.After = map[string]any{"backupRetentionPeriod": 30.0}, map[string]any{"backupRetentionPeriod": 1.0}
+	differs.Before, differs.After = map[string]any{"backupRetentionPeriod": 30.0},
+		map[string]any{"backupRetentionPeriod": 1.0}
 	text := summary.Markdown([]summary.Stack{{
 		Name: "prod", Command: summary.Drift, Outcome: "drifted", OK: true, Planning: true,
 		Changes: map[apitype.OpType]int{apitype.OpUpdate: 1, apitype.OpDelete: 1},
-		Steps:   []progress.Step{differs, step(apitype.OpDelete, "kubernetes:external-secrets.io/v1:ExternalSecret", "secrets-direct")},
+		Steps: []progress.Step{differs, step(apitype.OpDelete, "kubernetes:external-secrets.io/v1:ExternalSecret",
+			"secrets-direct")},
 	}}, &redact.Redactor{}, summary.Limit)
 	for _, want := range []string{
-		"## ⚠️ dbtier drift of `prod`: drifted\n", "| **is gone** | kubernetes:ExternalSecret | `secrets-direct` |", "| differs | aws:rds:Instance | `database-instance` |",
+		"## ⚠️ dbtier drift of `prod`: drifted\n", "| **is gone** | kubernetes:ExternalSecret | `secrets-direct` |",
+		"| differs | aws:rds:Instance | `database-instance` |",
 		"`backupRetentionPeriod`: `30` → `1`",
 	} {
 		assert.Contains(t, text, want)
@@ -99,7 +118,8 @@ func many(n int) summary.Stack {
 	s := prod()
 	for i := range n {
 		change := step(apitype.OpUpdate, "kubernetes:core/v1:ConfigMap", fmt.Sprintf("config-%05d", i), "data.key")
-		change.Before, change.After = map[string]any{"data": map[string]any{"key": strings.Repeat("a", 50)}}, map[string]any{"data": map[string]any{"key": "😀"}}
+		change.Before, change.After = map[string]any{"data": map[string]any{"key": strings.Repeat("a", 50)}},
+			map[string]any{"data": map[string]any{"key": "😀"}}
 		s.Steps = append(s.Steps, change)
 	}
 	return s
@@ -109,7 +129,10 @@ func TestWhatDoesNotFitIsLeftOutFromTheEndAndCounted(t *testing.T) {
 	text := summary.Markdown([]summary.Stack{many(5000)}, &redact.Redactor{}, summary.Limit)
 	assert.LessOrEqual(t, length(text), summary.Limit)
 	assert.Greater(t, length(text), summary.Limit*9/10, "the room is used")
-	for _, kept := range []string{"> [!CAUTION]", "`--allow-data-loss database-instance`", "`public`", "**Connections:**", "`config-00000`"} {
+	for _, kept := range []string{
+		"> [!CAUTION]", "`--allow-data-loss database-instance`", "`public`",
+		"**Connections:**", "`config-00000`",
+	} {
 		assert.Contains(t, text, kept)
 	}
 	var left, all int
@@ -123,9 +146,13 @@ func TestWhatDoesNotFitIsLeftOutFromTheEndAndCounted(t *testing.T) {
 	assert.Equal(t, strings.Count(text, "<details>"), strings.Count(text, "</details>"))
 }
 
-// Whatever the limit, and however much there is to tell: never longer, and never a loss that is not told where there is any room for it.
+// Whatever the limit, and however much there is to tell: never longer, and never a loss that is not told where there is
+// any room for it.
 func TestNoLimitIsEverExceeded(t *testing.T) {
-	stacks := []summary.Stack{many(300), many(3), {Name: "x", Command: "up", Outcome: "failed", Faults: []string{strings.Repeat("fault ", 5000)}}}
+	stacks := []summary.Stack{
+		many(300), many(3),
+		{Name: "x", Command: "up", Outcome: "failed", Faults: []string{strings.Repeat("fault ", 5000)}},
+	}
 	for range 200 {
 		stacks[2].Losses = append(stacks[2].Losses, guard.Losses(prod().Steps, nil)...)
 	}
@@ -153,7 +180,8 @@ func TestSecretsAreMaskedInEveryPart(t *testing.T) {
 	var secrets redact.Redactor
 	secrets.Add(password)
 	s := prod()
-	s.Faults, s.Warnings, s.Notes = []string{"logging in with " + password}, []string{"postgres://u:" + password + "@db/x"}, []string{password}
+	s.Faults, s.Warnings, s.Notes = []string{"logging in with " + password},
+		[]string{"postgres://u:" + password + "@db/x"}, []string{password}
 	s.Findings[0].Message = "the value " + password
 	s.Steps[2].Before = map[string]any{"engineVersion": password}
 	s.Steps[2].After = map[string]any{"engineVersion": "[secret]"}

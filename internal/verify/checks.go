@@ -23,10 +23,12 @@ func (v *Verifier) explain(ctx context.Context, err error) (cause, next string) 
 	}
 	text := err.Error()
 	switch {
-	case strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"), strings.Contains(text, "Unable to connect to the server"):
+	case strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"),
+		strings.Contains(text, "Unable to connect to the server"):
 		return "the cluster does not answer: " + text, v.Target.Kubectl + " cluster-info"
 	case strings.Contains(text, "(Forbidden)"):
-		return "the kubeconfig's user may not do this: " + text, v.Target.Kubectl + " auth can-i --list --namespace=" + v.Target.Namespace
+		return "the kubeconfig's user may not do this: " + text,
+			v.Target.Kubectl + " auth can-i --list --namespace=" + v.Target.Namespace
 	}
 	return text, v.kubectl("get pods --output=wide")
 }
@@ -55,20 +57,29 @@ func (v *Verifier) secret(ctx context.Context) (string, error) {
 	}
 	if err := v.Kubectl.Get(ctx, &object, t.Namespace, "secret", t.Secret); err != nil {
 		if notFound(err) {
-			return "", &finding{fmt.Sprintf("no Secret %s/%s: the operator has not made it", t.Namespace, t.Secret), v.kubectl("describe externalsecrets")}
+			return "", &finding{
+				fmt.Sprintf("no Secret %s/%s: the operator has not made it", t.Namespace, t.Secret),
+				v.kubectl("describe externalsecrets"),
+			}
 		}
 		return "", err
 	}
 	dsn := string(object.Data["DATABASE_URL"])
 	if dsn == "" {
-		return "", &finding{fmt.Sprintf("Secret %s/%s has no DATABASE_URL", t.Namespace, t.Secret), v.kubectl("describe secret " + t.Secret)}
+		return "", &finding{
+			fmt.Sprintf("Secret %s/%s has no DATABASE_URL", t.Namespace, t.Secret),
+			v.kubectl("describe secret " + t.Secret),
+		}
 	}
 	v.secrets.Add(dsn)
 	parsed, err := url.Parse(dsn)
 	if err != nil || parsed.Host == "" || parsed.User == nil {
 		// The parser's error would quote the URL.
 		return "", &finding{
-			fmt.Sprintf("DATABASE_URL in Secret %s/%s is no URL of the form postgresql://user:password@host:port/database", t.Namespace, t.Secret),
+			fmt.Sprintf(
+				"DATABASE_URL in Secret %s/%s is no URL of the form postgresql://user:password@host:port/database",
+				t.Namespace, t.Secret,
+			),
 			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
 		}
 	}
@@ -88,7 +99,8 @@ func (v *Verifier) secret(ctx context.Context) (string, error) {
 
 // query asks the database from a service pod with what its environment holds.
 func (v *Verifier) query(ctx context.Context) (string, error) {
-	out, like, err := v.inServicePod(ctx, "", `: "${DATABASE_URL:?is not in the environment}" && `+psql("select version()"))
+	out, like, err := v.inServicePod(ctx, "",
+		`: "${DATABASE_URL:?is not in the environment}" && `+psql("select version()"))
 	if err != nil {
 		return "", v.databaseFault(err)
 	}
@@ -105,7 +117,8 @@ func psql(question string) string {
 	return `exec psql "$DATABASE_URL" --no-psqlrc --quiet --tuples-only --no-align --command="` + question + `"`
 }
 
-// inServicePod runs a shell line in a pod of the service, or in one like it where the service's image has no psql; like says which.
+// inServicePod runs a shell line in a pod of the service, or in one like it where the service's image has no psql; like
+// says which.
 func (v *Verifier) inServicePod(ctx context.Context, stdin, line string) (out, like string, err error) {
 	run := func(where, container string) (string, error) {
 		args := []string{"exec", "--namespace=" + v.Target.Namespace, where, "--container=" + container}
@@ -140,15 +153,18 @@ func (v *Verifier) databaseFault(err error) error {
 		return &finding{fmt.Sprintf("no Deployment %s in namespace %s", t.Deployment, t.Namespace), v.up()}
 	case lacksPsql(failed):
 		return &finding{
-			fmt.Sprintf("neither the image of %s nor the pool's has psql: add postgresql-client to one of them", deployment),
+			fmt.Sprintf("neither the image of %s nor the pool's has psql: add postgresql-client to one of them",
+				deployment),
 			v.kubectl("exec -it " + deployment + " -- sh"),
 		}
 	case strings.Contains(said, "is not in the environment"):
 		return &finding{
-			fmt.Sprintf("the pods of %s have no DATABASE_URL: they take no envFrom of Secret %s, or are older than it", deployment, t.Secret),
+			fmt.Sprintf("the pods of %s have no DATABASE_URL: they take no envFrom of Secret %s, or are older than it",
+				deployment, t.Secret),
 			v.kubectl("rollout restart " + deployment),
 		}
-	case strings.Contains(said, "invalid") && strings.Contains(said, "URI"), strings.Contains(said, "connection option"):
+	case strings.Contains(said, "invalid") && strings.Contains(said, "URI"),
+		strings.Contains(said, "connection option"):
 		// libpq quotes the part it could not read, which may be a piece of the password.
 		return &finding{
 			"DATABASE_URL is not a URL that psql understands: a value in it is not URL-encoded",
@@ -158,17 +174,19 @@ func (v *Verifier) databaseFault(err error) error {
 		return &finding{"the login is refused: " + said, v.poolSays()}
 	case strings.Contains(said, "could not translate host name"):
 		return &finding{"the pool's name does not resolve: " + said, v.kubectl("get service,endpointslices")}
-	case strings.Contains(said, "timeout expired"), strings.Contains(said, "Connection refused"), strings.Contains(said, "connection to server"):
+	case strings.Contains(said, "timeout expired"), strings.Contains(said, "Connection refused"),
+		strings.Contains(said, "connection to server"):
 		return &finding{"the database does not answer: " + said, v.kubectl("get networkpolicies,pods --output=wide")}
-	case strings.Contains(said, "unable to upgrade connection"), strings.Contains(said, "does not have a host assigned"),
+	case strings.Contains(said, "unable to upgrade connection"),
+		strings.Contains(said, "does not have a host assigned"),
 		strings.Contains(said, "not found in pod"):
 		return &finding{"no pod of " + deployment + " runs: " + said, v.kubectl("describe " + deployment)}
 	}
 	return failed
 }
 
-// externalSecrets wants each ExternalSecret Ready, and refreshed within twice its interval: a Ready condition alone stays
-// when the operator itself has stopped.
+// externalSecrets wants each ExternalSecret Ready, and refreshed within twice its interval: a Ready condition alone
+// stays when the operator itself has stopped.
 func (v *Verifier) externalSecrets(ctx context.Context) (string, error) {
 	t := v.Target
 	var list struct {
@@ -280,9 +298,10 @@ func (v *Verifier) pool(ctx context.Context) (string, error) {
 	if t.PoolContainer != "" {
 		args = append(args, "--container="+t.PoolContainer)
 	}
-	// PgBouncer lets the system user that it runs as into its console through the socket, as its user pgbouncer. The port is in the
-	// container's environment.
-	args = append(args, "--", "psql", "--no-psqlrc", "--quiet", "--no-align", "--field-separator=|", "--pset=footer=off", "--command=SHOW POOLS",
+	// PgBouncer lets the system user that it runs as into its console through the socket, as its user pgbouncer. The
+	// port is in the container's environment.
+	args = append(args, "--", "psql", "--no-psqlrc", "--quiet", "--no-align", "--field-separator=|",
+		"--pset=footer=off", "--command=SHOW POOLS",
 		"host="+t.PoolSocketDir+" dbname=pgbouncer user=pgbouncer connect_timeout=10")
 	out, err := v.Kubectl.Run(ctx, "", args...)
 	if err != nil {
@@ -343,7 +362,8 @@ func parsePools(out string) ([]pool, error) {
 		}
 		pools = append(pools, pool{
 			database: fields[column["database"]], user: fields[column["user"]],
-			clients: number("cl_active"), waiting: number("cl_waiting"), servers: number("sv_active", "sv_idle", "sv_used"),
+			clients: number("cl_active"), waiting: number("cl_waiting"),
+			servers: number("sv_active", "sv_idle", "sv_used"),
 		})
 	}
 	return pools, nil
@@ -359,8 +379,14 @@ func (v *Verifier) poolFault(err error) error {
 	case failed.NotFound():
 		return &finding{fmt.Sprintf("no Deployment %s in namespace %s", v.Target.Pool, v.Target.Namespace), v.up()}
 	case lacksPsql(failed):
-		return &finding{"the pool's image has no psql to reach the console with", v.kubectl("port-forward deployment/" + v.Target.Pool + " 6432")}
+		return &finding{
+			"the pool's image has no psql to reach the console with",
+			v.kubectl("port-forward deployment/" + v.Target.Pool + " 6432"),
+		}
 	default:
-		return &finding{"the console does not answer: " + said, v.kubectl("logs deployment/" + v.Target.Pool + " --tail=20")}
+		return &finding{
+			"the console does not answer: " + said,
+			v.kubectl("logs deployment/" + v.Target.Pool + " --tail=20"),
+		}
 	}
 }

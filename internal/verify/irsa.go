@@ -17,14 +17,18 @@ import (
 // audience is the one that AWS demands of a web identity token.
 const audience = "sts.amazonaws.com"
 
-// irsa exchanges tokens for the role: the ServiceAccount's own must be taken, another ServiceAccount's and one with another
-// audience must be denied. A denial is an answer of STS, never a failure to ask.
+// irsa exchanges tokens for the role: the ServiceAccount's own must be taken, another ServiceAccount's and one with
+// another audience must be denied. A denial is an answer of STS, never a failure to ask.
 func (v *Verifier) irsa(ctx context.Context) (string, error) {
 	t := v.Target
-	// The namespace's default ServiceAccount always exists; it must not have the role, unless it is the one that has it.
+	// The namespace's default ServiceAccount always exists; it must not have the role, unless it is the one that has
+	// it.
 	other := "default"
 	if t.ServiceAccount == other {
-		return "", &finding{"the role belongs to the ServiceAccount `default`, which every pod of the namespace has", v.up()}
+		return "", &finding{
+			"the role belongs to the ServiceAccount `default`, which every pod of the namespace has",
+			v.up(),
+		}
 	}
 	attempts := []struct {
 		what, serviceAccount, audience string
@@ -50,12 +54,15 @@ func (v *Verifier) irsa(ctx context.Context) (string, error) {
 				faults[i] = err
 			case attempt.granted && denial != "":
 				faults[i] = &finding{
-					fmt.Sprintf("ServiceAccount %s/%s is denied its role %s: %s", t.ServiceAccountNamespace, t.ServiceAccount, t.Role, denial),
-					fmt.Sprintf("%s --namespace=%s get serviceaccount %s --output=yaml", t.Kubectl, t.ServiceAccountNamespace, t.ServiceAccount),
+					fmt.Sprintf("ServiceAccount %s/%s is denied its role %s: %s", t.ServiceAccountNamespace,
+						t.ServiceAccount, t.Role, denial),
+					fmt.Sprintf("%s --namespace=%s get serviceaccount %s --output=yaml", t.Kubectl,
+						t.ServiceAccountNamespace, t.ServiceAccount),
 				}
 			case !attempt.granted && denial == "":
 				faults[i] = &finding{
-					fmt.Sprintf("%s gets role %s: its trust policy lets in more than ServiceAccount %s", attempt.what, t.Role, t.ServiceAccount), v.up(),
+					fmt.Sprintf("%s gets role %s: its trust policy lets in more than ServiceAccount %s", attempt.what,
+						t.Role, t.ServiceAccount), v.up(),
 				}
 			}
 			denials[i] = denial
@@ -70,15 +77,18 @@ func (v *Verifier) irsa(ctx context.Context) (string, error) {
 		}
 	}
 	name := t.Role[strings.LastIndexByte(t.Role, '/')+1:]
-	return fmt.Sprintf("%s has %s; another ServiceAccount: %s; another audience: %s", t.ServiceAccount, name, denials[1], denials[2]), nil
+	return fmt.Sprintf("%s has %s; another ServiceAccount: %s; another audience: %s", t.ServiceAccount, name,
+		denials[1], denials[2]), nil
 }
 
 func (v *Verifier) token(ctx context.Context, serviceAccount, forAudience string) (string, error) {
-	out, err := v.Kubectl.Run(ctx, "", "create", "token", serviceAccount, "--namespace="+v.Target.ServiceAccountNamespace,
+	out, err := v.Kubectl.Run(ctx, "", "create", "token", serviceAccount,
+		"--namespace="+v.Target.ServiceAccountNamespace,
 		"--audience="+forAudience, "--duration=10m")
 	var failed *kubectl.Error
 	if errors.As(err, &failed) && failed.NotFound() {
-		return "", &finding{fmt.Sprintf("no ServiceAccount %s in namespace %s", serviceAccount, v.Target.ServiceAccountNamespace), v.up()}
+		return "", &finding{fmt.Sprintf("no ServiceAccount %s in namespace %s", serviceAccount,
+			v.Target.ServiceAccountNamespace), v.up()}
 	}
 	if err != nil {
 		return "", err
@@ -88,8 +98,8 @@ func (v *Verifier) token(ctx context.Context, serviceAccount, forAudience string
 	return token, nil
 }
 
-// assumeRole asks STS for the role with the token. It returns the code and message of a denial, empty when it is granted;
-// the credentials themselves are dropped unread.
+// assumeRole asks STS for the role with the token. It returns the code and message of a denial, empty when it is
+// granted; the credentials themselves are dropped unread.
 func (v *Verifier) assumeRole(ctx context.Context, token string) (denial string, err error) {
 	form := url.Values{
 		"Action": {"AssumeRoleWithWebIdentity"}, "Version": {"2011-06-15"}, "RoleArn": {v.Target.Role},
@@ -102,7 +112,10 @@ func (v *Verifier) assumeRole(ctx context.Context, token string) (denial string,
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	answer, err := v.HTTP.Do(request)
 	if err != nil {
-		return "", &finding{fmt.Sprintf("STS at %s does not answer: %s", v.Target.STS, lastCause(err)), "curl --head " + v.Target.STS}
+		return "", &finding{
+			fmt.Sprintf("STS at %s does not answer: %s", v.Target.STS, lastCause(err)),
+			"curl --head " + v.Target.STS,
+		}
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
@@ -118,7 +131,8 @@ func (v *Verifier) assumeRole(ctx context.Context, token string) (denial string,
 			Message string `xml:"Message"`
 		} `xml:"Error"`
 	}
-	if answer.StatusCode >= http.StatusInternalServerError || xml.Unmarshal(body, &refusal) != nil || refusal.Error.Code == "" {
+	if answer.StatusCode >= http.StatusInternalServerError || xml.Unmarshal(body, &refusal) != nil ||
+		refusal.Error.Code == "" {
 		return "", fmt.Errorf("STS at %s answered %s", v.Target.STS, answer.Status)
 	}
 	switch refusal.Error.Code {

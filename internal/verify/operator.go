@@ -9,8 +9,8 @@ import (
 	"dbtier/internal/kubectl"
 )
 
-// resource is the kind and version of ExternalSecrets that the tier writes: an operator that does not serve this version
-// is as good as none.
+// resource is the kind and version of ExternalSecrets that the tier writes: an operator that does not serve this
+// version is as good as none.
 const resource = "externalsecrets.v1.external-secrets.io"
 
 // noOperator tells that the cluster does not know the tier's kind of ExternalSecret.
@@ -23,7 +23,8 @@ func noOperator(err error) bool {
 func withoutOperator(next string) *finding {
 	return &finding{
 		"the cluster serves no " + resource + ": it has no External Secrets Operator, or one older than v0.16: " +
-			"bring up the stack that installs the cluster's operator, or set dbtier:operator.install to true in this one", next,
+			"bring up the stack that installs the cluster's operator, or set dbtier:operator.install to true in this " +
+			"one", next,
 	}
 }
 
@@ -66,7 +67,8 @@ func (v *Verifier) operator(ctx context.Context) (string, error) {
 	var seen []string
 	for _, item := range list.Items {
 		if available, wanted := item.Status.AvailableReplicas, item.Spec.Replicas; available < wanted {
-			return "", &finding{fmt.Sprintf("Deployment %s/%s has %d of %d pods available", namespace, item.Metadata.Name, available, wanted), look}
+			return "", &finding{fmt.Sprintf("Deployment %s/%s has %d of %d pods available", namespace,
+				item.Metadata.Name, available, wanted), look}
 		}
 		version := ""
 		for _, container := range item.Spec.Template.Spec.Containers {

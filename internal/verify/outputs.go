@@ -10,7 +10,8 @@ import (
 // FromOutputs finds the tier's parts in the stack's outputs.
 func FromOutputs(stack string, outputs map[string]any) (Target, error) {
 	if len(outputs) == 0 {
-		return Target{}, fmt.Errorf("stack %s has no outputs: bring it up first with `bin/dbtier up --stack %s`", stack, stack)
+		return Target{}, fmt.Errorf("stack %s has no outputs: bring it up first with `bin/dbtier up --stack %s`", stack,
+			stack)
 	}
 	if _, service := outputs[config.OutputNamespace]; !service {
 		if operator, ok := outputs[config.OutputOperatorNamespace].(string); ok {

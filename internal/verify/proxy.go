@@ -6,8 +6,9 @@ import (
 	"net/url"
 )
 
-// RDS Proxy has no console that could be asked from the cluster, and a login with tokens takes the service's own role and code. What
-// stands for both is that the service itself is well: its pods are ready only while their database answers.
+// RDS Proxy has no console that could be asked from the cluster, and a login with tokens takes the service's own role
+// and code. What stands for both is that the service itself is well: its pods are ready only while their database
+// answers.
 
 // service wants every pod of the service ready.
 func (v *Verifier) service(ctx context.Context) (string, error) {
@@ -29,7 +30,8 @@ func (v *Verifier) service(ctx context.Context) (string, error) {
 	ready, want := deployment.Status.ReadyReplicas, deployment.Spec.Replicas
 	if ready < want || ready == 0 {
 		return "", &finding{
-			fmt.Sprintf("%d of %d pods of %s are ready: the others do not get their database through the proxy %s", ready, want, t.Deployment, t.Proxy),
+			fmt.Sprintf("%d of %d pods of %s are ready: the others do not get their database through the proxy %s",
+				ready, want, t.Deployment, t.Proxy),
 			v.kubectl("logs deployment/" + t.Deployment + " --tail=20"),
 		}
 	}
@@ -41,7 +43,8 @@ func (v *Verifier) withoutPassword(dsn *url.URL) (string, error) {
 	t := v.Target
 	if _, given := dsn.User.Password(); given {
 		return "", &finding{
-			fmt.Sprintf("DATABASE_URL in Secret %s/%s holds a password, and the proxy %s takes tokens only", t.Namespace, t.Secret, t.Proxy),
+			fmt.Sprintf("DATABASE_URL in Secret %s/%s holds a password, and the proxy %s takes tokens only",
+				t.Namespace, t.Secret, t.Proxy),
 			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
 		}
 	}

@@ -14,7 +14,8 @@ import (
 	"dbtier/internal/verify"
 )
 
-// proxied plays kubectl where RDS Proxy stands for PgBouncer: there is no Deployment of a pool, and the service's image has no psql.
+// proxied plays kubectl where RDS Proxy stands for PgBouncer: there is no Deployment of a pool, and the service's image
+// has no psql.
 type proxied struct {
 	*cluster
 	ready int
@@ -25,7 +26,8 @@ func (p *proxied) Get(ctx context.Context, into any, namespace string, what ...s
 		"volumeMounts":[{"name":"database-ca","mountPath":"/etc/database-ca"}]}],"volumes":[{"name":"database-ca"}]}}`
 	switch strings.Join(what, "/") {
 	case "deployment/myshop-api":
-		return json.Unmarshal(fmt.Appendf(nil, `{"spec":{"replicas":2,`+pod+`},"status":{"readyReplicas":%d}}`, "api", p.ready), into)
+		return json.Unmarshal(fmt.Appendf(nil, `{"spec":{"replicas":2,`+pod+`},"status":{"readyReplicas":%d}}`, "api",
+			p.ready), into)
 	case "job/database-bootstrap-1":
 		return json.Unmarshal(fmt.Appendf(nil, `{"spec":{`+pod+`}}`, "bootstrap"), into)
 	case "secret/myshop-api-db":
@@ -41,8 +43,10 @@ func (p *proxied) run(target func(*verify.Target)) map[string]verify.Check {
 	v := &verify.Verifier{
 		Kubectl: p, Now: func() time.Time { return now },
 		Target: verify.Target{
-			Stack: "prod", Namespace: "myshop", Deployment: "myshop-api", Container: "api", Secret: "myshop-api-db", Proxy: "myshop-prod-proxy",
-			Bootstrap: "database-bootstrap-1", ExternalSecrets: []string{"myshop-api-db"}, Role: "arn:aws:iam::111122223333:role/myshop-secrets",
+			Stack: "prod", Namespace: "myshop", Deployment: "myshop-api", Container: "api", Secret: "myshop-api-db",
+			Proxy:     "myshop-prod-proxy",
+			Bootstrap: "database-bootstrap-1", ExternalSecrets: []string{"myshop-api-db"},
+			Role:           "arn:aws:iam::111122223333:role/myshop-secrets",
 			ServiceAccount: "myshop-secrets", ServiceAccountNamespace: "myshop", STS: p.sts().URL, Kubectl: "kubectl",
 		},
 	}
@@ -84,7 +88,8 @@ func TestBehindRDSProxyTheServiceItselfStandsForThePool(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal([]byte(p.stdin["pod"]), &pod))
 	assert.Equal(t, "registry/bootstrap:1", pod.Spec.Containers[0].Image, "which has psql")
-	assert.Equal(t, "/etc/database-ca", pod.Spec.Containers[0].VolumeMounts[0].MountPath, "with which it verifies the proxy")
+	assert.Equal(t, "/etc/database-ca", pod.Spec.Containers[0].VolumeMounts[0].MountPath,
+		"with which it verifies the proxy")
 	assert.Equal(t, "database-ca", pod.Spec.Volumes[0].Name)
 }
 
@@ -93,7 +98,9 @@ func TestFailuresBehindRDSProxy(t *testing.T) {
 	p := behindProxy(t)
 	p.ready = 1
 	check := p.run(nil)["service"]
-	assert.Equal(t, "1 of 2 pods of myshop-api are ready: the others do not get their database through the proxy myshop-prod-proxy", check.Cause)
+	assert.Equal(t,
+		"1 of 2 pods of myshop-api are ready: the others do not get their database through the proxy myshop-prod-proxy",
+		check.Cause)
 	assert.Contains(t, check.Next, "logs deployment/myshop-api")
 
 	p = behindProxy(t)
@@ -111,7 +118,8 @@ func TestAServiceWithTokensIsAskedForNoPassword(t *testing.T) {
 	p := behindProxy(t)
 	p.secret = "postgresql://myshop_app_a@myshop-prod-proxy.example:5432/myshop?sslmode=verify-full"
 	checks := p.run(tokens)
-	assert.Equal(t, "Secret myshop-api-db: myshop_app_a at myshop-prod-proxy.example:5432, who logs in with tokens", checks["secret"].Detail)
+	assert.Equal(t, "Secret myshop-api-db: myshop_app_a at myshop-prod-proxy.example:5432, who logs in with tokens",
+		checks["secret"].Detail)
 	assert.NotContains(t, checks, "query", "nobody else can log in as the service")
 	assert.True(t, checks["service"].OK)
 
@@ -124,8 +132,10 @@ func TestAServiceWithTokensIsAskedForNoPassword(t *testing.T) {
 func TestTheProxyIsFoundInTheOutputs(t *testing.T) {
 	t.Parallel()
 	outputs := map[string]any{
-		"namespace": "n", "deployment": "d", "container": "c", "databaseSecret": "s", "secretsRoleArn": "r", "secretsServiceAccount": "a",
-		"secretsServiceAccountNamespace": "n", "stsEndpoint": "e", "externalSecrets": []any{"x"}, "poolKind": "rdsProxy", "proxy": "p", "bootstrapJob": "j",
+		"namespace": "n", "deployment": "d", "container": "c", "databaseSecret": "s", "secretsRoleArn": "r",
+		"secretsServiceAccount":          "a",
+		"secretsServiceAccountNamespace": "n", "stsEndpoint": "e", "externalSecrets": []any{"x"},
+		"poolKind": "rdsProxy", "proxy": "p", "bootstrapJob": "j",
 	}
 	target, err := verify.FromOutputs("prod", outputs)
 	require.NoError(t, err)

@@ -14,10 +14,10 @@ import (
 	"dbtier/internal/kubectl"
 )
 
-// Many services' images hold no psql. Then a short-lived pod stands in for a service pod: the service's labels, ServiceAccount and
-// environment, so that the same NetworkPolicies and Secrets apply, and the pool's image, which has psql (behind RDS Proxy that of the Job
-// that made the role). It is never ready, so that
-// no Service sends it a request, and without the label of a ReplicaSet, so that none adopts it.
+// Many services' images hold no psql. Then a short-lived pod stands in for a service pod: the service's labels,
+// ServiceAccount and environment, so that the same NetworkPolicies and Secrets apply, and the pool's image, which has
+// psql (behind RDS Proxy that of the Job that made the role). It is never ready, so that no Service sends it a request,
+// and without the label of a ReplicaSet, so that none adopts it.
 
 // podTemplate is what is read of a Deployment.
 type podTemplate struct {
@@ -47,7 +47,8 @@ type podTemplate struct {
 // lacksPsql reports whether an exec failed because the image has no shell or no psql.
 func lacksPsql(err error) bool {
 	var failed *kubectl.Error
-	return errors.As(err, &failed) && (failed.Code == 126 || failed.Code == 127 || strings.Contains(failed.Stderr, "executable file not found"))
+	return errors.As(err, &failed) && (failed.Code == 126 || failed.Code == 127 ||
+		strings.Contains(failed.Stderr, "executable file not found"))
 }
 
 // standIn makes the pod once and returns its name.
@@ -69,7 +70,8 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 		kind, name = "job", t.Bootstrap
 	}
 	if name == "" {
-		return "", &finding{"the image of " + t.Deployment + " has no psql, nor any other of the stack: add postgresql-client to it", v.kubectl("get pods")}
+		return "", &finding{"the image of " + t.Deployment +
+			" has no psql, nor any other of the stack: add postgresql-client to it", v.kubectl("get pods")}
 	}
 	if err := v.Kubectl.Get(ctx, &pool, t.Namespace, kind, name); err != nil {
 		return "", err
@@ -100,15 +102,23 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 			"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "activeDeadlineSeconds": 300,
 			"serviceAccountName": of.ServiceAccountName, "automountServiceAccountToken": false,
 			"nodeSelector": of.NodeSelector, "tolerations": of.Tolerations, "imagePullSecrets": of.ImagePullSecrets,
-			"securityContext": object{"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": object{"type": "RuntimeDefault"}},
-			"volumes":         of.Volumes,
+			"securityContext": object{
+				"runAsNonRoot": true, "runAsUser": 65532,
+				"seccompProfile": object{"type": "RuntimeDefault"},
+			},
+			"volumes": of.Volumes,
 			"containers": []object{{
-				"name": standInContainer, "image": image, "command": []string{"sleep", "300"}, "envFrom": envFrom, "env": env,
+				"name": standInContainer, "image": image, "command": []string{"sleep", "300"}, "envFrom": envFrom,
+				"env":            env,
 				"volumeMounts":   mounts,
 				"readinessProbe": object{"exec": object{"command": []string{"false"}}},
-				"resources":      object{"requests": object{"cpu": "10m", "memory": "32Mi"}, "limits": object{"cpu": "200m", "memory": "64Mi"}},
+				"resources": object{
+					"requests": object{"cpu": "10m", "memory": "32Mi"},
+					"limits":   object{"cpu": "200m", "memory": "64Mi"},
+				},
 				"securityContext": object{
-					"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": object{"drop": []string{"ALL"}},
+					"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+					"capabilities": object{"drop": []string{"ALL"}},
 				},
 			}},
 		},
@@ -121,8 +131,12 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 	}
 	v.standMade = made
 	running := "--for=jsonpath={.status.phase}=Running"
-	if _, err := v.Kubectl.Run(ctx, "", "wait", "--namespace="+t.Namespace, running, "--timeout=60s", "pod/"+made); err != nil {
-		return "", &finding{"a pod like the service's, with the pool's image for psql, does not start: " + err.Error(), v.kubectl("describe pod " + made)}
+	if _, err := v.Kubectl.Run(ctx, "", "wait", "--namespace="+t.Namespace, running, "--timeout=60s",
+		"pod/"+made); err != nil {
+		return "", &finding{
+			"a pod like the service's, with the pool's image for psql, does not start: " + err.Error(),
+			v.kubectl("describe pod " + made),
+		}
 	}
 	return made, nil
 }
@@ -134,5 +148,6 @@ func (v *Verifier) removeStandIn(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	_, _ = v.Kubectl.Run(ctx, "", "delete", "pod", v.standMade, "--namespace="+v.Target.Namespace, "--wait=false", "--ignore-not-found")
+	_, _ = v.Kubectl.Run(ctx, "", "delete", "pod", v.standMade, "--namespace="+v.Target.Namespace, "--wait=false",
+		"--ignore-not-found")
 }

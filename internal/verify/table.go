@@ -17,7 +17,8 @@ func Table(out io.Writer, checks []Check) {
 		if !c.OK {
 			sign, text = "✗", c.Cause
 		}
-		fmt.Fprintf(out, "  %s %s%s  %4.1fs  %s\n", sign, c.Title, strings.Repeat(" ", width-len([]rune(c.Title))), c.Seconds, text)
+		fmt.Fprintf(out, "  %s %s%s  %4.1fs  %s\n", sign, c.Title, strings.Repeat(" ", width-len([]rune(c.Title))),
+			c.Seconds, text)
 		if !c.OK && c.Next != "" {
 			fmt.Fprintf(out, "    %s         next: %s\n", strings.Repeat(" ", width), c.Next)
 		}

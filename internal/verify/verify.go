@@ -27,8 +27,8 @@ type Target struct {
 	Pool, PoolContainer string
 	// PoolSocketDir is the folder of PgBouncer's Unix socket in that container, where its console needs no password.
 	PoolSocketDir string
-	// Proxy is the RDS Proxy that stands where PgBouncer would; the fields above about a pool are then empty. Tokens says that the service
-	// logs in to it with tokens.
+	// Proxy is the RDS Proxy that stands where PgBouncer would; the fields above about a pool are then empty. Tokens
+	// says that the service logs in to it with tokens.
 	Proxy  string
 	Tokens bool
 	// Bootstrap is the Job that made the application's role, if there is one: its image has psql.

@@ -51,7 +51,8 @@ type cluster struct {
 func healthy(t *testing.T) *cluster {
 	t.Helper()
 	return &cluster{
-		t: t, secret: dsn, fails: map[string]error{}, stdin: map[string]string{}, granted: []string{"myshop-secrets for sts.amazonaws.com"},
+		t: t, secret: dsn, fails: map[string]error{}, stdin: map[string]string{},
+		granted: []string{"myshop-secrets for sts.amazonaws.com"},
 		objects: fmt.Sprintf(`{"items":[%s,%s,%s]}`,
 			externalSecret("myshop-api-db", "1m", "", now.Add(-30*time.Second), "True"),
 			externalSecret("myshop-pool-login", "1h", "CreatedOnce", now.Add(-90*24*time.Hour), "True"),
@@ -131,10 +132,12 @@ func (c *cluster) sts() *httptest.Server {
 		case c.stsSays != 0:
 			w.WriteHeader(c.stsSays)
 		case slices.Contains(c.granted, r.Form.Get("WebIdentityToken")):
-			fmt.Fprint(w, `<AssumeRoleWithWebIdentityResponse><SecretAccessKey>do-not-print</SecretAccessKey></AssumeRoleWithWebIdentityResponse>`)
+			fmt.Fprint(w,
+				`<AssumeRoleWithWebIdentityResponse><SecretAccessKey>do-not-print</SecretAccessKey></AssumeRoleWithWebIdentityResponse>`)
 		default:
 			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprint(w, `<ErrorResponse><Error><Code>AccessDenied</Code><Message>Not authorized</Message></Error></ErrorResponse>`)
+			fmt.Fprint(w,
+				`<ErrorResponse><Error><Code>AccessDenied</Code><Message>Not authorized</Message></Error></ErrorResponse>`)
 		}
 	}))
 	c.t.Cleanup(server.Close)
@@ -146,10 +149,12 @@ func (c *cluster) verify() map[string]verify.Check {
 	v := &verify.Verifier{
 		Kubectl: c, Now: func() time.Time { return now },
 		Target: verify.Target{
-			Stack: "local", Namespace: "myshop", Deployment: "myshop-api", Container: "api", Secret: "myshop-api-db", Pool: "pgbouncer", PoolContainer: "pgbouncer",
+			Stack: "local", Namespace: "myshop", Deployment: "myshop-api", Container: "api", Secret: "myshop-api-db",
+			Pool: "pgbouncer", PoolContainer: "pgbouncer",
 			PoolSocketDir: "/run/pgbouncer", ExternalSecrets: []string{"myshop-api-db", "myshop-pool-login"},
-			Role: "arn:aws:iam::111122223333:role/myshop-secrets", ServiceAccount: "myshop-secrets", ServiceAccountNamespace: "myshop",
-			STS: c.sts().URL, Kubectl: "kubectl",
+			Role: "arn:aws:iam::111122223333:role/myshop-secrets", ServiceAccount: "myshop-secrets",
+			ServiceAccountNamespace: "myshop",
+			STS:                     c.sts().URL, Kubectl: "kubectl",
 		},
 	}
 	checks := v.Run(c.t.Context())
@@ -176,7 +181,8 @@ func TestAHealthyTierPassesEveryCheck(t *testing.T) {
 		"query":           "PostgreSQL 16.14",
 		"pool":            "myshop/myshop_admin 50 clients on 8 servers, 2 clients wait",
 		"externalsecrets": "myshop-api-db, myshop-pool-login: refreshed 30s ago at most",
-		"irsa":            "myshop-secrets has myshop-secrets; another ServiceAccount: AccessDenied; another audience: AccessDenied",
+		"irsa": "myshop-secrets has myshop-secrets; another ServiceAccount: AccessDenied; another " +
+			"audience: AccessDenied",
 	} {
 		assert.True(t, checks[name].OK, "%s: %s", name, checks[name].Cause)
 		assert.Equal(t, want, checks[name].Detail, name)
@@ -197,23 +203,38 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 	}{
 		"no operator": {
 			func(c *cluster) {
-				c.fails["get externalsecrets.v1.external-secrets.io"] = failure(1, `error: the server doesn't have a resource type "externalsecrets"`)
+				c.fails["get externalsecrets.v1.external-secrets.io"] = failure(1,
+					`error: the server doesn't have a resource type "externalsecrets"`)
 			}, "externalsecrets", "it has no External Secrets Operator, or one older than v0.16", "api-versions",
 		},
-		"no Secret":                 {func(c *cluster) { c.fails["get secret"] = notFound }, "secret", "no Secret myshop/myshop-api-db", "describe externalsecrets"},
-		"an empty Secret":           {func(c *cluster) { c.secret = "" }, "secret", "has no DATABASE_URL", "describe secret myshop-api-db"},
-		"a DSN cut by its password": {func(c *cluster) { c.secret = "postgresql://u:" + password + "@h/db" }, "secret", "is no URL of the form", "get externalsecret myshop-api-db"},
+		"no Secret": {
+			func(c *cluster) { c.fails["get secret"] = notFound }, "secret",
+			"no Secret myshop/myshop-api-db", "describe externalsecrets",
+		},
+		"an empty Secret": {
+			func(c *cluster) { c.secret = "" }, "secret", "has no DATABASE_URL",
+			"describe secret myshop-api-db",
+		},
+		"a DSN cut by its password": {
+			func(c *cluster) { c.secret = "postgresql://u:" + password + "@h/db" }, "secret",
+			"is no URL of the form", "get externalsecret myshop-api-db",
+		},
 		"a login refused": {
 			func(c *cluster) {
-				c.fails["select current_user"] = failure(2, "psql: error: connection to server at \"pgbouncer\" failed: FATAL:  password authentication failed for "+dsn+"\ncommand terminated with exit code 2\n")
+				c.fails["select current_user"] = failure(2,
+					"psql: error: connection to server at \"pgbouncer\" failed: FATAL:  password authentication "+
+						"failed for "+dsn+"\ncommand terminated with exit code 2\n")
 			}, "secret", "the login is refused: psql: error", "logs deployment/pgbouncer",
 		},
 		"libpq quotes a piece": {
 			func(c *cluster) {
-				c.fails["select version()"] = failure(2, `psql: error: invalid integer value "%#?*[" for connection option "port"`)
+				c.fails["select version()"] = failure(2,
+					`psql: error: invalid integer value "%#?*[" for connection option "port"`)
 			}, "query", "a value in it is not URL-encoded", "get externalsecret",
 		},
-		"no image with psql": {func(c *cluster) { c.fails["select version()"] = failure(127, "sh: 1: exec: psql: not found") }, "query", "has psql", "exec -it deployment/myshop-api"},
+		"no image with psql": {func(c *cluster) {
+			c.fails["select version()"] = failure(127, "sh: 1: exec: psql: not found")
+		}, "query", "has psql", "exec -it deployment/myshop-api"},
 		"a stand-in that does not start": {
 			func(c *cluster) {
 				c.fails["deployment/myshop-api --container=api"] = failure(127, "sh: 1: exec: psql: not found")
@@ -223,29 +244,56 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 		"no environment": {func(c *cluster) {
 			c.fails["select version()"] = failure(2, "sh: 1: DATABASE_URL: is not in the environment")
 		}, "query", "have no DATABASE_URL", "rollout restart deployment/myshop-api"},
-		"no Deployment":       {func(c *cluster) { c.fails["select version()"] = notFound }, "query", "no Deployment myshop-api", "dbtier up --stack local"},
-		"a pool that is down": {func(c *cluster) { c.fails["SHOW POOLS"] = failure(2, "psql: error: connection refused") }, "pool", "the console does not answer", "logs deployment/pgbouncer"},
+		"no Deployment": {
+			func(c *cluster) { c.fails["select version()"] = notFound }, "query",
+			"no Deployment myshop-api", "dbtier up --stack local",
+		},
+		"a pool that is down": {func(c *cluster) {
+			c.fails["SHOW POOLS"] = failure(2, "psql: error: connection refused")
+		}, "pool", "the console does not answer", "logs deployment/pgbouncer"},
 		"a network that drops": {func(c *cluster) {
 			c.fails["select version()"] = failure(2, "psql: error: connection to server failed: timeout expired")
 		}, "query", "the database does not answer", "get networkpolicies,pods"},
 		"not Ready": {
 			func(c *cluster) {
 				c.objects = fmt.Sprintf(`{"items":[%s]}`, externalSecret("myshop-api-db", "1m", "", now, "False"))
-			}, "externalsecrets", "myshop-api-db is not Ready: SecretSyncedError: could not get secret data from provider; no ExternalSecret myshop-pool-login", "describe externalsecret myshop-api-db",
+			}, "externalsecrets",
+			"myshop-api-db is not Ready: SecretSyncedError: could not get secret data from provider; no " +
+				"ExternalSecret myshop-pool-login", "describe externalsecret myshop-api-db",
 		},
 		"stale though Ready": {
 			func(c *cluster) {
-				c.objects = fmt.Sprintf(`{"items":[%s,%s]}`, externalSecret("myshop-api-db", "1m", "", now.Add(-121*time.Second), "True"),
+				c.objects = fmt.Sprintf(`{"items":[%s,%s]}`,
+					externalSecret("myshop-api-db", "1m", "", now.Add(-121*time.Second), "True"),
 					externalSecret("myshop-pool-login", "0", "", now.Add(-time.Hour), "True"))
-			}, "externalsecrets", "myshop-api-db is stale: refreshed 2m1s ago with an interval of 1m0s", "describe externalsecret myshop-api-db",
+			}, "externalsecrets", "myshop-api-db is stale: refreshed 2m1s ago with an interval of 1m0s",
+			"describe externalsecret myshop-api-db",
 		},
-		"its own token denied":     {func(c *cluster) { c.granted = nil }, "irsa", "is denied its role arn:aws:iam::111122223333:role/myshop-secrets: AccessDenied", "get serviceaccount myshop-secrets"},
-		"another gets the role":    {func(c *cluster) { c.granted = append(c.granted, "default for sts.amazonaws.com") }, "irsa", "the token of ServiceAccount default gets role", "up --stack local"},
-		"any audience is taken":    {func(c *cluster) { c.granted = append(c.granted, "myshop-secrets for https://kubernetes.default.svc") }, "irsa", "a token for another audience gets role", "up --stack local"},
-		"a failure is no denial":   {func(c *cluster) { c.stsSays = http.StatusBadGateway }, "irsa", "answered 502", "get pods"},
-		"no such ServiceAccount":   {func(c *cluster) { c.fails["create token myshop-secrets"] = notFound }, "irsa", "no ServiceAccount myshop-secrets in namespace myshop", "up --stack local"},
-		"a cluster that is away":   {func(c *cluster) { c.fails["create token"] = failure(1, "Unable to connect to the server: EOF") }, "irsa", "the cluster does not answer", "cluster-info"},
-		"a user who may not do it": {func(c *cluster) { c.fails["get secret"] = failure(1, "Error from server (Forbidden): no") }, "secret", "may not do this", "auth can-i"},
+		"its own token denied": {
+			func(c *cluster) { c.granted = nil }, "irsa",
+			"is denied its role arn:aws:iam::111122223333:role/myshop-secrets: AccessDenied",
+			"get serviceaccount myshop-secrets",
+		},
+		"another gets the role": {func(c *cluster) {
+			c.granted = append(c.granted, "default for sts.amazonaws.com")
+		}, "irsa", "the token of ServiceAccount default gets role", "up --stack local"},
+		"any audience is taken": {func(c *cluster) {
+			c.granted = append(c.granted, "myshop-secrets for https://kubernetes.default.svc")
+		}, "irsa", "a token for another audience gets role", "up --stack local"},
+		"a failure is no denial": {
+			func(c *cluster) { c.stsSays = http.StatusBadGateway }, "irsa", "answered 502",
+			"get pods",
+		},
+		"no such ServiceAccount": {
+			func(c *cluster) { c.fails["create token myshop-secrets"] = notFound }, "irsa",
+			"no ServiceAccount myshop-secrets in namespace myshop", "up --stack local",
+		},
+		"a cluster that is away": {func(c *cluster) {
+			c.fails["create token"] = failure(1, "Unable to connect to the server: EOF")
+		}, "irsa", "the cluster does not answer", "cluster-info"},
+		"a user who may not do it": {func(c *cluster) {
+			c.fails["get secret"] = failure(1, "Error from server (Forbidden): no")
+		}, "secret", "may not do this", "auth can-i"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tier := healthy(t)
@@ -262,7 +310,8 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 
 func TestAPodLikeTheServicesStandsInWhereItsImageHasNoPsql(t *testing.T) {
 	c := healthy(t)
-	c.fails["deployment/myshop-api --container=api"] = failure(126, `error: exec failed: unable to start container process: exec: "sh": executable file not found in $PATH`)
+	c.fails["deployment/myshop-api --container=api"] = failure(126,
+		`error: exec failed: unable to start container process: exec: "sh": executable file not found in $PATH`)
 	checks := c.verify()
 	assert.True(t, checks["query"].OK, checks["query"].Cause)
 	assert.True(t, checks["secret"].OK, checks["secret"].Cause)
@@ -283,12 +332,14 @@ func TestAPodLikeTheServicesStandsInWhereItsImageHasNoPsql(t *testing.T) {
 		}
 	}
 	require.NoError(t, json.Unmarshal([]byte(c.stdin["pod"]), &pod))
-	assert.Equal(t, map[string]string{"app": "myshop-api"}, pod.Metadata.Labels, "the service's policies, but no ReplicaSet's")
+	assert.Equal(t, map[string]string{"app": "myshop-api"}, pod.Metadata.Labels,
+		"the service's policies, but no ReplicaSet's")
 	assert.Equal(t, "myshop-api", pod.Spec.ServiceAccountName)
 	require.Len(t, pod.Spec.Containers, 1)
 	assert.Equal(t, "registry/pgbouncer:1", pod.Spec.Containers[0].Image)
 	assert.Equal(t, "myshop-api-db", pod.Spec.Containers[0].EnvFrom[0].SecretRef.Name)
-	assert.Equal(t, []string{"false"}, pod.Spec.Containers[0].ReadinessProbe.Exec.Command, "no Service may send it a request")
+	assert.Equal(t, []string{"false"}, pod.Spec.Containers[0].ReadinessProbe.Exec.Command,
+		"no Service may send it a request")
 	made, removed := 0, 0
 	for _, call := range c.calls {
 		if call[0] == "create" && call[1] == "--filename=-" {
@@ -318,17 +369,26 @@ func TestAClustersOwnStackIsItsOperator(t *testing.T) {
 		"all is well": {deployments: available, detail: "external-secrets v2.9.0, external-secrets-webhook"},
 		"a pod is missing": {
 			deployments: strings.Replace(available, `"availableReplicas": 2`, `"availableReplicas": 1`, 1),
-			cause:       "Deployment external-secrets/external-secrets has 1 of 2 pods available", next: "--namespace=external-secrets get deployments,pods",
+			cause:       "Deployment external-secrets/external-secrets has 1 of 2 pods available",
+			next:        "--namespace=external-secrets get deployments,pods",
 		},
-		"nothing is there": {deployments: `{"items": []}`, cause: "namespace external-secrets has no Deployment", next: "up --stack platform"},
-		"no CRDs":          {api: unknown, cause: "the cluster serves no externalsecrets.v1.external-secrets.io", next: "up --stack platform"},
+		"nothing is there": {
+			deployments: `{"items": []}`, cause: "namespace external-secrets has no Deployment",
+			next: "up --stack platform",
+		},
+		"no CRDs": {
+			api: unknown, cause: "the cluster serves no externalsecrets.v1.external-secrets.io",
+			next: "up --stack platform",
+		},
 		"no cluster": {
-			api: failure(1, "Unable to connect to the server: EOF"), cause: "the cluster does not answer", next: "cluster-info",
+			api: failure(1, "Unable to connect to the server: EOF"), cause: "the cluster does not answer",
+			next: "cluster-info",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			target, err := verify.FromOutputs("platform", map[string]any{"operatorNamespace": "external-secrets", "stsEndpoint": "x"})
+			target, err := verify.FromOutputs("platform",
+				map[string]any{"operatorNamespace": "external-secrets", "stsEndpoint": "x"})
 			require.NoError(t, err)
 			checks := (&verify.Verifier{Target: target, Kubectl: &operator{c.deployments, c.api}}).Run(t.Context())
 			require.Len(t, checks, 1)
@@ -359,7 +419,8 @@ func TestTheTableShowsCauseAndNextCommandOfAFailure(t *testing.T) {
 		{Name: "b", Title: "a longer title", Cause: "broken", Next: "kubectl logs x", Seconds: 1},
 	}
 	verify.Table(&out, checks)
-	assert.Equal(t, "  ✓ short            0.1s  fine\n  ✗ a longer title   1.0s  broken\n"+strings.Repeat(" ", 27)+"next: kubectl logs x\n", out.String())
+	assert.Equal(t, "  ✓ short            0.1s  fine\n  ✗ a longer title   1.0s  broken\n"+strings.Repeat(" ",
+		27)+"next: kubectl logs x\n", out.String())
 	assert.False(t, verify.OK(checks))
 	assert.True(t, verify.OK(checks[:1]))
 }
@@ -372,7 +433,8 @@ func TestOutputsThatLackSomethingAreNamed(t *testing.T) {
 
 	outputs := map[string]any{"externalSecrets": []any{"a", "b"}}
 	for _, name := range []string{
-		"namespace", "deployment", "container", "databaseSecret", "pool", "poolContainer", "poolSocketDir", "secretsRoleArn",
+		"namespace", "deployment", "container", "databaseSecret", "pool", "poolContainer", "poolSocketDir",
+		"secretsRoleArn",
 		"secretsServiceAccount", "secretsServiceAccountNamespace", "stsEndpoint",
 	} {
 		outputs[name] = name

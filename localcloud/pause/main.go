@@ -1,5 +1,5 @@
-// Command pause is the first process of every pod of the local cloud: it holds the pod's namespaces open and, where a pod
-// shares one PID namespace among its containers, reaps the processes that their parents left behind.
+// Command pause is the first process of every pod of the local cloud: it holds the pod's namespaces open and, where a
+// pod shares one PID namespace among its containers, reaps the processes that their parents left behind.
 package main
 
 import (

@@ -29,7 +29,10 @@ func instance(inputs map[string]any) *ruletest.Resource {
 }
 
 func exception(change func(map[string]any)) map[string]any {
-	e := map[string]any{"resource": "database", "owner": "team-orders", "reason": "migration under way", "expires": "2027-03-31"}
+	e := map[string]any{
+		"resource": "database", "owner": "team-orders", "reason": "migration under way",
+		"expires": "2027-03-31",
+	}
 	if change != nil {
 		change(e)
 	}
@@ -53,7 +56,8 @@ func TestLevelsFollowTheProfile(t *testing.T) {
 		assert.Equal(t, instanceURN, answer.Diagnostics[0].GetUrn())
 		assert.Equal(t, pulumirpc.PolicySeverity_POLICY_SEVERITY_MEDIUM, answer.Diagnostics[0].GetSeverity())
 	}
-	assert.Empty(t, judge(t, ruletest.Setup{Profile: rule.Development}, "rds-multi-az", instance(nil)).Diagnostics, "no matter of development")
+	assert.Empty(t, judge(t, ruletest.Setup{Profile: rule.Development}, "rds-multi-az", instance(nil)).Diagnostics,
+		"no matter of development")
 }
 
 func TestTheStackSaysItsProfileByConfigTagOrEnvironment(t *testing.T) {
@@ -64,27 +68,41 @@ func TestTheStackSaysItsProfileByConfigTagOrEnvironment(t *testing.T) {
 		want         pulumirpc.EnforcementLevel
 	}{
 		{name: "nothing", want: pulumirpc.EnforcementLevel_MANDATORY},
-		{name: "own key", config: map[string]string{"dbtier-policy:profile": "development"}, want: pulumirpc.EnforcementLevel_ADVISORY},
-		{name: "the project's key", config: map[string]string{"dbtier:profile": "development"}, want: pulumirpc.EnforcementLevel_ADVISORY},
-		{name: "own key first", config: map[string]string{"dbtier-policy:profile": "production", "dbtier:profile": "development"}, want: pulumirpc.EnforcementLevel_MANDATORY},
-		{name: "tag", tags: map[string]string{"dbtier-policy:profile": "development"}, want: pulumirpc.EnforcementLevel_ADVISORY},
+		{
+			name: "own key", config: map[string]string{"dbtier-policy:profile": "development"},
+			want: pulumirpc.EnforcementLevel_ADVISORY,
+		},
+		{
+			name: "the project's key", config: map[string]string{"dbtier:profile": "development"},
+			want: pulumirpc.EnforcementLevel_ADVISORY,
+		},
+		{name: "own key first", config: map[string]string{
+			"dbtier-policy:profile": "production", "dbtier:profile": "development",
+		}, want: pulumirpc.EnforcementLevel_MANDATORY},
+		{
+			name: "tag", tags: map[string]string{"dbtier-policy:profile": "development"},
+			want: pulumirpc.EnforcementLevel_ADVISORY,
+		},
 		{name: "environment", environment: "development", want: pulumirpc.EnforcementLevel_ADVISORY},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv(analyzer.ProfileVariable, c.environment)
 			server, err := analyzer.New(registry.Pack())
 			require.NoError(t, err)
-			_, err = server.ConfigureStack(t.Context(), &pulumirpc.AnalyzerStackConfigureRequest{Config: c.config, Tags: c.tags})
+			_, err = server.ConfigureStack(t.Context(),
+				&pulumirpc.AnalyzerStackConfigureRequest{Config: c.config, Tags: c.tags})
 			require.NoError(t, err)
 			info, err := server.GetAnalyzerInfo(t.Context(), &emptypb.Empty{})
 			require.NoError(t, err)
-			at := slices.IndexFunc(info.GetPolicies(), func(p *pulumirpc.PolicyInfo) bool { return p.GetName() == "rds-iam-authentication" })
+			at := slices.IndexFunc(info.GetPolicies(),
+				func(p *pulumirpc.PolicyInfo) bool { return p.GetName() == "rds-iam-authentication" })
 			assert.Equal(t, c.want, info.GetPolicies()[at].GetEnforcementLevel())
 		})
 	}
 	server, err := analyzer.New(registry.Pack())
 	require.NoError(t, err)
-	_, err = server.ConfigureStack(t.Context(), &pulumirpc.AnalyzerStackConfigureRequest{Config: map[string]string{"dbtier-policy:profile": "prod"}})
+	_, err = server.ConfigureStack(t.Context(),
+		&pulumirpc.AnalyzerStackConfigureRequest{Config: map[string]string{"dbtier-policy:profile": "prod"}})
 	require.EqualError(t, err, `dbtier-policy:profile: "prod": want production or development`)
 	t.Setenv(analyzer.ProfileVariable, "prod")
 	_, err = analyzer.New(registry.Pack())
@@ -101,7 +119,8 @@ func TestAPackThatNoStackWasConfiguredForJudges(t *testing.T) {
 	assert.Equal(t, registry.Name, info.GetName())
 	assert.True(t, info.GetSupportsConfig())
 	assert.Len(t, info.GetPolicies(), len(registry.All()))
-	response, err := server.Analyze(t.Context(), ruletest.Request(t, instance(map[string]any{"publiclyAccessible": true})))
+	response, err := server.Analyze(t.Context(),
+		ruletest.Request(t, instance(map[string]any{"publiclyAccessible": true})))
 	require.NoError(t, err)
 	assert.True(t, slices.ContainsFunc(response.GetDiagnostics(), func(d *pulumirpc.AnalyzeDiagnostic) bool {
 		return d.GetPolicyName() == "rds-not-public" && d.GetEnforcementLevel() == pulumirpc.EnforcementLevel_MANDATORY
@@ -148,7 +167,10 @@ func TestTheDefaultsOfEverySchemaAreTaken(t *testing.T) {
 
 func TestTheConfigIsRefusedWithAllItsFaults(t *testing.T) {
 	t.Parallel()
-	rules := []*rule.Rule{registry.Find("rds-backup-retention"), registry.Find("k8s-image-registry"), registry.Find("rds-not-public")}
+	rules := []*rule.Rule{
+		registry.Find("rds-backup-retention"), registry.Find("k8s-image-registry"),
+		registry.Find("rds-not-public"),
+	}
 	server, _ := ruletest.Server(t, ruletest.Setup{}, rules...)
 	err := ruletest.Configure(t.Context(), server, ruletest.Setup{Config: map[string]map[string]any{
 		"rds-backup-retention": {"minimumDays": "seven", "days": 3, "exceptions": []any{
@@ -164,8 +186,10 @@ func TestTheConfigIsRefusedWithAllItsFaults(t *testing.T) {
 		"rds-backup-retention.days: is no setting of this rule: it has exceptions, minimumDays, checkReadReplicas",
 		"rds-backup-retention.exceptions[0].approved: is unknown: want resource, owner, reason and expires",
 		`rds-backup-retention.exceptions[0].expires: "soon": want a day such as 2027-03-31`,
-		"rds-backup-retention.exceptions[0].owner: is missing: an exception has a resource, an owner, a reason and a last day",
-		"rds-backup-retention.exceptions[0].reason: is missing: an exception has a resource, an owner, a reason and a last day",
+		"rds-backup-retention.exceptions[0].owner: is missing: an exception has a resource, an owner, a reason and a " +
+			"last day",
+		"rds-backup-retention.exceptions[0].reason: is missing: an exception has a resource, an owner, a reason and " +
+			"a last day",
 		"rds-backup-retention.exceptions[1]: want an object with resource, owner, reason and expires",
 		"rds-backup-retention.minimumDays: seven: want a number",
 		"rds-not-public.exceptions: want a list",
@@ -177,17 +201,24 @@ func TestAnExceptionLetsOneResourcePassUntilItsLastDay(t *testing.T) {
 	const name = "rds-not-public"
 	public := instance(map[string]any{"publiclyAccessible": true})
 	other := &ruletest.Resource{Type: instanceType, Name: "other", Inputs: public.Inputs}
-	for what, resource := range map[string]string{"name": "database", "type and name": instanceType + "::database", "URN": instanceURN} {
+	for what, resource := range map[string]string{
+		"name": "database", "type and name": instanceType + "::database",
+		"URN": instanceURN,
+	} {
 		config := exception(func(e map[string]any) { e["resource"] = resource })
-		answer := judge(t, ruletest.Setup{Profile: rule.Production, Config: map[string]map[string]any{name: config}}, name, public, other)
+		answer := judge(t, ruletest.Setup{Profile: rule.Production, Config: map[string]map[string]any{name: config}},
+			name, public, other)
 		require.Len(t, answer.Diagnostics, 2, what)
 		assert.Equal(t, pulumirpc.EnforcementLevel_ADVISORY, answer.Diagnostics[0].GetEnforcementLevel(), what)
-		assert.Contains(t, answer.Diagnostics[0].GetMessage(), "let pass until 2027-03-31 by team-orders: migration under way")
-		assert.Equal(t, pulumirpc.EnforcementLevel_MANDATORY, answer.Diagnostics[1].GetEnforcementLevel(), "the other is not let pass")
+		assert.Contains(t, answer.Diagnostics[0].GetMessage(),
+			"let pass until 2027-03-31 by team-orders: migration under way")
+		assert.Equal(t, pulumirpc.EnforcementLevel_MANDATORY, answer.Diagnostics[1].GetEnforcementLevel(),
+			"the other is not let pass")
 	}
 	// The tests' day is 2027-01-15.
 	today := exception(func(e map[string]any) { e["expires"] = "2027-01-15" })
-	assert.Empty(t, judge(t, ruletest.Setup{Config: map[string]map[string]any{name: today}}, name, public).Mandatory(), "the last day")
+	assert.Empty(t, judge(t, ruletest.Setup{Config: map[string]map[string]any{name: today}}, name, public).Mandatory(),
+		"the last day")
 }
 
 func TestAnExpiredExceptionFailsEvenWhereNothingBreaksItsRule(t *testing.T) {
@@ -199,7 +230,8 @@ func TestAnExpiredExceptionFailsEvenWhereNothingBreaksItsRule(t *testing.T) {
 	kept := judge(t, setup, name, instance(map[string]any{"iamDatabaseAuthenticationEnabled": true})).Mandatory()
 	require.Len(t, kept, 1)
 	assert.Contains(t, kept[0], "exceptions-current")
-	assert.Contains(t, kept[0], "rds-iam-authentication: the exception of team-orders for database expired on 2027-01-14 (migration under way)")
+	assert.Contains(t, kept[0],
+		"rds-iam-authentication: the exception of team-orders for database expired on 2027-01-14 (migration under way)")
 	broken := judge(t, setup, name, instance(nil)).Violations(name)
 	require.Len(t, broken, 1)
 	assert.Contains(t, broken[0], "the exception of team-orders for it expired on 2027-01-14")
@@ -208,14 +240,18 @@ func TestAnExpiredExceptionFailsEvenWhereNothingBreaksItsRule(t *testing.T) {
 func TestKnobsChangeWhatARuleDemands(t *testing.T) {
 	t.Parallel()
 	setup := ruletest.Setup{Config: map[string]map[string]any{"rds-backup-retention": {"minimumDays": 30.0}}}
-	found := judge(t, setup, "rds-backup-retention", instance(map[string]any{"backupRetentionPeriod": 14})).Violations("rds-backup-retention")
+	found := judge(t, setup, "rds-backup-retention",
+		instance(map[string]any{"backupRetentionPeriod": 14})).Violations("rds-backup-retention")
 	require.Len(t, found, 1)
 	assert.Contains(t, found[0], "backupRetentionPeriod: 14: want at least 30 days")
 }
 
 func TestAResourceThatNoRuleKnowsCostsNothing(t *testing.T) {
 	server, _ := ruletest.Server(t, ruletest.Setup{}, registry.All()...)
-	request := &pulumirpc.AnalyzeRequest{Type: "aws:s3/bucket:Bucket", Name: "a", Urn: "urn:pulumi:test::test::aws:s3/bucket:Bucket::a"}
+	request := &pulumirpc.AnalyzeRequest{
+		Type: "aws:s3/bucket:Bucket", Name: "a",
+		Urn: "urn:pulumi:test::test::aws:s3/bucket:Bucket::a",
+	}
 	allocations := testing.AllocsPerRun(100, func() {
 		response, err := server.Analyze(t.Context(), request)
 		require.NoError(t, err)
@@ -228,7 +264,9 @@ func TestAResourceThatNoRuleKnowsCostsNothing(t *testing.T) {
 func remedied(t *testing.T, name string, r *ruletest.Resource, level string) []*pulumirpc.Remediation {
 	t.Helper()
 	rules := []*rule.Rule{registry.Find(name)}
-	server, _ := ruletest.Server(t, ruletest.Setup{Config: map[string]map[string]any{name: {"enforcementLevel": level}}}, rules...)
+	server, _ := ruletest.Server(t, ruletest.Setup{
+		Config: map[string]map[string]any{name: {"enforcementLevel": level}},
+	}, rules...)
 	response, err := server.Remediate(t.Context(), ruletest.Request(t, r))
 	require.NoError(t, err)
 	return response.GetRemediations()
@@ -237,29 +275,68 @@ func remedied(t *testing.T, name string, r *ruletest.Resource, level string) []*
 func TestARemediationPutsRightWhatItsRuleFindsAndNothingElse(t *testing.T) {
 	t.Parallel()
 	pod := func(spec map[string]any) map[string]any {
-		return map[string]any{"metadata": map[string]any{"name": "a"}, "spec": map[string]any{"template": map[string]any{"spec": spec}}}
+		return map[string]any{
+			"metadata": map[string]any{"name": "a"},
+			"spec":     map[string]any{"template": map[string]any{"spec": spec}},
+		}
 	}
 	secret := ruletest.Secret{Value: "hunter22"}
 	for _, c := range []struct {
 		rule, resourceType string
 		inputs, want       map[string]any
 	}{
-		{"rds-copy-tags", instanceType, map[string]any{"password": secret, "kmsKeyId": ruletest.Unknown{}}, map[string]any{"copyTagsToSnapshot": true, "password": secret, "kmsKeyId": ruletest.Unknown{}}},
-		{"kms-description", "aws:kms/key:Key", map[string]any{"policy": "{}"}, map[string]any{"description": "Key made", "policy": "{}"}},
-		{"secret-description", "aws:secretsmanager/secret:Secret", map[string]any{"name": "a"}, map[string]any{"description": "Secret made", "name": "a"}},
-		{"iam-role-description", "aws:iam/role:Role", map[string]any{"name": "a"}, map[string]any{"description": "Role made", "name": "a"}},
+		{
+			"rds-copy-tags", instanceType,
+			map[string]any{"password": secret, "kmsKeyId": ruletest.Unknown{}},
+			map[string]any{"copyTagsToSnapshot": true, "password": secret, "kmsKeyId": ruletest.Unknown{}},
+		},
+		{
+			"kms-description", "aws:kms/key:Key",
+			map[string]any{"policy": "{}"},
+			map[string]any{"description": "Key made", "policy": "{}"},
+		},
+		{
+			"secret-description", "aws:secretsmanager/secret:Secret",
+			map[string]any{"name": "a"},
+			map[string]any{"description": "Secret made", "name": "a"},
+		},
+		{
+			"iam-role-description", "aws:iam/role:Role",
+			map[string]any{"name": "a"},
+			map[string]any{"description": "Role made", "name": "a"},
+		},
 		{
 			"network-rule-description", "aws:ec2/securityGroup:SecurityGroup",
 			map[string]any{"ingress": []any{map[string]any{"fromPort": 1.0}, map[string]any{"description": "kept"}}},
-			map[string]any{"ingress": []any{map[string]any{"fromPort": 1.0, "description": "Rule of made"}, map[string]any{"description": "kept"}}},
+			map[string]any{"ingress": []any{
+				map[string]any{"fromPort": 1.0, "description": "Rule of made"},
+				map[string]any{"description": "kept"},
+			}},
 		},
-		{"network-rule-description", "aws:ec2/securityGroupRule:SecurityGroupRule", map[string]any{"type": "ingress"}, map[string]any{"type": "ingress", "description": "Rule of made"}},
-		{"k8s-service-account-token", "kubernetes:core/v1:ServiceAccount", map[string]any{"metadata": map[string]any{"name": "a"}}, map[string]any{"metadata": map[string]any{"name": "a"}, "automountServiceAccountToken": false}},
-		{"k8s-service-account-token", "kubernetes:apps/v1:Deployment", pod(map[string]any{"serviceAccountName": "a"}), pod(map[string]any{"serviceAccountName": "a", "automountServiceAccountToken": false})},
+		{
+			"network-rule-description", "aws:ec2/securityGroupRule:SecurityGroupRule",
+			map[string]any{"type": "ingress"},
+			map[string]any{"type": "ingress", "description": "Rule of made"},
+		},
+		{
+			"k8s-service-account-token", "kubernetes:core/v1:ServiceAccount",
+			map[string]any{"metadata": map[string]any{"name": "a"}},
+			map[string]any{"metadata": map[string]any{"name": "a"}, "automountServiceAccountToken": false},
+		},
+		{
+			"k8s-service-account-token", "kubernetes:apps/v1:Deployment", pod(map[string]any{"serviceAccountName": "a"}),
+			pod(map[string]any{"serviceAccountName": "a", "automountServiceAccountToken": false}),
+		},
 		{
 			"k8s-service-account-token", "kubernetes:batch/v1:CronJob",
-			map[string]any{"spec": map[string]any{"jobTemplate": map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{}}}}}},
-			map[string]any{"spec": map[string]any{"jobTemplate": map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"automountServiceAccountToken": false}}}}}},
+			map[string]any{"spec": map[string]any{"jobTemplate": map[string]any{
+				"spec": map[string]any{"template": map[string]any{"spec": map[string]any{}}},
+			}}},
+			map[string]any{"spec": map[string]any{"jobTemplate": map[string]any{
+				"spec": map[string]any{"template": map[string]any{
+					"spec": map[string]any{"automountServiceAccountToken": false},
+				}},
+			}}},
 		},
 	} {
 		t.Run(c.rule+"/"+c.resourceType, func(t *testing.T) {
@@ -271,7 +348,9 @@ func TestARemediationPutsRightWhatItsRuleFindsAndNothingElse(t *testing.T) {
 			again := r.Clone()
 			again.Inputs = c.want
 			assert.Empty(t, remedied(t, c.rule, again, "remediate"), "there is nothing left to put right")
-			assert.Empty(t, judge(t, ruletest.Setup{Config: map[string]map[string]any{c.rule: {"enforcementLevel": "mandatory"}}}, c.rule, again).Diagnostics)
+			assert.Empty(t, judge(t, ruletest.Setup{
+				Config: map[string]map[string]any{c.rule: {"enforcementLevel": "mandatory"}},
+			}, c.rule, again).Diagnostics)
 			assert.Empty(t, remedied(t, c.rule, r, "mandatory"), "a rule that is not set to remediate changes nothing")
 		})
 	}
@@ -279,7 +358,8 @@ func TestARemediationPutsRightWhatItsRuleFindsAndNothingElse(t *testing.T) {
 
 func decoded(t *testing.T, r *pulumirpc.Remediation) map[string]any {
 	t.Helper()
-	properties, err := plugin.UnmarshalProperties(r.GetProperties(), plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true})
+	properties, err := plugin.UnmarshalProperties(r.GetProperties(),
+		plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true})
 	require.NoError(t, err)
 	return ruletest.Plain(properties)
 }
@@ -287,21 +367,32 @@ func decoded(t *testing.T, r *pulumirpc.Remediation) map[string]any {
 func TestTagsOfTheProviderCountAndMissingOnesAreAdded(t *testing.T) {
 	t.Parallel()
 	rules := []*rule.Rule{registry.Find("aws-tags")}
-	key := &ruletest.Resource{Type: "aws:kms/key:Key", Name: "made", Inputs: map[string]any{"tags": map[string]any{"service": "orders"}}}
-	config := map[string]map[string]any{"aws-tags": {"enforcementLevel": "remediate", "values": []any{"environment=prod", "service=other", "team=x"}}}
+	key := &ruletest.Resource{
+		Type: "aws:kms/key:Key", Name: "made",
+		Inputs: map[string]any{"tags": map[string]any{"service": "orders"}},
+	}
+	config := map[string]map[string]any{"aws-tags": {
+		"enforcementLevel": "remediate", "values": []any{"environment=prod", "service=other", "team=x"},
+	}}
 	server, _ := ruletest.Server(t, ruletest.Setup{Config: config}, rules...)
 	response, err := server.Remediate(t.Context(), ruletest.Request(t, key))
 	require.NoError(t, err)
 	require.Len(t, response.GetRemediations(), 1)
-	assert.Equal(t, map[string]any{"tags": map[string]any{"service": "orders", "environment": "prod"}}, decoded(t, response.GetRemediations()[0]))
+	assert.Equal(t, map[string]any{"tags": map[string]any{"service": "orders", "environment": "prod"}},
+		decoded(t, response.GetRemediations()[0]))
 
 	request := ruletest.Request(t, key)
 	answer, err := server.Analyze(t.Context(), request)
 	require.NoError(t, err)
 	require.Len(t, answer.GetDiagnostics(), 1)
 	assert.Contains(t, answer.GetDiagnostics()[0].GetMessage(), "tags: lacks environment")
-	for _, defaults := range []any{`{"tags":{"environment":"prod"}}`, map[string]any{"tags": map[string]any{"environment": "prod"}}} {
-		request.Provider = &pulumirpc.AnalyzerProviderResource{Properties: ruletest.Encode(t, map[string]any{"region": "eu-west-1", "defaultTags": defaults})}
+	for _, defaults := range []any{
+		`{"tags":{"environment":"prod"}}`,
+		map[string]any{"tags": map[string]any{"environment": "prod"}},
+	} {
+		request.Provider = &pulumirpc.AnalyzerProviderResource{
+			Properties: ruletest.Encode(t, map[string]any{"region": "eu-west-1", "defaultTags": defaults}),
+		}
 		answer, err = server.Analyze(t.Context(), request)
 		require.NoError(t, err)
 		assert.Empty(t, answer.GetDiagnostics(), "%v", defaults)
@@ -310,12 +401,16 @@ func TestTagsOfTheProviderCountAndMissingOnesAreAdded(t *testing.T) {
 
 func TestARemediationLeavesWhatIsNotKnownToTheUpdate(t *testing.T) {
 	t.Parallel()
-	assert.Empty(t, remedied(t, "rds-copy-tags", instance(map[string]any{"copyTagsToSnapshot": ruletest.Unknown{}}), "remediate"))
+	assert.Empty(t, remedied(t, "rds-copy-tags", instance(map[string]any{"copyTagsToSnapshot": ruletest.Unknown{}}),
+		"remediate"))
 }
 
 func TestASecretThatTheEngineCouldNotDecryptIsNotJudged(t *testing.T) {
 	t.Parallel()
-	redacted := instance(map[string]any{"masterUserSecretKmsKeyId": "a", "username": ruletest.Secret{Value: "[secret]"}})
+	redacted := instance(map[string]any{
+		"masterUserSecretKmsKeyId": "a",
+		"username":                 ruletest.Secret{Value: "[secret]"},
+	})
 	answer := judge(t, ruletest.Setup{Update: true, Profile: rule.Production}, "rds-admin-name", redacted)
 	require.Len(t, answer.Diagnostics, 1)
 	assert.Equal(t, pulumirpc.EnforcementLevel_ADVISORY, answer.Diagnostics[0].GetEnforcementLevel())
@@ -331,10 +426,14 @@ func TestTheEnginesOwnClientUnderstandsThePack(t *testing.T) {
 	assert.Equal(t, registry.Name, info.Name)
 	answer, err := client.Analyze(t.Context(), plugin.AnalyzerResource{
 		URN: instanceURN, Type: instanceType, Name: "database",
-		Properties: resource.PropertyMap{"publiclyAccessible": resource.NewProperty(true), "kmsKeyId": resource.MakeComputed(resource.NewProperty(""))},
+		Properties: resource.PropertyMap{
+			"publiclyAccessible": resource.NewProperty(true),
+			"kmsKeyId":           resource.MakeComputed(resource.NewProperty("")),
+		},
 	})
 	require.NoError(t, err)
-	assert.True(t, slices.ContainsFunc(answer.Diagnostics, func(d plugin.AnalyzeDiagnostic) bool { return d.PolicyName == "rds-not-public" }))
+	assert.True(t, slices.ContainsFunc(answer.Diagnostics,
+		func(d plugin.AnalyzeDiagnostic) bool { return d.PolicyName == "rds-not-public" }))
 	_, err = client.AnalyzeStack(t.Context(), nil)
 	require.NoError(t, err)
 	require.NoError(t, client.Cancel(context.WithoutCancel(t.Context())))

@@ -9,7 +9,9 @@ import (
 )
 
 // marshalling is how values go over the wire.
-var marshalling = plugin.MarshalOptions{Label: "policy", KeepUnknowns: true, KeepSecrets: true, KeepResources: true, KeepOutputValues: true}
+var marshalling = plugin.MarshalOptions{
+	Label: "policy", KeepUnknowns: true, KeepSecrets: true, KeepResources: true, KeepOutputValues: true,
+}
 
 // decode turns the properties that rules read into values, with what is secret and unknown about them.
 func decode(encoded *structpb.Struct, wanted *reads) (property.Map, error) {
@@ -33,11 +35,13 @@ func decode(encoded *structpb.Struct, wanted *reads) (property.Map, error) {
 
 // unknowns are the texts that stand for a value that is not known, one a type.
 var unknowns = map[string]bool{
-	plugin.UnknownBoolValue: true, plugin.UnknownNumberValue: true, plugin.UnknownStringValue: true, plugin.UnknownArrayValue: true,
+	plugin.UnknownBoolValue: true, plugin.UnknownNumberValue: true, plugin.UnknownStringValue: true,
+	plugin.UnknownArrayValue: true,
 	plugin.UnknownAssetValue: true, plugin.UnknownArchiveValue: true, plugin.UnknownObjectValue: true,
 }
 
-// decodeValue does in one go what the SDK does in two, for the values that rules can read; the rest it leaves to the SDK.
+// decodeValue does in one go what the SDK does in two, for the values that rules can read; the rest it leaves to the
+// SDK.
 func decodeValue(encoded *structpb.Value) (property.Value, error) {
 	switch kind := encoded.GetKind().(type) {
 	case *structpb.Value_BoolValue:

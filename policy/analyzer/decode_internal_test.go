@@ -28,12 +28,18 @@ func TestDecodingIsThatOfTheSDK(t *testing.T) {
 	require.NoError(t, err)
 	element := resource.NewProperty("hunter22")
 	properties := resource.PropertyMap{
-		"null": resource.NewNullProperty(), "bool": resource.NewProperty(true), "number": resource.NewProperty(1.5), "text": element,
-		"list": resource.NewProperty([]resource.PropertyValue{element, resource.MakeComputed(element)}), "empty": resource.NewProperty(resource.PropertyMap{}),
-		"object":  resource.NewProperty(resource.PropertyMap{"a": resource.MakeSecret(element), "b": resource.MakeSecret(resource.MakeComputed(element))}),
+		"null": resource.NewNullProperty(), "bool": resource.NewProperty(true), "number": resource.NewProperty(1.5),
+		"text":  element,
+		"list":  resource.NewProperty([]resource.PropertyValue{element, resource.MakeComputed(element)}),
+		"empty": resource.NewProperty(resource.PropertyMap{}),
+		"object": resource.NewProperty(resource.PropertyMap{
+			"a": resource.MakeSecret(element), "b": resource.MakeSecret(resource.MakeComputed(element)),
+		}),
 		"secrets": resource.MakeSecret(resource.NewProperty(resource.PropertyMap{"a": element})),
 		"unknown": resource.MakeComputed(resource.NewProperty(resource.PropertyMap{})),
-		"output":  resource.NewProperty(resource.Output{Element: element, Known: true, Secret: true, Dependencies: []resource.URN{"urn:pulumi:a::b::c::d"}}),
+		"output": resource.NewProperty(resource.Output{
+			Element: element, Known: true, Secret: true, Dependencies: []resource.URN{"urn:pulumi:a::b::c::d"},
+		}),
 		"waiting": resource.NewProperty(resource.Output{Secret: true}),
 		"asset":   resource.NewProperty(text),
 		"other":   resource.MakeCustomResourceReference("urn:pulumi:a::b::c::d", "id", "1.0.0"),
@@ -48,7 +54,8 @@ func TestDecodingIsThatOfTheSDK(t *testing.T) {
 
 	part, err := decode(encoded, &reads{keys: map[string]bool{"text": true, "missing": true}})
 	require.NoError(t, err)
-	assert.Equal(t, property.NewMap(map[string]property.Value{"text": property.New("hunter22")}), part, "what no rule reads is not decoded")
+	assert.Equal(t, property.NewMap(map[string]property.Value{"text": property.New("hunter22")}), part,
+		"what no rule reads is not decoded")
 }
 
 func FuzzDecodingIsThatOfTheSDK(f *testing.F) {

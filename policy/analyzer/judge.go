@@ -39,13 +39,15 @@ func (j *judge) add(message, urn string, level rule.Level) {
 		urn = j.urn
 	}
 	j.response.Diagnostics = append(j.response.Diagnostics, &pulumirpc.AnalyzeDiagnostic{
-		PolicyName: j.rule.Name, PolicyPackName: j.server.pack.Name, PolicyPackVersion: j.server.pack.Version, Description: j.rule.Summary,
-		Message: j.rule.Summary + "\n" + message, EnforcementLevel: pulumirpc.EnforcementLevel(level), Urn: urn, Severity: severity(j.rule.Severity),
+		PolicyName: j.rule.Name, PolicyPackName: j.server.pack.Name, PolicyPackVersion: j.server.pack.Version,
+		Description: j.rule.Summary,
+		Message:     j.rule.Summary + "\n" + message, EnforcementLevel: pulumirpc.EnforcementLevel(level), Urn: urn,
+		Severity: severity(j.rule.Severity),
 	})
 }
 
-// Pending notes that the rule waits. In a preview the update judges; where nothing will become known any more, as in a state whose secrets
-// cannot be read, that is said as a violation that stops nothing.
+// Pending notes that the rule waits. In a preview the update judges; where nothing will become known any more, as in a
+// state whose secrets cannot be read, that is said as a violation that stops nothing.
 func (j *judge) Pending(path, urn string) {
 	if urn == "" {
 		urn = j.urn
@@ -139,7 +141,8 @@ func (w waiting) String() string {
 		}
 		lines = append(lines, fmt.Sprintf("  %s: %s", value, strings.Join(names, ", ")))
 	}
-	return fmt.Sprintf("%d policies will judge at the update, when these values are known:\n%s", len(rules), strings.Join(lines, "\n"))
+	return fmt.Sprintf("%d policies will judge at the update, when these values are known:\n%s", len(rules),
+		strings.Join(lines, "\n"))
 }
 
 // tell puts a message into the engine's log, where it is neither an error nor a warning.
@@ -152,7 +155,8 @@ func tell(ctx context.Context, address, message string) error {
 		return fmt.Errorf("reaching the engine: %w", err)
 	}
 	defer conn.Close()
-	if _, err = pulumirpc.NewEngineClient(conn).Log(ctx, &pulumirpc.LogRequest{Severity: pulumirpc.LogSeverity_INFO, Message: message}); err != nil {
+	if _, err = pulumirpc.NewEngineClient(conn).Log(ctx,
+		&pulumirpc.LogRequest{Severity: pulumirpc.LogSeverity_INFO, Message: message}); err != nil {
 		return fmt.Errorf("logging at the engine: %w", err)
 	}
 	return nil

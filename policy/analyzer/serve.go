@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Serve serves a pack on a free port of this machine, writes the port to out as the engine expects it, and returns when the server
-// ends.
+// Serve serves a pack on a free port of this machine, writes the port to out as the engine expects it, and returns when
+// the server ends.
 func Serve(pack Pack, out io.Writer) error {
 	server, err := New(pack)
 	if err != nil {

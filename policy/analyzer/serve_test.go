@@ -27,7 +27,8 @@ func serve(t *testing.T) pulumirpc.AnalyzerClient {
 	}()
 	line, err := bufio.NewReader(read).ReadString('\n')
 	require.NoError(t, err)
-	conn, err := grpc.NewClient("127.0.0.1:"+strings.TrimSpace(line), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("127.0.0.1:"+strings.TrimSpace(line),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return pulumirpc.NewAnalyzerClient(conn)
@@ -48,7 +49,8 @@ func TestWhatWaitsIsSaidInTheEnginesLogAndOnce(t *testing.T) {
 	require.NoError(t, err)
 	_, err = client.ConfigureStack(t.Context(), &pulumirpc.AnalyzerStackConfigureRequest{Stack: "test", DryRun: true})
 	require.NoError(t, err)
-	answer, err := client.Analyze(t.Context(), ruletest.Request(t, instance(map[string]any{"kmsKeyId": ruletest.Unknown{}})))
+	answer, err := client.Analyze(t.Context(),
+		ruletest.Request(t, instance(map[string]any{"kmsKeyId": ruletest.Unknown{}})))
 	require.NoError(t, err)
 	require.NotEmpty(t, answer.GetNotApplicable())
 	assert.Contains(t, answer.GetNotApplicable()[0].GetReason(), "is not known before the update, which judges it")

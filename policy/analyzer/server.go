@@ -113,7 +113,9 @@ func New(pack Pack) (*Server, error) {
 }
 
 // Handshake notes where the engine is.
-func (s *Server) Handshake(_ context.Context, req *pulumirpc.AnalyzerHandshakeRequest) (*pulumirpc.AnalyzerHandshakeResponse, error) {
+func (s *Server) Handshake(
+	_ context.Context, req *pulumirpc.AnalyzerHandshakeRequest,
+) (*pulumirpc.AnalyzerHandshakeResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.engine = req.GetEngineAddress()
@@ -126,7 +128,9 @@ func (s *Server) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Plug
 }
 
 // ConfigureStack decides the levels.
-func (s *Server) ConfigureStack(_ context.Context, req *pulumirpc.AnalyzerStackConfigureRequest) (*pulumirpc.AnalyzerStackConfigureResponse, error) {
+func (s *Server) ConfigureStack(
+	_ context.Context, req *pulumirpc.AnalyzerStackConfigureRequest,
+) (*pulumirpc.AnalyzerStackConfigureResponse, error) {
 	profile, err := profileOf(req.GetConfig(), req.GetTags(), os.Getenv(ProfileVariable))
 	if err != nil {
 		return nil, err
@@ -142,7 +146,10 @@ func (s *Server) GetAnalyzerInfo(context.Context, *emptypb.Empty) (*pulumirpc.An
 	s.mu.Lock()
 	profile := s.profile
 	s.mu.Unlock()
-	info := &pulumirpc.AnalyzerInfo{Name: s.pack.Name, Version: s.pack.Version, Description: s.pack.Description, SupportsConfig: true}
+	info := &pulumirpc.AnalyzerInfo{
+		Name: s.pack.Name, Version: s.pack.Version, Description: s.pack.Description,
+		SupportsConfig: true,
+	}
 	for _, r := range s.rules {
 		schema, err := r.configSchema()
 		if err != nil {
@@ -153,8 +160,10 @@ func (s *Server) GetAnalyzerInfo(context.Context, *emptypb.Empty) (*pulumirpc.An
 			kind = pulumirpc.PolicyType_POLICY_TYPE_STACK
 		}
 		info.Policies = append(info.Policies, &pulumirpc.PolicyInfo{
-			Name: r.Name, Description: r.Summary, Message: r.Why, RemediationSteps: r.Fix, Tags: append([]string{r.Family}, r.IDs...),
-			EnforcementLevel: pulumirpc.EnforcementLevel(r.Levels.Of(profile)), PolicyType: kind, Severity: severity(r.Severity), ConfigSchema: schema,
+			Name: r.Name, Description: r.Summary, Message: r.Why, RemediationSteps: r.Fix,
+			Tags:             append([]string{r.Family}, r.IDs...),
+			EnforcementLevel: pulumirpc.EnforcementLevel(r.Levels.Of(profile)), PolicyType: kind,
+			Severity: severity(r.Severity), ConfigSchema: schema,
 		})
 	}
 	return info, nil
@@ -200,7 +209,10 @@ func (s *Server) Configure(_ context.Context, req *pulumirpc.ConfigureAnalyzerRe
 			// The engine hands on what it does not know: a rule that somebody misspelt would keep its level.
 			faults = append(faults, name+": is no rule of this pack: see `dbtier policy list`")
 		}
-		config[name] = policyx.PolicyConfig{EnforcementLevel: policyx.EnforcementLevel(given.GetEnforcementLevel()), Properties: properties}
+		config[name] = policyx.PolicyConfig{
+			EnforcementLevel: policyx.EnforcementLevel(given.GetEnforcementLevel()),
+			Properties:       properties,
+		}
 	}
 	if len(faults) > 0 {
 		slices.Sort(faults)
@@ -233,8 +245,14 @@ func (s *Server) Analyze(ctx context.Context, req *pulumirpc.AnalyzeRequest) (*p
 		if level == rule.Disabled {
 			continue
 		}
-		judge := &judge{server: s, rule: found.rule, level: level, config: config, urn: req.GetUrn(), response: response}
-		args := policyx.ResourceValidationArgs{Manager: judge, Config: config, DryRun: judge.DryRun(), StackTags: s.stackTags(), Resource: found.resource}
+		judge := &judge{
+			server: s, rule: found.rule, level: level, config: config, urn: req.GetUrn(),
+			response: response,
+		}
+		args := policyx.ResourceValidationArgs{
+			Manager: judge, Config: config, DryRun: judge.DryRun(),
+			StackTags: s.stackTags(), Resource: found.resource,
+		}
 		if err := found.rule.validate.Validate(ctx, args); err != nil {
 			return nil, fmt.Errorf("rule %s on %s: %w", found.rule.Name, req.GetUrn(), err)
 		}
@@ -272,10 +290,12 @@ func (s *Server) decoded(req *pulumirpc.AnalyzeRequest, wanted *reads) func(yiel
 		}
 		one := policyx.AnalyzerResource{
 			Provider: policyx.AnalyzerProviderResource{
-				Type: req.GetProvider().GetType(), URN: req.GetProvider().GetUrn(), Name: req.GetProvider().GetName(), Properties: provider,
+				Type: req.GetProvider().GetType(), URN: req.GetProvider().GetUrn(), Name: req.GetProvider().GetName(),
+				Properties: provider,
 			},
-			Type: req.GetType(), Properties: properties, URN: req.GetUrn(), Name: req.GetName(), Options: options(req.GetOptions()),
-			Parent: req.GetOptions().GetParent(),
+			Type: req.GetType(), Properties: properties, URN: req.GetUrn(), Name: req.GetName(),
+			Options: options(req.GetOptions()),
+			Parent:  req.GetOptions().GetParent(),
 		}
 		for _, r := range wanted.rules {
 			if !yield(pair{r, one}, nil) {
@@ -319,9 +339,11 @@ func (s *Server) Remediate(ctx context.Context, req *pulumirpc.AnalyzeRequest) (
 			}
 			properties = &all
 		}
-		fixed, err := r.remediate.Remediate(ctx, policyx.ResourceRemediationArgs{Config: config, Resource: policyx.AnalyzerResource{
-			Type: req.GetType(), Properties: *properties, URN: req.GetUrn(), Name: req.GetName(), Options: options(req.GetOptions()),
-		}})
+		fixed, err := r.remediate.Remediate(ctx,
+			policyx.ResourceRemediationArgs{Config: config, Resource: policyx.AnalyzerResource{
+				Type: req.GetType(), Properties: *properties, URN: req.GetUrn(), Name: req.GetName(),
+				Options: options(req.GetOptions()),
+			}})
 		if err != nil {
 			return nil, fmt.Errorf("rule %s on %s: %w", r.Name, req.GetUrn(), err)
 		}
@@ -334,19 +356,23 @@ func (s *Server) Remediate(ctx context.Context, req *pulumirpc.AnalyzeRequest) (
 			return nil, fmt.Errorf("encoding %s: %w", req.GetUrn(), err)
 		}
 		response.Remediations = append(response.Remediations, &pulumirpc.Remediation{
-			PolicyName: r.Name, Description: r.Summary, PolicyPackName: s.pack.Name, PolicyPackVersion: s.pack.Version, Properties: encoded,
+			PolicyName: r.Name, Description: r.Summary, PolicyPackName: s.pack.Name, PolicyPackVersion: s.pack.Version,
+			Properties: encoded,
 		})
 	}
 	return response, nil
 }
 
 // AnalyzeStack judges all resources together, and says which rules still wait.
-func (s *Server) AnalyzeStack(ctx context.Context, req *pulumirpc.AnalyzeStackRequest) (*pulumirpc.AnalyzeResponse, error) {
+func (s *Server) AnalyzeStack(
+	ctx context.Context, req *pulumirpc.AnalyzeStackRequest,
+) (*pulumirpc.AnalyzeResponse, error) {
 	resources := make([]policyx.AnalyzerResource, len(req.GetResources()))
 	for i, r := range req.GetResources() {
 		// Resources that no rule knows are there for what depends on them.
 		resources[i] = policyx.AnalyzerResource{
-			Type: r.GetType(), URN: r.GetUrn(), Name: r.GetName(), Options: options(r.GetOptions()), Parent: r.GetParent(), Dependencies: dependencies(r),
+			Type: r.GetType(), URN: r.GetUrn(), Name: r.GetName(), Options: options(r.GetOptions()),
+			Parent: r.GetParent(), Dependencies: dependencies(r),
 			PropertyDependencies: propertyDependencies(r),
 		}
 		wanted := s.stacks[r.GetType()]

@@ -40,7 +40,8 @@ func All() ([]Catalogue, error) {
 	return all, nil
 }
 
-// Faults are the rows that are neither covered by a rule nor have a reason, those that are both, and the ids that no row has.
+// Faults are the rows that are neither covered by a rule nor have a reason, those that are both, and the ids that no
+// row has.
 func Faults(all []Catalogue, rules []*rule.Rule) []string {
 	covered := map[string]bool{}
 	for _, r := range rules {
@@ -88,7 +89,9 @@ func Markdown(all []Catalogue, rules []*rule.Rule) string {
 	for _, r := range rules {
 		if r.Family != family {
 			family = r.Family
-			fmt.Fprintf(&out, "\n### %s\n\n| rule | what holds | severity | production | development | config |\n|---|---|---|---|---|---|\n", family)
+			fmt.Fprintf(&out,
+				"\n### %s\n\n| rule | what holds | severity | production | development | config "+
+					"|\n|---|---|---|---|---|---|\n", family)
 		}
 		var knobs []string
 		for _, knob := range r.Knobs {
@@ -98,12 +101,14 @@ func Markdown(all []Catalogue, rules []*rule.Rule) string {
 		if r.Remedy != nil {
 			mark = " (remediates)"
 		}
-		fmt.Fprintf(&out, "| `%s`%s | %s | %s | %s | %s | %s |\n", r.Name, mark, cell(r.Summary), r.Severity, rule.LevelName(r.Levels.Production),
+		fmt.Fprintf(&out, "| `%s`%s | %s | %s | %s | %s | %s |\n", r.Name, mark, cell(r.Summary), r.Severity,
+			rule.LevelName(r.Levels.Production),
 			rule.LevelName(r.Levels.Development), strings.Join(knobs, ", "))
 	}
 	out.WriteString("\n## Coverage of public catalogues\n")
 	for _, catalogue := range all {
-		fmt.Fprintf(&out, "\n### %s\n\nSource: %s.\n\n| id | meaning | rule, or why there is none |\n|---|---|---|\n", catalogue.Name, catalogue.Source)
+		fmt.Fprintf(&out, "\n### %s\n\nSource: %s.\n\n| id | meaning | rule, or why there is none |\n|---|---|---|\n",
+			catalogue.Name, catalogue.Source)
 		for _, row := range catalogue.Rows {
 			fmt.Fprintf(&out, "| %s | %s | %s |\n", row.ID, cell(row.Meaning), cell(by(row, rules)))
 		}

@@ -28,9 +28,17 @@ func TestEveryRowHasARuleOrAReason(t *testing.T) {
 func TestARowThatIsNeitherIsFound(t *testing.T) {
 	t.Parallel()
 	rules := []*rule.Rule{{Name: "a", IDs: []string{"A", "C", "X", "tier:own"}}}
-	rows := []catalogue.Row{{ID: "A", Meaning: "a"}, {ID: "B", Meaning: "b"}, {ID: "C", Meaning: "c", Reason: "why"}, {ID: "D", Meaning: "d", Reason: "why"}, {ID: "A", Meaning: "a"}, {ID: "E"}}
+	rows := []catalogue.Row{
+		{ID: "A", Meaning: "a"},
+		{ID: "B", Meaning: "b"},
+		{ID: "C", Meaning: "c", Reason: "why"},
+		{ID: "D", Meaning: "d", Reason: "why"},
+		{ID: "A", Meaning: "a"},
+		{ID: "E"},
+	}
 	assert.Equal(t, []string{
-		"A: is listed twice", "B: has neither a rule nor a reason why not", "C: has a rule, and a reason why it has none", "E: has no meaning", "X: is in no catalogue",
+		"A: is listed twice", "B: has neither a rule nor a reason why not",
+		"C: has a rule, and a reason why it has none", "E: has no meaning", "X: is in no catalogue",
 	}, catalogue.Faults([]catalogue.Catalogue{{Name: "list", Rows: rows}}, rules))
 }
 
@@ -46,7 +54,8 @@ func TestTheDocumentIsThatOfTheRules(t *testing.T) {
 		require.NoError(t, os.WriteFile(document, []byte(want), 0o600))
 		return
 	}
-	assert.Equal(t, want, string(have), "docs/policies.md is not that of the rules any more: %s=1 go test ./policy/catalogue", update)
+	assert.Equal(t, want, string(have),
+		"docs/policies.md is not that of the rules any more: %s=1 go test ./policy/catalogue", update)
 }
 
 func TestADocumentWithoutMarksIsRefused(t *testing.T) {

@@ -59,7 +59,8 @@ func documents(s *rule.Subject, keys ...string) (values []rule.Value, parsed []i
 	return values, parsed
 }
 
-// statements is a rule that looks at each statement of the policies of identities; it fails with the reason, if there is one.
+// statements is a rule that looks at each statement of the policies of identities; it fails with the reason, if there
+// is one.
 func statements(judge func(s *rule.Subject, statement *iamdoc.Statement) (reason string)) func(*rule.Subject) {
 	return func(s *rule.Subject) {
 		values, parsed := documents(s, identityNeeds...)
@@ -91,11 +92,15 @@ func trust() []*rule.Rule {
 			Name: "iam-trust-principals", Family: family,
 			Summary: "A role names who may take it.",
 			Why:     "A role that anybody may take gives its rights to every AWS account there is.",
-			Fix:     "name accounts, services or an identity provider in place of *", Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{"CKV_AWS_60", "CKV_AWS_61"}, Types: []string{role}, Needs: []string{"assumeRolePolicy"},
+			Fix:     "name accounts, services or an identity provider in place of *", Severity: rule.Critical,
+			Levels: rule.Always,
+			IDs:    []string{"CKV_AWS_60", "CKV_AWS_61"}, Types: []string{role}, Needs: []string{"assumeRolePolicy"},
 			Resource: trusting(func(value rule.Value, name string, statement *iamdoc.Statement) {
 				for kind, names := range statement.Principal {
-					if slices.ContainsFunc(names, func(name string) bool { return name == "*" || strings.HasPrefix(name, "*.") }) {
+					if slices.ContainsFunc(names, func(name string) bool {
+						return name == "*" ||
+							strings.HasPrefix(name, "*.")
+					}) {
 						value.Fail("%s lets any principal of the kind %s take the role", name, kind)
 						return
 					}
@@ -108,16 +113,20 @@ func trust() []*rule.Rule {
 		{
 			Name: "iam-irsa-trust", Family: family,
 			Summary: "A role for pods is bound to one ServiceAccount (sub) and to STS (aud), without wildcards.",
-			Why:     "Without sub every pod of the cluster can take the role; without aud, so can tokens that were made for others.",
-			Fix:     "compare both <issuer>:sub and <issuer>:aud by StringEquals", Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{"gap:irsa-sub-and-aud", "CKV_AWS_358"}, Types: []string{role}, Needs: []string{"assumeRolePolicy"},
+			Why: "Without sub every pod of the cluster can take the role; without aud, so can tokens that were " +
+				"made for others.",
+			Fix: "compare both <issuer>:sub and <issuer>:aud by StringEquals", Severity: rule.Critical,
+			Levels: rule.Always,
+			IDs:    []string{"gap:irsa-sub-and-aud", "CKV_AWS_358"}, Types: []string{role},
+			Needs:    []string{"assumeRolePolicy"},
 			Resource: trusting(irsa),
 		},
 		{
 			Name: "iam-service-trust-source", Family: family,
 			Summary: "A role for an AWS service is bound to the account or resource on whose behalf the service acts.",
 			Why:     "A service takes the role for whoever asks it to: the confused deputy.",
-			Fix:     "add a condition on aws:SourceAccount or aws:SourceArn", Severity: rule.Medium, Levels: rule.InProduction,
+			Fix:     "add a condition on aws:SourceAccount or aws:SourceArn", Severity: rule.Medium,
+			Levels: rule.InProduction,
 			Knobs: []rule.Knob{{
 				Name: "services", Description: "The services that tell on whose behalf they act.",
 				Default: []string{"monitoring.rds.amazonaws.com", "events.amazonaws.com"},
@@ -192,38 +201,53 @@ func anyRepository(subject string) bool {
 var (
 	// escalating actions let a principal give itself more rights.
 	escalating = []string{
-		"iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:AttachUserPolicy", "iam:AttachGroupPolicy", "iam:AttachRolePolicy",
-		"iam:PutUserPolicy", "iam:PutGroupPolicy", "iam:PutRolePolicy", "iam:AddUserToGroup", "iam:UpdateAssumeRolePolicy", "iam:CreateAccessKey",
+		"iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:AttachUserPolicy", "iam:AttachGroupPolicy",
+		"iam:AttachRolePolicy",
+		"iam:PutUserPolicy", "iam:PutGroupPolicy", "iam:PutRolePolicy", "iam:AddUserToGroup",
+		"iam:UpdateAssumeRolePolicy", "iam:CreateAccessKey",
 		"iam:CreateLoginProfile", "iam:UpdateLoginProfile", "iam:PassRole", "sts:AssumeRole",
 	}
 	// exposing actions answer with credentials.
 	exposing = []string{
-		"iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile", "iam:CreateServiceSpecificCredential",
-		"iam:ResetServiceSpecificCredential", "sts:AssumeRole", "sts:GetFederationToken", "ecr:GetAuthorizationToken", "rds-db:connect",
-		"redshift:GetClusterCredentials", "cognito-identity:GetCredentialsForIdentity", "codeartifact:GetAuthorizationToken",
+		"iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile",
+		"iam:CreateServiceSpecificCredential",
+		"iam:ResetServiceSpecificCredential", "sts:AssumeRole", "sts:GetFederationToken", "ecr:GetAuthorizationToken",
+		"rds-db:connect",
+		"redshift:GetClusterCredentials", "cognito-identity:GetCredentialsForIdentity",
+		"codeartifact:GetAuthorizationToken",
 	}
 	// reading actions answer with data.
 	reading = []string{
-		"s3:GetObject", "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "secretsmanager:GetSecretValue",
+		"s3:GetObject", "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath",
+		"secretsmanager:GetSecretValue",
 		"secretsmanager:BatchGetSecretValue", "rds-data:ExecuteStatement", "dynamodb:Scan", "dynamodb:GetItem",
 	}
 	// permitting actions change who may do what.
 	permitting = []string{
-		"iam:AttachRolePolicy", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:CreatePolicyVersion", "iam:CreateRole",
-		"iam:PutRolePermissionsBoundary", "iam:DeleteRolePermissionsBoundary", "kms:PutKeyPolicy", "kms:CreateGrant", "s3:PutBucketPolicy",
-		"secretsmanager:PutResourcePolicy", "secretsmanager:DeleteResourcePolicy", "sns:AddPermission", "sqs:AddPermission", "lambda:AddPermission",
+		"iam:AttachRolePolicy", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:DetachRolePolicy",
+		"iam:CreatePolicyVersion", "iam:CreateRole",
+		"iam:PutRolePermissionsBoundary", "iam:DeleteRolePermissionsBoundary", "kms:PutKeyPolicy", "kms:CreateGrant",
+		"s3:PutBucketPolicy",
+		"secretsmanager:PutResourcePolicy", "secretsmanager:DeleteResourcePolicy", "sns:AddPermission",
+		"sqs:AddPermission", "lambda:AddPermission",
 	}
 	// writing actions change or delete what others depend on.
 	writing = []string{
-		"rds:DeleteDBInstance", "rds:ModifyDBInstance", "rds:DeleteDBSnapshot", "secretsmanager:DeleteSecret", "secretsmanager:PutSecretValue",
-		"secretsmanager:UpdateSecret", "kms:ScheduleKeyDeletion", "kms:DisableKey", "s3:PutObject", "s3:DeleteObject", "ec2:TerminateInstances",
-		"ec2:AuthorizeSecurityGroupIngress", "logs:DeleteLogGroup", "dynamodb:PutItem", "dynamodb:DeleteItem", "lambda:UpdateFunctionCode",
+		"rds:DeleteDBInstance", "rds:ModifyDBInstance", "rds:DeleteDBSnapshot", "secretsmanager:DeleteSecret",
+		"secretsmanager:PutSecretValue",
+		"secretsmanager:UpdateSecret", "kms:ScheduleKeyDeletion", "kms:DisableKey", "s3:PutObject", "s3:DeleteObject",
+		"ec2:TerminateInstances",
+		"ec2:AuthorizeSecurityGroupIngress", "logs:DeleteLogGroup", "dynamodb:PutItem", "dynamodb:DeleteItem",
+		"lambda:UpdateFunctionCode",
 	}
 	// unscoped actions take no resource, so * is all that can be written.
 	unscoped = []string{
-		"sts:GetCallerIdentity", "ecr:GetAuthorizationToken", "secretsmanager:ListSecrets", "secretsmanager:GetRandomPassword", "ssm:DescribeParameters",
-		"kms:ListKeys", "kms:ListAliases", "kms:GenerateRandom", "ec2:Describe*", "rds:Describe*", "cloudwatch:PutMetricData", "cloudwatch:ListMetrics",
-		"cloudwatch:GetMetricData", "logs:DescribeLogGroups", "xray:PutTraceSegments", "xray:PutTelemetryRecords", "tag:GetResources",
+		"sts:GetCallerIdentity", "ecr:GetAuthorizationToken", "secretsmanager:ListSecrets",
+		"secretsmanager:GetRandomPassword", "ssm:DescribeParameters",
+		"kms:ListKeys", "kms:ListAliases", "kms:GenerateRandom", "ec2:Describe*", "rds:Describe*",
+		"cloudwatch:PutMetricData", "cloudwatch:ListMetrics",
+		"cloudwatch:GetMetricData", "logs:DescribeLogGroups", "xray:PutTraceSegments", "xray:PutTelemetryRecords",
+		"tag:GetResources",
 		"secretsmanager:BatchGetSecretValue",
 	}
 )
@@ -242,9 +266,12 @@ func everywhere(actions []string, what string) func(*rule.Subject) {
 }
 
 func rights() []*rule.Rule {
-	one := func(name, summary, why, fix string, severity rule.Severity, ids []string, judge func(*rule.Subject)) *rule.Rule {
+	one := func(name, summary, why, fix string, severity rule.Severity, ids []string,
+		judge func(*rule.Subject),
+	) *rule.Rule {
 		return &rule.Rule{
-			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: rule.Always, IDs: ids, Types: identity,
+			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: rule.Always,
+			IDs: ids, Types: identity,
 			Needs: identityNeeds, Resource: judge,
 		}
 	}
@@ -260,7 +287,8 @@ func rights() []*rule.Rule {
 					return ""
 				}
 				for _, action := range statement.Action {
-					if service, verb, found := strings.Cut(action, ":"); action == "*" || service == "*" || found && verb == "*" {
+					if service, verb, found := strings.Cut(action, ":"); action == "*" || service == "*" || found &&
+						verb == "*" {
 						return "gives " + action
 					}
 				}
@@ -283,26 +311,32 @@ func rights() []*rule.Rule {
 				}
 				return ""
 			})),
-		one("iam-no-privilege-escalation", "A policy gives no action by which a principal could give itself more rights.",
+		one("iam-no-privilege-escalation",
+			"A policy gives no action by which a principal could give itself more rights.",
 			"Then the policy says nothing about what the principal may do in the end.",
-			"name the roles, users or policies that the action is for", rule.Critical, []string{"CKV_AWS_286", "CKV_AWS_110"},
+			"name the roles, users or policies that the action is for", rule.Critical,
+			[]string{"CKV_AWS_286", "CKV_AWS_110"},
 			everywhere(escalating, "leads to any right")),
 		one("iam-no-credentials-exposure", "A policy gives no action that answers with credentials of whomever.",
 			"Credentials outlive the session that asked for them.",
 			"name the resource that the credentials are for", rule.High, []string{"CKV_AWS_287", "CKV_AWS_107"},
-			everywhere(slices.DeleteFunc(slices.Clone(exposing), func(action string) bool { return action == "ecr:GetAuthorizationToken" }),
+			everywhere(slices.DeleteFunc(slices.Clone(exposing),
+				func(action string) bool { return action == "ecr:GetAuthorizationToken" }),
 				"answers with credentials")),
 		one("iam-no-data-exfiltration", "A policy reads data of named resources only.",
 			"Reading everything is taking everything.",
 			"name the objects, parameters or secrets", rule.High, []string{"CKV_AWS_288", "CKV_AWS_108"},
-			everywhere(slices.DeleteFunc(slices.Clone(reading), func(action string) bool { return action == "secretsmanager:BatchGetSecretValue" }),
+			everywhere(slices.DeleteFunc(slices.Clone(reading),
+				func(action string) bool { return action == "secretsmanager:BatchGetSecretValue" }),
 				"reads everybody's data")),
 		one("iam-no-permissions-management", "A policy changes the rights of named resources only.",
 			"Who may change rights everywhere has all of them.",
-			"name the resources", rule.High, []string{"CKV_AWS_289", "CKV_AWS_109"}, everywhere(permitting, "changes who may do what")),
+			"name the resources", rule.High, []string{"CKV_AWS_289", "CKV_AWS_109"},
+			everywhere(permitting, "changes who may do what")),
 		one("iam-no-unconstrained-write", "A policy changes and deletes named resources only.",
 			"A mistake, or a stolen session, then stops at those.",
-			"name the resources", rule.High, []string{"CKV_AWS_290", "CKV_AWS_111", "CKV_AWS_283"}, everywhere(writing, "changes everybody's resources")),
+			"name the resources", rule.High, []string{"CKV_AWS_290", "CKV_AWS_111", "CKV_AWS_283"},
+			everywhere(writing, "changes everybody's resources")),
 		one("iam-pass-role", "A policy passes named roles only.",
 			"Who may pass any role to a service has the rights of all of them.",
 			"name the role, and the service by iam:PassedToService", rule.High, []string{"AVD-AWS-0342"},
@@ -326,7 +360,8 @@ func rights() []*rule.Rule {
 					return ""
 				}
 				for _, resource := range statement.Resource {
-					every := strings.HasSuffix(resource, ":key/*") || strings.HasSuffix(resource, ":alias/*") || strings.HasPrefix(resource, "arn:aws:kms:*")
+					every := strings.HasSuffix(resource, ":key/*") || strings.HasSuffix(resource, ":alias/*") ||
+						strings.HasPrefix(resource, "arn:aws:kms:*")
 					if resource == "*" || every {
 						return fmt.Sprintf("gives %s with %s", action, resource)
 					}
@@ -335,7 +370,8 @@ func rights() []*rule.Rule {
 			})),
 		one("iam-secrets-scoped", "A policy reads named secrets, by their whole ARN.",
 			"The secrets that RDS manages begin with rds!db- in every team's account: a pattern opens all of them.",
-			"name each secret with its six-character suffix; read it from masterUserSecrets, it cannot be computed", rule.Critical,
+			"name each secret with its six-character suffix; read it from masterUserSecrets, it cannot be computed",
+			rule.Critical,
 			[]string{"gap:eso-role-one-secret"},
 			statements(func(_ *rule.Subject, statement *iamdoc.Statement) string {
 				if !statement.Gives("secretsmanager:GetSecretValue") {
@@ -380,7 +416,8 @@ func attachments() []*rule.Rule {
 				check := func(value rule.Value) {
 					arn, ok := value.Text("")
 					name := arn[strings.LastIndex(arn, "/")+1:]
-					if ok && slices.Contains([]string{"AdministratorAccess", "IAMFullAccess", "PowerUserAccess"}, name) {
+					if ok && slices.Contains([]string{"AdministratorAccess", "IAMFullAccess", "PowerUserAccess"},
+						name) {
 						value.Fail("gives everything")
 					}
 				}
@@ -395,7 +432,8 @@ func attachments() []*rule.Rule {
 			Summary: "Rights belong to roles and groups, and not to single users.",
 			Why:     "Rights of a person are forgotten when the person changes the team.",
 			Fix:     "attach the policy to a role, or to a group", Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"CKV_AWS_40", "AVD-AWS-0143"}, Types: []string{userPolicy, userAttachment, policyAttachment}, Needs: []string{"users"},
+			IDs: []string{"CKV_AWS_40", "AVD-AWS-0143"}, Types: []string{userPolicy, userAttachment, policyAttachment},
+			Needs: []string{"users"},
 			Resource: func(s *rule.Subject) {
 				if s.Type() != policyAttachment {
 					s.Fail("gives rights to a user")

@@ -24,13 +24,17 @@ func Rules() []*rule.Rule {
 			Summary: "KMS makes new key material every year.",
 			Why:     "The longer one material is used, the more it opens when it is lost.",
 			Fix:     "set enableKeyRotation", Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"CKV_AWS_7", "AVD-AWS-0065", "awsguard:cmk-backing-key-rotation-enabled", "pulumi:kms.Key.enableKeyRotation"}, Types: []string{key},
+			IDs: []string{
+				"CKV_AWS_7", "AVD-AWS-0065", "awsguard:cmk-backing-key-rotation-enabled",
+				"pulumi:kms.Key.enableKeyRotation",
+			}, Types: []string{key},
 			Needs: []string{"enableKeyRotation", "customerMasterKeySpec", "keyUsage", "customKeyStoreId"},
 			Resource: func(s *rule.Subject) {
 				spec, ok := s.Get("customerMasterKeySpec").Text("SYMMETRIC_DEFAULT")
 				usage, also := s.Get("keyUsage").Text("ENCRYPT_DECRYPT")
 				// KMS rotates symmetric keys of its own store only.
-				if !ok || !also || spec != "SYMMETRIC_DEFAULT" || usage != "ENCRYPT_DECRYPT" || s.Get("customKeyStoreId").Given() {
+				if !ok || !also || spec != "SYMMETRIC_DEFAULT" || usage != "ENCRYPT_DECRYPT" ||
+					s.Get("customKeyStoreId").Given() {
 					return
 				}
 				if is, ok := s.Get("enableKeyRotation").Bool(false); ok && !is {
@@ -53,8 +57,9 @@ func Rules() []*rule.Rule {
 		{
 			Name: "kms-policy-defined", Family: family,
 			Summary: "A key's policy is written down.",
-			Why:     "The default one leaves the key to whoever has kms rights anywhere in the account, and services such as CloudWatch Logs out.",
-			Fix:     "set policy", Severity: rule.Medium, Levels: rule.InProduction,
+			Why: "The default one leaves the key to whoever has kms rights anywhere in the account, and services " +
+				"such as CloudWatch Logs out.",
+			Fix: "set policy", Severity: rule.Medium, Levels: rule.InProduction,
 			IDs: []string{"CKV2_AWS_64"}, Types: []string{key}, Needs: []string{"policy"},
 			Resource: func(s *rule.Subject) {
 				if value := s.Get("policy"); value.Empty() {
@@ -64,9 +69,10 @@ func Rules() []*rule.Rule {
 		},
 		{
 			Name: "kms-policy-principals", Family: family,
-			Summary: "A key's policy names who may use the key.",
-			Why:     "A key that everybody may use encrypts nothing.",
-			Fix:     "name principals in place of *, or bind the statement to the account by a condition", Severity: rule.Critical, Levels: rule.Always,
+			Summary:  "A key's policy names who may use the key.",
+			Why:      "A key that everybody may use encrypts nothing.",
+			Fix:      "name principals in place of *, or bind the statement to the account by a condition",
+			Severity: rule.Critical, Levels: rule.Always,
 			IDs: []string{"CKV_AWS_33", "KMS.5"}, Types: []string{key, keyPolicy}, Needs: []string{"policy"},
 			Resource: func(s *rule.Subject) {
 				text, ok := s.Get("policy").Text("")
@@ -80,7 +86,8 @@ func Rules() []*rule.Rule {
 				}
 				for i := range document.Statements {
 					statement := &document.Statements[i]
-					if statement.Allows() && (statement.NotPrincipal != nil || statement.Principal.Everybody()) && !bound(statement) {
+					if statement.Allows() && (statement.NotPrincipal != nil || statement.Principal.Everybody()) &&
+						!bound(statement) {
 						s.Get("policy").Fail("%s is for everybody", statement.Name(i))
 					}
 				}
@@ -120,8 +127,11 @@ func Rules() []*rule.Rule {
 			Summary: "A deleted key can be called back for long enough.",
 			Why:     "After the window everything under the key is lost, its backups too.",
 			Fix:     "raise deletionWindowInDays", Severity: rule.Medium, Levels: rule.ProductionOnly,
-			Knobs: []rule.Knob{{Name: "minimumDays", Description: "The shortest window, days, 7 to 30.", Default: 30.0}},
-			IDs:   []string{"KMS.3"}, Types: []string{key}, Needs: []string{"deletionWindowInDays"},
+			Knobs: []rule.Knob{{
+				Name: "minimumDays", Description: "The shortest window, days, 7 to 30.",
+				Default: 30.0,
+			}},
+			IDs: []string{"KMS.3"}, Types: []string{key}, Needs: []string{"deletionWindowInDays"},
 			Resource: func(s *rule.Subject) {
 				if days, ok := s.Get("deletionWindowInDays").Number(30); ok && days < s.Number("minimumDays") {
 					s.Get("deletionWindowInDays").Fail("want at least %v days", s.Number("minimumDays"))
@@ -133,7 +143,10 @@ func Rules() []*rule.Rule {
 
 // bound tells whether a condition keeps strangers out of a statement for everybody.
 func bound(s *iamdoc.Statement) bool {
-	for _, key := range []string{"kms:CallerAccount", "aws:PrincipalAccount", "aws:SourceAccount", "aws:PrincipalOrgID", "aws:SourceArn", "aws:PrincipalArn"} {
+	for _, key := range []string{
+		"kms:CallerAccount", "aws:PrincipalAccount", "aws:SourceAccount", "aws:PrincipalOrgID",
+		"aws:SourceArn", "aws:PrincipalArn",
+	} {
 		if values, _, found := s.Values(key); found && !slices.Contains(values, "*") {
 			return true
 		}

@@ -1,2 +1,3 @@
-// Package kubernetes holds the rules for Kubernetes objects: the pod security standards, and what keeps pods and secrets apart.
+// Package kubernetes holds the rules for Kubernetes objects: the pod security standards, and what keeps pods and
+// secrets apart.
 package kubernetes

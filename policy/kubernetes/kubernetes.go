@@ -65,9 +65,12 @@ func exempting(r *rule.Rule) *rule.Rule {
 	return r
 }
 
-func podRule(name, summary, why, fix string, severity rule.Severity, levels rule.Levels, ids []string, judge func(*rule.Subject)) *rule.Rule {
+func podRule(
+	name, summary, why, fix string, severity rule.Severity, levels rule.Levels, ids []string, judge func(*rule.Subject),
+) *rule.Rule {
 	return &rule.Rule{
-		Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels, IDs: ids, Types: pods.All,
+		Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels, IDs: ids,
+		Types: pods.All,
 		Needs: pods.Needs, Resource: judge,
 	}
 }

@@ -23,7 +23,8 @@ func objects() []*rule.Rule {
 			Summary: "Objects lie in a namespace of their own.",
 			Why:     "In default everything meets, and no quota, policy or right can be given to one of them.",
 			Fix:     "set metadata.namespace", Severity: rule.Low, Levels: rule.Always,
-			IDs: []string{"CKV_K8S_21", "KSV-0110", "kyverno:disallow-default-namespace"}, Types: namespaced, Needs: []string{"metadata"},
+			IDs: []string{"CKV_K8S_21", "KSV-0110", "kyverno:disallow-default-namespace"}, Types: namespaced,
+			Needs: []string{"metadata"},
 			Resource: func(s *rule.Subject) {
 				// The Service of the API server itself.
 				if name, _ := s.Get("metadata", "name").Text(""); name == "kubernetes" && s.Type() == service {
@@ -38,9 +39,13 @@ func objects() []*rule.Rule {
 			Name: "k8s-namespace-pod-security", Family: family,
 			Summary: "A namespace refuses pods that are not restricted.",
 			Why:     "What these rules see is what Pulumi makes; the API server sees what everybody makes.",
-			Fix:     "label it pod-security.kubernetes.io/enforce: restricted", Severity: rule.High, Levels: rule.Always,
-			Knobs: []rule.Knob{{Name: "exempt", Description: "Namespaces that need more, for example of a CNI.", Default: []string{"kube-system"}}},
-			IDs:   []string{"tier:namespace-restricted"}, Types: []string{namespace}, Needs: []string{"metadata"},
+			Fix:     "label it pod-security.kubernetes.io/enforce: restricted", Severity: rule.High,
+			Levels: rule.Always,
+			Knobs: []rule.Knob{{
+				Name: "exempt", Description: "Namespaces that need more, for example of a CNI.",
+				Default: []string{"kube-system"},
+			}},
+			IDs: []string{"tier:namespace-restricted"}, Types: []string{namespace}, Needs: []string{"metadata"},
 			Resource: func(s *rule.Subject) {
 				name, ok := s.Get("metadata", "name").Text("")
 				value := s.Get("metadata", "labels", "pod-security.kubernetes.io/enforce")
@@ -59,9 +64,11 @@ func objects() []*rule.Rule {
 		{
 			Name: "k8s-service-inside", Family: family,
 			Summary: "A Service is reached from inside the cluster only.",
-			Why:     "A load balancer or node port of a pool puts the database on the network, past every NetworkPolicy.",
-			Fix:     "use type ClusterIP, and an Ingress for HTTP", Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"pulumi:kubernetes.Service.disallowLoadBalancer"}, Types: []string{service}, Needs: []string{"spec"},
+			Why: "A load balancer or node port of a pool puts the database on the network, past every " +
+				"NetworkPolicy.",
+			Fix: "use type ClusterIP, and an Ingress for HTTP", Severity: rule.High, Levels: rule.Always,
+			IDs: []string{"pulumi:kubernetes.Service.disallowLoadBalancer"}, Types: []string{service},
+			Needs: []string{"spec"},
 			Resource: func(s *rule.Subject) {
 				value := s.Get("spec", "type")
 				if kind, ok := value.Text("ClusterIP"); ok && (kind == "LoadBalancer" || kind == "NodePort") {
@@ -77,7 +84,10 @@ func objects() []*rule.Rule {
 			Summary: "A PodDisruptionBudget lets at least one pod go.",
 			Why:     "With none, nodes cannot be drained, and upgrades of the cluster hang.",
 			Fix:     "set maxUnavailable to 1", Severity: rule.Medium, Levels: rule.Always,
-			IDs:   []string{"pulumi:kubernetes.PodDisruptionBudget.disallowZeroVoluntaryDisruption", "kyverno:pdb-minavailable"},
+			IDs: []string{
+				"pulumi:kubernetes.PodDisruptionBudget.disallowZeroVoluntaryDisruption",
+				"kyverno:pdb-minavailable",
+			},
 			Types: []string{disruption}, Needs: []string{"spec"},
 			Resource: func(s *rule.Subject) {
 				most, least := s.Get("spec", "maxUnavailable"), s.Get("spec", "minAvailable")
@@ -93,8 +103,9 @@ func objects() []*rule.Rule {
 			Name: "k8s-network-policy-selects", Family: family,
 			Summary: "A NetworkPolicy that lets in names from where.",
 			Why:     "An empty rule lets everybody in, and looks like protection.",
-			Fix:     "name a podSelector, namespaceSelector or ipBlock in from", Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"KSV-0038"}, Types: []string{networkPolicy}, Needs: []string{"spec"},
+			Fix:     "name a podSelector, namespaceSelector or ipBlock in from", Severity: rule.Medium,
+			Levels: rule.Always,
+			IDs:    []string{"KSV-0038"}, Types: []string{networkPolicy}, Needs: []string{"spec"},
 			Resource: func(s *rule.Subject) {
 				for _, ingress := range s.Get("spec", "ingress").Items() {
 					from := ingress.Get("from")
@@ -105,7 +116,8 @@ func objects() []*rule.Rule {
 						ingress.Fail("lets everybody in")
 					}
 					for _, peer := range from.Items() {
-						if cidr, ok := peer.Get("ipBlock").Get("cidr").Text(""); ok && (cidr == "0.0.0.0/0" || cidr == "::/0") {
+						if cidr, ok := peer.Get("ipBlock").Get("cidr").Text(""); ok &&
+							(cidr == "0.0.0.0/0" || cidr == "::/0") {
 							peer.Get("ipBlock").Get("cidr").Fail("lets everybody in")
 						}
 					}
@@ -115,10 +127,13 @@ func objects() []*rule.Rule {
 		{
 			Name: "k8s-no-credentials-in-config", Family: family,
 			Summary: "ConfigMaps and variables of containers have no credentials in them.",
-			Why:     "They are no secrets: they are in the state, in every backup and in front of everybody who may read the namespace.",
-			Fix:     "take the value from a Secret that the operator makes", Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{"KSV-0109", "KSV-01010", "gap:no-secret-in-config"}, Types: append([]string{configMap}, pods.All...),
-			Needs: []string{"data", "binaryData", "spec"},
+			Why: "They are no secrets: they are in the state, in every backup and in front of everybody who may " +
+				"read the namespace.",
+			Fix: "take the value from a Secret that the operator makes", Severity: rule.Critical,
+			Levels: rule.Always,
+			IDs:    []string{"KSV-0109", "KSV-01010", "gap:no-secret-in-config"},
+			Types:  append([]string{configMap}, pods.All...),
+			Needs:  []string{"data", "binaryData", "spec"},
 			Resource: func(s *rule.Subject) {
 				if s.Type() == configMap {
 					for _, member := range s.Get("data").Members() {
@@ -149,11 +164,17 @@ func objects() []*rule.Rule {
 
 // The forms of credentials. A value that a template fills in later, or that names a file, is none.
 var (
-	credentialURL = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[a-z][a-z0-9+.-]*://[^\s/:@{}$]*:[^\s/@{}$]+@`) })
-	privateKey    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`-{5}BEGIN [A-Z ]*PRIVATE KEY-{5}`) })
-	accessKey     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b(AKIA|ASIA)[A-Z0-9]{16}\b`) })
-	secretName    = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?i)(^|[_.-])(password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)$|^pgpassword$`)
+	credentialURL = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`[a-z][a-z0-9+.-]*://[^\s/:@{}$]*:[^\s/@{}$]+@`)
+	})
+	privateKey = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`-{5}BEGIN [A-Z ]*PRIVATE KEY-{5}`)
+	})
+	accessKey  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b(AKIA|ASIA)[A-Z0-9]{16}\b`) })
+	secretName = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(
+			`(?i)(^|[_.-])(password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)$|^pgpassword$`,
+		)
 	})
 	userlist = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^"[^"\n]+" "[^"\n]+"\s*$`) })
 )

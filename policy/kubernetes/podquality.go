@@ -20,17 +20,20 @@ func podQuality() []*rule.Rule {
 	}
 	return []*rule.Rule{
 		serverRule(podRule("k8s-readiness-probe", "A server says when it takes requests.",
-			"Without a readiness probe a Service sends requests to pods that are still starting, and a rolling update loses some.",
+			"Without a readiness probe a Service sends requests to pods that are still starting, and a rolling "+
+				"update loses some.",
 			"add a readinessProbe", rule.Medium, rule.InProduction, []string{"CKV_K8S_9", "kyverno:require-probes"},
 			serving(func(container rule.Value) { present(container.Get("readinessProbe")) }))),
 		serverRule(podRule("k8s-liveness-probe", "A server that hangs is started again.",
-			"Without a liveness probe it hangs until somebody looks.", "add a livenessProbe that fails later than readiness does",
+			"Without a liveness probe it hangs until somebody looks.",
+			"add a livenessProbe that fails later than readiness does",
 			rule.Low, rule.AdviceInProduction,
 			[]string{"CKV_K8S_8"},
 			serving(func(container rule.Value) { present(container.Get("livenessProbe")) }))),
 		serverRule(podRule("k8s-probes-differ", "Liveness is not the same probe as readiness.",
 			"Then a server that is only busy is killed, and the others get its load.",
-			"give liveness another question or more failures", rule.Low, rule.InProduction, []string{"kyverno:ensure-probes-different"},
+			"give liveness another question or more failures", rule.Low, rule.InProduction,
+			[]string{"kyverno:ensure-probes-different"},
 			serving(func(container rule.Value) {
 				liveness, readiness := container.Get("livenessProbe"), container.Get("readinessProbe")
 				if !liveness.Known() || !readiness.Known() || liveness.Missing() || readiness.Missing() {
@@ -50,19 +53,22 @@ func podQuality() []*rule.Rule {
 				}
 			})),
 		podRule("k8s-memory-limit", "Containers have a limit on memory.",
-			"A leak otherwise takes the node, and every pod on it.", "set resources.limits.memory", rule.Medium, rule.InProduction,
+			"A leak otherwise takes the node, and every pod on it.", "set resources.limits.memory", rule.Medium,
+			rule.InProduction,
 			[]string{"CKV_K8S_13", "KSV-0018"},
 			containers(func(_, container rule.Value) {
 				present(container.Get("resources").Get("limits").Get("memory"))
 			})),
 		podRule("k8s-cpu-limit", "Containers have a limit on CPU.",
-			"Off by default: a limit slows a service down long before its node is full, and requests share the CPU fairly.",
+			"Off by default: a limit slows a service down long before its node is full, and requests share the CPU "+
+				"fairly.",
 			"set resources.limits.cpu", rule.Low, rule.OptIn, []string{"CKV_K8S_11", "KSV-0011"},
 			containers(func(_, container rule.Value) {
 				present(container.Get("resources").Get("limits").Get("cpu"))
 			})),
 		podRule("k8s-image-tag", "Images have a tag that names a version.",
-			"latest is another program tomorrow, and what ran before cannot be said.", "name a version or a digest", rule.Medium, rule.Always,
+			"latest is another program tomorrow, and what ran before cannot be said.", "name a version or a digest",
+			rule.Medium, rule.Always,
 			[]string{"CKV_K8S_14", "KSV-0013", "kyverno:disallow-latest-tag"},
 			containers(func(_, container rule.Value) {
 				value := container.Get("image")
@@ -91,7 +97,8 @@ func podQuality() []*rule.Rule {
 			})),
 		func() *rule.Rule {
 			r := podRule("k8s-image-registry", "Images come from registries that are trusted.",
-				"An image is a program with the rights of its pod.", "copy the image to a registry of your own", rule.Medium, rule.Always,
+				"An image is a program with the rights of its pod.", "copy the image to a registry of your own",
+				rule.Medium, rule.Always,
 				[]string{"KSV-0125", "kyverno:restrict-image-registries"},
 				pod(func(s *rule.Subject, spec rule.Value) {
 					trusted := s.Texts("registries")
@@ -100,20 +107,26 @@ func podQuality() []*rule.Rule {
 					}
 					for _, container := range pods.Containers(spec) {
 						image, ok := container.Get("image").Text("")
-						from := func(prefix string) bool { return strings.HasPrefix(image, strings.TrimSuffix(prefix, "/")+"/") }
+						from := func(prefix string) bool {
+							return strings.HasPrefix(image,
+								strings.TrimSuffix(prefix, "/")+"/")
+						}
 						if ok && !slices.ContainsFunc(trusted, from) {
 							container.Get("image").Fail("is from none of %s", strings.Join(trusted, ", "))
 						}
 					}
 				}))
 			r.Knobs = []rule.Knob{{
-				Name: "registries", Description: "What images may begin with, for example 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com; none takes all.",
+				Name: "registries",
+				Description: "What images may begin with, for example " +
+					"123456789012.dkr.ecr.ap-northeast-2.amazonaws.com; none takes all.",
 				Default: []string{},
 			}}
 			return r
 		}(),
 		podRule("k8s-service-account", "Pods have a ServiceAccount of their own.",
-			"What one pod with the default account is given, all of them have.", "set serviceAccountName", rule.Medium, rule.InProduction,
+			"What one pod with the default account is given, all of them have.", "set serviceAccountName", rule.Medium,
+			rule.InProduction,
 			[]string{"CKV_K8S_41", "CKV_K8S_42"},
 			pod(func(_ *rule.Subject, spec rule.Value) {
 				value := spec.Get("serviceAccountName")
@@ -123,10 +136,12 @@ func podQuality() []*rule.Rule {
 			})),
 		{
 			Name: "k8s-service-account-token", Family: family, Knobs: []rule.Knob{pods.Exempt},
-			Summary: "Pods and ServiceAccounts say whether they need a token for the API server.",
-			Why:     "Where nothing is said every pod has one, and with it whatever its account may do.",
-			Fix:     "set automountServiceAccountToken to false, or the rule's level to remediate", Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"CKV_K8S_38", "KSV-0036", "kyverno:restrict-automount-sa-token"}, Types: append([]string{serviceAccount}, pods.All...),
+			Summary:  "Pods and ServiceAccounts say whether they need a token for the API server.",
+			Why:      "Where nothing is said every pod has one, and with it whatever its account may do.",
+			Fix:      "set automountServiceAccountToken to false, or the rule's level to remediate",
+			Severity: rule.Medium, Levels: rule.Always,
+			IDs:   []string{"CKV_K8S_38", "KSV-0036", "kyverno:restrict-automount-sa-token"},
+			Types: append([]string{serviceAccount}, pods.All...),
 			Needs: []string{"automountServiceAccountToken", "metadata", "spec"},
 			Resource: func(s *rule.Subject) {
 				value := s.Get("automountServiceAccountToken")
@@ -144,7 +159,8 @@ func podQuality() []*rule.Rule {
 			Remedy: noToken,
 		},
 		podRule("k8s-empty-dir-limit", "Volumes of type emptyDir have a size.",
-			"A volume without one fills the disk of the node, and every pod on it is evicted.", "set emptyDir.sizeLimit", rule.Low, rule.InProduction,
+			"A volume without one fills the disk of the node, and every pod on it is evicted.",
+			"set emptyDir.sizeLimit", rule.Low, rule.InProduction,
 			[]string{"kyverno:add-emptydir-sizelimit"},
 			pod(func(_ *rule.Subject, spec rule.Value) {
 				for _, volume := range spec.Get("volumes").Items() {
@@ -167,7 +183,8 @@ func podQuality() []*rule.Rule {
 					}
 				})
 			r.Knobs = []rule.Knob{{
-				Name: "labels", Description: "The labels that there must be.", Default: []string{"app.kubernetes.io/name", "app.kubernetes.io/managed-by"},
+				Name: "labels", Description: "The labels that there must be.",
+				Default: []string{"app.kubernetes.io/name", "app.kubernetes.io/managed-by"},
 			}}
 			return r
 		}(),

@@ -15,7 +15,8 @@ func podSecurity() []*rule.Rule {
 			"With the host's, a pod sees every process, listens on every address and reads the memory of the node.",
 			"leave hostNetwork, hostPID and hostIPC out", rule.Critical, rule.Always,
 			[]string{
-				"CKV_K8S_17", "CKV_K8S_18", "CKV_K8S_19", "KSV-0008", "KSV-0009", "KSV-0010", "kyverno:disallow-host-namespaces", "PSS:host-namespaces",
+				"CKV_K8S_17", "CKV_K8S_18", "CKV_K8S_19", "KSV-0008", "KSV-0009", "KSV-0010",
+				"kyverno:disallow-host-namespaces", "PSS:host-namespaces",
 			},
 			pod(func(_ *rule.Subject, spec rule.Value) {
 				for _, key := range []string{"hostNetwork", "hostPID", "hostIPC"} {
@@ -25,7 +26,8 @@ func podSecurity() []*rule.Rule {
 				}
 			})),
 		podRule("k8s-host-process", "No pod is a process of a Windows host.",
-			"Such a pod is an administrator of its node.", "leave windowsOptions.hostProcess out", rule.Critical, rule.Always,
+			"Such a pod is an administrator of its node.", "leave windowsOptions.hostProcess out", rule.Critical,
+			rule.Always,
 			[]string{"kyverno:disallow-host-process", "PSS:host-process"},
 			containers(func(spec, container rule.Value) {
 				options := inherited(spec, container, "windowsOptions")
@@ -34,7 +36,8 @@ func podSecurity() []*rule.Rule {
 				}
 			})),
 		podRule("k8s-privileged", "No container is privileged.",
-			"A privileged container is root on its node.", "leave securityContext.privileged out, and add the one capability that is needed", rule.Critical,
+			"A privileged container is root on its node.",
+			"leave securityContext.privileged out, and add the one capability that is needed", rule.Critical,
 			rule.Always, []string{"CKV_K8S_16", "KSV-0017", "kyverno:disallow-privileged-containers", "PSS:privileged"},
 			containers(func(_, container rule.Value) {
 				value := container.Get("securityContext").Get("privileged")
@@ -43,7 +46,8 @@ func podSecurity() []*rule.Rule {
 				}
 			})),
 		podRule("k8s-privilege-escalation", "No process of a container can gain more rights than its parent.",
-			"A setuid program in the image makes root of any user.", "set securityContext.allowPrivilegeEscalation to false", rule.High, rule.Always,
+			"A setuid program in the image makes root of any user.",
+			"set securityContext.allowPrivilegeEscalation to false", rule.High, rule.Always,
 			[]string{"CKV_K8S_20", "KSV-0001", "kyverno:disallow-privilege-escalation", "PSS:privilege-escalation"},
 			containers(func(_, container rule.Value) {
 				value := container.Get("securityContext").Get("allowPrivilegeEscalation")
@@ -53,9 +57,11 @@ func podSecurity() []*rule.Rule {
 			})),
 		podRule("k8s-run-as-non-root", "No container runs as root.",
 			"Root in a container is one bug of the kernel away from root on the node.",
-			"set securityContext.runAsNonRoot, and runAsUser to a number where the image names its user", rule.High, rule.Always,
+			"set securityContext.runAsNonRoot, and runAsUser to a number where the image names its user", rule.High,
+			rule.Always,
 			[]string{
-				"CKV_K8S_23", "CKV_K8S_29", "CKV_K8S_30", "KSV-0012", "KSV-0105", "KSV-0118", "kyverno:require-run-as-nonroot",
+				"CKV_K8S_23", "CKV_K8S_29", "CKV_K8S_30", "KSV-0012", "KSV-0105", "KSV-0118",
+				"kyverno:require-run-as-nonroot",
 				"kyverno:require-run-as-non-root-user", "PSS:run-as-non-root",
 			},
 			containers(func(spec, container rule.Value) {
@@ -84,7 +90,8 @@ func podSecurity() []*rule.Rule {
 			"NET_RAW forges packets, SYS_ADMIN is nearly root; the runtime's default set has both kinds.",
 			"set securityContext.capabilities.drop to [ALL]", rule.High, rule.Always,
 			[]string{
-				"CKV_K8S_28", "CKV_K8S_25", "CKV_K8S_37", "CKV_K8S_39", "KSV-0003", "KSV-0022", "KSV-0106", "kyverno:disallow-capabilities",
+				"CKV_K8S_28", "CKV_K8S_25", "CKV_K8S_37", "CKV_K8S_39", "KSV-0003", "KSV-0022", "KSV-0106",
+				"kyverno:disallow-capabilities",
 				"kyverno:disallow-capabilities-strict", "kyverno:require-drop-all", "PSS:capabilities",
 			},
 			containers(func(_, container rule.Value) {
@@ -102,7 +109,10 @@ func podSecurity() []*rule.Rule {
 		podRule("k8s-seccomp", "The runtime's seccomp filter holds.",
 			"Without it every system call of the kernel is there to be attacked.",
 			"set securityContext.seccompProfile.type to RuntimeDefault", rule.Medium, rule.Always,
-			[]string{"CKV_K8S_31", "KSV-0030", "KSV-0104", "kyverno:restrict-seccomp", "kyverno:restrict-seccomp-strict", "PSS:seccomp"},
+			[]string{
+				"CKV_K8S_31", "KSV-0030", "KSV-0104", "kyverno:restrict-seccomp",
+				"kyverno:restrict-seccomp-strict", "PSS:seccomp",
+			},
 			containers(func(spec, container rule.Value) {
 				value := inherited(spec, container, "seccompProfile").Get("type")
 				if kind, ok := value.Text(""); ok && kind != "RuntimeDefault" && kind != "Localhost" {
@@ -111,7 +121,8 @@ func podSecurity() []*rule.Rule {
 			})),
 		podRule("k8s-read-only-root", "The root file system of a container is read-only.",
 			"Who gets in cannot leave anything behind, nor change the program.",
-			"set securityContext.readOnlyRootFilesystem, with an emptyDir where the program writes", rule.Medium, rule.InProduction,
+			"set securityContext.readOnlyRootFilesystem, with an emptyDir where the program writes", rule.Medium,
+			rule.InProduction,
 			[]string{
 				"CKV_K8S_22", "KSV-0014", "kyverno:require-ro-rootfs", "pulumi:kubernetes.enableReadOnlyRootFilesystem",
 			},
@@ -123,10 +134,17 @@ func podSecurity() []*rule.Rule {
 			})),
 		podRule("k8s-volume-types", "Pods mount volumes of the restricted kinds only.",
 			"A path of the host is a way out of the container; the socket of the runtime is root on the node.",
-			"use configMap, csi, downwardAPI, emptyDir, ephemeral, persistentVolumeClaim, projected or secret", rule.Critical, rule.Always,
-			[]string{"CKV_K8S_27", "KSV-0023", "kyverno:disallow-host-path", "kyverno:restrict-volume-types", "PSS:volume-types"},
+			"use configMap, csi, downwardAPI, emptyDir, ephemeral, persistentVolumeClaim, projected or secret",
+			rule.Critical, rule.Always,
+			[]string{
+				"CKV_K8S_27", "KSV-0023", "kyverno:disallow-host-path", "kyverno:restrict-volume-types",
+				"PSS:volume-types",
+			},
 			pod(func(_ *rule.Subject, spec rule.Value) {
-				allowed := []string{"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+				allowed := []string{
+					"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
+					"projected", "secret",
+				}
 				for _, volume := range spec.Get("volumes").Items() {
 					for _, member := range volume.Members() {
 						if member.Key != "name" && member.Value.Given() && !slices.Contains(allowed, member.Key) {
@@ -136,7 +154,8 @@ func podSecurity() []*rule.Rule {
 				}
 			})),
 		podRule("k8s-host-port", "No container has a port of the node.",
-			"It goes past NetworkPolicies and Services, and only one such pod fits on a node.", "use a Service", rule.High, rule.Always,
+			"It goes past NetworkPolicies and Services, and only one such pod fits on a node.", "use a Service",
+			rule.High, rule.Always,
 			[]string{"CKV_K8S_26", "KSV-0024", "kyverno:disallow-host-ports", "PSS:host-ports"},
 			containers(func(_, container rule.Value) {
 				for _, port := range container.Get("ports").Items() {
@@ -146,7 +165,8 @@ func podSecurity() []*rule.Rule {
 				}
 			})),
 		podRule("k8s-privileged-port", "Containers listen above 1023.",
-			"Below, the process needs root or NET_BIND_SERVICE.", "choose a port above 1023; the Service may have any", rule.Low, rule.InProduction,
+			"Below, the process needs root or NET_BIND_SERVICE.", "choose a port above 1023; the Service may have any",
+			rule.Low, rule.InProduction,
 			[]string{"KSV-0117"},
 			containers(func(_, container rule.Value) {
 				for _, port := range container.Get("ports").Items() {
@@ -155,7 +175,8 @@ func podSecurity() []*rule.Rule {
 					}
 				}
 			})),
-		podRule("k8s-proc-mount", "/proc is masked.", "Unmasked, it has keys and settings of the node's kernel.", "leave procMount out", rule.High, rule.Always,
+		podRule("k8s-proc-mount", "/proc is masked.", "Unmasked, it has keys and settings of the node's kernel.",
+			"leave procMount out", rule.High, rule.Always,
 			[]string{"kyverno:disallow-proc-mount", "PSS:proc-mount"},
 			containers(func(_, container rule.Value) {
 				value := container.Get("securityContext").Get("procMount")
@@ -169,7 +190,10 @@ func podSecurity() []*rule.Rule {
 			containers(func(spec, container rule.Value) {
 				options := inherited(spec, container, "seLinuxOptions")
 				kind, ok := options.Get("type").Text("")
-				if ok && !slices.Contains([]string{"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}, kind) {
+				if ok && !slices.Contains([]string{
+					"", "container_t", "container_init_t", "container_kvm_t",
+					"container_engine_t",
+				}, kind) {
 					options.Get("type").Fail("is no type of containers")
 				}
 				for _, key := range []string{"user", "role"} {
@@ -197,12 +221,16 @@ func podSecurity() []*rule.Rule {
 					}
 				}
 			})),
-		podRule("k8s-sysctls", "Pods set harmless kernel parameters only.", "The others change the node for every pod on it.",
-			"leave other sysctls to the node", rule.High, rule.Always, []string{"kyverno:restrict-sysctls", "PSS:sysctls"},
+		podRule("k8s-sysctls", "Pods set harmless kernel parameters only.",
+			"The others change the node for every pod on it.",
+			"leave other sysctls to the node", rule.High, rule.Always,
+			[]string{"kyverno:restrict-sysctls", "PSS:sysctls"},
 			pod(func(_ *rule.Subject, spec rule.Value) {
 				safe := []string{
-					"kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start", "net.ipv4.tcp_syncookies",
-					"net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout",
+					"kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start",
+					"net.ipv4.tcp_syncookies",
+					"net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time",
+					"net.ipv4.tcp_fin_timeout",
 					"net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes",
 				}
 				for _, sysctl := range spec.Get("securityContext").Get("sysctls").Items() {

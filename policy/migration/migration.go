@@ -19,14 +19,18 @@ var tools = []string{
 
 // Rules are all rules of the family.
 func Rules() []*rule.Rule {
-	job := func(name, summary, why, fix string, severity rule.Severity, levels rule.Levels, ids []string, judge func(*rule.Subject)) *rule.Rule {
+	job := func(name, summary, why, fix string, severity rule.Severity, levels rule.Levels, ids []string,
+		judge func(*rule.Subject),
+	) *rule.Rule {
 		return &rule.Rule{
-			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels, IDs: ids, Types: []string{pods.Job},
+			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels,
+			IDs: ids, Types: []string{pods.Job},
 			Needs: pods.Needs, Resource: judge,
 		}
 	}
 	backoff := job("job-backoff", "A Job says how often it is tried again.",
-		"Nobody who leaves it out means six times: a migration that fails half way may not bear it.", "set spec.backoffLimit", rule.Medium, rule.Always,
+		"Nobody who leaves it out means six times: a migration that fails half way may not bear it.",
+		"set spec.backoffLimit", rule.Medium, rule.Always,
 		[]string{"gap:job-backoff-and-deadline"},
 		func(s *rule.Subject) {
 			value := s.Get("spec", "backoffLimit")
@@ -42,7 +46,8 @@ func Rules() []*rule.Rule {
 	return []*rule.Rule{
 		backoff,
 		job("job-deadline", "A Job ends in bounded time.",
-			"One that waits for a lock otherwise waits for ever, and holds its own locks as long.", "set spec.activeDeadlineSeconds", rule.Medium, rule.Always,
+			"One that waits for a lock otherwise waits for ever, and holds its own locks as long.",
+			"set spec.activeDeadlineSeconds", rule.Medium, rule.Always,
 			[]string{"gap:job-backoff-and-deadline"},
 			func(s *rule.Subject) {
 				if value := s.Get("spec", "activeDeadlineSeconds"); value.Empty() {
@@ -67,7 +72,8 @@ func Rules() []*rule.Rule {
 				}
 			}),
 		job("job-runs-once", "A Job runs one pod at a time.",
-			"Two migrations at once wait for each other's locks, or see half of each other's work.", "leave parallelism and completions at 1",
+			"Two migrations at once wait for each other's locks, or see half of each other's work.",
+			"leave parallelism and completions at 1",
 			rule.Medium, rule.Always,
 			[]string{"tier:job-one-run"},
 			func(s *rule.Subject) {
@@ -78,8 +84,10 @@ func Rules() []*rule.Rule {
 				}
 			}),
 		job("job-awaited", "An update waits for a Job longer than the Job may take.",
-			"Pulumi gives up after 10 minutes by default, while the migration goes on and new pods are not started, or are.",
-			"annotate the Job with pulumi.com/timeoutSeconds above activeDeadlineSeconds", rule.Medium, rule.InProduction, []string{"tier:job-awaited"},
+			"Pulumi gives up after 10 minutes by default, while the migration goes on and new pods are not started, "+
+				"or are.",
+			"annotate the Job with pulumi.com/timeoutSeconds above activeDeadlineSeconds", rule.Medium,
+			rule.InProduction, []string{"tier:job-awaited"},
 			func(s *rule.Subject) {
 				annotations := s.Get("metadata", "annotations")
 				if !annotations.Known() {
@@ -92,15 +100,18 @@ func Rules() []*rule.Rule {
 				deadline, ok := s.Get("spec", "activeDeadlineSeconds").Number(0)
 				timeout, also := annotations.Get("pulumi.com/timeoutSeconds").Number(600)
 				if ok && also && deadline > 0 && timeout <= deadline {
-					s.Get("spec", "activeDeadlineSeconds").Fail("is not below the %v s for which the update waits", timeout)
+					s.Get("spec", "activeDeadlineSeconds").Fail("is not below the %v s for which the update waits",
+						timeout)
 				}
 			}),
 		{
 			Name: "migration-in-a-job", Family: family,
 			Summary: "A migration is a Job and no init container.",
-			Why:     "As an init container it runs once for every pod, all at the same time, and again with every restart.",
-			Fix:     "run it as a Job of the same image, which the Deployment depends on", Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"tier:migration-no-init-container"}, Types: pods.Servers, Needs: pods.Needs,
+			Why: "As an init container it runs once for every pod, all at the same time, and again with every " +
+				"restart.",
+			Fix: "run it as a Job of the same image, which the Deployment depends on", Severity: rule.High,
+			Levels: rule.Always,
+			IDs:    []string{"tier:migration-no-init-container"}, Types: pods.Servers, Needs: pods.Needs,
 			Resource: func(s *rule.Subject) {
 				for _, container := range pods.Spec(s).Get("initContainers").Items() {
 					words := slices.Concat(container.Get("command").Texts(), container.Get("args").Texts())

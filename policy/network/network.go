@@ -23,47 +23,58 @@ var internet = []string{"0.0.0.0/0", "::/0"}
 
 // Rules are all rules of the family.
 func Rules() []*rule.Rule {
-	ruleKeys := []string{"type", "cidrBlocks", "ipv6CidrBlocks", "cidrIpv4", "cidrIpv6", "fromPort", "toPort", "protocol", "ipProtocol", "description"}
+	ruleKeys := []string{
+		"type", "cidrBlocks", "ipv6CidrBlocks", "cidrIpv4", "cidrIpv6", "fromPort", "toPort",
+		"protocol", "ipProtocol", "description",
+	}
 	return []*rule.Rule{
 		{
 			Name: "network-no-public-ingress", Family: family,
 			Summary: "A security group lets nobody in from the whole internet.",
 			Why:     "Every open port of the internet is tried within minutes.",
-			Fix:     "name a security group, or address ranges of your own", Severity: rule.Critical, Levels: rule.Always,
+			Fix:     "name a security group, or address ranges of your own", Severity: rule.Critical,
+			Levels: rule.Always,
 			IDs: []string{
-				"AVD-AWS-0107", "CKV_AWS_24", "CKV_AWS_25", "CKV_AWS_260", "CKV_AWS_277", "pulumi:ec2.SecurityGroup.disallowPublicInternetIngress",
+				"AVD-AWS-0107", "CKV_AWS_24", "CKV_AWS_25", "CKV_AWS_260", "CKV_AWS_277",
+				"pulumi:ec2.SecurityGroup.disallowPublicInternetIngress",
 				"pulumi:ec2.SecurityGroup.disallowInboundHttpTraffic",
 			},
-			Types: []string{group, defaultGroup, groupRule, ingressRule}, Needs: append([]string{"ingress"}, ruleKeys...),
+			Types:    []string{group, defaultGroup, groupRule, ingressRule},
+			Needs:    append([]string{"ingress"}, ruleKeys...),
 			Resource: func(s *rule.Subject) { open(s, "ingress", "is open to the whole internet") },
 		},
 		{
 			Name: "network-no-public-egress", Family: family,
-			Summary: "A security group lets its members out to named places only.",
-			Why:     "An open way out is how data leaves.",
-			Fix:     "name a security group, address ranges or ports; a database needs no way out", Severity: rule.Medium, Levels: rule.InProduction,
+			Summary:  "A security group lets its members out to named places only.",
+			Why:      "An open way out is how data leaves.",
+			Fix:      "name a security group, address ranges or ports; a database needs no way out",
+			Severity: rule.Medium, Levels: rule.InProduction,
 			IDs: []string{"CKV_AWS_382", "AVD-AWS-0104"}, Types: []string{group, defaultGroup, groupRule, egressRule},
 			Needs:    append([]string{"egress"}, ruleKeys...),
 			Resource: func(s *rule.Subject) { open(s, "egress", "lets out to the whole internet") },
 		},
 		{
 			Name: "network-group-description", Family: family,
-			Summary: "A security group says what it is for.",
-			Why:     "Groups outlive those who made them; a group of unknown use stays open.",
-			Fix:     "set description; AWS cannot change it later, so this is no matter for a remediation", Severity: rule.Low, Levels: rule.InProduction,
-			IDs: []string{"CKV_AWS_23", "AVD-AWS-0099", "pulumi:ec2.SecurityGroup.missingDescription"}, Types: []string{group}, Needs: []string{"description"},
+			Summary:  "A security group says what it is for.",
+			Why:      "Groups outlive those who made them; a group of unknown use stays open.",
+			Fix:      "set description; AWS cannot change it later, so this is no matter for a remediation",
+			Severity: rule.Low, Levels: rule.InProduction,
+			IDs:   []string{"CKV_AWS_23", "AVD-AWS-0099", "pulumi:ec2.SecurityGroup.missingDescription"},
+			Types: []string{group}, Needs: []string{"description"},
 			Resource: func(s *rule.Subject) { described(s.Get("description")) },
 		},
 		{
 			Name: "network-rule-description", Family: family,
 			Summary: "Every rule of a security group says whom it lets through.",
 			Why:     "A rule without a reason is never removed.",
-			Fix:     "set the rule's description, or this rule's level to remediate", Severity: rule.Low, Levels: rule.InProduction,
+			Fix:     "set the rule's description, or this rule's level to remediate", Severity: rule.Low,
+			Levels: rule.InProduction,
 			IDs: []string{
 				"CKV_AWS_23", "AVD-AWS-0124", "pulumi:ec2.SecurityGroup.missingIngressRuleDescription",
 				"pulumi:ec2.SecurityGroup.missingEgressRuleDescription",
 			},
-			Types: []string{group, groupRule, ingressRule, egressRule}, Needs: []string{"ingress", "egress", "description"},
+			Types: []string{group, groupRule, ingressRule, egressRule},
+			Needs: []string{"ingress", "egress", "description"},
 			Resource: func(s *rule.Subject) {
 				if s.Type() != group {
 					described(s.Get("description"))
@@ -82,7 +93,8 @@ func Rules() []*rule.Rule {
 			Summary: "The default security group of a VPC has no rules.",
 			Why:     "It is what everything gets that names no group.",
 			Fix:     "leave ingress and egress empty", Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"CKV2_AWS_12", "AVD-AWS-0173"}, Types: []string{defaultGroup}, Needs: []string{"ingress", "egress"},
+			IDs: []string{"CKV2_AWS_12", "AVD-AWS-0173"}, Types: []string{defaultGroup},
+			Needs: []string{"ingress", "egress"},
 			Resource: func(s *rule.Subject) {
 				for _, direction := range []string{"ingress", "egress"} {
 					if rules := s.Get(direction); rules.Known() && len(rules.Items()) > 0 {
@@ -101,7 +113,8 @@ func Rules() []*rule.Rule {
 				{Name: "minimumPrefix", Description: "The shortest prefix of an IPv4 range, bits.", Default: 20.0},
 				{Name: "minimumPrefix6", Description: "The shortest prefix of an IPv6 range, bits.", Default: 64.0},
 			},
-			IDs: []string{"tier:database-port-to-groups"}, Types: []string{group, groupRule, ingressRule}, Needs: append([]string{"ingress"}, ruleKeys...),
+			IDs: []string{"tier:database-port-to-groups"}, Types: []string{group, groupRule, ingressRule},
+			Needs:    append([]string{"ingress"}, ruleKeys...),
 			Resource: databasePort,
 		},
 	}
@@ -148,7 +161,8 @@ func open(s *rule.Subject, direction, reason string) {
 }
 
 func described(value rule.Value) {
-	if text, ok := value.Text(""); ok && (strings.TrimSpace(text) == "" || text == "Managed by Pulumi" || text == "Managed by Terraform") {
+	if text, ok := value.Text(""); ok && (strings.TrimSpace(text) == "" || text == "Managed by Pulumi" ||
+		text == "Managed by Terraform") {
 		value.Fail("is missing")
 	}
 }
@@ -162,10 +176,11 @@ func databasePort(s *rule.Subject) {
 		if !ok || !also || !too {
 			return
 		}
-		covers := protocol == "-1" || protocol == "all" || slices.ContainsFunc(s.Texts("ports"), func(port string) bool {
-			number := parse(port)
-			return from <= number && number <= to
-		})
+		covers := protocol == "-1" || protocol == "all" ||
+			slices.ContainsFunc(s.Texts("ports"), func(port string) bool {
+				number := parse(port)
+				return from <= number && number <= to
+			})
 		if !covers {
 			return
 		}

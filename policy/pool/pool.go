@@ -30,7 +30,8 @@ func running(judge func(s *rule.Subject, spec, container rule.Value)) func(*rule
 	return func(s *rule.Subject) {
 		spec := pods.Spec(s)
 		for _, container := range spec.Get("containers").Items() {
-			if image, ok := container.Get("image").Text(""); ok && strings.Contains(image, "pgbouncer") && serves(container) {
+			if image, ok := container.Get("image").Text(""); ok && strings.Contains(image, "pgbouncer") &&
+				serves(container) {
 				judge(s, spec, container)
 			}
 		}
@@ -50,7 +51,8 @@ func Rules() []*rule.Rule {
 		ids []string, judge func(*rule.Subject, pgini.Config),
 	) *rule.Rule {
 		return &rule.Rule{
-			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels, IDs: ids, Types: pgini.Types,
+			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels,
+			IDs: ids, Types: pgini.Types,
 			Needs: pgini.Needs, Resource: configured(judge),
 		}
 	}
@@ -58,12 +60,15 @@ func Rules() []*rule.Rule {
 		ids []string, judge func(s *rule.Subject, spec, container rule.Value),
 	) *rule.Rule {
 		return &rule.Rule{
-			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels, IDs: ids,
-			Types: []string{pods.Deployment, pods.StatefulSet, pods.DaemonSet}, Needs: pods.Needs, Resource: running(judge),
+			Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels,
+			IDs:   ids,
+			Types: []string{pods.Deployment, pods.StatefulSet, pods.DaemonSet}, Needs: pods.Needs,
+			Resource: running(judge),
 		}
 	}
 	login := config("pool-login-retry", "The pool tries a failed login again soon.",
-		"PgBouncer keeps a failed login for 15 s by default, and answers every client with it although the password is right again.",
+		"PgBouncer keeps a failed login for 15 s by default, and answers every client with it although the password "+
+			"is right again.",
 		"set server_login_retry to 1, seconds", rule.Low, rule.InProduction, []string{"tier:pool-login-retry"},
 		func(s *rule.Subject, config pgini.Config) {
 			if seconds := config.Number("server_login_retry", 15); float64(seconds) > s.Number("maximumSeconds") {
@@ -72,7 +77,8 @@ func Rules() []*rule.Rule {
 		})
 	login.Knobs = []rule.Knob{{Name: "maximumSeconds", Description: "The longest time, seconds.", Default: 5.0}}
 	version := workload("pool-version", "The pool is a version of PgBouncer without known holes.",
-		"Older versions have published holes: before 1.25.1 a client could have statements run while it logged in (CVE-2025-12819).",
+		"Older versions have published holes: before 1.25.1 a client could have statements run while it logged in "+
+			"(CVE-2025-12819).",
 		"use an image of 1.25.2 or later", rule.High, rule.InProduction, []string{"tier:pool-version"},
 		func(s *rule.Subject, _, container rule.Value) {
 			image, _ := container.Get("image").Text("")
@@ -90,7 +96,8 @@ func Rules() []*rule.Rule {
 		})
 	version.Knobs = []rule.Knob{{Name: "minimum", Description: "The oldest version that may run.", Default: "1.25.2"}}
 	replicas := workload("pool-replicas", "The pool has a second replica.",
-		"With one, every update of its node cuts every connection.", "raise replicas", rule.Medium, rule.InProduction, []string{"tier:pool-replicas"},
+		"With one, every update of its node cuts every connection.", "raise replicas", rule.Medium, rule.InProduction,
+		[]string{"tier:pool-replicas"},
 		func(s *rule.Subject, _, _ rule.Value) {
 			if count, ok := s.Get("spec", "replicas").Number(1); ok && count < s.Number("minimum") {
 				s.Get("spec", "replicas").Fail("want at least %v", s.Number("minimum"))
@@ -101,7 +108,8 @@ func Rules() []*rule.Rule {
 	return []*rule.Rule{
 		config("pool-verifies-database", "The pool verifies the database's certificate and name.",
 			"server_tls_sslmode is prefer by default: it takes whoever answers, and goes without TLS when asked to.",
-			"set server_tls_sslmode = verify-full and server_tls_ca_file", rule.Critical, rule.Always, []string{"gap:pool-verify-full"},
+			"set server_tls_sslmode = verify-full and server_tls_ca_file", rule.Critical, rule.Always,
+			[]string{"gap:pool-verify-full"},
 			func(_ *rule.Subject, config pgini.Config) {
 				if mode := config.Settings["server_tls_sslmode"]; mode != "verify-full" {
 					config.Value.Fail("server_tls_sslmode is %q", mode)
@@ -110,8 +118,10 @@ func Rules() []*rule.Rule {
 				}
 			}),
 		config("pool-authentication", "Clients of the pool log in by SCRAM.",
-			"trust and any let everybody in, plain sends passwords as they are, and md5 can be replayed and is of no use against a SCRAM server.",
-			"set auth_type = scram-sha-256 and auth_file; with auth_type = hba, end each line of the file beside it in scram-sha-256, cert or reject",
+			"trust and any let everybody in, plain sends passwords as they are, and md5 can be replayed and is of no "+
+				"use against a SCRAM server.",
+			"set auth_type = scram-sha-256 and auth_file; with auth_type = hba, end each line of the file beside it "+
+				"in scram-sha-256, cert or reject",
 			rule.Critical, rule.Always, []string{"tier:pool-scram"},
 			func(_ *rule.Subject, config pgini.Config) {
 				switch kind := config.Settings["auth_type"]; kind {
@@ -123,7 +133,8 @@ func Rules() []*rule.Rule {
 				}
 			}),
 		config("pool-bounded", "The pool has a limit of connections to each database.",
-			"Pools are made for each pair of user and database: without max_db_connections another user is another 20 connections.",
+			"Pools are made for each pair of user and database: without max_db_connections another user is another "+
+				"20 connections.",
 			"set max_db_connections", rule.Medium, rule.Always, []string{"tier:pool-bounded"},
 			func(_ *rule.Subject, config pgini.Config) {
 				if config.Number("max_db_connections", 0) == 0 {
@@ -148,19 +159,23 @@ func Rules() []*rule.Rule {
 		version,
 		replicas,
 		workload("pool-no-credentials-in-environment", "The pool takes no credential from its environment.",
-			"The image edoburu/pgbouncer splits DATABASE_URL by sed and cut: it does not decode, and : * ? in a password break it.",
+			"The image edoburu/pgbouncer splits DATABASE_URL by sed and cut: it does not decode, and : * ? in a "+
+				"password break it.",
 			"mount pgbouncer.ini and userlist.txt", rule.High, rule.Always, []string{"tier:pool-no-environment"},
 			func(_ *rule.Subject, _, container rule.Value) {
 				for _, variable := range container.Get("env").Items() {
 					name, ok := variable.Get("name").Text("")
-					if ok && slices.Contains([]string{"DATABASE_URL", "DATABASE_URLS", "DB_PASSWORD", "DB_USER"}, name) {
+					if ok && slices.Contains([]string{"DATABASE_URL", "DATABASE_URLS", "DB_PASSWORD", "DB_USER"},
+						name) {
 						variable.Get("name").Fail("is read by the image's entrypoint")
 					}
 				}
 			}),
 		workload("pool-drains", "A pool that stops lets its clients finish.",
-			"SIGTERM waits for clients; a signal before it, as from a preStop that kills, makes it the second one and cuts work in flight.",
-			"let preStop sleep until endpoints have drained, and make terminationGracePeriodSeconds longer than clients keep connections", rule.Medium,
+			"SIGTERM waits for clients; a signal before it, as from a preStop that kills, makes it the second one "+
+				"and cuts work in flight.",
+			"let preStop sleep until endpoints have drained, and make terminationGracePeriodSeconds longer than "+
+				"clients keep connections", rule.Medium,
 			rule.InProduction, []string{"tier:pool-drains"},
 			func(_ *rule.Subject, spec, container rule.Value) {
 				hook := container.Get("lifecycle").Get("preStop")
@@ -177,12 +192,15 @@ func Rules() []*rule.Rule {
 				case hook.Missing():
 					hook.Fail("is missing: new connections come in while the pool stops")
 				case grace <= sleeps+15:
-					spec.Get("terminationGracePeriodSeconds").Fail("leaves clients less than 15 s after the %v s of preStop", sleeps)
+					spec.Get("terminationGracePeriodSeconds").Fail(
+						"leaves clients less than 15 s after the %v s of preStop", sleeps,
+					)
 				}
 			}),
 		workload("pool-rolls-up-first", "An update of the pool starts a pod before it stops one.",
 			"With fewer pods than replicas, the rest may have no room for everybody's connections.",
-			"set strategy.rollingUpdate.maxUnavailable to 0", rule.Low, rule.InProduction, []string{"tier:pool-rolls-up-first"},
+			"set strategy.rollingUpdate.maxUnavailable to 0", rule.Low, rule.InProduction,
+			[]string{"tier:pool-rolls-up-first"},
 			func(s *rule.Subject, _, _ rule.Value) {
 				if s.Type() != pods.Deployment {
 					return
@@ -198,7 +216,8 @@ func Rules() []*rule.Rule {
 	}
 }
 
-// hostBased judges the lines of an hba file, which has to be in the same object: elsewhere nobody could say who gets in.
+// hostBased judges the lines of an hba file, which has to be in the same object: elsewhere nobody could say who gets
+// in.
 func hostBased(config pgini.Config) {
 	file := config.Beside.Get(path.Base(config.Settings["auth_hba_file"]))
 	text, ok := file.Text("")

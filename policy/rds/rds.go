@@ -34,7 +34,8 @@ var databases = []string{instance, cluster}
 
 // Rules are all rules of the family.
 func Rules() []*rule.Rule {
-	return slices.Concat(credentials(), encryption(), availability(), observation(), software(), companions(), []*rule.Rule{tags()})
+	return slices.Concat(credentials(), encryption(), availability(), observation(), software(), companions(),
+		[]*rule.Rule{tags()})
 }
 
 // replica tells that the instance copies another, whose backups, user and encryption are its own business.
@@ -43,7 +44,8 @@ func replica(s *rule.Subject) bool {
 	return !source.Known() || !source.Missing()
 }
 
-// isPostgres tells engines that this family's rules on PostgreSQL hold for. An instance that says no engine is a replica or restored.
+// isPostgres tells engines that this family's rules on PostgreSQL hold for. An instance that says no engine is a
+// replica or restored.
 func isPostgres(s *rule.Subject) bool {
 	engine, ok := s.Get("engine").Text("postgres")
 	return ok && strings.Contains(engine, "postgres")
@@ -89,11 +91,14 @@ func credentials() []*rule.Rule {
 		{
 			Name: "rds-managed-password", Family: family,
 			Summary: "RDS makes and rotates the master password; the program holds none.",
-			Why:     "A password in the program is in its state, its plans and somebody's config, and nobody rotates it.",
-			Fix:     "set manageMasterUserPassword and leave out password and passwordWo", Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{"gap:managed-password"}, Types: databases,
+			Why: "A password in the program is in its state, its plans and somebody's config, and nobody rotates " +
+				"it.",
+			Fix: "set manageMasterUserPassword and leave out password and passwordWo", Severity: rule.Critical,
+			Levels: rule.Always,
+			IDs:    []string{"gap:managed-password"}, Types: databases,
 			Needs: []string{
-				"manageMasterUserPassword", "password", "masterPassword", "passwordWo", "masterPasswordWo", "replicateSourceDb", "replicationSourceIdentifier",
+				"manageMasterUserPassword", "password", "masterPassword", "passwordWo", "masterPasswordWo",
+				"replicateSourceDb", "replicationSourceIdentifier",
 				"globalClusterIdentifier",
 			},
 			Resource: unlessReplica(func(s *rule.Subject) {
@@ -112,10 +117,13 @@ func credentials() []*rule.Rule {
 		{
 			Name: "rds-master-secret-cmk", Family: family,
 			Summary: "The secret with the master password is encrypted with a key of the account's own.",
-			Why:     "Who may decrypt with the AWS managed key cannot be said: every principal of the account that may read the secret can.",
-			Fix:     "set masterUserSecretKmsKeyId to a key of your own", Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV_AWS_149", "AVD-AWS-0098", "pulumi:secretsmanager.Secret.configureCustomerManagedKey"}, Types: databases,
-			Needs: []string{"manageMasterUserPassword", "masterUserSecretKmsKeyId"},
+			Why: "Who may decrypt with the AWS managed key cannot be said: every principal of the account that " +
+				"may read the secret can.",
+			Fix: "set masterUserSecretKmsKeyId to a key of your own", Severity: rule.Medium,
+			Levels: rule.InProduction,
+			IDs:    []string{"CKV_AWS_149", "AVD-AWS-0098", "pulumi:secretsmanager.Secret.configureCustomerManagedKey"},
+			Types:  databases,
+			Needs:  []string{"manageMasterUserPassword", "masterUserSecretKmsKeyId"},
 			Resource: func(s *rule.Subject) {
 				managed := s.Get("manageMasterUserPassword")
 				if is, ok := managed.Bool(false); !ok || !is {
@@ -128,8 +136,9 @@ func credentials() []*rule.Rule {
 			Name: "rds-admin-name", Family: family,
 			Summary: "The master user has a name of its own.",
 			Why:     "The names that everybody tries first are half of a login.",
-			Fix:     "choose another username; it cannot be changed later", Severity: rule.Low, Levels: rule.InProduction,
-			IDs: []string{"RDS.25"}, Types: databases, Needs: []string{"username", "masterUsername"},
+			Fix:     "choose another username; it cannot be changed later", Severity: rule.Low,
+			Levels: rule.InProduction,
+			IDs:    []string{"RDS.25"}, Types: databases, Needs: []string{"username", "masterUsername"},
 			Resource: func(s *rule.Subject) {
 				for _, key := range []string{"username", "masterUsername"} {
 					first := []string{"admin", "administrator", "postgres", "root", "rdsadmin", "user"}
@@ -144,7 +153,8 @@ func credentials() []*rule.Rule {
 			Summary: "The database takes IAM tokens in place of passwords from the users that are granted rds_iam.",
 			Why:     "Without it every login is a password that somebody has to keep.",
 			Fix:     "set iamDatabaseAuthenticationEnabled", Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV_AWS_161", "CKV_AWS_162", "AVD-AWS-0176", "RDS.10"}, Types: databases, Needs: []string{"iamDatabaseAuthenticationEnabled"},
+			IDs: []string{"CKV_AWS_161", "CKV_AWS_162", "AVD-AWS-0176", "RDS.10"}, Types: databases,
+			Needs:    []string{"iamDatabaseAuthenticationEnabled"},
 			Resource: on("iamDatabaseAuthenticationEnabled", false, "IAM authentication is off"),
 		},
 	}
@@ -154,12 +164,15 @@ func encryption() []*rule.Rule {
 	return []*rule.Rule{
 		{
 			Name: "rds-storage-encrypted", Family: family,
-			Summary:  "The storage of a database is encrypted.",
-			Why:      "Unencrypted storage leaves its snapshots and backups readable to whoever gets at them, and cannot be encrypted later without a restore.",
-			Fix:      "set storageEncrypted; it replaces an instance that exists, so restore a snapshot copied with encryption",
+			Summary: "The storage of a database is encrypted.",
+			Why: "Unencrypted storage leaves its snapshots and backups readable to whoever gets at them, and " +
+				"cannot be encrypted later without a restore.",
+			Fix: "set storageEncrypted; it replaces an instance that exists, so restore a snapshot copied with " +
+				"encryption",
 			Severity: rule.Critical, Levels: rule.Always,
 			IDs: []string{
-				"CKV_AWS_16", "AVD-AWS-0080", "AVD-AWS-0079", "RDS.3", "RDS.4", "CIS-2.3.1", "CIS-3.2.1", "awsguard:rds-storage-encrypted",
+				"CKV_AWS_16", "AVD-AWS-0080", "AVD-AWS-0079", "RDS.3", "RDS.4", "CIS-2.3.1", "CIS-3.2.1",
+				"awsguard:rds-storage-encrypted",
 				"pulumi:rds.Instance.disallowUnencryptedStorage", "CKV_AWS_146",
 			},
 			Types: databases, Needs: []string{"storageEncrypted", "replicateSourceDb"},
@@ -169,10 +182,19 @@ func encryption() []*rule.Rule {
 		{
 			Name: "rds-storage-cmk", Family: family,
 			Summary: "A key of the account's own encrypts the storage.",
-			Why:     "A snapshot under the AWS managed key cannot be shared or copied to another account, and nobody can take the key away.",
-			Fix:     "set kmsKeyId to the ARN of a key of your own", Severity: rule.Medium, Levels: rule.InProduction,
-			Knobs: []rule.Knob{{Name: "kmsKeyId", Description: "The ARN of the one key that may be used; empty takes any.", Default: ""}},
-			IDs:   []string{"CKV_AWS_327", "pulumi:rds.Instance.configureCustomerManagedKey", "awsguard:rds-storage-encrypted"}, Types: databases,
+			Why: "A snapshot under the AWS managed key cannot be shared or copied to another account, and nobody " +
+				"can take the key away.",
+			Fix: "set kmsKeyId to the ARN of a key of your own", Severity: rule.Medium, Levels: rule.InProduction,
+			Knobs: []rule.Knob{
+				{
+					Name: "kmsKeyId", Description: "The ARN of the one key that may be used; empty takes any.",
+					Default: "",
+				},
+			},
+			IDs: []string{
+				"CKV_AWS_327", "pulumi:rds.Instance.configureCustomerManagedKey",
+				"awsguard:rds-storage-encrypted",
+			}, Types: databases,
 			Needs: []string{"kmsKeyId", "replicateSourceDb"},
 			Resource: unlessReplica(func(s *rule.Subject) {
 				only := s.Text("kmsKeyId")
@@ -190,7 +212,10 @@ func encryption() []*rule.Rule {
 			Summary: "A key of the account's own encrypts what Performance Insights keeps.",
 			Why:     "It keeps the text of statements.",
 			Fix:     "set performanceInsightsKmsKeyId", Severity: rule.Medium, Levels: rule.InProduction,
-			IDs:   []string{"CKV_AWS_354", "AVD-AWS-0078", "pulumi:rds.Instance.disallowUnencryptedPerformanceInsights"},
+			IDs: []string{
+				"CKV_AWS_354", "AVD-AWS-0078",
+				"pulumi:rds.Instance.disallowUnencryptedPerformanceInsights",
+			},
 			Types: []string{instance, clusterInstance},
 			Needs: []string{"performanceInsightsEnabled", "performanceInsightsKmsKeyId"},
 			Resource: func(s *rule.Subject) {
@@ -204,7 +229,8 @@ func encryption() []*rule.Rule {
 			Summary: "The database refuses connections without TLS.",
 			Why:     "A client that does not ask for TLS sends its statements and their results in plain.",
 			Fix:     "set the parameter rds.force_ssl to 1", Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"CKV2_AWS_69", "RDS.38"}, Types: []string{parameterGroup, clusterParameters}, Needs: []string{"family", "parameters"},
+			IDs: []string{"CKV2_AWS_69", "RDS.38"}, Types: []string{parameterGroup, clusterParameters},
+			Needs: []string{"family", "parameters"},
 			Resource: func(s *rule.Subject) {
 				engine, ok := s.Get("family").Text("")
 				if !ok || !strings.Contains(engine, "postgres") {
@@ -224,13 +250,17 @@ func encryption() []*rule.Rule {
 		},
 		{
 			Name: "rds-ca-certificate", Family: family,
-			Summary: "The server certificate is of an authority that is still valid.",
-			Why:     "When rds-ca-2019 expired, every client that verifies stopped connecting.",
-			Fix:     "set caCertIdentifier to rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1", Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"CKV_AWS_211"}, Types: []string{instance, clusterInstance}, Needs: []string{"caCertIdentifier"},
+			Summary:  "The server certificate is of an authority that is still valid.",
+			Why:      "When rds-ca-2019 expired, every client that verifies stopped connecting.",
+			Fix:      "set caCertIdentifier to rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1",
+			Severity: rule.Medium, Levels: rule.Always,
+			IDs: []string{"CKV_AWS_211"}, Types: []string{instance, clusterInstance},
+			Needs: []string{"caCertIdentifier"},
 			Resource: func(s *rule.Subject) {
 				authority, ok := s.Get("caCertIdentifier").Text("")
-				if ok && authority != "" && !slices.Contains([]string{"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"}, authority) {
+				if ok && authority != "" && !slices.Contains(
+					[]string{"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"}, authority,
+				) {
 					s.Get("caCertIdentifier").Fail("is no current authority of RDS")
 				}
 			},
@@ -238,8 +268,8 @@ func encryption() []*rule.Rule {
 	}
 }
 
-// parameter finds a parameter of a group. It is not ok when it may be among what is not known yet. Where it is not set, the value found
-// has no path.
+// parameter finds a parameter of a group. It is not ok when it may be among what is not known yet. Where it is not set,
+// the value found has no path.
 func parameter(s *rule.Subject, name string) (value string, found rule.Value, ok bool) {
 	parameters := s.Get("parameters")
 	if !parameters.Known() {
@@ -259,7 +289,8 @@ func parameter(s *rule.Subject, name string) (value string, found rule.Value, ok
 	return "", rule.Value{}, ok
 }
 
-// major is the major version in a family (postgres16, aurora-postgresql15) or engine version ("16.11"); 0 for what has none.
+// major is the major version in a family (postgres16, aurora-postgresql15) or engine version ("16.11"); 0 for what has
+// none.
 func major(text string) int {
 	text = strings.TrimLeft(text, "abcdefghijklmnopqrstuvwxyz-")
 	text, _, _ = strings.Cut(text, ".")
@@ -287,9 +318,11 @@ func availability() []*rule.Rule {
 		{
 			Name: "rds-in-vpc", Family: family,
 			Summary: "A database lies in named subnets, behind named security groups.",
-			Why:     "Otherwise it lands in the default VPC, whose subnets are public and whose default group lets its members in.",
-			Fix:     "set dbSubnetGroupName and vpcSecurityGroupIds", Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"RDS.18"}, Types: databases, Needs: []string{"dbSubnetGroupName", "vpcSecurityGroupIds", "replicateSourceDb"},
+			Why: "Otherwise it lands in the default VPC, whose subnets are public and whose default group lets " +
+				"its members in.",
+			Fix: "set dbSubnetGroupName and vpcSecurityGroupIds", Severity: rule.High, Levels: rule.Always,
+			IDs: []string{"RDS.18"}, Types: databases,
+			Needs: []string{"dbSubnetGroupName", "vpcSecurityGroupIds", "replicateSourceDb"},
 			Resource: func(s *rule.Subject) {
 				if !replica(s) {
 					given("dbSubnetGroupName", "is missing: the default VPC is used")(s)
@@ -304,10 +337,14 @@ func availability() []*rule.Rule {
 			Fix:     "raise backupRetentionPeriod", Severity: rule.High, Levels: rule.Always,
 			Knobs: []rule.Knob{
 				{Name: "minimumDays", Description: "How many days backups are kept at least.", Default: 7.0},
-				{Name: "checkReadReplicas", Description: "Whether read replicas need backups of their own.", Default: false},
+				{
+					Name: "checkReadReplicas", Description: "Whether read replicas need backups of their own.",
+					Default: false,
+				},
 			},
 			IDs: []string{
-				"CKV_AWS_133", "AVD-AWS-0077", "RDS.11", "awsguard:rds-instance-backup-enabled", "pulumi:rds.Instance.enableBackupRetention",
+				"CKV_AWS_133", "AVD-AWS-0077", "RDS.11", "awsguard:rds-instance-backup-enabled",
+				"pulumi:rds.Instance.enableBackupRetention",
 				"pulumi:rds.Instance.configureBackupRetention",
 			},
 			Types: databases, Needs: []string{"backupRetentionPeriod", "replicateSourceDb"},
@@ -326,13 +363,21 @@ func availability() []*rule.Rule {
 		},
 		{
 			Name: "rds-windows", Family: family,
-			Summary:  "Backup and maintenance windows are chosen and do not overlap.",
-			Why:      "RDS refuses windows that overlap, and chooses those that are left out: in business hours, as it may be.",
-			Fix:      "set backupWindow (hh:mm-hh:mm) and maintenanceWindow (ddd:hh:mm-ddd:hh:mm), UTC, apart by design",
+			Summary: "Backup and maintenance windows are chosen and do not overlap.",
+			Why: "RDS refuses windows that overlap, and chooses those that are left out: in business hours, as " +
+				"it may be.",
+			Fix: "set backupWindow (hh:mm-hh:mm) and maintenanceWindow (ddd:hh:mm-ddd:hh:mm), UTC, apart by " +
+				"design",
 			Severity: rule.Low, Levels: rule.InProduction,
-			Knobs: []rule.Knob{{Name: "backupWindow", Description: "The one backup window that may be used, hh:mm-hh:mm UTC; empty takes any.", Default: ""}},
-			IDs:   []string{"gap:windows-not-overlapping", "awsguard:rds-instance-backup-enabled"}, Types: databases,
-			Needs:    []string{"backupWindow", "preferredBackupWindow", "maintenanceWindow", "preferredMaintenanceWindow"},
+			Knobs: []rule.Knob{{
+				Name:        "backupWindow",
+				Description: "The one backup window that may be used, hh:mm-hh:mm UTC; empty takes any.", Default: "",
+			}},
+			IDs: []string{"gap:windows-not-overlapping", "awsguard:rds-instance-backup-enabled"}, Types: databases,
+			Needs: []string{
+				"backupWindow", "preferredBackupWindow", "maintenanceWindow",
+				"preferredMaintenanceWindow",
+			},
 			Resource: windows,
 		},
 		{
@@ -340,7 +385,8 @@ func availability() []*rule.Rule {
 			Summary: "A standby in another zone takes over when an instance fails.",
 			Why:     "Without one, the loss of a zone or of a disk is as long as a restore.",
 			Fix:     "set multiAz", Severity: rule.Medium, Levels: rule.ProductionOnly,
-			IDs: []string{"CKV_AWS_157", "RDS.5", "CIS-3.2.4", "awsguard:rds-instance-multi-az-enabled"}, Types: []string{instance},
+			IDs:      []string{"CKV_AWS_157", "RDS.5", "CIS-3.2.4", "awsguard:rds-instance-multi-az-enabled"},
+			Types:    []string{instance},
 			Needs:    []string{"multiAz", "replicateSourceDb"},
 			Resource: unlessReplica(on("multiAz", false, "there is no standby")),
 		},
@@ -349,15 +395,19 @@ func availability() []*rule.Rule {
 			Summary: "RDS refuses to delete the database.",
 			Why:     "A renamed resource or a wrong stack is all it takes to delete one.",
 			Fix:     "set deletionProtection", Severity: rule.High, Levels: rule.ProductionOnly,
-			IDs: []string{"CKV_AWS_293", "CKV_AWS_139", "AVD-AWS-0177", "AVD-AWS-0343", "RDS.8"}, Types: databases, Needs: []string{"deletionProtection"},
+			IDs: []string{"CKV_AWS_293", "CKV_AWS_139", "AVD-AWS-0177", "AVD-AWS-0343", "RDS.8"}, Types: databases,
+			Needs:    []string{"deletionProtection"},
 			Resource: on("deletionProtection", false, "the database can be deleted"),
 		},
 		{
 			Name: "rds-final-snapshot", Family: family,
-			Summary: "A database that is protected leaves a snapshot when it goes, under a name that is set beforehand.",
-			Why:     "RDS asks for the name at the deletion only: without one in the state, the destroy fails; with the snapshot skipped, the data is gone.",
-			Fix:     "leave skipFinalSnapshot false and set finalSnapshotIdentifier", Severity: rule.High, Levels: rule.ProductionOnly,
-			IDs: []string{"gap:final-snapshot-when-protected"}, Types: databases,
+			Summary: "A database that is protected leaves a snapshot when it goes, under a name that is set " +
+				"beforehand.",
+			Why: "RDS asks for the name at the deletion only: without one in the state, the destroy fails; with " +
+				"the snapshot skipped, the data is gone.",
+			Fix: "leave skipFinalSnapshot false and set finalSnapshotIdentifier", Severity: rule.High,
+			Levels: rule.ProductionOnly,
+			IDs:    []string{"gap:final-snapshot-when-protected"}, Types: databases,
 			Needs: []string{"deletionProtection", "skipFinalSnapshot", "finalSnapshotIdentifier", "replicateSourceDb"},
 			Resource: unlessReplica(func(s *rule.Subject) {
 				skipped, ok := s.Get("skipFinalSnapshot").Bool(false)
@@ -377,15 +427,18 @@ func availability() []*rule.Rule {
 			Summary: "Automated backups outlive the instance for their retention period.",
 			Why:     "Who deletes an instance by mistake has point-in-time recovery only while they are kept.",
 			Fix:     "set deleteAutomatedBackups to false", Severity: rule.Medium, Levels: rule.ProductionOnly,
-			IDs: []string{"tier:keep-automated-backups"}, Types: databases, Needs: []string{"deleteAutomatedBackups", "replicateSourceDb"},
+			IDs: []string{"tier:keep-automated-backups"}, Types: databases,
+			Needs:    []string{"deleteAutomatedBackups", "replicateSourceDb"},
 			Resource: unlessReplica(off2("deleteAutomatedBackups", "the backups go with the instance")),
 		},
 		{
 			Name: "rds-copy-tags", Family: family,
 			Summary: "Snapshots have the tags of their database.",
 			Why:     "Cost reports, backup plans and access rules by tag lose sight of snapshots without.",
-			Fix:     "set copyTagsToSnapshot, or the rule's level to remediate", Severity: rule.Low, Levels: rule.InProduction,
-			IDs: []string{"CKV2_AWS_60", "CKV_AWS_313", "RDS.17"}, Types: databases, Needs: []string{"copyTagsToSnapshot"},
+			Fix:     "set copyTagsToSnapshot, or the rule's level to remediate", Severity: rule.Low,
+			Levels: rule.InProduction,
+			IDs:    []string{"CKV2_AWS_60", "CKV_AWS_313", "RDS.17"}, Types: databases,
+			Needs:    []string{"copyTagsToSnapshot"},
 			Resource: on("copyTagsToSnapshot", false, "snapshots have no tags"),
 			Remedy: func(s *rule.Subject) (property.Map, bool) {
 				return s.Properties().Set("copyTagsToSnapshot", property.New(true)), true
@@ -417,18 +470,22 @@ func observation() []*rule.Rule {
 			Name: "rds-performance-insights", Family: family,
 			Summary: "Performance Insights is on.",
 			Why:     "What a database waits for is known only from before the incident.",
-			Fix:     "set performanceInsightsEnabled; seven days are free", Severity: rule.Low, Levels: rule.InProduction,
-			IDs: []string{"CKV_AWS_353", "AVD-AWS-0133", "pulumi:rds.Instance.enablePerformanceInsights"}, Types: []string{instance, clusterInstance},
+			Fix:     "set performanceInsightsEnabled; seven days are free", Severity: rule.Low,
+			Levels:   rule.InProduction,
+			IDs:      []string{"CKV_AWS_353", "AVD-AWS-0133", "pulumi:rds.Instance.enablePerformanceInsights"},
+			Types:    []string{instance, clusterInstance},
 			Needs:    []string{"performanceInsightsEnabled"},
 			Resource: on("performanceInsightsEnabled", false, "Performance Insights is off"),
 		},
 		{
 			Name: "rds-enhanced-monitoring", Family: family,
-			Summary: "Enhanced monitoring reports the operating system of the instance.",
-			Why:     "CloudWatch sees the hypervisor, and not which process takes memory or disk.",
-			Fix:     "set monitoringInterval to 1, 5, 10, 15, 30 or 60 seconds, and monitoringRoleArn", Severity: rule.Low, Levels: rule.InProduction,
+			Summary:  "Enhanced monitoring reports the operating system of the instance.",
+			Why:      "CloudWatch sees the hypervisor, and not which process takes memory or disk.",
+			Fix:      "set monitoringInterval to 1, 5, 10, 15, 30 or 60 seconds, and monitoringRoleArn",
+			Severity: rule.Low, Levels: rule.InProduction,
 			Knobs: []rule.Knob{{Name: "maximumSeconds", Description: "The longest interval, seconds.", Default: 60.0}},
-			IDs:   []string{"CKV_AWS_118", "RDS.6"}, Types: []string{instance, clusterInstance}, Needs: []string{"monitoringInterval", "monitoringRoleArn"},
+			IDs:   []string{"CKV_AWS_118", "RDS.6"}, Types: []string{instance, clusterInstance},
+			Needs: []string{"monitoringInterval", "monitoringRoleArn"},
 			Resource: func(s *rule.Subject) {
 				seconds, ok := s.Get("monitoringInterval").Number(0)
 				switch {
@@ -447,7 +504,8 @@ func observation() []*rule.Rule {
 			Summary: "The database's log goes to CloudWatch Logs.",
 			Why:     "On the instance it is kept for three days, and goes with it.",
 			Fix:     "add postgresql to enabledCloudwatchLogsExports", Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV_AWS_129", "CKV_AWS_324", "RDS.9", "RDS.36"}, Types: databases, Needs: []string{"enabledCloudwatchLogsExports", "engine"},
+			IDs: []string{"CKV_AWS_129", "CKV_AWS_324", "RDS.9", "RDS.36"}, Types: databases,
+			Needs: []string{"enabledCloudwatchLogsExports", "engine"},
 			Resource: func(s *rule.Subject) {
 				exports := s.Get("enabledCloudwatchLogsExports")
 				if !exports.Known() {
@@ -463,8 +521,10 @@ func observation() []*rule.Rule {
 			Name: "rds-query-logging", Family: family,
 			Summary: "Statements that take long are logged.",
 			Why:     "A slow statement that nobody sees is found by its outage.",
-			Fix:     "set log_min_duration_statement to a number of milliseconds", Severity: rule.Low, Levels: rule.InProduction,
-			IDs: []string{"CKV2_AWS_27", "CKV2_AWS_30"}, Types: []string{parameterGroup, clusterParameters}, Needs: []string{"family", "parameters"},
+			Fix:     "set log_min_duration_statement to a number of milliseconds", Severity: rule.Low,
+			Levels: rule.InProduction,
+			IDs:    []string{"CKV2_AWS_27", "CKV2_AWS_30"}, Types: []string{parameterGroup, clusterParameters},
+			Needs: []string{"family", "parameters"},
 			Resource: func(s *rule.Subject) {
 				engine, ok := s.Get("family").Text("")
 				if !ok || !strings.Contains(engine, "postgres") {
@@ -483,9 +543,12 @@ func observation() []*rule.Rule {
 		{
 			Name: "rds-no-password-logging", Family: family,
 			Summary: "The database does not log statements by their kind.",
-			Why:     "With log_statement = ddl, mod or all, CREATE ROLE … PASSWORD leaves passwords in CloudWatch Logs.",
-			Fix:     "leave log_statement at none and log by duration: log_min_duration_statement", Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"tier:no-password-logging"}, Types: []string{parameterGroup, clusterParameters}, Needs: []string{"parameters"},
+			Why: "With log_statement = ddl, mod or all, CREATE ROLE … PASSWORD leaves passwords in CloudWatch " +
+				"Logs.",
+			Fix: "leave log_statement at none and log by duration: log_min_duration_statement", Severity: rule.High,
+			Levels: rule.Always,
+			IDs:    []string{"tier:no-password-logging"}, Types: []string{parameterGroup, clusterParameters},
+			Needs: []string{"parameters"},
 			Resource: func(s *rule.Subject) {
 				if value, found, ok := parameter(s, "log_statement"); ok && found.Path() != "" && value != "none" {
 					found.Fail("log_statement is %s", value)
@@ -495,10 +558,14 @@ func observation() []*rule.Rule {
 		{
 			Name: "log-group-retention", Family: family,
 			Summary: "A log group keeps its events for a chosen time, and long enough.",
-			Why:     "Without a retention they are kept, and paid for, for ever; with a short one they are gone before the audit.",
-			Fix:     "set retentionInDays", Severity: rule.Low, Levels: rule.ProductionOnly,
-			Knobs: []rule.Knob{{Name: "minimumDays", Description: "How many days events are kept at least.", Default: 365.0}},
-			IDs:   []string{"CKV_AWS_66", "CKV_AWS_338"}, Types: []string{logGroup}, Needs: []string{"retentionInDays"},
+			Why: "Without a retention they are kept, and paid for, for ever; with a short one they are gone " +
+				"before the audit.",
+			Fix: "set retentionInDays", Severity: rule.Low, Levels: rule.ProductionOnly,
+			Knobs: []rule.Knob{{
+				Name: "minimumDays", Description: "How many days events are kept at least.",
+				Default: 365.0,
+			}},
+			IDs: []string{"CKV_AWS_66", "CKV_AWS_338"}, Types: []string{logGroup}, Needs: []string{"retentionInDays"},
 			Resource: func(s *rule.Subject) {
 				days, ok := s.Get("retentionInDays").Number(0)
 				switch {
@@ -514,9 +581,11 @@ func observation() []*rule.Rule {
 			Name: "log-group-cmk", Family: family,
 			Summary: "A key of the account's own encrypts the log of a database.",
 			Why:     "It quotes statements, and with them data.",
-			Fix:     "set kmsKeyId to a key whose policy admits CloudWatch Logs", Severity: rule.Medium, Levels: rule.InProduction,
-			Knobs: []rule.Knob{prefixes},
-			IDs:   []string{"CKV_AWS_158", "AVD-AWS-0017"}, Types: []string{logGroup}, Needs: []string{"kmsKeyId", "name"},
+			Fix:     "set kmsKeyId to a key whose policy admits CloudWatch Logs", Severity: rule.Medium,
+			Levels: rule.InProduction,
+			Knobs:  []rule.Knob{prefixes},
+			IDs:    []string{"CKV_AWS_158", "AVD-AWS-0017"}, Types: []string{logGroup},
+			Needs: []string{"kmsKeyId", "name"},
 			Resource: func(s *rule.Subject) {
 				if of, ok := ofDatabase(s); ok && of {
 					given("kmsKeyId", "is missing: CloudWatch's own key encrypts the events")(s)
@@ -527,9 +596,11 @@ func observation() []*rule.Rule {
 			Name: "log-group-cmk-others", Family: family,
 			Summary: "A key of the account's own encrypts the other log groups, too.",
 			Why:     "Who may read them is then said in one place.",
-			Fix:     "set kmsKeyId to a key whose policy admits CloudWatch Logs", Severity: rule.Low, Levels: rule.AdviceInProduction,
-			Knobs: []rule.Knob{prefixes},
-			IDs:   []string{"CKV_AWS_158", "AVD-AWS-0017"}, Types: []string{logGroup}, Needs: []string{"kmsKeyId", "name"},
+			Fix:     "set kmsKeyId to a key whose policy admits CloudWatch Logs", Severity: rule.Low,
+			Levels: rule.AdviceInProduction,
+			Knobs:  []rule.Knob{prefixes},
+			IDs:    []string{"CKV_AWS_158", "AVD-AWS-0017"}, Types: []string{logGroup},
+			Needs: []string{"kmsKeyId", "name"},
 			Resource: func(s *rule.Subject) {
 				if of, ok := ofDatabase(s); ok && !of {
 					given("kmsKeyId", "is missing: CloudWatch's own key encrypts the events")(s)
@@ -540,13 +611,15 @@ func observation() []*rule.Rule {
 }
 
 var prefixes = rule.Knob{
-	Name: "prefixes", Description: "What the names of databases' log groups begin with.", Default: []string{"/aws/rds/instance/", "/aws/rds/cluster/"},
+	Name: "prefixes", Description: "What the names of databases' log groups begin with.",
+	Default: []string{"/aws/rds/instance/", "/aws/rds/cluster/"},
 }
 
 // ofDatabase tells the log groups of databases, which quote statements, from others.
 func ofDatabase(s *rule.Subject) (of, ok bool) {
 	name, ok := s.Get("name").Text("")
-	return slices.ContainsFunc(s.Texts(prefixes.Name), func(prefix string) bool { return strings.HasPrefix(name, prefix) }), ok
+	return slices.ContainsFunc(s.Texts(prefixes.Name),
+		func(prefix string) bool { return strings.HasPrefix(name, prefix) }), ok
 }
 
 func software() []*rule.Rule {
@@ -554,10 +627,16 @@ func software() []*rule.Rule {
 		{
 			Name: "rds-engine-version", Family: family,
 			Summary: "The engine version can be created and is supported.",
-			Why:     "RDS refuses minor versions that it has withdrawn, upgrades the others by force, and old majors have known holes (log_fdw among them).",
-			Fix:     "name a major version alone, for example \"16\", and let RDS choose the minor", Severity: rule.High, Levels: rule.Always,
-			Knobs: []rule.Knob{{Name: "minimumMajor", Description: "The oldest major version of PostgreSQL that may be used.", Default: 14.0}},
-			IDs:   []string{"CKV_AWS_250", "gap:engine-version-not-deprecated"}, Types: databases, Needs: []string{"engine", "engineVersion"},
+			Why: "RDS refuses minor versions that it has withdrawn, upgrades the others by force, and old majors " +
+				"have known holes (log_fdw among them).",
+			Fix:      "name a major version alone, for example \"16\", and let RDS choose the minor",
+			Severity: rule.High, Levels: rule.Always,
+			Knobs: []rule.Knob{{
+				Name:        "minimumMajor",
+				Description: "The oldest major version of PostgreSQL that may be used.", Default: 14.0,
+			}},
+			IDs: []string{"CKV_AWS_250", "gap:engine-version-not-deprecated"}, Types: databases,
+			Needs: []string{"engine", "engineVersion"},
 			Resource: func(s *rule.Subject) {
 				if !isPostgres(s) {
 					return
@@ -568,7 +647,8 @@ func software() []*rule.Rule {
 					return
 				}
 				if number := major(version); number > 0 && float64(number) < s.Number("minimumMajor") {
-					value.Fail("PostgreSQL %d is out of standard support, want %v or later", number, s.Number("minimumMajor"))
+					value.Fail("PostgreSQL %d is out of standard support, want %v or later", number,
+						s.Number("minimumMajor"))
 					return
 				}
 				if engine, _ := s.Get("engine").Text("postgres"); engine == "postgres" && withdrawn(version) {
@@ -587,12 +667,17 @@ func software() []*rule.Rule {
 		},
 		{
 			Name: "rds-extended-support", Family: family,
-			Summary: "At the end of a major version's support the database is upgraded, and Extended Support is not billed.",
-			Why:     "Extended Support costs by the vCPU and hour, and begins without a question where nothing is said.",
-			Fix:     "set engineLifecycleSupport to open-source-rds-extended-support-disabled", Severity: rule.Low, Levels: rule.InProduction,
-			IDs: []string{"tier:no-extended-support"}, Types: databases, Needs: []string{"engineLifecycleSupport", "engine"},
+			Summary: "At the end of a major version's support the database is upgraded, and Extended Support is not " +
+				"billed.",
+			Why: "Extended Support costs by the vCPU and hour, and begins without a question where nothing is " +
+				"said.",
+			Fix: "set engineLifecycleSupport to open-source-rds-extended-support-disabled", Severity: rule.Low,
+			Levels: rule.InProduction,
+			IDs:    []string{"tier:no-extended-support"}, Types: databases,
+			Needs: []string{"engineLifecycleSupport", "engine"},
 			Resource: func(s *rule.Subject) {
-				if support, ok := s.Get("engineLifecycleSupport").Text(""); ok && isPostgres(s) && support != "open-source-rds-extended-support-disabled" {
+				if support, ok := s.Get("engineLifecycleSupport").Text(""); ok && isPostgres(s) &&
+					support != "open-source-rds-extended-support-disabled" {
 					s.Get("engineLifecycleSupport").Fail("Extended Support is billed when the version's support ends")
 				}
 			},
@@ -600,8 +685,9 @@ func software() []*rule.Rule {
 		{
 			Name: "rds-own-parameter-group", Family: family,
 			Summary: "A database has a parameter group of its own.",
-			Why:     "The default group cannot be changed, so TLS and logging are what AWS chose, and another group means a restart.",
-			Fix:     "set parameterGroupName", Severity: rule.Low, Levels: rule.InProduction,
+			Why: "The default group cannot be changed, so TLS and logging are what AWS chose, and another group " +
+				"means a restart.",
+			Fix: "set parameterGroupName", Severity: rule.Low, Levels: rule.InProduction,
 			IDs: []string{"tier:own-parameter-group"}, Types: []string{instance}, Needs: []string{"parameterGroupName"},
 			Resource: func(s *rule.Subject) {
 				value := s.Get("parameterGroupName")
@@ -613,7 +699,8 @@ func software() []*rule.Rule {
 	}
 }
 
-// withdrawn tells minor versions that RDS does not create any more: before 16.9 of PostgreSQL 16 (release calendar of RDS for PostgreSQL).
+// withdrawn tells minor versions that RDS does not create any more: before 16.9 of PostgreSQL 16 (release calendar of
+// RDS for PostgreSQL).
 func withdrawn(version string) bool {
 	whole, minor, named := strings.Cut(version, ".")
 	number, err := strconv.Atoi(minor)
@@ -627,7 +714,8 @@ func companions() []*rule.Rule {
 			Summary: "A snapshot is shared with named accounts only.",
 			Why:     "A public snapshot is the whole database, for everybody.",
 			Fix:     "take all out of sharedAccounts", Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{"CKV_AWS_302", "RDS.1"}, Types: []string{snapshot, clusterSnapshot}, Needs: []string{"sharedAccounts"},
+			IDs: []string{"CKV_AWS_302", "RDS.1"}, Types: []string{snapshot, clusterSnapshot},
+			Needs: []string{"sharedAccounts"},
 			Resource: func(s *rule.Subject) {
 				if slices.Contains(s.Get("sharedAccounts").Texts(), "all") {
 					s.Get("sharedAccounts").Fail("the snapshot is public")
@@ -639,7 +727,8 @@ func companions() []*rule.Rule {
 			Summary: "Copies of snapshots and of backups are encrypted with a key of the account's own.",
 			Why:     "A copy in another region or account needs a key there; the AWS managed one cannot be shared.",
 			Fix:     "set kmsKeyId", Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV_AWS_266", "CKV_AWS_245"}, Types: []string{snapshotCopy, backupsReplication}, Needs: []string{"kmsKeyId"},
+			IDs: []string{"CKV_AWS_266", "CKV_AWS_245"}, Types: []string{snapshotCopy, backupsReplication},
+			Needs:    []string{"kmsKeyId"},
 			Resource: given("kmsKeyId", "is missing: the copy has no key of its own"),
 		},
 		{

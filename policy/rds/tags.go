@@ -11,22 +11,28 @@ import (
 
 // taggable are the types of this pack that have tags.
 var taggable = []string{
-	instance, cluster, clusterInstance, parameterGroup, clusterParameters, snapshot, clusterSnapshot, eventSubscription, proxy, logGroup,
-	"aws:rds/subnetGroup:SubnetGroup", "aws:kms/key:Key", "aws:iam/role:Role", "aws:iam/policy:Policy", "aws:ec2/securityGroup:SecurityGroup",
+	instance, cluster, clusterInstance, parameterGroup, clusterParameters, snapshot, clusterSnapshot, eventSubscription,
+	proxy, logGroup,
+	"aws:rds/subnetGroup:SubnetGroup", "aws:kms/key:Key", "aws:iam/role:Role", "aws:iam/policy:Policy",
+	"aws:ec2/securityGroup:SecurityGroup",
 	"aws:secretsmanager/secret:Secret", "aws:cloudwatch/metricAlarm:MetricAlarm",
 }
 
 func tags() *rule.Rule {
 	return &rule.Rule{
 		Name: "aws-tags", Family: family,
-		Summary:  "Resources on AWS say whose they are.",
-		Why:      "Costs, and rights by tag, belong to nobody without.",
-		Fix:      "set the tags, on the resource or as the provider's defaultTags; with the rule's level at remediate, those of values are added",
+		Summary: "Resources on AWS say whose they are.",
+		Why:     "Costs, and rights by tag, belong to nobody without.",
+		Fix: "set the tags, on the resource or as the provider's defaultTags; with the rule's level at " +
+			"remediate, those of values are added",
 		Severity: rule.Low,
 		Levels:   rule.Advice,
 		Knobs: []rule.Knob{
 			{Name: "tags", Description: "The tags that there must be.", Default: []string{"environment", "service"}},
-			{Name: "values", Description: "Values of tags that a remediation adds, as name=value.", Default: []string{}},
+			{
+				Name: "values", Description: "Values of tags that a remediation adds, as name=value.",
+				Default: []string{},
+			},
 		},
 		IDs: []string{"tier:tags"}, Types: taggable, Needs: []string{"tags"},
 		Resource: func(s *rule.Subject) {

@@ -40,7 +40,8 @@ func rdsExamples() []example {
 		{
 			rule: "rds-managed-password", of: "database-instance",
 			breaks: []ruletest.Change{
-				set("hunter22", "password"), set("hunter22", "passwordWo"), set(false, "manageMasterUserPassword"), drop("manageMasterUserPassword"),
+				set("hunter22", "password"), set("hunter22", "passwordWo"), set(false, "manageMasterUserPassword"),
+				drop("manageMasterUserPassword"),
 				set(ruletest.Secret{Value: "hunter22"}, "password"),
 			},
 			keeps:   []ruletest.Change{replica},
@@ -48,76 +49,115 @@ func rdsExamples() []example {
 		},
 		{
 			rule: "rds-managed-password", literal: made(clusterType, map[string]any{"manageMasterUserPassword": true}),
-			breaks: one("hunter22", "masterPassword"), keeps: []ruletest.Change{set("global", "globalClusterIdentifier")}, unknown: []path{{"globalClusterIdentifier"}},
+			breaks:  one("hunter22", "masterPassword"),
+			keeps:   []ruletest.Change{set("global", "globalClusterIdentifier")},
+			unknown: []path{{"globalClusterIdentifier"}},
 		},
-		instance("rds-master-secret-cmk", []ruletest.Change{drop("masterUserSecretKmsKeyId")}, path{"masterUserSecretKmsKeyId"}, path{"manageMasterUserPassword"}),
+		instance("rds-master-secret-cmk", []ruletest.Change{drop("masterUserSecretKmsKeyId")},
+			path{"masterUserSecretKmsKeyId"}, path{"manageMasterUserPassword"}),
 		instance("rds-admin-name", one("postgres", "username"), path{"username"}),
-		instance("rds-iam-authentication", one(false, "iamDatabaseAuthenticationEnabled"), path{"iamDatabaseAuthenticationEnabled"}),
-		instance("rds-storage-encrypted", append(one(false, "storageEncrypted"), drop("storageEncrypted")), path{"storageEncrypted"}),
+		instance("rds-iam-authentication", one(false, "iamDatabaseAuthenticationEnabled"),
+			path{"iamDatabaseAuthenticationEnabled"}),
+		instance("rds-storage-encrypted", append(one(false, "storageEncrypted"), drop("storageEncrypted")),
+			path{"storageEncrypted"}),
 		instance("rds-storage-cmk", []ruletest.Change{drop("kmsKeyId")}, path{"kmsKeyId"}),
 		{
 			rule: "rds-storage-cmk", of: "database-instance", config: map[string]any{"kmsKeyId": anyKey},
-			breaks: one("arn:aws:kms:ap-northeast-2:111122223333:key/another", "kmsKeyId"), unknown: []path{{"kmsKeyId"}},
+			breaks:  one("arn:aws:kms:ap-northeast-2:111122223333:key/another", "kmsKeyId"),
+			unknown: []path{{"kmsKeyId"}},
 		},
-		instance("rds-performance-insights-cmk", []ruletest.Change{drop("performanceInsightsKmsKeyId")}, path{"performanceInsightsKmsKeyId"}),
+		instance("rds-performance-insights-cmk", []ruletest.Change{drop("performanceInsightsKmsKeyId")},
+			path{"performanceInsightsKmsKeyId"}),
 		{
 			rule: "rds-force-ssl", of: "database-parameter-group",
-			breaks:  []ruletest.Change{set(parameters("rds.force_ssl", "0"), "parameters"), set("0", "parameters", 2, "value"), set(14, "x")}[:2],
+			breaks: []ruletest.Change{
+				set(parameters("rds.force_ssl", "0"), "parameters"),
+				set("0", "parameters", 2, "value"), set(14, "x"),
+			}[:2],
 			keeps:   []ruletest.Change{drop("parameters"), set("mysql8.0", "family")},
 			unknown: []path{{"parameters"}, {"family"}, {"parameters", 2, "value"}, {"parameters", 0, "name"}},
 		},
 		{
-			rule: "rds-force-ssl", literal: made("aws:rds/parameterGroup:ParameterGroup", map[string]any{"family": "postgres14", "parameters": parameters("rds.force_ssl", "1")}),
+			rule: "rds-force-ssl", literal: made("aws:rds/parameterGroup:ParameterGroup",
+				map[string]any{"family": "postgres14", "parameters": parameters("rds.force_ssl", "1")}),
 			breaks: []ruletest.Change{drop("parameters")},
 		},
 		instance("rds-ca-certificate", one("rds-ca-2019", "caCertIdentifier"), path{"caCertIdentifier"}),
 		instance("rds-not-public", one(true, "publiclyAccessible"), path{"publiclyAccessible"}),
 		{
 			rule: "rds-in-vpc", of: "database-instance",
-			breaks:  []ruletest.Change{drop("dbSubnetGroupName"), drop("vpcSecurityGroupIds"), set([]any{}, "vpcSecurityGroupIds")},
+			breaks: []ruletest.Change{
+				drop("dbSubnetGroupName"), drop("vpcSecurityGroupIds"),
+				set([]any{}, "vpcSecurityGroupIds"),
+			},
 			unknown: []path{{"dbSubnetGroupName"}, {"vpcSecurityGroupIds"}},
 		},
 		{
-			rule: "rds-backup-retention", of: "database-instance", breaks: []ruletest.Change{set(0, "backupRetentionPeriod"), set(6, "backupRetentionPeriod"), drop("backupRetentionPeriod")},
+			rule: "rds-backup-retention", of: "database-instance",
+			breaks: []ruletest.Change{
+				set(0, "backupRetentionPeriod"), set(6, "backupRetentionPeriod"),
+				drop("backupRetentionPeriod"),
+			},
 			keeps: []ruletest.Change{set(7, "backupRetentionPeriod")}, unknown: []path{{"backupRetentionPeriod"}},
 		},
 		{
-			rule: "rds-backup-retention", literal: made("aws:rds/instance:Instance", map[string]any{"replicateSourceDb": "a", "backupRetentionPeriod": 7}),
+			rule: "rds-backup-retention", literal: made("aws:rds/instance:Instance",
+				map[string]any{"replicateSourceDb": "a", "backupRetentionPeriod": 7}),
 			config: map[string]any{"checkReadReplicas": true}, breaks: one(0, "backupRetentionPeriod"),
 		},
 		{
 			rule: "rds-windows", of: "database-instance",
 			breaks: []ruletest.Change{
-				set("03:30-04:30", "backupWindow"), set("03:00-03:20", "backupWindow"), set("3am", "backupWindow"), drop("backupWindow"), drop("maintenanceWindow"),
-				set("Mon:03:30-Mon:04:30", "maintenanceWindow"), set("Sun:23:30-Mon:03:01", "maintenanceWindow"), set("soon", "maintenanceWindow"),
+				set("03:30-04:30", "backupWindow"), set("03:00-03:20", "backupWindow"), set("3am", "backupWindow"),
+				drop("backupWindow"), drop("maintenanceWindow"),
+				set("Mon:03:30-Mon:04:30", "maintenanceWindow"), set("Sun:23:30-Mon:03:01", "maintenanceWindow"),
+				set("soon", "maintenanceWindow"),
 			},
-			keeps: []ruletest.Change{set("23:30-00:30", "backupWindow")}, unknown: []path{{"backupWindow"}, {"maintenanceWindow"}},
+			keeps:   []ruletest.Change{set("23:30-00:30", "backupWindow")},
+			unknown: []path{{"backupWindow"}, {"maintenanceWindow"}},
 		},
-		{rule: "rds-windows", of: "database-instance", config: map[string]any{"backupWindow": "03:00-04:00"}, breaks: one("02:00-03:00", "backupWindow")},
+		{
+			rule: "rds-windows", of: "database-instance", config: map[string]any{"backupWindow": "03:00-04:00"},
+			breaks: one("02:00-03:00", "backupWindow"),
+		},
 		instance("rds-multi-az", one(false, "multiAz"), path{"multiAz"}),
 		instance("rds-deletion-protection", one(false, "deletionProtection"), path{"deletionProtection"}),
 		{
-			rule: "rds-final-snapshot", of: "database-instance", breaks: []ruletest.Change{set(true, "skipFinalSnapshot"), drop("finalSnapshotIdentifier")},
+			rule: "rds-final-snapshot", of: "database-instance",
+			breaks:  []ruletest.Change{set(true, "skipFinalSnapshot"), drop("finalSnapshotIdentifier")},
 			unknown: []path{{"skipFinalSnapshot"}, {"finalSnapshotIdentifier"}},
 		},
-		instance("rds-keep-automated-backups", []ruletest.Change{set(true, "deleteAutomatedBackups"), drop("deleteAutomatedBackups")}, path{"deleteAutomatedBackups"}),
+		instance("rds-keep-automated-backups", []ruletest.Change{
+			set(true, "deleteAutomatedBackups"), drop("deleteAutomatedBackups"),
+		}, path{"deleteAutomatedBackups"}),
 		instance("rds-copy-tags", one(false, "copyTagsToSnapshot"), path{"copyTagsToSnapshot"}),
 		instance("rds-no-restart-in-hours", one(true, "applyImmediately"), path{"applyImmediately"}),
-		instance("rds-performance-insights", one(false, "performanceInsightsEnabled"), path{"performanceInsightsEnabled"}),
-		instance("rds-enhanced-monitoring", []ruletest.Change{set(0, "monitoringInterval"), set(120, "monitoringInterval"), drop("monitoringRoleArn")},
+		instance("rds-performance-insights", one(false, "performanceInsightsEnabled"),
+			path{"performanceInsightsEnabled"}),
+		instance("rds-enhanced-monitoring", []ruletest.Change{
+			set(0, "monitoringInterval"), set(120, "monitoringInterval"), drop("monitoringRoleArn"),
+		},
 			path{"monitoringInterval"}, path{"monitoringRoleArn"}),
-		instance("rds-log-exports", []ruletest.Change{set([]any{"upgrade"}, "enabledCloudwatchLogsExports"), drop("enabledCloudwatchLogsExports")}, path{"enabledCloudwatchLogsExports"}),
+		instance("rds-log-exports", []ruletest.Change{
+			set([]any{"upgrade"}, "enabledCloudwatchLogsExports"), drop("enabledCloudwatchLogsExports"),
+		}, path{"enabledCloudwatchLogsExports"}),
 		{
 			rule: "rds-query-logging", of: "database-parameter-group",
-			breaks: []ruletest.Change{set("-1", "parameters", 1, "value"), drop("parameters")}, unknown: []path{{"parameters"}},
+			breaks:  []ruletest.Change{set("-1", "parameters", 1, "value"), drop("parameters")},
+			unknown: []path{{"parameters"}},
 		},
 		{
 			rule: "rds-no-password-logging", of: "database-parameter-group",
-			breaks: []ruletest.Change{set(parameters("log_statement", "ddl"), "parameters"), set(parameters("log_statement", "all"), "parameters")},
-			keeps:  []ruletest.Change{set(parameters("log_statement", "none"), "parameters")}, unknown: []path{{"parameters"}},
+			breaks: []ruletest.Change{
+				set(parameters("log_statement", "ddl"), "parameters"),
+				set(parameters("log_statement", "all"), "parameters"),
+			},
+			keeps:   []ruletest.Change{set(parameters("log_statement", "none"), "parameters")},
+			unknown: []path{{"parameters"}},
 		},
 		{
-			rule: "log-group-retention", of: "database-log-postgresql", breaks: []ruletest.Change{drop("retentionInDays"), set(30, "retentionInDays")},
+			rule: "log-group-retention", of: "database-log-postgresql",
+			breaks:  []ruletest.Change{drop("retentionInDays"), set(30, "retentionInDays")},
 			unknown: []path{{"retentionInDays"}},
 		},
 		{
@@ -125,28 +165,43 @@ func rdsExamples() []example {
 			unknown: []path{{"kmsKeyId"}, {"name"}},
 		},
 		{
-			rule: "log-group-cmk-others", literal: made("aws:cloudwatch/logGroup:LogGroup", map[string]any{"name": "/shop", "kmsKeyId": anyKey}),
+			rule: "log-group-cmk-others", literal: made("aws:cloudwatch/logGroup:LogGroup",
+				map[string]any{"name": "/shop", "kmsKeyId": anyKey}),
 			breaks: []ruletest.Change{drop("kmsKeyId")}, unknown: []path{{"kmsKeyId"}, {"name"}},
 		},
 		{
 			rule: "rds-engine-version", of: "database-instance",
-			breaks:  []ruletest.Change{set("16.3", "engineVersion"), set("13.2", "engineVersion"), set("9.6.24", "engineVersion")},
-			keeps:   []ruletest.Change{set("16.11", "engineVersion"), set("17", "engineVersion"), drop("engineVersion"), set("mysql", "engine")},
+			breaks: []ruletest.Change{
+				set("16.3", "engineVersion"), set("13.2", "engineVersion"),
+				set("9.6.24", "engineVersion"),
+			},
+			keeps: []ruletest.Change{
+				set("16.11", "engineVersion"), set("17", "engineVersion"), drop("engineVersion"),
+				set("mysql", "engine"),
+			},
 			unknown: []path{{"engineVersion"}, {"engine"}},
 		},
 		instance("rds-auto-minor-version", one(false, "autoMinorVersionUpgrade"), path{"autoMinorVersionUpgrade"}),
-		instance("rds-extended-support", []ruletest.Change{drop("engineLifecycleSupport"), set("open-source-rds-extended-support", "engineLifecycleSupport")}, path{"engineLifecycleSupport"}),
-		instance("rds-own-parameter-group", []ruletest.Change{drop("parameterGroupName"), set("default.postgres16", "parameterGroupName")}, path{"parameterGroupName"}),
+		instance("rds-extended-support", []ruletest.Change{
+			drop("engineLifecycleSupport"), set("open-source-rds-extended-support", "engineLifecycleSupport"),
+		}, path{"engineLifecycleSupport"}),
+		instance("rds-own-parameter-group", []ruletest.Change{
+			drop("parameterGroupName"), set("default.postgres16", "parameterGroupName"),
+		}, path{"parameterGroupName"}),
 		{
-			rule: "rds-snapshot-private", literal: made(snapshotType, map[string]any{"sharedAccounts": []any{"111122223333"}}),
-			breaks: one([]any{"all"}, "sharedAccounts"), keeps: []ruletest.Change{drop("sharedAccounts")}, unknown: []path{{"sharedAccounts"}},
+			rule: "rds-snapshot-private", literal: made(snapshotType,
+				map[string]any{"sharedAccounts": []any{"111122223333"}}),
+			breaks: one([]any{"all"}, "sharedAccounts"), keeps: []ruletest.Change{drop("sharedAccounts")},
+			unknown: []path{{"sharedAccounts"}},
 		},
 		{
-			rule: "rds-copies-cmk", literal: made("aws:rds/snapshotCopy:SnapshotCopy", map[string]any{"kmsKeyId": anyKey}),
+			rule: "rds-copies-cmk", literal: made("aws:rds/snapshotCopy:SnapshotCopy",
+				map[string]any{"kmsKeyId": anyKey}),
 			breaks: []ruletest.Change{drop("kmsKeyId")}, unknown: []path{{"kmsKeyId"}},
 		},
 		{
-			rule: "rds-event-subscription-on", literal: made("aws:rds/eventSubscription:EventSubscription", map[string]any{}),
+			rule: "rds-event-subscription-on", literal: made("aws:rds/eventSubscription:EventSubscription",
+				map[string]any{}),
 			breaks: one(false, "enabled"), unknown: []path{{"enabled"}},
 		},
 		{
@@ -154,7 +209,8 @@ func rdsExamples() []example {
 			breaks: []ruletest.Change{drop("requireTls"), set(false, "requireTls")}, unknown: []path{{"requireTls"}},
 		},
 		{
-			rule: "rds-proxy-no-debug-logging", literal: made("aws:rds/proxy:Proxy", map[string]any{}), breaks: one(true, "debugLogging"),
+			rule: "rds-proxy-no-debug-logging", literal: made("aws:rds/proxy:Proxy", map[string]any{}),
+			breaks:  one(true, "debugLogging"),
 			unknown: []path{{"debugLogging"}},
 		},
 	}
@@ -163,21 +219,35 @@ func rdsExamples() []example {
 func kmsExamples() []example {
 	return []example{
 		{
-			rule: "kms-rotation", of: "database-key", breaks: []ruletest.Change{set(false, "enableKeyRotation"), drop("enableKeyRotation")},
+			rule: "kms-rotation", of: "database-key",
+			breaks:  []ruletest.Change{set(false, "enableKeyRotation"), drop("enableKeyRotation")},
 			unknown: []path{{"enableKeyRotation"}},
 		},
 		{
 			rule: "kms-rotation", literal: made("aws:kms/key:Key", map[string]any{"customerMasterKeySpec": "RSA_2048"}),
 			breaks: []ruletest.Change{drop("customerMasterKeySpec")}, unknown: []path{{"customerMasterKeySpec"}},
 		},
-		{rule: "kms-enabled", of: "database-key", breaks: []ruletest.Change{set(false, "isEnabled")}, unknown: []path{{"isEnabled"}}},
-		{rule: "kms-policy-defined", of: "database-key", breaks: []ruletest.Change{drop("policy"), set("", "policy")}, unknown: []path{{"policy"}}},
+		{
+			rule: "kms-enabled", of: "database-key", breaks: []ruletest.Change{set(false, "isEnabled")},
+			unknown: []path{{"isEnabled"}},
+		},
+		{
+			rule: "kms-policy-defined", of: "database-key", breaks: []ruletest.Change{drop("policy"), set("", "policy")},
+			unknown: []path{{"policy"}},
+		},
 		{
 			rule: "kms-policy-principals", of: "database-key",
 			breaks: []ruletest.Change{
-				set(document(map[string]any{"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}), "policy"),
-				set(document(map[string]any{"Effect": "Allow", "Principal": map[string]any{"AWS": "*"}, "Action": "kms:Decrypt"}), "policy"),
-				set(document(map[string]any{"Effect": "Allow", "NotPrincipal": map[string]any{"AWS": "1"}, "Action": "kms:Decrypt"}), "policy"),
+				set(document(map[string]any{"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}),
+					"policy"),
+				set(document(map[string]any{
+					"Effect": "Allow", "Principal": map[string]any{"AWS": "*"},
+					"Action": "kms:Decrypt",
+				}), "policy"),
+				set(document(map[string]any{
+					"Effect": "Allow", "NotPrincipal": map[string]any{"AWS": "1"},
+					"Action": "kms:Decrypt",
+				}), "policy"),
 				set("not json", "policy"),
 			},
 			keeps: []ruletest.Change{
@@ -189,9 +259,19 @@ func kmsExamples() []example {
 			},
 			unknown: []path{{"policy"}},
 		},
-		{rule: "kms-lockout-check", of: "database-key", breaks: []ruletest.Change{set(true, "bypassPolicyLockoutSafetyCheck")}, unknown: []path{{"bypassPolicyLockoutSafetyCheck"}}},
-		{rule: "kms-description", of: "database-key", breaks: []ruletest.Change{drop("description"), set(" ", "description")}, unknown: []path{{"description"}}},
-		{rule: "kms-deletion-window", of: "database-key", breaks: []ruletest.Change{set(7, "deletionWindowInDays")}, keeps: []ruletest.Change{drop("deletionWindowInDays")}, unknown: []path{{"deletionWindowInDays"}}},
+		{
+			rule: "kms-lockout-check", of: "database-key",
+			breaks:  []ruletest.Change{set(true, "bypassPolicyLockoutSafetyCheck")},
+			unknown: []path{{"bypassPolicyLockoutSafetyCheck"}},
+		},
+		{
+			rule: "kms-description", of: "database-key",
+			breaks: []ruletest.Change{drop("description"), set(" ", "description")}, unknown: []path{{"description"}},
+		},
+		{
+			rule: "kms-deletion-window", of: "database-key", breaks: []ruletest.Change{set(7, "deletionWindowInDays")},
+			keeps: []ruletest.Change{drop("deletionWindowInDays")}, unknown: []path{{"deletionWindowInDays"}},
+		},
 	}
 }
 
@@ -241,9 +321,14 @@ func iamExamples() []example {
 		{
 			rule: "iam-trust-principals", of: "database-monitoring-role",
 			breaks: []ruletest.Change{
-				set(trustOf(map[string]any{"AWS": "*"}, nil), "assumeRolePolicy"), set(trustOf(map[string]any{"Service": "*"}, nil), "assumeRolePolicy"),
-				set(document(map[string]any{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}), "assumeRolePolicy"),
-				set(document(map[string]any{"Effect": "Allow", "NotPrincipal": map[string]any{"AWS": "1"}, "Action": "sts:AssumeRole"}), "assumeRolePolicy"),
+				set(trustOf(map[string]any{"AWS": "*"}, nil), "assumeRolePolicy"),
+				set(trustOf(map[string]any{"Service": "*"}, nil), "assumeRolePolicy"),
+				set(document(map[string]any{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}),
+					"assumeRolePolicy"),
+				set(document(map[string]any{
+					"Effect": "Allow", "NotPrincipal": map[string]any{"AWS": "1"},
+					"Action": "sts:AssumeRole",
+				}), "assumeRolePolicy"),
 			},
 			unknown: []path{{"assumeRolePolicy"}},
 		},
@@ -252,10 +337,17 @@ func iamExamples() []example {
 			breaks: []ruletest.Change{
 				set(trustOf(federated, nil), "assumeRolePolicy"),
 				set(trustOf(federated, equals(map[string]any{issuer + ":sub": subjectOfRole})), "assumeRolePolicy"),
-				set(trustOf(federated, equals(map[string]any{issuer + ":aud": "sts.amazonaws.com"})), "assumeRolePolicy"),
-				set(trustOf(federated, map[string]any{"StringLike": map[string]any{issuer + ":sub": "system:serviceaccount:myshop:*", issuer + ":aud": "sts.amazonaws.com"}}), "assumeRolePolicy"),
-				set(trustOf(federated, map[string]any{"StringEqualsIfExists": map[string]any{issuer + ":sub": subjectOfRole, issuer + ":aud": "sts.amazonaws.com"}}), "assumeRolePolicy"),
-				set(trustOf(federated, equals(map[string]any{"other:sub": subjectOfRole, "other:aud": "sts.amazonaws.com"})), "assumeRolePolicy"),
+				set(trustOf(federated, equals(map[string]any{issuer + ":aud": "sts.amazonaws.com"})),
+					"assumeRolePolicy"),
+				set(trustOf(federated, map[string]any{"StringLike": map[string]any{
+					issuer + ":sub": "system:serviceaccount:myshop:*", issuer + ":aud": "sts.amazonaws.com",
+				}}), "assumeRolePolicy"),
+				set(trustOf(federated, map[string]any{"StringEqualsIfExists": map[string]any{
+					issuer + ":sub": subjectOfRole, issuer + ":aud": "sts.amazonaws.com",
+				}}), "assumeRolePolicy"),
+				set(trustOf(federated, equals(map[string]any{
+					"other:sub": subjectOfRole, "other:aud": "sts.amazonaws.com",
+				})), "assumeRolePolicy"),
 				set(githubTrust("repo:*"), "assumeRolePolicy"),
 			},
 			keeps:   []ruletest.Change{set(githubTrust("repo:myorg/myrepo:*"), "assumeRolePolicy")},
@@ -263,48 +355,76 @@ func iamExamples() []example {
 		},
 		{
 			rule: "iam-service-trust-source", of: "database-monitoring-role",
-			breaks: []ruletest.Change{set(trustOf(map[string]any{"Service": "monitoring.rds.amazonaws.com"}, nil), "assumeRolePolicy")},
-			keeps:  []ruletest.Change{set(trustOf(map[string]any{"Service": "ec2.amazonaws.com"}, nil), "assumeRolePolicy")}, unknown: []path{{"assumeRolePolicy"}},
+			breaks: []ruletest.Change{set(trustOf(map[string]any{"Service": "monitoring.rds.amazonaws.com"}, nil),
+				"assumeRolePolicy")},
+			keeps: []ruletest.Change{set(trustOf(map[string]any{"Service": "ec2.amazonaws.com"}, nil),
+				"assumeRolePolicy")}, unknown: []path{{"assumeRolePolicy"}},
 		},
-		{rule: "iam-role-description", of: "secrets-role-role", breaks: []ruletest.Change{drop("description")}, unknown: []path{{"description"}}},
-		rights("iam-no-star-action", allow("*", "*"), allow("secretsmanager:*", secretArn+"a"), document(map[string]any{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})),
 		{
-			rule: "iam-no-star-resource", of: "secrets-role-policy", breaks: []ruletest.Change{set(allow("rds:ModifyDBInstance", "*"), "policy")},
-			keeps: []ruletest.Change{set(allow([]string{"sts:GetCallerIdentity", "ec2:DescribeVpcs", "secretsmanager:ListSecrets"}, "*"), "policy")}, unknown: []path{{"policy"}},
+			rule: "iam-role-description", of: "secrets-role-role", breaks: []ruletest.Change{drop("description")},
+			unknown: []path{{"description"}},
 		},
-		rights("iam-no-privilege-escalation", allow("iam:AttachRolePolicy", "*"), allow("iam:*", "*"), allow("sts:Assume*", "*")),
+		rights("iam-no-star-action", allow("*", "*"), allow("secretsmanager:*", secretArn+"a"),
+			document(map[string]any{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})),
+		{
+			rule: "iam-no-star-resource", of: "secrets-role-policy",
+			breaks: []ruletest.Change{set(allow("rds:ModifyDBInstance", "*"), "policy")},
+			keeps: []ruletest.Change{
+				set(allow([]string{"sts:GetCallerIdentity", "ec2:DescribeVpcs", "secretsmanager:ListSecrets"}, "*"),
+					"policy"),
+			}, unknown: []path{{"policy"}},
+		},
+		rights("iam-no-privilege-escalation", allow("iam:AttachRolePolicy", "*"), allow("iam:*", "*"),
+			allow("sts:Assume*", "*")),
 		rights("iam-no-credentials-exposure", allow("iam:CreateAccessKey", "*"), allow("rds-db:connect", "*")),
 		rights("iam-no-data-exfiltration", allow("s3:GetObject", "*"), allow("secretsmanager:Get*", "*")),
 		rights("iam-no-permissions-management", allow("kms:PutKeyPolicy", "*")),
 		rights("iam-no-unconstrained-write", allow("secretsmanager:DeleteSecret", "*")),
 		rights("iam-pass-role", allow("iam:PassRole", "*"), allow("iam:PassRole", "arn:aws:iam::123456789012:role/*")),
-		rights("iam-kms-decrypt", allow("kms:Decrypt", "*"), allow("kms:*", "arn:aws:kms:ap-northeast-2:111122223333:key/*")),
+		rights("iam-kms-decrypt", allow("kms:Decrypt", "*"),
+			allow("kms:*", "arn:aws:kms:ap-northeast-2:111122223333:key/*")),
 		{
 			rule: "iam-secrets-scoped", of: "secrets-role-policy",
 			breaks: []ruletest.Change{
-				set(allow("secretsmanager:GetSecretValue", secretArn+"rds!db-*"), "policy"), set(allow("secretsmanager:*", secretArn+"*"), "policy"),
+				set(allow("secretsmanager:GetSecretValue", secretArn+"rds!db-*"), "policy"),
+				set(allow("secretsmanager:*", secretArn+"*"), "policy"),
 				set(allow("secretsmanager:GetSecretValue", "*"), "policy"),
 			},
-			keeps: []ruletest.Change{set(allow("secretsmanager:GetSecretValue", secretArn+"myshop-??????"), "policy")}, unknown: []path{{"policy"}},
+			keeps:   []ruletest.Change{set(allow("secretsmanager:GetSecretValue", secretArn+"myshop-??????"), "policy")},
+			unknown: []path{{"policy"}},
 		},
-		rights("iam-rds-connect-scoped", allow("rds-db:connect", "arn:aws:rds-db:ap-northeast-2:111122223333:dbuser:*/*")),
+		rights("iam-rds-connect-scoped", allow("rds-db:connect",
+			"arn:aws:rds-db:ap-northeast-2:111122223333:dbuser:*/*")),
 		{
 			rule: "iam-no-admin-policy", of: "database-monitoring-policy",
-			breaks:  []ruletest.Change{set("arn:aws:iam::aws:policy/AdministratorAccess", "policyArn"), set("arn:aws:iam::aws:policy/IAMFullAccess", "policyArn")},
+			breaks: []ruletest.Change{
+				set("arn:aws:iam::aws:policy/AdministratorAccess", "policyArn"),
+				set("arn:aws:iam::aws:policy/IAMFullAccess", "policyArn"),
+			},
 			unknown: []path{{"policyArn"}},
 		},
 		{
-			rule: "iam-no-admin-policy", literal: made("aws:iam/role:Role", map[string]any{"managedPolicyArns": []any{"arn:aws:iam::aws:policy/ReadOnlyAccess"}}),
+			rule: "iam-no-admin-policy", literal: made("aws:iam/role:Role",
+				map[string]any{"managedPolicyArns": []any{"arn:aws:iam::aws:policy/ReadOnlyAccess"}}),
 			breaks: []ruletest.Change{set("arn:aws:iam::aws:policy/AdministratorAccess", "managedPolicyArns", 0)},
 		},
 		{
-			rule: "iam-no-user-policies", literal: made("aws:iam/policyAttachment:PolicyAttachment", map[string]any{"roles": []any{"a"}}),
+			rule: "iam-no-user-policies", literal: made("aws:iam/policyAttachment:PolicyAttachment",
+				map[string]any{"roles": []any{"a"}}),
 			breaks: []ruletest.Change{set([]any{"person"}, "users")}, unknown: []path{{"users"}},
 		},
 		{
-			rule: "secret-policy-principals", literal: made("aws:secretsmanager/secretPolicy:SecretPolicy", map[string]any{"policy": document(
-				map[string]any{"Effect": "Allow", "Principal": map[string]any{"AWS": "arn:aws:iam::111122223333:role/a"}, "Action": "secretsmanager:GetSecretValue", "Resource": "*"})}),
-			breaks:  []ruletest.Change{set(document(map[string]any{"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}), "policy")},
+			rule: "secret-policy-principals", literal: made("aws:secretsmanager/secretPolicy:SecretPolicy",
+				map[string]any{"policy": document(
+					map[string]any{"Effect": "Allow", "Principal": map[string]any{
+						"AWS": "arn:aws:iam::111122223333:role/a",
+					}, "Action": "secretsmanager:GetSecretValue", "Resource": "*"})}),
+			breaks: []ruletest.Change{
+				set(document(map[string]any{
+					"Effect": "Allow", "Principal": "*",
+					"Action": "secretsmanager:GetSecretValue", "Resource": "*",
+				}), "policy"),
+			},
 			unknown: []path{{"policy"}},
 		},
 	}
@@ -313,46 +433,74 @@ func iamExamples() []example {
 func networkExamples() []example {
 	rule := func(direction string) map[string]any {
 		return map[string]any{
-			"type": direction, "fromPort": 5432, "toPort": 5432, "protocol": "tcp", "description": "PostgreSQL", "cidrBlocks": []any{"10.0.0.0/24"},
+			"type": direction, "fromPort": 5432, "toPort": 5432, "protocol": "tcp", "description": "PostgreSQL",
+			"cidrBlocks": []any{"10.0.0.0/24"},
 		}
 	}
 	everybody := []any{"0.0.0.0/0"}
 	return []example{
 		{
 			rule: "network-no-public-ingress", of: "database-security-group",
-			breaks:  []ruletest.Change{set(everybody, "ingress", 0, "cidrBlocks"), set([]any{"::/0"}, "ingress", 0, "ipv6CidrBlocks")},
+			breaks: []ruletest.Change{
+				set(everybody, "ingress", 0, "cidrBlocks"),
+				set([]any{"::/0"}, "ingress", 0, "ipv6CidrBlocks"),
+			},
 			unknown: []path{{"ingress"}, {"ingress", 0, "cidrBlocks"}},
 		},
 		{
-			rule: "network-no-public-ingress", literal: made(groupRuleType, rule("ingress")), breaks: []ruletest.Change{set(everybody, "cidrBlocks")},
-			keeps: []ruletest.Change{set("egress", "type")}, unknown: []path{{"cidrBlocks"}, {"type"}},
+			rule: "network-no-public-ingress", literal: made(groupRuleType, rule("ingress")),
+			breaks: []ruletest.Change{set(everybody, "cidrBlocks")},
+			keeps:  []ruletest.Change{set("egress", "type")}, unknown: []path{{"cidrBlocks"}, {"type"}},
 		},
-		{rule: "network-no-public-ingress", literal: made(ingressType, map[string]any{"cidrIpv4": "10.0.0.0/24"}), breaks: []ruletest.Change{set("0.0.0.0/0", "cidrIpv4"), set("::/0", "cidrIpv6")}},
+		{
+			rule: "network-no-public-ingress", literal: made(ingressType, map[string]any{"cidrIpv4": "10.0.0.0/24"}),
+			breaks: []ruletest.Change{set("0.0.0.0/0", "cidrIpv4"), set("::/0", "cidrIpv6")},
+		},
 		{
 			rule: "network-no-public-egress", of: "database-security-group",
-			breaks: []ruletest.Change{set([]any{map[string]any{"cidrBlocks": everybody, "protocol": "-1"}}, "egress")}, unknown: []path{{"egress"}},
+			breaks:  []ruletest.Change{set([]any{map[string]any{"cidrBlocks": everybody, "protocol": "-1"}}, "egress")},
+			unknown: []path{{"egress"}},
 		},
-		{rule: "network-no-public-egress", literal: made(egressType, map[string]any{"cidrIpv4": "10.0.0.0/24"}), breaks: []ruletest.Change{set("0.0.0.0/0", "cidrIpv4")}},
-		{rule: "network-group-description", of: "database-security-group", breaks: []ruletest.Change{drop("description"), set("Managed by Pulumi", "description")}, unknown: []path{{"description"}}},
 		{
-			rule: "network-rule-description", of: "database-security-group", breaks: []ruletest.Change{drop("ingress", 0, "description"), set("", "ingress", 0, "description")},
+			rule: "network-no-public-egress", literal: made(egressType, map[string]any{"cidrIpv4": "10.0.0.0/24"}),
+			breaks: []ruletest.Change{set("0.0.0.0/0", "cidrIpv4")},
+		},
+		{
+			rule: "network-group-description", of: "database-security-group",
+			breaks:  []ruletest.Change{drop("description"), set("Managed by Pulumi", "description")},
+			unknown: []path{{"description"}},
+		},
+		{
+			rule: "network-rule-description", of: "database-security-group",
+			breaks:  []ruletest.Change{drop("ingress", 0, "description"), set("", "ingress", 0, "description")},
 			unknown: []path{{"ingress"}, {"ingress", 0, "description"}},
 		},
-		{rule: "network-rule-description", literal: made(groupRuleType, rule("ingress")), breaks: []ruletest.Change{drop("description")}},
 		{
-			rule: "network-default-group-closed", literal: made("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", map[string]any{}),
-			breaks: []ruletest.Change{set([]any{map[string]any{"self": true}}, "ingress")}, unknown: []path{{"ingress"}},
+			rule: "network-rule-description", literal: made(groupRuleType, rule("ingress")),
+			breaks: []ruletest.Change{drop("description")},
+		},
+		{
+			rule: "network-default-group-closed", literal: made("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+				map[string]any{}),
+			breaks:  []ruletest.Change{set([]any{map[string]any{"self": true}}, "ingress")},
+			unknown: []path{{"ingress"}},
 		},
 		{
 			rule: "network-database-port", of: "database-security-group",
 			breaks: []ruletest.Change{
 				set([]any{"10.0.0.0/8"}, "ingress", 0, "cidrBlocks"),
-				set([]any{map[string]any{"fromPort": 0, "toPort": 0, "protocol": "-1", "cidrBlocks": []any{"10.0.0.0/8"}}}, "ingress"),
+				set([]any{map[string]any{
+					"fromPort": 0, "toPort": 0, "protocol": "-1",
+					"cidrBlocks": []any{"10.0.0.0/8"},
+				}}, "ingress"),
 				set([]any{"2001:db8::/32"}, "ingress", 0, "ipv6CidrBlocks"),
 			},
 			keeps: []ruletest.Change{
 				set([]any{"10.0.3.0/24"}, "ingress", 0, "cidrBlocks"),
-				set([]any{map[string]any{"fromPort": 443, "toPort": 443, "protocol": "tcp", "cidrBlocks": []any{"10.0.0.0/8"}}}, "ingress"),
+				set([]any{map[string]any{
+					"fromPort": 443, "toPort": 443, "protocol": "tcp",
+					"cidrBlocks": []any{"10.0.0.0/8"},
+				}}, "ingress"),
 			},
 			unknown: []path{{"ingress", 0, "fromPort"}, {"ingress"}},
 		},
@@ -366,36 +514,51 @@ func secretsExamples() []example {
 	return []example{
 		{
 			rule: "secret-cmk", literal: made(secretType, map[string]any{"kmsKeyId": anyKey}),
-			breaks: []ruletest.Change{drop("kmsKeyId"), set("alias/aws/secretsmanager", "kmsKeyId")}, unknown: []path{{"kmsKeyId"}},
+			breaks:  []ruletest.Change{drop("kmsKeyId"), set("alias/aws/secretsmanager", "kmsKeyId")},
+			unknown: []path{{"kmsKeyId"}},
 		},
 		{
-			rule: "secret-cmk", literal: made("aws:ssm/parameter:Parameter", map[string]any{"type": "SecureString", "keyId": anyKey}),
-			breaks: []ruletest.Change{drop("keyId")}, keeps: []ruletest.Change{set("String", "type")}, unknown: []path{{"keyId"}, {"type"}},
+			rule: "secret-cmk", literal: made("aws:ssm/parameter:Parameter",
+				map[string]any{"type": "SecureString", "keyId": anyKey}),
+			breaks: []ruletest.Change{drop("keyId")}, keeps: []ruletest.Change{set("String", "type")},
+			unknown: []path{{"keyId"}, {"type"}},
 		},
-		{rule: "secret-description", literal: made(secretType, map[string]any{"description": "Login of orders"}), breaks: []ruletest.Change{drop("description")}, unknown: []path{{"description"}}},
 		{
-			rule: "secret-rotation-schedule", literal: made("aws:secretsmanager/secretRotation:SecretRotation", map[string]any{"rotationRules": map[string]any{"automaticallyAfterDays": 30}}),
+			rule: "secret-description", literal: made(secretType, map[string]any{"description": "Login of orders"}),
+			breaks: []ruletest.Change{drop("description")}, unknown: []path{{"description"}},
+		},
+		{
+			rule: "secret-rotation-schedule", literal: made("aws:secretsmanager/secretRotation:SecretRotation",
+				map[string]any{"rotationRules": map[string]any{"automaticallyAfterDays": 30}}),
 			breaks: []ruletest.Change{
 				set(map[string]any{}, "rotationRules"), set(91, "rotationRules", "automaticallyAfterDays"),
 				set(map[string]any{"scheduleExpression": "rate(100 days)"}, "rotationRules"),
 			},
 			keeps: []ruletest.Change{
-				set(map[string]any{"scheduleExpression": "rate(4 hours)"}, "rotationRules"), set(map[string]any{"scheduleExpression": "cron(0 4 ? * MON *)"}, "rotationRules"),
+				set(map[string]any{"scheduleExpression": "rate(4 hours)"}, "rotationRules"),
+				set(map[string]any{"scheduleExpression": "cron(0 4 ? * MON *)"}, "rotationRules"),
 			},
 			unknown: []path{{"rotationRules"}, {"rotationRules", "automaticallyAfterDays"}},
 		},
 		{
-			rule: "secret-value-elsewhere", literal: made("aws:secretsmanager/secretVersion:SecretVersion", map[string]any{"secretId": "a"}),
-			breaks: []ruletest.Change{set(ruletest.Secret{Value: "hunter22"}, "secretString")}, unknown: []path{{"secretString"}},
+			rule: "secret-value-elsewhere", literal: made("aws:secretsmanager/secretVersion:SecretVersion",
+				map[string]any{"secretId": "a"}),
+			breaks:  []ruletest.Change{set(ruletest.Secret{Value: "hunter22"}, "secretString")},
+			unknown: []path{{"secretString"}},
 		},
 		{
 			rule: "external-secret-refresh", of: "secrets-direct",
 			breaks: []ruletest.Change{
-				set("24h", "spec", "refreshInterval"), drop("spec", "refreshInterval"), set("0", "spec", "refreshInterval"), set("often", "spec", "refreshInterval"),
+				set("24h", "spec", "refreshInterval"), drop("spec", "refreshInterval"),
+				set("0", "spec", "refreshInterval"), set("often", "spec", "refreshInterval"),
 			},
-			keeps: []ruletest.Change{set("CreatedOnce", "spec", "refreshPolicy")}, unknown: []path{{"spec", "refreshInterval"}, {"spec"}},
+			keeps:   []ruletest.Change{set("CreatedOnce", "spec", "refreshPolicy")},
+			unknown: []path{{"spec", "refreshInterval"}, {"spec"}},
 		},
-		{rule: "external-secret-refresh", of: "secrets-direct", config: map[string]any{"maximum": "2m"}, breaks: []ruletest.Change{set("3m", "spec", "refreshInterval")}},
+		{
+			rule: "external-secret-refresh", of: "secrets-direct", config: map[string]any{"maximum": "2m"},
+			breaks: []ruletest.Change{set("3m", "spec", "refreshInterval")},
+		},
 		{
 			rule: "external-secret-generated-once", of: "pool-login",
 			breaks:  []ruletest.Change{drop("spec", "refreshPolicy"), set("Periodic", "spec", "refreshPolicy")},
@@ -403,7 +566,10 @@ func secretsExamples() []example {
 		},
 		{
 			rule: "external-secret-awaited", of: "secrets-direct",
-			breaks:  []ruletest.Change{drop("metadata", "annotations"), set("true", "metadata", "annotations", "pulumi.com/skipAwait")},
+			breaks: []ruletest.Change{
+				drop("metadata", "annotations"),
+				set("true", "metadata", "annotations", "pulumi.com/skipAwait"),
+			},
 			unknown: []path{{"metadata", "annotations"}},
 		},
 		{
@@ -412,30 +578,39 @@ func secretsExamples() []example {
 				direct("postgresql://{{ .username }}:{{ .password }}@db.example.com/x?sslmode=verify-full"),
 				direct("postgresql://{{ .username | urlquery }}:{{ .password }}@db.example.com/x?sslmode=verify-full"),
 			},
-			keeps:   []ruletest.Change{direct("no URL {{ .password }}")},
-			unknown: []path{{"spec", "target", "template", "data"}, {"spec", "target", "template", "data", "DATABASE_URL"}},
+			keeps: []ruletest.Change{direct("no URL {{ .password }}")},
+			unknown: []path{
+				{"spec", "target", "template", "data"},
+				{"spec", "target", "template", "data", "DATABASE_URL"},
+			},
 		},
 		{
 			rule: "external-secret-verifies-database", of: "secrets-direct",
 			breaks: []ruletest.Change{
-				direct("postgresql://{{ .username | urlquery }}:{{ .password | urlquery }}@db.example.com:5432/x?sslmode=require"),
+				direct("postgresql://{{ .username | urlquery }}:{{ .password | urlquery " +
+					"}}@db.example.com:5432/x?sslmode=require"),
 				direct("postgresql://{{ .username | urlquery }}:{{ .password | urlquery }}@db.example.com/x"),
 				set("require", "spec", "target", "template", "data", "PGSSLMODE"),
 			},
-			keeps:   []ruletest.Change{direct("postgresql://{{ .username | urlquery }}:{{ .password | urlquery }}@pgbouncer.myshop.svc:5432/x?sslmode=disable")},
+			keeps: []ruletest.Change{
+				direct("postgresql://{{ .username | urlquery }}:{{ .password | urlquery " +
+					"}}@pgbouncer.myshop.svc:5432/x?sslmode=disable"),
+			},
 			unknown: []path{{"spec", "target", "template", "data", "DATABASE_URL"}},
 		},
 		{
 			rule: "external-secret-no-literal", of: "secrets-direct",
 			breaks: []ruletest.Change{
-				set("hunter22hunter22", "spec", "target", "template", "data", "PGPASSWORD"), direct("postgresql://myshop:hunter22@db.example.com/x?sslmode=verify-full"),
+				set("hunter22hunter22", "spec", "target", "template", "data", "PGPASSWORD"),
+				direct("postgresql://myshop:hunter22@db.example.com/x?sslmode=verify-full"),
 			},
 			unknown: []path{{"spec", "target", "template", "data", "PGPASSWORD"}},
 		},
 		{
 			rule: "secret-store-scoped", of: "secrets-store",
 			breaks: []ruletest.Change{
-				drop("spec", "conditions"), set([]any{}, "spec", "conditions"), set([]any{map[string]any{"namespaceSelector": map[string]any{}}}, "spec", "conditions"),
+				drop("spec", "conditions"), set([]any{}, "spec", "conditions"),
+				set([]any{map[string]any{"namespaceSelector": map[string]any{}}}, "spec", "conditions"),
 				set([]any{map[string]any{"namespaceRegexes": []any{".*"}}}, "spec", "conditions"),
 			},
 			unknown: []path{{"spec", "conditions"}},
@@ -443,8 +618,10 @@ func secretsExamples() []example {
 		{
 			rule: "secret-store-irsa", of: "secrets-store",
 			breaks: []ruletest.Change{
-				set(map[string]any{"secretRef": map[string]any{"accessKeyIDSecretRef": map[string]any{"name": "keys"}}}, "spec", "provider", "aws", "auth"),
-				drop("spec", "provider", "aws", "auth"), drop("spec", "provider", "aws", "auth", "jwt", "serviceAccountRef"),
+				set(map[string]any{"secretRef": map[string]any{"accessKeyIDSecretRef": map[string]any{"name": "keys"}}},
+					"spec", "provider", "aws", "auth"),
+				drop("spec", "provider", "aws", "auth"),
+				drop("spec", "provider", "aws", "auth", "jwt", "serviceAccountRef"),
 			},
 			unknown: []path{{"spec", "provider", "aws", "auth"}, {"spec", "provider"}},
 		},

@@ -52,12 +52,13 @@ func (e example) resource(t *testing.T, golden []*ruletest.Resource) *ruletest.R
 }
 
 func examples() []example {
-	return slices.Concat(rdsExamples(), secretsExamples(), kmsExamples(), iamExamples(), networkExamples(), podSecurityExamples(),
+	return slices.Concat(rdsExamples(), secretsExamples(), kmsExamples(), iamExamples(), networkExamples(),
+		podSecurityExamples(),
 		podQualityExamples(), kubernetesExamples(), poolExamples(), migrationExamples())
 }
 
-// TestEveryRuleBreaksHoldsAndWaits tries every rule on one resource through the analyzer: on what breaks it, on what does not, and on
-// what is not known before the update, which is neither a violation nor a pass.
+// TestEveryRuleBreaksHoldsAndWaits tries every rule on one resource through the analyzer: on what breaks it, on what
+// does not, and on what is not known before the update, which is neither a violation nor a pass.
 func TestEveryRuleBreaksHoldsAndWaits(t *testing.T) {
 	t.Parallel()
 	golden := ruletest.Golden(t, goldenProd)
@@ -67,7 +68,10 @@ func TestEveryRuleBreaksHoldsAndWaits(t *testing.T) {
 		require.NotNil(t, r, "rule %s", e.rule)
 		base := e.resource(t, golden)
 		require.Contains(t, r.Types, base.Type, e.rule)
-		setup := ruletest.Setup{Profile: rule.Production, Config: map[string]map[string]any{e.rule: {"enforcementLevel": "mandatory"}}}
+		setup := ruletest.Setup{
+			Profile: rule.Production,
+			Config:  map[string]map[string]any{e.rule: {"enforcementLevel": "mandatory"}},
+		}
 		for key, value := range e.config {
 			setup.Config[e.rule][key] = value
 		}
@@ -119,9 +123,12 @@ func TestEveryRuleBreaksHoldsAndWaits(t *testing.T) {
 // sentinel is what no message may quote.
 const sentinel = "hunter22"
 
-// noSecrets makes every text of a resource secret, as it is and with the sentinel in it, and looks for them in what the rule says. Short
-// texts are left out of the search: they are words that a rule may use itself, such as default.
-func noSecrets(t *testing.T, judge func(*testing.T, *ruletest.Resource) *ruletest.Answer, r *rule.Rule, resource *ruletest.Resource) {
+// noSecrets makes every text of a resource secret, as it is and with the sentinel in it, and looks for them in what the
+// rule says. Short texts are left out of the search: they are words that a rule may use itself, such as default.
+func noSecrets(
+	t *testing.T, judge func(*testing.T, *ruletest.Resource) *ruletest.Answer, r *rule.Rule,
+	resource *ruletest.Resource,
+) {
 	t.Helper()
 	for _, suffix := range []string{"", "-" + sentinel} {
 		hidden := resource.Clone()

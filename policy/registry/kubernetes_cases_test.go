@@ -23,27 +23,46 @@ func podSecurityExamples() []example {
 		return example{rule: name, of: "pool-deployment", breaks: breaks, unknown: []path{unknown, {"spec"}}}
 	}
 	return []example{
-		pool("k8s-host-namespaces", at("hostPID"), setAt(true, "hostNetwork"), setAt(true, "hostPID"), setAt(true, "hostIPC")),
-		pool("k8s-host-process", security("windowsOptions"), set(true, security("windowsOptions", "hostProcess")...), setAt(true, "securityContext", "windowsOptions", "hostProcess")),
-		pool("k8s-privileged", security("privileged"), set(true, security("privileged")...), setAt(true, "initContainers", 0, "securityContext", "privileged")),
-		pool("k8s-privilege-escalation", security("allowPrivilegeEscalation"), set(true, security("allowPrivilegeEscalation")...), drop(security("allowPrivilegeEscalation")...),
+		pool("k8s-host-namespaces", at("hostPID"), setAt(true, "hostNetwork"), setAt(true, "hostPID"),
+			setAt(true, "hostIPC")),
+		pool("k8s-host-process", security("windowsOptions"), set(true, security("windowsOptions", "hostProcess")...),
+			setAt(true, "securityContext", "windowsOptions", "hostProcess")),
+		pool("k8s-privileged", security("privileged"), set(true, security("privileged")...),
+			setAt(true, "initContainers", 0, "securityContext", "privileged")),
+		pool("k8s-privilege-escalation", security("allowPrivilegeEscalation"),
+			set(true, security("allowPrivilegeEscalation")...), drop(security("allowPrivilegeEscalation")...),
 			drop(security()...)),
-		pool("k8s-run-as-non-root", at("securityContext", "runAsNonRoot"), setAt(false, "securityContext", "runAsNonRoot"), dropAt("securityContext", "runAsNonRoot"),
+		pool("k8s-run-as-non-root", at("securityContext", "runAsNonRoot"),
+			setAt(false, "securityContext", "runAsNonRoot"), dropAt("securityContext", "runAsNonRoot"),
 			setAt(0, "securityContext", "runAsUser"), set(false, security("runAsNonRoot")...)),
-		pool("k8s-high-uid", at("securityContext", "runAsUser"), setAt(70, "securityContext", "runAsUser"), dropAt("securityContext", "runAsGroup")),
-		pool("k8s-capabilities", security("capabilities", "drop"), drop(security("capabilities")...), set([]any{"SYS_ADMIN"}, security("capabilities", "add")...),
+		pool("k8s-high-uid", at("securityContext", "runAsUser"), setAt(70, "securityContext", "runAsUser"),
+			dropAt("securityContext", "runAsGroup")),
+		pool("k8s-capabilities", security("capabilities", "drop"), drop(security("capabilities")...),
+			set([]any{"SYS_ADMIN"}, security("capabilities", "add")...),
 			set([]any{"NET_RAW"}, security("capabilities", "drop")...)),
-		{rule: "k8s-capabilities", of: "pool-deployment", keeps: []ruletest.Change{set([]any{"NET_BIND_SERVICE"}, security("capabilities", "add")...)}},
-		pool("k8s-seccomp", at("securityContext", "seccompProfile"), dropAt("securityContext", "seccompProfile"), set("Unconfined", security("seccompProfile", "type")...)),
-		pool("k8s-read-only-root", security("readOnlyRootFilesystem"), set(false, security("readOnlyRootFilesystem")...), drop(security("readOnlyRootFilesystem")...)),
-		pool("k8s-volume-types", at("volumes"), setAt(map[string]any{"name": "a", "hostPath": map[string]any{"path": "/var/run/docker.sock"}}, "volumes", 0)),
-		pool("k8s-host-port", at("containers", 0, "ports", 0, "hostPort"), setAt(6432, "containers", 0, "ports", 0, "hostPort")),
-		pool("k8s-privileged-port", at("containers", 0, "ports", 0, "containerPort"), setAt(80, "containers", 0, "ports", 0, "containerPort")),
+		{
+			rule: "k8s-capabilities", of: "pool-deployment",
+			keeps: []ruletest.Change{set([]any{"NET_BIND_SERVICE"}, security("capabilities", "add")...)},
+		},
+		pool("k8s-seccomp", at("securityContext", "seccompProfile"), dropAt("securityContext", "seccompProfile"),
+			set("Unconfined", security("seccompProfile", "type")...)),
+		pool("k8s-read-only-root", security("readOnlyRootFilesystem"),
+			set(false, security("readOnlyRootFilesystem")...), drop(security("readOnlyRootFilesystem")...)),
+		pool("k8s-volume-types", at("volumes"), setAt(
+			map[string]any{"name": "a", "hostPath": map[string]any{"path": "/var/run/docker.sock"}}, "volumes", 0,
+		)),
+		pool("k8s-host-port", at("containers", 0, "ports", 0, "hostPort"),
+			setAt(6432, "containers", 0, "ports", 0, "hostPort")),
+		pool("k8s-privileged-port", at("containers", 0, "ports", 0, "containerPort"),
+			setAt(80, "containers", 0, "ports", 0, "containerPort")),
 		pool("k8s-proc-mount", security("procMount"), set("Unmasked", security("procMount")...)),
-		pool("k8s-selinux", security("seLinuxOptions"), set("spc_t", security("seLinuxOptions", "type")...), setAt("system_u", "securityContext", "seLinuxOptions", "user")),
+		pool("k8s-selinux", security("seLinuxOptions"), set("spc_t", security("seLinuxOptions", "type")...),
+			setAt("system_u", "securityContext", "seLinuxOptions", "user")),
 		pool("k8s-apparmor", security("appArmorProfile"), set("Unconfined", security("appArmorProfile", "type")...),
-			set("unconfined", "spec", "template", "metadata", "annotations", "container.apparmor.security.beta.kubernetes.io/pgbouncer")),
-		pool("k8s-sysctls", at("securityContext", "sysctls"), setAt([]any{map[string]any{"name": "kernel.msgmax", "value": "1"}}, "securityContext", "sysctls")),
+			set("unconfined", "spec", "template", "metadata", "annotations",
+				"container.apparmor.security.beta.kubernetes.io/pgbouncer")),
+		pool("k8s-sysctls", at("securityContext", "sysctls"),
+			setAt([]any{map[string]any{"name": "kernel.msgmax", "value": "1"}}, "securityContext", "sysctls")),
 	}
 }
 
@@ -59,40 +78,60 @@ func podQualityExamples() []example {
 		pool("k8s-liveness-probe", first("livenessProbe"), drop(first("livenessProbe")...)),
 		{
 			rule: "k8s-probes-differ", of: "pool-deployment",
-			breaks: []ruletest.Change{setAt([]any{map[string]any{"name": "a", "livenessProbe": probe, "readinessProbe": probe}}, "containers")},
-			keeps:  []ruletest.Change{drop(first("livenessProbe")...)}, unknown: []path{first("livenessProbe"), first("readinessProbe")},
+			breaks: []ruletest.Change{
+				setAt([]any{map[string]any{"name": "a", "livenessProbe": probe, "readinessProbe": probe}},
+					"containers"),
+			},
+			keeps:   []ruletest.Change{drop(first("livenessProbe")...)},
+			unknown: []path{first("livenessProbe"), first("readinessProbe")},
 		},
-		pool("k8s-requests", first("resources"), drop(first("resources", "requests", "cpu")...), drop(first("resources", "requests", "memory")...)),
+		pool("k8s-requests", first("resources"), drop(first("resources", "requests", "cpu")...),
+			drop(first("resources", "requests", "memory")...)),
 		pool("k8s-memory-limit", first("resources", "limits"), drop(first("resources", "limits", "memory")...)),
 		pool("k8s-cpu-limit", first("resources", "limits", "cpu"), drop(first("resources", "limits", "cpu")...)),
 		{
 			rule: "k8s-image-tag", of: "pool-deployment",
-			breaks: []ruletest.Change{set("edoburu/pgbouncer", first("image")...), set("edoburu/pgbouncer:latest", first("image")...), set("host:5000/pgbouncer", first("image")...)},
-			keeps:  []ruletest.Change{set("host:5000/pgbouncer@sha256:0123", first("image")...)}, unknown: []path{first("image")},
+			breaks: []ruletest.Change{
+				set("edoburu/pgbouncer", first("image")...),
+				set("edoburu/pgbouncer:latest", first("image")...), set("host:5000/pgbouncer", first("image")...),
+			},
+			keeps:   []ruletest.Change{set("host:5000/pgbouncer@sha256:0123", first("image")...)},
+			unknown: []path{first("image")},
 		},
 		{
-			rule: "k8s-image-digest", literal: made("kubernetes:core/v1:Pod", map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"image": "a@sha256:0123"}}}}),
-			breaks: []ruletest.Change{set("a:1", "spec", "containers", 0, "image")}, unknown: []path{{"spec", "containers", 0, "image"}},
+			rule: "k8s-image-digest", literal: made("kubernetes:core/v1:Pod",
+				map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"image": "a@sha256:0123"}}}}),
+			breaks:  []ruletest.Change{set("a:1", "spec", "containers", 0, "image")},
+			unknown: []path{{"spec", "containers", 0, "image"}},
 		},
 		{
-			rule: "k8s-image-registry", of: "pool-deployment", config: registries, breaks: []ruletest.Change{set("edoburu.example.com/a:1", first("image")...)},
+			rule: "k8s-image-registry", of: "pool-deployment", config: registries,
+			breaks:  []ruletest.Change{set("edoburu.example.com/a:1", first("image")...)},
 			unknown: []path{first("image")},
 		},
 		{rule: "k8s-image-registry", of: "consumer-deployment"},
-		pool("k8s-service-account", at("serviceAccountName"), dropAt("serviceAccountName"), setAt("default", "serviceAccountName")),
+		pool("k8s-service-account", at("serviceAccountName"), dropAt("serviceAccountName"),
+			setAt("default", "serviceAccountName")),
 		pool("k8s-service-account-token", at("automountServiceAccountToken"), dropAt("automountServiceAccountToken")),
 		{
-			rule: "k8s-service-account-token", of: "pool-account", breaks: []ruletest.Change{drop("automountServiceAccountToken")},
+			rule: "k8s-service-account-token", of: "pool-account",
+			breaks:  []ruletest.Change{drop("automountServiceAccountToken")},
 			unknown: []path{{"automountServiceAccountToken"}},
 		},
 		{
-			rule: "k8s-service-account-token", literal: made("kubernetes:batch/v1:CronJob", map[string]any{"spec": map[string]any{"jobTemplate": map[string]any{
-				"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"automountServiceAccountToken": false}}},
-			}}}),
-			breaks: []ruletest.Change{set(map[string]any{}, "spec", "jobTemplate", "spec", "template", "spec")}, unknown: []path{{"spec", "jobTemplate"}},
+			rule: "k8s-service-account-token", literal: made("kubernetes:batch/v1:CronJob",
+				map[string]any{"spec": map[string]any{"jobTemplate": map[string]any{
+					"spec": map[string]any{"template": map[string]any{
+						"spec": map[string]any{"automountServiceAccountToken": false},
+					}},
+				}}}),
+			breaks:  []ruletest.Change{set(map[string]any{}, "spec", "jobTemplate", "spec", "template", "spec")},
+			unknown: []path{{"spec", "jobTemplate"}},
 		},
-		pool("k8s-empty-dir-limit", at("volumes", 2, "emptyDir"), setAt(map[string]any{"medium": "Memory"}, "volumes", 2, "emptyDir")),
-		pool("k8s-labels", path{"metadata", "labels"}, drop("metadata", "labels"), drop("metadata", "labels", "app.kubernetes.io/name")),
+		pool("k8s-empty-dir-limit", at("volumes", 2, "emptyDir"),
+			setAt(map[string]any{"medium": "Memory"}, "volumes", 2, "emptyDir")),
+		pool("k8s-labels", path{"metadata", "labels"}, drop("metadata", "labels"),
+			drop("metadata", "labels", "app.kubernetes.io/name")),
 		pool("k8s-replicas", path{"spec", "replicas"}, set(1, "spec", "replicas"), drop("spec", "replicas")),
 	}
 }
@@ -104,10 +143,14 @@ func kubernetesExamples() []example {
 	rbac := []any{"rbac.authorization.k8s.io"}
 	core := []any{""}
 	reader := func(name string, breaks ...ruletest.Change) example {
-		return example{rule: name, of: "pool-login-reader-role", breaks: breaks, unknown: []path{{"rules"}, {"rules", 0, "verbs"}}}
+		return example{
+			rule: name, of: "pool-login-reader-role", breaks: breaks,
+			unknown: []path{{"rules"}, {"rules", 0, "verbs"}},
+		}
 	}
 	operator := made("kubernetes:rbac.authorization.k8s.io/v1:ClusterRole", map[string]any{
-		"metadata": map[string]any{"name": "external-secrets-controller"}, "rules": rules([]any{"list"}, []any{"secrets"}, core),
+		"metadata": map[string]any{"name": "external-secrets-controller"},
+		"rules":    rules([]any{"list"}, []any{"secrets"}, core),
 	})
 	config := func(key, text string) ruletest.Change { return set(text, "data", key) }
 	variable := func(name string, value any) ruletest.Change {
@@ -117,18 +160,25 @@ func kubernetesExamples() []example {
 		{
 			rule: "crds-retained",
 			literal: made("kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", map[string]any{
-				"metadata": map[string]any{"annotations": map[string]any{"helm.sh/resource-policy": "keep"}}, "spec": map[string]any{"group": "a"},
+				"metadata": map[string]any{"annotations": map[string]any{"helm.sh/resource-policy": "keep"}},
+				"spec":     map[string]any{"group": "a"},
 			}),
-			breaks:  []ruletest.Change{drop("metadata", "annotations"), set("delete", "metadata", "annotations", "helm.sh/resource-policy")},
+			breaks: []ruletest.Change{
+				drop("metadata", "annotations"),
+				set("delete", "metadata", "annotations", "helm.sh/resource-policy"),
+			},
 			unknown: []path{{"metadata", "annotations"}},
 		},
 		{
-			rule:    "k8s-no-bare-pod",
-			literal: made("kubernetes:core/v1:Pod", map[string]any{"metadata": map[string]any{"ownerReferences": []any{map[string]any{"kind": "ReplicaSet"}}}}),
-			breaks:  []ruletest.Change{drop("metadata")}, unknown: []path{{"metadata"}},
+			rule: "k8s-no-bare-pod",
+			literal: made("kubernetes:core/v1:Pod", map[string]any{
+				"metadata": map[string]any{"ownerReferences": []any{map[string]any{"kind": "ReplicaSet"}}},
+			}),
+			breaks: []ruletest.Change{drop("metadata")}, unknown: []path{{"metadata"}},
 		},
 		{
-			rule: "k8s-namespace", of: "pool-service", breaks: []ruletest.Change{drop("metadata", "namespace"), set("default", "metadata", "namespace")},
+			rule: "k8s-namespace", of: "pool-service",
+			breaks:  []ruletest.Change{drop("metadata", "namespace"), set("default", "metadata", "namespace")},
 			unknown: []path{{"metadata", "namespace"}},
 		},
 		{
@@ -140,49 +190,71 @@ func kubernetesExamples() []example {
 			unknown: []path{{"metadata", "labels"}},
 		},
 		{
-			rule: "k8s-namespace-pod-security", literal: made("kubernetes:core/v1:Namespace", map[string]any{"metadata": map[string]any{"name": "kube-system"}}),
+			rule: "k8s-namespace-pod-security", literal: made("kubernetes:core/v1:Namespace",
+				map[string]any{"metadata": map[string]any{"name": "kube-system"}}),
 			breaks: []ruletest.Change{set("other", "metadata", "name")},
 		},
 		{
 			rule: "k8s-service-inside", of: "pool-service",
-			breaks:  []ruletest.Change{set("LoadBalancer", "spec", "type"), set("NodePort", "spec", "type"), set([]any{"192.0.2.1"}, "spec", "externalIPs")},
+			breaks: []ruletest.Change{
+				set("LoadBalancer", "spec", "type"), set("NodePort", "spec", "type"),
+				set([]any{"192.0.2.1"}, "spec", "externalIPs"),
+			},
 			unknown: []path{{"spec", "type"}, {"spec"}},
 		},
 		{
 			rule: "k8s-disruption-budget", of: "pool-disruption-budget",
-			breaks:  []ruletest.Change{set(0, "spec", "maxUnavailable"), set("0%", "spec", "maxUnavailable"), set("100%", "spec", "minAvailable")},
+			breaks: []ruletest.Change{
+				set(0, "spec", "maxUnavailable"), set("0%", "spec", "maxUnavailable"),
+				set("100%", "spec", "minAvailable"),
+			},
 			unknown: []path{{"spec", "maxUnavailable"}},
 		},
 		{
 			rule: "k8s-network-policy-selects", of: "pool-network",
 			breaks: []ruletest.Change{
 				set([]any{map[string]any{}}, "spec", "ingress"), set([]any{}, "spec", "ingress", 0, "from"),
-				set([]any{map[string]any{"ipBlock": map[string]any{"cidr": "0.0.0.0/0"}}}, "spec", "ingress", 0, "from"),
+				set([]any{map[string]any{"ipBlock": map[string]any{"cidr": "0.0.0.0/0"}}}, "spec", "ingress", 0,
+					"from"),
 			},
-			keeps: []ruletest.Change{drop("spec", "ingress")}, unknown: []path{{"spec", "ingress"}, {"spec", "ingress", 0, "from"}},
+			keeps:   []ruletest.Change{drop("spec", "ingress")},
+			unknown: []path{{"spec", "ingress"}, {"spec", "ingress", 0, "from"}},
 		},
 		{
 			rule: "k8s-no-credentials-in-config", of: "consumer-config",
 			breaks: []ruletest.Change{
-				config("DB", "postgresql://myshop:hunter22@db/x"), config("PGPASSWORD", "hunter22"), config("API_KEY", "hunter22"),
+				config("DB", "postgresql://myshop:hunter22@db/x"), config("PGPASSWORD", "hunter22"),
+				config("API_KEY", "hunter22"),
 				config("key.pem", "-----BEGIN RSA PRIVATE"+" KEY-----\nabc"), config("aws", "AKIA"+"ABCDEFGHIJKLMNOP"),
 				config("users", "\"myshop\" \"hunter22\"\n"),
 			},
-			keeps:   []ruletest.Change{config("TOKEN", "/var/run/token"), config("DB", "postgresql://db.example.com/x"), config("PASSWORD", "{{ .password }}")},
+			keeps: []ruletest.Change{
+				config("TOKEN", "/var/run/token"), config("DB", "postgresql://db.example.com/x"),
+				config("PASSWORD", "{{ .password }}"),
+			},
 			unknown: []path{{"data"}, {"data", "LOG_LEVEL"}},
 		},
 		{
 			rule: "k8s-no-credentials-in-config", of: "consumer-deployment",
-			breaks: []ruletest.Change{variable("DB_PASSWORD", "hunter22"), variable("DATABASE_URL", "postgresql://myshop:hunter22@db/x")},
-			keeps:  []ruletest.Change{variable("LOG_LEVEL", "info")}, unknown: []path{at("containers", 0, "env"), at("containers")},
+			breaks: []ruletest.Change{
+				variable("DB_PASSWORD", "hunter22"),
+				variable("DATABASE_URL", "postgresql://myshop:hunter22@db/x"),
+			},
+			keeps:   []ruletest.Change{variable("LOG_LEVEL", "info")},
+			unknown: []path{at("containers", 0, "env"), at("containers")},
 		},
-		reader("k8s-rbac-wildcards", set(rules([]any{"*"}, []any{"pods"}, core), "rules"), set(rules([]any{"get"}, []any{"*"}, core), "rules"),
+		reader("k8s-rbac-wildcards", set(rules([]any{"*"}, []any{"pods"}, core), "rules"),
+			set(rules([]any{"get"}, []any{"*"}, core), "rules"),
 			set(rules([]any{"get"}, []any{"pods"}, []any{"*"}), "rules")),
-		reader("k8s-rbac-escalation", set(rules([]any{"impersonate"}, []any{"users"}, core), "rules"), set(rules([]any{"escalate"}, []any{"roles"}, rbac), "rules"),
+		reader("k8s-rbac-escalation", set(rules([]any{"impersonate"}, []any{"users"}, core), "rules"),
+			set(rules([]any{"escalate"}, []any{"roles"}, rbac), "rules"),
 			set(rules([]any{"create"}, []any{"rolebindings"}, rbac), "rules"),
-			set(rules([]any{"patch"}, []any{"validatingwebhookconfigurations"}, []any{"admissionregistration.k8s.io"}), "rules"),
-			set(rules([]any{"update"}, []any{"certificatesigningrequests/approval"}, []any{"certificates.k8s.io"}), "rules")),
-		reader("k8s-rbac-secrets", set(rules([]any{"get"}, []any{"secrets"}, core), "rules"), set([]any{"get", "list"}, "rules", 0, "verbs"), drop("rules", 0, "resourceNames")),
+			set(rules([]any{"patch"}, []any{"validatingwebhookconfigurations"}, []any{"admissionregistration.k8s.io"}),
+				"rules"),
+			set(rules([]any{"update"}, []any{"certificatesigningrequests/approval"}, []any{"certificates.k8s.io"}),
+				"rules")),
+		reader("k8s-rbac-secrets", set(rules([]any{"get"}, []any{"secrets"}, core), "rules"),
+			set([]any{"get", "list"}, "rules", 0, "verbs"), drop("rules", 0, "resourceNames")),
 		{rule: "k8s-rbac-secrets", literal: operator, breaks: []ruletest.Change{set("somebody", "metadata", "name")}},
 	}
 }
@@ -207,45 +279,68 @@ server_tls_ca_file = /etc/pgbouncer-ca/ca.pem
 func poolExamples() []example {
 	file := path{"spec", "target", "template", "data", "pgbouncer.ini"}
 	config := func(name string, breaks ...ruletest.Change) example {
-		return example{rule: name, of: "pool-config", breaks: breaks, keeps: []ruletest.Change{ini("", "")}, unknown: []path{file, {"spec", "target"}}}
+		return example{
+			rule: name, of: "pool-config", breaks: breaks, keeps: []ruletest.Change{ini("", "")},
+			unknown: []path{file, {"spec", "target"}},
+		}
 	}
 	deployment := func(name string, unknown path, breaks ...ruletest.Change) example {
 		return example{rule: name, of: "pool-deployment", breaks: breaks, unknown: []path{unknown}}
 	}
 	return []example{
-		config("pool-verifies-database", ini("verify-full", "require"), ini("server_tls_sslmode = verify-full\n", ""), ini("server_tls_ca_file = /etc/pgbouncer-ca/ca.pem\n", "")),
-		config("pool-authentication", ini("scram-sha-256", "trust"), ini("scram-sha-256", "any"), ini("auth_type = scram-sha-256\n", "")),
+		config("pool-verifies-database", ini("verify-full", "require"), ini("server_tls_sslmode = verify-full\n", ""),
+			ini("server_tls_ca_file = /etc/pgbouncer-ca/ca.pem\n", "")),
+		config("pool-authentication", ini("scram-sha-256", "trust"), ini("scram-sha-256", "any"),
+			ini("auth_type = scram-sha-256\n", "")),
 		{
 			rule: "pool-authentication", of: "pool-config",
 			breaks: []ruletest.Change{
 				set("host shop orders 0.0.0.0/0 trust\n", "spec", "target", "template", "data", "hba.conf"),
 				set("# nothing\nhost shop orders 0.0.0.0/0 md5\n", "spec", "target", "template", "data", "hba.conf"),
 				set("host shop cert 0.0.0.0/0 trust\n", "spec", "target", "template", "data", "hba.conf"),
-				set("host shop orders peer\n", "spec", "target", "template", "data", "hba.conf"), drop("spec", "target", "template", "data", "hba.conf"),
+				set("host shop orders peer\n", "spec", "target", "template", "data", "hba.conf"),
+				drop("spec", "target", "template", "data", "hba.conf"),
 			},
-			keeps:   []ruletest.Change{set("local shop orders peer map=a\nhost shop orders 0.0.0.0/0 reject\n", "spec", "target", "template", "data", "hba.conf")},
+			keeps: []ruletest.Change{set("local shop orders peer map=a\nhost shop orders 0.0.0.0/0 reject\n", "spec",
+				"target", "template", "data", "hba.conf")},
 			unknown: []path{{"spec", "target", "template", "data", "hba.conf"}},
 		},
-		config("pool-bounded", ini("max_db_connections = 20\n", ""), ini("max_db_connections = 20", "max_db_connections = 0")),
-		config("pool-login-retry", ini("server_login_retry = 1", "server_login_retry = 15"), ini("server_login_retry = 1\n", "")),
+		config("pool-bounded", ini("max_db_connections = 20\n", ""),
+			ini("max_db_connections = 20", "max_db_connections = 0")),
+		config("pool-login-retry", ini("server_login_retry = 1", "server_login_retry = 15"),
+			ini("server_login_retry = 1\n", "")),
 		{
-			rule: "pool-verifies-database", literal: made("kubernetes:core/v1:ConfigMap", map[string]any{"data": map[string]any{"pgbouncer.ini": iniText}}),
-			breaks: []ruletest.Change{set(strings.Replace(iniText, "verify-full", "prefer", 1), "data", "pgbouncer.ini")},
+			rule: "pool-verifies-database", literal: made("kubernetes:core/v1:ConfigMap",
+				map[string]any{"data": map[string]any{"pgbouncer.ini": iniText}}),
+			breaks: []ruletest.Change{set(strings.Replace(iniText, "verify-full", "prefer", 1), "data",
+				"pgbouncer.ini")},
 		},
 		{
-			rule: "pool-config-is-secret", of: "pool-ca", breaks: []ruletest.Change{set("\"a\" \"b\"", "data", "userlist.txt")}, unknown: []path{{"data"}},
+			rule: "pool-config-is-secret", of: "pool-ca",
+			breaks: []ruletest.Change{set("\"a\" \"b\"", "data", "userlist.txt")}, unknown: []path{{"data"}},
 		},
 		{
 			rule: "pool-version", of: "pool-deployment",
-			breaks:  []ruletest.Change{setAt("edoburu/pgbouncer:v1.24.1-p1", "containers", 0, "image"), setAt("host:5000/pgbouncer:1.9", "containers", 0, "image")},
-			keeps:   []ruletest.Change{setAt("pgbouncer@sha256:0123", "containers", 0, "image"), setAt("edoburu/pgbouncer:v1.26.0-p0", "containers", 0, "image")},
+			breaks: []ruletest.Change{
+				setAt("edoburu/pgbouncer:v1.24.1-p1", "containers", 0, "image"),
+				setAt("host:5000/pgbouncer:1.9", "containers", 0, "image"),
+			},
+			keeps: []ruletest.Change{
+				setAt("pgbouncer@sha256:0123", "containers", 0, "image"),
+				setAt("edoburu/pgbouncer:v1.26.0-p0", "containers", 0, "image"),
+			},
 			unknown: []path{at("containers", 0, "image")},
 		},
 		deployment("pool-replicas", path{"spec", "replicas"}, set(1, "spec", "replicas"), drop("spec", "replicas")),
-		deployment("pool-no-credentials-in-environment", at("containers", 0, "env"), setAt([]any{map[string]any{"name": "DATABASE_URL"}}, "containers", 0, "env")),
-		deployment("pool-drains", at("terminationGracePeriodSeconds"), setAt(20, "terminationGracePeriodSeconds"), dropAt("containers", 0, "lifecycle"),
-			setAt(map[string]any{"exec": map[string]any{"command": []any{"sh", "-c", "killall -INT pgbouncer"}}}, "containers", 0, "lifecycle", "preStop")),
-		deployment("pool-rolls-up-first", path{"spec", "strategy"}, set(1, "spec", "strategy", "rollingUpdate", "maxUnavailable"), set("Recreate", "spec", "strategy", "type"), drop("spec", "strategy")),
+		deployment("pool-no-credentials-in-environment", at("containers", 0, "env"),
+			setAt([]any{map[string]any{"name": "DATABASE_URL"}}, "containers", 0, "env")),
+		deployment("pool-drains", at("terminationGracePeriodSeconds"), setAt(20, "terminationGracePeriodSeconds"),
+			dropAt("containers", 0, "lifecycle"),
+			setAt(map[string]any{"exec": map[string]any{"command": []any{"sh", "-c", "killall -INT pgbouncer"}}},
+				"containers", 0, "lifecycle", "preStop")),
+		deployment("pool-rolls-up-first", path{"spec", "strategy"},
+			set(1, "spec", "strategy", "rollingUpdate", "maxUnavailable"), set("Recreate", "spec", "strategy", "type"),
+			drop("spec", "strategy")),
 	}
 }
 
@@ -257,17 +352,22 @@ func migrationExamples() []example {
 		job("job-backoff", path{"spec", "backoffLimit"}, drop("spec", "backoffLimit"), set(7, "spec", "backoffLimit")),
 		job("job-deadline", path{"spec", "activeDeadlineSeconds"}, drop("spec", "activeDeadlineSeconds")),
 		job("job-keeps-logs", at("restartPolicy"), setAt("OnFailure", "restartPolicy"), dropAt("restartPolicy")),
-		job("job-stays", path{"spec", "ttlSecondsAfterFinished"}, set(100, "spec", "ttlSecondsAfterFinished"), set(0, "spec", "ttlSecondsAfterFinished")),
+		job("job-stays", path{"spec", "ttlSecondsAfterFinished"}, set(100, "spec", "ttlSecondsAfterFinished"),
+			set(0, "spec", "ttlSecondsAfterFinished")),
 		job("job-runs-once", path{"spec", "parallelism"}, set(2, "spec", "parallelism"), set(3, "spec", "completions")),
-		job("job-awaited", path{"metadata", "annotations"}, drop("metadata", "annotations"), set("600", "metadata", "annotations", "pulumi.com/timeoutSeconds"),
+		job("job-awaited", path{"metadata", "annotations"}, drop("metadata", "annotations"),
+			set("600", "metadata", "annotations", "pulumi.com/timeoutSeconds"),
 			set("true", "metadata", "annotations", "pulumi.com/skipAwait")),
 		{
 			rule: "migration-in-a-job", of: "consumer-deployment",
 			breaks: []ruletest.Change{
-				setAt([]any{map[string]any{"name": "migrate", "command": []any{"alembic", "upgrade", "head"}}}, "initContainers"),
-				setAt([]any{map[string]any{"name": "migrate", "command": []any{"sh", "-c", "/app/migrate up"}}}, "initContainers"),
+				setAt([]any{map[string]any{"name": "migrate", "command": []any{"alembic", "upgrade", "head"}}},
+					"initContainers"),
+				setAt([]any{map[string]any{"name": "migrate", "command": []any{"sh", "-c", "/app/migrate up"}}},
+					"initContainers"),
 			},
-			keeps:   []ruletest.Change{setAt([]any{map[string]any{"name": "wait", "command": []any{"sleep", "1"}}}, "initContainers")},
+			keeps: []ruletest.Change{setAt([]any{map[string]any{"name": "wait", "command": []any{"sleep", "1"}}},
+				"initContainers")},
 			unknown: []path{at("initContainers"), at("initContainers", 0, "command")},
 		},
 	}

@@ -40,6 +40,7 @@ func Find(name string) *rule.Rule {
 // Pack is what the binary serves.
 func Pack() analyzer.Pack {
 	return analyzer.Pack{
-		Name: Name, Version: Version, Description: "Rules for a PostgreSQL tier on RDS, Secrets Manager and Kubernetes", Rules: All(),
+		Name: Name, Version: Version, Description: "Rules for a PostgreSQL tier on RDS, Secrets Manager and Kubernetes",
+		Rules: All(),
 	}
 }

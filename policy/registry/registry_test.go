@@ -34,10 +34,12 @@ func TestEveryRuleIsDescribed(t *testing.T) {
 		assert.NotEmpty(t, r.IDs, "%s stands for nothing", r.Name)
 		assert.NotEqual(t, r.Resource == nil, r.Stack == nil, "%s judges either a resource or a stack", r.Name)
 		assert.True(t, r.IsStack() || len(r.Types) > 0, "%s is asked about nothing", r.Name)
-		assert.Len(t, slices.Compact(slices.Sorted(slices.Values(r.Types))), len(r.Types), "%s: a type is there twice", r.Name)
+		assert.Len(t, slices.Compact(slices.Sorted(slices.Values(r.Types))), len(r.Types), "%s: a type is there twice",
+			r.Name)
 	}
 	for _, family := range families {
-		assert.True(t, slices.ContainsFunc(registry.All(), func(r *rule.Rule) bool { return r.Family == family }), family)
+		assert.True(t, slices.ContainsFunc(registry.All(), func(r *rule.Rule) bool { return r.Family == family }),
+			family)
 	}
 }
 
@@ -48,10 +50,12 @@ func TestThePackIsNamedAsItsProjectFileSays(t *testing.T) {
 	var file struct{ Name, Version, Description string }
 	require.NoError(t, yaml.Unmarshal(text, &file))
 	pack := registry.Pack()
-	assert.Equal(t, []string{file.Name, file.Version, file.Description}, []string{pack.Name, pack.Version, pack.Description})
+	assert.Equal(t, []string{file.Name, file.Version, file.Description},
+		[]string{pack.Name, pack.Version, pack.Description})
 }
 
-// TestThePackKnowsNothingOfThisProgram looks at what the binary is built of: it serves programs of any language, and has to start fast.
+// TestThePackKnowsNothingOfThisProgram looks at what the binary is built of: it serves programs of any language, and
+// has to start fast.
 func TestThePackKnowsNothingOfThisProgram(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "dbtier/policy").Output()

@@ -35,15 +35,23 @@ func paths(value any, depth int) [][]any {
 	return found
 }
 
-// TestOddValuesBreakNoRule puts values of the wrong kind at every place of every resource: a program in another language, or of tomorrow,
-// may have them, and a rule that panics takes the engine's run with it.
+// TestOddValuesBreakNoRule puts values of the wrong kind at every place of every resource: a program in another
+// language, or of tomorrow, may have them, and a rule that panics takes the engine's run with it.
 func TestOddValuesBreakNoRule(t *testing.T) {
 	t.Parallel()
 	golden := ruletest.Golden(t, goldenProd)
 	server, _ := ruletest.Server(t, ruletest.Setup{Profile: rule.Production}, registry.All()...)
 	for _, r := range golden {
 		for _, at := range paths(r.Inputs, 12) {
-			for _, odd := range []any{"x", 7.5, true, []any{}, []any{nil, "x"}, map[string]any{"x": nil}, ruletest.Unknown{}, ruletest.Secret{Value: "x"}, nil} {
+			for _, odd := range []any{
+				"x", 7.5, true,
+				[]any{},
+				[]any{nil, "x"},
+				map[string]any{"x": nil},
+				ruletest.Unknown{},
+				ruletest.Secret{Value: "x"},
+				nil,
+			} {
 				_, err := server.Analyze(t.Context(), ruletest.Request(t, ruletest.Set(odd, at...).On(r)))
 				require.NoError(t, err)
 			}

@@ -146,8 +146,8 @@ type Rule struct {
 	Resource func(*Subject)
 	// Stack judges all resources together.
 	Stack func(*Stack)
-	// Remedy puts the inputs of a resource right, and reports whether it changed any. It is asked for what breaks the rule only,
-	// where the policy config sets the rule's level to remediate.
+	// Remedy puts the inputs of a resource right, and reports whether it changed any. It is asked for what breaks the
+	// rule only, where the policy config sets the rule's level to remediate.
 	Remedy func(*Subject) (property.Map, bool)
 }
 
@@ -180,7 +180,8 @@ func (r *Rule) CheckConfig(properties map[string]any) []string {
 			for _, knob := range r.Knobs {
 				names = append(names, knob.Name)
 			}
-			faults = append(faults, fmt.Sprintf("%s.%s: is no setting of this rule: it has %s", r.Name, key, strings.Join(names, ", ")))
+			faults = append(faults, fmt.Sprintf("%s.%s: is no setting of this rule: it has %s", r.Name, key,
+				strings.Join(names, ", ")))
 			continue
 		}
 		if want, ok := r.Knobs[at].accepts(properties[key]); !ok {
@@ -200,7 +201,8 @@ func (k Knob) accepts(value any) (want string, ok bool) {
 		return "true or false", ok
 	case []string:
 		list, isList := value.([]any)
-		return "a list of texts", isList && !slices.ContainsFunc(list, func(item any) bool { _, text := item.(string); return !text })
+		return "a list of texts", isList && !slices.ContainsFunc(list,
+			func(item any) bool { _, text := item.(string); return !text })
 	default:
 		_, ok = value.(string)
 		return "a text", ok
@@ -211,11 +213,13 @@ func (k Knob) accepts(value any) (want string, ok bool) {
 func (r *Rule) Policies() []policyx.Policy {
 	if r.IsStack() {
 		return []policyx.Policy{policyx.NewStackValidationPolicy(r.Name, policyx.StackValidationPolicyArgs{
-			Description: r.Summary, EnforcementLevel: r.Levels.Production, ConfigSchema: r.ConfigSchema(), ValidateStack: r.validateStack,
+			Description: r.Summary, EnforcementLevel: r.Levels.Production, ConfigSchema: r.ConfigSchema(),
+			ValidateStack: r.validateStack,
 		})}
 	}
 	policies := []policyx.Policy{policyx.NewResourceValidationPolicy(r.Name, policyx.ResourceValidationPolicyArgs{
-		Description: r.Summary, EnforcementLevel: r.Levels.Production, ConfigSchema: r.ConfigSchema(), ValidateResource: r.validate,
+		Description: r.Summary, EnforcementLevel: r.Levels.Production, ConfigSchema: r.ConfigSchema(),
+		ValidateResource: r.validate,
 	})}
 	if r.Remedy != nil {
 		policies = append(policies, policyx.NewResourceRemediationPolicy(r.Name, policyx.ResourceRemediationPolicyArgs{

@@ -9,8 +9,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 )
 
-// Manager is what a server of this project offers to rules beyond policyx's manager: policyx gives stack policies neither
-// config nor dry-run, and has no word for a rule that cannot judge yet.
+// Manager is what a server of this project offers to rules beyond policyx's manager: policyx gives stack policies
+// neither config nor dry-run, and has no word for a rule that cannot judge yet.
 type Manager interface {
 	policyx.PolicyManager
 	// Pending says that a value of a resource is not known yet, so the rule judges at the update.
@@ -69,7 +69,8 @@ func (r *run) report(message string, subject *policyx.AnalyzerResource) {
 				continue
 			}
 			if r.extended != nil {
-				r.extended.Excepted(fmt.Sprintf("%s\nlet pass until %s by %s: %s", message, exception.Expires.Format(time.DateOnly), exception.Owner,
+				r.extended.Excepted(fmt.Sprintf("%s\nlet pass until %s by %s: %s", message,
+					exception.Expires.Format(time.DateOnly), exception.Owner,
 					exception.Reason), urn)
 			}
 			return
@@ -144,7 +145,10 @@ func exceptionsSchema() map[string]any {
 				"resource": text("URN of the resource, its logical name, or <type>::<name>."),
 				"owner":    text("Who answers for it."),
 				"reason":   text("Why it may."),
-				"expires":  map[string]any{"type": "string", "pattern": `^\d{4}-\d{2}-\d{2}$`, "description": "The last day on which it holds, UTC."},
+				"expires": map[string]any{
+					"type": "string", "pattern": `^\d{4}-\d{2}-\d{2}$`,
+					"description": "The last day on which it holds, UTC.",
+				},
 			},
 		},
 	}
@@ -170,7 +174,9 @@ func parseExceptions(value any) (exceptions []Exception, faults []string) {
 		field := func(name string) string {
 			text, _ := object[name].(string)
 			if strings.TrimSpace(text) == "" {
-				faults = append(faults, fmt.Sprintf("%s.%s: is missing: an exception has a resource, an owner, a reason and a last day", path, name))
+				faults = append(faults,
+					fmt.Sprintf("%s.%s: is missing: an exception has a resource, an owner, a reason and a last day",
+						path, name))
 			}
 			return text
 		}
@@ -185,7 +191,8 @@ func parseExceptions(value any) (exceptions []Exception, faults []string) {
 		}
 		for key := range object {
 			if !slices.Contains([]string{"resource", "owner", "reason", "expires"}, key) {
-				faults = append(faults, fmt.Sprintf("%s.%s: is unknown: want resource, owner, reason and expires", path, key))
+				faults = append(faults, fmt.Sprintf("%s.%s: is unknown: want resource, owner, reason and expires", path,
+					key))
 			}
 		}
 		if len(faults) == before {

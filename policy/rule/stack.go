@@ -17,7 +17,10 @@ type Stack struct {
 }
 
 func newStack(run *run, resources []policyx.AnalyzerResource) *Stack {
-	s := &Stack{run: run, subjects: make([]Subject, len(resources)), byType: make(map[string][]*Subject, len(run.rule.Types))}
+	s := &Stack{
+		run: run, subjects: make([]Subject, len(resources)),
+		byType: make(map[string][]*Subject, len(run.rule.Types)),
+	}
 	for _, resourceType := range run.rule.Types {
 		s.byType[resourceType] = nil
 	}
@@ -92,8 +95,9 @@ func (s *Stack) Fail(format string, args ...any) {
 	(&Subject{run: s.run, resource: &policyx.AnalyzerResource{}}).fail("", format, args)
 }
 
-// Follows tells whether a resource waits for another: by a dependency, by one of its parent, or through others that wait. A stack rule
-// sees the resources between them only if it names their types, so the pack hands it the dependencies of all.
+// Follows tells whether a resource waits for another: by a dependency, by one of its parent, or through others that
+// wait. A stack rule sees the resources between them only if it names their types, so the pack hands it the
+// dependencies of all.
 func (s *Stack) Follows(later, earlier *Subject) bool {
 	seen := map[string]bool{}
 	var visit func(at *Subject) bool

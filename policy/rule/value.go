@@ -11,8 +11,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 )
 
-// Secret stands for a secret value in messages. The engine's `policy analyze` puts the other text in the place of secrets that it
-// cannot decrypt.
+// Secret stands for a secret value in messages. The engine's `policy analyze` puts the other text in the place of
+// secrets that it cannot decrypt.
 const (
 	Secret   = "(secret)"
 	redacted = "[secret]"
@@ -70,8 +70,8 @@ func (s *Subject) Provider(key string) Value {
 	return Value{subject: s, value: property.New(s.resource.Provider.Properties), found: true}.Get(key)
 }
 
-// Undeclared hears of a rule that reads a property which its Needs do not name: the server does not decode that one, so the rule would take
-// it for missing. Tests set it; nil is silence.
+// Undeclared hears of a rule that reads a property which its Needs do not name: the server does not decode that one, so
+// the rule would take it for missing. Tests set it; nil is silence.
 var Undeclared func(r *Rule, key string)
 
 // Get is the value under a path of keys.
@@ -86,8 +86,8 @@ func (s *Subject) Get(keys ...string) Value {
 	return value
 }
 
-// Fail reports a violation of the resource as a whole. What varies goes into args: they are left out when the rule has read a
-// secret.
+// Fail reports a violation of the resource as a whole. What varies goes into args: they are left out when the rule has
+// read a secret.
 func (s *Subject) Fail(format string, args ...any) { s.fail("", format, args) }
 
 func (s *Subject) fail(prefix, format string, args []any) {
@@ -204,7 +204,8 @@ func (v Value) Given() bool { return v.Known() && !v.Missing() }
 // Missing tells that there is no value, or null. It notes nothing: an unknown value is not missing.
 func (v Value) Missing() bool { return !v.unknown() && (!v.found || v.value.IsNull()) }
 
-// Empty tells that there is no value, or one that is false, zero, or has nothing in it. It notes an unknown one, which is not empty.
+// Empty tells that there is no value, or one that is false, zero, or has nothing in it. It notes an unknown one, which
+// is not empty.
 func (v Value) Empty() bool {
 	if !v.Known() {
 		return false
@@ -292,15 +293,15 @@ func (v Value) Texts() []string {
 	return texts
 }
 
-// JSON is the value decoded where it is JSON text, as policy documents are. It is not ok when it is unknown, which is noted, or
-// missing, or no JSON.
+// JSON is the value decoded where it is JSON text, as policy documents are. It is not ok when it is unknown, which is
+// noted, or missing, or no JSON.
 func (v Value) JSON(into any) (ok bool) {
 	text, known := v.Text("")
 	return known && text != "" && json.Unmarshal([]byte(text), into) == nil
 }
 
-// Fail reports a violation with the path and the value. What varies goes into args: they are left out when the rule has read a
-// secret.
+// Fail reports a violation with the path and the value. What varies goes into args: they are left out when the rule has
+// read a secret.
 func (v Value) Fail(format string, args ...any) {
 	parts := []string{v.path}
 	if shown := v.show(); shown != "" {
@@ -316,7 +317,8 @@ func (v Value) Fail(format string, args ...any) {
 	v.subject.fail(prefix, format, args)
 }
 
-// FailUnseen is [Value.Fail] without the value: for one that may be a credential, whether it is marked as secret or not.
+// FailUnseen is [Value.Fail] without the value: for one that may be a credential, whether it is marked as secret or
+// not.
 func (v Value) FailUnseen(format string, args ...any) { v.subject.fail(v.path+": ", format, args) }
 
 const longest = 60

@@ -12,8 +12,8 @@ import (
 	"dbtier/policy/rule"
 )
 
-// Many are so many resources, as several services have them: the stack of a golden file again and again, each time under other names and
-// in another namespace.
+// Many are so many resources, as several services have them: the stack of a golden file again and again, each time
+// under other names and in another namespace.
 func Many(tb testing.TB, golden string, count int) []*Resource {
 	tb.Helper()
 	stack := Golden(tb, golden)

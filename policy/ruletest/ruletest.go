@@ -183,14 +183,16 @@ func Server(tb testing.TB, setup Setup, rules ...*rule.Rule) (*analyzer.Server, 
 		profile = rule.Production
 	}
 	_, err = server.ConfigureStack(tb.Context(), &pulumirpc.AnalyzerStackConfigureRequest{
-		Stack: "test", Project: "test", DryRun: !setup.Update, Config: map[string]string{"dbtier-policy:profile": string(profile)},
+		Stack: "test", Project: "test", DryRun: !setup.Update,
+		Config: map[string]string{"dbtier-policy:profile": string(profile)},
 	})
 	require.NoError(tb, err)
 	require.NoError(tb, Configure(tb.Context(), server, setup, rules))
 	return server, &said
 }
 
-// Configure gives a server the policy config, as the engine does: a level and defaults for every rule, and what the file says over them.
+// Configure gives a server the policy config, as the engine does: a level and defaults for every rule, and what the
+// file says over them.
 func Configure(ctx context.Context, server *analyzer.Server, setup Setup, rules []*rule.Rule) error {
 	config := map[string]*pulumirpc.PolicyConfig{}
 	for _, r := range rules {
@@ -205,7 +207,9 @@ func Configure(ctx context.Context, server *analyzer.Server, setup Setup, rules 
 		if err != nil {
 			return err
 		}
-		config[r.Name] = &pulumirpc.PolicyConfig{EnforcementLevel: pulumirpc.EnforcementLevel(level), Properties: encoded}
+		config[r.Name] = &pulumirpc.PolicyConfig{
+			EnforcementLevel: pulumirpc.EnforcementLevel(level), Properties: encoded,
+		}
 	}
 	_, err := server.Configure(ctx, &pulumirpc.ConfigureAnalyzerRequest{PolicyConfig: config})
 	return err
@@ -272,7 +276,8 @@ func StackRequest(tb testing.TB, resources []*Resource) *pulumirpc.AnalyzeStackR
 // Encode is an object as it goes over the wire.
 func Encode(tb testing.TB, object map[string]any) *structpb.Struct {
 	tb.Helper()
-	encoded, err := plugin.MarshalProperties(value(object).ObjectValue(), plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true})
+	encoded, err := plugin.MarshalProperties(value(object).ObjectValue(),
+		plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true})
 	require.NoError(tb, err)
 	return encoded
 }

@@ -27,9 +27,13 @@ var (
 		"kubernetes:external-secrets.io/v1:ExternalSecret", "kubernetes:external-secrets.io/v1beta1:ExternalSecret",
 	}
 	clusterStores = []string{
-		"kubernetes:external-secrets.io/v1:ClusterSecretStore", "kubernetes:external-secrets.io/v1beta1:ClusterSecretStore",
+		"kubernetes:external-secrets.io/v1:ClusterSecretStore",
+		"kubernetes:external-secrets.io/v1beta1:ClusterSecretStore",
 	}
-	stores = append([]string{"kubernetes:external-secrets.io/v1:SecretStore", "kubernetes:external-secrets.io/v1beta1:SecretStore"}, clusterStores...)
+	stores = append([]string{
+		"kubernetes:external-secrets.io/v1:SecretStore",
+		"kubernetes:external-secrets.io/v1beta1:SecretStore",
+	}, clusterStores...)
 )
 
 // Rules are all rules of the family.
@@ -40,9 +44,13 @@ func manager() []*rule.Rule {
 		{
 			Name: "secret-cmk", Family: family,
 			Summary: "A secret is encrypted with a key of the account's own.",
-			Why:     "Under aws/secretsmanager everybody who may read the secret may decrypt it, and other accounts never can.",
-			Fix:     "set kmsKeyId", Severity: rule.Medium, Levels: rule.InProduction,
-			IDs:   []string{"CKV_AWS_149", "AVD-AWS-0098", "pulumi:secretsmanager.Secret.configureCustomerManagedKey", "CKV_AWS_337"},
+			Why: "Under aws/secretsmanager everybody who may read the secret may decrypt it, and other accounts " +
+				"never can.",
+			Fix: "set kmsKeyId", Severity: rule.Medium, Levels: rule.InProduction,
+			IDs: []string{
+				"CKV_AWS_149", "AVD-AWS-0098", "pulumi:secretsmanager.Secret.configureCustomerManagedKey",
+				"CKV_AWS_337",
+			},
 			Types: []string{secret, parameter}, Needs: []string{"kmsKeyId", "keyId", "type"},
 			Resource: func(s *rule.Subject) {
 				value := s.Get("kmsKeyId")
@@ -62,9 +70,11 @@ func manager() []*rule.Rule {
 			Summary: "A secret says what it is for.",
 			Why:     "Nobody dares to delete a secret of unknown use.",
 			Fix:     "set description, or the rule's level to remediate", Severity: rule.Low, Levels: rule.Advice,
-			IDs: []string{"pulumi:secretsmanager.Secret.missingDescription"}, Types: []string{secret}, Needs: []string{"description"},
+			IDs: []string{"pulumi:secretsmanager.Secret.missingDescription"}, Types: []string{secret},
+			Needs: []string{"description"},
 			Resource: func(s *rule.Subject) {
-				if text, ok := s.Get("description").Text(""); ok && (strings.TrimSpace(text) == "" || text == "Managed by Pulumi") {
+				if text, ok := s.Get("description").Text(""); ok &&
+					(strings.TrimSpace(text) == "" || text == "Managed by Pulumi") {
 					s.Get("description").Fail("is missing")
 				}
 			},
@@ -76,9 +86,14 @@ func manager() []*rule.Rule {
 			Name: "secret-rotation-schedule", Family: family,
 			Summary: "A rotation says when it runs, and runs often enough.",
 			Why:     "A secret that is never changed is a secret of everybody who has ever seen it.",
-			Fix:     "set rotationRules.automaticallyAfterDays or scheduleExpression", Severity: rule.Medium, Levels: rule.InProduction,
-			Knobs: []rule.Knob{{Name: "maximumDays", Description: "How many days a secret may live at most.", Default: 90.0}},
-			IDs:   []string{"CKV_AWS_304", "SecretsManager.4", "gap:rotation-schedule"}, Types: []string{secretRotation}, Needs: []string{"rotationRules"},
+			Fix:     "set rotationRules.automaticallyAfterDays or scheduleExpression", Severity: rule.Medium,
+			Levels: rule.InProduction,
+			Knobs: []rule.Knob{{
+				Name: "maximumDays", Description: "How many days a secret may live at most.",
+				Default: 90.0,
+			}},
+			IDs:   []string{"CKV_AWS_304", "SecretsManager.4", "gap:rotation-schedule"},
+			Types: []string{secretRotation}, Needs: []string{"rotationRules"},
 			Resource: func(s *rule.Subject) {
 				days, ok := s.Get("rotationRules", "automaticallyAfterDays").Number(0)
 				schedule, also := s.Get("rotationRules", "scheduleExpression").Text("")
@@ -89,7 +104,8 @@ func manager() []*rule.Rule {
 				case days == 0 && schedule == "":
 					s.Get("rotationRules").Fail("there is no schedule")
 				case days > s.Number("maximumDays"):
-					s.Get("rotationRules", "automaticallyAfterDays").Fail("want at most %v days", s.Number("maximumDays"))
+					s.Get("rotationRules", "automaticallyAfterDays").Fail("want at most %v days",
+						s.Number("maximumDays"))
 				case rate && every > s.Number("maximumDays"):
 					s.Get("rotationRules", "scheduleExpression").Fail("want at most %v days", s.Number("maximumDays"))
 				}
@@ -99,8 +115,10 @@ func manager() []*rule.Rule {
 			Name: "secret-value-elsewhere", Family: family,
 			Summary: "The value of a secret does not come from the program.",
 			Why:     "What the program knows is in its config and its state, and with everybody who may read those.",
-			Fix:     "let RDS or a rotation make the value, or put it in by hand", Severity: rule.High, Levels: rule.InProduction,
-			IDs: []string{"tier:no-secret-in-program"}, Types: []string{secretVersion}, Needs: []string{"secretString", "secretBinary", "secretStringWo"},
+			Fix:     "let RDS or a rotation make the value, or put it in by hand", Severity: rule.High,
+			Levels: rule.InProduction,
+			IDs:    []string{"tier:no-secret-in-program"}, Types: []string{secretVersion},
+			Needs: []string{"secretString", "secretBinary", "secretStringWo"},
 			Resource: func(s *rule.Subject) {
 				for _, key := range []string{"secretString", "secretBinary", "secretStringWo"} {
 					if s.Get(key).Given() {
@@ -134,8 +152,11 @@ func operator() []*rule.Rule {
 			Summary: "An ExternalSecret looks often enough whether its secret has changed.",
 			Why:     "Until it does, every new login after a rotation fails.",
 			Fix:     "shorten spec.refreshInterval", Severity: rule.Medium, Levels: rule.Always,
-			Knobs: []rule.Knob{{Name: "maximum", Description: "The longest interval, as a Go duration.", Default: "15m"}},
-			IDs:   []string{"gap:refresh-interval"}, Types: externalSecrets, Needs: []string{"spec"},
+			Knobs: []rule.Knob{{
+				Name: "maximum", Description: "The longest interval, as a Go duration.",
+				Default: "15m",
+			}},
+			IDs: []string{"gap:refresh-interval"}, Types: externalSecrets, Needs: []string{"spec"},
 			Resource: func(s *rule.Subject) {
 				policy, ok := s.Get("spec", "refreshPolicy").Text("Periodic")
 				value := s.Get("spec", "refreshInterval")
@@ -161,11 +182,14 @@ func operator() []*rule.Rule {
 		{
 			Name: "external-secret-generated-once", Family: family,
 			Summary: "A generated credential is made once.",
-			Why:     "The operator runs a generator at every refresh, so each interval brings another password to whoever has the last one.",
-			Fix:     "set spec.refreshPolicy to CreatedOnce, in an ExternalSecret of its own", Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"tier:generated-once"}, Types: externalSecrets, Needs: []string{"spec"},
+			Why: "The operator runs a generator at every refresh, so each interval brings another password to " +
+				"whoever has the last one.",
+			Fix: "set spec.refreshPolicy to CreatedOnce, in an ExternalSecret of its own", Severity: rule.High,
+			Levels: rule.Always,
+			IDs:    []string{"tier:generated-once"}, Types: externalSecrets, Needs: []string{"spec"},
 			Resource: func(s *rule.Subject) {
-				if policy, ok := s.Get("spec", "refreshPolicy").Text("Periodic"); ok && generated(s) && policy != "CreatedOnce" {
+				if policy, ok := s.Get("spec", "refreshPolicy").Text("Periodic"); ok && generated(s) &&
+					policy != "CreatedOnce" {
 					s.Get("spec", "refreshPolicy").Fail("the credential changes at every refresh")
 				}
 			},
@@ -173,9 +197,12 @@ func operator() []*rule.Rule {
 		{
 			Name: "external-secret-awaited", Family: family,
 			Summary: "An update waits until the operator has made the Secret.",
-			Why:     "Custom resources are not awaited by themselves, so pods start before their Secret is there and a faulty store is reported as a success.",
-			Fix:     "annotate the object with pulumi.com/waitFor: condition=Ready", Severity: rule.Low, Levels: rule.InProduction,
-			IDs: []string{"tier:awaited"}, Types: slices.Concat(externalSecrets, stores, []string{pushSecret}), Needs: []string{"metadata"},
+			Why: "Custom resources are not awaited by themselves, so pods start before their Secret is there and " +
+				"a faulty store is reported as a success.",
+			Fix: "annotate the object with pulumi.com/waitFor: condition=Ready", Severity: rule.Low,
+			Levels: rule.InProduction,
+			IDs:    []string{"tier:awaited"}, Types: slices.Concat(externalSecrets, stores, []string{pushSecret}),
+			Needs: []string{"metadata"},
 			Resource: func(s *rule.Subject) {
 				annotations := s.Get("metadata", "annotations")
 				if !annotations.Known() {
@@ -207,8 +234,10 @@ func operator() []*rule.Rule {
 		{
 			Name: "external-secret-verifies-database", Family: family,
 			Summary: "A connection to a database outside the cluster verifies the server.",
-			Why:     "sslmode=require encrypts to whoever answers; only verify-full makes sure that it is the database.",
-			Fix:     "write sslmode=verify-full and sslrootcert into the URL, and PGSSLMODE: verify-full beside it", Severity: rule.High, Levels: rule.Always,
+			Why: "sslmode=require encrypts to whoever answers; only verify-full makes sure that it is the " +
+				"database.",
+			Fix:      "write sslmode=verify-full and sslrootcert into the URL, and PGSSLMODE: verify-full beside it",
+			Severity: rule.High, Levels: rule.Always,
 			IDs: []string{"tier:direct-verify-full"}, Types: externalSecrets, Needs: []string{"spec"},
 			Resource: func(s *rule.Subject) {
 				templates(s, func(value rule.Value, text string) {
@@ -248,9 +277,11 @@ func operator() []*rule.Rule {
 		{
 			Name: "secret-store-scoped", Family: family,
 			Summary: "A ClusterSecretStore serves named namespaces.",
-			Why:     "Without conditions every namespace of the cluster can read every secret that the store's role may.",
-			Fix:     "name the namespaces in spec.conditions, or use a SecretStore", Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{"tier:store-for-named-namespaces"}, Types: clusterStores, Needs: []string{"spec"},
+			Why: "Without conditions every namespace of the cluster can read every secret that the store's role " +
+				"may.",
+			Fix: "name the namespaces in spec.conditions, or use a SecretStore", Severity: rule.Critical,
+			Levels: rule.Always,
+			IDs:    []string{"tier:store-for-named-namespaces"}, Types: clusterStores, Needs: []string{"spec"},
 			Resource: func(s *rule.Subject) {
 				conditions := s.Get("spec", "conditions")
 				if !conditions.Known() {
@@ -266,7 +297,8 @@ func operator() []*rule.Rule {
 							condition.Get("namespaceRegexes").Fail("fits every namespace")
 						}
 					}
-					if selector.Given() && selector.Get("matchLabels").Empty() && selector.Get("matchExpressions").Empty() {
+					if selector.Given() && selector.Get("matchLabels").Empty() &&
+						selector.Get("matchExpressions").Empty() {
 						selector.Fail("fits every namespace")
 					}
 				}
@@ -275,8 +307,9 @@ func operator() []*rule.Rule {
 		{
 			Name: "secret-store-irsa", Family: family,
 			Summary: "A store on AWS logs in with a ServiceAccount's token.",
-			Why:     "Access keys in a Secret are valid for ever and for everybody who reads them; without auth the operator's own rights serve all teams.",
-			Fix:     "set spec.provider.aws.auth.jwt.serviceAccountRef", Severity: rule.High, Levels: rule.Always,
+			Why: "Access keys in a Secret are valid for ever and for everybody who reads them; without auth the " +
+				"operator's own rights serve all teams.",
+			Fix: "set spec.provider.aws.auth.jwt.serviceAccountRef", Severity: rule.High, Levels: rule.Always,
 			IDs: []string{"tier:store-by-irsa"}, Types: stores, Needs: []string{"spec"},
 			Resource: func(s *rule.Subject) {
 				aws := s.Get("spec", "provider", "aws")
@@ -341,5 +374,6 @@ func userParts(text string) []string {
 
 // inCluster tells the names that only resolve in a cluster.
 func inCluster(host string) bool {
-	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.") || strings.HasSuffix(host, ".local")
+	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.") ||
+		strings.HasSuffix(host, ".local")
 }

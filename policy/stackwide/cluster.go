@@ -204,9 +204,12 @@ func outside(host string) bool {
 	return strings.Contains(host, ".") && !strings.HasSuffix(host, ".svc") && !strings.Contains(host, ".svc.")
 }
 
-// direct tells a way to the database itself from one to a pool in the cluster or to RDS Proxy, whose names have this part.
+// direct tells a way to the database itself from one to a pool in the cluster or to RDS Proxy, whose names have this
+// part.
 func (m *made) direct() bool {
-	return slices.ContainsFunc(m.hosts, func(host string) bool { return outside(host) && !strings.Contains(host, ".proxy-") })
+	return slices.ContainsFunc(m.hosts, func(host string) bool {
+		return outside(host) && !strings.Contains(host, ".proxy-")
+	})
 }
 
 // usedBy tells whether a workload of the same namespace takes the Secret.

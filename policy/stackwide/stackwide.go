@@ -33,8 +33,11 @@ const (
 )
 
 var (
-	attachments = []string{"aws:iam/rolePolicyAttachment:RolePolicyAttachment", "aws:iam/policyAttachment:PolicyAttachment", rolePolicy}
-	groupRules  = []string{
+	attachments = []string{
+		"aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+		"aws:iam/policyAttachment:PolicyAttachment", rolePolicy,
+	}
+	groupRules = []string{
 		"aws:ec2/securityGroupRule:SecurityGroupRule", "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
 		"aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
 	}
@@ -51,18 +54,27 @@ func connections() []*rule.Rule {
 			Name: "connections-fit", Family: family,
 			Summary: "What pools and Jobs can open together fits into the database's max_connections.",
 			Why:     "The connection that is one too many fails, and it is as well the migration's or the on-call's.",
-			Fix:     "lower the pools' sizes, or take a larger instance class", Severity: rule.High, Levels: rule.Always,
-			Knobs: []rule.Knob{{Name: "directConnections", Description: "How many connections a pod opens that goes to the database itself.", Default: 1.0}},
-			IDs:   []string{"gap:pool-budget"}, Types: slices.Concat([]string{instance, parameterGroup, proxyTarget, proxyTargetGroup}, pgini.Types, pods.All),
+			Fix:     "lower the pools' sizes, or take a larger instance class", Severity: rule.High,
+			Levels: rule.Always,
+			Knobs: []rule.Knob{{
+				Name:        "directConnections",
+				Description: "How many connections a pod opens that goes to the database itself.", Default: 1.0,
+			}},
+			IDs: []string{"gap:pool-budget"}, Types: slices.Concat(
+				[]string{instance, parameterGroup, proxyTarget, proxyTargetGroup}, pgini.Types, pods.All,
+			),
 			Stack: connectionsFit,
 		},
 		{
 			Name: "database-holders", Family: family,
-			Summary:  "NetworkPolicies let exactly those pods to the database that hold its address.",
-			Why:      "A pod that can reach the database can try passwords; a holder that cannot is a migration that hangs.",
-			Fix:      "let an Egress policy select every other pod of the namespace, and the holders' policies name the database's ranges and port",
+			Summary: "NetworkPolicies let exactly those pods to the database that hold its address.",
+			Why: "A pod that can reach the database can try passwords; a holder that cannot is a migration that " +
+				"hangs.",
+			Fix: "let an Egress policy select every other pod of the namespace, and the holders' policies name " +
+				"the database's ranges and port",
 			Severity: rule.High,
-			Levels:   rule.InProduction, IDs: []string{"tier:holders"}, Types: slices.Concat([]string{instance, externalSecret, networkPolicy}, pods.All),
+			Levels:   rule.InProduction, IDs: []string{"tier:holders"},
+			Types: slices.Concat([]string{instance, externalSecret, networkPolicy}, pods.All),
 			Stack: holders,
 		},
 		{
@@ -70,7 +82,8 @@ func connections() []*rule.Rule {
 			Summary: "The security groups of a database open its port, and nothing else.",
 			Why:     "What else they open leads nowhere today, and somewhere when the group is used again.",
 			Fix:     "open the instance's port only", Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"tier:database-port-only"}, Types: []string{instance, group}, Needs: []string{"port", "ingress", "vpcSecurityGroupIds"},
+			IDs: []string{"tier:database-port-only"}, Types: []string{instance, group},
+			Needs: []string{"port", "ingress", "vpcSecurityGroupIds"},
 			Stack: func(s *rule.Stack) {
 				for _, database := range s.All(instance) {
 					port, ok := database.Get("port").Number(5432)
@@ -95,9 +108,10 @@ func connections() []*rule.Rule {
 		},
 		{
 			Name: "pool-hop-guarded", Family: family,
-			Summary:  "The hop from a service to its pool is encrypted, or kept to the services' pods.",
-			Why:      "Without TLS, whoever reaches the pool's pods reads the login of whoever connects.",
-			Fix:      "set client_tls_sslmode, or let an Ingress NetworkPolicy select the pool and name the clients' pods",
+			Summary: "The hop from a service to its pool is encrypted, or kept to the services' pods.",
+			Why:     "Without TLS, whoever reaches the pool's pods reads the login of whoever connects.",
+			Fix: "set client_tls_sslmode, or let an Ingress NetworkPolicy select the pool and name the clients' " +
+				"pods",
 			Severity: rule.High, Levels: rule.Always,
 			IDs: []string{"tier:pool-hop"}, Types: slices.Concat([]string{networkPolicy}, pgini.Types, pods.Servers),
 			Stack: poolHop,
@@ -170,7 +184,8 @@ func report(database *rule.Subject, err error) {
 		if fixes == "" {
 			fixes = "nothing smaller than another design"
 		}
-		database.Fail("there is room for %d connections, and %d can be open at once\n  %s\n  it fits with %s", exceeded.Limit, exceeded.Most,
+		database.Fail("there is room for %d connections, and %d can be open at once\n  %s\n  it fits with %s",
+			exceeded.Limit, exceeded.Most,
 			strings.Join(exceeded.Lines, "\n  "), fixes)
 	default:
 		database.Fail("%s", err)
@@ -193,7 +208,8 @@ func proxiesOf(s *rule.Stack) map[string][]budget.Holder {
 		name, ok := target.Get("dbProxyName").Text("")
 		identifier, also := target.Get("dbInstanceIdentifier").Text("")
 		if ok && also && percent[name] > 0 {
-			found[identifier] = append(found[identifier], budget.Holder{Name: "proxy " + name, Setting: "maxConnectionsPercent", Percent: percent[name]})
+			found[identifier] = append(found[identifier],
+				budget.Holder{Name: "proxy " + name, Setting: "maxConnectionsPercent", Percent: percent[name]})
 		}
 	}
 	return found
@@ -238,8 +254,8 @@ func maxConnections(groups map[string]*rule.Subject, database *rule.Subject) (mo
 	return 0, true
 }
 
-// holdersOf are the pools and the pods that go to a database itself, by the database's address. Where an address cannot be told, it is
-// nothing.
+// holdersOf are the pools and the pods that go to a database itself, by the database's address. Where an address cannot
+// be told, it is nothing.
 func holdersOf(s *rule.Stack) map[string][]budget.Holder {
 	_, in := workloads(s, pods.All...)
 	found := map[string][]budget.Holder{}
@@ -249,7 +265,8 @@ func holdersOf(s *rule.Stack) map[string][]budget.Holder {
 			for _, connection := range config.Databases {
 				lines[pgini.Host(connection)]++
 			}
-			size, reserve, setting := config.Number("default_pool_size", 20), config.Number("reserve_pool_size", 0), "default_pool_size"
+			size, reserve, setting := config.Number("default_pool_size", 20), config.Number("reserve_pool_size", 0),
+				"default_pool_size"
 			if bound := config.Number("max_db_connections", 0); bound > 0 {
 				size, reserve, setting = bound, 0, "max_db_connections"
 			}
@@ -260,7 +277,8 @@ func holdersOf(s *rule.Stack) map[string][]budget.Holder {
 				}
 				for host, pairs := range lines {
 					found[host] = append(found[host], budget.Holder{
-						Name: "pool " + w.Name(), Instances: int(count), Setting: setting, Value: size, Reserve: reserve, Pairs: pairs,
+						Name: "pool " + w.Name(), Instances: int(count), Setting: setting, Value: size,
+						Reserve: reserve, Pairs: pairs,
 						Rolling: w.Type() == pods.Deployment,
 					})
 				}
@@ -276,7 +294,8 @@ func holdersOf(s *rule.Stack) map[string][]budget.Holder {
 			count, ok := w.Get("spec", "replicas").Number(1)
 			if ok && m.usedBy(w) {
 				found[m.hosts[0]] = append(found[m.hosts[0]], budget.Holder{
-					Name: w.Name(), Instances: int(count), Value: int(s.Number("directConnections")), Rolling: w.Type() == pods.Deployment,
+					Name: w.Name(), Instances: int(count), Value: int(s.Number("directConnections")),
+					Rolling: w.Type() == pods.Deployment,
 				})
 			}
 		}
@@ -297,7 +316,8 @@ func holders(s *rule.Stack) {
 	all, _ := workloads(s, pods.All...)
 	every, keys := secrets(s)
 	holds := func(w *workload) bool {
-		return slices.ContainsFunc(keys[w.namespace], func(m *made) bool { return (m.outside() || m.config) && m.usedBy(w) })
+		return slices.ContainsFunc(keys[w.namespace],
+			func(m *made) bool { return (m.outside() || m.config) && m.usedBy(w) })
 	}
 	// A Secret whose hosts are not known yet may be a way to the database.
 	for _, m := range every {
@@ -392,8 +412,8 @@ func opens(rules rule.Value, port float64) (open, ok bool) {
 	return false, true
 }
 
-// reach tells whether policies let a pod to one of the ranges. Without policies everything is let through, and without ranges anything
-// outside of the cluster is meant.
+// reach tells whether policies let a pod to one of the ranges. Without policies everything is let through, and without
+// ranges anything outside of the cluster is meant.
 func reach(policies []*rule.Subject, ranges []netip.Prefix, port float64) (reaches, ok bool) {
 	if len(policies) == 0 {
 		return true, true
@@ -469,7 +489,9 @@ func poolHop(s *rule.Stack) {
 	net := networkOf(s)
 	for _, subject := range s.All(pgini.Types...) {
 		for _, config := range pgini.Find(subject) {
-			if mode := config.Settings["client_tls_sslmode"]; slices.Contains([]string{"require", "verify-ca", "verify-full"}, mode) {
+			if mode := config.Settings["client_tls_sslmode"]; slices.Contains(
+				[]string{"require", "verify-ca", "verify-full"}, mode,
+			) {
 				continue
 			}
 			for _, w := range poolOf(config, in) {
@@ -487,9 +509,11 @@ func identities() []*rule.Rule {
 		{
 			Name: "irsa-account-exists", Family: family,
 			Summary: "The ServiceAccount that a role trusts is there, and names the role.",
-			Why:     "A trust in an account that nobody has made belongs to whoever makes it; an account with another role's ARN gets no credentials.",
-			Fix:     "make the ServiceAccount, and annotate it with eks.amazonaws.com/role-arn", Severity: rule.High, Levels: rule.InProduction,
-			IDs: []string{"tier:irsa-account", "kyverno:require-aws-node-irsa"}, Types: []string{role, serviceAccount},
+			Why: "A trust in an account that nobody has made belongs to whoever makes it; an account with " +
+				"another role's ARN gets no credentials.",
+			Fix: "make the ServiceAccount, and annotate it with eks.amazonaws.com/role-arn", Severity: rule.High,
+			Levels: rule.InProduction,
+			IDs:    []string{"tier:irsa-account", "kyverno:require-aws-node-irsa"}, Types: []string{role, serviceAccount},
 			Needs: []string{"assumeRolePolicy", "arn", "metadata"},
 			Stack: func(s *rule.Stack) {
 				accounts, known := accountsOf(s)
@@ -517,17 +541,20 @@ func identities() []*rule.Rule {
 			Name: "irsa-rights-fit", Family: family,
 			Summary: "A role reads exactly the secrets that ExternalSecrets read with it.",
 			Why:     "One more is a secret of somebody else; one less is an ExternalSecret that never becomes Ready.",
-			Fix:     "name in the role's policy the ARNs that the ExternalSecrets name", Severity: rule.High, Levels: rule.Always,
-			IDs:   []string{"gap:eso-role-one-secret", "tier:rights-fit"},
-			Types: []string{role, rolePolicy, externalSecret, pushSecret, secretStore, clusterSecretStore},
-			Stack: rightsFit,
+			Fix:     "name in the role's policy the ARNs that the ExternalSecrets name", Severity: rule.High,
+			Levels: rule.Always,
+			IDs:    []string{"gap:eso-role-one-secret", "tier:rights-fit"},
+			Types:  []string{role, rolePolicy, externalSecret, pushSecret, secretStore, clusterSecretStore},
+			Stack:  rightsFit,
 		},
 		{
 			Name: "iam-role-one-manager", Family: family,
-			Summary: "A role's policies are managed in one place.",
-			Why:     "A role that lists its policies takes away those that others attach, at every other update.",
-			Fix:     "use either managedPolicyArns and inlinePolicies, or attachments and RolePolicy", Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"awsguard:iam-role-no-policy-management-conflicts"}, Types: append([]string{role}, attachments...),
+			Summary:  "A role's policies are managed in one place.",
+			Why:      "A role that lists its policies takes away those that others attach, at every other update.",
+			Fix:      "use either managedPolicyArns and inlinePolicies, or attachments and RolePolicy",
+			Severity: rule.Medium, Levels: rule.Always,
+			IDs:   []string{"awsguard:iam-role-no-policy-management-conflicts"},
+			Types: append([]string{role}, attachments...),
 			Needs: []string{"managedPolicyArns", "inlinePolicies", "role", "policyArn", "name"},
 			Stack: func(s *rule.Stack) {
 				for _, other := range s.All(attachments...) {
@@ -541,11 +568,14 @@ func identities() []*rule.Rule {
 		},
 		{
 			Name: "token-needed", Family: family,
-			Summary:  "Pods with a token for the API server have rights there.",
-			Why:      "A token without rights is of use to nobody but a thief, who finds more rights with it than were meant.",
-			Fix:      "set automountServiceAccountToken to false, or bind the ServiceAccount to a role in the same stack",
+			Summary: "Pods with a token for the API server have rights there.",
+			Why: "A token without rights is of use to nobody but a thief, who finds more rights with it than " +
+				"were meant.",
+			Fix: "set automountServiceAccountToken to false, or bind the ServiceAccount to a role in the same " +
+				"stack",
 			Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"CKV_K8S_38", "KSV-0036"}, Knobs: []rule.Knob{pods.Exempt}, Types: slices.Concat([]string{roleBinding, clusterRoleBinding}, pods.All),
+			IDs: []string{"CKV_K8S_38", "KSV-0036"}, Knobs: []rule.Knob{pods.Exempt},
+			Types: slices.Concat([]string{roleBinding, clusterRoleBinding}, pods.All),
 			Stack: func(s *rule.Stack) {
 				bound := map[string]bool{}
 				for _, binding := range s.All(roleBinding, clusterRoleBinding) {
@@ -564,7 +594,8 @@ func identities() []*rule.Rule {
 					value := w.spec.Get("automountServiceAccountToken")
 					mounts, ok := value.Bool(false)
 					account, also := w.spec.Get("serviceAccountName").Text("default")
-					if ok && also && mounts && !slices.Contains(s.Texts(pods.Exempt.Name), w.namespace) && !bound[w.namespace+"/"+account] {
+					if ok && also && mounts && !slices.Contains(s.Texts(pods.Exempt.Name), w.namespace) &&
+						!bound[w.namespace+"/"+account] {
 						value.Fail("nothing in this stack gives the account %s any rights", account)
 					}
 				}
@@ -573,15 +604,16 @@ func identities() []*rule.Rule {
 	}
 }
 
-// lists tells whether a role's own lists are about what another resource attaches. In the state a role lists what it was given as well,
-// so an attachment that the role's list names in so many words is no conflict of the program's.
+// lists tells whether a role's own lists are about what another resource attaches. In the state a role lists what it
+// was given as well, so an attachment that the role's list names in so many words is no conflict of the program's.
 func lists(r, other *rule.Subject) bool {
 	if other.Type() == rolePolicy {
-		return r.Get("inlinePolicies").Filled() && !slices.ContainsFunc(r.Get("inlinePolicies").Items(), func(inline rule.Value) bool {
-			name, _ := inline.Get("name").Text("")
-			own, _ := other.Get("name").Text("")
-			return name == own
-		})
+		return r.Get("inlinePolicies").Filled() &&
+			!slices.ContainsFunc(r.Get("inlinePolicies").Items(), func(inline rule.Value) bool {
+				name, _ := inline.Get("name").Text("")
+				own, _ := other.Get("name").Text("")
+				return name == own
+			})
 	}
 	arn, _ := other.Get("policyArn").Text("")
 	return r.Get("managedPolicyArns").Filled() && !slices.Contains(r.Get("managedPolicyArns").Texts(), arn)
@@ -604,7 +636,8 @@ func trusted(r *rule.Subject) []string {
 			_, issuer, _ := strings.Cut(provider, ":oidc-provider/")
 			values, _, _ := statement.Values(issuer + ":sub")
 			for _, value := range values {
-				if account, ok := strings.CutPrefix(value, "system:serviceaccount:"); ok && !strings.ContainsAny(account, "*?") {
+				if account, ok := strings.CutPrefix(value, "system:serviceaccount:"); ok &&
+					!strings.ContainsAny(account, "*?") {
 					found = append(found, account)
 				}
 			}
@@ -657,7 +690,8 @@ func rightsFit(s *rule.Stack) {
 				}
 			}
 			for _, pattern := range only {
-				if !slices.ContainsFunc(slices.Collect(maps.Keys(keys)), func(key string) bool { return means(pattern, key) }) {
+				if !slices.ContainsFunc(slices.Collect(maps.Keys(keys)),
+					func(key string) bool { return means(pattern, key) }) {
 					policy.Fail("gives %s, which no ExternalSecret of this stack reads", pattern)
 				}
 			}
@@ -674,7 +708,8 @@ func means(pattern, key string) bool {
 	if !found || strings.HasPrefix(key, "arn:") {
 		return false
 	}
-	return name == key || strings.TrimSuffix(name, "-??????") == key || len(name) == len(key)+len("-abcdef") && strings.HasPrefix(name, key+"-")
+	return name == key || strings.TrimSuffix(name, "-??????") == key || len(name) == len(key)+len("-abcdef") &&
+		strings.HasPrefix(name, key+"-")
 }
 
 // storesOf are the stores, as kind/namespace/name, by the ServiceAccount as which they log in.
@@ -701,8 +736,9 @@ func storesOf(s *rule.Stack) map[string][]string {
 	return found
 }
 
-// readable are the secrets that a role's policies give, those of them that it may only read, and the last of those policies. It is not ok
-// while one is not known. What the role may write as well is for a PushSecret, of which the program may have another at the next rotation.
+// readable are the secrets that a role's policies give, those of them that it may only read, and the last of those
+// policies. It is not ok while one is not known. What the role may write as well is for a PushSecret, of which the
+// program may have another at the next rotation.
 func readable(policies []*rule.Subject) (given, only []string, policy *rule.Subject, ok bool) {
 	for _, p := range policies {
 		text, known := p.Get("policy").Text("")
@@ -786,11 +822,14 @@ func access() []*rule.Rule {
 	return []*rule.Rule{
 		{
 			Name: "dsn-not-shared", Family: family,
-			Summary:  "A Secret with a login is taken by those that it is made for.",
-			Why:      "The way to the database itself is the master user's: in a service's environment it is in every crash report of the service.",
-			Fix:      "give the service the pool's Secret; let Jobs of the same part-of take the direct one, and the pool alone its files",
+			Summary: "A Secret with a login is taken by those that it is made for.",
+			Why: "The way to the database itself is the master user's: in a service's environment it is in " +
+				"every crash report of the service.",
+			Fix: "give the service the pool's Secret; let Jobs of the same part-of take the direct one, and the " +
+				"pool alone its files",
 			Severity: rule.Critical,
-			Levels:   rule.Always, IDs: []string{"tier:dsn-not-shared"}, Types: append([]string{externalSecret}, pods.All...), Needs: pods.Needs,
+			Levels:   rule.Always, IDs: []string{"tier:dsn-not-shared"},
+			Types: append([]string{externalSecret}, pods.All...), Needs: pods.Needs,
 			Stack: func(s *rule.Stack) {
 				_, in := workloads(s, pods.All...)
 				all, _ := secrets(s)
@@ -818,7 +857,8 @@ func access() []*rule.Rule {
 			Why:     "A pod under none talks to everybody, and everybody to it.",
 			Fix:     "add a NetworkPolicy that selects the pod", Severity: rule.Medium, Levels: rule.AdviceInProduction,
 			Knobs: []rule.Knob{pods.Exempt},
-			IDs:   []string{"CKV2_K8S_6", "kyverno:add-network-policy"}, Types: append([]string{networkPolicy}, pods.All...), Needs: pods.Needs,
+			IDs:   []string{"CKV2_K8S_6", "kyverno:add-network-policy"},
+			Types: append([]string{networkPolicy}, pods.All...), Needs: pods.Needs,
 			Stack: func(s *rule.Stack) {
 				all, _ := workloads(s, pods.All...)
 				net := networkOf(s)
@@ -837,8 +877,9 @@ func access() []*rule.Rule {
 		{
 			Name: "pod-disruption-covered", Family: family,
 			Summary: "A server with replicas has a PodDisruptionBudget that fits them.",
-			Why:     "Without one, draining two nodes at once takes all replicas; with one that asks for all, no node can be drained.",
-			Fix:     "add a PodDisruptionBudget with maxUnavailable 1", Severity: rule.Low, Levels: rule.InProduction,
+			Why: "Without one, draining two nodes at once takes all replicas; with one that asks for all, no " +
+				"node can be drained.",
+			Fix: "add a PodDisruptionBudget with maxUnavailable 1", Severity: rule.Low, Levels: rule.InProduction,
 			IDs:   []string{"kyverno:require-pdb", "kyverno:deployment-replicas-higher-than-pdb"},
 			Types: []string{disruption, pods.Deployment, pods.StatefulSet}, Needs: pods.Needs, Stack: covered,
 		},
@@ -895,7 +936,8 @@ func order() []*rule.Rule {
 			Summary: "Every service waits for the migration of its database.",
 			Why:     "New pods on an old schema fail, and a failed migration must leave the old pods serving.",
 			Fix:     "make the Deployment depend on the Job: dependsOn", Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"tier:migration-first"}, Types: append([]string{externalSecret}, pods.All...), Needs: pods.Needs,
+			IDs: []string{"tier:migration-first"}, Types: append([]string{externalSecret}, pods.All...),
+			Needs: pods.Needs,
 			Stack: func(s *rule.Stack) {
 				all, in := workloads(s, pods.All...)
 				_, keys := secrets(s)
@@ -908,7 +950,8 @@ func order() []*rule.Rule {
 					}
 					for _, job := range in[consumer.namespace] {
 						// The migration runs the service's own image.
-						same := slices.ContainsFunc(images(job.spec), func(image string) bool { return slices.Contains(images(consumer.spec), image) })
+						same := slices.ContainsFunc(images(job.spec),
+							func(image string) bool { return slices.Contains(images(consumer.spec), image) })
 						if job.Type() == pods.Job && same && uses(job) && !s.Follows(consumer.Subject, job.Subject) {
 							consumer.Fail("does not wait for %s", job.Name())
 						}
@@ -923,11 +966,14 @@ func housekeeping() []*rule.Rule {
 	return []*rule.Rule{
 		{
 			Name: "crds-retained", Family: family,
-			Summary:  "CustomResourceDefinitions stay when the stack goes.",
-			Why:      "With a definition go all its objects: every team's ExternalSecrets, and the Secrets that they own.",
-			Fix:      "annotate it with helm.sh/resource-policy: keep, which Pulumi's charts heed, and set retainOnDelete on one of your own",
+			Summary: "CustomResourceDefinitions stay when the stack goes.",
+			Why: "With a definition go all its objects: every team's ExternalSecrets, and the Secrets that they " +
+				"own.",
+			Fix: "annotate it with helm.sh/resource-policy: keep, which Pulumi's charts heed, and set " +
+				"retainOnDelete on one of your own",
 			Severity: rule.Critical,
-			Levels:   rule.Always, IDs: []string{"tier:crds-retained"}, Types: []string{definition}, Needs: []string{"metadata"},
+			Levels:   rule.Always, IDs: []string{"tier:crds-retained"}, Types: []string{definition},
+			Needs: []string{"metadata"},
 			Resource: func(s *rule.Subject) {
 				value := s.Get("metadata", "annotations", "helm.sh/resource-policy")
 				if keep, ok := value.Text(""); ok && keep != "keep" && !s.Protected() {
@@ -938,9 +984,11 @@ func housekeeping() []*rule.Rule {
 		{
 			Name: "secrets-rotated", Family: family,
 			Summary: "Every secret of Secrets Manager has a rotation.",
-			Why:     "A secret that is never changed is a secret of everybody who has ever seen it. RDS rotates those that it manages by itself.",
-			Fix:     "add a SecretRotation", Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV2_AWS_57", "SecretsManager.1"}, Types: []string{secret, rotation}, Needs: []string{"secretId", "arn", "tags"},
+			Why: "A secret that is never changed is a secret of everybody who has ever seen it. RDS rotates " +
+				"those that it manages by itself.",
+			Fix: "add a SecretRotation", Severity: rule.Medium, Levels: rule.InProduction,
+			IDs: []string{"CKV2_AWS_57", "SecretsManager.1"}, Types: []string{secret, rotation},
+			Needs: []string{"secretId", "arn", "tags"},
 			Stack: func(s *rule.Stack) {
 				rotated := map[string]bool{}
 				for _, r := range s.All(rotation) {
@@ -984,9 +1032,11 @@ func housekeeping() []*rule.Rule {
 			Name: "network-group-one-manager", Family: family,
 			Summary: "The rules of a security group are managed in one place.",
 			Why:     "A group with rules of its own takes away those that others add, at every other update.",
-			Fix:     "use either ingress and egress of the group, or rules of their own", Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"awsguard:security-group-no-rule-management-conflicts"}, Types: append([]string{group}, groupRules...),
-			Needs: []string{"ingress", "egress", "securityGroupId"},
+			Fix:     "use either ingress and egress of the group, or rules of their own", Severity: rule.Medium,
+			Levels: rule.Always,
+			IDs:    []string{"awsguard:security-group-no-rule-management-conflicts"},
+			Types:  append([]string{group}, groupRules...),
+			Needs:  []string{"ingress", "egress", "securityGroupId"},
 			Stack: func(s *rule.Stack) {
 				for _, r := range s.All(groupRules...) {
 					for _, urn := range r.DependenciesOf("securityGroupId") {
@@ -1005,8 +1055,10 @@ func housekeeping() []*rule.Rule {
 			Name: "rds-events-subscribed", Family: family,
 			Summary: "Somebody is told of a database's failovers, low storage and failures.",
 			Why:     "RDS says so once, and to subscribers only.",
-			Fix:     "add an EventSubscription of the source type db-instance", Severity: rule.Low, Levels: rule.AdviceInProduction,
-			IDs: []string{"RDS.20", "RDS.21", "RDS.22"}, Types: []string{instance, subscription}, Needs: []string{"sourceType", "enabled"},
+			Fix:     "add an EventSubscription of the source type db-instance", Severity: rule.Low,
+			Levels: rule.AdviceInProduction,
+			IDs:    []string{"RDS.20", "RDS.21", "RDS.22"}, Types: []string{instance, subscription},
+			Needs: []string{"sourceType", "enabled"},
 			Stack: func(s *rule.Stack) {
 				subscribed := slices.ContainsFunc(s.All(subscription), func(one *rule.Subject) bool {
 					kind, ok := one.Get("sourceType").Text("")
@@ -1022,8 +1074,10 @@ func housekeeping() []*rule.Rule {
 		{
 			Name: "log-groups-managed", Family: family,
 			Summary: "The log groups of a database are made before RDS makes them.",
-			Why:     "RDS makes those that are missing, without a retention and without a key, and they stay when the stack goes.",
-			Fix:     "add a LogGroup /aws/rds/instance/<identifier>/<log> for each export, and let the instance depend on it", Severity: rule.Low,
+			Why: "RDS makes those that are missing, without a retention and without a key, and they stay when " +
+				"the stack goes.",
+			Fix: "add a LogGroup /aws/rds/instance/<identifier>/<log> for each export, and let the instance " +
+				"depend on it", Severity: rule.Low,
 			Levels: rule.InProduction, IDs: []string{"tier:log-groups-managed"}, Types: []string{instance, logGroup},
 			Needs: []string{"identifier", "enabledCloudwatchLogsExports", "name"},
 			Stack: func(s *rule.Stack) {
@@ -1050,16 +1104,18 @@ func housekeeping() []*rule.Rule {
 		},
 		{
 			Name: "exceptions-current", Family: family,
-			Summary: "Exceptions have not expired.",
-			Why:     "An exception that nobody looks at again is a rule that nobody keeps.",
-			Fix:     "mend the resource and take the exception out, or decide anew and set another day", Severity: rule.Medium, Levels: rule.Always,
+			Summary:  "Exceptions have not expired.",
+			Why:      "An exception that nobody looks at again is a rule that nobody keeps.",
+			Fix:      "mend the resource and take the exception out, or decide anew and set another day",
+			Severity: rule.Medium, Levels: rule.Always,
 			IDs: []string{"tier:exceptions-expire"}, Types: []string{},
 			Stack: func(s *rule.Stack) {
 				exceptions := s.Exceptions()
 				for _, name := range slices.Sorted(maps.Keys(exceptions)) {
 					for _, exception := range exceptions[name] {
 						if exception.Expired(s.Now()) {
-							s.Fail("%s: the exception of %s for %s expired on %s (%s)", name, exception.Owner, exception.Resource,
+							s.Fail("%s: the exception of %s for %s expired on %s (%s)", name, exception.Owner,
+								exception.Resource,
 								exception.Expires.Format(time.DateOnly), exception.Reason)
 						}
 					}

@@ -16,14 +16,15 @@ import (
 // every is the name by which the policy config file means all rules.
 const every = "all"
 
-// environments is the key of the policy config file that names environments of Pulumi ESC, which only the engine can open.
+// environments is the key of the policy config file that names environments of Pulumi ESC, which only the engine can
+// open.
 const environments = "environments"
 
 // ConfigError is a policy config file with faults.
 type ConfigError struct{ error }
 
-// configure reads a policy config file as the engine does: for each rule a level, or an object with enforcementLevel and the rule's
-// properties; all is for every rule.
+// configure reads a policy config file as the engine does: for each rule a level, or an object with enforcementLevel
+// and the rule's properties; all is for every rule.
 func configure(text []byte, rules []*rule.Rule, profile rule.Profile) (*pulumirpc.ConfigureAnalyzerRequest, error) {
 	given := map[string]any{}
 	if strings.TrimSpace(string(text)) != "" {
@@ -49,7 +50,8 @@ func configure(text []byte, rules []*rule.Rule, profile rule.Profile) (*pulumirp
 			called, _ := wanted.(string)
 			level, ok := rule.LevelOf(called)
 			if !ok {
-				faults = append(faults, fmt.Sprintf("%s: %v: want advisory, mandatory, remediate or disabled", name, wanted))
+				faults = append(faults, fmt.Sprintf("%s: %v: want advisory, mandatory, remediate or disabled", name,
+					wanted))
 			}
 			levels[name] = level
 		}
@@ -71,7 +73,9 @@ func configure(text []byte, rules []*rule.Rule, profile rule.Profile) (*pulumirp
 		if err != nil {
 			return nil, &ConfigError{fmt.Errorf("the policy config: %s: %w", r.Name, err)}
 		}
-		request.PolicyConfig[r.Name] = &pulumirpc.PolicyConfig{EnforcementLevel: pulumirpc.EnforcementLevel(level), Properties: encoded}
+		request.PolicyConfig[r.Name] = &pulumirpc.PolicyConfig{
+			EnforcementLevel: pulumirpc.EnforcementLevel(level), Properties: encoded,
+		}
 	}
 	return request, nil
 }

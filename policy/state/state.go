@@ -70,7 +70,8 @@ func (e *entry) name() string {
 	return parts[len(parts)-1]
 }
 
-// Judge runs the pack on the text of an exported state. A text that is none is an error, as is a policy config with faults, which is a [*ConfigError].
+// Judge runs the pack on the text of an exported state. A text that is none is an error, as is a policy config with
+// faults, which is a [*ConfigError].
 func Judge(ctx context.Context, pack analyzer.Pack, text []byte, options Options) (*Report, error) {
 	var state exported
 	if err := json.Unmarshal(text, &state); err != nil {
@@ -122,7 +123,8 @@ func Judge(ctx context.Context, pack analyzer.Pack, text []byte, options Options
 	report.add(answer)
 	slices.SortStableFunc(report.Findings, func(a, b Finding) int {
 		// Mandatory first: that is what stops an update.
-		return cmp.Or(-cmp.Compare(order(a.Level), order(b.Level)), cmp.Compare(a.URN, b.URN), cmp.Compare(a.Rule, b.Rule))
+		return cmp.Or(-cmp.Compare(order(a.Level), order(b.Level)), cmp.Compare(a.URN, b.URN),
+			cmp.Compare(a.Rule, b.Rule))
 	})
 	return report, nil
 }
@@ -165,7 +167,8 @@ func (e *entry) requests() (*pulumirpc.AnalyzeRequest, *pulumirpc.AnalyzerResour
 	}
 	return &pulumirpc.AnalyzeRequest{Type: e.Type, Urn: e.URN, Name: e.name(), Properties: inputs, Options: options},
 		&pulumirpc.AnalyzerResource{
-			Type: e.Type, Urn: e.URN, Name: e.name(), Properties: outputs, Options: options, Parent: e.Parent, Dependencies: e.Dependencies,
+			Type: e.Type, Urn: e.URN, Name: e.name(), Properties: outputs, Options: options, Parent: e.Parent,
+			Dependencies:         e.Dependencies,
 			PropertyDependencies: dependencies,
 		}, nil
 }

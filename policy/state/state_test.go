@@ -29,7 +29,10 @@ func export(t *testing.T, resources ...map[string]any) []byte {
 }
 
 func resource(kind, name string, inputs map[string]any) map[string]any {
-	return map[string]any{"urn": "urn:pulumi:prod::shop::" + kind + "::" + name, "type": kind, "inputs": inputs, "outputs": inputs}
+	return map[string]any{
+		"urn": "urn:pulumi:prod::shop::" + kind + "::" + name, "type": kind, "inputs": inputs,
+		"outputs": inputs,
+	}
 }
 
 func instance(inputs map[string]any) map[string]any {
@@ -115,8 +118,12 @@ func TestLevelsComeFromTheProfileAndTheConfigFile(t *testing.T) {
 	assert.Equal(t, "mandatory", level(state.Options{}))
 	assert.Empty(t, level(state.Options{Profile: rule.Development}))
 	assert.Equal(t, "advisory", level(state.Options{Config: []byte(`{"all": "advisory"}`)}))
-	assert.Equal(t, "mandatory", level(state.Options{Config: []byte(`{"all": "disabled", "rds-multi-az": {"enforcementLevel": "mandatory"}}`)}))
-	assert.Equal(t, "mandatory", level(state.Options{Config: []byte(`{"rds-multi-az": "remediate", "environments": ["a"]}`)}), "nothing is put right in a state")
+	assert.Equal(t, "mandatory", level(state.Options{
+		Config: []byte(`{"all": "disabled", "rds-multi-az": {"enforcementLevel": "mandatory"}}`),
+	}))
+	assert.Equal(t, "mandatory", level(state.Options{
+		Config: []byte(`{"rds-multi-az": "remediate", "environments": ["a"]}`),
+	}), "nothing is put right in a state")
 	assert.Equal(t, "advisory", level(state.Options{Config: []byte(
 		`{"rds-multi-az": {"exceptions": [{"resource": "database", "owner": "a", "reason": "b", "expires": "2999-01-01"}]}}`)}))
 }
@@ -132,10 +139,12 @@ func TestFaultsAreAllReported(t *testing.T) {
 		_, err := state.Judge(t.Context(), registry.Pack(), []byte(text), state.Options{})
 		require.ErrorContains(t, err, want)
 	}
-	_, err := state.Judge(t.Context(), registry.Pack(), export(t), state.Options{Config: []byte(`{"rds-typo": "mandatory", "rds-multi-az": "always", "all": 1}`)})
+	_, err := state.Judge(t.Context(), registry.Pack(), export(t),
+		state.Options{Config: []byte(`{"rds-typo": "mandatory", "rds-multi-az": "always", "all": 1}`)})
 	require.Error(t, err)
 	assert.Equal(t, []string{
-		"the policy config:", "  all: 1: want advisory, mandatory, remediate or disabled", "  rds-multi-az: always: want advisory, mandatory, remediate or disabled",
+		"the policy config:", "  all: 1: want advisory, mandatory, remediate or disabled",
+		"  rds-multi-az: always: want advisory, mandatory, remediate or disabled",
 		"  rds-typo: is no rule: see `dbtier policy list`",
 	}, strings.Split(err.Error(), "\n"))
 	_, err = state.Judge(t.Context(), registry.Pack(), export(t), state.Options{Config: []byte("rules")})

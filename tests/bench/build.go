@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// built is a program's first build: nothing of it, not even the standard library, was compiled before. Its sources are there.
+// built is a program's first build: nothing of it, not even the standard library, was compiled before. Its sources are
+// there.
 type built struct {
 	took time.Duration
 	size int64
@@ -38,10 +39,12 @@ const (
 	gcSetting = "BUILD_GOGC"
 )
 
-// benchBuild builds the reference as anybody would, and then as make builds; and the program as make builds, each from an empty cache.
+// benchBuild builds the reference as anybody would, and then as make builds; and the program as make builds, each from
+// an empty cache.
 func benchBuild() (string, error) {
 	if os.Getenv(gcSetting) == "" {
-		return "", errors.New(gcSetting + " is not set, so what is built would not be what make builds: run make bench SUBJECT=build")
+		return "", errors.New(gcSetting +
+			" is not set, so what is built would not be what make builds: run make bench SUBJECT=build")
 	}
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
@@ -136,7 +139,8 @@ func buildReport(plain, reference, program built, modules map[string]string) str
 	fmt.Fprintf(&out, "Measured %s on %d cores, one run, compiled from nothing with the sources there.\n\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU())
 	fmt.Fprintf(&out, "| | time | processor time | size |\n|---|---|---|---|\n")
-	fmt.Fprintf(&out, "| 1: a program of the same Pulumi packages (tests/bench/reference), `go build` | %.0f s | %.0f s | %d MB |\n",
+	fmt.Fprintf(&out,
+		"| 1: a program of the same Pulumi packages (tests/bench/reference), `go build` | %.0f s | %.0f s | %d MB |\n",
 		plain.took.Seconds(), plain.all().Seconds(), plain.size/1e6)
 	for _, row := range []struct {
 		name string
@@ -176,6 +180,7 @@ func costs(out *strings.Builder, what string, of map[string]time.Duration, total
 	fmt.Fprintf(out, "\n| %s | processor time | share |\n|---|---|---|\n", what)
 	names := slices.SortedFunc(maps.Keys(of), func(a, b string) int { return cmp.Compare(of[b], of[a]) })
 	for _, name := range names[:min(len(names), 10)] {
-		fmt.Fprintf(out, "| %s | %.1f s | %.0f %% |\n", name, of[name].Seconds(), 100*of[name].Seconds()/total.Seconds())
+		fmt.Fprintf(out, "| %s | %.1f s | %.0f %% |\n", name, of[name].Seconds(),
+			100*of[name].Seconds()/total.Seconds())
 	}
 }

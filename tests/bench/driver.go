@@ -20,14 +20,16 @@ const (
 	inFlight = 4
 )
 
-// measure is how long a command of the driver took, each time, and the memory that it and all it started had at most, in bytes.
+// measure is how long a command of the driver took, each time, and the memory that it and all it started had at most,
+// in bytes.
 type measure struct {
 	name   string
 	took   []time.Duration
 	memory int64
 }
 
-// benchDriver measures what needs no cloud: the driver's start, an offline preview, and offline previews of many stacks.
+// benchDriver measures what needs no cloud: the driver's start, an offline preview, and offline previews of many
+// stacks.
 func benchDriver() (string, error) {
 	root, err := os.Getwd()
 	if err != nil {
@@ -130,7 +132,8 @@ func watch(dir, name string, args ...string) (took time.Duration, memory int64, 
 		case err := <-ended:
 			took = time.Since(started)
 			if err != nil {
-				return 0, 0, fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, said.String())
+				return 0, 0, fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err,
+					said.String())
 			}
 			return took, memory, nil
 		}
@@ -177,7 +180,9 @@ func memoryOf(pid int) int64 {
 
 func driverReport(all []*measure) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "Measured %s on %d cores, everything built, no cloud; memory is that of the driver and all it starts, at its peak.\n\n",
+	fmt.Fprintf(&out,
+		"Measured %s on %d cores, everything built, no cloud; memory is that of the driver and all it starts, at its "+
+			"peak.\n\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU())
 	fmt.Fprintf(&out, "| | median | fastest | slowest | memory |\n|---|---|---|---|---|\n")
 	for _, m := range all {
@@ -190,7 +195,8 @@ func driverReport(all []*measure) string {
 			m.name, median(m.took).Seconds(), sorted[0].Seconds(), sorted[len(sorted)-1].Seconds(), memory)
 	}
 	one, several := all[len(all)-2], all[len(all)-1]
-	fmt.Fprintf(&out, "\n%d stacks, %d at a time, take %.2f of the time of one after another, and %d MiB for each stack in flight.\n",
+	fmt.Fprintf(&out,
+		"\n%d stacks, %d at a time, take %.2f of the time of one after another, and %d MiB for each stack in flight.\n",
 		stacks, inFlight, median(several.took).Seconds()/median(one.took).Seconds(), several.memory>>20/inFlight)
 	return out.String()
 }

@@ -1,4 +1,5 @@
-// Command bench measures on this machine and writes tables of medians into docs/benchmarks.md. Its arguments are the subjects:
+// Command bench measures on this machine and writes tables of medians into docs/benchmarks.md. Its arguments are the
+// subjects:
 //
 //	driver    the driver's start, an offline preview, previews of many stacks
 //	policies  the policy pack on stacks of three sizes, the start of its process, a preview with and without it
@@ -23,7 +24,9 @@ const (
 	document = "docs/benchmarks.md"
 )
 
-var subjects = map[string]func() (string, error){"driver": benchDriver, "policies": benchPolicies, "up": benchUp, "build": benchBuild}
+var subjects = map[string]func() (string, error){
+	"driver": benchDriver, "policies": benchPolicies, "up": benchUp, "build": benchBuild,
+}
 
 func main() {
 	wanted := os.Args[1:]
@@ -89,7 +92,8 @@ func replace(document, table, subject string) (string, error) {
 	before, rest, found := strings.Cut(document, begin)
 	_, after, closed := strings.Cut(rest, end)
 	if !found || !closed {
-		return "", errors.New("the benchmarks document lacks the marks between which the table goes: " + begin + " and " + end)
+		return "", errors.New("the benchmarks document lacks the marks between which the table goes: " + begin +
+			" and " + end)
 	}
 	return before + begin + "\n\n" + table + "\n" + end + after, nil
 }

@@ -49,11 +49,14 @@ func TestTheDriversReportComparesSeveralStacksToOneAfterAnother(t *testing.T) {
 		return all
 	}
 	text := driverReport([]*measure{
-		{name: "first", took: seconds(3, 1, 2)}, {name: "one", took: seconds(40, 60, 50), memory: 300 << 20}, {name: "many", took: seconds(25, 20, 30), memory: 800 << 20},
+		{name: "first", took: seconds(3, 1, 2)},
+		{name: "one", took: seconds(40, 60, 50), memory: 300 << 20},
+		{name: "many", took: seconds(25, 20, 30), memory: 800 << 20},
 	})
 	assert.Contains(t, text, "| first | 2.00 s | 1.00 s | 3.00 s | – |")
 	assert.Contains(t, text, "| many | 25.00 s | 20.00 s | 30.00 s | 800 MiB |")
-	assert.Contains(t, text, "20 stacks, 4 at a time, take 0.50 of the time of one after another, and 200 MiB for each stack in flight.")
+	assert.Contains(t, text,
+		"20 stacks, 4 at a time, take 0.50 of the time of one after another, and 200 MiB for each stack in flight.")
 }
 
 func TestMemoryIsThatOfAProcessAndAllBelowIt(t *testing.T) {
@@ -68,12 +71,23 @@ func TestMemoryIsThatOfAProcessAndAllBelowIt(t *testing.T) {
 func TestTheReportOfTheFirstBuildComparesItAndNamesWhatCosts(t *testing.T) {
 	text := buildReport(
 		built{took: 200 * time.Second, size: 110e6, spent: map[string]time.Duration{linker: 200 * time.Second}},
-		built{took: 100 * time.Second, size: 80e6, spent: map[string]time.Duration{"a/one": 50 * time.Second, linker: 30 * time.Second}},
-		built{took: 110 * time.Second, size: 88e6, spent: map[string]time.Duration{"a/one": 30 * time.Second, "a/two": 30 * time.Second, "fmt": 30 * time.Second, linker: 10 * time.Second}},
+		built{
+			took: 100 * time.Second, size: 80e6,
+			spent: map[string]time.Duration{"a/one": 50 * time.Second, linker: 30 * time.Second},
+		},
+		built{
+			took: 110 * time.Second, size: 88e6,
+			spent: map[string]time.Duration{
+				"a/one": 30 * time.Second, "a/two": 30 * time.Second,
+				"fmt": 30 * time.Second, linker: 10 * time.Second,
+			},
+		},
 		map[string]string{"a/one": "a", "a/two": "a", "fmt": "the standard library"})
 	assert.Contains(t, text, "`go build` | 200 s | 200 s | 110 MB |")
-	assert.Contains(t, text, "| 2: the same with the settings of `make` | 100 s, 0.50 times 1 | 80 s, 0.40 times 1 | 80 MB, 0.73 times 1 |")
-	assert.Contains(t, text, "`make` | 110 s, 0.55 times 1, 1.10 times 2 | 100 s, 0.50 times 1, 1.25 times 2 | 88 MB, 0.80 times 1, 1.10 times 2 |")
+	assert.Contains(t, text,
+		"| 2: the same with the settings of `make` | 100 s, 0.50 times 1 | 80 s, 0.40 times 1 | 80 MB, 0.73 times 1 |")
+	assert.Contains(t, text,
+		"`make` | 110 s, 0.55 times 1, 1.10 times 2 | 100 s, 0.50 times 1, 1.25 times 2 | 88 MB, 0.80 times 1, 1.10 times 2 |")
 	assert.Contains(t, text, "| a | 60.0 s | 60 % |")
 	assert.Contains(t, text, "| the linker | 10.0 s | 10 % |")
 }

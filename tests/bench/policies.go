@@ -21,30 +21,35 @@ const (
 	previews = 5
 )
 
-// benchPolicies measures every rule on stacks of three sizes, the start of the pack's process, and an offline preview of the stack prod
-// with and without it.
+// benchPolicies measures every rule on stacks of three sizes, the start of the pack's process, and an offline preview
+// of the stack prod with and without it.
 func benchPolicies() (string, error) {
 	ctx := context.Background()
 	var out strings.Builder
-	fmt.Fprintf(&out, "Measured %s on %d cores, medians.\n\n| %d rules on | all | a resource |\n|---|---|---|\n", time.Now().UTC().Format(time.DateOnly),
+	fmt.Fprintf(&out, "Measured %s on %d cores, medians.\n\n| %d rules on | all | a resource |\n|---|---|---|\n",
+		time.Now().UTC().Format(time.DateOnly),
 		runtime.NumCPU(), len(registry.All()))
 	for _, count := range []int{50, 500, 5000} {
 		took := judged(count)
-		fmt.Fprintf(&out, "| %d resources | %.1f ms | %.0f µs |\n", count, float64(took.Microseconds())/1000, float64(took.Microseconds())/float64(count))
+		fmt.Fprintf(&out, "| %d resources | %.1f ms | %.0f µs |\n", count, float64(took.Microseconds())/1000,
+			float64(took.Microseconds())/float64(count))
 	}
 	starting, err := timesOf(starts, func() error { return start(ctx) })
 	if err != nil {
 		return "", err
 	}
 	// In turns, so that a machine that is busy for a while is so for both.
-	previewing, err := timesOf(previews, func() error { return preview(ctx, "--no-policy") }, func() error { return preview(ctx) })
+	previewing, err := timesOf(previews, func() error { return preview(ctx, "--no-policy") },
+		func() error { return preview(ctx) })
 	if err != nil {
 		return "", err
 	}
 	ready, without, with := median(starting[0]), median(previewing[0]), median(previewing[1])
-	fmt.Fprintf(&out, "\n| | median | aim |\n|---|---|---|\n| process start to ready | %d ms | 60 ms |\n", ready.Milliseconds())
+	fmt.Fprintf(&out, "\n| | median | aim |\n|---|---|---|\n| process start to ready | %d ms | 60 ms |\n",
+		ready.Milliseconds())
 	fmt.Fprintf(&out, "| `preview --stack prod --offline` without the pack | %.2f s | |\n", without.Seconds())
-	fmt.Fprintf(&out, "| the same with the pack | %.2f s, %.2f times | 1.3 times |\n", with.Seconds(), with.Seconds()/without.Seconds())
+	fmt.Fprintf(&out, "| the same with the pack | %.2f s, %.2f times | 1.3 times |\n", with.Seconds(),
+		with.Seconds()/without.Seconds())
 	return out.String(), nil
 }
 
@@ -98,7 +103,8 @@ func start(ctx context.Context) error {
 }
 
 func preview(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, filepath.Join("bin", "dbtier"), append([]string{"preview", "--stack", "prod", "--offline", "--inputs=false"}, args...)...)
+	cmd := exec.CommandContext(ctx, filepath.Join("bin", "dbtier"),
+		append([]string{"preview", "--stack", "prod", "--offline", "--inputs=false"}, args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("the offline preview: %w\n%s", err, out)
 	}

@@ -25,7 +25,8 @@ type part struct {
 	seconds float64
 }
 
-// benchUp measures `make up` on this machine, from nothing and with nothing to change. The local cloud's state is forgotten.
+// benchUp measures `make up` on this machine, from nothing and with nothing to change. The local cloud's state is
+// forgotten.
 func benchUp() (string, error) {
 	var fromNothing, unchanged []sample
 	for i := range runs {
@@ -89,7 +90,8 @@ func parts(out string) []part {
 			seconds, err := strconv.ParseFloat(m[2], 64)
 			if err == nil {
 				name := strings.Join(strings.Fields(m[1]), " ")
-				if name, isTotal := strings.CutPrefix(name, "stack "); isTotal && strings.Contains(line, "checks passed") {
+				if name, isTotal := strings.CutPrefix(name, "stack "); isTotal &&
+					strings.Contains(line, "checks passed") {
 					found = append(found, part{"dbtier verify of stack " + name, seconds})
 				} else if isTotal {
 					found = append(found, part{"dbtier up of stack " + name, seconds})
@@ -112,21 +114,26 @@ func middle(samples []sample) sample {
 
 func report(fromNothing, unchanged []sample) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "Measured %s on %d cores, median of %d, everything built.\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runs)
+	fmt.Fprintf(&out, "Measured %s on %d cores, median of %d, everything built.\n\n",
+		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runs)
 	fmt.Fprintf(&out, "| `make up` | median | fastest | slowest |\n|---|---|---|---|\n")
 	for _, row := range []struct {
 		name    string
 		samples []sample
 	}{{"from nothing", fromNothing}, {"nothing to change", unchanged}} {
-		sorted := slices.SortedFunc(slices.Values(row.samples), func(a, b sample) int { return cmp.Compare(a.took, b.took) })
+		sorted := slices.SortedFunc(slices.Values(row.samples),
+			func(a, b sample) int { return cmp.Compare(a.took, b.took) })
 		fmt.Fprintf(&out, "| %s | %.1f s | %.1f s | %.1f s |\n",
-			row.name, middle(row.samples).took.Seconds(), sorted[0].took.Seconds(), sorted[len(sorted)-1].took.Seconds())
+			row.name, middle(row.samples).took.Seconds(), sorted[0].took.Seconds(),
+			sorted[len(sorted)-1].took.Seconds())
 	}
 	for _, row := range []struct {
 		name    string
 		samples []sample
 	}{{"From nothing", fromNothing}, {"With nothing to change", unchanged}} {
-		fmt.Fprintf(&out, "\n%s, what took longest in the median run (parts run side by side and within each other):\n\n| part | s |\n|---|---|\n", row.name)
+		fmt.Fprintf(&out,
+			"\n%s, what took longest in the median run (parts run side by side and within each other):\n\n| part | s "+
+				"|\n|---|---|\n", row.name)
 		all := middle(row.samples).parts
 		for _, p := range all[:min(len(all), 12)] {
 			fmt.Fprintf(&out, "| %s | %.1f |\n", p.name, p.seconds)

@@ -82,7 +82,8 @@ func TestVerifyIsGreenForPeopleAndForPrograms(t *testing.T) {
 	assert.True(t, json.Valid([]byte(programs.stdout)), "%s", programs.stdout)
 }
 
-// A pod that the API server calls running is looked for among the machine's processes: its containers' cgroups hold live ones.
+// A pod that the API server calls running is looked for among the machine's processes: its containers' cgroups hold
+// live ones.
 func TestEveryPodThatIsShownReallyRuns(t *testing.T) {
 	var pods struct {
 		Items []struct {
@@ -108,7 +109,8 @@ func TestEveryPodThatIsShownReallyRuns(t *testing.T) {
 		for _, c := range pod.Status.ContainerStatuses {
 			id := strings.TrimPrefix(c.ContainerID, "containerd://")
 			assert.NotNil(t, c.State.Running, "%s/%s %s", pod.Metadata.Namespace, pod.Metadata.Name, c.Name)
-			assert.NotZero(t, live[id], "processes of container %s of pod %s/%s", c.Name, pod.Metadata.Namespace, pod.Metadata.Name)
+			assert.NotZero(t, live[id], "processes of container %s of pod %s/%s", c.Name, pod.Metadata.Namespace,
+				pod.Metadata.Name)
 		}
 	}
 }

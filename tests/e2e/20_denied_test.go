@@ -107,7 +107,8 @@ func readyCondition(t *testing.T, ns, name string) (status, reason, message stri
 }
 
 func TestAnotherTeamsSecretIsDeniedByIAM(t *testing.T) {
-	created := aws(t, "secretsmanager", "create-secret", "--name", "team-b/db", "--secret-string", `{"username":"b","password":"another-teams-own"}`)
+	created := aws(t, "secretsmanager", "create-secret", "--name", "team-b/db", "--secret-string",
+		`{"username":"b","password":"another-teams-own"}`)
 	require.Zero(t, created.code, "%s", created)
 	t.Cleanup(func() {
 		aws(t, "secretsmanager", "delete-secret", "--secret-id", "team-b/db", "--force-delete-without-recovery")
@@ -118,7 +119,8 @@ func TestAnotherTeamsSecretIsDeniedByIAM(t *testing.T) {
 
 func TestANamespaceThatIsNotNamedCannotUseTheStore(t *testing.T) {
 	apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: outsiders}\n")
-	apply(t, externalSecretManifest("outsiders", "curious", "ClusterSecretStore", output(t, "secretStore"), output(t, "masterSecretArn")))
+	apply(t, externalSecretManifest("outsiders", "curious", "ClusterSecretStore", output(t, "secretStore"),
+		output(t, "masterSecretArn")))
 	denied(t, "outsiders", "curious", "not allowed")
 }
 
@@ -127,7 +129,8 @@ func denied(t *testing.T, ns, name, because string) {
 	t.Helper()
 	eventually(t, time.Minute, "the operator's refusal", func() (bool, string) {
 		status, reason, message := readyCondition(t, ns, name)
-		events := tryKubectl(t, "", "-n", ns, "get", "events", "--field-selector", "involvedObject.name="+name, "-o", "jsonpath={.items[*].message}").stdout
+		events := tryKubectl(t, "", "-n", ns, "get", "events", "--field-selector", "involvedObject.name="+name, "-o",
+			"jsonpath={.items[*].message}").stdout
 		seen := strings.Join([]string{status, reason, message, events}, " | ")
 		return status == "False" && strings.Contains(seen, because), seen
 	})
@@ -135,10 +138,12 @@ func denied(t *testing.T, ns, name, because string) {
 	assert.NotZero(t, r.code, "Secret %s/%s must not exist", ns, name)
 }
 
-// A pod that is no declared holder of connections reaches neither the pool nor the instance, though it knows where both are.
+// A pod that is no declared holder of connections reaches neither the pool nor the instance, though it knows where both
+// are.
 func TestNetworkPoliciesKeepOtherPodsFromThePoolAndTheInstance(t *testing.T) {
 	apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: outsiders}\n")
-	image := kubectl(t, "-n", namespace, "get", "deployment", service, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+	image := kubectl(t, "-n", namespace, "get", "deployment", service, "-o",
+		"jsonpath={.spec.template.spec.containers[0].image}")
 	apply(t, fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
@@ -152,7 +157,8 @@ spec:
 
 	target := fmt.Sprintf("%s.%s.svc", pool, namespace)
 	reach := "timeout 3 bash -c 'exec 3<>/dev/tcp/%s/5432' 2>&1 && echo reached || echo kept out"
-	fromOutside := tryKubectl(t, "", "-n", "outsiders", "exec", "outsider", "--", "bash", "-c", fmt.Sprintf(reach, target))
+	fromOutside := tryKubectl(t, "", "-n", "outsiders", "exec", "outsider", "--", "bash", "-c",
+		fmt.Sprintf(reach, target))
 	assert.Contains(t, fromOutside.stdout, "kept out", "%s", fromOutside)
 	fromService := inServicePod(t, fmt.Sprintf(reach, target))
 	assert.Contains(t, fromService.stdout, "reached", "%s", fromService)

@@ -24,7 +24,8 @@ func TestDatabaseURLWorksFromAServicePodWhateverTheMasterPasswordHolds(t *testin
 
 	_, master := masterCredentials(t)
 	for _, c := range `:%#?*[&+` {
-		assert.True(t, strings.ContainsRune(master, c), "the stand-in makes master passwords that hold every character that trips a URL")
+		assert.True(t, strings.ContainsRune(master, c),
+			"the stand-in makes master passwords that hold every character that trips a URL")
 	}
 	direct, err := url.Parse(secret(t, namespace, service+"-db-direct", "DATABASE_URL"))
 	require.NoError(t, err, "the direct DSN is a URL")
@@ -35,14 +36,17 @@ func TestDatabaseURLWorksFromAServicePodWhateverTheMasterPasswordHolds(t *testin
 	assert.Equal(t, "verify-full", direct.Query().Get("sslmode"))
 }
 
-// The login that services use is made with characters that mean something in URLs, shells and ini files, as another generator
-// would; the pool and the service then take it up without a change of the program.
+// The login that services use is made with characters that mean something in URLs, shells and ini files, as another
+// generator would; the pool and the service then take it up without a change of the program.
 func TestTheServicesOwnLoginMayHoldWhatTripsAURL(t *testing.T) {
 	// No space, which RDS, too, does not put into passwords: the operator's templates can only write it as a plus.
 	const characters = `:%#?*[&+@/=;'"$`
-	generator := strings.TrimSpace(kubectl(t, "-n", namespace, "get", "password.generators.external-secrets.io", pool+"-login", "-o", "jsonpath={.spec}"))
+	generator := strings.TrimSpace(kubectl(t, "-n", namespace, "get", "password.generators.external-secrets.io",
+		pool+"-login", "-o", "jsonpath={.spec}"))
 	t.Cleanup(func() { newLogin(t, generator) })
-	password := newLogin(t, encode(t, map[string]any{"length": 256, "digits": 8, "symbols": 240, "symbolCharacters": characters, "allowRepeat": true}))
+	password := newLogin(t, encode(t, map[string]any{
+		"length": 256, "digits": 8, "symbols": 240, "symbolCharacters": characters, "allowRepeat": true,
+	}))
 	for _, c := range characters {
 		assert.True(t, strings.ContainsRune(password, c), "%q is in the password", c) // No assertion prints a password.
 	}
@@ -54,13 +58,14 @@ func TestTheServicesOwnLoginMayHoldWhatTripsAURL(t *testing.T) {
 	mustDbtier(t, "verify", "--stack", "local")
 }
 
-// newLogin has the operator make the service's login anew by the generator's spec, and restarts the service, whose environment
-// holds the old one. It hands back the password.
+// newLogin has the operator make the service's login anew by the generator's spec, and restarts the service, whose
+// environment holds the old one. It hands back the password.
 func newLogin(t *testing.T, generator string) string {
 	t.Helper()
 	login := pool + "-login"
 	before := secret(t, namespace, login, "password")
-	kubectl(t, "-n", namespace, "patch", "password.generators.external-secrets.io", login, "--type=json", "-p", `[{"op":"replace","path":"/spec","value":`+generator+`}]`)
+	kubectl(t, "-n", namespace, "patch", "password.generators.external-secrets.io", login, "--type=json", "-p",
+		`[{"op":"replace","path":"/spec","value":`+generator+`}]`)
 	kubectl(t, "-n", namespace, "delete", "secret", login)
 	eventually(t, time.Minute, "a new login", func() (bool, string) {
 		r := tryKubectl(t, "", "-n", namespace, "get", "secret", login, "-o", "name")
@@ -68,7 +73,8 @@ func newLogin(t *testing.T, generator string) string {
 	})
 	after := secret(t, namespace, login, "password")
 	for _, dependent := range []string{service + "-db", pool + "-config"} {
-		kubectl(t, "-n", namespace, "annotate", "externalsecret", dependent, "--overwrite", fmt.Sprintf("force-sync=%d", time.Now().UnixNano()))
+		kubectl(t, "-n", namespace, "annotate", "externalsecret", dependent, "--overwrite",
+			fmt.Sprintf("force-sync=%d", time.Now().UnixNano()))
 	}
 	eventually(t, time.Minute, "DATABASE_URL with the new login", func() (bool, string) {
 		dsn, err := url.Parse(secret(t, namespace, service+"-db", "DATABASE_URL"))
@@ -85,7 +91,8 @@ func newLogin(t *testing.T, generator string) string {
 
 // A pod of the pool's own template is run beside the pool, once as it is and once with another authority's certificate.
 func TestThePoolRefusesAServerWhoseCertificateItCannotVerify(t *testing.T) {
-	own := kubectl(t, "-n", namespace, "get", "deployment", pool, "-o", `jsonpath={.spec.template.spec.volumes[?(@.configMap)].configMap.name}`)
+	own := kubectl(t, "-n", namespace, "get", "deployment", pool, "-o",
+		`jsonpath={.spec.template.spec.volumes[?(@.configMap)].configMap.name}`)
 	right := sessionThroughAPoolWith(t, "pool-right-ca", own)
 	assert.Contains(t, right.stdout, "reached", "%s", right)
 
@@ -116,7 +123,8 @@ func encode(t *testing.T, object any) string {
 	return string(text)
 }
 
-// sessionThroughAPoolWith starts a pod of the pool's template with the given authorities and asks for a session through it.
+// sessionThroughAPoolWith starts a pod of the pool's template with the given authorities and asks for a session through
+// it.
 func sessionThroughAPoolWith(t *testing.T, name, authorities string) result {
 	t.Helper()
 	var deployment struct {
@@ -138,14 +146,18 @@ func sessionThroughAPoolWith(t *testing.T, name, authorities string) result {
 	apply(t, encode(t, map[string]any{
 		"apiVersion": "v1", "kind": "Pod", "spec": spec,
 		// The migration's label: its pods, too, may reach the database, and no Service sends anyone to them.
-		"metadata": map[string]any{"name": name, "namespace": namespace, "labels": map[string]string{"app.kubernetes.io/name": service + "-migration"}},
+		"metadata": map[string]any{
+			"name": name, "namespace": namespace,
+			"labels": map[string]string{"app.kubernetes.io/name": service + "-migration"},
+		},
 	}))
 	ready := tryKubectl(t, "", "-n", namespace, "wait", "--for=condition=Ready", "--timeout=60s", "pod/"+name)
 	require.Zero(t, ready.code, "%s", ready)
 	login, err := url.Parse(secret(t, namespace, service+"-db", "DATABASE_URL"))
 	require.NoError(t, err)
 	password, _ := login.User.Password()
-	script := fmt.Sprintf(`read -r PGPASSWORD; export PGPASSWORD; PGCONNECT_TIMEOUT=20 psql -X -At -h 127.0.0.1 -p 6432 -U %s -d %s -c "select 'reached'"`,
+	script := fmt.Sprintf(
+		`read -r PGPASSWORD; export PGPASSWORD; PGCONNECT_TIMEOUT=20 psql -X -At -h 127.0.0.1 -p 6432 -U %s -d %s -c "select 'reached'"`,
 		login.User.Username(), strings.TrimPrefix(login.Path, "/"))
 	return tryKubectl(t, password+"\n", "-n", namespace, "exec", "-i", name, "-c", pool, "--", "bash", "-c", script)
 }
@@ -181,7 +193,10 @@ func sessions(cloud int) []session {
 			continue
 		}
 		if space, err := os.Readlink("/proc/" + e.Name() + "/ns/pid"); err == nil && space == within {
-			found = append(found, session{pid: pid, user: title[1], begun: title[4] != "authentication" && title[4] != "startup"})
+			found = append(found, session{
+				pid: pid, user: title[1],
+				begun: title[4] != "authentication" && title[4] != "startup",
+			})
 		}
 	}
 	return found

@@ -25,7 +25,8 @@ const clients = 50
 // load is what became of the clients while something happened.
 type load struct {
 	lasting, reconnecting bench
-	// service is what the requests of the example service got, which asks again (examples/myshop-api/again.go): as many clients of each kind.
+	// service is what the requests of the example service got, which asks again (examples/myshop-api/again.go): as many
+	// clients of each kind.
 	service [2]soaked
 	// refused is how often a lone client that asks again at once could not connect or was not answered.
 	refused int
@@ -39,7 +40,8 @@ type load struct {
 type bench struct {
 	result
 	transactions int
-	// lost are the clients that ended before the time: pgbench gives one up at the first error that is not a serialization failure.
+	// lost are the clients that ended before the time: pgbench gives one up at the first error that is not a
+	// serialization failure.
 	lost int
 }
 
@@ -61,9 +63,13 @@ func (s soaked) String() string {
 }
 
 func (l load) String() string {
-	return fmt.Sprintf("%d clients over lasting connections: %d transactions, %d lost; %d that reconnect for each: %d transactions, %d lost; "+
-		"one that tries again: %d refusals, at most %s without an answer; requests of a service that asks again, over lasting connections: %s; over new ones: %s; in %s",
-		clients, l.lasting.transactions, l.lasting.lost, clients, l.reconnecting.transactions, l.reconnecting.lost, l.refused, l.gap.Round(10*time.Millisecond),
+	return fmt.Sprintf(
+		"%d clients over lasting connections: %d transactions, %d lost; %d that reconnect for each: %d transactions, "+
+			"%d lost; "+
+			"one that tries again: %d refusals, at most %s without an answer; requests of a service that asks again, "+
+			"over lasting connections: %s; over new ones: %s; in %s",
+		clients, l.lasting.transactions, l.lasting.lost, clients, l.reconnecting.transactions, l.reconnecting.lost,
+		l.refused, l.gap.Round(10*time.Millisecond),
 		l.service[0], l.service[1], l.took.Round(time.Second))
 }
 
@@ -74,8 +80,9 @@ var transactionsForm = regexp.MustCompile(`number of transactions actually proce
 // longest ends a load that nobody ends, in seconds.
 const longest = 240
 
-// underLoad runs something while a hundred clients of pgbench in a service pod, and as many of the service itself, ask the database, half of each over
-// connections that last, half over ones made anew for each transaction, and hands back what became of them.
+// underLoad runs something while a hundred clients of pgbench in a service pod, and as many of the service itself, ask
+// the database, half of each over connections that last, half over ones made anew for each transaction, and hands back
+// what became of them.
 func underLoad(t *testing.T, during func()) load {
 	t.Helper()
 	pod := servicePod(t)
@@ -87,7 +94,8 @@ func underLoad(t *testing.T, during func()) load {
 	var wait sync.WaitGroup
 	for connect, into := range map[string]*bench{"": &l.lasting, "--connect": &l.reconnecting} {
 		wait.Go(func() {
-			// A rate that leaves the machine and the pool's one thread room: what is asked is whether any is lost, not how many there can be.
+			// A rate that leaves the machine and the pool's one thread room: what is asked is whether any is lost, not
+			// how many there can be.
 			into.result = inPod(fmt.Sprintf(`printf 'select count(*) from orders;\n' > /tmp/load%[1]s.sql
 				pgbench --no-vacuum --progress=1 --client=%[2]d --jobs=1 --rate=50 --time=%[3]d %[1]s --file=/tmp/load%[1]s.sql "$DATABASE_URL" 2> /tmp/load%[1]s.log &
 				echo $! > /tmp/load%[1]s.pid
@@ -128,9 +136,13 @@ func underLoad(t *testing.T, during func()) load {
 		}
 		l.gap = time.Duration(milliseconds) * time.Millisecond
 	})
-	// Its own alarm is how pgbench knows that its time is over; it then tells what it did. One that has lost all its clients has ended by itself.
+	// Its own alarm is how pgbench knows that its time is over; it then tells what it did. One that has lost all its
+	// clients has ended by itself.
 	enough := sync.OnceValue(func() result {
-		return inPod("touch /tmp/enough; kill -ALRM $(cat /tmp/load.pid /tmp/load--connect.pid) || true; kill $(cat /tmp/soak.pid /tmp/soak--reconnect.pid)")
+		return inPod(
+			"touch /tmp/enough; kill -ALRM $(cat /tmp/load.pid /tmp/load--connect.pid) || true; kill $(cat " +
+				"/tmp/soak.pid /tmp/soak--reconnect.pid)",
+		)
 	})
 	// Also when what follows ends the test.
 	defer wait.Wait()
@@ -138,7 +150,8 @@ func underLoad(t *testing.T, during func()) load {
 	eventually(t, time.Minute, "all clients", func() (bool, string) {
 		n := poolClients(t)
 		told := inPod("grep --count progress: /tmp/load.log /tmp/load--connect.log")
-		return n >= 2*clients && told.code == 0 && !strings.Contains(told.stdout, ":0\n"), fmt.Sprintf("%d connections of clients, %s", n, told.all())
+		return n >= 2*clients && told.code == 0 && !strings.Contains(told.stdout, ":0\n"),
+			fmt.Sprintf("%d connections of clients, %s", n, told.all())
 	})
 	started := time.Now()
 	during()
@@ -172,10 +185,12 @@ func (l load) answered(t *testing.T) {
 	}
 }
 
-// poolClients counts the connections of clients to the service's database, as the console of each pod of the pool knows them.
+// poolClients counts the connections of clients to the service's database, as the console of each pod of the pool knows
+// them.
 func poolClients(t *testing.T) (n int) {
 	t.Helper()
-	pods := strings.Fields(kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool, "-o", "jsonpath={.items[*].metadata.name}"))
+	pods := strings.Fields(kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool, "-o",
+		"jsonpath={.items[*].metadata.name}"))
 	require.NotEmpty(t, pods)
 	all := outputs(t)
 	for _, pod := range pods {
@@ -186,8 +201,8 @@ func poolClients(t *testing.T) (n int) {
 	return n
 }
 
-// killServerConnections ends every session of the users, as the end of the process that PostgreSQL forked for it, and tells how many there were. A
-// login that is under way is none yet.
+// killServerConnections ends every session of the users, as the end of the process that PostgreSQL forked for it, and
+// tells how many there were. A login that is under way is none yet.
 func killServerConnections(t *testing.T, users ...string) (killed int) {
 	t.Helper()
 	for _, s := range sessions(cloudState(t)) {
@@ -236,7 +251,8 @@ func withTheDirectDSN(t *testing.T, sql string) result {
 			}
 		}
 	}
-	decode(t, kubectl(t, "-n", namespace, "get", "jobs", "-l", "app.kubernetes.io/name="+service+"-migration", "-o", "json"), &jobs)
+	decode(t, kubectl(t, "-n", namespace, "get", "jobs", "-l", "app.kubernetes.io/name="+service+"-migration", "-o",
+		"json"), &jobs)
 	require.Len(t, jobs.Items, 1, "the migration of this version, and no other")
 	spec := jobs.Items[0].Spec.Template.Spec
 	container := spec["containers"].([]any)[0].(map[string]any)
@@ -245,10 +261,12 @@ func withTheDirectDSN(t *testing.T, sql string) result {
 	apply(t, encode(t, map[string]any{
 		"apiVersion": "v1", "kind": "Pod", "spec": spec,
 		"metadata": map[string]any{
-			"name": "direct", "namespace": namespace, "labels": map[string]string{"app.kubernetes.io/name": service + "-migration"},
+			"name": "direct", "namespace": namespace,
+			"labels": map[string]string{"app.kubernetes.io/name": service + "-migration"},
 		},
 	}))
-	tryKubectl(t, "", "-n", namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s", "pod/direct")
+	tryKubectl(t, "", "-n", namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s",
+		"pod/direct")
 	return tryKubectl(t, "", "-n", namespace, "logs", "direct")
 }
 
@@ -283,8 +301,8 @@ func poolIs(t *testing.T, was string) {
 	})
 }
 
-// The way back to the first generation, whose password is new again. Both users' passwords are valid until every pool has reread its files, so a pool
-// that must log in anew within that time can, whichever of the two it knows.
+// The way back to the first generation, whose password is new again. Both users' passwords are valid until every pool
+// has reread its files, so a pool that must log in anew within that time can, whichever of the two it knows.
 func TestARotationOfTheApplicationsPasswordLosesNoRequestThoughEveryServerConnectionIsKilled(t *testing.T) {
 	settled(t)
 	was := output(t, "databaseUser")
@@ -300,19 +318,20 @@ func TestARotationOfTheApplicationsPasswordLosesNoRequestThoughEveryServerConnec
 	t.Logf("%d server connections killed", killed)
 	assert.Positive(t, killed)
 	assert.NotContains(t, l.all(), "authentication failed", "no login was refused")
-	// A client that does not ask again loses what a killed session was about to answer, and, when a login was under way as well, its place in the line:
-	// PgBouncer turns those who wait away for server_login_retry, a second.
+	// A client that does not ask again loses what a killed session was about to answer, and, when a login was under way
+	// as well, its place in the line: PgBouncer turns those who wait away for server_login_retry, a second.
 	l.answered(t)
 	assert.Less(t, l.gap, 5*time.Second)
 	mustDbtier(t, "verify", "--stack", "local")
 }
 
-// The simplest set-up, in which the pool is the master user, is the one that loses requests: between the rotation and the pool's reload the password
-// it knows is wrong. How many and for how long is reported.
+// The simplest set-up, in which the pool is the master user, is the one that loses requests: between the rotation and
+// the pool's reload the password it knows is wrong. How many and for how long is reported.
 func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKilled(t *testing.T) {
 	settled(t)
 	simplest := withConfig(t, "config:\n", "config:\n  dbtier:role: {poolUser: master}\n")
-	r := simplest.run(t, "bin/dbtier", "up", "--stack", "local", "--allow-data-loss", "role-credential-1", "--allow-data-loss", "role-credential-2")
+	r := simplest.run(t, "bin/dbtier", "up", "--stack", "local", "--allow-data-loss", "role-credential-1",
+		"--allow-data-loss", "role-credential-2")
 	require.Zero(t, r.code, "%s", r)
 	master, _ := masterCredentials(t)
 	eventually(t, 90*time.Second, "the pool as "+master, func() (bool, string) {
@@ -338,7 +357,8 @@ func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKill
 	t.Logf("%d server connections killed", killed)
 	assert.Positive(t, killed)
 	assert.Positive(t, l.lasting.lost+l.reconnecting.lost, "a window that no client noticed was none")
-	// A minute until the operator looks again, one and a half until the kubelet brings the file, and the retry of a login.
+	// A minute until the operator looks again, one and a half until the kubelet brings the file, and the retry of a
+	// login.
 	assert.Less(t, l.gap, 140*time.Second)
 	r = simplest.run(t, "bin/dbtier", "verify", "--stack", "local")
 	require.Zero(t, r.code, "%s", r)

@@ -13,7 +13,8 @@ import (
 
 func podImages(t *testing.T) string {
 	t.Helper()
-	return kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+service, "--field-selector=status.phase=Running",
+	return kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+service,
+		"--field-selector=status.phase=Running",
 		"-o", `jsonpath={range .items[*]}{.metadata.uid} {.spec.containers[0].image}{"\n"}{end}`)
 }
 
@@ -32,12 +33,14 @@ func TestAFailedMigrationStopsTheDeploymentWhileTheOldPodsServe(t *testing.T) {
 	require.NotEmpty(t, before)
 	t.Run("the version whose migration fails", func(t *testing.T) {
 		// One attempt only: the pauses between attempts are Kubernetes' own and prove nothing.
-		broken := withConfig(t, "myshop-api:1.4.2", "myshop-api:1.5.0-broken", "  dbtier:migration:\n", "  dbtier:migration:\n    backoffLimit: 0\n")
+		broken := withConfig(t, "myshop-api:1.4.2", "myshop-api:1.5.0-broken", "  dbtier:migration:\n",
+			"  dbtier:migration:\n    backoffLimit: 0\n")
 		for _, attempt := range []string{"first", "again, unchanged"} {
 			r := broken.run(t, "bin/dbtier", "up", "--stack", "local")
 			require.NotZero(t, r.code, "%s: %s", attempt, r)
 			assert.Contains(t, r.all(), "migrat", "%s: the Job is named", attempt)
-			assert.Contains(t, r.all(), "contains null values", "%s: the last lines of the migration's own log are shown", attempt)
+			assert.Contains(t, r.all(), "contains null values",
+				"%s: the last lines of the migration's own log are shown", attempt)
 			assert.Equal(t, before, podImages(t), "%s: the old pods are the ones that run", attempt)
 			assert.Zero(t, inServicePod(t, `psql "$DATABASE_URL" -XAtc 'select 1'`).code, "%s: and they serve", attempt)
 		}

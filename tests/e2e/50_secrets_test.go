@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// spellings are the ways in which a secret value may stand in a file: plain, URL-encoded, JSON-escaped (with and without
-// HTML escaping), and base64 at each of the three alignments that a value within a longer text can have.
+// spellings are the ways in which a secret value may stand in a file: plain, URL-encoded, JSON-escaped (with and
+// without HTML escaping), and base64 at each of the three alignments that a value within a longer text can have.
 func spellings(value string) [][]byte {
 	quoted, _ := json.Marshal(value)
 	var plainQuoted bytes.Buffer
@@ -137,14 +137,18 @@ func TestNoSecretValueIsInStateLogsPlansConfigMapsOrOutput(t *testing.T) {
 	write("env", mustDbtier(t, "local", "env"))
 	write("configmaps", tryKubectl(t, "", "get", "configmaps", "-A", "-o", "yaml"))
 	write("events", tryKubectl(t, "", "get", "events", "-A", "-o", "yaml"))
-	for _, pod := range strings.Fields(kubectl(t, "get", "pods", "-A", "-o", `jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}`)) {
+	for _, pod := range strings.Fields(kubectl(t, "get", "pods", "-A", "-o",
+		`jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}`)) {
 		ns, name, _ := strings.Cut(pod, "/")
 		write("podlog-"+name, tryKubectl(t, "", "-n", ns, "logs", name, "--all-containers"))
 	}
 
 	// The passphrase file is where the passphrase belongs; everything else must not hold it.
 	folders := []string{said}
-	for _, f := range []string{".localcloud/state/pulumi", ".localcloud/state/logs", ".dbtier", ".localcloud/cache/charts"} {
+	for _, f := range []string{
+		".localcloud/state/pulumi", ".localcloud/state/logs", ".dbtier",
+		".localcloud/cache/charts",
+	} {
 		folders = append(folders, filepath.Join(root, f))
 	}
 	found, files := search(t, values, folders...)
@@ -167,7 +171,8 @@ func TestNoSecretValueIsInStateLogsPlansConfigMapsOrOutput(t *testing.T) {
 		escaped, _ := json.Marshal(map[string]string{"p": master})
 		for name, content := range map[string][]byte{
 			"plain": []byte("a " + master + " b"), "url": []byte("postgres://u:" + url.QueryEscape(master) + "@h/d"),
-			"json": escaped, "base64.gz": zipped.Bytes(), "base64": []byte(base64.StdEncoding.EncodeToString([]byte("q" + master))),
+			"json": escaped, "base64.gz": zipped.Bytes(),
+			"base64": []byte(base64.StdEncoding.EncodeToString([]byte("q" + master))),
 		} {
 			require.NoError(t, os.WriteFile(filepath.Join(plant, name), content, 0o600))
 			found, _ := search(t, values, plant)

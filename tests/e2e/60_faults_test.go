@@ -28,7 +28,8 @@ func cloudState(t *testing.T) (pid int) {
 	return s.PID
 }
 
-// healthy asserts what must hold after any fault and one more `up`: green checks, no pending operation, every resource once.
+// healthy asserts what must hold after any fault and one more `up`: green checks, no pending operation, every resource
+// once.
 func healthy(t *testing.T) {
 	t.Helper()
 	mustDbtier(t, "verify", "--stack", "local")
@@ -42,7 +43,8 @@ func healthy(t *testing.T) {
 	for urn, n := range seen {
 		assert.Equal(t, 1, n, urn)
 	}
-	locks, err := filepath.Glob(filepath.Join(root, ".localcloud", "state", "pulumi", ".pulumi", "locks", "organization", "dbtier", "local", "*"))
+	locks, err := filepath.Glob(filepath.Join(root, ".localcloud", "state", "pulumi", ".pulumi", "locks",
+		"organization", "dbtier", "local", "*"))
 	require.NoError(t, err)
 	assert.Empty(t, locks, "a lock is left")
 	instances := aws(t, "rds", "describe-db-instances", "--query", "length(DBInstances)")
@@ -75,8 +77,8 @@ func TestTheNextUpRecoversFromAKillOfTheLocalCloud(t *testing.T) {
 	healthy(t)
 }
 
-// The driver is killed at five moments of an update that makes everything anew: when it has made so many more resources. Each run begins
-// with what the killed one before it left half made.
+// The driver is killed at five moments of an update that makes everything anew: when it has made so many more
+// resources. Each run begins with what the killed one before it left half made.
 func TestTheNextUpRecoversFromKillsOfUpAtSeveralMoments(t *testing.T) {
 	mustDbtier(t, "destroy", "--stack", "local", "--yes")
 	for _, made := range []int{1, 8, 15, 15, 15} {
@@ -112,7 +114,8 @@ func TestDownLeavesNothingBehindAndUpFindsItsStateAgain(t *testing.T) {
 	for name, lines := range now {
 		for _, line := range lines {
 			// Other programs of the machine come and go, and other tests run this checkout's Pulumi CLI.
-			if name != "processes" || strings.HasPrefix(line, root+"/.localcloud/") || line == root+"/bin/localcloud" || line == root+"/bin/dbtier" {
+			if name != "processes" || strings.HasPrefix(line, root+"/.localcloud/") || line == root+"/bin/localcloud" ||
+				line == root+"/bin/dbtier" {
 				assert.Contains(t, machine[name], line, "%s left behind", name)
 			}
 		}

@@ -58,13 +58,16 @@ func door(t *testing.T, method string, query url.Values, body any) map[string]an
 	require.NoError(t, err)
 	var cloud struct{ RunDir string }
 	decode(t, string(text), &cloud)
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(cloud.RunDir, "control.sock"))
-	}}}
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(cloud.RunDir, "control.sock"))
+		},
+	}}
 	defer client.CloseIdleConnections()
 	encoded, err := json.Marshal(body)
 	require.NoError(t, err)
-	request, err := http.NewRequestWithContext(t.Context(), method, "http://localcloud/aws/resources?"+query.Encode(), bytes.NewReader(encoded))
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://localcloud/aws/resources?"+query.Encode(),
+		bytes.NewReader(encoded))
 	require.NoError(t, err)
 	response, err := client.Do(request)
 	require.NoError(t, err)
@@ -82,15 +85,22 @@ func door(t *testing.T, method string, query url.Values, body any) map[string]an
 // addRule adds a rule to the database's security group, past the program.
 func addRule(t *testing.T) {
 	t.Helper()
-	groups := aws(t, "rds", "describe-db-instances", "--query", "DBInstances[0].VpcSecurityGroups[0].VpcSecurityGroupId", "--output", "text")
+	groups := aws(t, "rds", "describe-db-instances", "--query",
+		"DBInstances[0].VpcSecurityGroups[0].VpcSecurityGroupId", "--output", "text")
 	require.Zero(t, groups.code, "%s", groups)
-	query := url.Values{"type": {"aws:ec2/securityGroup:SecurityGroup"}, "id": {strings.TrimSpace(groups.stdout)}, "region": {"ap-northeast-2"}}
+	query := url.Values{
+		"type": {"aws:ec2/securityGroup:SecurityGroup"}, "id": {strings.TrimSpace(groups.stdout)},
+		"region": {"ap-northeast-2"},
+	}
 	inputs, _ := door(t, http.MethodGet, query, nil)["inputs"].(map[string]any)
 	rules, _ := inputs["ingress"].([]any)
 	require.NotEmpty(t, rules)
-	inputs["ingress"] = append(rules, map[string]any{"protocol": "tcp", "fromPort": 5432, "toPort": 5432, "cidrBlocks": []string{"0.0.0.0/0"}})
+	inputs["ingress"] = append(rules, map[string]any{
+		"protocol": "tcp", "fromPort": 5432, "toPort": 5432, "cidrBlocks": []string{"0.0.0.0/0"},
+	})
 	door(t, http.MethodPut, url.Values{}, map[string]any{
-		"type": query.Get("type"), "id": query.Get("id"), "region": query.Get("region"), "name": "by-hand", "inputs": inputs,
+		"type": query.Get("type"), "id": query.Get("id"), "region": query.Get("region"), "name": "by-hand",
+		"inputs": inputs,
 	})
 }
 
@@ -102,9 +112,11 @@ func changeIni(t *testing.T) {
 	ini := kubectl(t, "-n", namespace, "get", "externalsecret", name, "-o", path)
 	require.Contains(t, ini, "max_client_conn = 1000")
 	changed := strings.ReplaceAll(ini, "max_client_conn = 1000", "max_client_conn = 900")
-	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"target": map[string]any{"template": map[string]any{
-		"data": map[string]any{"pgbouncer.ini": changed},
-	}}}})
+	patch, err := json.Marshal(map[string]any{
+		"spec": map[string]any{"target": map[string]any{"template": map[string]any{
+			"data": map[string]any{"pgbouncer.ini": changed},
+		}}},
+	})
 	require.NoError(t, err)
 	kubectl(t, "-n", namespace, "patch", "externalsecret", name, "--type=merge", "--patch", string(patch))
 }
@@ -117,11 +129,13 @@ func TestDriftMadeByHandIsFoundAndMended(t *testing.T) {
 
 	changeIni(t)
 	addRule(t)
-	modified := aws(t, "rds", "modify-db-instance", "--db-instance-identifier", output(t, "databaseIdentifier"), "--backup-retention-period", "3", "--apply-immediately")
+	modified := aws(t, "rds", "modify-db-instance", "--db-instance-identifier", output(t, "databaseIdentifier"),
+		"--backup-retention-period", "3", "--apply-immediately")
 	require.Zero(t, modified.code, "%s", modified)
 	kubectl(t, "-n", namespace, "delete", "externalsecret", service+"-db-direct")
 	// An image that is not there: the old pods go on serving.
-	kubectl(t, "-n", namespace, "set", "image", "deployment/"+service, service+"=localcloud.internal/myshop-api:by-hand")
+	kubectl(t, "-n", namespace, "set", "image", "deployment/"+service,
+		service+"=localcloud.internal/myshop-api:by-hand")
 
 	drift := ask(t, "drift", "--stack", "local")
 	assert.Equal(t, 2, drift.ExitCode, "%v", drift.Faults)
@@ -157,7 +171,8 @@ spec:
   metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]
 `)
 	eventually(t, 2*time.Minute, "the autoscaler's number of replicas", func() (bool, string) {
-		n := strings.TrimSpace(kubectl(t, "-n", namespace, "get", "deployment", service, "-o", "jsonpath={.spec.replicas}"))
+		n := strings.TrimSpace(kubectl(t, "-n", namespace, "get", "deployment", service, "-o",
+			"jsonpath={.spec.replicas}"))
 		return n == "3", n
 	})
 	t.Cleanup(func() { kubectl(t, "-n", namespace, "scale", "deployment/"+service, "--replicas=2") })
@@ -169,7 +184,8 @@ spec:
 }
 
 func TestAnUpdateThatWouldLoseTheDatabaseIsRefused(t *testing.T) {
-	before := aws(t, "rds", "describe-db-instances", "--query", "DBInstances[].DbiResourceId", "--output", "text").stdout
+	before := aws(t, "rds", "describe-db-instances", "--query", "DBInstances[].DbiResourceId", "--output",
+		"text").stdout
 	refused := ask(t, "up", "--stack", "local", "--yes", "--config", "database.databaseName=another")
 	assert.Equal(t, 3, refused.ExitCode, "%v", refused.Faults)
 	var lost []string
@@ -178,7 +194,8 @@ func TestAnUpdateThatWouldLoseTheDatabaseIsRefused(t *testing.T) {
 	}
 	assert.Contains(t, lost, "database-instance")
 	assert.Contains(t, strings.Join(refused.Faults, "\n"), "--allow-data-loss database-instance")
-	assert.Equal(t, before, aws(t, "rds", "describe-db-instances", "--query", "DBInstances[].DbiResourceId", "--output", "text").stdout)
+	assert.Equal(t, before, aws(t, "rds", "describe-db-instances", "--query", "DBInstances[].DbiResourceId", "--output",
+		"text").stdout)
 	healthy(t)
 }
 

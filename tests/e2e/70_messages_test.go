@@ -33,7 +33,8 @@ func bare(t *testing.T) string {
 		require.NoError(t, os.Symlink(filepath.Join(root, f), filepath.Join(dir, f)))
 	}
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, ".localcloud"), 0o755))
-	require.NoError(t, os.Symlink(filepath.Join(root, ".localcloud", "cache"), filepath.Join(dir, ".localcloud", "cache")))
+	require.NoError(t, os.Symlink(filepath.Join(root, ".localcloud", "cache"),
+		filepath.Join(dir, ".localcloud", "cache")))
 	return dir
 }
 
@@ -48,7 +49,8 @@ func TestWithoutRootOneSentenceSaysSo(t *testing.T) {
 	for d := filepath.Dir(program); d != "/tmp" && d != "/"; d = filepath.Dir(d) {
 		require.NoError(t, os.Chmod(d, 0o755))
 	}
-	r := command{dir: "/", attr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}}.run(t, program, "start", "--dir", dir)
+	r := command{dir: "/", attr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}}.run(t,
+		program, "start", "--dir", dir)
 	said(t, r, "root")
 }
 
@@ -73,7 +75,8 @@ func TestTooLittleDiskIsSaidBeforeAnythingIsBuilt(t *testing.T) {
 func TestABrokenConfigFileIsReportedWithEveryFault(t *testing.T) {
 	mustDbtier(t, "up", "--stack", "local")
 	t.Run("a key that nobody knows and a value of the wrong kind", func(t *testing.T) {
-		r := withConfig(t, "config:\n", "config:\n  dbtier:nonsense: {x: 1}\n  dbtier:alsoNonsense: 3\n").run(t, "bin/dbtier", "up", "--stack", "local")
+		r := withConfig(t, "config:\n", "config:\n  dbtier:nonsense: {x: 1}\n  dbtier:alsoNonsense: 3\n").run(t,
+			"bin/dbtier", "up", "--stack", "local")
 		said(t, r, "Pulumi.local.yaml", "nonsense", "alsoNonsense")
 	})
 	t.Run("no YAML at all", func(t *testing.T) {
@@ -84,10 +87,15 @@ func TestABrokenConfigFileIsReportedWithEveryFault(t *testing.T) {
 }
 
 func TestAStackThatIsNotLocalNeverTalksToTheStandIn(t *testing.T) {
-	env := []string{"PULUMI_CONFIG_PASSPHRASE=only for this test", "AWS_ACCESS_KEY_ID=AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY=none", "PULUMI_DEBUG_PROVIDERS=aws:1,kubernetes:2"}
+	env := []string{
+		"PULUMI_CONFIG_PASSPHRASE=only for this test", "AWS_ACCESS_KEY_ID=AKIAEXAMPLE",
+		"AWS_SECRET_ACCESS_KEY=none", "PULUMI_DEBUG_PROVIDERS=aws:1,kubernetes:2",
+	}
 	// The newest moment that can be restored moves by itself.
 	instances := func() string {
-		return regexp.MustCompile(`(?m)^.*"LatestRestorableTime".*$`).ReplaceAllString(aws(t, "rds", "describe-db-instances").stdout, "")
+		return regexp.MustCompile(`(?m)^.*"LatestRestorableTime".*$`).ReplaceAllString(
+			aws(t, "rds", "describe-db-instances").stdout, "",
+		)
 	}
 	before := instances()
 	backend := "file://" + t.TempDir()
@@ -116,7 +124,10 @@ func TestAnOfflinePreviewNeedsNothingAndWritesNothing(t *testing.T) {
 	}
 	before := listing()
 	for _, stack := range []string{"dev", "prod"} {
-		r := command{env: []string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "KUBECONFIG=/nonexistent", "AWS_EC2_METADATA_DISABLED=true"}}.
+		r := command{env: []string{
+			"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "KUBECONFIG=/nonexistent",
+			"AWS_EC2_METADATA_DISABLED=true",
+		}}.
 			run(t, filepath.Join(root, "bin", "dbtier"), "preview", "--stack", stack, "--offline")
 		require.Zero(t, r.code, "%s", r)
 		assert.Contains(t, r.all(), "aws:rds:Instance")

@@ -30,10 +30,12 @@ func TestTheAWSCLIWorksAgainstTheStandIn(t *testing.T) {
 
 func TestPlainKubectlAndPulumiWorkInTheEnvironmentThatTheDriverPrints(t *testing.T) {
 	before := urns(t)
-	r := withConfig(t).run(t, "bash", "-ec", `eval "$(bin/dbtier local env)"; kubectl get nodes -o name; pulumi --stack local --non-interactive up --yes`)
+	r := withConfig(t).run(t, "bash", "-ec",
+		`eval "$(bin/dbtier local env)"; kubectl get nodes -o name; pulumi --stack local --non-interactive up --yes`)
 	require.Zero(t, r.code, "%s", r)
 	assert.Contains(t, r.stdout, "node/")
-	// The program in the language runtime and the one within the driver are the same: neither sees anything to make, change or delete in what the other made.
+	// The program in the language runtime and the one within the driver are the same: neither sees anything to make,
+	// change or delete in what the other made.
 	assert.Regexp(t, `(?m)^ +[0-9]+ unchanged$`, r.stdout)
 	assert.NotRegexp(t, `(?m)^ +[-+~±].* [0-9]+ (created|updated|deleted|replaced)$`, r.stdout)
 	assert.Equal(t, before, urns(t))

@@ -11,16 +11,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Another instance begins without role and schema, or with those of its backup: what prepares the first one must run for it, too, and an
-// update that ends between the two must not leave it undone. The old instance goes last and only when that was meant.
+// Another instance begins without role and schema, or with those of its backup: what prepares the first one must run
+// for it, too, and an update that ends between the two must not leave it undone. The old instance goes last and only
+// when that was meant.
 func TestAnotherInstanceIsPreparedAndServesLikeTheFirst(t *testing.T) {
 	settled(t)
 	instances := func() string {
-		return strings.TrimSpace(aws(t, "rds", "describe-db-instances", "--query", "DBInstances[].DbiResourceId", "--output", "text").stdout)
+		return strings.TrimSpace(aws(t, "rds", "describe-db-instances", "--query", "DBInstances[].DbiResourceId",
+			"--output", "text").stdout)
 	}
 	first := instances()
 	// The role keeps its name, so nothing but the instance's life tells its Job, and the migration's, to run again.
-	moved := withConfig(t, "config:\n", "config:\n  dbtier:database: {databaseName: another}\n  dbtier:role: {name: myshop_app}\n")
+	moved := withConfig(t, "config:\n",
+		"config:\n  dbtier:database: {databaseName: another}\n  dbtier:role: {name: myshop_app}\n")
 
 	r := moved.run(t, "bin/dbtier", "up", "--stack", "local")
 	require.Equal(t, 3, r.code, "%s", r)

@@ -17,7 +17,8 @@ import (
 // inExample runs the driver on the example of one cluster with two services.
 func inExample(t *testing.T, args ...string) result {
 	t.Helper()
-	r := command{timeout: 10 * time.Minute, dir: filepath.Join(root, "examples", "services")}.run(t, filepath.Join(root, "bin", "dbtier"), args...)
+	r := command{timeout: 10 * time.Minute, dir: filepath.Join(root, "examples", "services")}.run(t,
+		filepath.Join(root, "bin", "dbtier"), args...)
 	require.Zero(t, r.code, "dbtier %s: %s", strings.Join(args, " "), r)
 	return r
 }
@@ -25,11 +26,13 @@ func inExample(t *testing.T, args ...string) result {
 // queryOf asks the database from a pod of a service of the example.
 func queryOf(t *testing.T, service, sql string) result {
 	t.Helper()
-	return tryKubectl(t, "", "-n", service, "exec", "deployment/"+service+"-api", "--", "bash", "-ec", `psql "$DATABASE_URL" -XAtc "`+sql+`"`)
+	return tryKubectl(t, "", "-n", service, "exec", "deployment/"+service+"-api", "--", "bash", "-ec",
+		`psql "$DATABASE_URL" -XAtc "`+sql+`"`)
 }
 
-// The example of several stacks in one cluster, from a cluster that has nothing: neither service reaches what is the other's, and
-// the one that stays serves on when the other goes. It forgets the local cloud's state, as the stack local has an operator, too.
+// The example of several stacks in one cluster, from a cluster that has nothing: neither service reaches what is the
+// other's, and the one that stays serves on when the other goes. It forgets the local cloud's state, as the stack local
+// has an operator, too.
 func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 	mustDbtier(t, "local", "stop", "--purge")
 	t.Cleanup(func() { mustDbtier(t, "local", "stop", "--purge") })
@@ -55,28 +58,36 @@ func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 		assert.Equal(t, http.StatusForbidden, status, "the other's role: %s", errorCode(body))
 	})
 	t.Run("a service's store does not read the other's secret", func(t *testing.T) {
-		apply(t, externalSecretManifest("orders", "curious", "ClusterSecretStore", of["orders"]["secretStore"], of["billing"]["masterSecretArn"]))
+		apply(t, externalSecretManifest("orders", "curious", "ClusterSecretStore", of["orders"]["secretStore"],
+			of["billing"]["masterSecretArn"]))
 		denied(t, "orders", "curious", "AccessDenied")
 	})
 	t.Run("a namespace cannot use the other's store", func(t *testing.T) {
-		apply(t, externalSecretManifest("orders", "borrowing", "ClusterSecretStore", of["billing"]["secretStore"], of["billing"]["masterSecretArn"]))
+		apply(t, externalSecretManifest("orders", "borrowing", "ClusterSecretStore", of["billing"]["secretStore"],
+			of["billing"]["masterSecretArn"]))
 		denied(t, "orders", "borrowing", "not allowed")
 	})
 	t.Run("a service does not reach the other's pool", func(t *testing.T) {
 		reach := "timeout 3 bash -c 'exec 3<>/dev/tcp/pgbouncer.%s.svc/5432' 2>&1 && echo reached || echo kept out"
 		for namespace, want := range map[string]string{"orders": "reached", "billing": "kept out"} {
-			r := tryKubectl(t, "", "-n", "orders", "exec", "deployment/orders-api", "--", "bash", "-c", fmt.Sprintf(reach, namespace))
+			r := tryKubectl(t, "", "-n", "orders", "exec", "deployment/orders-api", "--", "bash", "-c",
+				fmt.Sprintf(reach, namespace))
 			assert.Contains(t, r.stdout, want, "from orders to the pool of %s: %s", namespace, r)
 		}
 	})
 
 	t.Run("a service logs in with tokens of its role, and nobody else takes the role", func(t *testing.T) {
-		r := tryKubectl(t, "", "-n", "billing", "exec", "deployment/billing-api", "--", "env", "DATABASE_AUTH=iam", "/myshop-api", "whoami")
+		r := tryKubectl(t, "", "-n", "billing", "exec", "deployment/billing-api", "--", "env", "DATABASE_AUTH=iam",
+			"/myshop-api", "whoami")
 		assert.Equal(t, "billing_iam\n", r.stdout, "%s", r)
 		login := of["billing"]["databaseRoleArn"]
 		status, body := assumeRole(t, login, token(t, "billing", "billing-api", "sts.amazonaws.com"))
 		assert.Equal(t, http.StatusOK, status, "the service itself: %s", errorCode(body))
-		for _, other := range []struct{ namespace, account string }{{"orders", "orders-api"}, {"billing", of["billing"]["secretsServiceAccount"]}, {"billing", "default"}} {
+		for _, other := range []struct{ namespace, account string }{
+			{"orders", "orders-api"},
+			{"billing", of["billing"]["secretsServiceAccount"]},
+			{"billing", "default"},
+		} {
 			status, body := assumeRole(t, login, token(t, other.namespace, other.account, "sts.amazonaws.com"))
 			assert.Equal(t, http.StatusForbidden, status, "%s/%s: %s", other.namespace, other.account, errorCode(body))
 		}
@@ -89,7 +100,8 @@ func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 
 	inExample(t, "destroy", "--stack", "billing")
 	assert.NotZero(t, tryKubectl(t, "", "get", "namespace", "billing").code, "the service's namespace is gone")
-	assert.Contains(t, kubectl(t, "get", "crds", "-o", "name"), "externalsecrets.external-secrets.io", "the CRDs are every team's and stay")
+	assert.Contains(t, kubectl(t, "get", "crds", "-o", "name"), "externalsecrets.external-secrets.io",
+		"the CRDs are every team's and stay")
 	r := queryOf(t, "orders", "select count(*) > 0 from orders")
 	assert.Equal(t, "t\n", r.stdout, "the other service serves on: %s", r)
 	inExample(t, "verify", "--stack", "orders")

@@ -50,7 +50,8 @@ type result struct {
 }
 
 func (r result) String() string {
-	return fmt.Sprintf("exit %d after %s\n--- stdout\n%s\n--- stderr\n%s", r.code, r.took.Round(time.Millisecond), r.stdout, r.stderr)
+	return fmt.Sprintf("exit %d after %s\n--- stdout\n%s\n--- stderr\n%s", r.code, r.took.Round(time.Millisecond),
+		r.stdout, r.stderr)
 }
 
 // all is both outputs, for tests that only ask whether something was said.
@@ -98,12 +99,15 @@ func (c command) run(t *testing.T, name string, args ...string) result {
 	return r
 }
 
-// withConfig is for programs that see copies of the stacks' config files, the local stack's with other texts, in a mount namespace
-// of their own: the checkout stays as it is, whatever they write and whatever happens to the test.
+// withConfig is for programs that see copies of the stacks' config files, the local stack's with other texts, in a
+// mount namespace of their own: the checkout stays as it is, whatever they write and whatever happens to the test.
 func withConfig(t *testing.T, oldnew ...string) wrapped {
 	t.Helper()
 	dir := t.TempDir()
-	w := wrapped{"unshare", "--mount", "sh", "-ec", `while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"`, "sh"}
+	w := wrapped{
+		"unshare", "--mount", "sh", "-ec",
+		`while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"`, "sh",
+	}
 	for _, stack := range []string{"local", "prod"} {
 		file := filepath.Join(root, "Pulumi."+stack+".yaml")
 		text, err := os.ReadFile(file)
@@ -157,7 +161,8 @@ func kubectl(t *testing.T, args ...string) string {
 // tryKubectl runs kubectl with an input and hands back how it ended.
 func tryKubectl(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	return command{stdin: stdin}.run(t, filepath.Join(root, "bin", "dbtier"), append([]string{"local", "kubectl", "--"}, args...)...)
+	return command{stdin: stdin}.run(t, filepath.Join(root, "bin", "dbtier"),
+		append([]string{"local", "kubectl", "--"}, args...)...)
 }
 
 // apply creates the objects of a manifest and removes them when the test ends.
@@ -191,13 +196,15 @@ func inServicePod(t *testing.T, script string) result {
 	return tryKubectl(t, "", "-n", namespace, "exec", servicePod(t), "-c", service, "--", "bash", "-ec", script)
 }
 
-// throughEachPoolPod asks the database with the service's DATABASE_URL, through every pod of the pool: each has what changes in its files when
-// its kubelet brings it. It stops at the first that fails, and hands back a line of each.
+// throughEachPoolPod asks the database with the service's DATABASE_URL, through every pod of the pool: each has what
+// changes in its files when its kubelet brings it. It stops at the first that fails, and hands back a line of each.
 func throughEachPoolPod(t *testing.T, sql string) result {
 	t.Helper()
-	addresses := kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool, "--field-selector=status.phase=Running",
+	addresses := kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool,
+		"--field-selector=status.phase=Running",
 		"-o", "jsonpath={.items[*].status.podIP}")
-	return inServicePod(t, fmt.Sprintf(`for at in %s; do psql "$DATABASE_URL&hostaddr=$at&port=6432" -XAtc %q; done`, addresses, sql))
+	return inServicePod(t, fmt.Sprintf(`for at in %s; do psql "$DATABASE_URL&hostaddr=$at&port=6432" -XAtc %q; done`,
+		addresses, sql))
 }
 
 // secret reads one key of a Kubernetes Secret.
@@ -240,7 +247,8 @@ func output(t *testing.T, name string) string {
 // masterCredentials are the database's master user and password, as Secrets Manager holds them now.
 func masterCredentials(t *testing.T) (user, password string) {
 	t.Helper()
-	r := aws(t, "secretsmanager", "get-secret-value", "--secret-id", output(t, "masterSecretArn"), "--query", "SecretString", "--output", "text")
+	r := aws(t, "secretsmanager", "get-secret-value", "--secret-id", output(t, "masterSecretArn"), "--query",
+		"SecretString", "--output", "text")
 	require.Zero(t, r.code, "the administrator reads the master secret: exit code")
 	var s struct{ Username, Password string }
 	decode(t, r.stdout, &s)

@@ -70,7 +70,8 @@ func (s *site) killAt(n int, args ...string) {
 	require.Error(s.t, cmd.Wait(), "it ended by itself before it could be killed")
 }
 
-// settled asserts what must hold after a killed run and one that went on: everything is there once, nothing is pending, no lock is left.
+// settled asserts what must hold after a killed run and one that went on: everything is there once, nothing is pending,
+// no lock is left.
 func (s *site) settled(stack, state string) {
 	s.t.Helper()
 	text, err := os.ReadFile(filepath.Join(state, ".pulumi", "stacks", "dbtier", stack+".json"))
@@ -132,7 +133,8 @@ func TestWhatWasBegunAndHasNoNameIsForAPersonToSettle(t *testing.T) {
 	s.killAt(1, "up", "--stack", "prod", "--yes")
 	for _, command := range []string{"up", "destroy", "refresh"} {
 		refused := s.must(5, command, "--stack", "prod", "--yes")
-		assert.Contains(t, refused.stderr, "--adopt-pending 'urn:pulumi:prod::dbtier::aws:kms/key:Key::database-key=<id>'")
+		assert.Contains(t, refused.stderr,
+			"--adopt-pending 'urn:pulumi:prod::dbtier::aws:kms/key:Key::database-key=<id>'")
 		assert.Contains(t, refused.stderr, "--forget-pending 'urn:pulumi:prod::dbtier::aws:kms/key:Key::database-key'")
 	}
 	s.must(0, "refresh", "--stack", "prod", "--yes", "--adopt-pending", "database-key=database-key")
@@ -169,10 +171,13 @@ func TestALockOfAnotherMachineIsAConflictUntilItIsCancelled(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.stack("local", role("a", props{"name": "a"}))
-	lock := filepath.Join(s.dir, ".localcloud", "state", "pulumi", ".pulumi", "locks", "organization", "dbtier", "local", "x.json")
+	lock := filepath.Join(s.dir, ".localcloud", "state", "pulumi", ".pulumi", "locks", "organization", "dbtier",
+		"local", "x.json")
 	s.must(0, "up", "--stack", "local")
 	require.NoError(t, os.MkdirAll(filepath.Dir(lock), 0o700))
-	require.NoError(t, os.WriteFile(lock, []byte(`{"pid":7,"username":"kim","hostname":"elsewhere","timestamp":"2026-01-01T00:00:00Z"}`), 0o600))
+	require.NoError(t,
+		os.WriteFile(lock,
+			[]byte(`{"pid":7,"username":"kim","hostname":"elsewhere","timestamp":"2026-01-01T00:00:00Z"}`), 0o600))
 	conflict := s.ask(6, "up", "--stack", "local")
 	assert.Contains(t, conflict.Holder, "kim@elsewhere (pid 7) at 2026-01-01T00:00:00Z")
 	assert.Contains(t, strings.Join(conflict.Faults, "\n"), "dbtier cancel --stack local")
@@ -185,9 +190,11 @@ func TestALockOfAnotherMachineIsAConflictUntilItIsCancelled(t *testing.T) {
 
 	host, err := os.Hostname()
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(lock, fmt.Appendf(nil, `{"pid":%d,"username":"kim","hostname":%q}`, 1<<22-1, host), 0o600))
+	require.NoError(t, os.WriteFile(lock, fmt.Appendf(nil, `{"pid":%d,"username":"kim","hostname":%q}`, 1<<22-1, host),
+		0o600))
 	noted := s.must(0, "up", "--stack", "local")
-	assert.Contains(t, noted.stderr, "note: removed the lock that process 4194303 left on stack local when it was killed")
+	assert.Contains(t, noted.stderr,
+		"note: removed the lock that process 4194303 left on stack local when it was killed")
 }
 
 func TestAnInterruptedUpdateEndsWhatItHasBegun(t *testing.T) {
@@ -202,7 +209,8 @@ func TestAnInterruptedUpdateEndsWhatItHasBegun(t *testing.T) {
 	assert.Equal(t, 130, cmd.ProcessState.ExitCode())
 	there := s.there()
 	assert.NotContains(t, there, "c")
-	state, err := os.ReadFile(filepath.Join(s.dir, ".localcloud", "state", "pulumi", ".pulumi", "stacks", "dbtier", "local.json"))
+	state, err := os.ReadFile(filepath.Join(s.dir, ".localcloud", "state", "pulumi", ".pulumi", "stacks", "dbtier",
+		"local.json"))
 	require.NoError(t, err)
 	assert.NotContains(t, string(state), "pending_operations", "the stop is clean")
 	for _, id := range there {
@@ -216,7 +224,9 @@ func TestSeveralStacksComeInTheOrderOfTheirReferences(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	refers := func(to string) map[string]any {
-		return map[string]any{"dbtier:network": map[string]any{"stackReference": map[string]any{"stack": "organization/dbtier/" + to}}}
+		return map[string]any{"dbtier:network": map[string]any{
+			"stackReference": map[string]any{"stack": "organization/dbtier/" + to},
+		}}
 	}
 	s.configure("a-service", "local", []declared{role("a", props{"name": "a"})}, refers("cluster"))
 	s.configure("b-service", "local", []declared{role("b", props{"name": "b"})}, refers("cluster"))

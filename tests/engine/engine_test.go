@@ -89,7 +89,8 @@ func TestAStackFromNothingToNothing(t *testing.T) {
 func TestDriftIsFoundAndMendedAndNothingElseIsTouched(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.stack("local", role("a", props{"name": "a", "path": "/"}), role("b", props{"name": "b"}), role("c", props{"name": "c"}))
+	s.stack("local", role("a", props{"name": "a", "path": "/"}), role("b", props{"name": "b"}),
+		role("c", props{"name": "c"}))
 	s.must(0, "up", "--stack", "local")
 	s.ask(0, "drift", "--stack", "local")
 	s.operations()
@@ -144,19 +145,24 @@ func TestDataIsNotLostUnlessItsResourceIsNamed(t *testing.T) {
 	assert.Empty(t, s.operations(), "nothing was changed")
 	require.Len(t, refused.DataLoss, 2)
 	text := strings.Join(refused.Faults, "\n")
-	assert.Contains(t, text, "aws:rds:Instance database-instance is replaced by an empty one because of engine, identifier: the database")
+	assert.Contains(t, text,
+		"aws:rds:Instance database-instance is replaced by an empty one because of engine, identifier: the database")
 	assert.Contains(t, text, "add: --allow-data-loss ")
 	s.must(3, "up", "--stack", "local", "--yes", "--allow-data-loss", "database-instance")
 	assert.Empty(t, s.operations(), "one of two is not enough")
 
-	s.ask(0, "up", "--stack", "local", "--yes", "--allow-data-loss", "database-instance", "--allow-data-loss", "database-key")
+	s.ask(0, "up", "--stack", "local", "--yes", "--allow-data-loss", "database-instance", "--allow-data-loss",
+		"database-key")
 	assert.ElementsMatch(t, []string{"create db-17", "delete db-16", "delete database-key"}, s.operations())
 }
 
 func TestWhatIsRetainedIsNoLoss(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	crd := declared{Type: "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", Name: "crd", Props: props{"name": "crd"}, Retain: true}
+	crd := declared{
+		Type: "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", Name: "crd",
+		Props: props{"name": "crd"}, Retain: true,
+	}
 	s.stack("local", crd)
 	s.must(0, "up", "--stack", "local")
 	s.stack("local")
@@ -169,7 +175,8 @@ func TestDestroyOfWhatIsProtectedSaysWhatStandsInTheWay(t *testing.T) {
 	s := newSite(t)
 	protected := role("kept", props{"name": "kept"})
 	protected.Protect = true
-	s.stack("local", instance("database-instance", props{"identifier": "db", "deletionProtection": true}), protected, role("other", props{"name": "other"}))
+	s.stack("local", instance("database-instance", props{"identifier": "db", "deletionProtection": true}), protected,
+		role("other", props{"name": "other"}))
 	s.must(0, "up", "--stack", "local")
 	refused := s.ask(3, "destroy", "--stack", "local")
 	require.Len(t, refused.Obstacles, 2)
@@ -208,7 +215,8 @@ func TestTargetsReplacementsAndConfigOfOneRun(t *testing.T) {
 
 	before, err := os.ReadFile(filepath.Join(s.dir, "Pulumi.local.yaml"))
 	require.NoError(t, err)
-	s.must(0, "up", "--stack", "local", "--config", `resources=[{type: "aws:iam/role:Role", name: c, props: {name: c}}]`)
+	s.must(0, "up", "--stack", "local", "--config",
+		`resources=[{type: "aws:iam/role:Role", name: c, props: {name: c}}]`)
 	assert.Contains(t, s.there(), "c")
 	after, err := os.ReadFile(filepath.Join(s.dir, "Pulumi.local.yaml"))
 	require.NoError(t, err)
@@ -234,7 +242,8 @@ func TestAFaultOfTheConfigIsTold(t *testing.T) {
 func TestAResourceThatFailsIsAFailedUpdate(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.stack("local", role("a", props{"name": "a"}), declared{Type: "aws:iam/role:Role", Name: "b", Props: props{"name": "no/such/../../../../folder"}})
+	s.stack("local", role("a", props{"name": "a"}),
+		declared{Type: "aws:iam/role:Role", Name: "b", Props: props{"name": "no/such/../../../../folder"}})
 	require.NoError(t, os.Chmod(s.world, 0o700))
 	s.stack("local", role("a", props{"name": "a"}), role("b", props{"name": strings.Repeat("x", 300)}))
 	a := s.ask(5, "up", "--stack", "local")
@@ -319,12 +328,17 @@ func TestSecretsAreInNoOutputOfAnyCommand(t *testing.T) {
 	s := newSite(t)
 	const secret = `pa:ss%wo*rd]-A|b"c\d`
 	s.env = append(s.env, "ONE="+secret, "OTHER="+secret+"2")
-	secretive := declared{Type: "aws:iam/role:Role", Name: "a", Props: props{"name": "a", "kept": "visible"}, Secrets: map[string]string{"password": "ONE"}}
+	secretive := declared{
+		Type: "aws:iam/role:Role", Name: "a", Props: props{"name": "a", "kept": "visible"},
+		Secrets: map[string]string{"password": "ONE"},
+	}
 	s.stack("local", secretive)
 	var all strings.Builder
 	summary := filepath.Join(s.dir, "summary.md")
 	for _, args := range [][]string{
-		{"preview", "--stack", "local", "--inputs", "--summary", summary}, {"preview", "--stack", "local", "--json"}, {"up", "--stack", "local"},
+		{"preview", "--stack", "local", "--inputs", "--summary", summary},
+		{"preview", "--stack", "local", "--json"},
+		{"up", "--stack", "local"},
 	} {
 		all.WriteString(s.must(0, args...).String())
 	}

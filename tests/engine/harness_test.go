@@ -76,7 +76,8 @@ func program(ctx *pulumi.Context) error {
 			after = append(after, made[name])
 		}
 		resource := &pulumi.CustomResourceState{}
-		err := ctx.RegisterResource(r.Type, r.Name, props, resource, pulumi.DependsOn(after), pulumi.Protect(r.Protect), pulumi.RetainOnDelete(r.Retain))
+		err := ctx.RegisterResource(r.Type, r.Name, props, resource, pulumi.DependsOn(after), pulumi.Protect(r.Protect),
+			pulumi.RetainOnDelete(r.Retain))
 		if err != nil {
 			return err
 		}
@@ -116,7 +117,8 @@ func newSite(t *testing.T) *site {
 	s.install(exe, filepath.Join(s.home, ".pulumi", "plugins", "resource-aws-v1.0.0", "pulumi-resource-aws"))
 	require.NoError(t, os.Symlink(pulumiCLI(t), filepath.Join(s.bin, "pulumi")))
 	s.file("Pulumi.yaml", "name: dbtier\nruntime: go\n")
-	s.env = append(os.Environ(), folder+"="+s.world, "HOME="+s.home, "PULUMI_CONFIG_PASSPHRASE=not the state's", "CI=true", "GITHUB_STEP_SUMMARY=",
+	s.env = append(os.Environ(), folder+"="+s.world, "HOME="+s.home, "PULUMI_CONFIG_PASSPHRASE=not the state's",
+		"CI=true", "GITHUB_STEP_SUMMARY=",
 		"PULUMI_HOME=", "PULUMI_BACKEND_URL=")
 	s.cloudRuns()
 	return s
@@ -168,9 +170,12 @@ func (s *site) cloudRuns() {
 	s.t.Cleanup(func() { os.RemoveAll(dir) })
 	listener, err := (&net.ListenConfig{}).Listen(s.t.Context(), "unix", filepath.Join(dir, "control.sock"))
 	require.NoError(s.t, err)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"phase":"ready"}`)
-	})}
+	server := &http.Server{
+		ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"phase":"ready"}`)
+		}),
+	}
 	go func() { _ = server.Serve(listener) }()
 	s.t.Cleanup(func() { server.Close() })
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", os.Getpid()))
@@ -178,7 +183,8 @@ func (s *site) cloudRuns() {
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	state := filepath.Join(s.dir, ".localcloud", "state")
 	require.NoError(s.t, os.MkdirAll(filepath.Join(state, "pulumi"), 0o700))
-	text := fmt.Sprintf(`{"pid":%d,"startTime":%s,"runDir":%q,"awsEndpoint":"http://127.0.0.1:14566","kubeconfig":"/none"}`,
+	text := fmt.Sprintf(
+		`{"pid":%d,"startTime":%s,"runDir":%q,"awsEndpoint":"http://127.0.0.1:14566","kubeconfig":"/none"}`,
 		os.Getpid(), strings.Fields(rest)[19], dir)
 	require.NoError(s.t, os.WriteFile(filepath.Join(state, "cloud.json"), []byte(text), 0o600))
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 )
 
-// playPolicyPack is how the tests' policy pack judges: a property public that is true is forbidden, a property old is frowned on.
+// playPolicyPack is how the tests' policy pack judges: a property public that is true is forbidden, a property old is
+// frowned on.
 func playPolicyPack() int {
 	err := policyx.Main(func(*pulumi.Context) (policyx.PolicyPack, error) {
 		rule := func(name, property string, level policyx.EnforcementLevel) policyx.Policy {
@@ -23,9 +24,11 @@ func playPolicyPack() int {
 				},
 			})
 		}
-		return policyx.NewPolicyPack("tests", semver.MustParse("1.0.0"), policyx.EnforcementLevelAdvisory, []policyx.Policy{
-			rule("no-public", "public", policyx.EnforcementLevelMandatory), rule("no-old", "old", policyx.EnforcementLevelAdvisory),
-		})
+		return policyx.NewPolicyPack("tests", semver.MustParse("1.0.0"), policyx.EnforcementLevelAdvisory,
+			[]policyx.Policy{
+				rule("no-public", "public", policyx.EnforcementLevelMandatory),
+				rule("no-old", "old", policyx.EnforcementLevelAdvisory),
+			})
 	})
 	if err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")

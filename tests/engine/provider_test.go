@@ -24,18 +24,20 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// folder is the variable that names the folder in which the provider keeps its resources: one file each, and a line in the file log for
-// every operation.
+// folder is the variable that names the folder in which the provider keeps its resources: one file each, and a line in
+// the file log for every operation.
 const folder = "TEST_WORLD"
 
-// provider keeps resources of any type as files. A property named id, identifier or name is the resource's id, and a change of it or of
-// engine makes another resource of it. A property delay says how many milliseconds a creation takes.
+// provider keeps resources of any type as files. A property named id, identifier or name is the resource's id, and a
+// change of it or of engine makes another resource of it. A property delay says how many milliseconds a creation takes.
 type provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
 	dir string
 }
 
-func (p *provider) Handshake(context.Context, *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
+func (p *provider) Handshake(
+	context.Context, *pulumirpc.ProviderHandshakeRequest,
+) (*pulumirpc.ProviderHandshakeResponse, error) {
 	return &pulumirpc.ProviderHandshakeResponse{AcceptSecrets: true}, nil
 }
 
@@ -71,7 +73,10 @@ var naming = []string{"id", "identifier", "name", "engine"}
 
 func (p *provider) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	olds, news := r.GetOldInputs().AsMap(), r.GetNews().AsMap()
-	answer := &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE, HasDetailedDiff: true, DetailedDiff: map[string]*pulumirpc.PropertyDiff{}}
+	answer := &pulumirpc.DiffResponse{
+		Changes: pulumirpc.DiffResponse_DIFF_NONE, HasDetailedDiff: true,
+		DetailedDiff: map[string]*pulumirpc.PropertyDiff{},
+	}
 	for _, key := range keys(olds, news) {
 		if reflect.DeepEqual(olds[key], news[key]) {
 			continue
@@ -223,7 +228,8 @@ func serve() (port int, stop func(), err error) {
 	return listener.Addr().(*net.TCPAddr).Port, server.Stop, nil //nolint:forcetypeassert // a TCP listener
 }
 
-// playLocalCloud serves the provider for one run of the engine, as localcloud does: it prints its ports and ends with its input.
+// playLocalCloud serves the provider for one run of the engine, as localcloud does: it prints its ports and ends with
+// its input.
 func playLocalCloud(args []string) int {
 	if len(args) == 0 || args[0] != "providers" {
 		return 0

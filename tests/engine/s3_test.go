@@ -33,15 +33,20 @@ func (s *site) bucket() string {
 	})
 	port, err := bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(s.t, err)
-	s.env = append(s.env, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test-secret", "AWS_EC2_METADATA_DISABLED=true")
-	return "s3://states?endpoint=127.0.0.1:" + strings.TrimSpace(port) + "&disableSSL=true&s3ForcePathStyle=true&region=us-east-1"
+	s.env = append(s.env, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test-secret",
+		"AWS_EC2_METADATA_DISABLED=true")
+	return "s3://states?endpoint=127.0.0.1:" + strings.TrimSpace(port) +
+		"&disableSSL=true&s3ForcePathStyle=true&region=us-east-1"
 }
 
 func TestAStateInABucketWorksAsOneInAFolder(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	backend := s.bucket()
-	s.configure("prod", "aws", []declared{role("a", props{"name": "a", "path": "/"}), instance("db", props{"identifier": "db"})}, nil)
+	s.configure("prod", "aws", []declared{
+		role("a", props{"name": "a", "path": "/"}),
+		instance("db", props{"identifier": "db"}),
+	}, nil)
 	with := func(args ...string) []string { return append(args, "--stack", "prod", "--backend", backend) }
 	s.must(0, with("up", "--yes")...)
 	assert.Equal(t, []string{"a", "db"}, s.there())

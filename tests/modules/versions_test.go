@@ -23,8 +23,8 @@ var apart = map[string]string{
 	"localcloud/build/external-secrets": "as released",
 }
 
-// TestModulesShareVersions keeps the first build short: what two binaries have in common is compiled once only if they take the same
-// version of it, and of all that it imports. A third of all compiling hangs on that.
+// TestModulesShareVersions keeps the first build short: what two binaries have in common is compiled once only if they
+// take the same version of it, and of all that it imports. A third of all compiling hangs on that.
 func TestModulesShareVersions(t *testing.T) {
 	t.Parallel()
 	versions := map[string]map[string][]string{} // module → version → who takes it
@@ -40,14 +40,18 @@ func TestModulesShareVersions(t *testing.T) {
 		}
 	}
 	for module, takers := range versions {
-		assert.Len(t, takers, 1, "modules take different versions of %s: let all take the newest, by `go get %s@VERSION && go mod tidy` in each", module, module)
+		assert.Len(t, takers, 1,
+			"modules take different versions of %s: let all take the newest, by `go get %s@VERSION && go mod tidy` in each", module, module)
 	}
 }
 
 // TestBuildsShareFlags does the same for what the compiler is told, wherever it is started from.
 func TestBuildsShareFlags(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"Makefile", "localcloud/internal/artifacts/binaries.go", "internal/pulumicli/find.go", "tests/engine/s3_test.go"} {
+	for _, file := range []string{
+		"Makefile", "localcloud/internal/artifacts/binaries.go", "internal/pulumicli/find.go",
+		"tests/engine/s3_test.go",
+	} {
 		text, err := os.ReadFile(filepath.Join(root, file))
 		require.NoError(t, err)
 		assert.Regexp(t, "GOFLAGS ?:?=.*-buildvcs=false -gcflags=all=-dwarf=false", string(text), file)
@@ -72,7 +76,8 @@ func folders(t *testing.T) []string {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && path != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata" || entry.Name() == "bin"):
+		case entry.IsDir() && path != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata" ||
+			entry.Name() == "bin"):
 			return filepath.SkipDir
 		case entry.Name() == "go.mod":
 			dir, err := filepath.Rel(root, filepath.Dir(path))
@@ -89,7 +94,8 @@ func folders(t *testing.T) []string {
 // required are the versions that a module's go.mod asks for, after its replacements.
 func required(t *testing.T, dir string) map[string]string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json", filepath.Join(root, filepath.FromSlash(dir), "go.mod")).Output()
+	out, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json",
+		filepath.Join(root, filepath.FromSlash(dir), "go.mod")).Output()
 	require.NoError(t, err, dir)
 	var file struct {
 		Require []struct{ Path, Version string }

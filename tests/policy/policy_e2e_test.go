@@ -41,7 +41,8 @@ func prod(t *testing.T, changes ...change) *tier {
 	stack := &tier{}
 	for _, r := range ruletest.Golden(t, "../golden/prod.yaml") {
 		// The components, providers and the chart are no resources of these providers.
-		if strings.HasPrefix(r.Type, "aws:") || strings.HasPrefix(r.Type, "kubernetes:") && r.Type != "kubernetes:helm.sh/v4:Chart" {
+		if strings.HasPrefix(r.Type, "aws:") || strings.HasPrefix(r.Type, "kubernetes:") &&
+			r.Type != "kubernetes:helm.sh/v4:Chart" {
 			stack.resources = append(stack.resources, r)
 		}
 	}
@@ -75,7 +76,8 @@ const consumer = "consumer-deployment"
 
 // waits is what the golden file does not have: who waits for whom.
 var waits = map[string]string{
-	consumer: "migration-job", "secrets-role-policy": "secrets-role-role", "database-instance": "database-security-group",
+	consumer: "migration-job", "secrets-role-policy": "secrets-role-role",
+	"database-instance": "database-security-group",
 }
 
 func (s *tier) program(ctx *pulumi.Context) error {
@@ -130,10 +132,13 @@ func newEngine(t *testing.T, s *tier) *engine {
 	require.NoError(t, os.Mkdir(backend, 0o700))
 	port := serve(t)
 	env := map[string]string{
-		"PULUMI_BACKEND_URL": "file://" + backend, "PULUMI_HOME": filepath.Join(dir, "home"), "PULUMI_CONFIG_PASSPHRASE": "tests", "PULUMI_SKIP_UPDATE_CHECK": "true",
-		"PULUMI_DEBUG_PROVIDERS": fmt.Sprintf("aws:%d,kubernetes:%d", port, port), "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+		"PULUMI_BACKEND_URL": "file://" + backend, "PULUMI_HOME": filepath.Join(dir, "home"),
+		"PULUMI_CONFIG_PASSPHRASE": "tests", "PULUMI_SKIP_UPDATE_CHECK": "true",
+		"PULUMI_DEBUG_PROVIDERS":                      fmt.Sprintf("aws:%d,kubernetes:%d", port, port),
+		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
 	}
-	stack, err := auto.UpsertStackInlineSource(t.Context(), "prod", "shop", s.program, auto.Pulumi(command), auto.EnvVars(env), auto.WorkDir(dir))
+	stack, err := auto.UpsertStackInlineSource(t.Context(), "prod", "shop", s.program, auto.Pulumi(command),
+		auto.EnvVars(env), auto.WorkDir(dir))
 	require.NoError(t, err)
 	require.FileExists(t, filepath.Join(root, "bin", "policy-pack"), "make build")
 	return &engine{t: t, stack: stack, pack: filepath.Join(root, "bin", "policy-pack"), env: env}
@@ -152,7 +157,8 @@ func (e *engine) config(config map[string]any) string {
 func (e *engine) preview(config map[string]any) (said string, err error) {
 	e.t.Helper()
 	var out bytes.Buffer
-	_, err = e.stack.Preview(e.t.Context(), optpreview.PolicyPacks(e.pack), optpreview.PolicyPackConfigs(e.config(config)), optpreview.ProgressStreams(&out),
+	_, err = e.stack.Preview(e.t.Context(), optpreview.PolicyPacks(e.pack),
+		optpreview.PolicyPackConfigs(e.config(config)), optpreview.ProgressStreams(&out),
 		optpreview.ErrorProgressStreams(&out))
 	return out.String(), err
 }
@@ -160,7 +166,8 @@ func (e *engine) preview(config map[string]any) (said string, err error) {
 func (e *engine) up(config map[string]any) (said string, err error) {
 	e.t.Helper()
 	var out bytes.Buffer
-	_, err = e.stack.Up(e.t.Context(), optup.PolicyPacks(e.pack), optup.PolicyPackConfigs(e.config(config)), optup.ProgressStreams(&out),
+	_, err = e.stack.Up(e.t.Context(), optup.PolicyPacks(e.pack), optup.PolicyPackConfigs(e.config(config)),
+		optup.ProgressStreams(&out),
 		optup.ErrorProgressStreams(&out))
 	return out.String(), err
 }
@@ -206,8 +213,10 @@ func TestARuleOfEachFamilyStopsAPreview(t *testing.T) {
 	said, err := e.preview(made)
 	require.Error(t, err)
 	for family, rule := range map[string]string{
-		"rds": "rds-not-public", "kms": "kms-rotation", "secrets": "secret-store-scoped", "iam": "iam-no-star-action", "network": "network-no-public-ingress",
-		"kubernetes": "k8s-privileged", "pool": "pool-version", "migration": "job-stays", "stackwide": "connections-fit",
+		"rds": "rds-not-public", "kms": "kms-rotation", "secrets": "secret-store-scoped", "iam": "iam-no-star-action",
+		"network":    "network-no-public-ingress",
+		"kubernetes": "k8s-privileged", "pool": "pool-version", "migration": "job-stays",
+		"stackwide": "connections-fit",
 	} {
 		assert.Contains(t, said, rule, family)
 	}
@@ -217,14 +226,21 @@ func TestARuleOfEachFamilyStopsAPreview(t *testing.T) {
 func TestWhatAPreviewDoesNotKnowTheUpdateJudges(t *testing.T) {
 	t.Parallel()
 	stack := prod(t)
-	stack.outputs = []output{{of: "database-security-group", input: "ingress", from: "database-log-postgresql", property: "everybody", into: func(cidr any) any {
-		return []any{map[string]any{"description": "everybody", "fromPort": 5432, "toPort": 5432, "protocol": "tcp", "cidrBlocks": []any{cidr}}}
-	}}}
+	stack.outputs = []output{{
+		of: "database-security-group", input: "ingress", from: "database-log-postgresql",
+		property: "everybody", into: func(cidr any) any {
+			return []any{map[string]any{
+				"description": "everybody", "fromPort": 5432, "toPort": 5432, "protocol": "tcp",
+				"cidrBlocks": []any{cidr},
+			}}
+		},
+	}}
 	e := newEngine(t, stack)
 	said, err := e.preview(made)
 	require.NoError(t, err, "what is not known is no violation: %s", said)
 	assert.Contains(t, said, "policies will judge at the update, when these values are known")
-	assert.Contains(t, said, "database-security-group.ingress: database-group-port, network-database-port", "and no silent pass")
+	assert.Contains(t, said, "database-security-group.ingress: database-group-port, network-database-port",
+		"and no silent pass")
 
 	said, err = e.up(made)
 	require.Error(t, err)
@@ -236,7 +252,8 @@ func TestWhatAPreviewDoesNotKnowTheUpdateJudges(t *testing.T) {
 func TestASecretIsInNothingThatIsSaid(t *testing.T) {
 	t.Parallel()
 	const password = "hunter22-hunter22"
-	e := newEngine(t, prod(t, set("database-instance", ruletest.Secret{Value: password}, "password"), set("database-instance", ruletest.Secret{Value: "postgres"}, "username"),
+	e := newEngine(t, prod(t, set("database-instance", ruletest.Secret{Value: password}, "password"),
+		set("database-instance", ruletest.Secret{Value: "postgres"}, "username"),
 		set("consumer-config", password, "data", "DB_PASSWORD")))
 	said, err := e.preview(made)
 	require.Error(t, err)
@@ -249,12 +266,16 @@ func TestASecretIsInNothingThatIsSaid(t *testing.T) {
 
 func TestTheConfigFileChangesLevelsRemediatesAndLetsPass(t *testing.T) {
 	t.Parallel()
-	e := newEngine(t, prod(t, set("database-instance", false, "copyTagsToSnapshot"), set("database-instance", false, "multiAz")))
+	e := newEngine(t, prod(t, set("database-instance", false, "copyTagsToSnapshot"),
+		set("database-instance", false, "multiAz")))
 	config := map[string]any{
 		"irsa-account-exists": "disabled",
 		"rds-copy-tags":       "remediate",
 		"rds-multi-az": map[string]any{"exceptions": []any{
-			map[string]any{"resource": "database-instance", "owner": "team-shop", "reason": "load test", "expires": "2999-12-31"},
+			map[string]any{
+				"resource": "database-instance", "owner": "team-shop", "reason": "load test",
+				"expires": "2999-12-31",
+			},
 		}},
 	}
 	said, err := e.up(config)
@@ -281,7 +302,8 @@ func TestPolicyAnalyzeJudgesAnExportedState(t *testing.T) {
 	require.NoError(t, err, said)
 	file, _ := e.state()
 	analyze := func(config map[string]any) (string, error) {
-		cmd := exec.CommandContext(t.Context(), "../../bin/pulumi", "policy", "analyze", "--file", file, "--policy-pack", e.pack, "--policy-pack-config", e.config(config))
+		cmd := exec.CommandContext(t.Context(), "../../bin/pulumi", "policy", "analyze", "--file", file,
+			"--policy-pack", e.pack, "--policy-pack-config", e.config(config))
 		cmd.Env = os.Environ()
 		for key, value := range e.env {
 			cmd.Env = append(cmd.Env, key+"="+value)

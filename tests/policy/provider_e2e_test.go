@@ -24,7 +24,9 @@ type provider struct {
 // later are outputs that a preview does not know, with what an update finds.
 var later = map[string]string{"arn": "arn:aws:tests:::made", "everybody": "0.0.0.0/0"}
 
-func (p *provider) Handshake(context.Context, *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
+func (p *provider) Handshake(
+	context.Context, *pulumirpc.ProviderHandshakeRequest,
+) (*pulumirpc.ProviderHandshakeResponse, error) {
 	return &pulumirpc.ProviderHandshakeResponse{AcceptSecrets: true}, nil
 }
 

@@ -1,6 +1,6 @@
-// Command s3 serves buckets of S3's kind in memory, for the tests of the driver with such a backend. It is a module of its own: no program
-// of this project needs what it is built from. It makes the bucket states, prints the port on 127.0.0.1 that it listens on, and ends with
-// its input.
+// Command s3 serves buckets of S3's kind in memory, for the tests of the driver with such a backend. It is a module of
+// its own: no program of this project needs what it is built from. It makes the bucket states, prints the port on
+// 127.0.0.1 that it listens on, and ends with its input.
 package main
 
 import (

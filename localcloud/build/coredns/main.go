@@ -1,5 +1,6 @@
-// Command coredns is CoreDNS with the plugins that the local cloud's Corefile names and no others: the rest bring the SDKs of
-// several clouds, which take longer to build than CoreDNS itself. This is CoreDNS's own way to choose plugins at build time.
+// Command coredns is CoreDNS with the plugins that the local cloud's Corefile names and no others: the rest bring the
+// SDKs of several clouds, which take longer to build than CoreDNS itself. This is CoreDNS's own way to choose plugins
+// at build time.
 package main
 
 import (

@@ -40,7 +40,9 @@ func main() {
 	}
 	program, ok := programs[name]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "kubernetes: no program %q: name one of kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet, kubectl\n", name)
+		fmt.Fprintf(os.Stderr,
+			"kubernetes: no program %q: name one of kube-apiserver, kube-controller-manager, kube-scheduler, "+
+				"kube-proxy, kubelet, kubectl\n", name)
 		os.Exit(2)
 	}
 	if name == "kubectl" {

@@ -34,8 +34,8 @@ var thirdParty = []binary{
 		ldflags: " -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion +
 			" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34",
 	},
-	// Of the operator's forty providers and generators, those that a cluster without other clouds can use: the rest are two thirds of
-	// the build and of the binary.
+	// Of the operator's forty providers and generators, those that a cluster without other clouds can use: the rest are
+	// two thirds of the build and of the binary.
 	{name: "external-secrets", dir: "localcloud/build/external-secrets", pkg: operatorModule, trimmed: "trimmed"},
 	{name: "pause", dir: "localcloud/pause", pkg: "."},
 	{name: "myshop-api", dir: "examples/myshop-api", pkg: "."},
@@ -53,8 +53,8 @@ func (b *Builder) binaries() []step {
 				return hash([]string{bin.pkg, ldflags, runtime.Version(), runtime.GOARCH}, dir)
 			},
 			make: func(ctx context.Context, to string) error {
-				// Static, so that any root file system can run them. With the flags of the project's other builds (Makefile), what they have in
-				// common is compiled once.
+				// Static, so that any root file system can run them. With the flags of the project's other builds
+				// (Makefile), what they have in common is compiled once.
 				env := []string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -gcflags=all=-dwarf=false -mod=readonly"}
 				if bin.trimmed != "" {
 					workspace, remove, err := b.trim(ctx, dir, bin.pkg, filepath.Join(dir, bin.trimmed))

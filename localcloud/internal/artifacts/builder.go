@@ -51,8 +51,8 @@ func Paths(project string) Layout {
 	}
 }
 
-// Disk space that a first build takes, measured: Go's build cache (the third-party programs and this project's own), its
-// module cache, and what lands in the project's cache.
+// Disk space that a first build takes, measured: Go's build cache (the third-party programs and this project's own),
+// its module cache, and what lands in the project's cache.
 const (
 	goCacheNeeds     = 12 << 30
 	moduleCacheNeeds = 8 << 30
@@ -94,8 +94,8 @@ type step struct {
 	make func(ctx context.Context, to string) error
 }
 
-// phases are what is made one after another; the lanes of a phase run side by side. Kubernetes has one for itself: it takes as long as the
-// rest, and where one waits for its linker, a download or one large package, the other compiles.
+// phases are what is made one after another; the lanes of a phase run side by side. Kubernetes has one for itself: it
+// takes as long as the rest, and where one waits for its linker, a download or one large package, the other compiles.
 func (b *Builder) phases() [][][]step {
 	var kubernetes, others []step
 	for _, s := range b.binaries() {
@@ -111,8 +111,8 @@ func (b *Builder) phases() [][][]step {
 	}
 }
 
-// Build makes every artefact that is missing or older than what it is made of. A build that is stopped, however, goes on
-// where it was: each artefact appears whole or not at all.
+// Build makes every artefact that is missing or older than what it is made of. A build that is stopped, however, goes
+// on where it was: each artefact appears whole or not at all.
 func (b *Builder) Build(ctx context.Context) error {
 	unlock, err := b.lock()
 	if err != nil {
@@ -222,7 +222,8 @@ func (b *Builder) run(ctx context.Context, s step, key string) error {
 	done()
 	if err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("building %s was stopped after %s; the next run goes on from here", s.name, seconds(start))
+			return fmt.Errorf("building %s was stopped after %s; the next run goes on from here", s.name,
+				seconds(start))
 		}
 		return fmt.Errorf("building %s: %w", s.name, err)
 	}
@@ -230,7 +231,8 @@ func (b *Builder) run(ctx context.Context, s step, key string) error {
 	return nil
 }
 
-// announce says what is being built, and again every 30 s how long that has taken, until the returned function is called.
+// announce says what is being built, and again every 30 s how long that has taken, until the returned function is
+// called.
 func (b *Builder) announce(name string, start time.Time) func() {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -253,7 +255,8 @@ func seconds(start time.Time) string {
 	return fmt.Sprintf("%.1fs", time.Since(start).Seconds())
 }
 
-// lock keeps a second build of the same project waiting until the first has ended; the kernel drops it with the process.
+// lock keeps a second build of the same project waiting until the first has ended; the kernel drops it with the
+// process.
 func (b *Builder) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
 		return nil, fmt.Errorf("making the cache folder: %w", err)
@@ -295,8 +298,8 @@ func (b *Builder) checkDisk(ctx context.Context) error {
 	return checkNeeds(needs, diskOf)
 }
 
-// checkNeeds adds up what each disk has to take. A cache that another checkout has filled already needs less; because that takes long
-// to find out, only a disk that looks too small is asked about it.
+// checkNeeds adds up what each disk has to take. A cache that another checkout has filled already needs less; because
+// that takes long to find out, only a disk that looks too small is asked about it.
 func checkNeeds(needs []need, disk func(dir string) (device uint64, free float64, err error)) error {
 	filled := false
 	for {
@@ -309,7 +312,9 @@ func checkNeeds(needs []need, disk func(dir string) (device uint64, free float64
 			}
 			byDisk[device] += n.bytes
 			if free < float64(byDisk[device]) {
-				short = fmt.Errorf("too little disk: %s has %.1f GiB free, the build needs %.1f GiB; free some, or move the folder to a larger disk",
+				short = fmt.Errorf(
+					"too little disk: %s has %.1f GiB free, the build needs %.1f GiB; free some, or move the folder "+
+						"to a larger disk",
 					n.dir, free/(1<<30), float64(byDisk[device])/(1<<30))
 			}
 		}
@@ -357,12 +362,16 @@ func (b *Builder) output(ctx context.Context, dir, name string, args ...string) 
 	return b.outputEnv(ctx, dir, nil, name, args...)
 }
 
-func (b *Builder) outputEnv(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
+func (b *Builder) outputEnv(
+	ctx context.Context, dir string, env []string, name string, args ...string,
+) (string, error) {
 	return b.outputOf(exec.CommandContext(ctx, name, args...), dir, env)
 }
 
 // outputApart runs a command with mounts of its own: what it mounts ends with it, even when it is killed.
-func (b *Builder) outputApart(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
+func (b *Builder) outputApart(
+	ctx context.Context, dir string, env []string, name string, args ...string,
+) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.SysProcAttr = apart()
 	// Its children keep the mounts alive, so they end with it.

@@ -111,12 +111,24 @@ func TestEachDiskMustTakeAllThatGoesThere(t *testing.T) {
 		apart bool
 		says  string
 	}{
-		"room for all":                                 {needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: 2 * gib}},
-		"room for each, not for all":                   {needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: 1.5 * gib}, says: "has 1.5 GiB free, the build needs 2.0 GiB"},
-		"a disk each":                                  {needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: gib, 2: gib}, apart: true},
-		"the second disk is too small":                 {needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: gib, 2: 0.5 * gib}, apart: true, says: filled + " has 0.5 GiB"},
+		"room for all": {
+			needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: 2 * gib},
+		},
+		"room for each, not for all": {
+			needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: 1.5 * gib},
+			says: "has 1.5 GiB free, the build needs 2.0 GiB",
+		},
+		"a disk each": {
+			needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: gib, 2: gib}, apart: true,
+		},
+		"the second disk is too small": {
+			needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: gib, 2: 0.5 * gib}, apart: true,
+			says: filled + " has 0.5 GiB",
+		},
 		"a cache that is filled already needs no more": {needs: []need{{filled, 3000}}, free: map[uint64]float64{1: 0}},
-		"a cache that is half full needs the rest":     {needs: []need{{filled, 4000}}, free: map[uint64]float64{1: 999}, says: "too little disk"},
+		"a cache that is half full needs the rest": {
+			needs: []need{{filled, 4000}}, free: map[uint64]float64{1: 999}, says: "too little disk",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := checkNeeds(c.needs, func(dir string) (uint64, float64, error) {

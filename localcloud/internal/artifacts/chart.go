@@ -15,9 +15,10 @@ import (
 
 const operatorModule = "github.com/external-secrets/external-secrets"
 
-// chart makes the operator's chart as its project releases it. The chart in the Go module lacks two things that a release
-// has: the CRD templates, which are generated from the bundle, and the archive of an optional dependency that this project
-// never enables. With both mended, one program and one set of values serve the released chart and this one.
+// chart makes the operator's chart as its project releases it. The chart in the Go module lacks two things that a
+// release has: the CRD templates, which are generated from the bundle, and the archive of an optional dependency that
+// this project never enables. With both mended, one program and one set of values serve the released chart and this
+// one.
 func (b *Builder) chart() step {
 	build := filepath.Join(b.project, "localcloud", "build", "external-secrets")
 	return step{
@@ -27,7 +28,8 @@ func (b *Builder) chart() step {
 			return hash([]string{"chart 1"}, filepath.Join(build, "go.mod"))
 		},
 		make: func(ctx context.Context, to string) error {
-			out, err := b.output(ctx, build, "go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}} {{.Version}}", operatorModule)
+			out, err := b.output(ctx, build, "go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}} {{.Version}}",
+				operatorModule)
 			if err != nil {
 				return err
 			}
@@ -83,7 +85,8 @@ func releaseChart(module, version, to string) error {
 
 var annotations = regexp.MustCompile(`(?m)^ {2}annotations:\n`)
 
-// crdTemplate turns one CRD of the bundle into a template that honours installCRDs, crds.create<Kind> and crds.annotations.
+// crdTemplate turns one CRD of the bundle into a template that honours installCRDs, crds.create<Kind> and
+// crds.annotations.
 func crdTemplate(doc []byte) (name string, template []byte, err error) {
 	var crd struct {
 		Kind     string
@@ -97,7 +100,9 @@ func crdTemplate(doc []byte) (name string, template []byte, err error) {
 	}
 	kind := crd.Spec.Names.Kind
 	if crd.Kind != "CustomResourceDefinition" || kind == "" || len(crd.Metadata.Annotations) == 0 {
-		return "", nil, fmt.Errorf("the operator's CRD bundle holds a %q named %q where an annotated CustomResourceDefinition was expected", crd.Kind, kind)
+		return "", nil,
+			fmt.Errorf("the operator's CRD bundle holds a %q named %q where an annotated CustomResourceDefinition "+
+				"was expected", crd.Kind, kind)
 	}
 	condition := ".Values.installCRDs"
 	// The values know a switch for these kinds only; the rest come with installCRDs.
@@ -111,7 +116,9 @@ func crdTemplate(doc []byte) (name string, template []byte, err error) {
 		return "", nil, fmt.Errorf("the operator's CRD for %s has no block of annotations", kind)
 	}
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "{{- if %s }}\n%s    {{- with .Values.crds.annotations }}\n    {{- toYaml . | nindent 4 }}\n    {{- end }}\n%s\n{{- end }}\n",
+	fmt.Fprintf(&out,
+		"{{- if %s }}\n%s    {{- with .Values.crds.annotations }}\n    {{- toYaml . | nindent 4 }}\n    {{- end "+
+			"}}\n%s\n{{- end }}\n",
 		condition, body[:at[1]], body[at[1]:])
 	return crd.Spec.Names.Singular, out.Bytes(), nil
 }

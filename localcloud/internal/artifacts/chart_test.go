@@ -38,9 +38,12 @@ func module(t *testing.T) string {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o444))
 	}
-	write("deploy/charts/external-secrets/Chart.yaml", "apiVersion: v2\nname: external-secrets\nversion: 0.0.1\ndependencies: [{name: absent, version: v1, repository: oci://nowhere.example}]\n")
+	write("deploy/charts/external-secrets/Chart.yaml",
+		"apiVersion: v2\nname: external-secrets\nversion: 0.0.1\ndependencies: [{name: absent, version: v1, "+
+			"repository: oci://nowhere.example}]\n")
 	write("deploy/charts/external-secrets/Chart.lock", "dependencies: []\n")
-	write("deploy/charts/external-secrets/values.yaml", "installCRDs: true\ncrds: {createPushSecret: true, annotations: {}}\n")
+	write("deploy/charts/external-secrets/values.yaml",
+		"installCRDs: true\ncrds: {createPushSecret: true, annotations: {}}\n")
 	write("deploy/charts/external-secrets/templates/crds/README.md", "generated\n")
 	password := strings.NewReplacer("%NAME%", "password", "%KIND%", "Password").Replace(crd)
 	push := strings.NewReplacer("%NAME%", "pushsecret", "%KIND%", "PushSecret").Replace(crd)
@@ -64,7 +67,9 @@ func render(t *testing.T, values map[string]any) map[string]string {
 }
 
 func TestTheChartInstallsItsCRDsAsAReleaseDoes(t *testing.T) {
-	out := render(t, map[string]any{"crds": map[string]any{"annotations": map[string]any{"helm.sh/resource-policy": "keep"}}})
+	out := render(t, map[string]any{"crds": map[string]any{
+		"annotations": map[string]any{"helm.sh/resource-policy": "keep"},
+	}})
 	password := out["external-secrets/templates/crds/password.yaml"]
 	assert.Contains(t, password, "helm.sh/resource-policy: keep\n")
 	assert.Contains(t, password, "controller-gen.kubebuilder.io/version: v0.18.0")

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// hostPrograms are what the node itself needs of Debian, by the file that proves each one there. A host that has containerd
-// or runc from elsewhere (Docker's packages, say) keeps its own.
+// hostPrograms are what the node itself needs of Debian, by the file that proves each one there. A host that has
+// containerd or runc from elsewhere (Docker's packages, say) keeps its own.
 var hostPrograms = []struct{ pkg, program, file string }{
 	{pkg: "containerd", program: "containerd"},
 	{pkg: "containerd", program: "ctr"},
@@ -30,7 +30,8 @@ var required = map[string]string{
 	"tar":     "tar",
 }
 
-// EnsureHost installs the system packages that the local cloud needs and that are not there, and names what it cannot install.
+// EnsureHost installs the system packages that the local cloud needs and that are not there, and names what it cannot
+// install.
 func (b *Builder) EnsureHost(ctx context.Context) error {
 	var absent []string
 	for program, why := range required {
@@ -39,7 +40,10 @@ func (b *Builder) EnsureHost(ctx context.Context) error {
 		}
 	}
 	if len(absent) > 0 {
-		return fmt.Errorf("the local cloud needs programs that are not on PATH: %s; install them and run the same command again", strings.Join(absent, "; "))
+		return fmt.Errorf(
+			"the local cloud needs programs that are not on PATH: %s; install them and run the same command again",
+			strings.Join(absent, "; "),
+		)
 	}
 	var packages []string
 	seen := map[string]bool{}

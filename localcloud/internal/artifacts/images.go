@@ -129,7 +129,8 @@ func (b *Builder) images() []step {
 	return steps
 }
 
-// archiveKey names the content by the keys of what it is made of: reading the files themselves would cost seconds a start.
+// archiveKey names the content by the keys of what it is made of: reading the files themselves would cost seconds a
+// start.
 func (b *Builder) archiveKey(_ context.Context, a archive) (string, error) {
 	parts := []string{"images 1"}
 	var paths []string
@@ -202,7 +203,10 @@ func (b *Builder) writeArchive(a archive, to string) error {
 		config = config.DeepCopy()
 		config.Architecture, config.OS = runtime.GOARCH, "linux"
 		config.Created = registryv1.Time{Time: time.Unix(0, 0).UTC()}
-		config.Config = registryv1.Config{Entrypoint: r.entrypoint, Env: append([]string{path17}, r.env...), User: r.user, WorkingDir: "/"}
+		config.Config = registryv1.Config{
+			Entrypoint: r.entrypoint, Env: append([]string{path17}, r.env...),
+			User: r.user, WorkingDir: "/",
+		}
 		if image, err = mutate.ConfigFile(image, config); err != nil {
 			return err
 		}
@@ -229,10 +233,12 @@ func (b *Builder) writeArchive(a archive, to string) error {
 
 // layerOf is an uncompressed layer: it goes from one disk to the same disk, and unpacking is part of every first start.
 func layerOf(open tarball.Opener) (registryv1.Layer, error) {
-	return tarball.LayerFromOpener(open, tarball.WithCompression(compression.None), tarball.WithMediaType(types.DockerUncompressedLayer))
+	return tarball.LayerFromOpener(open, tarball.WithCompression(compression.None),
+		tarball.WithMediaType(types.DockerUncompressedLayer))
 }
 
-// filesLayer is a layer of the given files and folders of the project, with nothing in it that differs between machines.
+// filesLayer is a layer of the given files and folders of the project, with nothing in it that differs between
+// machines.
 func (b *Builder) filesLayer(files map[string]string) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
@@ -247,7 +253,8 @@ func (b *Builder) filesLayer(files map[string]string) ([]byte, error) {
 				return err
 			}
 			header := &tar.Header{
-				Name: strings.TrimPrefix(path.Join(target, filepath.ToSlash(rel)), "/"), Mode: 0o755, ModTime: time.Unix(0, 0), Format: tar.FormatPAX,
+				Name: strings.TrimPrefix(path.Join(target, filepath.ToSlash(rel)), "/"), Mode: 0o755,
+				ModTime: time.Unix(0, 0), Format: tar.FormatPAX,
 			}
 			if entry.IsDir() {
 				header.Typeflag = tar.TypeDir
@@ -317,7 +324,8 @@ func writeTree(file, root string) error {
 			return fmt.Errorf("no owner known of %s", p)
 		}
 		header.Uid, header.Gid, header.Uname, header.Gname = int(stat.Uid), int(stat.Gid), "", ""
-		header.ModTime, header.AccessTime, header.ChangeTime, header.Format = time.Unix(0, 0), time.Time{}, time.Time{}, tar.FormatPAX
+		header.ModTime, header.AccessTime, header.ChangeTime, header.Format = time.Unix(0, 0), time.Time{}, time.Time{},
+			tar.FormatPAX
 		if err := w.WriteHeader(header); err != nil || !info.Mode().IsRegular() {
 			return err
 		}

@@ -12,7 +12,8 @@ import (
 
 const (
 	debianSuite = "trixie"
-	// What the images hold beyond Debian's minimal system. pgbench comes with the server's package, of which only it is taken.
+	// What the images hold beyond Debian's minimal system. pgbench comes with the server's package, of which only it is
+	// taken.
 	debianPackages = "pgbouncer,postgresql-client"
 	pgbenchPackage = "postgresql-17"
 	pgbenchFile    = "./usr/lib/postgresql/17/bin/pgbench"
@@ -32,12 +33,14 @@ func (b *Builder) rootfs() step {
 				args = append(args, mirror)
 			}
 			// It mounts the kernel's file systems below its target, where a later clean-up must not find them.
-			if _, err := b.outputApart(ctx, b.project, []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin"}, "debootstrap", args...); err != nil {
+			if _, err := b.outputApart(ctx, b.project, []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin"},
+				"debootstrap", args...); err != nil {
 				return errors.Join(err, os.RemoveAll(to))
 			}
 			script := fmt.Sprintf("cd /tmp && apt-get update -qq && apt-get download -qq %[1]s && "+
 				"dpkg-deb --fsys-tarfile %[1]s_*.deb | tar -x -C / %[2]s && rm -f *.deb", pgbenchPackage, pgbenchFile)
-			if _, err := b.outputApart(ctx, b.project, []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, "chroot", to, "sh", "-ec", script); err != nil {
+			if _, err := b.outputApart(ctx, b.project, []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, "chroot", to,
+				"sh", "-ec", script); err != nil {
 				return err
 			}
 			return slim(to)
@@ -47,7 +50,8 @@ func (b *Builder) rootfs() step {
 
 // debianMirror is where this machine takes its own Debian packages from, or empty for debootstrap's own choice.
 func (b *Builder) debianMirror(ctx context.Context) string {
-	out, err := b.output(ctx, b.project, "apt-get", "indextargets", "--format", "$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(SITE)", "Created-By: Packages")
+	out, err := b.output(ctx, b.project, "apt-get", "indextargets", "--format",
+		"$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(SITE)", "Created-By: Packages")
 	if err != nil {
 		return ""
 	}
@@ -60,8 +64,8 @@ func (b *Builder) debianMirror(ctx context.Context) string {
 	return ""
 }
 
-// slim removes what containers never use. Debian's psql and pgbench are Perl wrappers that choose among server versions;
-// with one version the programs themselves take their place, and Perl goes.
+// slim removes what containers never use. Debian's psql and pgbench are Perl wrappers that choose among server
+// versions; with one version the programs themselves take their place, and Perl goes.
 func slim(root string) error {
 	bin := filepath.Join(root, "usr", "lib", "postgresql", "17", "bin")
 	programs, err := os.ReadDir(bin)
@@ -74,8 +78,10 @@ func slim(root string) error {
 		faults = append(faults, os.RemoveAll(link), os.Symlink("/usr/lib/postgresql/17/bin/"+p.Name(), link))
 	}
 	for _, drop := range []string{
-		"usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/perl", "usr/share/perl5", "usr/share/bash-completion",
-		"usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/perl-base", "usr/lib/x86_64-linux-gnu/gconv", "usr/lib/postgresql/17/lib",
+		"usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/perl", "usr/share/perl5",
+		"usr/share/bash-completion",
+		"usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/perl-base", "usr/lib/x86_64-linux-gnu/gconv",
+		"usr/lib/postgresql/17/lib",
 		"var/cache", "var/lib/apt", "var/lib/dpkg/info", "var/log", "boot", "home", "media", "mnt", "opt", "srv", "dev",
 		"etc/resolv.conf", "etc/hostname",
 	} {
@@ -93,8 +99,8 @@ func slim(root string) error {
 	return errors.Join(faults...)
 }
 
-// neutral removes what differs between two runs with the same packages: a key and certificate that a package makes for this
-// machine's name (nothing in an image may rely on them), copies that tools keep of files they change, and dates.
+// neutral removes what differs between two runs with the same packages: a key and certificate that a package makes for
+// this machine's name (nothing in an image may rely on them), copies that tools keep of files they change, and dates.
 func neutral(root string) error {
 	etc := filepath.Join(root, "etc")
 	faults := []error{os.RemoveAll(filepath.Join(etc, "ssl", "private"))}

@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Debian's packages are the input; the same packages must give the same layer, or every rebuild would be imported again.
+// Debian's packages are the input; the same packages must give the same layer, or every rebuild would be imported
+// again.
 func TestTheRootFileSystemIsReproducible(t *testing.T) {
 	one := newRootfs(t)
 	// The local cloud's own will do as the other, unless Debian has released something since.
@@ -34,7 +35,10 @@ func newRootfs(t *testing.T) string {
 	b := New(t.TempDir(), io.Discard)
 	require.NoError(t, os.MkdirAll(filepath.Dir(b.Rootfs), 0o755))
 	require.NoError(t, b.rootfs().make(t.Context(), b.Rootfs))
-	for _, program := range []string{"usr/sbin/pgbouncer", "usr/lib/postgresql/17/bin/psql", "usr/lib/postgresql/17/bin/pgbench", "bin/bash"} {
+	for _, program := range []string{
+		"usr/sbin/pgbouncer", "usr/lib/postgresql/17/bin/psql",
+		"usr/lib/postgresql/17/bin/pgbench", "bin/bash",
+	} {
 		assert.FileExists(t, filepath.Join(b.Rootfs, program))
 	}
 	return b.Rootfs

@@ -78,7 +78,8 @@ func New(cfg Config) (*Cloud, error) {
 	}
 	if v := st.Read().Version; v != stateVersion {
 		return nil,
-			fmt.Errorf("the local AWS account in %s has version %d and this program reads version %d: purge the local cloud's state",
+			fmt.Errorf("the local AWS account in %s has version %d and this program reads version %d: purge the "+
+				"local cloud's state",
 				cfg.Dir, v, stateVersion)
 	}
 	c := &Cloud{cfg: cfg, log: cfg.Log, now: func() time.Time { return cfg.Now().UTC() }, store: st}
@@ -96,15 +97,17 @@ func New(cfg Config) (*Cloud, error) {
 
 func (c *Cloud) writeCredentials(path string) error {
 	admin := c.store.Read().Admin
-	text, err := json.Marshal(map[string]string{"accessKeyId": admin.AccessKeyID, "secretAccessKey": admin.SecretAccessKey})
+	text, err := json.Marshal(map[string]string{
+		"accessKeyId": admin.AccessKeyID, "secretAccessKey": admin.SecretAccessKey,
+	})
 	if err != nil {
 		return err
 	}
 	return store.WriteFile(path, text)
 }
 
-// Start brings every persisted DB instance up again, finishing what a kill interrupted, and begins the periodic work (rotation,
-// maintenance windows, deletions that are due).
+// Start brings every persisted DB instance up again, finishing what a kill interrupted, and begins the periodic work
+// (rotation, maintenance windows, deletions that are due).
 func (c *Cloud) Start(ctx context.Context) error {
 	if err := c.resume(ctx); err != nil {
 		return err
@@ -131,7 +134,8 @@ func (c *Cloud) Close() error {
 	return nil
 }
 
-// run does an operation that must not end half way because its caller goes away, and waits for it as long as the caller does.
+// run does an operation that must not end half way because its caller goes away, and waits for it as long as the caller
+// does.
 func (c *Cloud) run(ctx context.Context, what string, op func(ctx context.Context) error) error {
 	done := make(chan error, 1)
 	c.work.Go(func() {

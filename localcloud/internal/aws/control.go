@@ -27,7 +27,8 @@ type resource struct {
 	Outputs map[string]any `json:"outputs"`
 }
 
-// resourceType is the door's four operations for a type. Read gives nil for what does not exist; deleting what does not exist is done.
+// resourceType is the door's four operations for a type. Read gives nil for what does not exist; deleting what does not
+// exist is done.
 type resourceType struct {
 	create func(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error)
 	read   func(c *Cloud, r resourceRequest) (*resource, error)
@@ -36,25 +37,39 @@ type resourceType struct {
 }
 
 var resourceTypes = map[string]resourceType{
-	"aws:kms/key:Key":                                   {createKey, readKey, updateKey, removeKey},
-	"aws:kms/alias:Alias":                               {createAlias, readAlias, updateAlias, removeAlias},
-	"aws:rds/subnetGroup:SubnetGroup":                   {createSubnetGroup, readSubnetGroup, updateSubnetGroup, removeSubnetGroup},
-	"aws:rds/parameterGroup:ParameterGroup":             {createParameterGroup, readParameterGroup, updateParameterGroup, removeParameterGroup},
-	"aws:rds/instance:Instance":                         {createInstance, readInstance, updateInstance, removeInstance},
-	"aws:ec2/securityGroup:SecurityGroup":               {createSecurityGroup, readSecurityGroup, updateSecurityGroup, removeSecurityGroup},
-	"aws:cloudwatch/logGroup:LogGroup":                  {createLogGroup, readLogGroup, updateLogGroup, removeLogGroup},
-	"aws:iam/role:Role":                                 {createRole, readRole, updateRole, removeRole},
-	"aws:iam/rolePolicy:RolePolicy":                     {createRolePolicy, readRolePolicy, updateRolePolicy, removeRolePolicy},
-	"aws:iam/rolePolicyAttachment:RolePolicyAttachment": {createAttachment, readAttachment, updateAttachment, removeAttachment},
+	"aws:kms/key:Key":     {createKey, readKey, updateKey, removeKey},
+	"aws:kms/alias:Alias": {createAlias, readAlias, updateAlias, removeAlias},
+	"aws:rds/subnetGroup:SubnetGroup": {
+		createSubnetGroup, readSubnetGroup, updateSubnetGroup, removeSubnetGroup,
+	},
+	"aws:rds/parameterGroup:ParameterGroup": {
+		createParameterGroup, readParameterGroup, updateParameterGroup, removeParameterGroup,
+	},
+	"aws:rds/instance:Instance": {createInstance, readInstance, updateInstance, removeInstance},
+	"aws:ec2/securityGroup:SecurityGroup": {
+		createSecurityGroup, readSecurityGroup, updateSecurityGroup, removeSecurityGroup,
+	},
+	"aws:cloudwatch/logGroup:LogGroup": {createLogGroup, readLogGroup, updateLogGroup, removeLogGroup},
+	"aws:iam/role:Role":                {createRole, readRole, updateRole, removeRole},
+	"aws:iam/rolePolicy:RolePolicy": {
+		createRolePolicy, readRolePolicy, updateRolePolicy, removeRolePolicy,
+	},
+	"aws:iam/rolePolicyAttachment:RolePolicyAttachment": {
+		createAttachment, readAttachment, updateAttachment, removeAttachment,
+	},
 }
 
-// Control is the provider's door, below /aws/ of the control socket. Whoever reaches the socket acts as the account's administrator.
+// Control is the provider's door, below /aws/ of the control socket. Whoever reaches the socket acts as the account's
+// administrator.
 //
-// A create may be asked again for something that was made but not recorded, when the engine was killed in between. What carries
-// a name that the caller chose, and was made by this door for the same resource with the same inputs, is therefore adopted.
+// A create may be asked again for something that was made but not recorded, when the engine was killed in between. What
+// carries a name that the caller chose, and was made by this door for the same resource with the same inputs, is
+// therefore adopted.
 func (c *Cloud) Control() http.Handler {
 	mux := http.NewServeMux()
-	handle := func(method string, status int, do func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error)) {
+	handle := func(method string, status int,
+		do func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error),
+	) {
 		mux.HandleFunc(method+" /aws/resources", func(w http.ResponseWriter, req *http.Request) {
 			r, err := readRequest(w, req)
 			if err != nil {
@@ -76,22 +91,29 @@ func (c *Cloud) Control() http.Handler {
 			_ = json.NewEncoder(w).Encode(out)
 		})
 	}
-	handle(http.MethodPost, http.StatusOK, func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error) {
+	handle(http.MethodPost, http.StatusOK, func(ctx context.Context, t resourceType, r resourceRequest) (*resource,
+		error,
+	) {
 		return t.create(ctx, c, r)
 	})
-	handle(http.MethodPut, http.StatusOK, func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error) {
+	handle(http.MethodPut, http.StatusOK, func(ctx context.Context, t resourceType, r resourceRequest) (*resource,
+		error,
+	) {
 		return t.update(ctx, c, r)
 	})
-	handle(http.MethodGet, http.StatusOK, func(_ context.Context, t resourceType, r resourceRequest) (*resource, error) {
+	handle(http.MethodGet, http.StatusOK, func(_ context.Context, t resourceType, r resourceRequest) (*resource,
+		error,
+	) {
 		out, err := t.read(c, r)
 		if err == nil && out == nil {
 			err = wire.Status(http.StatusNotFound, "NotFound", "%s %s does not exist", r.Type, r.ID)
 		}
 		return out, err
 	})
-	handle(http.MethodDelete, http.StatusNoContent, func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error) {
-		return nil, t.remove(ctx, c, r)
-	})
+	handle(http.MethodDelete, http.StatusNoContent,
+		func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error) {
+			return nil, t.remove(ctx, c, r)
+		})
 	return mux
 }
 
@@ -123,7 +145,8 @@ func (c *Cloud) refuse(w http.ResponseWriter, r resourceRequest, method string, 
 		out = wire.Status(http.StatusInternalServerError, "InternalFailure", "%v", err)
 	}
 	if out.Status != http.StatusNotFound {
-		c.log.Warn("resource refused", "method", method, "type", r.Type, "name", r.Name, "id", r.ID, "code", out.Code, "message", out.Message)
+		c.log.Warn("resource refused", "method", method, "type", r.Type, "name", r.Name, "id", r.ID, "code", out.Code,
+			"message", out.Message)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(out.Status)

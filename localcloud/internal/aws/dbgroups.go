@@ -30,7 +30,8 @@ func (in subnetGroupInputs) merge(g *subnetGroup, f *faults) {
 	for _, id := range g.Subnets {
 		zone, ok := subnetZones[id]
 		if !ok {
-			f.add("InvalidSubnet", "subnetIds", "The subnet '%s' does not exist (the local account has %s)", clip(id), names(subnetZones))
+			f.add("InvalidSubnet", "subnetIds", "The subnet '%s' does not exist (the local account has %s)", clip(id),
+				names(subnetZones))
 		}
 		zones[zone] = true
 	}
@@ -60,7 +61,8 @@ func createSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resourc
 		}
 		if !subnetGroupForm.MatchString(name) || name == "default" {
 			f.add("InvalidParameterValue", "name",
-				"%q: must be 1 to 255 letters, digits, hyphens, underscores, periods and spaces, and not default", clip(name))
+				"%q: must be 1 to 255 letters, digits, hyphens, underscores, periods and spaces, and not default",
+				clip(name))
 		}
 		g = &subnetGroup{Region: r.Region, Name: name, Door: &door{r.Name, r.Inputs}}
 		in.merge(g, f)
@@ -97,7 +99,8 @@ func updateSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resourc
 	var g *subnetGroup
 	err := c.store.Update(func(st *state) error {
 		if g = st.SubnetGroups[regional(r.Region, r.ID)]; g == nil {
-			return wire.Status(http.StatusNotFound, "DBSubnetGroupNotFoundFault", "DB subnet group '%s' does not exist.", clip(r.ID))
+			return wire.Status(http.StatusNotFound, "DBSubnetGroupNotFoundFault",
+				"DB subnet group '%s' does not exist.", clip(r.ID))
 		}
 		in.merge(g, f)
 		g.Door = reinput(g.Door, r.Inputs)
@@ -114,7 +117,8 @@ func removeSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) error {
 		for _, i := range st.Instances {
 			if i.Region == r.Region && i.SubnetGroup == r.ID {
 				return wire.Errorf("InvalidDBSubnetGroupStateFault",
-					"Cannot delete the subnet group '%s' because at least one database instance: %s is still using it.", r.ID, i.Identifier)
+					"Cannot delete the subnet group '%s' because at least one database instance: %s is still using it.",
+					r.ID, i.Identifier)
 			}
 		}
 		delete(st.SubnetGroups, regional(r.Region, r.ID))
@@ -187,11 +191,13 @@ func createParameterGroup(_ context.Context, c *Cloud, r resourceRequest) (*reso
 			f.add("InvalidParameterValue", "name", "%q: %v", clip(name), err)
 		}
 		g = &parameterGroup{
-			Region: r.Region, Name: name, Family: or(in.Family, ""), Description: or(in.Description, "Managed by Pulumi"),
-			Door: &door{r.Name, r.Inputs},
+			Region: r.Region, Name: name, Family: or(in.Family, ""),
+			Description: or(in.Description, "Managed by Pulumi"),
+			Door:        &door{r.Name, r.Inputs},
 		}
 		if !rdsrules.KnownFamily(g.Family) {
-			f.add("InvalidParameterValue", "family", "ParameterGroupFamily %s is not a valid parameter group family", clip(g.Family))
+			f.add("InvalidParameterValue", "family", "ParameterGroupFamily %s is not a valid parameter group family",
+				clip(g.Family))
 		}
 		in.merge(g, f)
 		if err := f.err(); err != nil {
@@ -210,10 +216,14 @@ func (g *parameterGroup) resource() *resource {
 	inputs := inputsOf(g.Door)
 	list := []any{}
 	for _, name := range sortedKeys(g.Parameters) {
-		list = append(list, map[string]any{"name": name, "value": g.Parameters[name].Value, "applyMethod": g.Parameters[name].Method})
+		list = append(list, map[string]any{
+			"name": name, "value": g.Parameters[name].Value,
+			"applyMethod": g.Parameters[name].Method,
+		})
 	}
 	return &resource{ID: g.Name, Inputs: echo(inputs, nil), Outputs: echo(inputs, map[string]any{
-		"arn": g.arn(), "name": g.Name, "family": g.Family, "description": g.Description, "parameters": list, "tags": anyMap(g.Tags),
+		"arn": g.arn(), "name": g.Name, "family": g.Family, "description": g.Description, "parameters": list,
+		"tags":    anyMap(g.Tags),
 		"tagsAll": anyMap(g.Tags),
 	})}
 }
@@ -225,7 +235,8 @@ func readParameterGroup(c *Cloud, r resourceRequest) (*resource, error) {
 	return nil, nil
 }
 
-// updateParameterGroup changes the group, and the instances that use it: what applies immediately does, the rest waits for their reboot.
+// updateParameterGroup changes the group, and the instances that use it: what applies immediately does, the rest waits
+// for their reboot.
 func updateParameterGroup(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[parameterGroupInputs](r.Inputs, namePrefixRefused, f)
@@ -233,7 +244,8 @@ func updateParameterGroup(ctx context.Context, c *Cloud, r resourceRequest) (*re
 	var users []string
 	err := c.store.Update(func(st *state) error {
 		if g = st.ParameterGroups[regional(r.Region, r.ID)]; g == nil {
-			return wire.Status(http.StatusNotFound, "DBParameterGroupNotFound", "DBParameterGroup not found: %s", clip(r.ID))
+			return wire.Status(http.StatusNotFound, "DBParameterGroupNotFound", "DBParameterGroup not found: %s",
+				clip(r.ID))
 		}
 		if or(in.Family, g.Family) != g.Family || or(in.Description, g.Description) != g.Description {
 			f.add("InvalidParameterValue", "family", "family and description of a parameter group cannot be changed")
@@ -251,7 +263,8 @@ func updateParameterGroup(ctx context.Context, c *Cloud, r resourceRequest) (*re
 		return nil, err
 	}
 	for _, id := range users {
-		if err := c.run(ctx, "apply parameters", func(ctx context.Context) error { return c.applyImmediateParameters(ctx, id) }); err != nil {
+		if err := c.run(ctx, "apply parameters",
+			func(ctx context.Context) error { return c.applyImmediateParameters(ctx, id) }); err != nil {
 			return nil, err
 		}
 	}
@@ -266,7 +279,8 @@ func removeParameterGroup(_ context.Context, c *Cloud, r resourceRequest) error 
 		for _, i := range st.Instances {
 			if i.Region == r.Region && i.ParameterGroup == r.ID {
 				return wire.Errorf("InvalidDBParameterGroupState",
-					"One or more database instances are still members of this parameter group %s, so the group cannot be deleted", r.ID)
+					"One or more database instances are still members of this parameter group %s, so the group "+
+						"cannot be deleted", r.ID)
 			}
 		}
 		delete(st.ParameterGroups, regional(r.Region, r.ID))
@@ -291,14 +305,15 @@ func (st *state) desired(i *dbInstance) (applied, error) {
 // parameterStatus is ParameterApplyStatus: whether a reboot is needed.
 func (st *state) parameterStatus(i *dbInstance) string {
 	want, err := st.desired(i)
-	if err == nil && want.MaxConnections == i.Applied.MaxConnections && maps.Equal(want.Parameters, i.Applied.Parameters) {
+	if err == nil && want.MaxConnections == i.Applied.MaxConnections &&
+		maps.Equal(want.Parameters, i.Applied.Parameters) {
 		return "in-sync"
 	}
 	return "pending-reboot"
 }
 
-// applyImmediateParameters gives the engine those changed parameters whose method is immediate; the others keep the values that
-// they were applied with until the reboot.
+// applyImmediateParameters gives the engine those changed parameters whose method is immediate; the others keep the
+// values that they were applied with until the reboot.
 func (c *Cloud) applyImmediateParameters(ctx context.Context, id string) error {
 	defer c.locks.lock("db " + id)()
 	st := c.store.Read()

@@ -61,7 +61,8 @@ func (c *Cloud) changeInstance(id string, change func(*state, *dbInstance) error
 
 // engineError wraps what the database engine said.
 func engineError(verb, identifier string, err error) error {
-	return wire.Status(http.StatusInternalServerError, "InternalFailure", "could not %s the database of %s: %v", verb, identifier, err)
+	return wire.Status(http.StatusInternalServerError, "InternalFailure", "could not %s the database of %s: %v", verb,
+		identifier, err)
 }
 
 func createInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error) {
@@ -104,8 +105,10 @@ func createInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, identifier string, f *faults) error {
 	now := k.c.now()
 	i := &dbInstance{
-		Region: r.Region, Identifier: identifier, ResourceID: "db-" + pick(upper+decimal, 26), Status: statusCreating, Created: now,
-		Tags: in.Tags, Door: &door{r.Name, r.Inputs}, settings: defaultSettings(), AZ: or(in.AZ, ""), SecretStatus: secretCreating,
+		Region: r.Region, Identifier: identifier, ResourceID: "db-" + pick(upper+decimal, 26), Status: statusCreating,
+		Created: now,
+		Tags:    in.Tags, Door: &door{r.Name, r.Inputs}, settings: defaultSettings(), AZ: or(in.AZ, ""),
+		SecretStatus: secretCreating,
 	}
 	in.overlay(&i.settings)
 	i.MasterUsername, i.DBName, i.Encrypted = or(in.Username, ""), or(in.DBName, ""), or(in.Encrypted, false)
@@ -114,7 +117,8 @@ func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, iden
 	}
 	for _, other := range st.Instances {
 		if other.Identifier == identifier {
-			f.notModelled("identifier", "DB instances of the same name in two regions: %s is in %s", identifier, other.Region)
+			f.notModelled("identifier", "DB instances of the same name in two regions: %s is in %s", identifier,
+				other.Region)
 		}
 	}
 	if engine := strings.ToLower(or(in.Engine, "")); engine != "postgres" {
@@ -160,7 +164,8 @@ func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, iden
 	return nil
 }
 
-// ensureLogGroups makes the log groups that are missing, as RDS does: without retention, and nobody's to manage afterwards.
+// ensureLogGroups makes the log groups that are missing, as RDS does: without retention, and nobody's to manage
+// afterwards.
 func (c *Cloud) ensureLogGroups(st *state, i *dbInstance) {
 	for _, l := range i.LogExports {
 		name := "/aws/rds/instance/" + i.Identifier + "/" + l
@@ -174,8 +179,8 @@ func (st *state) endpointHost(i *dbInstance) string {
 	return i.Identifier + "." + st.EndpointSuffixes[i.Region] + "." + i.Region + ".rds.amazonaws.com"
 }
 
-// makeDatabase makes the database of an instance that is still being created, and makes it available. It can be done again after a
-// kill: the engine takes the one that it has already made.
+// makeDatabase makes the database of an instance that is still being created, and makes it available. It can be done
+// again after a kill: the engine takes the one that it has already made.
 func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 	st := c.store.Read()
 	i := st.Instances[id]
@@ -196,7 +201,8 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 			c.setAccess(id, i)
 			var addr netip.Addr
 			addr, err = c.cfg.RDS.Create(ctx, rds.Spec{
-				Identifier: i.Identifier, EndpointHost: st.endpointHost(i), Port: i.Port, MasterUsername: i.MasterUsername, DBName: i.DBName,
+				Identifier: i.Identifier, EndpointHost: st.endpointHost(i), Port: i.Port,
+				MasterUsername: i.MasterUsername, DBName: i.DBName,
 				MaxConnections: want.MaxConnections, Parameters: want.Parameters,
 			}, password)
 			address = addr.String()
@@ -238,9 +244,11 @@ func readInstance(c *Cloud, r resourceRequest) (*resource, error) {
 	return i.resource(st), nil
 }
 
-// hostedZones are Route 53's IDs for RDS endpoints, of which clients need to know nothing; other regions get a made-up one.
+// hostedZones are Route 53's IDs for RDS endpoints, of which clients need to know nothing; other regions get a made-up
+// one.
 var hostedZones = map[string]string{
-	"us-east-1": "Z2R2ITUGPM61AM", "us-east-2": "Z2XHWR1WZ565X2", "us-west-2": "Z1PVIF0B656C1W", "eu-west-1": "Z29XKXDKYMONMX",
+	"us-east-1": "Z2R2ITUGPM61AM", "us-east-2": "Z2XHWR1WZ565X2", "us-west-2": "Z1PVIF0B656C1W",
+	"eu-west-1":    "Z29XKXDKYMONMX",
 	"eu-central-1": "Z1RLNUO7B9Q6NB", "ap-northeast-1": "Z24O6O9L7SGTNB", "ap-northeast-2": "ZLA2NUCOLGUUR",
 }
 
@@ -259,7 +267,9 @@ func (i *dbInstance) resource(st *state) *resource {
 	secretKey := ""
 	if sec := st.Secrets[i.SecretARN]; sec != nil {
 		secretKey = st.secretKeyARN(sec)
-		secrets = append(secrets, map[string]any{"secretArn": sec.ARN, "secretStatus": i.SecretStatus, "kmsKeyId": secretKey})
+		secrets = append(secrets, map[string]any{
+			"secretArn": sec.ARN, "secretStatus": i.SecretStatus, "kmsKeyId": secretKey,
+		})
 	}
 	outputs := echo(inputs, map[string]any{
 		"address":                            host,
@@ -353,16 +363,19 @@ func updateInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 	return i.resource(st), nil
 }
 
-// modify changes an instance's settings and then its database. change fills in what is asked for; it starts from what is, with what
-// is pending.
-func (k *call) modify(ctx context.Context, id string, immediately bool, f *faults, change func(st *state, i *dbInstance, next *settings)) error {
+// modify changes an instance's settings and then its database. change fills in what is asked for; it starts from what
+// is, with what is pending.
+func (k *call) modify(
+	ctx context.Context, id string, immediately bool, f *faults, change func(st *state, i *dbInstance, next *settings),
+) error {
 	c := k.c
 	defer c.locks.lock("db " + id)()
 	started := c.now()
 	restart := false
 	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
 		if i.Status != statusAvailable {
-			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.", i.Status)
+			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.",
+				i.Status)
 		}
 		before := i.settings
 		next := before
@@ -396,7 +409,8 @@ func (k *call) modify(ctx context.Context, id string, immediately bool, f *fault
 	return c.finishModify(ctx, id, restart, started)
 }
 
-// finishModify brings the database in line; another class means a restart, in which parameters that waited for one apply too.
+// finishModify brings the database in line; another class means a restart, in which parameters that waited for one
+// apply too.
 func (c *Cloud) finishModify(ctx context.Context, id string, restart bool, started time.Time) error {
 	i := c.store.Read().Instances[id]
 	if i == nil || i.Status != statusModifying {
@@ -434,10 +448,12 @@ func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
 	started := c.now()
 	err := c.changeInstance(id, func(_ *state, i *dbInstance) error {
 		if i.Status != statusAvailable {
-			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.", i.Status)
+			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.",
+				i.Status)
 		}
 		if failover && !i.MultiAZ {
-			return wire.Errorf(codeCombination, "Cannot force failover: %s is not a Multi-AZ DB instance.", i.Identifier)
+			return wire.Errorf(codeCombination, "Cannot force failover: %s is not a Multi-AZ DB instance.",
+				i.Identifier)
 		}
 		i.Status = statusRebooting
 		return nil
@@ -479,15 +495,21 @@ func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
 			}
 			switch {
 			case i.DeletionProtection:
-				return wire.Errorf(codeCombination, "Cannot delete protected DB Instance, please disable deletion protection and try again.")
+				return wire.Errorf(codeCombination,
+					"Cannot delete protected DB Instance, please disable deletion protection and try again.")
 			case !skip && final == "":
-				return wire.Errorf(codeCombination, "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
+				return wire.Errorf(codeCombination,
+					"FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
 			case !skip && st.Snapshots[regional(i.Region, strings.ToLower(final))] != nil:
-				return wire.Errorf("DBSnapshotAlreadyExists", "Cannot create the snapshot because a snapshot with the identifier %s already exists.", final)
+				return wire.Errorf("DBSnapshotAlreadyExists",
+					"Cannot create the snapshot because a snapshot with the identifier %s already exists.", final)
 			case !skip && rdsrules.CheckIdentifier(final, 255) != nil:
-				return wire.Errorf(codeInvalidValue, "finalSnapshotIdentifier: %q: %v", clip(final), rdsrules.CheckIdentifier(final, 255))
+				return wire.Errorf(codeInvalidValue, "finalSnapshotIdentifier: %q: %v", clip(final),
+					rdsrules.CheckIdentifier(final, 255))
 			}
-			i.Status, i.Deleting = statusDeleting, &deletion{SkipFinalSnapshot: skip, FinalSnapshot: strings.ToLower(final)}
+			i.Status, i.Deleting = statusDeleting, &deletion{
+				SkipFinalSnapshot: skip, FinalSnapshot: strings.ToLower(final),
+			}
 			return nil
 		})
 		if err != nil {

@@ -48,10 +48,12 @@ func (c *Cloud) resumeInstance(ctx context.Context, id string) error {
 	}
 	// A change of class or a reboot that was cut short: do it now.
 	failed := c.restartWithParameters(ctx, id)
-	return errors.Join(failed, c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Status = statusAvailable; return nil }))
+	return errors.Join(failed, c.changeInstance(id,
+		func(_ *state, i *dbInstance) error { i.Status = statusAvailable; return nil }))
 }
 
-// housekeeping does what time brings: rotations, changes that waited for the maintenance window, deletions after their waiting time.
+// housekeeping does what time brings: rotations, changes that waited for the maintenance window, deletions after their
+// waiting time.
 func (c *Cloud) housekeeping(ctx context.Context) {
 	now := c.now()
 	st := c.store.Read()

@@ -55,7 +55,8 @@ func (c *Cloud) newMasterSecret(st *state, i *dbInstance, key *kmsKey) string {
 	return s.ARN
 }
 
-// secretKeyARN is the ARN of a secret's key; for the AWS managed one, which may not have been seen yet, it is its alias.
+// secretKeyARN is the ARN of a secret's key; for the AWS managed one, which may not have been seen yet, it is its
+// alias.
 func (st *state) secretKeyARN(s *secret) string {
 	if key := st.Keys[s.KMSKeyID]; key != nil {
 		return key.arn()
@@ -66,8 +67,9 @@ func (st *state) secretKeyARN(s *secret) string {
 	return "arn:aws:kms:" + s.Region + ":" + AccountID + ":alias/aws/secretsmanager"
 }
 
-// rotateMasterSecret gives the master user a new password: first PostgreSQL, then AWSCURRENT, as RDS does, so that for a moment the
-// secret is behind the database. A version that is AWSPENDING is a rotation that was interrupted; it is finished.
+// rotateMasterSecret gives the master user a new password: first PostgreSQL, then AWSCURRENT, as RDS does, so that for
+// a moment the secret is behind the database. A version that is AWSPENDING is a rotation that was interrupted; it is
+// finished.
 func (c *Cloud) rotateMasterSecret(ctx context.Context, arn, versionID string) error {
 	return c.run(ctx, "rotate the master secret", func(ctx context.Context) error {
 		st := c.store.Read()
@@ -89,11 +91,13 @@ func (c *Cloud) rotate(ctx context.Context, id, versionID string) error {
 		switch {
 		case s == nil:
 			return errNoSecret()
-		case versionID != "" && s.Versions[versionID] != nil && slices.Contains(s.Versions[versionID].Stages, stageCurrent):
+		case versionID != "" && s.Versions[versionID] != nil &&
+			slices.Contains(s.Versions[versionID].Stages, stageCurrent):
 			done = true // the same request again
 			return nil
 		case i.Status != statusAvailable && i.Status != statusRotating:
-			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.", i.Status)
+			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.",
+				i.Status)
 		}
 		if key := st.Keys[s.KMSKeyID]; s.KMSKeyID != "" && (key == nil || key.keyState() != "Enabled") {
 			i.SecretStatus = secretImpaired
@@ -105,7 +109,10 @@ func (c *Cloud) rotate(ctx context.Context, id, versionID string) error {
 			if versionID == "" {
 				versionID = randomUUID()
 			}
-			s.Versions[versionID] = &secretVersion{ID: versionID, String: &value, Created: c.now(), Stages: []string{stagePending}}
+			s.Versions[versionID] = &secretVersion{
+				ID: versionID, String: &value, Created: c.now(),
+				Stages: []string{stagePending},
+			}
 		}
 		i.Status, i.SecretStatus = statusRotating, secretRotating
 		return nil

@@ -82,7 +82,8 @@ var instanceRefused = map[string]string{
 	"identifierPrefix":         "names made from a prefix: give the identifier",
 	"optionGroupName":          "option groups, of which PostgreSQL has none",
 	"name":                     "the deprecated name of dbName",
-	"password":                 "a master password given in the program: set manageMasterUserPassword, so that RDS makes and keeps it",
+	"password": "a master password given in the program: set manageMasterUserPassword, so that RDS " +
+		"makes and keeps it",
 }
 
 // overlay sets what the inputs give.
@@ -133,8 +134,10 @@ func set[T any](field, given *T) {
 
 func defaultSettings() settings {
 	return settings{
-		StorageType: "gp2", Port: 5432, BackupRetention: 1, AutoMinor: true, DeleteAutomatedBackups: true, CACertificate: "rds-ca-rsa2048-g1",
-		InsightsMode: "standard", NetworkType: "IPV4", LifecycleSupport: "open-source-rds-extended-support", ParameterGroup: "default.postgres16",
+		StorageType: "gp2", Port: 5432, BackupRetention: 1, AutoMinor: true, DeleteAutomatedBackups: true,
+		CACertificate: "rds-ca-rsa2048-g1",
+		InsightsMode:  "standard", NetworkType: "IPV4", LifecycleSupport: "open-source-rds-extended-support",
+		ParameterGroup: "default.postgres16",
 	}
 }
 
@@ -149,8 +152,10 @@ func (s *settings) reset() {
 // "Modifying a DB instance").
 func copyDeferred(to, from *settings) {
 	to.Class, to.EngineVersion, to.EngineVersionActual = from.Class, from.EngineVersion, from.EngineVersionActual
-	to.AllocatedStorage, to.StorageType, to.Iops, to.Throughput = from.AllocatedStorage, from.StorageType, from.Iops, from.Throughput
-	to.MultiAZ, to.CACertificate, to.IAMAuth, to.SubnetGroup = from.MultiAZ, from.CACertificate, from.IAMAuth, from.SubnetGroup
+	to.AllocatedStorage, to.StorageType, to.Iops, to.Throughput = from.AllocatedStorage, from.StorageType, from.Iops,
+		from.Throughput
+	to.MultiAZ, to.CACertificate, to.IAMAuth, to.SubnetGroup = from.MultiAZ, from.CACertificate, from.IAMAuth,
+		from.SubnetGroup
 	to.MonitoringInterval, to.MonitoringRole = from.MonitoringInterval, from.MonitoringRole
 	// Turning backups on or off needs an outage; another length does not.
 	if (to.BackupRetention == 0) != (from.BackupRetention == 0) {
@@ -185,7 +190,8 @@ func (k *call) check(st *state, i *dbInstance, before *settings, f *faults) {
 		}
 	}
 	if _, ok := rdsrules.ClassMemory(s.Class); !ok {
-		f.add(codeInvalidValue, "instanceClass", "Invalid DB Instance class: %s (or one whose memory the local AWS stand-in does not know)", clip(s.Class))
+		f.add(codeInvalidValue, "instanceClass",
+			"Invalid DB Instance class: %s (or one whose memory the local AWS stand-in does not know)", clip(s.Class))
 	}
 	checkStorage(s, before, f)
 	checkWindows(s, f)
@@ -195,25 +201,30 @@ func (k *call) check(st *state, i *dbInstance, before *settings, f *faults) {
 	for _, l := range s.LogExports {
 		if !slices.Contains(logTypes, l) {
 			f.add(codeCombination, "enabledCloudwatchLogsExports",
-				"You cannot use the log types '%s' with engine version postgres %s. For supported log types, see the documentation.",
+				"You cannot use the log types '%s' with engine version postgres %s. For supported log types, see the "+
+					"documentation.",
 				clip(l), s.EngineVersionActual)
 		}
 	}
 	if !slices.Contains(caCertificates, s.CACertificate) {
-		f.add("CertificateNotFound", "caCertIdentifier", "%q: want one of %s", clip(s.CACertificate), strings.Join(caCertificates, ", "))
+		f.add("CertificateNotFound", "caCertIdentifier", "%q: want one of %s", clip(s.CACertificate),
+			strings.Join(caCertificates, ", "))
 	}
 	if s.NetworkType != "IPV4" {
 		f.notModelled("networkType", "the network type %q", clip(s.NetworkType))
 	}
-	if !slices.Contains([]string{"open-source-rds-extended-support", "open-source-rds-extended-support-disabled"}, s.LifecycleSupport) {
+	if !slices.Contains([]string{"open-source-rds-extended-support", "open-source-rds-extended-support-disabled"},
+		s.LifecycleSupport) {
 		f.add(codeInvalidValue, "engineLifecycleSupport",
-			"%q: want open-source-rds-extended-support or open-source-rds-extended-support-disabled", clip(s.LifecycleSupport))
+			"%q: want open-source-rds-extended-support or open-source-rds-extended-support-disabled",
+			clip(s.LifecycleSupport))
 	}
 	if s.Port < 1150 || s.Port > 65535 {
 		f.add(codeInvalidValue, "port", "%d: must be between 1150 and 65535", s.Port)
 	}
 	if s.MultiAZ && i.AZ != "" && before == nil {
-		f.add(codeCombination, "availabilityZone", "Requesting a specific availability zone is not valid for Multi-AZ instances.")
+		f.add(codeCombination, "availabilityZone",
+			"Requesting a specific availability zone is not valid for Multi-AZ instances.")
 	}
 	if err := checkTags(i.Tags); err != nil {
 		f.add(codeInvalidValue, "tags", "%v", err)
@@ -237,20 +248,25 @@ func checkStorage(s, before *settings, f *faults) {
 	}
 	if s.AllocatedStorage < rule.least || s.AllocatedStorage > 65536 {
 		f.add(codeInvalidValue, "allocatedStorage",
-			"Invalid storage size for engine name postgres and storage type %s: %d (want %d to 65536 GiB)", s.StorageType, s.AllocatedStorage, rule.least)
+			"Invalid storage size for engine name postgres and storage type %s: %d (want %d to 65536 GiB)",
+			s.StorageType, s.AllocatedStorage, rule.least)
 	}
 	if before != nil && s.AllocatedStorage < before.AllocatedStorage {
-		f.add(codeInvalidValue, "allocatedStorage", "%d: storage can only grow, and has %d GiB", s.AllocatedStorage, before.AllocatedStorage)
+		f.add(codeInvalidValue, "allocatedStorage", "%d: storage can only grow, and has %d GiB", s.AllocatedStorage,
+			before.AllocatedStorage)
 	}
 	if s.MaxAllocatedStorage != 0 && s.MaxAllocatedStorage*10 < s.AllocatedStorage*11 {
 		f.add(codeCombination, "maxAllocatedStorage",
-			"%d: Max storage size must be at least 10 percent greater than the storage size of %d GiB", s.MaxAllocatedStorage, s.AllocatedStorage)
+			"%d: Max storage size must be at least 10 percent greater than the storage size of %d GiB",
+			s.MaxAllocatedStorage, s.AllocatedStorage)
 	}
 	large := s.StorageType == "gp3" && s.AllocatedStorage >= gp3Threshold
 	switch {
 	case s.StorageType == "gp3" && !large:
 		if s.Iops != 0 && s.Iops != 3000 || s.Throughput != 0 && s.Throughput != 125 {
-			f.add(codeCombination, "iops", "You can't specify IOPS or storage throughput for engine postgres and a storage size less than %d.", gp3Threshold)
+			f.add(codeCombination, "iops",
+				"You can't specify IOPS or storage throughput for engine postgres and a storage size less than %d.",
+				gp3Threshold)
 		}
 		s.Iops, s.Throughput = 3000, 125
 	case large:
@@ -261,7 +277,8 @@ func checkStorage(s, before *settings, f *faults) {
 			s.Throughput = 500
 		}
 		if s.Iops < 12000 || s.Iops > 64000 || s.Throughput < 500 || s.Throughput > 4000 {
-			f.add(codeCombination, "iops", "gp3 of %d GiB takes 12000 to 64000 IOPS and 500 to 4000 MiB/s", s.AllocatedStorage)
+			f.add(codeCombination, "iops", "gp3 of %d GiB takes 12000 to 64000 IOPS and 500 to 4000 MiB/s",
+				s.AllocatedStorage)
 		}
 	case rule.iops:
 		if s.Iops < 1000 {
@@ -293,7 +310,8 @@ func checkWindows(s *settings, f *faults) {
 		f.add(codeInvalidValue, "maintenanceWindow", "%q: %v", clip(s.MaintenanceWindow), errM)
 	}
 	if errB == nil && errM == nil && b.Overlaps(m) {
-		f.add(codeInvalidValue, "backupWindow", "%q: The backup window and maintenance window must not overlap (maintenanceWindow is %q).",
+		f.add(codeInvalidValue, "backupWindow",
+			"%q: The backup window and maintenance window must not overlap (maintenanceWindow is %q).",
 			s.BackupWindow, s.MaintenanceWindow)
 	}
 }
@@ -308,7 +326,8 @@ func checkInsights(s, before *settings, f *faults) {
 		}
 		if s.InsightsMode == "advanced" {
 			f.add(codeCombination, "databaseInsightsMode",
-				"To enable the Advanced mode of Database Insights, set performanceInsightsEnabled and a retention of at least 465 days.")
+				"To enable the Advanced mode of Database Insights, set performanceInsightsEnabled and a retention of "+
+					"at least 465 days.")
 		}
 		s.PIKMSKeyARN, s.PIRetention = "", 0
 		return
@@ -321,7 +340,8 @@ func checkInsights(s, before *settings, f *faults) {
 	}
 	if n := s.PIRetention; n != 7 && n != 731 && (n%31 != 0 || n < 31 || n > 713) {
 		f.add(codeInvalidValue, "performanceInsightsRetentionPeriod",
-			"%d: Invalid Performance Insights retention period. Valid values are: [7, 731] or month * 31, where month is 1 to 23", n)
+			"%d: Invalid Performance Insights retention period. Valid values are: [7, 731] or month * 31, where "+
+				"month is 1 to 23", n)
 	}
 	if s.InsightsMode == "advanced" && s.PIRetention < 465 {
 		f.add(codeCombination, "performanceInsightsRetentionPeriod",
@@ -329,24 +349,27 @@ func checkInsights(s, before *settings, f *faults) {
 	}
 }
 
-// checkMonitoring sees whether RDS could write enhanced monitoring with the role: its trust must name RDS's monitoring, and its
-// policies must let it write the log group.
+// checkMonitoring sees whether RDS could write enhanced monitoring with the role: its trust must name RDS's monitoring,
+// and its policies must let it write the log group.
 func (k *call) checkMonitoring(st *state, i *dbInstance, f *faults) {
 	s := &i.settings
 	switch {
 	case !slices.Contains(monitoringIntervals, s.MonitoringInterval):
-		f.add(codeInvalidValue, "monitoringInterval", "%d: Invalid monitoring interval. Valid values are: %v", s.MonitoringInterval, monitoringIntervals)
+		f.add(codeInvalidValue, "monitoringInterval", "%d: Invalid monitoring interval. Valid values are: %v",
+			s.MonitoringInterval, monitoringIntervals)
 		return
 	case s.MonitoringInterval == 0:
 		s.MonitoringRole = ""
 		return
 	case s.MonitoringRole == "":
-		f.add(codeCombination, "monitoringRoleArn", "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.")
+		f.add(codeCombination, "monitoringRoleArn",
+			"A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.")
 		return
 	}
 	r := st.roleByARN(s.MonitoringRole)
 	if r == nil || !k.mayMonitor(r, i) {
-		f.add(codeInvalidValue, "monitoringRoleArn", "IAM role ARN value is invalid or does not include the required permissions for: ENHANCED_MONITORING")
+		f.add(codeInvalidValue, "monitoringRoleArn",
+			"IAM role ARN value is invalid or does not include the required permissions for: ENHANCED_MONITORING")
 	}
 }
 
@@ -369,7 +392,10 @@ func (k *call) mayMonitor(r *role, i *dbInstance) bool {
 		return false
 	}
 	group := "arn:aws:logs:" + i.Region + ":" + AccountID + ":log-group:RDSOSMetrics"
-	for action, on := range map[string]string{"logs:CreateLogGroup": group, "logs:PutLogEvents": group + ":log-stream:" + i.ResourceID} {
+	for action, on := range map[string]string{
+		"logs:CreateLogGroup": group,
+		"logs:PutLogEvents":   group + ":log-stream:" + i.ResourceID,
+	} {
 		if !iam.Evaluate(who.Principal, iam.Request{Action: action, Resource: on, Context: ctx}, nil).Allowed {
 			return false
 		}
@@ -382,11 +408,13 @@ func (k *call) checkGroups(st *state, i *dbInstance, f *faults) {
 	family := rdsrules.Family(rdsrules.PostgresVersion)
 	if g := st.ParameterGroups[regional(i.Region, s.ParameterGroup)]; g != nil {
 		if g.Family != family {
-			f.add(codeCombination, "parameterGroupName", "The parameter group %s with DBParameterGroupFamily %s can't be used for this instance. "+
-				"Please use a parameter group with DBParameterGroupFamily %s", g.Name, g.Family, family)
+			f.add(codeCombination, "parameterGroupName",
+				"The parameter group %s with DBParameterGroupFamily %s can't be used for this instance. "+
+					"Please use a parameter group with DBParameterGroupFamily %s", g.Name, g.Family, family)
 		}
 	} else if s.ParameterGroup != "default."+family {
-		f.add("DBParameterGroupNotFound", "parameterGroupName", "DBParameterGroup not found: %s", clip(s.ParameterGroup))
+		f.add("DBParameterGroupNotFound", "parameterGroupName", "DBParameterGroup not found: %s",
+			clip(s.ParameterGroup))
 	}
 	if g := st.SubnetGroups[regional(i.Region, s.SubnetGroup)]; g == nil {
 		name := s.SubnetGroup
@@ -414,11 +442,13 @@ func (k *call) rdsKey(st *state, region, property, id string, f *faults) *kmsKey
 		inUpdate.st = st
 		inUpdate.keys = k.keys.Clone()
 		inUpdate.keys.Set("kms:GrantIsForAWSResource", "true")
-		usable = inUpdate.allowKey(key, "kms:CreateGrant", "rds", nil) == nil && inUpdate.allowKey(key, "kms:DescribeKey", "rds", nil) == nil
+		usable = inUpdate.allowKey(key, "kms:CreateGrant", "rds", nil) == nil &&
+			inUpdate.allowKey(key, "kms:DescribeKey", "rds", nil) == nil
 	}
 	if !usable {
 		f.add("KMSKeyNotAccessibleFault", property,
-			"The specified KMS key [%s] does not exist, is not enabled or you do not have permissions to access it.", clip(id))
+			"The specified KMS key [%s] does not exist, is not enabled or you do not have permissions to access it.",
+			clip(id))
 		return nil
 	}
 	return key

@@ -22,9 +22,18 @@ import (
 func TestRDSDescribesWhatIsThere(t *testing.T) {
 	a := newAccount(t)
 	ctx := context.Background()
-	a.create(typeParameters, "pg", m{"name": "pg", "family": "postgres16", "description": "d", "parameters": []m{{"name": "log_statement", "value": "ddl"}}})
-	db, _ := a.instance("one", m{"parameterGroupName": "pg", "tags": m{"team": "a"}, "performanceInsightsEnabled": true})
-	other := with(db.Inputs, m{"identifier": "two", "tags": nil, "kmsKeyId": nil, "masterUserSecretKmsKeyId": nil, "storageType": "gp3", "allocatedStorage": 400, "maxAllocatedStorage": 500})
+	a.create(typeParameters, "pg", m{
+		"name": "pg", "family": "postgres16", "description": "d",
+		"parameters": []m{{"name": "log_statement", "value": "ddl"}},
+	})
+	db, _ := a.instance("one", m{
+		"parameterGroupName": "pg", "tags": m{"team": "a"},
+		"performanceInsightsEnabled": true,
+	})
+	other := with(db.Inputs, m{
+		"identifier": "two", "tags": nil, "kmsKeyId": nil, "masterUserSecretKmsKeyId": nil,
+		"storageType": "gp3", "allocatedStorage": 400, "maxAllocatedStorage": 500,
+	})
 	two := a.create(typeInstance, "two", other)
 	r := a.rds(a.admin())
 	names := func(in *awsrds.DescribeDBInstancesInput) (out []string) {
@@ -43,8 +52,11 @@ func TestRDSDescribesWhatIsThere(t *testing.T) {
 	assert.Equal(t, []string{"two"}, names(filter("db-instance-id", "two", "three")))
 	assert.Equal(t, []string{"one"}, names(filter("dbi-resource-id", db.ID)))
 	assert.Empty(t, names(filter("engine", "mysql")))
-	assert.Equal(t, []string{"one"}, names(&awsrds.DescribeDBInstancesInput{DBInstanceIdentifier: sdk.String(db.Outputs["arn"].(string))}))
-	assert.Equal(t, []string{"one"}, names(&awsrds.DescribeDBInstancesInput{DBInstanceIdentifier: sdk.String("ONE")}), "identifiers have no case")
+	assert.Equal(t, []string{"one"}, names(&awsrds.DescribeDBInstancesInput{
+		DBInstanceIdentifier: sdk.String(db.Outputs["arn"].(string)),
+	}))
+	assert.Equal(t, []string{"one"}, names(&awsrds.DescribeDBInstancesInput{DBInstanceIdentifier: sdk.String("ONE")}),
+		"identifiers have no case")
 	_, err := r.DescribeDBInstances(ctx, filter("domain", "x"))
 	refused(t, err, "NotImplemented")
 
@@ -54,23 +66,32 @@ func TestRDSDescribesWhatIsThere(t *testing.T) {
 	assert.Contains(t, secretKey, "alias/aws/secretsmanager")
 	assert.Empty(t, a.store.Read().Secrets[secretOf(two)].KMSKeyID)
 
-	tags, err := r.ListTagsForResource(ctx, &awsrds.ListTagsForResourceInput{ResourceName: sdk.String(db.Outputs["arn"].(string))})
+	tags, err := r.ListTagsForResource(ctx, &awsrds.ListTagsForResourceInput{
+		ResourceName: sdk.String(db.Outputs["arn"].(string)),
+	})
 	require.NoError(t, err)
 	assert.Equal(t, "team", *tags.TagList[0].Key)
-	for _, arn := range []string{"arn:aws:rds:ap-northeast-2:111122223333:pg:pg", "arn:aws:rds:ap-northeast-2:111122223333:subgrp:one"} {
+	for _, arn := range []string{
+		"arn:aws:rds:ap-northeast-2:111122223333:pg:pg",
+		"arn:aws:rds:ap-northeast-2:111122223333:subgrp:one",
+	} {
 		_, err = r.ListTagsForResource(ctx, &awsrds.ListTagsForResourceInput{ResourceName: &arn})
 		require.NoError(t, err)
 	}
-	_, err = r.ListTagsForResource(ctx, &awsrds.ListTagsForResourceInput{ResourceName: sdk.String("arn:aws:rds:ap-northeast-2:111122223333:db:none")})
+	_, err = r.ListTagsForResource(ctx, &awsrds.ListTagsForResourceInput{
+		ResourceName: sdk.String("arn:aws:rds:ap-northeast-2:111122223333:db:none"),
+	})
 	require.Error(t, err)
 
 	groups, err := r.DescribeDBSubnetGroups(ctx, &awsrds.DescribeDBSubnetGroupsInput{})
 	require.NoError(t, err)
 	assert.Len(t, groups.DBSubnetGroups[0].Subnets, 3)
-	pg, err := r.DescribeDBParameterGroups(ctx, &awsrds.DescribeDBParameterGroupsInput{DBParameterGroupName: sdk.String("pg")})
+	pg, err := r.DescribeDBParameterGroups(ctx,
+		&awsrds.DescribeDBParameterGroupsInput{DBParameterGroupName: sdk.String("pg")})
 	require.NoError(t, err)
 	assert.Equal(t, "postgres16", *pg.DBParameterGroups[0].DBParameterGroupFamily)
-	user, err := r.DescribeDBParameters(ctx, &awsrds.DescribeDBParametersInput{DBParameterGroupName: sdk.String("pg"), Source: sdk.String("user")})
+	user, err := r.DescribeDBParameters(ctx,
+		&awsrds.DescribeDBParametersInput{DBParameterGroupName: sdk.String("pg"), Source: sdk.String("user")})
 	require.NoError(t, err)
 	require.Len(t, user.Parameters, 1)
 	assert.Equal(t, "ddl", *user.Parameters[0].ParameterValue)
@@ -87,7 +108,8 @@ func (a *account) kms(creds sdk.CredentialsProvider, action string, in m) map[st
 	c, err := creds.Retrieve(context.Background())
 	require.NoError(a.t, err)
 	sum := sha256.Sum256(body)
-	require.NoError(a.t, v4.NewSigner().SignHTTP(context.Background(), c, r, hex.EncodeToString(sum[:]), "kms", region, time.Now()))
+	require.NoError(a.t, v4.NewSigner().SignHTTP(context.Background(), c, r, hex.EncodeToString(sum[:]), "kms", region,
+		time.Now()))
 	resp, err := http.DefaultClient.Do(r)
 	require.NoError(a.t, err)
 	defer resp.Body.Close()
@@ -103,7 +125,10 @@ func TestKMSDescribesKeysToWhomTheirPolicyAdmits(t *testing.T) {
 	key := a.create(typeKey, "key", m{"description": "mine", "enableKeyRotation": true})
 	other := a.create(typeKey, "other", m{})
 	a.create(typeAlias, "alias", m{"name": "alias/mine", "targetKeyId": key.ID})
-	for _, id := range []string{key.ID, key.Outputs["arn"].(string), "alias/mine", "arn:aws:kms:ap-northeast-2:111122223333:alias/mine"} {
+	for _, id := range []string{
+		key.ID, key.Outputs["arn"].(string), "alias/mine",
+		"arn:aws:kms:ap-northeast-2:111122223333:alias/mine",
+	} {
 		meta := a.kms(a.admin(), "DescribeKey", m{"KeyId": id})["KeyMetadata"].(map[string]any)
 		assert.Equal(t, key.ID, meta["KeyId"], id)
 		assert.Equal(t, "Enabled", meta["KeyState"])
@@ -117,7 +142,8 @@ func TestKMSDescribesKeysToWhomTheirPolicyAdmits(t *testing.T) {
 	assert.Len(t, a.kms(a.admin(), "ListKeys", m{"Marker": page["NextMarker"]})["Keys"], 1)
 
 	a.update(typeAlias, "alias/mine", m{"name": "alias/mine", "targetKeyId": other.ID})
-	assert.Equal(t, other.ID, a.kms(a.admin(), "DescribeKey", m{"KeyId": "alias/mine"})["KeyMetadata"].(map[string]any)["KeyId"])
+	assert.Equal(t, other.ID, a.kms(a.admin(), "DescribeKey",
+		m{"KeyId": "alias/mine"})["KeyMetadata"].(map[string]any)["KeyId"])
 
 	role := a.role("reader", "a:b", allow([]string{"kms:DescribeKey"}, key.Outputs["arn"].(string)))
 	creds, err := a.assume(role, a.token("a:b", "sts.amazonaws.com", nil))

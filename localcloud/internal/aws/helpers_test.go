@@ -97,7 +97,10 @@ func (e *engine) Create(_ context.Context, spec rds.Spec, password string) (neti
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.databases[spec.Identifier] = &database{spec: spec, password: password, running: true, maxConnections: spec.MaxConnections, parameters: maps.Clone(spec.Parameters)}
+	e.databases[spec.Identifier] = &database{
+		spec: spec, password: password, running: true, maxConnections: spec.MaxConnections,
+		parameters: maps.Clone(spec.Parameters),
+	}
 	return netip.MustParseAddr("198.18.1.1"), nil
 }
 
@@ -134,7 +137,9 @@ func (e *engine) SetMasterPassword(_ context.Context, id, password string) error
 }
 
 func (e *engine) Apply(_ context.Context, id string, maxConnections int, params map[string]string) error {
-	return e.with("apply", id, func(d *database) { d.maxConnections, d.parameters = maxConnections, maps.Clone(params) })
+	return e.with("apply", id, func(d *database) {
+		d.maxConnections, d.parameters = maxConnections, maps.Clone(params)
+	})
 }
 
 func (e *engine) SetAccess(id string, allow func(netip.Addr) error) {
@@ -269,7 +274,9 @@ type answer struct {
 // door asks the provider's door.
 func (a *account) door(method, typ, name, id string, inputs, olds map[string]any) answer {
 	a.t.Helper()
-	body, err := json.Marshal(map[string]any{"type": typ, "name": name, "id": id, "region": region, "inputs": inputs, "olds": olds})
+	body, err := json.Marshal(map[string]any{
+		"type": typ, "name": name, "id": id, "region": region, "inputs": inputs, "olds": olds,
+	})
 	require.NoError(a.t, err)
 	target := "/aws/resources"
 	if method == http.MethodGet {
@@ -348,7 +355,10 @@ func irsaTrust(subject string) string {
 	return text(m{"Version": "2012-10-17", "Statement": []m{{
 		"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
 		"Principal": m{"Federated": "arn:aws:iam::" + AccountID + ":oidc-provider/" + key},
-		"Condition": m{"StringEquals": m{key + ":sub": "system:serviceaccount:" + subject, key + ":aud": "sts.amazonaws.com"}},
+		"Condition": m{"StringEquals": m{
+			key + ":sub": "system:serviceaccount:" + subject,
+			key + ":aud": "sts.amazonaws.com",
+		}},
 	}}})
 }
 
@@ -370,23 +380,29 @@ func (a *account) role(name, subject string, statements ...m) string {
 	return out.Outputs["arn"].(string)
 }
 
-// instance makes a DB instance with everything that belongs to it, and hands back what the door said and the key's answer.
+// instance makes a DB instance with everything that belongs to it, and hands back what the door said and the key's
+// answer.
 func (a *account) instance(identifier string, more m) (db, key answer) {
 	a.t.Helper()
 	key = a.create(typeKey, identifier, m{"description": "key of " + identifier, "enableKeyRotation": true})
 	a.create(typeSubnets, identifier, m{"name": identifier, "subnetIds": []string{SubnetIDA, SubnetIDB, SubnetIDC}})
-	group := a.create(typeGroup, identifier, m{"name": identifier, "description": "database", "vpcId": VPCID, "ingress": []m{{
-		"protocol": "tcp", "fromPort": 5432, "toPort": 5432, "securityGroups": []string{NodeSecurityGroupID},
-	}}})
+	group := a.create(typeGroup, identifier,
+		m{"name": identifier, "description": "database", "vpcId": VPCID, "ingress": []m{{
+			"protocol": "tcp", "fromPort": 5432, "toPort": 5432, "securityGroups": []string{NodeSecurityGroupID},
+		}}})
 	return a.create(typeInstance, identifier, with(a.instanceInputs(identifier, key, group), more)), key
 }
 
 func (a *account) instanceInputs(identifier string, key, group answer) m {
 	return m{
-		"identifier": identifier, "engine": "postgres", "engineVersion": "16", "instanceClass": "db.t4g.medium", "allocatedStorage": 50, "maxAllocatedStorage": 500,
-		"storageType": "gp3", "storageEncrypted": true, "kmsKeyId": key.Outputs["arn"], "username": "myshop_admin", "dbName": "myshop",
-		"manageMasterUserPassword": true, "masterUserSecretKmsKeyId": key.Outputs["arn"], "dbSubnetGroupName": identifier, "vpcSecurityGroupIds": []any{group.ID},
-		"backupRetentionPeriod": 7, "backupWindow": "03:00-04:00", "maintenanceWindow": "Mon:04:00-Mon:05:00", "skipFinalSnapshot": true, "applyImmediately": true,
+		"identifier": identifier, "engine": "postgres", "engineVersion": "16", "instanceClass": "db.t4g.medium",
+		"allocatedStorage": 50, "maxAllocatedStorage": 500,
+		"storageType": "gp3", "storageEncrypted": true, "kmsKeyId": key.Outputs["arn"], "username": "myshop_admin",
+		"dbName":                   "myshop",
+		"manageMasterUserPassword": true, "masterUserSecretKmsKeyId": key.Outputs["arn"],
+		"dbSubnetGroupName": identifier, "vpcSecurityGroupIds": []any{group.ID},
+		"backupRetentionPeriod": 7, "backupWindow": "03:00-04:00", "maintenanceWindow": "Mon:04:00-Mon:05:00",
+		"skipFinalSnapshot": true, "applyImmediately": true,
 	}
 }
 

@@ -56,7 +56,8 @@ type xmlBoundary struct{ PermissionsBoundaryType, PermissionsBoundaryArn string 
 
 func (r *role) xml() xmlRole {
 	out := xmlRole{
-		Path: r.Path, RoleName: r.Name, RoleID: r.ID, Arn: r.arn(), CreateDate: r.Created.Format(time.RFC3339), Description: r.Description,
+		Path: r.Path, RoleName: r.Name, RoleID: r.ID, Arn: r.arn(), CreateDate: r.Created.Format(time.RFC3339),
+		Description:              r.Description,
 		AssumeRolePolicyDocument: url.QueryEscape(r.Trust), MaxSessionDuration: r.MaxSession, Tags: xmlTags(r.Tags),
 	}
 	if r.Boundary != "" {
@@ -102,9 +103,11 @@ func (k *call) role(action string, p *wire.Params) (*role, error) {
 
 func (k *call) iamCreateRole(p *wire.Params) (any, error) {
 	r := &role{
-		Name: p.Required("RoleName"), Path: p.String("Path"), Trust: p.Required("AssumeRolePolicyDocument"), Description: p.String("Description"),
-		MaxSession: p.Int("MaxSessionDuration", defaultSession), Boundary: p.String("PermissionsBoundary"), Tags: tagsOf(p, "Tags.member"),
-		ID: "AROA" + randomID(17), Created: k.c.now(),
+		Name: p.Required("RoleName"), Path: p.String("Path"), Trust: p.Required("AssumeRolePolicyDocument"),
+		Description: p.String("Description"),
+		MaxSession:  p.Int("MaxSessionDuration", defaultSession), Boundary: p.String("PermissionsBoundary"),
+		Tags: tagsOf(p, "Tags.member"),
+		ID:   "AROA" + randomID(17), Created: k.c.now(),
 	}
 	if r.Path == "" {
 		r.Path = "/"
@@ -166,7 +169,9 @@ func (k *call) iamListRoles(p *wire.Params) (any, error) {
 }
 
 // changeRole authorizes an action and then changes the role.
-func (k *call) changeRole(action string, p *wire.Params, change func(st *state, r *role, f *faults) error) (any, error) {
+func (k *call) changeRole(
+	action string, p *wire.Params, change func(st *state, r *role, f *faults) error,
+) (any, error) {
 	r, err := k.role(action, p)
 	if err != nil {
 		return nil, err
@@ -219,7 +224,8 @@ func (k *call) iamGetRolePolicy(p *wire.Params) (any, error) {
 	}
 	document, ok := r.Inline[name]
 	if !ok {
-		return nil, wire.Status(http.StatusNotFound, codeNoSuchEntity, "The role policy with name %s cannot be found.", clip(name))
+		return nil, wire.Status(http.StatusNotFound, codeNoSuchEntity, "The role policy with name %s cannot be found.",
+			clip(name))
 	}
 	return struct{ RoleName, PolicyName, PolicyDocument string }{r.Name, name, url.QueryEscape(document)}, nil
 }
@@ -239,7 +245,8 @@ func (k *call) iamDeleteRolePolicy(p *wire.Params) (any, error) {
 	name := p.Required("PolicyName")
 	return k.changeRole("DeleteRolePolicy", p, func(_ *state, r *role, _ *faults) error {
 		if _, ok := r.Inline[name]; !ok {
-			return wire.Status(http.StatusNotFound, codeNoSuchEntity, "The role policy with name %s cannot be found.", clip(name))
+			return wire.Status(http.StatusNotFound, codeNoSuchEntity, "The role policy with name %s cannot be found.",
+				clip(name))
 		}
 		delete(r.Inline, name)
 		delete(r.InlineDoor, name)
@@ -249,12 +256,14 @@ func (k *call) iamDeleteRolePolicy(p *wire.Params) (any, error) {
 
 func (k *call) iamAttachRolePolicy(p *wire.Params) (any, error) {
 	arn := p.Required("PolicyArn")
-	return k.changeRole("AttachRolePolicy", p, func(st *state, r *role, f *faults) error { return st.attach(r.Name, arn, f) })
+	return k.changeRole("AttachRolePolicy", p,
+		func(st *state, r *role, f *faults) error { return st.attach(r.Name, arn, f) })
 }
 
 func (k *call) iamDetachRolePolicy(p *wire.Params) (any, error) {
 	arn := p.Required("PolicyArn")
-	return k.changeRole("DetachRolePolicy", p, func(st *state, r *role, _ *faults) error { return st.detach(r.Name, arn) })
+	return k.changeRole("DetachRolePolicy", p,
+		func(st *state, r *role, _ *faults) error { return st.detach(r.Name, arn) })
 }
 
 func (k *call) iamListAttachedRolePolicies(p *wire.Params) (any, error) {
@@ -295,7 +304,8 @@ func (k *call) iamGetOIDCProvider(p *wire.Params) (any, error) {
 		return nil, err
 	}
 	if arn != k.c.providerARN() {
-		return nil, wire.Status(http.StatusNotFound, codeNoSuchEntity, "OpenIDConnect Provider not found for arn %s", clip(arn))
+		return nil, wire.Status(http.StatusNotFound, codeNoSuchEntity, "OpenIDConnect Provider not found for arn %s",
+			clip(arn))
 	}
 	return struct {
 		URL          string   `xml:"Url"`
@@ -303,8 +313,8 @@ func (k *call) iamGetOIDCProvider(p *wire.Params) (any, error) {
 	}{k.c.issuerKey(), oidcClientIDs}, nil
 }
 
-// iamSimulateCustomPolicy asks the policy engine about policies that are given with the question. On AWS the same action asks the
-// real engine, which is how the contract tests compare the two.
+// iamSimulateCustomPolicy asks the policy engine about policies that are given with the question. On AWS the same
+// action asks the real engine, which is how the contract tests compare the two.
 func (k *call) iamSimulateCustomPolicy(p *wire.Params) (any, error) {
 	documents, boundaries := p.Strings("PolicyInputList.member"), p.Strings("PermissionsBoundaryPolicyInputList.member")
 	actions, resources := p.Strings("ActionNames.member"), p.Strings("ResourceArns.member")
@@ -321,7 +331,8 @@ func (k *call) iamSimulateCustomPolicy(p *wire.Params) (any, error) {
 		return nil, err
 	}
 	if len(documents) == 0 || len(actions) == 0 || len(boundaries) > 1 {
-		return nil, wire.Errorf(codeInvalidInput, "SimulateCustomPolicy needs PolicyInputList and ActionNames, and takes one permissions boundary")
+		return nil, wire.Errorf(codeInvalidInput,
+			"SimulateCustomPolicy needs PolicyInputList and ActionNames, and takes one permissions boundary")
 	}
 	who := iam.Principal{Kind: iam.User, Account: AccountID, ARN: k.who.ARN}
 	for n, document := range slices.Concat(documents, boundaries) {

@@ -16,8 +16,8 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-// session is what a session token says, sealed with the account's key. Nothing about temporary credentials is kept, so they
-// survive a restart of the stand-in as they survive anything on AWS until they expire.
+// session is what a session token says, sealed with the account's key. Nothing about temporary credentials is kept, so
+// they survive a restart of the stand-in as they survive anything on AWS until they expire.
 type session struct {
 	AccessKeyID string
 	RoleName    string
@@ -99,11 +99,12 @@ type caller struct {
 func (c *caller) userID() string { return c.ID }
 
 func errInvalidToken() *wire.Error {
-	return wire.Status(http.StatusForbidden, "InvalidClientTokenId", "The security token included in the request is invalid.")
+	return wire.Status(http.StatusForbidden, "InvalidClientTokenId",
+		"The security token included in the request is invalid.")
 }
 
-// secretFor finds the secret key that belongs to an access key, and who it is, without trusting anything yet: expiry is checked
-// by the caller once the signature is known to be right.
+// secretFor finds the secret key that belongs to an access key, and who it is, without trusting anything yet: expiry is
+// checked by the caller once the signature is known to be right.
 func (c *Cloud) secretFor(st *state, accessKeyID, token string) (string, *caller, error) {
 	if accessKeyID == st.Admin.AccessKeyID {
 		if token != "" {
@@ -143,7 +144,8 @@ func sessionARN(roleName, name string) string {
 
 func roleCaller(r *role, s *session) (*caller, error) {
 	p := iam.Principal{
-		Kind: iam.RoleSession, Account: AccountID, ARN: sessionARN(r.Name, s.Name), RoleARN: r.arn(), RoleID: r.ID, ID: r.ID + ":" + s.Name,
+		Kind: iam.RoleSession, Account: AccountID, ARN: sessionARN(r.Name, s.Name), RoleARN: r.arn(), RoleID: r.ID,
+		ID: r.ID + ":" + s.Name,
 	}
 	var err error
 	if p.Identity, p.Boundary, err = rolePolicies(r); err != nil {
@@ -157,11 +159,12 @@ func roleCaller(r *role, s *session) (*caller, error) {
 	return &caller{Principal: p, session: s, roleTags: r.Tags}, nil
 }
 
-// rolePolicies parses what a role has. The documents were checked when they were stored; should one not parse any more, nothing
-// is allowed rather than a deny forgotten.
+// rolePolicies parses what a role has. The documents were checked when they were stored; should one not parse any more,
+// nothing is allowed rather than a deny forgotten.
 func rolePolicies(r *role) (identity []*iam.Policy, boundary *iam.Policy, err error) {
 	broken := func(what string) error {
-		return wire.Status(http.StatusInternalServerError, "InternalFailure", "%s of role %s cannot be read", what, r.Name)
+		return wire.Status(http.StatusInternalServerError, "InternalFailure", "%s of role %s cannot be read", what,
+			r.Name)
 	}
 	for name, document := range r.Inline {
 		p, err := iam.Parse(document, iam.Identity)

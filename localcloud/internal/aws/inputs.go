@@ -12,7 +12,8 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-// faults collects what is wrong with a request, so that all of it is said at once. The error carries the code of the first.
+// faults collects what is wrong with a request, so that all of it is said at once. The error carries the code of the
+// first.
 type faults struct {
 	what string // the type and name of the resource
 	code string
@@ -50,8 +51,8 @@ const codeValidation = "ValidationError"
 // quiet are members that a provider adds for itself.
 func quiet(name string) bool { return strings.HasPrefix(name, "__") }
 
-// decodeInputs fills T, whose members carry Pulumi's property names, from a resource's inputs. Properties that T does not have, and
-// those in refused unless they say nothing, are faults.
+// decodeInputs fills T, whose members carry Pulumi's property names, from a resource's inputs. Properties that T does
+// not have, and those in refused unless they say nothing, are faults.
 func decodeInputs[T any](inputs map[string]any, refused map[string]string, f *faults) T {
 	var out T
 	v := reflect.ValueOf(&out).Elem()

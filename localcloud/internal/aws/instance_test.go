@@ -40,9 +40,17 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 		change     m
 		code, says string
 	}{
-		"overlapping windows":         {m{"backupWindow": "03:00-04:30"}, "InvalidParameterValue", "must not overlap"},
-		"a window too short":          {m{"backupWindow": "03:00-03:10"}, "InvalidParameterValue", "at least 30 minutes"},
-		"a version that is gone":      {m{"engineVersion": "16.3"}, "InvalidParameterCombination", "cannot find version 16.3"},
+		"overlapping windows": {m{"backupWindow": "03:00-04:30"}, "InvalidParameterValue", "must not overlap"},
+		"a window too short": {
+			m{"backupWindow": "03:00-03:10"},
+			"InvalidParameterValue",
+			"at least 30 minutes",
+		},
+		"a version that is gone": {
+			m{"engineVersion": "16.3"},
+			"InvalidParameterCombination",
+			"cannot find version 16.3",
+		},
 		"a version blocked since May": {m{"engineVersion": "16.8"}, "InvalidParameterCombination", "16.8"},
 		"a version not run here":      {m{"engineVersion": "17"}, "NotImplemented", "PostgreSQL 17"},
 		"another engine":              {m{"engine": "mysql"}, "NotImplemented", "mysql"},
@@ -51,37 +59,96 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 		"another family's parameters": {m{"parameterGroupName": "old"}, "InvalidParameterCombination", "postgres16"},
 		"a missing parameter group":   {m{"parameterGroupName": "none"}, "DBParameterGroupNotFound", "none"},
 		"a missing subnet group":      {m{"dbSubnetGroupName": "none"}, "DBSubnetGroupNotFoundFault", "none"},
-		"a missing security group":    {m{"vpcSecurityGroupIds": []string{"sg-00000000000000000"}}, "InvalidParameterValue", "sg-00000000000000000"},
-		"no security group":           {m{"vpcSecurityGroupIds": nil}, "NotImplemented", "default security group"},
-		"an unknown class":            {m{"instanceClass": "db.x.huge"}, "InvalidParameterValue", "db.x.huge"},
-		"storage too small":           {m{"allocatedStorage": 10}, "InvalidParameterValue", "allocatedStorage"},
-		"growth below 10 %":           {m{"maxAllocatedStorage": 54}, "InvalidParameterCombination", "10 percent"},
-		"iops for small gp3":          {m{"iops": 12000}, "InvalidParameterCombination", "less than 400"},
-		"a key that does not exist":   {m{"kmsKeyId": "arn:aws:kms:ap-northeast-2:111122223333:key/none"}, "KMSKeyNotAccessibleFault", "kmsKeyId"},
-		"a key that is disabled":      {m{"masterUserSecretKmsKeyId": disabled.Outputs["arn"]}, "KMSKeyNotAccessibleFault", "masterUserSecretKmsKeyId"},
-		"a key without encryption":    {m{"storageEncrypted": false}, "InvalidParameterCombination", "storageEncrypted"},
-		"monitoring without a role":   {m{"monitoringInterval": 60}, "InvalidParameterCombination", "MonitoringRoleARN"},
-		"monitoring, a wrong role":    {m{"monitoringInterval": 60, "monitoringRoleArn": "arn:aws:iam::111122223333:role/stranger"}, "InvalidParameterValue", "ENHANCED_MONITORING"},
-		"a monitoring interval":       {m{"monitoringInterval": 7}, "InvalidParameterValue", "monitoring interval"},
-		"insights without PI":         {m{"databaseInsightsMode": "advanced"}, "InvalidParameterCombination", "performanceInsightsEnabled"},
-		"insights kept too short":     {m{"performanceInsightsEnabled": true, "databaseInsightsMode": "advanced", "performanceInsightsRetentionPeriod": 7}, "InvalidParameterCombination", "465"},
-		"a PI retention":              {m{"performanceInsightsEnabled": true, "performanceInsightsRetentionPeriod": 8}, "InvalidParameterValue", "retention"},
-		"a log type":                  {m{"enabledCloudwatchLogsExports": []string{"audit"}}, "InvalidParameterCombination", "audit"},
-		"a CA":                        {m{"caCertIdentifier": "rds-ca-2019"}, "CertificateNotFound", "rds-ca-2019"},
-		"a final snapshot's name":     {m{"finalSnapshotIdentifier": "ends-"}, "InvalidParameterValue", "finalSnapshotIdentifier"},
-		"an identifier":               {m{"identifier": "a--b"}, "InvalidParameterValue", "identifier"},
-		"a zone with Multi-AZ":        {m{"multiAz": true, "availabilityZone": "ap-northeast-2a"}, "InvalidParameterCombination", "Multi-AZ"},
-		"a zone elsewhere":            {m{"availabilityZone": "eu-west-1a"}, "InvalidParameterValue", "eu-west-1a"},
-		"a password in the program":   {m{"password": "hunter2hunter2", "manageMasterUserPassword": nil}, "NotImplemented", "manageMasterUserPassword"},
-		"a replica":                   {m{"replicateSourceDb": "fixture"}, "NotImplemented", "read replicas"},
-		"a restore":                   {m{"restoreToPointInTime": m{"useLatestRestorableTime": true}}, "NotImplemented", "point in time"},
-		"blue/green":                  {m{"blueGreenUpdate": m{"enabled": true}}, "NotImplemented", "blue/green"},
-		"a property nobody knows":     {m{"colour": "red"}, "NotImplemented", "colour"},
-		"a property of another type":  {m{"allocatedStorage": "much"}, "ValidationError", "allocatedStorage: want a whole number"},
+		"a missing security group": {
+			m{"vpcSecurityGroupIds": []string{"sg-00000000000000000"}},
+			"InvalidParameterValue", "sg-00000000000000000",
+		},
+		"no security group":  {m{"vpcSecurityGroupIds": nil}, "NotImplemented", "default security group"},
+		"an unknown class":   {m{"instanceClass": "db.x.huge"}, "InvalidParameterValue", "db.x.huge"},
+		"storage too small":  {m{"allocatedStorage": 10}, "InvalidParameterValue", "allocatedStorage"},
+		"growth below 10 %":  {m{"maxAllocatedStorage": 54}, "InvalidParameterCombination", "10 percent"},
+		"iops for small gp3": {m{"iops": 12000}, "InvalidParameterCombination", "less than 400"},
+		"a key that does not exist": {
+			m{"kmsKeyId": "arn:aws:kms:ap-northeast-2:111122223333:key/none"},
+			"KMSKeyNotAccessibleFault", "kmsKeyId",
+		},
+		"a key that is disabled": {
+			m{"masterUserSecretKmsKeyId": disabled.Outputs["arn"]},
+			"KMSKeyNotAccessibleFault", "masterUserSecretKmsKeyId",
+		},
+		"a key without encryption": {
+			m{"storageEncrypted": false},
+			"InvalidParameterCombination",
+			"storageEncrypted",
+		},
+		"monitoring without a role": {
+			m{"monitoringInterval": 60},
+			"InvalidParameterCombination",
+			"MonitoringRoleARN",
+		},
+		"monitoring, a wrong role": {
+			m{
+				"monitoringInterval": 60,
+				"monitoringRoleArn":  "arn:aws:iam::111122223333:role/stranger",
+			},
+			"InvalidParameterValue",
+			"ENHANCED_MONITORING",
+		},
+		"a monitoring interval": {m{"monitoringInterval": 7}, "InvalidParameterValue", "monitoring interval"},
+		"insights without PI": {
+			m{"databaseInsightsMode": "advanced"},
+			"InvalidParameterCombination",
+			"performanceInsightsEnabled",
+		},
+		"insights kept too short": {m{
+			"performanceInsightsEnabled": true, "databaseInsightsMode": "advanced",
+			"performanceInsightsRetentionPeriod": 7,
+		}, "InvalidParameterCombination", "465"},
+		"a PI retention": {
+			m{"performanceInsightsEnabled": true, "performanceInsightsRetentionPeriod": 8},
+			"InvalidParameterValue", "retention",
+		},
+		"a log type": {
+			m{"enabledCloudwatchLogsExports": []string{"audit"}},
+			"InvalidParameterCombination", "audit",
+		},
+		"a CA": {m{"caCertIdentifier": "rds-ca-2019"}, "CertificateNotFound", "rds-ca-2019"},
+		"a final snapshot's name": {
+			m{"finalSnapshotIdentifier": "ends-"},
+			"InvalidParameterValue",
+			"finalSnapshotIdentifier",
+		},
+		"an identifier": {m{"identifier": "a--b"}, "InvalidParameterValue", "identifier"},
+		"a zone with Multi-AZ": {
+			m{"multiAz": true, "availabilityZone": "ap-northeast-2a"},
+			"InvalidParameterCombination", "Multi-AZ",
+		},
+		"a zone elsewhere": {m{"availabilityZone": "eu-west-1a"}, "InvalidParameterValue", "eu-west-1a"},
+		"a password in the program": {
+			m{"password": "hunter2hunter2", "manageMasterUserPassword": nil},
+			"NotImplemented", "manageMasterUserPassword",
+		},
+		"a replica": {m{"replicateSourceDb": "fixture"}, "NotImplemented", "read replicas"},
+		"a restore": {
+			m{"restoreToPointInTime": m{"useLatestRestorableTime": true}},
+			"NotImplemented",
+			"point in time",
+		},
+		"blue/green":              {m{"blueGreenUpdate": m{"enabled": true}}, "NotImplemented", "blue/green"},
+		"a property nobody knows": {m{"colour": "red"}, "NotImplemented", "colour"},
+		"a property of another type": {
+			m{"allocatedStorage": "much"},
+			"ValidationError",
+			"allocatedStorage: want a whole number",
+		},
 		"an identifier that is taken": {m{"identifier": "fixture"}, "DBInstanceAlreadyExists", "fixture"},
 		"a tag of AWS's own":          {m{"tags": m{"aws:x": "y"}}, "InvalidParameterValue", "aws:x"},
 		"a port":                      {m{"port": 80}, "InvalidParameterValue", "port"},
-		"too many days of backups":    {m{"backupRetentionPeriod": 36}, "InvalidParameterValue", "backupRetentionPeriod"},
+		"too many days of backups": {
+			m{"backupRetentionPeriod": 36},
+			"InvalidParameterValue",
+			"backupRetentionPeriod",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := *a
@@ -95,26 +162,39 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 
 func TestAllFaultsOfAnInstanceAreSaidAtOnce(t *testing.T) {
 	a := newAccount(t)
-	out := a.door(http.MethodPost, typeInstance, "bad", "", m{"identifier": "1", "engine": "postgres", "instanceClass": "x", "username": "admin", "backupWindow": "x", "colour": "red"}, nil)
-	for _, says := range []string{"identifier", "instanceClass", "username", "backupWindow", "colour", "allocatedStorage", "dbSubnetGroupName", "manageMasterUserPassword"} {
+	out := a.door(http.MethodPost, typeInstance, "bad", "",
+		m{
+			"identifier": "1", "engine": "postgres", "instanceClass": "x", "username": "admin", "backupWindow": "x",
+			"colour": "red",
+		}, nil)
+	for _, says := range []string{
+		"identifier", "instanceClass", "username", "backupWindow", "colour",
+		"allocatedStorage", "dbSubnetGroupName", "manageMasterUserPassword",
+	} {
 		assert.Contains(t, out.Message, says)
 	}
 }
 
 func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 	a := newAccount(t)
-	db, _ := a.instance("prod", m{"deletionProtection": true, "skipFinalSnapshot": false, "copyTagsToSnapshot": true, "tags": m{"team": "a"}})
+	db, _ := a.instance("prod", m{
+		"deletionProtection": true, "skipFinalSnapshot": false, "copyTagsToSnapshot": true,
+		"tags": m{"team": "a"},
+	})
 	arn := secretOf(db)
 	remove := func(olds m) answer { return a.door(http.MethodDelete, typeInstance, "", db.ID, nil, olds) }
 	assert.Contains(t, remove(nil).Message, "protected")
 	a.update(typeInstance, db.ID, with(db.Inputs, m{"deletionProtection": nil}))
 	assert.Contains(t, remove(nil).Message, "FinalDBSnapshotIdentifier is required")
 	assert.Contains(t, remove(m{"finalSnapshotIdentifier": "bad-"}).Message, "finalSnapshotIdentifier")
-	require.Equal(t, http.StatusNoContent, remove(m{"finalSnapshotIdentifier": "prod-final", "skipFinalSnapshot": false}).status)
+	require.Equal(t, http.StatusNoContent, remove(
+		m{"finalSnapshotIdentifier": "prod-final", "skipFinalSnapshot": false},
+	).status)
 	require.Equal(t, http.StatusNoContent, remove(nil).status, "what is gone is done")
 	require.Equal(t, http.StatusNotFound, a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil).status)
 	ctx := context.Background()
-	snapshots, err := a.rds(a.admin()).DescribeDBSnapshots(ctx, &awsrds.DescribeDBSnapshotsInput{DBInstanceIdentifier: sdk.String("prod")})
+	snapshots, err := a.rds(a.admin()).DescribeDBSnapshots(ctx,
+		&awsrds.DescribeDBSnapshotsInput{DBInstanceIdentifier: sdk.String("prod")})
 	require.NoError(t, err)
 	require.Len(t, snapshots.DBSnapshots, 1)
 	assert.Equal(t, "prod-final", *snapshots.DBSnapshots[0].DBSnapshotIdentifier)
@@ -125,15 +205,18 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 	again := a.create(typeInstance, "prod", with(db.Inputs, m{"deletionProtection": false}))
 	out := a.door(http.MethodDelete, typeInstance, "", again.ID, nil, m{"finalSnapshotIdentifier": "prod-final"})
 	assert.Equal(t, "DBSnapshotAlreadyExists", out.Code)
-	_, err = a.rds(a.admin()).DeleteDBSnapshot(ctx, &awsrds.DeleteDBSnapshotInput{DBSnapshotIdentifier: sdk.String("prod-final")})
+	_, err = a.rds(a.admin()).DeleteDBSnapshot(ctx,
+		&awsrds.DeleteDBSnapshotInput{DBSnapshotIdentifier: sdk.String("prod-final")})
 	require.NoError(t, err)
-	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeInstance, "", again.ID, nil, m{"finalSnapshotIdentifier": "prod-final"}).status)
+	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeInstance, "", again.ID, nil,
+		m{"finalSnapshotIdentifier": "prod-final"}).status)
 }
 
 // password is the password in a version of the secret.
 func (a *account) password(arn, stage string) string {
 	a.t.Helper()
-	out, err := a.secrets(a.admin()).GetSecretValue(context.Background(), &secretsmanager.GetSecretValueInput{SecretId: &arn, VersionStage: &stage})
+	out, err := a.secrets(a.admin()).GetSecretValue(context.Background(),
+		&secretsmanager.GetSecretValueInput{SecretId: &arn, VersionStage: &stage})
 	require.NoError(a.t, err)
 	var v map[string]string
 	require.NoError(a.t, json.Unmarshal([]byte(*out.SecretString), &v))
@@ -155,7 +238,11 @@ func TestRotationChangesTheDatabaseFirstAndThenTheSecret(t *testing.T) {
 	}
 	for name, rotate := range map[string]func() error{
 		"ModifyDBInstance": func() error {
-			_, err := a.rds(a.admin()).ModifyDBInstance(ctx, &awsrds.ModifyDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop"), RotateMasterUserPassword: sdk.Bool(true), ApplyImmediately: sdk.Bool(true)})
+			_, err := a.rds(a.admin()).ModifyDBInstance(ctx,
+				&awsrds.ModifyDBInstanceInput{
+					DBInstanceIdentifier:     sdk.String("myshop"),
+					RotateMasterUserPassword: sdk.Bool(true), ApplyImmediately: sdk.Bool(true),
+				})
 			return err
 		},
 		"RotateSecret": func() error {
@@ -167,12 +254,17 @@ func TestRotationChangesTheDatabaseFirstAndThenTheSecret(t *testing.T) {
 		require.NoError(t, rotate(), name)
 		after := a.password(arn, "AWSCURRENT")
 		assert.False(t, same(before, after), name)
-		assert.True(t, strings.Contains(during, text(before)[1:10]) || strings.Contains(during, before), "AWSCURRENT was still the old one when the database changed")
+		assert.True(t, strings.Contains(during, text(before)[1:10]) || strings.Contains(during, before),
+			"AWSCURRENT was still the old one when the database changed")
 		assert.True(t, same(after, a.engine.databases["myshop"].password), name)
 		assert.True(t, same(before, a.password(arn, "AWSPREVIOUS")), name)
 	}
 	assert.False(t, same(first, a.password(arn, "AWSPREVIOUS")))
-	_, err := a.rds(a.admin()).ModifyDBInstance(ctx, &awsrds.ModifyDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop"), RotateMasterUserPassword: sdk.Bool(true)})
+	_, err := a.rds(a.admin()).ModifyDBInstance(ctx,
+		&awsrds.ModifyDBInstanceInput{
+			DBInstanceIdentifier:     sdk.String("myshop"),
+			RotateMasterUserPassword: sdk.Bool(true),
+		})
 	refused(t, err, "InvalidParameterCombination")
 	d, err := a.secrets(a.admin()).DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &arn})
 	require.NoError(t, err)
@@ -219,15 +311,19 @@ func TestWhatAKillInterruptedIsFinishedAtTheNextStart(t *testing.T) {
 		do func(a *account, db answer)
 	}{
 		"a rotation before the database": {"password", func(a *account, db answer) {
-			_, _ = a.secrets(a.admin()).RotateSecret(context.Background(), &secretsmanager.RotateSecretInput{SecretId: sdk.String(secretOf(db))})
+			_, _ = a.secrets(a.admin()).RotateSecret(context.Background(),
+				&secretsmanager.RotateSecretInput{SecretId: sdk.String(secretOf(db))})
 		}},
 		"a reboot": {"reboot", func(a *account, _ answer) {
-			_, _ = a.rds(a.admin()).RebootDBInstance(context.Background(), &awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
+			_, _ = a.rds(a.admin()).RebootDBInstance(context.Background(),
+				&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
 		}},
 		"a change of class": {"apply", func(a *account, db answer) {
 			a.door(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, m{"instanceClass": "db.m6g.large"}), nil)
 		}},
-		"a deletion": {"delete", func(a *account, db answer) { a.door(http.MethodDelete, typeInstance, "", db.ID, nil, nil) }},
+		"a deletion": {"delete", func(a *account, db answer) {
+			a.door(http.MethodDelete, typeInstance, "", db.ID, nil, nil)
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAccount(t)
@@ -260,7 +356,8 @@ func TestWhatAKillInterruptedIsFinishedAtTheNextStart(t *testing.T) {
 			i := st.Instances[regional(region, "myshop")]
 			assert.Equal(t, "available", i.Status)
 			assert.Equal(t, "active", i.SecretStatus)
-			assert.True(t, same(a.password(secretOf(db), "AWSCURRENT"), a.engine.databases["myshop"].password), "secret and database agree")
+			assert.True(t, same(a.password(secretOf(db), "AWSCURRENT"), a.engine.databases["myshop"].password),
+				"secret and database agree")
 			assert.Equal(t, i.Applied.MaxConnections, a.engine.databases["myshop"].maxConnections)
 			assert.Nil(t, st.Secrets[i.SecretARN].stage(stagePending))
 		})
@@ -317,11 +414,15 @@ func TestACreationGoesOnWhenItsCallerIsKilled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	first := make(chan error, 1)
 	go func() {
-		_, err := createInstance(ctx, a.Cloud, resourceRequest{Type: typeInstance, Name: "db", Region: region, Inputs: base})
+		_, err := createInstance(ctx, a.Cloud, resourceRequest{
+			Type: typeInstance, Name: "db", Region: region, Inputs: base,
+		})
 		first <- err
 	}()
-	require.Eventually(t, func() bool { return a.store.Read().Instances[regional(region, "new")] != nil }, 5*time.Second, time.Millisecond)
-	out, err := a.rds(a.admin()).DescribeDBInstances(context.Background(), &awsrds.DescribeDBInstancesInput{DBInstanceIdentifier: sdk.String("new")})
+	require.Eventually(t, func() bool { return a.store.Read().Instances[regional(region, "new")] != nil },
+		5*time.Second, time.Millisecond)
+	out, err := a.rds(a.admin()).DescribeDBInstances(context.Background(),
+		&awsrds.DescribeDBInstancesInput{DBInstanceIdentifier: sdk.String("new")})
 	require.NoError(t, err)
 	assert.Equal(t, "creating", *out.DBInstances[0].DBInstanceStatus)
 	assert.Nil(t, out.DBInstances[0].Endpoint)
@@ -366,17 +467,31 @@ func TestSecurityGroupsDecideWhoReachesTheInstance(t *testing.T) {
 	assert.False(t, reach("198.19.0.1"), "nobody else is")
 	assert.False(t, reach("10.0.0.1"))
 	rule := func(r m) m {
-		return m{"name": "myshop", "description": "database", "vpcId": VPCID, "ingress": []m{with(m{"protocol": "tcp", "fromPort": 5432, "toPort": 5432}, r)}}
+		return m{
+			"name": "myshop", "description": "database", "vpcId": VPCID,
+			"ingress": []m{with(m{"protocol": "tcp", "fromPort": 5432, "toPort": 5432}, r)},
+		}
 	}
 	for name, c := range map[string]struct {
 		rule      m
 		pod, host bool
 	}{
-		"a CIDR":         {m{"cidrBlocks": []string{"10.0.0.0/8"}}, false, true},
-		"another port":   {m{"fromPort": 5433, "toPort": 5433, "securityGroups": []string{NodeSecurityGroupID}}, false, false},
-		"a port range":   {m{"fromPort": 5000, "toPort": 6000, "securityGroups": []string{NodeSecurityGroupID}}, true, false},
-		"udp":            {m{"protocol": "udp", "securityGroups": []string{NodeSecurityGroupID}}, false, false},
-		"all traffic":    {m{"protocol": "-1", "fromPort": 0, "toPort": 0, "securityGroups": []string{NodeSecurityGroupID}}, true, false},
+		"a CIDR": {m{"cidrBlocks": []string{"10.0.0.0/8"}}, false, true},
+		"another port": {
+			m{"fromPort": 5433, "toPort": 5433, "securityGroups": []string{NodeSecurityGroupID}},
+			false,
+			false,
+		},
+		"a port range": {
+			m{"fromPort": 5000, "toPort": 6000, "securityGroups": []string{NodeSecurityGroupID}},
+			true,
+			false,
+		},
+		"udp": {m{"protocol": "udp", "securityGroups": []string{NodeSecurityGroupID}}, false, false},
+		"all traffic": {m{
+			"protocol": "-1", "fromPort": 0, "toPort": 0,
+			"securityGroups": []string{NodeSecurityGroupID},
+		}, true, false},
 		"only its own":   {m{"self": true}, false, false},
 		"everything":     {m{"cidrBlocks": []string{"0.0.0.0/0"}}, true, true},
 		"another group":  {m{"securityGroups": []string{group}}, false, false},
@@ -390,7 +505,10 @@ func TestSecurityGroupsDecideWhoReachesTheInstance(t *testing.T) {
 
 func TestMaxConnectionsReachTheEngineAndFollowClassAndParameters(t *testing.T) {
 	a := newAccount(t)
-	a.create(typeParameters, "pg", m{"name": "pg", "family": "postgres16", "parameters": []m{{"name": "log_statement", "value": "ddl"}}})
+	a.create(typeParameters, "pg", m{
+		"name": "pg", "family": "postgres16",
+		"parameters": []m{{"name": "log_statement", "value": "ddl"}},
+	})
 	db, _ := a.instance("myshop", m{"parameterGroupName": "pg"})
 	d := a.engine.databases["myshop"]
 	assert.Equal(t, 414, d.maxConnections)
@@ -402,12 +520,16 @@ func TestMaxConnectionsReachTheEngineAndFollowClassAndParameters(t *testing.T) {
 		return *out.DBInstances[0].DBParameterGroups[0].ParameterApplyStatus
 	}
 	a.update(typeParameters, "pg", m{"name": "pg", "family": "postgres16", "parameters": []m{
-		{"name": "log_statement", "value": "all"}, {"name": "work_mem", "value": "8192", "applyMethod": "pending-reboot"}, {"name": "max_connections", "value": "200", "applyMethod": "pending-reboot"},
+		{"name": "log_statement", "value": "all"},
+		{"name": "work_mem", "value": "8192", "applyMethod": "pending-reboot"},
+		{"name": "max_connections", "value": "200", "applyMethod": "pending-reboot"},
 	}})
-	assert.Equal(t, map[string]string{"log_statement": "all", "rds.force_ssl": "1"}, d.parameters, "what is immediate applies at once")
+	assert.Equal(t, map[string]string{"log_statement": "all", "rds.force_ssl": "1"}, d.parameters,
+		"what is immediate applies at once")
 	assert.Equal(t, 414, d.maxConnections)
 	assert.Equal(t, "pending-reboot", status())
-	_, err := a.rds(a.admin()).RebootDBInstance(context.Background(), &awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
+	_, err := a.rds(a.admin()).RebootDBInstance(context.Background(),
+		&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
 	require.NoError(t, err)
 	assert.Equal(t, "8192", d.parameters["work_mem"])
 	assert.Equal(t, 200, d.maxConnections)
@@ -429,11 +551,16 @@ func TestChangesWaitForTheMaintenanceWindowUnlessTheyAreAppliedImmediately(t *te
 		start := time.Now().UTC().Add(from)
 		return start.Format("Mon:15:04") + "-" + start.Add(time.Hour).Format("Mon:15:04")
 	}
-	backup := strings.NewReplacer("Mon:", "", "Tue:", "", "Wed:", "", "Thu:", "", "Fri:", "", "Sat:", "", "Sun:", "").Replace(window(6 * time.Hour))
-	db, _ := a.instance("myshop", m{"applyImmediately": false, "maintenanceWindow": window(3 * time.Hour), "backupWindow": backup})
+	backup := strings.NewReplacer("Mon:", "", "Tue:", "", "Wed:", "", "Thu:", "", "Fri:", "", "Sat:", "", "Sun:",
+		"").Replace(window(6 * time.Hour))
+	db, _ := a.instance("myshop", m{
+		"applyImmediately": false, "maintenanceWindow": window(3 * time.Hour),
+		"backupWindow": backup,
+	})
 	ctx := context.Background()
 	_, err := a.rds(a.admin()).ModifyDBInstance(ctx, &awsrds.ModifyDBInstanceInput{
-		DBInstanceIdentifier: sdk.String("myshop"), DBInstanceClass: sdk.String("db.m6g.large"), MultiAZ: sdk.Bool(true), BackupRetentionPeriod: sdk.Int32(9),
+		DBInstanceIdentifier: sdk.String("myshop"), DBInstanceClass: sdk.String("db.m6g.large"),
+		MultiAZ: sdk.Bool(true), BackupRetentionPeriod: sdk.Int32(9),
 	})
 	require.NoError(t, err)
 	instance := func() *awsrds.DescribeDBInstancesOutput {
@@ -446,11 +573,16 @@ func TestChangesWaitForTheMaintenanceWindowUnlessTheyAreAppliedImmediately(t *te
 	assert.Equal(t, "db.m6g.large", *i.PendingModifiedValues.DBInstanceClass)
 	assert.True(t, *i.PendingModifiedValues.MultiAZ)
 	assert.Equal(t, int32(9), *i.BackupRetentionPeriod, "what needs no outage is done at once")
-	_, err = a.rds(a.admin()).ModifyDBInstance(ctx, &awsrds.ModifyDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop"), AllocatedStorage: sdk.Int32(60)})
+	_, err = a.rds(a.admin()).ModifyDBInstance(ctx,
+		&awsrds.ModifyDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop"), AllocatedStorage: sdk.Int32(60)})
 	require.NoError(t, err)
 	a.housekeeping(ctx)
 	assert.Equal(t, "db.t4g.medium", *instance().DBInstances[0].DBInstanceClass, "not yet")
-	_, err = a.rds(a.admin()).ModifyDBInstance(ctx, &awsrds.ModifyDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop"), PreferredMaintenanceWindow: sdk.String(window(-30 * time.Minute))})
+	_, err = a.rds(a.admin()).ModifyDBInstance(ctx,
+		&awsrds.ModifyDBInstanceInput{
+			DBInstanceIdentifier:       sdk.String("myshop"),
+			PreferredMaintenanceWindow: sdk.String(window(-30 * time.Minute)),
+		})
 	require.NoError(t, err)
 	a.housekeeping(ctx)
 	i = instance().DBInstances[0]
@@ -459,7 +591,8 @@ func TestChangesWaitForTheMaintenanceWindowUnlessTheyAreAppliedImmediately(t *te
 	assert.Equal(t, "ap-northeast-2b", *i.SecondaryAvailabilityZone)
 	assert.Nil(t, i.PendingModifiedValues.DBInstanceClass)
 	assert.Equal(t, 829, a.engine.databases["myshop"].maxConnections)
-	_, err = a.rds(a.admin()).RebootDBInstance(ctx, &awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop"), ForceFailover: sdk.Bool(true)})
+	_, err = a.rds(a.admin()).RebootDBInstance(ctx,
+		&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop"), ForceFailover: sdk.Bool(true)})
 	require.NoError(t, err)
 	assert.Equal(t, "ap-northeast-2b", *instance().DBInstances[0].AvailabilityZone, "a failover changes the zone")
 	read := a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil)
@@ -506,31 +639,44 @@ func TestAnInstanceKeepsWhatItHasForLife(t *testing.T) {
 
 func TestEnhancedMonitoringNeedsItsRoleAndLogsAreMadeByRDSIfNobodyElseDid(t *testing.T) {
 	a := newAccount(t)
-	trust := policy(m{"Effect": "Allow", "Principal": m{"Service": "monitoring.rds.amazonaws.com"}, "Action": "sts:AssumeRole"})
+	trust := policy(m{
+		"Effect": "Allow", "Principal": m{"Service": "monitoring.rds.amazonaws.com"},
+		"Action": "sts:AssumeRole",
+	})
 	role := a.create(typeRole, "monitoring", m{"name": "monitoring", "assumeRolePolicy": trust})
-	base := with(a.fixture(), m{"monitoringInterval": 60, "monitoringRoleArn": role.Outputs["arn"], "enabledCloudwatchLogsExports": []string{"postgresql", "upgrade"}})
+	base := with(a.fixture(), m{
+		"monitoringInterval": 60, "monitoringRoleArn": role.Outputs["arn"],
+		"enabledCloudwatchLogsExports": []string{"postgresql", "upgrade"},
+	})
 	a.deny(typeInstance, base, "InvalidParameterValue", "ENHANCED_MONITORING")
-	a.create(typeAttachment, "monitoring", m{"role": "monitoring", "policyArn": "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"})
+	a.create(typeAttachment, "monitoring", m{
+		"role": "monitoring", "policyArn": "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
+	})
 	a.create(typeLogs, "logs", m{"name": "/aws/rds/instance/new/postgresql", "retentionInDays": 30})
 	db := a.create(typeInstance, "db", base)
 	assert.Equal(t, []any{"postgresql", "upgrade"}, db.Outputs["enabledCloudwatchLogsExports"])
-	assert.EqualValues(t, 30, a.door(http.MethodGet, typeLogs, "", "/aws/rds/instance/new/postgresql", nil, nil).Outputs["retentionInDays"])
-	a.deny(typeLogs, m{"name": "/aws/rds/instance/new/upgrade", "retentionInDays": 30}, "ResourceAlreadyExistsException", "already exists")
+	assert.EqualValues(t, 30, a.door(http.MethodGet, typeLogs, "", "/aws/rds/instance/new/postgresql", nil,
+		nil).Outputs["retentionInDays"])
+	a.deny(typeLogs, m{"name": "/aws/rds/instance/new/upgrade", "retentionInDays": 30},
+		"ResourceAlreadyExistsException", "already exists")
 }
 
 func TestDatabaseTokensAreVerified(t *testing.T) {
 	a := newAccount(t)
 	ctx := context.Background()
 	db, _ := a.instance("myshop", m{"iamDatabaseAuthenticationEnabled": true})
-	off := a.create(typeInstance, "off", with(db.Inputs, m{"identifier": "off", "iamDatabaseAuthenticationEnabled": false}))
+	off := a.create(typeInstance, "off", with(db.Inputs,
+		m{"identifier": "off", "iamDatabaseAuthenticationEnabled": false}))
 	host, offHost := db.Outputs["address"].(string), off.Outputs["address"].(string)
-	role := a.role("app", "myshop:app", allow([]string{"rds-db:connect"}, "arn:aws:rds-db:ap-northeast-2:111122223333:dbuser:"+db.ID+"/app"))
+	role := a.role("app", "myshop:app", allow([]string{"rds-db:connect"},
+		"arn:aws:rds-db:ap-northeast-2:111122223333:dbuser:"+db.ID+"/app"))
 	creds, err := a.assume(role, a.token("myshop:app", "sts.amazonaws.com", nil))
 	require.NoError(t, err)
 	token := func(c sdk.CredentialsProvider, endpoint, user, expires string, at time.Time) string {
 		v, err := c.Retrieve(ctx)
 		require.NoError(t, err)
-		r, err := http.NewRequest(http.MethodGet, "https://"+endpoint+"/?Action=connect&DBUser="+user+"&X-Amz-Expires="+expires, http.NoBody)
+		r, err := http.NewRequest(http.MethodGet,
+			"https://"+endpoint+"/?Action=connect&DBUser="+user+"&X-Amz-Expires="+expires, http.NoBody)
 		require.NoError(t, err)
 		sum := sha256.Sum256(nil)
 		uri, _, err := v4.NewSigner().PresignHTTP(ctx, v, r, hex.EncodeToString(sum[:]), "rds-db", region, at)
@@ -542,13 +688,26 @@ func TestDatabaseTokensAreVerified(t *testing.T) {
 	require.NoError(t, a.engine.verify(ctx, host, 5432, "app", good))
 	require.NoError(t, a.engine.verify(ctx, strings.ToUpper(host), 5432, "app", good))
 	for name, c := range map[string]struct{ host, user, token, says string }{
-		"an expired token":              {host, "app", token(creds, host+":5432", "app", "900", now.Add(-16*time.Minute)), "expired"},
-		"another user":                  {host, "admin", good, "another user"},
-		"a user the role may not":       {host, "myshop_admin", token(creds, host+":5432", "myshop_admin", "900", now), "no identity-based policy"},
-		"another instance":              {offHost, "app", good, "not enabled"},
-		"a token for another endpoint":  {host, "app", token(creds, offHost+":5432", "app", "900", now), "another endpoint"},
-		"a token that lives too long":   {host, "app", token(creds, host+":5432", "app", "3600", now), "longer"},
-		"a tampered token":              {host, "app", good[:len(good)-1] + map[bool]string{true: "0", false: "1"}[good[len(good)-1] != '0'], "SignatureDoesNotMatch"},
+		"an expired token": {
+			host, "app",
+			token(creds, host+":5432", "app", "900", now.Add(-16*time.Minute)), "expired",
+		},
+		"another user": {host, "admin", good, "another user"},
+		"a user the role may not": {
+			host, "myshop_admin", token(creds, host+":5432", "myshop_admin", "900", now),
+			"no identity-based policy",
+		},
+		"another instance": {offHost, "app", good, "not enabled"},
+		"a token for another endpoint": {
+			host, "app", token(creds, offHost+":5432", "app", "900", now),
+			"another endpoint",
+		},
+		"a token that lives too long": {host, "app", token(creds, host+":5432", "app", "3600", now), "longer"},
+		"a tampered token": {
+			host, "app",
+			good[:len(good)-1] + map[bool]string{true: "0", false: "1"}[good[len(good)-1] != '0'],
+			"SignatureDoesNotMatch",
+		},
 		"a password":                    {host, "app", "a%zz", "no authentication token"},
 		"something else":                {host, "app", "hello", "another endpoint"},
 		"an endpoint that is not there": {"nowhere", "app", good, "no DB instance"},
@@ -558,14 +717,16 @@ func TestDatabaseTokensAreVerified(t *testing.T) {
 		assert.Contains(t, err.Error(), c.says, name)
 		assert.NotContains(t, err.Error(), c.token, name)
 	}
-	require.NoError(t, a.engine.verify(ctx, host, 5432, "anyone", token(a.admin(), host+":5432", "anyone", "900", now)), "the administrator may be anyone")
+	require.NoError(t, a.engine.verify(ctx, host, 5432, "anyone", token(a.admin(), host+":5432", "anyone", "900", now)),
+		"the administrator may be anyone")
 }
 
 func TestTheLatencyModelShowsStatusesWhileTheyLast(t *testing.T) {
 	a := newAccount(t)
 	db, _ := a.instance("myshop", nil)
 	a.cfg.Latency = Latency{Reboot: time.Hour}
-	out, err := a.rds(a.admin()).RebootDBInstance(context.Background(), &awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
+	out, err := a.rds(a.admin()).RebootDBInstance(context.Background(),
+		&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
 	require.NoError(t, err)
 	assert.Equal(t, "rebooting", *out.DBInstance.DBInstanceStatus)
 	assert.Equal(t, "rebooting", a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])

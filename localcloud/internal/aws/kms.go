@@ -35,8 +35,9 @@ func (st *state) findKey(region, id string) *kmsKey {
 var defaultKeyPolicy = canonicalJSON(map[string]any{
 	"Version": iam.Version2012, "Id": "key-default-1",
 	"Statement": []any{map[string]any{
-		"Sid": "Enable IAM User Permissions", "Effect": "Allow", "Principal": map[string]any{"AWS": "arn:aws:iam::" + AccountID + ":root"},
-		"Action": "kms:*", "Resource": "*",
+		"Sid": "Enable IAM User Permissions", "Effect": "Allow",
+		"Principal": map[string]any{"AWS": "arn:aws:iam::" + AccountID + ":root"},
+		"Action":    "kms:*", "Resource": "*",
 	}},
 })
 
@@ -45,9 +46,13 @@ func awsManagedPolicy(region, service string) string {
 	return canonicalJSON(map[string]any{
 		"Version": iam.Version2012, "Id": "auto-" + service,
 		"Statement": []any{map[string]any{
-			"Sid":    "Allow access through " + service + " for all principals in the account that are authorized to use it",
+			"Sid": "Allow access through " + service +
+				" for all principals in the account that are authorized to use it",
 			"Effect": "Allow", "Principal": map[string]any{"AWS": "*"},
-			"Action":   []string{"kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:CreateGrant", "kms:DescribeKey"},
+			"Action": []string{
+				"kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*",
+				"kms:CreateGrant", "kms:DescribeKey",
+			},
 			"Resource": "*",
 			"Condition": map[string]any{"StringEquals": map[string]any{
 				"kms:CallerAccount": AccountID,
@@ -64,8 +69,10 @@ func (c *Cloud) awsManagedKey(st *state, region, service string) *kmsKey {
 		return k
 	}
 	k := &kmsKey{
-		ID: randomUUID(), Region: region, Created: c.now(), Enabled: true, Rotation: true, RotationDays: 365, AWSManaged: service,
-		Policy: awsManagedPolicy(region, service), Description: "Default key that protects my data when no other key is defined (" + service + ")",
+		ID: randomUUID(), Region: region, Created: c.now(), Enabled: true, Rotation: true, RotationDays: 365,
+		AWSManaged:  service,
+		Policy:      awsManagedPolicy(region, service),
+		Description: "Default key that protects my data when no other key is defined (" + service + ")",
 	}
 	st.Keys[k.ID] = k
 	st.Aliases[regional(region, name)] = &kmsAlias{Region: region, Name: name, KeyID: k.ID, Created: c.now()}
@@ -125,7 +132,8 @@ func (in keyInputs) merge(c *Cloud, st *state, k *kmsKey, f *faults) {
 // maxKeyPolicy is in bytes.
 const maxKeyPolicy = 32768
 
-// checkKeyPolicy refuses what KMS refuses: a policy that names principals who do not exist, or that would lock out who sets it.
+// checkKeyPolicy refuses what KMS refuses: a policy that names principals who do not exist, or that would lock out who
+// sets it.
 func (c *Cloud) checkKeyPolicy(st *state, k *kmsKey, bypass bool, f *faults) {
 	const code = "MalformedPolicyDocumentException"
 	if len(k.Policy) > maxKeyPolicy {
@@ -144,7 +152,10 @@ func (c *Cloud) checkKeyPolicy(st *state, k *kmsKey, bypass bool, f *faults) {
 	}
 	admin := administrator(st)
 	d := iam.Evaluate(admin.Principal,
-		iam.Request{Action: "kms:PutKeyPolicy", Resource: k.arn(), Context: c.conditionContext(admin, k.Region, "", "")},
+		iam.Request{
+			Action: "kms:PutKeyPolicy", Resource: k.arn(),
+			Context: c.conditionContext(admin, k.Region, "", ""),
+		},
 		&iam.ResourcePolicy{Policy: policy, Account: AccountID, Required: true})
 	if !d.Allowed {
 		f.add(code, "policy", "The new key policy will not allow you to update the key policy in the future. "+
@@ -162,7 +173,8 @@ func (st *state) missingPrincipals(p *iam.Policy) []string {
 				continue
 			}
 			switch {
-			case strings.HasSuffix(v, ":root"), v == "arn:aws:iam::"+AccountID+":user/"+AdministratorName, st.roleByARN(v) != nil:
+			case strings.HasSuffix(v, ":root"), v == "arn:aws:iam::"+AccountID+":user/"+AdministratorName,
+				st.roleByARN(v) != nil:
 			default:
 				out = append(out, v)
 			}
@@ -176,10 +188,11 @@ func createKey(_ context.Context, c *Cloud, r resourceRequest) (*resource, error
 	in := decodeInputs[keyInputs](r.Inputs, keyRefused, f)
 	var k *kmsKey
 	err := c.store.Update(func(st *state) error {
-		// A key has no name that the caller chose. One that this door made for the same resource with the same inputs, and that
-		// nothing refers to, is the one of a create that was not recorded.
+		// A key has no name that the caller chose. One that this door made for the same resource with the same inputs,
+		// and that nothing refers to, is the one of a create that was not recorded.
 		for _, old := range st.Keys {
-			if old.Region == r.Region && old.DeletionDate == nil && old.Door.adoptable(r.Name, r.Inputs) && !st.keyInUse(old) {
+			if old.Region == r.Region && old.DeletionDate == nil && old.Door.adoptable(r.Name, r.Inputs) &&
+				!st.keyInUse(old) {
 				k = old
 				return nil
 			}
@@ -220,7 +233,8 @@ func (st *state) keyInUse(k *kmsKey) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(sortedKeys(st.Snapshots), func(id string) bool { return st.Snapshots[id].KMSKeyARN == k.arn() })
+	return slices.ContainsFunc(sortedKeys(st.Snapshots),
+		func(id string) bool { return st.Snapshots[id].KMSKeyARN == k.arn() })
 }
 
 func (k *kmsKey) resource() *resource {
@@ -229,8 +243,10 @@ func (k *kmsKey) resource() *resource {
 		inputs = k.Door.Inputs
 	}
 	out := &resource{ID: k.ID, Inputs: echo(inputs, nil), Outputs: echo(inputs, map[string]any{
-		"arn": k.arn(), "keyId": k.ID, "policy": k.Policy, "description": k.Description, "enableKeyRotation": k.Rotation, "isEnabled": k.Enabled,
-		"multiRegion": false, "customerMasterKeySpec": "SYMMETRIC_DEFAULT", "keyUsage": "ENCRYPT_DECRYPT", "tags": anyMap(k.Tags), "tagsAll": anyMap(k.Tags),
+		"arn": k.arn(), "keyId": k.ID, "policy": k.Policy, "description": k.Description,
+		"enableKeyRotation": k.Rotation, "isEnabled": k.Enabled,
+		"multiRegion": false, "customerMasterKeySpec": "SYMMETRIC_DEFAULT", "keyUsage": "ENCRYPT_DECRYPT",
+		"tags": anyMap(k.Tags), "tagsAll": anyMap(k.Tags),
 	})}
 	if k.Rotation {
 		out.Outputs["rotationPeriodInDays"] = k.RotationDays
@@ -326,7 +342,10 @@ func createAlias(_ context.Context, c *Cloud, r resourceRequest) (*resource, err
 		if old := st.Aliases[id]; old != nil && !old.Door.adoptable(r.Name, r.Inputs) {
 			return wire.Errorf("AlreadyExistsException", "An alias with the name %s already exists", old.arn())
 		}
-		st.Aliases[id] = &kmsAlias{Region: r.Region, Name: name, KeyID: k.ID, Created: c.now(), Door: &door{r.Name, r.Inputs}}
+		st.Aliases[id] = &kmsAlias{
+			Region: r.Region, Name: name, KeyID: k.ID, Created: c.now(),
+			Door: &door{r.Name, r.Inputs},
+		}
 		out = st.Aliases[id].resource(st)
 		return nil
 	})
@@ -417,10 +436,13 @@ func (k *call) describeKey(in keyIDInput) (any, error) {
 		manager = "AWS"
 	}
 	meta := map[string]any{
-		"AWSAccountId": AccountID, "KeyId": key.ID, "Arn": key.arn(), "CreationDate": wire.Time{Time: key.Created}, "Enabled": key.keyState() == "Enabled",
-		"Description": key.Description, "KeyUsage": "ENCRYPT_DECRYPT", "KeyState": key.keyState(), "Origin": "AWS_KMS", "KeyManager": manager,
-		"CustomerMasterKeySpec": "SYMMETRIC_DEFAULT", "KeySpec": "SYMMETRIC_DEFAULT", "EncryptionAlgorithms": []string{"SYMMETRIC_DEFAULT"},
-		"MultiRegion": false,
+		"AWSAccountId": AccountID, "KeyId": key.ID, "Arn": key.arn(), "CreationDate": wire.Time{Time: key.Created},
+		"Enabled":     key.keyState() == "Enabled",
+		"Description": key.Description, "KeyUsage": "ENCRYPT_DECRYPT", "KeyState": key.keyState(), "Origin": "AWS_KMS",
+		"KeyManager":            manager,
+		"CustomerMasterKeySpec": "SYMMETRIC_DEFAULT", "KeySpec": "SYMMETRIC_DEFAULT",
+		"EncryptionAlgorithms": []string{"SYMMETRIC_DEFAULT"},
+		"MultiRegion":          false,
 	}
 	if key.DeletionDate != nil {
 		meta["DeletionDate"] = wire.Time{Time: *key.DeletionDate}
@@ -503,7 +525,10 @@ func (k *call) listAliases(in struct {
 	}
 	list := []map[string]any{}
 	for _, a := range page {
-		list = append(list, map[string]any{"AliasName": a.Name, "AliasArn": a.arn(), "TargetKeyId": a.KeyID, "CreationDate": wire.Time{Time: a.Created}})
+		list = append(list, map[string]any{
+			"AliasName": a.Name, "AliasArn": a.arn(), "TargetKeyId": a.KeyID,
+			"CreationDate": wire.Time{Time: a.Created},
+		})
 	}
 	return kmsPage("Aliases", list, next), nil
 }

@@ -13,7 +13,10 @@ import (
 var logGroupForm = regexp.MustCompile(`^[A-Za-z0-9._/#-]{1,512}$`)
 
 // logRetentions are the days that CloudWatch Logs takes; 0 is for ever.
-var logRetentions = []int{0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+var logRetentions = []int{
+	0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557,
+	2922, 3288, 3653,
+}
 
 type logGroupInputs struct {
 	Name      *string           `json:"name"`
@@ -33,8 +36,10 @@ func (in logGroupInputs) merge(c *Cloud, st *state, g *logGroup, f *faults) {
 	if err := checkTags(in.Tags); err != nil {
 		f.add("InvalidParameterException", "tags", "%v", err)
 	}
-	if class := or(in.Class, "STANDARD"); !slices.Contains([]string{"STANDARD", "INFREQUENT_ACCESS", "DELIVERY"}, class) {
-		f.add("InvalidParameterException", "logGroupClass", "%q: want STANDARD, INFREQUENT_ACCESS or DELIVERY", clip(class))
+	if class := or(in.Class, "STANDARD"); !slices.Contains([]string{"STANDARD", "INFREQUENT_ACCESS", "DELIVERY"},
+		class) {
+		f.add("InvalidParameterException", "logGroupClass", "%q: want STANDARD, INFREQUENT_ACCESS or DELIVERY",
+			clip(class))
 	} else {
 		g.Class = class
 	}
@@ -42,13 +47,15 @@ func (in logGroupInputs) merge(c *Cloud, st *state, g *logGroup, f *faults) {
 		g.KMSKeyARN = key
 		if key != "" && !c.logsMayUse(st, key, g) {
 			f.add("InvalidParameterException", "kmsKeyId",
-				"The specified KMS Key Id could not be found, is disabled, or its key policy does not let logs.%s.amazonaws.com "+
+				"The specified KMS Key Id could not be found, is disabled, or its key policy does not let "+
+					"logs.%s.amazonaws.com "+
 					"encrypt with it for %s", g.Region, g.arn())
 		}
 	}
 }
 
-// logsMayUse evaluates the key's policy for CloudWatch Logs, which uses the key as a service of its own and must be named in it.
+// logsMayUse evaluates the key's policy for CloudWatch Logs, which uses the key as a service of its own and must be
+// named in it.
 func (c *Cloud) logsMayUse(st *state, arn string, g *logGroup) bool {
 	key := st.findKey(g.Region, arn)
 	if key == nil || key.arn() != arn || key.keyState() != "Enabled" {
@@ -66,7 +73,10 @@ func (c *Cloud) logsMayUse(st *state, arn string, g *logGroup) bool {
 	service := iam.Principal{Kind: iam.Service, ARN: "logs." + g.Region + ".amazonaws.com", Account: AccountID}
 	for _, action := range []string{"kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey"} {
 		request := iam.Request{Action: action, Resource: key.arn(), Context: ctx}
-		if !iam.Evaluate(service, request, &iam.ResourcePolicy{Policy: policy, Account: AccountID, Required: true}).Allowed {
+		if !iam.Evaluate(service, request, &iam.ResourcePolicy{
+			Policy: policy, Account: AccountID,
+			Required: true,
+		}).Allowed {
 			return false
 		}
 	}
@@ -88,7 +98,8 @@ func createLogGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, 
 			f.add("ResourceAlreadyExistsException", "name", "The specified log group already exists: %s", name)
 		}
 		if !logGroupForm.MatchString(name) {
-			f.add("InvalidParameterException", "name", "%q: must be 1 to 512 characters of a-zA-Z0-9 . _ / # -", clip(name))
+			f.add("InvalidParameterException", "name", "%q: must be 1 to 512 characters of a-zA-Z0-9 . _ / # -",
+				clip(name))
 		}
 		g = &logGroup{Region: r.Region, Name: name, Created: c.now(), Door: &door{r.Name, r.Inputs}}
 		in.merge(c, st, g, f)
@@ -107,7 +118,8 @@ func createLogGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, 
 func (g *logGroup) resource() *resource {
 	inputs := inputsOf(g.Door)
 	outputs := echo(inputs, map[string]any{
-		"arn": g.arn(), "name": g.Name, "retentionInDays": g.Retention, "logGroupClass": g.Class, "tags": anyMap(g.Tags), "tagsAll": anyMap(g.Tags),
+		"arn": g.arn(), "name": g.Name, "retentionInDays": g.Retention, "logGroupClass": g.Class,
+		"tags": anyMap(g.Tags), "tagsAll": anyMap(g.Tags),
 	})
 	if g.KMSKeyARN != "" {
 		outputs["kmsKeyId"] = g.KMSKeyARN

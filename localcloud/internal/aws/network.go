@@ -46,7 +46,8 @@ var protocolNumbers = map[string]string{"6": "tcp", "17": "udp", "1": "icmp", "a
 // rule checks one inline rule as EC2 does.
 func (in ruleInputs) rule(st *state, region, where string, f *faults) securityRule {
 	r := securityRule{
-		Protocol: strings.ToLower(in.Protocol), FromPort: in.FromPort, ToPort: in.ToPort, CIDRBlocks: in.CIDRBlocks, IPv6CIDRBlocks: in.IPv6CIDRBlocks,
+		Protocol: strings.ToLower(in.Protocol), FromPort: in.FromPort, ToPort: in.ToPort, CIDRBlocks: in.CIDRBlocks,
+		IPv6CIDRBlocks: in.IPv6CIDRBlocks,
 		SecurityGroups: in.SecurityGroups, Self: in.Self, Description: in.Description,
 	}
 	if name, ok := protocolNumbers[r.Protocol]; ok {
@@ -60,7 +61,8 @@ func (in ruleInputs) rule(st *state, region, where string, f *faults) securityRu
 		}
 	case "tcp", "udp":
 		if in.FromPort < 0 || in.ToPort > 65535 || in.FromPort > in.ToPort {
-			f.add("InvalidPermission.Malformed", where, "port range %d-%d: must lie within 0-65535, the lower port first", in.FromPort, in.ToPort)
+			f.add("InvalidPermission.Malformed", where,
+				"port range %d-%d: must lie within 0-65535, the lower port first", in.FromPort, in.ToPort)
 		}
 	case "icmp":
 	default:
@@ -75,7 +77,8 @@ func (in ruleInputs) rule(st *state, region, where string, f *faults) securityRu
 		case err != nil:
 			f.add("InvalidParameterValue", where, "CIDR block %q is malformed", clip(block))
 		case p != p.Masked():
-			f.add("InvalidParameterValue", where, "CIDR block %s is not in its canonical form: want %s", block, p.Masked())
+			f.add("InvalidParameterValue", where, "CIDR block %s is not in its canonical form: want %s", block,
+				p.Masked())
 		case p.Addr().Is4() != slices.Contains(in.CIDRBlocks, block):
 			f.add("InvalidParameterValue", where, "CIDR block %s is of the other address family", block)
 		}
@@ -83,16 +86,19 @@ func (in ruleInputs) rule(st *state, region, where string, f *faults) securityRu
 	for _, id := range in.SecurityGroups {
 		switch {
 		case !securityGroupID.MatchString(id):
-			f.add("InvalidGroupId.Malformed", where+".securityGroups", "%q: want the ID of a security group, sg-…", clip(id))
+			f.add("InvalidGroupId.Malformed", where+".securityGroups", "%q: want the ID of a security group, sg-…",
+				clip(id))
 		case id != NodeSecurityGroupID && (st.SecurityGroups[id] == nil || st.SecurityGroups[id].Region != region):
 			f.add("InvalidGroup.NotFound", where+".securityGroups", "The security group '%s' does not exist", id)
 		}
 	}
 	if len(in.CIDRBlocks)+len(in.IPv6CIDRBlocks)+len(in.SecurityGroups)+len(in.PrefixListIDs) == 0 && !in.Self {
-		f.add("InvalidParameterValue", where, "names no source: want cidrBlocks, ipv6CidrBlocks, securityGroups or self")
+		f.add("InvalidParameterValue", where,
+			"names no source: want cidrBlocks, ipv6CidrBlocks, securityGroups or self")
 	}
 	if !groupTextForm.MatchString(in.Description) {
-		f.add("InvalidParameterValue", where+".description", "must have at most 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
+		f.add("InvalidParameterValue", where+".description",
+			"must have at most 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
 	}
 	return r
 }
@@ -126,24 +132,29 @@ func createSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 					g = old
 					return nil
 				}
-				f.add("InvalidGroup.Duplicate", "name", "The security group '%s' already exists for VPC '%s'", name, vpc)
+				f.add("InvalidGroup.Duplicate", "name", "The security group '%s' already exists for VPC '%s'", name,
+					vpc)
 			}
 		}
 		g = &securityGroup{
-			ID: "sg-0" + randomHex(16), Region: r.Region, Name: name, Description: or(in.Description, "Managed by Pulumi"),
-			VPC: vpc, Door: &door{r.Name, r.Inputs},
+			ID: "sg-0" + randomHex(16), Region: r.Region, Name: name,
+			Description: or(in.Description, "Managed by Pulumi"),
+			VPC:         vpc, Door: &door{r.Name, r.Inputs},
 		}
 		switch {
 		case !groupNameForm.MatchString(name):
-			f.add("InvalidParameterValue", "name", "%q: must be 1 to 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*", clip(name))
+			f.add("InvalidParameterValue", "name", "%q: must be 1 to 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*",
+				clip(name))
 		case strings.HasPrefix(strings.ToLower(name), "sg-") || name == "default":
 			f.add("InvalidParameterValue", "name", "%q: is reserved", name)
 		}
 		if g.Description == "" || !groupTextForm.MatchString(g.Description) {
-			f.add("InvalidParameterValue", "description", "must be 1 to 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
+			f.add("InvalidParameterValue", "description",
+				"must be 1 to 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
 		}
 		if vpc != VPCID {
-			f.add("InvalidVpcID.NotFound", "vpcId", "The vpc ID '%s' does not exist (the local account has %s)", clip(vpc), VPCID)
+			f.add("InvalidVpcID.NotFound", "vpcId", "The vpc ID '%s' does not exist (the local account has %s)",
+				clip(vpc), VPCID)
 		}
 		in.merge(st, g, f)
 		if err := f.err(); err != nil {
@@ -161,7 +172,8 @@ func createSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 func (g *securityGroup) resource() *resource {
 	inputs := inputsOf(g.Door)
 	return &resource{ID: g.ID, Inputs: echo(inputs, nil), Outputs: echo(inputs, map[string]any{
-		"arn": g.arn(), "name": g.Name, "description": g.Description, "vpcId": g.VPC, "ownerId": AccountID, "tags": anyMap(g.Tags), "tagsAll": anyMap(g.Tags),
+		"arn": g.arn(), "name": g.Name, "description": g.Description, "vpcId": g.VPC, "ownerId": AccountID,
+		"tags": anyMap(g.Tags), "tagsAll": anyMap(g.Tags),
 		"ingress": ruleOutputs(g.Ingress), "egress": ruleOutputs(g.Egress),
 	})}
 }
@@ -170,7 +182,10 @@ func ruleOutputs(rules []securityRule) []any {
 	out := []any{}
 	for _, r := range rules {
 		m := map[string]any{"protocol": r.Protocol, "fromPort": r.FromPort, "toPort": r.ToPort}
-		for name, list := range map[string][]string{"cidrBlocks": r.CIDRBlocks, "ipv6CidrBlocks": r.IPv6CIDRBlocks, "securityGroups": r.SecurityGroups} {
+		for name, list := range map[string][]string{
+			"cidrBlocks": r.CIDRBlocks, "ipv6CidrBlocks": r.IPv6CIDRBlocks,
+			"securityGroups": r.SecurityGroups,
+		} {
 			if len(list) > 0 {
 				m[name] = anyList(list)
 			}
@@ -199,9 +214,11 @@ func updateSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 	var g *securityGroup
 	err := c.store.Update(func(st *state) error {
 		if g = st.SecurityGroups[r.ID]; g == nil || g.Region != r.Region {
-			return wire.Status(http.StatusNotFound, "InvalidGroup.NotFound", "The security group '%s' does not exist", clip(r.ID))
+			return wire.Status(http.StatusNotFound, "InvalidGroup.NotFound", "The security group '%s' does not exist",
+				clip(r.ID))
 		}
-		if or(in.Name, g.Name) != g.Name || or(in.VPC, g.VPC) != g.VPC || or(in.Description, g.Description) != g.Description {
+		if or(in.Name, g.Name) != g.Name || or(in.VPC, g.VPC) != g.VPC ||
+			or(in.Description, g.Description) != g.Description {
 			f.add("InvalidParameterValue", "name", "name, description and VPC of a security group cannot be changed")
 		}
 		in.merge(st, g, f)
@@ -223,13 +240,16 @@ func removeSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) error {
 		}
 		for _, i := range st.Instances {
 			if slices.Contains(i.SecurityGroups, g.ID) {
-				return wire.Errorf("DependencyViolation", "resource %s has a dependent object: DB instance %s", g.ID, i.Identifier)
+				return wire.Errorf("DependencyViolation", "resource %s has a dependent object: DB instance %s", g.ID,
+					i.Identifier)
 			}
 		}
 		for _, other := range st.SecurityGroups {
 			names := func(rule securityRule) bool { return slices.Contains(rule.SecurityGroups, g.ID) }
-			if other.ID != g.ID && (slices.ContainsFunc(other.Ingress, names) || slices.ContainsFunc(other.Egress, names)) {
-				return wire.Errorf("DependencyViolation", "resource %s has a dependent object: a rule of %s", g.ID, other.ID)
+			if other.ID != g.ID && (slices.ContainsFunc(other.Ingress, names) ||
+				slices.ContainsFunc(other.Egress, names)) {
+				return wire.Errorf("DependencyViolation", "resource %s has a dependent object: a rule of %s", g.ID,
+					other.ID)
 			}
 		}
 		delete(st.SecurityGroups, g.ID)
@@ -237,8 +257,9 @@ func removeSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) error {
 	})
 }
 
-// mayConnect decides whether a source reaches a port behind security groups. The node and the pods are members of the node security
-// group and of no other; a connection that is allowed in is answered whatever the egress rules say, as security groups are stateful.
+// mayConnect decides whether a source reaches a port behind security groups. The node and the pods are members of the
+// node security group and of no other; a connection that is allowed in is answered whatever the egress rules say, as
+// security groups are stateful.
 func (st *state) mayConnect(groups []string, source netip.Addr, port int) error {
 	source = source.Unmap()
 	member := slices.ContainsFunc(nodeSecurityGroupMembers, func(p netip.Prefix) bool { return p.Contains(source) })
@@ -248,7 +269,8 @@ func (st *state) mayConnect(groups []string, source netip.Addr, port int) error 
 			continue
 		}
 		for _, r := range g.Ingress {
-			if r.covers(port) && (r.fromAddress(source) || member && slices.Contains(r.SecurityGroups, NodeSecurityGroupID)) {
+			if r.covers(port) && (r.fromAddress(source) || member &&
+				slices.Contains(r.SecurityGroups, NodeSecurityGroupID)) {
 				return nil
 			}
 		}

@@ -223,7 +223,8 @@ func (i *dbInstance) xml(st *state, now time.Time) xmlInstance {
 
 func (g *subnetGroup) xml() xmlSubnetGroup {
 	x := xmlSubnetGroup{
-		DBSubnetGroupName: g.Name, DBSubnetGroupDescription: g.Description, VpcID: VPCID, SubnetGroupStatus: "Complete", DBSubnetGroupArn: g.arn(),
+		DBSubnetGroupName: g.Name, DBSubnetGroupDescription: g.Description, VpcID: VPCID, SubnetGroupStatus: "Complete",
+		DBSubnetGroupArn:      g.arn(),
 		SupportedNetworkTypes: []string{"IPV4"},
 	}
 	for _, id := range g.Subnets {
@@ -286,7 +287,8 @@ func rdsPage[T any](p *wire.Params, all []T, id func(T) string) (page []T, next 
 		return nil, "", err
 	}
 	if limit < 20 || limit > 100 {
-		return nil, "", wire.Errorf(codeInvalidValue, "Invalid value %d for MaxRecords. Must be between 20 and 100", limit)
+		return nil, "", wire.Errorf(codeInvalidValue, "Invalid value %d for MaxRecords. Must be between 20 and 100",
+			limit)
 	}
 	return paginate(all, limit, 100, marker, id)
 }
@@ -414,7 +416,8 @@ func (k *call) modifyDBInstance(p *wire.Params) (any, error) {
 		return nil, err
 	}
 	if rotate && !immediately {
-		return nil, wire.Errorf(codeCombination, "RotateMasterUserPassword: You must apply the change immediately when rotating the master user password.")
+		return nil, wire.Errorf(codeCombination,
+			"RotateMasterUserPassword: You must apply the change immediately when rotating the master user password.")
 	}
 	f := &faults{what: "ModifyDBInstance"}
 	latency := k.c.cfg.Latency
@@ -422,7 +425,8 @@ func (k *call) modifyDBInstance(p *wire.Params) (any, error) {
 		err := k.modify(ctx, id, immediately, f, func(st *state, i *dbInstance, next *settings) {
 			in.overlay(next)
 			next.LogExports = slices.Compact(slices.Sorted(slices.Values(slices.Concat(next.LogExports, enable))))
-			next.LogExports = slices.DeleteFunc(next.LogExports, func(l string) bool { return slices.Contains(disable, l) })
+			next.LogExports = slices.DeleteFunc(next.LogExports,
+				func(l string) bool { return slices.Contains(disable, l) })
 			k.fixed(st, i, in, f)
 		})
 		if err == nil && rotate {
@@ -436,8 +440,11 @@ func (k *call) modifyDBInstance(p *wire.Params) (any, error) {
 	return k.instanceResult(id)
 }
 
-// runOrLeave does an operation and waits for it, unless the latency model makes it long: then it goes on while its status can be seen.
-func (c *Cloud) runOrLeave(ctx context.Context, what string, latency time.Duration, op func(context.Context) error) error {
+// runOrLeave does an operation and waits for it, unless the latency model makes it long: then it goes on while its
+// status can be seen.
+func (c *Cloud) runOrLeave(
+	ctx context.Context, what string, latency time.Duration, op func(context.Context) error,
+) error {
 	if latency == 0 {
 		return c.run(ctx, what, op)
 	}
@@ -468,7 +475,8 @@ func (k *call) rebootDBInstance(p *wire.Params) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = k.c.runOrLeave(k.ctx, "reboot "+identifier, k.c.cfg.Latency.Reboot, func(ctx context.Context) error { return k.c.reboot(ctx, id, failover) })
+	err = k.c.runOrLeave(k.ctx, "reboot "+identifier, k.c.cfg.Latency.Reboot,
+		func(ctx context.Context) error { return k.c.reboot(ctx, id, failover) })
 	if err != nil {
 		return nil, err
 	}
@@ -519,7 +527,8 @@ func errNoSnapshot(id string) error {
 }
 
 func (k *call) describeDBSnapshots(p *wire.Params) (any, error) {
-	snapshot, instance, kind := strings.ToLower(p.String("DBSnapshotIdentifier")), strings.ToLower(p.String("DBInstanceIdentifier")), p.String("SnapshotType")
+	snapshot, instance, kind := strings.ToLower(p.String("DBSnapshotIdentifier")),
+		strings.ToLower(p.String("DBInstanceIdentifier")), p.String("SnapshotType")
 	resource := "*"
 	if snapshot != "" {
 		resource = snapshot
@@ -530,7 +539,8 @@ func (k *call) describeDBSnapshots(p *wire.Params) (any, error) {
 	var all []*dbSnapshot
 	for _, id := range sortedKeys(k.st.Snapshots) {
 		s := k.st.Snapshots[id]
-		if s.Region == k.region && (snapshot == "" || s.Identifier == snapshot) && (instance == "" || s.Instance == instance) &&
+		if s.Region == k.region && (snapshot == "" || s.Identifier == snapshot) &&
+			(instance == "" || s.Instance == instance) &&
 			(kind == "" || s.Type == kind) {
 			all = append(all, s)
 		}
@@ -596,7 +606,8 @@ func (k *call) describeDBParameters(p *wire.Params) (any, error) {
 	g := k.st.ParameterGroups[regional(k.region, name)]
 	if g == nil {
 		if name != "default."+rdsrules.Family(rdsrules.PostgresVersion) {
-			return nil, wire.Status(http.StatusNotFound, "DBParameterGroupNotFound", "DBParameterGroup not found: %s", clip(name))
+			return nil, wire.Status(http.StatusNotFound, "DBParameterGroupNotFound", "DBParameterGroup not found: %s",
+				clip(name))
 		}
 		g = &parameterGroup{}
 	}
@@ -604,8 +615,9 @@ func (k *call) describeDBParameters(p *wire.Params) (any, error) {
 	for _, known := range rdsrules.ParameterNames() {
 		def, _ := rdsrules.LookupParameter(known)
 		x := xmlParameter{
-			ParameterName: known, Source: "engine-default", ApplyType: def.ApplyType, DataType: def.Type, IsModifiable: !def.Locked,
-			ApplyMethod: rdsrules.PendingReboot,
+			ParameterName: known, Source: "engine-default", ApplyType: def.ApplyType, DataType: def.Type,
+			IsModifiable: !def.Locked,
+			ApplyMethod:  rdsrules.PendingReboot,
 		}
 		if def.Min != "" {
 			x.AllowedValues = def.Min + "-" + def.Max
@@ -647,7 +659,8 @@ func (k *call) describeDBParameterGroups(p *wire.Params) (any, error) {
 		}
 	}
 	if name != "" && len(all) == 0 {
-		return nil, wire.Status(http.StatusNotFound, "DBParameterGroupNotFound", "DBParameterGroup not found: %s", clip(name))
+		return nil, wire.Status(http.StatusNotFound, "DBParameterGroupNotFound", "DBParameterGroup not found: %s",
+			clip(name))
 	}
 	page, next, err := rdsPage(p, all, func(g group) string { return g.DBParameterGroupName })
 	if err != nil {
@@ -675,7 +688,8 @@ func (k *call) describeDBSubnetGroups(p *wire.Params) (any, error) {
 		}
 	}
 	if name != "" && len(all) == 0 {
-		return nil, wire.Status(http.StatusNotFound, "DBSubnetGroupNotFoundFault", "DB subnet group '%s' does not exist.", clip(name))
+		return nil, wire.Status(http.StatusNotFound, "DBSubnetGroupNotFoundFault",
+			"DB subnet group '%s' does not exist.", clip(name))
 	}
 	page, next, err := rdsPage(p, all, func(g xmlSubnetGroup) string { return g.DBSubnetGroupName })
 	if err != nil {
@@ -697,7 +711,8 @@ func (k *call) listTagsForResource(p *wire.Params) (any, error) {
 	}
 	parts := strings.SplitN(arn, ":", 7)
 	if len(parts) != 7 || parts[3] != k.region {
-		return nil, wire.Errorf(codeInvalidValue, "The specified resource name does not match an RDS resource in this region.")
+		return nil, wire.Errorf(codeInvalidValue,
+			"The specified resource name does not match an RDS resource in this region.")
 	}
 	var tags map[string]string
 	found := false
@@ -731,11 +746,13 @@ func (k *call) listTagsForResource(p *wire.Params) (any, error) {
 // tokenLife is how long an authentication token of RDS may be valid.
 const tokenLife = 15 * time.Minute
 
-// verifyDatabaseToken decides about a login with an IAM authentication token: a presigned request for the action connect of rds-db, for
-// this endpoint and user, by a principal that may rds-db:connect as that user. Errors never quote the token.
+// verifyDatabaseToken decides about a login with an IAM authentication token: a presigned request for the action
+// connect of rds-db, for this endpoint and user, by a principal that may rds-db:connect as that user. Errors never
+// quote the token.
 func (c *Cloud) verifyDatabaseToken(ctx context.Context, host string, port int, user, token string) error {
 	refuse := func(format string, args ...any) error {
-		return wire.Status(http.StatusForbidden, "AccessDenied", "PAM authentication failed for user \""+user+"\": "+format, args...)
+		return wire.Status(http.StatusForbidden, "AccessDenied",
+			"PAM authentication failed for user \""+user+"\": "+format, args...)
 	}
 	u, err := url.Parse("https://" + token)
 	if err != nil {
@@ -773,7 +790,8 @@ func (c *Cloud) verifyDatabaseToken(ctx context.Context, host string, port int, 
 	if err != nil {
 		return refuse("%v", err)
 	}
-	if err := k.allow("rds-db:connect", "arn:aws:rds-db:"+i.Region+":"+AccountID+":dbuser:"+i.ResourceID+"/"+user, nil); err != nil {
+	if err := k.allow("rds-db:connect", "arn:aws:rds-db:"+i.Region+":"+AccountID+":dbuser:"+i.ResourceID+"/"+user,
+		nil); err != nil {
 		return refuse("%v", err)
 	}
 	return nil

@@ -45,7 +45,8 @@ func (st *state) checkRole(r *role, f *faults) {
 		f.add(codeValidation, "name", "%q: must be 1 to 64 characters of [\\w+=,.@-]", clip(r.Name))
 	}
 	if len(r.Path) > maxPath || !pathForm.MatchString(r.Path) {
-		f.add(codeValidation, "path", "%q: must begin and end with / and have at most %d characters", clip(r.Path), maxPath)
+		f.add(codeValidation, "path", "%q: must begin and end with / and have at most %d characters", clip(r.Path),
+			maxPath)
 	}
 	if len(r.Description) > 1000 {
 		f.add(codeValidation, "description", "must have at most 1000 characters")
@@ -91,7 +92,8 @@ func (r *role) checkInline(name, document string, f *faults) {
 		}
 	}
 	if size > maxInlinePolicies {
-		f.add(codeLimit, "policy", "Maximum policy size of %d bytes exceeded for role %s (would be %d)", maxInlinePolicies, r.Name, size)
+		f.add(codeLimit, "policy", "Maximum policy size of %d bytes exceeded for role %s (would be %d)",
+			maxInlinePolicies, r.Name, size)
 	}
 }
 
@@ -136,7 +138,8 @@ var roleRefused = map[string]string{
 }
 
 func (in roleInputs) merge(r *role) {
-	r.Description, r.MaxSession, r.Boundary = or(in.Description, ""), or(in.MaxSession, defaultSession), or(in.Boundary, "")
+	r.Description, r.MaxSession, r.Boundary = or(in.Description, ""), or(in.MaxSession, defaultSession),
+		or(in.Boundary, "")
 	r.Tags, r.ForceDetach, r.Trust = in.Tags, or(in.ForceDetach, false), or(in.Trust, "")
 }
 
@@ -150,7 +153,10 @@ func createRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, erro
 			out = old
 			return nil
 		}
-		out = &role{Name: or(in.Name, ""), Path: or(in.Path, "/"), ID: "AROA" + randomID(17), Created: c.now(), Door: &door{r.Name, r.Inputs}}
+		out = &role{
+			Name: or(in.Name, ""), Path: or(in.Path, "/"), ID: "AROA" + randomID(17), Created: c.now(),
+			Door: &door{r.Name, r.Inputs},
+		}
 		in.merge(out)
 		st.checkRole(out, f)
 		if old != nil {
@@ -175,7 +181,8 @@ func (r *role) resource() *resource {
 		inline = append(inline, map[string]any{"name": name, "policy": r.Inline[name]})
 	}
 	outputs := echo(inputs, map[string]any{
-		"arn": r.arn(), "name": r.Name, "uniqueId": r.ID, "path": r.Path, "createDate": r.Created.Format(time.RFC3339), "assumeRolePolicy": r.Trust,
+		"arn": r.arn(), "name": r.Name, "uniqueId": r.ID, "path": r.Path, "createDate": r.Created.Format(time.RFC3339),
+		"assumeRolePolicy":   r.Trust,
 		"maxSessionDuration": r.MaxSession, "tags": anyMap(r.Tags), "tagsAll": anyMap(r.Tags), "inlinePolicies": inline,
 		"managedPolicyArns": anyList(r.Attached),
 	})

@@ -81,8 +81,8 @@ func errNoSecret() error {
 	return wire.Errorf(codeNotFound, "Secrets Manager can't find the specified secret.")
 }
 
-// secretFor authorizes an action on a secret and finds it. Authorization comes first, so that a denied caller does not learn
-// whether the secret exists.
+// secretFor authorizes an action on a secret and finds it. Authorization comes first, so that a denied caller does not
+// learn whether the secret exists.
 func (k *call) secretFor(action, id string, keys func(iam.Context)) (*secret, error) {
 	if id == "" {
 		return nil, wire.Errorf(codeInvalidParam, "You must provide a SecretId")
@@ -118,7 +118,8 @@ func (k *call) secretFor(action, id string, keys func(iam.Context)) (*secret, er
 // alive refuses a secret that waits for its deletion.
 func alive(s *secret) error {
 	if s.DeletionDate != nil {
-		return wire.Errorf(codeInvalidRequest, "You can't perform this operation on the secret because it was marked for deletion.")
+		return wire.Errorf(codeInvalidRequest,
+			"You can't perform this operation on the secret because it was marked for deletion.")
 	}
 	return nil
 }
@@ -138,7 +139,8 @@ func (k *call) decryptable(s *secret, versionID string, actions ...string) error
 	}
 	key := k.st.Keys[s.KMSKeyID]
 	if key == nil || key.keyState() != "Enabled" {
-		return wire.Errorf("DecryptionFailure", "Secrets Manager can't decrypt the protected secret text using the provided KMS key.")
+		return wire.Errorf("DecryptionFailure",
+			"Secrets Manager can't decrypt the protected secret text using the provided KMS key.")
 	}
 	for _, action := range actions {
 		encryption := map[string]string{"SecretARN": s.ARN}
@@ -146,7 +148,8 @@ func (k *call) decryptable(s *secret, versionID string, actions ...string) error
 			encryption["SecretVersionId"] = versionID
 		}
 		if k.allowKey(key, action, "secretsmanager", encryption) != nil {
-			k.c.log.Warn("denied by the secret's key", "principal", k.who.ARN, "action", action, "key", key.ID, "secret", s.Name)
+			k.c.log.Warn("denied by the secret's key", "principal", k.who.ARN, "action", action, "key", key.ID,
+				"secret", s.Name)
 			return wire.Status(http.StatusForbidden, "AccessDenied", "Access to KMS is not allowed")
 		}
 	}
@@ -203,8 +206,9 @@ func (k *call) readSecret(in getSecretValueInput) (*secretValue, error) {
 	}
 	k.c.touchSecret(s)
 	return &secretValue{
-		ARN: s.ARN, Name: s.Name, VersionID: v.ID, SecretBinary: v.Binary, SecretString: v.String, VersionStages: v.Stages,
-		CreatedDate: wire.Time{Time: v.Created},
+		ARN: s.ARN, Name: s.Name, VersionID: v.ID, SecretBinary: v.Binary, SecretString: v.String,
+		VersionStages: v.Stages,
+		CreatedDate:   wire.Time{Time: v.Created},
 	}, nil
 }
 
@@ -213,9 +217,11 @@ func chooseVersion(s *secret, id, stage string) (*secretVersion, error) {
 		v := s.Versions[id]
 		switch {
 		case v == nil || len(v.Stages) == 0:
-			return nil, wire.Errorf(codeNotFound, "Secrets Manager can't find the specified secret value for VersionId: %s", clip(id))
+			return nil, wire.Errorf(codeNotFound,
+				"Secrets Manager can't find the specified secret value for VersionId: %s", clip(id))
 		case stage != "" && !slices.Contains(v.Stages, stage):
-			return nil, wire.Errorf(codeInvalidRequest, "You provided a VersionStage that is not associated to the provided VersionId.")
+			return nil, wire.Errorf(codeInvalidRequest,
+				"You provided a VersionStage that is not associated to the provided VersionId.")
 		}
 		return v, nil
 	}
@@ -224,7 +230,8 @@ func chooseVersion(s *secret, id, stage string) (*secretVersion, error) {
 	}
 	v := s.stage(stage)
 	if v == nil {
-		return nil, wire.Errorf(codeNotFound, "Secrets Manager can't find the specified secret value for staging label: %s", clip(stage))
+		return nil, wire.Errorf(codeNotFound,
+			"Secrets Manager can't find the specified secret value for staging label: %s", clip(stage))
 	}
 	return v, nil
 }
@@ -295,7 +302,9 @@ func (k *call) batchGetSecretValue(in struct {
 			if code == "AccessDenied" {
 				code = "AccessDeniedException"
 			}
-			out.Errors = append(out.Errors, map[string]string{"SecretId": id, "ErrorCode": code, "Message": refused.Message})
+			out.Errors = append(out.Errors, map[string]string{
+				"SecretId": id, "ErrorCode": code, "Message": refused.Message,
+			})
 		case err != nil:
 			return nil, err
 		default:
@@ -340,8 +349,10 @@ func timeOf(t *time.Time) wire.Time {
 
 func describe(st *state, s *secret) secretDescription {
 	d := secretDescription{
-		ARN: s.ARN, Name: s.Name, Description: s.Description, RotationEnabled: s.RotationEnabled, Tags: tagList(s.Tags), OwningService: s.Owner,
-		LastRotatedDate: timeOf(s.Rotated), LastChangedDate: wire.Time{Time: s.Changed}, LastAccessedDate: timeOf(s.Accessed),
+		ARN: s.ARN, Name: s.Name, Description: s.Description, RotationEnabled: s.RotationEnabled, Tags: tagList(s.Tags),
+		OwningService:   s.Owner,
+		LastRotatedDate: timeOf(s.Rotated), LastChangedDate: wire.Time{Time: s.Changed},
+		LastAccessedDate: timeOf(s.Accessed),
 		DeletedDate:      timeOf(s.DeletionDate),
 		NextRotationDate: timeOf(s.NextRotation), CreatedDate: wire.Time{Time: s.Created},
 	}
@@ -473,12 +484,17 @@ func (k *call) listSecrets(in struct {
 	return out, nil
 }
 
-// filterSecrets lists a region's secrets by creation. Filters must all hold; of a filter's values one must, and a leading ! negates.
+// filterSecrets lists a region's secrets by creation. Filters must all hold; of a filter's values one must, and a
+// leading ! negates.
 func filterSecrets(st *state, region string, filters []secretFilter, deleted bool) ([]*secret, error) {
 	for _, f := range filters {
-		if !slices.Contains([]string{"description", "name", "tag-key", "tag-value", "primary-region", "owning-service", "all"}, f.Key) {
+		if !slices.Contains([]string{
+			"description", "name", "tag-key", "tag-value", "primary-region", "owning-service",
+			"all",
+		}, f.Key) {
 			return nil, wire.Errorf("ValidationException",
-				"filter key %q: want description, name, tag-key, tag-value, primary-region, owning-service or all", clip(f.Key))
+				"filter key %q: want description, name, tag-key, tag-value, primary-region, owning-service or all",
+				clip(f.Key))
 		}
 	}
 	var out []*secret
@@ -537,13 +553,15 @@ func (f secretFilter) matches(s *secret) bool {
 			if prefix {
 				return strings.HasPrefix(text, want)
 			}
-			return !slices.ContainsFunc(strings.Fields(want), func(word string) bool { return !strings.Contains(text, word) })
+			return !slices.ContainsFunc(strings.Fields(want),
+				func(word string) bool { return !strings.Contains(text, word) })
 		})
 		return found != negated
 	})
 }
 
-// paginate cuts a page out of a list; the token names the last thing of the page before, so it holds while the list changes.
+// paginate cuts a page out of a list; the token names the last thing of the page before, so it holds while the list
+// changes.
 func paginate[T any](all []T, limit, most int, token string, id func(T) string) (page []T, next string, err error) {
 	if limit == 0 {
 		limit = most
@@ -575,7 +593,8 @@ const maxSecretValue = 65536
 func checkValue(text *string, binary []byte, needed bool) error {
 	switch {
 	case text != nil && binary != nil:
-		return wire.Errorf(codeInvalidParam, "You can't specify both a binary secret value and a string secret value in the same secret.")
+		return wire.Errorf(codeInvalidParam,
+			"You can't specify both a binary secret value and a string secret value in the same secret.")
 	case text == nil && binary == nil && needed:
 		return wire.Errorf(codeInvalidRequest, "You must provide either SecretString or SecretBinary.")
 	case text != nil && (*text == "" || len(*text) > maxSecretValue) || len(binary) > maxSecretValue:
@@ -597,10 +616,12 @@ func versionID(token string) (string, error) {
 // putVersion adds a version, or finds the one that the same token made before.
 func (s *secret) putVersion(id string, text *string, binary []byte, stages []string, now time.Time) error {
 	if old := s.Versions[id]; old != nil {
-		same := bytes.Equal(old.Binary, binary) && (old.String == nil) == (text == nil) && (text == nil || *old.String == *text)
+		same := bytes.Equal(old.Binary, binary) && (old.String == nil) == (text == nil) &&
+			(text == nil || *old.String == *text)
 		if !same {
 			return wire.Errorf("ResourceExistsException",
-				"You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", id, s.ARN)
+				"You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.",
+				id, s.ARN)
 		}
 		return nil
 	}
@@ -691,7 +712,8 @@ func (k *call) createSecret(in struct {
 ) (any, error) {
 	if !secretNameForm.MatchString(in.Name) || strings.Contains(in.Name, "!") {
 		return nil, wire.Errorf(codeInvalidParam,
-			"Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@ (! is for managed secrets)")
+			"Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@ "+
+				"(! is for managed secrets)")
 	}
 	tags, err := readTags(in.Tags)
 	if err != nil {
@@ -705,7 +727,8 @@ func (k *call) createSecret(in struct {
 		return nil, err
 	}
 	s := &secret{
-		ARN: secretARN(k.region, in.Name, "-"+pick(upper+lower+decimal, 6)), Name: in.Name, Region: k.region, Description: in.Description, Tags: tags,
+		ARN: secretARN(k.region, in.Name, "-"+pick(upper+lower+decimal, 6)), Name: in.Name, Region: k.region,
+		Description: in.Description, Tags: tags,
 		Created: k.c.now(), Changed: k.c.now(), Versions: map[string]*secretVersion{},
 	}
 	err = k.allow("secretsmanager:CreateSecret", s.ARN, func(ctx iam.Context) {
@@ -722,7 +745,8 @@ func (k *call) createSecret(in struct {
 		return nil, err
 	}
 	if len(tags) > 0 {
-		if err := k.allow("secretsmanager:TagResource", s.ARN, func(ctx iam.Context) { requestTagKeys(ctx, tags) }); err != nil {
+		if err := k.allow("secretsmanager:TagResource", s.ARN,
+			func(ctx iam.Context) { requestTagKeys(ctx, tags) }); err != nil {
 			return nil, err
 		}
 	}
@@ -736,15 +760,18 @@ func (k *call) createSecret(in struct {
 		if old := st.findSecret(k.region, in.Name); old != nil {
 			switch v := old.Versions[id]; {
 			case old.DeletionDate != nil:
-				return wire.Errorf(codeInvalidRequest, "You can't create this secret because a secret with this name is already scheduled for deletion.")
+				return wire.Errorf(codeInvalidRequest,
+					"You can't create this secret because a secret with this name is already scheduled for deletion.")
 			case v != nil && v.String != nil && in.SecretString != nil && *v.String == *in.SecretString:
 				s = old // the same request again
 				return nil
 			}
-			return wire.Errorf("ResourceExistsException", "The operation failed because the secret %s already exists.", in.Name)
+			return wire.Errorf("ResourceExistsException", "The operation failed because the secret %s already exists.",
+				in.Name)
 		}
 		if in.SecretString != nil || in.SecretBinary != nil {
-			if err := s.putVersion(id, in.SecretString, in.SecretBinary, []string{stageCurrent}, k.c.now()); err != nil {
+			if err := s.putVersion(id, in.SecretString, in.SecretBinary, []string{stageCurrent},
+				k.c.now()); err != nil {
 				return err
 			}
 		}
@@ -777,7 +804,8 @@ func (k *call) putSecretValue(in struct {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(alive(s), unmanaged(s, "put a value into"), checkValue(in.SecretString, in.SecretBinary, true)); err != nil {
+	if err := errors.Join(alive(s), unmanaged(s, "put a value into"),
+		checkValue(in.SecretString, in.SecretBinary, true)); err != nil {
 		return nil, err
 	}
 	if err := k.decryptable(s, id, "kms:GenerateDataKey", "kms:Decrypt"); err != nil {
@@ -825,7 +853,8 @@ func (k *call) updateSecret(in struct {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(alive(s), unmanaged(s, "update"), checkValue(in.SecretString, in.SecretBinary, false)); err != nil {
+	if err := errors.Join(alive(s), unmanaged(s, "update"),
+		checkValue(in.SecretString, in.SecretBinary, false)); err != nil {
 		return nil, err
 	}
 	changed := *s
@@ -876,9 +905,11 @@ func (k *call) deleteSecret(in struct {
 	case err != nil:
 		return nil, err
 	case in.ForceDeleteWithoutRecovery && in.RecoveryWindowInDays != nil:
-		return nil, wire.Errorf(codeInvalidParam, "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
+		return nil, wire.Errorf(codeInvalidParam,
+			"You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
 	case window < 7 || window > 30:
-		return nil, wire.Errorf(codeInvalidParam, "RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
+		return nil, wire.Errorf(codeInvalidParam,
+			"RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
 	}
 	if err := unmanaged(s, "delete"); err != nil {
 		return nil, err
@@ -957,7 +988,8 @@ func (k *call) untagSecret(in struct {
 	return nil, k.c.updateSecret(s.ARN, func(_ *state, s *secret) error {
 		for _, key := range in.TagKeys {
 			if strings.HasPrefix(strings.ToLower(key), "aws:") {
-				return wire.Errorf(codeInvalidParam, "tag key %q: the prefix aws: is reserved for system use", clip(key))
+				return wire.Errorf(codeInvalidParam, "tag key %q: the prefix aws: is reserved for system use",
+					clip(key))
 			}
 			delete(s.Tags, key)
 		}
@@ -985,7 +1017,8 @@ func (k *call) rotateSecret(in struct {
 	}
 	if s.Owner == "" {
 		return nil, wire.Errorf(codeInvalidRequest,
-			"No Lambda rotation function ARN is associated with this secret. (The local AWS stand-in rotates secrets that RDS manages, and no others.)")
+			"No Lambda rotation function ARN is associated with this secret. (The local AWS stand-in rotates secrets "+
+				"that RDS manages, and no others.)")
 	}
 	id, err := versionID(in.ClientRequestToken)
 	if err != nil {
@@ -1028,7 +1061,8 @@ func (r rotationRules) days() (int, error) {
 	case r.ScheduleExpression != "":
 		m := rateForm.FindStringSubmatch(r.ScheduleExpression)
 		if m == nil {
-			return 0, wire.NotModelled("the schedule expression %q of RotateSecret; it models rate(N days)", clip(r.ScheduleExpression))
+			return 0, wire.NotModelled("the schedule expression %q of RotateSecret; it models rate(N days)",
+				clip(r.ScheduleExpression))
 		}
 		n, _ = strconv.Atoi(m[1])
 	}

@@ -19,7 +19,9 @@ func TestVersionsMoveThroughTheirStages(t *testing.T) {
 	a := newAccount(t)
 	ctx := context.Background()
 	s := a.secrets(a.admin())
-	made, err := s.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: sdk.String("team/db"), SecretString: sdk.String("one"), Description: sdk.String("d")})
+	made, err := s.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: sdk.String("team/db"), SecretString: sdk.String("one"), Description: sdk.String("d"),
+	})
 	require.NoError(t, err)
 	get := func(in secretsmanager.GetSecretValueInput) (string, error) {
 		in.SecretId = sdk.String("team/db")
@@ -72,21 +74,32 @@ func TestVersionsMoveThroughTheirStages(t *testing.T) {
 	versions, err := s.ListSecretVersionIds(ctx, &secretsmanager.ListSecretVersionIdsInput{SecretId: made.ARN})
 	require.NoError(t, err)
 	assert.Len(t, versions.Versions, 3, "AWSCURRENT, AWSPREVIOUS, AWSPENDING")
-	versions, err = s.ListSecretVersionIds(ctx, &secretsmanager.ListSecretVersionIdsInput{SecretId: made.ARN, IncludeDeprecated: sdk.Bool(true), MaxResults: sdk.Int32(2)})
+	versions, err = s.ListSecretVersionIds(ctx,
+		&secretsmanager.ListSecretVersionIdsInput{
+			SecretId: made.ARN, IncludeDeprecated: sdk.Bool(true), MaxResults: sdk.Int32(2),
+		})
 	require.NoError(t, err)
 	assert.Len(t, versions.Versions, 2)
 	require.NotNil(t, versions.NextToken)
-	versions, err = s.ListSecretVersionIds(ctx, &secretsmanager.ListSecretVersionIdsInput{SecretId: made.ARN, IncludeDeprecated: sdk.Bool(true), MaxResults: sdk.Int32(2), NextToken: versions.NextToken})
+	versions, err = s.ListSecretVersionIds(ctx,
+		&secretsmanager.ListSecretVersionIdsInput{
+			SecretId: made.ARN, IncludeDeprecated: sdk.Bool(true), MaxResults: sdk.Int32(2),
+			NextToken: versions.NextToken,
+		})
 	require.NoError(t, err)
 	assert.Len(t, versions.Versions, 2)
 	assert.Nil(t, versions.NextToken)
 
-	_, err = s.UpdateSecret(ctx, &secretsmanager.UpdateSecretInput{SecretId: made.ARN, SecretBinary: []byte("bytes"), Description: sdk.String("e")})
+	_, err = s.UpdateSecret(ctx, &secretsmanager.UpdateSecretInput{
+		SecretId: made.ARN, SecretBinary: []byte("bytes"), Description: sdk.String("e"),
+	})
 	require.NoError(t, err)
 	got, err = get(secretsmanager.GetSecretValueInput{})
 	require.NoError(t, err)
 	assert.Equal(t, "bytes", got)
-	d, err := s.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: sdk.String((*made.ARN)[:len(*made.ARN)-7])})
+	d, err := s.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{
+		SecretId: sdk.String((*made.ARN)[:len(*made.ARN)-7]),
+	})
 	require.NoError(t, err, "an ARN without the random characters")
 	assert.Equal(t, "e", *d.Description)
 	assert.NotNil(t, d.LastAccessedDate)
@@ -109,21 +122,45 @@ func TestSecretsThatCannotBeMade(t *testing.T) {
 		in   secretsmanager.CreateSecretInput
 		code string
 	}{
-		"a name with a space":   {secretsmanager.CreateSecretInput{Name: sdk.String("a b"), SecretString: value}, "InvalidParameterException"},
-		"a managed name":        {secretsmanager.CreateSecretInput{Name: sdk.String("rds!db-1"), SecretString: value}, "InvalidParameterException"},
-		"two kinds of values":   {secretsmanager.CreateSecretInput{Name: sdk.String("x"), SecretString: value, SecretBinary: []byte("x")}, "InvalidParameterException"},
-		"an empty value":        {secretsmanager.CreateSecretInput{Name: sdk.String("x"), SecretString: sdk.String("")}, "InvalidParameterException"},
-		"a value too long":      {secretsmanager.CreateSecretInput{Name: sdk.String("x"), SecretString: sdk.String(strings.Repeat("x", 65537))}, "InvalidParameterException"},
-		"a short token":         {secretsmanager.CreateSecretInput{Name: sdk.String("x"), SecretString: value, ClientRequestToken: sdk.String("short")}, "InvalidParameterException"},
-		"a key that is nowhere": {secretsmanager.CreateSecretInput{Name: sdk.String("x"), SecretString: value, KmsKeyId: sdk.String("alias/none")}, "InvalidParameterException"},
-		"a tag of AWS":          {secretsmanager.CreateSecretInput{Name: sdk.String("x"), SecretString: value, Tags: []types.Tag{{Key: sdk.String("aws:x"), Value: value}}}, "InvalidParameterException"},
-		"a tag twice":           {secretsmanager.CreateSecretInput{Name: sdk.String("x"), SecretString: value, Tags: []types.Tag{{Key: sdk.String("x"), Value: value}, {Key: sdk.String("x"), Value: value}}}, "InvalidParameterException"},
+		"a name with a space": {
+			secretsmanager.CreateSecretInput{Name: sdk.String("a b"), SecretString: value},
+			"InvalidParameterException",
+		},
+		"a managed name": {
+			secretsmanager.CreateSecretInput{Name: sdk.String("rds!db-1"), SecretString: value},
+			"InvalidParameterException",
+		},
+		"two kinds of values": {secretsmanager.CreateSecretInput{
+			Name: sdk.String("x"), SecretString: value, SecretBinary: []byte("x"),
+		}, "InvalidParameterException"},
+		"an empty value": {
+			secretsmanager.CreateSecretInput{Name: sdk.String("x"), SecretString: sdk.String("")},
+			"InvalidParameterException",
+		},
+		"a value too long": {secretsmanager.CreateSecretInput{
+			Name: sdk.String("x"), SecretString: sdk.String(strings.Repeat("x", 65537)),
+		}, "InvalidParameterException"},
+		"a short token": {secretsmanager.CreateSecretInput{
+			Name: sdk.String("x"), SecretString: value, ClientRequestToken: sdk.String("short"),
+		}, "InvalidParameterException"},
+		"a key that is nowhere": {secretsmanager.CreateSecretInput{
+			Name: sdk.String("x"), SecretString: value, KmsKeyId: sdk.String("alias/none"),
+		}, "InvalidParameterException"},
+		"a tag of AWS": {secretsmanager.CreateSecretInput{
+			Name: sdk.String("x"), SecretString: value, Tags: []types.Tag{{Key: sdk.String("aws:x"), Value: value}},
+		}, "InvalidParameterException"},
+		"a tag twice": {secretsmanager.CreateSecretInput{
+			Name: sdk.String("x"), SecretString: value,
+			Tags: []types.Tag{{Key: sdk.String("x"), Value: value}, {Key: sdk.String("x"), Value: value}},
+		}, "InvalidParameterException"},
 	} {
 		_, err := s.CreateSecret(ctx, &c.in)
 		require.Error(t, err, name)
 		refused(t, err, c.code)
 	}
-	in := &secretsmanager.CreateSecretInput{Name: sdk.String("x"), SecretString: value, ClientRequestToken: sdk.String(strings.Repeat("t", 32))}
+	in := &secretsmanager.CreateSecretInput{
+		Name: sdk.String("x"), SecretString: value, ClientRequestToken: sdk.String(strings.Repeat("t", 32)),
+	}
 	one, err := s.CreateSecret(ctx, in)
 	require.NoError(t, err)
 	two, err := s.CreateSecret(ctx, in)
@@ -143,7 +180,9 @@ func TestSecretsAreDeletedAfterTheirRecoveryWindow(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: id, RecoveryWindowInDays: sdk.Int64(6)})
 	refused(t, err, "InvalidParameterException")
-	_, err = s.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: id, RecoveryWindowInDays: sdk.Int64(7), ForceDeleteWithoutRecovery: sdk.Bool(true)})
+	_, err = s.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{
+		SecretId: id, RecoveryWindowInDays: sdk.Int64(7), ForceDeleteWithoutRecovery: sdk.Bool(true),
+	})
 	refused(t, err, "InvalidParameterException")
 	out, err := s.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: id})
 	require.NoError(t, err)
@@ -162,7 +201,9 @@ func TestSecretsAreDeletedAfterTheirRecoveryWindow(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: id})
 	require.NoError(t, err)
-	_, err = s.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: id, ForceDeleteWithoutRecovery: sdk.Bool(true)})
+	_, err = s.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{
+		SecretId: id, ForceDeleteWithoutRecovery: sdk.Bool(true),
+	})
 	require.NoError(t, err)
 	_, err = s.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: id})
 	refused(t, err, "ResourceNotFoundException")
@@ -180,11 +221,16 @@ func TestManagedSecretsAreTheirServicesToChange(t *testing.T) {
 	refused(t, err, "InvalidRequestException")
 	_, err = s.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: id})
 	refused(t, err, "InvalidRequestException")
-	_, err = s.UntagResource(ctx, &secretsmanager.UntagResourceInput{SecretId: id, TagKeys: []string{"aws:rds:primaryDBInstanceArn"}})
+	_, err = s.UntagResource(ctx, &secretsmanager.UntagResourceInput{
+		SecretId: id, TagKeys: []string{"aws:rds:primaryDBInstanceArn"},
+	})
 	refused(t, err, "InvalidParameterException")
 
 	before := a.password(*id, "AWSCURRENT")
-	_, err = s.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: id, RotateImmediately: sdk.Bool(false), RotationRules: &types.RotationRulesType{AutomaticallyAfterDays: sdk.Int64(30)}})
+	_, err = s.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
+		SecretId: id, RotateImmediately: sdk.Bool(false),
+		RotationRules: &types.RotationRulesType{AutomaticallyAfterDays: sdk.Int64(30)},
+	})
 	require.NoError(t, err)
 	assert.True(t, same(before, a.password(*id, "AWSCURRENT")), "only the schedule changed")
 	d, err := s.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: id})
@@ -197,15 +243,23 @@ func TestManagedSecretsAreTheirServicesToChange(t *testing.T) {
 		assert.Equal(t, *token, *out.VersionId, "the same request rotates once")
 	}
 	assert.True(t, same(before, a.password(*id, "AWSPREVIOUS")))
-	for expression, code := range map[string]string{"rate(10 days)": "", "cron(0 8 1 * ? *)": "NotImplemented", "rate(0 days)": "InvalidParameterException"} {
-		_, err = s.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: id, RotateImmediately: sdk.Bool(false), RotationRules: &types.RotationRulesType{ScheduleExpression: &expression}})
+	for expression, code := range map[string]string{
+		"rate(10 days)": "", "cron(0 8 1 * ? *)": "NotImplemented",
+		"rate(0 days)": "InvalidParameterException",
+	} {
+		_, err = s.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
+			SecretId: id, RotateImmediately: sdk.Bool(false),
+			RotationRules: &types.RotationRulesType{ScheduleExpression: &expression},
+		})
 		if code == "" {
 			require.NoError(t, err)
 		} else {
 			refused(t, err, code)
 		}
 	}
-	_, err = s.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: sdk.String("own"), SecretString: sdk.String("x")})
+	_, err = s.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: sdk.String("own"), SecretString: sdk.String("x"),
+	})
 	require.NoError(t, err)
 	_, err = s.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: sdk.String("own")})
 	refused(t, err, "InvalidRequestException")
@@ -217,8 +271,9 @@ func TestSecretsAreListedByFiltersAndPages(t *testing.T) {
 	s := a.secrets(a.admin())
 	for i := range 5 {
 		_, err := s.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
-			Name: sdk.String(fmt.Sprintf("team-%c/db", 'a'+i)), SecretString: sdk.String("v"), Description: sdk.String("The database"),
-			Tags: []types.Tag{{Key: sdk.String("team"), Value: sdk.String(string(rune('a' + i)))}},
+			Name: sdk.String(fmt.Sprintf("team-%c/db", 'a'+i)), SecretString: sdk.String("v"),
+			Description: sdk.String("The database"),
+			Tags:        []types.Tag{{Key: sdk.String("team"), Value: sdk.String(string(rune('a' + i)))}},
 		})
 		require.NoError(t, err)
 	}
@@ -239,7 +294,9 @@ func TestSecretsAreListedByFiltersAndPages(t *testing.T) {
 		return types.Filter{Key: key, Values: values}
 	}
 	assert.Equal(t, "edcba", names(secretsmanager.ListSecretsInput{}))
-	assert.Equal(t, "abcde", names(secretsmanager.ListSecretsInput{SortOrder: types.SortOrderTypeAsc, MaxResults: sdk.Int32(2)}))
+	assert.Equal(t, "abcde", names(secretsmanager.ListSecretsInput{
+		SortOrder: types.SortOrderTypeAsc, MaxResults: sdk.Int32(2),
+	}))
 	for _, c := range []struct {
 		want    string
 		filters []types.Filter
@@ -254,7 +311,9 @@ func TestSecretsAreListedByFiltersAndPages(t *testing.T) {
 		{"d", []types.Filter{filter("all", "TEAM-D database")}},
 		{"abcde", []types.Filter{filter("primary-region", "ap-")}},
 	} {
-		assert.Equal(t, c.want, names(secretsmanager.ListSecretsInput{Filters: c.filters, SortOrder: types.SortOrderTypeAsc}), "%v", c.filters)
+		assert.Equal(t, c.want, names(secretsmanager.ListSecretsInput{
+			Filters: c.filters, SortOrder: types.SortOrderTypeAsc,
+		}), "%v", c.filters)
 	}
 	_, err := s.ListSecrets(ctx, &secretsmanager.ListSecretsInput{NextToken: sdk.String("forged")})
 	refused(t, err, "InvalidNextTokenException")
@@ -268,21 +327,28 @@ func TestSecretsAreListedByFiltersAndPages(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, out.SecretList, "another region has its own secrets")
 
-	batch, err := s.BatchGetSecretValue(ctx, &secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"team-a/db", "nowhere"}})
+	batch, err := s.BatchGetSecretValue(ctx,
+		&secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"team-a/db", "nowhere"}})
 	require.NoError(t, err)
 	assert.Len(t, batch.SecretValues, 1)
 	require.Len(t, batch.Errors, 1)
 	assert.Equal(t, "ResourceNotFoundException", *batch.Errors[0].ErrorCode)
-	batch, err = s.BatchGetSecretValue(ctx, &secretsmanager.BatchGetSecretValueInput{Filters: []types.Filter{filter("name", "team-")}, MaxResults: sdk.Int32(3)})
+	batch, err = s.BatchGetSecretValue(ctx, &secretsmanager.BatchGetSecretValueInput{
+		Filters: []types.Filter{filter("name", "team-")}, MaxResults: sdk.Int32(3),
+	})
 	require.NoError(t, err)
 	assert.Len(t, batch.SecretValues, 3)
 	require.NotNil(t, batch.NextToken)
 	_, err = s.BatchGetSecretValue(ctx, &secretsmanager.BatchGetSecretValueInput{})
 	refused(t, err, "InvalidParameterException")
 
-	_, err = s.TagResource(ctx, &secretsmanager.TagResourceInput{SecretId: sdk.String("team-a/db"), Tags: []types.Tag{{Key: sdk.String("env"), Value: sdk.String("dev")}}})
+	_, err = s.TagResource(ctx, &secretsmanager.TagResourceInput{
+		SecretId: sdk.String("team-a/db"), Tags: []types.Tag{{Key: sdk.String("env"), Value: sdk.String("dev")}},
+	})
 	require.NoError(t, err)
-	_, err = s.UntagResource(ctx, &secretsmanager.UntagResourceInput{SecretId: sdk.String("team-a/db"), TagKeys: []string{"team"}})
+	_, err = s.UntagResource(ctx, &secretsmanager.UntagResourceInput{
+		SecretId: sdk.String("team-a/db"), TagKeys: []string{"team"},
+	})
 	require.NoError(t, err)
 	d, err := s.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: sdk.String("team-a/db")})
 	require.NoError(t, err)
@@ -294,13 +360,16 @@ func TestABatchReadsOnlyWhatTheCallerMayRead(t *testing.T) {
 	a := newAccount(t)
 	ctx := context.Background()
 	for _, name := range []string{"mine", "theirs"} {
-		_, err := a.secrets(a.admin()).CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &name, SecretString: sdk.String("v")})
+		_, err := a.secrets(a.admin()).CreateSecret(ctx,
+			&secretsmanager.CreateSecretInput{Name: &name, SecretString: sdk.String("v")})
 		require.NoError(t, err)
 	}
-	role := a.role("reader", "myshop:reader", allow([]string{"secretsmanager:BatchGetSecretValue"}, "*"), allow([]string{"secretsmanager:GetSecretValue"}, "arn:aws:secretsmanager:*:*:secret:mine-*"))
+	role := a.role("reader", "myshop:reader", allow([]string{"secretsmanager:BatchGetSecretValue"}, "*"),
+		allow([]string{"secretsmanager:GetSecretValue"}, "arn:aws:secretsmanager:*:*:secret:mine-*"))
 	creds, err := a.assume(role, a.token("myshop:reader", "sts.amazonaws.com", nil))
 	require.NoError(t, err)
-	out, err := a.secrets(creds).BatchGetSecretValue(ctx, &secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"mine", "theirs"}})
+	out, err := a.secrets(creds).BatchGetSecretValue(ctx,
+		&secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{"mine", "theirs"}})
 	require.NoError(t, err)
 	assert.Len(t, out.SecretValues, 1)
 	require.Len(t, out.Errors, 1)

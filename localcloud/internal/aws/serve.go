@@ -56,7 +56,8 @@ var jsonServices = map[string]jsonService{
 // webIdentityAction is the one action that nobody signs: the token is the credential.
 const webIdentityAction = "AssumeRoleWithWebIdentity"
 
-// Wire speaks the AWS protocols. Services share the endpoint; the credential scope of the signature tells which is meant.
+// Wire speaks the AWS protocols. Services share the endpoint; the credential scope of the signature tells which is
+// meant.
 func (c *Cloud) Wire() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &exchange{c: c, w: wire.Negotiate(w, r), r: r, requestID: randomUUID(), json: isJSON(r)}
@@ -83,7 +84,8 @@ type exchange struct {
 func (e *exchange) serve() {
 	body, err := io.ReadAll(http.MaxBytesReader(e.w, e.r.Body, maxBody))
 	if err != nil {
-		e.fail(wire.Status(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "the request body is larger than %d bytes, or ended early", maxBody))
+		e.fail(wire.Status(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
+			"the request body is larger than %d bytes, or ended early", maxBody))
 		return
 	}
 	if e.json {
@@ -156,7 +158,8 @@ func (e *exchange) serveQuery(body []byte) {
 	case e.action == "":
 		err = wire.Errorf("MissingAction", "the request must contain the parameter Action")
 	case form.Get("Version") != s.version:
-		err = wire.Errorf("InvalidAction", "could not find operation %s for version %s: the local AWS stand-in speaks version %s of %s",
+		err = wire.Errorf("InvalidAction",
+			"could not find operation %s for version %s: the local AWS stand-in speaks version %s of %s",
 			e.action, form.Get("Version"), s.version, e.service)
 	case do == nil:
 		err = wire.NotModelled("%s:%s; of %s it models %s", e.service, e.action, e.service, names(s.actions))
@@ -197,7 +200,8 @@ func queryForm(r *http.Request, body []byte) (url.Values, error) {
 	}
 }
 
-// authenticate verifies the signature. expected is the service that the request names apart from its signature, if it does.
+// authenticate verifies the signature. expected is the service that the request names apart from its signature, if it
+// does.
 func (e *exchange) authenticate(body []byte, expected string) (*call, error) {
 	sig, err := sigv4.Parse(e.r)
 	if err != nil {
@@ -208,10 +212,15 @@ func (e *exchange) authenticate(body []byte, expected string) (*call, error) {
 	_, json := jsonServices[sig.Service]
 	if !query && !json || query == e.json {
 		return nil, wire.NotModelled("the service %q; it models %s", sig.Service,
-			strings.Join(slices.Sorted(slices.Values(slices.Concat(sortedKeys(queryServices), sortedKeys(jsonServices)))), ", "))
+			strings.Join(slices.Sorted(slices.Values(
+				slices.Concat(sortedKeys(queryServices), sortedKeys(jsonServices)),
+			)), ", "))
 	}
 	if expected != "" && expected != sig.Service {
-		return nil, authError(&sigv4.Error{Code: sigv4.CodeNoMatch, Message: "Credential should be scoped to correct service: '" + expected + "'."})
+		return nil, authError(&sigv4.Error{
+			Code:    sigv4.CodeNoMatch,
+			Message: "Credential should be scoped to correct service: '" + expected + "'.",
+		})
 	}
 	k, err := e.c.verify(e.r, sig, body)
 	if err != nil {
@@ -232,7 +241,8 @@ func (c *Cloud) verify(r *http.Request, sig *sigv4.Signature, body []byte) (*cal
 		return nil, authError(err)
 	}
 	if who.session != nil && !c.now().Before(who.session.Expires) {
-		return nil, wire.Status(http.StatusForbidden, "ExpiredToken", "The security token included in the request is expired")
+		return nil, wire.Status(http.StatusForbidden, "ExpiredToken",
+			"The security token included in the request is expired")
 	}
 	k := c.newCall(r, who, sig.Region)
 	k.st = st
@@ -244,7 +254,10 @@ func (c *Cloud) newCall(r *http.Request, who *caller, region string) *call {
 	if err != nil {
 		host = ""
 	}
-	return &call{c: c, ctx: r.Context(), st: c.store.Read(), who: who, region: region, keys: c.conditionContext(who, region, host, r.UserAgent())}
+	return &call{
+		c: c, ctx: r.Context(), st: c.store.Read(), who: who, region: region,
+		keys: c.conditionContext(who, region, host, r.UserAgent()),
+	}
 }
 
 func authError(err error) error {
@@ -310,7 +323,8 @@ func (k *call) allow(action, resource string, keys func(iam.Context)) error {
 func (k *call) allowKey(key *kmsKey, action, service string, encryptionContext map[string]string) error {
 	policy, err := iam.Parse(key.Policy, iam.Key)
 	if err != nil {
-		return wire.Status(http.StatusInternalServerError, "InternalFailure", "the policy of key %s cannot be read", key.ID)
+		return wire.Status(http.StatusInternalServerError, "InternalFailure", "the policy of key %s cannot be read",
+			key.ID)
 	}
 	ctx := k.keys.Clone()
 	ctx.Set("kms:CallerAccount", k.who.Account)

@@ -37,8 +37,8 @@ type adminUser struct {
 	Created                          time.Time
 }
 
-// door is what the provider's door recorded when it made something: an existing thing is adopted by a repeated create only when both
-// name and inputs are the same, as after a kill of the engine between the creation and its record.
+// door is what the provider's door recorded when it made something: an existing thing is adopted by a repeated create
+// only when both name and inputs are the same, as after a kill of the engine between the creation and its record.
 type door struct {
 	Name   string
 	Inputs map[string]any
@@ -157,11 +157,13 @@ func (s *secret) unlabel(label string) {
 	}
 }
 
-// maxVersions is how many versions a secret keeps. AWS removes versions without a label when there are more than about a hundred.
+// maxVersions is how many versions a secret keeps. AWS removes versions without a label when there are more than about
+// a hundred.
 const maxVersions = 100
 
 func (s *secret) dropDeprecated() {
-	old := slices.SortedFunc(maps.Values(s.Versions), func(a, b *secretVersion) int { return a.Created.Compare(b.Created) })
+	old := slices.SortedFunc(maps.Values(s.Versions),
+		func(a, b *secretVersion) int { return a.Created.Compare(b.Created) })
 	for _, v := range old {
 		if len(s.Versions) <= maxVersions {
 			return
@@ -377,8 +379,8 @@ func randomSecretKey() string { return pick(upper+lower+decimal, 40) }
 
 func randomHex(n int) string { return pick(decimal+"abcdef", n) }
 
-// passwordSpecials are all in every master password, so that each run proves the encoding of every one of them: they break URLs, shells,
-// globs and form decoding.
+// passwordSpecials are all in every master password, so that each run proves the encoding of every one of them: they
+// break URLs, shells, globs and form decoding.
 const passwordSpecials = ":%#?*[&+" //nolint:gosec // characters, not a password
 
 // passwordAlphabet is RDS's: printable ASCII without / ' " @ and space, and without \ and `.
@@ -410,7 +412,8 @@ func randomUUID() string {
 	h := []byte(randomHex(32))
 	h[12] = '4'
 	h[16] = "89ab"[uniform(4)]
-	return strings.Join([]string{string(h[:8]), string(h[8:12]), string(h[12:16]), string(h[16:20]), string(h[20:])}, "-")
+	return strings.Join([]string{string(h[:8]), string(h[8:12]), string(h[12:16]), string(h[16:20]), string(h[20:])},
+		"-")
 }
 
 func lastSegment(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }

@@ -69,7 +69,8 @@ func readAssume(p *wire.Params) (assumeInput, func() error) {
 		case roleARNForm.FindStringSubmatch(in.roleARN) == nil:
 			return wire.Errorf("ValidationError", "%s is invalid", clip(in.roleARN))
 		case in.duration < minSession || in.duration > maxSession:
-			return wire.Errorf("ValidationError", "DurationSeconds: %d: must be between %d and %d", in.duration, minSession, maxSession)
+			return wire.Errorf("ValidationError", "DurationSeconds: %d: must be between %d and %d", in.duration,
+				minSession, maxSession)
 		}
 		if in.policy != "" {
 			if _, err := iam.Parse(in.policy, iam.Identity); err != nil {
@@ -108,7 +109,8 @@ func (k *call) assumeRoleWithWebIdentity(p *wire.Params) (any, error) {
 		return nil, err
 	}
 	provider := k.c.providerARN()
-	denied := wire.Status(http.StatusForbidden, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+	denied := wire.Status(http.StatusForbidden, "AccessDenied",
+		"Not authorized to perform sts:AssumeRoleWithWebIdentity")
 	r := k.st.roleByARN(in.roleARN)
 	if r == nil {
 		return nil, denied
@@ -126,7 +128,8 @@ func (k *call) assumeRoleWithWebIdentity(p *wire.Params) (any, error) {
 	request := iam.Request{Action: "sts:AssumeRoleWithWebIdentity", Resource: r.arn(), Context: keys}
 	decision := iam.Evaluate(identity, request, &iam.ResourcePolicy{Policy: trust, Account: AccountID, Required: true})
 	if !decision.Allowed {
-		k.c.log.Warn("web identity denied", "subject", claims.Subject, "audience", claims.Audience, "reason", decision.Explain(identity, request))
+		k.c.log.Warn("web identity denied", "subject", claims.Subject, "audience", claims.Audience, "reason",
+			decision.Explain(identity, request))
 		return nil, denied
 	}
 	out, user, err := k.newSession(r, in, provider)
@@ -153,7 +156,8 @@ func (k *call) assumeRole(p *wire.Params) (any, error) {
 	if externalID != "" {
 		request.Context.Set("sts:ExternalId", externalID)
 	}
-	denied := wire.Status(http.StatusForbidden, "AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s",
+	denied := wire.Status(http.StatusForbidden, "AccessDenied",
+		"User: %s is not authorized to perform: sts:AssumeRole on resource: %s",
 		k.who.ARN, in.roleARN)
 	if r == nil {
 		return nil, denied
@@ -162,11 +166,13 @@ func (k *call) assumeRole(p *wire.Params) (any, error) {
 	if err != nil {
 		return nil, denied
 	}
-	if !iam.Evaluate(k.who.Principal, request, &iam.ResourcePolicy{Policy: trust, Account: AccountID, Required: true}).Allowed {
+	if !iam.Evaluate(k.who.Principal, request,
+		&iam.ResourcePolicy{Policy: trust, Account: AccountID, Required: true}).Allowed {
 		return nil, denied
 	}
 	if k.who.session != nil && in.duration > defaultSession {
-		return nil, wire.Errorf("ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
+		return nil, wire.Errorf("ValidationError",
+			"The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
 	}
 	out, user, err := k.newSession(r, in, "")
 	if err != nil {
@@ -188,7 +194,8 @@ func (k *call) newSession(r *role, in assumeInput, provider string) (credentials
 		RoleName: r.Name, RoleID: r.ID, Name: in.sessionName, Issued: now, Policy: in.policy, Provider: provider,
 		Expires: now.Add(time.Duration(in.duration) * time.Second),
 	})
-	return out, assumedRoleUser{AssumedRoleID: r.ID + ":" + in.sessionName, Arn: sessionARN(r.Name, in.sessionName)}, err
+	return out, assumedRoleUser{AssumedRoleID: r.ID + ":" + in.sessionName, Arn: sessionARN(r.Name, in.sessionName)},
+		err
 }
 
 // getCallerIdentity needs no permission, and no policy can deny it.
@@ -209,12 +216,15 @@ var signingMethods = []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES51
 func (c *Cloud) verifyWebIdentity(token string) (*jwt.RegisteredClaims, error) {
 	invalid := func(format string, args ...any) error { return wire.Errorf("InvalidIdentityToken", format, args...) }
 	if len(token) > maxToken {
-		return nil, wire.Errorf("ValidationError", "WebIdentityToken: must have length less than or equal to %d", maxToken)
+		return nil, wire.Errorf("ValidationError", "WebIdentityToken: must have length less than or equal to %d",
+			maxToken)
 	}
 	claims := &jwt.RegisteredClaims{}
 	parser := jwt.NewParser(jwt.WithValidMethods(signingMethods), jwt.WithoutClaimsValidation())
 	if _, _, err := parser.ParseUnverified(token, claims); err != nil {
-		return nil, invalid("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")
+		return nil, invalid(
+			"The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)",
+		)
 	}
 	if claims.Issuer != c.cfg.OIDCIssuer {
 		return nil, invalid("No OpenIDConnect provider found in your account for %s", clip(claims.Issuer))
@@ -224,16 +234,19 @@ func (c *Cloud) verifyWebIdentity(token string) (*jwt.RegisteredClaims, error) {
 		return nil, fmt.Errorf("reading the keys of the OIDC issuer: %w", err)
 	}
 	if !slices.ContainsFunc(keys, func(key crypto.PublicKey) bool { return signedBy(parser, token, key) }) {
-		return nil, invalid("Couldn't verify the signature of the web identity token with the keys of %s", c.cfg.OIDCIssuer)
+		return nil, invalid("Couldn't verify the signature of the web identity token with the keys of %s",
+			c.cfg.OIDCIssuer)
 	}
 	now := c.now()
 	switch {
 	case claims.ExpiresAt == nil || claims.IssuedAt == nil || claims.Subject == "":
 		return nil, invalid("Missing a required claim: one of sub, aud, exp, iat")
 	case !now.Before(claims.ExpiresAt.Time):
-		return nil, wire.Errorf("ExpiredTokenException", "Token expired: current date/time %d must be before the expiration date/time %d",
+		return nil, wire.Errorf("ExpiredTokenException",
+			"Token expired: current date/time %d must be before the expiration date/time %d",
 			now.Unix(), claims.ExpiresAt.Unix())
-	case claims.NotBefore != nil && now.Add(clockLeeway).Before(claims.NotBefore.Time), now.Add(clockLeeway).Before(claims.IssuedAt.Time):
+	case claims.NotBefore != nil && now.Add(clockLeeway).Before(claims.NotBefore.Time),
+		now.Add(clockLeeway).Before(claims.IssuedAt.Time):
 		return nil, invalid("Token is not yet valid: current date/time %d", now.Unix())
 	case !slices.ContainsFunc(claims.Audience, func(a string) bool { return slices.Contains(oidcClientIDs, a) }):
 		return nil, invalid("Incorrect token audience")

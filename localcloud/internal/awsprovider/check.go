@@ -30,7 +30,9 @@ type checker struct {
 }
 
 func (c *checker) fail(path, format string, args ...any) {
-	c.failures = append(c.failures, &pulumirpc.CheckFailure{Property: path, Reason: path + ": " + fmt.Sprintf(format, args...)})
+	c.failures = append(c.failures, &pulumirpc.CheckFailure{
+		Property: path, Reason: path + ": " + fmt.Sprintf(format, args...),
+	})
 }
 
 // check returns the inputs as the state will hold them.
@@ -59,7 +61,9 @@ func (c *checker) check(olds, news resource.PropertyMap, defaultTags map[string]
 	}
 	slices.Sort(defaults)
 	inputs[defaultsKey] = resource.NewPropertyValue(defaults)
-	slices.SortFunc(c.failures, func(a, b *pulumirpc.CheckFailure) int { return strings.Compare(a.GetProperty(), b.GetProperty()) })
+	slices.SortFunc(c.failures, func(a, b *pulumirpc.CheckFailure) int {
+		return strings.Compare(a.GetProperty(), b.GetProperty())
+	})
 	return inputs
 }
 
@@ -82,7 +86,8 @@ func (c *checker) object(path string, table map[string]property, news, into reso
 			c.fail(where, "%s has no such property%s", c.typeName, suggestion(name, table))
 			continue
 		case p.notLocal && !c.offline && (v.ContainsUnknowns() || !isZero(plain(v))):
-			c.fail(where, "the local cloud does not model this property of %s: leave it out on local stacks", c.typeName)
+			c.fail(where, "the local cloud does not model this property of %s: leave it out on local stacks",
+				c.typeName)
 			continue
 		}
 		if checked, ok := c.value(where, p, v); ok {
@@ -105,7 +110,8 @@ func (c *checker) value(path string, p property, v resource.PropertyValue) (reso
 		return v, true
 	}
 	if v.IsSecret() {
-		inner, ok := c.value(path, property{kind: p.kind, validate: hide(p.validate), fields: p.fields}, v.SecretValue().Element)
+		inner, ok := c.value(path, property{kind: p.kind, validate: hide(p.validate), fields: p.fields},
+			v.SecretValue().Element)
 		return resource.MakeSecret(inner), ok
 	}
 	v = unwrap(v)
@@ -134,7 +140,8 @@ func (c *checker) value(path string, p property, v resource.PropertyValue) (reso
 	case p.kind == kindObjectSet:
 		list := make([]resource.PropertyValue, 0, len(v.ArrayValue()))
 		for i, e := range v.ArrayValue() {
-			if checked, ok := c.value(fmt.Sprintf("%s[%d]", path, i), property{kind: kindObject, fields: p.fields}, e); ok {
+			if checked, ok := c.value(fmt.Sprintf("%s[%d]", path, i), property{kind: kindObject, fields: p.fields},
+				e); ok {
 				list = append(list, checked)
 			}
 		}

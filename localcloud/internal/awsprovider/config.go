@@ -19,7 +19,8 @@ var marked = []string{"sts", "rds", "secretsmanager"}
 // knownConfig are the provider inputs that a local stack may set. Credentials are taken and not used: the control
 // socket's permissions say who may change the local account.
 var knownConfig = []string{
-	"accessKey", "allowedAccountIds", "defaultTags", "endpoints", "forbiddenAccountIds", "maxRetries", "region", "retryMode",
+	"accessKey", "allowedAccountIds", "defaultTags", "endpoints", "forbiddenAccountIds", "maxRetries", "region",
+	"retryMode",
 	"s3UsePathStyle", "secretKey", "skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation",
 	"skipRequestingAccountId", "token", "version",
 }
@@ -84,9 +85,13 @@ func parseConfig(values map[string]any, offline bool, endpoint string) (config, 
 		}
 	}
 	if c.region == "" {
-		faults = append(faults, configFault{"region", "region: missing: set it on the provider, for example ap-northeast-2"})
+		faults = append(faults, configFault{
+			"region",
+			"region: missing: set it on the provider, for example ap-northeast-2",
+		})
 	}
-	if allowed, ok := values["allowedAccountIds"].([]any); ok && len(allowed) > 0 && !slices.Contains(allowed, any(account)) {
+	if allowed, ok := values["allowedAccountIds"].([]any); ok && len(allowed) > 0 &&
+		!slices.Contains(allowed, any(account)) {
 		faults = append(faults, configFault{"allowedAccountIds", fmt.Sprintf(
 			"allowedAccountIds: %s: the local cloud's account is %s and not among them", encode(allowed), account)})
 	}
@@ -130,8 +135,10 @@ func unmarked(endpoints any, endpoint string) string {
 	if len(wrong) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("this stack is not marked local: the aws provider's endpoints must name the local cloud's stand-in, %s, for %s, but %s. "+
-		"Choose a stack whose config says `dbtier:cloud: local`, or run this stack against AWS without the local provider servers",
+	return fmt.Sprintf(
+		"this stack is not marked local: the aws provider's endpoints must name the local cloud's stand-in, %s, for "+
+			"%s, but %s. "+
+			"Choose a stack whose config says `dbtier:cloud: local`, or run this stack against AWS without the local provider servers",
 		endpoint, strings.Join(marked, ", "), strings.Join(wrong, ", "))
 }
 

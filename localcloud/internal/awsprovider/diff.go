@@ -78,7 +78,9 @@ func (t *resourceType) nameIsTaken(oldInputs, news resource.PropertyMap) bool {
 }
 
 // detail writes where a property differs. Sets are reported whole: an index into one means nothing.
-func (p property) detail(into map[string]*pulumirpc.PropertyDiff, key resource.PropertyKey, olds, news resource.PropertyMap) {
+func (p property) detail(
+	into map[string]*pulumirpc.PropertyDiff, key resource.PropertyKey, olds, news resource.PropertyMap,
+) {
 	before, had := olds[key]
 	after, has := news[key]
 	var found map[string]plugin.PropertyDiff

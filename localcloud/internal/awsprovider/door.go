@@ -151,7 +151,8 @@ func (d *door) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return errors.New("cancelled")
 	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("the local cloud does not run (nothing answers at %s): start it with `dbtier local start`", d.socket)
+		return fmt.Errorf("the local cloud does not run (nothing answers at %s): start it with `dbtier local start`",
+			d.socket)
 	default:
 		return fmt.Errorf("the local cloud stopped answering (%w): see `dbtier local logs`, start it again with "+
 			"`dbtier local start`, and run the command once more", err)

@@ -41,14 +41,18 @@ func (w *world) answer(c call) (int, any) {
 	defer w.mu.Unlock()
 	outputs := func(id string, c call) map[string]any {
 		return with(c.Inputs, props{
-			"arn": "arn:aws:local:" + id, "keyId": id, "resourceId": id, "address": fmt.Sprint(c.Inputs["identifier"], ".local"), "port": 5432,
+			"arn": "arn:aws:local:" + id, "keyId": id, "resourceId": id,
+			"address": fmt.Sprint(c.Inputs["identifier"], ".local"), "port": 5432,
 			"masterUserSecrets": []any{props{"secretArn": "arn:of:secret", "secretStatus": "active"}}, "uniqueId": id,
 		})
 	}
 	switch c.Method {
 	case http.MethodPost:
 		if c.Type == w.refuse {
-			return http.StatusBadRequest, props{"code": "InvalidParameterCombination", "message": "Cannot find version 16.3 for postgres"}
+			return http.StatusBadRequest, props{
+				"code":    "InvalidParameterCombination",
+				"message": "Cannot find version 16.3 for postgres",
+			}
 		}
 		w.made++
 		id := fmt.Sprintf("id-%d", w.made)
@@ -121,9 +125,12 @@ func newBench(t *testing.T) *bench {
 	require.NoError(t, err, "bin/pulumi is missing: run make build")
 	b := &bench{
 		world: &world{resources: map[string]call{}}, password: "pa:ss%w[rd&+",
-		config:   marker(),
-		key:      props{"enableKeyRotation": true, "tags": props{"team": "data"}},
-		instance: props{"identifier": "db", "instanceClass": "db.t4g.micro", "engine": "postgres", "engineVersion": "16", "username": "app"},
+		config: marker(),
+		key:    props{"enableKeyRotation": true, "tags": props{"team": "data"}},
+		instance: props{
+			"identifier": "db", "instanceClass": "db.t4g.micro", "engine": "postgres",
+			"engineVersion": "16", "username": "app",
+		},
 	}
 	b.door = newDoor(t, b.world.answer)
 	dir := t.TempDir()
@@ -131,7 +138,8 @@ func newBench(t *testing.T) *bench {
 	require.NoError(t, os.MkdirAll(backend, 0o700))
 	b.stack, err = auto.UpsertStackInlineSource(t.Context(), "local", "aws-provider", b.program, auto.Pulumi(command),
 		auto.PulumiHome(filepath.Join(dir, "home")), auto.EnvVars(map[string]string{
-			"PULUMI_BACKEND_URL": "file://" + backend, "PULUMI_CONFIG_PASSPHRASE": "test", "PULUMI_SKIP_UPDATE_CHECK": "true",
+			"PULUMI_BACKEND_URL": "file://" + backend, "PULUMI_CONFIG_PASSPHRASE": "test",
+			"PULUMI_SKIP_UPDATE_CHECK":                    "true",
 			"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
 		}))
 	require.NoError(t, err)
@@ -155,7 +163,8 @@ func (b *bench) program(ctx *pulumi.Context) error {
 		if err := ctx.RegisterResource(keyType, "main", pulumi.ToMap(b.key), &key, opts); err != nil {
 			return err
 		}
-		if err := ctx.RegisterResource(aliasType, "main", pulumi.Map{"targetKeyId": key.ID()}, &alias, opts); err != nil {
+		if err := ctx.RegisterResource(aliasType, "main", pulumi.Map{"targetKeyId": key.ID()}, &alias,
+			opts); err != nil {
 			return err
 		}
 		ctx.Export("alias", alias.Name)
@@ -174,7 +183,9 @@ func (b *bench) program(ctx *pulumi.Context) error {
 // attach starts a server for one run of the engine, as the driver does.
 func (b *bench) attach(t *testing.T, offline bool) {
 	t.Helper()
-	server, err := awsprovider.New(awsprovider.Options{Offline: offline, Endpoint: endpoint, ControlSocket: b.door.socket})
+	server, err := awsprovider.New(awsprovider.Options{
+		Offline: offline, Endpoint: endpoint, ControlSocket: b.door.socket,
+	})
 	require.NoError(t, err)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -243,7 +254,8 @@ func TestEngineALifeOnTheLocalCloud(t *testing.T) {
 
 	b.instance = with(b.instance, props{"username": "other"})
 	assert.Equal(t, map[string]int{"same": 4, "replace": 1}, b.mustUp(t))
-	assert.Equal(t, []string{"DELETE Instance", "POST Instance"}, b.door.steps(), "a name that the program chose is freed first")
+	assert.Equal(t, []string{"DELETE Instance", "POST Instance"}, b.door.steps(),
+		"a name that the program chose is freed first")
 
 	b.world.byHand(instanceType, props{"instanceClass": "db.t4g.large"})
 	b.attach(t, false)
@@ -272,7 +284,8 @@ func TestEngineShowsWhatAWSWouldSay(t *testing.T) {
 	b := newBench(t)
 	b.world.refuse = instanceType
 	_, _, err := b.up(t)
-	require.ErrorContains(t, err, `creating aws:rds/instance:Instance "main": InvalidParameterCombination: Cannot find version 16.3 for postgres`)
+	require.ErrorContains(t, err,
+		`creating aws:rds/instance:Instance "main": InvalidParameterCombination: Cannot find version 16.3 for postgres`)
 	require.NotContains(t, err.Error(), b.password)
 }
 

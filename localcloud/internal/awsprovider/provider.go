@@ -50,10 +50,12 @@ type provider struct {
 func New(opts Options) (pulumirpc.ResourceProviderServer, error) {
 	var missing []error
 	if !opts.Offline && opts.Endpoint == "" {
-		missing = append(missing, errors.New("aws provider: Endpoint: missing: give the URL of the stand-in, or work offline"))
+		missing = append(missing,
+			errors.New("aws provider: Endpoint: missing: give the URL of the stand-in, or work offline"))
 	}
 	if !opts.Offline && opts.ControlSocket == "" {
-		missing = append(missing, errors.New("aws provider: ControlSocket: missing: give the path of the control socket, or work offline"))
+		missing = append(missing,
+			errors.New("aws provider: ControlSocket: missing: give the path of the control socket, or work offline"))
 	}
 	if len(missing) > 0 {
 		return nil, errors.Join(missing...)
@@ -63,7 +65,9 @@ func New(opts Options) (pulumirpc.ResourceProviderServer, error) {
 	return p, nil
 }
 
-func (p *provider) Handshake(context.Context, *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
+func (p *provider) Handshake(
+	context.Context, *pulumirpc.ProviderHandshakeRequest,
+) (*pulumirpc.ProviderHandshakeResponse, error) {
 	return &pulumirpc.ProviderHandshakeResponse{AcceptSecrets: true, SupportsAutonamingConfiguration: true}, nil
 }
 
@@ -75,8 +79,8 @@ func (p *provider) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Pl
 	return &pulumirpc.PluginInfo{Version: Version}, nil
 }
 
-// Cancel ends what is under way. The stand-in takes a repeated creation for the same one. An engine may also say it at its end, and
-// another one may come after it, so only what runs now is ended.
+// Cancel ends what is under way. The stand-in takes a repeated creation for the same one. An engine may also say it at
+// its end, and another one may come after it, so only what runs now is ended.
 func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,7 +91,8 @@ func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, erro
 
 func (p *provider) GetSchema(context.Context, *pulumirpc.GetSchemaRequest) (*pulumirpc.GetSchemaResponse, error) {
 	return nil, status.Error(codes.Unimplemented,
-		"the local cloud's aws provider has no schema: use that of the installed plugin (pulumi plugin install resource aws)")
+		"the local cloud's aws provider has no schema: use that of the installed plugin (pulumi plugin install "+
+			"resource aws)")
 }
 
 func (p *provider) GetMapping(context.Context, *pulumirpc.GetMappingRequest) (*pulumirpc.GetMappingResponse, error) {
@@ -98,21 +103,26 @@ func (p *provider) GetMappings(context.Context, *pulumirpc.GetMappingsRequest) (
 	return &pulumirpc.GetMappingsResponse{}, nil
 }
 
-func (p *provider) Parameterize(context.Context, *pulumirpc.ParameterizeRequest) (*pulumirpc.ParameterizeResponse, error) {
+func (p *provider) Parameterize(
+	context.Context, *pulumirpc.ParameterizeRequest,
+) (*pulumirpc.ParameterizeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "the aws provider takes no parameters")
 }
 
 func (p *provider) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
-	return nil, status.Errorf(codes.Unimplemented, "%s: the local cloud answers no function calls of the aws provider: "+
-		"take account, region and the like from the stack's config", req.GetTok())
+	return nil, status.Errorf(codes.Unimplemented,
+		"%s: the local cloud answers no function calls of the aws provider: "+
+			"take account, region and the like from the stack's config", req.GetTok())
 }
 
 func (p *provider) Call(_ context.Context, req *pulumirpc.CallRequest) (*pulumirpc.CallResponse, error) {
-	return nil, status.Errorf(codes.Unimplemented, "%s: the aws resources of the local cloud have no methods", req.GetTok())
+	return nil, status.Errorf(codes.Unimplemented, "%s: the aws resources of the local cloud have no methods",
+		req.GetTok())
 }
 
 func (p *provider) Construct(_ context.Context, req *pulumirpc.ConstructRequest) (*pulumirpc.ConstructResponse, error) {
-	return nil, status.Errorf(codes.Unimplemented, "%s: the aws provider of the local cloud has no components", req.GetType())
+	return nil, status.Errorf(codes.Unimplemented, "%s: the aws provider of the local cloud has no components",
+		req.GetType())
 }
 
 func (p *provider) CheckConfig(_ context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
@@ -182,13 +192,18 @@ func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest)
 		// A create request does not say which provider of the program it belongs to, so one of two configurations would
 		// be used for the resources of both.
 		if names := p.config.differences(&c); len(names) > 0 {
-			return nil, status.Errorf(codes.FailedPrecondition, "the aws provider was already configured in this run, with other values of %s: "+
-				"the local cloud serves one aws provider a program. Give every aws resource the program's one explicit provider, "+
-				"and destroy the stack before its region is changed", strings.Join(names, ", "))
+			return nil, status.Errorf(codes.FailedPrecondition,
+				"the aws provider was already configured in this run, with other values of %s: "+
+					"the local cloud serves one aws provider a program. Give every aws resource the program's one "+
+					"explicit provider, "+
+					"and destroy the stack before its region is changed", strings.Join(names, ", "))
 		}
 	}
 	p.config = &c
-	return &pulumirpc.ConfigureResponse{AcceptSecrets: true, SupportsPreview: true, SupportsAutonamingConfiguration: true}, nil
+	return &pulumirpc.ConfigureResponse{
+		AcceptSecrets: true, SupportsPreview: true,
+		SupportsAutonamingConfiguration: true,
+	}, nil
 }
 
 func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
@@ -196,7 +211,10 @@ func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulum
 	typ, ok := p.typeOf(r.typ)
 	if !ok {
 		// A failure, not an error, so that the engine shows it with the faults of the other resources.
-		return &pulumirpc.CheckResponse{Inputs: req.GetNews(), Failures: []*pulumirpc.CheckFailure{{Reason: r.unmodelled()}}}, nil
+		return &pulumirpc.CheckResponse{
+			Inputs:   req.GetNews(),
+			Failures: []*pulumirpc.CheckFailure{{Reason: r.unmodelled()}},
+		}, nil
 	}
 	news, err := unmarshal("inputs", req.GetNews())
 	if err != nil {
@@ -282,7 +300,8 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 	ctx, stop := p.bound(ctx, req.GetTimeout())
 	defer stop()
 	got, err := p.door.update(ctx, doorRequest{
-		Type: r.typ, ID: req.GetId(), Region: p.configuration().region, Olds: typ.request(olds), Inputs: typ.request(news),
+		Type: r.typ, ID: req.GetId(), Region: p.configuration().region, Olds: typ.request(olds),
+		Inputs: typ.request(news),
 	})
 	if err != nil {
 		return nil, r.fail("updating", err, olds, news)
@@ -330,7 +349,9 @@ func (p *provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulum
 		return nil, r.fail("reading", err, nil)
 	}
 	if p.opts.Offline {
-		return nil, r.fail("reading", errors.New("an offline preview reads nothing: leave refresh and import out of it"), nil)
+		return nil, r.fail("reading", errors.New(
+			"an offline preview reads nothing: leave refresh and import out of it",
+		), nil)
 	}
 	ctx, stop := p.bound(ctx, req.GetTimeout())
 	defer stop()
@@ -414,7 +435,8 @@ func (p *provider) lookup(r request) (*resourceType, error) {
 }
 
 func (r request) unmodelled() string {
-	return fmt.Sprintf("%s is not modelled by the local cloud: leave it out of local stacks. It knows %s", r.typ, strings.Join(typeNames(), ", "))
+	return fmt.Sprintf("%s is not modelled by the local cloud: leave it out of local stacks. It knows %s", r.typ,
+		strings.Join(typeNames(), ", "))
 }
 
 // fail says what was being done to what. Secrets that the stand-in repeats in its answer are taken out.
@@ -460,7 +482,10 @@ func secretStrings(v resource.PropertyValue, secret bool) []string {
 }
 
 func marshalOptions(label string) plugin.MarshalOptions {
-	return plugin.MarshalOptions{Label: "aws " + label, KeepUnknowns: true, KeepSecrets: true, SkipNulls: true, RejectAssets: true}
+	return plugin.MarshalOptions{
+		Label: "aws " + label, KeepUnknowns: true, KeepSecrets: true, SkipNulls: true,
+		RejectAssets: true,
+	}
 }
 
 func unmarshal(label string, s *structpb.Struct) (resource.PropertyMap, error) {

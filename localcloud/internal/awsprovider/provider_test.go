@@ -102,10 +102,13 @@ func offline(t *testing.T) pulumirpc.ResourceProviderServer {
 	return server
 }
 
-func check(t *testing.T, server pulumirpc.ResourceProviderServer, typ string, olds, news props) (resource.PropertyMap, map[string]string) {
+func check(
+	t *testing.T, server pulumirpc.ResourceProviderServer, typ string, olds, news props,
+) (resource.PropertyMap, map[string]string) {
 	t.Helper()
 	resp, err := server.Check(t.Context(), &pulumirpc.CheckRequest{
-		Urn: urn(typ, "db"), Type: typ, Name: "db", Olds: marshal(t, olds), News: marshal(t, news), RandomSeed: []byte("seed"),
+		Urn: urn(typ, "db"), Type: typ, Name: "db", Olds: marshal(t, olds), News: marshal(t, news),
+		RandomSeed: []byte("seed"),
 	})
 	require.NoError(t, err)
 	failures := map[string]string{}
@@ -115,7 +118,9 @@ func check(t *testing.T, server pulumirpc.ResourceProviderServer, typ string, ol
 	return unmarshal(t, resp.GetInputs()), failures
 }
 
-func diff(t *testing.T, server pulumirpc.ResourceProviderServer, typ string, state, olds, news props) *pulumirpc.DiffResponse {
+func diff(
+	t *testing.T, server pulumirpc.ResourceProviderServer, typ string, state, olds, news props,
+) *pulumirpc.DiffResponse {
 	t.Helper()
 	resp, err := server.Diff(t.Context(), &pulumirpc.DiffRequest{
 		Id: "id-1", Urn: urn(typ, "Db"), Type: typ, Name: "Db",
@@ -136,7 +141,9 @@ var least = map[string]props{
 	logGroupType:       {},
 	roleType:           {"assumeRolePolicy": `{"Version":"2012-10-17"}`},
 	rolePolicyType:     {"role": "r", "policy": `{"Version":"2012-10-17"}`},
-	attachmentType:     {"role": "r", "policyArn": "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"},
+	attachmentType: {
+		"role": "r", "policyArn": "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
+	},
 }
 
 func with(base, more props) props {
@@ -194,11 +201,13 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 		"vpcSecurityGroupIds[1]": "vpcSecurityGroupIds[1]: must be a string, not number",
 		"finalSnapshotIdentifier": `finalSnapshotIdentifier: "final--x" must begin with a letter, hold only letters, digits and single hyphens, ` +
 			`and not end in a hyphen`,
-		"domain": "domain: the local cloud does not model this property of aws:rds/instance:Instance: leave it out on local stacks",
+		"domain": "domain: the local cloud does not model this property of aws:rds/instance:Instance: leave it out " +
+			"on local stacks",
 		"password": "password: conflicts with manageMasterUserPassword: " +
 			"give one of the two",
-		"restoreToPointInTime": "restoreToPointInTime: the local cloud does not model this property of aws:rds/instance:Instance: leave it out on local stacks",
-		"instanceClass":        "instanceClass: missing, but aws:rds/instance:Instance needs it (a string)",
+		"restoreToPointInTime": "restoreToPointInTime: the local cloud does not model this property of " +
+			"aws:rds/instance:Instance: leave it out on local stacks",
+		"instanceClass": "instanceClass: missing, but aws:rds/instance:Instance needs it (a string)",
 	}, failures)
 }
 
@@ -222,7 +231,11 @@ func TestValuesThatAWSRefusesAreRefused(t *testing.T) {
 		{subnetGroupType, "name", "Mine", "lower-case"},
 		{parameterGroupType, "name", "pg_16", "lower-case"},
 		{instanceType, "identifier", "db-", "not end in a hyphen"},
-		{instanceType, "enabledCloudwatchLogsExports", []any{"postgres"}, `holds "postgres"; each must be one of agent`},
+		{
+			instanceType, "enabledCloudwatchLogsExports",
+			[]any{"postgres"},
+			`holds "postgres"; each must be one of agent`,
+		},
 		{instanceType, "performanceInsightsRetentionPeriod", 30, "must be 7, 731 or a multiple of 31"},
 	} {
 		t.Run(c.typ+" "+c.property, func(t *testing.T) {
@@ -254,11 +267,14 @@ func TestDefaultsAreThoseOfTheRealProvider(t *testing.T) {
 	inputs, _ := check(t, server, instanceType, nil, with(least[instanceType], props{"identifier": "db"}))
 	assert.Equal(t, propertyMap(props{
 		"identifier": "db", "engine": "postgres", "instanceClass": "db.t4g.micro",
-		"applyImmediately": false, "autoMinorVersionUpgrade": true, "copyTagsToSnapshot": false, "dedicatedLogVolume": false,
-		"deleteAutomatedBackups": true, "monitoringInterval": 0, "performanceInsightsEnabled": false, "publiclyAccessible": false,
-		"skipFinalSnapshot": false,
+		"applyImmediately": false, "autoMinorVersionUpgrade": true, "copyTagsToSnapshot": false,
+		"dedicatedLogVolume":     false,
+		"deleteAutomatedBackups": true, "monitoringInterval": 0, "performanceInsightsEnabled": false,
+		"publiclyAccessible": false,
+		"skipFinalSnapshot":  false,
 		"__defaults": []any{
-			"applyImmediately", "autoMinorVersionUpgrade", "copyTagsToSnapshot", "dedicatedLogVolume", "deleteAutomatedBackups",
+			"applyImmediately", "autoMinorVersionUpgrade", "copyTagsToSnapshot", "dedicatedLogVolume",
+			"deleteAutomatedBackups",
 			"monitoringInterval", "performanceInsightsEnabled", "publiclyAccessible", "skipFinalSnapshot",
 		},
 	}), inputs)
@@ -266,7 +282,8 @@ func TestDefaultsAreThoseOfTheRealProvider(t *testing.T) {
 	assert.Equal(t, "Managed by Pulumi", inputs["description"].StringValue())
 	inputs, _ = check(t, server, keyType, nil, nil)
 	assert.Equal(t, "SYMMETRIC_DEFAULT", inputs["customerMasterKeySpec"].StringValue())
-	inputs, _ = check(t, server, roleType, nil, with(least[roleType], props{"assumeRolePolicy": props{"Statement": []any{}, "Version": "x"}}))
+	inputs, _ = check(t, server, roleType, nil,
+		with(least[roleType], props{"assumeRolePolicy": props{"Statement": []any{}, "Version": "x"}}))
 	assert.JSONEq(t, `{"Version":"x","Statement":[]}`, inputs["assumeRolePolicy"].StringValue())
 }
 
@@ -284,7 +301,9 @@ func TestNamelessResourcesAreNamedAfterThemselves(t *testing.T) {
 	} {
 		t.Run(typ, func(t *testing.T) {
 			key := resource.PropertyKey(want.property)
-			resp, err := server.Check(t.Context(), &pulumirpc.CheckRequest{Urn: urn(typ, "db"), News: marshal(t, least[typ])})
+			resp, err := server.Check(t.Context(), &pulumirpc.CheckRequest{
+				Urn: urn(typ, "db"), News: marshal(t, least[typ]),
+			})
 			require.NoError(t, err)
 			require.Empty(t, resp.GetFailures())
 			first := unmarshal(t, resp.GetInputs())
@@ -301,14 +320,17 @@ func TestNamelessResourcesAreNamedAfterThemselves(t *testing.T) {
 
 func TestTheNamesOfRDSGroupsAreLowerCase(t *testing.T) {
 	server, _ := local(t, echo)
-	resp, err := server.Check(t.Context(), &pulumirpc.CheckRequest{Urn: urn(subnetGroupType, "MyDB"), News: marshal(t, least[subnetGroupType])})
+	resp, err := server.Check(t.Context(), &pulumirpc.CheckRequest{
+		Urn: urn(subnetGroupType, "MyDB"), News: marshal(t, least[subnetGroupType]),
+	})
 	require.NoError(t, err)
 	assert.Regexp(t, `^mydb-[0-9a-f]{7}$`, unmarshal(t, resp.GetInputs())["name"].StringValue())
 }
 
 func TestANameThatTheProgramDroppedIsMadeAnew(t *testing.T) {
 	server, _ := local(t, echo)
-	inputs, _ := check(t, server, subnetGroupType, props{"name": "chosen", "__defaults": []any{"description"}}, least[subnetGroupType])
+	inputs, _ := check(t, server, subnetGroupType, props{"name": "chosen", "__defaults": []any{"description"}},
+		least[subnetGroupType])
 	assert.Regexp(t, `^db-[0-9a-f]{7}$`, inputs["name"].StringValue())
 }
 
@@ -334,7 +356,8 @@ func TestAutonamingOfTheStackIsFollowed(t *testing.T) {
 func TestTagsOfTheProviderLieBelowThoseOfTheResource(t *testing.T) {
 	door := newDoor(t, echo)
 	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: door.socket})
-	require.NoError(t, configure(t, server, with(marker(), props{"defaultTags": `{"tags":{"team":"data","stack":"local"}}`})))
+	require.NoError(t, configure(t, server, with(marker(),
+		props{"defaultTags": `{"tags":{"team":"data","stack":"local"}}`})))
 	inputs, _ := check(t, server, keyType, nil, props{"tags": props{"stack": "mine"}})
 	want := resource.NewPropertyValue(props{"team": "data", "stack": "mine"})
 	assert.Equal(t, want, inputs["tags"])
@@ -353,13 +376,17 @@ func TestWhatReplacesAndWhatUpdates(t *testing.T) {
 	change := map[string]map[string]bool{
 		keyType: {
 			"customerMasterKeySpec": true, "keyUsage": true, "multiRegion": true, "description": false, "policy": false,
-			"enableKeyRotation": false, "deletionWindowInDays": false, "isEnabled": false, "rotationPeriodInDays": false,
+			"enableKeyRotation": false, "deletionWindowInDays": false, "isEnabled": false,
+			"rotationPeriodInDays": false,
 		},
-		aliasType:          {"name": true, "targetKeyId": false},
-		subnetGroupType:    {"name": true, "description": false, "subnetIds": false},
-		parameterGroupType: {"name": true, "description": true, "family": true, "parameters": false, "skipDestroy": false},
-		securityGroupType:  {"name": true, "description": true, "vpcId": true, "ingress": false, "egress": false},
-		logGroupType:       {"name": true, "logGroupClass": true, "retentionInDays": false, "kmsKeyId": false},
+		aliasType:       {"name": true, "targetKeyId": false},
+		subnetGroupType: {"name": true, "description": false, "subnetIds": false},
+		parameterGroupType: {
+			"name": true, "description": true, "family": true, "parameters": false,
+			"skipDestroy": false,
+		},
+		securityGroupType: {"name": true, "description": true, "vpcId": true, "ingress": false, "egress": false},
+		logGroupType:      {"name": true, "logGroupClass": true, "retentionInDays": false, "kmsKeyId": false},
 		roleType: {
 			"name": true, "path": true, "assumeRolePolicy": false, "description": false, "maxSessionDuration": false,
 			"permissionsBoundary": false, "managedPolicyArns": false,
@@ -370,13 +397,15 @@ func TestWhatReplacesAndWhatUpdates(t *testing.T) {
 			"availabilityZone": true, "dbName": true, "engine": true, "engineLifecycleSupport": true, "kmsKeyId": true,
 			"restoreToPointInTime": true, "snapshotIdentifier": true, "storageEncrypted": true, "username": true,
 			"allocatedStorage": false, "applyImmediately": false, "backupRetentionPeriod": false, "backupWindow": false,
-			"caCertIdentifier": false, "databaseInsightsMode": false, "dbSubnetGroupName": false, "deletionProtection": false,
+			"caCertIdentifier": false, "databaseInsightsMode": false, "dbSubnetGroupName": false,
+			"deletionProtection":           false,
 			"enabledCloudwatchLogsExports": false, "engineVersion": false, "finalSnapshotIdentifier": false,
 			"iamDatabaseAuthenticationEnabled": false, "identifier": false, "instanceClass": false, "iops": false,
 			"maintenanceWindow": false, "manageMasterUserPassword": false, "masterUserSecretKmsKeyId": false,
 			"maxAllocatedStorage": false, "monitoringInterval": false, "multiAz": false, "parameterGroupName": false,
 			"password": false, "performanceInsightsEnabled": false, "performanceInsightsKmsKeyId": false, "port": false,
-			"publiclyAccessible": false, "skipFinalSnapshot": false, "storageType": false, "vpcSecurityGroupIds": false, "tags": false,
+			"publiclyAccessible": false, "skipFinalSnapshot": false, "storageType": false, "vpcSecurityGroupIds": false,
+			"tags": false,
 		},
 	}
 	for typ, properties := range change {
@@ -410,22 +439,51 @@ func TestWhatMeansTheSameIsNoChange(t *testing.T) {
 		typ               string
 		state, olds, news props
 	}{
-		"same inputs":      {instanceType, nil, least[instanceType], least[instanceType]},
-		"order of subnets": {subnetGroupType, nil, props{"subnetIds": []any{"a", "b"}}, props{"subnetIds": []any{"b", "a"}}},
-		"order of rules":   {securityGroupType, nil, props{"ingress": []any{rule, other}}, props{"ingress": []any{other, rule}}},
-		"words of a rule":  {securityGroupType, nil, props{"ingress": []any{other}}, props{"ingress": []any{otherWords}}},
+		"same inputs": {instanceType, nil, least[instanceType], least[instanceType]},
+		"order of subnets": {
+			subnetGroupType, nil,
+			props{"subnetIds": []any{"a", "b"}},
+			props{"subnetIds": []any{"b", "a"}},
+		},
+		"order of rules": {
+			securityGroupType, nil,
+			props{"ingress": []any{rule, other}},
+			props{"ingress": []any{other, rule}},
+		},
+		"words of a rule": {
+			securityGroupType, nil,
+			props{"ingress": []any{other}},
+			props{"ingress": []any{otherWords}},
+		},
 		"default of a rule": {
 			parameterGroupType, nil,
 			props{"parameters": []any{props{"name": "a", "value": "1"}}},
 			props{"parameters": []any{props{"name": "A", "value": "1", "applyMethod": "immediate"}}},
 		},
-		"order in a policy":   {rolePolicyType, nil, props{"policy": policy}, props{"policy": reordered}},
-		"case of a window":    {instanceType, nil, props{"maintenanceWindow": "Mon:04:00-Mon:05:00"}, props{"maintenanceWindow": "mon:04:00-mon:05:00"}},
-		"key by id or ARN":    {aliasType, nil, props{"targetKeyId": "k-1"}, props{"targetKeyId": "arn:aws:kms:eu-west-1:111122223333:key/k-1"}},
-		"AWS's choice kept":   {instanceType, props{"backupWindow": "03:00-04:00"}, props{"backupWindow": "03:00-04:00"}, props{}},
+		"order in a policy": {rolePolicyType, nil, props{"policy": policy}, props{"policy": reordered}},
+		"case of a window": {
+			instanceType, nil,
+			props{"maintenanceWindow": "Mon:04:00-Mon:05:00"},
+			props{"maintenanceWindow": "mon:04:00-mon:05:00"},
+		},
+		"key by id or ARN": {
+			aliasType, nil,
+			props{"targetKeyId": "k-1"},
+			props{"targetKeyId": "arn:aws:kms:eu-west-1:111122223333:key/k-1"},
+		},
+		"AWS's choice kept": {
+			instanceType,
+			props{"backupWindow": "03:00-04:00"},
+			props{"backupWindow": "03:00-04:00"},
+			props{},
+		},
 		"AWS's choice spoken": {instanceType, props{"storageType": "gp3"}, props{}, props{"storageType": "gp3"}},
 		"off is absent":       {instanceType, nil, props{"deletionProtection": false}, props{}},
-		"a secret now":        {keyType, nil, props{"tags": props{"a": "b"}}, props{"tags": props{"a": secretValue("b")}}},
+		"a secret now": {
+			keyType, nil,
+			props{"tags": props{"a": "b"}},
+			props{"tags": props{"a": secretValue("b")}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp := diff(t, server, c.typ, c.state, c.olds, c.news)
@@ -445,7 +503,8 @@ func TestDifferencesNameWhereTheyAre(t *testing.T) {
 		kinds[path] = d.GetKind()
 	}
 	assert.Equal(t, map[string]pulumirpc.PropertyDiff_Kind{
-		"tags.a": pulumirpc.PropertyDiff_UPDATE, "tags.gone": pulumirpc.PropertyDiff_DELETE, "tags.new": pulumirpc.PropertyDiff_ADD,
+		"tags.a": pulumirpc.PropertyDiff_UPDATE, "tags.gone": pulumirpc.PropertyDiff_DELETE,
+		"tags.new":             pulumirpc.PropertyDiff_ADD,
 		"deletionWindowInDays": pulumirpc.PropertyDiff_DELETE, "description": pulumirpc.PropertyDiff_ADD,
 	}, kinds)
 }
@@ -468,13 +527,16 @@ func TestAPreviewOfACreationKnowsTheInputsAndNothingElse(t *testing.T) {
 	require.Empty(t, failures)
 	encoded, err := plugin.MarshalProperties(inputs, plugin.MarshalOptions{KeepSecrets: true})
 	require.NoError(t, err)
-	resp, err := server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(instanceType, "Db"), Properties: encoded, Preview: true})
+	resp, err := server.Create(t.Context(), &pulumirpc.CreateRequest{
+		Urn: urn(instanceType, "Db"), Properties: encoded, Preview: true,
+	})
 	require.NoError(t, err)
 	outputs := unmarshal(t, resp.GetProperties())
 	assert.Empty(t, resp.GetId(), "an id is not known before there is a resource")
 	assert.NotContains(t, outputs, resource.PropertyKey("__defaults"))
 	for _, name := range []resource.PropertyKey{
-		"address", "arn", "endpoint", "engineVersionActual", "hostedZoneId", "masterUserSecrets", "resourceId", "status",
+		"address", "arn", "endpoint", "engineVersionActual", "hostedZoneId", "masterUserSecrets", "resourceId",
+		"status",
 		"port", "kmsKeyId", "availabilityZone", "backupWindow",
 	} {
 		assert.True(t, outputs[name].IsComputed(), name)
@@ -495,7 +557,8 @@ func TestAPreviewOfAnUpdateKeepsWhatItDoesNotTouch(t *testing.T) {
 	})
 	update := func(news props) resource.PropertyMap {
 		resp, err := server.Update(t.Context(), &pulumirpc.UpdateRequest{
-			Id: "db-1", Urn: urn(instanceType, "Db"), Olds: marshal(t, state), OldInputs: marshal(t, olds), News: marshal(t, news), Preview: true,
+			Id: "db-1", Urn: urn(instanceType, "Db"), Olds: marshal(t, state), OldInputs: marshal(t, olds),
+			News: marshal(t, news), Preview: true,
 		})
 		require.NoError(t, err)
 		return unmarshal(t, resp.GetProperties())
@@ -508,7 +571,10 @@ func TestAPreviewOfAnUpdateKeepsWhatItDoesNotTouch(t *testing.T) {
 	}), outputs)
 
 	outputs = update(props{"identifier": "renamed", "engineVersion": "17", "manageMasterUserPassword": true})
-	for _, name := range []resource.PropertyKey{"address", "endpoint", "arn", "engineVersionActual", "masterUserSecrets"} {
+	for _, name := range []resource.PropertyKey{
+		"address", "endpoint", "arn", "engineVersionActual",
+		"masterUserSecrets",
+	} {
 		assert.True(t, outputs[name].IsComputed(), name)
 	}
 	assert.Equal(t, "db-1", outputs["resourceId"].StringValue())
@@ -521,19 +587,22 @@ func TestCreateUpdateDeleteReachTheDoor(t *testing.T) {
 			return http.StatusNoContent, nil
 		}
 		outputs := with(c.Inputs, props{
-			"arn": "arn:aws:rds:x", "subnetIds": []any{"subnet-2", "subnet-1"}, "vpcId": "vpc-1", "internalNote": "not of the type",
-			"tagsAll": props{},
+			"arn": "arn:aws:rds:x", "subnetIds": []any{"subnet-2", "subnet-1"}, "vpcId": "vpc-1",
+			"internalNote": "not of the type",
+			"tagsAll":      props{},
 		})
 		return http.StatusOK, props{"id": "mine", "outputs": outputs}
 	})
 	inputs, _ := check(t, server, subnetGroupType, nil, with(least[subnetGroupType], props{"name": "mine"}))
 	encoded, err := plugin.MarshalProperties(inputs, plugin.MarshalOptions{})
 	require.NoError(t, err)
-	created, err := server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(subnetGroupType, "Db"), Properties: encoded})
+	created, err := server.Create(t.Context(),
+		&pulumirpc.CreateRequest{Urn: urn(subnetGroupType, "Db"), Properties: encoded})
 	require.NoError(t, err)
 	assert.Equal(t, "mine", created.GetId())
 	assert.Equal(t, propertyMap(props{
-		"name": "mine", "description": "Managed by Pulumi", "subnetIds": []any{"subnet-1", "subnet-2"}, "arn": "arn:aws:rds:x", "vpcId": "vpc-1",
+		"name": "mine", "description": "Managed by Pulumi", "subnetIds": []any{"subnet-1", "subnet-2"},
+		"arn": "arn:aws:rds:x", "vpcId": "vpc-1",
 		"tagsAll": props{},
 	}), unmarshal(t, created.GetProperties()), "the program's order stays, and what the type does not have stays out")
 
@@ -542,13 +611,16 @@ func TestCreateUpdateDeleteReachTheDoor(t *testing.T) {
 		News: marshal(t, props{"name": "mine", "description": "new", "subnetIds": []any{"subnet-1"}}),
 	})
 	require.NoError(t, err)
-	_, err = server.Delete(t.Context(), &pulumirpc.DeleteRequest{Id: "mine", Urn: urn(subnetGroupType, "Db"), Properties: created.GetProperties()})
+	_, err = server.Delete(t.Context(), &pulumirpc.DeleteRequest{
+		Id: "mine", Urn: urn(subnetGroupType, "Db"), Properties: created.GetProperties(),
+	})
 	require.NoError(t, err)
 
 	calls := door.seen()
 	require.Len(t, calls, 3)
 	assert.Equal(t, call{
-		Method: http.MethodPost, Query: map[string]string{}, Type: subnetGroupType, Name: "Db", Region: "ap-northeast-2",
+		Method: http.MethodPost, Query: map[string]string{}, Type: subnetGroupType, Name: "Db",
+		Region: "ap-northeast-2",
 		Inputs: props{"name": "mine", "description": "Managed by Pulumi", "subnetIds": []any{"subnet-1", "subnet-2"}},
 	}, calls[0])
 	assert.Equal(t, http.MethodPut, calls[1].Method)
@@ -582,7 +654,9 @@ func TestSecretsReachTheDoorAndStaySecretEverywhereElse(t *testing.T) {
 	encoded, err := plugin.MarshalProperties(inputs, plugin.MarshalOptions{KeepSecrets: true})
 	require.NoError(t, err)
 	for _, preview := range []bool{true, false} {
-		resp, err := server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(instanceType, "Db"), Properties: encoded, Preview: preview})
+		resp, err := server.Create(t.Context(), &pulumirpc.CreateRequest{
+			Urn: urn(instanceType, "Db"), Properties: encoded, Preview: preview,
+		})
 		require.NoError(t, err)
 		outputs := unmarshal(t, resp.GetProperties())
 		assert.Equal(t, secretValue("pa:ss%word"), outputs["password"])
@@ -598,12 +672,16 @@ func TestSecretsReachTheDoorAndStaySecretEverywhereElse(t *testing.T) {
 
 func TestTheDoorsRefusalIsShownWithWhatWasDone(t *testing.T) {
 	server, _ := local(t, func(call) (int, any) {
-		return http.StatusBadRequest, props{"code": "InvalidParameterCombination", "message": "Cannot find version 16.3 for postgres (pa:ss%word)"}
+		return http.StatusBadRequest, props{
+			"code":    "InvalidParameterCombination",
+			"message": "Cannot find version 16.3 for postgres (pa:ss%word)",
+		}
 	})
 	_, err := server.Create(t.Context(), &pulumirpc.CreateRequest{
 		Urn: urn(instanceType, "x"), Properties: marshal(t, props{"password": secretValue("pa:ss%word")}),
 	})
-	require.ErrorContains(t, err, `creating aws:rds/instance:Instance "x": InvalidParameterCombination: Cannot find version 16.3 for postgres ([secret])`)
+	require.ErrorContains(t, err,
+		`creating aws:rds/instance:Instance "x": InvalidParameterCombination: Cannot find version 16.3 for postgres ([secret])`)
 	_, err = server.Update(t.Context(), &pulumirpc.UpdateRequest{Urn: urn(instanceType, "x"), Id: "a"})
 	require.ErrorContains(t, err, `updating aws:rds/instance:Instance "x": InvalidParameterCombination`)
 	_, err = server.Delete(t.Context(), &pulumirpc.DeleteRequest{Urn: urn(instanceType, "x"), Id: "a"})
@@ -625,7 +703,9 @@ func TestAnAnswerThatIsNoJSONIsStillShown(t *testing.T) {
 }
 
 func TestWithoutALocalCloudTheErrorSaysHowToStartIt(t *testing.T) {
-	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: filepath.Join(t.TempDir(), "none.sock")})
+	server := newServer(t, awsprovider.Options{
+		Endpoint: endpoint, ControlSocket: filepath.Join(t.TempDir(), "none.sock"),
+	})
 	require.NoError(t, configure(t, server, marker()))
 	_, err := server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(keyType, "x")})
 	require.ErrorContains(t, err, "the local cloud does not run")
@@ -637,16 +717,20 @@ func TestReadFindsDriftAndKeepsTheProgramsWords(t *testing.T) {
 		return http.StatusOK, props{
 			"id": "db-1",
 			"outputs": props{
-				"identifier": "db", "engineVersion": "16.11", "engineVersionActual": "16.11", "deletionProtection": true, "multiAz": true,
-				"vpcSecurityGroupIds": []any{"sg-2", "sg-1"}, "instanceClass": "db.t4g.large", "backupWindow": "03:00-04:00", "port": 5432,
+				"identifier": "db", "engineVersion": "16.11", "engineVersionActual": "16.11",
+				"deletionProtection": true, "multiAz": true,
+				"vpcSecurityGroupIds": []any{"sg-2", "sg-1"}, "instanceClass": "db.t4g.large",
+				"backupWindow": "03:00-04:00", "port": 5432,
 				"skipFinalSnapshot": false, "password": "leaked", "autoMinorVersionUpgrade": true,
 			},
 		}
 	})
 	olds := props{
-		"identifier": "db", "engineVersion": "16", "vpcSecurityGroupIds": []any{"sg-1", "sg-2"}, "instanceClass": "db.t4g.micro",
-		"skipFinalSnapshot": true, "password": secretValue("pa:ss%word"), "autoMinorVersionUpgrade": true, "copyTagsToSnapshot": false,
-		"__defaults": []any{"autoMinorVersionUpgrade", "copyTagsToSnapshot"},
+		"identifier": "db", "engineVersion": "16", "vpcSecurityGroupIds": []any{"sg-1", "sg-2"},
+		"instanceClass":     "db.t4g.micro",
+		"skipFinalSnapshot": true, "password": secretValue("pa:ss%word"), "autoMinorVersionUpgrade": true,
+		"copyTagsToSnapshot": false,
+		"__defaults":         []any{"autoMinorVersionUpgrade", "copyTagsToSnapshot"},
 	}
 	resp, err := server.Read(t.Context(), &pulumirpc.ReadRequest{
 		Id: "db-1", Urn: urn(instanceType, "Db"), Inputs: marshal(t, olds), Properties: marshal(t, olds),
@@ -660,10 +744,13 @@ func TestReadFindsDriftAndKeepsTheProgramsWords(t *testing.T) {
 	assert.Equal(t, "16", state["engineVersion"].StringValue())
 	assert.Equal(t, "16.11", state["engineVersionActual"].StringValue())
 	assert.InEpsilon(t, 5432, state["port"].NumberValue(), 0)
-	assert.Equal(t, map[string]string{"type": instanceType, "id": "db-1", "region": "ap-northeast-2"}, door.seen()[0].Query)
+	assert.Equal(t, map[string]string{"type": instanceType, "id": "db-1", "region": "ap-northeast-2"},
+		door.seen()[0].Query)
 
-	back := diff(t, server, instanceType, nil, with(olds, props{"instanceClass": "db.t4g.large", "deletionProtection": true}), olds)
-	assert.Equal(t, []string{"deletionProtection", "instanceClass"}, back.GetDiffs(), "the next update undoes what was done by hand")
+	back := diff(t, server, instanceType, nil,
+		with(olds, props{"instanceClass": "db.t4g.large", "deletionProtection": true}), olds)
+	assert.Equal(t, []string{"deletionProtection", "instanceClass"}, back.GetDiffs(),
+		"the next update undoes what was done by hand")
 }
 
 func TestReadImports(t *testing.T) {
@@ -701,9 +788,12 @@ func TestOnlyStacksMarkedLocalAreServed(t *testing.T) {
 		endpoints any
 		want      string
 	}{
-		"no endpoints":     {nil, "sts has none, rds has none, secretsmanager has none"},
-		"one is missing":   {[]any{props{"sts": endpoint, "rds": endpoint}}, "but secretsmanager has none"},
-		"another stand-in": {[]any{props{"sts": endpoint, "rds": "http://127.0.0.1:4566", "secretsmanager": endpoint}}, `rds has "http://127.0.0.1:4566"`},
+		"no endpoints":   {nil, "sts has none, rds has none, secretsmanager has none"},
+		"one is missing": {[]any{props{"sts": endpoint, "rds": endpoint}}, "but secretsmanager has none"},
+		"another stand-in": {
+			[]any{props{"sts": endpoint, "rds": "http://127.0.0.1:4566", "secretsmanager": endpoint}},
+			`rds has "http://127.0.0.1:4566"`,
+		},
 		"AWS by name": {
 			[]any{props{"sts": "https://sts.amazonaws.com", "rds": endpoint, "secretsmanager": endpoint}},
 			`sts has "https://sts.amazonaws.com"`,
@@ -748,7 +838,10 @@ func TestTheMarkerIsReadAsTextAndAsObjects(t *testing.T) {
 
 func TestProviderInputsThatTheLocalCloudDoesNotModelAreRefused(t *testing.T) {
 	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: "unused"})
-	args := with(marker(), props{"assumeRoles": []any{props{"roleArn": "arn"}}, "allowedAccountIds": `["999988887777"]`})
+	args := with(marker(), props{
+		"assumeRoles":       []any{props{"roleArn": "arn"}},
+		"allowedAccountIds": `["999988887777"]`,
+	})
 	delete(args, "region")
 	err := configure(t, server, args)
 	require.ErrorContains(t, err, "assumeRoles: the local cloud does not model this provider input")
@@ -760,7 +853,8 @@ func TestProviderInputsThatTheLocalCloudDoesNotModelAreRefused(t *testing.T) {
 func TestASecondOtherConfigurationIsRefused(t *testing.T) {
 	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: "unused"})
 	require.NoError(t, configure(t, server, with(marker(), props{"accessKey": "AKIAONE"})))
-	require.NoError(t, configure(t, server, with(marker(), props{"accessKey": "AKIAONE"})), "a preview and an update in one run")
+	require.NoError(t, configure(t, server, with(marker(), props{"accessKey": "AKIAONE"})),
+		"a preview and an update in one run")
 	err := configure(t, server, with(marker(), props{"accessKey": "AKIATWO", "region": "eu-west-1"}))
 	require.ErrorContains(t, err, "already configured in this run, with other values of accessKey, region")
 	require.NotContains(t, err.Error(), "AKIA")
@@ -769,7 +863,8 @@ func TestASecondOtherConfigurationIsRefused(t *testing.T) {
 func TestDiffConfigReplacesForAnotherRegionOnly(t *testing.T) {
 	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: "unused"})
 	configDiff := func(news props) *pulumirpc.DiffResponse {
-		resp, err := server.DiffConfig(t.Context(), &pulumirpc.DiffRequest{OldInputs: marshal(t, marker()), News: marshal(t, news)})
+		resp, err := server.DiffConfig(t.Context(),
+			&pulumirpc.DiffRequest{OldInputs: marshal(t, marker()), News: marshal(t, news)})
 		require.NoError(t, err)
 		return resp
 	}
@@ -797,7 +892,8 @@ func TestAnOfflineServerPreviewsAndDoesNothingElse(t *testing.T) {
 	require.NoError(t, err)
 
 	_, err = server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(instanceType, "Db")})
-	require.ErrorContains(t, err, `creating aws:rds/instance:Instance "Db": an offline server only previews: run the command without --offline`)
+	require.ErrorContains(t, err,
+		`creating aws:rds/instance:Instance "Db": an offline server only previews: run the command without --offline`)
 	_, err = server.Update(t.Context(), &pulumirpc.UpdateRequest{Urn: urn(instanceType, "Db")})
 	require.ErrorContains(t, err, "only previews")
 	_, err = server.Delete(t.Context(), &pulumirpc.DeleteRequest{Urn: urn(instanceType, "Db")})
@@ -814,7 +910,8 @@ func TestTypesThatAreNotModelledAreRefusedByName(t *testing.T) {
 	_, err := server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(bucket, "b")})
 	require.ErrorContains(t, err, bucket)
 	_, err = server.Invoke(t.Context(), &pulumirpc.InvokeRequest{Tok: "aws:index/getCallerIdentity:getCallerIdentity"})
-	require.ErrorContains(t, err, "aws:index/getCallerIdentity:getCallerIdentity: the local cloud answers no function calls")
+	require.ErrorContains(t, err,
+		"aws:index/getCallerIdentity:getCallerIdentity: the local cloud answers no function calls")
 	_, err = server.Call(t.Context(), &pulumirpc.CallRequest{Tok: "aws:x:y"})
 	require.ErrorContains(t, err, "aws:x:y")
 	_, err = server.GetSchema(t.Context(), &pulumirpc.GetSchemaRequest{})

@@ -10,8 +10,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// defaultsKey is the input that lists the properties that Check filled in. The real plugin keeps the same list under the
-// same key; it tells an auto-name from a name the program chose.
+// defaultsKey is the input that lists the properties that Check filled in. The real plugin keeps the same list under
+// the same key; it tells an auto-name from a name the program chose.
 const defaultsKey = "__defaults"
 
 // kind is the shape of a property's value.

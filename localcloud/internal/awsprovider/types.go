@@ -10,8 +10,8 @@ import (
 // managedBy is the description that pulumi-aws gives to what needs one.
 const managedBy = "Managed by Pulumi"
 
-// resourceTypes are the types that the local cloud models, with the inputs, defaults and replacements of pulumi-aws 6.83
-// and the Terraform provider (5.x) below it.
+// resourceTypes are the types that the local cloud models, with the inputs, defaults and replacements of pulumi-aws
+// 6.83 and the Terraform provider (5.x) below it.
 //
 // Every input of the real type stands here. Those that the local cloud does not model are marked, so that an offline
 // preview of a stack meant for AWS takes them and a local stack is told that they do nothing here.
@@ -133,7 +133,8 @@ var resourceTypes = map[string]*resourceType{
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"retentionInDays": {
 				kind: kindInt, defaultValue: 0,
-				validate: oneOf(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557,
+				validate: oneOf(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192,
+					2557,
 					2922, 3288, 3653),
 			},
 			"skipDestroy": {kind: kindBool, defaultValue: false, writeOnly: true},
@@ -233,7 +234,8 @@ var instanceType = &resourceType{
 		"domainOu":                 {kind: kindString, notLocal: true},
 		"enabledCloudwatchLogsExports": {
 			kind: kindStringSet,
-			validate: eachOneOf("agent", "alert", "audit", "diag.log", "error", "general", "iam-db-auth-error", "listener",
+			validate: eachOneOf("agent", "alert", "audit", "diag.log", "error", "general", "iam-db-auth-error",
+				"listener",
 				"notify.log", "oemagent", "postgresql", "slowquery", "trace", "upgrade"),
 		},
 		"engine": {kind: kindString, forceNew: true, computed: true, normalize: lowerCase},
@@ -292,13 +294,16 @@ var instanceType = &resourceType{
 		"publiclyAccessible": {kind: kindBool, defaultValue: false},
 		"replicaMode":        {kind: kindString, computed: true, notLocal: true},
 		"replicateSourceDb":  {kind: kindString, notLocal: true},
-		"restoreToPointInTime": {kind: kindObject, forceNew: true, writeOnly: true, notLocal: true, fields: map[string]property{
-			"restoreTime":                         {kind: kindString},
-			"sourceDbInstanceAutomatedBackupsArn": {kind: kindString},
-			"sourceDbInstanceIdentifier":          {kind: kindString},
-			"sourceDbiResourceId":                 {kind: kindString},
-			"useLatestRestorableTime":             {kind: kindBool},
-		}},
+		"restoreToPointInTime": {
+			kind: kindObject, forceNew: true, writeOnly: true, notLocal: true,
+			fields: map[string]property{
+				"restoreTime":                         {kind: kindString},
+				"sourceDbInstanceAutomatedBackupsArn": {kind: kindString},
+				"sourceDbInstanceIdentifier":          {kind: kindString},
+				"sourceDbiResourceId":                 {kind: kindString},
+				"useLatestRestorableTime":             {kind: kindBool},
+			},
+		},
 		"s3Import": {kind: kindObject, forceNew: true, writeOnly: true, notLocal: true, fields: map[string]property{
 			"bucketName":          {kind: kindString, required: true},
 			"bucketPrefix":        {kind: kindString},
@@ -321,7 +326,8 @@ var instanceType = &resourceType{
 		"vpcSecurityGroupIds":  {kind: kindStringSet, computed: true},
 	},
 	outputs: []string{
-		"address", "arn", "endpoint", "engineVersionActual", "hostedZoneId", "latestRestorableTime", "listenerEndpoints",
+		"address", "arn", "endpoint", "engineVersionActual", "hostedZoneId", "latestRestorableTime",
+		"listenerEndpoints",
 		"masterUserSecrets", "replicas", "resourceId", "status", "tagsAll",
 	},
 	// The real plugin shows most of these from the old state, which is wrong as soon as the update runs. Unknown is
@@ -426,7 +432,8 @@ func listing[T string | int](values []T) string {
 func rdsIdentifier(length int, extra string) func(any) string {
 	must := "begin with a letter, hold only lower-case letters, digits and single hyphens, and not end in a hyphen"
 	if extra != "" {
-		must = "begin with a letter, hold only lower-case letters, digits, periods and single hyphens, and not end in a hyphen"
+		must = "begin with a letter, hold only lower-case letters, digits, periods and single hyphens, and not end " +
+			"in a hyphen"
 	}
 	set := "[0-9a-z" + regexp.QuoteMeta(extra) + "]"
 	return all(atMost(length), matching(`^[a-z]`+set+`*(-`+set+`+)*$`, must), notDefault)

@@ -1,31 +1,41 @@
 package awsprovider
 
-// awsOnlyTypes are those that a stack meant for AWS may hold and the local cloud does not model: an offline preview takes
-// them, and a local stack is refused by name.
+// awsOnlyTypes are those that a stack meant for AWS may hold and the local cloud does not model: an offline preview
+// takes them, and a local stack is refused by name.
 var awsOnlyTypes = map[string]*resourceType{
 	"aws:cloudwatch/metricAlarm:MetricAlarm": {
 		properties: map[string]property{
-			"actionsEnabled":                    {kind: kindBool, defaultValue: true},
-			"alarmActions":                      {kind: kindStringSet},
-			"alarmDescription":                  {kind: kindString, validate: atMost(1024)},
-			"comparisonOperator":                {kind: kindString, required: true},
-			"datapointsToAlarm":                 {kind: kindInt},
-			"dimensions":                        {kind: kindStringMap},
-			"evaluateLowSampleCountPercentiles": {kind: kindString, computed: true, validate: oneOf("evaluate", "ignore")},
-			"evaluationPeriods":                 {kind: kindInt, required: true},
-			"extendedStatistic":                 {kind: kindString},
-			"insufficientDataActions":           {kind: kindStringSet},
-			"metricName":                        {kind: kindString},
-			"name":                              {kind: kindString, forceNew: true, computed: true, validate: atMost(255)},
-			"namespace":                         {kind: kindString},
-			"okActions":                         {kind: kindStringSet},
-			"period":                            {kind: kindInt},
-			"statistic":                         {kind: kindString, validate: oneOf("SampleCount", "Average", "Sum", "Minimum", "Maximum")},
-			"tags":                              {kind: kindStringMap},
-			"threshold":                         {kind: kindNumber},
-			"thresholdMetricId":                 {kind: kindString},
+			"actionsEnabled":     {kind: kindBool, defaultValue: true},
+			"alarmActions":       {kind: kindStringSet},
+			"alarmDescription":   {kind: kindString, validate: atMost(1024)},
+			"comparisonOperator": {kind: kindString, required: true},
+			"datapointsToAlarm":  {kind: kindInt},
+			"dimensions":         {kind: kindStringMap},
+			"evaluateLowSampleCountPercentiles": {
+				kind: kindString, computed: true,
+				validate: oneOf("evaluate", "ignore"),
+			},
+			"evaluationPeriods":       {kind: kindInt, required: true},
+			"extendedStatistic":       {kind: kindString},
+			"insufficientDataActions": {kind: kindStringSet},
+			"metricName":              {kind: kindString},
+			"name": {
+				kind: kindString, forceNew: true, computed: true,
+				validate: atMost(255),
+			},
+			"namespace": {kind: kindString},
+			"okActions": {kind: kindStringSet},
+			"period":    {kind: kindInt},
+			"statistic": {
+				kind:     kindString,
+				validate: oneOf("SampleCount", "Average", "Sum", "Minimum", "Maximum"),
+			},
+			"tags":              {kind: kindStringMap},
+			"threshold":         {kind: kindNumber},
+			"thresholdMetricId": {kind: kindString},
 			"treatMissingData": {
-				kind: kindString, defaultValue: "missing", validate: oneOf("breaching", "notBreaching", "ignore", "missing"),
+				kind: kindString, defaultValue: "missing",
+				validate: oneOf("breaching", "notBreaching", "ignore", "missing"),
 			},
 			"unit": {kind: kindString},
 		},
@@ -61,15 +71,21 @@ var awsOnlyTypes = map[string]*resourceType{
 		properties: map[string]property{
 			"auths": {kind: kindObjectSet, required: true, fields: map[string]property{
 				"authScheme": {kind: kindString, validate: oneOf("SECRETS")},
-				"clientPasswordAuthType": {kind: kindString, computed: true, validate: oneOf("MYSQL_CACHING_SHA2_PASSWORD",
-					"MYSQL_NATIVE_PASSWORD", "POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5", "SQL_SERVER_AUTHENTICATION")},
+				"clientPasswordAuthType": {
+					kind: kindString, computed: true,
+					validate: oneOf("MYSQL_CACHING_SHA2_PASSWORD",
+						"MYSQL_NATIVE_PASSWORD", "POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5", "SQL_SERVER_AUTHENTICATION"),
+				},
 				"description": {kind: kindString},
 				"iamAuth":     {kind: kindString, validate: oneOf("DISABLED", "REQUIRED")},
 				"secretArn":   {kind: kindString},
 				"username":    {kind: kindString},
 			}},
-			"debugLogging":        {kind: kindBool},
-			"engineFamily":        {kind: kindString, required: true, forceNew: true, validate: oneOf("MYSQL", "POSTGRESQL", "SQLSERVER")},
+			"debugLogging": {kind: kindBool},
+			"engineFamily": {
+				kind: kindString, required: true, forceNew: true,
+				validate: oneOf("MYSQL", "POSTGRESQL", "SQLSERVER"),
+			},
 			"idleClientTimeout":   {kind: kindInt, computed: true, validate: between(1, 28800)},
 			"name":                {kind: kindString, computed: true, validate: rdsIdentifier(63, "")},
 			"requireTls":          {kind: kindBool},

@@ -36,15 +36,18 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "localcloud",
 		Short: "Kubernetes and a stand-in for AWS on one Linux machine",
-		Long: "localcloud runs a one-node Kubernetes, PostgreSQL databases and a stand-in for AWS in namespaces of their own on one\n" +
+		Long: "localcloud runs a one-node Kubernetes, PostgreSQL databases and a stand-in for AWS in namespaces of " +
+			"their own on one\n" +
 			"Linux machine. Its files are in .localcloud of the project; nothing else of the host changes.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.PersistentFlags().StringVar(&dir, "dir", "", "project folder (default: the nearest one upwards with a Pulumi.yaml)")
+	root.PersistentFlags().StringVar(&dir, "dir", "",
+		"project folder (default: the nearest one upwards with a Pulumi.yaml)")
 	// in finds the project before a command does its work.
-	in := func(do func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error) func(*cobra.Command, []string) error {
+	in := func(do func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error) func(*cobra.Command,
+		[]string) error {
 		return func(c *cobra.Command, args []string) error {
 			project, err := cluster.FindProject(dir)
 			if err != nil {
@@ -53,13 +56,16 @@ func command() *cobra.Command {
 			return do(c.Context(), project, args, c.OutOrStdout())
 		}
 	}
-	root.AddCommand(buildCommand(in), startCommand(in), stopCommand(in), statusCommand(in), logsCommand(in), initCommand(in), superviseCommand(in),
+	root.AddCommand(buildCommand(in), startCommand(in), stopCommand(in), statusCommand(in), logsCommand(in),
+		initCommand(in), superviseCommand(in),
 		providers.Command())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
 
-type wrapper = func(func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error) func(*cobra.Command, []string) error
+type wrapper = func(func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error) func(
+	*cobra.Command, []string,
+) error
 
 func buildCommand(in wrapper) *cobra.Command {
 	return &cobra.Command{
@@ -74,7 +80,8 @@ func buildCommand(in wrapper) *cobra.Command {
 
 func ports(c *cobra.Command) *cluster.StartOptions {
 	var options cluster.StartOptions
-	c.Flags().IntVar(&options.APIPort, "api-port", cluster.DefaultAPIPort, "port of the Kubernetes API server on 127.0.0.1")
+	c.Flags().IntVar(&options.APIPort, "api-port", cluster.DefaultAPIPort,
+		"port of the Kubernetes API server on 127.0.0.1")
 	c.Flags().IntVar(&options.AWSPort, "aws-port", cluster.DefaultAWSPort, "port of the AWS stand-in on 127.0.0.1")
 	return &options
 }
@@ -102,7 +109,8 @@ func stopCommand(in wrapper) *cobra.Command {
 			return cluster.Stop(ctx, p, purge, out)
 		}),
 	}
-	c.Flags().BoolVar(&purge, "purge", false, "remove the state too: databases, secrets, the cluster (what was built stays)")
+	c.Flags().BoolVar(&purge, "purge", false,
+		"remove the state too: databases, secrets, the cluster (what was built stays)")
 	return c
 }
 
@@ -145,7 +153,10 @@ func initCommand(in wrapper) *cobra.Command {
 }
 
 func superviseCommand(in wrapper) *cobra.Command {
-	c := &cobra.Command{Use: "supervise", Short: "Run everything inside the namespaces", Hidden: true, Args: cobra.NoArgs}
+	c := &cobra.Command{
+		Use: "supervise", Short: "Run everything inside the namespaces", Hidden: true,
+		Args: cobra.NoArgs,
+	}
 	options := ports(c)
 	c.RunE = in(func(ctx context.Context, p cluster.Project, _ []string, _ io.Writer) error {
 		if os.Getppid() != 1 {

@@ -17,7 +17,8 @@ import (
 	rbacv1apply "k8s.io/client-go/applyconfigurations/rbac/v1"
 )
 
-// applyDNS brings CoreDNS to what this version of the local cloud wants, under the names that every cluster uses for it.
+// applyDNS brings CoreDNS to what this version of the local cloud wants, under the names that every cluster uses for
+// it.
 func (a *apiClient) applyDNS(ctx context.Context, hostsDir string) error {
 	const (
 		namespace = metav1.NamespaceSystem
@@ -31,21 +32,31 @@ func (a *apiClient) applyDNS(ctx context.Context, hostsDir string) error {
 
 	account := corev1apply.ServiceAccount(name, namespace)
 	role := rbacv1apply.ClusterRole("system:coredns").WithRules(
-		rbacv1apply.PolicyRule().WithAPIGroups("").WithResources("services", "pods", "namespaces").WithVerbs("list", "watch"),
-		rbacv1apply.PolicyRule().WithAPIGroups("discovery.k8s.io").WithResources("endpointslices").WithVerbs("list", "watch"),
+		rbacv1apply.PolicyRule().WithAPIGroups("").WithResources("services", "pods", "namespaces").WithVerbs("list",
+			"watch"),
+		rbacv1apply.PolicyRule().WithAPIGroups("discovery.k8s.io").WithResources("endpointslices").WithVerbs("list",
+			"watch"),
 	)
 	binding := rbacv1apply.ClusterRoleBinding("system:coredns").
-		WithRoleRef(rbacv1apply.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("ClusterRole").WithName("system:coredns")).
+		WithRoleRef(rbacv1apply.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("ClusterRole").WithName(
+			"system:coredns",
+		)).
 		WithSubjects(rbacv1apply.Subject().WithKind(rbacv1.ServiceAccountKind).WithNamespace(namespace).WithName(name))
 	configMap := corev1apply.ConfigMap(name, namespace).WithData(config)
 	svc := corev1apply.Service(service, namespace).WithLabels(labels).WithSpec(corev1apply.ServiceSpec().
 		// With one replica the alternative to a server that is about to be ready is none.
 		WithPublishNotReadyAddresses(true).
 		WithClusterIP(dnsAddress.String()).WithSelector(labels).WithPorts(
-		corev1apply.ServicePort().WithName("dns").WithProtocol(corev1.ProtocolUDP).WithPort(53).WithTargetPort(intstr.FromInt32(53)),
-		corev1apply.ServicePort().WithName("dns-tcp").WithProtocol(corev1.ProtocolTCP).WithPort(53).WithTargetPort(intstr.FromInt32(53)),
+		corev1apply.ServicePort().WithName("dns").WithProtocol(corev1.ProtocolUDP).WithPort(53).WithTargetPort(
+			intstr.FromInt32(53),
+		),
+		corev1apply.ServicePort().WithName("dns-tcp").WithProtocol(corev1.ProtocolTCP).WithPort(53).WithTargetPort(
+			intstr.FromInt32(53),
+		),
 	))
-	container := corev1apply.Container().WithName(name).WithImage(dnsImage).WithImagePullPolicy(corev1.PullIfNotPresent).
+	container := corev1apply.Container().WithName(name).WithImage(dnsImage).WithImagePullPolicy(
+		corev1.PullIfNotPresent,
+	).
 		WithArgs("-conf", "/etc/coredns/Corefile").
 		WithPorts(
 			corev1apply.ContainerPort().WithName("dns").WithContainerPort(53).WithProtocol(corev1.ProtocolUDP),
@@ -76,9 +87,13 @@ func (a *apiClient) applyDNS(ctx context.Context, hostsDir string) error {
 				WithTerminationGracePeriodSeconds(5).
 				WithContainers(container).
 				WithVolumes(
-					corev1apply.Volume().WithName("config").WithConfigMap(corev1apply.ConfigMapVolumeSource().WithName(name)),
+					corev1apply.Volume().WithName("config").WithConfigMap(
+						corev1apply.ConfigMapVolumeSource().WithName(name),
+					),
 					corev1apply.Volume().WithName("hosts").
-						WithHostPath(corev1apply.HostPathVolumeSource().WithPath(hostsDir).WithType(corev1.HostPathDirectory)),
+						WithHostPath(corev1apply.HostPathVolumeSource().WithPath(hostsDir).WithType(
+							corev1.HostPathDirectory,
+						)),
 				))))
 
 	for _, apply := range []func() error{

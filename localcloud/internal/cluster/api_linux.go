@@ -50,7 +50,8 @@ func (a *apiClient) waitReady(ctx context.Context, limit time.Duration) error {
 }
 
 // expirePods takes back what the pods of an earlier run said of themselves. All of them died with it, and until the
-// kubelet has started them again, Services must not send to them and nobody should read Ready. It returns those that were.
+// kubelet has started them again, Services must not send to them and nobody should read Ready. It returns those that
+// were.
 func (a *apiClient) expirePods(ctx context.Context) ([]corev1.Pod, error) {
 	pods, err := a.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -64,7 +65,8 @@ func (a *apiClient) expirePods(ctx context.Context) ([]corev1.Pod, error) {
 		for _, c := range pod.Status.Conditions {
 			if c.Status == corev1.ConditionTrue && (c.Type == corev1.PodReady || c.Type == corev1.ContainersReady) {
 				conditions = append(conditions, corev1.PodCondition{
-					Type: c.Type, Status: corev1.ConditionFalse, Reason: "NodeRestarted", Message: "the local cloud was started again",
+					Type: c.Type, Status: corev1.ConditionFalse, Reason: "NodeRestarted",
+					Message:            "the local cloud was started again",
 					LastTransitionTime: metav1.Now(),
 				})
 			}
@@ -75,7 +77,8 @@ func (a *apiClient) expirePods(ctx context.Context) ([]corev1.Pod, error) {
 		were = append(were, *pod)
 		patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": conditions}})
 		if err == nil {
-			_, err = a.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+			_, err = a.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch,
+				metav1.PatchOptions{}, "status")
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("pod %s/%s of the last run: %w", pod.Namespace, pod.Name, err))
@@ -86,7 +89,9 @@ func (a *apiClient) expirePods(ctx context.Context) ([]corev1.Pod, error) {
 
 // waitPods waits for pods to be Ready and returns the names of those that are not when the time is over. One that was
 // deleted, replaced or has run to its end is not waited for.
-func (a *apiClient) waitPods(ctx context.Context, pods []corev1.Pod, limit time.Duration) (missing []string, err error) {
+func (a *apiClient) waitPods(
+	ctx context.Context, pods []corev1.Pod, limit time.Duration,
+) (missing []string, err error) {
 	err = poll(ctx, limit, 200*time.Millisecond, func() (bool, error) {
 		list, err := a.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 		if err != nil {
@@ -132,7 +137,8 @@ func (a *apiClient) waitNode(ctx context.Context, began time.Time, limit time.Du
 			}
 			why = c.Message
 			// Times in the API have whole seconds.
-			return c.Status == corev1.ConditionTrue && !c.LastHeartbeatTime.Time.Before(began.Truncate(time.Second)), nil
+			return c.Status == corev1.ConditionTrue && !c.LastHeartbeatTime.Time.Before(began.Truncate(time.Second)),
+				nil
 		}
 		return false, nil
 	})
@@ -142,8 +148,8 @@ func (a *apiClient) waitNode(ctx context.Context, began time.Time, limit time.Du
 	return nil
 }
 
-// waitDNS asks the cluster's DNS by its Service, as a pod would: that answers only when kube-proxy's rules, CoreDNS and its
-// view of the API server all work.
+// waitDNS asks the cluster's DNS by its Service, as a pod would: that answers only when kube-proxy's rules, CoreDNS and
+// its view of the API server all work.
 func waitDNS(ctx context.Context, limit time.Duration) error {
 	resolver := &net.Resolver{
 		PreferGo: true,
@@ -160,7 +166,8 @@ func waitDNS(ctx context.Context, limit time.Duration) error {
 		return last == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("the cluster's DNS does not answer (%w): %w; see `kubectl -n kube-system get pods`", err, last)
+		return fmt.Errorf("the cluster's DNS does not answer (%w): %w; see `kubectl -n kube-system get pods`", err,
+			last)
 	}
 	return nil
 }

@@ -87,8 +87,8 @@ func (c cgroups) make() error {
 	return nil
 }
 
-// enableControllers hands the controllers that pods need down to the cgroup's children, as far as the kernel lets it: what
-// is missing after all the kubelet names itself.
+// enableControllers hands the controllers that pods need down to the cgroup's children, as far as the kernel lets it:
+// what is missing after all the kubelet names itself.
 func enableControllers(dir string) {
 	for _, name := range []string{"cpu", "cpuset", "io", "memory", "pids", "hugetlb"} {
 		_ = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+name), 0o644)

@@ -42,7 +42,8 @@ type component struct {
 	done   chan struct{}
 }
 
-// start runs the program until stop, again whenever it ends by itself; giveUp is called when it ends too often in a row.
+// start runs the program until stop, again whenever it ends by itself; giveUp is called when it ends too often in a
+// row.
 func (c *component) start(ctx context.Context, logger *slog.Logger, giveUp func(error)) {
 	c.startWith(ctx, logger, giveUp, firstPause)
 }
@@ -69,11 +70,13 @@ func (c *component) startWith(ctx context.Context, logger *slog.Logger, giveUp f
 			c.status.Restarts++
 			c.mu.Unlock()
 			if deaths >= deathsInARow {
-				giveUp(fmt.Errorf("%s ended %d times in a row, the last time: %s%s", c.name, deaths, why, c.lastWords()))
+				giveUp(fmt.Errorf("%s ended %d times in a row, the last time: %s%s", c.name, deaths, why,
+					c.lastWords()))
 				return
 			}
 			pause := min(firstPause<<(deaths-1), longPause)
-			logger.Warn("component ended, it is started again", "component", c.name, "ended", why, "in", pause.String(), "deaths", deaths)
+			logger.Warn("component ended, it is started again", "component", c.name, "ended", why, "in", pause.String(),
+				"deaths", deaths)
 			select {
 			case <-ctx.Done():
 				return

@@ -16,7 +16,8 @@ import (
 func script(t *testing.T, text string) *component {
 	t.Helper()
 	return &component{
-		name: "script", command: []string{"sh", "-c", text}, grace: 5 * time.Second, log: filepath.Join(t.TempDir(), "log"),
+		name: "script", command: []string{"sh", "-c", text}, grace: 5 * time.Second,
+		log: filepath.Join(t.TempDir(), "log"),
 	}
 }
 

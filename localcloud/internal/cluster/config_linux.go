@@ -104,11 +104,15 @@ func (f *files) write() error {
 		{
 			Name: "apiserver", CommonName: "kube-apiserver",
 			DNSNames: []string{
-				"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + clusterDomain,
+				"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+				"kubernetes.default.svc." + clusterDomain,
 			},
 			Addresses: []net.IP{net.IPv4(127, 0, 0, 1), nodeAddress.AsSlice(), apiAddress.AsSlice()},
 		},
-		{Name: "kubelet-server", CommonName: NodeName, DNSNames: []string{NodeName}, Addresses: []net.IP{nodeAddress.AsSlice()}},
+		{
+			Name: "kubelet-server", CommonName: NodeName, DNSNames: []string{NodeName},
+			Addresses: []net.IP{nodeAddress.AsSlice()},
+		},
 	}
 	for _, leaf := range append(servers, clients...) {
 		if err := ca.Ensure(leaf); err != nil {
@@ -153,7 +157,9 @@ func (f *files) writeKubeconfig(name string) error {
 	}
 	const local = "localcloud"
 	text, err := clientcmd.Write(clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{local: {Server: f.server(), CertificateAuthorityData: f.ca.PEM()}},
+		Clusters: map[string]*clientcmdapi.Cluster{
+			local: {Server: f.server(), CertificateAuthorityData: f.ca.PEM()},
+		},
 		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {ClientCertificateData: cert, ClientKeyData: key}},
 		Contexts:       map[string]*clientcmdapi.Context{local: {Cluster: local, AuthInfo: name}},
 		CurrentContext: local,
@@ -201,7 +207,8 @@ func (f *files) writeContainerd() error {
 		"grpc":    object{"address": f.containerdSocket()},
 		// Snapshotters that look for file systems of their own at every start, and a folder of the host's.
 		"disabled_plugins": []string{
-			"io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
+			"io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
+			"io.containerd.snapshotter.v1.devmapper",
 			"io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.opt", "io.containerd.internal.v1.tracing",
 		},
 		"plugins": object{
@@ -234,8 +241,8 @@ func (f *files) writeContainerd() error {
 	return writeInside(text.Bytes(), "containerd.toml")
 }
 
-// writeNetwork: ptp connects each pod to the node by a cable of its own and routes. A bridge would need br_netfilter for
-// Services on one node, and hide pods' traffic to each other from the rules that enforce NetworkPolicies.
+// writeNetwork: ptp connects each pod to the node by a cable of its own and routes. A bridge would need br_netfilter
+// for Services on one node, and hide pods' traffic to each other from the rules that enforce NetworkPolicies.
 func (f *files) writeNetwork() error {
 	return writeInsideJSON(object{
 		"cniVersion": "0.4.0",
@@ -277,9 +284,12 @@ func (f *files) writeKubelet() error {
 		"clusterDomain":            clusterDomain,
 		"clusterDNS":               []string{dnsAddress.String()},
 		"resolvConf":               "/dev/null",
-		// The host's disk and memory are shared with everything else on it: only what would end the machine evicts pods, and
-		// images, which no registry could bring back, are never collected.
-		"evictionHard":                object{"memory.available": "50Mi", "nodefs.available": "0%", "imagefs.available": "0%"},
+		// The host's disk and memory are shared with everything else on it: only what would end the machine evicts
+		// pods, and images, which no registry could bring back, are never collected.
+		"evictionHard": object{
+			"memory.available": "50Mi", "nodefs.available": "0%",
+			"imagefs.available": "0%",
+		},
 		"imageGCHighThresholdPercent": 100,
 		"imageGCLowThresholdPercent":  99,
 		"serializeImagePulls":         false,
@@ -334,7 +344,8 @@ func (f *files) components() map[string]*component {
 			"--name=" + NodeName,
 			"--data-dir=" + f.project.State("etcd"),
 			"--listen-client-urls=" + etcdURL, "--advertise-client-urls=" + etcdURL,
-			"--listen-peer-urls=" + peerURL, "--initial-advertise-peer-urls=" + peerURL, "--initial-cluster=" + NodeName + "=" + peerURL,
+			"--listen-peer-urls=" + peerURL, "--initial-advertise-peer-urls=" + peerURL,
+			"--initial-cluster=" + NodeName + "=" + peerURL,
 			// What a power cut would cost here is a local cluster that is made again in a minute.
 			"--unsafe-no-fsync",
 			"--auto-compaction-mode=periodic", "--auto-compaction-retention=1h",
@@ -351,7 +362,8 @@ func (f *files) components() map[string]*component {
 			"--authorization-mode=Node,RBAC",
 			"--enable-admission-plugins=NodeRestriction",
 			"--service-account-issuer=" + OIDCIssuer,
-			"--service-account-key-file=" + f.ca.Path("sa.pub"), "--service-account-signing-key-file=" + f.ca.Path("sa.key"),
+			"--service-account-key-file=" + f.ca.Path("sa.pub"),
+			"--service-account-signing-key-file=" + f.ca.Path("sa.key"),
 			"--service-cluster-ip-range=" + servicePrefix.String(),
 			"--allow-privileged=true",
 			"--kubelet-certificate-authority=" + f.ca.Path("ca.crt"),
@@ -363,10 +375,13 @@ func (f *files) components() map[string]*component {
 			"--requestheader-username-headers=X-Remote-User",
 			"--requestheader-group-headers=X-Remote-Group",
 			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
-			"--proxy-client-cert-file=" + f.front.Path(frontProxy+".crt"), "--proxy-client-key-file=" + f.front.Path(frontProxy+".key"),
+			"--proxy-client-cert-file=" + f.front.Path(frontProxy+".crt"),
+			"--proxy-client-key-file=" + f.front.Path(frontProxy+".key"),
 			"--profiling=false",
 		}},
-		"containerd": {grace: 2 * time.Second, command: []string{f.containerd, "--config", inside("containerd.toml"), "--log-level", "warn"}},
+		"containerd": {grace: 2 * time.Second, command: []string{
+			f.containerd, "--config", inside("containerd.toml"), "--log-level", "warn",
+		}},
 		"kube-controller-manager": {grace: 2 * time.Second, command: []string{
 			kubernetes, "kube-controller-manager",
 			"--kubeconfig=" + f.kubeconfig("controller-manager"),
@@ -378,7 +393,8 @@ func (f *files) components() map[string]*component {
 			"--service-account-private-key-file=" + f.ca.Path("sa.key"),
 			"--root-ca-file=" + f.ca.Path("ca.crt"),
 			"--cluster-signing-cert-file=" + f.ca.Path("ca.crt"), "--cluster-signing-key-file=" + f.ca.Path("ca.key"),
-			"--allocate-node-cidrs=true", "--cluster-cidr=" + podPrefix.String(), "--node-cidr-mask-size=" + strconv.Itoa(podPrefix.Bits()),
+			"--allocate-node-cidrs=true", "--cluster-cidr=" + podPrefix.String(),
+			"--node-cidr-mask-size=" + strconv.Itoa(podPrefix.Bits()),
 			"--service-cluster-ip-range=" + servicePrefix.String(),
 			"--kube-api-qps=200", "--kube-api-burst=400",
 			"--profiling=false",
@@ -401,7 +417,9 @@ func (f *files) components() map[string]*component {
 			"--node-ip=" + nodeAddress.String(),
 			"--root-dir=/var/lib/kubelet",
 		}},
-		"kube-proxy": {grace: 2 * time.Second, command: []string{kubernetes, "kube-proxy", "--config=" + inside("proxy.json")}},
+		"kube-proxy": {grace: 2 * time.Second, command: []string{
+			kubernetes, "kube-proxy", "--config=" + inside("proxy.json"),
+		}},
 	}
 	for name, c := range commands {
 		c.name = name

@@ -1,8 +1,8 @@
 package cluster
 
-// corefile makes CoreDNS answer, in this order: the hosts file (database endpoints, the AWS stand-in), the cluster's own
-// names, and for everything else an empty root zone, because a plain "no such name" ends a look-up at once while a refusal
-// is tried again and again.
+// corefile makes CoreDNS answer, in this order: the hosts file (database endpoints, the AWS stand-in), the cluster's
+// own names, and for everything else an empty root zone, because a plain "no such name" ends a look-up at once while a
+// refusal is tried again and again.
 const corefile = `.:53 {
     errors
     ready :8181

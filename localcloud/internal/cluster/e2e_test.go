@@ -36,8 +36,8 @@ import (
 
 const limit = 2 * time.Minute
 
-// cloud is a local cloud of a project of its own, with ports of its own, so that it disturbs no other. It takes what was
-// built from this project's cache.
+// cloud is a local cloud of a project of its own, with ports of its own, so that it disturbs no other. It takes what
+// was built from this project's cache.
 type cloud struct {
 	t       *testing.T
 	binary  string
@@ -180,8 +180,10 @@ func look(t *testing.T, p cluster.Project) traces {
 		// Other local clouds may come and go while the tests run, so only what bears this one's name counts.
 		command, _ := os.ReadFile(filepath.Join(process, "cmdline"))
 		mounts, _ := os.ReadFile(filepath.Join(process, "mountinfo"))
-		if (bytes.Contains(command, []byte(p.Dir)) || bytes.Contains(mounts, []byte(p.RunDir()))) && !bytes.HasPrefix(command, []byte("go\x00")) {
-			found["processes"] = append(found["processes"], process+" "+strings.ReplaceAll(string(command), "\x00", " "))
+		if (bytes.Contains(command, []byte(p.Dir)) || bytes.Contains(mounts, []byte(p.RunDir()))) &&
+			!bytes.HasPrefix(command, []byte("go\x00")) {
+			found["processes"] = append(found["processes"],
+				process+" "+strings.ReplaceAll(string(command), "\x00", " "))
 		}
 	}
 	mounts, err := os.ReadFile("/proc/self/mounts")
@@ -202,7 +204,8 @@ func look(t *testing.T, p cluster.Project) traces {
 		return nil
 	}))
 	for _, dir := range []string{
-		"/run/netns", "/run/containerd", "/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet", "/opt/containerd", p.RunDir(),
+		"/run/netns", "/run/containerd", "/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet", "/opt/containerd",
+		p.RunDir(),
 	} {
 		entries, err := os.ReadDir(dir)
 		if err == nil {
@@ -213,7 +216,8 @@ func look(t *testing.T, p cluster.Project) traces {
 		}
 	}
 	for _, name := range []string{
-		"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "net/ipv4/ip_forward",
+		"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
+		"net/ipv4/ip_forward",
 	} {
 		value, err := os.ReadFile("/proc/sys/" + name)
 		require.NoError(t, err)
@@ -253,7 +257,8 @@ func (c *cloud) serve() {
 	ctx, client := c.t.Context(), c.client()
 	labels := map[string]string{"app": "server"}
 	_, err := client.CoreV1().ConfigMaps("default").Create(ctx, &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: "server"}, Data: map[string]string{"Corefile": ".:5353 {\n  ready :8181\n}\n"},
+		ObjectMeta: metav1.ObjectMeta{Name: "server"},
+		Data:       map[string]string{"Corefile": ".:5353 {\n  ready :8181\n}\n"},
 	}, metav1.CreateOptions{})
 	require.NoError(c.t, err)
 	replicas := int32(2)
@@ -272,9 +277,12 @@ func (c *cloud) serve() {
 						}},
 						VolumeMounts: []corev1.VolumeMount{{Name: "config", MountPath: "/etc/server"}},
 					}},
-					Volumes: []corev1.Volume{{Name: "config", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-						LocalObjectReference: corev1.LocalObjectReference{Name: "server"},
-					}}}},
+					Volumes: []corev1.Volume{{
+						Name: "config",
+						VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+							LocalObjectReference: corev1.LocalObjectReference{Name: "server"},
+						}},
+					}},
 				},
 			},
 		},
@@ -282,7 +290,10 @@ func (c *cloud) serve() {
 	require.NoError(c.t, err)
 	_, err = client.CoreV1().Services("default").Create(ctx, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "server"},
-		Spec:       corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromString("web")}}},
+		Spec: corev1.ServiceSpec{
+			Selector: labels,
+			Ports:    []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromString("web")}},
+		},
 	}, metav1.CreateOptions{})
 	require.NoError(c.t, err)
 	c.waitServer()
@@ -311,7 +322,8 @@ func (c *cloud) script(name, script string) (code int32, output string) {
 	require.NoError(c.t, err)
 	wait(c.t, "pod "+name+" ends", func() bool {
 		pod, err := client.CoreV1().Pods("default").Get(ctx, name, metav1.GetOptions{})
-		if err != nil || len(pod.Status.ContainerStatuses) == 0 || pod.Status.ContainerStatuses[0].State.Terminated == nil {
+		if err != nil || len(pod.Status.ContainerStatuses) == 0 ||
+			pod.Status.ContainerStatuses[0].State.Terminated == nil {
 			return false
 		}
 		code = pod.Status.ContainerStatuses[0].State.Terminated.ExitCode
@@ -321,7 +333,8 @@ func (c *cloud) script(name, script string) (code int32, output string) {
 	log, err := client.CoreV1().Pods("default").GetLogs(name, &corev1.PodLogOptions{}).DoRaw(ctx)
 	require.NoError(c.t, err)
 	zero := int64(0)
-	require.NoError(c.t, client.CoreV1().Pods("default").Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: &zero}))
+	require.NoError(c.t, client.CoreV1().Pods("default").Delete(ctx, name,
+		metav1.DeleteOptions{GracePeriodSeconds: &zero}))
 	wait(c.t, "pod "+name+" is gone", func() bool {
 		_, err := client.CoreV1().Pods("default").Get(ctx, name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err)
@@ -356,7 +369,8 @@ func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
 		assert.Less(t, time.Since(began), 20*time.Second)
 	})
 	t.Run("the AWS stand-in answers inside by its name and on the host", func(t *testing.T) {
-		code, output := c.script("aws", `exec 3<>/dev/tcp/aws.localcloud.internal/4566; printf 'GET / HTTP/1.0\r\n\r\n' >&3; cat <&3`)
+		code, output := c.script("aws",
+			`exec 3<>/dev/tcp/aws.localcloud.internal/4566; printf 'GET / HTTP/1.0\r\n\r\n' >&3; cat <&3`)
 		assert.Zero(t, code, output)
 		assert.Contains(t, output, "MissingAuthenticationToken")
 	})
@@ -369,7 +383,9 @@ func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
 				PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": "server"}},
 				PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 				Ingress: []networkingv1.NetworkPolicyIngressRule{{
-					From:  []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "friend"}}}},
+					From: []networkingv1.NetworkPolicyPeer{
+						{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "friend"}}},
+					},
 					Ports: []networkingv1.NetworkPolicyPort{{Port: &web}},
 				}},
 			},
@@ -393,7 +409,8 @@ func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
 		pid := find(t, c.project, "kube-scheduler")
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 		wait(t, "restarted", func() bool {
-			i := slices.IndexFunc(c.status().Components, func(s cluster.ComponentStatus) bool { return s.Name == "kube-scheduler" })
+			i := slices.IndexFunc(c.status().Components,
+				func(s cluster.ComponentStatus) bool { return s.Name == "kube-scheduler" })
 			return c.status().Components[i].Restarts == 1 && c.status().Components[i].PID != 0
 		})
 		c.reach("second")
@@ -449,10 +466,12 @@ func TestTooLittleDiskIsSaidInOneSentence(t *testing.T) {
 	require.NoError(t, syscall.Mount("tmpfs", small, "tmpfs", 0, "size=64m"))
 	defer func() { require.NoError(t, syscall.Unmount(small, 0)) }()
 	run(t, "cp", "-a", c.project.Dir+"/.", small)
-	out, err := exec.CommandContext(t.Context(), c.binary, append([]string{"start", "--dir", small}, c.ports...)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), c.binary,
+		append([]string{"start", "--dir", small}, c.ports...)...).CombinedOutput()
 	require.Error(t, err)
-	assert.Equal(t, fmt.Sprintf("localcloud: too little disk: %s has 0.1 GiB free, the local cloud needs 2 GiB to run: "+
-		"free some, or move the project to a larger disk\n", small), string(out))
+	assert.Equal(t,
+		fmt.Sprintf("localcloud: too little disk: %s has 0.1 GiB free, the local cloud needs 2 GiB to run: "+
+			"free some, or move the project to a larger disk\n", small), string(out))
 	assert.NoDirExists(t, filepath.Join(small, ".localcloud", "state"))
 }
 
@@ -475,7 +494,8 @@ func inNamespaces(t *testing.T, p cluster.Project) []string {
 	processes, err := filepath.Glob("/proc/[0-9]*")
 	require.NoError(t, err)
 	for _, process := range processes {
-		if mounts, err := os.ReadFile(filepath.Join(process, "mountinfo")); err == nil && bytes.Contains(mounts, []byte(p.RunDir())) {
+		if mounts, err := os.ReadFile(filepath.Join(process, "mountinfo")); err == nil &&
+			bytes.Contains(mounts, []byte(p.RunDir())) {
 			found = append(found, process)
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// holder names the process that listens on a TCP port of this machine, as ` by <program> (process <pid>)`, or is empty when
-// nobody can be found.
+// holder names the process that listens on a TCP port of this machine, as ` by <program> (process <pid>)`, or is empty
+// when nobody can be found.
 func holder(port int) string {
 	inodes := map[string]bool{}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {

@@ -43,7 +43,10 @@ func Build(ctx context.Context, p Project, out io.Writer) error {
 
 func needRoot() error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("the local cloud needs root (namespaces, mounts) and this is user %d: run it again as root, for example with sudo", os.Geteuid())
+		return fmt.Errorf(
+			"the local cloud needs root (namespaces, mounts) and this is user %d: run it again as root, for example "+
+				"with sudo", os.Geteuid(),
+		)
 	}
 	return nil
 }
@@ -99,13 +102,15 @@ func Start(ctx context.Context, p Project, options StartOptions, out io.Writer) 
 // attach is a start of what runs already, or is about to.
 func (p Project) attach(ctx context.Context, cloud Cloud, options StartOptions, out io.Writer) error {
 	if cloud.APIPort != options.APIPort || cloud.AWSPort != options.AWSPort {
-		return fmt.Errorf("the local cloud runs already, with --api-port %d --aws-port %d: use these, or stop it first (`localcloud stop`)",
+		return fmt.Errorf(
+			"the local cloud runs already, with --api-port %d --aws-port %d: use these, or stop it first (`localcloud stop`)",
 			cloud.APIPort, cloud.AWSPort)
 	}
 	if err := p.waitReady(ctx, out, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "local cloud runs already: Kubernetes at https://127.0.0.1:%d, AWS stand-in at %s\n", cloud.APIPort, cloud.AWSEndpoint)
+	fmt.Fprintf(out, "local cloud runs already: Kubernetes at https://127.0.0.1:%d, AWS stand-in at %s\n",
+		cloud.APIPort, cloud.AWSEndpoint)
 	return nil
 }
 
@@ -155,8 +160,8 @@ func processStart(pid int) (start uint64, zombie bool, err error) {
 	return start, fields[state] == "Z" || fields[state] == "X", err
 }
 
-// settle waits until a cloud whose process is there answers, or is gone after all: one that was just killed takes a moment
-// to end. Without an answer by then the status is nil and the process still there.
+// settle waits until a cloud whose process is there answers, or is gone after all: one that was just killed takes a
+// moment to end. Without an answer by then the status is nil and the process still there.
 func (p Project) settle(ctx context.Context, limit time.Duration) (status *Status, alive bool) {
 	alive = true
 	_ = poll(ctx, limit, 20*time.Millisecond, func() (bool, error) {
@@ -178,7 +183,8 @@ func (p Project) clean(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(groups.remove(ctx), os.RemoveAll(p.RunDir()), removeFile(p.cloudFile()), removeFile(p.State("problem")))
+	return errors.Join(groups.remove(ctx), os.RemoveAll(p.RunDir()), removeFile(p.cloudFile()),
+		removeFile(p.State("problem")))
 }
 
 func removeFile(path string) error {
@@ -194,7 +200,9 @@ func (p Project) checkDisk() error {
 		return fmt.Errorf("asking for the free space of %s: %w", p.Dir, err)
 	}
 	if free := float64(stat.Bavail) * float64(stat.Bsize); free < freeNeeded {
-		return fmt.Errorf("too little disk: %s has %.1f GiB free, the local cloud needs %d GiB to run: free some, or move the project to a larger disk",
+		return fmt.Errorf(
+			"too little disk: %s has %.1f GiB free, the local cloud needs %d GiB to run: free some, or move the "+
+				"project to a larger disk",
 			p.Dir, free/(1<<30), freeNeeded>>30)
 	}
 	return nil
@@ -272,7 +280,10 @@ func (p Project) launch(ctx context.Context, options StartOptions) (*Cloud, <-ch
 // environment is what the processes inside get to know of the caller's: not its proxies, which lead out of the cluster,
 // and not its secrets.
 func environment() []string {
-	return []string{"PATH=" + os.Getenv("PATH") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "HOME=/root", "LANG=C.UTF-8"}
+	return []string{
+		"PATH=" + os.Getenv("PATH") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "HOME=/root",
+		"LANG=C.UTF-8",
+	}
 }
 
 // listen opens a port of the host's 127.0.0.1 and returns it as a file that can be handed down.
@@ -280,7 +291,8 @@ func listen(ctx context.Context, port int, flag string) (*os.File, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("port %d of 127.0.0.1 is taken%s: free it, or choose another with %s", port, holder(port), flag)
+		return nil, fmt.Errorf("port %d of 127.0.0.1 is taken%s: free it, or choose another with %s", port,
+			holder(port), flag)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening port %d (%s): %w", port, flag, err)
@@ -318,8 +330,9 @@ func (p Project) waitReady(ctx context.Context, out io.Writer, died <-chan struc
 			}
 			// The control socket is the first thing that a new supervisor opens.
 			if time.Since(silent) > answerLimit {
-				return false, fmt.Errorf("the local cloud does not answer on %s (%w): stop it with `localcloud stop` and start it again",
-					p.RunDir(controlSocket), err)
+				return false,
+					fmt.Errorf("the local cloud does not answer on %s (%w): stop it with `localcloud stop` and start it again",
+						p.RunDir(controlSocket), err)
 			}
 			return false, nil
 		}
@@ -327,7 +340,8 @@ func (p Project) waitReady(ctx context.Context, out io.Writer, died <-chan struc
 		waiting = ""
 		for _, step := range status.Steps {
 			switch {
-			case step.Done && !told[step.Name] && status.Phase == PhaseStarting, step.Done && !told[step.Name] && died != nil:
+			case step.Done && !told[step.Name] && status.Phase == PhaseStarting,
+				step.Done && !told[step.Name] && died != nil:
 				told[step.Name] = true
 				fmt.Fprintf(out, "  %-26s %5.1fs  (at %.1fs)\n", step.Name, step.Ended-step.Began, step.Ended)
 				if step.Note != "" {
@@ -351,7 +365,8 @@ func (p Project) waitReady(ctx context.Context, out io.Writer, died <-chan struc
 	case ctx.Err() != nil:
 		return errors.New("interrupted: the local cloud goes on starting")
 	case errors.Is(err, errTimeout):
-		return fmt.Errorf("the local cloud is not ready after %s: it waits for %s; see `localcloud logs`", startLimit, waiting)
+		return fmt.Errorf("the local cloud is not ready after %s: it waits for %s; see `localcloud logs`", startLimit,
+			waiting)
 	}
 	return err
 }
@@ -495,12 +510,16 @@ func Show(ctx context.Context, p Project, asJSON bool, out io.Writer) error {
 		return NotRunningError{}
 	}
 	if r.Status == nil {
-		return fmt.Errorf("process %d of the local cloud does not answer: stop it with `localcloud stop` and start it again", cloud.PID)
+		return fmt.Errorf(
+			"process %d of the local cloud does not answer: stop it with `localcloud stop` and start it again",
+			cloud.PID,
+		)
 	}
 	if asJSON {
 		return nil
 	}
-	fmt.Fprintf(out, "%s for %s, process %d\nKubernetes  https://127.0.0.1:%d  (kubeconfig %s)\nAWS         %s\n\n", r.Status.Phase,
+	fmt.Fprintf(out, "%s for %s, process %d\nKubernetes  https://127.0.0.1:%d  (kubeconfig %s)\nAWS         %s\n\n",
+		r.Status.Phase,
 		time.Since(r.Status.Since).Round(time.Second), cloud.PID, cloud.APIPort, cloud.Kubeconfig, cloud.AWSEndpoint)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "COMPONENT\tSTATE\tFOR\tRESTARTS\tLAST END")

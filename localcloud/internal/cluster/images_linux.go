@@ -51,7 +51,8 @@ func (s *supervisor) importImages(ctx context.Context, nodeHas func()) error {
 }
 
 func (s *supervisor) runCtr(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, s.files.ctr, append([]string{"--address", s.files.containerdSocket(), "--namespace", "k8s.io"}, args...)...)
+	cmd := exec.CommandContext(ctx, s.files.ctr,
+		append([]string{"--address", s.files.containerdSocket(), "--namespace", "k8s.io"}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -60,8 +61,8 @@ func (s *supervisor) runCtr(ctx context.Context, args ...string) (string, error)
 	return stdout.String(), nil
 }
 
-// heldImages reads `ctr images list`: the ID of each named image. containerd lists every image twice, under its name and
-// under its ID, and both lines carry the digest of the same manifest.
+// heldImages reads `ctr images list`: the ID of each named image. containerd lists every image twice, under its name
+// and under its ID, and both lines carry the digest of the same manifest.
 func heldImages(listing string) map[string]string {
 	manifests, ids := map[string]string{}, map[string]string{}
 	for line := range strings.Lines(listing) {

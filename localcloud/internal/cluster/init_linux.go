@@ -22,15 +22,15 @@ const (
 	goAheadFD
 )
 
-// Init is PID 1 of the namespaces. It waits for the word of `localcloud start`, runs the supervisor as its one child, reaps
-// what else ends, and at the end leaves nothing: its own end takes every process, mount and interface with it, and the
-// cgroups it removes itself.
+// Init is PID 1 of the namespaces. It waits for the word of `localcloud start`, runs the supervisor as its one child,
+// reaps what else ends, and at the end leaves nothing: its own end takes every process, mount and interface with it,
+// and the cgroups it removes itself.
 func Init(p Project, options StartOptions) error {
 	if os.Getpid() != 1 {
 		return errors.New("init is started by `localcloud start`, as the first process of new namespaces")
 	}
-	// Until the starter has written down where the cloud is, nobody could find and stop it: if the starter dies before that,
-	// so does this.
+	// Until the starter has written down where the cloud is, nobody could find and stop it: if the starter dies before
+	// that, so does this.
 	word, err := io.ReadAll(os.NewFile(goAheadFD, "go-ahead"))
 	if err != nil || len(word) == 0 {
 		return errors.New("whoever started this is gone")
@@ -40,7 +40,8 @@ func Init(p Project, options StartOptions) error {
 		return err
 	}
 	syscall.Umask(0o022)
-	// Go would take its own raised limit of open files back for its children: set explicitly it is theirs too, and the pods'.
+	// Go would take its own raised limit of open files back for its children: set explicitly it is theirs too, and the
+	// pods'.
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
 		files.Cur = files.Max
@@ -71,8 +72,8 @@ func Init(p Project, options StartOptions) error {
 	return fmt.Errorf("the supervisor ended: %s", describe(status))
 }
 
-// reapUntil takes the status of every child that ends, most of them orphans that the kernel gave to PID 1, until the one
-// child ends. Signals that ask for an end go on to it.
+// reapUntil takes the status of every child that ends, most of them orphans that the kernel gave to PID 1, until the
+// one child ends. Signals that ask for an end go on to it.
 func reapUntil(child int, signals <-chan os.Signal) unix.WaitStatus {
 	for {
 		for {

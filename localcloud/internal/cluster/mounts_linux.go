@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelSettings are those that the kubelet wants for the whole machine. They belong to the host, so the kubelet is shown
-// files that already say what it wants, and the host's own stay as they are.
+// kernelSettings are those that the kubelet wants for the whole machine. They belong to the host, so the kubelet is
+// shown files that already say what it wants, and the host's own stay as they are.
 var kernelSettings = map[string]string{
 	"vm.overcommit_memory":      "1",
 	"vm.panic_on_oom":           "0",
@@ -36,7 +36,8 @@ func setupMounts(p Project, postgresDir string) error {
 		return fmt.Errorf("mounting /proc: %w", err)
 	}
 	// PostgreSQL's segments go with the namespace, also after a kill.
-	if err := unix.Mount("shm", "/dev/shm", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=1777"); err != nil {
+	if err := unix.Mount("shm", "/dev/shm", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC,
+		"mode=1777"); err != nil {
 		return fmt.Errorf("mounting /dev/shm: %w", err)
 	}
 	shadowed := []string{"/run", "/var/lib", "/var/log"}
@@ -105,7 +106,8 @@ func shadow(dir string, keep ...string) error {
 		if err := os.MkdirAll(k.path, 0o755); err != nil {
 			return fmt.Errorf("making %s: %w", k.path, err)
 		}
-		if err := unix.Mount("/proc/self/fd/"+strconv.Itoa(k.fd), k.path, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		if err := unix.Mount("/proc/self/fd/"+strconv.Itoa(k.fd), k.path, "", unix.MS_BIND|unix.MS_REC,
+			""); err != nil {
 			return fmt.Errorf("keeping %s: %w", k.path, err)
 		}
 	}

@@ -56,7 +56,10 @@ func setupNetwork() error {
 	}
 	routes := []netlink.Route{
 		// Every database address is local without being set one by one.
-		{Dst: ipNet(databasePrefix), LinkIndex: lo.Attrs().Index, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST},
+		{
+			Dst: ipNet(databasePrefix), LinkIndex: lo.Attrs().Index, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL,
+			Scope: netlink.SCOPE_HOST,
+		},
 		// The node's own connections to Services need a route before kube-proxy's rules see them.
 		{Dst: ipNet(servicePrefix), LinkIndex: eth0.Attrs().Index, Scope: netlink.SCOPE_LINK},
 		// There is no way out, and saying so at once is kinder than a timeout.

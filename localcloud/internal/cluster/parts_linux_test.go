@@ -25,8 +25,11 @@ func TestCgroupHierarchiesOfEveryKindOfHost(t *testing.T) {
 				"cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n",
 			"[{/sys/fs/cgroup/cpu false} {/sys/fs/cgroup/memory false} {/sys/fs/cgroup/unified true}]",
 		},
-		"mounted twice": {"cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n", "[{/sys/fs/cgroup true}]"},
-		"none":          {"proc /proc proc rw 0 0\n", "[]"},
+		"mounted twice": {
+			"cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n",
+			"[{/sys/fs/cgroup true}]",
+		},
+		"none": {"proc /proc proc rw 0 0\n", "[]"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -41,11 +44,13 @@ localcloud.internal/pause:1    application/vnd.docker.distribution.manifest.v2+j
 localcloud.internal/fresh:1    application/vnd.docker.distribution.manifest.v2+json sha256:ccc    1 MiB linux/amd64 -
 sha256:1111                    application/vnd.docker.distribution.manifest.v2+json sha256:aaa    1 MiB linux/amd64 managed
 `)
-	assert.Equal(t, map[string]string{"localcloud.internal/pause:1": "sha256:1111", "localcloud.internal/fresh:1": ""}, held)
+	assert.Equal(t, map[string]string{"localcloud.internal/pause:1": "sha256:1111", "localcloud.internal/fresh:1": ""},
+		held)
 }
 
 func TestWhoListensOnAPort(t *testing.T) {
-	const line = "   0: 0100007F:403B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 51234 1 0 100 0"
+	const line = "   0: 0100007F:403B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 51234 1 " +
+		"0 100 0"
 	inode, ok := cluster.Listening(line, 0x403B)
 	assert.True(t, ok)
 	assert.Equal(t, "51234", inode)

@@ -35,7 +35,8 @@ func TestPodsOfTheLastRunAreExpiredAndWaitedFor(t *testing.T) {
 	for _, p := range before {
 		names = append(names, p.Name)
 	}
-	assert.ElementsMatch(t, []string{"pool", "deleted"}, names, "one that was not Ready when the cloud ended is not waited for")
+	assert.ElementsMatch(t, []string{"pool", "deleted"}, names,
+		"one that was not Ready when the cloud ended is not waited for")
 	pool, err := api.CoreV1().Pods("shop").Get(t.Context(), "pool", metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.False(t, isReady(pool), "it says Ready of a life that has ended")

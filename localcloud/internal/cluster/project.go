@@ -46,7 +46,9 @@ func FindProject(dir string) (Project, error) {
 			return resolve(dir)
 		}
 		if dir == filepath.Dir(dir) {
-			return Project{}, fmt.Errorf("no Pulumi.yaml in %s or above it: run this in the project's folder or name it with --dir", here)
+			return Project{},
+				fmt.Errorf("no Pulumi.yaml in %s or above it: run this in the project's folder or name it with --dir",
+					here)
 		}
 	}
 }
@@ -86,8 +88,8 @@ func (p Project) CgroupRoot() string { return "/localcloud-" + p.Hash() }
 // true only while the process is alive and answers on its control socket, see [Project.Find].
 type Cloud struct {
 	Version int `json:"version"`
-	// PID is PID 1 of the namespaces as the host sees it, StartTime its start in clock ticks since boot (/proc/PID/stat),
-	// which tells it from a later process of the same number.
+	// PID is PID 1 of the namespaces as the host sees it, StartTime its start in clock ticks since boot
+	// (/proc/PID/stat), which tells it from a later process of the same number.
 	PID         int    `json:"pid"`
 	StartTime   uint64 `json:"startTime"`
 	APIPort     int    `json:"apiPort"`
@@ -183,7 +185,8 @@ type ComponentStatus struct {
 // Components names everything that `localcloud logs` can show, in the order in which it starts.
 func Components() []string {
 	return []string{
-		"cloud", "etcd", "kube-apiserver", "containerd", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy",
+		"cloud", "etcd", "kube-apiserver", "containerd", "kube-controller-manager", "kube-scheduler", "kubelet",
+		"kube-proxy",
 	}
 }
 
@@ -202,8 +205,8 @@ type StartOptions struct {
 	AWSPort int
 }
 
-// reservedPorts are taken inside the namespaces, where the API server listens on the same port as on the host so that one
-// kubeconfig serves both sides.
+// reservedPorts are taken inside the namespaces, where the API server listens on the same port as on the host so that
+// one kubeconfig serves both sides.
 var reservedPorts = map[int]string{
 	etcdClientPort: "etcd", etcdPeerPort: "etcd", awsInsidePort: "the AWS stand-in",
 	10250: "the kubelet", 10248: "the kubelet", 10249: "kube-proxy", 10256: "kube-proxy",
@@ -224,11 +227,13 @@ func (o StartOptions) Validate() error {
 		value int
 	}{{"--api-port", o.APIPort}, {"--aws-port", o.AWSPort}} {
 		if port.value < 1 || port.value > 65535 {
-			faults = append(faults, fmt.Errorf("%s %d: not a port: give a number from 1 to 65535", port.flag, port.value))
+			faults = append(faults, fmt.Errorf("%s %d: not a port: give a number from 1 to 65535", port.flag,
+				port.value))
 		}
 	}
 	if user := reservedPorts[o.APIPort]; user != "" {
-		faults = append(faults, fmt.Errorf("--api-port %d: %s uses this port inside the local cloud: choose another", o.APIPort, user))
+		faults = append(faults, fmt.Errorf("--api-port %d: %s uses this port inside the local cloud: choose another",
+			o.APIPort, user))
 	}
 	if o.APIPort == o.AWSPort {
 		faults = append(faults, fmt.Errorf("--aws-port %d: the same as --api-port: choose another", o.AWSPort))

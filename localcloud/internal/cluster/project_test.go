@@ -56,10 +56,22 @@ func TestPortsAreCheckedTogether(t *testing.T) {
 		options cluster.StartOptions
 		want    []string
 	}{
-		"the defaults":         {cluster.StartOptions{APIPort: cluster.DefaultAPIPort, AWSPort: cluster.DefaultAWSPort}, nil},
-		"no ports":             {cluster.StartOptions{APIPort: 0, AWSPort: 70000}, []string{"--api-port 0: not a port", "--aws-port 70000: not a port"}},
-		"taken inside":         {cluster.StartOptions{APIPort: 2379, AWSPort: 14566}, []string{"--api-port 2379: etcd uses this port"}},
-		"one port for both":    {cluster.StartOptions{APIPort: 14566, AWSPort: 14566}, []string{"--aws-port 14566: the same as --api-port"}},
+		"the defaults": {
+			cluster.StartOptions{APIPort: cluster.DefaultAPIPort, AWSPort: cluster.DefaultAWSPort},
+			nil,
+		},
+		"no ports": {
+			cluster.StartOptions{APIPort: 0, AWSPort: 70000},
+			[]string{"--api-port 0: not a port", "--aws-port 70000: not a port"},
+		},
+		"taken inside": {
+			cluster.StartOptions{APIPort: 2379, AWSPort: 14566},
+			[]string{"--api-port 2379: etcd uses this port"},
+		},
+		"one port for both": {
+			cluster.StartOptions{APIPort: 14566, AWSPort: 14566},
+			[]string{"--aws-port 14566: the same as --api-port"},
+		},
 		"inside ports for AWS": {cluster.StartOptions{APIPort: 16443, AWSPort: 4566}, nil},
 	}
 	for name, c := range cases {

@@ -11,7 +11,10 @@ import (
 )
 
 func unsupported() error {
-	return fmt.Errorf("the local cloud needs Linux (namespaces, cgroups, nftables) and this is %s: use a Linux machine or virtual machine", runtime.GOOS)
+	return fmt.Errorf(
+		"the local cloud needs Linux (namespaces, cgroups, nftables) and this is %s: use a Linux machine or virtual "+
+			"machine", runtime.GOOS,
+	)
 }
 
 // Start is for Linux only.

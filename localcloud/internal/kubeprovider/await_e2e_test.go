@@ -45,9 +45,11 @@ func playKubelet(t *testing.T, b *bench, namespace string, exit map[string]int32
 					phase, reason = corev1.PodFailed, "Error"
 				}
 				pod.Status.Phase = phase
-				pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: pod.Spec.Containers[0].Name, State: corev1.ContainerState{
-					Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason},
-				}}}
+				pod.Status.ContainerStatuses = []corev1.ContainerStatus{
+					{Name: pod.Spec.Containers[0].Name, State: corev1.ContainerState{
+						Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason},
+					}},
+				}
 				_, _ = b.kube.CoreV1().Pods(namespace).UpdateStatus(ctx, &pod, metav1.UpdateOptions{})
 			}
 			return false, nil
@@ -97,7 +99,10 @@ func TestEngineDeployments(t *testing.T) {
 	deployment := func(image, timeout string) object {
 		return object{name: "api", token: "kubernetes:apps/v1:Deployment", inputs: contents{
 			"apiVersion": "apps/v1", "kind": "Deployment",
-			"metadata": map[string]any{"name": "api", "namespace": namespace, "annotations": map[string]any{"pulumi.com/timeoutSeconds": timeout}},
+			"metadata": map[string]any{
+				"name": "api", "namespace": namespace,
+				"annotations": map[string]any{"pulumi.com/timeoutSeconds": timeout},
+			},
 			"spec": map[string]any{
 				"replicas": 1, "selector": map[string]any{"matchLabels": map[string]any{"app": "api"}},
 				"template": map[string]any{
@@ -135,7 +140,9 @@ func playReadiness(t *testing.T, b *bench, namespace string) {
 			for _, pod := range pods.Items {
 				if pod.Status.Phase != corev1.PodRunning {
 					pod.Status.Phase = corev1.PodRunning
-					pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}}
+					pod.Status.Conditions = []corev1.PodCondition{
+						{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
+					}
 					_, _ = b.kube.CoreV1().Pods(namespace).UpdateStatus(ctx, &pod, metav1.UpdateOptions{})
 				}
 			}
@@ -146,31 +153,43 @@ func playReadiness(t *testing.T, b *bench, namespace string) {
 
 func definition(kind, scope string) object {
 	lower := strings.ToLower(kind)
-	return object{name: "definition", token: "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", inputs: contents{
-		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": named(lower+"s.e2e.dbtier.example", ""),
-		"spec": map[string]any{
-			"group": "e2e.dbtier.example", "scope": scope, "names": map[string]any{"kind": kind, "plural": lower + "s", "singular": lower},
-			"versions": []any{map[string]any{
-				"name": "v1", "served": true, "storage": true, "subresources": map[string]any{"status": map[string]any{}},
-				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-			}},
+	return object{
+		name: "definition", token: "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition",
+		inputs: contents{
+			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+			"metadata": named(lower+"s.e2e.dbtier.example", ""),
+			"spec": map[string]any{
+				"group": "e2e.dbtier.example", "scope": scope,
+				"names": map[string]any{"kind": kind, "plural": lower + "s", "singular": lower},
+				"versions": []any{map[string]any{
+					"name": "v1", "served": true, "storage": true,
+					"subresources": map[string]any{"status": map[string]any{}},
+					"schema": map[string]any{"openAPIV3Schema": map[string]any{
+						"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+					}},
+				}},
+			},
 		},
-	}}
+	}
 }
 
 func TestEngineCustomResources(t *testing.T) {
 	b := newBench(t, kubeprovider.Options{})
 	store := object{name: "store", token: "kubernetes:e2e.dbtier.example/v1:Store", inputs: contents{
 		"apiVersion": "e2e.dbtier.example/v1", "kind": "Store",
-		"metadata": map[string]any{"name": "one", "annotations": map[string]any{"pulumi.com/waitFor": `["condition=Ready", "jsonpath={.status.phase}=Up"]`}},
-		"spec":     map[string]any{"region": "ap-northeast-2"},
+		"metadata": map[string]any{
+			"name":        "one",
+			"annotations": map[string]any{"pulumi.com/waitFor": `["condition=Ready", "jsonpath={.status.phase}=Up"]`},
+		},
+		"spec": map[string]any{"region": "ap-northeast-2"},
 	}}
 	// No dependency on the definition: the object is tried until its kind is there.
 	b.objects = []object{store, definition("Store", "Cluster")}
 	go func() {
 		patch := []byte(`{"status":{"phase":"Up","conditions":[{"type":"Ready","status":"True"}]}}`)
 		for b.kube.Discovery().RESTClient().Patch(types.MergePatchType).
-			AbsPath("/apis/e2e.dbtier.example/v1/stores/one/status").Body(patch).Do(t.Context()).Error() != nil && t.Context().Err() == nil {
+			AbsPath("/apis/e2e.dbtier.example/v1/stores/one/status").Body(patch).Do(t.Context()).Error() != nil &&
+			t.Context().Err() == nil {
 		}
 	}()
 	b.mustUp(t)
@@ -197,14 +216,18 @@ func TestEngineUnreachableClusterIsOneClearError(t *testing.T) {
 	require.NoError(t, err)
 	content, err := os.ReadFile(cluster(t).kubeconfig)
 	require.NoError(t, err)
-	config := strings.Replace(string(content), `server: "`, fmt.Sprintf(`server: "https://127.0.0.1:%d", x: "`, ports[0]), 1)
+	config := strings.Replace(string(content), `server: "`,
+		fmt.Sprintf(`server: "https://127.0.0.1:%d", x: "`, ports[0]), 1)
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
 	b.provider["kubeconfig"] = pulumi.String(path)
 	b.objects = []object{configMap("a", "default", nil), configMap("b", "default", nil)}
 	output, _, err := b.up(t)
 	require.Error(t, err)
-	want := fmt.Sprintf("the Kubernetes API server https://127.0.0.1:%d of kubeconfig %s (context \"test\") cannot be reached: connection refused", ports[0], path)
+	want := fmt.Sprintf(
+		"the Kubernetes API server https://127.0.0.1:%d of kubeconfig %s (context \"test\") cannot be reached: "+
+			"connection refused", ports[0], path,
+	)
 	assert.Contains(t, output, want)
 	assert.NotContains(t, output, "kubernetes:core/v1:ConfigMap a creating failed", "nothing is tried")
 
@@ -224,11 +247,13 @@ func TestEngineRefusesASecondProviderConfiguration(t *testing.T) {
 		}, other); err != nil {
 			return err
 		}
-		return ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "b", configMap("b", "", nil).inputs, &anyResource{}, pulumi.Provider(other))
+		return ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "b", configMap("b", "", nil).inputs, &anyResource{},
+			pulumi.Provider(other))
 	}
 	output, _, err := b.up(t)
 	require.Error(t, err)
-	assert.Contains(t, output, "an attached provider server serves one: use one explicit kubernetes provider for the whole program")
+	assert.Contains(t, output,
+		"an attached provider server serves one: use one explicit kubernetes provider for the whole program")
 }
 
 type chartComponent struct{ pulumi.ResourceState }
@@ -247,7 +272,8 @@ func operator(t *testing.T, b *bench, namespace string, values pulumi.Map) {
 	path := operatorChart(t)
 	b.more = func(ctx *pulumi.Context, k8s pulumi.ProviderResource) error {
 		return ctx.RegisterRemoteComponentResource("kubernetes:helm.sh/v4:Chart", "operator", pulumi.Map{
-			"chart": pulumi.String(path), "namespace": pulumi.String(namespace), "values": values, "skipAwait": pulumi.Bool(true),
+			"chart": pulumi.String(path), "namespace": pulumi.String(namespace), "values": values,
+			"skipAwait": pulumi.Bool(true),
 		}, &chartComponent{}, pulumi.Providers(k8s))
 	}
 }
@@ -260,7 +286,8 @@ func TestEngineOperatorChart(t *testing.T) {
 	changes := b.mustUp(t)
 	t.Logf("create: %s, %v", time.Since(begun), changes)
 	assert.Greater(t, changes["create"], 40)
-	live, err := b.kube.AppsV1().Deployments("operator").Get(t.Context(), "operator-external-secrets", metav1.GetOptions{})
+	live, err := b.kube.AppsV1().Deployments("operator").Get(t.Context(), "operator-external-secrets",
+		metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, int32(2), *live.Spec.Replicas)
 
@@ -275,16 +302,19 @@ func TestEngineOperatorChart(t *testing.T) {
 	require.NoError(t, json.Unmarshal(exported.Deployment, &state))
 	found := false
 	for _, resource := range state.Resources {
-		if strings.HasSuffix(resource.URN, "kubernetes:apps/v1:Deployment::operator:operator/operator-external-secrets") {
+		if strings.HasSuffix(resource.URN,
+			"kubernetes:apps/v1:Deployment::operator:operator/operator-external-secrets") {
 			found = true
-			assert.Contains(t, strings.Join(resource.Dependencies, " "), "CustomResourceDefinition::operator:externalsecrets.external-secrets.io")
+			assert.Contains(t, strings.Join(resource.Dependencies, " "),
+				"CustomResourceDefinition::operator:externalsecrets.external-secrets.io")
 		}
 	}
 	assert.True(t, found, "children are named <chart>:<namespace>/<name>")
 
 	begun = time.Now()
 	changes = b.mustUp(t)
-	t.Logf("no change: %s, %v, provider: %v, state: %d bytes", time.Since(begun), changes, b.calls.spent, len(b.backend(t)))
+	t.Logf("no change: %s, %v, provider: %v, state: %d bytes", time.Since(begun), changes, b.calls.spent,
+		len(b.backend(t)))
 	assert.Zero(t, changes["update"]+changes["create"]+changes["replace"], "%v", changes)
 	assert.Less(t, b.calls.spent["Check"]+b.calls.spent["Diff"], 2*time.Second)
 	b.destroy(t)
@@ -295,7 +325,8 @@ func TestEngineChartWithUnknownValuesIsNotPreviewed(t *testing.T) {
 	path := operatorChart(t)
 	b.more = func(ctx *pulumi.Context, k8s pulumi.ProviderResource) error {
 		made := &withID{}
-		if err := ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "a", configMap("a", "default", nil).inputs, made, pulumi.Provider(k8s)); err != nil {
+		if err := ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "a", configMap("a", "default", nil).inputs, made,
+			pulumi.Provider(k8s)); err != nil {
 			return err
 		}
 		return ctx.RegisterRemoteComponentResource("kubernetes:helm.sh/v4:Chart", "operator", pulumi.Map{

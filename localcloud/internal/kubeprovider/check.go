@@ -41,7 +41,8 @@ func (s *Server) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulum
 		return nil, err
 	}
 	if s.settled().SkipUpdateUnreachable && !s.options.Offline && s.reachable() == nil {
-		s.log(ctx, diag.Warning, urn, "the cluster cannot be reached, and skipUpdateUnreachable leaves the object as it is", false)
+		s.log(ctx, diag.Warning, urn,
+			"the cluster cannot be reached, and skipUpdateUnreachable leaves the object as it is", false)
 		return &pulumirpc.CheckResponse{Inputs: req.GetOlds()}, nil
 	}
 	news, err := unmarshal("inputs", req.GetNews())
@@ -53,7 +54,8 @@ func (s *Server) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulum
 	for _, path := range notObjects(nil, resource.NewObjectProperty(news)) {
 		failures = append(failures, &pulumirpc.CheckFailure{
 			Property: path,
-			Reason:   "is an asset, an archive or a resource, and a Kubernetes object holds only data: pass its content, or one of its outputs",
+			Reason: "is an asset, an archive or a resource, and a Kubernetes object holds only data: pass its " +
+				"content, or one of its outputs",
 		})
 	}
 	if gvk.Kind == "CustomResourceDefinition" {
@@ -112,13 +114,17 @@ func checkIdentity(gvk schema.GroupVersionKind, inputs resource.PropertyMap) []*
 			fail(key, "is %q and must be %q, as the type of the resource says", text(inputs, key), want[key])
 		}
 	}
-	if metadata, ok := field(inputs, "metadata"); ok && !metadata.IsObject() && !metadata.IsNull() && !isUnknown(inputs, "metadata") {
-		failures = append(failures, &pulumirpc.CheckFailure{Property: "metadata", Reason: "must be an object and is a " + metadata.TypeString()})
+	if metadata, ok := field(inputs, "metadata"); ok && !metadata.IsObject() && !metadata.IsNull() &&
+		!isUnknown(inputs, "metadata") {
+		failures = append(failures, &pulumirpc.CheckFailure{
+			Property: "metadata", Reason: "must be an object and is a " + metadata.TypeString(),
+		})
 	}
 	if text(inputs, "metadata", "generateName") != "" && text(inputs, "metadata", "name") == "" {
 		failures = append(failures, &pulumirpc.CheckFailure{
 			Property: "metadata.generateName",
-			Reason:   "is not supported with server-side apply: leave it out, and the name is made of the resource's name and a random suffix",
+			Reason: "is not supported with server-side apply: leave it out, and the name is made of the resource's " +
+				"name and a random suffix",
 		})
 	}
 	return failures
@@ -171,7 +177,10 @@ func chooseName(urn resource.URN, req *pulumirpc.CheckRequest) (string, *pulumir
 	}
 	switch autonaming := req.GetAutonaming(); autonaming.GetMode() {
 	case pulumirpc.CheckRequest_AutonamingOptions_DISABLE:
-		return "", &pulumirpc.CheckFailure{Property: "metadata.name", Reason: "is missing, and autonaming is disabled for this stack: set it"}, nil
+		return "", &pulumirpc.CheckFailure{
+			Property: "metadata.name",
+			Reason:   "is missing, and autonaming is disabled for this stack: set it",
+		}, nil
 	case pulumirpc.CheckRequest_AutonamingOptions_PROPOSE, pulumirpc.CheckRequest_AutonamingOptions_ENFORCE:
 		if proposed := autonaming.GetProposedName(); proposed != "" {
 			return proposed, nil, nil

@@ -45,13 +45,17 @@ func TestCheckNamesAnObjectWithoutName(t *testing.T) {
 
 	again, faults := check(t, s, "kubernetes:core/v1:ConfigMap", inputs, news)
 	require.Empty(t, faults)
-	assert.Equal(t, text(inputs, "metadata", "name"), text(again, "metadata", "name"), "the name stays for the life of the object")
+	assert.Equal(t, text(inputs, "metadata", "name"), text(again, "metadata", "name"),
+		"the name stays for the life of the object")
 }
 
 func TestCheckLeavesClusterScopedKindsWithoutNamespace(t *testing.T) {
 	s := server(t, nil)
 	inputs, faults := check(t, s, "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole", nil,
-		props(map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": map[string]any{"name": "r"}}))
+		props(map[string]any{
+			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+			"metadata": map[string]any{"name": "r"},
+		}))
 	require.Empty(t, faults)
 	assert.Empty(t, text(inputs, "metadata", "namespace"))
 }
@@ -60,10 +64,14 @@ func TestCheckLearnsTheScopeOfCustomKindsFromTheirDefinition(t *testing.T) {
 	s := server(t, nil)
 	definition := func(kind, scope string) resource.PropertyMap {
 		return props(map[string]any{
-			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": kind + "s.x.io"},
+			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+			"metadata": map[string]any{"name": kind + "s.x.io"},
 			"spec": map[string]any{
 				"group": "x.io", "scope": scope, "names": map[string]any{"kind": kind, "plural": kind + "s"},
-				"versions": []any{map[string]any{"name": "v1", "served": true}, map[string]any{"name": "v0", "served": false}},
+				"versions": []any{
+					map[string]any{"name": "v1", "served": true},
+					map[string]any{"name": "v0", "served": false},
+				},
 			},
 		})
 	}
@@ -73,7 +81,8 @@ func TestCheckLearnsTheScopeOfCustomKindsFromTheirDefinition(t *testing.T) {
 	before, _ := check(t, s, "kubernetes:x.io/v1:Near", nil, object("Near"))
 	assert.Empty(t, text(before, "metadata", "namespace"), "nobody can know the scope yet")
 	for kind, scope := range map[string]string{"Near": "Namespaced", "Far": "Cluster"} {
-		_, faults := check(t, s, "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", nil, definition(kind, scope))
+		_, faults := check(t, s, "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", nil,
+			definition(kind, scope))
 		require.Empty(t, faults)
 	}
 	near, _ := check(t, s, "kubernetes:x.io/v1:Near", nil, object("Near"))
@@ -84,10 +93,12 @@ func TestCheckLearnsTheScopeOfCustomKindsFromTheirDefinition(t *testing.T) {
 
 func TestCheckKeepsSecretsSecret(t *testing.T) {
 	inputs, faults := check(t, server(t, nil), "kubernetes:core/v1:Secret", nil, props(map[string]any{
-		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "s"}, "stringData": map[string]any{"password": "p4ssw0rd"},
+		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "s"},
+		"stringData": map[string]any{"password": "p4ssw0rd"},
 	}))
 	require.Empty(t, faults)
-	assert.True(t, inputs["stringData"].IsSecret(), "the contents of a Secret are secret, also where the program forgot to say so")
+	assert.True(t, inputs["stringData"].IsSecret(),
+		"the contents of a Secret are secret, also where the program forgot to say so")
 
 	inputs, faults = check(t, server(t, nil), "kubernetes:core/v1:ConfigMap", nil, props(map[string]any{
 		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "s"},
@@ -131,11 +142,14 @@ func TestCheckReportsAllFaultsAtOnce(t *testing.T) {
 func TestTypesThatAreNotSupportedAreRefusedByName(t *testing.T) {
 	s := server(t, nil)
 	for token, want := range map[string]string{
-		"kubernetes:apps/v1:DeploymentPatch": "patch resources such as kubernetes:apps/v1:DeploymentPatch are not supported here: set the fields on the Deployment itself",
-		"kubernetes:core/v1:ConfigMapList":   "list resources such as kubernetes:core/v1:ConfigMapList cannot be created: declare each ConfigMap by itself",
-		"kubernetes:helm.sh/v3:Release":      "kubernetes:helm.sh/v3:Release is not supported here: use kubernetes:helm.sh/v4:Chart",
-		"kubernetes:nogroup:Thing":           `names no group and version`,
-		"aws:s3/bucket:Bucket":               `is no Kubernetes object`,
+		"kubernetes:apps/v1:DeploymentPatch": "patch resources such as kubernetes:apps/v1:DeploymentPatch are not " +
+			"supported here: set the fields on the Deployment itself",
+		"kubernetes:core/v1:ConfigMapList": "list resources such as kubernetes:core/v1:ConfigMapList cannot be " +
+			"created: declare each ConfigMap by itself",
+		"kubernetes:helm.sh/v3:Release": "kubernetes:helm.sh/v3:Release is not supported here: use " +
+			"kubernetes:helm.sh/v4:Chart",
+		"kubernetes:nogroup:Thing": `names no group and version`,
+		"aws:s3/bucket:Bucket":     `is no Kubernetes object`,
 	} {
 		_, err := s.Check(t.Context(), &pulumirpc.CheckRequest{Urn: urnOf(token, "thing")})
 		require.ErrorContains(t, err, want, token)
@@ -151,7 +165,9 @@ func TestCustomKindsMayEndInPatchOrList(t *testing.T) {
 
 func TestOfflineServerOnlyPreviews(t *testing.T) {
 	s := server(t, nil)
-	inputs, err := marshal("", props(map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c"}}))
+	inputs, err := marshal("", props(map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c"},
+	}))
 	require.NoError(t, err)
 	urn := urnOf("kubernetes:core/v1:ConfigMap", "thing")
 
@@ -165,7 +181,9 @@ func TestOfflineServerOnlyPreviews(t *testing.T) {
 			return err
 		},
 		"update": func() error {
-			_, err := s.Update(t.Context(), &pulumirpc.UpdateRequest{Urn: urn, Id: "default/c", Olds: inputs, News: inputs})
+			_, err := s.Update(t.Context(), &pulumirpc.UpdateRequest{
+				Urn: urn, Id: "default/c", Olds: inputs, News: inputs,
+			})
 			return err
 		},
 		"delete": func() error {

@@ -62,7 +62,9 @@ func open(ctx context.Context, found connection, warn rest.WarningHandlerWithCon
 	defer cancel()
 	opened.version, err = serverVersion(asking, kube.Discovery())
 	if err != nil {
-		return nil, fmt.Errorf("the Kubernetes API server %s of %s (context %q) cannot be reached: %w: start the cluster, or correct the kubeconfig",
+		return nil, fmt.Errorf(
+			"the Kubernetes API server %s of %s (context %q) cannot be reached: %w: start the cluster, or correct "+
+				"the kubeconfig",
 			config.Host, found.source, found.context, rootCause(err))
 	}
 	return opened, nil
@@ -156,10 +158,13 @@ func (k *kinds) learn(definition resource.PropertyMap) {
 			continue
 		}
 		name := text(version.ObjectValue(), "name")
-		if served, ok := field(version.ObjectValue(), "served"); !ok || !served.IsBool() || !served.BoolValue() || name == "" {
+		if served, ok := field(version.ObjectValue(), "served"); !ok || !served.IsBool() || !served.BoolValue() ||
+			name == "" {
 			continue
 		}
-		k.known[schema.GroupVersionKind{Group: group, Version: name, Kind: kind}] = customKind{plural: plural, namespaced: scope == "Namespaced"}
+		k.known[schema.GroupVersionKind{Group: group, Version: name, Kind: kind}] = customKind{
+			plural: plural, namespaced: scope == "Namespaced",
+		}
 	}
 }
 

@@ -104,11 +104,13 @@ func start() (*apiServer, error) {
 	keyFile := filepath.Join(dir, "sa.key")
 	encoded := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	tokens := filepath.Join(dir, "tokens.csv")
-	if err := errors.Join(os.WriteFile(keyFile, encoded, 0o600), os.WriteFile(tokens, []byte("admin-token,admin,admin,system:masters\n"), 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(keyFile, encoded, 0o600),
+		os.WriteFile(tokens, []byte("admin-token,admin,admin,system:masters\n"), 0o600)); err != nil {
 		return nil, err
 	}
 	if err := run(dir, kubernetesBinary, "kube-apiserver", "--etcd-servers", etcdURL, "--bind-address", "127.0.0.1",
-		"--secure-port", strconv.Itoa(ports[2]), "--cert-dir", filepath.Join(dir, "pki"), "--service-cluster-ip-range", "198.19.0.0/24",
+		"--secure-port", strconv.Itoa(ports[2]), "--cert-dir", filepath.Join(dir, "pki"), "--service-cluster-ip-range",
+		"198.19.0.0/24",
 		"--service-account-issuer", "https://kubernetes.default", "--service-account-key-file", keyFile,
 		"--service-account-signing-key-file", keyFile, "--token-auth-file", tokens, "--authorization-mode", "RBAC",
 		"--disable-admission-plugins", "ServiceAccount"); err != nil {
@@ -134,13 +136,15 @@ contexts: [{name: test, context: {cluster: test, user: admin}}]
 		return nil, err
 	}
 	ctx := context.Background()
-	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		answer, err := server.kube.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
-		return err == nil && string(answer) == "ok", nil
-	}); err != nil {
+	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true,
+		func(ctx context.Context) (bool, error) {
+			answer, err := server.kube.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+			return err == nil && string(answer) == "ok", nil
+		}); err != nil {
 		return nil, fmt.Errorf("the API server did not get ready: %w:\n%s", err, tail(dir, "kube-apiserver"))
 	}
-	return server, run(dir, kubernetesBinary, "kube-controller-manager", "--kubeconfig", server.kubeconfig, "--leader-elect=false",
+	return server, run(dir, kubernetesBinary, "kube-controller-manager", "--kubeconfig", server.kubeconfig,
+		"--leader-elect=false",
 		"--service-account-private-key-file", keyFile, "--secure-port", "0", "--use-service-account-credentials=false")
 }
 

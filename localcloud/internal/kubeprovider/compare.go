@@ -35,7 +35,8 @@ func compareMaps(path resource.PropertyPath, old, updated map[string]any) []chan
 	slices.Sort(keys)
 	var changes []change
 	for _, key := range keys {
-		changes = append(changes, compareValues(append(path[:len(path):len(path)], underscored(key)), old[key], updated[key])...)
+		changes = append(changes, compareValues(append(path[:len(path):len(path)], underscored(key)), old[key],
+			updated[key])...)
 	}
 	return changes
 }

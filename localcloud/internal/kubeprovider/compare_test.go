@@ -22,13 +22,17 @@ func server(t *testing.T, inputs map[string]any) *Server {
 	s := made.(*Server)
 	args, err := marshal("", resource.NewPropertyMapFromMap(inputs))
 	require.NoError(t, err)
-	_, err = s.Configure(t.Context(), &pulumirpc.ConfigureRequest{Urn: new(urnOf("pulumi:providers:kubernetes", "k8s")), Args: args})
+	_, err = s.Configure(t.Context(), &pulumirpc.ConfigureRequest{
+		Urn: new(urnOf("pulumi:providers:kubernetes", "k8s")), Args: args,
+	})
 	require.NoError(t, err)
 	return s
 }
 
 // diff compares two versions of the inputs of an object, as an update without a change in the cluster would.
-func diff(t *testing.T, s *Server, token string, old, updated map[string]any, ignored ...string) *pulumirpc.DiffResponse {
+func diff(
+	t *testing.T, s *Server, token string, old, updated map[string]any, ignored ...string,
+) *pulumirpc.DiffResponse {
 	t.Helper()
 	inputs := resource.NewPropertyMapFromMap(old)
 	live := asObject(inputs)
@@ -37,7 +41,9 @@ func diff(t *testing.T, s *Server, token string, old, updated map[string]any, ig
 	require.NoError(t, err)
 	news, err := marshal("", resource.NewPropertyMapFromMap(updated))
 	require.NoError(t, err)
-	response, err := s.Diff(t.Context(), &pulumirpc.DiffRequest{Urn: urnOf(token, "thing"), Olds: olds, News: news, IgnoreChanges: ignored})
+	response, err := s.Diff(t.Context(), &pulumirpc.DiffRequest{
+		Urn: urnOf(token, "thing"), Olds: olds, News: news, IgnoreChanges: ignored,
+	})
 	require.NoError(t, err)
 	return response
 }
@@ -74,7 +80,10 @@ func deployment(image, cpu string, more map[string]any) map[string]any {
 
 func TestDiff(t *testing.T) {
 	secret := func(data map[string]any, more map[string]any) map[string]any {
-		content := map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "s", "namespace": "shop"}, "data": data}
+		content := map[string]any{
+			"apiVersion": "v1", "kind": "Secret",
+			"metadata": map[string]any{"name": "s", "namespace": "shop"}, "data": data,
+		}
 		for key, value := range more {
 			content[key] = value
 		}
@@ -83,11 +92,19 @@ func TestDiff(t *testing.T) {
 	job := func(name, image string, limit float64) map[string]any {
 		return map[string]any{
 			"apiVersion": "batch/v1", "kind": "Job", "metadata": map[string]any{"name": name, "namespace": "shop"},
-			"spec": map[string]any{"backoffLimit": limit, "template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"name": "m", "image": image}}}}},
+			"spec": map[string]any{
+				"backoffLimit": limit,
+				"template": map[string]any{"spec": map[string]any{
+					"containers": []any{map[string]any{"name": "m", "image": image}},
+				}},
+			},
 		}
 	}
 	custom := func(spec any) map[string]any {
-		return map[string]any{"apiVersion": "x.io/v1", "kind": "Thing", "metadata": map[string]any{"name": "t"}, "spec": spec}
+		return map[string]any{
+			"apiVersion": "x.io/v1", "kind": "Thing", "metadata": map[string]any{"name": "t"},
+			"spec": spec,
+		}
 	}
 	cases := map[string]struct {
 		token     string
@@ -102,18 +119,22 @@ func TestDiff(t *testing.T) {
 			token: "kubernetes:apps/v1:Deployment", old: deployment("a:1", "1", nil), new: deployment("a:1", "1", nil),
 		},
 		"a quantity is only spelt differently": {
-			token: "kubernetes:apps/v1:Deployment", old: deployment("a:1", "1", nil), new: deployment("a:1", "1000m", nil),
+			token: "kubernetes:apps/v1:Deployment", old: deployment("a:1", "1", nil),
+			new: deployment("a:1", "1000m", nil),
 		},
 		"a new image is an update": {
 			token: "kubernetes:apps/v1:Deployment", old: deployment("a:1", "1", nil), new: deployment("a:2", "1", nil),
 			changed: []string{"spec.template.spec.containers[0].image"},
 		},
 		"an ignored change is none": {
-			token: "kubernetes:apps/v1:Deployment", old: deployment("a:1", "1", nil), new: deployment("a:2", "1", nil), ignored: []string{"spec.template"},
+			token: "kubernetes:apps/v1:Deployment", old: deployment("a:1", "1", nil), new: deployment("a:2", "1", nil),
+			ignored: []string{"spec.template"},
 		},
 		"another name replaces": {
 			token: "kubernetes:apps/v1:Deployment", old: deployment("a:1", "1", nil),
-			new:     deployment("a:1", "1", map[string]any{"metadata": map[string]any{"name": "other", "namespace": "shop"}}),
+			new: deployment("a:1", "1", map[string]any{
+				"metadata": map[string]any{"name": "other", "namespace": "shop"},
+			}),
 			changed: []string{"metadata.name"}, replaces: []string{"metadata.name"},
 		},
 		"a Job's template replaces, the old Job first when the name is fixed": {
@@ -122,30 +143,37 @@ func TestDiff(t *testing.T) {
 			replaces: []string{"spec.template.spec.containers[0].image"}, deleteOld: true,
 		},
 		"a Job's backoffLimit does not replace": {
-			token: "kubernetes:batch/v1:Job", old: job("m", "a:1", 3), new: job("m", "a:1", 4), changed: []string{"spec.backoffLimit"},
+			token: "kubernetes:batch/v1:Job", old: job("m", "a:1", 3), new: job("m", "a:1", 4),
+			changed: []string{"spec.backoffLimit"},
 		},
 		"a Secret's data replaces": {
-			token: "kubernetes:core/v1:Secret", old: secret(map[string]any{"a": "eA=="}, nil), new: secret(map[string]any{"a": "eQ=="}, nil),
+			token: "kubernetes:core/v1:Secret", old: secret(map[string]any{"a": "eA=="}, nil),
+			new:     secret(map[string]any{"a": "eQ=="}, nil),
 			changed: []string{"data.a"}, replaces: []string{"data.a"}, deleteOld: true,
 		},
 		"a Secret's data does not replace when secrets are mutable": {
 			token: "kubernetes:core/v1:Secret", config: map[string]any{"enableSecretMutable": true},
-			old: secret(map[string]any{"a": "eA=="}, nil), new: secret(map[string]any{"a": "eQ=="}, nil), changed: []string{"data.a"},
+			old: secret(map[string]any{"a": "eA=="}, nil), new: secret(map[string]any{"a": "eQ=="}, nil),
+			changed: []string{"data.a"},
 		},
 		"an immutable Secret replaces all the same": {
 			token: "kubernetes:core/v1:Secret", config: map[string]any{"enableSecretMutable": "true"},
-			old: secret(map[string]any{"a": "eA=="}, map[string]any{"immutable": true}), new: secret(map[string]any{"a": "eQ=="}, map[string]any{"immutable": true}),
+			old:     secret(map[string]any{"a": "eA=="}, map[string]any{"immutable": true}),
+			new:     secret(map[string]any{"a": "eQ=="}, map[string]any{"immutable": true}),
 			changed: []string{"data.a"}, replaces: []string{"data.a"}, deleteOld: true,
 		},
 		"a null is the same as nothing": {
-			token: "kubernetes:x.io/v1:Thing", old: custom(map[string]any{"a": 1.0}), new: custom(map[string]any{"a": 1.0, "b": nil}),
+			token: "kubernetes:x.io/v1:Thing", old: custom(map[string]any{"a": 1.0}),
+			new: custom(map[string]any{"a": 1.0, "b": nil}),
 		},
 		"a part that goes is a change": {
-			token: "kubernetes:x.io/v1:Thing", old: custom(map[string]any{"a": 1.0, "b": map[string]any{"c": "d"}}), new: custom(map[string]any{"a": 1.0}),
+			token: "kubernetes:x.io/v1:Thing", old: custom(map[string]any{"a": 1.0, "b": map[string]any{"c": "d"}}),
+			new:     custom(map[string]any{"a": 1.0}),
 			changed: []string{"spec.b"},
 		},
 		"lists differ item by item": {
-			token: "kubernetes:x.io/v1:Thing", old: custom(map[string]any{"l": []any{"a", "b", "c"}}), new: custom(map[string]any{"l": []any{"a", "x"}}),
+			token: "kubernetes:x.io/v1:Thing", old: custom(map[string]any{"l": []any{"a", "b", "c"}}),
+			new:     custom(map[string]any{"l": []any{"a", "x"}}),
 			changed: []string{"spec.l[1]", "spec.l[2]"},
 		},
 	}
@@ -165,13 +193,19 @@ func TestDiff(t *testing.T) {
 }
 
 func TestDiffTakesNoNamespaceForTheOneTheObjectHas(t *testing.T) {
-	old := map[string]any{"apiVersion": "x.io/v1", "kind": "Thing", "metadata": map[string]any{"name": "t", "namespace": "default"}}
+	old := map[string]any{
+		"apiVersion": "x.io/v1", "kind": "Thing",
+		"metadata": map[string]any{"name": "t", "namespace": "default"},
+	}
 	updated := map[string]any{"apiVersion": "x.io/v1", "kind": "Thing", "metadata": map[string]any{"name": "t"}}
 	assert.Empty(t, paths(diff(t, server(t, nil), "kubernetes:x.io/v1:Thing", old, updated)))
 }
 
 func TestDiffOfAnUnknownValueIsAnUpdate(t *testing.T) {
-	old := map[string]any{"apiVersion": "x.io/v1", "kind": "Thing", "metadata": map[string]any{"name": "t"}, "spec": map[string]any{"host": "db"}}
+	old := map[string]any{
+		"apiVersion": "x.io/v1", "kind": "Thing", "metadata": map[string]any{"name": "t"},
+		"spec": map[string]any{"host": "db"},
+	}
 	updated := map[string]any{
 		"apiVersion": "x.io/v1", "kind": "Thing", "metadata": map[string]any{"name": "t"},
 		"spec": map[string]any{"host": resource.MakeComputed(resource.NewStringProperty(""))},
@@ -183,8 +217,13 @@ func TestAutonamedObjectsAreReplacedBeforeTheOldOneGoes(t *testing.T) {
 	content := func(image string) map[string]any {
 		return map[string]any{
 			"apiVersion": "batch/v1", "kind": "Job",
-			"metadata": map[string]any{"name": "m-1234", "namespace": "shop", "annotations": map[string]any{annotationAutonamed: "true"}},
-			"spec":     map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"name": "m", "image": image}}}}},
+			"metadata": map[string]any{
+				"name": "m-1234", "namespace": "shop",
+				"annotations": map[string]any{annotationAutonamed: "true"},
+			},
+			"spec": map[string]any{"template": map[string]any{
+				"spec": map[string]any{"containers": []any{map[string]any{"name": "m", "image": image}}},
+			}},
 		}
 	}
 	response := diff(t, server(t, nil), "kubernetes:batch/v1:Job", content("a"), content("b"))

@@ -28,7 +28,8 @@ const resourcePolicy = "helm.sh/resource-policy"
 // Construct renders a helm.v4.Chart and registers its objects as children.
 func (s *Server) Construct(ctx context.Context, req *pulumirpc.ConstructRequest) (*pulumirpc.ConstructResponse, error) {
 	if req.GetType() != chartToken {
-		return nil, fmt.Errorf("%s: component %s is not supported here: use %s, or %s", req.GetName(), req.GetType(), chartToken, installed)
+		return nil, fmt.Errorf("%s: component %s is not supported here: use %s, or %s", req.GetName(), req.GetType(),
+			chartToken, installed)
 	}
 	inputs, err := plugin.UnmarshalProperties(req.GetInputs(), plugin.MarshalOptions{
 		Label: "chart inputs", KeepUnknowns: true, KeepSecrets: true, KeepOutputValues: true,
@@ -45,14 +46,17 @@ func (s *Server) Construct(ctx context.Context, req *pulumirpc.ConstructRequest)
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	return provider.Construct(ctx, req, host.EngineConn(),
-		func(program *pulumi.Context, typ, name string, _ provider.ConstructInputs, options pulumi.ResourceOption) (*provider.ConstructResult, error) {
+		func(program *pulumi.Context, typ, name string, _ provider.ConstructInputs,
+			options pulumi.ResourceOption,
+		) (*provider.ConstructResult, error) {
 			component := &chartComponent{Resources: pulumi.Array{}.ToArrayOutput()}
 			if err := program.RegisterComponentResource(typ, name, component, options); err != nil {
 				return nil, err
 			}
 			if inputs.ContainsUnknowns() {
 				// As in the real provider: what a chart renders to cannot be told without all of its values.
-				_ = program.Log.Warn("inputs of the chart are not known yet, so its objects are not previewed", &pulumi.LogArgs{Resource: component})
+				_ = program.Log.Warn("inputs of the chart are not known yet, so its objects are not previewed",
+					&pulumi.LogArgs{Resource: component})
 				return provider.NewConstructResult(component)
 			}
 			if err := s.chart(program, name, inputs, component); err != nil {
@@ -90,10 +94,12 @@ func (s *Server) readChartArgs(name string, inputs resource.PropertyMap) (chartA
 		faults = append(faults, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, values...)))
 	}
 	texts := map[string]*string{
-		"chart": &args.Chart, "name": &args.ReleaseName, "namespace": &args.Namespace, "version": &args.Version, "resourcePrefix": &args.prefix,
+		"chart": &args.Chart, "name": &args.ReleaseName, "namespace": &args.Namespace, "version": &args.Version,
+		"resourcePrefix": &args.prefix,
 	}
 	switches := map[string]*bool{
-		"devel": &args.Devel, "dependencyUpdate": &args.DependencyUpdate, "verify": &args.Verify, "skipCrds": &args.SkipCRDs,
+		"devel": &args.Devel, "dependencyUpdate": &args.DependencyUpdate, "verify": &args.Verify,
+		"skipCrds":  &args.SkipCRDs,
 		"skipAwait": &args.skipAwait, "plainHttp": &args.PlainHTTP,
 	}
 	for _, key := range inputs.StableKeys() {
@@ -146,10 +152,16 @@ func (s *Server) readChartArgs(name string, inputs resource.PropertyMap) (chartA
 	return args, nil
 }
 
-func (s *Server) readRepository(options resource.PropertyMap, args *chartArgs, fail func(key, format string, values ...any)) {
-	texts := map[string]*string{"repo": &args.Repository.URL, "username": &args.Repository.Username, "password": &args.Repository.Password}
+func (s *Server) readRepository(
+	options resource.PropertyMap, args *chartArgs, fail func(key, format string, values ...any),
+) {
+	texts := map[string]*string{
+		"repo": &args.Repository.URL, "username": &args.Repository.Username,
+		"password": &args.Repository.Password,
+	}
 	files := map[string]*string{
-		"caFile": &args.Repository.CAFile, "certFile": &args.Repository.CertFile, "keyFile": &args.Repository.KeyFile, "keyring": &args.Keyring,
+		"caFile": &args.Repository.CAFile, "certFile": &args.Repository.CertFile, "keyFile": &args.Repository.KeyFile,
+		"keyring": &args.Keyring,
 	}
 	for _, key := range options.StableKeys() {
 		input := string(key)
@@ -219,7 +231,9 @@ func (s *Server) content(value resource.PropertyValue) ([]byte, error) {
 }
 
 // chart renders the chart and registers its objects.
-func (s *Server) chart(program *pulumi.Context, name string, inputs resource.PropertyMap, component *chartComponent) error {
+func (s *Server) chart(
+	program *pulumi.Context, name string, inputs resource.PropertyMap, component *chartComponent,
+) error {
 	args, err := s.readChartArgs(name, inputs)
 	if err != nil {
 		return err
@@ -246,21 +260,26 @@ func (s *Server) chart(program *pulumi.Context, name string, inputs resource.Pro
 		return err
 	}
 	if rendered.Instead != "" {
-		_ = program.Log.Warn(fmt.Sprintf("an offline preview fetches nothing: chart %s %s is previewed as version %s, which this machine has",
-			args.Chart, args.Version, rendered.Instead), &pulumi.LogArgs{Resource: component})
+		_ = program.Log.Warn(
+			fmt.Sprintf(
+				"an offline preview fetches nothing: chart %s %s is previewed as version %s, which this machine has",
+				args.Chart, args.Version, rendered.Instead), &pulumi.LogArgs{Resource: component})
 	}
 	if rendered.Deprecated {
 		_ = program.Log.Warn(fmt.Sprintf("chart %s is deprecated", args.Chart), &pulumi.LogArgs{Resource: component})
 	}
 	if len(rendered.Hooks) > 0 {
-		_ = program.Log.Warn("the chart's hooks are not run: "+strings.Join(rendered.Hooks, ", "), &pulumi.LogArgs{Resource: component})
+		_ = program.Log.Warn("the chart's hooks are not run: "+strings.Join(rendered.Hooks, ", "),
+			&pulumi.LogArgs{Resource: component})
 	}
 	return s.register(program, args, rendered.Objects, component)
 }
 
 // register registers the objects of a chart as children of its component, all at once: the engine waits for what they
 // depend on, namespaces and definitions before what is in them.
-func (s *Server) register(program *pulumi.Context, args chartArgs, objects []*unstructured.Unstructured, component *chartComponent) error {
+func (s *Server) register(
+	program *pulumi.Context, args chartArgs, objects []*unstructured.Unstructured, component *chartComponent,
+) error {
 	for _, obj := range objects {
 		if obj.GetKind() == "CustomResourceDefinition" {
 			s.kinds.learn(properties(map[string]any{"spec": withoutSchemas(obj)}))
@@ -343,7 +362,8 @@ type contents map[string]any
 func (contents) ElementType() reflect.Type { return reflect.TypeFor[map[string]any]() }
 
 func registerChild(
-	program *pulumi.Context, args chartArgs, obj *unstructured.Unstructured, component pulumi.Resource, options []pulumi.ResourceOption,
+	program *pulumi.Context, args chartArgs, obj *unstructured.Unstructured, component pulumi.Resource,
+	options []pulumi.ResourceOption,
 ) (pulumi.Resource, error) {
 	if args.skipAwait {
 		marks := obj.GetAnnotations()
@@ -358,7 +378,8 @@ func registerChild(
 	case "keep":
 		options = append(options, pulumi.RetainOnDelete(true))
 	default:
-		_ = program.Log.Warn(fmt.Sprintf("%s %s: Helm resource policy %q is not supported", obj.GetKind(), obj.GetName(), policy),
+		_ = program.Log.Warn(fmt.Sprintf("%s %s: Helm resource policy %q is not supported", obj.GetKind(),
+			obj.GetName(), policy),
 			&pulumi.LogArgs{Resource: component})
 	}
 	name := obj.GetName()

@@ -15,7 +15,8 @@ func TestChartInputs(t *testing.T) {
 	require.NoError(t, err)
 	s := made.(*Server)
 	args, err := s.readChartArgs("operator", props(map[string]any{
-		"chart": "external-secrets", "version": "2.9.0", "namespace": "external-secrets", "skipCrds": false, "resourcePrefix": "",
+		"chart": "external-secrets", "version": "2.9.0", "namespace": "external-secrets", "skipCrds": false,
+		"resourcePrefix": "",
 		"values":         map[string]any{"port": 9443.0, "token": resource.MakeSecret(resource.NewStringProperty("t"))},
 		"repositoryOpts": map[string]any{"repo": "https://charts.invalid", "caFile": "ca.pem"},
 		"valueYamlFiles": []any{resource.NewAssetProperty(mustAsset(t))},
@@ -50,6 +51,8 @@ func TestChartInputsReportAllFaults(t *testing.T) {
 }
 
 func TestOtherComponentsAreRefusedByName(t *testing.T) {
-	_, err := server(t, nil).Construct(t.Context(), &pulumirpc.ConstructRequest{Type: "kubernetes:yaml/v2:ConfigGroup", Name: "g"})
-	require.ErrorContains(t, err, "g: component kubernetes:yaml/v2:ConfigGroup is not supported here: use kubernetes:helm.sh/v4:Chart")
+	_, err := server(t, nil).Construct(t.Context(),
+		&pulumirpc.ConstructRequest{Type: "kubernetes:yaml/v2:ConfigGroup", Name: "g"})
+	require.ErrorContains(t, err,
+		"g: component kubernetes:yaml/v2:ConfigGroup is not supported here: use kubernetes:helm.sh/v4:Chart")
 }

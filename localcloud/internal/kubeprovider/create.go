@@ -99,7 +99,9 @@ func (o *operation) create(ctx context.Context) (*unstructured.Unstructured, err
 		if err != nil {
 			return err
 		}
-		live, err = client.Create(ctx, content, metav1.CreateOptions{FieldManager: o.manager, FieldValidation: metav1.FieldValidationWarn})
+		live, err = client.Create(ctx, content, metav1.CreateOptions{
+			FieldManager: o.manager, FieldValidation: metav1.FieldValidationWarn,
+		})
 		return err
 	})
 	switch {
@@ -136,9 +138,12 @@ func (o *operation) adopt(ctx context.Context, content *unstructured.Unstructure
 		return o.recreate(ctx, content, existing)
 	}
 	if !managedBy(existing, o.manager) || o.server.remembers(existing.GetUID()) {
-		return nil, fmt.Errorf("it exists already and is not of this stack: if the resource was renamed in the program, give it an alias; "+
-			"if somebody else made the object, delete it (kubectl delete %s), bring it into the stack with pulumi import, or set the provider's "+
-			"upsertExistingObjects to take such objects over", kubectlName(o, existing))
+		return nil, fmt.Errorf(
+			"it exists already and is not of this stack: if the resource was renamed in the program, give it an "+
+				"alias; "+
+				"if somebody else made the object, delete it (kubectl delete %s), bring it into the stack with pulumi "+
+				"import, or set the provider's "+
+				"upsertExistingObjects to take such objects over", kubectlName(o, existing))
 	}
 	if !o.failedJob(existing) {
 		live, err := o.apply(ctx, content, true)
@@ -152,7 +157,9 @@ func (o *operation) adopt(ctx context.Context, content *unstructured.Unstructure
 }
 
 // recreate makes an object in place of one that has to go.
-func (o *operation) recreate(ctx context.Context, content, existing *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (o *operation) recreate(
+	ctx context.Context, content, existing *unstructured.Unstructured,
+) (*unstructured.Unstructured, error) {
 	if err := o.remove(ctx, existing, metav1.DeletePropagationForeground, false, 0); err != nil {
 		return nil, err
 	}
@@ -160,7 +167,9 @@ func (o *operation) recreate(ctx context.Context, content, existing *unstructure
 	if err != nil {
 		return nil, err
 	}
-	return client.Create(ctx, content, metav1.CreateOptions{FieldManager: o.manager, FieldValidation: metav1.FieldValidationWarn})
+	return client.Create(ctx, content, metav1.CreateOptions{
+		FieldManager: o.manager, FieldValidation: metav1.FieldValidationWarn,
+	})
 }
 
 func (o *operation) failedJob(existing *unstructured.Unstructured) bool {
@@ -170,7 +179,8 @@ func (o *operation) failedJob(existing *unstructured.Unstructured) bool {
 // createdBy tells whether a field manager made an object by a plain POST, which leaves it as the manager of an Update.
 func createdBy(obj *unstructured.Unstructured, manager string) bool {
 	return slices.ContainsFunc(obj.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
-		return entry.Manager == manager && entry.Operation == metav1.ManagedFieldsOperationUpdate && entry.Subresource == ""
+		return entry.Manager == manager && entry.Operation == metav1.ManagedFieldsOperationUpdate &&
+			entry.Subresource == ""
 	})
 }
 

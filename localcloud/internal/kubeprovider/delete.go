@@ -27,7 +27,9 @@ func (s *Server) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emp
 	ctx, cancel := s.bound(about(ctx, urn))
 	defer cancel()
 	if s.settled().DeleteUnreachable && !s.options.Offline && s.reachable() == nil {
-		s.log(ctx, diag.Warning, urn, "the cluster cannot be reached, and deleteUnreachable drops the object from the state without deleting it", false)
+		s.log(ctx, diag.Warning, urn,
+			"the cluster cannot be reached, and deleteUnreachable drops the object from the state without deleting it",
+			false)
 		return &emptypb.Empty{}, nil
 	}
 	o, err := s.begin(ctx, "delete", urn, recorded.inputs, recorded.fieldManager)
@@ -59,9 +61,12 @@ func (s *Server) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emp
 	return &emptypb.Empty{}, nil
 }
 
-// remove deletes an object and waits until it is gone, unless it may linger. An object of the same name that somebody else made since is left
-// alone; one that an interrupted run of this resource made is not.
-func (o *operation) remove(ctx context.Context, obj *unstructured.Unstructured, policy metav1.DeletionPropagation, linger bool, seconds float64) error {
+// remove deletes an object and waits until it is gone, unless it may linger. An object of the same name that somebody
+// else made since is left alone; one that an interrupted run of this resource made is not.
+func (o *operation) remove(
+	ctx context.Context, obj *unstructured.Unstructured, policy metav1.DeletionPropagation, linger bool,
+	seconds float64,
+) error {
 	client, err := o.cluster.client(o.gvk, obj.GetNamespace())
 	if meta.IsNoMatchError(err) {
 		return nil
@@ -92,7 +97,8 @@ func (o *operation) remove(ctx context.Context, obj *unstructured.Unstructured, 
 		case err != nil:
 			return err
 		case !managedBy(other, o.manager):
-			o.server.log(ctx, diag.Warning, o.urn, fmt.Sprintf("%s was made anew by somebody else and is left alone", title(o.gvk, other)), false)
+			o.server.log(ctx, diag.Warning, o.urn, fmt.Sprintf("%s was made anew by somebody else and is left alone",
+				title(o.gvk, other)), false)
 			target = nil
 			return nil
 		}

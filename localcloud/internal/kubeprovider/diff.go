@@ -76,17 +76,20 @@ func (s *Server) Diff(ctx context.Context, req *pulumirpc.DiffRequest) (*pulumir
 		response.Changes = pulumirpc.DiffResponse_DIFF_SOME
 		response.Replaces = append(response.Replaces, path)
 		response.Diffs = append(response.Diffs, path)
-		response.DetailedDiff[path] = &pulumirpc.PropertyDiff{Kind: pulumirpc.PropertyDiff_UPDATE_REPLACE, InputDiff: true}
+		response.DetailedDiff[path] = &pulumirpc.PropertyDiff{
+			Kind: pulumirpc.PropertyDiff_UPDATE_REPLACE, InputDiff: true,
+		}
 	}
 	response.DeleteBeforeReplace = len(response.Replaces) > 0 && keepsName(news, recorded.live)
 	return response, nil
 }
 
-// unchanged tells whether a Diff needs no closer look: its inputs are those that made the object. Taking the properties of
-// the operator's definitions apart would be most of the work of a run without changes.
+// unchanged tells whether a Diff needs no closer look: its inputs are those that made the object. Taking the properties
+// of the operator's definitions apart would be most of the work of a run without changes.
 func unchanged(req *pulumirpc.DiffRequest) bool {
 	before := req.GetOlds().GetFields()[inputsKey].GetStructValue()
-	return before != nil && stringAt(before, "metadata", "annotations", annotationReplaceUnready) != "true" && proto.Equal(before, req.GetNews())
+	return before != nil && stringAt(before, "metadata", "annotations", annotationReplaceUnready) != "true" &&
+		proto.Equal(before, req.GetNews())
 }
 
 // stringAt follows keys into a struct to a string; "" when there is none.
@@ -118,8 +121,8 @@ func keepsName(news resource.PropertyMap, live *unstructured.Unstructured) bool 
 	return text(news, "metadata", "name") == live.GetName() && (namespace == "" || namespace == live.GetNamespace())
 }
 
-// sameNamespace fills in the namespace that the object has where inputs name none, so that a namespace that became known
-// only at the creation is no change.
+// sameNamespace fills in the namespace that the object has where inputs name none, so that a namespace that became
+// known only at the creation is no change.
 func sameNamespace(live *unstructured.Unstructured, contents ...map[string]any) {
 	for _, content := range contents {
 		metadata, ok := content["metadata"].(map[string]any)
@@ -148,7 +151,8 @@ func withoutSpelling(gvk schema.GroupVersionKind, changes []change, old, updated
 		before, had := at(was, c.path)
 		after, has := at(is, c.path)
 		if !had && !has {
-			// The typed object drops what is empty, and also what this client does not know: only the first is no change.
+			// The typed object drops what is empty, and also what this client does not know: only the first is no
+			// change.
 			return empty(c.old) && empty(c.new)
 		}
 		return had == has && reflect.DeepEqual(before, after)
@@ -203,13 +207,17 @@ func withoutIgnored(changes []change, ignored []string) ([]change, error) {
 }
 
 // unready tells whether an object asks to be replaced when it is not ready, and is not.
-func (s *Server) unready(ctx context.Context, urn resource.URN, news resource.PropertyMap, live *unstructured.Unstructured) bool {
+func (s *Server) unready(
+	ctx context.Context, urn resource.URN, news resource.PropertyMap, live *unstructured.Unstructured,
+) bool {
 	if annotations(news)[annotationReplaceUnready] != "true" || live.GetKind() != "Job" || await.JobComplete(live) {
 		return false
 	}
 	found := s.reachable()
 	if found == nil {
-		s.log(ctx, diag.Warning, urn, "whether the Job is complete cannot be looked up without its cluster, so it is not replaced for that", false)
+		s.log(ctx, diag.Warning, urn,
+			"whether the Job is complete cannot be looked up without its cluster, so it is not replaced for that",
+			false)
 		return false
 	}
 	client, err := found.client(live.GroupVersionKind(), live.GetNamespace())

@@ -16,13 +16,14 @@
 // # Interrupted creations
 //
 // An engine that is killed between creating an object and recording it creates it again at its next run. The field
-// manager of an object is derived from its URN and the ID of the provider resource, which only this stack's state has, and
-// serves as the mark of who made it: an object that exists already, carries the mark of the very resource that is being
-// created, and is in no state that this run has seen, is taken over instead of refused. It is brought to the inputs by
-// server-side apply, or made anew where its immutable fields differ or where it is a Job that has failed meanwhile.
+// manager of an object is derived from its URN and the ID of the provider resource, which only this stack's state has,
+// and serves as the mark of who made it: an object that exists already, carries the mark of the very resource that is
+// being created, and is in no state that this run has seen, is taken over instead of refused. It is brought to the
+// inputs by server-side apply, or made anew where its immutable fields differ or where it is a Job that has failed
+// meanwhile.
 //
-// An object that Helm's annotation keeps when its stack goes, such as a CRD, is met by the next life of the stack, whose
-// provider resource is another one: its field manager is derived from the URN alone.
+// An object that Helm's annotation keeps when its stack goes, such as a CRD, is met by the next life of the stack,
+// whose provider resource is another one: its field manager is derived from the URN alone.
 //
 // # Differences from pulumi-kubernetes 4.30
 //

@@ -67,7 +67,9 @@ type calls struct {
 	spent map[string]time.Duration
 }
 
-func (c *calls) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+func (c *calls) intercept(
+	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
 	c.mutex.Lock()
 	method := info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:]
 	c.count[method]++
@@ -207,7 +209,10 @@ func named(name, namespace string) map[string]any {
 }
 
 func namespaceOf(name string) object {
-	return object{name: "namespace", token: "kubernetes:core/v1:Namespace", inputs: contents{"apiVersion": "v1", "kind": "Namespace", "metadata": named(name, "")}}
+	return object{
+		name: "namespace", token: "kubernetes:core/v1:Namespace",
+		inputs: contents{"apiVersion": "v1", "kind": "Namespace", "metadata": named(name, "")},
+	}
 }
 
 func configMap(name, namespace string, data map[string]any) object {
@@ -307,7 +312,8 @@ func TestEngineRefreshFindsDriftAndNothingElse(t *testing.T) {
 
 func TestEngineRefusesAnObjectOfSomebodyElse(t *testing.T) {
 	b := newBench(t, kubeprovider.Options{})
-	_, err := b.kube.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "theirs"}}, metav1.CreateOptions{})
+	_, err := b.kube.CoreV1().ConfigMaps("default").Create(t.Context(),
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "theirs"}}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	b.objects = []object{configMap("theirs", "default", map[string]any{"a": "1"})}
 	output, _, err := b.up(t)
@@ -348,7 +354,8 @@ func TestEngineNoChangeIsFast(t *testing.T) {
 	b := newBench(t, kubeprovider.Options{})
 	b.objects = []object{namespaceOf("many")}
 	for i := range 100 {
-		b.objects = append(b.objects, configMap(fmt.Sprintf("map-%03d", i), "many", map[string]any{"content": strings.Repeat("x", 2000)}))
+		b.objects = append(b.objects, configMap(fmt.Sprintf("map-%03d", i), "many",
+			map[string]any{"content": strings.Repeat("x", 2000)}))
 	}
 	begun := time.Now()
 	b.mustUp(t)
@@ -357,11 +364,13 @@ func TestEngineNoChangeIsFast(t *testing.T) {
 	assert.Equal(t, map[string]int{"same": 103}, b.mustUp(t))
 	same := time.Since(begun)
 	t.Logf("create %s, no change %s: %v", created, same, b.calls.spent)
-	assert.Less(t, b.calls.spent["Check"]+b.calls.spent["Diff"], time.Second, "what the engine itself takes is not measured")
+	assert.Less(t, b.calls.spent["Check"]+b.calls.spent["Diff"], time.Second,
+		"what the engine itself takes is not measured")
 	b.destroy(t)
 }
 
-// forgetObjects makes the state what kill -9 leaves: the provider is in it, and the objects that were just made are not.
+// forgetObjects makes the state what kill -9 leaves: the provider is in it, and the objects that were just made are
+// not.
 func (b *bench) forgetObjects(t *testing.T) {
 	t.Helper()
 	state, err := b.stack.Export(t.Context())

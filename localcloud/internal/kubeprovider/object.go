@@ -24,11 +24,13 @@ const (
 type unknown struct{}
 
 func unmarshal(label string, properties *structpb.Struct) (resource.PropertyMap, error) {
-	return plugin.UnmarshalProperties(properties, plugin.MarshalOptions{Label: label, KeepUnknowns: true, KeepSecrets: true})
+	return plugin.UnmarshalProperties(properties,
+		plugin.MarshalOptions{Label: label, KeepUnknowns: true, KeepSecrets: true})
 }
 
 func marshal(label string, properties resource.PropertyMap) (*structpb.Struct, error) {
-	return plugin.MarshalProperties(properties, plugin.MarshalOptions{Label: label, KeepUnknowns: true, KeepSecrets: true})
+	return plugin.MarshalProperties(properties,
+		plugin.MarshalOptions{Label: label, KeepUnknowns: true, KeepSecrets: true})
 }
 
 // The SDKs cannot name a field with dashes, so they spell these with underscores.
@@ -226,7 +228,9 @@ func markSecrets(values, inputs resource.PropertyMap) {
 }
 
 // outputs are what the engine records of an object: the live object, and beside it the inputs that made it.
-func outputs(live *unstructured.Unstructured, inputs resource.PropertyMap, initialAPIVersion, fieldManager string) resource.PropertyMap {
+func outputs(
+	live *unstructured.Unstructured, inputs resource.PropertyMap, initialAPIVersion, fieldManager string,
+) resource.PropertyMap {
 	content := live.DeepCopy()
 	// Half the size of a typical object, and of no use to a program.
 	unstructured.RemoveNestedField(content.Object, "metadata", "managedFields")
@@ -282,7 +286,9 @@ func parseIdentifier(id string) (namespace, name string, err error) {
 		namespace, name = "", id
 	}
 	if name == "" || strings.Contains(name, "/") {
-		return "", "", fmt.Errorf("%q is no ID of a Kubernetes object: want \"namespace/name\", or \"name\" for objects without namespace", id)
+		return "", "",
+			fmt.Errorf("%q is no ID of a Kubernetes object: want \"namespace/name\", or \"name\" for objects without "+
+				"namespace", id)
 	}
 	return namespace, name, nil
 }
@@ -295,7 +301,8 @@ func notObjects(path resource.PropertyPath, value resource.PropertyValue) []stri
 		return notObjects(path, value.SecretValue().Element)
 	case value.IsObject():
 		for _, key := range value.ObjectValue().StableKeys() {
-			faults = append(faults, notObjects(append(path[:len(path):len(path)], string(key)), value.ObjectValue()[key])...)
+			faults = append(faults, notObjects(append(path[:len(path):len(path)], string(key)),
+				value.ObjectValue()[key])...)
 		}
 	case value.IsArray():
 		for i, item := range value.ArrayValue() {

@@ -54,7 +54,10 @@ func TestOutputsHideWhatTheInputsHid(t *testing.T) {
 }
 
 func TestOutputsOfASecretAreSecret(t *testing.T) {
-	inputs := props(map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "a"}, "stringData": map[string]any{"k": "v"}})
+	inputs := props(map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "a"},
+		"stringData": map[string]any{"k": "v"},
+	})
 	live := asObject(inputs)
 	encodeStringData(live.Object)
 	assert.Equal(t, map[string]any{"k": "dg=="}, live.Object["data"])
@@ -67,8 +70,12 @@ func TestOutputsOfASecretAreSecret(t *testing.T) {
 }
 
 func TestSchemaFieldsWithDashes(t *testing.T) {
-	inputs := props(map[string]any{"spec": map[string]any{"x_kubernetes_preserve_unknown_fields": true, "x_other": 1.0}})
-	assert.Equal(t, map[string]any{"spec": map[string]any{"x-kubernetes-preserve-unknown-fields": true, "x_other": int64(1)}}, plainMap(inputs))
+	inputs := props(map[string]any{"spec": map[string]any{
+		"x_kubernetes_preserve_unknown_fields": true, "x_other": 1.0,
+	}})
+	assert.Equal(t, map[string]any{"spec": map[string]any{
+		"x-kubernetes-preserve-unknown-fields": true, "x_other": int64(1),
+	}}, plainMap(inputs))
 	assert.Equal(t, inputs, properties(plainMap(inputs)))
 }
 
@@ -101,10 +108,12 @@ func TestDriftTakesOnlyWhatChangedInTheCluster(t *testing.T) {
 		"stringData": map[string]any{"k": "v"},
 	})
 	before := map[string]any{"spec": map[string]any{
-		"cpu": "1", "replicas": int64(2), "gone": "x", "hidden": "old", "containers": []any{map[string]any{"image": "a:1", "pull": "Always"}},
+		"cpu": "1", "replicas": int64(2), "gone": "x", "hidden": "old",
+		"containers": []any{map[string]any{"image": "a:1", "pull": "Always"}},
 	}}
 	now := map[string]any{"spec": map[string]any{
-		"cpu": "1", "replicas": int64(5), "hidden": "new", "added": "by the server", "containers": []any{map[string]any{"image": "a:2", "pull": "Never"}},
+		"cpu": "1", "replicas": int64(5), "hidden": "new", "added": "by the server",
+		"containers": []any{map[string]any{"image": "a:2", "pull": "Never"}},
 	}}
 	assert.Equal(t, props(map[string]any{
 		"spec": map[string]any{
@@ -120,7 +129,8 @@ func TestReasonsOfAFailedWaitReachTheEngine(t *testing.T) {
 	live := &unstructured.Unstructured{Object: map[string]any{}}
 	live.SetName("m")
 	live.SetNamespace("shop")
-	err := initFailed(live, resource.PropertyMap{}, nil, &await.Error{Object: live, Summary: "Job shop/m failed", Details: []string{"log"}})
+	err := initFailed(live, resource.PropertyMap{}, nil,
+		&await.Error{Object: live, Summary: "Job shop/m failed", Details: []string{"log"}})
 	converted := rpcerror.Convert(err)
 	require.Len(t, converted.Details(), 1)
 	detail := converted.Details()[0].(*pulumirpc.ErrorResourceInitFailed)
@@ -131,25 +141,30 @@ func TestReasonsOfAFailedWaitReachTheEngine(t *testing.T) {
 func TestPassingReasonsAreWaitedFor(t *testing.T) {
 	things := schema.GroupResource{Resource: "things"}
 	internal := func(message string) error { return apierrors.NewInternalError(errors.New(message)) }
-	conflict := apierrors.NewApplyConflict([]metav1.StatusCause{{Type: metav1.CauseTypeFieldManagerConflict, Field: ".spec"}}, "conflict")
+	conflict := apierrors.NewApplyConflict([]metav1.StatusCause{
+		{Type: metav1.CauseTypeFieldManagerConflict, Field: ".spec"},
+	}, "conflict")
 	terminating := apierrors.NewForbidden(things, "a", errors.New("being terminated"))
 	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
 	for name, c := range map[string]struct {
 		err  error
 		want bool
 	}{
-		"webhook without endpoints": {internal(`failed calling webhook "x": no endpoints available for service "y"`), true},
-		"API server error":          {internal("etcdserver: leader changed"), true},
-		"connection refused":        {syscall.ECONNREFUSED, true},
-		"too many requests":         {apierrors.NewTooManyRequests("later", 1), true},
-		"another writer":            {apierrors.NewConflict(things, "a", errors.New("modified")), true},
-		"namespace going":           {terminating, true},
-		"kind not there yet":        {&meta.NoKindMatchError{}, true},
-		"namespace not there yet":   {apierrors.NewNotFound(things, "a"), true},
-		"another field manager":     {conflict, false},
-		"invalid":                   {apierrors.NewInvalid(schema.GroupKind{Kind: "Thing"}, "a", nil), false},
-		"forbidden":                 {apierrors.NewForbidden(things, "a", errors.New("no")), false},
-		"exists":                    {apierrors.NewAlreadyExists(things, "a"), false},
+		"webhook without endpoints": {
+			internal(`failed calling webhook "x": no endpoints available for service "y"`),
+			true,
+		},
+		"API server error":        {internal("etcdserver: leader changed"), true},
+		"connection refused":      {syscall.ECONNREFUSED, true},
+		"too many requests":       {apierrors.NewTooManyRequests("later", 1), true},
+		"another writer":          {apierrors.NewConflict(things, "a", errors.New("modified")), true},
+		"namespace going":         {terminating, true},
+		"kind not there yet":      {&meta.NoKindMatchError{}, true},
+		"namespace not there yet": {apierrors.NewNotFound(things, "a"), true},
+		"another field manager":   {conflict, false},
+		"invalid":                 {apierrors.NewInvalid(schema.GroupKind{Kind: "Thing"}, "a", nil), false},
+		"forbidden":               {apierrors.NewForbidden(things, "a", errors.New("no")), false},
+		"exists":                  {apierrors.NewAlreadyExists(things, "a"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			limit, _ := patient.limit(c.err)
@@ -171,16 +186,21 @@ func TestRetry(t *testing.T) {
 	assert.Equal(t, 3, calls)
 
 	impatient := patience{webhook: time.Nanosecond}
-	err := impatient.retry(t.Context(), func(string) {}, func() error { return apierrors.NewInternalError(errors.New("failed calling webhook x")) })
+	err := impatient.retry(t.Context(), func(string) {},
+		func() error { return apierrors.NewInternalError(errors.New("failed calling webhook x")) })
 	require.ErrorContains(t, err, "an admission webhook does not answer for")
 }
 
 func TestErrorsHideWhatTheProgramHidesAndTheServerQuotes(t *testing.T) {
 	o := &operation{gvk: schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, inputs: props(map[string]any{
-		"data": map[string]any{"url": resource.MakeSecret(resource.NewStringProperty("postgres://u:pa%24%24word@db/x"))},
+		"data": map[string]any{"url": resource.MakeSecret(
+			resource.NewStringProperty("postgres://u:pa%24%24word@db/x"),
+		)},
 	})}
 	obj := &unstructured.Unstructured{Object: map[string]any{}}
 	obj.SetName("c")
-	err := o.failed("create", obj, errors.New(`data[url]: Invalid value: "postgres://u:pa%24%24word@db/x" or "pa$$word"`))
+	err := o.failed("create", obj, errors.New(
+		`data[url]: Invalid value: "postgres://u:pa%24%24word@db/x" or "pa$$word"`,
+	))
 	require.EqualError(t, err, `create ConfigMap c: data[url]: Invalid value: "***" or "***"`)
 }

@@ -37,7 +37,9 @@ type operation struct {
 }
 
 // begin prepares an operation on a cluster.
-func (s *Server) begin(ctx context.Context, doing string, urn resource.URN, inputs resource.PropertyMap, manager string) (*operation, error) {
+func (s *Server) begin(
+	ctx context.Context, doing string, urn resource.URN, inputs resource.PropertyMap, manager string,
+) (*operation, error) {
 	gvk, err := kindOf(urn)
 	if err != nil {
 		return nil, err
@@ -72,7 +74,8 @@ func (o *operation) client(namespace string) (dynamic.ResourceInterface, error) 
 func (o *operation) wire() *unstructured.Unstructured {
 	content := asObject(o.inputs)
 	for _, name := range []string{
-		"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields", "resourceVersion", "uid",
+		"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields",
+		"resourceVersion", "uid",
 	} {
 		unstructured.RemoveNestedField(content.Object, "metadata", name)
 	}
@@ -94,7 +97,9 @@ func (o *operation) timeout(seconds float64) time.Duration {
 }
 
 // ready waits until the object is what it is for.
-func (o *operation) ready(ctx context.Context, live *unstructured.Unstructured, seconds float64) (*unstructured.Unstructured, error) {
+func (o *operation) ready(
+	ctx context.Context, live *unstructured.Unstructured, seconds float64,
+) (*unstructured.Unstructured, error) {
 	client, err := o.client(live.GetNamespace())
 	if err != nil {
 		return live, err
@@ -105,21 +110,24 @@ func (o *operation) ready(ctx context.Context, live *unstructured.Unstructured, 
 	live, err = awaiter.Ready(ctx, await.Target{Object: live, Resource: client, Annotations: annotations(o.inputs)})
 	var failure *await.Error
 	if errors.As(err, &failure) && o.isJob() && annotations(o.inputs)[annotationReplaceUnready] != "true" {
-		failure.Details = append(failure.Details, fmt.Sprintf("the next update makes a new Job only when the Job changes: "+
-			"delete it, or give it the annotation %s: \"true\" to try an unchanged Job again", annotationReplaceUnready))
+		failure.Details = append(failure.Details,
+			fmt.Sprintf("the next update makes a new Job only when the Job changes: "+
+				"delete it, or give it the annotation %s: \"true\" to try an unchanged Job again",
+				annotationReplaceUnready))
 	}
 	return live, err
 }
 
 func (o *operation) isJob() bool { return o.gvk.Kind == "Job" && o.gvk.Group == "batch" }
 
-// failed puts what was being done before an error, and hides in it what the program holds secret: an API server quotes the
-// values that it refuses.
+// failed puts what was being done before an error, and hides in it what the program holds secret: an API server quotes
+// the values that it refuses.
 func (o *operation) failed(doing string, obj *unstructured.Unstructured, err error) error {
 	if err == nil {
 		return nil
 	}
-	return errors.New(await.Mask(secrets(resource.NewObjectProperty(o.inputs)), fmt.Sprintf("%s %s: %v", doing, title(o.gvk, obj), err)))
+	return errors.New(await.Mask(secrets(resource.NewObjectProperty(o.inputs)),
+		fmt.Sprintf("%s %s: %v", doing, title(o.gvk, obj), err)))
 }
 
 // secrets are the secret texts in properties.
@@ -154,8 +162,8 @@ func (o *operation) recorded(live *unstructured.Unstructured, initialAPIVersion 
 	return outputs(live, o.inputs, initialAPIVersion, o.manager)
 }
 
-// initFailed is the error for an object that exists and is not ready: the engine records the object, and goes on with it
-// at the next update.
+// initFailed is the error for an object that exists and is not ready: the engine records the object, and goes on with
+// it at the next update.
 func initFailed(live *unstructured.Unstructured, state, inputs resource.PropertyMap, cause error) error {
 	reasons := []string{cause.Error()}
 	var failure *await.Error
@@ -180,8 +188,8 @@ func title(gvk schema.GroupVersionKind, obj *unstructured.Unstructured) string {
 	return fmt.Sprintf("%s %s", gvk.Kind, identifier(obj))
 }
 
-// childless are the kinds that own no other objects. Deleting one in the foreground, as is the default, would only make it
-// wait for the garbage collector to find that out.
+// childless are the kinds that own no other objects. Deleting one in the foreground, as is the default, would only make
+// it wait for the garbage collector to find that out.
 var childless = map[schema.GroupKind]bool{
 	{Kind: "ConfigMap"}:      true,
 	{Kind: "LimitRange"}:     true,

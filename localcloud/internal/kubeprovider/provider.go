@@ -27,8 +27,8 @@ type Options struct {
 	// Offline previews without a cluster: inputs are checked and returned, and everything that would change or read a
 	// cluster is refused.
 	Offline bool
-	// Chart is the folder of a chart that offline previews render in place of one of the same name that would have to be
-	// fetched, so that they need no network and show the same everywhere. Without the folder they fetch.
+	// Chart is the folder of a chart that offline previews render in place of one of the same name that would have to
+	// be fetched, so that they need no network and show the same everywhere. Without the folder they fetch.
 	Chart string
 	// Dir is where relative paths of kubeconfigs, charts and values files begin; the working directory by default. The
 	// engine runs plugins in the project's directory, and does not tell an attached server which that is.
@@ -84,7 +84,9 @@ func New(options Options) (pulumirpc.ResourceProviderServer, error) {
 }
 
 // Handshake tells the engine what this provider can do. The engine's address comes again with Attach.
-func (s *Server) Handshake(_ context.Context, req *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
+func (s *Server) Handshake(
+	_ context.Context, req *pulumirpc.ProviderHandshakeRequest,
+) (*pulumirpc.ProviderHandshakeResponse, error) {
 	if err := s.attach(req.GetEngineAddress()); err != nil {
 		return nil, err
 	}
@@ -201,7 +203,8 @@ func (s *Server) CheckConfig(_ context.Context, req *pulumirpc.CheckRequest) (*p
 	read, faults := readSettings(news)
 	response := &pulumirpc.CheckResponse{Inputs: req.GetNews()}
 	for _, fault := range faults {
-		response.Failures = append(response.Failures, &pulumirpc.CheckFailure{Property: fault.property, Reason: fault.reason})
+		response.Failures = append(response.Failures,
+			&pulumirpc.CheckFailure{Property: fault.property, Reason: fault.reason})
 	}
 	if len(faults) == 0 {
 		s.mutex.Lock()
@@ -234,7 +237,9 @@ func (s *Server) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*pul
 // Configure settles which cluster this process works on. The engine configures again for the update that follows a
 // preview; a configuration for something else is refused.
 func (s *Server) Configure(ctx context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
-	response := &pulumirpc.ConfigureResponse{AcceptSecrets: true, SupportsPreview: true, SupportsAutonamingConfiguration: true}
+	response := &pulumirpc.ConfigureResponse{
+		AcceptSecrets: true, SupportsPreview: true, SupportsAutonamingConfiguration: true,
+	}
 	inputs, err := unmarshal("provider inputs", req.GetArgs())
 	if err != nil {
 		return nil, err
@@ -264,7 +269,8 @@ func (s *Server) Configure(ctx context.Context, req *pulumirpc.ConfigureRequest)
 	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.configured, s.cluster, s.settle = &configuration{urn: req.GetUrn(), id: req.GetId(), settings: given}, opened, false
+	s.configured, s.cluster, s.settle = &configuration{urn: req.GetUrn(), id: req.GetId(), settings: given}, opened,
+		false
 	return response, nil
 }
 
@@ -279,8 +285,10 @@ func (s *Server) keeps(urn string, given settings) (bool, error) {
 	case before.settings == given:
 		return true, nil
 	case before.urn != urn:
-		return false, fmt.Errorf("kubernetes provider %s: another configuration is in use (that of %s), and an attached provider server serves one: "+
-			"use one explicit kubernetes provider for the whole program, or %s", name(urn), name(before.urn), installed)
+		return false,
+			fmt.Errorf("kubernetes provider %s: another configuration is in use (that of %s), and an attached "+
+				"provider server serves one: "+
+				"use one explicit kubernetes provider for the whole program, or %s", name(urn), name(before.urn), installed)
 	default:
 		// Older inputs of the very provider that this run has checked with newer ones: the newer win.
 		checked, ok := s.checked[urn]
@@ -302,11 +310,14 @@ func (s *Server) connected(doing string) (*cluster, settings, error) {
 	defer s.mutex.RUnlock()
 	switch {
 	case s.options.Offline:
-		return nil, settings{}, fmt.Errorf("%s: this kubernetes provider runs offline and only previews: run without --offline, with a cluster", doing)
+		return nil, settings{},
+			fmt.Errorf("%s: this kubernetes provider runs offline and only previews: run without --offline, with a "+
+				"cluster", doing)
 	case s.configured == nil:
 		return nil, settings{}, fmt.Errorf("%s: the kubernetes provider is not configured", doing)
 	case s.cluster == nil:
-		return nil, s.configured.settings, fmt.Errorf("%s: the cluster of the kubernetes provider cannot be reached", doing)
+		return nil, s.configured.settings, fmt.Errorf("%s: the cluster of the kubernetes provider cannot be reached",
+			doing)
 	}
 	return s.cluster, s.configured.settings, nil
 }
@@ -321,10 +332,10 @@ func (s *Server) reachable() *cluster {
 	return s.cluster
 }
 
-// manager is the field manager for the object of a URN. It stays the same for the life of a stack, so that an object which
-// a killed run created can be recognised by it; and it holds the ID of the provider resource, so that another stack of the
-// same name, in another backend, does not take such objects for its own. Objects that are kept when their stack goes must be
-// recognised by its next life, which has another provider: their manager is named by the URN alone.
+// manager is the field manager for the object of a URN. It stays the same for the life of a stack, so that an object
+// which a killed run created can be recognised by it; and it holds the ID of the provider resource, so that another
+// stack of the same name, in another backend, does not take such objects for its own. Objects that are kept when their
+// stack goes must be recognised by its next life, which has another provider: their manager is named by the URN alone.
 func (s *Server) manager(urn resource.URN, kept bool) string {
 	s.mutex.RLock()
 	defer s.mutex.RUnlock()
@@ -363,10 +374,12 @@ func (s *Server) remembers(uid types.UID) bool {
 
 // Invoke refuses functions by name.
 func (s *Server) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
-	return nil, status.Errorf(codes.Unimplemented, "function %s is not supported by this kubernetes provider: %s", req.GetTok(), installed)
+	return nil, status.Errorf(codes.Unimplemented, "function %s is not supported by this kubernetes provider: %s",
+		req.GetTok(), installed)
 }
 
 // Call refuses methods by name.
 func (s *Server) Call(_ context.Context, req *pulumirpc.CallRequest) (*pulumirpc.CallResponse, error) {
-	return nil, status.Errorf(codes.Unimplemented, "method %s is not supported by this kubernetes provider: %s", req.GetTok(), installed)
+	return nil, status.Errorf(codes.Unimplemented, "method %s is not supported by this kubernetes provider: %s",
+		req.GetTok(), installed)
 }

@@ -17,8 +17,8 @@ import (
 	"dbtier/localcloud/internal/kubeprovider/await"
 )
 
-// Read answers the state of an object in the cluster: for a refresh, an import or a .get. An object that does not exist,
-// or whose kind does not, is answered without an ID, which takes it out of the state.
+// Read answers the state of an object in the cluster: for a refresh, an import or a .get. An object that does not
+// exist, or whose kind does not, is answered without an ID, which takes it out of the state.
 func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
 	urn := resource.URN(req.GetUrn())
 	olds, err := unmarshal("old state", req.GetProperties())
@@ -34,11 +34,15 @@ func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumir
 	if given := s.settled(); !s.options.Offline && s.reachable() == nil {
 		switch {
 		case given.DeleteUnreachable:
-			s.log(ctx, diag.Warning, urn, "the cluster cannot be reached, and deleteUnreachable drops the object from the state", false)
+			s.log(ctx, diag.Warning, urn,
+				"the cluster cannot be reached, and deleteUnreachable drops the object from the state", false)
 			return &pulumirpc.ReadResponse{}, nil
 		case given.SkipUpdateUnreachable:
-			s.log(ctx, diag.Warning, urn, "the cluster cannot be reached, and skipUpdateUnreachable leaves the object in the state as it was", false)
-			return &pulumirpc.ReadResponse{Id: req.GetId(), Properties: req.GetProperties(), Inputs: req.GetInputs()}, nil
+			s.log(ctx, diag.Warning, urn,
+				"the cluster cannot be reached, and skipUpdateUnreachable leaves the object in the state as it was",
+				false)
+			return &pulumirpc.ReadResponse{Id: req.GetId(), Properties: req.GetProperties(), Inputs: req.GetInputs()},
+				nil
 		}
 	}
 	recorded := readState(olds)
@@ -89,7 +93,10 @@ func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumir
 func importable(gvk schema.GroupVersionKind, live *unstructured.Unstructured) resource.PropertyMap {
 	content := live.DeepCopy()
 	delete(content.Object, "status")
-	for _, field := range []string{"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "selfLink"} {
+	for _, field := range []string{
+		"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid",
+		"selfLink",
+	} {
 		unstructured.RemoveNestedField(content.Object, "metadata", field)
 	}
 	unstructured.RemoveNestedField(content.Object, "metadata", "annotations", annotationLastApplied)

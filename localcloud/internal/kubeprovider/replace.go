@@ -13,22 +13,30 @@ var immutable = map[schema.GroupKind][]string{
 	{Group: "apps", Kind: "DaemonSet"}:  {"spec.selector"},
 	{Group: "apps", Kind: "Deployment"}: {"spec.selector"},
 	{Group: "apps", Kind: "StatefulSet"}: {
-		"spec.podManagementPolicy", "spec.revisionHistoryLimit", "spec.selector", "spec.serviceName", "spec.volumeClaimTemplates",
+		"spec.podManagementPolicy", "spec.revisionHistoryLimit", "spec.selector", "spec.serviceName",
+		"spec.volumeClaimTemplates",
 	},
 	// The whole template: a Job is one run.
 	{Group: "batch", Kind: "Job"}: {"spec.completions", "spec.parallelism", "spec.selector", "spec.template"},
 	{Kind: "PersistentVolume"}: {
-		"spec.awsElasticBlockStore", "spec.azureDisk", "spec.azureFile", "spec.cephfs", "spec.cinder", "spec.csi", "spec.fc",
-		"spec.flexVolume", "spec.flocker", "spec.gcePersistentDisk", "spec.glusterfs", "spec.hostPath", "spec.iscsi", "spec.local",
-		"spec.nfs", "spec.photonPersistentDisk", "spec.portworxVolume", "spec.quobyte", "spec.rbd", "spec.scaleIO", "spec.storageos",
+		"spec.awsElasticBlockStore", "spec.azureDisk", "spec.azureFile", "spec.cephfs", "spec.cinder", "spec.csi",
+		"spec.fc",
+		"spec.flexVolume", "spec.flocker", "spec.gcePersistentDisk", "spec.glusterfs", "spec.hostPath", "spec.iscsi",
+		"spec.local",
+		"spec.nfs", "spec.photonPersistentDisk", "spec.portworxVolume", "spec.quobyte", "spec.rbd", "spec.scaleIO",
+		"spec.storageos",
 		"spec.vsphereVolume",
 	},
 	{Kind: "PersistentVolumeClaim"}: {"spec.accessModes", "spec.selector", "spec.storageClassName", "spec.volumeName"},
 	{Kind: "Pod"}: append([]string{
-		"spec.affinity", "spec.automountServiceAccountToken", "spec.dnsConfig", "spec.dnsPolicy", "spec.enableServiceLinks",
-		"spec.hostAliases", "spec.hostIPC", "spec.hostNetwork", "spec.hostPID", "spec.hostname", "spec.imagePullSecrets",
-		"spec.nodeName", "spec.nodeSelector", "spec.overhead", "spec.preemptionPolicy", "spec.priority", "spec.priorityClassName",
-		"spec.readinessGates", "spec.restartPolicy", "spec.runtimeClassName", "spec.schedulerName", "spec.securityContext",
+		"spec.affinity", "spec.automountServiceAccountToken", "spec.dnsConfig", "spec.dnsPolicy",
+		"spec.enableServiceLinks",
+		"spec.hostAliases", "spec.hostIPC", "spec.hostNetwork", "spec.hostPID", "spec.hostname",
+		"spec.imagePullSecrets",
+		"spec.nodeName", "spec.nodeSelector", "spec.overhead", "spec.preemptionPolicy", "spec.priority",
+		"spec.priorityClassName",
+		"spec.readinessGates", "spec.restartPolicy", "spec.runtimeClassName", "spec.schedulerName",
+		"spec.securityContext",
 		"spec.serviceAccount", "spec.serviceAccountName", "spec.shareProcessNamespace", "spec.subdomain",
 		"spec.terminationGracePeriodSeconds", "spec.volumes",
 	}, append(containerFields("spec.containers.*"), containerFields("spec.initContainers.*")...)...),
@@ -42,8 +50,10 @@ var immutable = map[schema.GroupKind][]string{
 
 func containerFields(container string) []string {
 	fields := []string{
-		"args", "command", "env", "image", "imagePullPolicy", "lifecycle", "livenessProbe", "ports", "readinessProbe", "resources",
-		"securityContext", "stdin", "stdinOnce", "terminationMessagePath", "terminationMessagePolicy", "tty", "volumeDevices",
+		"args", "command", "env", "image", "imagePullPolicy", "lifecycle", "livenessProbe", "ports", "readinessProbe",
+		"resources",
+		"securityContext", "stdin", "stdinOnce", "terminationMessagePath", "terminationMessagePolicy", "tty",
+		"volumeDevices",
 		"volumeMounts", "workingDir",
 	}
 	for i, field := range fields {
@@ -59,8 +69,8 @@ func replacingFields(gvk schema.GroupVersionKind, inputs resource.PropertyMap, g
 	if value, ok := field(inputs, "immutable"); ok && value.IsBool() {
 		frozen = value.BoolValue()
 	}
-	// New content under the same name would reach only pods that start later, each at its own time: a new object under a
-	// new name rolls out.
+	// New content under the same name would reach only pods that start later, each at its own time: a new object under
+	// a new name rolls out.
 	switch gvk.GroupKind() {
 	case schema.GroupKind{Kind: "Secret"}:
 		if !given.EnableSecretMutable || frozen {
@@ -78,8 +88,8 @@ func replacingFields(gvk schema.GroupVersionKind, inputs resource.PropertyMap, g
 	return split
 }
 
-// touches tells whether a change concerns one of the fields: it lies at or below it, or it adds or removes a part of the
-// object that holds it.
+// touches tells whether a change concerns one of the fields: it lies at or below it, or it adds or removes a part of
+// the object that holds it.
 func (c change) touches(fields [][]string) bool {
 	for _, pattern := range fields {
 		if matches(c.path, pattern) || holds(c, pattern) {

@@ -70,7 +70,8 @@ func (p patience) limit(err error) (time.Duration, string) {
 		return p.missing, "its namespace is being deleted"
 	case apierrors.IsConflict(err) && !fieldConflict(err):
 		return p.server, "somebody else changed it at the same moment"
-	case apierrors.IsServiceUnavailable(err), apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err):
+	case apierrors.IsServiceUnavailable(err), apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err),
+		apierrors.IsTimeout(err):
 		return p.server, "the API server is busy"
 	case apierrors.IsInternalError(err):
 		return p.server, "the API server had an error"

@@ -47,7 +47,8 @@ func readSettings(inputs resource.PropertyMap) (settings, []fault) {
 	var read settings
 	var faults []fault
 	texts := map[string]*string{
-		"kubeconfig": &read.Kubeconfig, "context": &read.Context, "cluster": &read.Cluster, "namespace": &read.Namespace,
+		"kubeconfig": &read.Kubeconfig, "context": &read.Context, "cluster": &read.Cluster,
+		"namespace": &read.Namespace,
 	}
 	switches := map[string]*bool{
 		"enableConfigMapMutable": &read.EnableConfigMapMutable, "enableSecretMutable": &read.EnableSecretMutable,
@@ -91,11 +92,13 @@ func readSettings(inputs resource.PropertyMap) (settings, []fault) {
 			case err != nil:
 				faults = append(faults, fault{name, err.Error()})
 			case !on:
-				faults = append(faults, fault{name, "client-side apply is not supported here: leave it out or set it to true"})
+				faults = append(faults,
+					fault{name, "client-side apply is not supported here: leave it out or set it to true"})
 			}
 		case name == "renderYamlToDirectory":
 			if !value.IsString() || value.StringValue() != "" {
-				faults = append(faults, fault{name, "rendering to files is not supported here: leave it out, or " + installed})
+				faults = append(faults, fault{name, "rendering to files is not supported here: leave it out, or " +
+					installed})
 			}
 		case slices.Contains(ignored, name):
 		default:
@@ -153,7 +156,8 @@ func connect(dir string, given settings) (connection, error) {
 	var loader clientcmd.ClientConfig
 	switch {
 	case given.Kubeconfig == "":
-		loader = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), overrides)
+		loader = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(),
+			overrides)
 	case looksLikeContent(given.Kubeconfig):
 		found.source = "the kubeconfig given to the provider as text"
 		config, err := clientcmd.Load([]byte(given.Kubeconfig))
@@ -169,9 +173,12 @@ func connect(dir string, given settings) (connection, error) {
 		}
 		found.source = "kubeconfig " + path
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			return found, fmt.Errorf("%s does not exist: start the cluster that writes it, or name another file", found.source)
+			return found, fmt.Errorf("%s does not exist: start the cluster that writes it, or name another file",
+				found.source)
 		}
-		loader = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&clientcmd.ClientConfigLoadingRules{ExplicitPath: path}, overrides)
+		loader = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+			&clientcmd.ClientConfigLoadingRules{ExplicitPath: path}, overrides,
+		)
 	}
 	raw, err := loader.RawConfig()
 	if err != nil {
@@ -182,7 +189,8 @@ func connect(dir string, given settings) (connection, error) {
 		found.context = raw.CurrentContext
 	}
 	if _, ok := raw.Contexts[found.context]; !ok && found.context != "" {
-		return found, fmt.Errorf("%s has no context %q: set the provider's context to one of %s", found.source, found.context, contexts(raw))
+		return found, fmt.Errorf("%s has no context %q: set the provider's context to one of %s", found.source,
+			found.context, contexts(raw))
 	}
 	if found.config, err = loader.ClientConfig(); err != nil {
 		return found, fmt.Errorf("%s: %w", found.source, err)

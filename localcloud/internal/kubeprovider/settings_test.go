@@ -15,8 +15,10 @@ func TestProviderInputs(t *testing.T) {
 	t.Setenv("PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE", "true")
 	t.Setenv("PULUMI_K8S_ENABLE_SECRET_MUTABLE", "true")
 	read, faults := readSettings(props(map[string]any{
-		"kubeconfig": "~/.kube/config", "context": "dev", "namespace": "shop", "enableSecretMutable": false, "deleteUnreachable": "true",
-		"enableServerSideApply": true, "kubeClientSettings": map[string]any{"qps": 10.0}, "version": "4.30.0", "suppressHelmHookWarnings": nil,
+		"kubeconfig": "~/.kube/config", "context": "dev", "namespace": "shop", "enableSecretMutable": false,
+		"deleteUnreachable":     "true",
+		"enableServerSideApply": true, "kubeClientSettings": map[string]any{"qps": 10.0}, "version": "4.30.0",
+		"suppressHelmHookWarnings": nil,
 	}))
 	assert.Empty(t, faults)
 	assert.Equal(t, settings{
@@ -28,7 +30,8 @@ func TestProviderInputs(t *testing.T) {
 func TestProviderInputsReportAllFaults(t *testing.T) {
 	s := server(t, nil)
 	news, err := marshal("", props(map[string]any{
-		"context": 7.0, "enableSecretMutable": "maybe", "enableServerSideApply": false, "renderYamlToDirectory": "out", "kubecfg": "typo",
+		"context": 7.0, "enableSecretMutable": "maybe", "enableServerSideApply": false, "renderYamlToDirectory": "out",
+		"kubecfg": "typo",
 	}))
 	require.NoError(t, err)
 	response, err := s.CheckConfig(t.Context(), &pulumirpc.CheckRequest{News: news})
@@ -59,7 +62,10 @@ contexts:
 func TestKubeconfigIsAPathOrAText(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config"), []byte(kubeconfig), 0o600))
-	for name, given := range map[string]string{"absolute": filepath.Join(dir, "config"), "below the project": "config", "text": kubeconfig} {
+	for name, given := range map[string]string{
+		"absolute": filepath.Join(dir, "config"), "below the project": "config",
+		"text": kubeconfig,
+	} {
 		t.Run(name, func(t *testing.T) {
 			found, err := connect(dir, settings{Kubeconfig: given, Context: "two"})
 			require.NoError(t, err)
@@ -80,10 +86,22 @@ func TestKubeconfigFaults(t *testing.T) {
 		given settings
 		want  string
 	}{
-		"no file":           {settings{Kubeconfig: "none"}, "kubeconfig " + filepath.Join(dir, "none") + " does not exist: start the cluster that writes it"},
-		"no such context":   {settings{Kubeconfig: "config", Context: "three"}, `has no context "three": set the provider's context to one of "one", "two"`},
-		"a text, damaged":   {settings{Kubeconfig: "{a-secret-token"}, "the kubeconfig given to the provider as text cannot be read as YAML or JSON"},
-		"a context of none": {settings{Kubeconfig: "apiVersion: v1\nkind: Config\n", Context: "x"}, "none (the file has no contexts)"},
+		"no file": {
+			settings{Kubeconfig: "none"},
+			"kubeconfig " + filepath.Join(dir, "none") + " does not exist: start the cluster that writes it",
+		},
+		"no such context": {
+			settings{Kubeconfig: "config", Context: "three"},
+			`has no context "three": set the provider's context to one of "one", "two"`,
+		},
+		"a text, damaged": {
+			settings{Kubeconfig: "{a-secret-token"},
+			"the kubeconfig given to the provider as text cannot be read as YAML or JSON",
+		},
+		"a context of none": {
+			settings{Kubeconfig: "apiVersion: v1\nkind: Config\n", Context: "x"},
+			"none (the file has no contexts)",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := connect(dir, c.given)
@@ -97,20 +115,25 @@ func TestConfigureAgain(t *testing.T) {
 	configure := func(s *Server, name string, inputs map[string]any) error {
 		args, err := marshal("", props(inputs))
 		require.NoError(t, err)
-		_, err = s.Configure(t.Context(), &pulumirpc.ConfigureRequest{Urn: new(urnOf("pulumi:providers:kubernetes", name)), Args: args})
+		_, err = s.Configure(t.Context(), &pulumirpc.ConfigureRequest{
+			Urn: new(urnOf("pulumi:providers:kubernetes", name)), Args: args,
+		})
 		return err
 	}
 	check := func(s *Server, name string, inputs map[string]any) {
 		news, err := marshal("", props(inputs))
 		require.NoError(t, err)
-		_, err = s.CheckConfig(t.Context(), &pulumirpc.CheckRequest{Urn: urnOf("pulumi:providers:kubernetes", name), News: news})
+		_, err = s.CheckConfig(t.Context(), &pulumirpc.CheckRequest{
+			Urn: urnOf("pulumi:providers:kubernetes", name), News: news,
+		})
 		require.NoError(t, err)
 	}
 	old, updated := map[string]any{"namespace": "a"}, map[string]any{"namespace": "b"}
 
 	s := server(t, old)
 	require.NoError(t, configure(s, "k8s", old), "the update after the preview")
-	require.ErrorContains(t, configure(s, "second", updated), `kubernetes provider "second": another configuration is in use (that of "k8s")`)
+	require.ErrorContains(t, configure(s, "second", updated),
+		`kubernetes provider "second": another configuration is in use (that of "k8s")`)
 
 	check(s, "k8s", updated)
 	require.NoError(t, configure(s, "k8s", updated), "the program changed the provider")

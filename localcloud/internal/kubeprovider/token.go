@@ -25,11 +25,15 @@ func kindOf(urn resource.URN) (schema.GroupVersionKind, error) {
 	pkg, rest, _ := strings.Cut(token, ":")
 	group, kind, found := strings.Cut(rest, ":")
 	if pkg != packageName || !found || kind == "" {
-		return schema.GroupVersionKind{}, fmt.Errorf("%s: type %q is no Kubernetes object: want \"kubernetes:<group>/<version>:<Kind>\"", urn.Name(), token)
+		return schema.GroupVersionKind{}, fmt.Errorf(
+			"%s: type %q is no Kubernetes object: want \"kubernetes:<group>/<version>:<Kind>\"", urn.Name(), token,
+		)
 	}
 	group, version, found := strings.Cut(group, "/")
 	if !found || version == "" {
-		return schema.GroupVersionKind{}, fmt.Errorf("%s: type %q names no group and version: want \"kubernetes:<group>/<version>:<Kind>\"", urn.Name(), token)
+		return schema.GroupVersionKind{}, fmt.Errorf(
+			"%s: type %q names no group and version: want \"kubernetes:<group>/<version>:<Kind>\"", urn.Name(), token,
+		)
 	}
 	if group == "core" {
 		group = ""
@@ -42,11 +46,13 @@ func kindOf(urn resource.URN) (schema.GroupVersionKind, error) {
 		return gvk, fmt.Errorf("%s: %s is not supported here: use %s, or %s", urn.Name(), token, chartToken, installed)
 	}
 	if base, ok := strings.CutSuffix(kind, "Patch"); ok && builtIn(gvk.GroupVersion().WithKind(base)) {
-		return gvk, fmt.Errorf("%s: patch resources such as %s are not supported here: set the fields on the %s itself, or %s",
+		return gvk, fmt.Errorf(
+			"%s: patch resources such as %s are not supported here: set the fields on the %s itself, or %s",
 			urn.Name(), token, base, installed)
 	}
 	if base, ok := strings.CutSuffix(kind, "List"); ok && builtIn(gvk.GroupVersion().WithKind(base)) {
-		return gvk, fmt.Errorf("%s: list resources such as %s cannot be created: declare each %s by itself", urn.Name(), token, base)
+		return gvk, fmt.Errorf("%s: list resources such as %s cannot be created: declare each %s by itself", urn.Name(),
+			token, base)
 	}
 	return gvk, nil
 }

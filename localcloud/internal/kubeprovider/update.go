@@ -16,8 +16,8 @@ import (
 	"k8s.io/client-go/util/csaupgrade"
 )
 
-// Update brings an object to new inputs by server-side apply and waits until it is ready again. In a preview it is a dry
-// run.
+// Update brings an object to new inputs by server-side apply and waits until it is ready again. In a preview it is a
+// dry run.
 func (s *Server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
 	urn := resource.URN(req.GetUrn())
 	olds, err := unmarshal("old state", req.GetOlds())
@@ -75,7 +75,9 @@ func (s *Server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pul
 }
 
 // preview is update as a dry run, without patience: what fails for a passing reason cannot be previewed.
-func (o *operation) preview(ctx context.Context, content *unstructured.Unstructured, ignored []string) (*unstructured.Unstructured, error) {
+func (o *operation) preview(
+	ctx context.Context, content *unstructured.Unstructured, ignored []string,
+) (*unstructured.Unstructured, error) {
 	client, err := o.client(content.GetNamespace())
 	if err != nil {
 		return nil, err
@@ -87,10 +89,13 @@ func (o *operation) preview(ctx context.Context, content *unstructured.Unstructu
 	if o.gvk.Kind == "CustomResourceDefinition" {
 		content = content.DeepCopy()
 		content.SetResourceVersion(existing.GetResourceVersion())
-		return client.Update(ctx, content, metav1.UpdateOptions{FieldManager: o.manager, DryRun: []string{metav1.DryRunAll}})
+		return client.Update(ctx, content, metav1.UpdateOptions{
+			FieldManager: o.manager, DryRun: []string{metav1.DryRunAll},
+		})
 	}
 	content = respecting(content, existing, o.manager, ignored)
-	// The fields that the creation owns change hands only in the real update, so here they would count as somebody else's.
+	// The fields that the creation owns change hands only in the real update, so here they would count as somebody
+	// else's.
 	force := o.force(existing) || createdBy(existing, o.manager) || createdBy(existing, pluginCreateManager)
 	return client.Patch(ctx, content.GetName(), types.ApplyPatchType, encode(content), metav1.PatchOptions{
 		FieldManager: o.manager, DryRun: []string{metav1.DryRunAll}, Force: &force,
@@ -98,7 +103,9 @@ func (o *operation) preview(ctx context.Context, content *unstructured.Unstructu
 }
 
 // update changes the object in the cluster.
-func (o *operation) update(ctx context.Context, content *unstructured.Unstructured, ignored []string) (*unstructured.Unstructured, error) {
+func (o *operation) update(
+	ctx context.Context, content *unstructured.Unstructured, ignored []string,
+) (*unstructured.Unstructured, error) {
 	var live *unstructured.Unstructured
 	err := patient.retry(ctx, o.report, func() error {
 		client, err := o.client(content.GetNamespace())
@@ -124,8 +131,12 @@ func (o *operation) update(ctx context.Context, content *unstructured.Unstructur
 		if existing, err = o.takeOver(ctx, existing); err != nil {
 			return err
 		}
-		live, err = client.Patch(ctx, content.GetName(), types.ApplyPatchType, encode(respecting(content, existing, o.manager, ignored)),
-			metav1.PatchOptions{FieldManager: o.manager, Force: new(o.force(existing)), FieldValidation: metav1.FieldValidationWarn})
+		live, err = client.Patch(ctx, content.GetName(), types.ApplyPatchType,
+			encode(respecting(content, existing, o.manager, ignored)),
+			metav1.PatchOptions{
+				FieldManager: o.manager, Force: new(o.force(existing)),
+				FieldValidation: metav1.FieldValidationWarn,
+			})
 		return err
 	})
 	if err != nil {
@@ -136,7 +147,9 @@ func (o *operation) update(ctx context.Context, content *unstructured.Unstructur
 }
 
 // apply is a server-side apply without a look at what is there.
-func (o *operation) apply(ctx context.Context, content *unstructured.Unstructured, force bool) (*unstructured.Unstructured, error) {
+func (o *operation) apply(
+	ctx context.Context, content *unstructured.Unstructured, force bool,
+) (*unstructured.Unstructured, error) {
 	var live *unstructured.Unstructured
 	err := patient.retry(ctx, o.report, func() error {
 		client, err := o.client(content.GetNamespace())
@@ -156,10 +169,14 @@ func (o *operation) apply(ctx context.Context, content *unstructured.Unstructure
 
 // takeOver gives the fields that were written by the creation, or by kubectl apply, to the manager of the apply. An
 // apply could otherwise not remove a field that the program dropped: its creator would still own it.
-func (o *operation) takeOver(ctx context.Context, existing *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	creators := sets.New(o.manager, pluginCreateManager, "pulumi-resource-kubernetes", "kubectl-client-side-apply", "kubectl", "before-first-apply")
+func (o *operation) takeOver(
+	ctx context.Context, existing *unstructured.Unstructured,
+) (*unstructured.Unstructured, error) {
+	creators := sets.New(o.manager, pluginCreateManager, "pulumi-resource-kubernetes", "kubectl-client-side-apply",
+		"kubectl", "before-first-apply")
 	owned := slices.ContainsFunc(existing.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
-		return creators.Has(entry.Manager) && entry.Operation == metav1.ManagedFieldsOperationUpdate && entry.Subresource == ""
+		return creators.Has(entry.Manager) && entry.Operation == metav1.ManagedFieldsOperationUpdate &&
+			entry.Subresource == ""
 	})
 	if !owned {
 		return existing, nil
@@ -172,12 +189,14 @@ func (o *operation) takeOver(ctx context.Context, existing *unstructured.Unstruc
 	if err != nil {
 		return nil, err
 	}
-	return client.Patch(ctx, existing.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: o.manager})
+	return client.Patch(ctx, existing.GetName(), types.JSONPatchType, patch,
+		metav1.PatchOptions{FieldManager: o.manager})
 }
 
 // force tells whether fields that another manager owns are taken from it.
 func (o *operation) force(existing *unstructured.Unstructured) bool {
-	return o.settings.EnablePatchForce || annotations(o.inputs)[annotationPatchForce] == "true" || len(existing.GetManagedFields()) == 0
+	return o.settings.EnablePatchForce || annotations(o.inputs)[annotationPatchForce] == "true" ||
+		len(existing.GetManagedFields()) == 0
 }
 
 // explained adds to a conflict between field managers what can be done about it.
@@ -185,13 +204,16 @@ func (o *operation) explained(err error) error {
 	if !fieldConflict(err) {
 		return err
 	}
-	return fmt.Errorf("%w: another controller owns these fields: leave them out of the program, name them in ignoreChanges, "+
-		"or take them with the annotation %s: \"true\"", err, annotationPatchForce)
+	return fmt.Errorf(
+		"%w: another controller owns these fields: leave them out of the program, name them in ignoreChanges, "+
+			"or take them with the annotation %s: \"true\"", err, annotationPatchForce)
 }
 
 // respecting leaves out of an apply the fields that the program ignores and that others own, so that for example the
 // replicas that an autoscaler set stay; of fields that this manager owns the value in the cluster is kept.
-func respecting(content, existing *unstructured.Unstructured, manager string, ignored []string) *unstructured.Unstructured {
+func respecting(
+	content, existing *unstructured.Unstructured, manager string, ignored []string,
+) *unstructured.Unstructured {
 	if len(ignored) == 0 {
 		return content
 	}

@@ -48,7 +48,9 @@ func New(options Options) *Server {
 }
 
 // Handshake keeps the address of the engine, which a run's request does not carry.
-func (s *Server) Handshake(_ context.Context, req *pulumirpc.LanguageHandshakeRequest) (*pulumirpc.LanguageHandshakeResponse, error) {
+func (s *Server) Handshake(
+	_ context.Context, req *pulumirpc.LanguageHandshakeRequest,
+) (*pulumirpc.LanguageHandshakeResponse, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.engine = req.GetEngineAddress()
@@ -61,17 +63,23 @@ func (s *Server) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Plug
 }
 
 // GetRequiredPackages names none, so the engine fetches none: the providers are attached.
-func (s *Server) GetRequiredPackages(context.Context, *pulumirpc.GetRequiredPackagesRequest) (*pulumirpc.GetRequiredPackagesResponse, error) {
+func (s *Server) GetRequiredPackages(
+	context.Context, *pulumirpc.GetRequiredPackagesRequest,
+) (*pulumirpc.GetRequiredPackagesResponse, error) {
 	return &pulumirpc.GetRequiredPackagesResponse{}, nil
 }
 
 // GetRequiredPlugins is GetRequiredPackages for older engines.
-func (s *Server) GetRequiredPlugins(context.Context, *pulumirpc.GetRequiredPluginsRequest) (*pulumirpc.GetRequiredPluginsResponse, error) {
+func (s *Server) GetRequiredPlugins(
+	context.Context, *pulumirpc.GetRequiredPluginsRequest,
+) (*pulumirpc.GetRequiredPluginsResponse, error) {
 	return &pulumirpc.GetRequiredPluginsResponse{}, nil
 }
 
 // InstallDependencies has nothing to install: the program is compiled.
-func (s *Server) InstallDependencies(*pulumirpc.InstallDependenciesRequest, grpc.ServerStreamingServer[pulumirpc.InstallDependenciesResponse]) error {
+func (s *Server) InstallDependencies(
+	*pulumirpc.InstallDependenciesRequest, grpc.ServerStreamingServer[pulumirpc.InstallDependenciesResponse],
+) error {
 	return nil
 }
 
@@ -81,12 +89,16 @@ func (s *Server) About(context.Context, *pulumirpc.AboutRequest) (*pulumirpc.Abo
 }
 
 // GetProgramDependencies does not look into the binary.
-func (s *Server) GetProgramDependencies(context.Context, *pulumirpc.GetProgramDependenciesRequest) (*pulumirpc.GetProgramDependenciesResponse, error) {
+func (s *Server) GetProgramDependencies(
+	context.Context, *pulumirpc.GetProgramDependenciesRequest,
+) (*pulumirpc.GetProgramDependenciesResponse, error) {
 	return &pulumirpc.GetProgramDependenciesResponse{}, nil
 }
 
 // RuntimeOptionsPrompts asks nothing.
-func (s *Server) RuntimeOptionsPrompts(context.Context, *pulumirpc.RuntimeOptionsRequest) (*pulumirpc.RuntimeOptionsResponse, error) {
+func (s *Server) RuntimeOptionsPrompts(
+	context.Context, *pulumirpc.RuntimeOptionsRequest,
+) (*pulumirpc.RuntimeOptionsResponse, error) {
 	return &pulumirpc.RuntimeOptionsResponse{}, nil
 }
 
@@ -142,7 +154,8 @@ func (s *Server) Run(ctx context.Context, req *pulumirpc.RunRequest) (*pulumirpc
 	case errors.As(err, &exit):
 		return &pulumirpc.RunResponse{Error: fmt.Sprintf("program %s ended: %v", s.options.Program, exit)}, nil
 	default:
-		return &pulumirpc.RunResponse{Error: fmt.Sprintf("start program %s: %v: build it with make build", s.options.Program, err)}, nil
+		return &pulumirpc.RunResponse{Error: fmt.Sprintf("start program %s: %v: build it with make build",
+			s.options.Program, err)}, nil
 	}
 }
 

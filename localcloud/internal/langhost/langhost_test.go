@@ -100,8 +100,10 @@ func self(t *testing.T) string {
 
 func request(dir, output, behaviour string) *pulumirpc.RunRequest {
 	return &pulumirpc.RunRequest{
-		Project: "dbtier", Stack: "local", Organization: "organization", Pwd: dir, Parallel: 16, DryRun: true, MonitorAddress: "127.0.0.1:1",
-		Config: map[string]string{"dbtier:cloud": "local"}, ConfigSecretKeys: []string{"dbtier:x"}, Args: []string{output, behaviour},
+		Project: "dbtier", Stack: "local", Organization: "organization", Pwd: dir, Parallel: 16, DryRun: true,
+		MonitorAddress: "127.0.0.1:1",
+		Config:         map[string]string{"dbtier:cloud": "local"}, ConfigSecretKeys: []string{"dbtier:x"},
+		Args: []string{output, behaviour},
 		Info: &pulumirpc.ProgramInfo{RootDirectory: dir},
 	}
 }
@@ -123,9 +125,11 @@ func TestRunTellsTheProgramWhatItIsRunFor(t *testing.T) {
 	seen := map[string]string{}
 	require.NoError(t, json.Unmarshal(content, &seen))
 	assert.Equal(t, map[string]string{
-		"PULUMI_PROJECT": "dbtier", "PULUMI_STACK": "local", "PULUMI_ORGANIZATION": "organization", "PULUMI_DRY_RUN": "true",
-		"PULUMI_PARALLEL": "16", "PULUMI_MONITOR": "127.0.0.1:1", "PULUMI_ENGINE": address, "PULUMI_ROOT_DIRECTORY": dir,
-		"PULUMI_CONFIG": `{"dbtier:cloud":"local"}`, "PULUMI_CONFIG_SECRET_KEYS": `["dbtier:x"]`, "PWD": dir,
+		"PULUMI_PROJECT": "dbtier", "PULUMI_STACK": "local", "PULUMI_ORGANIZATION": "organization",
+		"PULUMI_DRY_RUN":  "true",
+		"PULUMI_PARALLEL": "16", "PULUMI_MONITOR": "127.0.0.1:1", "PULUMI_ENGINE": address,
+		"PULUMI_ROOT_DIRECTORY": dir,
+		"PULUMI_CONFIG":         `{"dbtier:cloud":"local"}`, "PULUMI_CONFIG_SECRET_KEYS": `["dbtier:x"]`, "PWD": dir,
 	}, seen)
 	assert.ElementsMatch(t, []string{"out", "err"}, e.messages)
 }

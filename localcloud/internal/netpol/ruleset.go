@@ -26,7 +26,8 @@ type Cluster struct {
 	Policies   []*networkingv1.NetworkPolicy
 	Pods       []*corev1.Pod
 	Namespaces []*corev1.Namespace
-	// External are addresses of the node that stand for hosts outside the cluster: egress to them is held to the policies.
+	// External are addresses of the node that stand for hosts outside the cluster: egress to them is held to the
+	// policies.
 	External netip.Prefix
 }
 
@@ -106,7 +107,9 @@ func podOf(p *corev1.Pod) (pod, bool) {
 		for _, c := range containers {
 			for _, cp := range c.Ports {
 				if cp.Name != "" {
-					named[cp.Name] = append(named[cp.Name], port{cmp.Or(cp.Protocol, corev1.ProtocolTCP), cp.ContainerPort})
+					named[cp.Name] = append(named[cp.Name], port{
+						cmp.Or(cp.Protocol, corev1.ProtocolTCP), cp.ContainerPort,
+					})
 				}
 			}
 		}
@@ -125,7 +128,9 @@ type translator struct {
 }
 
 // isolate finds the policies that select the pod, and the chain of what they allow together.
-func (t *translator) isolate(subject pod, d direction, policies []*networkingv1.NetworkPolicy) (chain string, isolated bool) {
+func (t *translator) isolate(
+	subject pod, d direction, policies []*networkingv1.NetworkPolicy,
+) (chain string, isolated bool) {
 	var rules []string
 	for _, policy := range policies {
 		if policy.Namespace != subject.namespace || !slices.Contains(types(policy), d) {
@@ -330,8 +335,8 @@ func (t *translator) ports(ports []networkingv1.NetworkPolicyPort, subject pod, 
 	return matches, nil
 }
 
-// namedPort is a port by the name that the destination's containers give it: the isolated pod's for ingress, any pod's for
-// egress. A name that nobody has matches nothing.
+// namedPort is a port by the name that the destination's containers give it: the isolated pod's for ingress, any pod's
+// for egress. A name that nobody has matches nothing.
 func (t *translator) namedPort(named string, protocol corev1.Protocol, name string, subject pod, d direction) string {
 	destinations := []pod{subject}
 	if d == egress {
@@ -367,8 +372,8 @@ func set[T any](elements []T) string {
 	return "{ " + strings.Join(texts, ", ") + " }"
 }
 
-// write composes the table. Adding it before deleting it makes the deletion valid where there is none yet; the kernel takes
-// the whole text or nothing.
+// write composes the table. Adding it before deleting it makes the deletion valid where there is none yet; the kernel
+// takes the whole text or nothing.
 func (t *translator) write(verdicts map[direction][]string, selves []string, external netip.Prefix) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "add table inet %[1]s\ndelete table inet %[1]s\ntable inet %[1]s {\n", Table)

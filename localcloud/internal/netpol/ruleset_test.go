@@ -31,7 +31,8 @@ func cluster() netpol.Cluster {
 	return netpol.Cluster{
 		Pods: []*corev1.Pod{
 			pod("shop", "pool", "198.18.128.4", "pool",
-				corev1.ContainerPort{Name: "db", ContainerPort: 6432}, corev1.ContainerPort{Name: "db", ContainerPort: 6433, Protocol: corev1.ProtocolUDP}),
+				corev1.ContainerPort{Name: "db", ContainerPort: 6432},
+				corev1.ContainerPort{Name: "db", ContainerPort: 6433, Protocol: corev1.ProtocolUDP}),
 			pod("shop", "api", "198.18.128.2", "api"),
 			pod("shop", "job", "198.18.128.3", "job"),
 			pod("other", "api", "198.18.128.5", "api"),
@@ -96,7 +97,8 @@ func TestAPolicyAllowsWhatItSays(t *testing.T) {
 			spec: "podSelector: {}\npolicyTypes: [Ingress]", direction: "egress", pod: pool, open: true,
 		},
 		"pods that are not selected stay open": {
-			spec: "podSelector: {matchLabels: {role: pool}}\npolicyTypes: [Ingress]", direction: "ingress", pod: api, open: true,
+			spec: "podSelector: {matchLabels: {role: pool}}\npolicyTypes: [Ingress]", direction: "ingress", pod: api,
+			open: true,
 		},
 		"types left out mean ingress": {
 			spec: "podSelector: {}", direction: "ingress", pod: pool,
@@ -108,7 +110,8 @@ func TestAPolicyAllowsWhatItSays(t *testing.T) {
 			spec: "podSelector: {}\ningress: [{}]", direction: "ingress", pod: pool, want: []string{""},
 		},
 		"pods of the own namespace": {
-			spec:      "podSelector: {matchLabels: {role: pool}}\ningress: [{from: [{podSelector: {matchLabels: {role: api}}}], ports: [{port: 6432}]}]",
+			spec: "podSelector: {matchLabels: {role: pool}}\ningress: [{from: [{podSelector: {matchLabels: " +
+				"{role: api}}}], ports: [{port: 6432}]}]",
 			direction: "ingress", pod: pool, want: []string{"ip saddr { 198.18.128.2 } tcp dport 6432"},
 		},
 		"all pods of selected namespaces": {
@@ -116,7 +119,8 @@ func TestAPolicyAllowsWhatItSays(t *testing.T) {
 			direction: "ingress", pod: pool, want: []string{"ip saddr { 198.18.128.5 }"},
 		},
 		"selected pods of all namespaces": {
-			spec:      "podSelector: {}\ningress: [{from: [{namespaceSelector: {}, podSelector: {matchExpressions: [{key: role, operator: In, values: [api]}]}}]}]",
+			spec: "podSelector: {}\ningress: [{from: [{namespaceSelector: {}, podSelector: {matchExpressions: " +
+				"[{key: role, operator: In, values: [api]}]}}]}]",
 			direction: "ingress", pod: pool, want: []string{"ip saddr { 198.18.128.2, 198.18.128.5 }"},
 		},
 		"peers that are nobody allow nobody": {
@@ -124,8 +128,11 @@ func TestAPolicyAllowsWhatItSays(t *testing.T) {
 			direction: "ingress", pod: pool,
 		},
 		"a block with exceptions, on egress": {
-			spec:      "podSelector: {}\npolicyTypes: [Egress]\negress: [{to: [{ipBlock: {cidr: 198.18.1.0/24, except: [198.18.1.8/29]}}], ports: [{protocol: TCP, port: 5432}]}]",
-			direction: "egress", pod: pool, want: []string{"ip daddr 198.18.1.0/24 ip daddr != 198.18.1.8/29 tcp dport 5432"},
+			spec: "podSelector: {}\npolicyTypes: [Egress]\negress: [{to: [{ipBlock: {cidr: 198.18.1.0/24, " +
+				"except: [198.18.1.8/29]}}], ports: [{protocol: TCP, port: 5432}]}]",
+			direction: "egress", pod: pool, want: []string{
+				"ip daddr 198.18.1.0/24 ip daddr != 198.18.1.8/29 tcp dport 5432",
+			},
 		},
 		"the block of everything is not an empty match": {
 			spec:      "podSelector: {}\ningress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]",
@@ -136,7 +143,8 @@ func TestAPolicyAllowsWhatItSays(t *testing.T) {
 			direction: "ingress", pod: pool,
 		},
 		"peers of several kinds, several ports": {
-			spec: "podSelector: {}\ningress: [{from: [{podSelector: {matchLabels: {role: job}}}, {ipBlock: {cidr: 10.1.2.3/8}}], ports: [{port: 80}, {protocol: UDP, port: 53}]}]",
+			spec: "podSelector: {}\ningress: [{from: [{podSelector: {matchLabels: {role: job}}}, {ipBlock: {cidr: " +
+				"10.1.2.3/8}}], ports: [{port: 80}, {protocol: UDP, port: 53}]}]",
 			want: []string{
 				"ip saddr 10.0.0.0/8 tcp dport 80", "ip saddr 10.0.0.0/8 udp dport 53",
 				"ip saddr { 198.18.128.3 } tcp dport 80", "ip saddr { 198.18.128.3 } udp dport 53",
@@ -156,8 +164,11 @@ func TestAPolicyAllowsWhatItSays(t *testing.T) {
 			direction: "ingress", pod: api,
 		},
 		"a named port on egress is the destination's": {
-			spec:      "podSelector: {}\npolicyTypes: [Egress]\negress: [{to: [{podSelector: {matchLabels: {role: pool}}}], ports: [{port: db, protocol: UDP}]}]",
-			direction: "egress", pod: api, want: []string{"ip daddr { 198.18.128.4 } ip daddr . udp dport { 198.18.128.4 . 6433 }"},
+			spec: "podSelector: {}\npolicyTypes: [Egress]\negress: [{to: [{podSelector: {matchLabels: {role: " +
+				"pool}}}], ports: [{port: db, protocol: UDP}]}]",
+			direction: "egress", pod: api, want: []string{
+				"ip daddr { 198.18.128.4 } ip daddr . udp dport { 198.18.128.4 . 6433 }",
+			},
 		},
 	}
 	for name, c := range cases {
@@ -180,7 +191,8 @@ var kernelTakes = func(*testing.T, string) {}
 func TestPoliciesAddUp(t *testing.T) {
 	world := cluster()
 	first := policy(t, "podSelector: {}\ningress: [{ports: [{port: 1}]}]")
-	second := policy(t, "podSelector: {matchLabels: {role: pool}}\ningress: [{ports: [{port: 2}]}, {ports: [{port: 1}]}]")
+	second := policy(t,
+		"podSelector: {matchLabels: {role: pool}}\ningress: [{ports: [{port: 2}]}, {ports: [{port: 1}]}]")
 	second.Name = "q"
 	world.Policies = []*networkingv1.NetworkPolicy{first, second}
 	ruleset, faults := netpol.Ruleset(world)
@@ -216,10 +228,19 @@ func TestAPodReachesItselfWhateverThePolicies(t *testing.T) {
 
 func TestAPolicyThatCannotBeTranslatedAllowsNothingAndSaysSo(t *testing.T) {
 	cases := map[string]struct{ spec, fault string }{
-		"block":     {"podSelector: {}\ningress: [{from: [{ipBlock: {cidr: nonsense}}]}, {}]", `network policy shop/p: ipBlock.cidr "nonsense"`},
-		"exception": {"podSelector: {}\ningress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [x]}}]}]", `ipBlock.except "x"`},
-		"protocol":  {"podSelector: {}\ningress: [{ports: [{protocol: ICMP, port: 1}]}]", `protocol "ICMP"`},
-		"selector":  {"podSelector: {}\ningress: [{from: [{podSelector: {matchExpressions: [{key: a, operator: Near}]}}]}]", "podSelector"},
+		"block": {
+			"podSelector: {}\ningress: [{from: [{ipBlock: {cidr: nonsense}}]}, {}]",
+			`network policy shop/p: ipBlock.cidr "nonsense"`,
+		},
+		"exception": {
+			"podSelector: {}\ningress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [x]}}]}]",
+			`ipBlock.except "x"`,
+		},
+		"protocol": {"podSelector: {}\ningress: [{ports: [{protocol: ICMP, port: 1}]}]", `protocol "ICMP"`},
+		"selector": {
+			"podSelector: {}\ningress: [{from: [{podSelector: {matchExpressions: [{key: a, operator: Near}]}}]}]",
+			"podSelector",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

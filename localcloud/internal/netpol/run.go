@@ -25,12 +25,16 @@ const (
 	retry = time.Second
 )
 
-// Run enforces the cluster's policies until the context ends. The channel synced closes when the first table is in force.
-func Run(ctx context.Context, client kubernetes.Interface, external netip.Prefix, log *slog.Logger, synced chan<- struct{}) error {
+// Run enforces the cluster's policies until the context ends. The channel synced closes when the first table is in
+// force.
+func Run(
+	ctx context.Context, client kubernetes.Interface, external netip.Prefix, log *slog.Logger, synced chan<- struct{},
+) error {
 	return run(ctx, client, external, log, synced, apply)
 }
 
-func run(ctx context.Context, client kubernetes.Interface, external netip.Prefix, log *slog.Logger, synced chan<- struct{},
+func run(ctx context.Context, client kubernetes.Interface, external netip.Prefix, log *slog.Logger,
+	synced chan<- struct{},
 	apply func(context.Context, string) error,
 ) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(withoutManagedFields))
@@ -46,7 +50,8 @@ func run(ctx context.Context, client kubernetes.Interface, external netip.Prefix
 	}
 	for _, informer := range []cache.SharedIndexInformer{policies.Informer(), pods.Informer(), namespaces.Informer()} {
 		_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: func(any) { notify() }, UpdateFunc: func(_, _ any) { notify() }, DeleteFunc: func(any) { notify() },
+			AddFunc: func(any) { notify() }, UpdateFunc: func(_, _ any) { notify() },
+			DeleteFunc: func(any) { notify() },
 		})
 		if err != nil {
 			return fmt.Errorf("watching for network policies: %w", err)

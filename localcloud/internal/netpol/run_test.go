@@ -61,10 +61,14 @@ func TestTheTableFollowsTheCluster(t *testing.T) {
 	until(t, tables, func(table string) bool { return !strings.Contains(table, "jump") })
 	<-synced
 
-	p := policy(t, "podSelector: {matchLabels: {role: pool}}\ningress: [{from: [{podSelector: {matchLabels: {role: api}}}], ports: [{port: 6432}]}]")
+	p := policy(t,
+		"podSelector: {matchLabels: {role: pool}}\ningress: [{from: [{podSelector: {matchLabels: {role: api}}}], "+
+			"ports: [{port: 6432}]}]")
 	_, err := client.NetworkingV1().NetworkPolicies("shop").Create(ctx, p, metav1.CreateOptions{})
 	require.NoError(t, err)
-	until(t, tables, func(table string) bool { return strings.Contains(table, "ip saddr { 198.18.128.2 } tcp dport 6432") })
+	until(t, tables, func(table string) bool {
+		return strings.Contains(table, "ip saddr { 198.18.128.2 } tcp dport 6432")
+	})
 
 	require.NoError(t, client.CoreV1().Pods("shop").Delete(ctx, "api", metav1.DeleteOptions{}))
 	until(t, tables, func(table string) bool {

@@ -28,8 +28,8 @@ const (
 	renewBefore = 30 * 24 * time.Hour
 )
 
-// Leaf is one certificate that the authority signs. A server's names and addresses make it a server certificate; without
-// any it is a client's.
+// Leaf is one certificate that the authority signs. A server's names and addresses make it a server certificate;
+// without any it is a client's.
 type Leaf struct {
 	// Name is the file name without its ending: <Name>.crt and <Name>.key.
 	Name string
@@ -112,8 +112,11 @@ func (a *Authority) current(cert *x509.Certificate, l Leaf) bool {
 		slices.Equal(cert.DNSNames, l.DNSNames) && sameAddresses
 }
 
-// issue signs the template with the authority's key, or with its own where there is no authority yet, and writes both files.
-func (a *Authority) issue(name string, template *x509.Certificate, life time.Duration) (*x509.Certificate, crypto.Signer, error) {
+// issue signs the template with the authority's key, or with its own where there is no authority yet, and writes both
+// files.
+func (a *Authority) issue(
+	name string, template *x509.Certificate, life time.Duration,
+) (*x509.Certificate, crypto.Signer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("making a key for %s: %w", name, err)
@@ -143,8 +146,10 @@ func (a *Authority) issue(name string, template *x509.Certificate, life time.Dur
 		return nil, nil, fmt.Errorf("reading back the certificate of %s: %w", name, err)
 	}
 	return cert, key, errors.Join(
-		writeFile(filepath.Join(a.dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600),
-		writeFile(filepath.Join(a.dir, name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644),
+		writeFile(filepath.Join(a.dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+			0o600),
+		writeFile(filepath.Join(a.dir, name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+			0o644),
 	)
 }
 

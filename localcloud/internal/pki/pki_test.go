@@ -50,7 +50,10 @@ func TestAServerCertificateIsTrustedForItsNames(t *testing.T) {
 
 func TestAClientCertificateCarriesUserAndGroupsAndIsNoServer(t *testing.T) {
 	a := load(t, t.TempDir())
-	require.NoError(t, a.Ensure(pki.Leaf{Name: "kubelet", CommonName: "system:node:local", Groups: []string{"system:nodes"}}))
+	require.NoError(t, a.Ensure(pki.Leaf{
+		Name: "kubelet", CommonName: "system:node:local",
+		Groups: []string{"system:nodes"},
+	}))
 	cert := certificate(t, a, "kubelet")
 	assert.Equal(t, "system:node:local", cert.Subject.CommonName)
 	assert.Equal(t, []string{"system:nodes"}, cert.Subject.Organization)

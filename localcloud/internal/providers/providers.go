@@ -53,7 +53,8 @@ func Command() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "providers",
 		Short: "Serve the Pulumi providers of this machine until stdin closes",
-		Long: "providers serves the Pulumi providers aws and kubernetes on 127.0.0.1 for one engine run. When they listen it prints one\n" +
+		Long: "providers serves the Pulumi providers aws and kubernetes on 127.0.0.1 for one engine run. When they " +
+			"listen it prints one\n" +
 			"line of JSON with their ports. It ends when stdin closes, with its parent, or by SIGTERM.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -82,9 +83,11 @@ func Command() *cobra.Command {
 		},
 	}
 	command.Flags().BoolVar(&options.Offline, "offline", false, "serve previews only, without a cloud")
-	command.Flags().BoolVar(&language, "language", false, "serve a Go language host too, which runs dbtier beside this program")
+	command.Flags().BoolVar(&language, "language", false,
+		"serve a Go language host too, which runs dbtier beside this program")
 	command.Flags().IntVar(&options.AWSPort, "aws-port", 0, "port of the aws provider (0: any free one)")
-	command.Flags().IntVar(&options.KubernetesPort, "kubernetes-port", 0, "port of the kubernetes provider (0: any free one)")
+	command.Flags().IntVar(&options.KubernetesPort, "kubernetes-port", 0,
+		"port of the kubernetes provider (0: any free one)")
 	return command
 }
 
@@ -120,9 +123,10 @@ func Serve(ctx context.Context, options Options, stdin io.Reader, stdout io.Writ
 	servers := &servers{}
 	defer servers.stop()
 	var ports Ports
-	if ports.Kubernetes, err = servers.serve("kubernetes provider", options.KubernetesPort, kubernetes, func(server *grpc.Server) {
-		pulumirpc.RegisterResourceProviderServer(server, kubernetes)
-	}); err != nil {
+	if ports.Kubernetes, err = servers.serve("kubernetes provider", options.KubernetesPort, kubernetes,
+		func(server *grpc.Server) {
+			pulumirpc.RegisterResourceProviderServer(server, kubernetes)
+		}); err != nil {
 		return err
 	}
 	if ports.AWS, err = servers.serve("aws provider", options.AWSPort, aws, func(server *grpc.Server) {
@@ -166,14 +170,17 @@ func newAWS(options Options) (pulumirpc.ResourceProviderServer, error) {
 		given.ControlSocket = project.RunDir("control.sock")
 		content, err := os.ReadFile(project.State("cloud.json"))
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, errors.New("the local cloud does not run: start it with `localcloud start`, or preview with --offline")
+			return nil, errors.New(
+				"the local cloud does not run: start it with `localcloud start`, or preview with --offline",
+			)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read where the local cloud is: %w", err)
 		}
 		var cloud cluster.Cloud
 		if err := json.Unmarshal(content, &cloud); err != nil {
-			return nil, fmt.Errorf("%s is damaged (%w): stop and start the local cloud", project.State("cloud.json"), err)
+			return nil, fmt.Errorf("%s is damaged (%w): stop and start the local cloud", project.State("cloud.json"),
+				err)
 		}
 		given.Endpoint = cloud.AWSEndpoint
 	}

@@ -48,7 +48,8 @@ func serve(t *testing.T, ctx context.Context, options providers.Options) *servin
 
 func version(t *testing.T, port int) string {
 	t.Helper()
-	connection, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", port), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", port),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
 	defer func() { _ = connection.Close() }()
 	info, err := pulumirpc.NewResourceProviderClient(connection).GetPluginInfo(t.Context(), &emptypb.Empty{})
@@ -70,7 +71,8 @@ func TestServesBothProvidersUntilStdinCloses(t *testing.T) {
 func TestServesALanguageHostWhenAsked(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := serve(t, ctx, providers.Options{Project: t.TempDir(), Offline: true, Program: "dbtier"})
-	connection, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", s.Language), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", s.Language),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
 	defer func() { _ = connection.Close() }()
 	about, err := pulumirpc.NewLanguageRuntimeClient(connection).About(t.Context(), &pulumirpc.AboutRequest{})
@@ -82,10 +84,12 @@ func TestServesALanguageHostWhenAsked(t *testing.T) {
 
 func TestEndsAWaitThatRunsWhenItIsToldToEnd(t *testing.T) {
 	s := serve(t, t.Context(), providers.Options{Project: t.TempDir(), Offline: true})
-	connection, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", s.Kubernetes), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", s.Kubernetes),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
 	defer func() { _ = connection.Close() }()
-	_, err = pulumirpc.NewResourceProviderClient(connection).Handshake(t.Context(), &pulumirpc.ProviderHandshakeRequest{})
+	_, err = pulumirpc.NewResourceProviderClient(connection).Handshake(t.Context(),
+		&pulumirpc.ProviderHandshakeRequest{})
 	require.NoError(t, err)
 	// The connection stays open, as an engine's does that was killed.
 	require.NoError(t, s.stdin.Close())
@@ -103,7 +107,10 @@ func TestFaults(t *testing.T) {
 		options providers.Options
 		want    string
 	}{
-		"no cloud":      {providers.Options{Project: t.TempDir()}, "the local cloud does not run: start it with `localcloud start`, or preview with --offline"},
+		"no cloud": {
+			providers.Options{Project: t.TempDir()},
+			"the local cloud does not run: start it with `localcloud start`, or preview with --offline",
+		},
 		"damaged cloud": {providers.Options{Project: damaged}, "is damaged"},
 		"a port that is in use": {
 			providers.Options{Project: t.TempDir(), Offline: true, KubernetesPort: taken.Addr().(*net.TCPAddr).Port},

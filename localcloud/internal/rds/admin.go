@@ -37,8 +37,10 @@ func openAdmin(ctx context.Context, socketDir string) (*pgxpool.Pool, error) {
 	c.RuntimeParams = map[string]string{
 		"application_name": "rdsadmin",
 		// Nothing the administrator says belongs in a log that a customer reads.
-		"log_statement": "none", "log_min_duration_statement": "-1", "log_min_error_statement": "panic", "log_duration": "off",
-		"statement_timeout": "30000", "lock_timeout": "10000", "idle_session_timeout": "0", "default_transaction_read_only": "off",
+		"log_statement": "none", "log_min_duration_statement": "-1", "log_min_error_statement": "panic",
+		"log_duration":      "off",
+		"statement_timeout": "30000", "lock_timeout": "10000", "idle_session_timeout": "0",
+		"default_transaction_read_only": "off",
 	}
 	cfg.MaxConns = superuserReserved - 1
 	cfg.MinConns = 0

@@ -53,7 +53,10 @@ func openAuthority(dir string, now func() time.Time) (*authority, error) {
 	}
 	pair, err := tls.X509KeyPair(bundle, keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("the RDS CA %s and its key %s do not belong together: %w; remove both to have them made anew", certFile, keyFile, err)
+		return nil, fmt.Errorf(
+			"the RDS CA %s and its key %s do not belong together: %w; remove both to have them made anew", certFile,
+			keyFile, err,
+		)
 	}
 	key, ok := pair.PrivateKey.(crypto.Signer)
 	if !ok {
@@ -101,7 +104,8 @@ func makeAuthority(dir, certFile, keyFile string, now func() time.Time) (*author
 		return nil, fmt.Errorf("encoding the key of the RDS CA: %w", err)
 	}
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := writeFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600); err != nil {
+	if err := writeFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+		0o600); err != nil {
 		return nil, err
 	}
 	if err := writeFile(certFile, bundle, 0o644); err != nil {

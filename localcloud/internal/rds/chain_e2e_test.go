@@ -70,8 +70,9 @@ func newChain(t *testing.T) *chain {
 	t.Cleanup(c.engine.Close)
 	cloud, err := aws.New(aws.Config{
 		Dir: filepath.Join(dir, "aws"), CredentialsFile: filepath.Join(dir, "aws-credentials.json"),
-		OIDCIssuer: "https://oidc.localcloud.internal/id/local", OIDCKeys: func() ([]crypto.PublicKey, error) { return nil, nil },
-		RDS: c.engine, Log: log,
+		OIDCIssuer: "https://oidc.localcloud.internal/id/local",
+		OIDCKeys:   func() ([]crypto.PublicKey, error) { return nil, nil },
+		RDS:        c.engine, Log: log,
 	})
 	require.NoError(t, err)
 	require.NoError(t, cloud.Start(t.Context()))
@@ -95,7 +96,9 @@ func newChain(t *testing.T) *chain {
 	c.provider, err = awsprovider.New(awsprovider.Options{Endpoint: c.wire, ControlSocket: socket})
 	require.NoError(t, err)
 	_, err = c.provider.Configure(t.Context(), &pulumirpc.ConfigureRequest{
-		Args: c.marshal(props{"region": region, "endpoints": []any{props{"sts": c.wire, "rds": c.wire, "secretsmanager": c.wire}}}), AcceptSecrets: true,
+		Args: c.marshal(props{"region": region, "endpoints": []any{
+			props{"sts": c.wire, "rds": c.wire, "secretsmanager": c.wire},
+		}}), AcceptSecrets: true,
 	})
 	require.NoError(t, err)
 	return c
@@ -103,7 +106,8 @@ func newChain(t *testing.T) *chain {
 
 func (c *chain) marshal(p props) *structpb.Struct {
 	c.t.Helper()
-	s, err := plugin.MarshalProperties(resource.NewPropertyMapFromMap(p), plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true})
+	s, err := plugin.MarshalProperties(resource.NewPropertyMapFromMap(p),
+		plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true})
 	require.NoError(c.t, err)
 	return s
 }
@@ -119,10 +123,12 @@ type made struct {
 func (c *chain) create(typ, name string, inputs props) made {
 	c.t.Helper()
 	urn := "urn:pulumi:local::dbtier::" + typ + "::" + name
-	checked, err := c.provider.Check(c.t.Context(), &pulumirpc.CheckRequest{Urn: urn, News: c.marshal(inputs), RandomSeed: []byte(name)})
+	checked, err := c.provider.Check(c.t.Context(),
+		&pulumirpc.CheckRequest{Urn: urn, News: c.marshal(inputs), RandomSeed: []byte(name)})
 	require.NoError(c.t, err)
 	require.Empty(c.t, checked.GetFailures(), "%s %s", typ, name)
-	_, err = c.provider.Create(c.t.Context(), &pulumirpc.CreateRequest{Urn: urn, Properties: checked.GetInputs(), Preview: true})
+	_, err = c.provider.Create(c.t.Context(),
+		&pulumirpc.CreateRequest{Urn: urn, Properties: checked.GetInputs(), Preview: true})
 	require.NoError(c.t, err, "preview of %s %s", typ, name)
 	resp, err := c.provider.Create(c.t.Context(), &pulumirpc.CreateRequest{Urn: urn, Properties: checked.GetInputs()})
 	require.NoError(c.t, err, "creation of %s %s", typ, name)
@@ -136,18 +142,24 @@ func (c *chain) instance(name string, more props) made {
 	group := c.create("aws:ec2/securityGroup:SecurityGroup", name, props{
 		"vpcId": "vpc-0aaaaaaaaaaaaaaa1",
 		"ingress": []any{props{
-			"protocol": "tcp", "fromPort": 5432, "toPort": 5432, "cidrBlocks": []any{"127.0.0.0/24"}, "description": "this test",
+			"protocol": "tcp", "fromPort": 5432, "toPort": 5432, "cidrBlocks": []any{"127.0.0.0/24"},
+			"description": "this test",
 		}},
 	})
-	subnets := c.create("aws:rds/subnetGroup:SubnetGroup", name, props{"subnetIds": []any{"subnet-0aaaaaaaaaaaaaaa1", "subnet-0aaaaaaaaaaaaaaa2"}})
+	subnets := c.create("aws:rds/subnetGroup:SubnetGroup", name,
+		props{"subnetIds": []any{"subnet-0aaaaaaaaaaaaaaa1", "subnet-0aaaaaaaaaaaaaaa2"}})
 	parameters := c.create("aws:rds/parameterGroup:ParameterGroup", name, props{
 		"family": "postgres16", "parameters": []any{props{"name": "log_min_duration_statement", "value": "1000"}},
 	})
 	inputs := props{
-		"identifier": name, "engine": "postgres", "engineVersion": "16", "instanceClass": "db.t4g.medium", "allocatedStorage": 50, "storageType": "gp3",
-		"storageEncrypted": true, "kmsKeyId": key.outputs["arn"], "dbName": "myshop", "username": "myshop_admin", "manageMasterUserPassword": true,
-		"masterUserSecretKmsKeyId": key.outputs["arn"], "dbSubnetGroupName": subnets.outputs["name"], "parameterGroupName": parameters.outputs["name"],
-		"vpcSecurityGroupIds": []any{group.id}, "backupRetentionPeriod": 7, "backupWindow": "03:00-04:00", "maintenanceWindow": "Mon:04:00-Mon:05:00",
+		"identifier": name, "engine": "postgres", "engineVersion": "16", "instanceClass": "db.t4g.medium",
+		"allocatedStorage": 50, "storageType": "gp3",
+		"storageEncrypted": true, "kmsKeyId": key.outputs["arn"], "dbName": "myshop", "username": "myshop_admin",
+		"manageMasterUserPassword": true,
+		"masterUserSecretKmsKeyId": key.outputs["arn"], "dbSubnetGroupName": subnets.outputs["name"],
+		"parameterGroupName":  parameters.outputs["name"],
+		"vpcSecurityGroupIds": []any{group.id}, "backupRetentionPeriod": 7, "backupWindow": "03:00-04:00",
+		"maintenanceWindow": "Mon:04:00-Mon:05:00",
 		"skipFinalSnapshot": true, "iamDatabaseAuthenticationEnabled": true, "applyImmediately": true,
 	}
 	for k, v := range more {
@@ -169,7 +181,8 @@ func (c *chain) secretARN(db made) string {
 func (c *chain) master(db made) (user, password string) {
 	c.t.Helper()
 	client := secretsmanager.New(secretsmanager.Options{BaseEndpoint: &c.wire, Region: region, Credentials: c.admin})
-	got, err := client.GetSecretValue(c.t.Context(), &secretsmanager.GetSecretValueInput{SecretId: sdk.String(c.secretARN(db))})
+	got, err := client.GetSecretValue(c.t.Context(),
+		&secretsmanager.GetSecretValueInput{SecretId: sdk.String(c.secretARN(db))})
 	require.NoError(c.t, err)
 	var s struct{ Username, Password string }
 	require.NoError(c.t, json.Unmarshal([]byte(*got.SecretString), &s))
@@ -183,11 +196,13 @@ func (c *chain) login(db made, source, user, password string) (*pgx.Conn, error)
 	require.True(c.t, ok)
 	addr, err := c.engine.Address(fmt.Sprint(db.outputs["identifier"]))
 	require.NoError(c.t, err)
-	cfg, err := pgx.ParseConfig("postgres://" + netip.AddrPortFrom(addr, 5432).String() + "/myshop?sslmode=disable&connect_timeout=2")
+	cfg, err := pgx.ParseConfig("postgres://" + netip.AddrPortFrom(addr, 5432).String() +
+		"/myshop?sslmode=disable&connect_timeout=2")
 	require.NoError(c.t, err)
 	roots := x509.NewCertPool()
 	require.True(c.t, roots.AppendCertsFromPEM(c.engine.CABundle()))
-	cfg.User, cfg.Password, cfg.TLSConfig = user, password, &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12}
+	cfg.User, cfg.Password, cfg.TLSConfig = user, password,
+		&tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12}
 	cfg.DialFunc = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: 2 * time.Second}).DialContext
 	conn, err := pgx.ConnectConfig(c.t.Context(), cfg)
 	if err == nil {
@@ -231,11 +246,13 @@ func TestAPulumiInstanceIsADatabaseThatItsMasterSecretOpens(t *testing.T) {
 
 	t.Run("a rotation keeps sessions and ends the old password", func(t *testing.T) {
 		_, err := c.rds().ModifyDBInstance(t.Context(), &awsrds.ModifyDBInstanceInput{
-			DBInstanceIdentifier: sdk.String("myshop-local"), RotateMasterUserPassword: sdk.Bool(true), ApplyImmediately: sdk.Bool(true),
+			DBInstanceIdentifier: sdk.String("myshop-local"), RotateMasterUserPassword: sdk.Bool(true),
+			ApplyImmediately: sdk.Bool(true),
 		})
 		require.NoError(t, err)
 		var after string
-		require.Eventually(t, func() bool { _, after = c.master(db); return after != password }, 10*time.Second, 20*time.Millisecond)
+		require.Eventually(t, func() bool { _, after = c.master(db); return after != password }, 10*time.Second,
+			20*time.Millisecond)
 		assert.Equal(t, 1, scan[int](t, conn, "SELECT 1"))
 		_, err = c.login(db, "127.0.0.9", user, password)
 		var told *pgconn.PgError
@@ -259,7 +276,8 @@ func TestAPulumiInstanceIsADatabaseThatItsMasterSecretOpens(t *testing.T) {
 	})
 
 	t.Run("a reboot cuts sessions and ends", func(t *testing.T) {
-		_, err := c.rds().RebootDBInstance(t.Context(), &awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop-local")})
+		_, err := c.rds().RebootDBInstance(t.Context(),
+			&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop-local")})
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { return conn.Ping(t.Context()) != nil }, 10*time.Second, 20*time.Millisecond)
 		require.Eventually(t, func() bool {
@@ -268,7 +286,9 @@ func TestAPulumiInstanceIsADatabaseThatItsMasterSecretOpens(t *testing.T) {
 		}, 10*time.Second, 50*time.Millisecond)
 	})
 
-	_, err = c.provider.Delete(t.Context(), &pulumirpc.DeleteRequest{Id: db.id, Urn: db.urn, Properties: db.outs, OldInputs: db.inputs})
+	_, err = c.provider.Delete(t.Context(), &pulumirpc.DeleteRequest{
+		Id: db.id, Urn: db.urn, Properties: db.outs, OldInputs: db.inputs,
+	})
 	require.NoError(t, err)
 	assert.Empty(t, c.engine.Instances())
 }
@@ -277,7 +297,8 @@ func TestAPulumiInstanceIsADatabaseThatItsMasterSecretOpens(t *testing.T) {
 func (c *chain) token(db made, user string) string {
 	c.t.Helper()
 	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet,
-		fmt.Sprintf("https://%s:5432/?Action=connect&DBUser=%s&X-Amz-Expires=900", db.outputs["address"], user), http.NoBody)
+		fmt.Sprintf("https://%s:5432/?Action=connect&DBUser=%s&X-Amz-Expires=900", db.outputs["address"], user),
+		http.NoBody)
 	require.NoError(c.t, err)
 	key, err := c.admin.Retrieve(c.t.Context())
 	require.NoError(c.t, err)

@@ -21,6 +21,7 @@
 //
 // What differs from RDS: durability is off (the database survives a crash of the cloud, not one of the machine);
 // pg_stat_activity shows no client addresses and pg_stat_ssl no TLS, both end at the front; channel binding is not
-// offered; the collation is C.UTF-8; extensions that PostgreSQL does not mark as trusted cannot be created by the master
-// user; a connection that a security group refuses is accepted and then ignored, where a firewall would not even accept it.
+// offered; the collation is C.UTF-8; extensions that PostgreSQL does not mark as trusted cannot be created by the
+// master user; a connection that a security group refuses is accepted and then ignored, where a firewall would not even
+// accept it.
 package rds

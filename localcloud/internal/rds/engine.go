@@ -20,8 +20,8 @@ import (
 
 // Config says where an [Engine] lives.
 type Config struct {
-	// Dir holds one folder an instance. The unprivileged user that PostgreSQL runs as must be able to reach it, and it must
-	// be short: a socket below it has a path of at most 107 bytes.
+	// Dir holds one folder an instance. The unprivileged user that PostgreSQL runs as must be able to reach it, and it
+	// must be short: a socket below it has a path of at most 107 bytes.
 	Dir string
 	// PostgresDir is a PostgreSQL distribution (bin, lib, share) that this user can reach too.
 	PostgresDir string
@@ -67,15 +67,22 @@ func New(cfg Config) (*Engine, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if !cfg.Prefix.IsValid() || !cfg.Prefix.Addr().Is4() || cfg.Prefix.Bits() > 30 {
-		return nil, fmt.Errorf("the prefix of RDS endpoints: %s: want an IPv4 prefix with at least two addresses", cfg.Prefix)
+		return nil, fmt.Errorf("the prefix of RDS endpoints: %s: want an IPv4 prefix with at least two addresses",
+			cfg.Prefix)
 	}
 	me, err := user.Current()
 	if err != nil {
 		return nil, fmt.Errorf("asking which user this is: %w", err)
 	}
-	e := &Engine{cfg: cfg, log: cfg.Log, osUser: me.Username, instances: map[string]*instance{}, access: map[string]func(netip.Addr) error{}}
+	e := &Engine{
+		cfg: cfg, log: cfg.Log, osUser: me.Username, instances: map[string]*instance{},
+		access: map[string]func(netip.Addr) error{},
+	}
 	if n := len(socketPath(e.socketDir(""))); n > maxSocketPath {
-		return nil, fmt.Errorf("the folder %s is too deep: sockets below it would have paths of %d bytes, the kernel allows %d", cfg.Dir, n, maxSocketPath)
+		return nil, fmt.Errorf(
+			"the folder %s is too deep: sockets below it would have paths of %d bytes, the kernel allows %d", cfg.Dir,
+			n, maxSocketPath,
+		)
 	}
 	for _, dir := range []string{cfg.Dir, filepath.Join(cfg.Dir, socketsFolder)} {
 		// PostgreSQL's user passes through but sees no names.
@@ -196,8 +203,12 @@ func (e *Engine) Create(ctx context.Context, spec Spec, masterPassword string) (
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	i := &instance{engine: e, id: spec.Identifier, dir: filepath.Join(e.cfg.Dir, spec.Identifier), record: record{Spec: spec, Address: address}}
-	if err := e.checkSettings(ctx, template, settings(i.socketDir(), spec.MaxConnections, spec.Parameters)); err != nil {
+	i := &instance{
+		engine: e, id: spec.Identifier, dir: filepath.Join(e.cfg.Dir, spec.Identifier),
+		record: record{Spec: spec, Address: address},
+	}
+	if err := e.checkSettings(ctx, template,
+		settings(i.socketDir(), spec.MaxConnections, spec.Parameters)); err != nil {
 		return netip.Addr{}, err
 	}
 	i.mu.Lock()
@@ -221,7 +232,8 @@ func (e *Engine) adopt(ctx context.Context, i *instance, spec Spec, secret strin
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	have := i.record.Spec
-	if have.EndpointHost != spec.EndpointHost || have.Port != spec.Port || have.MasterUsername != spec.MasterUsername || have.DBName != spec.DBName {
+	if have.EndpointHost != spec.EndpointHost || have.Port != spec.Port || have.MasterUsername != spec.MasterUsername ||
+		have.DBName != spec.DBName {
 		return netip.Addr{}, fmt.Errorf("DB instance %s already exists, made from something else", spec.Identifier)
 	}
 	if err := i.start(ctx); err != nil {

@@ -47,8 +47,8 @@ type decisions struct {
 	allow func(src netip.Addr) error
 	// forceSSL is the parameter rds.force_ssl.
 	forceSSL func() bool
-	// iamUser says whether PostgreSQL, as configured once this returns, lets the front in as the user without a password,
-	// which it does for the users whose token the front has to check.
+	// iamUser says whether PostgreSQL, as configured once this returns, lets the front in as the user without a
+	// password, which it does for the users whose token the front has to check.
 	iamUser func(ctx context.Context, user string) (bool, error)
 	// verifyToken is the answer to a token.
 	verifyToken func(ctx context.Context, user, token string) error
@@ -284,7 +284,9 @@ func (f *front) directTLS(ctx context.Context, conn net.Conn) (net.Conn, startup
 		return client, startup{}, err
 	}
 	if t, ok := client.(*tls.Conn); !ok || t.ConnectionState().NegotiatedProtocol != alpnPostgreSQL {
-		return client, startup{}, invalidStartup("received direct SSL connection request without ALPN protocol negotiation extension")
+		return client, startup{}, invalidStartup(
+			"received direct SSL connection request without ALPN protocol negotiation extension",
+		)
 	}
 	request, err := readStartup(client)
 	if err == nil && (request.kind == startTLS || request.kind == startGSS) {
@@ -326,9 +328,11 @@ func from(s startup, source netip.Addr, encrypted bool) string {
 // question is passed on and the rest is between the client and it. IAM users must show their token first; PostgreSQL
 // then lets the front in.
 //
-// Whether a user is an IAM user was asked a moment before. Should PostgreSQL see it differently, because a grant came in
-// between, it is asked again: its "you are in" never reaches a client that showed no token.
-func (f *front) authenticate(ctx context.Context, client net.Conn, s startup, source netip.Addr, encrypted bool) (net.Conn, error) {
+// Whether a user is an IAM user was asked a moment before. Should PostgreSQL see it differently, because a grant came
+// in between, it is asked again: its "you are in" never reaches a client that showed no token.
+func (f *front) authenticate(
+	ctx context.Context, client net.Conn, s startup, source netip.Addr, encrypted bool,
+) (net.Conn, error) {
 	shown := false
 	deadline := time.Now().Add(switchTimeout)
 	for {
@@ -370,7 +374,9 @@ const (
 )
 
 // beginSession sends the startup packet to PostgreSQL and reads up to its first word on authentication.
-func (f *front) beginSession(ctx context.Context, s startup) (backend net.Conn, received []byte, first word, err error) {
+func (f *front) beginSession(
+	ctx context.Context, s startup,
+) (backend net.Conn, received []byte, first word, err error) {
 	ctx, cancel := context.WithTimeout(ctx, backendTimeout)
 	defer cancel()
 	backend, err = f.dial(ctx)
@@ -490,7 +496,9 @@ func (f *front) forwardCancel(ctx context.Context, s startup) error {
 
 // refuse tells a client why its connection ends.
 func (f *front) refuse(client net.Conn, why *protocolError) {
-	message, err := (&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: why.code, Message: why.message}).Encode(nil)
+	message, err := (&pgproto3.ErrorResponse{
+		Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: why.code, Message: why.message,
+	}).Encode(nil)
 	if err == nil {
 		err = client.SetDeadline(time.Now().Add(lingerTimeout))
 	}

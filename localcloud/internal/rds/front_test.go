@@ -87,7 +87,10 @@ func (s *server) session(c net.Conn) {
 		}
 		answer, err := b.Receive()
 		if p, ok := answer.(*pgproto3.PasswordMessage); err != nil || !ok || p.Password != "right" {
-			b.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28P01", Message: `password authentication failed for user "` + user + `"`})
+			b.Send(&pgproto3.ErrorResponse{
+				Severity: "FATAL", Code: "28P01",
+				Message: `password authentication failed for user "` + user + `"`,
+			})
 			_ = b.Flush()
 			return
 		}
@@ -109,11 +112,16 @@ func (s *server) session(c net.Conn) {
 		switch q := message.(type) {
 		case *pgproto3.Query:
 			if q.String == "leave" {
-				b.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"})
+				b.Send(&pgproto3.ErrorResponse{
+					Severity: "FATAL", Code: "57P01",
+					Message: "terminating connection due to administrator command",
+				})
 				_ = b.Flush()
 				return
 			}
-			b.Send(&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("q"), DataTypeOID: 25, DataTypeSize: -1}}})
+			b.Send(&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{
+				{Name: []byte("q"), DataTypeOID: 25, DataTypeSize: -1},
+			}})
 			b.Send(&pgproto3.DataRow{Values: [][]byte{[]byte(q.String)}})
 			b.Send(&pgproto3.CommandComplete{CommandTag: []byte("SELECT 1")})
 			b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
@@ -227,7 +235,10 @@ func ask(t *testing.T, c *pgconn.PgConn, query string) string {
 
 func TestASessionWithTLSIsPassedThrough(t *testing.T) {
 	r := newRig(t)
-	for name, change := range map[string]func(*pgconn.Config){"asked for": func(*pgconn.Config) {}, "from the first byte": direct} {
+	for name, change := range map[string]func(*pgconn.Config){
+		"asked for":           func(*pgconn.Config) {},
+		"from the first byte": direct,
+	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := r.connect(t, "app", "right", change)
 			require.NoError(t, err)
@@ -261,7 +272,8 @@ func TestWithoutTLSForceSSLDecides(t *testing.T) {
 func TestTheAdministratorCannotComeOverTheNetwork(t *testing.T) {
 	r := newRig(t, "rdsadmin")
 	_, err := r.connect(t, "rdsadmin", "")
-	says(t, err, "28000", `pg_hba.conf rejects connection for host "127.0.0.1", user "rdsadmin", database "myshop", SSL encryption`)
+	says(t, err, "28000",
+		`pg_hba.conf rejects connection for host "127.0.0.1", user "rdsadmin", database "myshop", SSL encryption`)
 	assert.Empty(t, r.server.logins)
 }
 
@@ -275,7 +287,8 @@ func TestIAMUsersShowATokenUnderTLS(t *testing.T) {
 	says(t, err, "28000", `PAM authentication failed for user "app_iam"`)
 	assert.NotContains(t, err.Error(), "another user", "the reason is not for clients")
 	_, err = r.connect(t, "app_iam", "good-token", plain)
-	says(t, err, "28000", `pg_hba.conf rejects connection for host "127.0.0.1", user "app_iam", database "myshop", no encryption`)
+	says(t, err, "28000",
+		`pg_hba.conf rejects connection for host "127.0.0.1", user "app_iam", database "myshop", no encryption`)
 	assert.Equal(t, 1, r.server.logins["app_iam"])
 }
 
@@ -446,10 +459,12 @@ func TestTooManyLoginsAtOnceAreRefused(t *testing.T) {
 		require.NoError(t, err)
 		held = append(held, c)
 	}
-	require.Eventually(t, func() bool { return len(r.front.handshakes) == maxHandshakes }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(r.front.handshakes) == maxHandshakes }, 5*time.Second,
+		5*time.Millisecond)
 	assert.Contains(t, r.raw(t), "C53300\x00Msorry, too many clients are logging in at once")
 	held[0].Close()
-	require.Eventually(t, func() bool { return len(r.front.handshakes) < maxHandshakes }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(r.front.handshakes) < maxHandshakes }, 5*time.Second,
+		5*time.Millisecond)
 	_, err := r.connect(t, "app", "right")
 	assert.NoError(t, err, "one that gave up makes room")
 }

@@ -292,7 +292,8 @@ func (i *instance) watch(l *life) {
 	}
 }
 
-// apply makes new parameters hold: those that PostgreSQL can change while it runs at once, the others at the next start.
+// apply makes new parameters hold: those that PostgreSQL can change while it runs at once, the others at the next
+// start.
 func (i *instance) apply(ctx context.Context, maxConnections int, params map[string]string) error {
 	next := i.record.Spec
 	next.MaxConnections, next.Parameters = maxConnections, params
@@ -319,8 +320,8 @@ func (i *instance) apply(ctx context.Context, maxConnections int, params map[str
 	return nil
 }
 
-// iamUser asks PostgreSQL whether a user logs in with a token, and sees to it that pg_hba.conf says the same. Grants are
-// rare, so the file is too.
+// iamUser asks PostgreSQL whether a user logs in with a token, and sees to it that pg_hba.conf says the same. Grants
+// are rare, so the file is too.
 func (i *instance) iamUser(ctx context.Context, l *life, user string) (bool, error) {
 	if unquotable(user) {
 		return false, nil
@@ -362,7 +363,8 @@ func (e *Engine) checkSettings(ctx context.Context, data string, s map[string]st
 		}
 		_, err := os.Stat(filepath.Join(e.postgres.dir, "lib", "postgresql", library+".so"))
 		if strings.Contains(library, "/") || err != nil {
-			faults = append(faults, fmt.Errorf("parameter shared_preload_libraries: %q: there is no such library here", library))
+			faults = append(faults, fmt.Errorf("parameter shared_preload_libraries: %q: there is no such library here",
+				library))
 		}
 	}
 	faults = append(faults, checkReserve(s))

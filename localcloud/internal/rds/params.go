@@ -23,15 +23,21 @@ const (
 
 var parameterName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`)
 
-// Settings that are this machine's business: where things are, who may connect, and durability. RDS does not let them be
-// modified either.
+// Settings that are this machine's business: where things are, who may connect, and durability. RDS does not let them
+// be modified either.
 var fixedParameters = []string{
-	"allow_in_place_tablespaces", "archive_cleanup_command", "archive_command", "archive_library", "archive_mode", "bonjour", "bonjour_name",
-	"cluster_name", "config_file", "data_directory", "data_sync_retry", "db_user_namespace", "dynamic_library_path", "dynamic_shared_memory_type",
-	"event_source", "external_pid_file", "fsync", "full_page_writes", "hba_file", "huge_pages", "ident_file", "krb_server_keyfile",
-	"listen_addresses", "log_directory", "log_filename", "logging_collector", "port", "primary_conninfo", "promote_trigger_file",
-	"recovery_end_command", "reserved_connections", "restart_after_crash", "restore_command", "session_preload_libraries", "shared_memory_type",
-	"ssl", "superuser_reserved_connections", "unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "zero_damaged_pages",
+	"allow_in_place_tablespaces", "archive_cleanup_command", "archive_command", "archive_library", "archive_mode",
+	"bonjour", "bonjour_name",
+	"cluster_name", "config_file", "data_directory", "data_sync_retry", "db_user_namespace", "dynamic_library_path",
+	"dynamic_shared_memory_type",
+	"event_source", "external_pid_file", "fsync", "full_page_writes", "hba_file", "huge_pages", "ident_file",
+	"krb_server_keyfile",
+	"listen_addresses", "log_directory", "log_filename", "logging_collector", "port", "primary_conninfo",
+	"promote_trigger_file",
+	"recovery_end_command", "reserved_connections", "restart_after_crash", "restore_command",
+	"session_preload_libraries", "shared_memory_type",
+	"ssl", "superuser_reserved_connections", "unix_socket_directories", "unix_socket_group", "unix_socket_permissions",
+	"zero_damaged_pages",
 }
 
 // Parameters that exist on RDS only, with what is accepted for them. They are visible to SHOW as on RDS.
@@ -80,7 +86,8 @@ func checkParameters(params map[string]string) error {
 				fault(err.Error())
 			}
 		case strings.HasPrefix(name, "rds."):
-			fault("not modelled by the local cloud: it knows " + strings.Join(slices.Sorted(maps.Keys(rdsParameters)), ", "))
+			fault("not modelled by the local cloud: it knows " +
+				strings.Join(slices.Sorted(maps.Keys(rdsParameters)), ", "))
 		}
 	}
 	return errors.Join(faults...)
@@ -90,7 +97,8 @@ func checkParameters(params map[string]string) error {
 // the parameter group says.
 func settings(socketDir string, maxConnections int, params map[string]string) map[string]string {
 	s := map[string]string{ //nolint:gosec // settings with "password" in their names, no passwords
-		// The machine: no network, no waiting for disks, nothing outside the data folder that a kill could leave behind.
+		// The machine: no network, no waiting for disks, nothing outside the data folder that a kill could leave
+		// behind.
 		"listen_addresses":           "",
 		"unix_socket_directories":    socketDir,
 		"unix_socket_permissions":    "0700",
@@ -125,11 +133,13 @@ func settings(socketDir string, maxConnections int, params map[string]string) ma
 func checkReserve(s map[string]string) error {
 	most, err := strconv.Atoi(s["max_connections"])
 	if err != nil {
-		return fmt.Errorf("parameter max_connections: %q: want a whole number; a formula has to be computed first", s["max_connections"])
+		return fmt.Errorf("parameter max_connections: %q: want a whole number; a formula has to be computed first",
+			s["max_connections"])
 	}
 	reserved, err := strconv.Atoi(s["reserved_connections"])
 	if err == nil && superuserReserved+reserved >= most {
-		return fmt.Errorf("parameter max_connections: \"%d\": must be more than the %d reserved connections", most, superuserReserved+reserved)
+		return fmt.Errorf("parameter max_connections: \"%d\": must be more than the %d reserved connections", most,
+			superuserReserved+reserved)
 	}
 	return nil
 }

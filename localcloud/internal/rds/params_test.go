@@ -16,20 +16,23 @@ func TestParametersOfTheGroupStandOverTheDefaults(t *testing.T) {
 		"work_mem": "8192", "rds.force_ssl": "0", "log_line_prefix": `it's \ %m`, "rds.logical_replication": "1",
 	})))
 	for _, line := range []string{
-		"max_connections = '414'", "work_mem = '8192'", "rds.force_ssl = '0'", `log_line_prefix = 'it''s \\ %m'`, "wal_level = 'logical'",
+		"max_connections = '414'", "work_mem = '8192'", "rds.force_ssl = '0'", `log_line_prefix = 'it''s \\ %m'`,
+		"wal_level = 'logical'",
 		"superuser_reserved_connections = '3'", "reserved_connections = '2'", "password_encryption = 'scram-sha-256'",
 		"listen_addresses = ''", "unix_socket_directories = '/run/s'",
 	} {
 		assert.Contains(t, text, line+"\n")
 	}
-	assert.Contains(t, string(renderSettings(settings("/run/s", 414, nil))), "rds.force_ssl = '1'\n", "the default since PostgreSQL 15")
+	assert.Contains(t, string(renderSettings(settings("/run/s", 414, nil))), "rds.force_ssl = '1'\n",
+		"the default since PostgreSQL 15")
 }
 
 func TestParametersThatRDSWouldRefuseAreRefusedAllAtOnce(t *testing.T) {
 	err := checkParameters(map[string]string{
 		"work_mem": "4096", "pg_stat_statements.track": "all", // good
-		"hba_file": "/etc/passwd", "ssl_ca_file": "x", "Log_Statement": "all", "rds.force_ssl": "yes", "rds.extensions": "x",
-		"search_path": "a\nhba_file='x'", "rds.log_retention_period": "5",
+		"hba_file": "/etc/passwd", "ssl_ca_file": "x", "Log_Statement": "all", "rds.force_ssl": "yes",
+		"rds.extensions": "x",
+		"search_path":    "a\nhba_file='x'", "rds.log_retention_period": "5",
 	})
 	require.Error(t, err)
 	lines := strings.Split(err.Error(), "\n")
@@ -47,8 +50,10 @@ func TestParametersThatRDSWouldRefuseAreRefusedAllAtOnce(t *testing.T) {
 
 func TestReservedConnectionsMustLeaveOthers(t *testing.T) {
 	require.NoError(t, checkReserve(settings("", 6, nil)))
-	require.EqualError(t, checkReserve(settings("", 5, nil)), `parameter max_connections: "5": must be more than the 5 reserved connections`)
-	assert.ErrorContains(t, checkReserve(settings("", 100, map[string]string{"max_connections": "LEAST({DBInstanceClassMemory/9531392},5000)"})), "formula")
+	require.EqualError(t, checkReserve(settings("", 5, nil)),
+		`parameter max_connections: "5": must be more than the 5 reserved connections`)
+	assert.ErrorContains(t, checkReserve(settings("", 100,
+		map[string]string{"max_connections": "LEAST({DBInstanceClassMemory/9531392},5000)"})), "formula")
 }
 
 func TestASpecIsCheckedWhole(t *testing.T) {
@@ -58,12 +63,16 @@ func TestASpecIsCheckedWhole(t *testing.T) {
 	}
 	require.NoError(t, good.check())
 	bad := Spec{
-		Identifier: "My--Shop-", EndpointHost: "a b", Port: 80, MasterUsername: "rdsadmin", DBName: "1st", MaxConnections: 3,
-		Parameters: map[string]string{"port": "1"},
+		Identifier: "My--Shop-", EndpointHost: "a b", Port: 80, MasterUsername: "rdsadmin", DBName: "1st",
+		MaxConnections: 3,
+		Parameters:     map[string]string{"port": "1"},
 	}
 	err := bad.check()
 	require.Error(t, err)
-	for _, field := range []string{"Identifier: ", "EndpointHost: ", `Port: "80"`, "MasterUsername: ", "DBName: ", "MaxConnections: ", "parameter port: "} {
+	for _, field := range []string{
+		"Identifier: ", "EndpointHost: ", `Port: "80"`, "MasterUsername: ", "DBName: ",
+		"MaxConnections: ", "parameter port: ",
+	} {
 		assert.ErrorContains(t, err, field)
 	}
 }
@@ -85,7 +94,10 @@ func TestReasonsAreTakenFromWhatPostgreSQLWrites(t *testing.T) {
 2026-11-23 21:00:00.000 GMT [77] HINT:  Valid units are ...
 2026-11-23 21:00:00.000 GMT [77] LOG:  unrecognized configuration parameter "wrk_mem" in file "/x/postgresql.conf" line 9
 2026-11-23 21:00:00.000 GMT [77] FATAL:  configuration file "/x/postgresql.conf" contains errors`
-	assert.Equal(t, []string{`invalid value for parameter "work_mem": "lots"`, `unrecognized configuration parameter "wrk_mem"`}, complaints(text))
+	assert.Equal(t, []string{
+		`invalid value for parameter "work_mem": "lots"`,
+		`unrecognized configuration parameter "wrk_mem"`,
+	}, complaints(text))
 }
 
 // The conversation of RFC 7677, section 3: its server signature comes out of the secret that we make.
@@ -103,7 +115,8 @@ func TestTheSCRAMSecretIsThatOfTheRFC(t *testing.T) {
 	require.NoError(t, err)
 	const nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
 	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte("n=user,r=rOprNGfwEbeRWgbNEkqO,r=" + nonce + ",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=" + nonce))
+	mac.Write([]byte("n=user,r=rOprNGfwEbeRWgbNEkqO,r=" + nonce + ",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=" +
+		nonce))
 	assert.Equal(t, "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
@@ -112,7 +125,8 @@ func TestMasterPasswordsAreRDSs(t *testing.T) {
 		require.NoError(t, checkPassword(good))
 	}
 	for _, bad := range []string{
-		"", "short", strings.Repeat("x", 129), "with space", "slash/slash", `quote"quote`, "quote'quote", "at@at-at-at", "umlaut-ü-umlaut", "two\nlines",
+		"", "short", strings.Repeat("x", 129), "with space", "slash/slash", `quote"quote`, "quote'quote", "at@at-at-at",
+		"umlaut-ü-umlaut", "two\nlines",
 	} {
 		err := checkPassword(bad)
 		require.Error(t, err, "%q", bad)

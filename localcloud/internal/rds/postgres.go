@@ -101,7 +101,8 @@ func (p *postgres) start(cmd *exec.Cmd) error {
 	}
 }
 
-// run runs a program to its end and returns what it wrote to stdout; an error carries the end of what it wrote to stderr.
+// run runs a program to its end and returns what it wrote to stdout; an error carries the end of what it wrote to
+// stderr.
 func (p *postgres) run(ctx context.Context, program string, args ...string) (string, error) {
 	return p.finish(ctx, p.command(ctx, program, args...))
 }
@@ -120,7 +121,10 @@ func (p *postgres) finish(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("%s: %w", program, ctx.Err())
 	case errors.Is(err, fs.ErrPermission):
-		return "", fmt.Errorf("starting %s as an unprivileged user: %w: every user must be able to enter the folders above it", cmd.Path, err)
+		return "", fmt.Errorf(
+			"starting %s as an unprivileged user: %w: every user must be able to enter the folders above it", cmd.Path,
+			err,
+		)
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("starting %s: %w: run `bin/localcloud build`", cmd.Path, err)
 	}
@@ -165,7 +169,8 @@ func (p *postgres) makeTemplate(ctx context.Context, dir string) error {
 	if err := os.Mkdir(unfinished, 0o700); err != nil {
 		return fmt.Errorf("making the template's folder: %w", err)
 	}
-	cmd := p.command(ctx, "initdb", "--pgdata="+unfinished, "--username="+adminUser, "--auth=peer", "--encoding=UTF8", "--locale=C.UTF-8",
+	cmd := p.command(ctx, "initdb", "--pgdata="+unfinished, "--username="+adminUser, "--auth=peer", "--encoding=UTF8",
+		"--locale=C.UTF-8",
 		"--data-checksums", "--no-sync", "--no-instructions")
 	var err error
 	if p.uid >= 0 {

@@ -56,7 +56,8 @@ func distribution(t *testing.T) string {
 		source = filepath.Join(projectRoot(t), ".localcloud", "cache", "postgres")
 	}
 	if _, err := os.Stat(filepath.Join(source, "bin", "postgres")); err != nil {
-		t.Fatalf("there is no PostgreSQL in %s: run `bin/localcloud build`, or name another in LOCALCLOUD_POSTGRES_DIR", source)
+		t.Fatalf("there is no PostgreSQL in %s: run `bin/localcloud build`, or name another in LOCALCLOUD_POSTGRES_DIR",
+			source)
 	}
 	dir, err := os.MkdirTemp("", "pgsql-") //nolint:usetesting // for all tests, and other users must get in
 	require.NoError(t, err)
@@ -117,19 +118,24 @@ func newPlace(t *testing.T) *place {
 	require.NoError(t, os.Chmod(dir, 0o711))
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	third := byte(os.Getpid()%200) + byte(subnets.Add(1))
-	return &place{dir: dir, prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 0, third, 0}), 24), names: map[string]netip.Addr{}}
+	return &place{
+		dir: dir, prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 0, third, 0}), 24),
+		names: map[string]netip.Addr{},
+	}
 }
 
 func (p *place) open(t *testing.T) *Engine {
 	t.Helper()
-	if copied, err := filepath.Glob(filepath.Join(distribution(t), templatePrefix+"*")); err == nil && len(copied) == 1 {
+	if copied, err := filepath.Glob(filepath.Join(distribution(t), templatePrefix+"*")); err == nil &&
+		len(copied) == 1 {
 		// initdb takes a second; the first engine's template serves all.
 		require.NoError(t, os.MkdirAll(filepath.Join(p.dir, "postgres"), 0o711))
 		out, err := exec.Command("cp", "-a", copied[0], filepath.Join(p.dir, "postgres")).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	}
 	e, err := New(Config{
-		Dir: filepath.Join(p.dir, "postgres"), PostgresDir: distribution(t), PKIDir: filepath.Join(p.dir, "pki"), Prefix: p.prefix,
+		Dir: filepath.Join(p.dir, "postgres"), PostgresDir: distribution(t), PKIDir: filepath.Join(p.dir, "pki"),
+		Prefix:    p.prefix,
 		SetDNS:    func(name string, addr netip.Addr) error { p.names[name] = addr; return nil },
 		RemoveDNS: func(name string) error { delete(p.names, name); return nil },
 	})
@@ -164,14 +170,16 @@ func dsn(e *Engine, s Spec, user string) string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("host=%s hostaddr=%s port=%d user=%s dbname=%s sslmode=verify-full", s.EndpointHost, addr, s.Port, user, s.DBName)
+	return fmt.Sprintf("host=%s hostaddr=%s port=%d user=%s dbname=%s sslmode=verify-full", s.EndpointHost, addr,
+		s.Port, user, s.DBName)
 }
 
 func login(t *testing.T, e *Engine, s Spec, user, password string) (*pgx.Conn, error) {
 	t.Helper()
 	addr, err := e.Address(s.Identifier)
 	require.NoError(t, err)
-	cfg, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", addr, s.Port, user, s.DBName))
+	cfg, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", addr, s.Port, user,
+		s.DBName))
 	require.NoError(t, err)
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(e.CABundle()))
@@ -218,19 +226,24 @@ func TestAnInstanceIsWhatRDSMakes(t *testing.T) {
 	c := mustLogin(t, e, s, s.MasterUsername, password)
 	assert.Contains(t, value[string](t, c, "SELECT version()"), "PostgreSQL 16.")
 	for setting, want := range map[string]string{
-		"max_connections": "50", "superuser_reserved_connections": "3", "reserved_connections": "2", "rds.force_ssl": "1",
+		"max_connections": "50", "superuser_reserved_connections": "3", "reserved_connections": "2",
+		"rds.force_ssl":       "1",
 		"password_encryption": "scram-sha-256", "server_encoding": "UTF8", "is_superuser": "off",
 	} {
 		assert.Equal(t, want, value[string](t, c, "SELECT current_setting($1)", setting), setting)
 	}
-	assert.Equal(t, "myshop_admin", value[string](t, c, "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'myshop'"))
+	assert.Equal(t, "myshop_admin", value[string](t, c,
+		"SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'myshop'"))
 	assert.True(t, value[bool](t, c, `SELECT rolcreatedb AND rolcreaterole AND NOT rolsuper AND NOT rolreplication
 		AND NOT rolbypassrls FROM pg_roles WHERE rolname = current_user`))
-	assert.True(t, value[bool](t, c, "SELECT pg_has_role('rds_superuser', 'USAGE') AND pg_has_role('pg_monitor', 'USAGE')"))
+	assert.True(t,
+		value[bool](t, c, "SELECT pg_has_role('rds_superuser', 'USAGE') AND pg_has_role('pg_monitor', 'USAGE')"))
 	assert.False(t, value[bool](t, c, "SELECT pg_has_role('rds_iam', 'USAGE') OR pg_has_role('rds_iam', 'SET')"))
 	for _, table := range []string{"pg_authid", "pg_shadow"} {
 		_, err := c.Exec(t.Context(), "SELECT * FROM "+table)
-		says(t, err, "42501", "permission denied for "+map[string]string{"pg_authid": "table", "pg_shadow": "view"}[table]+" "+table)
+		says(t, err, "42501", "permission denied for "+map[string]string{
+			"pg_authid": "table", "pg_shadow": "view",
+		}[table]+" "+table)
 	}
 	_, err := c.Exec(t.Context(), "ALTER SYSTEM SET work_mem = '1GB'")
 	require.Error(t, err)
@@ -306,7 +319,8 @@ func TestIAMUsersLogInWithTokensAndMastersWithPasswords(t *testing.T) {
 		return nil
 	})
 	master := mustLogin(t, e, s, s.MasterUsername, password)
-	exec1(t, master, `CREATE ROLE app_iam LOGIN PASSWORD 'its-own-password'; CREATE ROLE "We""ird, one" LOGIN; CREATE ROLE team NOLOGIN`)
+	exec1(t, master,
+		`CREATE ROLE app_iam LOGIN PASSWORD 'its-own-password'; CREATE ROLE "We""ird, one" LOGIN; CREATE ROLE team NOLOGIN`)
 	mustLogin(t, e, s, "app_iam", "its-own-password")
 
 	exec1(t, master, "GRANT rds_iam TO app_iam, team; GRANT team TO \"We\"\"ird, one\"")
@@ -336,7 +350,8 @@ func TestParametersHoldAtOnceOrAfterAReboot(t *testing.T) {
 	s := spec("params")
 	create(t, e, s)
 	c := mustLogin(t, e, s, s.MasterUsername, password)
-	require.NoError(t, e.Apply(t.Context(), s.Identifier, 60, map[string]string{"work_mem": "8192", "log_statement": "ddl", "rds.force_ssl": "0"}))
+	require.NoError(t, e.Apply(t.Context(), s.Identifier, 60,
+		map[string]string{"work_mem": "8192", "log_statement": "ddl", "rds.force_ssl": "0"}))
 	assert.Equal(t, "8MB", value[string](t, c, "SHOW work_mem"))
 	assert.Equal(t, "50", value[string](t, c, "SHOW max_connections"))
 	pending, err := e.PendingReboot(t.Context(), s.Identifier)
@@ -345,7 +360,8 @@ func TestParametersHoldAtOnceOrAfterAReboot(t *testing.T) {
 
 	addr, err := e.Address(s.Identifier)
 	require.NoError(t, err)
-	unencrypted, err := pgx.Connect(t.Context(), fmt.Sprintf("host=%s port=5432 user=myshop_admin dbname=myshop sslmode=disable password='%s'", addr, password))
+	unencrypted, err := pgx.Connect(t.Context(),
+		fmt.Sprintf("host=%s port=5432 user=myshop_admin dbname=myshop sslmode=disable password='%s'", addr, password))
 	require.NoError(t, err, "rds.force_ssl=0 holds at once")
 	unencrypted.Close(t.Context())
 
@@ -353,7 +369,8 @@ func TestParametersHoldAtOnceOrAfterAReboot(t *testing.T) {
 		"work_mem": "lots", "wrk_mem": "1", "shared_preload_libraries": "pg_stat_statements,nothing",
 	})
 	for _, want := range []string{
-		`invalid value for parameter "work_mem": "lots"`, `unrecognized configuration parameter "wrk_mem"`, "there is no such library",
+		`invalid value for parameter "work_mem": "lots"`, `unrecognized configuration parameter "wrk_mem"`,
+		"there is no such library",
 	} {
 		require.ErrorContains(t, err, want)
 	}
@@ -381,7 +398,8 @@ func TestASessionIsToldThatTheInstanceGoesDownAndTheEndpointRefuses(t *testing.T
 	}()
 	other := mustLogin(t, e, s, s.MasterUsername, password)
 	require.Eventually(t, func() bool {
-		return value[int](t, other, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'") == 1
+		return value[int](t, other,
+			"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'") == 1
 	}, 5*time.Second, 10*time.Millisecond)
 	started := time.Now()
 	require.NoError(t, e.Stop(t.Context(), s.Identifier))
@@ -409,7 +427,8 @@ func TestACancelledQueryIsCancelled(t *testing.T) {
 		ended <- err
 	}()
 	require.Eventually(t, func() bool {
-		return value[int](t, other, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'") == 1
+		return value[int](t, other,
+			"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'") == 1
 	}, 5*time.Second, 10*time.Millisecond)
 	require.NoError(t, c.PgConn().CancelRequest(t.Context()))
 	says(t, <-ended, "57014", "canceling statement due to user request")
@@ -464,7 +483,8 @@ func TestACreationThatWasKilledIsMadeAgain(t *testing.T) {
 	data := filepath.Join(p.dir, "postgres", s.Identifier, "data")
 	require.NoError(t, os.MkdirAll(filepath.Join(data, "base"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(data, "PG_VERSION"), []byte("16\n"), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(data, "postmaster.pid"), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(data, "postmaster.pid"), []byte(strconv.Itoa(os.Getpid())+"\n"),
+		0o600))
 	assert.Empty(t, e.Instances())
 	first := create(t, e, s)
 	c := mustLogin(t, e, s, s.MasterUsername, password)
@@ -567,7 +587,8 @@ func TestTheNextEngineFindsWhatAKilledOneLeft(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestHelperKilledEngine$")
-	cmd.Env = append(os.Environ(), "RDS_TEST_KILLED_ENGINE="+p.dir, "RDS_TEST_PREFIX="+p.prefix.String(), "LOCALCLOUD_POSTGRES_DIR="+distribution(t))
+	cmd.Env = append(os.Environ(), "RDS_TEST_KILLED_ENGINE="+p.dir, "RDS_TEST_PREFIX="+p.prefix.String(),
+		"LOCALCLOUD_POSTGRES_DIR="+distribution(t))
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -579,7 +600,8 @@ func TestTheNextEngineFindsWhatAKilledOneLeft(t *testing.T) {
 	pid := postmaster(t, p, "killed")
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }, 10*time.Second, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }, 10*time.Second,
+		10*time.Millisecond,
 		"PostgreSQL does not outlive its engine")
 	// In a new PID namespace the old number may be somebody else's.
 	pidFile := filepath.Join(p.dir, "postgres", "killed", "data", "postmaster.pid")
@@ -622,7 +644,8 @@ func TestPsqlVerifiesTheEndpoint(t *testing.T) {
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(ca, e.CABundle(), 0o600))
 	run := func(extra string, env ...string) (string, error) {
-		cmd := exec.Command("psql", "-XAtc", "SELECT current_user || ' on ' || current_database()", dsn(e, s, s.MasterUsername)+" "+extra)
+		cmd := exec.Command("psql", "-XAtc", "SELECT current_user || ' on ' || current_database()",
+			dsn(e, s, s.MasterUsername)+" "+extra)
 		cmd.Env = append(os.Environ(), append(env, "PGPASSWORD="+password)...)
 		out, err := cmd.CombinedOutput()
 		return strings.TrimSpace(string(out)), err
@@ -649,7 +672,8 @@ func TestTheExampleServiceWorksOnAnInstance(t *testing.T) {
 	ca := filepath.Join(p.dir, "ca.pem")
 	require.NoError(t, os.WriteFile(ca, e.CABundle(), 0o644))
 	target := url.URL{
-		Scheme: "postgres", User: url.UserPassword(s.MasterUsername, password), Host: netip.AddrPortFrom(addr, 5432).String(), Path: s.DBName,
+		Scheme: "postgres", User: url.UserPassword(s.MasterUsername, password),
+		Host: netip.AddrPortFrom(addr, 5432).String(), Path: s.DBName,
 		RawQuery: url.Values{"sslmode": {"verify-ca"}, "sslrootcert": {ca}}.Encode(),
 	}
 	cmd := exec.Command("go", "test", "-tags", "e2e", "-count", "1", "./...")

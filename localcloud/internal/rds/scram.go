@@ -38,7 +38,8 @@ func scramSecretWith(password string, salt []byte, iterations int) (string, erro
 	}
 	stored := sha256.Sum256(sign("Client Key"))
 	encode := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, encode(salt), encode(stored[:]), encode(sign("Server Key"))), nil
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, encode(salt), encode(stored[:]),
+		encode(sign("Server Key"))), nil
 }
 
 // checkPassword holds RDS's rule: 8 to 128 printable ASCII characters without / ' " @ and space. (In that alphabet

@@ -30,7 +30,10 @@ var (
 	usernameRule   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	hostRule       = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 	// Names that RDS keeps for itself, and words that PostgreSQL reserves where a name stands.
-	reservedUsers = []string{"admin", "all", "analyse", "analyze", "public", "rdsadmin", "rds_superuser", "rds_iam", "rds_replication", "rds_password", "user"}
+	reservedUsers = []string{
+		"admin", "all", "analyse", "analyze", "public", "rdsadmin", "rds_superuser", "rds_iam",
+		"rds_replication", "rds_password", "user",
+	}
 )
 
 // check names every fault of the spec.
@@ -40,7 +43,9 @@ func (s Spec) check() error {
 		faults = append(faults, fmt.Errorf("%s: %q: %s", field, fmt.Sprint(value), why))
 	}
 	if !identifierRule.MatchString(s.Identifier) || len(s.Identifier) > maxName {
-		fault("Identifier", s.Identifier, "want 1 to 63 lower case letters, digits and single hyphens, beginning with a letter and not ending in a hyphen")
+		fault("Identifier", s.Identifier,
+			"want 1 to 63 lower case letters, digits and single hyphens, beginning with a letter and not ending in a "+
+				"hyphen")
 	}
 	if !hostRule.MatchString(s.EndpointHost) || len(s.EndpointHost) > 253 {
 		fault("EndpointHost", s.EndpointHost, "want a host name in lower case")
@@ -51,7 +56,8 @@ func (s Spec) check() error {
 	name := strings.ToLower(s.MasterUsername)
 	switch {
 	case !usernameRule.MatchString(s.MasterUsername) || len(s.MasterUsername) > maxName:
-		fault("MasterUsername", s.MasterUsername, "want 1 to 63 letters, digits and underscores, not beginning with a digit")
+		fault("MasterUsername", s.MasterUsername,
+			"want 1 to 63 letters, digits and underscores, not beginning with a digit")
 	case slices.Contains(reservedUsers, name), strings.HasPrefix(name, "pg_"):
 		fault("MasterUsername", s.MasterUsername, "is reserved")
 	}

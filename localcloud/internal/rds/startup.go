@@ -88,7 +88,10 @@ func parseStartup(raw []byte) (startup, error) {
 	case code == codeSSL, code == codeGSSENC, code == codeCancel:
 		return startup{}, invalidStartup("invalid length of startup packet")
 	case code>>16 != 3:
-		return startup{}, &protocolError{"0A000", fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", code>>16, code&0xffff)}
+		return startup{}, &protocolError{
+			"0A000",
+			fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", code>>16, code&0xffff),
+		}
 	default:
 		if err := s.parseParameters(raw[minStartupPacket:]); err != nil {
 			return startup{}, err

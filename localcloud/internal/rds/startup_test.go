@@ -29,14 +29,20 @@ func TestStartupPacketsAreUnderstood(t *testing.T) {
 		kind           startupKind
 		user, database string
 	}{
-		"session":                    {packet(version30, "user\x00u\x00database\x00d\x00\x00"), startSession, "u", "d"},
-		"database defaults to user":  {packet(version30, "user\x00u\x00\x00"), startSession, "u", "u"},
-		"last value counts":          {packet(version30, "user\x00rdsadmin\x00user\x00u\x00\x00"), startSession, "u", "u"},
-		"newer minor version":        {packet(version30+2, "user\x00u\x00_pq_.x\x001\x00\x00"), startSession, "u", "u"},
-		"name is cut like in server": {packet(version30, "user\x00"+strings.Repeat("u", 70)+"\x00\x00"), startSession, long63, long63},
-		"TLS":                        {packet(codeSSL, ""), startTLS, "", ""},
-		"GSS":                        {packet(codeGSSENC, ""), startGSS, "", ""},
-		"cancel":                     {packet(codeCancel, "12345678"), startCancel, "", ""},
+		"session":                   {packet(version30, "user\x00u\x00database\x00d\x00\x00"), startSession, "u", "d"},
+		"database defaults to user": {packet(version30, "user\x00u\x00\x00"), startSession, "u", "u"},
+		"last value counts": {
+			packet(version30, "user\x00rdsadmin\x00user\x00u\x00\x00"), startSession, "u",
+			"u",
+		},
+		"newer minor version": {packet(version30+2, "user\x00u\x00_pq_.x\x001\x00\x00"), startSession, "u", "u"},
+		"name is cut like in server": {
+			packet(version30, "user\x00"+strings.Repeat("u", 70)+"\x00\x00"), startSession,
+			long63, long63,
+		},
+		"TLS":    {packet(codeSSL, ""), startTLS, "", ""},
+		"GSS":    {packet(codeGSSENC, ""), startGSS, "", ""},
+		"cancel": {packet(codeCancel, "12345678"), startCancel, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			after := strings.NewReader("what follows")
@@ -108,7 +114,8 @@ func FuzzReadStartup(f *testing.F) {
 			t.Fatalf("user %q, database %q", got.user, got.database)
 		}
 		var reference pgproto3.StartupMessage
-		if version := binary.BigEndian.Uint32(got.raw[4:]); version != pgproto3.ProtocolVersion30 && version != pgproto3.ProtocolVersion32 {
+		if version := binary.BigEndian.Uint32(got.raw[4:]); version != pgproto3.ProtocolVersion30 &&
+			version != pgproto3.ProtocolVersion32 {
 			return
 		}
 		if err := reference.Decode(got.raw[4:]); err != nil {

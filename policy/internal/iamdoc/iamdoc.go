@@ -128,13 +128,14 @@ func (s *Statement) Everywhere() bool {
 // Conditioned tells whether a condition narrows the statement.
 func (s *Statement) Conditioned() bool { return len(s.Condition) > 0 }
 
-// Values are those that a condition demands of a key, by the operators that compare for equality or by pattern; keys are compared
-// without case, as IAM does.
+// Values are those that a condition demands of a key, by the operators that compare for equality or by pattern; keys
+// are compared without case, as IAM does.
 func (s *Statement) Values(key string) (values []string, exact, found bool) {
 	exact = true
 	for operator, conditions := range s.Condition {
 		name := operator[strings.LastIndex(operator, ":")+1:]
-		like := strings.HasPrefix(name, "StringLike") || strings.HasPrefix(name, "ArnLike") || strings.HasPrefix(name, "ArnEquals")
+		like := strings.HasPrefix(name, "StringLike") || strings.HasPrefix(name, "ArnLike") ||
+			strings.HasPrefix(name, "ArnEquals")
 		if !like && !strings.HasPrefix(name, "StringEquals") {
 			continue
 		}

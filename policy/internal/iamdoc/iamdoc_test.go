@@ -35,7 +35,9 @@ func TestADocumentIsReadHoweverItIsWritten(t *testing.T) {
 
 func TestADenyGivesNothingAndNotActionGivesTheRest(t *testing.T) {
 	t.Parallel()
-	document, err := iamdoc.Parse(`{"Statement":[{"Effect":"Deny","Action":"*","Resource":"*"},{"Effect":"Allow","NotAction":"iam:*","Resource":"*"}]}`)
+	document, err := iamdoc.Parse(
+		`{"Statement":[{"Effect":"Deny","Action":"*","Resource":"*"},{"Effect":"Allow","NotAction":"iam:*","Resource":"*"}]}`,
+	)
 	require.NoError(t, err)
 	assert.False(t, document.Statements[0].Gives("s3:GetObject"))
 	assert.True(t, document.Statements[1].Gives("s3:GetObject"))
@@ -45,7 +47,8 @@ func TestADenyGivesNothingAndNotActionGivesTheRest(t *testing.T) {
 func TestAConditionThatMayBeAbsentIsNotExact(t *testing.T) {
 	t.Parallel()
 	for _, operator := range []string{"StringLike", "StringEqualsIfExists", "ForAnyValue:StringLike"} {
-		document, err := iamdoc.Parse(`{"Statement":{"Effect":"Allow","Action":"*","Condition":{"` + operator + `":{"k":"v"}}}}`)
+		document, err := iamdoc.Parse(`{"Statement":{"Effect":"Allow","Action":"*","Condition":{"` + operator +
+			`":{"k":"v"}}}}`)
 		require.NoError(t, err)
 		_, exact, found := document.Statements[0].Values("k")
 		assert.True(t, found, operator)
@@ -66,7 +69,8 @@ func FuzzMatchIsTheExpressionThatItStandsFor(f *testing.F) {
 			}
 		}
 		expression := "(?is)^" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern)) + "$"
-		assert.Equal(t, regexp.MustCompile(expression).MatchString(text), iamdoc.Match(pattern, text), "%q %q", pattern, text)
+		assert.Equal(t, regexp.MustCompile(expression).MatchString(text), iamdoc.Match(pattern, text), "%q %q", pattern,
+			text)
 	})
 }
 

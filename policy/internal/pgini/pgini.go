@@ -9,7 +9,8 @@ import (
 
 // Types of the objects that may hold a configuration.
 var Types = []string{
-	"kubernetes:external-secrets.io/v1:ExternalSecret", "kubernetes:external-secrets.io/v1beta1:ExternalSecret", "kubernetes:core/v1:ConfigMap",
+	"kubernetes:external-secrets.io/v1:ExternalSecret", "kubernetes:external-secrets.io/v1beta1:ExternalSecret",
+	"kubernetes:core/v1:ConfigMap",
 	"kubernetes:core/v1:Secret",
 }
 

@@ -51,7 +51,8 @@ func Namespace(s *rule.Subject) (name string, ok bool) {
 
 // Exempt is the knob by which rules leave namespaces out whose pods other people's charts decide about.
 var Exempt = rule.Knob{
-	Name: "exempt", Description: "Namespaces of the cluster's own operators, whose charts decide.", Default: []string{"kube-system", "external-secrets"},
+	Name: "exempt", Description: "Namespaces of the cluster's own operators, whose charts decide.",
+	Default: []string{"kube-system", "external-secrets"},
 }
 
 // Exempted tells whether the knob leaves the object out.

@@ -1,5 +1,5 @@
-// Command reference is what the size and the time of building dbtier are compared with: a Pulumi program that does nothing, with the
-// packages that a tier like this one cannot do without.
+// Command reference is what the size and the time of building dbtier are compared with: a Pulumi program that does
+// nothing, with the packages that a tier like this one cannot do without.
 package main
 
 import (
@@ -33,7 +33,8 @@ func main() {
 		if _, err := iam.NewRole(ctx, "role", &iam.RoleArgs{AssumeRolePolicy: pulumi.String("{}")}); err != nil {
 			return err
 		}
-		if _, err := rds.NewInstance(ctx, "instance", &rds.InstanceArgs{InstanceClass: pulumi.String("db.t4g.micro"), KmsKeyId: key.Arn}); err != nil {
+		if _, err := rds.NewInstance(ctx, "instance",
+			&rds.InstanceArgs{InstanceClass: pulumi.String("db.t4g.micro"), KmsKeyId: key.Arn}); err != nil {
 			return err
 		}
 		if _, err := corev1.NewNamespace(ctx, "namespace", nil); err != nil {

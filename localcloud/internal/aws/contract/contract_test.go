@@ -24,9 +24,12 @@ func TestBadCredentialsAreRefusedInTheWordsOfEachProtocol(t *testing.T) {
 	g := newTarget(t)
 	right, err := g.config.Credentials.Retrieve(t.Context())
 	require.NoError(t, err)
-	wrongSecret := g.as(credentials.NewStaticCredentialsProvider(right.AccessKeyID, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", right.SessionToken))
-	unknown := g.as(credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", ""))
-	madeUp := g.as(credentials.NewStaticCredentialsProvider("ASIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "bm90IGEgdG9rZW4="))
+	wrongSecret := g.as(credentials.NewStaticCredentialsProvider(right.AccessKeyID,
+		"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", right.SessionToken))
+	unknown := g.as(credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE",
+		"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", ""))
+	madeUp := g.as(credentials.NewStaticCredentialsProvider("ASIAIOSFODNN7EXAMPLE",
+		"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "bm90IGEgdG9rZW4="))
 	for _, c := range []struct {
 		name        string
 		who         *target
@@ -101,7 +104,10 @@ func TestASecretsVersionsMoveThroughTheirStages(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, d.VersionIdsToStages, 3)
 	assert.Equal(t, []string{"AWSPENDING"}, d.VersionIdsToStages[pending])
-	list, err := g.secrets().ListSecrets(t.Context(), &secretsmanager.ListSecretsInput{Filters: []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{name}}}})
+	list, err := g.secrets().ListSecrets(t.Context(),
+		&secretsmanager.ListSecretsInput{Filters: []types.Filter{
+			{Key: types.FilterNameStringTypeName, Values: []string{name}},
+		}})
 	require.NoError(t, err)
 	require.Len(t, list.SecretList, 1)
 	assert.Equal(t, arn, *list.SecretList[0].ARN)
@@ -113,31 +119,40 @@ func TestASecretsVersionsMoveThroughTheirStages(t *testing.T) {
 func TestASecretThatWaitsForItsDeletionCannotBeUsed(t *testing.T) {
 	g := newTarget(t)
 	name, _ := g.secret(t, "v")
-	_, err := g.secrets().DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: &name, RecoveryWindowInDays: sdk.Int64(6)})
+	_, err := g.secrets().DeleteSecret(t.Context(),
+		&secretsmanager.DeleteSecretInput{SecretId: &name, RecoveryWindowInDays: sdk.Int64(6)})
 	refused(t, err, "InvalidParameterException")
-	out, err := g.secrets().DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: &name, RecoveryWindowInDays: sdk.Int64(7)})
+	out, err := g.secrets().DeleteSecret(t.Context(),
+		&secretsmanager.DeleteSecretInput{SecretId: &name, RecoveryWindowInDays: sdk.Int64(7)})
 	require.NoError(t, err)
 	assert.WithinDuration(t, time.Now().AddDate(0, 0, 7), *out.DeletionDate, time.Hour)
 	_, err = g.secrets().GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name})
 	refused(t, err, "InvalidRequestException")
-	_, err = g.secrets().CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: sdk.String("w")})
+	_, err = g.secrets().CreateSecret(t.Context(),
+		&secretsmanager.CreateSecretInput{Name: &name, SecretString: sdk.String("w")})
 	refused(t, err, "InvalidRequestException")
 	_, err = g.secrets().RestoreSecret(t.Context(), &secretsmanager.RestoreSecretInput{SecretId: &name})
 	require.NoError(t, err)
-	_, err = g.secrets().CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: sdk.String("w")})
+	_, err = g.secrets().CreateSecret(t.Context(),
+		&secretsmanager.CreateSecretInput{Name: &name, SecretString: sdk.String("w")})
 	refused(t, err, "ResourceExistsException")
 }
 
 func TestRequestsForSecretsThatCannotBe(t *testing.T) {
 	g := newTarget(t)
-	_, err := g.secrets().GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: sdk.String(unique())})
+	_, err := g.secrets().GetSecretValue(t.Context(),
+		&secretsmanager.GetSecretValueInput{SecretId: sdk.String(unique())})
 	refused(t, err, "ResourceNotFoundException")
 	_, err = g.secrets().RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: sdk.String(unique())})
 	refused(t, err, "ResourceNotFoundException")
 	name, _ := g.secret(t, "v")
 	_, err = g.secrets().RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: &name})
 	refused(t, err, "InvalidRequestException")
-	_, err = g.secrets().PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: sdk.String("v"), ClientRequestToken: sdk.String("short")})
+	_, err = g.secrets().PutSecretValue(t.Context(),
+		&secretsmanager.PutSecretValueInput{
+			SecretId: &name, SecretString: sdk.String("v"),
+			ClientRequestToken: sdk.String("short"),
+		})
 	refused(t, err, "InvalidParameterException")
 }
 
@@ -145,13 +160,18 @@ func TestARoleReadsTheSecretThatItsPolicyNamesAndNoOther(t *testing.T) {
 	g := newTarget(t)
 	_, mine := g.secret(t, "mine")
 	_, theirs := g.secret(t, "theirs")
-	name, arn := g.role(t, policy(m{"Effect": "Allow", "Principal": m{"AWS": g.accountID(t)}, "Action": "sts:AssumeRole"}))
+	name, arn := g.role(t, policy(m{
+		"Effect": "Allow", "Principal": m{"AWS": g.accountID(t)},
+		"Action": "sts:AssumeRole",
+	}))
 	g.put(t, name, policy(m{"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": mine}))
 	var role *target
 	g.eventually(t, "assume the role", func() error {
-		out, err := g.sts().AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: &arn, RoleSessionName: sdk.String("contract")})
+		out, err := g.sts().AssumeRole(t.Context(),
+			&sts.AssumeRoleInput{RoleArn: &arn, RoleSessionName: sdk.String("contract")})
 		if err == nil {
-			role = g.as(credentials.NewStaticCredentialsProvider(*out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey, *out.Credentials.SessionToken))
+			role = g.as(credentials.NewStaticCredentialsProvider(*out.Credentials.AccessKeyId,
+				*out.Credentials.SecretAccessKey, *out.Credentials.SessionToken))
 		}
 		return err
 	})
@@ -171,11 +191,16 @@ func TestARoleReadsTheSecretThatItsPolicyNamesAndNoOther(t *testing.T) {
 	refused(t, err, "AccessDeniedException")
 
 	limited, err := g.sts().AssumeRole(t.Context(), &sts.AssumeRoleInput{
-		RoleArn: &arn, RoleSessionName: sdk.String("limited"), Policy: sdk.String(policy(m{"Effect": "Allow", "Action": "secretsmanager:DescribeSecret", "Resource": "*"})),
+		RoleArn: &arn, RoleSessionName: sdk.String("limited"),
+		Policy: sdk.String(policy(m{
+			"Effect": "Allow", "Action": "secretsmanager:DescribeSecret",
+			"Resource": "*",
+		})),
 	})
 	require.NoError(t, err)
 	c := limited.Credentials
-	_, err = g.as(credentials.NewStaticCredentialsProvider(*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken)).secrets().
+	_, err = g.as(credentials.NewStaticCredentialsProvider(*c.AccessKeyId, *c.SecretAccessKey,
+		*c.SessionToken)).secrets().
 		GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &mine})
 	refused(t, err, "AccessDeniedException")
 
@@ -194,9 +219,13 @@ func TestARoleReadsTheSecretThatItsPolicyNamesAndNoOther(t *testing.T) {
 func TestARoleIsAssumedByWhomItTrustsOnly(t *testing.T) {
 	g := newTarget(t)
 	account := g.accountID(t)
-	_, service := g.role(t, policy(m{"Effect": "Allow", "Principal": m{"Service": "monitoring.rds.amazonaws.com"}, "Action": "sts:AssumeRole"}))
+	_, service := g.role(t, policy(m{
+		"Effect": "Allow", "Principal": m{"Service": "monitoring.rds.amazonaws.com"},
+		"Action": "sts:AssumeRole",
+	}))
 	_, external := g.role(t, policy(m{
-		"Effect": "Allow", "Principal": m{"AWS": account}, "Action": "sts:AssumeRole", "Condition": m{"StringEquals": m{"sts:ExternalId": "42"}},
+		"Effect": "Allow", "Principal": m{"AWS": account}, "Action": "sts:AssumeRole",
+		"Condition": m{"StringEquals": m{"sts:ExternalId": "42"}},
 	}))
 	assume := func(arn, id string, seconds int32) error {
 		in := &sts.AssumeRoleInput{RoleArn: &arn, RoleSessionName: sdk.String("contract"), DurationSeconds: &seconds}
@@ -229,7 +258,11 @@ func TestAWebIdentityGetsTheRoleThatTrustsIt(t *testing.T) {
 	_, own := g.role(t, trust(subjectOf(t, token)))
 	_, others := g.role(t, trust("system:serviceaccount:somebody:else"))
 	assume := func(arn, token string) error {
-		_, err := g.as(nil).sts().AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{RoleArn: &arn, RoleSessionName: sdk.String("contract"), WebIdentityToken: &token})
+		_, err := g.as(nil).sts().AssumeRoleWithWebIdentity(t.Context(),
+			&sts.AssumeRoleWithWebIdentityInput{
+				RoleArn: &arn, RoleSessionName: sdk.String("contract"),
+				WebIdentityToken: &token,
+			})
 		return err
 	}
 	g.eventually(t, "assume the role with the token", func() error { return assume(own, token) })
@@ -252,7 +285,10 @@ func subjectOf(t *testing.T, token string) string {
 
 func TestPolicyDocumentsThatIAMRefuses(t *testing.T) {
 	g := newTarget(t)
-	name, _ := g.role(t, policy(m{"Effect": "Allow", "Principal": m{"AWS": g.accountID(t)}, "Action": "sts:AssumeRole"}))
+	name, _ := g.role(t, policy(m{
+		"Effect": "Allow", "Principal": m{"AWS": g.accountID(t)},
+		"Action": "sts:AssumeRole",
+	}))
 	statement := func(members string) string {
 		return `{"Version":"2012-10-17","Statement":[{` + members + `}]}`
 	}
@@ -270,25 +306,34 @@ func TestPolicyDocumentsThatIAMRefuses(t *testing.T) {
 		"an unknown operator":     statement(allow + `,"Condition":{"StringIs":{"aws:userid":"x"}}`),
 		"an unknown element":      statement(allow + `,"Ressource":"*"`),
 		"a sid with a space":      statement(`"Sid":"a b",` + allow),
-		"the same sid twice":      `{"Version":"2012-10-17","Statement":[{"Sid":"A",` + allow + `},{"Sid":"A",` + allow + `}]}`,
-		"a boolean that is none":  statement(allow + `,"Condition":{"Bool":{"aws:SecureTransport":"maybe"}}`),
+		"the same sid twice": `{"Version":"2012-10-17","Statement":[{"Sid":"A",` + allow + `},{"Sid":"A",` +
+			allow + `}]}`,
+		"a boolean that is none": statement(allow + `,"Condition":{"Bool":{"aws:SecureTransport":"maybe"}}`),
 	} {
-		answer := g.iam(t, "PutRolePolicy", map[string]string{"RoleName": name, "PolicyName": "inline", "PolicyDocument": document})
+		answer := g.iam(t, "PutRolePolicy", map[string]string{
+			"RoleName": name, "PolicyName": "inline", "PolicyDocument": document,
+		})
 		assert.Equal(t, "MalformedPolicyDocument", answer.Code, "%s: %s", what, answer.body)
 		assert.Equal(t, http.StatusBadRequest, answer.status, what)
 	}
 	for what, document := range map[string]string{
-		"no principal":       statement(`"Effect":"Allow","Action":"sts:AssumeRole"`),
-		"a resource":         statement(`"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole","Resource":"*"`),
-		"another service":    statement(`"Effect":"Allow","Principal":"*","Action":"s3:GetObject"`),
-		"a wildcard in it":   statement(`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + g.accountID(t) + `:role/*"},"Action":"sts:AssumeRole"`),
-		"a role of nobody":   statement(`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + g.accountID(t) + `:role/` + unique() + `"},"Action":"sts:AssumeRole"`),
+		"no principal":    statement(`"Effect":"Allow","Action":"sts:AssumeRole"`),
+		"a resource":      statement(`"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole","Resource":"*"`),
+		"another service": statement(`"Effect":"Allow","Principal":"*","Action":"s3:GetObject"`),
+		"a wildcard in it": statement(`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + g.accountID(t) +
+			`:role/*"},"Action":"sts:AssumeRole"`),
+		"a role of nobody": statement(`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + g.accountID(t) +
+			`:role/` + unique() + `"},"Action":"sts:AssumeRole"`),
 		"a principal's name": statement(`"Effect":"Allow","Principal":"myshop","Action":"sts:AssumeRole"`),
 	} {
 		answer := g.iam(t, "UpdateAssumeRolePolicy", map[string]string{"RoleName": name, "PolicyDocument": document})
 		assert.Equal(t, "MalformedPolicyDocument", answer.Code, "%s: %s", what, answer.body)
 	}
-	answer := g.iam(t, "CreateRole", map[string]string{"RoleName": name, "AssumeRolePolicyDocument": policy(m{"Effect": "Allow", "Principal": m{"AWS": g.accountID(t)}, "Action": "sts:AssumeRole"})})
+	answer := g.iam(t, "CreateRole", map[string]string{
+		"RoleName": name, "AssumeRolePolicyDocument": policy(
+			m{"Effect": "Allow", "Principal": m{"AWS": g.accountID(t)}, "Action": "sts:AssumeRole"},
+		),
+	})
 	assert.Equal(t, "EntityAlreadyExists", answer.Code)
 	assert.Equal(t, http.StatusConflict, answer.status)
 	g.put(t, name, policy(m{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}))
@@ -319,32 +364,156 @@ func TestPoliciesDecideAsOnAWS(t *testing.T) {
 		context  map[string][]string
 		want     string
 	}{
-		{"nothing is allowed by default", []string{policy(m{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})}, secret, nil, "implicitDeny"},
-		{"an exact resource", []string{policy(m{"Effect": "Allow", "Action": get, "Resource": secret})}, secret, nil, "allowed"},
-		{"another resource", []string{policy(m{"Effect": "Allow", "Action": get, "Resource": secret})}, other, nil, "implicitDeny"},
-		{"an action in another case", []string{policy(m{"Effect": "Allow", "Action": strings.ToLower(get), "Resource": secret})}, secret, nil, "allowed"},
-		{"wildcards of an action", []string{policy(m{"Effect": "Allow", "Action": "secretsmanager:Get*Val?e", "Resource": secret})}, secret, nil, "allowed"},
-		{"wildcards of a resource", []string{policy(m{"Effect": "Allow", "Action": get, "Resource": "arn:aws:secretsmanager:*:*:secret:rds!db-*-??????"})}, secret, nil, "allowed"},
-		{"a deny wins", []string{policy(m{"Effect": "Allow", "Action": "*", "Resource": "*"}), policy(m{"Effect": "Deny", "Action": get, "Resource": other})}, other, nil, "explicitDeny"},
-		{"a deny of something else", []string{policy(m{"Effect": "Allow", "Action": "*", "Resource": "*"}), policy(m{"Effect": "Deny", "Action": get, "Resource": other})}, secret, nil, "allowed"},
-		{"not-action", []string{policy(m{"Effect": "Allow", "NotAction": "secretsmanager:*", "Resource": "*"})}, secret, nil, "implicitDeny"},
-		{"not-resource", []string{policy(m{"Effect": "Allow", "Action": get, "NotResource": other})}, secret, nil, "allowed"},
-		{"a condition that holds", []string{condition(m{"StringEquals": m{"aws:PrincipalTag/team": "a"}})}, secret, team, "allowed"},
-		{"a condition that does not", []string{condition(m{"StringEquals": m{"aws:PrincipalTag/team": "b"}})}, secret, team, "implicitDeny"},
-		{"a key that is missing", []string{condition(m{"StringEquals": m{"aws:PrincipalTag/team": "a"}})}, secret, nil, "implicitDeny"},
-		{"a missing key, if it exists", []string{condition(m{"StringEqualsIfExists": m{"aws:PrincipalTag/team": "a"}})}, secret, nil, "allowed"},
-		{"a missing key, negated", []string{condition(m{"StringNotEquals": m{"aws:PrincipalTag/team": "a"}})}, secret, nil, "allowed"},
-		{"equality knows no wildcards", []string{condition(m{"StringEquals": m{"aws:PrincipalTag/team": "*"}})}, secret, team, "implicitDeny"},
-		{"likeness does", []string{condition(m{"StringLike": m{"aws:PrincipalTag/team": "*"}})}, secret, team, "allowed"},
-		{"null of a missing key", []string{condition(m{"Null": m{"aws:PrincipalTag/team": "true"}})}, secret, nil, "allowed"},
-		{"null of a key that is there", []string{condition(m{"Null": m{"aws:PrincipalTag/team": "true"}})}, secret, team, "implicitDeny"},
-		{"any of the values", []string{condition(m{"ForAnyValue:StringEquals": m{"aws:TagKeys": []string{"env"}}})}, secret, keys, "allowed"},
-		{"all of the values", []string{condition(m{"ForAllValues:StringEquals": m{"aws:TagKeys": []string{"env"}}})}, secret, keys, "implicitDeny"},
-		{"all of the values, listed", []string{condition(m{"ForAllValues:StringEquals": m{"aws:TagKeys": []string{"env", "team"}}})}, secret, keys, "allowed"},
-		{"two keys must both hold", []string{condition(m{"StringEquals": m{"aws:PrincipalTag/team": "a"}, "Null": m{"aws:TagKeys": "false"}})}, secret, team, "implicitDeny"},
-		{"a number", []string{condition(m{"NumericLessThan": m{"secretsmanager:RecoveryWindowInDays": "8"}})}, secret, map[string][]string{"secretsmanager:RecoveryWindowInDays": {"7"}}, "allowed"},
-		{"a variable", []string{policy(m{"Effect": "Allow", "Action": get, "Resource": "arn:aws:secretsmanager:*:*:secret:team-${aws:PrincipalTag/team}/*"})}, strings.Replace(other, "team-b", "team-a", 1), team, "allowed"},
-		{"a variable of another value", []string{policy(m{"Effect": "Allow", "Action": get, "Resource": "arn:aws:secretsmanager:*:*:secret:team-${aws:PrincipalTag/team}/*"})}, other, team, "implicitDeny"},
+		{"nothing is allowed by default", []string{
+			policy(m{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}),
+		}, secret, nil, "implicitDeny"},
+		{
+			"an exact resource",
+			[]string{policy(m{"Effect": "Allow", "Action": get, "Resource": secret})},
+			secret, nil,
+			"allowed",
+		},
+		{
+			"another resource",
+			[]string{policy(m{"Effect": "Allow", "Action": get, "Resource": secret})},
+			other, nil,
+			"implicitDeny",
+		},
+		{
+			"an action in another case",
+			[]string{policy(m{"Effect": "Allow", "Action": strings.ToLower(get), "Resource": secret})},
+			secret, nil,
+			"allowed",
+		},
+		{
+			"wildcards of an action",
+			[]string{policy(m{"Effect": "Allow", "Action": "secretsmanager:Get*Val?e", "Resource": secret})},
+			secret,
+			nil, "allowed",
+		},
+		{
+			"wildcards of a resource",
+			[]string{policy(m{
+				"Effect": "Allow", "Action": get,
+				"Resource": "arn:aws:secretsmanager:*:*:secret:rds!db-*-??????",
+			})},
+			secret, nil, "allowed",
+		},
+		{"a deny wins", []string{
+			policy(m{"Effect": "Allow", "Action": "*", "Resource": "*"}),
+			policy(m{"Effect": "Deny", "Action": get, "Resource": other}),
+		}, other, nil, "explicitDeny"},
+		{"a deny of something else", []string{
+			policy(m{"Effect": "Allow", "Action": "*", "Resource": "*"}),
+			policy(m{"Effect": "Deny", "Action": get, "Resource": other}),
+		}, secret, nil, "allowed"},
+		{
+			"not-action",
+			[]string{policy(m{"Effect": "Allow", "NotAction": "secretsmanager:*", "Resource": "*"})},
+			secret,
+			nil, "implicitDeny",
+		},
+		{
+			"not-resource",
+			[]string{policy(m{"Effect": "Allow", "Action": get, "NotResource": other})},
+			secret, nil,
+			"allowed",
+		},
+		{
+			"a condition that holds",
+			[]string{condition(m{"StringEquals": m{"aws:PrincipalTag/team": "a"}})},
+			secret,
+			team, "allowed",
+		},
+		{
+			"a condition that does not",
+			[]string{condition(m{"StringEquals": m{"aws:PrincipalTag/team": "b"}})},
+			secret,
+			team, "implicitDeny",
+		},
+		{
+			"a key that is missing",
+			[]string{condition(m{"StringEquals": m{"aws:PrincipalTag/team": "a"}})},
+			secret, nil,
+			"implicitDeny",
+		},
+		{
+			"a missing key, if it exists",
+			[]string{condition(m{"StringEqualsIfExists": m{"aws:PrincipalTag/team": "a"}})},
+			secret, nil, "allowed",
+		},
+		{
+			"a missing key, negated",
+			[]string{condition(m{"StringNotEquals": m{"aws:PrincipalTag/team": "a"}})},
+			secret,
+			nil, "allowed",
+		},
+		{
+			"equality knows no wildcards",
+			[]string{condition(m{"StringEquals": m{"aws:PrincipalTag/team": "*"}})},
+			secret,
+			team, "implicitDeny",
+		},
+		{
+			"likeness does",
+			[]string{condition(m{"StringLike": m{"aws:PrincipalTag/team": "*"}})},
+			secret, team,
+			"allowed",
+		},
+		{
+			"null of a missing key",
+			[]string{condition(m{"Null": m{"aws:PrincipalTag/team": "true"}})},
+			secret, nil,
+			"allowed",
+		},
+		{
+			"null of a key that is there",
+			[]string{condition(m{"Null": m{"aws:PrincipalTag/team": "true"}})},
+			secret,
+			team, "implicitDeny",
+		},
+		{
+			"any of the values",
+			[]string{condition(m{"ForAnyValue:StringEquals": m{"aws:TagKeys": []string{"env"}}})},
+			secret, keys, "allowed",
+		},
+		{
+			"all of the values",
+			[]string{condition(m{"ForAllValues:StringEquals": m{"aws:TagKeys": []string{"env"}}})},
+			secret, keys, "implicitDeny",
+		},
+		{
+			"all of the values, listed",
+			[]string{condition(m{"ForAllValues:StringEquals": m{"aws:TagKeys": []string{"env", "team"}}})},
+			secret,
+			keys, "allowed",
+		},
+		{
+			"two keys must both hold",
+			[]string{condition(m{"StringEquals": m{"aws:PrincipalTag/team": "a"}, "Null": m{"aws:TagKeys": "false"}})},
+			secret, team, "implicitDeny",
+		},
+		{
+			"a number",
+			[]string{condition(m{"NumericLessThan": m{"secretsmanager:RecoveryWindowInDays": "8"}})},
+			secret,
+			map[string][]string{"secretsmanager:RecoveryWindowInDays": {"7"}},
+			"allowed",
+		},
+		{
+			"a variable",
+			[]string{policy(m{
+				"Effect": "Allow", "Action": get,
+				"Resource": "arn:aws:secretsmanager:*:*:secret:team-${aws:PrincipalTag/team}/*",
+			})},
+			strings.Replace(other, "team-b", "team-a", 1), team, "allowed",
+		},
+		{"a variable of another value", []string{
+			policy(m{
+				"Effect": "Allow", "Action": get,
+				"Resource": "arn:aws:secretsmanager:*:*:secret:team-${aws:PrincipalTag/team}/*",
+			}),
+		}, other, team, "implicitDeny"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			params := map[string]string{"ActionNames.member.1": get, "ResourceArns.member.1": c.resource}
@@ -386,7 +555,8 @@ func TestRDSNamesWhatDoesNotExist(t *testing.T) {
 	id := sdk.String(unique())
 	_, err := g.rds().DescribeDBInstances(t.Context(), &rds.DescribeDBInstancesInput{DBInstanceIdentifier: id})
 	refused(t, err, "DBInstanceNotFound")
-	_, err = g.rds().ModifyDBInstance(t.Context(), &rds.ModifyDBInstanceInput{DBInstanceIdentifier: id, DeletionProtection: sdk.Bool(true)})
+	_, err = g.rds().ModifyDBInstance(t.Context(),
+		&rds.ModifyDBInstanceInput{DBInstanceIdentifier: id, DeletionProtection: sdk.Bool(true)})
 	refused(t, err, "DBInstanceNotFound")
 	_, err = g.rds().RebootDBInstance(t.Context(), &rds.RebootDBInstanceInput{DBInstanceIdentifier: id})
 	refused(t, err, "DBInstanceNotFound")
@@ -394,7 +564,8 @@ func TestRDSNamesWhatDoesNotExist(t *testing.T) {
 	refused(t, err, "DBSnapshotNotFound")
 	_, err = g.rds().DescribeDBSubnetGroups(t.Context(), &rds.DescribeDBSubnetGroupsInput{DBSubnetGroupName: id})
 	refused(t, err, "DBSubnetGroupNotFoundFault")
-	_, err = g.rds().DescribeDBParameterGroups(t.Context(), &rds.DescribeDBParameterGroupsInput{DBParameterGroupName: id})
+	_, err = g.rds().DescribeDBParameterGroups(t.Context(),
+		&rds.DescribeDBParameterGroupsInput{DBParameterGroupName: id})
 	refused(t, err, "DBParameterGroupNotFound")
 	_, err = g.rds().DescribeDBInstances(t.Context(), &rds.DescribeDBInstancesInput{MaxRecords: sdk.Int32(5)})
 	refused(t, err, "InvalidParameterValue")
@@ -402,7 +573,8 @@ func TestRDSNamesWhatDoesNotExist(t *testing.T) {
 
 func TestMaxConnectionsFollowMemoryInTheDefaultGroup(t *testing.T) {
 	g := newTarget(t)
-	pages := rds.NewDescribeDBParametersPaginator(g.rds(), &rds.DescribeDBParametersInput{DBParameterGroupName: sdk.String("default.postgres16")})
+	pages := rds.NewDescribeDBParametersPaginator(g.rds(),
+		&rds.DescribeDBParametersInput{DBParameterGroupName: sdk.String("default.postgres16")})
 	found := map[string]string{}
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
@@ -414,7 +586,10 @@ func TestMaxConnectionsFollowMemoryInTheDefaultGroup(t *testing.T) {
 			}
 		}
 	}
-	for name, apply := range map[string]string{"max_connections": "static", "rds.force_ssl": "dynamic", "log_statement": "dynamic", "shared_preload_libraries": "static", "work_mem": "dynamic"} {
+	for name, apply := range map[string]string{
+		"max_connections": "static", "rds.force_ssl": "dynamic",
+		"log_statement": "dynamic", "shared_preload_libraries": "static", "work_mem": "dynamic",
+	} {
 		assert.Equal(t, apply, found[name], name)
 	}
 }

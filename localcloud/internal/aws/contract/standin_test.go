@@ -55,7 +55,8 @@ func newTarget(t *testing.T) *target {
 		token: func(*testing.T) string {
 			now := time.Now()
 			token, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
-				"iss": issuer, "sub": "system:serviceaccount:contract:reader", "aud": []string{"sts.amazonaws.com"}, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+				"iss": issuer, "sub": "system:serviceaccount:contract:reader", "aud": []string{"sts.amazonaws.com"},
+				"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 			}).SignedString(key)
 			require.NoError(t, err)
 			return token

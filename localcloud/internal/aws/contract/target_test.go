@@ -34,7 +34,8 @@ type target struct {
 	endpoint func(service string) (url, signingRegion string)
 	// propagate is how long a change of IAM may take to be seen everywhere.
 	propagate time.Duration
-	// provider is the ARN of an IAM OIDC provider, and token a web identity token of it for the audience sts.amazonaws.com.
+	// provider is the ARN of an IAM OIDC provider, and token a web identity token of it for the audience
+	// sts.amazonaws.com.
 	provider string
 	token    func(*testing.T) string
 }
@@ -87,7 +88,8 @@ func (g *target) query(t *testing.T, service, version, action string, params map
 	for k, v := range params {
 		form.Set(k, v)
 	}
-	status, body := g.send(t, service, []byte(form.Encode()), map[string]string{"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"})
+	status, body := g.send(t, service, []byte(form.Encode()),
+		map[string]string{"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"})
 	out := xmlAnswer{status: status, body: body}
 	var e struct {
 		Error struct{ Code string }
@@ -109,7 +111,9 @@ func (g *target) kms(t *testing.T, action string, in map[string]any) (out map[st
 	t.Helper()
 	text, err := json.Marshal(in)
 	require.NoError(t, err)
-	_, body := g.send(t, "kms", text, map[string]string{"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "TrentService." + action})
+	_, body := g.send(t, "kms", text, map[string]string{
+		"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "TrentService." + action,
+	})
 	require.NoError(t, json.Unmarshal([]byte(body), &out), body)
 	errorType, _ = out["__type"].(string)
 	return out, errorType[strings.LastIndex(errorType, "#")+1:]
@@ -157,7 +161,9 @@ func (g *target) role(t *testing.T, trust string) (name, arn string) {
 
 func (g *target) put(t *testing.T, role, document string) {
 	t.Helper()
-	out := g.iam(t, "PutRolePolicy", map[string]string{"RoleName": role, "PolicyName": "inline", "PolicyDocument": document})
+	out := g.iam(t, "PutRolePolicy", map[string]string{
+		"RoleName": role, "PolicyName": "inline", "PolicyDocument": document,
+	})
 	require.Equal(t, http.StatusOK, out.status, out.body)
 }
 
@@ -165,7 +171,8 @@ func (g *target) put(t *testing.T, role, document string) {
 func (g *target) eventually(t *testing.T, what string, holds func() error) {
 	t.Helper()
 	var last error
-	require.Eventually(t, func() bool { last = holds(); return last == nil }, g.propagate, g.propagate/50, "%s", lazily(func() string { return what + ": " + errorText(last) }))
+	require.Eventually(t, func() bool { last = holds(); return last == nil }, g.propagate, g.propagate/50, "%s",
+		lazily(func() string { return what + ": " + errorText(last) }))
 }
 
 // lazily is text that is made when it is shown.
@@ -184,10 +191,12 @@ func errorText(err error) string {
 func (g *target) secret(t *testing.T, value string) (name, arn string) {
 	t.Helper()
 	name = unique()
-	out, err := g.secrets().CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value})
+	out, err := g.secrets().CreateSecret(t.Context(),
+		&secretsmanager.CreateSecretInput{Name: &name, SecretString: &value})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := g.secrets().DeleteSecret(context.Background(), &secretsmanager.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: sdk.Bool(true)})
+		_, err := g.secrets().DeleteSecret(context.Background(),
+			&secretsmanager.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: sdk.Bool(true)})
 		if code(err) != "ResourceNotFoundException" {
 			assert.NoError(t, err)
 		}
@@ -232,6 +241,7 @@ func unsignedToken(issuer string) string {
 	enc := base64.RawURLEncoding.EncodeToString
 	now := time.Now().Unix()
 	return enc([]byte(`{"alg":"RS256","typ":"JWT","kid":"1"}`)) + "." +
-		enc([]byte(`{"iss":"`+issuer+`","sub":"x","aud":"sts.amazonaws.com","iat":`+strconv.FormatInt(now, 10)+`,"exp":`+strconv.FormatInt(now+600, 10)+`}`)) + "." +
+		enc([]byte(`{"iss":"`+issuer+`","sub":"x","aud":"sts.amazonaws.com","iat":`+strconv.FormatInt(now,
+			10)+`,"exp":`+strconv.FormatInt(now+600, 10)+`}`)) + "." +
 		enc(make([]byte, 256))
 }

@@ -44,8 +44,12 @@ type operator struct {
 
 var operators = map[string]*operator{}
 
-func register(name string, negated, variables bool, compare func([]element, string, string) bool, check func(string) error) {
-	operators[strings.ToLower(name)] = &operator{name: name, negated: negated, variables: variables, compare: compare, check: check}
+func register(
+	name string, negated, variables bool, compare func([]element, string, string) bool, check func(string) error,
+) {
+	operators[strings.ToLower(name)] = &operator{
+		name: name, negated: negated, variables: variables, compare: compare, check: check,
+	}
 }
 
 func init() {
@@ -67,7 +71,9 @@ func init() {
 	register("ArnLike", false, true, arn, nil)
 	register("ArnNotEquals", true, true, arn, nil)
 	register("ArnNotLike", true, true, arn, nil)
-	register("Bool", false, false, func(_ []element, policy, request string) bool { return strings.EqualFold(policy, request) }, checkBool)
+	register("Bool", false, false, func(_ []element, policy, request string) bool {
+		return strings.EqualFold(policy, request)
+	}, checkBool)
 	register("Null", false, false, nil, checkBool)
 	address := func(_ []element, policy, request string) bool {
 		prefix, err := parsePrefix(policy)
@@ -150,7 +156,10 @@ func checkDate(s string) error {
 }
 
 func parseDate(s string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15Z07:00", "2006-01-02", "2006-01", "2006"} {
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15Z07:00", "2006-01-02",
+		"2006-01", "2006",
+	} {
 		if layout == "2006" && len(s) != len(layout) {
 			break
 		}
@@ -199,11 +208,13 @@ func parseOperator(written string) (op *operator, ifExists bool, set setMode, er
 	}
 	op, ok := operators[strings.ToLower(name)]
 	if !ok {
-		return nil, false, 0, fmt.Errorf("condition operator %q: not one that the local AWS stand-in models (%s)", written,
+		return nil, false, 0, fmt.Errorf("condition operator %q: not one that the local AWS stand-in models (%s)",
+			written,
 			strings.Join(operatorNames(), ", "))
 	}
 	if op.name == "Null" && (ifExists || set != single) {
-		return nil, false, 0, fmt.Errorf("condition operator %q: Null takes neither IfExists nor a set operator", written)
+		return nil, false, 0, fmt.Errorf("condition operator %q: Null takes neither IfExists nor a set operator",
+			written)
 	}
 	return op, ifExists, set, nil
 }
@@ -221,7 +232,9 @@ func operatorNames() []string {
 func (c Condition) holds(ctx Context, version string) bool {
 	values, present := ctx.Get(c.Key)
 	if c.base.name == "Null" {
-		return slices.ContainsFunc(c.Values, func(v string) bool { return strings.EqualFold(v, strconv.FormatBool(!present)) })
+		return slices.ContainsFunc(c.Values, func(v string) bool {
+			return strings.EqualFold(v, strconv.FormatBool(!present))
+		})
 	}
 	if len(values) == 0 {
 		switch c.set {

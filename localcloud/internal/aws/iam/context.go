@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Context holds the condition keys of one request with their values. Key names do not depend on case, as in IAM; a key that is
-// absent differs from a key with no value.
+// Context holds the condition keys of one request with their values. Key names do not depend on case, as in IAM; a key
+// that is absent differs from a key with no value.
 type Context struct{ values map[string][]string }
 
 // NewContext makes an empty context.
@@ -35,9 +35,9 @@ func (c Context) Clone() Context {
 	return out
 }
 
-// expand turns a policy string into a pattern, putting the request's values in place of policy variables. A wildcard inside such
-// a value stands for itself. ok is false when a variable has neither a single value in the request nor a default: IAM then does not
-// apply the statement.
+// expand turns a policy string into a pattern, putting the request's values in place of policy variables. A wildcard
+// inside such a value stands for itself. ok is false when a variable has neither a single value in the request nor a
+// default: IAM then does not apply the statement.
 func (c Context) expand(text, version string) (pattern []element, ok bool) {
 	if version != Version2012 || !strings.Contains(text, "${") {
 		return elementsOf(text), true

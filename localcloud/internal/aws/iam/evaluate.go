@@ -42,8 +42,8 @@ type Request struct {
 type ResourcePolicy struct {
 	Policy  *Policy
 	Account string // the resource's
-	// Required: without an allow in this policy nothing is allowed, as for KMS keys and role trust. Otherwise the policy may grant,
-	// and identity policies may grant too.
+	// Required: without an allow in this policy nothing is allowed, as for KMS keys and role trust. Otherwise the
+	// policy may grant, and identity policies may grant too.
 	Required bool
 }
 
@@ -85,7 +85,8 @@ func (d Decision) Explain(p Principal, r Request) string {
 	if strings.Contains(reason, "%s") {
 		reason = fmt.Sprintf(reason, r.Action)
 	}
-	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s %s", p.ARN, r.Action, r.Resource, reason)
+	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s %s", p.ARN, r.Action, r.Resource,
+		reason)
 }
 
 // grant is how directly a resource policy names the principal.

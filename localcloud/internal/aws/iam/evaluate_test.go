@@ -28,7 +28,10 @@ func parse(t *testing.T, kind iam.Kind, statements ...string) *iam.Policy {
 }
 
 func reader(policies ...*iam.Policy) iam.Principal {
-	return iam.Principal{Kind: iam.RoleSession, ARN: session, RoleARN: roleARN, RoleID: "AROAX", ID: "AROAX:one", Account: account, Identity: policies}
+	return iam.Principal{
+		Kind: iam.RoleSession, ARN: session, RoleARN: roleARN, RoleID: "AROAX", ID: "AROAX:one",
+		Account: account, Identity: policies,
+	}
 }
 
 func get(resource string) iam.Request {
@@ -42,23 +45,61 @@ func TestIdentityPolicies(t *testing.T) {
 		want       iam.Reason
 	}{
 		"nothing is allowed by default": {nil, get(secretARN), iam.MissingIdentity},
-		"an allow":                      {[]string{`{"Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"` + secretARN + `"}`}, get(secretARN), iam.Granted},
-		"action names have no case":     {[]string{`{"Effect":"Allow","Action":"SecretsManager:getsecretvalue","Resource":"*"}`}, get(secretARN), iam.Granted},
-		"another team's secret":         {[]string{`{"Effect":"Allow","Action":"secretsmanager:*","Resource":"arn:aws:secretsmanager:*:*:secret:rds!db-*"}`}, get(otherARN), iam.MissingIdentity},
-		"another action":                {[]string{`{"Effect":"Allow","Action":"secretsmanager:Describe*","Resource":"*"}`}, get(secretARN), iam.MissingIdentity},
+		"an allow": {[]string{
+			`{"Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"` + secretARN + `"}`,
+		}, get(secretARN), iam.Granted},
+		"action names have no case": {[]string{
+			`{"Effect":"Allow","Action":"SecretsManager:getsecretvalue","Resource":"*"}`,
+		}, get(secretARN), iam.Granted},
+		"another team's secret": {[]string{
+			`{"Effect":"Allow","Action":"secretsmanager:*","Resource":"arn:aws:secretsmanager:*:*:secret:rds!db-*"}`,
+		}, get(otherARN), iam.MissingIdentity},
+		"another action": {[]string{
+			`{"Effect":"Allow","Action":"secretsmanager:Describe*","Resource":"*"}`,
+		}, get(secretARN), iam.MissingIdentity},
 		"a deny wins over an allow": {[]string{
-			`{"Effect":"Allow","Action":"*","Resource":"*"}`, `{"Effect":"Deny","Action":"secretsmanager:Get*","Resource":"*:secret:team-b/*"}`,
+			`{"Effect":"Allow","Action":"*","Resource":"*"}`,
+			`{"Effect":"Deny","Action":"secretsmanager:Get*","Resource":"*:secret:team-b/*"}`,
 		}, get(otherARN), "bad"},
-		"not-action leaves out what it names": {[]string{`{"Effect":"Allow","NotAction":"secretsmanager:*","Resource":"*"}`}, get(secretARN), iam.MissingIdentity},
-		"not-action covers the rest":          {[]string{`{"Effect":"Allow","NotAction":"iam:*","Resource":"*"}`}, get(secretARN), iam.Granted},
-		"not-resource in a deny":              {[]string{`{"Effect":"Allow","Action":"*","Resource":"*"}`, `{"Effect":"Deny","Action":"*","NotResource":"` + secretARN + `"}`}, get(otherARN), iam.DeniedIdentity},
-		"not-resource spares what it names":   {[]string{`{"Effect":"Allow","Action":"*","Resource":"*"}`, `{"Effect":"Deny","Action":"*","NotResource":"` + secretARN + `"}`}, get(secretARN), iam.Granted},
-		"an action on everything needs *":     {[]string{`{"Effect":"Allow","Action":"*","Resource":"arn:aws:secretsmanager:*:*:*"}`}, iam.Request{Action: "secretsmanager:ListSecrets", Resource: "*", Context: iam.NewContext()}, iam.MissingIdentity},
-		"an action on everything by *":        {[]string{`{"Effect":"Allow","Action":"secretsmanager:ListSecrets","Resource":"*"}`}, iam.Request{Action: "secretsmanager:ListSecrets", Resource: "*", Context: iam.NewContext()}, iam.Granted},
-		"resources have case":                 {[]string{`{"Effect":"Allow","Action":"*","Resource":"` + strings.ToUpper(secretARN[:3]) + secretARN[3:] + `"}`}, get(secretARN), "bad"},
+		"not-action leaves out what it names": {
+			[]string{`{"Effect":"Allow","NotAction":"secretsmanager:*","Resource":"*"}`},
+			get(secretARN),
+			iam.MissingIdentity,
+		},
+		"not-action covers the rest": {
+			[]string{`{"Effect":"Allow","NotAction":"iam:*","Resource":"*"}`}, get(secretARN), iam.Granted,
+		},
+		"not-resource in a deny": {
+			[]string{
+				`{"Effect":"Allow","Action":"*","Resource":"*"}`,
+				`{"Effect":"Deny","Action":"*","NotResource":"` + secretARN + `"}`,
+			}, get(otherARN), iam.DeniedIdentity,
+		},
+		"not-resource spares what it names": {
+			[]string{
+				`{"Effect":"Allow","Action":"*","Resource":"*"}`,
+				`{"Effect":"Deny","Action":"*","NotResource":"` + secretARN + `"}`,
+			}, get(secretARN), iam.Granted,
+		},
+		"an action on everything needs *": {
+			[]string{`{"Effect":"Allow","Action":"*","Resource":"arn:aws:secretsmanager:*:*:*"}`},
+			iam.Request{Action: "secretsmanager:ListSecrets", Resource: "*", Context: iam.NewContext()},
+			iam.MissingIdentity,
+		},
+		"an action on everything by *": {
+			[]string{`{"Effect":"Allow","Action":"secretsmanager:ListSecrets","Resource":"*"}`},
+			iam.Request{Action: "secretsmanager:ListSecrets", Resource: "*", Context: iam.NewContext()},
+			iam.Granted,
+		},
+		"resources have case": {
+			[]string{`{"Effect":"Allow","Action":"*","Resource":"` + strings.ToUpper(secretARN[:3]) + secretARN[3:] +
+				`"}`}, get(secretARN), "bad",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := iam.Parse(`{"Version":"2012-10-17","Statement":[`+strings.Join(append(c.statements, `{"Effect":"Allow","Action":"none:None","Resource":"*"}`), ",")+`]}`, iam.Identity)
+			p, err := iam.Parse(`{"Version":"2012-10-17","Statement":[`+strings.Join(
+				append(c.statements, `{"Effect":"Allow","Action":"none:None","Resource":"*"}`), ",",
+			)+`]}`, iam.Identity)
 			if c.want == "bad" {
 				require.Error(t, err)
 				return
@@ -73,7 +114,8 @@ func TestBoundaryAndSessionPolicyLimitWhatTheIdentityMay(t *testing.T) {
 	all := parse(t, iam.Identity, `{"Effect":"Allow","Action":"*","Resource":"*"}`)
 	gets := parse(t, iam.Identity, `{"Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"*"}`)
 	lists := parse(t, iam.Identity, `{"Effect":"Allow","Action":"secretsmanager:ListSecrets","Resource":"*"}`)
-	denies := parse(t, iam.Identity, `{"Effect":"Allow","Action":"*","Resource":"*"}`, `{"Effect":"Deny","Action":"secretsmanager:*","Resource":"*"}`)
+	denies := parse(t, iam.Identity, `{"Effect":"Allow","Action":"*","Resource":"*"}`,
+		`{"Effect":"Deny","Action":"secretsmanager:*","Resource":"*"}`)
 	direct := parse(t, iam.Key, `{"Effect":"Allow","Principal":{"AWS":"`+session+`"},"Action":"*","Resource":"*"}`)
 	byRole := parse(t, iam.Key, `{"Effect":"Allow","Principal":{"AWS":"`+roleARN+`"},"Action":"*","Resource":"*"}`)
 	for name, c := range map[string]struct {
@@ -116,20 +158,42 @@ func TestKeyPolicies(t *testing.T) {
 		identity  *iam.Policy
 		want      iam.Reason
 	}{
-		"root delegates to identity policies":    {`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*"`, may, iam.Granted},
-		"the account ID delegates too":           {`"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*"`, may, iam.Granted},
-		"delegation alone grants nothing":        {`"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*"`, mayNot, iam.MissingIdentity},
-		"without delegation identity is useless": {`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/other"},"Action":"kms:*"`, may, iam.MissingResource},
-		"another account's root":                 {`"Effect":"Allow","Principal":{"AWS":"999999999999"},"Action":"kms:*"`, may, iam.MissingResource},
-		"the role named":                         {`"Effect":"Allow","Principal":{"AWS":"` + roleARN + `"},"Action":"kms:Decrypt"`, mayNot, iam.Granted},
-		"the role's unique ID named":             {`"Effect":"Allow","Principal":{"AWS":"AROAXXXXXXXXXX"},"Action":"kms:Decrypt"`, mayNot, iam.MissingResource},
-		"a deny for the account covers all":      {`"Effect":"Deny","Principal":{"AWS":"111122223333"},"Action":"kms:Decrypt"`, may, iam.DeniedResource},
-		"delegation of another action":           {`"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:Describe*"`, may, iam.MissingResource},
-		"delegation on a condition that fails":   {`"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*","Condition":{"StringEquals":{"kms:ViaService":"rds.x.amazonaws.com"}}`, may, iam.MissingResource},
+		"root delegates to identity policies": {
+			`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*"`, may, iam.Granted,
+		},
+		"the account ID delegates too": {
+			`"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*"`, may, iam.Granted,
+		},
+		"delegation alone grants nothing": {
+			`"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*"`, mayNot, iam.MissingIdentity,
+		},
+		"without delegation identity is useless": {
+			`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/other"},"Action":"kms:*"`, may,
+			iam.MissingResource,
+		},
+		"another account's root": {
+			`"Effect":"Allow","Principal":{"AWS":"999999999999"},"Action":"kms:*"`, may, iam.MissingResource,
+		},
+		"the role named": {
+			`"Effect":"Allow","Principal":{"AWS":"` + roleARN + `"},"Action":"kms:Decrypt"`, mayNot, iam.Granted,
+		},
+		"the role's unique ID named": {
+			`"Effect":"Allow","Principal":{"AWS":"AROAXXXXXXXXXX"},"Action":"kms:Decrypt"`, mayNot, iam.MissingResource,
+		},
+		"a deny for the account covers all": {
+			`"Effect":"Deny","Principal":{"AWS":"111122223333"},"Action":"kms:Decrypt"`, may, iam.DeniedResource,
+		},
+		"delegation of another action": {
+			`"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:Describe*"`, may, iam.MissingResource,
+		},
+		"delegation on a condition that fails": {
+			`"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*","Condition":{"StringEquals":{"kms:ViaService":"rds.x.amazonaws.com"}}`, may, iam.MissingResource,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			policy := parse(t, iam.Key, `{"Resource":"*",`+c.statement+`}`)
-			d := iam.Evaluate(reader(c.identity), decrypt, &iam.ResourcePolicy{Policy: policy, Account: account, Required: true})
+			d := iam.Evaluate(reader(c.identity), decrypt,
+				&iam.ResourcePolicy{Policy: policy, Account: account, Required: true})
 			assert.Equal(t, c.want, d.Reason)
 			assert.Equal(t, c.want == iam.Granted, d.Allowed)
 		})
@@ -154,19 +218,47 @@ func TestTrustPolicies(t *testing.T) {
 		request iam.Request
 		want    bool
 	}{
-		"its ServiceAccount":            {statement("StringEqualsIgnoreCase", "system:serviceaccount:a:b"), federated, web("system:serviceaccount:a:b", "sts.amazonaws.com"), true},
-		"another ServiceAccount":        {statement("StringEqualsIgnoreCase", "system:serviceaccount:a:b"), federated, web("system:serviceaccount:a:c", "sts.amazonaws.com"), false},
-		"another audience":              {statement("StringLike", "system:serviceaccount:a:*"), federated, web("system:serviceaccount:a:b", "other"), false},
-		"a wildcard by StringLike":      {statement("StringLike", "system:serviceaccount:a:*"), federated, web("system:serviceaccount:a:b", "sts.amazonaws.com"), true},
-		"no wildcard by equality":       {statement("StringEqualsIgnoreCase", "system:serviceaccount:a:*"), federated, web("system:serviceaccount:a:b", "sts.amazonaws.com"), false},
-		"another provider":              {statement("StringLike", "*"), iam.Principal{Kind: iam.Federated, ARN: provider + "2", Account: account}, web("x", "sts.amazonaws.com"), false},
-		"no web identity at all":        {statement("StringLike", "*"), reader(), web("x", "sts.amazonaws.com"), false},
-		"a service is no web identity":  {statement("StringLike", "*"), iam.Principal{Kind: iam.Service, ARN: provider}, web("x", "sts.amazonaws.com"), false},
-		"everyone is not every web one": {`{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRoleWithWebIdentity"}`, federated, web("x", "sts.amazonaws.com"), false},
+		"its ServiceAccount": {
+			statement("StringEqualsIgnoreCase", "system:serviceaccount:a:b"), federated,
+			web("system:serviceaccount:a:b", "sts.amazonaws.com"), true,
+		},
+		"another ServiceAccount": {
+			statement("StringEqualsIgnoreCase", "system:serviceaccount:a:b"), federated,
+			web("system:serviceaccount:a:c", "sts.amazonaws.com"), false,
+		},
+		"another audience": {
+			statement("StringLike", "system:serviceaccount:a:*"), federated,
+			web("system:serviceaccount:a:b", "other"), false,
+		},
+		"a wildcard by StringLike": {
+			statement("StringLike", "system:serviceaccount:a:*"), federated,
+			web("system:serviceaccount:a:b", "sts.amazonaws.com"), true,
+		},
+		"no wildcard by equality": {
+			statement("StringEqualsIgnoreCase", "system:serviceaccount:a:*"), federated,
+			web("system:serviceaccount:a:b", "sts.amazonaws.com"), false,
+		},
+		"another provider": {
+			statement("StringLike", "*"),
+			iam.Principal{Kind: iam.Federated, ARN: provider + "2", Account: account},
+			web("x", "sts.amazonaws.com"),
+			false,
+		},
+		"no web identity at all": {statement("StringLike", "*"), reader(), web("x", "sts.amazonaws.com"), false},
+		"a service is no web identity": {
+			statement("StringLike", "*"),
+			iam.Principal{Kind: iam.Service, ARN: provider},
+			web("x", "sts.amazonaws.com"), false,
+		},
+		"everyone is not every web one": {
+			`{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRoleWithWebIdentity"}`, federated,
+			web("x", "sts.amazonaws.com"), false,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			policy := parse(t, iam.Trust, c.trust)
-			assert.Equal(t, c.want, iam.Evaluate(c.who, c.request, &iam.ResourcePolicy{Policy: policy, Account: account, Required: true}).Allowed)
+			assert.Equal(t, c.want, iam.Evaluate(c.who, c.request,
+				&iam.ResourcePolicy{Policy: policy, Account: account, Required: true}).Allowed)
 		})
 	}
 }
@@ -254,18 +346,26 @@ func TestVariablesInResources(t *testing.T) {
 	request := func(name string) iam.Request {
 		return iam.Request{Action: "a:B", Resource: "arn:aws:s3:::" + name, Context: ctx}
 	}
-	mine := parse(t, iam.Identity, `{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:PrincipalTag/team}/*"}`)
+	mine := parse(t, iam.Identity,
+		`{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:PrincipalTag/team}/*"}`)
 	assert.True(t, iam.Evaluate(reader(mine), request("a*/x"), nil).Allowed)
-	assert.False(t, iam.Evaluate(reader(mine), request("abc/x"), nil).Allowed, "a wildcard from a tag stands for itself")
-	unknown := parse(t, iam.Identity, `{"Effect":"Allow","Action":"*","NotResource":"arn:aws:s3:::${aws:PrincipalTag/none}/*"}`)
-	assert.False(t, iam.Evaluate(reader(unknown), request("x"), nil).Allowed, "a statement with a variable that has no value grants nothing")
-	old, err := iam.Parse(`{"Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:userid}"}}`, iam.Identity)
+	assert.False(t, iam.Evaluate(reader(mine), request("abc/x"), nil).Allowed,
+		"a wildcard from a tag stands for itself")
+	unknown := parse(t, iam.Identity,
+		`{"Effect":"Allow","Action":"*","NotResource":"arn:aws:s3:::${aws:PrincipalTag/none}/*"}`)
+	assert.False(t, iam.Evaluate(reader(unknown), request("x"), nil).Allowed,
+		"a statement with a variable that has no value grants nothing")
+	old, err := iam.Parse(`{"Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:userid}"}}`,
+		iam.Identity)
 	require.NoError(t, err)
-	assert.True(t, iam.Evaluate(reader(old), request("${aws:userid}"), nil).Allowed, "the older language has no variables")
+	assert.True(t, iam.Evaluate(reader(old), request("${aws:userid}"), nil).Allowed,
+		"the older language has no variables")
 }
 
 func TestDenialsAreExplainedInAWSsWords(t *testing.T) {
 	d := iam.Evaluate(reader(), get(secretARN), nil)
-	assert.Equal(t, "User: "+session+" is not authorized to perform: secretsmanager:GetSecretValue on resource: "+secretARN+
-		" because no identity-based policy allows the secretsmanager:GetSecretValue action", d.Explain(reader(), get(secretARN)))
+	assert.Equal(t,
+		"User: "+session+" is not authorized to perform: secretsmanager:GetSecretValue on resource: "+secretARN+
+			" because no identity-based policy allows the secretsmanager:GetSecretValue action",
+		d.Explain(reader(), get(secretARN)))
 }

@@ -6,18 +6,21 @@ import (
 	"strings"
 )
 
-// conditionKeys are the keys that requests to the stand-in can carry. A policy with any other key is refused: AWS would supply a
-// value where the stand-in has none, and a negated or IfExists condition would then decide differently.
+// conditionKeys are the keys that requests to the stand-in can carry. A policy with any other key is refused: AWS would
+// supply a value where the stand-in has none, and a negated or IfExists condition would then decide differently.
 var conditionKeys = []string{
 	"aws:CurrentTime", "aws:EpochTime", "aws:TokenIssueTime", "aws:SecureTransport", "aws:SourceIp", "aws:UserAgent",
 	"aws:RequestedRegion", "aws:PrincipalAccount", "aws:PrincipalArn", "aws:PrincipalType", "aws:PrincipalIsAWSService",
 	"aws:userid", "aws:username", "aws:FederatedProvider", "aws:TagKeys", "aws:ViaAWSService", "aws:ResourceAccount",
 	"aws:SourceAccount", "aws:SourceArn",
 	"sts:RoleSessionName", "sts:ExternalId",
-	"kms:ViaService", "kms:CallerAccount", "kms:EncryptionContextKeys", "kms:GrantIsForAWSResource", "kms:KeyOrigin", "kms:KeySpec", "kms:KeyUsage",
+	"kms:ViaService", "kms:CallerAccount", "kms:EncryptionContextKeys", "kms:GrantIsForAWSResource", "kms:KeyOrigin",
+	"kms:KeySpec", "kms:KeyUsage",
 	"secretsmanager:SecretId", "secretsmanager:VersionId", "secretsmanager:VersionStage", "secretsmanager:Name",
-	"secretsmanager:Description", "secretsmanager:KmsKeyId", "secretsmanager:KmsKeyArn", "secretsmanager:SecretPrimaryRegion",
-	"secretsmanager:ForceDeleteWithoutRecovery", "secretsmanager:RecoveryWindowInDays", "secretsmanager:RotateImmediately",
+	"secretsmanager:Description", "secretsmanager:KmsKeyId", "secretsmanager:KmsKeyArn",
+	"secretsmanager:SecretPrimaryRegion",
+	"secretsmanager:ForceDeleteWithoutRecovery", "secretsmanager:RecoveryWindowInDays",
+	"secretsmanager:RotateImmediately",
 	"secretsmanager:ModifyRotationRules",
 	"rds:DatabaseClass", "rds:DatabaseEngine", "rds:DatabaseName", "rds:MultiAz",
 }
@@ -28,7 +31,8 @@ var conditionKeyPrefixes = []string{
 	"secretsmanager:ResourceTag/", "rds:db-tag/", "kms:EncryptionContext:",
 }
 
-// issuerKey is a claim of an OIDC provider, <issuer without scheme>:<claim>. IAM defines these three for providers like EKS.
+// issuerKey is a claim of an OIDC provider, <issuer without scheme>:<claim>. IAM defines these three for providers like
+// EKS.
 var issuerKey = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?:(sub|aud|amr)$`)
 
 // KnownConditionKey reports whether requests to the stand-in can carry the key.

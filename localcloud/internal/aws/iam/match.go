@@ -49,8 +49,8 @@ func literalElements(s string) []element {
 	return out
 }
 
-// matchElements needs time proportional to the product of both lengths at worst: it returns only to the last * it met, because an
-// earlier one can never do better.
+// matchElements needs time proportional to the product of both lengths at worst: it returns only to the last * it met,
+// because an earlier one can never do better.
 func matchElements(pattern []element, s []rune) bool {
 	p, i := 0, 0
 	star, mark := -1, 0
@@ -77,8 +77,9 @@ func matchElements(pattern []element, s []rune) bool {
 
 const arnSegments = 6
 
-// MatchARN reports whether an ARN matches a pattern as IAM matches Resource elements and ArnLike: segment by segment, so that a *
-// before a colon never runs into the next segment. The last segment, the resource, may hold colons. "*" alone matches all.
+// MatchARN reports whether an ARN matches a pattern as IAM matches Resource elements and ArnLike: segment by segment,
+// so that a * before a colon never runs into the next segment. The last segment, the resource, may hold colons. "*"
+// alone matches all.
 func MatchARN(pattern, arn string) bool {
 	return matchARNElements(elementsOf(pattern), arn)
 }

@@ -50,7 +50,10 @@ func TestAWildcardOfAnARNStaysInItsSegment(t *testing.T) {
 		{"arn:aws:secretsmanager:ap-northeast-2:111122223333:*", secret, true},
 		{"arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:team-b/*", secret, false},
 		{"arn:aws:secretsmanager:us-*:111122223333:secret:*", secret, false},
-		{"arn:aws:logs:*:*:log-group:RDS*:log-stream:*", "arn:aws:logs:eu-west-1:1:log-group:RDSOSMetrics:log-stream:db-1", true},
+		{
+			"arn:aws:logs:*:*:log-group:RDS*:log-stream:*",
+			"arn:aws:logs:eu-west-1:1:log-group:RDSOSMetrics:log-stream:db-1", true,
+		},
 		{"arn:aws:iam::1:role/*", "arn:aws:iam::1:role/path/name", true},
 		{"arn:aws:iam::1:role/x", "not an arn", false},
 	} {

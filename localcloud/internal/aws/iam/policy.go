@@ -41,8 +41,8 @@ type Policy struct {
 	Statements []Statement
 }
 
-// Statement is one statement; exactly one of Actions and NotActions is set, and for all but trust policies exactly one of
-// Resources and NotResources.
+// Statement is one statement; exactly one of Actions and NotActions is set, and for all but trust policies exactly one
+// of Resources and NotResources.
 type Statement struct {
 	Sid          string
 	Effect       string
@@ -60,7 +60,8 @@ type PrincipalPattern struct {
 	Value string
 }
 
-// MalformedError lists every fault of a policy document. Its message is the one an API hands out as MalformedPolicyDocument.
+// MalformedError lists every fault of a policy document. Its message is the one an API hands out as
+// MalformedPolicyDocument.
 type MalformedError struct{ Faults []string }
 
 func (e *MalformedError) Error() string { return strings.Join(e.Faults, "; ") }
@@ -84,8 +85,8 @@ func (p *parser) fault(format string, args ...any) {
 	p.faults = append(p.faults, fmt.Sprintf(format, args...))
 }
 
-// object decodes a JSON object and faults elements that are not allowed and elements given twice, which encoding/json would
-// silently merge.
+// object decodes a JSON object and faults elements that are not allowed and elements given twice, which encoding/json
+// would silently merge.
 func (p *parser) object(where string, raw []byte, allowed ...string) map[string]json.RawMessage {
 	out := map[string]json.RawMessage{}
 	dec := json.NewDecoder(bytes.NewReader(raw))
@@ -149,7 +150,8 @@ func (p *parser) strings(where string, raw json.RawMessage, scalars bool) []stri
 	out := make([]string, 0, len(list))
 	for _, item := range list {
 		text := bytes.TrimSpace(item)
-		if scalars && len(text) > 0 && text[0] != '"' && text[0] != '{' && text[0] != '[' && !bytes.Equal(text, []byte("null")) {
+		if scalars && len(text) > 0 && text[0] != '"' && text[0] != '{' && text[0] != '[' &&
+			!bytes.Equal(text, []byte("null")) {
 			out = append(out, string(text))
 			continue
 		}
@@ -208,7 +210,8 @@ var identitySid = regexp.MustCompile(`^[A-Za-z0-9]*$`)
 
 func (p *parser) statement(where string, raw json.RawMessage, version string) Statement {
 	var s Statement
-	o := p.object(where, raw, "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
+	o := p.object(where, raw, "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource",
+		"NotResource", "Condition")
 	if o == nil {
 		return s
 	}
@@ -240,7 +243,8 @@ func (p *parser) principal(where string, o map[string]json.RawMessage, s *Statem
 		p.fault("%s.Principal: policy document should not specify a principal", where)
 		return
 	case hasNot:
-		p.fault("%s.NotPrincipal: the local AWS stand-in does not model NotPrincipal; name the principals, or deny with a condition on aws:PrincipalArn", where)
+		p.fault("%s.NotPrincipal: the local AWS stand-in does not model NotPrincipal; name the principals, or deny "+
+			"with a condition on aws:PrincipalArn", where)
 		return
 	case p.kind == Identity:
 		return
@@ -272,9 +276,13 @@ func (p *parser) principal(where string, o map[string]json.RawMessage, s *Statem
 }
 
 var (
-	accountID       = regexp.MustCompile(`^\d{12}$`)
-	awsPrincipal    = regexp.MustCompile(`^arn:aws:(iam::[0-9]{12}:(root|(user|role)/[\w+=,.@/-]+)|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`)
-	federatedARN    = regexp.MustCompile(`^arn:aws:iam::[0-9]{12}:oidc-provider/[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$`)
+	accountID    = regexp.MustCompile(`^\d{12}$`)
+	awsPrincipal = regexp.MustCompile(
+		`^arn:aws:(iam::[0-9]{12}:(root|(user|role)/[\w+=,.@/-]+)|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`,
+	)
+	federatedARN = regexp.MustCompile(
+		`^arn:aws:iam::[0-9]{12}:oidc-provider/[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$`,
+	)
 	servicePattern  = regexp.MustCompile(`^[a-z0-9.-]+\.amazonaws\.com$`)
 	uniqueIDPattern = regexp.MustCompile(`^A(IDA|ROA)[A-Z0-9]{8,}$`)
 )
@@ -283,11 +291,13 @@ func badPrincipal(typ, value string) string {
 	var ok bool
 	switch typ {
 	case "AWS":
-		ok = value == "*" || accountID.MatchString(value) || awsPrincipal.MatchString(value) || uniqueIDPattern.MatchString(value)
+		ok = value == "*" || accountID.MatchString(value) || awsPrincipal.MatchString(value) ||
+			uniqueIDPattern.MatchString(value)
 	case "Federated":
 		ok = federatedARN.MatchString(value)
 		if !ok {
-			return " (the local AWS stand-in models federation by IAM OIDC providers, arn:aws:iam::<account>:oidc-provider/<issuer>, only)"
+			return " (the local AWS stand-in models federation by IAM OIDC providers, " +
+				"arn:aws:iam::<account>:oidc-provider/<issuer>, only)"
 		}
 	case "Service":
 		ok = servicePattern.MatchString(value)

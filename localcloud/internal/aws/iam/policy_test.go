@@ -21,18 +21,42 @@ func TestDocumentsThatIAMTakes(t *testing.T) {
 		kind     iam.Kind
 		document string
 	}{
-		"one statement without a list":    {iam.Identity, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}`},
-		"lists":                           {iam.Identity, `{"Version":"2012-10-17","Statement":[{"Sid":"A1","Effect":"Deny","NotAction":["a:B","c:*"],"NotResource":["arn:aws:s3:::x"]}]}`},
-		"no version":                      {iam.Identity, `{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`},
-		"a condition with a bare boolean": {iam.Identity, `{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":true}}}]}`},
-		"a condition with a bare number":  {iam.Identity, `{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"NumericLessThan":{"secretsmanager:RecoveryWindowInDays":7}}}]}`},
-		"a variable with a default":       {iam.Identity, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:PrincipalTag/team, 'none'}/*"}]}`},
+		"one statement without a list": {
+			iam.Identity,
+			`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}`,
+		},
+		"lists": {
+			iam.Identity,
+			`{"Version":"2012-10-17","Statement":[{"Sid":"A1","Effect":"Deny","NotAction":["a:B","c:*"],"NotResource":["arn:aws:s3:::x"]}]}`,
+		},
+		"no version": {
+			iam.Identity,
+			`{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,
+		},
+		"a condition with a bare boolean": {
+			iam.Identity,
+			`{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":true}}}]}`,
+		},
+		"a condition with a bare number": {
+			iam.Identity,
+			`{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"NumericLessThan":{"secretsmanager:RecoveryWindowInDays":7}}}]}`,
+		},
+		"a variable with a default": {
+			iam.Identity,
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:PrincipalTag/team, 'none'}/*"}]}`,
+		},
 		"web identity trust": {iam.Trust, fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":%q},"Action":"sts:AssumeRoleWithWebIdentity",
 			"Condition":{"StringEquals":{"oidc.example.org/id/1:sub":"system:serviceaccount:a:b","oidc.example.org/id/1:aud":"sts.amazonaws.com"}}}]}`, provider)},
-		"service trust":       {iam.Trust, `{"Statement":[{"Effect":"Allow","Principal":{"Service":["monitoring.rds.amazonaws.com"]},"Action":"sts:AssumeRole"}]}`},
-		"everyone in a trust": {iam.Trust, `{"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}]}`},
-		"account trust":       {iam.Trust, anyTrust},
-		"key policy":          {iam.Key, `{"Id":"x","Statement":[{"Sid":"with spaces, as in key policies","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*","Resource":"*"}]}`},
+		"service trust": {
+			iam.Trust, `{"Statement":[{"Effect":"Allow","Principal":{"Service":["monitoring.rds.amazonaws.com"]},"Action":"sts:AssumeRole"}]}`,
+		},
+		"everyone in a trust": {
+			iam.Trust, `{"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}]}`,
+		},
+		"account trust": {iam.Trust, anyTrust},
+		"key policy": {
+			iam.Key, `{"Id":"x","Statement":[{"Sid":"with spaces, as in key policies","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*","Resource":"*"}]}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := iam.Parse(c.document, c.kind)
@@ -49,51 +73,161 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 		document string
 		says     string
 	}{
-		"no JSON":                       {iam.Identity, `{`, "invalid JSON"},
-		"a list":                        {iam.Identity, `[]`, "JSON object"},
-		"no statement":                  {iam.Identity, `{"Version":"2012-10-17"}`, "Statement: missing"},
-		"empty statement list":          {iam.Identity, `{"Statement":[]}`, "must not be empty"},
-		"unknown element":               {iam.Identity, `{"Statement":[],"Satement":[]}`, "Satement: no such element"},
-		"unknown statement element":     {iam.Identity, statement(allow + `,"Resources":"*"`), "Resources: no such element"},
-		"an element twice":              {iam.Identity, statement(allow + `,"Effect":"Deny"`), "Effect: given twice"},
-		"wrong version":                 {iam.Identity, `{"Version":"2012-10-18","Statement":[]}`, `"2012-10-18"`},
-		"wrong effect":                  {iam.Identity, statement(`"Effect":"allow","Action":"a:B","Resource":"*"`), `"allow": want Allow or Deny`},
-		"no effect":                     {iam.Identity, statement(`"Action":"a:B","Resource":"*"`), "Effect: missing"},
-		"no action":                     {iam.Identity, statement(`"Effect":"Allow","Resource":"*"`), "must contain actions"},
-		"both actions":                  {iam.Identity, statement(allow + `,"NotAction":"a:B"`), "both Action and NotAction"},
-		"empty action list":             {iam.Identity, statement(`"Effect":"Allow","Action":[],"Resource":"*"`), "must not be empty"},
-		"action without service":        {iam.Identity, statement(`"Effect":"Allow","Action":"GetObject","Resource":"*"`), `"GetObject"`},
-		"wildcard service":              {iam.Identity, statement(`"Effect":"Allow","Action":"s*:GetObject","Resource":"*"`), `"s*:GetObject"`},
-		"no resource":                   {iam.Identity, statement(`"Effect":"Allow","Action":"a:B"`), "must contain resources"},
-		"both resources":                {iam.Identity, statement(allow + `,"NotResource":"*"`), "both Resource and NotResource"},
-		"resource that is no ARN":       {iam.Identity, statement(`"Effect":"Allow","Action":"a:B","Resource":"myshop"`), `"myshop" must be in ARN format`},
-		"short ARN":                     {iam.Identity, statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws:s3"`), "ARN format"},
-		"a principal in identity":       {iam.Identity, statement(allow + `,"Principal":"*"`), "should not specify a principal"},
-		"sid with a space":              {iam.Identity, statement(allow + `,"Sid":"a b"`), "alpha-numeric"},
-		"the same sid twice":            {iam.Identity, `{"Statement":[{"Sid":"A",` + allow + `},{"Sid":"A",` + allow + `}]}`, "must be unique"},
-		"operator that is not modelled": {iam.Identity, statement(allow + `,"Condition":{"BinaryEquals":{"aws:userid":"eA=="}}`), `"BinaryEquals": not one`},
-		"misspelt operator":             {iam.Identity, statement(allow + `,"Condition":{"StringEqual":{"aws:userid":"x"}}`), `"StringEqual"`},
-		"misspelt set operator":         {iam.Identity, statement(allow + `,"Condition":{"ForAll:StringEquals":{"aws:userid":"x"}}`), `"ForAll"`},
-		"null with if-exists":           {iam.Identity, statement(allow + `,"Condition":{"NullIfExists":{"aws:userid":"true"}}`), "Null takes neither"},
-		"key that is not modelled":      {iam.Identity, statement(allow + `,"Condition":{"StringEquals":{"aws:SourceVpc":"vpc-1"}}`), "aws:SourceVpc: the local AWS stand-in does not model"},
-		"empty condition values":        {iam.Identity, statement(allow + `,"Condition":{"StringEquals":{"aws:userid":[]}}`), "must not be empty"},
-		"boolean that is none":          {iam.Identity, statement(allow + `,"Condition":{"Bool":{"aws:SecureTransport":"yes"}}`), `"yes": want true or false`},
-		"number that is none":           {iam.Identity, statement(allow + `,"Condition":{"NumericEquals":{"secretsmanager:RecoveryWindowInDays":"seven"}}`), "want a number"},
-		"date that is none":             {iam.Identity, statement(allow + `,"Condition":{"DateLessThan":{"aws:CurrentTime":"tomorrow"}}`), "ISO 8601"},
-		"address that is none":          {iam.Identity, statement(allow + `,"Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/33"}}`), "CIDR"},
-		"variable that is not modelled": {iam.Identity, statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws:s3:::${cognito:sub}"`), "${cognito:sub}"},
-		"variable without end":          {iam.Identity, statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws:s3:::${aws:userid"`), "closing brace"},
-		"trust without principal":       {iam.Trust, statement(`"Effect":"Allow","Action":"sts:AssumeRole"`), "missing required field Principal"},
-		"trust with a resource":         {iam.Trust, statement(`"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole","Resource":"*"`), "prohibited field Resource"},
-		"trust for another service":     {iam.Trust, statement(`"Effect":"Allow","Principal":"*","Action":"s3:GetObject"`), "STS AssumeRole actions"},
-		"trust for everything":          {iam.Trust, statement(`"Effect":"Allow","Principal":"*","Action":"*"`), `"*"`},
-		"not-principal":                 {iam.Trust, statement(`"Effect":"Deny","NotPrincipal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"`), "does not model NotPrincipal"},
-		"wildcard in a principal":       {iam.Trust, statement(`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/*"},"Action":"sts:AssumeRole"`), "invalid principal"},
-		"canonical user":                {iam.Trust, statement(`"Effect":"Allow","Principal":{"CanonicalUser":"abc"},"Action":"sts:AssumeRole"`), "principal types AWS, Federated and Service"},
-		"federation by SAML":            {iam.Trust, statement(`"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::111122223333:saml-provider/x"},"Action":"sts:AssumeRoleWithSAML"`), "OIDC providers"},
-		"principal that is a name":      {iam.Trust, statement(`"Effect":"Allow","Principal":"myshop","Action":"sts:AssumeRole"`), "invalid principal"},
-		"no principals":                 {iam.Trust, statement(`"Effect":"Allow","Principal":{},"Action":"sts:AssumeRole"`), "must not be empty"},
-		"key policy without resource":   {iam.Key, statement(`"Effect":"Allow","Principal":"*","Action":"kms:*"`), "must contain resources"},
+		"no JSON":              {iam.Identity, `{`, "invalid JSON"},
+		"a list":               {iam.Identity, `[]`, "JSON object"},
+		"no statement":         {iam.Identity, `{"Version":"2012-10-17"}`, "Statement: missing"},
+		"empty statement list": {iam.Identity, `{"Statement":[]}`, "must not be empty"},
+		"unknown element":      {iam.Identity, `{"Statement":[],"Satement":[]}`, "Satement: no such element"},
+		"unknown statement element": {
+			iam.Identity, statement(allow + `,"Resources":"*"`),
+			"Resources: no such element",
+		},
+		"an element twice": {iam.Identity, statement(allow + `,"Effect":"Deny"`), "Effect: given twice"},
+		"wrong version":    {iam.Identity, `{"Version":"2012-10-18","Statement":[]}`, `"2012-10-18"`},
+		"wrong effect": {
+			iam.Identity, statement(`"Effect":"allow","Action":"a:B","Resource":"*"`),
+			`"allow": want Allow or Deny`,
+		},
+		"no effect": {iam.Identity, statement(`"Action":"a:B","Resource":"*"`), "Effect: missing"},
+		"no action": {
+			iam.Identity, statement(`"Effect":"Allow","Resource":"*"`),
+			"must contain actions",
+		},
+		"both actions": {
+			iam.Identity, statement(allow + `,"NotAction":"a:B"`),
+			"both Action and NotAction",
+		},
+		"empty action list": {
+			iam.Identity, statement(`"Effect":"Allow","Action":[],"Resource":"*"`),
+			"must not be empty",
+		},
+		"action without service": {
+			iam.Identity,
+			statement(`"Effect":"Allow","Action":"GetObject","Resource":"*"`), `"GetObject"`,
+		},
+		"wildcard service": {
+			iam.Identity,
+			statement(`"Effect":"Allow","Action":"s*:GetObject","Resource":"*"`), `"s*:GetObject"`,
+		},
+		"no resource": {
+			iam.Identity, statement(`"Effect":"Allow","Action":"a:B"`),
+			"must contain resources",
+		},
+		"both resources": {
+			iam.Identity, statement(allow + `,"NotResource":"*"`),
+			"both Resource and NotResource",
+		},
+		"resource that is no ARN": {
+			iam.Identity,
+			statement(`"Effect":"Allow","Action":"a:B","Resource":"myshop"`), `"myshop" must be in ARN format`,
+		},
+		"short ARN": {
+			iam.Identity,
+			statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws:s3"`), "ARN format",
+		},
+		"a principal in identity": {
+			iam.Identity, statement(allow + `,"Principal":"*"`),
+			"should not specify a principal",
+		},
+		"sid with a space": {iam.Identity, statement(allow + `,"Sid":"a b"`), "alpha-numeric"},
+		"the same sid twice": {
+			iam.Identity,
+			`{"Statement":[{"Sid":"A",` + allow + `},{"Sid":"A",` + allow + `}]}`, "must be unique",
+		},
+		"operator that is not modelled": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"BinaryEquals":{"aws:userid":"eA=="}}`), `"BinaryEquals": not one`,
+		},
+		"misspelt operator": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"StringEqual":{"aws:userid":"x"}}`), `"StringEqual"`,
+		},
+		"misspelt set operator": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"ForAll:StringEquals":{"aws:userid":"x"}}`), `"ForAll"`,
+		},
+		"null with if-exists": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"NullIfExists":{"aws:userid":"true"}}`), "Null takes neither",
+		},
+		"key that is not modelled": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"StringEquals":{"aws:SourceVpc":"vpc-1"}}`),
+			"aws:SourceVpc: the local AWS stand-in does not model",
+		},
+		"empty condition values": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"StringEquals":{"aws:userid":[]}}`), "must not be empty",
+		},
+		"boolean that is none": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"Bool":{"aws:SecureTransport":"yes"}}`), `"yes": want true or false`,
+		},
+		"number that is none": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"NumericEquals":{"secretsmanager:RecoveryWindowInDays":"seven"}}`),
+			"want a number",
+		},
+		"date that is none": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"DateLessThan":{"aws:CurrentTime":"tomorrow"}}`), "ISO 8601",
+		},
+		"address that is none": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/33"}}`), "CIDR",
+		},
+		"variable that is not modelled": {
+			iam.Identity,
+			statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws:s3:::${cognito:sub}"`), "${cognito:sub}",
+		},
+		"variable without end": {
+			iam.Identity,
+			statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws:s3:::${aws:userid"`), "closing brace",
+		},
+		"trust without principal": {
+			iam.Trust, statement(`"Effect":"Allow","Action":"sts:AssumeRole"`),
+			"missing required field Principal",
+		},
+		"trust with a resource": {
+			iam.Trust,
+			statement(`"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole","Resource":"*"`),
+			"prohibited field Resource",
+		},
+		"trust for another service": {
+			iam.Trust,
+			statement(`"Effect":"Allow","Principal":"*","Action":"s3:GetObject"`), "STS AssumeRole actions",
+		},
+		"trust for everything": {iam.Trust, statement(`"Effect":"Allow","Principal":"*","Action":"*"`), `"*"`},
+		"not-principal": {
+			iam.Trust,
+			statement(`"Effect":"Deny","NotPrincipal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"`),
+			"does not model NotPrincipal",
+		},
+		"wildcard in a principal": {
+			iam.Trust,
+			statement(`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/*"},"Action":"sts:AssumeRole"`), "invalid principal",
+		},
+		"canonical user": {
+			iam.Trust,
+			statement(`"Effect":"Allow","Principal":{"CanonicalUser":"abc"},"Action":"sts:AssumeRole"`),
+			"principal types AWS, Federated and Service",
+		},
+		"federation by SAML": {
+			iam.Trust,
+			statement(`"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::111122223333:saml-provider/x"},"Action":"sts:AssumeRoleWithSAML"`), "OIDC providers",
+		},
+		"principal that is a name": {
+			iam.Trust,
+			statement(`"Effect":"Allow","Principal":"myshop","Action":"sts:AssumeRole"`), "invalid principal",
+		},
+		"no principals": {
+			iam.Trust,
+			statement(`"Effect":"Allow","Principal":{},"Action":"sts:AssumeRole"`), "must not be empty",
+		},
+		"key policy without resource": {
+			iam.Key, statement(`"Effect":"Allow","Principal":"*","Action":"kms:*"`),
+			"must contain resources",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := iam.Parse(c.document, c.kind)
@@ -105,7 +239,9 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 }
 
 func TestAllFaultsOfADocumentAreReportedTogether(t *testing.T) {
-	_, err := iam.Parse(`{"Version":"x","Statement":[{"Effect":"Maybe","Action":"Nothing","Resource":"nowhere","Condition":{"Near":{"a":"b"}}}]}`, iam.Identity)
+	_, err := iam.Parse(
+		`{"Version":"x","Statement":[{"Effect":"Maybe","Action":"Nothing","Resource":"nowhere","Condition":{"Near":{"a":"b"}}}]}`, iam.Identity,
+	)
 	for _, says := range []string{"Version", "Maybe", "Nothing", "nowhere", "Near"} {
 		assert.ErrorContains(t, err, says)
 	}

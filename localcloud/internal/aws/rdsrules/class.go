@@ -11,8 +11,8 @@ var classesTSV string
 
 const gib = 1 << 30
 
-// memoryShare is what RDS leaves of a class's memory to DBInstanceClassMemory: the operating system and RDS's own processes take
-// the rest. AWS publishes no value; about 8 % less than nominal is what instances show.
+// memoryShare is what RDS leaves of a class's memory to DBInstanceClassMemory: the operating system and RDS's own
+// processes take the rest. AWS publishes no value; about 8 % less than nominal is what instances show.
 const memoryShare = 0.92
 
 var classMemory = func() map[string]int64 {

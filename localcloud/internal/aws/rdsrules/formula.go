@@ -11,8 +11,9 @@ import (
 // maxFormula bounds the recursion of the parser.
 const maxFormula = 512
 
-// EvaluateFormula computes a parameter value in RDS's formula language: numbers, {expression} with DBInstanceClassMemory, the
-// operators + - * /, and the functions GREATEST, LEAST and SUM of comma-separated arguments. Results are rounded down.
+// EvaluateFormula computes a parameter value in RDS's formula language: numbers, {expression} with
+// DBInstanceClassMemory, the operators + - * /, and the functions GREATEST, LEAST and SUM of comma-separated arguments.
+// Results are rounded down.
 func EvaluateFormula(text string, memory int64) (int64, error) {
 	if len(text) > maxFormula {
 		return 0, fmt.Errorf("formula longer than %d characters", maxFormula)

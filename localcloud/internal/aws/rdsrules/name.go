@@ -10,8 +10,8 @@ import (
 
 var identifierForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$`)
 
-// CheckIdentifier applies the rule that DB instances, snapshots and parameter groups share: letters, digits and single hyphens,
-// beginning with a letter, not ending with a hyphen.
+// CheckIdentifier applies the rule that DB instances, snapshots and parameter groups share: letters, digits and single
+// hyphens, beginning with a letter, not ending with a hyphen.
 func CheckIdentifier(s string, longest int) error {
 	switch {
 	case s == "":
@@ -27,8 +27,12 @@ func CheckIdentifier(s string, longest int) error {
 
 var userForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
 
-// reservedNames are master user names that RDS for PostgreSQL refuses: RDS's own roles, and below the reserved words of PostgreSQL.
-var reservedNames = []string{"admin", "rdsadmin", "rdsrepladmin", "rdstopmgr", "rds_superuser", "rds_iam", "rds_password", "rds_replication", "rds_ad"}
+// reservedNames are master user names that RDS for PostgreSQL refuses: RDS's own roles, and below the reserved words of
+// PostgreSQL.
+var reservedNames = []string{
+	"admin", "rdsadmin", "rdsrepladmin", "rdstopmgr", "rds_superuser", "rds_iam",
+	"rds_password", "rds_replication", "rds_ad",
+}
 
 // reservedWords are the key words that PostgreSQL 16 reserves (appendix C of its manual).
 var reservedWords = strings.Fields(`all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate
@@ -44,7 +48,8 @@ func CheckMasterUsername(s string) error {
 	switch {
 	case !userForm.MatchString(s):
 		return errors.New("must be 1 to 63 letters, digits or underscores and begin with a letter")
-	case slices.Contains(reservedNames, lower) || slices.Contains(reservedWords, lower) || strings.HasPrefix(lower, "pg_") ||
+	case slices.Contains(reservedNames, lower) || slices.Contains(reservedWords, lower) ||
+		strings.HasPrefix(lower, "pg_") ||
 		strings.HasPrefix(lower, "rds_"):
 		return errors.New("cannot be used as it is a reserved word used by the engine")
 	}

@@ -64,7 +64,8 @@ func CheckParameter(name, value, method string) error {
 	case method != "" && method != Immediate && method != PendingReboot:
 		return fmt.Errorf("apply method %q: want %s or %s", method, Immediate, PendingReboot)
 	case p.ApplyType == "static" && method != PendingReboot:
-		return fmt.Errorf("cannot use immediate apply method for static parameter: set applyMethod to %s", PendingReboot)
+		return fmt.Errorf("cannot use immediate apply method for static parameter: set applyMethod to %s",
+			PendingReboot)
 	}
 	invalid := func(why string) error { return fmt.Errorf("invalid parameter value %q for %s: %s", value, name, why) }
 	switch p.Type {
@@ -121,15 +122,15 @@ func MaxConnections(class, value string) (int, error) {
 	return int(n), err
 }
 
-// localMemory are parameters that RDS sizes by the class's memory. The machine under the stand-in is not of that class, so they are
-// recorded and described but not given to PostgreSQL.
+// localMemory are parameters that RDS sizes by the class's memory. The machine under the stand-in is not of that class,
+// so they are recorded and described but not given to PostgreSQL.
 var localMemory = map[string]bool{
 	"shared_buffers": true, "effective_cache_size": true, "huge_pages": true, "wal_buffers": true,
 	"maintenance_work_mem": true, "autovacuum_work_mem": true, "min_dynamic_shared_memory": true,
 }
 
-// ForEngine turns the parameters of a group into those for PostgreSQL, formulas evaluated for the class; max_connections is apart,
-// see MaxConnections.
+// ForEngine turns the parameters of a group into those for PostgreSQL, formulas evaluated for the class;
+// max_connections is apart, see MaxConnections.
 func ForEngine(class string, group map[string]string) (map[string]string, error) {
 	memory, _ := DBInstanceClassMemory(class)
 	// The default group of PostgreSQL 15 and newer demands TLS.
@@ -139,7 +140,8 @@ func ForEngine(class string, group map[string]string) (map[string]string, error)
 		if name == "max_connections" || localMemory[name] {
 			continue
 		}
-		if p, ok := LookupParameter(name); ok && (p.Type == "integer" || p.Type == "real") && strings.Contains(value, "{") {
+		if p, ok := LookupParameter(name); ok && (p.Type == "integer" || p.Type == "real") &&
+			strings.Contains(value, "{") {
 			n, err := EvaluateFormula(value, memory)
 			if err != nil {
 				return nil, fmt.Errorf("parameter %s: %w", name, err)

@@ -38,11 +38,17 @@ func TestWindowsThatShareAMinuteOverlap(t *testing.T) {
 }
 
 func TestWindowsThatAreRefused(t *testing.T) {
-	for _, s := range []string{"", "3:00-4:00", "03:00-03:29", "24:00-00:30", "03:00", "Mon:03:00-Mon:04:00", "03:00-03:00"} {
+	for _, s := range []string{
+		"", "3:00-4:00", "03:00-03:29", "24:00-00:30", "03:00", "Mon:03:00-Mon:04:00",
+		"03:00-03:00",
+	} {
 		_, err := rdsrules.ParseBackupWindow(s)
 		require.Error(t, err, s)
 	}
-	for _, s := range []string{"", "04:00-05:00", "Mon:04:00-Mon:04:29", "Mon:04:00-Tue:04:01", "Mo:04:00-Mo:05:00", "Mon:04:00-Mon:04:00"} {
+	for _, s := range []string{
+		"", "04:00-05:00", "Mon:04:00-Mon:04:29", "Mon:04:00-Tue:04:01", "Mo:04:00-Mo:05:00",
+		"Mon:04:00-Mon:04:00",
+	} {
 		_, err := rdsrules.ParseMaintenanceWindow(s)
 		require.Error(t, err, s)
 	}
@@ -50,7 +56,8 @@ func TestWindowsThatAreRefused(t *testing.T) {
 
 func TestDefaultWindowsNeverOverlapWhatIsGiven(t *testing.T) {
 	for hour := range 24 {
-		given := time.Date(2026, 1, 1, hour, 0, 0, 0, time.UTC).Format("15:04") + "-" + time.Date(2026, 1, 1, hour, 45, 0, 0, time.UTC).Format("15:04")
+		given := time.Date(2026, 1, 1, hour, 0, 0, 0, time.UTC).Format("15:04") + "-" +
+			time.Date(2026, 1, 1, hour, 45, 0, 0, time.UTC).Format("15:04")
 		for _, pair := range [][2]string{{given, ""}, {"", "sun:" + strings.Replace(given, "-", "-sun:", 1)}} {
 			backup, maintenance, err := rdsrules.DefaultWindows(pair[0], pair[1])
 			require.NoError(t, err)
@@ -81,7 +88,8 @@ func TestVersions(t *testing.T) {
 		assert.Equal(t, want, actual)
 	}
 	for version, notModelled := range map[string]bool{
-		"16.3": false, "16.4": false, "16.5": false, "16.8": false, "16.99": false, "9.6": false, "x": false, "16.": false,
+		"16.3": false, "16.4": false, "16.5": false, "16.8": false, "16.99": false, "9.6": false, "x": false,
+		"16.":  false,
 		"16.9": true, "16.13": true, "15": true, "17.4": true,
 	} {
 		_, limit, err := rdsrules.ResolveVersion(version)
@@ -91,7 +99,10 @@ func TestVersions(t *testing.T) {
 }
 
 func TestMaxConnectionsFollowTheClass(t *testing.T) {
-	for class, want := range map[string]int{"db.t4g.micro": 103, "db.t4g.medium": 414, "db.m6g.large": 829, "db.r6g.large": 1658, "db.r6g.16xlarge": 5000} {
+	for class, want := range map[string]int{
+		"db.t4g.micro": 103, "db.t4g.medium": 414, "db.m6g.large": 829,
+		"db.r6g.large": 1658, "db.r6g.16xlarge": 5000,
+	} {
 		n, err := rdsrules.MaxConnections(class, "")
 		require.NoError(t, err)
 		assert.Equal(t, want, n, class)
@@ -106,14 +117,18 @@ func TestMaxConnectionsFollowTheClass(t *testing.T) {
 func TestFormulas(t *testing.T) {
 	const memory = 4 << 30
 	for text, want := range map[string]int64{
-		"5": 5, "{DBInstanceClassMemory/1024}": 4194304, "LEAST({DBInstanceClassMemory/9531392},5000)": 450, "GREATEST(1,2,3)": 3, "SUM(1, 2 , 3)": 6,
+		"5": 5, "{DBInstanceClassMemory/1024}": 4194304, "LEAST({DBInstanceClassMemory/9531392},5000)": 450,
+		"GREATEST(1,2,3)": 3, "SUM(1, 2 , 3)": 6,
 		"{DBInstanceClassMemory*3/4}": 3 << 30, "(2+3)*4-1": 19, "greatest({DBInstanceClassMemory/63963136},64)": 67,
 	} {
 		got, err := rdsrules.EvaluateFormula(text, memory)
 		require.NoError(t, err, text)
 		assert.Equal(t, want, got, text)
 	}
-	for _, text := range []string{"", "{", "{1", "LEAST 1", "LEAST(1", "1/0", "x", "1 2", "LOG(8)", strings.Repeat("(", 600), "1e309", "NaN", "Inf"} {
+	for _, text := range []string{
+		"", "{", "{1", "LEAST 1", "LEAST(1", "1/0", "x", "1 2", "LOG(8)",
+		strings.Repeat("(", 600), "1e309", "NaN", "Inf",
+	} {
 		_, err := rdsrules.EvaluateFormula(text, memory)
 		require.Error(t, err, text)
 	}
@@ -157,7 +172,8 @@ func TestParameters(t *testing.T) {
 
 func TestParametersForTheEngineAreComputedAndLeaveOutWhatTheMachineCannotHave(t *testing.T) {
 	out, err := rdsrules.ForEngine("db.t4g.medium", map[string]string{
-		"max_connections": "10", "shared_buffers": "{DBInstanceClassMemory/32768}", "log_statement": "ddl", "work_mem": "{DBInstanceClassMemory/1048576}",
+		"max_connections": "10", "shared_buffers": "{DBInstanceClassMemory/32768}", "log_statement": "ddl",
+		"work_mem": "{DBInstanceClassMemory/1048576}",
 	})
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"rds.force_ssl": "1", "log_statement": "ddl", "work_mem": "3768"}, out)
@@ -173,7 +189,10 @@ func TestNames(t *testing.T) {
 	for _, s := range []string{"myshop_admin", "postgres", "U1"} {
 		require.NoError(t, rdsrules.CheckMasterUsername(s), s)
 	}
-	for _, s := range []string{"", "admin", "Admin", "user", "rdsadmin", "rds_superuser", "pg_monitor", "1a", "a-b", "select", strings.Repeat("a", 64)} {
+	for _, s := range []string{
+		"", "admin", "Admin", "user", "rdsadmin", "rds_superuser", "pg_monitor", "1a", "a-b",
+		"select", strings.Repeat("a", 64),
+	} {
 		require.Error(t, rdsrules.CheckMasterUsername(s), s)
 	}
 	for _, s := range []string{"", "rdsadmin", "template0", "my-shop", "table"} {

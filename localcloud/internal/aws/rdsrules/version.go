@@ -15,9 +15,9 @@ var retired = []string{"16.1", "16.2", "16.3", "16.4", "16.5", "16.6", "16.7", "
 // otherMajors exist on RDS but not here.
 var otherMajors = []string{"11", "12", "13", "14", "15", "17", "18"}
 
-// ResolveVersion turns engine_version into the version that is created: a major version means its newest minor. The error is in
-// RDS's words for versions that RDS does not create, and names the stand-in for those that only the stand-in lacks; notModelled tells
-// the two apart.
+// ResolveVersion turns engine_version into the version that is created: a major version means its newest minor. The
+// error is in RDS's words for versions that RDS does not create, and names the stand-in for those that only the
+// stand-in lacks; notModelled tells the two apart.
 func ResolveVersion(version string) (actual string, notModelled bool, err error) {
 	major, _, _ := strings.Cut(version, ".")
 	switch {
@@ -26,9 +26,11 @@ func ResolveVersion(version string) (actual string, notModelled bool, err error)
 	case slices.Contains(retired, version):
 		return "", false, fmt.Errorf("cannot find version %s for postgres", version)
 	case slices.Contains(otherMajors, major):
-		return "", true, fmt.Errorf("PostgreSQL %s: it runs %s; ask for engine version \"16\"", version, PostgresVersion)
+		return "", true, fmt.Errorf("PostgreSQL %s: it runs %s; ask for engine version \"16\"", version,
+			PostgresVersion)
 	case major == "16" && laterThanRetired(version):
-		return "", true, fmt.Errorf("PostgreSQL %s: it runs %s; ask for engine version \"16\"", version, PostgresVersion)
+		return "", true, fmt.Errorf("PostgreSQL %s: it runs %s; ask for engine version \"16\"", version,
+			PostgresVersion)
 	default:
 		return "", false, fmt.Errorf("cannot find version %s for postgres", version)
 	}
@@ -46,5 +48,6 @@ func Family(version string) string {
 
 // KnownFamily reports whether RDS has the family.
 func KnownFamily(family string) bool {
-	return family == "postgres16" || slices.ContainsFunc(otherMajors, func(m string) bool { return family == "postgres"+m })
+	return family == "postgres16" || slices.ContainsFunc(otherMajors,
+		func(m string) bool { return family == "postgres"+m })
 }

@@ -15,7 +15,8 @@ const (
 	minWindow    = 30 // minutes
 )
 
-// Window is a span of minutes in UTC that begins at a minute of the day (backup) or of the week from Monday (maintenance).
+// Window is a span of minutes in UTC that begins at a minute of the day (backup) or of the week from Monday
+// (maintenance).
 type Window struct {
 	Start, Length int
 	daily         bool
@@ -108,8 +109,8 @@ func (w Window) Contains(t time.Time) bool {
 	return false
 }
 
-// DefaultWindows are windows that do not overlap, half an hour each, in the block of the night that RDS would draw from. Given one
-// of them, the other avoids it.
+// DefaultWindows are windows that do not overlap, half an hour each, in the block of the night that RDS would draw
+// from. Given one of them, the other avoids it.
 func DefaultWindows(backup, maintenance string) (string, string, error) {
 	if maintenance == "" {
 		maintenance = "sun:17:00-sun:17:30"

@@ -92,7 +92,8 @@ func parseHeader(r *http.Request, value string) (*Signature, error) {
 	for part := range strings.SplitSeq(rest, ",") {
 		k, v, ok := strings.Cut(strings.TrimSpace(part), "=")
 		if !ok || k == "" || v == "" {
-			return nil, refuse(CodeIncomplete, "Authorization header has an invalid key=value pair (missing equal-sign)")
+			return nil, refuse(CodeIncomplete,
+				"Authorization header has an invalid key=value pair (missing equal-sign)")
 		}
 		if _, twice := fields[k]; twice {
 			return nil, refuse(CodeIncomplete, "Authorization header has %q twice", k)
@@ -115,7 +116,8 @@ func parseHeader(r *http.Request, value string) (*Signature, error) {
 	if date == "" {
 		t, err := http.ParseTime(r.Header.Get("Date"))
 		if err != nil {
-			return nil, refuse(CodeIncomplete, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header")
+			return nil, refuse(CodeIncomplete,
+				"Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header")
 		}
 		date = t.UTC().Format(timeFormat)
 	}
@@ -126,7 +128,10 @@ func parseHeader(r *http.Request, value string) (*Signature, error) {
 }
 
 func parseQuery(q url.Values) (*Signature, error) {
-	for _, k := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature"} {
+	for _, k := range []string{
+		"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires",
+		"X-Amz-SignedHeaders", "X-Amz-Signature",
+	} {
 		if len(q[k]) != 1 || q.Get(k) == "" {
 			return nil, refuse(CodeIncomplete, "AWS query-string parameters must include '%s' exactly once", k)
 		}
@@ -143,7 +148,8 @@ func parseQuery(q url.Values) (*Signature, error) {
 	}
 	seconds, err := strconv.ParseInt(q.Get("X-Amz-Expires"), 10, 32)
 	if err != nil || seconds < 1 || time.Duration(seconds)*time.Second > maxExpires {
-		return nil, refuse(CodeIncomplete, "X-Amz-Expires must be a number of seconds from 1 to %d", int(maxExpires/time.Second))
+		return nil, refuse(CodeIncomplete, "X-Amz-Expires must be a number of seconds from 1 to %d",
+			int(maxExpires/time.Second))
 	}
 	s.Expires = time.Duration(seconds) * time.Second
 	if err := s.time(q.Get("X-Amz-Date")); err != nil {
@@ -157,7 +163,8 @@ func checkAlgorithm(name string) error {
 	case name == algorithm:
 		return nil
 	case strings.HasPrefix(name, "AWS4-ECDSA"):
-		return refuse(CodeUnsupported, "the local AWS stand-in does not model Signature Version 4A; sign for one region with %s", algorithm)
+		return refuse(CodeUnsupported,
+			"the local AWS stand-in does not model Signature Version 4A; sign for one region with %s", algorithm)
 	default:
 		return refuse(CodeIncomplete, "unsupported AWS 'algorithm': %q", clip(name))
 	}
@@ -168,11 +175,13 @@ var scopePart = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 func (s *Signature) scope(credential string) error {
 	parts := strings.Split(credential, "/")
 	if len(parts) != 5 {
-		return refuse(CodeIncomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term")
+		return refuse(CodeIncomplete,
+			"Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term")
 	}
 	for _, p := range parts {
 		if !scopePart.MatchString(p) {
-			return refuse(CodeIncomplete, "Credential has an element that is empty or has characters other than letters, digits, - and _")
+			return refuse(CodeIncomplete,
+				"Credential has an element that is empty or has characters other than letters, digits, - and _")
 		}
 	}
 	if parts[4] != "aws4_request" {

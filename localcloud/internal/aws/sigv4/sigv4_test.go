@@ -56,7 +56,8 @@ func signed(t *testing.T, method string, body []byte, change func(*http.Request)
 	if change != nil {
 		change(r)
 	}
-	require.NoError(t, v4.NewSigner().SignHTTP(context.Background(), keys, r, hash(body), "secretsmanager", region, now))
+	require.NoError(t, v4.NewSigner().SignHTTP(context.Background(), keys, r, hash(body), "secretsmanager", region,
+		now))
 	return arrive(r, body)
 }
 
@@ -90,7 +91,8 @@ func TestRequestsThatTheSDKSignedAreAccepted(t *testing.T) {
 		assert.Equal(t, "a session token", s.SecurityToken)
 		assert.False(t, s.Presigned)
 	}
-	escaped := signed(t, http.MethodGet, nil, func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/a b/ä+/", "/a%20b/%C3%A4%2B/" })
+	escaped := signed(t, http.MethodGet, nil,
+		func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/a b/ä+/", "/a%20b/%C3%A4%2B/" })
 	_, err := verify(escaped, nil, now)
 	require.NoError(t, err, "path that needs escaping")
 }
@@ -124,39 +126,91 @@ func TestWhatWasTamperedWithIsRefused(t *testing.T) {
 		at     time.Time
 		want   string
 	}{
-		"the body":                      {func(*http.Request) {}, `{"SecretId":"y"}`, now, sigv4.CodeNoMatch},
-		"the query":                     {func(r *http.Request) { r.URL.RawQuery = "a=1" }, "", now, sigv4.CodeNoMatch},
-		"the path":                      {func(r *http.Request) { r.URL.Path = "/x" }, "", now, sigv4.CodeNoMatch},
-		"the method":                    {func(r *http.Request) { r.Method = http.MethodPut }, "", now, sigv4.CodeNoMatch},
-		"the host":                      {func(r *http.Request) { r.Host = "other" }, "", now, sigv4.CodeNoMatch},
-		"a signed header":               {func(r *http.Request) { r.Header.Set("X-Amz-Target", "secretsmanager.DeleteSecret") }, "", now, sigv4.CodeNoMatch},
-		"the session token":             {func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", "another") }, "", now, sigv4.CodeNoMatch},
-		"a header added":                {func(r *http.Request) { r.Header.Set("X-Amz-Extra", "1") }, "", now, sigv4.CodeNoMatch},
-		"a signed header removed":       {func(r *http.Request) { r.Header.Del("X-Amz-Target") }, "", now, sigv4.CodeNoMatch},
-		"the region of the scope":       {replace("/"+region+"/", "/eu-west-1/"), "", now, sigv4.CodeNoMatch},
-		"the service of the scope":      {replace("/secretsmanager/", "/rds/"), "", now, sigv4.CodeNoMatch},
-		"the signature":                 {replace("Signature=", "Signature=0"), "", now, sigv4.CodeNoMatch},
-		"the signed headers' list":      {replace("host;", ""), "", now, sigv4.CodeNoMatch},
-		"the date":                      {func(r *http.Request) { r.Header.Set("X-Amz-Date", "20261123T100001Z") }, "", now, sigv4.CodeNoMatch},
-		"the day":                       {func(r *http.Request) { r.Header.Set("X-Amz-Date", "20261124T100001Z") }, "", now, sigv4.CodeNoMatch},
-		"a claimed hash":                {func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", hash([]byte("z"))) }, "", now, sigv4.CodeNoMatch},
-		"six minutes late":              {func(*http.Request) {}, "", now.Add(6 * time.Minute), sigv4.CodeNoMatch},
-		"six minutes early":             {func(*http.Request) {}, "", now.Add(-6 * time.Minute), sigv4.CodeNoMatch},
-		"no signature":                  {func(r *http.Request) { r.Header.Del("Authorization") }, "", now, sigv4.CodeMissing},
-		"two signatures":                {func(r *http.Request) { r.Header.Add("Authorization", "x") }, "", now, sigv4.CodeIncomplete},
-		"another scheme":                {func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, "", now, sigv4.CodeIncomplete},
-		"an empty credential":           {replace("Credential="+keyID, "Credential="), "", now, sigv4.CodeIncomplete},
-		"a scope too short":             {replace("/aws4_request", ""), "", now, sigv4.CodeIncomplete},
-		"another terminator":            {replace("/aws4_request", "/aws5_request"), "", now, sigv4.CodeNoMatch},
-		"no date":                       {func(r *http.Request) { r.Header.Del("X-Amz-Date") }, "", now, sigv4.CodeIncomplete},
-		"a date of another form":        {func(r *http.Request) { r.Header.Set("X-Amz-Date", "2026-11-23") }, "", now, sigv4.CodeIncomplete},
-		"the asymmetric version":        {replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"), "", now, sigv4.CodeUnsupported},
-		"a payload that is not signed":  {func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD") }, "", now, sigv4.CodeUnsupported},
-		"a field of the header twice":   {replace("Signature=", "Signature=x, Signature="), "", now, sigv4.CodeIncomplete},
-		"a field without a value":       {replace("SignedHeaders=", "SignedHeaders, X="), "", now, sigv4.CodeIncomplete},
-		"a header name in upper case":   {replace("SignedHeaders=", "SignedHeaders=A;"), "", now, sigv4.CodeIncomplete},
-		"the headers in another order":  {replace("SignedHeaders=content-length;host", "SignedHeaders=host;content-length"), "", now, sigv4.CodeNoMatch},
-		"a signature in the query also": {func(r *http.Request) { r.URL.RawQuery += "&X-Amz-Signature=x" }, "", now, sigv4.CodeIncomplete},
+		"the body":  {func(*http.Request) {}, `{"SecretId":"y"}`, now, sigv4.CodeNoMatch},
+		"the query": {func(r *http.Request) { r.URL.RawQuery = "a=1" }, "", now, sigv4.CodeNoMatch},
+		"the path":  {func(r *http.Request) { r.URL.Path = "/x" }, "", now, sigv4.CodeNoMatch},
+		"the method": {
+			func(r *http.Request) { r.Method = http.MethodPut }, "", now,
+			sigv4.CodeNoMatch,
+		},
+		"the host": {func(r *http.Request) { r.Host = "other" }, "", now, sigv4.CodeNoMatch},
+		"a signed header": {func(r *http.Request) {
+			r.Header.Set("X-Amz-Target", "secretsmanager.DeleteSecret")
+		}, "", now, sigv4.CodeNoMatch},
+		"the session token": {
+			func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", "another") }, "",
+			now, sigv4.CodeNoMatch,
+		},
+		"a header added": {
+			func(r *http.Request) { r.Header.Set("X-Amz-Extra", "1") }, "", now,
+			sigv4.CodeNoMatch,
+		},
+		"a signed header removed": {
+			func(r *http.Request) { r.Header.Del("X-Amz-Target") }, "", now,
+			sigv4.CodeNoMatch,
+		},
+		"the region of the scope":  {replace("/"+region+"/", "/eu-west-1/"), "", now, sigv4.CodeNoMatch},
+		"the service of the scope": {replace("/secretsmanager/", "/rds/"), "", now, sigv4.CodeNoMatch},
+		"the signature":            {replace("Signature=", "Signature=0"), "", now, sigv4.CodeNoMatch},
+		"the signed headers' list": {replace("host;", ""), "", now, sigv4.CodeNoMatch},
+		"the date": {
+			func(r *http.Request) { r.Header.Set("X-Amz-Date", "20261123T100001Z") }, "",
+			now, sigv4.CodeNoMatch,
+		},
+		"the day": {
+			func(r *http.Request) { r.Header.Set("X-Amz-Date", "20261124T100001Z") }, "",
+			now, sigv4.CodeNoMatch,
+		},
+		"a claimed hash": {func(r *http.Request) {
+			r.Header.Set("X-Amz-Content-Sha256", hash([]byte("z")))
+		}, "", now, sigv4.CodeNoMatch},
+		"six minutes late":  {func(*http.Request) {}, "", now.Add(6 * time.Minute), sigv4.CodeNoMatch},
+		"six minutes early": {func(*http.Request) {}, "", now.Add(-6 * time.Minute), sigv4.CodeNoMatch},
+		"no signature": {
+			func(r *http.Request) { r.Header.Del("Authorization") }, "", now,
+			sigv4.CodeMissing,
+		},
+		"two signatures": {
+			func(r *http.Request) { r.Header.Add("Authorization", "x") }, "", now,
+			sigv4.CodeIncomplete,
+		},
+		"another scheme": {
+			func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, "", now,
+			sigv4.CodeIncomplete,
+		},
+		"an empty credential": {replace("Credential="+keyID, "Credential="), "", now, sigv4.CodeIncomplete},
+		"a scope too short":   {replace("/aws4_request", ""), "", now, sigv4.CodeIncomplete},
+		"another terminator":  {replace("/aws4_request", "/aws5_request"), "", now, sigv4.CodeNoMatch},
+		"no date": {
+			func(r *http.Request) { r.Header.Del("X-Amz-Date") }, "", now,
+			sigv4.CodeIncomplete,
+		},
+		"a date of another form": {
+			func(r *http.Request) { r.Header.Set("X-Amz-Date", "2026-11-23") }, "", now,
+			sigv4.CodeIncomplete,
+		},
+		"the asymmetric version": {
+			replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"), "", now,
+			sigv4.CodeUnsupported,
+		},
+		"a payload that is not signed": {func(r *http.Request) {
+			r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
+		}, "", now, sigv4.CodeUnsupported},
+		"a field of the header twice": {
+			replace("Signature=", "Signature=x, Signature="), "", now,
+			sigv4.CodeIncomplete,
+		},
+		"a field without a value": {
+			replace("SignedHeaders=", "SignedHeaders, X="), "", now,
+			sigv4.CodeIncomplete,
+		},
+		"a header name in upper case": {replace("SignedHeaders=", "SignedHeaders=A;"), "", now, sigv4.CodeIncomplete},
+		"the headers in another order": {replace("SignedHeaders=content-length;host",
+			"SignedHeaders=host;content-length"), "", now, sigv4.CodeNoMatch},
+		"a signature in the query also": {
+			func(r *http.Request) { r.URL.RawQuery += "&X-Amz-Signature=x" }, "", now,
+			sigv4.CodeIncomplete,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := signed(t, http.MethodPost, body, nil)
@@ -174,11 +228,14 @@ func TestWhatWasTamperedWithIsRefused(t *testing.T) {
 
 func TestPresignedRequestsMustBeComplete(t *testing.T) {
 	full := url.Values{
-		"X-Amz-Algorithm": {"AWS4-HMAC-SHA256"}, "X-Amz-Credential": {keyID + "/20261123/" + region + "/rds-db/aws4_request"}, "X-Amz-Date": {"20261123T100000Z"},
-		"X-Amz-Expires": {"900"}, "X-Amz-SignedHeaders": {"host"}, "X-Amz-Signature": {"0"},
+		"X-Amz-Algorithm":  {"AWS4-HMAC-SHA256"},
+		"X-Amz-Credential": {keyID + "/20261123/" + region + "/rds-db/aws4_request"},
+		"X-Amz-Date":       {"20261123T100000Z"},
+		"X-Amz-Expires":    {"900"}, "X-Amz-SignedHeaders": {"host"}, "X-Amz-Signature": {"0"},
 	}
 	for name, value := range map[string]string{
-		"X-Amz-Credential": "", "X-Amz-Date": "", "X-Amz-Expires": "0", "X-Amz-SignedHeaders": "", "X-Amz-Signature": "", "X-Amz-Algorithm": "x",
+		"X-Amz-Credential": "", "X-Amz-Date": "", "X-Amz-Expires": "0", "X-Amz-SignedHeaders": "",
+		"X-Amz-Signature": "", "X-Amz-Algorithm": "x",
 	} {
 		q := url.Values{}
 		for k, v := range full {
@@ -200,11 +257,15 @@ func TestPresignedRequestsMustBeComplete(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add("AWS4-HMAC-SHA256 Credential=A/20261123/r/s/aws4_request, SignedHeaders=host, Signature=0", "", "20261123T100000Z")
+	f.Add("AWS4-HMAC-SHA256 Credential=A/20261123/r/s/aws4_request, SignedHeaders=host, Signature=0", "",
+		"20261123T100000Z")
 	f.Add("AWS4-HMAC-SHA256 Credential=,Signature==,SignedHeaders=;;", "X-Amz-Algorithm=x", "")
 	f.Add("", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F20261123%2Fr%2Fs%2Faws4_request&X-Amz-Date=20261123T100000Z&X-Amz-Expires=900&X-Amz-SignedHeaders=host&X-Amz-Signature=0", "")
 	f.Fuzz(func(t *testing.T, header, query, date string) {
-		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/", RawQuery: query}, Host: "h", Header: http.Header{}}
+		r := &http.Request{
+			Method: http.MethodGet, URL: &url.URL{Path: "/", RawQuery: query}, Host: "h",
+			Header: http.Header{},
+		}
 		if header != "" {
 			r.Header["Authorization"] = []string{header}
 		}
@@ -224,12 +285,16 @@ func FuzzParse(f *testing.F) {
 
 // The worked example of the AWS documentation ("Create a signed AWS API request").
 func TestTheExampleOfTheDocumentationVerifies(t *testing.T) {
-	r := httptest.NewRequest(http.MethodGet, "https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08", http.NoBody)
+	r := httptest.NewRequest(http.MethodGet, "https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08",
+		http.NoBody)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	r.Header.Set("X-Amz-Date", "20150830T123600Z")
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, SignedHeaders=content-type;host;x-amz-date, "+
-		"Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7")
+	r.Header.Set("Authorization",
+		"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, "+
+			"SignedHeaders=content-type;host;x-amz-date, "+
+			"Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7")
 	s, err := sigv4.Parse(r)
 	require.NoError(t, err)
-	require.NoError(t, s.Verify(r, nil, "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC)))
+	require.NoError(t, s.Verify(r, nil, "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+		time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC)))
 }

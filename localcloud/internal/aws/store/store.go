@@ -19,8 +19,8 @@ type Store[T any] struct {
 	doc  *T
 }
 
-// Open reads the document at path, or starts with what initial makes when there is none yet. Folder and file are readable by
-// their owner only.
+// Open reads the document at path, or starts with what initial makes when there is none yet. Folder and file are
+// readable by their owner only.
 func Open[T any](path string, initial func() (*T, error)) (*Store[T], error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of %s: %w", path, err)
@@ -43,22 +43,23 @@ func Open[T any](path string, initial func() (*T, error)) (*Store[T], error) {
 	doc := new(T)
 	// The error of encoding/json may quote the document, which holds secrets.
 	if json.Unmarshal(text, doc) != nil {
-		return nil, fmt.Errorf("state file %s is damaged: restore it, or forget the local cloud's state and start anew", path)
+		return nil, fmt.Errorf("state file %s is damaged: restore it, or forget the local cloud's state and start anew",
+			path)
 	}
 	s.doc, s.text = doc, text
 	return s, nil
 }
 
-// Read is the document as it is now. It is never changed after it was handed out, so parts of it may be kept, and must not be
-// changed by the reader.
+// Read is the document as it is now. It is never changed after it was handed out, so parts of it may be kept, and must
+// not be changed by the reader.
 func (s *Store[T]) Read() *T {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.doc
 }
 
-// Update lets change alter a copy of the document and makes the copy the document once it is on disk. When change fails nothing
-// has happened. It must be quick and must not call the store.
+// Update lets change alter a copy of the document and makes the copy the document once it is on disk. When change fails
+// nothing has happened. It must be quick and must not call the store.
 func (s *Store[T]) Update(change func(*T) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -142,7 +142,8 @@ func WriteQuery(w http.ResponseWriter, action, namespace string, result any, req
 func writeXML(w http.ResponseWriter, status int, body any, requestID string) {
 	text, err := xml.Marshal(body)
 	if err != nil {
-		status, text = http.StatusInternalServerError, []byte("<ErrorResponse><Error><Code>InternalFailure</Code></Error></ErrorResponse>")
+		status, text = http.StatusInternalServerError,
+			[]byte("<ErrorResponse><Error><Code>InternalFailure</Code></Error></ErrorResponse>")
 	}
 	respond(w, status, "text/xml", text, requestID)
 }

@@ -38,9 +38,11 @@ func DecodeJSON[T any](action string, body []byte) (T, error) {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
 			// Its Value may quote the input, which may be a secret.
-			return in, Errorf("SerializationException", "the parameter %s of %s: not of the type that it takes", wrong.Field, action)
+			return in, Errorf("SerializationException", "the parameter %s of %s: not of the type that it takes",
+				wrong.Field, action)
 		}
-		return in, Errorf("SerializationException", "the request body of %s has a member that this action does not take", action)
+		return in, Errorf("SerializationException",
+			"the request body of %s has a member that this action does not take", action)
 	}
 	return in, nil
 }
@@ -58,7 +60,8 @@ func memberNames(t reflect.Type) map[string]bool {
 	return out
 }
 
-// Time is a point in time as JSON 1.1 has it: seconds since 1970 with a fraction. The zero Time is left out with omitzero.
+// Time is a point in time as JSON 1.1 has it: seconds since 1970 with a fraction. The zero Time is left out with
+// omitzero.
 type Time struct{ time.Time }
 
 // MarshalJSON writes milliseconds precision, as AWS does.

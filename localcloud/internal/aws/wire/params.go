@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Params are the parameters of a query request. Each read marks a parameter as known, so that what nobody read can be refused
-// by name: a parameter that is accepted and ignored would be a lie about what happened.
+// Params are the parameters of a query request. Each read marks a parameter as known, so that what nobody read can be
+// refused by name: a parameter that is accepted and ignored would be a lie about what happened.
 type Params struct {
 	action string
 	values url.Values
@@ -100,8 +100,8 @@ func (p *Params) Count(prefix string) int {
 	}
 }
 
-// Check is the refusal of wrong and of unread parameters, or nil. Call it when all parameters have been read, before anything
-// is done.
+// Check is the refusal of wrong and of unread parameters, or nil. Call it when all parameters have been read, before
+// anything is done.
 func (p *Params) Check() *Error {
 	var unread []string
 	for k := range p.values {

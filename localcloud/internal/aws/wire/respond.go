@@ -26,10 +26,11 @@ const (
 	roundTrip = 20 * time.Millisecond
 )
 
-// respond writes an answer, small enough for one read of the client if that can be: the AWS SDK for Go closes the request body as soon
-// as the answer begins (smithy-go, ClientHandler.Handle), and when net/http has not looked for the body's end by then it takes that for a
-// failed write and drops the connection, in the middle of an answer that comes in several reads. Behind a network nobody answers that
-// fast; on loopback it happens. So large answers are compressed, and what is still large waits as a network would.
+// respond writes an answer, small enough for one read of the client if that can be: the AWS SDK for Go closes the
+// request body as soon as the answer begins (smithy-go, ClientHandler.Handle), and when net/http has not looked for the
+// body's end by then it takes that for a failed write and drops the connection, in the middle of an answer that comes
+// in several reads. Behind a network nobody answers that fast; on loopback it happens. So large answers are compressed,
+// and what is still large waits as a network would.
 func respond(w http.ResponseWriter, status int, contentType string, text []byte, requestID string) {
 	if n, ok := w.(*negotiated); ok && n.gzip && len(text) > oneRead {
 		var b bytes.Buffer

@@ -19,7 +19,10 @@ import (
 )
 
 func TestParametersThatNobodyReadAreRefusedByName(t *testing.T) {
-	p := wire.NewParams(url.Values{"Action": {"Do"}, "Version": {"1"}, "A": {"1"}, "Zeta": {"x"}, "Beta.member.1": {"y"}, "X-Amz-Date": {"z"}})
+	p := wire.NewParams(url.Values{
+		"Action": {"Do"}, "Version": {"1"}, "A": {"1"}, "Zeta": {"x"},
+		"Beta.member.1": {"y"}, "X-Amz-Date": {"z"},
+	})
 	p.String("A")
 	err := p.Check()
 	require.NotNil(t, err)
@@ -29,7 +32,8 @@ func TestParametersThatNobodyReadAreRefusedByName(t *testing.T) {
 
 func TestParametersAreRead(t *testing.T) {
 	p := wire.NewParams(url.Values{
-		"Action": {"Do"}, "N": {"5"}, "B": {"TRUE"}, "L.member.1": {"a"}, "L.member.2": {"b"}, "L.member.4": {"d"}, "S.x.1.Key": {"k"}, "S.x.2.Key": {"l"},
+		"Action": {"Do"}, "N": {"5"}, "B": {"TRUE"}, "L.member.1": {"a"}, "L.member.2": {"b"}, "L.member.4": {"d"},
+		"S.x.1.Key": {"k"}, "S.x.2.Key": {"l"},
 	})
 	assert.Equal(t, 5, p.Int("N", 0))
 	assert.Equal(t, 7, p.Int("M", 7))
@@ -65,8 +69,9 @@ func TestJSONInputsAreStrict(t *testing.T) {
 	_, err = wire.DecodeJSON[input]("Do", nil)
 	require.NoError(t, err)
 	for body, code := range map[string]string{
-		`[]`: "SerializationException", `{`: "SerializationException", `{"Count":"hunter2"}`: "SerializationException", `{"Count":1234567890123456789012}`: "SerializationException",
-		`{"Other":1}`: wire.CodeNotModelled, `{"secretid":"x"}`: wire.CodeNotModelled,
+		`[]`: "SerializationException", `{`: "SerializationException", `{"Count":"hunter2"}`: "SerializationException",
+		`{"Count":1234567890123456789012}`: "SerializationException",
+		`{"Other":1}`:                      wire.CodeNotModelled, `{"secretid":"x"}`: wire.CodeNotModelled,
 	} {
 		_, err := wire.DecodeJSON[input]("Do", []byte(body))
 		var e *wire.Error
@@ -82,7 +87,8 @@ func TestErrorsHaveTheShapeOfTheirProtocol(t *testing.T) {
 	w := httptest.NewRecorder()
 	wire.WriteQueryError(w, e, "urn:x", "id-1")
 	assert.Equal(t, http.StatusForbidden, w.Code)
-	assert.Equal(t, `<ErrorResponse xmlns="urn:x"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no &lt;way&gt;</Message></Error><RequestId>id-1</RequestId></ErrorResponse>`, w.Body.String())
+	assert.Equal(t,
+		`<ErrorResponse xmlns="urn:x"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no &lt;way&gt;</Message></Error><RequestId>id-1</RequestId></ErrorResponse>`, w.Body.String())
 
 	w = httptest.NewRecorder()
 	wire.WriteJSONError(w, e, "id-2")
@@ -102,7 +108,8 @@ func TestErrorsHaveTheShapeOfTheirProtocol(t *testing.T) {
 func TestResultsAreWrappedInTheirAction(t *testing.T) {
 	w := httptest.NewRecorder()
 	wire.WriteQuery(w, "Do", "urn:x", struct{ A string }{"b"}, "id")
-	assert.Equal(t, `<DoResponse xmlns="urn:x"><DoResult><A>b</A></DoResult><ResponseMetadata><RequestId>id</RequestId></ResponseMetadata></DoResponse>`, w.Body.String())
+	assert.Equal(t,
+		`<DoResponse xmlns="urn:x"><DoResult><A>b</A></DoResult><ResponseMetadata><RequestId>id</RequestId></ResponseMetadata></DoResponse>`, w.Body.String())
 	w = httptest.NewRecorder()
 	wire.WriteQuery(w, "Do", "urn:x", nil, "id")
 	assert.NotContains(t, w.Body.String(), "DoResult")

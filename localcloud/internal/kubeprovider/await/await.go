@@ -79,7 +79,10 @@ func (a *Awaiter) Ready(ctx context.Context, target Target) (*unstructured.Unstr
 	if expression := target.Annotations[AnnotationWaitFor]; expression != "" {
 		conditions, err := ParseWaitFor(expression)
 		if err != nil {
-			return target.Object, &Error{Object: target.Object, Summary: fmt.Sprintf("%s: annotation %s: %v", describe(target.Object), AnnotationWaitFor, err)}
+			return target.Object, &Error{
+				Object:  target.Object,
+				Summary: fmt.Sprintf("%s: annotation %s: %v", describe(target.Object), AnnotationWaitFor, err),
+			}
 		}
 		return a.until(ctx, target, allOf(conditions), nil)
 	}
@@ -154,7 +157,8 @@ func (a *Awaiter) Gone(ctx context.Context, target Target) error {
 		}
 		return true, nil
 	}
-	_, err := watchtools.UntilWithSync(ctx, single(target.Resource, target.Object.GetName()), &unstructured.Unstructured{}, absent,
+	_, err := watchtools.UntilWithSync(ctx, single(target.Resource, target.Object.GetName()),
+		&unstructured.Unstructured{}, absent,
 		func(event watch.Event) (bool, error) {
 			obj, ok := event.Object.(*unstructured.Unstructured)
 			if !ok || other(obj) {
@@ -172,7 +176,8 @@ func (a *Awaiter) Gone(ctx context.Context, target Target) error {
 	if err == nil {
 		return nil
 	}
-	failure := &Error{Object: last, Summary: fmt.Sprintf("%s is being deleted and still exists%s", describe(last), ending(ctx, err))}
+	failure := &Error{Object: last, Summary: fmt.Sprintf("%s is being deleted and still exists%s", describe(last),
+		ending(ctx, err))}
 	if text := deletionProgress(last); text != "" {
 		failure.Details = append(failure.Details, text)
 	}
@@ -185,7 +190,10 @@ func deletionProgress(obj *unstructured.Unstructured) string {
 	if finalizers := obj.GetFinalizers(); len(finalizers) > 0 {
 		parts = append(parts, "its finalizers are "+strings.Join(finalizers, ", "))
 	}
-	for _, kind := range []string{"NamespaceContentRemaining", "NamespaceFinalizersRemaining", "NamespaceDeletionContentFailure"} {
+	for _, kind := range []string{
+		"NamespaceContentRemaining", "NamespaceFinalizersRemaining",
+		"NamespaceDeletionContentFailure",
+	} {
 		if condition, ok := statusCondition(obj, kind); ok && asString(condition["status"]) == "True" {
 			parts = append(parts, asString(condition["message"]))
 		}
@@ -203,7 +211,8 @@ func (a *Awaiter) until(
 	found := look(last)
 	if !found.done && !found.failed {
 		a.Report("waiting: " + found.message)
-		_, err := watchtools.UntilWithSync(ctx, single(target.Resource, target.Object.GetName()), &unstructured.Unstructured{}, nil,
+		_, err := watchtools.UntilWithSync(ctx, single(target.Resource, target.Object.GetName()),
+			&unstructured.Unstructured{}, nil,
 			func(event watch.Event) (bool, error) {
 				obj, ok := event.Object.(*unstructured.Unstructured)
 				if !ok || obj.GetName() != target.Object.GetName() {
@@ -220,7 +229,8 @@ func (a *Awaiter) until(
 				return found.done || found.failed, nil
 			})
 		if err != nil {
-			failure := &Error{Object: last, Summary: fmt.Sprintf("%s is not ready%s: %s", describe(last), ending(ctx, err), found.message)}
+			failure := &Error{Object: last, Summary: fmt.Sprintf("%s is not ready%s: %s", describe(last),
+				ending(ctx, err), found.message)}
 			if explain != nil && !errors.Is(err, errDeleted) {
 				failure.Details = a.explanation(ctx, last, explain)
 			}
@@ -239,7 +249,8 @@ func (a *Awaiter) until(
 
 // explanation runs explain although ctx may be over: the reason of a timeout is asked for after it.
 func (a *Awaiter) explanation(
-	ctx context.Context, obj *unstructured.Unstructured, explain func(context.Context, *unstructured.Unstructured) []string,
+	ctx context.Context, obj *unstructured.Unstructured,
+	explain func(context.Context, *unstructured.Unstructured) []string,
 ) []string {
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -309,7 +320,10 @@ func kstatusVerdict(obj *unstructured.Unstructured) verdict {
 			message += " (" + condition.Message + ")"
 		}
 	}
-	return verdict{done: result.Status == status.CurrentStatus, failed: result.Status == status.FailedStatus, message: message}
+	return verdict{
+		done: result.Status == status.CurrentStatus, failed: result.Status == status.FailedStatus,
+		message: message,
+	}
 }
 
 func namespaceVerdict(obj *unstructured.Unstructured) verdict {
@@ -338,7 +352,8 @@ func (a *Awaiter) claimVerdict(ctx context.Context) func(*unstructured.Unstructu
 		}
 		if _, asked := late[class]; !asked {
 			storage, err := a.Kube.StorageV1().StorageClasses().Get(ctx, class, metav1.GetOptions{})
-			late[class] = err == nil && storage.VolumeBindingMode != nil && *storage.VolumeBindingMode == "WaitForFirstConsumer"
+			late[class] = err == nil && storage.VolumeBindingMode != nil &&
+				*storage.VolumeBindingMode == "WaitForFirstConsumer"
 		}
 		found.done = late[class]
 		return found

@@ -50,7 +50,8 @@ func (listed) IsWatchListSemanticsUnSupported() bool { return true }
 func newWorld(t *testing.T, obj *unstructured.Unstructured, resource string, others ...runtime.Object) *world {
 	t.Helper()
 	gvr := obj.GroupVersionKind().GroupVersion().WithResource(resource)
-	client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{gvr: obj.GetKind() + "List"}, obj)
+	client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
+		map[schema.GroupVersionResource]string{gvr: obj.GetKind() + "List"}, obj)
 	w := &world{kube: fake.NewClientset(others...), reports: make(chan string, 1000), watched: make(chan struct{})}
 	var once sync.Once
 	client.PrependWatchReactor("*", func(action k8stesting.Action) (bool, watch.Interface, error) {
@@ -59,7 +60,10 @@ func newWorld(t *testing.T, obj *unstructured.Unstructured, resource string, oth
 		return true, watching, err
 	})
 	w.awaiter = &Awaiter{Kube: w.kube, Report: func(text string) { w.reports <- text }}
-	w.target = Target{Object: obj, Annotations: obj.GetAnnotations(), Resource: client.Resource(gvr).Namespace(obj.GetNamespace())}
+	w.target = Target{
+		Object: obj, Annotations: obj.GetAnnotations(),
+		Resource: client.Resource(gvr).Namespace(obj.GetNamespace()),
+	}
 	w.target.Resource = listed{w.target.Resource}
 	return w
 }
@@ -88,8 +92,11 @@ func TestCustomResourcesAreReadyAtOnce(t *testing.T) {
 }
 
 func TestWaitForCondition(t *testing.T) {
-	const head = "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a, namespace: shop, annotations: {pulumi.com/waitFor: condition=Ready}}\n"
-	w := newWorld(t, parse(t, head+"status: {conditions: [{type: Ready, status: 'False', reason: NoStore, message: no such store}]}"), "things")
+	const head = "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a, namespace: shop, annotations: " +
+		"{pulumi.com/waitFor: condition=Ready}}\n"
+	w := newWorld(t,
+		parse(t, head+"status: {conditions: [{type: Ready, status: 'False', reason: NoStore, message: no such "+
+			"store}]}"), "things")
 	done := make(chan error, 1)
 	ctx, cancel := waiting(t)
 	defer cancel()
@@ -114,12 +121,16 @@ status: {phase: Down, conditions: [{type: Ready, status: 'False', reason: NoStor
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, err := w.awaiter.Ready(ctx, w.target)
-	require.EqualError(t, err, "Thing shop/a is not ready and the time for it is over: condition=Ready: condition Ready is False (NoStore): no such store; "+
-		`jsonpath={.status.phase}=Up: {.status.phase} is "Down"`)
+	require.EqualError(t, err,
+		"Thing shop/a is not ready and the time for it is over: condition=Ready: condition Ready is False (NoStore): "+
+			"no such store; "+
+			`jsonpath={.status.phase}=Up: {.status.phase} is "Down"`)
 }
 
 func TestWaitEndsWhenTheObjectIsDeleted(t *testing.T) {
-	w := newWorld(t, parse(t, "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a, namespace: shop, annotations: {pulumi.com/waitFor: condition=Ready}}"), "things")
+	w := newWorld(t,
+		parse(t, "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a, namespace: shop, annotations: "+
+			"{pulumi.com/waitFor: condition=Ready}}"), "things")
 	done := make(chan error, 1)
 	ctx, cancel := waiting(t)
 	defer cancel()
@@ -133,7 +144,9 @@ func TestWaitEndsWhenTheObjectIsDeleted(t *testing.T) {
 }
 
 func TestSkipAwait(t *testing.T) {
-	w := newWorld(t, parse(t, "apiVersion: batch/v1\nkind: Job\nmetadata: {name: m, namespace: shop, annotations: {pulumi.com/skipAwait: 'true'}}"), "jobs")
+	w := newWorld(t,
+		parse(t, "apiVersion: batch/v1\nkind: Job\nmetadata: {name: m, namespace: shop, annotations: "+
+			"{pulumi.com/skipAwait: 'true'}}"), "jobs")
 	_, err := w.awaiter.Ready(t.Context(), w.target)
 	require.NoError(t, err)
 }
@@ -141,7 +154,9 @@ func TestSkipAwait(t *testing.T) {
 func TestDeploymentIsReadyWhenItsRolloutIsComplete(t *testing.T) {
 	const head = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api, namespace: shop, generation: 2}\n" +
 		"spec: {replicas: 2, selector: {matchLabels: {app: api}}, progressDeadlineSeconds: 600}\n"
-	w := newWorld(t, parse(t, head+"status: {observedGeneration: 1, replicas: 2, updatedReplicas: 2, readyReplicas: 2, availableReplicas: 2}"), "deployments")
+	w := newWorld(t,
+		parse(t, head+"status: {observedGeneration: 1, replicas: 2, updatedReplicas: 2, readyReplicas: 2, "+
+			"availableReplicas: 2}"), "deployments")
 	done := make(chan error, 1)
 	ctx, cancel := waiting(t)
 	defer cancel()
@@ -149,7 +164,8 @@ func TestDeploymentIsReadyWhenItsRolloutIsComplete(t *testing.T) {
 		_, err := w.awaiter.Ready(ctx, w.target)
 		done <- err
 	}()
-	w.change(t, head+"status: {observedGeneration: 2, replicas: 2, updatedReplicas: 2, readyReplicas: 2, availableReplicas: 2, conditions: ["+
+	w.change(t, head+"status: {observedGeneration: 2, replicas: 2, updatedReplicas: 2, readyReplicas: 2, "+
+		"availableReplicas: 2, conditions: ["+
 		"{type: Available, status: 'True'}, {type: Progressing, status: 'True', reason: NewReplicaSetAvailable}]}")
 	require.NoError(t, <-done)
 }
@@ -157,11 +173,17 @@ func TestDeploymentIsReadyWhenItsRolloutIsComplete(t *testing.T) {
 func TestFailedDeploymentTellsWhatItsPodsSuffer(t *testing.T) {
 	obj := parse(t, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api, namespace: shop, generation: 1}\n"+
 		"spec: {replicas: 1, selector: {matchLabels: {app: api}}, progressDeadlineSeconds: 600}\n"+
-		"status: {observedGeneration: 1, conditions: [{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: timed out}]}")
+		"status: {observedGeneration: 1, conditions: [{type: Progressing, status: 'False', reason: "+
+		"ProgressDeadlineExceeded, message: timed out}]}")
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "api-1", Namespace: "shop", UID: "p1", Labels: map[string]string{"app": "api"}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "api-1", Namespace: "shop", UID: "p1",
+			Labels: map[string]string{"app": "api"},
+		},
 		Status: corev1.PodStatus{Phase: corev1.PodPending, ContainerStatuses: []corev1.ContainerStatus{{
-			Name: "api", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such image"}},
+			Name: "api", State: corev1.ContainerState{
+				Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such image"},
+			},
 		}}},
 	}
 	event := &corev1.Event{
@@ -181,7 +203,8 @@ func TestFailedDeploymentTellsWhatItsPodsSuffer(t *testing.T) {
 
 func TestFailedJobShowsItsLogWithoutSecrets(t *testing.T) {
 	obj := parse(t, "apiVersion: batch/v1\nkind: Job\nmetadata: {name: m, namespace: shop, uid: j1}\n"+
-		"status: {failed: 1, conditions: [{type: Failed, status: 'True', reason: BackoffLimitExceeded, message: Job has reached the specified backoff limit}]}")
+		"status: {failed: 1, conditions: [{type: Failed, status: 'True', reason: BackoffLimitExceeded, message: Job "+
+		"has reached the specified backoff limit}]}")
 	pod := func(name string) *corev1.Pod {
 		return &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
@@ -189,11 +212,14 @@ func TestFailedJobShowsItsLogWithoutSecrets(t *testing.T) {
 				OwnerReferences: []metav1.OwnerReference{{UID: "j1", Kind: "Job", Name: "m"}},
 			},
 			Spec: corev1.PodSpec{Containers: []corev1.Container{{
-				Name: "migrate", EnvFrom: []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "db"}}}},
+				Name: "migrate", EnvFrom: []corev1.EnvFromSource{
+					{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "db"}}},
+				},
 			}}},
 			Status: corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{{
 				Name: "migrate", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-					ExitCode: 3, Reason: "Error", Message: "cannot connect to postgres://admin:s3cr%25t%20word@db:5432/shop",
+					ExitCode: 3, Reason: "Error",
+					Message: "cannot connect to postgres://admin:s3cr%25t%20word@db:5432/shop",
 				}},
 			}}},
 		}
@@ -208,7 +234,8 @@ func TestFailedJobShowsItsLogWithoutSecrets(t *testing.T) {
 	_, err := w.awaiter.Ready(t.Context(), w.target)
 	var failure *Error
 	require.ErrorAs(t, err, &failure)
-	assert.Equal(t, "Job shop/m failed: BackoffLimitExceeded: Job has reached the specified backoff limit", failure.Summary)
+	assert.Equal(t, "Job shop/m failed: BackoffLimitExceeded: Job has reached the specified backoff limit",
+		failure.Summary)
 	assert.Equal(t, []string{
 		"pod m-1: container migrate ended with exit code 3: Error: cannot connect to ***",
 		"last lines of the log of pod m-1, container migrate (exit code 3):\n    ***",
@@ -230,11 +257,16 @@ func TestJobIsReadyWhenItIsComplete(t *testing.T) {
 }
 
 func TestServiceIsReadyWithItsFirstEndpoint(t *testing.T) {
-	obj := parse(t, "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\nspec: {type: ClusterIP, clusterIP: 198.19.0.5, selector: {app: db}}")
+	obj := parse(t,
+		"apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\nspec: {type: ClusterIP, clusterIP: "+
+			"198.19.0.5, selector: {app: db}}")
 	slice := func(ready bool) *discoveryv1.EndpointSlice {
 		return &discoveryv1.EndpointSlice{
-			ObjectMeta: metav1.ObjectMeta{Name: "db-1", Namespace: "shop", Labels: map[string]string{discoveryv1.LabelServiceName: "db"}},
-			Endpoints:  []discoveryv1.Endpoint{{Conditions: discoveryv1.EndpointConditions{Ready: &ready}}},
+			ObjectMeta: metav1.ObjectMeta{
+				Name: "db-1", Namespace: "shop",
+				Labels: map[string]string{discoveryv1.LabelServiceName: "db"},
+			},
+			Endpoints: []discoveryv1.Endpoint{{Conditions: discoveryv1.EndpointConditions{Ready: &ready}}},
 		}
 	}
 	w := newWorld(t, obj, "services", slice(false))
@@ -265,7 +297,9 @@ func TestServicesWithoutEndpointsOfTheirOwnAreReady(t *testing.T) {
 		"external name":    "{type: ExternalName, externalName: db.example.com, selector: {app: db}}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, parse(t, "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\nspec: "+spec), "services")
+			w := newWorld(t,
+				parse(t, "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\nspec: "+spec),
+				"services")
 			_, err := w.awaiter.Ready(t.Context(), w.target)
 			require.NoError(t, err)
 		})
@@ -273,26 +307,31 @@ func TestServicesWithoutEndpointsOfTheirOwnAreReady(t *testing.T) {
 }
 
 func TestGone(t *testing.T) {
-	const manifest = "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a, namespace: shop, uid: one, finalizers: [x.io/keep]}"
+	const manifest = "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a, namespace: shop, uid: one, finalizers: " +
+		"[x.io/keep]}"
 	w := newWorld(t, parse(t, manifest), "things")
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	err := w.awaiter.Gone(ctx, w.target)
-	require.EqualError(t, err, "Thing shop/a is being deleted and still exists and the time for it is over\nits finalizers are x.io/keep")
+	require.EqualError(t, err,
+		"Thing shop/a is being deleted and still exists and the time for it is over\nits finalizers are x.io/keep")
 
 	require.NoError(t, w.target.Resource.Delete(t.Context(), "a", metav1.DeleteOptions{}))
 	require.NoError(t, w.awaiter.Gone(t.Context(), w.target), "what is gone already needs no wait")
 }
 
 func TestGoneWhenAnotherObjectHasTheName(t *testing.T) {
-	w := newWorld(t, parse(t, "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a, namespace: shop, uid: two}"), "things")
+	w := newWorld(t, parse(t, "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a, namespace: shop, uid: two}"),
+		"things")
 	w.target.Object = parse(t, "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a, namespace: shop, uid: one}")
 	require.NoError(t, w.awaiter.Gone(t.Context(), w.target))
 }
 
 func TestReadyNow(t *testing.T) {
-	w := newWorld(t, parse(t, "apiVersion: batch/v1\nkind: Job\nmetadata: {name: m, namespace: shop}\nstatus: {active: 1}"), "jobs")
-	require.ErrorContains(t, w.awaiter.ReadyNow(t.Context(), w.target), "Job shop/m is not ready: 1 running, 0 failed, 0 succeeded")
+	w := newWorld(t,
+		parse(t, "apiVersion: batch/v1\nkind: Job\nmetadata: {name: m, namespace: shop}\nstatus: {active: 1}"), "jobs")
+	require.ErrorContains(t, w.awaiter.ReadyNow(t.Context(), w.target),
+		"Job shop/m is not ready: 1 running, 0 failed, 0 succeeded")
 	w.target.Object = parse(t, "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a}")
 	require.NoError(t, w.awaiter.ReadyNow(t.Context(), w.target))
 }

@@ -8,6 +8,6 @@
 // pulumi.com/waitFor.
 //
 // A wait that fails says why in the words of the cluster: the reasons of the pods, their Warning events and the last
-// lines of their logs. Values of the Secrets that a pod uses are masked in all of it, because what is reported here ends
-// up in the state of the stack and in the logs of CI.
+// lines of their logs. Values of the Secrets that a pod uses are masked in all of it, because what is reported here
+// ends up in the state of the stack and in the logs of CI.
 package await

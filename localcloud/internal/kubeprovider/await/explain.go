@@ -34,7 +34,9 @@ func (a *Awaiter) explainPod(ctx context.Context, obj *unstructured.Unstructured
 }
 
 // explainPods tells what the troubled pods behind a selector suffer from, the newest first.
-func (a *Awaiter) explainPods(ctx context.Context, namespace, selector string, belongs func(*corev1.Pod) bool) []string {
+func (a *Awaiter) explainPods(
+	ctx context.Context, namespace, selector string, belongs func(*corev1.Pod) bool,
+) []string {
 	list, err := a.Kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return []string{fmt.Sprintf("its pods could not be listed: %v", err)}
@@ -48,7 +50,9 @@ func (a *Awaiter) explainPods(ctx context.Context, namespace, selector string, b
 	if len(troubled) == 0 && len(list.Items) == 0 {
 		return []string{"it has no pods"}
 	}
-	slices.SortStableFunc(troubled, func(x, y *corev1.Pod) int { return y.CreationTimestamp.Compare(x.CreationTimestamp.Time) })
+	slices.SortStableFunc(troubled, func(x, y *corev1.Pod) int {
+		return y.CreationTimestamp.Compare(x.CreationTimestamp.Time)
+	})
 	var details []string
 	for i, pod := range troubled {
 		if i == maxPods {
@@ -82,12 +86,14 @@ func (a *Awaiter) podDetails(ctx context.Context, pod *corev1.Pod) []string {
 		log, err := a.tail(ctx, pod, container.Name, previous)
 		switch {
 		case err != nil:
-			details = append(details, mask(fmt.Sprintf("the log of pod %s, container %s could not be read: %v", pod.Name, container.Name, err)))
+			details = append(details, mask(fmt.Sprintf("the log of pod %s, container %s could not be read: %v",
+				pod.Name, container.Name, err)))
 		case strings.TrimSpace(log) == "":
 			details = append(details, fmt.Sprintf("pod %s, container %s logged nothing", pod.Name, container.Name))
 		default:
-			details = append(details, mask(fmt.Sprintf("last lines of the log of pod %s, container %s (exit code %d):\n%s",
-				pod.Name, container.Name, ended.ExitCode, indent(log))))
+			details = append(details,
+				mask(fmt.Sprintf("last lines of the log of pod %s, container %s (exit code %d):\n%s",
+					pod.Name, container.Name, ended.ExitCode, indent(log))))
 		}
 	}
 	return details
@@ -99,7 +105,8 @@ func podTrouble(pod *corev1.Pod) string {
 	for _, container := range containerStatuses(pod) {
 		switch {
 		case container.State.Waiting != nil && container.State.Waiting.Reason != "" &&
-			container.State.Waiting.Reason != "ContainerCreating" && container.State.Waiting.Reason != "PodInitializing":
+			container.State.Waiting.Reason != "ContainerCreating" &&
+			container.State.Waiting.Reason != "PodInitializing":
 			text := fmt.Sprintf("container %s is waiting: %s", container.Name,
 				reasonAndMessage(container.State.Waiting.Reason, container.State.Waiting.Message))
 			if container.RestartCount > 0 {
@@ -107,7 +114,8 @@ func podTrouble(pod *corev1.Pod) string {
 			}
 			parts = append(parts, text)
 		case container.State.Terminated != nil && container.State.Terminated.ExitCode != 0:
-			parts = append(parts, fmt.Sprintf("container %s ended with exit code %d: %s", container.Name, container.State.Terminated.ExitCode,
+			parts = append(parts, fmt.Sprintf("container %s ended with exit code %d: %s", container.Name,
+				container.State.Terminated.ExitCode,
 				reasonAndMessage(container.State.Terminated.Reason, container.State.Terminated.Message)))
 		case container.State.Running != nil && !container.Ready && pod.Status.Phase == corev1.PodRunning:
 			parts = append(parts, fmt.Sprintf("container %s runs and is not ready", container.Name))

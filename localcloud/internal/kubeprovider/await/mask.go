@@ -16,14 +16,17 @@ import (
 // masked stands where a secret stood.
 const masked = "***"
 
-// shortest is the length below which a value is no secret worth masking: masking "5432" would only make logs unreadable.
+// shortest is the length below which a value is no secret worth masking: masking "5432" would only make logs
+// unreadable.
 const shortest = 8
 
 // Patterns of secrets that may have come from elsewhere than a Secret of the pod.
 var (
 	userinfo    = regexp.MustCompile(`(://[^\s:/@]*:)[^\s@]+@`)
-	assignments = regexp.MustCompile(`(?i)\b((?:pg)?(?:password|passwd|secret|token|api[_-]?key)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&]+)`)
-	quoted      = regexp.MustCompile(`"((?:[^"\\]|\\.|"")*)"`)
+	assignments = regexp.MustCompile(
+		`(?i)\b((?:pg)?(?:password|passwd|secret|token|api[_-]?key)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&]+)`,
+	)
+	quoted = regexp.MustCompile(`"((?:[^"\\]|\\.|"")*)"`)
 )
 
 // maskFor makes a function that masks, in text about a pod, the values of every Secret the pod uses (also URL-encoded,

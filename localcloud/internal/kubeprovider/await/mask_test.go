@@ -13,9 +13,11 @@ import (
 func TestMaskHidesEverySpellingOfASecret(t *testing.T) {
 	const password = `4k]-%hA|RI*[?j(-(l]{(`
 	escaped, _ := json.Marshal(password)
-	mask := maskValues(spellings("postgres://admin:" + url.QueryEscape(password) + "@db.local:5432/shop?sslmode=verify-full"))
+	mask := maskValues(spellings("postgres://admin:" + url.QueryEscape(password) +
+		"@db.local:5432/shop?sslmode=verify-full"))
 	for _, spelling := range []string{
-		password, url.QueryEscape(password), url.PathEscape(password), base64.StdEncoding.EncodeToString([]byte(password)), strings.Trim(string(escaped), `"`),
+		password, url.QueryEscape(password), url.PathEscape(password),
+		base64.StdEncoding.EncodeToString([]byte(password)), strings.Trim(string(escaped), `"`),
 	} {
 		masked := mask("error: cannot log in with <" + spelling + "> to db.local")
 		assert.NotContains(t, masked, spelling)

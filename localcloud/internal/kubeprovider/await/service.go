@@ -75,7 +75,8 @@ func (a *Awaiter) endpoints(ctx context.Context, target Target) error {
 	}
 	slices := a.Kube.DiscoveryV1().EndpointSlices(namespace)
 	selector := discoveryv1.LabelServiceName + "=" + name
-	_, err := watchtools.UntilWithSync(watching, listWatch(selector, slices.List, slices.Watch), &discoveryv1.EndpointSlice{},
+	_, err := watchtools.UntilWithSync(watching, listWatch(selector, slices.List, slices.Watch),
+		&discoveryv1.EndpointSlice{},
 		func(store cache.Store) (bool, error) {
 			for _, item := range store.List() {
 				if slice, ok := item.(*discoveryv1.EndpointSlice); ok {
@@ -104,11 +105,16 @@ func (a *Awaiter) endpoints(ctx context.Context, target Target) error {
 		a.Report("its selector matches no pod yet")
 		return nil
 	}
-	failure := &Error{Object: target.Object, Summary: fmt.Sprintf("%s has no ready endpoint%s", describe(target.Object), ending(ctx, err))}
-	failure.Details = a.explanation(ctx, target.Object, func(ctx context.Context, service *unstructured.Unstructured) []string {
-		wanted, _, _ := unstructured.NestedStringMap(service.Object, "spec", "selector")
-		return a.explainPods(ctx, namespace, labels.SelectorFromSet(wanted).String(), func(*corev1.Pod) bool { return true })
-	})
+	failure := &Error{
+		Object:  target.Object,
+		Summary: fmt.Sprintf("%s has no ready endpoint%s", describe(target.Object), ending(ctx, err)),
+	}
+	failure.Details = a.explanation(ctx, target.Object,
+		func(ctx context.Context, service *unstructured.Unstructured) []string {
+			wanted, _, _ := unstructured.NestedStringMap(service.Object, "spec", "selector")
+			return a.explainPods(ctx, namespace, labels.SelectorFromSet(wanted).String(),
+				func(*corev1.Pod) bool { return true })
+		})
 	return failure
 }
 

@@ -22,8 +22,8 @@ type Condition struct {
 func (c Condition) String() string { return c.text }
 
 // ParseWaitFor reads the value of a pulumi.com/waitFor annotation: "condition=Type", "condition=Type=Status" (status
-// True by default), "jsonpath={.path}" (the path must exist), "jsonpath={.path}=value", or a JSON array of those, all of
-// which must hold. JSONPath is RFC 9535 in braces, as pulumi-kubernetes reads it. All faults are reported together.
+// True by default), "jsonpath={.path}" (the path must exist), "jsonpath={.path}=value", or a JSON array of those, all
+// of which must hold. JSONPath is RFC 9535 in braces, as pulumi-kubernetes reads it. All faults are reported together.
 func ParseWaitFor(value string) ([]Condition, error) {
 	expressions := []string{value}
 	if strings.HasPrefix(strings.TrimSpace(value), "[") {
@@ -77,7 +77,8 @@ func parseStatusCondition(expression string) (Condition, error) {
 			if !ok {
 				return false, fmt.Sprintf("it has no condition %s yet", kind)
 			}
-			// A condition that says which generation it speaks of is not taken for one of the newest spec before it does.
+			// A condition that says which generation it speaks of is not taken for one of the newest spec before it
+			// does.
 			if observed, has := asInt(found["observedGeneration"]); has && observed < obj.GetGeneration() {
 				return false, fmt.Sprintf("its condition %s is about an older generation", kind)
 			}
@@ -110,7 +111,8 @@ func parsePath(expression string) (Condition, error) {
 	}
 	inner := braces.FindStringSubmatch(path)
 	if inner == nil {
-		return Condition{}, fmt.Errorf("%q: the path must stand in braces, for example \"jsonpath={.status.phase}=Ready\"", expression)
+		return Condition{},
+			fmt.Errorf("%q: the path must stand in braces, for example \"jsonpath={.status.phase}=Ready\"", expression)
 	}
 	if strings.HasSuffix(expression, "=") {
 		return Condition{}, fmt.Errorf("%q: a value is missing after the last =", expression)
@@ -126,7 +128,8 @@ func parsePath(expression string) (Condition, error) {
 	return Condition{
 		text: expression,
 		test: func(obj *unstructured.Unstructured) (bool, string) {
-			if observed, has, _ := unstructured.NestedInt64(obj.Object, "status", "observedGeneration"); has && observed < obj.GetGeneration() {
+			if observed, has, _ := unstructured.NestedInt64(obj.Object, "status", "observedGeneration"); has &&
+				observed < obj.GetGeneration() {
 				return false, "its status is about an older generation"
 			}
 			nodes := parsed.Select(obj.Object)

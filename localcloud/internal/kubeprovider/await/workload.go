@@ -43,7 +43,8 @@ func (a *Awaiter) job(ctx context.Context, target Target) (*unstructured.Unstruc
 // jobVerdict is stricter than kstatus, for which a Job that runs is already current.
 func jobVerdict(job *unstructured.Unstructured) verdict {
 	if condition, ok := statusCondition(job, "Failed"); ok && asString(condition["status"]) == "True" {
-		return verdict{failed: true, message: reasonAndMessage(asString(condition["reason"]), asString(condition["message"]))}
+		return verdict{failed: true, message: reasonAndMessage(asString(condition["reason"]),
+			asString(condition["message"]))}
 	}
 	if condition, ok := statusCondition(job, "Complete"); ok && asString(condition["status"]) == "True" {
 		return verdict{done: true, message: "complete"}
@@ -52,7 +53,8 @@ func jobVerdict(job *unstructured.Unstructured) verdict {
 		number, _, _ := unstructured.NestedInt64(job.Object, "status", field)
 		return number
 	}
-	return verdict{message: fmt.Sprintf("%d running, %d failed, %d succeeded", count("active"), count("failed"), count("succeeded"))}
+	return verdict{message: fmt.Sprintf("%d running, %d failed, %d succeeded", count("active"), count("failed"),
+		count("succeeded"))}
 }
 
 func (a *Awaiter) explainJob(ctx context.Context, job *unstructured.Unstructured) []string {

@@ -51,8 +51,8 @@ type Options struct {
 	Devel      bool
 	Repository Repository
 	PlainHTTP  bool
-	// Instead is a folder with a chart of the same name that is rendered in place of one that would have to be fetched; when
-	// it is empty, or there is no such folder, the chart is fetched.
+	// Instead is a folder with a chart of the same name that is rendered in place of one that would have to be fetched;
+	// when it is empty, or there is no such folder, the chart is fetched.
 	Instead string
 	// Verify checks the chart's provenance against Keyring.
 	Verify  bool
@@ -68,7 +68,8 @@ type Options struct {
 	Values     map[string]any
 	SkipCRDs   bool
 
-	// Cluster tells templates what the cluster can do and lets their lookups reach it; nil renders with Helm's defaults.
+	// Cluster tells templates what the cluster can do and lets their lookups reach it; nil renders with Helm's
+	// defaults.
 	Cluster *Cluster
 }
 
@@ -212,11 +213,13 @@ func load(install *action.Install, settings *cli.EnvSettings, options Options) (
 		return nil, fmt.Errorf("read chart %s: %w", options.Chart, err)
 	}
 	if kind := loaded.Metadata.Type; kind != "" && kind != "application" {
-		return nil, fmt.Errorf("chart %s is a %s chart, which renders to nothing: name an application chart", options.Chart, kind)
+		return nil, fmt.Errorf("chart %s is a %s chart, which renders to nothing: name an application chart",
+			options.Chart, kind)
 	}
 	if err := action.CheckDependencies(loaded, loaded.Metadata.Dependencies); err != nil {
 		if !options.DependencyUpdate {
-			return nil, fmt.Errorf("chart %s: %w: add them to its charts folder, or set dependencyUpdate", options.Chart, err)
+			return nil, fmt.Errorf("chart %s: %w: add them to its charts folder, or set dependencyUpdate",
+				options.Chart, err)
 		}
 		manager := &downloader.Manager{
 			Out: io.Discard, ChartPath: found, Keyring: options.Keyring, Getters: getter.All(settings),
@@ -234,13 +237,15 @@ func load(install *action.Install, settings *cli.EnvSettings, options Options) (
 
 func registryClient(settings *cli.EnvSettings, options Options) (*registry.Client, error) {
 	settingsOf := []registry.ClientOption{
-		registry.ClientOptEnableCache(true), registry.ClientOptWriter(io.Discard), registry.ClientOptCredentialsFile(settings.RegistryConfig),
+		registry.ClientOptEnableCache(true), registry.ClientOptWriter(io.Discard),
+		registry.ClientOptCredentialsFile(settings.RegistryConfig),
 	}
 	if options.PlainHTTP {
 		settingsOf = append(settingsOf, registry.ClientOptPlainHTTP())
 	}
 	if options.Repository.Username != "" {
-		settingsOf = append(settingsOf, registry.ClientOptBasicAuth(options.Repository.Username, options.Repository.Password))
+		settingsOf = append(settingsOf, registry.ClientOptBasicAuth(options.Repository.Username,
+			options.Repository.Password))
 	}
 	client, err := registry.NewClient(settingsOf...)
 	if err != nil {

@@ -88,12 +88,16 @@ func TestRender(t *testing.T) {
 		Values: map[string]any{"big": int64(30000000), "labels": map[string]any{"team": "data"}},
 	})
 	require.NoError(t, err)
-	assert.Equal(t, []string{"CustomResourceDefinition/things.x.io", "Deployment/live", "ServiceAccount/one", "ServiceAccount/two"}, names(rendered.Objects))
+	assert.Equal(t, []string{
+		"CustomResourceDefinition/things.x.io", "Deployment/live", "ServiceAccount/one",
+		"ServiceAccount/two",
+	}, names(rendered.Objects))
 	assert.Equal(t, []string{"Job/migrate (pre-install)"}, rendered.Hooks)
 
 	deployment := find(t, rendered.Objects, "Deployment")
 	assert.Equal(t, "shop", deployment.GetNamespace())
-	assert.Equal(t, map[string]string{"team": "data"}, deployment.GetLabels(), "values over files over defaults; null drops a default")
+	assert.Equal(t, map[string]string{"team": "data"}, deployment.GetLabels(),
+		"values over files over defaults; null drops a default")
 	replicas, _, err := unstructured.NestedInt64(deployment.Object, "spec", "replicas")
 	require.NoError(t, err, "numbers are as Kubernetes types them")
 	assert.Equal(t, int64(2), replicas)
@@ -103,14 +107,16 @@ func TestRender(t *testing.T) {
 
 func TestRenderFindsChartsBelowTheProject(t *testing.T) {
 	dir := write(t, files, nil)
-	rendered, err := chart.Render(t.Context(), chart.Options{Chart: "shop", Dir: filepath.Dir(dir), ReleaseName: "live", Namespace: "shop", SkipCRDs: true})
+	rendered, err := chart.Render(t.Context(),
+		chart.Options{Chart: "shop", Dir: filepath.Dir(dir), ReleaseName: "live", Namespace: "shop", SkipCRDs: true})
 	require.NoError(t, err)
 	assert.NotContains(t, names(rendered.Objects), "CustomResourceDefinition/things.x.io")
 }
 
 func TestRenderTakesTheChartOfThisMachineInsteadOfFetching(t *testing.T) {
 	options := chart.Options{
-		Chart: "shop", Version: "2.0.0", Repository: chart.Repository{URL: "https://charts.invalid"}, ReleaseName: "live", Namespace: "shop",
+		Chart: "shop", Version: "2.0.0", Repository: chart.Repository{URL: "https://charts.invalid"},
+		ReleaseName: "live", Namespace: "shop",
 		Instead: write(t, files, nil),
 	}
 	rendered, err := chart.Render(t.Context(), options)
@@ -136,16 +142,22 @@ func TestRenderFaults(t *testing.T) {
 			want: []string{"find chart ./none"},
 		},
 		"a dependency that is not there": {
-			changes: map[string]string{"Chart.yaml": files["Chart.yaml"] + "dependencies: [{name: other, version: 1.0.0, repository: 'https://charts.invalid'}]\n"},
-			want:    []string{"found in Chart.yaml, but missing in charts/ directory: other", "add them to its charts folder, or set dependencyUpdate"},
+			changes: map[string]string{"Chart.yaml": files["Chart.yaml"] +
+				"dependencies: [{name: other, version: 1.0.0, repository: 'https://charts.invalid'}]\n"},
+			want: []string{
+				"found in Chart.yaml, but missing in charts/ directory: other",
+				"add them to its charts folder, or set dependencyUpdate",
+			},
 		},
 		"a template with a fault": {
 			changes: map[string]string{"templates/deployment.yaml": "{{ .Values.none.more }}"},
 			want:    []string{"render chart", "deployment.yaml"},
 		},
 		"an object without name": {
-			changes: map[string]string{"templates/list.yaml": "apiVersion: v1\nkind: Secret\nstringData: {a: sesame-open}\n"},
-			want:    []string{"metadata.name is missing in:", "# Source: shop/templates/list.yaml", "kind: Secret"},
+			changes: map[string]string{
+				"templates/list.yaml": "apiVersion: v1\nkind: Secret\nstringData: {a: sesame-open}\n",
+			},
+			want: []string{"metadata.name is missing in:", "# Source: shop/templates/list.yaml", "kind: Secret"},
 		},
 		"a library": {
 			changes: map[string]string{"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.2.3\ntype: library\n"},
@@ -158,7 +170,9 @@ func TestRenderFaults(t *testing.T) {
 			if c.changes != nil {
 				path = write(t, files, c.changes)
 			}
-			_, err := chart.Render(t.Context(), chart.Options{Chart: path, Dir: t.TempDir(), ReleaseName: "live", Namespace: "shop"})
+			_, err := chart.Render(t.Context(), chart.Options{
+				Chart: path, Dir: t.TempDir(), ReleaseName: "live", Namespace: "shop",
+			})
 			require.Error(t, err)
 			for _, want := range c.want {
 				require.ErrorContains(t, err, want)
