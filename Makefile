@@ -32,11 +32,11 @@ PULUMI_VERSION := $(shell sed -n 's|^[[:space:]]*github.com/pulumi/pulumi/pkg/v3
 
 # Directories are listed too: their time changes when a file appears or goes.
 sources = $(shell find $(wildcard $(1)) -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null)
-PROGRAM_SOURCES := $(call sources,*.go go.mod go.sum budget config components internal policy)
-POLICY_SOURCES := $(call sources,go.mod go.sum budget policy)
-CLOUD_SOURCES := $(call sources,localcloud/main.go localcloud/go.mod localcloud/go.sum localcloud/internal)
+PROGRAM_SOURCES := $(call sources,*.go go.mod go.sum budget config components internal policy validation)
+POLICY_SOURCES := $(call sources,go.mod go.sum budget policy validation)
+CLOUD_SOURCES := $(call sources,localcloud/main.go localcloud/go.mod localcloud/go.sum localcloud/internal validation)
 
-MODULES := . localcloud examples/myshop-api tests/s3
+MODULES := . validation localcloud examples/myshop-api tests/s3
 
 ##@ Use
 

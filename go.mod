@@ -3,6 +3,7 @@ module dbtier
 go 1.26.0
 
 require (
+	dbtier/validation v0.0.0
 	github.com/blang/semver v3.5.1+incompatible
 	github.com/pulumi/pulumi-aws/sdk/v6 v6.83.0
 	github.com/pulumi/pulumi-kubernetes/sdk/v4 v4.30.0
@@ -124,3 +125,6 @@ require (
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
 	lukechampine.com/frand v1.5.1 // indirect
 )
+
+// The forms of names, a module of its own: the local cloud imports it too.
+replace dbtier/validation => ./validation

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -29,6 +28,7 @@ import (
 	"dbtier/components/rdspostgres"
 	"dbtier/components/rdsproxy"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 // Namespace is the namespace of the config keys.
@@ -421,18 +421,11 @@ func (s *Stack) settle() {
 	s.settleIAM()
 }
 
-var (
-	accountForm = regexp.MustCompile(`^\d{12}$`)
-	vpcForm     = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
-	subnetForm  = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
-	groupForm   = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
-)
-
 // Validate reports every fault, those between sections among them.
 func (s *Stack) Validate() error {
 	var faults fault.List
 	fault.OneOf(&faults, "cloud", s.Cloud, AWS, Local)
-	faults.Check(naming.IsLabel(s.Environment), "environment", s.Environment, "%s, for example prod", naming.LabelRule)
+	faults.Form("environment", s.Environment, validation.Label)
 	fault.OneOf(&faults, "profile", s.Profile, Production, Development)
 	faults.Within("aws", s.AWS.validate(s.Cloud))
 	faults.Within("cluster", s.Cluster.validate(s.Cloud))
@@ -443,8 +436,8 @@ func (s *Stack) Validate() error {
 		}
 		return faults.Err()
 	}
-	faults.Check(naming.IsLabel(s.Service.Name), "service.name", s.Service.Name, naming.LabelRule)
-	faults.Check(naming.IsLabel(s.Service.Namespace), "service.namespace", s.Service.Namespace, naming.LabelRule)
+	faults.Form("service.name", s.Service.Name, validation.Label)
+	faults.Form("service.namespace", s.Service.Namespace, validation.Label)
 	faults.Within("network", s.Network.validate())
 	faults.Within("database", s.Database.Validate())
 	faults.Within("secrets", s.validateSecrets())
@@ -504,7 +497,7 @@ func (c *Consumer) Args() *consumer.ConsumerArgs {
 
 func (c *Consumer) validate() error {
 	var faults fault.List
-	faults.Check(naming.IsLabel(c.Name), "name", c.Name, naming.LabelRule)
+	faults.Form("name", c.Name, validation.Label)
 	faults.Between("connections", c.Connections, 1, 5000, "that a pod opens at most")
 	args := c.Args()
 	args.Service, args.Namespace = "service", "namespace"
@@ -515,13 +508,10 @@ func (c *Consumer) validate() error {
 
 func (a *Account) validate(cloud Cloud) error {
 	var faults fault.List
-	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
-	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID,
-		"want the 12 digits of the AWS account, in quotes")
+	faults.Form("region", a.Region, validation.Region)
+	faults.Form("accountId", a.AccountID, validation.AccountID)
 	fault.OneOf(&faults, "partition", a.Partition, "aws", "aws-cn", "aws-us-gov")
-	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn),
-		"permissionsBoundaryArn", a.PermissionsBoundaryArn,
-		naming.PolicyArnRule)
+	faults.OptionalForm("permissionsBoundaryArn", a.PermissionsBoundaryArn, validation.PolicyArn)
 	for name, endpoint := range map[string]string{"endpoint": a.Endpoint, "clusterEndpoint": a.ClusterEndpoint} {
 		switch cloud {
 		case Local:
@@ -538,12 +528,12 @@ func (a *Account) validate(cloud Cloud) error {
 
 func (n *Network) validate() error {
 	var faults fault.List
-	faults.Check(vpcForm.MatchString(n.VpcID), "vpcId", n.VpcID, "want the id of the cluster's VPC, vpc-…")
+	faults.Form("vpcId", n.VpcID, validation.VpcID)
 	faults.Check(len(n.SubnetIDs) >= 2, "subnetIds", n.SubnetIDs,
 		"want subnets in at least two zones, which RDS demands")
 	for i, id := range n.SubnetIDs {
 		path := fmt.Sprintf("subnetIds[%d]", i)
-		faults.Check(subnetForm.MatchString(id), path, id, "want the id of a subnet, subnet-…")
+		faults.Form(path, id, validation.SubnetID)
 		faults.Check(slices.Index(n.SubnetIDs, id) == i, path, id, "is named twice")
 	}
 	faults.Check(len(n.DatabaseCIDRs) > 0, "databaseCidrs", nil,
@@ -551,15 +541,14 @@ func (n *Network) validate() error {
 	for i, text := range n.DatabaseCIDRs {
 		prefix, err := netip.ParsePrefix(text)
 		if faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), text,
-			"want an address range such as 10.0.64.0/20") {
+			validation.CIDRRule) {
 			faults.Check(prefix == prefix.Masked(), fmt.Sprintf("databaseCidrs[%d]", i), text,
 				"has bits behind its length; want %s", prefix.Masked())
 		}
 	}
 	for i, client := range n.DirectClients {
 		path := fmt.Sprintf("directClients[%d]", i)
-		faults.Check(naming.IsLabel(client.Name), path+".name", client.Name,
-			"want the label app.kubernetes.io/name of the pods")
+		faults.Form(path+".name", client.Name, validation.Label)
 		if client.ConnectionsPerPod == 0 {
 			faults.Between(path+".connections", client.Connections, 1, 5000, "that all its pods together open at most")
 			faults.Check(client.Replicas == 0, path+".replicas", client.Replicas,
@@ -575,8 +564,7 @@ func (n *Network) validate() error {
 	for i, client := range n.Clients {
 		path := fmt.Sprintf("clients[%d]", i)
 		faults.Check(client.Name != "", path+".name", nil, "is missing: say who it is")
-		faults.Check(groupForm.MatchString(client.SecurityGroupID), path+".securityGroupId", client.SecurityGroupID,
-			"want the id of a security group, sg-…")
+		faults.Form(path+".securityGroupId", client.SecurityGroupID, validation.SecurityGroupID)
 	}
 	return faults.Err()
 }
@@ -586,8 +574,7 @@ func (c *Cluster) validate(cloud Cloud) error {
 	if reason := irsarole.CheckProviderArn(c.OIDCProviderArn); reason != "" {
 		faults.Add("oidcProviderArn", c.OIDCProviderArn, "%s", reason)
 	}
-	faults.Check(groupForm.MatchString(c.NodeSecurityGroupID), "nodeSecurityGroupId", c.NodeSecurityGroupID,
-		"want the id of the nodes' security group, sg-…")
+	faults.Form("nodeSecurityGroupId", c.NodeSecurityGroupID, validation.SecurityGroupID)
 	if cloud == Local {
 		faults.Check(c.Kubeconfig == "" && c.Context == "", "kubeconfig", c.Kubeconfig+c.Context,
 			"local stacks use the local cloud's own; leave kubeconfig and context out")

@@ -154,7 +154,7 @@ func TestAllFaultsAreReportedWithFileAndKey(t *testing.T) {
 		`network.subnetIds[2]: 7: want text; put it in quotes`,
 		`network.databaseCidrs[0]: "10.0.192.1/20": has bits behind its length; want 10.0.192.0/20`,
 		`network.databaseCidrs[1]: "x": want an address range`,
-		`network.directClients[0].name: "A B": want the label`,
+		`network.directClients[0].name: "A B": want 1 to 63`,
 		`network.directClients[0].connections: 0: want 1 to 5000`,
 		`network.clients[0].name: is missing`,
 		`network.clients[0].securityGroupId: "any": want`,

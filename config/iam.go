@@ -2,12 +2,12 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"dbtier/components/fault"
 	"dbtier/components/irsarole"
 	"dbtier/components/rdsproxy"
+	"dbtier/validation"
 )
 
 // IAM lets the service log in to its database with tokens of an IAM role of its own, in place of a password. With
@@ -29,8 +29,6 @@ type IAM struct {
 
 func defaultIAM() IAM { return IAM{Connections: 10, Binding: irsarole.WebIdentity} }
 
-var clusterNameForm = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
-
 // validateIAM checks the section, and that the rest of the stack goes with it.
 func (s *Stack) validateIAM(faults *fault.List) {
 	i, throughProxy := &s.IAM, s.Pool.Kind == RDSProxy
@@ -44,8 +42,7 @@ func (s *Stack) validateIAM(faults *fault.List) {
 	if i.Binding == irsarole.PodIdentity {
 		faults.Check(s.Cloud != Local, "iam.binding", i.Binding, "the local cloud is no EKS; use %s there",
 			irsarole.WebIdentity)
-		faults.Check(clusterNameForm.MatchString(i.ClusterName), "iam.clusterName", i.ClusterName,
-			"want the name of the EKS cluster")
+		faults.Form("iam.clusterName", i.ClusterName, validation.ClusterName)
 	} else {
 		faults.Check(i.ClusterName == "", "iam.clusterName", i.ClusterName, "is for the binding %s; leave it out",
 			irsarole.PodIdentity)

@@ -2,14 +2,13 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
-	"dbtier/components/naming"
 	"dbtier/components/pgbouncer"
+	"dbtier/validation"
 )
 
 // Pool is what stands between the service and its database: PgBouncer, whose settings are these, or RDS Proxy, whose
@@ -59,13 +58,6 @@ type PoolLogin struct {
 	Clients []PoolClient `json:"clients"`
 }
 
-var (
-	databaseForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
-	secretForm   = regexp.MustCompile(
-		`^arn:[a-z-]+:secretsmanager:([a-z0-9-]+):\d{12}:secret:[A-Za-z0-9/_+=.@!-]+-[A-Za-z0-9]{6}$`,
-	)
-)
-
 // Reconnects says that the pool opens new connections after a migration.
 func (s *Stack) Reconnects() bool {
 	return s.Pool.Kind == PgBouncer && s.Migration.Enabled && s.Migration.Reconnect
@@ -112,8 +104,7 @@ func (s *Stack) validatePgBouncer() error {
 	faults.Within("", s.Pool.Validate())
 	for i, name := range s.Pool.Databases {
 		at := fmt.Sprintf("databases[%d]", i)
-		faults.Check(databaseForm.MatchString(name), at, name,
-			"want 1 to 63 letters, digits and underscores, not beginning with a digit")
+		faults.Form(at, name, validation.SQLName)
 		faults.Check(slices.Index(s.DatabaseNames(), name) == i+1, at, name, "is named twice, or is the service's own")
 	}
 	for i := range s.Pool.Logins {
@@ -141,14 +132,12 @@ func (l *PoolLogin) validate(region string) error {
 	if l.CredentialArn != "" {
 		checkSecretArn(&faults, "credentialArn", l.CredentialArn, region)
 	}
-	if l.KmsKeyArn != "" {
-		faults.Check(naming.IsKeyArn(l.KmsKeyArn), "kmsKeyArn", l.KmsKeyArn, "want the ARN of a KMS key")
-	}
+	faults.OptionalForm("kmsKeyArn", l.KmsKeyArn, validation.KeyArn)
 	return faults.Err()
 }
 
 func checkSecretArn(faults *fault.List, path, arn, region string) {
-	found := secretForm.FindStringSubmatch(arn)
+	found := validation.SecretArn.Submatches(arn)
 	if faults.Check(found != nil, path, arn,
 		"want the whole ARN of a secret, with the six characters that Secrets Manager puts behind its name") {
 		faults.Check(found[1] == region, path, arn,

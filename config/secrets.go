@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"dbtier/components/externalsecrets"
 	"dbtier/components/fault"
 	"dbtier/components/naming"
+	"dbtier/validation"
 )
 
 // Secrets are the service's secrets.
@@ -112,15 +112,11 @@ func (f *FurtherSecret) Args() externalsecrets.Secret {
 // InEnvironment tells a secret that the service gets as variables.
 func (f *FurtherSecret) InEnvironment() bool { return f.Use == Environment || f.Use == "" }
 
-var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
 func (f *FurtherSecret) validate(region string) error {
 	var faults fault.List
 	faults.Within("", f.named(f.Args().Validate()))
 	checkSecretArn(&faults, "arn", f.Arn, region)
-	if f.KmsKeyArn != "" {
-		faults.Check(naming.IsKeyArn(f.KmsKeyArn), "kmsKeyArn", f.KmsKeyArn, "want the ARN of a KMS key")
-	}
+	faults.OptionalForm("kmsKeyArn", f.KmsKeyArn, validation.KeyArn)
 	fault.OneOf(&faults, "use", f.Use, "", Environment, Files, Nothing)
 	for _, key := range slices.Sorted(maps.Keys(f.URLs)) {
 		_, twice := f.Keys[key]
@@ -132,7 +128,7 @@ func (f *FurtherSecret) validate(region string) error {
 			if _, ok := f.URLs[key]; ok {
 				at = "urls." + key
 			}
-			faults.Check(variableForm.MatchString(key), at, key,
+			faults.Check(validation.EnvName.Matches(key), at, key,
 				"is no name of an environment variable; want another, or use files")
 			faults.Check(key != externalsecrets.URLKey, at, key, "is the database's; want another")
 		}

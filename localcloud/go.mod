@@ -3,6 +3,7 @@ module dbtier/localcloud
 go 1.26.0
 
 require (
+	dbtier/validation v0.0.0
 	github.com/BurntSushi/toml v1.6.0
 	github.com/aws/aws-sdk-go-v2 v1.48.0
 	github.com/aws/aws-sdk-go-v2/config v1.33.18
@@ -253,3 +254,5 @@ require (
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.0 // indirect
 )
+
+replace dbtier/validation => ../validation

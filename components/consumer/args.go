@@ -10,8 +10,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
-	"dbtier/components/naming"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 // ConsumerArgs is what [NewConsumer] needs.
@@ -146,8 +146,8 @@ func (a *ConsumerArgs) setDefaults() {
 // Validate reports every fault of the arguments.
 func (a *ConsumerArgs) Validate() error {
 	var faults fault.List
-	faults.Check(naming.IsLabel(a.Service), "service", a.Service, naming.LabelRule)
-	faults.Check(naming.IsLabel(a.Namespace), "namespace", a.Namespace, naming.LabelRule)
+	faults.Form("service", a.Service, validation.Label)
+	faults.Form("namespace", a.Namespace, validation.Label)
 	faults.Check(a.Image != "", "image", nil, "is missing")
 	faults.Between("replicas", a.Replicas, 1, maxReplicas, "")
 	if a.Autoscaling.Enabled {

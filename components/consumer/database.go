@@ -2,13 +2,12 @@ package consumer
 
 import (
 	"path"
-	"regexp"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
-	"dbtier/components/naming"
+	"dbtier/validation"
 )
 
 // Database is what the pods need for their database besides the Secret with DATABASE_URL. The zero value is nothing.
@@ -49,21 +48,18 @@ const (
 	revisionAnnotation = "dbtier/database-revision"
 )
 
-var endpointForm = regexp.MustCompile(`^https?://[^\s/]+$`)
-
 func (d *Database) validate() error {
 	var faults fault.List
 	if d.CAConfigMap != nil {
 		faults.Check(d.CAKey != "", "caKey", nil, "is missing")
-		faults.Check(path.IsAbs(d.CAPath) && path.Clean(d.CAPath) == d.CAPath && path.Dir(d.CAPath) != "/" &&
+		faults.Check(validation.IsMountedFile(d.CAPath) &&
 			path.Dir(d.CAPath) != "/tmp", "caPath", d.CAPath,
-			"want an absolute path of a file in a folder of its own")
+			validation.MountedFileRule)
 	}
 	if i := d.IAM; i != nil {
 		faults.Check(i.URL != nil, "iam.url", nil, "is missing")
-		faults.Check(naming.IsRegion(i.Region), "iam.region", i.Region, "want an AWS region such as ap-northeast-2")
-		faults.Check(i.STSEndpoint == "" || endpointForm.MatchString(i.STSEndpoint), "iam.stsEndpoint", i.STSEndpoint,
-			"want a URL without a path")
+		faults.Form("iam.region", i.Region, validation.Region)
+		faults.OptionalForm("iam.stsEndpoint", i.STSEndpoint, validation.Endpoint)
 	}
 	return faults.Err()
 }

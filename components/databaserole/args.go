@@ -9,6 +9,7 @@ import (
 	"dbtier/components/fault"
 	"dbtier/components/naming"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 // Settings are the choices for the role. Begin with [Defaults].
@@ -37,17 +38,13 @@ func Defaults() Settings {
 // nameLimit leaves room for _a and _b in PostgreSQL's 63 bytes.
 const nameLimit = 61
 
-var (
-	// Lower case, so that nobody has to quote them; pg_ is PostgreSQL's own and rds RDS's.
-	roleForm     = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
-	reservedForm = regexp.MustCompile(`^(pg_|rds|postgres$|public$|none$)`)
-	imageForm    = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$`)
-)
+// Lower case, so that nobody has to quote them; pg_ is PostgreSQL's own and rds RDS's.
+var reservedForm = regexp.MustCompile(`^(pg_|rds|postgres$|public$|none$)`)
 
 const roleRule = "want 1 to %d lower-case letters, digits and underscores, not beginning with a digit, pg_ or rds"
 
 func isRole(name string, limit int) bool {
-	return len(name) <= limit && roleForm.MatchString(name) && !reservedForm.MatchString(name)
+	return len(name) <= limit && validation.LowerSQLName.Matches(name) && !reservedForm.MatchString(name)
 }
 
 // Validate reports every fault of the settings.
@@ -61,7 +58,7 @@ func (s *Settings) Validate() error {
 			"is a name of the role with the passwords, which would then only take tokens; want another, for example "+
 				"%s_iam", s.Name)
 	}
-	faults.Check(imageForm.MatchString(s.Image), "image", s.Image, "want the name of an image with psql and sh")
+	faults.Form("image", s.Image, validation.Image)
 	faults.Between("waitSeconds", s.WaitSeconds, 0, 3600, "seconds")
 	faults.Check(s.DeadlineSeconds >= s.WaitSeconds+60 && s.DeadlineSeconds <= 86400, "deadlineSeconds",
 		s.DeadlineSeconds,
@@ -121,15 +118,15 @@ func (a *DatabaseRoleArgs) setDefaults() {
 func (a *DatabaseRoleArgs) Validate() error {
 	var faults fault.List
 	faults.Within("", a.Settings.Validate())
-	faults.Check(naming.IsLabel(a.Service), "service", a.Service, naming.LabelRule)
-	faults.Check(naming.IsLabel(a.Namespace), "namespace", a.Namespace, naming.LabelRule)
-	faults.Check(naming.IsLabel(a.ObjectName), "objectName", a.ObjectName, naming.LabelRule)
+	faults.Form("service", a.Service, validation.Label)
+	faults.Form("namespace", a.Namespace, validation.Label)
+	faults.Form("objectName", a.ObjectName, validation.Label)
 	faults.Check(a.DirectSecret != nil, "directSecret", nil,
 		"is missing: the Secret with the way to the database as the master user")
 	faults.Check(a.CAConfigMap != nil, "caConfigMap", nil, "is missing: what verifies the instance's certificate")
 	faults.Check(path.IsAbs(a.CAMountPath) && path.Clean(a.CAMountPath) == a.CAMountPath &&
 		path.Dir(a.CAMountPath) != "/", "caMountPath", a.CAMountPath,
-		"want an absolute path of a file in a folder of its own")
+		validation.MountedFileRule)
 	faults.Between("databasePort", a.DatabasePort, 1, 65535, "")
 	faults.Check(a.UID > 0, "uid", a.UID, "want a user other than root")
 	return faults.Err()

@@ -12,7 +12,7 @@ import (
 
 	"dbtier/components/componenttest"
 	"dbtier/components/databaserole"
-	"dbtier/components/naming"
+	"dbtier/validation"
 )
 
 const (
@@ -194,7 +194,7 @@ func TestAnyObjectNameGivesNamesWithinTheLimits(t *testing.T) {
 		args.ObjectName, args.Generation = strings.Repeat("p", length), 1<<31-1
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, ok := resource.At("metadata", "name").(string); ok {
-				assert.True(t, naming.IsLabel(name), "%s: %q", resource.URN, name)
+				assert.True(t, validation.Label.Matches(name), "%s: %q", resource.URN, name)
 			}
 		}
 	}

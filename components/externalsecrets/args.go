@@ -12,6 +12,7 @@ import (
 	"dbtier/components/fault"
 	"dbtier/components/naming"
 	"dbtier/components/rdsca"
+	"dbtier/validation"
 )
 
 // Settings are the choices for a service's secrets. Begin with [Defaults].
@@ -42,7 +43,7 @@ func (s *Settings) Validate() error {
 	fault.OneOf(&faults, "storeKind", s.StoreKind, ClusterSecretStore, SecretStore)
 	for i, namespace := range s.Namespaces {
 		path := fmt.Sprintf("namespaces[%d]", i)
-		faults.Check(naming.IsLabel(namespace), path, namespace, naming.LabelRule)
+		faults.Form(path, namespace, validation.Label)
 		faults.Check(slices.Index(s.Namespaces, namespace) == i, path, namespace, "is named twice")
 	}
 	faults.Check(len(s.Namespaces) == 0 || s.StoreKind != SecretStore, "namespaces", s.Namespaces,
@@ -104,11 +105,6 @@ type Secret struct {
 	RefreshInterval string
 }
 
-var (
-	keyForm  = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
-	typeForm = regexp.MustCompile(`^[a-zA-Z0-9]([-a-zA-Z0-9./]{0,251}[a-zA-Z0-9])?$`)
-)
-
 func (s *Secret) setDefaults() {
 	if s.RefreshPolicy == "" {
 		s.RefreshPolicy = Periodic
@@ -122,7 +118,7 @@ func (s *Secret) setDefaults() {
 func (s Secret) Validate() error {
 	s.setDefaults()
 	var faults fault.List
-	faults.Check(naming.IsLabel(s.Name), "name", s.Name, naming.LabelRule)
+	faults.Form("name", s.Name, validation.Label)
 	faults.Check(len(s.Extract) > 0 || len(s.Keys) > 0, "keys", nil,
 		"is missing: a Secret with nothing in it; give keys, or extract a secret whole")
 	faults.Check(len(s.Extract) == 0 || len(s.Keys) == 0, "keys", nil,
@@ -132,13 +128,12 @@ func (s Secret) Validate() error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Keys)) {
 		at := "keys." + key
-		faults.Check(keyForm.MatchString(key), at, key, "want letters, digits, hyphens, underscores and dots")
+		faults.Form(at, key, validation.DataKey)
 		if faults.Check(s.Keys[key] != nil, at, nil, "is missing: what it is made of") {
 			faults.Within(at, s.Keys[key].validate())
 		}
 	}
-	faults.Check(s.Type == "" || typeForm.MatchString(s.Type), "type", s.Type,
-		"want a type of Secrets, such as kubernetes.io/tls")
+	faults.OptionalForm("type", s.Type, validation.SecretType)
 	fault.OneOf(&faults, "refreshPolicy", s.RefreshPolicy, Periodic, OnChange, CreatedOnce)
 	interval, err := time.ParseDuration(s.RefreshInterval)
 	faults.Check(err == nil && interval >= 10*time.Second && interval <= 24*time.Hour, "refreshInterval",
@@ -158,10 +153,7 @@ func (a *ExternalSecretsStackArgs) directName() string {
 	return naming.Join(naming.LabelLimit, a.Service, "db", "direct")
 }
 
-var (
-	pathForm = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
-	sqlForm  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
-)
+var pathForm = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
 
 // Validate reports every fault of the arguments.
 func (a *ExternalSecretsStackArgs) Validate() error {
@@ -173,7 +165,7 @@ func (a *ExternalSecretsStackArgs) Validate() error {
 		{"storeName", a.StoreName},
 		{"serviceAccount", a.ServiceAccount},
 	} {
-		faults.Check(naming.IsLabel(name.value), name.path, name.value, naming.LabelRule)
+		faults.Form(name.path, name.value, validation.Label)
 	}
 	for _, input := range []struct {
 		path  string
@@ -186,10 +178,9 @@ func (a *ExternalSecretsStackArgs) Validate() error {
 	} {
 		faults.Check(input.value != nil, input.path, nil, "is missing")
 	}
-	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
+	faults.Form("region", a.Region, validation.Region)
 	// What goes into a template or URL as it is must not be able to end it.
-	faults.Check(sqlForm.MatchString(a.DatabaseName), "databaseName", a.DatabaseName,
-		"want 1 to 63 letters, digits and underscores, not beginning with a digit")
+	faults.Form("databaseName", a.DatabaseName, validation.SQLName)
 	faults.Check(pathForm.MatchString(a.CAPath), "caPath", a.CAPath, "want an absolute path")
 	if err := rdsca.Check(a.CABundle, time.Now()); err != nil {
 		faults.Add("caBundle", nil, "%s", err)

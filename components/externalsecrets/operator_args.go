@@ -4,7 +4,7 @@ import (
 	"regexp"
 
 	"dbtier/components/fault"
-	"dbtier/components/naming"
+	"dbtier/validation"
 )
 
 // OperatorSettings are the choices for the cluster's operator. Begin with [DefaultOperator].
@@ -55,7 +55,7 @@ var versionForm = regexp.MustCompile(`^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 // Validate reports every fault of the settings.
 func (s *OperatorSettings) Validate() error {
 	var faults fault.List
-	faults.Check(naming.IsLabel(s.Namespace), "namespace", s.Namespace, naming.LabelRule)
+	faults.Form("namespace", s.Namespace, validation.Label)
 	faults.Check(s.Chart != "", "chart", nil, "is missing: the chart's name, or a path to it")
 	if s.Repository != "" {
 		faults.Check(versionForm.MatchString(s.Version), "version", s.Version,

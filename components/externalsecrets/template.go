@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
+	"dbtier/validation"
 )
 
 // Value is a value of a secret in the store. Only the operator sees it.
@@ -80,14 +80,9 @@ func (v Value) render(known *values) pulumi.StringOutput {
 	return pulumi.String("{{ ." + known.name(&v) + " }}").ToStringOutput()
 }
 
-var (
-	schemeForm = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
-	hostForm   = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$`)
-)
-
 func (u URL) validate() error {
 	var faults fault.List
-	faults.Check(schemeForm.MatchString(u.Scheme), "scheme", u.Scheme, "want the scheme of a URL, such as rediss")
+	faults.Form("scheme", u.Scheme, validation.Scheme)
 	for name, value := range map[string]*Value{"user": u.User, "password": u.Password} {
 		if value != nil {
 			faults.Within(name, value.validate())
@@ -95,7 +90,7 @@ func (u URL) validate() error {
 	}
 	if faults.Check(u.Host != nil, "host", nil, "is missing") {
 		if plain, ok := u.Host.(pulumi.String); ok {
-			faults.Check(isHost(string(plain)), "host", string(plain), hostRule)
+			faults.Check(validation.IsHost(string(plain)), "host", string(plain), validation.HostRule)
 		}
 	}
 	if u.Port != 0 {
@@ -104,10 +99,6 @@ func (u URL) validate() error {
 	faults.Check(u.Path == "" || strings.HasPrefix(u.Path, "/"), "path", u.Path, "want a path that begins with /")
 	return faults.Err()
 }
-
-const hostRule = "want the name or the address of a host"
-
-func isHost(text string) bool { return hostForm.MatchString(text) || net.ParseIP(text) != nil }
 
 func (u URL) render(known *values) pulumi.StringOutput {
 	var login string
@@ -121,8 +112,8 @@ func (u URL) render(known *values) pulumi.StringOutput {
 		login += "@"
 	}
 	return u.Host.ToStringOutput().ApplyT(func(host string) (string, error) {
-		if !isHost(host) {
-			return "", fmt.Errorf("host: %q: %s", host, hostRule)
+		if !validation.IsHost(host) {
+			return "", fmt.Errorf("host: %q: %s", host, validation.HostRule)
 		}
 		switch {
 		case u.Port != 0:

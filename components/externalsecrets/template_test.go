@@ -14,8 +14,8 @@ import (
 
 	"dbtier/components/componenttest"
 	"dbtier/components/externalsecrets"
-	"dbtier/components/naming"
 	"dbtier/components/rdsca"
+	"dbtier/validation"
 )
 
 const cacheArn = "arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:myshop/cache-AbCdEf"
@@ -222,7 +222,7 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 		args.Secrets = further()
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom {
-				assert.True(t, naming.IsLabel(name), "%s of a service name of %d characters: %q", resource.Type, length,
+				assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q", resource.Type, length,
 					name)
 			}
 		}

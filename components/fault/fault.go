@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"dbtier/validation"
 )
 
 // Fault is one thing that is wrong with one value.
@@ -67,6 +69,16 @@ func (l *List) Check(ok bool, path string, value any, format string, args ...any
 		l.Add(path, value, format, args...)
 	}
 	return ok
+}
+
+// Form adds a fault unless text has the form, and reports whether it has. The form says what is wanted.
+func (l *List) Form(path, text string, form *validation.Form) bool {
+	return l.Check(form.Matches(text), path, text, "%s", form.Rule)
+}
+
+// OptionalForm is [List.Form] for a value that may be empty.
+func (l *List) OptionalForm(path, text string, form *validation.Form) bool {
+	return text == "" || l.Form(path, text, form)
 }
 
 // OneOf notes a fault unless value is among the allowed ones.

@@ -8,8 +8,8 @@ import (
 
 	"dbtier/components/fault"
 	"dbtier/components/iampolicy"
-	"dbtier/components/naming"
 	"dbtier/components/permission"
+	"dbtier/validation"
 )
 
 // DefaultAudience is the audience of tokens that are meant for STS.
@@ -84,10 +84,7 @@ func (a *IrsaRoleArgs) setDefaults() {
 }
 
 var (
-	roleNameForm   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
-	policyNameForm = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
-	pathForm       = regexp.MustCompile(`^/([\x21-\x7e]{1,510}/)?$`)
-	providerForm   = regexp.MustCompile(
+	providerForm = regexp.MustCompile(
 		`^arn:([a-z-]+):iam::([0-9]{12}):oidc-provider/([a-zA-Z0-9.-]+(?:/[a-zA-Z0-9._-]+)*)$`,
 	)
 	clusterForm = regexp.MustCompile(
@@ -112,27 +109,24 @@ func CheckProviderArn(arn string) string {
 // Validate reports every fault of the arguments.
 func (a *IrsaRoleArgs) Validate() error {
 	var faults fault.List
-	faults.Check(roleNameForm.MatchString(a.Name), "name", a.Name, "want 1 to 64 letters, digits and +=,.@_-")
+	faults.Form("name", a.Name, validation.RoleName)
 	faults.Check(len(a.Description) <= 1000, "description", a.Description, "want at most 1000 characters")
-	faults.Check(pathForm.MatchString(a.Path), "path", a.Path,
+	faults.Check(validation.RolePath.Matches(a.Path), "path", a.Path,
 		"want a path that begins and ends with a slash, such as /services/")
 	a.validateBinding(&faults)
-	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
+	faults.Form("region", a.Region, validation.Region)
 	faults.Check(len(a.ServiceAccounts) > 0, "serviceAccounts", nil, "is missing: nobody could take the role")
 	for i, account := range a.ServiceAccounts {
 		path := fmt.Sprintf("serviceAccounts[%d]", i)
-		faults.Check(naming.IsLabel(account.Namespace), path+".namespace", account.Namespace, naming.LabelRule)
-		faults.Check(naming.IsLabel(account.Name), path+".name", account.Name, naming.LabelRule)
+		faults.Form(path+".namespace", account.Namespace, validation.Label)
+		faults.Form(path+".name", account.Name, validation.Label)
 		faults.Check(slices.Index(a.ServiceAccounts, account) == i, path, account.Namespace+"/"+account.Name,
 			"is named twice")
 	}
 	faults.Check(len(a.Permissions) > 0, "permissions", nil, "is missing: a role that may do nothing")
 	faults.Within("permissions", permission.Validate(a.Permissions))
-	faults.Check(policyNameForm.MatchString(a.PolicyName), "policyName", a.PolicyName,
-		"want 1 to 128 letters, digits and +=,.@_-")
-	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn),
-		"permissionsBoundaryArn", a.PermissionsBoundaryArn,
-		naming.PolicyArnRule)
+	faults.Form("policyName", a.PolicyName, validation.PolicyName)
+	faults.OptionalForm("permissionsBoundaryArn", a.PermissionsBoundaryArn, validation.PolicyArn)
 	faults.Between("maxSessionDuration", a.MaxSessionDuration, 3600, 43200, "seconds")
 	if err := faults.Err(); err != nil {
 		return err

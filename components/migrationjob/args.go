@@ -11,6 +11,7 @@ import (
 	"dbtier/components/fault"
 	"dbtier/components/naming"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 // MigrationJobArgs is what [NewMigrationJob] needs.
@@ -96,8 +97,8 @@ func (a *MigrationJobArgs) setDefaults() {
 // Validate reports every fault of the arguments.
 func (a *MigrationJobArgs) Validate() error {
 	var faults fault.List
-	faults.Check(naming.IsLabel(a.Service), "service", a.Service, naming.LabelRule)
-	faults.Check(naming.IsLabel(a.Namespace), "namespace", a.Namespace, naming.LabelRule)
+	faults.Form("service", a.Service, validation.Label)
+	faults.Form("namespace", a.Namespace, validation.Label)
 	faults.Check(a.Image != "", "image", nil, "is missing: the version whose migrations are to be applied")
 	faults.Check(len(a.Command) > 0 && !slices.Contains(a.Command, ""), "command", a.Command,
 		"want the migration's command as a list of non-empty words, such as [alembic, upgrade, head]")
@@ -106,7 +107,7 @@ func (a *MigrationJobArgs) Validate() error {
 		"is missing: the Secret whose DATABASE_URL leads to the instance itself")
 	faults.Check(path.IsAbs(a.CAMountPath) && path.Clean(a.CAMountPath) == a.CAMountPath &&
 		path.Dir(a.CAMountPath) != "/", "caMountPath", a.CAMountPath,
-		"want an absolute path of a file in a folder of its own")
+		validation.MountedFileRule)
 	if a.BackoffLimit != nil {
 		faults.Between("backoffLimit", *a.BackoffLimit, 0, 10, "")
 	}

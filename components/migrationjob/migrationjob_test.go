@@ -11,8 +11,8 @@ import (
 
 	"dbtier/components/componenttest"
 	"dbtier/components/migrationjob"
-	"dbtier/components/naming"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 func arguments() *migrationjob.MigrationJobArgs {
@@ -89,7 +89,7 @@ func TestAnyServiceNameGivesNamesWithinTheLimits(t *testing.T) {
 		recorded := componenttest.Run(t, create(args))
 		for _, kind := range []string{"kubernetes:batch/v1:Job", "kubernetes:networking.k8s.io/v1:NetworkPolicy"} {
 			name := recorded.One(t, kind).At("metadata", "name").(string)
-			assert.True(t, naming.IsLabel(name), "%s of a service name of %d characters: %q", kind, length, name)
+			assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q", kind, length, name)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"dbtier/components/fault"
 	"dbtier/components/naming"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 // Console is the way to the consoles of a pool's pods.
@@ -59,7 +60,7 @@ func (c *Console) validate() error {
 	faults.Check(c.Host != nil, "host", nil, "is missing: a name with the address of every pod of the pool")
 	faults.Between("port", c.Port, 1, 65535, "")
 	faults.Check(c.Secret != nil, "secret", nil, "is missing: the Secret with the console's username and password")
-	faults.Check(naming.IsLabel(c.PoolName), "poolName", c.PoolName, naming.LabelRule)
+	faults.Form("poolName", c.PoolName, validation.Label)
 	faults.Check(c.Image != "", "image", nil, "is missing: an image with psql, getent and sh")
 	faults.Check(c.UID > 0, "uid", c.UID, "want a user other than root")
 	faults.Between("waitSeconds", c.WaitSeconds, 1, 3600, "seconds")

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -23,14 +22,6 @@ const (
 
 // digits of a hash in a name: 32 bits, for collisions among the few names of one stack.
 const digits = 8
-
-var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-
-// IsLabel reports whether a name is a DNS label (RFC 1123), as Kubernetes demands of Services and namespaces.
-func IsLabel(name string) bool { return label.MatchString(name) }
-
-// LabelRule says what [IsLabel] wants.
-const LabelRule = "want 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit"
 
 // Join puts the parts together with hyphens. A result longer than limit is cut and ends in a hash of the whole.
 func Join(limit int, parts ...string) string {

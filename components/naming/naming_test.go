@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/components/naming"
+	"dbtier/validation"
 )
 
 func TestLongNamesAreCutAndStayApart(t *testing.T) {
@@ -38,10 +39,10 @@ func FuzzJoinedLabelsAreLabels(f *testing.F) {
 	f.Add("myshop-api", "db")
 	f.Add(strings.Repeat("a", 54)+"-", "direct")
 	f.Fuzz(func(t *testing.T, a, b string) {
-		if !naming.IsLabel(a) || !naming.IsLabel(b) {
+		if !validation.Label.Matches(a) || !validation.Label.Matches(b) {
 			return
 		}
-		if got := naming.Join(naming.LabelLimit, a, b); !naming.IsLabel(got) {
+		if got := naming.Join(naming.LabelLimit, a, b); !validation.Label.Matches(got) {
 			t.Errorf("Join(%q, %q) = %q, which is no DNS label", a, b, got)
 		}
 	})

@@ -12,7 +12,7 @@ import (
 
 	"dbtier/components/fault"
 	"dbtier/components/iampolicy"
-	"dbtier/components/naming"
+	"dbtier/validation"
 )
 
 // PolicyLimit is how long all inline policies of a role may be together, characters ("IAM and AWS STS quotas").
@@ -87,13 +87,10 @@ type Statement struct {
 }
 
 var (
-	secretForm     = regexp.MustCompile(`^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@!-]+$`)
-	resourceIDForm = regexp.MustCompile(`^(db|cluster|prx)-[a-zA-Z0-9]+$`)
-	userForm       = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_$]{0,62}$`)
-	serviceForm    = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
-	sidForm        = regexp.MustCompile(`^[a-zA-Z0-9]{1,100}$`)
-	actionForm     = regexp.MustCompile(`^([a-z0-9-]+:[a-zA-Z0-9*]+|\*)$`)
-	arnForm        = regexp.MustCompile(`^(arn:[^:]*:[^:]*:[^:]*:[^:]*:.+|\*)$`)
+	serviceForm = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+	sidForm     = regexp.MustCompile(`^[a-zA-Z0-9]{1,100}$`)
+	actionForm  = regexp.MustCompile(`^([a-z0-9-]+:[a-zA-Z0-9*]+|\*)$`)
+	arnForm     = regexp.MustCompile(`^(arn:[^:]*:[^:]*:[^:]*:[^:]*:.+|\*)$`)
 )
 
 // given notes a fault for each input that is missing.
@@ -127,7 +124,7 @@ func (p ReadSecrets) statement(Place) statement {
 			Sid:     "ReadSecrets",
 			Actions: []string{"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"},
 		},
-		resources: p.Arns, arn: form(secretForm.MatchString, "a secret"),
+		resources: p.Arns, arn: form(validation.SecretArn.Matches, "a secret"),
 	}
 }
 
@@ -144,7 +141,7 @@ func (p PushSecrets) statement(Place) statement {
 			"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue",
 			"secretsmanager:DeleteResourcePolicy",
 		}},
-		resources: p.Arns, arn: form(secretForm.MatchString, "a secret"),
+		resources: p.Arns, arn: form(validation.SecretArn.Matches, "a secret"),
 	}
 }
 
@@ -176,7 +173,7 @@ func (p UseKeys) statement(at Place) statement {
 				"kms:ViaService": {fmt.Sprintf("%s.%s.%s", p.Via, at.Region, iampolicy.Domain(at.Partition))},
 			}},
 		},
-		resources: p.Arns, arn: form(naming.IsKeyArn, "a key"),
+		resources: p.Arns, arn: form(validation.KeyArn.Matches, "a key"),
 	}
 }
 
@@ -186,7 +183,7 @@ func (p ConnectAsDatabaseUser) Validate() error {
 	faults.Check(p.ResourceID != nil, "resourceId", nil, "is missing")
 	faults.Check(len(p.Users) > 0, "users", nil, "is missing")
 	for i, user := range p.Users {
-		faults.Check(userForm.MatchString(user), fmt.Sprintf("users[%d]", i), user,
+		faults.Check(validation.RoleUser.Matches(user), fmt.Sprintf("users[%d]", i), user,
 			"want the name of a database user, without wildcards: 1 to 63 letters, digits and underscores")
 	}
 	return faults.Err()
@@ -202,7 +199,7 @@ func (p ConnectAsDatabaseUser) statement(at Place) statement {
 		resources: resources,
 		arn: func(given string) (string, error) {
 			// A user's name has no slash, so what is before the last one is the id, whatever it holds.
-			if id := given[:strings.LastIndex(given, "/")]; !resourceIDForm.MatchString(id) {
+			if id := given[:strings.LastIndex(given, "/")]; !validation.DBResourceID.Matches(id) {
 				return "", fmt.Errorf("%q: want the resource id of an instance (db-…) or a proxy (prx-…)", id)
 			}
 			return fmt.Sprintf("arn:%s:rds-db:%s:%s:dbuser:%s", at.Partition, at.Region, at.AccountID, given), nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"dbtier/components/fault"
 	"dbtier/components/naming"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 // Pool modes.
@@ -204,33 +204,18 @@ func (s *Settings) MaxServerConnections(pairs int) int {
 
 func (s *Settings) perPair() int { return s.DefaultPoolSize + s.ReservePoolSize }
 
-var (
-	imageForm     = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$`)
-	parameterForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_.]*$`)
-	databaseForm  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
-	loginForm     = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,62}$`)
-	hostForm      = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$`)
-	labelKeyForm  = regexp.MustCompile(
-		`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`,
-	)
-	labelForm = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
-)
-
 // longestName leaves room for the longest suffix that this component puts behind the name.
 const longestName = naming.LabelLimit - len("-login-reader")
 
 // Validate reports every fault of the settings.
 func (s *Settings) Validate() error {
 	var faults fault.List
-	faults.Check(naming.IsLabel(s.Name) && len(s.Name) <= longestName && s.Name[0] >= 'a', "name", s.Name,
+	faults.Check(validation.Label.Matches(s.Name) && len(s.Name) <= longestName && s.Name[0] >= 'a', "name", s.Name,
 		"want 1 to %d lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
 		longestName)
 	faults.Between("replicas", s.Replicas, 1, 50, "")
-	faults.Check(imageForm.MatchString(s.Image), "image", s.Image, "want the name of an image such as %s", DefaultImage)
-	if s.ReloaderImage != "" {
-		faults.Check(imageForm.MatchString(s.ReloaderImage), "reloaderImage", s.ReloaderImage,
-			"want the name of an image, or nothing for the pool's own")
-	}
+	faults.Form("image", s.Image, validation.Image)
+	faults.OptionalForm("reloaderImage", s.ReloaderImage, validation.Image)
 	faults.Check(len(s.Command) > 0 && !slices.Contains(s.Command, ""), "command", s.Command,
 		"want pgbouncer's command as a list of non-empty words, such as [pgbouncer, %s]", ConfigFile)
 	s.validatePool(&faults)
@@ -258,8 +243,7 @@ func (s *Settings) validatePool(faults *fault.List) {
 	faults.Between("dnsMaxTtl", s.DNSMaxTTL, 1, 300, "seconds")
 	for i, name := range s.IgnoreStartupParameters {
 		path := fmt.Sprintf("ignoreStartupParameters[%d]", i)
-		faults.Check(parameterForm.MatchString(name), path, name,
-			"want the name of a startup parameter such as extra_float_digits")
+		faults.Form(path, name, validation.StartupParameter)
 		faults.Check(slices.Index(s.IgnoreStartupParameters, name) == i, path, name, "is named twice")
 	}
 }
@@ -275,9 +259,7 @@ func (s *Settings) validatePod(faults *fault.List) {
 		s.DrainSeconds)
 	faults.Between("refreshInterval", s.RefreshInterval, 10, 3600, "seconds")
 	faults.Within("resources", s.Resources.Validate())
-	if s.ClientTLSSecret != "" {
-		faults.Check(naming.IsLabel(s.ClientTLSSecret), "clientTlsSecret", s.ClientTLSSecret, naming.LabelRule)
-	}
+	faults.OptionalForm("clientTlsSecret", s.ClientTLSSecret, validation.Label)
 	faults.Within("metrics", s.Metrics.validate(s.ContainerPort))
 }
 
@@ -288,11 +270,10 @@ func (m *Metrics) validate(poolPort int) error {
 			"would find nothing to scrape; set enabled, too")
 		return faults.Err()
 	}
-	faults.Check(imageForm.MatchString(m.Image), "image", m.Image, "want the name of an image such as %s",
-		DefaultExporterImage)
+	faults.Form("image", m.Image, validation.Image)
 	faults.Between("port", m.Port, 1024, 65535, "")
 	faults.Check(m.Port != poolPort, "port", m.Port, "is the pool's containerPort; want another, for example 9127")
-	faults.Check(naming.IsLabel(m.Namespace), "namespace", m.Namespace, naming.LabelRule)
+	faults.Form("namespace", m.Namespace, validation.Label)
 	checkLabels(&faults, "labels", m.Labels)
 	faults.Between("intervalSeconds", m.IntervalSeconds, 5, 3600, "seconds")
 	faults.Within("resources", m.Resources.Validate())
@@ -301,7 +282,7 @@ func (m *Metrics) validate(poolPort int) error {
 
 func checkLabels(faults *fault.List, path string, labels map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		faults.Check(labelKeyForm.MatchString(key) && labelForm.MatchString(labels[key]), path, key+"="+labels[key],
+		faults.Check(validation.LabelKey.Matches(key) && validation.LabelValue.Matches(labels[key]), path, key+"="+labels[key],
 			"want a label, such as %s=myshop-api", workload.NameLabel)
 	}
 }
@@ -420,8 +401,8 @@ func (a *PgBouncerPoolArgs) setDefaults() {
 func (a *PgBouncerPoolArgs) Validate() error {
 	var faults fault.List
 	faults.Within("", a.Settings.Validate())
-	faults.Check(naming.IsLabel(a.Service), "service", a.Service, naming.LabelRule)
-	faults.Check(naming.IsLabel(a.Namespace), "namespace", a.Namespace, naming.LabelRule)
+	faults.Form("service", a.Service, validation.Label)
+	faults.Form("namespace", a.Namespace, validation.Label)
 	a.validateDatabases(&faults)
 	faults.Within("credential", a.Credential.validate())
 	if reason := checkBundle(a.CABundle); reason != "" {
@@ -437,7 +418,7 @@ func (a *PgBouncerPoolArgs) Validate() error {
 	for i, text := range a.DatabaseCIDRs {
 		_, err := netip.ParsePrefix(text)
 		faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), text,
-			"want an address range such as 10.0.64.0/20")
+			validation.CIDRRule)
 	}
 	return faults.Err()
 }
@@ -447,13 +428,12 @@ func (a *PgBouncerPoolArgs) validateDatabases(faults *fault.List) {
 	seen := map[string]bool{}
 	for i, d := range a.Databases {
 		path := fmt.Sprintf("databases[%d]", i)
-		faults.Check(databaseForm.MatchString(d.Name) && d.Name != consoleUser, path+".name", d.Name,
+		faults.Check(validation.SQLName.Matches(d.Name) && d.Name != consoleUser, path+".name", d.Name,
 			"want 1 to 63 letters, digits and underscores, not beginning with a digit, and not %s, which is the "+
 				"console's", consoleUser)
 		faults.Check(!seen[d.Name], path+".name", d.Name, "is named twice")
 		seen[d.Name] = true
-		faults.Check(databaseForm.MatchString(d.DBName), path+".dbName", d.DBName,
-			"want 1 to 63 letters, digits and underscores, not beginning with a digit")
+		faults.Form(path+".dbName", d.DBName, validation.SQLName)
 		faults.Check(d.Host != nil, path+".host", nil, "is missing")
 		faults.Check(d.Port != nil, path+".port", nil, "is missing")
 	}

@@ -9,6 +9,7 @@ import (
 	"dbtier/components/fault"
 	"dbtier/components/naming"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 // Login is a login to the pool besides the service's own, with a database user of its own. Each pair of login and
@@ -117,7 +118,7 @@ func (m *member) entry(database string) string {
 
 func checkLogin(faults *fault.List, path, name string) {
 	reserved := []string{consoleUser, ConsoleLogin, metricsLogin}
-	faults.Check(loginForm.MatchString(name) && !slices.Contains(reserved, name), path, name,
+	faults.Check(validation.PoolLogin.Matches(name) && !slices.Contains(reserved, name), path, name,
 		"want 1 to 63 lower-case letters, digits, hyphens and underscores, and none of %s, which are the console's",
 		strings.Join(reserved, ", "))
 }
@@ -157,7 +158,7 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 		if m.number == 0 {
 			path, secretPath = "", "consumerSecret"
 		}
-		faults.Check(naming.IsLabel(m.Secret), secretPath, m.Secret, naming.LabelRule)
+		faults.Form(secretPath, m.Secret, validation.Label)
 		faults.Check(!secrets[m.Secret], secretPath, m.Secret,
 			"is the name of another Secret of the pool; want another, for example %s-db", a.Service)
 		secrets[m.Secret] = true
@@ -200,9 +201,7 @@ func (l *Login) validate(a *PgBouncerPoolArgs) error {
 // validate of a group of pods.
 func (c *Client) validate() error {
 	var faults fault.List
-	if c.Namespace != "" {
-		faults.Check(naming.IsLabel(c.Namespace), "namespace", c.Namespace, naming.LabelRule)
-	}
+	faults.OptionalForm("namespace", c.Namespace, validation.Label)
 	faults.Check(len(c.Labels) > 0, "labels", nil,
 		"is missing: without labels every pod of the namespace could connect")
 	checkLabels(&faults, "labels", c.Labels)

@@ -9,6 +9,8 @@ import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/validation"
 )
 
 const (
@@ -237,7 +239,7 @@ func (b *builder) configTemplate() pulumi.StringOutput {
 		for i, d := range args.Databases {
 			host, port := known[2*i].(string), known[2*i+1].(int)
 			// It comes from AWS, and goes where a stray quote or brace would be read as something else.
-			if !hostForm.MatchString(host) {
+			if !validation.Hostname.Matches(host) {
 				return "", fmt.Errorf("databases[%d].host: %q: want the name of a host", i, host)
 			}
 			endpoints[d.Name] = endpoint{host: host, port: port, dbName: d.DBName}

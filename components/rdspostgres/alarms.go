@@ -2,7 +2,6 @@ package rdspostgres
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
@@ -10,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
+	"dbtier/validation"
 )
 
 // Alarms watch CPU, free storage, freeable memory and, where RdsPostgresArgs.ConnectionLimit is known, connections.
@@ -49,15 +49,13 @@ var (
 	routineCategories = []string{"backup", "creation", "read replica", "restoration"}
 )
 
-var topicForm = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$`)
-
 const topicRule = "want the ARN of a standard SNS topic (arn:aws:sns:<region>:<account>:<name>)"
 
 func (a Alarms) validate(allocatedStorage int) error {
 	var faults fault.List
 	for i, arn := range a.TopicArns {
 		path := fmt.Sprintf("topicArns[%d]", i)
-		faults.Check(topicForm.MatchString(arn), path, arn, topicRule)
+		faults.Form(path, arn, validation.TopicArn)
 		faults.Check(slices.Index(a.TopicArns, arn) == i, path, arn, "is named twice")
 	}
 	if !a.Enabled {
@@ -80,7 +78,7 @@ func (e Events) validate() error {
 	if e.TopicArn == "" {
 		return nil
 	}
-	faults.Check(topicForm.MatchString(e.TopicArn), "topicArn", e.TopicArn, topicRule)
+	faults.Form("topicArn", e.TopicArn, validation.TopicArn)
 	faults.Check(len(e.Categories) > 0, "categories", nil,
 		"is missing: which events to be told of, for example [failure, maintenance]")
 	for i, category := range e.Categories {

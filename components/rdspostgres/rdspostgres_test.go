@@ -308,7 +308,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 		`masterUsername: "admin": is reserved`,
 		`port: 80: want 1150 to 65535`,
 		`caCertIdentifier: "rds-ca-2019": want one of`,
-		`kmsKeyArn: "alias/mine": want the ARN of a key`,
+		`kmsKeyArn: "alias/mine": want the ARN of a KMS key`,
 		`kmsDeletionWindow: 0: want 7 to 30 days`,
 		`backupRetentionPeriod: 0: turns backups off`,
 		`backupWindow: "03:00-04:30": overlaps the maintenance window Mon:04:00-Mon:05:00`,

@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
+	"dbtier/validation"
 )
 
 // Restore makes the instance from a backup. On a stack whose instance lives already it makes a new one beside it, which
@@ -88,7 +89,7 @@ func (p PointInTime) validate(identifier string) error {
 		"want exactly one of sourceDbInstanceIdentifier, sourceDbiResourceId and "+
 			"sourceDbInstanceAutomatedBackupsArn, not %d", sources)
 	if id := p.SourceDBInstanceIdentifier; id != "" {
-		faults.Check(identifierForm.MatchString(id), "sourceDbInstanceIdentifier", id,
+		faults.Check(validation.DBIdentifier.Matches(id), "sourceDbInstanceIdentifier", id,
 			"want the identifier of an instance, for example myshop-prod")
 		faults.Check(id != identifier, "sourceDbInstanceIdentifier", id,
 			"is this instance itself, beside which the copy is made: give the stack another identifier, for example "+

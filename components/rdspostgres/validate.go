@@ -11,19 +11,14 @@ import (
 	"time"
 
 	"dbtier/components/fault"
-	"dbtier/components/naming"
+	"dbtier/validation"
 )
 
 var (
-	identifierForm = regexp.MustCompile(`^[a-z](-?[a-z0-9])*$`)
 	classForm      = regexp.MustCompile(`^db\.[a-z0-9-]+\.[a-z0-9]+$`)
 	versionForm    = regexp.MustCompile(`^([1-9]\d)(?:\.(\d{1,2}))?$`)
-	sqlNameForm    = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
-	parameterForm  = regexp.MustCompile(`^[a-z][a-z0-9_.]*$`)
 	groupNameForm  = regexp.MustCompile(`^[a-zA-Z0-9 ._-]{1,255}$`)
 	parameterGroup = regexp.MustCompile(`^[a-z](-?[a-z0-9.])*$`)
-	roleArnForm    = regexp.MustCompile(`^arn:[a-z-]+:iam::\d{12}:role/[\w+=,.@/-]+$`)
-	zoneForm       = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d(-[a-z]+-\d)?[a-z]$`)
 )
 
 // RDS refuses these as master user of PostgreSQL ("Settings for DB instances").
@@ -41,7 +36,7 @@ const oldestMajor, newestMajor = 13, 18
 // Validate reports every fault of the settings.
 func (s *Settings) Validate() error {
 	var faults fault.List
-	faults.Check(len(s.Identifier) <= naming.IdentifierLimit && identifierForm.MatchString(s.Identifier), "identifier",
+	faults.Check(validation.DBIdentifier.Matches(s.Identifier), "identifier",
 		s.Identifier,
 		"want 1 to 63 lower-case letters, digits and single hyphens, beginning with a letter and not ending with a "+
 			"hyphen")
@@ -101,8 +96,7 @@ func (s *Settings) validateStorage(faults *fault.List) {
 	faults.Check(!s.DedicatedLogVolume || provisioned, "dedicatedLogVolume", true,
 		"needs storageType io1 or io2, not %s", s.StorageType)
 	if s.AvailabilityZone != "" {
-		faults.Check(zoneForm.MatchString(s.AvailabilityZone), "availabilityZone", s.AvailabilityZone,
-			"want a zone such as ap-northeast-2a")
+		faults.Form("availabilityZone", s.AvailabilityZone, validation.AvailabilityZone)
 		faults.Check(!s.MultiAZ, "availabilityZone", s.AvailabilityZone,
 			"RDS places a Multi-AZ instance itself; leave it out, or set multiAz to false")
 	}
@@ -134,10 +128,8 @@ func (s *Settings) validateStorage(faults *fault.List) {
 }
 
 func (s *Settings) validateNames(faults *fault.List) {
-	faults.Check(sqlNameForm.MatchString(s.DatabaseName), "databaseName", s.DatabaseName,
-		"want 1 to 63 letters, digits and underscores, not beginning with a digit")
-	faults.Check(sqlNameForm.MatchString(s.MasterUsername), "masterUsername", s.MasterUsername,
-		"want 1 to 63 letters, digits and underscores, not beginning with a digit")
+	faults.Form("databaseName", s.DatabaseName, validation.SQLName)
+	faults.Form("masterUsername", s.MasterUsername, validation.SQLName)
 	user := strings.ToLower(s.MasterUsername)
 	faults.Check(!slices.Contains(reservedUsers, user) && !strings.HasPrefix(user, "pg_"), "masterUsername",
 		s.MasterUsername,
@@ -150,10 +142,7 @@ func (s *Settings) validateNames(faults *fault.List) {
 	}
 	fault.OneOf(faults, "caCertIdentifier", s.CACertIdentifier, "rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1",
 		"rds-ca-ecc384-g1")
-	if s.KmsKeyArn != "" {
-		faults.Check(naming.IsKeyArn(s.KmsKeyArn), "kmsKeyArn", s.KmsKeyArn,
-			"want the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>), no alias; leave it out to have one made")
-	}
+	faults.OptionalForm("kmsKeyArn", s.KmsKeyArn, validation.KeyArn)
 	faults.Between("kmsDeletionWindow", s.KmsDeletionWindow, 7, 30, "days")
 }
 
@@ -177,11 +166,6 @@ func (s *Settings) validateBackups(faults *fault.List) {
 	}
 }
 
-var logRetentions = []int{
-	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
-	3288, 3653,
-}
-
 // advancedRetention of Performance Insights is what the advanced mode of Database Insights needs, days.
 const advancedRetention = 465
 
@@ -201,8 +185,7 @@ func (s *Settings) validateMonitoring(faults *fault.List) {
 	}
 	fault.OneOf(faults, "monitoringInterval", s.MonitoringInterval, 0, 1, 5, 10, 15, 30, 60)
 	if s.MonitoringRoleArn != "" {
-		faults.Check(roleArnForm.MatchString(s.MonitoringRoleArn), "monitoringRoleArn", s.MonitoringRoleArn,
-			"want the ARN of a role (arn:aws:iam::<account>:role/<name>)")
+		faults.Form("monitoringRoleArn", s.MonitoringRoleArn, validation.RoleArn)
 		faults.Check(s.MonitoringInterval != 0, "monitoringRoleArn", s.MonitoringRoleArn,
 			"monitoringInterval is 0, so nothing would use it")
 	}
@@ -212,13 +195,10 @@ func (s *Settings) validateMonitoring(faults *fault.List) {
 		faults.Check(slices.Index(s.LogExports, log) == i, path, log, "is named twice")
 	}
 	if len(s.LogExports) > 0 {
-		fault.OneOf(faults, "logRetention", s.LogRetention, logRetentions...)
+		fault.OneOf(faults, "logRetention", s.LogRetention, validation.LogRetentions...)
 		fault.OneOf(faults, "logGroupClass", s.LogGroupClass, "STANDARD", "INFREQUENT_ACCESS")
 	}
-	if s.LogKmsKeyArn != "" {
-		faults.Check(naming.IsKeyArn(s.LogKmsKeyArn), "logKmsKeyArn", s.LogKmsKeyArn,
-			"want the ARN of a key (arn:aws:kms:<region>:<account>:key/<id>), no alias")
-	}
+	faults.OptionalForm("logKmsKeyArn", s.LogKmsKeyArn, validation.KeyArn)
 }
 
 func (s *Settings) validateParameters(faults *fault.List) {
@@ -234,8 +214,7 @@ func (s *Settings) validateParameters(faults *fault.List) {
 	for _, name := range slices.Sorted(maps.Keys(s.Parameters)) {
 		p := s.Parameters[name]
 		path := "parameters." + name
-		faults.Check(parameterForm.MatchString(name), path, name,
-			"want the name of a PostgreSQL parameter in lower case")
+		faults.Form(path, name, validation.Parameter)
 		faults.Check(p.Value != "", path+".value", nil, "is missing")
 		if p.ApplyMethod != "" {
 			fault.OneOf(faults, path+".applyMethod", p.ApplyMethod, Immediate, PendingReboot)
@@ -250,8 +229,7 @@ func (s *Settings) validateParameters(faults *fault.List) {
 func (s *Settings) validateRoles(faults *fault.List) {
 	for _, feature := range slices.Sorted(maps.Keys(s.Roles)) {
 		fault.OneOf(faults, "roles."+feature, feature, "s3Import", "s3Export", "Lambda")
-		faults.Check(roleArnForm.MatchString(s.Roles[feature]), "roles."+feature, s.Roles[feature],
-			"want the ARN of a role (arn:aws:iam::<account>:role/<name>)")
+		faults.Form("roles."+feature, s.Roles[feature], validation.RoleArn)
 	}
 }
 
@@ -269,21 +247,13 @@ func (t Timeouts) validate() error {
 	return faults.Err()
 }
 
-var (
-	accountForm = regexp.MustCompile(`^\d{12}$`)
-	clientForm  = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9 ._:/()#,@+=&;{}!$*-]{0,99}$`)
-)
-
 // Validate reports every fault of the arguments.
 func (a *RdsPostgresArgs) Validate() error {
 	var faults fault.List
 	faults.Within("", a.Settings.Validate())
-	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
-	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID,
-		"want the 12 digits of the AWS account, quoted in YAML")
-	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn),
-		"permissionsBoundaryArn", a.PermissionsBoundaryArn,
-		naming.PolicyArnRule)
+	faults.Form("region", a.Region, validation.Region)
+	faults.Form("accountId", a.AccountID, validation.AccountID)
+	faults.OptionalForm("permissionsBoundaryArn", a.PermissionsBoundaryArn, validation.PolicyArn)
 	faults.Check(a.VpcID != nil, "vpcId", nil, "is missing")
 	faults.Check(a.SubnetIDs != nil || a.SubnetGroupName != "", "subnetIds", nil, "is missing")
 	faults.Check(a.SubnetIDs == nil || a.SubnetGroupName == "", "subnetIds", nil,
@@ -294,8 +264,7 @@ func (a *RdsPostgresArgs) Validate() error {
 	a.validateRegion(&faults)
 	for i, client := range a.Clients {
 		path := fmt.Sprintf("clients[%d]", i)
-		faults.Check(clientForm.MatchString(client.Name), path+".name", client.Name,
-			"want 1 to 100 characters that a rule's description may have")
+		faults.Form(path+".name", client.Name, validation.SecurityGroupRule)
 		faults.Check(client.SecurityGroupID != nil || len(client.CIDRs) > 0, path+".securityGroupId", nil, "is missing")
 		faults.Check(client.SecurityGroupID == nil || len(client.CIDRs) == 0, path+".cidrs", client.CIDRs,
 			"name a security group or address ranges, not both: make two clients of them")
@@ -308,7 +277,7 @@ func (a *RdsPostgresArgs) Validate() error {
 
 func validateCIDR(faults *fault.List, path, cidr string) {
 	prefix, err := netip.ParsePrefix(cidr)
-	if !faults.Check(err == nil, path, cidr, "want an address range such as 10.0.64.0/20") {
+	if !faults.Check(err == nil, path, cidr, validation.CIDRRule) {
 		return
 	}
 	faults.Check(prefix == prefix.Masked(), path, cidr, "has bits behind its length; want %s", prefix.Masked())
@@ -317,7 +286,7 @@ func validateCIDR(faults *fault.List, path, cidr string) {
 
 // validateRegion refuses what lies in another region than the instance, which RDS and CloudWatch cannot use.
 func (a *RdsPostgresArgs) validateRegion(faults *fault.List) {
-	if !naming.IsRegion(a.Region) {
+	if !validation.Region.Matches(a.Region) {
 		return
 	}
 	here := func(path, arn string) {

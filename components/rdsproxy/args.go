@@ -11,6 +11,7 @@ import (
 
 	"dbtier/components/fault"
 	"dbtier/components/naming"
+	"dbtier/validation"
 )
 
 // Port of every proxy for PostgreSQL, whatever the instance's is.
@@ -60,19 +61,7 @@ func Defaults() Settings {
 	}
 }
 
-var (
-	nameForm     = regexp.MustCompile(`^[a-z](-?[a-z0-9])*$`)
-	accountForm  = regexp.MustCompile(`^\d{12}$`)
-	databaseForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
-	hostForm     = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$`)
-	setForm      = regexp.MustCompile(`(?i)^set\s+\S`)
-	clientForm   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9 ._:/()#,@+=&;{}!$*-]{0,99}$`)
-)
-
-var logRetentions = []int{
-	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
-	3288, 3653,
-}
+var setForm = regexp.MustCompile(`(?i)^set\s+\S`)
 
 // nameLimit is RDS's for a proxy, characters.
 const nameLimit = 63
@@ -83,7 +72,7 @@ func NameFor(identifier string) string { return naming.Join(nameLimit, identifie
 // Validate reports every fault of the settings.
 func (s *Settings) Validate() error {
 	var faults fault.List
-	faults.Check(len(s.Name) <= nameLimit && nameForm.MatchString(s.Name) && !strings.HasPrefix(s.Name, "sg-"), "name",
+	faults.Check(validation.DBIdentifier.Matches(s.Name) && !strings.HasPrefix(s.Name, "sg-"), "name",
 		s.Name,
 		"want 1 to %d lower-case letters, digits and single hyphens, beginning with a letter, not with sg-, and not "+
 			"ending with a hyphen", nameLimit)
@@ -100,7 +89,7 @@ func (s *Settings) Validate() error {
 				"want SET statements, separated by semicolons: SET timezone = 'UTC'")
 		}
 	}
-	fault.OneOf(&faults, "logRetention", s.LogRetention, logRetentions...)
+	fault.OneOf(&faults, "logRetention", s.LogRetention, validation.LogRetentions...)
 	return faults.Err()
 }
 
@@ -191,15 +180,12 @@ func (a *RdsProxyArgs) setDefaults() {
 func (a *RdsProxyArgs) Validate() error {
 	var faults fault.List
 	faults.Within("", a.Settings.Validate())
-	faults.Check(naming.IsLabel(a.Service), "service", a.Service, naming.LabelRule)
-	faults.Check(naming.IsLabel(a.Namespace), "namespace", a.Namespace, naming.LabelRule)
-	faults.Check(naming.IsRegion(a.Region), "region", a.Region, "want an AWS region such as ap-northeast-2")
-	faults.Check(accountForm.MatchString(a.AccountID), "accountId", a.AccountID,
-		"want the 12 digits of the AWS account, quoted in YAML")
+	faults.Form("service", a.Service, validation.Label)
+	faults.Form("namespace", a.Namespace, validation.Label)
+	faults.Form("region", a.Region, validation.Region)
+	faults.Form("accountId", a.AccountID, validation.AccountID)
 	fault.OneOf(&faults, "partition", a.Partition, "aws", "aws-cn", "aws-us-gov")
-	faults.Check(a.PermissionsBoundaryArn == "" || naming.IsPolicyArn(a.PermissionsBoundaryArn),
-		"permissionsBoundaryArn", a.PermissionsBoundaryArn,
-		naming.PolicyArnRule)
+	faults.OptionalForm("permissionsBoundaryArn", a.PermissionsBoundaryArn, validation.PolicyArn)
 	for _, input := range []struct {
 		path  string
 		value pulumi.Input
@@ -214,21 +200,19 @@ func (a *RdsProxyArgs) Validate() error {
 		faults.Check(input.value != nil, input.path, nil, "is missing")
 	}
 	fault.OneOf(&faults, "store.kind", a.Store.Kind, "SecretStore", "ClusterSecretStore")
-	faults.Check(databaseForm.MatchString(a.DatabaseName), "databaseName", a.DatabaseName,
-		"want 1 to 63 letters, digits and underscores, not beginning with a digit")
+	faults.Form("databaseName", a.DatabaseName, validation.SQLName)
 	faults.Between("databasePort", a.DatabasePort, 1150, 65535, "")
 	faults.Check(len(a.Clients) > 0, "clients", nil, "is missing: nothing could connect")
 	for i, client := range a.Clients {
 		path := fmt.Sprintf("clients[%d]", i)
-		faults.Check(clientForm.MatchString(client.Name), path+".name", client.Name,
-			"want 1 to 100 characters that a rule's description may have")
+		faults.Form(path+".name", client.Name, validation.SecurityGroupRule)
 		faults.Check(client.SecurityGroupID != nil, path+".securityGroupId", nil, "is missing")
 	}
 	a.validateUsers(&faults)
 	interval, err := time.ParseDuration(a.RefreshInterval)
 	faults.Check(err == nil && interval >= 10*time.Second && interval <= time.Hour, "refreshInterval",
 		a.RefreshInterval, "want 10s to 1h")
-	faults.Check(naming.IsLabel(a.ConsumerSecret), "consumerSecret", a.ConsumerSecret, naming.LabelRule)
+	faults.Form("consumerSecret", a.ConsumerSecret, validation.Label)
 	return faults.Err()
 }
 
@@ -240,7 +224,7 @@ func (a *RdsProxyArgs) validateUsers(faults *fault.List) {
 		"want 1 to %d: the proxy logs in as nobody else", usersLimit)
 	for i, user := range a.Users {
 		path := fmt.Sprintf("users[%d]", i)
-		faults.Check(databaseForm.MatchString(user.Name), path+".name", user.Name, "want the name of a database user")
+		faults.Form(path+".name", user.Name, validation.SQLName)
 		faults.Check(slices.IndexFunc(a.Users, func(u User) bool { return u.Name == user.Name }) == i, path+".name",
 			user.Name, "is named twice")
 		faults.Check(user.SecretArn != nil, path+".secretArn", nil, "is missing")

@@ -12,6 +12,7 @@ import (
 	"dbtier/components/amazontrust"
 	"dbtier/components/naming"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 const (
@@ -132,7 +133,7 @@ func (b *builder) consumerSecret(
 // databaseURL is a template that the operator fills. Who logs in with tokens has no password.
 func (a *RdsProxyArgs) databaseURL(host string) (string, error) {
 	// It comes from AWS, and goes where a stray quote or brace would be read as something else.
-	if !hostForm.MatchString(host) {
+	if !validation.Hostname.Matches(host) {
 		return "", fmt.Errorf("endpoint %q: want the name of a host", host)
 	}
 	login := "{{ .username | urlquery }}:{{ .password | urlquery }}"

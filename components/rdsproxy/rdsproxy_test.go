@@ -16,8 +16,8 @@ import (
 
 	"dbtier/components/amazontrust"
 	"dbtier/components/componenttest"
-	"dbtier/components/naming"
 	"dbtier/components/rdsproxy"
+	"dbtier/validation"
 )
 
 const (
@@ -273,7 +273,7 @@ func TestSecretsExistEmptyAndAreTheOperatorsToFill(t *testing.T) {
 		"no arguments given":                        nil,
 		`prefix: "a b": want`:                       {Prefix: "a b"},
 		"users: is missing":                         {},
-		`users[0]: "a-b": want the name`:            {Users: []string{"a-b"}},
+		`users[0]: "a-b": want 1 to 63`:            {Users: []string{"a-b"}},
 		`users[1]: "a": is named twice`:             {Users: []string{"a", "a"}},
 		"kmsKeyArn: is missing":                     {},
 		"proxy secrets s: prefix: \"\": want the i": {},
@@ -501,7 +501,7 @@ func TestEveryNameKeepsItsLimitsForAnyInstanceAndService(t *testing.T) {
 			}
 			if strings.HasPrefix(resource.Type, "kubernetes:") {
 				name, _ := resource.At("metadata", "name").(string)
-				good = assert.True(t, naming.IsLabel(name), "%s of %s", name, resource.Type) && good
+				good = assert.True(t, validation.Label.Matches(name), "%s of %s", name, resource.Type) && good
 			}
 		}
 		return assert.Len(t, seen, len(nameRules), "every kind of name was seen") && good

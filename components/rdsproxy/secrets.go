@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
+	"dbtier/validation"
 )
 
 // SecretsType is the component's type in URNs.
@@ -28,12 +29,12 @@ type ProxySecretsArgs struct {
 // Validate reports every fault of the arguments.
 func (a *ProxySecretsArgs) Validate() error {
 	var faults fault.List
-	faults.Check(len(a.Prefix) <= nameLimit && nameForm.MatchString(a.Prefix), "prefix", a.Prefix,
+	faults.Check(validation.DBIdentifier.Matches(a.Prefix), "prefix", a.Prefix,
 		"want the identifier of the instance")
 	faults.Check(len(a.Users) > 0, "users", nil, "is missing")
 	for i, user := range a.Users {
 		path := fmt.Sprintf("users[%d]", i)
-		faults.Check(databaseForm.MatchString(user), path, user, "want the name of a database user")
+		faults.Form(path, user, validation.SQLName)
 		faults.Check(slices.Index(a.Users, user) == i, path, user, "is named twice")
 	}
 	faults.Check(a.KmsKeyArn != nil, "kmsKeyArn", nil, "is missing")

@@ -10,8 +10,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
-	"dbtier/components/naming"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 // Type is the component's type in URNs.
@@ -41,19 +41,19 @@ type ServiceNamespaceArgs struct {
 // Validate reports every fault of the arguments.
 func (a *ServiceNamespaceArgs) Validate() error {
 	var faults fault.List
-	faults.Check(naming.IsLabel(a.Name), "name", a.Name, naming.LabelRule)
-	faults.Check(naming.IsLabel(a.Service), "service", a.Service, naming.LabelRule)
-	faults.Check(naming.IsLabel(a.ServiceAccount), "serviceAccount", a.ServiceAccount, naming.LabelRule)
+	faults.Form("name", a.Name, validation.Label)
+	faults.Form("service", a.Service, validation.Label)
+	faults.Form("serviceAccount", a.ServiceAccount, validation.Label)
 	faults.Check(len(a.DatabaseCIDRs) > 0, "databaseCidrs", nil, "is missing: where the database lies")
 	for i, cidr := range a.DatabaseCIDRs {
 		_, err := netip.ParsePrefix(cidr)
 		faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), cidr,
-			"want an address range such as 10.0.64.0/20")
+			validation.CIDRRule)
 	}
 	faults.Between("databasePort", a.DatabasePort, 2, lastPort-1, "")
 	faults.Check(len(a.Holders) > 0, "holders", nil, "is missing: nothing could reach the database")
 	for i, holder := range a.Holders {
-		faults.Check(naming.IsLabel(holder), fmt.Sprintf("holders[%d]", i), holder, naming.LabelRule)
+		faults.Form(fmt.Sprintf("holders[%d]", i), holder, validation.Label)
 	}
 	return faults.Err()
 }

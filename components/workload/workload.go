@@ -7,6 +7,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
+	"dbtier/validation"
 )
 
 // DefaultUID is the user and group of pods that name none: above 10000, so that it is nobody's on the node.
@@ -72,10 +73,9 @@ func (r Resources) Validate() error {
 		{"memoryRequest", r.MemoryRequest},
 		{"memoryLimit", r.MemoryLimit},
 	} {
-		faults.Check(quantity.MatchString(q.value), q.path, q.value, "want a quantity such as 250m or 64Mi")
+		faults.Form(q.path, q.value, validation.Quantity)
 	}
-	faults.Check(r.CPULimit == "" || quantity.MatchString(r.CPULimit), "cpuLimit", r.CPULimit,
-		"want a quantity such as 250m, or nothing")
+	faults.OptionalForm("cpuLimit", r.CPULimit, validation.Quantity)
 	return faults.Err()
 }
 

@@ -75,7 +75,7 @@ func TestEveryQuantityThatIsNoneIsReported(t *testing.T) {
 	require.ErrorContains(t, err, `cpuRequest: "-1": want a quantity`)
 	require.ErrorContains(t, err, `memoryRequest: "64MB": want a quantity`)
 	require.ErrorContains(t, err, `memoryLimit: "": want a quantity`)
-	require.ErrorContains(t, err, `cpuLimit: "a": want a quantity such as 250m, or nothing`)
+	require.ErrorContains(t, err, `cpuLimit: "a": want a quantity such as 250m or 64Mi`)
 }
 
 func TestObjectsAreFoundByTheirNameAndTheirService(t *testing.T) {

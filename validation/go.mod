@@ -1,0 +1,3 @@
+module dbtier/validation
+
+go 1.26

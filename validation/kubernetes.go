@@ -1,0 +1,26 @@
+package validation
+
+// Forms of Kubernetes.
+var (
+	// Label is a DNS label (RFC 1123): the names of namespaces, Services and most objects.
+	Label = form(`[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?`,
+		"want 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit")
+	// LabelKey is the key of a label, with or without a prefix.
+	LabelKey = form(`([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?`,
+		"want the key of a label, such as app.kubernetes.io/name")
+	// LabelValue is the value of a label. It may be empty.
+	LabelValue = form(`([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?`,
+		"want the value of a label: up to 63 letters, digits, hyphens, underscores and dots")
+	// DataKey is a key of a Secret or ConfigMap.
+	DataKey = form(`[-._a-zA-Z0-9]{1,253}`, "want letters, digits, hyphens, underscores and dots")
+	// SecretType is the type of a Secret.
+	SecretType = form(`[a-zA-Z0-9]([-a-zA-Z0-9./]{0,251}[a-zA-Z0-9])?`,
+		"want a type of Secrets, such as kubernetes.io/tls")
+	// EnvName is the name of an environment variable as shells and most runtimes read it.
+	EnvName = form(`[A-Za-z_][A-Za-z0-9_]*`, "want the name of an environment variable")
+	// Quantity is a resource quantity.
+	Quantity = form(`\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi)?`, "want a quantity such as 250m or 64Mi")
+	// Image is the name of a container image, with a tag or a digest.
+	Image = form(`[a-zA-Z0-9][a-zA-Z0-9._/:@-]*`,
+		"want the name of an image, such as registry.example/myshop-api:1.4.2")
+)
