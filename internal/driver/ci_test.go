@@ -171,7 +171,7 @@ func TestConfigOfOneRunIsReadAsTheFileIs(t *testing.T) {
 	}, values)
 	for given, want := range map[string]string{
 		"x": "want key=value", "=x": "want key=value",
-		"cloud=aws": "for its file alone", "a=[": "not valid YAML",
+		"cloud=aws": "only the stack's file can choose", "a=[": "not valid YAML",
 	} {
 		_, err := (&stackFlags{config: []string{given}}).overrides()
 		require.ErrorContains(t, err, want)
@@ -282,10 +282,10 @@ func TestDoctorNamesTheFixOfEachFinding(t *testing.T) {
 esac`)
 	assert.Equal(t, exitTrouble, b.run("doctor", "--stack", "prod"))
 	for _, want := range []string{
-		"✗ AWS credentials    arn:aws:iam::999999999999:role/x is of account 999999999999, and the stack's is " +
+		"✗ AWS credentials    arn:aws:iam::999999999999:role/x is in account 999999999999, but the stack is in " +
 			"123456789012",
 		"✓ cluster            Kubernetes v1.34.4",
-		"✗ cluster rights     in namespace default this user may not: create jobs.batch",
+		"✗ cluster rights     in namespace default this user cannot: create jobs.batch",
 		"! operator           the cluster does not serve external-secrets.io/v1 yet",
 		"Pulumi CLI         " + pulumicli.Version,
 	} {

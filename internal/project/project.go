@@ -131,26 +131,30 @@ func (p *Project) Stacks() []string {
 	return names
 }
 
-// stackName is what Pulumi accepts as the last part of a stack's name.
+// Have names the project's stacks, for messages.
+func (p *Project) Have() string {
+	if stacks := p.Stacks(); len(stacks) > 0 {
+		return "this project has " + strings.Join(stacks, ", ")
+	}
+	return "this project has no stacks"
+}
+
+// stackName matches the last part of a stack's name, as Pulumi accepts it.
 var stackName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
 
 // Stack reads Pulumi.<name>.yaml. A stack without a file, or without a cloud, is an error that says what to do:
 // guessing a cloud could send a production stack to the wrong one.
 func (p *Project) Stack(name string) (*Stack, error) {
-	found := "this project has none"
-	if stacks := p.Stacks(); len(stacks) > 0 {
-		found = "this project has " + strings.Join(stacks, ", ")
-	}
 	if name == "" {
-		return nil, fmt.Errorf("no stack given: add --stack <name>; %s", found)
+		return nil, fmt.Errorf("no stack given: add --stack <name>; %s", p.Have())
 	}
 	if !stackName.MatchString(name) {
-		return nil, fmt.Errorf("--stack %q: not a stack name (letters, digits, _ . -); %s", name, found)
+		return nil, fmt.Errorf("--stack %q: not a stack name (letters, digits, _ . -); %s", name, p.Have())
 	}
 	s := &Stack{Name: name, File: filepath.Join(p.Dir, "Pulumi."+name+".yaml")}
 	text, err := os.ReadFile(s.File)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("--stack %s: no file %s; %s", name, filepath.Base(s.File), found)
+		return nil, fmt.Errorf("--stack %s: no file %s; %s", name, filepath.Base(s.File), p.Have())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the config of stack %s: %w", name, err)

@@ -4,47 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"dbtier/internal/engine"
 	"dbtier/internal/project"
 	"dbtier/internal/verify"
 )
 
 func (a *app) localPsql() *cobra.Command {
-	return &cobra.Command{
+	return passOn(&cobra.Command{
 		Use:   "psql [--stack <stack>] [--] <arguments of psql>",
 		Short: "Run psql in a service pod, through the pool",
-		Long: `Runs psql inside a pod of the service with the DATABASE_URL that the pod has, so through PgBouncer, as the service itself connects.
-The stack is the project's only one on the local cloud, or local, unless --stack, as the first argument, names another. Every other
-argument goes to psql; input may come by a pipe.`,
+		Long: `Runs psql in a pod of the service with the pod's DATABASE_URL, and so through PgBouncer, as the
+service connects. The stack is the project's only local one, or the one named local, unless the
+first argument is --stack. Every other argument goes to psql; input can come from a pipe.`,
 		Example: `  dbtier local psql
   dbtier local psql -c 'select version()'
   dbtier local psql --stack orders < report.sql`,
-		DisableFlagParsing: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			stack := ""
-			if len(args) == 1 && (args[0] == "-h" || args[0] == "--help") {
-				return cmd.Help()
-			}
-			if len(args) >= 2 && args[0] == "--stack" {
-				stack, args = args[1], args[2:]
-			} else if len(args) >= 1 && strings.HasPrefix(args[0], "--stack=") {
-				stack, args = strings.TrimPrefix(args[0], "--stack="), args[1:]
-			}
-			if len(args) > 0 && args[0] == "--" {
-				args = args[1:]
-			}
-			return a.psql(cmd.Context(), stack, args)
-		},
-	}
+	}, false, a.runLocalPsql)
 }
 
-func (a *app) psql(ctx context.Context, stack string, args []string) error {
+func (a *app) runLocalPsql(ctx context.Context, args []string) error {
+	stack := ""
+	if len(args) >= 2 && args[0] == "--stack" {
+		stack, args = args[1], args[2:]
+	} else if len(args) >= 1 && strings.HasPrefix(args[0], "--stack=") {
+		stack, args = strings.TrimPrefix(args[0], "--stack="), args[1:]
+	}
 	cloud, state, err := a.running(ctx)
 	if err != nil {
 		return err
@@ -58,7 +46,7 @@ func (a *app) psql(ctx context.Context, stack string, args []string) error {
 	if err != nil {
 		return err
 	}
-	outputs, _, err := engine.FileOutputs(cloud.Project, s, engine.Backend(cloud.Project, s, "", os.LookupEnv))
+	outputs, err := a.newTask(&stackFlags{}, target{cloud.Project, s}, a.report).readOutputs(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,16 +58,17 @@ func (a *app) psql(ctx context.Context, stack string, args []string) error {
 	if a.asks {
 		command = append(command, "--tty")
 	}
+	// The shell in the pod expands the URL, so it is not in kubectl's arguments.
 	command = append(command, "deployment/"+t.Deployment, "--container="+t.Container, "--", "sh", "-c",
-		// The URL is expanded inside the pod: it is in no argument of kubectl.
 		`exec psql "$DATABASE_URL" "$@"`, "psql")
-	if err := a.become(append(command, args...), []string{"KUBECONFIG=" + state.Kubeconfig}); err != nil {
+	if err := a.become(append(command, withoutDashes(args)...),
+		[]string{"KUBECONFIG=" + state.Kubeconfig}); err != nil {
 		return fmt.Errorf("psql in a pod of %s: %w", t.Deployment, err)
 	}
 	return nil
 }
 
-// onlyLocal is the stack that a person means who names none.
+// onlyLocal returns the local stack to use if none is given.
 func onlyLocal(p *project.Project) (string, error) {
 	switch stacks := p.LocalStacks(); {
 	case len(stacks) == 1:
@@ -89,7 +78,8 @@ func onlyLocal(p *project.Project) (string, error) {
 	case len(stacks) == 0:
 		return "", errors.New("this project has no stack on the local cloud")
 	default:
-		return "", fmt.Errorf("no stack given: add --stack <name> as the first argument; on the local cloud are %s",
-			strings.Join(stacks, ", "))
+		return "", fmt.Errorf(
+			"no stack given: add --stack <name> as the first argument; the stacks on the local cloud "+
+				"are %s", strings.Join(stacks, ", "))
 	}
 }
