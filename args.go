@@ -267,17 +267,19 @@ func newMigration(
 	if !stack.Migration.Enabled {
 		return migration{}, nil
 	}
-	args := stack.Migration.Args()
-	args.Service = stack.Consumer.Name
-	args.Namespace = stack.Service.Namespace
-	args.Image = stack.Consumer.Image
-	args.ServiceAccount = namespace.ServiceAccount
-	args.DirectSecret = secrets.DirectSecret
-	args.CAConfigMap = secrets.CAConfigMap
-	args.CAKey = externalsecrets.CAKey
-	args.DatabasePort = stack.Database.Port
-	args.DatabaseLife = database.ResourceID
-	args.UID = stack.Consumer.UID
+	args := &migrationjob.MigrationJobArgs{
+		Settings:       stack.Migration.Settings,
+		Service:        stack.Consumer.Name,
+		Namespace:      stack.Service.Namespace,
+		Image:          stack.Consumer.Image,
+		ServiceAccount: namespace.ServiceAccount,
+		DirectSecret:   secrets.DirectSecret,
+		CAConfigMap:    secrets.CAConfigMap,
+		CAKey:          externalsecrets.CAKey,
+		DatabasePort:   stack.Database.Port,
+		DatabaseLife:   database.ResourceID,
+		UID:            stack.Consumer.UID,
+	}
 	if pool := pool.bouncer; stack.Reconnects() {
 		args.Pool = &migrationjob.Console{
 			Host:        pool.ConsoleHost,
@@ -298,11 +300,13 @@ func consumerArgs(
 	stack *config.Stack, namespace *servicenamespace.ServiceNamespace, secrets *externalsecrets.ExternalSecretsStack,
 	pool *pool, database consumer.Database,
 ) *consumer.ConsumerArgs {
-	args := stack.Consumer.Args()
-	args.Namespace = stack.Service.Namespace
-	args.ServiceAccount = namespace.ServiceAccount
-	args.DatabaseSecret = pool.consumerSecret()
-	args.Database = database
+	args := &consumer.ConsumerArgs{
+		Settings:       stack.Consumer.Settings,
+		Namespace:      stack.Service.Namespace,
+		ServiceAccount: namespace.ServiceAccount,
+		DatabaseSecret: pool.consumerSecret(),
+		Database:       database,
+	}
 	for i := range stack.Secrets.Further {
 		further := &stack.Secrets.Further[i]
 		// The component's output, so that pods wait for the Secret.

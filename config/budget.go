@@ -25,9 +25,8 @@ func (s *Stack) Budget() budget.Budget {
 	} else {
 		b.Holders = append(b.Holders, s.poolHolders()...)
 		if s.IAM.Enabled {
-			args := s.Consumer.Args()
 			b.Holders = append(b.Holders, budget.Holder{
-				Name: "service with tokens", Instances: args.MostReplicas(), Setting: "iam.connections",
+				Name: "service with tokens", Instances: s.Consumer.MostReplicas(), Setting: "iam.connections",
 				Value: s.IAM.Connections, Rolling: true,
 			})
 		}

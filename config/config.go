@@ -27,7 +27,6 @@ import (
 	"dbtier/components/pgbouncer"
 	"dbtier/components/rdspostgres"
 	"dbtier/components/rdsproxy"
-	"dbtier/components/workload"
 	"dbtier/validation"
 )
 
@@ -95,56 +94,23 @@ type Service struct {
 
 // Migration brings the schema to the version that the service's image expects, before its pods start.
 type Migration struct {
+	migrationjob.Settings
+
 	// Enabled runs a migration with each new version. Default true.
 	Enabled bool `json:"enabled"`
-	// Command in the service's image, as a list of words: [alembic, upgrade, head].
-	Command []string `json:"command"`
-	// Env are variables besides DATABASE_URL, no secrets.
-	Env map[string]string `json:"env"`
-	// BackoffLimit is how many more times a failed attempt is made. Default 3.
-	BackoffLimit int `json:"backoffLimit"`
-	// DeadlineSeconds is how long all attempts together may take. Default 600.
-	DeadlineSeconds int `json:"deadlineSeconds"`
 	// Connections that it opens at most. Default 5.
 	Connections int `json:"connections"`
 	// Reconnect has the pool open new connections after a migration, before new pods start; prepared statements of old
 	// connections can fail with "cached plan must not change result type". Default true.
 	Reconnect bool `json:"reconnect"`
-	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
-	Resources workload.Resources `json:"resources"`
 }
 
 // Consumer is the service's Deployment.
 type Consumer struct {
-	// Name of the Deployment, its Service and ServiceAccount, and the beginning of its Secrets' names. Default: the
-	// service's name.
-	Name string `json:"name"`
-	// Image of the service; its migration is in it.
-	Image string `json:"image"`
-	// Command and Arguments replace the image's own. Default: the image's.
-	Command   []string `json:"command"`
-	Arguments []string `json:"arguments"`
-	// Replicas, 1 to 500; with autoscaling the first number of them. Default 3 in production, 2 in development.
-	Replicas int `json:"replicas"`
-	// Autoscaling lets a HorizontalPodAutoscaler choose the replicas.
-	Autoscaling consumer.Autoscaling `json:"autoscaling"`
+	consumer.Settings
+
 	// Connections that a pod opens to the pool at most: the size of the service's own pool. Default 50.
 	Connections int `json:"connections"`
-	// Reloader asks stakater's Reloader for new pods when a Secret of their environment changes. Run it with
-	// --reload-strategy=annotations. Default false.
-	Reloader bool `json:"reloader"`
-	// Port of the container. Default 8080.
-	Port int `json:"port"`
-	// HealthPath answers 2xx when the service, database included, can serve. Default /healthz.
-	HealthPath string `json:"healthPath"`
-	// Env is the service's configuration, no secrets.
-	Env map[string]string `json:"env"`
-	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
-	Resources workload.Resources `json:"resources"`
-	// UID to run as. Default 10001.
-	UID int `json:"uid"`
-	// TerminationGracePeriodSeconds is how long a stopping pod may finish its requests. Default 30.
-	TerminationGracePeriodSeconds int `json:"terminationGracePeriodSeconds"`
 }
 
 // Account is the AWS account of the stack. Its facts are config, so that a preview needs no call to AWS.
@@ -363,7 +329,6 @@ func rawValues(from source, keys []string, faults *fault.List) map[string]any {
 // Defaults is a stack in which only what nobody can guess is missing.
 func Defaults(profile Profile, environment string, service Service) *Stack {
 	s := &Stack{Profile: profile, Environment: environment, Service: service}
-	resources := workload.Resources{CPURequest: "100m", MemoryRequest: "128Mi", MemoryLimit: "512Mi"}
 	s.AWS.Partition = "aws"
 	s.Database = rdspostgres.Development()
 	s.Operator = externalsecrets.DefaultOperator()
@@ -372,16 +337,8 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 	s.Proxy = rdsproxy.Defaults()
 	s.Role = defaultRole()
 	s.IAM = defaultIAM()
-	s.Migration = Migration{
-		Enabled: true, BackoffLimit: migrationjob.DefaultBackoffLimit,
-		DeadlineSeconds: migrationjob.DefaultDeadlineSeconds, Connections: 5,
-		Reconnect: true, Resources: resources,
-	}
-	s.Consumer = Consumer{
-		Autoscaling: consumer.DefaultAutoscaling(), Connections: 50, Replicas: 2, Port: 8080, HealthPath: "/healthz",
-		Resources: resources,
-		UID:       workload.DefaultUID, TerminationGracePeriodSeconds: 30,
-	}
+	s.Migration = Migration{Settings: migrationjob.Defaults(), Enabled: true, Connections: 5, Reconnect: true}
+	s.Consumer = Consumer{Settings: consumer.Defaults(), Connections: 50}
 	if profile == Production {
 		s.Database = rdspostgres.Production()
 		s.Operator.Replicas = 2
@@ -404,14 +361,10 @@ func (s *Stack) settle() {
 	if s.Consumer.Name == "" {
 		s.Consumer.Name = s.Service.Name
 	}
-	args := s.Consumer.Args()
-	if s.Consumer.Autoscaling.Enabled && s.Consumer.Autoscaling.MinReplicas == 0 {
-		s.Consumer.Autoscaling.MinReplicas = s.Consumer.Replicas
-	}
 	for i := range s.Network.DirectClients {
 		client := &s.Network.DirectClients[i]
 		if client.Name == s.Consumer.Name && client.ConnectionsPerPod > 0 && client.Replicas == 0 {
-			client.Replicas = args.MostReplicas()
+			client.Replicas = s.Consumer.MostReplicas()
 		}
 	}
 	s.Role.settle(s.Database.DatabaseName, s.Pool.Image)
@@ -459,14 +412,6 @@ func (s *Stack) Validate() error {
 // the services' stacks to refer to.
 func (s *Stack) KnowsNetwork() bool { return s.HoldsService() || !reflect.ValueOf(s.Network).IsZero() }
 
-// Args are the migration's arguments as far as config knows them.
-func (m *Migration) Args() *migrationjob.MigrationJobArgs {
-	return &migrationjob.MigrationJobArgs{
-		Command: m.Command, Env: m.Env, BackoffLimit: &m.BackoffLimit, DeadlineSeconds: m.DeadlineSeconds,
-		Resources: m.Resources,
-	}
-}
-
 func (m *Migration) validate() error {
 	var faults fault.List
 	if len(m.Command) == 0 {
@@ -475,34 +420,14 @@ func (m *Migration) validate() error {
 		return faults.Err()
 	}
 	faults.Between("connections", m.Connections, 1, 100, "")
-	args := m.Args()
-	// What is not this section's is in order; it is checked where it stands.
-	args.Service, args.Namespace, args.Image, args.CAKey, args.CAMountPath, args.DatabasePort, args.UID =
-		"service", "namespace", "image", migrationjob.DefaultCAKey, migrationjob.DefaultCAMountPath, 5432,
-		workload.DefaultUID
-	args.ServiceAccount, args.DirectSecret = pulumi.String("service"), pulumi.String("secret")
-	faults.Within("", args.Validate())
+	faults.Within("", m.Settings.Validate())
 	return faults.Err()
-}
-
-// Args are the consumer's arguments as far as config knows them.
-func (c *Consumer) Args() *consumer.ConsumerArgs {
-	return &consumer.ConsumerArgs{
-		Service: c.Name, Image: c.Image, Command: c.Command, Arguments: c.Arguments, Replicas: c.Replicas,
-		Autoscaling: c.Autoscaling,
-		Port:        c.Port, HealthPath: c.HealthPath, Reloader: c.Reloader, Env: c.Env, Resources: c.Resources, UID: c.UID,
-		TerminationGracePeriodSeconds: c.TerminationGracePeriodSeconds,
-	}
 }
 
 func (c *Consumer) validate() error {
 	var faults fault.List
-	faults.Form("name", c.Name, validation.Label)
 	faults.Between("connections", c.Connections, 1, 5000, "that a pod opens at most")
-	args := c.Args()
-	args.Service, args.Namespace = "service", "namespace"
-	args.ServiceAccount, args.DatabaseSecret = pulumi.String("service"), pulumi.String("secret")
-	faults.Within("", args.Validate())
+	faults.Within("", c.Settings.Validate())
 	return faults.Err()
 }
 

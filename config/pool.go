@@ -153,12 +153,12 @@ func (s *Stack) PoolConnections() int {
 // checkClients notes a fault where the service can open more connections to the pool than that takes. What counts as
 // for the budget: one replica of the pool may be away, and an update has old and new pods of the service.
 func (s *Stack) checkClients(faults *fault.List) {
-	args := s.Consumer.Args()
-	most := 2 * args.MostReplicas() * s.Consumer.Connections
+	most := 2 * s.Consumer.MostReplicas() * s.Consumer.Connections
 	faults.Check(most <= s.PoolConnections(), "pool.maxClientConn", s.Pool.MaxClientConn,
 		"is too few: %d pods × consumer.connections %d × 2 (old and new pods of an update) = %d, and the pool takes "+
 			"%d while one of its replicas is away; "+
-			"want %d, or more pool.replicas, or fewer connections a pod", args.MostReplicas(), s.Consumer.Connections,
+			"want %d, or more pool.replicas, or fewer connections a pod", s.Consumer.MostReplicas(),
+				s.Consumer.Connections,
 		most, s.PoolConnections(),
 		(most+max(s.Pool.Replicas-1, 1)-1)/max(s.Pool.Replicas-1, 1))
 }

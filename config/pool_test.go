@@ -147,7 +147,7 @@ func TestADirectClientOfManyPodsIsCountedByPodsAndTheServicesByWhatItMayGrowTo(t
 	assert.Equal(t, "network.directClients[0].connectionsPerPod", own.Setting)
 	cron := holder(t, b, "direct client cron")
 	assert.Equal(t, 3, cron.Most(0))
-	assert.Equal(t, 3, stack.Consumer.Autoscaling.MinReplicas, "by default what the service has without it")
+	assert.Equal(t, 3, stack.Consumer.LeastReplicas(), "by default what the service has without it")
 
 	_, err = load(t,
 		with("", "{name: a, connectionsPerPod: 4}, {name: b, connections: 1, connectionsPerPod: 4, replicas: 2}, "+
