@@ -260,7 +260,7 @@ func TestInputsThatAWSWouldRefuse(t *testing.T) {
 			"sg-00000000000000000",
 		},
 		"a rule without a source": {
-			typeGroup, rule(m{"cidrBlocks": nil}), "InvalidParameterValue", "names no source",
+			typeGroup, rule(m{"cidrBlocks": nil}), "InvalidParameterValue", "no source",
 		},
 		"a prefix list": {
 			typeGroup, rule(m{"prefixListIds": []string{"pl-1"}}), "NotImplemented", "prefix lists",

@@ -708,7 +708,7 @@ func TestDatabaseTokensAreVerified(t *testing.T) {
 			good[:len(good)-1] + map[bool]string{true: "0", false: "1"}[good[len(good)-1] != '0'],
 			"SignatureDoesNotMatch",
 		},
-		"a password":                    {host, "app", "a%zz", "no authentication token"},
+		"a password":                    {host, "app", "a%zz", "not an authentication token"},
 		"something else":                {host, "app", "hello", "another endpoint"},
 		"an endpoint that is not there": {"nowhere", "app", good, "no DB instance"},
 	} {

@@ -37,14 +37,14 @@ func TestParametersThatRDSWouldRefuseAreRefusedAllAtOnce(t *testing.T) {
 	require.Error(t, err)
 	lines := strings.Split(err.Error(), "\n")
 	assert.Equal(t, []string{
-		`parameter Log_Statement: "all": no name of a parameter: want lower case letters, digits and _, with at most one dot`,
-		`parameter hba_file: "/etc/passwd": RDS does not let it be modified`,
-		`parameter rds.extensions: "x": not modelled by the local cloud: it knows rds.force_ssl, rds.log_retention_period, ` +
+		`parameter Log_Statement: "all": want the name of a parameter: lower-case letters, digits and _, with at most one dot`,
+		`parameter hba_file: "/etc/passwd": RDS does not allow changing it`,
+		`parameter rds.extensions: "x": not modelled by the local cloud; the modelled parameters are rds.force_ssl, rds.log_retention_period, ` +
 			`rds.logical_replication, rds.rds_superuser_reserved_connections`,
 		`parameter rds.force_ssl: "yes": want one of 0, 1`,
 		`parameter rds.log_retention_period: "5": want a whole number from 1440 to 10080`,
-		`parameter search_path: "a\nhba_file='x'": a value is one line`,
-		`parameter ssl_ca_file: "x": RDS does not let it be modified`,
+		`parameter search_path: "a\nhba_file='x'": must be a single line`,
+		`parameter ssl_ca_file: "x": RDS does not allow changing it`,
 	}, lines)
 }
 

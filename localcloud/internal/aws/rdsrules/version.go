@@ -26,11 +26,8 @@ func ResolveVersion(version string) (actual string, notModelled bool, err error)
 		return PostgresVersion, false, nil
 	case slices.Contains(retired, version):
 		return "", false, fmt.Errorf("cannot find version %s for postgres", version)
-	case slices.Contains(otherMajors, major):
-		return "", true, fmt.Errorf("PostgreSQL %s: it runs %s; ask for engine version \"16\"", version,
-			PostgresVersion)
-	case major == "16" && laterThanRetired(version):
-		return "", true, fmt.Errorf("PostgreSQL %s: it runs %s; ask for engine version \"16\"", version,
+	case slices.Contains(otherMajors, major), major == "16" && laterThanRetired(version):
+		return "", true, fmt.Errorf("PostgreSQL %s: set the engine version to \"16\", which is %s", version,
 			PostgresVersion)
 	default:
 		return "", false, fmt.Errorf("cannot find version %s for postgres", version)
