@@ -40,7 +40,7 @@ func secretValue(v any) resource.PropertyValue {
 	return resource.MakeSecret(resource.NewPropertyValue(v))
 }
 
-// propertyMap takes plain values and property values, also mixed.
+// propertyMap accepts plain values, property values, and a mixture of both.
 func propertyMap(m props) resource.PropertyMap {
 	return resource.NewPropertyMapFromMap(m)
 }
@@ -86,7 +86,7 @@ func newServer(t *testing.T, opts awsprovider.Options) pulumirpc.ResourceProvide
 	return server
 }
 
-// local is a configured server before a recording door.
+// local returns a configured server with a recording control API.
 func local(t *testing.T, answer func(call) (int, any)) (pulumirpc.ResourceProviderServer, *recordingDoor) {
 	t.Helper()
 	door := newDoor(t, answer)
@@ -130,7 +130,7 @@ func diff(
 	return resp
 }
 
-// least holds inputs that each type accepts.
+// least has the minimum inputs of each type.
 var least = map[string]props{
 	keyType:            {},
 	aliasType:          {"targetKeyId": "k-1"},
@@ -938,7 +938,7 @@ func TestCancelEndsWhatIsUnderWay(t *testing.T) {
 	require.ErrorContains(t, <-failed, `creating aws:kms/key:Key "x": cancelled`)
 }
 
-// An engine says Cancel at its end, too, and a preview and an update are two engines.
+// An engine may also call Cancel when it ends. A preview and an update use two engines.
 func TestCancelLeavesTheNextRunAlone(t *testing.T) {
 	server, _ := local(t, echo)
 	_, err := server.Cancel(t.Context(), &emptypb.Empty{})

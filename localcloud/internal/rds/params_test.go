@@ -29,7 +29,7 @@ func TestParametersOfTheGroupStandOverTheDefaults(t *testing.T) {
 
 func TestParametersThatRDSWouldRefuseAreRefusedAllAtOnce(t *testing.T) {
 	err := checkParameters(map[string]string{
-		"work_mem": "4096", "pg_stat_statements.track": "all", // good
+		"work_mem": "4096", "pg_stat_statements.track": "all", // valid
 		"hba_file": "/etc/passwd", "ssl_ca_file": "x", "Log_Statement": "all", "rds.force_ssl": "yes",
 		"rds.extensions": "x",
 		"search_path":    "a\nhba_file='x'", "rds.log_retention_period": "5",
@@ -100,7 +100,7 @@ func TestReasonsAreTakenFromWhatPostgreSQLWrites(t *testing.T) {
 	}, complaints(text))
 }
 
-// The conversation of RFC 7677, section 3: its server signature comes out of the secret that we make.
+// The example of RFC 7677, section 3: its server signature must result from our secret.
 func TestTheSCRAMSecretIsThatOfTheRFC(t *testing.T) {
 	salt, err := base64.StdEncoding.DecodeString("W22ZaJ0SNY7soEsUEjb6gQ==")
 	require.NoError(t, err)
