@@ -332,7 +332,7 @@ func (k *call) iamSimulateCustomPolicy(p *wire.Params) (any, error) {
 	}
 	if len(documents) == 0 || len(actions) == 0 || len(boundaries) > 1 {
 		return nil, wire.Errorf(codeInvalidInput,
-			"SimulateCustomPolicy requires PolicyInputList and ActionNames, and accepts at most one permissions " +
+			"SimulateCustomPolicy requires PolicyInputList and ActionNames, and accepts at most one permissions "+
 				"boundary")
 	}
 	who := iam.Principal{Kind: iam.User, Account: AccountID, ARN: k.who.ARN}

@@ -1017,7 +1017,7 @@ func (k *call) rotateSecret(in struct {
 	}
 	if s.Owner == "" {
 		return nil, wire.Errorf(codeInvalidRequest,
-			"No Lambda rotation function ARN is associated with this secret. (The local AWS stand-in rotates only " +
+			"No Lambda rotation function ARN is associated with this secret. (The local AWS stand-in rotates only "+
 				"secrets "+
 				"that RDS manages.)")
 	}

@@ -80,7 +80,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if n := len(socketPath(e.socketDir(""))); n > maxSocketPath {
 		return nil, fmt.Errorf(
-			"the path of folder %s is too long: sockets below it would have paths of %d bytes, and the kernel allows " +
+			"the path of folder %s is too long: sockets below it would have paths of %d bytes, and the kernel allows "+
 				"%d", cfg.Dir,
 			n, maxSocketPath,
 		)

@@ -44,7 +44,7 @@ func (s Spec) check() error {
 	}
 	if !identifierRule.MatchString(s.Identifier) || len(s.Identifier) > maxName {
 		fault("Identifier", s.Identifier,
-			"want 1 to 63 lower case letters, digits and single hyphens, beginning with a letter and not ending with " +
+			"want 1 to 63 lower case letters, digits and single hyphens, beginning with a letter and not ending with "+
 				"a "+
 				"hyphen")
 	}
