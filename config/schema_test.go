@@ -13,7 +13,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -251,20 +250,17 @@ func (g *generator) value(of reflect.Type, path []string) *schema {
 		return &schema{Type: "boolean", Default: g.byDefault(path)}
 	case reflect.Int:
 		s := &schema{Type: "integer", Default: g.byDefault(path)}
-		for _, reason := range g.refusals(path, -1<<31) {
-			if bounds := regexp.MustCompile(`^want (-?\d+) to (-?\d+)\b`).FindStringSubmatch(reason); bounds != nil {
-				low, _ := strconv.Atoi(bounds[1])
-				high, _ := strconv.Atoi(bounds[2])
-				s.Minimum, s.Maximum = &low, &high
+		for _, f := range g.refusals(path, -1<<31) {
+			if f.Bounds != nil {
+				s.Minimum, s.Maximum = &f.Bounds.Low, &f.Bounds.High
 			}
 		}
 		return s
 	case reflect.String:
 		s := &schema{Type: "string", Default: g.byDefault(path)}
-		for _, reason := range g.refusals(path, "\x01") {
-			if choices, ok := strings.CutPrefix(reason, "want one of "); ok {
-				s.Enum = slices.DeleteFunc(strings.Split(choices, ", "),
-					func(choice string) bool { return choice == "" })
+		for _, f := range g.refusals(path, "\x01") {
+			if f.Choices != nil {
+				s.Enum = slices.DeleteFunc(f.Choices, func(choice string) bool { return choice == "" })
 			}
 		}
 		return s
@@ -285,8 +281,8 @@ func everything() *config.Stack {
 	return s
 }
 
-// refusals are the reasons for which validation refuses a value at a path.
-func (g *generator) refusals(path []string, value any) []string {
+// refusals are the faults that validation finds in a value at a path.
+func (g *generator) refusals(path []string, value any) []fault.Fault {
 	s := everything()
 	// These two are looked at only where they are used.
 	switch path[0] {
@@ -300,13 +296,7 @@ func (g *generator) refusals(path []string, value any) []string {
 	if !errors.As(s.Validate(), &invalid) {
 		return nil
 	}
-	var reasons []string
-	for _, f := range invalid.Faults {
-		if f.Path == at {
-			reasons = append(reasons, f.Reason)
-		}
-	}
-	return reasons
+	return slices.DeleteFunc(invalid.Faults, func(f fault.Fault) bool { return f.Path != at })
 }
 
 // set puts a value at a path, whose lists and maps get an element for it, and returns the path as faults write it.
