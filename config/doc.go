@@ -15,3 +15,5 @@
 //
 // The names of the stack's outputs are constants of this package: the driver reads by them what the program wrote.
 package config
+
+//go:generate go run ./internal/schemagen
