@@ -39,6 +39,7 @@ func command() *cobra.Command {
 		Long: "localcloud runs a one-node Kubernetes, PostgreSQL databases and a stand-in for AWS in namespaces of " +
 			"their own on one\n" +
 			"Linux machine. Its files are in .localcloud of the project; nothing else of the host changes.",
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
