@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"dbtier/config"
 	"dbtier/internal/kubectl"
-	"dbtier/internal/project"
 )
 
 // clusterAccess selects a Kubernetes cluster. Empty fields leave the choice to kubectl.
@@ -15,22 +15,22 @@ type clusterAccess struct{ kubeconfig, context string }
 
 // clusterOf returns the access to the stack's cluster: the given values, then those of the stack's config.
 func (t *task) clusterOf(kubeconfig, context string) clusterAccess {
-	section, _ := t.stack.Config["dbtier:cluster"].(map[string]any)
-	if named, ok := section["kubeconfig"].(string); ok && kubeconfig == "" && named != "" {
-		kubeconfig = named
+	stack, _ := t.stack.Config()
+	if kubeconfig == "" && stack.Cluster.Kubeconfig != "" {
+		kubeconfig = stack.Cluster.Kubeconfig
 		if !filepath.IsAbs(kubeconfig) {
 			kubeconfig = filepath.Join(t.project.Dir, kubeconfig)
 		}
 	}
-	if named, ok := section["context"].(string); ok && context == "" {
-		context = named
+	if context == "" {
+		context = stack.Cluster.Context
 	}
 	return clusterAccess{kubeconfig, context}
 }
 
 // cluster returns a kubectl for the stack's cluster, and the STS endpoint of the local cloud for a local stack.
 func (t *task) cluster(ctx context.Context, access clusterAccess) (client *kubectl.Client, sts string, err error) {
-	if t.stack.Cloud == project.Local {
+	if t.stack.Cloud == config.Local {
 		cloud, err := t.cloud(t.project)
 		if err != nil {
 			return nil, "", err
@@ -56,7 +56,7 @@ func (t *task) cluster(ctx context.Context, access clusterAccess) (client *kubec
 
 // command is the kubectl command that a person would type for the stack's cluster.
 func (t *task) command(access clusterAccess) string {
-	if t.stack.Cloud == project.Local {
+	if t.stack.Cloud == config.Local {
 		return "bin/dbtier local kubectl"
 	}
 	words := "kubectl"

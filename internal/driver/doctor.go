@@ -15,10 +15,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/kubectl"
 	"dbtier/internal/localcloud"
-	"dbtier/internal/project"
 	"dbtier/internal/pulumicli"
 	"dbtier/internal/statelock"
 	"dbtier/internal/text"
@@ -59,8 +59,9 @@ Exit codes: 0, or 1 if a run would fail.`,
 func (t *task) runDoctor(ctx context.Context) error {
 	x := &examination{task: t}
 	x.tools(ctx)
+	x.configFile()
 	x.backendAndSecrets(ctx)
-	if t.stack.Cloud == project.Local {
+	if t.stack.Cloud == config.Local {
 		x.localCloud(ctx)
 	} else {
 		x.plugins()
@@ -92,6 +93,8 @@ func (t *task) runDoctor(ctx context.Context) error {
 // examination collects the findings of doctor.
 type examination struct {
 	*task
+	// settings are the stack's config; if it has faults, the values that could be decoded.
+	settings *config.Stack
 	findings []finding
 }
 
@@ -128,7 +131,29 @@ func (x *examination) tools(ctx context.Context) {
 	} else {
 		x.warn("policy pack", "make build", "not beside dbtier: previews and updates check no policies")
 	}
-	x.ok("config", "%s: the stack lives on %s", filepath.Base(x.stack.File), x.stack.Cloud)
+}
+
+// configFile checks the stack's file. It cannot read the stacks that the file refers to.
+func (x *examination) configFile() {
+	file := x.stack.Values.File
+	stack, err := x.stack.Config()
+	x.settings = stack
+	var invalid *config.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		for _, f := range invalid.Faults {
+			x.fault("config", "edit "+file, "%s:%s", config.Namespace, f)
+		}
+	case err != nil:
+		x.fault("config", "edit "+file, "%s", err)
+	default:
+		x.ok("config", "%s: the stack is on %s", file, stack.Cloud)
+	}
+	if len(stack.Unread) > 0 {
+		x.warn("config", "dbtier preview --stack "+x.stack.Name+" reads them",
+			"not checked, because they are outputs of %s: %s", strings.Join(x.stack.References(), " and "),
+			strings.Join(stack.Unread, ", "))
+	}
 }
 
 func (x *examination) backendAndSecrets(ctx context.Context) {
@@ -249,9 +274,8 @@ func (x *examination) shell(ctx context.Context) {
 
 // credentials asks AWS for the account of the credentials. Without the AWS CLI it only checks whether any are set.
 func (x *examination) credentials(ctx context.Context) {
-	section, _ := x.stack.Config["dbtier:aws"].(map[string]any)
-	wanted := fmt.Sprint(section["accountId"])
-	if section["accountId"] == nil {
+	wanted := x.settings.AWS.AccountID
+	if wanted == "" {
 		return
 	}
 	path, err := exec.LookPath("aws")
@@ -371,7 +395,7 @@ func (x *examination) clusterAccess(ctx context.Context) {
 		x.fault("operator", "", "the cluster does not list its APIs: %s", err)
 	case strings.Contains("\n"+apis, "\n"+servedAPI+"\n"):
 		x.ok("operator", "the cluster serves %s", servedAPI)
-	case x.installsOperator():
+	case x.settings.Operator.Install:
 		x.warn("operator", "dbtier up --stack "+x.stack.Name+" installs it", "the cluster does not serve %s yet",
 			servedAPI)
 	default:
@@ -381,20 +405,10 @@ func (x *examination) clusterAccess(ctx context.Context) {
 	}
 }
 
-// installsOperator reports whether this stack installs the operator. Default true.
-func (x *examination) installsOperator() bool {
-	section, _ := x.stack.Config["dbtier:operator"].(map[string]any)
-	return section["install"] != false
-}
-
 // permissions checks the rights without which an update would fail halfway.
 func (x *examination) permissions(ctx context.Context, client *kubectl.Client) {
-	section, _ := x.stack.Config["dbtier:service"].(map[string]any)
-	namespace := fmt.Sprint(section["namespace"])
-	if section["namespace"] == nil {
-		namespace = fmt.Sprint(section["name"])
-	}
-	if section["name"] == nil {
+	namespace := x.settings.Service.Namespace
+	if namespace == "" {
 		namespace = "default"
 	}
 	var denied []string

@@ -123,13 +123,8 @@ func regionOf(p *project.Project) string {
 		if err != nil {
 			continue
 		}
-		if region, ok := s.Config["aws:region"].(string); ok && region != "" {
-			return region
-		}
-		if section, ok := s.Config["dbtier:aws"].(map[string]any); ok {
-			if region, ok := section["region"].(string); ok && region != "" {
-				return region
-			}
+		if stack, _ := s.Config(); stack.AWS.Region != "" {
+			return stack.AWS.Region
 		}
 	}
 	return defaultRegion

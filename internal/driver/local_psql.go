@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dbtier/config"
 	"dbtier/internal/project"
 	"dbtier/internal/verify"
 )
@@ -73,8 +74,8 @@ func onlyLocal(p *project.Project) (string, error) {
 	switch stacks := p.LocalStacks(); {
 	case len(stacks) == 1:
 		return stacks[0], nil
-	case slices.Contains(stacks, string(project.Local)):
-		return string(project.Local), nil
+	case slices.Contains(stacks, string(config.Local)):
+		return string(config.Local), nil
 	case len(stacks) == 0:
 		return "", errors.New("this project has no stack on the local cloud")
 	default:

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/localcloud"
 	"dbtier/internal/project"
@@ -67,28 +68,28 @@ func (t *task) openRun(ctx context.Context, op operation) (run *engine.Run, done
 
 // prepare gets everything that the engine needs for an operation: the CLI, policies, and for the local cloud its
 // provider servers, which detach ends.
-func (t *task) prepare(ctx context.Context, op operation) (config engine.Config, detach func(), err error) {
-	config, detach = t.config(op), func() {}
-	if config.Overrides, err = t.flags.overrides(); err != nil {
-		return config, nil, err
+func (t *task) prepare(ctx context.Context, op operation) (c engine.Config, detach func(), err error) {
+	c, detach = t.config(op), func() {}
+	if c.Overrides, err = t.flags.overrides(); err != nil {
+		return c, nil, err
 	}
 	// First, because building it takes minutes.
 	if _, err = t.findCLI(ctx); err != nil {
-		return config, nil, err
+		return c, nil, err
 	}
-	if t.stack.Cloud == project.Local || op.offline {
+	if t.stack.Cloud == config.Local || op.offline {
 		providers, kubeconfig, err := t.attach(ctx, op)
 		if err != nil {
-			return config, nil, err
+			return c, nil, err
 		}
 		detach = func() { t.endProviders(providers) }
 		var except []string
 		if t.flags.kubernetesProvider == "installed" {
 			except = append(except, "kubernetes")
 		}
-		config.Kubeconfig, config.Attach = kubeconfig, providers.DebugProviders(except...)
+		c.Kubeconfig, c.Attach = kubeconfig, providers.DebugProviders(except...)
 	} else if err := t.checkShell(ctx, t.project); err != nil {
-		return config, nil, err
+		return c, nil, err
 	}
 	if op.program {
 		var note string
@@ -99,9 +100,9 @@ func (t *task) prepare(ctx context.Context, op operation) (config engine.Config,
 	// The program runs in this process and resolves relative paths from the project's folder.
 	if err := os.Chdir(t.project.Dir); err != nil {
 		detach()
-		return config, nil, fmt.Errorf("changing into the project's folder: %w", err)
+		return c, nil, fmt.Errorf("changing into the project's folder: %w", err)
 	}
-	return config, detach, nil
+	return c, detach, nil
 }
 
 // findCLI returns the path of the pinned Pulumi CLI. It builds the CLI if there is none.

@@ -44,7 +44,7 @@ func (t *task) sealFile() string { return t.project.Own("locks", t.stack.Name+".
 // machine.
 func (t *task) fingerprint() (string, bool) {
 	f := t.flags
-	if len(f.targets)+len(f.replaces) > 0 || f.refresh || f.plan != "" || len(references(t.stack.Config)) > 0 {
+	if len(f.targets)+len(f.replaces) > 0 || f.refresh || f.plan != "" || len(t.stack.References()) > 0 {
 		return "", false
 	}
 	reader := t.reader()
@@ -75,7 +75,14 @@ func (t *task) fingerprint() (string, bool) {
 		f.policyConfigs) {
 		stamp(sum, file)
 	}
-	stampPaths(sum, t.project.Dir, t.stack.Config)
+	for _, key := range slices.Sorted(maps.Keys(t.stack.Values.Keys)) {
+		text := t.stack.Values.Keys[key].Text
+		var value any
+		if json.Unmarshal([]byte(text), &value) != nil {
+			value = text
+		}
+		stampPaths(sum, t.project.Dir, value)
+	}
 	return hex.EncodeToString(sum.Sum(nil)), true
 }
 

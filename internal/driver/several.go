@@ -255,7 +255,7 @@ func matching(p *project.Project, patterns string) ([]string, error) {
 func inOrder(targets []target, backwards bool) ([]node, error) {
 	refers := map[string][]string{}
 	for _, t := range targets {
-		for _, name := range references(t.stack.Config) {
+		for _, name := range t.stack.References() {
 			other := slices.IndexFunc(targets, func(o target) bool {
 				return o.stack.Name != t.stack.Name && isStack(name, o)
 			})
@@ -300,29 +300,6 @@ func inOrder(targets []target, backwards bool) ([]node, error) {
 		}
 	}
 	return order, nil
-}
-
-// references returns the names of the stacks that a config refers to: the value of stack in each stackReference.
-func references(value any) []string {
-	var found []string
-	switch v := value.(type) {
-	case map[string]any:
-		for key, inner := range v {
-			if reference, ok := inner.(map[string]any); ok && key == "stackReference" {
-				if name, ok := reference["stack"].(string); ok {
-					found = append(found, name)
-				}
-				continue
-			}
-			found = append(found, references(inner)...)
-		}
-	case []any:
-		for _, inner := range v {
-			found = append(found, references(inner)...)
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found)
 }
 
 // isStack reports whether a reference, <organization>/<project>/<stack>, names the stack.

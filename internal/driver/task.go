@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/progress"
 	"dbtier/internal/project"
@@ -93,7 +94,7 @@ func (a *app) onStacks(f *stackFlags, do work, cmd *cobra.Command, groups ...fla
 // needsConsent reports whether a person must be asked before the command changes the stack. It returns an error when
 // one must be asked and cannot be.
 func (t *task) needsConsent(command string) (ask bool, err error) {
-	ask = t.stack.Cloud != project.Local && !t.flags.yes
+	ask = t.stack.Cloud != config.Local && !t.flags.yes
 	if ask && !t.asks {
 		return false, &usageError{
 			error: fmt.Errorf("stack %s is not on the local cloud and nobody can be asked here: look at "+

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"dbtier/config"
 	"dbtier/internal/project"
 )
 
@@ -23,7 +24,7 @@ func Backend(p *project.Project, s *project.Stack, flag string, env Lookup) stri
 	if flag != "" {
 		return flag
 	}
-	if s.Cloud == project.Local {
+	if s.Cloud == config.Local {
 		return "file://" + p.LocalCloud("state", "pulumi")
 	}
 	if url, ok := env("PULUMI_BACKEND_URL"); ok && url != "" {
@@ -38,10 +39,10 @@ func Backend(p *project.Project, s *project.Stack, flag string, env Lookup) stri
 // CheckSecrets returns an error when nothing would encrypt the secrets in the stack's state. Pulumi Cloud encrypts them
 // itself; every other backend needs a passphrase or a secrets provider.
 func CheckSecrets(s *project.Stack, backend, secretsProvider string, env Lookup) error {
-	if s.Cloud == project.Local || strings.HasPrefix(backend, "https://") || strings.HasPrefix(backend, "http://") {
+	if s.Cloud == config.Local || strings.HasPrefix(backend, "https://") || strings.HasPrefix(backend, "http://") {
 		return nil
 	}
-	for _, provider := range []string{secretsProvider, s.SecretsProvider} {
+	for _, provider := range []string{secretsProvider, s.Values.SecretsProvider} {
 		if provider != "" && provider != "passphrase" && provider != "default" {
 			return nil
 		}

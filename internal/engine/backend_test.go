@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/project"
 )
@@ -24,7 +25,7 @@ func lookup(vars map[string]string) engine.Lookup {
 func TestBackendPrecedence(t *testing.T) {
 	p := &project.Project{Dir: "/p"}
 	named := &project.Project{Dir: "/p", Backend: "gs://named"}
-	prod, local := &project.Stack{Name: "prod", Cloud: project.AWS}, &project.Stack{Name: "local", Cloud: project.Local}
+	prod, local := &project.Stack{Name: "prod", Cloud: config.AWS}, &project.Stack{Name: "local", Cloud: config.Local}
 	env := lookup(map[string]string{"PULUMI_BACKEND_URL": "s3://env"})
 	none := lookup(nil)
 
@@ -40,10 +41,10 @@ func TestBackendPrecedence(t *testing.T) {
 func TestAStackOffTheLocalCloudMustBeGivenSomethingToEncryptWith(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "passphrase")
 	require.NoError(t, os.WriteFile(file, []byte("x"), 0o600))
-	prod := project.Stack{Name: "prod", Cloud: project.AWS}
+	prod := project.Stack{Name: "prod", Cloud: config.AWS}
 	withKMS := prod
-	withKMS.SecretsProvider = "awskms://alias/x"
-	local := project.Stack{Name: "local", Cloud: project.Local}
+	withKMS.Values.SecretsProvider = "awskms://alias/x"
+	local := project.Stack{Name: "local", Cloud: config.Local}
 	for name, c := range map[string]struct {
 		stack    project.Stack
 		backend  string
@@ -111,7 +112,7 @@ func TestOutputsAreReadFromTheStatesFileWithoutSecrets(t *testing.T) {
 	outputs := func(backend string) (map[string]any, error) {
 		return engine.NewReader(engine.Config{
 			Project: &project.Project{Dir: dir, Name: "dbtier"},
-			Stack:   &project.Stack{Name: "local", Cloud: project.Local}, Backend: backend,
+			Stack:   &project.Stack{Name: "local", Cloud: config.Local}, Backend: backend,
 			CLI: func(context.Context) (string, error) { return "", asked },
 		}).Outputs(t.Context())
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/progress"
 	"dbtier/internal/project"
@@ -64,7 +65,7 @@ func (f *fixture) config(stack string) engine.Config {
 		Program: func(*pulumi.Context) error { return nil },
 		Note:    func(note string) { f.notes = append(f.notes, note) },
 	}
-	if s.Cloud == project.Local {
+	if s.Cloud == config.Local {
 		c.Attach, c.Kubeconfig = "aws:1,kubernetes:2", "/cluster/kubeconfig"
 	}
 	return c

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"dbtier/internal/project"
+	"dbtier/config"
 	"dbtier/internal/statelock"
 	"dbtier/internal/text"
 )
@@ -52,7 +52,7 @@ func (r *Reader) explain(err error) error {
 	case contains("no space left on device", "disk quota exceeded"):
 		return fmt.Errorf("stack %s: the disk is full: free some space (the state is in %s) and run this again", name,
 			r.backend)
-	case contains("incorrect passphrase") && r.config.Stack.Cloud == project.Local:
+	case contains("incorrect passphrase") && r.config.Stack.Cloud == config.Local:
 		return fmt.Errorf("stack %s: its state was encrypted with another passphrase than the one in %s: "+
 			"delete the local state with `bin/dbtier local stop --purge`", name,
 			r.config.Project.Own("local-passphrase"))

@@ -20,8 +20,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/config"
 	"dbtier/internal/progress"
-	"dbtier/internal/project"
 	"dbtier/internal/pulumicli"
 	"dbtier/internal/stackstate"
 	"dbtier/internal/statelock"
@@ -69,7 +69,7 @@ func (r *Reader) prepare(ctx context.Context) error {
 		return nil
 	}
 	c := r.config
-	if c.Attach != "" && c.Stack.Cloud != project.Local && !c.Offline {
+	if c.Attach != "" && c.Stack.Cloud != config.Local && !c.Offline {
 		return fmt.Errorf("stack %s is not marked local: it never runs against attached provider servers", c.Stack.Name)
 	}
 	cli, err := c.CLI(ctx)
@@ -131,7 +131,7 @@ func (r *Reader) place() (env environment, err error) {
 		Attach: c.Attach,
 	}
 	switch {
-	case c.Stack.Cloud == project.Local:
+	case c.Stack.Cloud == config.Local:
 		env.Kubeconfig = c.Kubeconfig
 		if env.PassphraseFile, err = LocalPassphrase(c.Project); err != nil {
 			return env, err
@@ -524,7 +524,7 @@ func (r *Reader) Close() {
 		close(r.closed)
 	}
 	if r.lock != nil {
-		if files, ok := r.files(); ok && r.config.Stack.Cloud == project.Local {
+		if files, ok := r.files(); ok && r.config.Stack.Cloud == config.Local {
 			// A failure costs only disk space.
 			_ = files.TrimHistory(historyKept)
 		}

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"dbtier/config"
 	"dbtier/internal/progress"
-	"dbtier/internal/project"
 	"dbtier/internal/stackstate"
 )
 
@@ -174,7 +174,7 @@ func (r *Run) decide(d *deployment) (begun []string, unsettled []Unsettled, err 
 		begun = append(begun, operation.Type+" "+b.URN)
 		// A provider consists of settings only.
 		if operation.Type != creating || strings.HasPrefix(b.Type, "pulumi:providers:") ||
-			r.config.Stack.Cloud == project.Local {
+			r.config.Stack.Cloud == config.Local {
 			continue
 		}
 		id, given := r.adopted(b.URN, used)
