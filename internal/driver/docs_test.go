@@ -20,13 +20,16 @@ import (
 	"dbtier/internal/pulumicli"
 )
 
+// driverPage is the page that describes what scripts depend on.
+var driverPage = filepath.Join("..", "..", "docs", "driver.md")
+
 // tableRow is a row of the table of JSON fields: its fields, its commands, and the words in backquotes of its meaning.
 type tableRow struct{ fields, commands, words []string }
 
 // fieldTable reads the table of JSON fields from docs/driver.md.
 func fieldTable(t *testing.T) []tableRow {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "driver.md"))
+	text, err := os.ReadFile(driverPage)
 	require.NoError(t, err)
 	_, table, found := strings.Cut(string(text), "| field | commands | meaning |\n|---|---|---|\n")
 	require.True(t, found)
@@ -73,10 +76,11 @@ var values = []string{
 }
 
 func TestTheTableOfJSONFieldsIsThatOfTheTypes(t *testing.T) {
+	table := fieldTable(t)
 	b := newBench(t)
 	top := jsonFields(reflect.TypeFor[report]())
 	documented := map[string]bool{}
-	for _, row := range fieldTable(t) {
+	for _, row := range table {
 		inner := map[string]bool{}
 		for _, field := range row.fields {
 			documented[field] = true
@@ -111,7 +115,7 @@ func TestTheTableOfJSONFieldsIsThatOfTheTypes(t *testing.T) {
 }
 
 func TestEveryExitCodeIsDocumented(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "driver.md"))
+	text, err := os.ReadFile(driverPage)
 	require.NoError(t, err)
 	for _, code := range severity {
 		assert.Regexp(t, `(?m)^\| `+strconv.Itoa(code)+` \|`, string(text), "exit code %d", code)
