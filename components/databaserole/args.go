@@ -7,7 +7,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
-	"dbtier/components/naming"
 	"dbtier/components/workload"
 	"dbtier/validation"
 )
@@ -99,7 +98,8 @@ type DatabaseRoleArgs struct {
 	UID int
 }
 
-func (a *DatabaseRoleArgs) setDefaults() {
+// SetDefaults fills the arguments that were left out. The settings begin with [Defaults].
+func (a *DatabaseRoleArgs) SetDefaults() {
 	if a.CAKey == "" {
 		a.CAKey = "ca.pem"
 	}
@@ -132,7 +132,5 @@ func (a *DatabaseRoleArgs) Validate() error {
 	return faults.Err()
 }
 
-// PodName is the name label of the pods that make the role, by the pool's name.
-func PodName(objectName string) string {
-	return naming.Join(naming.LabelLimit, objectName, "bootstrap")
-}
+// PodName returns the name label of the pods that create the role. objectName is [DatabaseRoleArgs].ObjectName.
+func PodName(objectName string) string { return workload.JobPodName(objectName, task) }

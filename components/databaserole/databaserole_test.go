@@ -230,7 +230,7 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 		_, err := databaserole.NewDatabaseRole(ctx, "", arguments())
 		return err
 	})
-	assert.ErrorContains(t, err, "registering role : ", "a resource without a name is none")
+	assert.ErrorContains(t, err, "DatabaseRole : registering it: ", "a resource must have a name")
 }
 
 // Whatever a name is, it either is a fault or reaches psql as a variable's value: the files that psql and the shell

@@ -6,7 +6,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
-	"dbtier/components/naming"
 	"dbtier/components/workload"
 	"dbtier/validation"
 )
@@ -50,7 +49,8 @@ const (
 	DefaultCAMountPath = "/etc/rds-ca/ca.pem"
 )
 
-func (a *MigrationJobArgs) setDefaults() {
+// SetDefaults fills the arguments that were left out. The settings begin with [Defaults].
+func (a *MigrationJobArgs) SetDefaults() {
 	if a.CAKey == "" {
 		a.CAKey = DefaultCAKey
 	}
@@ -92,22 +92,18 @@ func (a *MigrationJobArgs) Validate() error {
 	return faults.Err()
 }
 
-// PodName is the name label of the pods that migrate a service's schema. It differs from the service's own, so that no
-// Service sends requests to a migration.
-func PodName(service string) string { return naming.Join(naming.LabelLimit, service, "migration") }
+// task names the migration's Job, its pods and their container.
+const task = "migration"
 
-func (a *MigrationJobArgs) podName() string { return PodName(a.Service) }
+// PodName returns the name label of the pods that migrate a service's schema. It differs from the service's own label,
+// so that no Service sends requests to a migration.
+func PodName(service string) string { return workload.JobPodName(service, task) }
 
-// jobName changes with whatever would make another run differ.
-func (a *MigrationJobArgs) jobName() (string, error) {
-	hash, err := naming.Hash(struct {
+// content makes another Job when it changes. The JSON of this struct is hashed into the names of existing Jobs.
+func (a *MigrationJobArgs) content() any {
+	return struct {
 		Image   string
 		Command []string
 		Env     map[string]string
-	}{a.Image, a.Command, a.Env})
-	if err != nil {
-		return "", err
-	}
-	// The Job controller appends six characters for its pods' names.
-	return naming.Join(naming.LabelLimit-6, a.Service, "migration", hash), nil
+	}{a.Image, a.Command, a.Env}
 }
