@@ -65,10 +65,20 @@ type Mount struct {
 	// Path of the folder, absolute.
 	Path string
 	// Secret or ConfigMap is the object whose keys are the folder's files. Only the pod's group can read the files of a
-	// Secret. Without an object, the folder is empty and the container can write up to 64 MiB into it.
+	// Secret. Without an object and a token, the folder is empty and the container can write up to 64 MiB into it.
 	Secret, ConfigMap pulumi.StringInput
+	// Token is a token of the pod's ServiceAccount in the file File.
+	Token *Token
 	// Key of the ConfigMap that is the only file in the folder, with the name File. Default: all keys.
 	Key, File string
+}
+
+// Token is a token of a pod's ServiceAccount. The kubelet renews it.
+type Token struct {
+	// Audience that accepts the token.
+	Audience string
+	// Seconds is the lifetime of the token.
+	Seconds int
 }
 
 // Scratch is the folder for temporary files: with [ContainerSecurity], a container cannot write anywhere else.
@@ -97,6 +107,15 @@ func Volumes(mounts ...Mount) (volumes corev1.VolumeArray, mounted corev1.Volume
 				}}
 			}
 			volume.ConfigMap = source
+		case mount.Token != nil:
+			volume.Projected = &corev1.ProjectedVolumeSourceArgs{
+				Sources: corev1.VolumeProjectionArray{&corev1.VolumeProjectionArgs{
+					ServiceAccountToken: &corev1.ServiceAccountTokenProjectionArgs{
+						Audience: pulumi.String(mount.Token.Audience), Path: pulumi.String(mount.File),
+						ExpirationSeconds: pulumi.Int(mount.Token.Seconds),
+					},
+				}},
+			}
 		default:
 			volume.EmptyDir = &corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("64Mi")}
 		}
