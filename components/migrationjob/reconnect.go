@@ -39,7 +39,7 @@ var reconnectScript string
 // reconnectTask names the Job, its pods and their container.
 const reconnectTask = "reconnect"
 
-// attempts are two, because an attempt can lose its node.
+// attempts allows for a node that fails during the first attempt.
 const attempts = 2
 
 func (c *Console) setDefaults() {
