@@ -6,6 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/consumer"
+	"dbtier/components/contract"
 	"dbtier/components/externalsecrets"
 	"dbtier/components/irsarole"
 	"dbtier/components/migrationjob"
@@ -176,7 +177,7 @@ func consumerDatabase(
 		// the other.
 		out.Revision = pulumi.Sprintf("%s@%s:%d/%s", stack.DatabaseUser(), host, port, stack.Database.DatabaseName)
 	case tokens != nil:
-		out.CAConfigMap, out.CAKey, out.CAPath = secrets.CAConfigMap, externalsecrets.CAKey,
+		out.CAConfigMap, out.CAKey, out.CAPath = secrets.CAConfigMap, contract.CAKey,
 			migrationjob.DefaultCAMountPath
 	}
 	if tokens == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/consumer"
+	"dbtier/components/contract"
 	"dbtier/components/databaserole"
 	"dbtier/components/externalsecrets"
 	"dbtier/components/irsarole"
@@ -169,7 +170,6 @@ func secretsArgs(
 		DatabasePort:    database.Port,
 		DatabaseName:    stack.Database.DatabaseName,
 		CABundle:        authorities,
-		CAPath:          migrationjob.DefaultCAMountPath,
 	}
 }
 
@@ -189,7 +189,7 @@ func (r role) credential(
 ) pgbouncer.Credential {
 	if r.made == nil {
 		return pgbouncer.Credential{
-			Store: pgbouncer.Store{Kind: secrets.Store.Kind, Name: secrets.Store.Name},
+			Store: secrets.Store,
 			Key:   database.MasterSecretArn,
 		}
 	}
@@ -211,7 +211,7 @@ func newDatabaseRole(
 		ObjectName:   roleObjects(stack),
 		DirectSecret: secrets.DirectSecret,
 		CAConfigMap:  secrets.CAConfigMap,
-		CAKey:        externalsecrets.CAKey,
+		CAKey:        contract.CAKey,
 		CAMountPath:  migrationjob.DefaultCAMountPath,
 		DatabasePort: stack.Database.Port,
 		DatabaseLife: database.ResourceID,
@@ -230,7 +230,7 @@ func poolArgs(
 		Service:       stack.Consumer.Name,
 		Namespace:     stack.Service.Namespace,
 		Credential:    credential,
-		Logins:        stack.PoolLogins(pgbouncer.Store{Kind: secrets.Store.Kind, Name: secrets.Store.Name}),
+		Logins:        stack.PoolLogins(secrets.Store),
 		CABundle:      authorities,
 		Clients:       stack.PoolClients(),
 		DatabaseCIDRs: stack.Network.DatabaseCIDRs,
@@ -274,7 +274,7 @@ func newMigration(
 	args.ServiceAccount = namespace.ServiceAccount
 	args.DirectSecret = secrets.DirectSecret
 	args.CAConfigMap = secrets.CAConfigMap
-	args.CAKey = externalsecrets.CAKey
+	args.CAKey = contract.CAKey
 	args.DatabasePort = stack.Database.Port
 	args.DatabaseLife = database.ResourceID
 	args.UID = stack.Consumer.UID

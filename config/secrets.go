@@ -10,6 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/consumer"
+	"dbtier/components/contract"
 	"dbtier/components/externalsecrets"
 	"dbtier/components/fault"
 	"dbtier/components/naming"
@@ -130,7 +131,7 @@ func (f *FurtherSecret) validate(region string) error {
 			}
 			faults.Check(validation.EnvName.Matches(key), at, key,
 				"is no name of an environment variable; want another, or use files")
-			faults.Check(key != externalsecrets.URLKey, at, key, "is the database's; want another")
+			faults.Check(key != contract.DatabaseURL, at, key, "is the database's; want another")
 		}
 	}
 	if f.Use == Files {

@@ -17,6 +17,10 @@ const (
 	CreatedOnce = "CreatedOnce"
 )
 
+// URLLogin is the login of a URL in a template whose values are named username and password. Passwords may contain
+// characters that mean something in a URL.
+const URLLogin = "{{ .username | urlquery }}:{{ .password | urlquery }}"
+
 // Extract takes every key of a secret that is a JSON object. It is one request to the store, however many keys there
 // are.
 type Extract struct {
