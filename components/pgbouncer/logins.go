@@ -149,7 +149,8 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 		m := &members[i]
 		if m.number > 0 {
 			faults.Check(m.label() != "" && !secrets[m.loginSecret], fmt.Sprintf("logins[%d].name", i-1), m.Name,
-				"differs from another login's name only in punctuation, so their objects would have the same names")
+				"does not differ from another login's name in letters and digits, and the names of its objects keep "+
+					"only those; want another name")
 		}
 		secrets[m.loginSecret] = true
 	}

@@ -332,9 +332,9 @@ func TestFaultsOfLoginsConsoleAndMetrics(t *testing.T) {
 		`logins[2].secret: "a/b": want`,
 		`logins[2].clients[0].namespace: "*": want`,
 		`logins[2].poolSize: -1: want 1 to 5000`,
-		`logins[5].name: "a-b": differs from another login's name only in punctuation`,
+		`logins[5].name: "a-b": does not differ from another login's name`,
 		`logins[6].name: "_": does not differ`,
-		`logins[3].databases[0]: "myshop": makes myshop_` + strings.Repeat("l", 60),
+		`logins[3].databases[0]: "myshop": gives the database the name myshop_` + strings.Repeat("l", 60),
 	} {
 		require.ErrorContains(t, err, fault)
 	}
