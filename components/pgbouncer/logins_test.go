@@ -341,7 +341,7 @@ func TestFaultsOfLoginsConsoleAndMetrics(t *testing.T) {
 	args = arguments()
 	args.Metrics.ServiceMonitor = true
 	_, err = componenttest.Try(create(args))
-	assert.ErrorContains(t, err, "metrics.serviceMonitor: true: would find nothing to scrape")
+	assert.ErrorContains(t, err, "metrics.serviceMonitor: true: has nothing to scrape")
 }
 
 var (
