@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -8,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/project"
 )
@@ -22,7 +25,7 @@ func lookup(vars map[string]string) engine.Lookup {
 func TestBackendPrecedence(t *testing.T) {
 	p := &project.Project{Dir: "/p"}
 	named := &project.Project{Dir: "/p", Backend: "gs://named"}
-	prod, local := &project.Stack{Name: "prod", Cloud: project.AWS}, &project.Stack{Name: "local", Cloud: project.Local}
+	prod, local := &project.Stack{Name: "prod", Cloud: config.AWS}, &project.Stack{Name: "local", Cloud: config.Local}
 	env := lookup(map[string]string{"PULUMI_BACKEND_URL": "s3://env"})
 	none := lookup(nil)
 
@@ -38,10 +41,10 @@ func TestBackendPrecedence(t *testing.T) {
 func TestAStackOffTheLocalCloudMustBeGivenSomethingToEncryptWith(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "passphrase")
 	require.NoError(t, os.WriteFile(file, []byte("x"), 0o600))
-	prod := project.Stack{Name: "prod", Cloud: project.AWS}
+	prod := project.Stack{Name: "prod", Cloud: config.AWS}
 	withKMS := prod
-	withKMS.SecretsProvider = "awskms://alias/x"
-	local := project.Stack{Name: "local", Cloud: project.Local}
+	withKMS.Values.SecretsProvider = "awskms://alias/x"
+	local := project.Stack{Name: "local", Cloud: config.Local}
 	for name, c := range map[string]struct {
 		stack    project.Stack
 		backend  string
@@ -53,12 +56,12 @@ func TestAStackOffTheLocalCloudMustBeGivenSomethingToEncryptWith(t *testing.T) {
 			stack: prod, backend: "file:///s",
 			want: "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, or give --secrets-provider",
 		},
-		"object storage": {stack: prod, backend: "s3://s", want: "its state in s3://s needs something"},
+		"object storage": {stack: prod, backend: "s3://s", want: "nothing encrypts the secrets in its state in s3://s"},
 		"an empty passphrase": {
 			stack: prod, backend: "s3://s", env: map[string]string{"PULUMI_CONFIG_PASSPHRASE": ""},
-			want: "needs something",
+			want: "nothing encrypts",
 		},
-		"only the word": {stack: prod, backend: "s3://s", provider: "passphrase", want: "needs something"},
+		"only the word": {stack: prod, backend: "s3://s", provider: "passphrase", want: "nothing encrypts"},
 		"a passphrase": {
 			stack: prod, backend: "file:///s",
 			env: map[string]string{"PULUMI_CONFIG_PASSPHRASE": "x"},
@@ -103,32 +106,36 @@ func TestLocalLeftoversFindWhatStillPointsAtTheLocalCloud(t *testing.T) {
 		engine.LocalLeftovers(p, endpoint, lookup(map[string]string{"AWS_ENDPOINT_URL_RDS": endpoint})))
 }
 
-func TestFileOutputsHideSecrets(t *testing.T) {
+func TestOutputsAreReadFromTheStatesFileWithoutSecrets(t *testing.T) {
 	dir := t.TempDir()
-	p, s := &project.Project{Dir: dir, Name: "dbtier"}, &project.Stack{Name: "local", Cloud: project.Local}
+	asked := errors.New("the CLI was asked")
+	outputs := func(backend string) (map[string]any, error) {
+		return engine.NewReader(engine.Config{
+			Project: &project.Project{Dir: dir, Name: "dbtier"},
+			Stack:   &project.Stack{Name: "local", Cloud: config.Local}, Backend: backend,
+			CLI: func(context.Context) (string, error) { return "", asked },
+		}).Outputs(t.Context())
+	}
 	backend := "file://" + dir
-	outputs, ok, err := engine.FileOutputs(p, s, backend)
+	found, err := outputs(backend)
 	require.NoError(t, err)
-	assert.True(t, ok)
-	assert.Empty(t, outputs, "never brought up")
+	assert.Empty(t, found, "never brought up")
 
 	file := filepath.Join(dir, ".pulumi", "stacks", "dbtier", "local.json")
 	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
 	require.NoError(t, os.WriteFile(file, []byte(`{"version":3,"checkpoint":{"latest":{"resources":[
 		{"type":"a:b:C","outputs":{"no":1}},
 		{"type":"pulumi:pulumi:Stack","outputs":{"host":"db","deep":{"list":[{"4dabf18193072939515e22adb298388d":"1b47061264138c4ac30d75fd1eb44270","ciphertext":"x"}]}}}]}}}`), 0o600))
-	outputs, _, err = engine.FileOutputs(p, s, backend)
+	found, err = outputs(backend)
 	require.NoError(t, err)
-	assert.Equal(t, map[string]any{"host": "db", "deep": map[string]any{"list": []any{"[secret]"}}}, outputs)
+	assert.Equal(t, map[string]any{"host": "db", "deep": map[string]any{"list": []any{"[secret]"}}}, found)
 
 	require.NoError(t, os.WriteFile(file, []byte("{"), 0o600))
-	_, _, err = engine.FileOutputs(p, s, backend)
+	_, err = outputs(backend)
 	require.ErrorContains(t, err, "is damaged")
 	require.NoError(t, os.Rename(file, file+".gz"))
-	_, ok, err = engine.FileOutputs(p, s, backend)
-	require.NoError(t, err)
-	assert.False(t, ok, "a compressed state is for the CLI to read")
-	_, ok, err = engine.FileOutputs(p, s, "s3://x")
-	require.NoError(t, err)
-	assert.False(t, ok)
+	_, err = outputs(backend)
+	require.ErrorIs(t, err, asked, "only the CLI reads a compressed state")
+	_, err = outputs("s3://x")
+	require.ErrorIs(t, err, asked)
 }

@@ -1,4 +1,4 @@
-package localcloud
+package process
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processEnd returns a channel that closes when the process has ended; at once for one that lives no more.
-func processEnd(pid int) (<-chan struct{}, error) {
+// Ended returns a channel that closes when the process ends, or at once when it has ended already.
+func Ended(pid int) (<-chan struct{}, error) {
 	gone := make(chan struct{})
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
