@@ -17,7 +17,9 @@ type Meta struct {
 	Annotations pulumi.StringMap
 }
 
-func (m Meta) args() metav1.ObjectMetaArgs {
+// argsOf is a function because a method of Meta with such a type in its signature would make every package that names
+// Meta compile the metadata's types again.
+func argsOf(m Meta) metav1.ObjectMetaArgs {
 	args := metav1.ObjectMetaArgs{Name: pulumi.String(m.Name)}
 	if m.Namespace != "" {
 		args.Namespace = pulumi.String(m.Namespace)
@@ -52,7 +54,7 @@ func Resources(objects ...Object) []pulumi.Resource {
 func NewConfigMap(
 	ctx *pulumi.Context, name string, meta Meta, data map[string]string, opts ...pulumi.ResourceOption,
 ) (Object, error) {
-	return newConfigMap(ctx, name, &corev1.ConfigMapArgs{Metadata: meta.args(), Data: pulumi.ToStringMap(data)}, opts)
+	return newConfigMap(ctx, name, &corev1.ConfigMapArgs{Metadata: argsOf(meta), Data: pulumi.ToStringMap(data)}, opts)
 }
 
 // NewImmutableConfigMap creates a ConfigMap that cannot change. Its name must follow its content.
@@ -60,7 +62,7 @@ func NewImmutableConfigMap(
 	ctx *pulumi.Context, name string, meta Meta, data map[string]string, opts ...pulumi.ResourceOption,
 ) (Object, error) {
 	return newConfigMap(ctx, name, &corev1.ConfigMapArgs{
-		Metadata: meta.args(), Immutable: pulumi.Bool(true), Data: pulumi.ToStringMap(data),
+		Metadata: argsOf(meta), Immutable: pulumi.Bool(true), Data: pulumi.ToStringMap(data),
 	}, opts)
 }
 
@@ -79,7 +81,7 @@ func NewServiceAccount(
 	ctx *pulumi.Context, name string, meta Meta, opts ...pulumi.ResourceOption,
 ) (Object, error) {
 	created, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
-		Metadata: meta.args(), AutomountServiceAccountToken: pulumi.Bool(false),
+		Metadata: argsOf(meta), AutomountServiceAccountToken: pulumi.Bool(false),
 	}, opts...)
 	if err != nil {
 		return Object{}, err
@@ -97,7 +99,7 @@ func NewNamespace(ctx *pulumi.Context, name string, meta Meta, opts ...pulumi.Re
 		labels["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
 	}
 	meta.Labels = labels
-	created, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: meta.args()}, opts...)
+	created, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: argsOf(meta)}, opts...)
 	if err != nil {
 		return Object{}, err
 	}
@@ -111,7 +113,7 @@ func NewCustom(
 	created, err := apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
 		ApiVersion:  pulumi.String(apiVersion),
 		Kind:        pulumi.String(kind),
-		Metadata:    meta.args(),
+		Metadata:    argsOf(meta),
 		OtherFields: kubernetes.UntypedArgs{"spec": spec},
 	}, opts...)
 	if err != nil {
