@@ -43,7 +43,6 @@ func command() *cobra.Command {
 		Long: "localcloud runs a one-node Kubernetes cluster, PostgreSQL databases and a stand-in for AWS in separate " +
 			"Linux namespaces\n" +
 			"on one machine. It keeps its files in .localcloud in the project folder and changes nothing else on the host.",
-		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,

@@ -1,4 +1,0 @@
-package cli
-
-// version is set by the linker.
-var version = "development"
