@@ -60,7 +60,7 @@ type anyResource struct{ pulumi.CustomResourceState }
 
 type anyProvider struct{ pulumi.ProviderResourceState }
 
-// calls counts what the engine asks the provider.
+// calls counts the engine's requests to the provider.
 type calls struct {
 	mutex sync.Mutex
 	count map[string]int
@@ -161,7 +161,7 @@ func (b *bench) program(ctx *pulumi.Context) error {
 	return nil
 }
 
-// up runs an update and returns what it printed.
+// up runs an update and returns its output.
 func (b *bench) up(t *testing.T) (string, auto.UpResult, error) {
 	t.Helper()
 	b.calls.reset()
@@ -185,7 +185,7 @@ func (b *bench) destroy(t *testing.T) {
 	require.NoError(t, err, output.String())
 }
 
-// backend is everything that the engine has written about the stack.
+// backend returns everything that the engine has written about the stack.
 func (b *bench) backend(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
@@ -254,7 +254,7 @@ func TestEngineLifeOfObjects(t *testing.T) {
 	assert.Equal(t, map[string]int{"same": 4, "update": 1}, b.mustUp(t))
 	live, err := b.kube.CoreV1().ConfigMaps(namespace).Get(t.Context(), "one", metav1.GetOptions{})
 	require.NoError(t, err)
-	assert.Equal(t, map[string]string{"b": "3"}, live.Data, "a key that the program dropped is gone")
+	assert.Equal(t, map[string]string{"b": "3"}, live.Data, "a key that the program dropped is removed")
 
 	before := secrets.Items[0].Name
 	b.objects[2].inputs["stringData"] = map[string]any{"password": "another-password"}
@@ -266,7 +266,7 @@ func TestEngineLifeOfObjects(t *testing.T) {
 
 	b.destroy(t)
 	_, err = b.kube.CoreV1().Namespaces().Get(t.Context(), namespace, metav1.GetOptions{})
-	assert.True(t, apierrors.IsNotFound(err), "the namespace is gone when destroy ends")
+	assert.True(t, apierrors.IsNotFound(err), "the namespace no longer exists when destroy ends")
 }
 
 func TestEngineRefreshFindsDriftAndNothingElse(t *testing.T) {
@@ -282,7 +282,7 @@ func TestEngineRefreshFindsDriftAndNothingElse(t *testing.T) {
 
 	_, err := b.stack.Refresh(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, map[string]int{"same": 5}, b.mustUp(t), "defaults of the server are no change")
+	assert.Equal(t, map[string]int{"same": 5}, b.mustUp(t), "defaults of the server are not a change")
 
 	_, err = b.kube.CoreV1().ConfigMaps(namespace).Update(t.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: "one", Namespace: namespace}, Data: map[string]string{"a": "by hand"},
@@ -292,7 +292,7 @@ func TestEngineRefreshFindsDriftAndNothingElse(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, (*result.Summary.ResourceChanges)["update"], "%v", *result.Summary.ResourceChanges)
 	output, _, err := b.up(t)
-	require.Error(t, err, "the fields belong to somebody else now")
+	require.Error(t, err, "another field manager owns the fields now")
 	assert.Contains(t, output, `take them with the annotation pulumi.com/patchForce: "true"`)
 
 	b.provider["enablePatchForce"] = pulumi.Bool(true)
@@ -318,7 +318,7 @@ func TestEngineRefusesAnObjectOfSomebodyElse(t *testing.T) {
 	b.objects = []object{configMap("theirs", "default", map[string]any{"a": "1"})}
 	output, _, err := b.up(t)
 	require.Error(t, err)
-	assert.Contains(t, output, "create ConfigMap default/theirs: it exists already and is not of this stack")
+	assert.Contains(t, output, "create ConfigMap default/theirs: it already exists and does not belong to this stack")
 
 	b.provider["upsertExistingObjects"] = pulumi.Bool(true)
 	b.mustUp(t)
@@ -342,11 +342,12 @@ func TestEngineGoesOnAfterAKilledRun(t *testing.T) {
 	b.mustUp(t)
 	again, err := b.kube.CoreV1().ConfigMaps("default").Get(t.Context(), "left", metav1.GetOptions{})
 	require.NoError(t, err)
-	assert.Equal(t, made.UID, again.UID, "taken over, not made twice")
+	assert.Equal(t, made.UID, again.UID, "taken over, not created twice")
 	assert.Equal(t, map[string]string{"a": "2"}, again.Data)
 	live, err := b.kube.BatchV1().Jobs("default").Get(t.Context(), "left", metav1.GetOptions{})
 	require.NoError(t, err)
-	assert.Equal(t, "app:2", live.Spec.Template.Spec.Containers[0].Image, "an immutable left-over is made anew")
+	assert.Equal(t, "app:2", live.Spec.Template.Spec.Containers[0].Image,
+		"an object with other immutable fields is recreated")
 	b.destroy(t)
 }
 
@@ -365,12 +366,12 @@ func TestEngineNoChangeIsFast(t *testing.T) {
 	same := time.Since(begun)
 	t.Logf("create %s, no change %s: %v", created, same, b.calls.spent)
 	assert.Less(t, b.calls.spent["Check"]+b.calls.spent["Diff"], time.Second,
-		"what the engine itself takes is not measured")
+		"only the provider's time counts, not the engine's")
 	b.destroy(t)
 }
 
-// forgetObjects makes the state what kill -9 leaves: the provider is in it, and the objects that were just made are
-// not.
+// forgetObjects leaves the state as after kill -9: the provider is recorded, but not the objects that were just
+// created.
 func (b *bench) forgetObjects(t *testing.T) {
 	t.Helper()
 	state, err := b.stack.Export(t.Context())
@@ -396,7 +397,7 @@ func TestEngineLeavesTheObjectsOfAnotherStackOfTheSameName(t *testing.T) {
 	theirs.mustUp(t)
 	output, _, err := ours.up(t)
 	require.Error(t, err, "the URN is the same, the state is not")
-	assert.Contains(t, output, "it exists already and is not of this stack")
+	assert.Contains(t, output, "it already exists and does not belong to this stack")
 	theirs.destroy(t)
 }
 
