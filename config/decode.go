@@ -12,8 +12,8 @@ import (
 	"dbtier/components/fault"
 )
 
-// decode writes a value as JSON has it (with json.Number) over dst, whose present content are the defaults. It notes
-// every fault and goes on, which encoding/json does not do.
+// decode writes a value of a JSON tree (with json.Number) over dst, which holds the defaults. Unlike encoding/json it
+// reports every fault.
 func decode(faults *fault.List, path string, value any, dst reflect.Value) {
 	if value == nil {
 		faults.Add(path, nil, "is empty; give it a value, or leave the key out to keep the default")
@@ -72,7 +72,7 @@ func decodeStruct(faults *fault.List, path string, value any, dst reflect.Value)
 		if field, known := fields[key]; known {
 			decode(faults, at, object[key], field)
 		} else {
-			faults.Add(at, nil, "is no setting; %s", suggestion(key, slices.Sorted(maps.Keys(fields))))
+			faults.Add(at, nil, "is not a setting; %s", suggestion(key, slices.Sorted(maps.Keys(fields))))
 		}
 	}
 }
@@ -92,7 +92,7 @@ func decodeMap(faults *fault.List, path string, value any, dst reflect.Value) {
 	}
 }
 
-// fieldsOf are the settable fields by their key, those of embedded structs among them.
+// fieldsOf are the settable fields by their key, including those of embedded structs.
 func fieldsOf(structure reflect.Value) map[string]reflect.Value {
 	fields := map[string]reflect.Value{}
 	for i := range structure.NumField() {

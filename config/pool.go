@@ -105,7 +105,8 @@ func (s *Stack) validatePgBouncer() error {
 	for i, name := range s.Pool.Databases {
 		at := fmt.Sprintf("databases[%d]", i)
 		faults.Form(at, name, validation.SQLName)
-		faults.Check(slices.Index(s.DatabaseNames(), name) == i+1, at, name, "is named twice, or is the service's own")
+		faults.Check(slices.Index(s.DatabaseNames(), name) == i+1, at, name,
+			"is named twice, or is the service's own database")
 	}
 	for i := range s.Pool.Logins {
 		faults.Within(fmt.Sprintf("logins[%d]", i), s.Pool.Logins[i].validate(s.AWS.Region))
@@ -128,7 +129,7 @@ func (s *Stack) validatePgBouncer() error {
 func (l *PoolLogin) validate(region string) error {
 	var faults fault.List
 	faults.Check((l.CredentialArn == "") != (l.CredentialSecret == ""), "credentialArn", l.CredentialArn,
-		"want either this or credentialSecret: where the username and password of its database user are")
+		"want either credentialArn or credentialSecret: the secret with the username and password of the database user")
 	if l.CredentialArn != "" {
 		checkSecretArn(&faults, "credentialArn", l.CredentialArn, region)
 	}
@@ -145,20 +146,14 @@ func checkSecretArn(faults *fault.List, path, arn, region string) {
 	}
 }
 
-// PoolConnections is how many clients the pool takes while one of its replicas is away.
-func (s *Stack) PoolConnections() int {
-	return max(s.Pool.Replicas-1, 1) * s.Pool.MaxClientConn
-}
-
-// checkClients notes a fault where the service can open more connections to the pool than that takes. What counts as
-// for the budget: one replica of the pool may be away, and an update has old and new pods of the service.
+// checkClients adds a fault if the service can open more connections to the pool than the pool accepts. As for the
+// budget, one replica of the pool may be away, and an update has old and new pods of the service.
 func (s *Stack) checkClients(faults *fault.List) {
-	args := s.Consumer.Args()
-	most := 2 * args.MostReplicas() * s.Consumer.Connections
-	faults.Check(most <= s.PoolConnections(), "pool.maxClientConn", s.Pool.MaxClientConn,
-		"is too few: %d pods × consumer.connections %d × 2 (old and new pods of an update) = %d, and the pool takes "+
-			"%d while one of its replicas is away; "+
-			"want %d, or more pool.replicas, or fewer connections a pod", args.MostReplicas(), s.Consumer.Connections,
-		most, s.PoolConnections(),
-		(most+max(s.Pool.Replicas-1, 1)-1)/max(s.Pool.Replicas-1, 1))
+	pods, serving := s.Consumer.MostReplicas(), max(s.Pool.Replicas-1, 1)
+	most := 2 * pods * s.Consumer.Connections
+	faults.Check(most <= serving*s.Pool.MaxClientConn, "pool.maxClientConn", s.Pool.MaxClientConn,
+		"is too few: %d pods × consumer.connections %d × 2 (old and new pods of an update) = %d, and the pool "+
+			"accepts %d "+
+			"while one of its replicas is away; want %d, or more pool.replicas, or fewer connections a pod",
+		pods, s.Consumer.Connections, most, serving*s.Pool.MaxClientConn, (most+serving-1)/serving)
 }

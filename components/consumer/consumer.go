@@ -48,7 +48,7 @@ func NewConsumer(
 		return nil, fmt.Errorf("service %s: %w", name, errors.New("no arguments given"))
 	}
 	own := *args
-	own.setDefaults()
+	own.SetDefaults()
 	if err := own.Validate(); err != nil {
 		return nil, fmt.Errorf("service %s: %w", name, err)
 	}
@@ -62,9 +62,9 @@ func NewConsumer(
 		return nil, fmt.Errorf("service %s: its configuration: %w", name, err)
 	}
 	service, err := corev1.NewService(ctx, name+"-service", &corev1.ServiceArgs{
-		Metadata: b.metadata(own.Service),
+		Metadata: b.metadata(own.Name),
 		Spec: &corev1.ServiceSpecArgs{
-			Selector: workload.Selector(own.Service),
+			Selector: workload.Selector(own.Name),
 			Ports: corev1.ServicePortArray{&corev1.ServicePortArgs{
 				Name: pulumi.String("http"), Port: pulumi.Int(80), TargetPort: pulumi.String("http"),
 			}},
@@ -73,7 +73,7 @@ func NewConsumer(
 	if err != nil {
 		return nil, fmt.Errorf("service %s: %w", name, err)
 	}
-	meta := b.metadata(own.Service)
+	meta := b.metadata(own.Name)
 	if own.Reloader {
 		meta.Annotations = pulumi.StringMap{"secret.reloader.stakater.com/reload": b.reloads()}
 	}
@@ -81,14 +81,14 @@ func NewConsumer(
 	if own.Autoscaling.Enabled {
 		// The first number only: afterwards it is the autoscaler's, and no update here sets it back. To leave the field
 		// out would make it 1 until the autoscaler has looked.
-		replicas = own.Autoscaling.MinReplicas
+		replicas = own.LeastReplicas()
 		options = append(options, pulumi.IgnoreChanges([]string{"spec.replicas"}))
 	}
 	deployment, err := appsv1.NewDeployment(ctx, name+"-deployment", &appsv1.DeploymentArgs{
 		Metadata: meta,
 		Spec: &appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(replicas),
-			Selector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(own.Service)},
+			Selector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(own.Name)},
 			// No pod goes before its successor serves.
 			Strategy: &appsv1.DeploymentStrategyArgs{
 				Type: pulumi.String("RollingUpdate"),
@@ -107,12 +107,12 @@ func NewConsumer(
 			return nil, fmt.Errorf("service %s: its autoscaler: %w", name, err)
 		}
 	}
-	if own.leastReplicas() > 1 {
+	if own.LeastReplicas() > 1 {
 		if _, err := policyv1.NewPodDisruptionBudget(ctx, name+"-disruption", &policyv1.PodDisruptionBudgetArgs{
-			Metadata: b.metadata(own.Service),
+			Metadata: b.metadata(own.Name),
 			Spec: &policyv1.PodDisruptionBudgetSpecArgs{
 				MaxUnavailable: pulumi.Int(1),
-				Selector:       &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(own.Service)},
+				Selector:       &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(own.Name)},
 				// Pods that are not ready anyway must not keep a node from being drained.
 				UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
 			},
@@ -148,13 +148,13 @@ func (b *builder) autoscaler(deployment *appsv1.Deployment) error {
 	}
 	_, err := autoscalingv2.NewHorizontalPodAutoscaler(b.ctx, b.name+"-autoscaler",
 		&autoscalingv2.HorizontalPodAutoscalerArgs{
-			Metadata: b.metadata(b.args.Service),
+			Metadata: b.metadata(b.args.Name),
 			Spec: &autoscalingv2.HorizontalPodAutoscalerSpecArgs{
 				ScaleTargetRef: &autoscalingv2.CrossVersionObjectReferenceArgs{
 					ApiVersion: pulumi.String("apps/v1"), Kind: pulumi.String("Deployment"),
 					Name: deployment.Metadata.Name().Elem(),
 				},
-				MinReplicas: pulumi.Int(b.args.Autoscaling.MinReplicas),
+				MinReplicas: pulumi.Int(b.args.LeastReplicas()),
 				MaxReplicas: pulumi.Int(b.args.Autoscaling.MaxReplicas),
 				Metrics:     metrics,
 				Behavior: &autoscalingv2.HorizontalPodAutoscalerBehaviorArgs{
@@ -185,7 +185,7 @@ func (b *builder) reloads() pulumi.StringOutput {
 func (b *builder) metadata(name string) *metav1.ObjectMetaArgs {
 	return &metav1.ObjectMetaArgs{
 		Name: pulumi.String(name), Namespace: pulumi.String(b.args.Namespace),
-		Labels: workload.Labels(b.args.Service, b.args.Service),
+		Labels: workload.Labels(b.args.Name, b.args.Name),
 	}
 }
 
@@ -197,7 +197,7 @@ func (b *builder) configMap() (*corev1.ConfigMap, error) {
 		return nil, err
 	}
 	return corev1.NewConfigMap(b.ctx, b.name+"-config", &corev1.ConfigMapArgs{
-		Metadata:  b.metadata(naming.Join(naming.LabelLimit, b.args.Service, "config", hash)),
+		Metadata:  b.metadata(naming.Join(naming.LabelLimit, b.args.Name, "config", hash)),
 		Immutable: pulumi.Bool(true),
 		Data:      pulumi.ToStringMap(b.args.Env),
 	}, b.parent)
@@ -228,7 +228,7 @@ func (b *builder) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpecArgs
 		})
 	}
 	container := &corev1.ContainerArgs{
-		Name:            pulumi.String(b.args.Service),
+		Name:            pulumi.String(b.args.Name),
 		Image:           pulumi.String(b.args.Image),
 		ImagePullPolicy: pulumi.String("IfNotPresent"),
 		Ports: corev1.ContainerPortArray{
@@ -264,7 +264,7 @@ func (b *builder) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpecArgs
 	if len(b.args.Arguments) > 0 {
 		container.Args = pulumi.ToStringArray(b.args.Arguments)
 	}
-	metadata := &metav1.ObjectMetaArgs{Labels: workload.Labels(b.args.Service, b.args.Service)}
+	metadata := &metav1.ObjectMetaArgs{Labels: workload.Labels(b.args.Name, b.args.Name)}
 	if b.args.Database.Revision != nil {
 		metadata.Annotations = pulumi.StringMap{revisionAnnotation: b.args.Database.Revision}
 	}
@@ -280,7 +280,7 @@ func (b *builder) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpecArgs
 				MaxSkew:           pulumi.Int(1),
 				TopologyKey:       pulumi.String("topology.kubernetes.io/zone"),
 				WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
-				LabelSelector:     &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.Service)},
+				LabelSelector:     &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.Name)},
 			}},
 			Volumes:    volumes,
 			Containers: corev1.ContainerArray{container},

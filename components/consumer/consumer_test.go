@@ -19,9 +19,11 @@ import (
 )
 
 func arguments() *consumer.ConsumerArgs {
+	settings := consumer.Defaults()
+	settings.Name, settings.Image = "myshop-api", "registry.example/myshop-api:1.4.2"
+	settings.Env = map[string]string{"LOG_LEVEL": "info"}
 	return &consumer.ConsumerArgs{
-		Service: "myshop-api", Namespace: "myshop", Image: "registry.example/myshop-api:1.4.2",
-		Env:            map[string]string{"LOG_LEVEL": "info"},
+		Settings: settings, Namespace: "myshop",
 		ServiceAccount: pulumi.String("myshop-api"), DatabaseSecret: pulumi.String("myshop-api-db"),
 	}
 }
@@ -93,7 +95,6 @@ func TestASingleReplicaHasNoDisruptionBudgetThatWouldBlockItsNode(t *testing.T) 
 func TestTheAutoscalerOwnsTheNumberOfReplicas(t *testing.T) {
 	t.Parallel()
 	args := arguments()
-	args.Autoscaling = consumer.DefaultAutoscaling()
 	args.Autoscaling.Enabled, args.Autoscaling.MaxReplicas, args.Autoscaling.MemoryUtilization = true, 8, 90
 	recorded := componenttest.Run(t, create(args))
 	d := recorded.One(t, "kubernetes:apps/v1:Deployment")
@@ -231,9 +232,8 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 	t.Parallel()
 	property := func(length uint8, value string) bool {
 		args := arguments()
-		args.Service = strings.Repeat("s", int(length)%63+1)
+		args.Name = strings.Repeat("s", int(length)%63+1)
 		args.Env = map[string]string{"VALUE": value}
-		args.Autoscaling = consumer.DefaultAutoscaling()
 		args.Autoscaling.Enabled, args.Autoscaling.MaxReplicas = true, 3
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom &&
@@ -248,15 +248,15 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := componenttest.Try(create(&consumer.ConsumerArgs{
-		Service: "My Shop", Replicas: -1, Port: 70000, HealthPath: "healthz", UID: -1,
+	_, err := componenttest.Try(create(&consumer.ConsumerArgs{Settings: consumer.Settings{
+		Name: "My Shop", Replicas: -1, Port: 70000, HealthPath: "healthz", UID: -1,
 		TerminationGracePeriodSeconds: -1,
 		Env:                           map[string]string{"DATABASE_URL": "postgresql://"},
 		Resources:                     workload.Resources{CPURequest: "1", MemoryRequest: "1Mi", MemoryLimit: "lots"},
-	}))
+	}}))
 	require.Error(t, err)
 	for _, path := range []string{
-		"service:", "namespace:", "image:", "replicas:", "port:", "healthPath:",
+		"name:", "namespace:", "image:", "replicas:", "port:", "healthPath:",
 		"serviceAccount:", "databaseSecret:", "uid:", "terminationGracePeriodSeconds:", "env:",
 		"resources.memoryLimit:",
 	} {

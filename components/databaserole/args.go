@@ -128,7 +128,7 @@ func (a *DatabaseRoleArgs) Validate() error {
 		path.Dir(a.CAMountPath) != "/", "caMountPath", a.CAMountPath,
 		validation.MountedFileRule)
 	faults.Between("databasePort", a.DatabasePort, 1, 65535, "")
-	faults.Check(a.UID > 0, "uid", a.UID, "want a user other than root")
+	workload.CheckUID(&faults, a.UID)
 	return faults.Err()
 }
 

@@ -19,7 +19,14 @@ type Fault struct {
 	Value any
 	// Reason says what is wrong and how to put it right.
 	Reason string
+	// Bounds are the numbers that are accepted, if the fault is a number outside of them.
+	Bounds *Bounds
+	// Choices are the values that are accepted, if the fault is a value that is not one of them.
+	Choices []string
 }
+
+// Bounds are the lowest and the highest number that are accepted.
+type Bounds struct{ Low, High int }
 
 // String is the fault on one line.
 func (f Fault) String() string {
@@ -87,7 +94,11 @@ func OneOf[T comparable](l *List, path string, value T, allowed ...T) bool {
 	for i, a := range allowed {
 		names[i] = fmt.Sprint(a)
 	}
-	return l.Check(slices.Contains(allowed, value), path, value, "want one of %s", strings.Join(names, ", "))
+	if l.Check(slices.Contains(allowed, value), path, value, "want one of %s", strings.Join(names, ", ")) {
+		return true
+	}
+	l.faults[len(l.faults)-1].Choices = names
+	return false
 }
 
 // Between notes a fault unless low ≤ value ≤ high.
@@ -95,7 +106,11 @@ func (l *List) Between(path string, value, low, high int, unit string) bool {
 	if unit != "" {
 		unit = " " + unit
 	}
-	return l.Check(low <= value && value <= high, path, value, "want %d to %d%s", low, high, unit)
+	if l.Check(low <= value && value <= high, path, value, "want %d to %d%s", low, high, unit) {
+		return true
+	}
+	l.faults[len(l.faults)-1].Bounds = &Bounds{low, high}
+	return false
 }
 
 // Within takes over the faults of a part under a prefix. Another kind of error becomes a fault of the prefix itself.

@@ -1,10 +1,7 @@
 package migrationjob
 
 import (
-	"maps"
 	"path"
-	"slices"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -16,16 +13,14 @@ import (
 
 // MigrationJobArgs is what [NewMigrationJob] needs.
 type MigrationJobArgs struct {
+	Settings
+
 	// Service is the name of the service whose schema is migrated.
 	Service string
 	// Namespace of the service.
 	Namespace string
 	// Image of the service: the version that is about to start, whose migrations are to be applied.
 	Image string
-	// Command of the migration, for example alembic upgrade head, flyway migrate, or migrate up. A list, no shell.
-	Command []string
-	// Env are further variables, for tools that want more than DATABASE_URL. No secrets: they come from DirectSecret.
-	Env map[string]string
 	// ServiceAccount of the service.
 	ServiceAccount pulumi.StringInput
 	// DirectSecret names the Secret whose DATABASE_URL leads to the instance itself.
@@ -42,12 +37,6 @@ type MigrationJobArgs struct {
 	// DatabaseLife tells one life of the database from the next, such as the instance's resource id (db-…): when it
 	// changes, the Job runs again. Default: only a change of the Job itself runs it again.
 	DatabaseLife pulumi.StringInput
-	// BackoffLimit is how many more times a failed attempt is made, 0 to 10. Default 3.
-	BackoffLimit *int
-	// DeadlineSeconds is how long all attempts together may take, 10 to 86400. Default 600.
-	DeadlineSeconds int
-	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
-	Resources workload.Resources
 	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
 	UID int
 	// Pool that opens new connections to the database once the migration has completed. Default: none does, and
@@ -57,20 +46,11 @@ type MigrationJobArgs struct {
 
 // Defaults of [MigrationJobArgs].
 const (
-	DefaultBackoffLimit    = 3
-	DefaultDeadlineSeconds = 600
-	DefaultCAKey           = "ca.pem"
-	DefaultCAMountPath     = "/etc/rds-ca/ca.pem"
+	DefaultCAKey       = "ca.pem"
+	DefaultCAMountPath = "/etc/rds-ca/ca.pem"
 )
 
 func (a *MigrationJobArgs) setDefaults() {
-	if a.BackoffLimit == nil {
-		limit := DefaultBackoffLimit
-		a.BackoffLimit = &limit
-	}
-	if a.DeadlineSeconds == 0 {
-		a.DeadlineSeconds = DefaultDeadlineSeconds
-	}
 	if a.CAKey == "" {
 		a.CAKey = DefaultCAKey
 	}
@@ -83,9 +63,6 @@ func (a *MigrationJobArgs) setDefaults() {
 	if a.UID == 0 {
 		a.UID = workload.DefaultUID
 	}
-	if a.Resources == (workload.Resources{}) {
-		a.Resources = workload.Resources{CPURequest: "100m", MemoryRequest: "128Mi", MemoryLimit: "512Mi"}
-	}
 	if a.Pool != nil {
 		// A copy: defaults must not show up in the caller's value.
 		pool := *a.Pool
@@ -97,29 +74,18 @@ func (a *MigrationJobArgs) setDefaults() {
 // Validate reports every fault of the arguments.
 func (a *MigrationJobArgs) Validate() error {
 	var faults fault.List
+	faults.Within("", a.Settings.Validate())
 	faults.Form("service", a.Service, validation.Label)
 	faults.Form("namespace", a.Namespace, validation.Label)
 	faults.Check(a.Image != "", "image", nil, "is missing: the version whose migrations are to be applied")
-	faults.Check(len(a.Command) > 0 && !slices.Contains(a.Command, ""), "command", a.Command,
-		"want the migration's command as a list of non-empty words, such as [alembic, upgrade, head]")
 	faults.Check(a.ServiceAccount != nil, "serviceAccount", nil, "is missing")
 	faults.Check(a.DirectSecret != nil, "directSecret", nil,
 		"is missing: the Secret whose DATABASE_URL leads to the instance itself")
 	faults.Check(path.IsAbs(a.CAMountPath) && path.Clean(a.CAMountPath) == a.CAMountPath &&
 		path.Dir(a.CAMountPath) != "/", "caMountPath", a.CAMountPath,
 		validation.MountedFileRule)
-	if a.BackoffLimit != nil {
-		faults.Between("backoffLimit", *a.BackoffLimit, 0, 10, "")
-	}
-	faults.Between("deadlineSeconds", a.DeadlineSeconds, 10, 86400, "seconds")
 	faults.Between("databasePort", a.DatabasePort, 1, 65535, "")
-	faults.Check(a.UID > 0, "uid", a.UID, "want a user other than root")
-	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
-		faults.Check(name != "" && !strings.ContainsAny(name, "= \x00"), "env", name,
-			"want the name of an environment variable")
-		faults.Check(name != "DATABASE_URL", "env", name, "comes from the Secret; give other variables here")
-	}
-	faults.Within("resources", a.Resources.Validate())
+	workload.CheckUID(&faults, a.UID)
 	if a.Pool != nil {
 		faults.Within("pool", a.Pool.validate())
 	}

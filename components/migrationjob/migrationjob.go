@@ -83,7 +83,7 @@ func NewMigrationJob(
 			},
 		},
 		Spec: &batchv1.JobSpecArgs{
-			BackoffLimit:          pulumi.Int(*own.BackoffLimit),
+			BackoffLimit:          pulumi.Int(own.BackoffLimit),
 			ActiveDeadlineSeconds: pulumi.Int(own.DeadlineSeconds),
 			Template:              b.pod(),
 		},

@@ -16,9 +16,11 @@ import (
 )
 
 func arguments() *migrationjob.MigrationJobArgs {
+	settings := migrationjob.Defaults()
+	settings.Command = []string{"alembic", "upgrade", "head"}
 	return &migrationjob.MigrationJobArgs{
-		Service: "myshop-api", Namespace: "myshop", Image: "registry.example/myshop-api:1.4.2",
-		Command:        []string{"alembic", "upgrade", "head"},
+		Settings: settings,
+		Service:  "myshop-api", Namespace: "myshop", Image: "registry.example/myshop-api:1.4.2",
 		ServiceAccount: pulumi.String("myshop-api"), DirectSecret: pulumi.String("myshop-api-db-direct"),
 		CAConfigMap: pulumi.String("rds-ca"),
 	}
@@ -89,7 +91,8 @@ func TestAnyServiceNameGivesNamesWithinTheLimits(t *testing.T) {
 		recorded := componenttest.Run(t, create(args))
 		for _, kind := range []string{"kubernetes:batch/v1:Job", "kubernetes:networking.k8s.io/v1:NetworkPolicy"} {
 			name := recorded.One(t, kind).At("metadata", "name").(string)
-			assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q", kind, length, name)
+			assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q", kind, length,
+				name)
 		}
 	}
 }
@@ -133,12 +136,13 @@ func TestInputsKeepTheirDependenciesAndSecretness(t *testing.T) {
 
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
-	limit := 11
 	_, err := componenttest.Try(create(&migrationjob.MigrationJobArgs{
-		Service: "My Shop", Command: []string{"migrate", ""}, BackoffLimit: &limit, DeadlineSeconds: 5, UID: -1,
-		CAMountPath: "ca.pem",
-		Env:         map[string]string{"DATABASE_URL": "x"},
-		Resources:   workload.Resources{CPURequest: "much", MemoryRequest: "1Mi", MemoryLimit: "1Mi"},
+		Settings: migrationjob.Settings{
+			Command: []string{"migrate", ""}, BackoffLimit: 11, DeadlineSeconds: 5,
+			Env:       map[string]string{"DATABASE_URL": "x"},
+			Resources: workload.Resources{CPURequest: "much", MemoryRequest: "1Mi", MemoryLimit: "1Mi"},
+		},
+		Service: "My Shop", UID: -1, CAMountPath: "ca.pem",
 	}))
 	require.Error(t, err)
 	for _, path := range []string{

@@ -62,7 +62,7 @@ func (c *Console) validate() error {
 	faults.Check(c.Secret != nil, "secret", nil, "is missing: the Secret with the console's username and password")
 	faults.Form("poolName", c.PoolName, validation.Label)
 	faults.Check(c.Image != "", "image", nil, "is missing: an image with psql, getent and sh")
-	faults.Check(c.UID > 0, "uid", c.UID, "want a user other than root")
+	workload.CheckUID(&faults, c.UID)
 	faults.Between("waitSeconds", c.WaitSeconds, 1, 3600, "seconds")
 	return faults.Err()
 }

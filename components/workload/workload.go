@@ -1,7 +1,9 @@
 package workload
 
 import (
-	"regexp"
+	"maps"
+	"slices"
+	"strings"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -63,7 +65,10 @@ type Resources struct {
 	MemoryLimit string `json:"memoryLimit"`
 }
 
-var quantity = regexp.MustCompile(`^\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi)?$`)
+// DefaultResources are the resources of containers that run a service's own image.
+func DefaultResources() Resources {
+	return Resources{CPURequest: "100m", MemoryRequest: "128Mi", MemoryLimit: "512Mi"}
+}
 
 // Validate reports every quantity that is none.
 func (r Resources) Validate() error {
@@ -77,6 +82,21 @@ func (r Resources) Validate() error {
 	}
 	faults.OptionalForm("cpuLimit", r.CPULimit, validation.Quantity)
 	return faults.Err()
+}
+
+// CheckEnv adds a fault for each name in env that is not the name of an environment variable or that comes from a
+// Secret.
+func CheckEnv(faults *fault.List, env map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		faults.Check(name != "" && !strings.ContainsAny(name, "= \x00"), "env", name,
+			"want the name of an environment variable")
+		faults.Check(name != "DATABASE_URL", "env", name, "is set from the database's Secret; remove it here")
+	}
+}
+
+// CheckUID adds a fault if uid is root.
+func CheckUID(faults *fault.List, uid int) {
+	faults.Check(uid > 0, "uid", uid, "want a user other than root")
 }
 
 // Requirements is the Kubernetes form.

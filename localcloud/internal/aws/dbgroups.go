@@ -235,8 +235,8 @@ func readParameterGroup(c *Cloud, r resourceRequest) (*resource, error) {
 	return nil, nil
 }
 
-// updateParameterGroup changes the group, and the instances that use it: what applies immediately does, the rest waits
-// for their reboot.
+// updateParameterGroup changes the group and the instances that use it. Parameters with the method immediate are
+// applied now, the others at the next reboot.
 func updateParameterGroup(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[parameterGroupInputs](r.Inputs, namePrefixRefused, f)
@@ -288,7 +288,7 @@ func removeParameterGroup(_ context.Context, c *Cloud, r resourceRequest) error 
 	})
 }
 
-// desired is what an instance is to run with by its class and parameter group.
+// desired returns what an instance should run with, by its class and parameter group.
 func (st *state) desired(i *dbInstance) (applied, error) {
 	group := map[string]string{}
 	if g := st.ParameterGroups[regional(i.Region, i.ParameterGroup)]; g != nil {
@@ -302,7 +302,7 @@ func (st *state) desired(i *dbInstance) (applied, error) {
 	return applied{MaxConnections: connections, Parameters: params}, err
 }
 
-// parameterStatus is ParameterApplyStatus: whether a reboot is needed.
+// parameterStatus returns ParameterApplyStatus, which tells whether a reboot is required.
 func (st *state) parameterStatus(i *dbInstance) string {
 	want, err := st.desired(i)
 	if err == nil && want.MaxConnections == i.Applied.MaxConnections &&
@@ -312,8 +312,8 @@ func (st *state) parameterStatus(i *dbInstance) string {
 	return "pending-reboot"
 }
 
-// applyImmediateParameters gives the engine those changed parameters whose method is immediate; the others keep the
-// values that they were applied with until the reboot.
+// applyImmediateParameters applies the changed parameters whose method is immediate. The others keep their applied
+// values until the reboot.
 func (c *Cloud) applyImmediateParameters(ctx context.Context, id string) error {
 	defer c.locks.lock("db " + id)()
 	st := c.store.Read()

@@ -16,7 +16,7 @@ import (
 	"dbtier/localcloud/internal/rds"
 )
 
-// Statuses of DB instances and of their master secrets.
+// The statuses of DB instances and of their master secrets.
 const (
 	statusCreating  = "creating"
 	statusAvailable = "available"
@@ -31,7 +31,7 @@ const (
 	secretImpaired = "impaired"
 )
 
-// instanceID finds the store's key of an instance by its DbiResourceId or identifier.
+// instanceID finds an instance by its DbiResourceId or identifier. It returns the instance's key in the store, too.
 func (st *state) instanceID(region, id string) (string, *dbInstance) {
 	if i := st.Instances[regional(region, strings.ToLower(id))]; i != nil {
 		return regional(region, i.Identifier), i
@@ -48,7 +48,7 @@ func errNoInstance(id string) error {
 	return wire.Status(http.StatusNotFound, "DBInstanceNotFound", "DBInstance %s not found.", clip(id))
 }
 
-// changeInstance changes an instance that still exists.
+// changeInstance changes an instance. It fails if the instance no longer exists.
 func (c *Cloud) changeInstance(id string, change func(*state, *dbInstance) error) error {
 	return c.store.Update(func(st *state) error {
 		i := st.Instances[id]
@@ -59,7 +59,7 @@ func (c *Cloud) changeInstance(id string, change func(*state, *dbInstance) error
 	})
 }
 
-// engineError wraps what the database engine said.
+// engineError wraps an error of the database engine.
 func engineError(verb, identifier string, err error) error {
 	return wire.Status(http.StatusInternalServerError, "InternalFailure", "could not %s the database of %s: %v", verb,
 		identifier, err)
@@ -69,7 +69,7 @@ func createInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 	f := &faults{what: label(r)}
 	in := decodeInputs[instanceInputs](r.Inputs, instanceRefused, f)
 	if c.cfg.RDS == nil {
-		return nil, wire.NotModelled("DB instances here: no database engine is attached")
+		return nil, wire.NotModelled("DB instances without a database engine")
 	}
 	identifier := strings.ToLower(or(in.Identifier, ""))
 	id := regional(r.Region, identifier)
@@ -101,7 +101,7 @@ func createInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 	return i.resource(st), nil
 }
 
-// newInstance checks a new instance and puts it into the state with its secret, still without a database.
+// newInstance checks a new instance and adds it to the state with its secret. The database is created later.
 func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, identifier string, f *faults) error {
 	now := k.c.now()
 	i := &dbInstance{
@@ -122,7 +122,7 @@ func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, iden
 		}
 	}
 	if engine := strings.ToLower(or(in.Engine, "")); engine != "postgres" {
-		f.notModelled("engine", "the engine %q; it runs postgres", clip(engine))
+		f.notModelled("engine", "the engine %q; set engine to postgres", clip(engine))
 	}
 	if err := rdsrules.CheckMasterUsername(i.MasterUsername); err != nil {
 		f.add(codeInvalidValue, "username", "MasterUsername %s %v", clip(i.MasterUsername), err)
@@ -164,8 +164,7 @@ func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, iden
 	return nil
 }
 
-// ensureLogGroups makes the log groups that are missing, as RDS does: without retention, and nobody's to manage
-// afterwards.
+// ensureLogGroups creates missing log groups as RDS does: they have no retention and no resource manages them.
 func (c *Cloud) ensureLogGroups(st *state, i *dbInstance) {
 	for _, l := range i.LogExports {
 		name := "/aws/rds/instance/" + i.Identifier + "/" + l
@@ -179,8 +178,8 @@ func (st *state) endpointHost(i *dbInstance) string {
 	return i.Identifier + "." + st.EndpointSuffixes[i.Region] + "." + i.Region + ".rds.amazonaws.com"
 }
 
-// makeDatabase makes the database of an instance that is still being created, and makes it available. It can be done
-// again after a kill: the engine takes the one that it has already made.
+// makeDatabase creates the database of an instance whose status is creating, and then makes the instance available. It
+// can be repeated after a kill, because the engine adopts a database that it has already created.
 func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 	st := c.store.Read()
 	i := st.Instances[id]
@@ -195,7 +194,7 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 		if s := st.Secrets[i.SecretARN]; s != nil {
 			password, err = masterPassword(s.stage(stageCurrent))
 		} else {
-			err = errors.New("the master secret is gone")
+			err = errors.New("the master secret is missing")
 		}
 		if err == nil {
 			c.setAccess(id, i)
@@ -223,7 +222,7 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 	})
 }
 
-// setAccess hands the security groups to the engine, which asks at each new connection.
+// setAccess passes the rules of the security groups to the engine, which evaluates them at each new connection.
 func (c *Cloud) setAccess(id string, i *dbInstance) {
 	c.cfg.RDS.SetAccess(i.Identifier, func(source netip.Addr) error {
 		st := c.store.Read()
@@ -244,8 +243,8 @@ func readInstance(c *Cloud, r resourceRequest) (*resource, error) {
 	return i.resource(st), nil
 }
 
-// hostedZones are Route 53's IDs for RDS endpoints, of which clients need to know nothing; other regions get a made-up
-// one.
+// hostedZones are Route 53's zone IDs of RDS endpoints. Other regions get an invented ID, because clients do not use
+// it.
 var hostedZones = map[string]string{
 	"us-east-1": "Z2R2ITUGPM61AM", "us-east-2": "Z2XHWR1WZ565X2", "us-west-2": "Z1PVIF0B656C1W",
 	"eu-west-1":    "Z29XKXDKYMONMX",
@@ -363,8 +362,8 @@ func updateInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 	return i.resource(st), nil
 }
 
-// modify changes an instance's settings and then its database. change fills in what is asked for; it starts from what
-// is, with what is pending.
+// modify changes an instance's settings and then its database. change edits the wanted settings. They start as the
+// current settings with the pending ones applied.
 func (k *call) modify(
 	ctx context.Context, id string, immediately bool, f *faults, change func(st *state, i *dbInstance, next *settings),
 ) error {
@@ -409,8 +408,8 @@ func (k *call) modify(
 	return c.finishModify(ctx, id, restart, started)
 }
 
-// finishModify brings the database in line; another class means a restart, in which parameters that waited for one
-// apply too.
+// finishModify applies changed settings to the database. A new class requires a restart, which also applies parameters
+// that wait for one.
 func (c *Cloud) finishModify(ctx context.Context, id string, restart bool, started time.Time) error {
 	i := c.store.Read().Instances[id]
 	if i == nil || i.Status != statusModifying {
@@ -425,7 +424,7 @@ func (c *Cloud) finishModify(ctx context.Context, id string, restart bool, start
 	return errors.Join(failed, err)
 }
 
-// restartWithParameters applies all that waits for a reboot and reboots.
+// restartWithParameters applies everything that waits for a reboot, and reboots.
 func (c *Cloud) restartWithParameters(ctx context.Context, id string) error {
 	st := c.store.Read()
 	i := st.Instances[id]
@@ -442,7 +441,7 @@ func (c *Cloud) restartWithParameters(ctx context.Context, id string) error {
 	return c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Applied = want; return nil })
 }
 
-// reboot restarts the database; with failover the standby's zone becomes the instance's.
+// reboot restarts the database. With failover, the instance moves to the zone of its standby.
 func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
 	defer c.locks.lock("db " + id)()
 	started := c.now()
@@ -519,7 +518,7 @@ func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
 	})
 }
 
-// finishDelete takes the final snapshot, ends the database and forgets the instance with its secret.
+// finishDelete takes the final snapshot, deletes the database, and removes the instance and its secret from the state.
 func (c *Cloud) finishDelete(ctx context.Context, id string) error {
 	i := c.store.Read().Instances[id]
 	if i == nil || i.Deleting == nil {

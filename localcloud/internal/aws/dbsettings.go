@@ -74,19 +74,19 @@ var instanceRefused = map[string]string{
 	"customerOwnedIpEnabled":   "Outposts",
 	"backupTarget":             "Outposts",
 	"customIamInstanceProfile": "RDS Custom",
-	"characterSetName":         "character sets, which are Oracle's",
-	"ncharCharacterSetName":    "character sets, which are Oracle's",
-	"timezone":                 "time zones, which are SQL Server's",
+	"characterSetName":         "character sets, which only Oracle has",
+	"ncharCharacterSetName":    "character sets, which only Oracle has",
+	"timezone":                 "time zones, which only SQL Server has",
 	"dedicatedLogVolume":       "dedicated log volumes",
 	"upgradeStorageConfig":     "storage upgrades of replicas",
-	"identifierPrefix":         "names made from a prefix: give the identifier",
-	"optionGroupName":          "option groups, of which PostgreSQL has none",
-	"name":                     "the deprecated name of dbName",
-	"password": "a master password given in the program: set manageMasterUserPassword, so that RDS " +
-		"makes and keeps it",
+	"identifierPrefix":         "names generated from a prefix: set identifier",
+	"optionGroupName":          "option groups, which PostgreSQL does not have",
+	"name":                     "this deprecated property: set dbName",
+	"password": "a master password from the program: set manageMasterUserPassword, so that RDS " +
+		"generates and keeps it",
 }
 
-// overlay sets what the inputs give.
+// overlay sets the settings for which there is an input.
 func (in instanceInputs) overlay(s *settings) {
 	set(&s.EngineVersion, in.EngineVersion)
 	set(&s.Class, in.Class)
@@ -141,15 +141,16 @@ func defaultSettings() settings {
 	}
 }
 
-// reset takes away the settings that have no value of AWS's choice: a program that stops giving them wants them off.
+// reset sets settings to their defaults if AWS does not choose their value. Removing such an input from a program
+// therefore turns the setting off.
 func (s *settings) reset() {
 	s.MaxAllocatedStorage, s.MonitoringInterval, s.LogExports = 0, 0, nil
 	s.CopyTags, s.Public, s.DeletionProtection, s.IAMAuth, s.PerformanceInsights = false, false, false, false, false
 	s.AutoMinor, s.DeleteAutomatedBackups = true, true
 }
 
-// copyDeferred copies what waits for the maintenance window unless it is applied immediately ("Available settings" of
-// "Modifying a DB instance").
+// copyDeferred copies the settings that wait for the maintenance window unless they are applied immediately ("Available
+// settings" in "Modifying a DB instance").
 func copyDeferred(to, from *settings) {
 	to.Class, to.EngineVersion, to.EngineVersionActual = from.Class, from.EngineVersion, from.EngineVersionActual
 	to.AllocatedStorage, to.StorageType, to.Iops, to.Throughput = from.AllocatedStorage, from.StorageType, from.Iops,
@@ -157,7 +158,7 @@ func copyDeferred(to, from *settings) {
 	to.MultiAZ, to.CACertificate, to.IAMAuth, to.SubnetGroup = from.MultiAZ, from.CACertificate, from.IAMAuth,
 		from.SubnetGroup
 	to.MonitoringInterval, to.MonitoringRole = from.MonitoringInterval, from.MonitoringRole
-	// Turning backups on or off needs an outage; another length does not.
+	// Turning backups on or off requires an outage. Changing the retention does not.
 	if (to.BackupRetention == 0) != (from.BackupRetention == 0) {
 		to.BackupRetention = from.BackupRetention
 	}
@@ -174,7 +175,7 @@ var caCertificates = []string{"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-
 
 var monitoringIntervals = []int{0, 1, 5, 10, 15, 30, 60}
 
-// check completes the settings of an instance and applies RDS's rules to them as a whole. before is nil at creation.
+// check completes the settings of an instance and checks them by RDS's rules. before is nil at creation.
 func (k *call) check(st *state, i *dbInstance, before *settings, f *faults) {
 	s := &i.settings
 	actual, notModelled, err := rdsrules.ResolveVersion(s.EngineVersion)
@@ -231,13 +232,13 @@ func (k *call) check(st *state, i *dbInstance, before *settings, f *faults) {
 	}
 }
 
-// storageRule is the smallest size in GiB of a storage type for PostgreSQL, and whether its IOPS can be given.
+// storageRules has, for each storage type, the smallest size in GiB for PostgreSQL and whether IOPS can be set.
 var storageRules = map[string]struct {
 	least int
 	iops  bool
 }{"gp2": {20, false}, "gp3": {20, true}, "io1": {100, true}, "io2": {100, true}, "standard": {5, false}}
 
-// gp3Threshold is the size from which gp3's IOPS and throughput of PostgreSQL can be chosen.
+// gp3Threshold is the size in GiB from which PostgreSQL's IOPS and throughput on gp3 can be chosen.
 const gp3Threshold = 400
 
 func checkStorage(s, before *settings, f *faults) {
@@ -252,7 +253,8 @@ func checkStorage(s, before *settings, f *faults) {
 			s.StorageType, s.AllocatedStorage, rule.least)
 	}
 	if before != nil && s.AllocatedStorage < before.AllocatedStorage {
-		f.add(codeInvalidValue, "allocatedStorage", "%d: storage can only grow, and has %d GiB", s.AllocatedStorage,
+		f.add(codeInvalidValue, "allocatedStorage", "%d: storage cannot shrink; the instance has %d GiB",
+			s.AllocatedStorage,
 			before.AllocatedStorage)
 	}
 	if s.MaxAllocatedStorage != 0 && s.MaxAllocatedStorage*10 < s.AllocatedStorage*11 {
@@ -277,17 +279,17 @@ func checkStorage(s, before *settings, f *faults) {
 			s.Throughput = 500
 		}
 		if s.Iops < 12000 || s.Iops > 64000 || s.Throughput < 500 || s.Throughput > 4000 {
-			f.add(codeCombination, "iops", "gp3 of %d GiB takes 12000 to 64000 IOPS and 500 to 4000 MiB/s",
+			f.add(codeCombination, "iops", "gp3 storage of %d GiB requires 12000 to 64000 IOPS and 500 to 4000 MiB/s",
 				s.AllocatedStorage)
 		}
 	case rule.iops:
 		if s.Iops < 1000 {
-			f.add(codeCombination, "iops", "%d: %s needs at least 1000", s.Iops, s.StorageType)
+			f.add(codeCombination, "iops", "%d: %s requires at least 1000", s.Iops, s.StorageType)
 		}
 		s.Throughput = 0
 	default:
 		if before == nil && (s.Iops != 0 || s.Throughput != 0) {
-			f.add(codeCombination, "iops", "%s takes neither iops nor storageThroughput", s.StorageType)
+			f.add(codeCombination, "iops", "%s does not accept iops or storageThroughput", s.StorageType)
 		}
 		s.Iops, s.Throughput = 0, 0
 	}
@@ -322,7 +324,7 @@ func checkInsights(s, before *settings, f *faults) {
 	}
 	if !s.PerformanceInsights {
 		if s.PIRetention != 0 && before == nil {
-			f.add(codeCombination, "performanceInsightsRetentionPeriod", "needs performanceInsightsEnabled")
+			f.add(codeCombination, "performanceInsightsRetentionPeriod", "requires performanceInsightsEnabled")
 		}
 		if s.InsightsMode == "advanced" {
 			f.add(codeCombination, "databaseInsightsMode",
@@ -349,8 +351,8 @@ func checkInsights(s, before *settings, f *faults) {
 	}
 }
 
-// checkMonitoring sees whether RDS could write enhanced monitoring with the role: its trust must name RDS's monitoring,
-// and its policies must let it write the log group.
+// checkMonitoring checks that RDS can write enhanced monitoring with the role. The role must trust RDS's monitoring
+// service and allow it to write to the log group.
 func (k *call) checkMonitoring(st *state, i *dbInstance, f *faults) {
 	s := &i.settings
 	switch {
@@ -424,7 +426,7 @@ func (k *call) checkGroups(st *state, i *dbInstance, f *faults) {
 		f.add("DBSubnetGroupNotFoundFault", "dbSubnetGroupName", "DB subnet group '%s' does not exist.", clip(name))
 	}
 	if len(s.SecurityGroups) == 0 {
-		f.notModelled("vpcSecurityGroupIds", "the VPC's default security group: name one")
+		f.notModelled("vpcSecurityGroupIds", "the VPC's default security group: name another group")
 	}
 	for _, id := range s.SecurityGroups {
 		if g := st.SecurityGroups[id]; id != NodeSecurityGroupID && (g == nil || g.Region != i.Region) {
@@ -433,7 +435,7 @@ func (k *call) checkGroups(st *state, i *dbInstance, f *faults) {
 	}
 }
 
-// rdsKey resolves a key that RDS is to use for the caller.
+// rdsKey finds a key that RDS should use on behalf of the caller, and checks that the caller may use it.
 func (k *call) rdsKey(st *state, region, property, id string, f *faults) *kmsKey {
 	key := st.findKey(region, id)
 	usable := key != nil && key.keyState() == "Enabled"
@@ -454,7 +456,7 @@ func (k *call) rdsKey(st *state, region, property, id string, f *faults) *kmsKey
 	return key
 }
 
-// finalSnapshotRules are RDS's rules for the name. That there is one, RDS asks at deletion only.
+// finalSnapshotRules checks the name of the final snapshot. RDS requires the name only at deletion.
 func finalSnapshotRules(in instanceInputs, f *faults) {
 	if id := or(in.FinalSnapshot, ""); id != "" {
 		if err := rdsrules.CheckIdentifier(id, 255); err != nil {
@@ -473,7 +475,7 @@ func (k *call) keysOfInstance(st *state, i *dbInstance, in instanceInputs, f *fa
 			i.KMSKeyARN = k.c.awsManagedKey(st, i.Region, "rds").arn()
 		}
 	} else if or(in.KMSKey, "") != "" {
-		f.add(codeCombination, "kmsKeyId", "needs storageEncrypted")
+		f.add(codeCombination, "kmsKeyId", "requires storageEncrypted")
 	}
 	if i.PerformanceInsights && i.PIKMSKeyARN == "" {
 		if id := or(in.PIKMSKey, ""); id != "" {
@@ -486,7 +488,7 @@ func (k *call) keysOfInstance(st *state, i *dbInstance, in instanceInputs, f *fa
 	}
 }
 
-// placeStandby puts the standby of a Multi-AZ instance into the next zone.
+// placeStandby places the standby of a Multi-AZ instance in the next zone.
 func (i *dbInstance) placeStandby() {
 	i.SecondaryAZ = ""
 	if i.MultiAZ {
@@ -496,7 +498,7 @@ func (i *dbInstance) placeStandby() {
 	}
 }
 
-// fixed refuses changes of what an instance keeps for life, or that the stand-in cannot change.
+// fixed refuses changes to settings that an instance keeps for life, or that the stand-in cannot change.
 func (k *call) fixed(st *state, i *dbInstance, in instanceInputs, f *faults) {
 	keeps := func(property string, given *string, have string) {
 		if given != nil && *given != have {
@@ -531,7 +533,7 @@ func (k *call) fixed(st *state, i *dbInstance, in instanceInputs, f *faults) {
 
 func sameSettings(a, b settings) bool { return canonicalJSON(a) == canonicalJSON(b) }
 
-// settle makes the wanted settings the instance's, completed and checked.
+// settle sets an instance's settings, completes them and checks them.
 func (k *call) settle(st *state, i *dbInstance, before *settings, next settings, f *faults) {
 	i.settings = next
 	k.check(st, i, before, f)

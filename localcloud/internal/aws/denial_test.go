@@ -246,12 +246,12 @@ func TestTemporaryCredentialsEndAndCannotBeMadeUp(t *testing.T) {
 	refused(t, identity(admin.AccessKeyID, admin.SecretAccessKey, v.SessionToken), "InvalidClientTokenId")
 	refused(t, identity("AKIAXXXXXXXXXXXXXXXX", "x", ""), "InvalidClientTokenId")
 
-	// They outlive a restart of the stand-in, as they outlive anything on AWS.
+	// As on AWS, credentials stay valid when the service restarts.
 	require.NoError(t, a.Close())
 	a.open()
 	require.NoError(t, identity(v.AccessKeyID, v.SecretAccessKey, v.SessionToken))
 
-	// A role made anew under the same name is another role.
+	// A new role with the same name is another role.
 	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typePolicy, "", "reader:inline", nil, nil).status)
 	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeRole, "", "reader", nil, nil).status)
 	refused(t, identity(v.AccessKeyID, v.SecretAccessKey, v.SessionToken), "InvalidClientTokenId")

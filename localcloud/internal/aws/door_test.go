@@ -30,7 +30,7 @@ func TestTheDoorRefusesTypesItDoesNotModelByName(t *testing.T) {
 	assert.Contains(t, out.Message, "id: missing")
 }
 
-// Every type is created, adopted, read, updated and deleted the same way; a second resource of the same name is
+// All types are created, adopted, read, updated and deleted in the same way. A second resource of the same name is
 // refused.
 func TestResourcesLiveThroughTheDoor(t *testing.T) {
 	for typ, c := range map[string]struct {
@@ -38,7 +38,7 @@ func TestResourcesLiveThroughTheDoor(t *testing.T) {
 		inputs  m
 		update  m
 		outputs m
-		taken   string // code for a second one of the name; "" where nothing is taken
+		taken   string // error code for a second resource of the same name, or "" if names need not be unique
 	}{
 		typeKey: {
 			inputs: m{
@@ -260,7 +260,7 @@ func TestInputsThatAWSWouldRefuse(t *testing.T) {
 			"sg-00000000000000000",
 		},
 		"a rule without a source": {
-			typeGroup, rule(m{"cidrBlocks": nil}), "InvalidParameterValue", "names no source",
+			typeGroup, rule(m{"cidrBlocks": nil}), "InvalidParameterValue", "no source",
 		},
 		"a prefix list": {
 			typeGroup, rule(m{"prefixListIds": []string{"pl-1"}}), "NotImplemented", "prefix lists",

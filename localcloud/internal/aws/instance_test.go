@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fixture makes what an instance needs and gives the inputs for one.
+// fixture creates what an instance needs and returns the inputs for one.
 func (a *account) fixture() m {
 	a.t.Helper()
 	_, key := a.instance("fixture", nil)
@@ -212,7 +212,7 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 		m{"finalSnapshotIdentifier": "prod-final"}).status)
 }
 
-// password is the password in a version of the secret.
+// password returns the password in a version of the secret.
 func (a *account) password(arn, stage string) string {
 	a.t.Helper()
 	out, err := a.secrets(a.admin()).GetSecretValue(context.Background(),
@@ -297,7 +297,7 @@ func TestARotationThatFailedIsImpairedAndFinishedByTheNextOne(t *testing.T) {
 	assert.True(t, same(pending, a.password(arn, "AWSCURRENT")), "the pending password became the current one")
 }
 
-// reopen is a kill of the stand-in followed by its next start.
+// reopen kills the stand-in and starts it again.
 func (a *account) reopen() {
 	a.t.Helper()
 	a.open()
@@ -341,7 +341,7 @@ func TestWhatAKillInterruptedIsFinishedAtTheNextStart(t *testing.T) {
 			}
 			c.do(a, db)
 			require.NotNil(t, atTheKill, "the operation came to %s", c.at)
-			// What was written after that moment did not happen.
+			// Changes that are written after this moment are lost.
 			require.NoError(t, a.Close())
 			require.NoError(t, os.WriteFile(path, atTheKill, 0o600))
 			a.engine.fail = nil
@@ -437,7 +437,7 @@ func TestACreationGoesOnWhenItsCallerIsKilled(t *testing.T) {
 	assert.Len(t, a.engine.databases, 2, "one database was made")
 }
 
-// canonical is what JSON makes of inputs.
+// canonical returns inputs as they are after a round trip through JSON.
 func canonical(in m) m {
 	var out m
 	if err := json.Unmarshal([]byte(text(in)), &out); err != nil {
@@ -708,7 +708,7 @@ func TestDatabaseTokensAreVerified(t *testing.T) {
 			good[:len(good)-1] + map[bool]string{true: "0", false: "1"}[good[len(good)-1] != '0'],
 			"SignatureDoesNotMatch",
 		},
-		"a password":                    {host, "app", "a%zz", "no authentication token"},
+		"a password":                    {host, "app", "a%zz", "not an authentication token"},
 		"something else":                {host, "app", "hello", "another endpoint"},
 		"an endpoint that is not there": {"nowhere", "app", good, "no DB instance"},
 	} {

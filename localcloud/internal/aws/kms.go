@@ -12,7 +12,7 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-// findKey resolves a key by ID, ARN, alias name or alias ARN within a region.
+// findKey finds a key of a region by its ID, ARN, alias name or alias ARN.
 func (st *state) findKey(region, id string) *kmsKey {
 	prefix := "arn:aws:kms:" + region + ":" + AccountID + ":"
 	if rest, ok := strings.CutPrefix(id, prefix); ok {
@@ -31,7 +31,7 @@ func (st *state) findKey(region, id string) *kmsKey {
 	return nil
 }
 
-// defaultKeyPolicy is what KMS gives a key without a policy: the account decides by identity policies.
+// defaultKeyPolicy is the policy that KMS gives to a key without one. It delegates to the account's identity policies.
 var defaultKeyPolicy = canonicalJSON(map[string]any{
 	"Version": iam.Version2012, "Id": "key-default-1",
 	"Statement": []any{map[string]any{
@@ -41,7 +41,7 @@ var defaultKeyPolicy = canonicalJSON(map[string]any{
 	}},
 })
 
-// awsManagedPolicy admits everyone in the account who comes through the service.
+// awsManagedPolicy allows all principals of the account to use the key through the service.
 func awsManagedPolicy(region, service string) string {
 	return canonicalJSON(map[string]any{
 		"Version": iam.Version2012, "Id": "auto-" + service,
@@ -62,7 +62,7 @@ func awsManagedPolicy(region, service string) string {
 	})
 }
 
-// awsManagedKey finds the key that a service uses where no key is named, making it at first use.
+// awsManagedKey returns the key that a service uses if no key is named. It is created at its first use.
 func (c *Cloud) awsManagedKey(st *state, region, service string) *kmsKey {
 	name := "alias/aws/" + service
 	if k := st.findKey(region, name); k != nil {
@@ -97,7 +97,7 @@ var keyRefused = map[string]string{
 	"customKeyStoreId": "custom key stores", "xksKeyId": "external key stores", "multiRegion": "multi-Region keys",
 }
 
-// merge makes the key what the inputs say.
+// merge sets the key's properties from the inputs.
 func (in keyInputs) merge(c *Cloud, st *state, k *kmsKey, f *faults) {
 	k.Description, k.Tags = or(in.Description, ""), in.Tags
 	k.Enabled, k.Rotation, k.RotationDays = or(in.Enabled, true), or(in.Rotation, false), or(in.RotationDays, 365)
@@ -109,7 +109,7 @@ func (in keyInputs) merge(c *Cloud, st *state, k *kmsKey, f *faults) {
 		f.add("ValidationException", "rotationPeriodInDays", "%d: must be between 90 and 2560", k.RotationDays)
 	}
 	if in.RotationDays != nil && !k.Rotation {
-		f.add("ValidationException", "rotationPeriodInDays", "needs enableKeyRotation")
+		f.add("ValidationException", "rotationPeriodInDays", "requires enableKeyRotation")
 	}
 	if len(k.Description) > 8192 {
 		f.add("ValidationException", "description", "must have at most 8192 characters")
@@ -129,11 +129,11 @@ func (in keyInputs) merge(c *Cloud, st *state, k *kmsKey, f *faults) {
 	}
 }
 
-// maxKeyPolicy is in bytes.
+// maxKeyPolicy is the largest size of a key policy, in bytes.
 const maxKeyPolicy = 32768
 
-// checkKeyPolicy refuses what KMS refuses: a policy that names principals who do not exist, or that would lock out who
-// sets it.
+// checkKeyPolicy refuses the policies that KMS refuses: those that name principals that do not exist, and those that
+// would lock out the caller.
 func (c *Cloud) checkKeyPolicy(st *state, k *kmsKey, bypass bool, f *faults) {
 	const code = "MalformedPolicyDocumentException"
 	if len(k.Policy) > maxKeyPolicy {
@@ -159,11 +159,11 @@ func (c *Cloud) checkKeyPolicy(st *state, k *kmsKey, bypass bool, f *faults) {
 		&iam.ResourcePolicy{Policy: policy, Account: AccountID, Required: true})
 	if !d.Allowed {
 		f.add(code, "policy", "The new key policy will not allow you to update the key policy in the future. "+
-			"(Let arn:aws:iam::%s:root do kms:*, so that IAM policies can govern the key.)", AccountID)
+			"(Allow kms:* to arn:aws:iam::%s:root, so that IAM policies can control the key.)", AccountID)
 	}
 }
 
-// missingPrincipals are roles and users of this account that a policy names and that do not exist.
+// missingPrincipals returns the roles and users of this account that a policy names and that do not exist.
 func (st *state) missingPrincipals(p *iam.Policy) []string {
 	var out []string
 	for _, s := range p.Statements {
@@ -188,8 +188,8 @@ func createKey(_ context.Context, c *Cloud, r resourceRequest) (*resource, error
 	in := decodeInputs[keyInputs](r.Inputs, keyRefused, f)
 	var k *kmsKey
 	err := c.store.Update(func(st *state) error {
-		// A key has no name that the caller chose. One that this door made for the same resource with the same inputs,
-		// and that nothing refers to, is the one of a create that was not recorded.
+		// A key has no name that could identify it. Adopt a key that the control API created for the same resource with
+		// the same inputs, if nothing refers to it: its create was not recorded.
 		for _, old := range st.Keys {
 			if old.Region == r.Region && old.DeletionDate == nil && old.Door.adoptable(r.Name, r.Inputs) &&
 				!st.keyInUse(old) {
@@ -288,7 +288,8 @@ func reinput(d *door, inputs map[string]any) *door {
 	return &door{d.Name, inputs}
 }
 
-// removeKey schedules the deletion, as KMS has no other; until the date the key is there and of no use.
+// removeKey schedules the deletion, because KMS cannot delete a key at once. Until that date the key exists but cannot
+// be used.
 func removeKey(_ context.Context, c *Cloud, r resourceRequest) error {
 	return c.store.Update(func(st *state) error {
 		k := st.findKey(r.Region, r.ID)
@@ -308,7 +309,7 @@ type aliasInputs struct {
 	Target *string `json:"targetKeyId"`
 }
 
-var namePrefixRefused = map[string]string{"namePrefix": "names made from a prefix: give the name"}
+var namePrefixRefused = map[string]string{"namePrefix": "names generated from a prefix: set name"}
 
 func (in aliasInputs) target(st *state, region string, f *faults) *kmsKey {
 	k := st.findKey(region, or(in.Target, ""))
@@ -413,7 +414,7 @@ var kmsActions = map[string]func(*call, []byte) (any, error){
 	"ListAliases":          withInput("ListAliases", (*call).listAliases),
 }
 
-// keyFor finds a key and evaluates an action of KMS itself on it.
+// keyFor finds a key and checks that the caller may perform an action of KMS on it.
 func (k *call) keyFor(action, id string) (*kmsKey, error) {
 	key := k.st.findKey(k.region, id)
 	if key == nil {
@@ -541,7 +542,7 @@ func kmsPage(member string, list any, next string) map[string]any {
 	return out
 }
 
-// purgeDue removes keys and secrets whose waiting time is over.
+// purgeDue removes the keys and secrets whose waiting period is over.
 func (st *state) purgeDue(now time.Time) (changed bool) {
 	for id, k := range st.Keys {
 		if k.DeletionDate != nil && now.After(*k.DeletionDate) {

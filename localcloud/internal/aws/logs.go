@@ -12,7 +12,7 @@ import (
 
 var logGroupForm = regexp.MustCompile(`^[A-Za-z0-9._/#-]{1,512}$`)
 
-// logRetentions are the days that CloudWatch Logs takes; 0 is for ever.
+// logRetentions are the retentions in days that CloudWatch Logs accepts. 0 means for ever.
 var logRetentions = []int{
 	0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557,
 	2922, 3288, 3653,
@@ -54,8 +54,8 @@ func (in logGroupInputs) merge(c *Cloud, st *state, g *logGroup, f *faults) {
 	}
 }
 
-// logsMayUse evaluates the key's policy for CloudWatch Logs, which uses the key as a service of its own and must be
-// named in it.
+// logsMayUse checks that the key's policy lets CloudWatch Logs use the key. CloudWatch Logs acts as a service
+// principal, so the policy must name it.
 func (c *Cloud) logsMayUse(st *state, arn string, g *logGroup) bool {
 	key := st.findKey(g.Region, arn)
 	if key == nil || key.arn() != arn || key.keyState() != "Enabled" {
@@ -155,7 +155,7 @@ func updateLogGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, 
 	return g.resource(), nil
 }
 
-// removeLogGroup honours skipDestroy, which leaves the group behind on purpose.
+// removeLogGroup deletes the log group. With skipDestroy it keeps the group.
 func removeLogGroup(_ context.Context, c *Cloud, r resourceRequest) error {
 	if skip, _ := r.Olds["skipDestroy"].(bool); skip {
 		return nil

@@ -94,7 +94,7 @@ func (in ruleInputs) rule(st *state, region, where string, f *faults) securityRu
 	}
 	if len(in.CIDRBlocks)+len(in.IPv6CIDRBlocks)+len(in.SecurityGroups)+len(in.PrefixListIDs) == 0 && !in.Self {
 		f.add("InvalidParameterValue", where,
-			"names no source: want cidrBlocks, ipv6CidrBlocks, securityGroups or self")
+			"no source: want cidrBlocks, ipv6CidrBlocks, securityGroups or self")
 	}
 	if !groupTextForm.MatchString(in.Description) {
 		f.add("InvalidParameterValue", where+".description",
@@ -231,7 +231,7 @@ func updateSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 	return g.resource(), nil
 }
 
-// removeSecurityGroup refuses while anything refers to the group, as EC2 does.
+// removeSecurityGroup fails if anything refers to the group, as on EC2.
 func removeSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) error {
 	return c.store.Update(func(st *state) error {
 		g := st.SecurityGroups[r.ID]
@@ -257,9 +257,9 @@ func removeSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) error {
 	})
 }
 
-// mayConnect decides whether a source reaches a port behind security groups. The node and the pods are members of the
-// node security group and of no other; a connection that is allowed in is answered whatever the egress rules say, as
-// security groups are stateful.
+// mayConnect returns an error if no security group lets the source connect to the port. The node and the pods are
+// members of the node security group and of no other group. Egress rules do not matter, because security groups are
+// stateful: answers to an allowed connection always pass.
 func (st *state) mayConnect(groups []string, source netip.Addr, port int) error {
 	source = source.Unmap()
 	member := slices.ContainsFunc(nodeSecurityGroupMembers, func(p netip.Prefix) bool { return p.Contains(source) })
@@ -275,7 +275,7 @@ func (st *state) mayConnect(groups []string, source netip.Addr, port int) error 
 			}
 		}
 	}
-	return fmt.Errorf("no ingress rule of %s admits %s to port %d", strings.Join(groups, ", "), source, port)
+	return fmt.Errorf("no ingress rule of %s allows %s to connect to port %d", strings.Join(groups, ", "), source, port)
 }
 
 func (r securityRule) covers(port int) bool {

@@ -235,12 +235,12 @@ func (g *subnetGroup) xml() xmlSubnetGroup {
 	return x
 }
 
-// rdsARN is an ARN of RDS in the call's region; the name may be *.
+// rdsARN returns an ARN of RDS in the call's region. The name may be *.
 func (k *call) rdsARN(kind, name string) string {
 	return "arn:aws:rds:" + k.region + ":" + AccountID + ":" + kind + ":" + name
 }
 
-// instance authorizes an action on an instance and finds it.
+// instance finds an instance and checks that the caller may perform the action on it.
 func (k *call) instance(action, identifier string) (string, *dbInstance, error) {
 	id, i := k.st.instanceID(k.region, identifier)
 	arn := k.rdsARN("db", strings.ToLower(identifier))
@@ -279,7 +279,7 @@ func filters(p *wire.Params) map[string][]string {
 	return out
 }
 
-// rdsPage reads the paging parameters that RDS's describe actions share.
+// rdsPage cuts a page out of a list, by the paging parameters that RDS's describe actions share.
 func rdsPage[T any](p *wire.Params, all []T, id func(T) string) (page []T, next string, err error) {
 	limit := p.Int("MaxRecords", 100)
 	marker := p.String("Marker")
@@ -440,8 +440,8 @@ func (k *call) modifyDBInstance(p *wire.Params) (any, error) {
 	return k.instanceResult(id)
 }
 
-// runOrLeave does an operation and waits for it, unless the latency model makes it long: then it goes on while its
-// status can be seen.
+// runOrLeave runs an operation and waits for it. With a latency it waits only briefly, and the operation continues
+// while clients can see its status.
 func (c *Cloud) runOrLeave(
 	ctx context.Context, what string, latency time.Duration, op func(context.Context) error,
 ) error {
@@ -454,7 +454,7 @@ func (c *Cloud) runOrLeave(
 		c.note(what, err)
 		begun <- err
 	})
-	// A refusal comes at once and must reach the caller.
+	// An operation that is refused fails at once. Its error must reach the caller.
 	timer := time.NewTimer(min(latency/2, 200*time.Millisecond))
 	defer timer.Stop()
 	select {
@@ -597,7 +597,8 @@ type xmlParameter struct {
 	ApplyMethod    string
 }
 
-// describeDBParameters lists what a group itself sets ("user"), and with no source also what it could.
+// describeDBParameters lists the parameters that a group sets (source "user"). Without a source, it also lists those
+// that a group could set.
 func (k *call) describeDBParameters(p *wire.Params) (any, error) {
 	name, source := strings.ToLower(p.Required("DBParameterGroupName")), p.String("Source")
 	if err := k.allow("rds:DescribeDBParameters", k.rdsARN("pg", name), nil); err != nil {
@@ -743,12 +744,12 @@ func (k *call) listTagsForResource(p *wire.Params) (any, error) {
 	}{xmlTags(tags)}, nil
 }
 
-// tokenLife is how long an authentication token of RDS may be valid.
+// tokenLife is the longest lifetime of an RDS authentication token.
 const tokenLife = 15 * time.Minute
 
-// verifyDatabaseToken decides about a login with an IAM authentication token: a presigned request for the action
-// connect of rds-db, for this endpoint and user, by a principal that may rds-db:connect as that user. Errors never
-// quote the token.
+// verifyDatabaseToken checks a login with an IAM authentication token. The token must be a presigned request for the
+// action connect of rds-db, for this endpoint and user, by a principal that has rds-db:connect for that user. Errors
+// never contain the token.
 func (c *Cloud) verifyDatabaseToken(ctx context.Context, host string, port int, user, token string) error {
 	refuse := func(format string, args ...any) error {
 		return wire.Status(http.StatusForbidden, "AccessDenied",
@@ -756,7 +757,7 @@ func (c *Cloud) verifyDatabaseToken(ctx context.Context, host string, port int, 
 	}
 	u, err := url.Parse("https://" + token)
 	if err != nil {
-		return refuse("the password is no authentication token")
+		return refuse("the password is not an authentication token")
 	}
 	q := u.Query()
 	st := c.store.Read()
@@ -784,7 +785,7 @@ func (c *Cloud) verifyDatabaseToken(ctx context.Context, host string, port int, 
 	case sig.Service != "rds-db" || sig.Region != i.Region:
 		return refuse("the token is for service %s in %s", sig.Service, sig.Region)
 	case sig.Expires > tokenLife:
-		return refuse("the token's life is longer than %s", tokenLife)
+		return refuse("the token is valid for longer than %s", tokenLife)
 	}
 	k, err := c.verify(request, sig, nil)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-// IAM's limits ("IAM and STS quotas"); sizes in characters that are not white space.
+// IAM's limits ("IAM and STS quotas"). Policy sizes are in characters without white space.
 const (
 	maxTrustPolicy    = 2048
 	maxInlinePolicies = 10240
@@ -39,7 +39,7 @@ func errNoRole(name string) error {
 	return wire.Status(http.StatusNotFound, codeNoSuchEntity, "The role with name %s cannot be found.", clip(name))
 }
 
-// checkRole applies IAM's rules to a role as a whole.
+// checkRole checks a role by IAM's rules.
 func (st *state) checkRole(r *role, f *faults) {
 	if !roleNameForm.MatchString(r.Name) {
 		f.add(codeValidation, "name", "%q: must be 1 to 64 characters of [\\w+=,.@-]", clip(r.Name))
@@ -58,7 +58,8 @@ func (st *state) checkRole(r *role, f *faults) {
 		f.add(codeInvalidInput, "tags", "%v", err)
 	}
 	if _, ok := managedPolicies[r.Boundary]; r.Boundary != "" && !ok {
-		f.notModelled("permissionsBoundary", "the policy %q; it knows %s", clip(r.Boundary), names(managedPolicies))
+		f.notModelled("permissionsBoundary", "the policy %q; the modelled policies are %s", clip(r.Boundary),
+			names(managedPolicies))
 	}
 	st.checkTrust(r.Trust, f)
 }
@@ -77,7 +78,7 @@ func (st *state) checkTrust(document string, f *faults) {
 	}
 }
 
-// checkInline applies IAM's rules to an inline policy that is about to be put.
+// checkInline checks a new inline policy by IAM's rules.
 func (r *role) checkInline(name, document string, f *faults) {
 	if !policyNameForm.MatchString(name) {
 		f.add(codeValidation, "name", "%q: must be 1 to 128 characters of [\\w+=,.@-]", clip(name))
@@ -99,14 +100,14 @@ func (r *role) checkInline(name, document string, f *faults) {
 
 func (r *role) checkAttach(arn string, f *faults) {
 	if _, ok := managedPolicies[arn]; !ok {
-		f.notModelled("policyArn", "the policy %q; it knows %s", clip(arn), names(managedPolicies))
+		f.notModelled("policyArn", "the policy %q; the modelled policies are %s", clip(arn), names(managedPolicies))
 	}
 	if len(r.Attached) >= maxAttached && !slices.Contains(r.Attached, arn) {
 		f.add(codeLimit, "policyArn", "Cannot exceed quota for PoliciesPerRole: %d", maxAttached)
 	}
 }
 
-// findRole finds a role by name; names differ by more than case.
+// findRole finds a role by name. As in IAM, names that differ only in case are the same.
 func (st *state) findRole(name string) *role {
 	if r := st.Roles[name]; r != nil {
 		return r
@@ -277,7 +278,7 @@ func (st *state) putInline(roleName, name, document string, d *door, f *faults) 
 	return role, nil
 }
 
-// createRolePolicy puts the policy. IAM's call replaces one of the same name silently, and so does this.
+// createRolePolicy stores the policy. Like IAM's call, it replaces a policy with the same name.
 func createRolePolicy(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	return putRolePolicy(c, r, "")
 }
@@ -338,7 +339,7 @@ type attachmentInputs struct {
 	Role   *string `json:"role"`
 }
 
-// attach is idempotent, as IAM's call is.
+// attach attaches a managed policy to a role. Like IAM's call, it is idempotent.
 func (st *state) attach(roleName, arn string, f *faults) error {
 	role := st.Roles[roleName]
 	if role == nil {

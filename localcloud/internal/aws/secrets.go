@@ -33,7 +33,7 @@ var secretsActions = map[string]func(*call, []byte) (any, error){
 	"UntagResource":        withInput("UntagResource", (*call).untagSecret),
 }
 
-// withInput decodes the input of a JSON action.
+// withInput wraps a JSON action so that its input is decoded.
 func withInput[T any](action string, do func(*call, T) (any, error)) func(*call, []byte) (any, error) {
 	return func(k *call, body []byte) (any, error) {
 		in, err := wire.DecodeJSON[T](action, body)
@@ -54,7 +54,7 @@ func tagList(tags map[string]string) []tag {
 	return out
 }
 
-// findSecret resolves a SecretId: a name, an ARN, or an ARN without its six random characters.
+// findSecret finds a secret by its name, its ARN, or its ARN without the six random characters.
 func (st *state) findSecret(region, id string) *secret {
 	if s := st.Secrets[id]; s != nil && s.Region == region {
 		return s
@@ -81,8 +81,8 @@ func errNoSecret() error {
 	return wire.Errorf(codeNotFound, "Secrets Manager can't find the specified secret.")
 }
 
-// secretFor authorizes an action on a secret and finds it. Authorization comes first, so that a denied caller does not
-// learn whether the secret exists.
+// secretFor finds a secret and checks that the caller may perform the action on it. It checks permissions first, so
+// that a denied caller does not learn whether the secret exists.
 func (k *call) secretFor(action, id string, keys func(iam.Context)) (*secret, error) {
 	if id == "" {
 		return nil, wire.Errorf(codeInvalidParam, "You must provide a SecretId")
@@ -115,7 +115,7 @@ func (k *call) secretFor(action, id string, keys func(iam.Context)) (*secret, er
 	return s, nil
 }
 
-// alive refuses a secret that waits for its deletion.
+// alive returns an error if the secret is scheduled for deletion.
 func alive(s *secret) error {
 	if s.DeletionDate != nil {
 		return wire.Errorf(codeInvalidRequest,
@@ -124,7 +124,7 @@ func alive(s *secret) error {
 	return nil
 }
 
-// unmanaged refuses changes that only the owning service may make.
+// unmanaged returns an error if only the owning service can make the change.
 func unmanaged(s *secret, verb string) error {
 	if s.Owner != "" {
 		return wire.Errorf(codeInvalidRequest, "You can't %s this secret: it is managed by %s.", verb, s.Owner)
@@ -132,10 +132,10 @@ func unmanaged(s *secret, verb string) error {
 	return nil
 }
 
-// decryptable checks that the caller may use the secret's key, and that the key can be used.
+// decryptable checks that the secret's key is enabled and that the caller may use it.
 func (k *call) decryptable(s *secret, versionID string, actions ...string) error {
 	if s.KMSKeyID == "" {
-		return nil // the AWS managed key admits everyone in the account who comes through Secrets Manager
+		return nil // the AWS managed key allows all principals of the account through Secrets Manager
 	}
 	key := k.st.Keys[s.KMSKeyID]
 	if key == nil || key.keyState() != "Enabled" {
@@ -148,7 +148,7 @@ func (k *call) decryptable(s *secret, versionID string, actions ...string) error
 			encryption["SecretVersionId"] = versionID
 		}
 		if k.allowKey(key, action, "secretsmanager", encryption) != nil {
-			k.c.log.Warn("denied by the secret's key", "principal", k.who.ARN, "action", action, "key", key.ID,
+			k.c.log.Warn("the secret's KMS key denies access", "principal", k.who.ARN, "action", action, "key", key.ID,
 				"secret", s.Name)
 			return wire.Status(http.StatusForbidden, "AccessDenied", "Access to KMS is not allowed")
 		}
@@ -236,7 +236,7 @@ func chooseVersion(s *secret, id, stage string) (*secretVersion, error) {
 	return v, nil
 }
 
-// touchSecret notes the day of the last access; like AWS it keeps no finer time, so most reads write nothing.
+// touchSecret records the day of the last access. AWS records no finer time either, so most reads write nothing.
 func (c *Cloud) touchSecret(s *secret) {
 	day := c.now().Truncate(24 * time.Hour)
 	if s.Accessed != nil && s.Accessed.Equal(day) {
@@ -249,7 +249,7 @@ func (c *Cloud) touchSecret(s *secret) {
 		return nil
 	})
 	if err != nil {
-		c.log.Error("noting the access to a secret", "secret", s.Name, "error", err)
+		c.log.Error("recording the access to a secret", "secret", s.Name, "error", err)
 	}
 }
 
@@ -484,8 +484,8 @@ func (k *call) listSecrets(in struct {
 	return out, nil
 }
 
-// filterSecrets lists a region's secrets by creation. Filters must all hold; of a filter's values one must, and a
-// leading ! negates.
+// filterSecrets returns a region's secrets that match all filters, in the order of their creation. A filter matches if
+// one of its values does. A leading ! negates a value.
 func filterSecrets(st *state, region string, filters []secretFilter, deleted bool) ([]*secret, error) {
 	for _, f := range filters {
 		if !slices.Contains([]string{
@@ -539,7 +539,7 @@ func (f secretFilter) matches(s *secret) bool {
 		for key, v := range s.Tags {
 			texts = append(texts, key, v)
 		}
-		texts = []string{strings.Join(texts, "\n")} // each word may be found in another attribute
+		texts = []string{strings.Join(texts, "\n")} // each word may match another attribute
 	}
 	return slices.ContainsFunc(f.Values, func(want string) bool {
 		want, negated := strings.CutPrefix(want, "!")
@@ -560,7 +560,7 @@ func (f secretFilter) matches(s *secret) bool {
 	})
 }
 
-// paginate cuts a page out of a list; the token names the last thing of the page before, so it holds while the list
+// paginate cuts a page out of a list. The token names the last element of the page, so it stays valid when the list
 // changes.
 func paginate[T any](all []T, limit, most int, token string, id func(T) string) (page []T, next string, err error) {
 	if limit == 0 {
@@ -589,7 +589,7 @@ var secretNameForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`)
 
 const maxSecretValue = 65536
 
-// checkValue applies the rules for a value that is given as a string or as bytes.
+// checkValue checks a value that is given as a string or as bytes.
 func checkValue(text *string, binary []byte, needed bool) error {
 	switch {
 	case text != nil && binary != nil:
@@ -613,7 +613,7 @@ func versionID(token string) (string, error) {
 	return token, nil
 }
 
-// putVersion adds a version, or finds the one that the same token made before.
+// putVersion adds a version. If the same token has already added one, it must have the same value.
 func (s *secret) putVersion(id string, text *string, binary []byte, stages []string, now time.Time) error {
 	if old := s.Versions[id]; old != nil {
 		same := bytes.Equal(old.Binary, binary) && (old.String == nil) == (text == nil) &&
@@ -653,7 +653,7 @@ func readTags(tags []tag) (map[string]string, error) {
 	return out, nil
 }
 
-// checkTags applies the rules that all services share.
+// checkTags checks tags by the rules that all services share.
 func checkTags(tags map[string]string) error {
 	if len(tags) > 50 {
 		return fmt.Errorf("tags: %d: at most 50", len(tags))
@@ -678,7 +678,7 @@ func requestTagKeys(ctx iam.Context, tags map[string]string) {
 	}
 }
 
-// secretKey resolves KmsKeyId for a secret: "" stands for the AWS managed key.
+// secretKey returns the key ID for a secret's KmsKeyId. "" means the AWS managed key.
 func (k *call) secretKey(id string) (string, error) {
 	if id == "" || id == "alias/aws/secretsmanager" {
 		return "", nil
@@ -763,7 +763,7 @@ func (k *call) createSecret(in struct {
 				return wire.Errorf(codeInvalidRequest,
 					"You can't create this secret because a secret with this name is already scheduled for deletion.")
 			case v != nil && v.String != nil && in.SecretString != nil && *v.String == *in.SecretString:
-				s = old // the same request again
+				s = old // the request was repeated
 				return nil
 			}
 			return wire.Errorf("ResourceExistsException", "The operation failed because the secret %s already exists.",
@@ -825,7 +825,7 @@ func (k *call) putSecretValue(in struct {
 	return out, err
 }
 
-// updateSecret changes a secret that still exists.
+// updateSecret changes a secret. It fails if the secret no longer exists.
 func (c *Cloud) updateSecret(arn string, change func(*state, *secret) error) error {
 	return c.store.Update(func(st *state) error {
 		s := st.Secrets[arn]
@@ -1017,8 +1017,9 @@ func (k *call) rotateSecret(in struct {
 	}
 	if s.Owner == "" {
 		return nil, wire.Errorf(codeInvalidRequest,
-			"No Lambda rotation function ARN is associated with this secret. (The local AWS stand-in rotates secrets "+
-				"that RDS manages, and no others.)")
+			"No Lambda rotation function ARN is associated with this secret. (The local AWS stand-in rotates only "+
+				"secrets "+
+				"that RDS manages.)")
 	}
 	id, err := versionID(in.ClientRequestToken)
 	if err != nil {
@@ -1050,7 +1051,7 @@ func (k *call) rotateSecret(in struct {
 
 var rateForm = regexp.MustCompile(`^rate\((\d{1,4}) days?\)$`)
 
-// days is the interval of the rules. Cron expressions and hours are not modelled.
+// days returns the interval of the rules. Cron expressions and hours are not modelled.
 func (r rotationRules) days() (int, error) {
 	n := r.AutomaticallyAfterDays
 	switch {
@@ -1061,7 +1062,7 @@ func (r rotationRules) days() (int, error) {
 	case r.ScheduleExpression != "":
 		m := rateForm.FindStringSubmatch(r.ScheduleExpression)
 		if m == nil {
-			return 0, wire.NotModelled("the schedule expression %q of RotateSecret; it models rate(N days)",
+			return 0, wire.NotModelled("the schedule expression %q of RotateSecret; use rate(N days)",
 				clip(r.ScheduleExpression))
 		}
 		n, _ = strconv.Atoi(m[1])

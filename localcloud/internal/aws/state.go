@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// state is everything that the stand-in remembers, one document on disk.
+// state is the whole state of the stand-in. It is one document on disk.
 type state struct {
 	Version int
-	// SessionKey seals the session tokens of temporary credentials, which are kept nowhere else.
+	// SessionKey seals the session tokens of temporary credentials, which are not stored.
 	SessionKey []byte
 	Admin      adminUser
-	// EndpointSuffixes is the random part of DB endpoints, one a region, as each AWS account has one.
+	// EndpointSuffixes are the random parts of DB endpoints, one for each region, as in an AWS account.
 	EndpointSuffixes map[string]string
 
 	Roles           map[string]*role           // by name
@@ -29,7 +29,7 @@ type state struct {
 	Snapshots       map[string]*dbSnapshot     // by regional(region, identifier)
 }
 
-// stateVersion is raised when older state can no longer be read.
+// stateVersion is increased when older states can no longer be read.
 const stateVersion = 1
 
 type adminUser struct {
@@ -37,8 +37,8 @@ type adminUser struct {
 	Created                          time.Time
 }
 
-// door is what the provider's door recorded when it made something: an existing thing is adopted by a repeated create
-// only when both name and inputs are the same, as after a kill of the engine between the creation and its record.
+// door records the create request of a resource. A repeated create adopts the resource only if both name and inputs are
+// the same. This happens when the engine was killed between the creation and its record.
 type door struct {
 	Name   string
 	Inputs map[string]any
@@ -49,9 +49,9 @@ type role struct {
 	Created                     time.Time
 	Trust                       string // policy document
 	MaxSession                  int    // seconds
-	Boundary                    string // ARN of a managed policy, "" for none
+	Boundary                    string // ARN of a managed policy, or ""
 	Tags                        map[string]string
-	Inline                      map[string]string // name to document
+	Inline                      map[string]string // documents by name
 	Attached                    []string          // ARNs of managed policies
 	ForceDetach                 bool
 	Door                        *door
@@ -69,13 +69,13 @@ type kmsKey struct {
 	Rotation                        bool
 	RotationDays                    int
 	Tags                            map[string]string
-	AWSManaged                      string // service of an AWS managed key, "" for a customer key
+	AWSManaged                      string // service of an AWS managed key, or "" for a customer managed key
 	Door                            *door
 }
 
 func (k *kmsKey) arn() string { return "arn:aws:kms:" + k.Region + ":" + AccountID + ":key/" + k.ID }
 
-// keyState is KeyState of the KMS API.
+// keyState returns KeyState of the KMS API.
 func (k *kmsKey) keyState() string {
 	switch {
 	case k.DeletionDate != nil:
@@ -97,7 +97,7 @@ func (a *kmsAlias) arn() string { return "arn:aws:kms:" + a.Region + ":" + Accou
 
 type secret struct {
 	ARN, Name, Region, Description string
-	KMSKeyID                       string // key ID, "" for the AWS managed key
+	KMSKeyID                       string // key ID, or "" for the AWS managed key
 	Tags                           map[string]string
 	Owner                          string // "rds" for a managed secret
 	Created, Changed               time.Time
@@ -117,14 +117,14 @@ type secretVersion struct {
 	Stages  []string
 }
 
-// Staging labels that Secrets Manager itself moves.
+// The staging labels that Secrets Manager moves.
 const (
 	stageCurrent  = "AWSCURRENT"
 	stagePrevious = "AWSPREVIOUS"
 	stagePending  = "AWSPENDING"
 )
 
-// stage is the version that carries a staging label, or nil.
+// stage returns the version with a staging label, or nil.
 func (s *secret) stage(label string) *secretVersion {
 	for _, v := range s.Versions {
 		if slices.Contains(v.Stages, label) {
@@ -134,7 +134,8 @@ func (s *secret) stage(label string) *secretVersion {
 	return nil
 }
 
-// promote makes a version AWSCURRENT and the one that was AWSPREVIOUS; the version is pending no more.
+// promote makes a version AWSCURRENT and removes AWSPENDING from it. The version that was AWSCURRENT becomes
+// AWSPREVIOUS.
 func (s *secret) promote(id string) {
 	v := s.Versions[id]
 	v.Stages = slices.DeleteFunc(v.Stages, func(l string) bool { return l == stagePending })
@@ -157,8 +158,8 @@ func (s *secret) unlabel(label string) {
 	}
 }
 
-// maxVersions is how many versions a secret keeps. AWS removes versions without a label when there are more than about
-// a hundred.
+// maxVersions is the number of versions that a secret keeps. AWS removes versions without a label when there are more
+// than about a hundred.
 const maxVersions = 100
 
 func (s *secret) dropDeprecated() {
@@ -185,7 +186,7 @@ func (g *securityGroup) arn() string {
 	return "arn:aws:ec2:" + g.Region + ":" + AccountID + ":security-group/" + g.ID
 }
 
-// securityRule is one inline rule; ports are both 0 for protocol -1.
+// securityRule is one inline rule. Both ports are 0 for protocol -1.
 type securityRule struct {
 	Protocol       string   `json:"protocol"`
 	FromPort       int      `json:"fromPort"`
@@ -199,10 +200,10 @@ type securityRule struct {
 
 type logGroup struct {
 	Region, Name, KMSKeyARN, Class string
-	Retention                      int // days, 0 for ever
+	Retention                      int // days, or 0 for ever
 	Created                        time.Time
 	Tags                           map[string]string
-	Door                           *door // nil when RDS made it, which is the trouble that users meet
+	Door                           *door // nil if RDS created the group, so a later create of the same name fails
 }
 
 func (g *logGroup) arn() string {
@@ -249,19 +250,19 @@ type dbInstance struct {
 	Door                           *door
 
 	settings
-	// Pending are settings that wait for the maintenance window, or nil.
+	// Pending are the settings that wait for the maintenance window, or nil.
 	Pending *settings
 
 	AZ, SecondaryAZ string
-	Address         string // of the engine's front, inside the local cloud
+	Address         string // address of the engine's front, inside the local cloud
 	SecretARN       string
 	SecretStatus    string // creating, active, rotating or impaired
-	// FirstPassword is the master password while the instance is being created, before its secret can be seen.
+	// Applied is what the engine runs with.
 	Applied  applied
 	Deleting *deletion
 }
 
-// settings is what ModifyDBInstance can change.
+// settings are the settings that ModifyDBInstance can change.
 type settings struct {
 	Class                              string
 	EngineVersion, EngineVersionActual string
@@ -292,7 +293,7 @@ type settings struct {
 	NetworkType, LifecycleSupport      string
 }
 
-// applied is what the engine runs with; a static parameter of the group that differs waits for a reboot.
+// applied is what the engine runs with. A static parameter with another value in the group waits for a reboot.
 type applied struct {
 	MaxConnections int
 	Parameters     map[string]string
@@ -343,7 +344,7 @@ func newState() *state {
 	}
 }
 
-// regional is the key of a thing whose name is unique in its region.
+// regional returns the key of a resource whose name is unique in its region.
 func regional(region, name string) string { return region + "/" + name }
 
 func randomBytes(n int) []byte {
@@ -352,7 +353,7 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// pick draws n characters of an alphabet, each equally likely.
+// pick returns n random characters of an alphabet, each equally likely.
 func pick(alphabet string, n int) string {
 	out := make([]byte, 0, n)
 	limit := 256 - 256%len(alphabet)
@@ -372,23 +373,23 @@ const (
 	decimal = "0123456789"
 )
 
-// randomID is the random part of IAM's unique IDs, in the base 32 alphabet.
+// randomID returns the random part of IAM's unique IDs, in the base 32 alphabet.
 func randomID(n int) string { return pick(upper+"234567", n) }
 
 func randomSecretKey() string { return pick(upper+lower+decimal, 40) }
 
 func randomHex(n int) string { return pick(decimal+"abcdef", n) }
 
-// passwordSpecials are all in every master password, so that each run proves the encoding of every one of them: they
-// break URLs, shells, globs and form decoding.
+// passwordSpecials are characters that break URLs, shells, globs and form decoding. Every master password contains all
+// of them, so that each run tests their encoding.
 const passwordSpecials = ":%#?*[&+" //nolint:gosec // characters, not a password
 
-// passwordAlphabet is RDS's: printable ASCII without / ' " @ and space, and without \ and `.
+// passwordAlphabet is RDS's alphabet, printable ASCII without / ' " @ and space. It also leaves out \ and `.
 const passwordAlphabet = upper + lower + decimal + passwordSpecials + "!$(),-.;<=>]^_{|}~"
 
 const passwordLength = 32
 
-// newMasterPassword makes a password as RDS does.
+// newMasterPassword generates a password as RDS does.
 func newMasterPassword() string {
 	chars := []byte(passwordSpecials + pick(passwordAlphabet, passwordLength-len(passwordSpecials)))
 	for i := len(chars) - 1; i > 0; i-- {
@@ -398,7 +399,7 @@ func newMasterPassword() string {
 	return string(chars)
 }
 
-// uniform draws a number below n, which is at most 256.
+// uniform returns a random number below n. n is at most 256.
 func uniform(n int) int {
 	limit := 256 - 256%n
 	for {

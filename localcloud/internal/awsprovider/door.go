@@ -13,20 +13,20 @@ import (
 	"strings"
 )
 
-// door is the client of the stand-in's control door. Names on the wire are Pulumi's, values plain JSON.
+// door is the client of the stand-in's control API. Requests and answers use Pulumi's names and plain JSON values.
 type door struct {
 	client *http.Client
 	socket string
 }
 
-// answer is what the door says about a resource.
+// answer is the control API's description of a resource.
 type answer struct {
 	ID      string         `json:"id"`
 	Inputs  map[string]any `json:"inputs"`
 	Outputs map[string]any `json:"outputs"`
 }
 
-// doorRequest is what the door is asked.
+// doorRequest is a request to the control API.
 type doorRequest struct {
 	Type   string         `json:"type"`
 	Name   string         `json:"name,omitempty"`
@@ -36,7 +36,7 @@ type doorRequest struct {
 	Inputs map[string]any `json:"inputs,omitempty"`
 }
 
-// doorError is the door's refusal, with the code that AWS would use.
+// doorError is an error of the control API, with the code that AWS would use.
 type doorError struct {
 	Status  int    `json:"-"`
 	Code    string `json:"code"`
@@ -81,7 +81,7 @@ func (d *door) update(ctx context.Context, r doorRequest) (answer, error) {
 	return a, err
 }
 
-// read returns false when there is no such resource.
+// read returns false if the resource does not exist.
 func (d *door) read(ctx context.Context, r doorRequest) (answer, bool, error) {
 	var a answer
 	query := url.Values{"type": {r.Type}, "id": {r.ID}, "region": {r.Region}}
@@ -92,7 +92,7 @@ func (d *door) read(ctx context.Context, r doorRequest) (answer, bool, error) {
 	return a, err == nil, err
 }
 
-// remove deletes a resource; one that is gone already is fine.
+// remove deletes a resource. It succeeds if the resource does not exist.
 func (d *door) remove(ctx context.Context, r doorRequest) error {
 	err := d.call(ctx, http.MethodDelete, "", r, nil)
 	if refused := (*doorError)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
@@ -106,13 +106,13 @@ func (d *door) call(ctx context.Context, method, query string, in, out any) erro
 	if in != nil {
 		encoded, err := json.Marshal(in)
 		if err != nil {
-			return fmt.Errorf("encode the request: %w", err)
+			return fmt.Errorf("encoding the request: %w", err)
 		}
 		body = bytes.NewReader(encoded)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://localcloud/aws/resources"+query, body)
 	if err != nil {
-		return fmt.Errorf("make the request: %w", err)
+		return fmt.Errorf("building the request: %w", err)
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -137,7 +137,7 @@ func (d *door) call(ctx context.Context, method, query string, in, out any) erro
 		return nil
 	}
 	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("the stand-in's answer is not the JSON it should be: %w", err)
+		return fmt.Errorf("the stand-in's answer is not valid JSON: %w", err)
 	}
 	return nil
 }
@@ -147,11 +147,11 @@ func (d *door) explain(ctx context.Context, err error) error {
 	var op *net.OpError
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return errors.New("not done within the resource's timeout (customTimeouts): see `dbtier local logs`")
+		return errors.New("the resource's timeout (customTimeouts) ran out: see `dbtier local logs`")
 	case ctx.Err() != nil:
 		return errors.New("cancelled")
 	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("the local cloud does not run (nothing answers at %s): start it with `dbtier local start`",
+		return fmt.Errorf("the local cloud is not running (no answer at %s): start it with `dbtier local start`",
 			d.socket)
 	default:
 		return fmt.Errorf("the local cloud stopped answering (%w): see `dbtier local logs`, start it again with "+

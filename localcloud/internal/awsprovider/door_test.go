@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// call is what the door was asked.
+// call is one request to the control API.
 type call struct {
 	Method string
 	Query  map[string]string
@@ -24,13 +24,13 @@ type call struct {
 	Inputs map[string]any `json:"inputs"`
 }
 
-// recordingDoor is a control door on a unix socket that notes every call and answers as the test says.
+// recordingDoor is a control API on a Unix socket that records all calls and gives the answers of the test.
 type recordingDoor struct {
 	socket string
 
 	mu    sync.Mutex
 	calls []call
-	// answer returns the status and body of the answer.
+	// answer returns the status and the body of an answer.
 	answer func(call) (int, any)
 }
 

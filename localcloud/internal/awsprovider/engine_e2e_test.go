@@ -27,12 +27,12 @@ import (
 	"dbtier/localcloud/internal/awsprovider"
 )
 
-// world is the AWS behind the door: what was made, by id.
+// world is the AWS behind the control API: the created resources by id.
 type world struct {
 	mu        sync.Mutex
 	made      int
 	resources map[string]call
-	// refuse answers a creation of this type with an error of AWS's.
+	// refuse is a resource type. Its creations fail with an error of AWS.
 	refuse string
 }
 
@@ -74,7 +74,7 @@ func (w *world) answer(c call) (int, any) {
 	}
 }
 
-// byHand changes or deletes (nil) what of a type there is, past Pulumi.
+// byHand changes the resource of a type outside Pulumi, or deletes it if inputs is nil.
 func (w *world) byHand(typ string, inputs props) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,7 +91,7 @@ func (w *world) byHand(typ string, inputs props) {
 	}
 }
 
-// steps lists method and type of the calls since the last time.
+// steps returns method and type of the calls since it was last called.
 func (d *recordingDoor) steps() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -112,7 +112,7 @@ type bench struct {
 	stack auto.Stack
 	door  *recordingDoor
 	world *world
-	// What the program makes; nil leaves the resource out.
+	// The resources of the program. A nil leaves the resource out.
 	config, key, instance props
 	password              string
 }

@@ -18,20 +18,20 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// Version is the version of pulumi-aws whose behaviour this server stands in for.
+// Version is the version of pulumi-aws whose behaviour this server imitates.
 const Version = "6.83.0"
 
 // Options configure a server.
 type Options struct {
-	// Offline servers preview and do nothing else. They take any provider configuration and need no local cloud.
+	// Offline servers only preview. They accept any provider configuration and need no local cloud.
 	Offline bool
-	// Endpoint is the URL of the stand-in on the host (cloud.json's awsEndpoint), the marker of a local stack.
+	// Endpoint is the URL of the stand-in on the host (awsEndpoint in cloud.json). It marks a local stack.
 	Endpoint string
 	// ControlSocket is the path of the local cloud's control socket.
 	ControlSocket string
 }
 
-// provider is the gRPC server. One serves one engine run, and one configuration.
+// provider is the gRPC server. Each server serves one run of the engine and accepts one configuration.
 type provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
 
@@ -40,22 +40,22 @@ type provider struct {
 
 	mu     sync.Mutex
 	config *config
-	// cancelled ends with Cancel: every call under way stops.
+	// cancelled ends at Cancel, which stops all calls in progress.
 	cancelled context.Context
 	cancel    context.CancelFunc
 }
 
-// New returns the provider server "aws". Unless it is offline it needs the stand-in's endpoint and control socket; that
-// the local cloud runs is asked for only when something is to be done.
+// New returns the provider server "aws". An online server needs the stand-in's endpoint and control socket. New does
+// not check that the local cloud is running; the first call to it does.
 func New(opts Options) (pulumirpc.ResourceProviderServer, error) {
 	var missing []error
 	if !opts.Offline && opts.Endpoint == "" {
 		missing = append(missing,
-			errors.New("aws provider: Endpoint: missing: give the URL of the stand-in, or work offline"))
+			errors.New("aws provider: Endpoint: missing: set it to the URL of the stand-in, or set Offline"))
 	}
 	if !opts.Offline && opts.ControlSocket == "" {
 		missing = append(missing,
-			errors.New("aws provider: ControlSocket: missing: give the path of the control socket, or work offline"))
+			errors.New("aws provider: ControlSocket: missing: set it to the path of the control socket, or set Offline"))
 	}
 	if len(missing) > 0 {
 		return nil, errors.Join(missing...)
@@ -79,8 +79,9 @@ func (p *provider) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Pl
 	return &pulumirpc.PluginInfo{Version: Version}, nil
 }
 
-// Cancel ends what is under way. The stand-in takes a repeated creation for the same one. An engine may also say it at
-// its end, and another one may come after it, so only what runs now is ended.
+// Cancel stops the calls in progress. It is safe to create the same resource again, because the stand-in then adopts
+// the first one. An engine may also call Cancel when it ends, and another engine may follow, so later calls are not
+// affected.
 func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,7 +92,7 @@ func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, erro
 
 func (p *provider) GetSchema(context.Context, *pulumirpc.GetSchemaRequest) (*pulumirpc.GetSchemaResponse, error) {
 	return nil, status.Error(codes.Unimplemented,
-		"the local cloud's aws provider has no schema: use that of the installed plugin (pulumi plugin install "+
+		"the local cloud's aws provider has no schema: use the schema of the installed plugin (pulumi plugin install "+
 			"resource aws)")
 }
 
@@ -111,8 +112,8 @@ func (p *provider) Parameterize(
 
 func (p *provider) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented,
-		"%s: the local cloud answers no function calls of the aws provider: "+
-			"take account, region and the like from the stack's config", req.GetTok())
+		"%s: the local cloud does not serve functions of the aws provider: "+
+			"read values such as the account and the region from the stack's config", req.GetTok())
 }
 
 func (p *provider) Call(_ context.Context, req *pulumirpc.CallRequest) (*pulumirpc.CallResponse, error) {
@@ -160,7 +161,7 @@ func (p *provider) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*p
 		resp.Changes = pulumirpc.DiffResponse_DIFF_SOME
 		resp.Diffs = names
 	}
-	// Resources do not move between regions.
+	// Resources cannot move between regions.
 	if a.region != b.region && a.region != "" && b.region != "" {
 		resp.Replaces = []string{"region"}
 	}
@@ -189,14 +190,14 @@ func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.config != nil {
-		// A create request does not say which provider of the program it belongs to, so one of two configurations would
-		// be used for the resources of both.
+		// A create request does not say which of the program's providers it belongs to. With two configurations,
+		// resources would get the wrong one.
 		if names := p.config.differences(&c); len(names) > 0 {
 			return nil, status.Errorf(codes.FailedPrecondition,
 				"the aws provider was already configured in this run, with other values of %s: "+
-					"the local cloud serves one aws provider a program. Give every aws resource the program's one "+
+					"the local cloud supports one aws provider per program. Give every aws resource the same "+
 					"explicit provider, "+
-					"and destroy the stack before its region is changed", strings.Join(names, ", "))
+					"and destroy the stack before you change its region", strings.Join(names, ", "))
 		}
 	}
 	p.config = &c
@@ -210,7 +211,8 @@ func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulum
 	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
 	typ, ok := p.typeOf(r.typ)
 	if !ok {
-		// A failure, not an error, so that the engine shows it with the faults of the other resources.
+		// Return a failure instead of an error, so that the engine shows it together with the faults of other
+		// resources.
 		return &pulumirpc.CheckResponse{
 			Inputs:   req.GetNews(),
 			Failures: []*pulumirpc.CheckFailure{{Reason: r.unmodelled()}},
@@ -350,7 +352,7 @@ func (p *provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulum
 	}
 	if p.opts.Offline {
 		return nil, r.fail("reading", errors.New(
-			"an offline preview reads nothing: leave refresh and import out of it",
+			"an offline preview cannot read resources: do not use refresh or import with it",
 		), nil)
 	}
 	ctx, stop := p.bound(ctx, req.GetTimeout())
@@ -360,7 +362,7 @@ func (p *provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulum
 		return nil, r.fail("reading", err, oldInputs)
 	}
 	if !found {
-		// The engine takes an empty id for "there is no such resource".
+		// To the engine, an empty id means that the resource does not exist.
 		return &pulumirpc.ReadResponse{}, nil
 	}
 	inputs := typ.refreshed(oldInputs, got.Inputs, got.Outputs)
@@ -379,7 +381,7 @@ func (p *provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulum
 	return &pulumirpc.ReadResponse{Id: id, Inputs: encodedInputs, Properties: encoded}, nil
 }
 
-// configuration returns what Configure was given, or nothing before it was called.
+// configuration returns the configuration, or an empty one before Configure.
 func (p *provider) configuration() config {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -396,7 +398,7 @@ func (p *provider) refuseOffline() error {
 	return errors.New("an offline server only previews: run the command without --offline")
 }
 
-// bound gives a call the resource's timeout (seconds, 0 for none) and ends it with Cancel.
+// bound limits a call to the resource's timeout (in seconds, 0 for none) and ends it at Cancel.
 func (p *provider) bound(ctx context.Context, timeout float64) (context.Context, func()) {
 	p.mu.Lock()
 	cancelled := p.cancelled
@@ -435,15 +437,16 @@ func (p *provider) lookup(r request) (*resourceType, error) {
 }
 
 func (r request) unmodelled() string {
-	return fmt.Sprintf("%s is not modelled by the local cloud: leave it out of local stacks. It knows %s", r.typ,
+	return fmt.Sprintf("%s is not modelled by the local cloud: leave it out of local stacks. The modelled types are %s", r.typ,
 		strings.Join(typeNames(), ", "))
 }
 
-// fail says what was being done to what. Secrets that the stand-in repeats in its answer are taken out.
+// fail returns an error that names the operation and the resource. Secrets that the stand-in repeats in its answer are
+// removed.
 func (r request) fail(doing string, err error, known ...resource.PropertyMap) error {
 	reason := err.Error()
 	if refused := (*doorError)(nil); errors.As(err, &refused) {
-		// The stand-in names the resource as well; once is enough.
+		// Remove the resource's name from the stand-in's message, because it is already in the text.
 		short := *refused
 		short.Message = strings.TrimPrefix(strings.TrimPrefix(short.Message, r.typ+" "), r.name+": ")
 		reason = short.Error()
@@ -453,7 +456,7 @@ func (r request) fail(doing string, err error, known ...resource.PropertyMap) er
 	for _, m := range known {
 		secrets = append(secrets, secretStrings(resource.NewProperty(m), false)...)
 	}
-	// Longest first, so that a secret inside another leaves no rest behind.
+	// Replace the longest secrets first, in case one secret contains another.
 	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
 	for _, s := range secrets {
 		text = strings.ReplaceAll(text, s, "[secret]")
@@ -461,7 +464,8 @@ func (r request) fail(doing string, err error, known ...resource.PropertyMap) er
 	return status.Error(codes.Unknown, text)
 }
 
-// secretStrings collects the secret texts of a value. Those of under four characters are words, not secrets.
+// secretStrings returns the secret strings of a value. Strings of fewer than four characters are left out, because they
+// occur in ordinary text.
 func secretStrings(v resource.PropertyValue, secret bool) []string {
 	secret = secret || v.IsSecret()
 	v = unwrap(v)
@@ -494,7 +498,7 @@ func unmarshal(label string, s *structpb.Struct) (resource.PropertyMap, error) {
 	}
 	m, err := plugin.UnmarshalProperties(s, marshalOptions(label))
 	if err != nil {
-		return nil, fmt.Errorf("decode the %s: %w", label, err)
+		return nil, fmt.Errorf("decoding the %s: %w", label, err)
 	}
 	return m, nil
 }
@@ -502,12 +506,12 @@ func unmarshal(label string, s *structpb.Struct) (resource.PropertyMap, error) {
 func marshal(label string, m resource.PropertyMap) (*structpb.Struct, error) {
 	s, err := plugin.MarshalProperties(m, marshalOptions(label))
 	if err != nil {
-		return nil, fmt.Errorf("encode the %s: %w", label, err)
+		return nil, fmt.Errorf("encoding the %s: %w", label, err)
 	}
 	return s, nil
 }
 
-// triple decodes the state, the inputs that led to it and the new inputs.
+// triple decodes the state, the inputs that led to it, and the new inputs.
 func triple(olds, oldInputs, news *structpb.Struct) (state, before, after resource.PropertyMap, err error) {
 	if state, err = unmarshal("state", olds); err != nil {
 		return nil, nil, nil, err

@@ -40,7 +40,7 @@ func secretValue(v any) resource.PropertyValue {
 	return resource.MakeSecret(resource.NewPropertyValue(v))
 }
 
-// propertyMap takes plain values and property values, also mixed.
+// propertyMap accepts plain values, property values, and a mixture of both.
 func propertyMap(m props) resource.PropertyMap {
 	return resource.NewPropertyMapFromMap(m)
 }
@@ -86,7 +86,7 @@ func newServer(t *testing.T, opts awsprovider.Options) pulumirpc.ResourceProvide
 	return server
 }
 
-// local is a configured server before a recording door.
+// local returns a configured server with a recording control API.
 func local(t *testing.T, answer func(call) (int, any)) (pulumirpc.ResourceProviderServer, *recordingDoor) {
 	t.Helper()
 	door := newDoor(t, answer)
@@ -130,7 +130,7 @@ func diff(
 	return resp
 }
 
-// least holds inputs that each type accepts.
+// least has the minimum inputs of each type.
 var least = map[string]props{
 	keyType:            {},
 	aliasType:          {"targetKeyId": "k-1"},
@@ -204,10 +204,10 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 		"domain": "domain: the local cloud does not model this property of aws:rds/instance:Instance: leave it out " +
 			"on local stacks",
 		"password": "password: conflicts with manageMasterUserPassword: " +
-			"give one of the two",
+			"set only one of the two",
 		"restoreToPointInTime": "restoreToPointInTime: the local cloud does not model this property of " +
 			"aws:rds/instance:Instance: leave it out on local stacks",
-		"instanceClass": "instanceClass: missing, but aws:rds/instance:Instance needs it (a string)",
+		"instanceClass": "instanceClass: missing: aws:rds/instance:Instance requires it (a string)",
 	}, failures)
 }
 
@@ -708,7 +708,7 @@ func TestWithoutALocalCloudTheErrorSaysHowToStartIt(t *testing.T) {
 	})
 	require.NoError(t, configure(t, server, marker()))
 	_, err := server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(keyType, "x")})
-	require.ErrorContains(t, err, "the local cloud does not run")
+	require.ErrorContains(t, err, "the local cloud is not running")
 	require.ErrorContains(t, err, "start it with `dbtier local start`")
 }
 
@@ -788,17 +788,17 @@ func TestOnlyStacksMarkedLocalAreServed(t *testing.T) {
 		endpoints any
 		want      string
 	}{
-		"no endpoints":   {nil, "sts has none, rds has none, secretsmanager has none"},
-		"one is missing": {[]any{props{"sts": endpoint, "rds": endpoint}}, "but secretsmanager has none"},
+		"no endpoints":   {nil, "sts is missing, rds is missing, secretsmanager is missing"},
+		"one is missing": {[]any{props{"sts": endpoint, "rds": endpoint}}, "but secretsmanager is missing"},
 		"another stand-in": {
 			[]any{props{"sts": endpoint, "rds": "http://127.0.0.1:4566", "secretsmanager": endpoint}},
-			`rds has "http://127.0.0.1:4566"`,
+			`rds is "http://127.0.0.1:4566"`,
 		},
 		"AWS by name": {
 			[]any{props{"sts": "https://sts.amazonaws.com", "rds": endpoint, "secretsmanager": endpoint}},
-			`sts has "https://sts.amazonaws.com"`,
+			`sts is "https://sts.amazonaws.com"`,
 		},
-		"JSON of something": {`[{"sts":"` + endpoint + `"}]`, "rds has none"},
+		"JSON of something": {`[{"sts":"` + endpoint + `"}]`, "rds is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: "unused"})
@@ -845,7 +845,7 @@ func TestProviderInputsThatTheLocalCloudDoesNotModelAreRefused(t *testing.T) {
 	delete(args, "region")
 	err := configure(t, server, args)
 	require.ErrorContains(t, err, "assumeRoles: the local cloud does not model this provider input")
-	require.ErrorContains(t, err, `allowedAccountIds: ["999988887777"]: the local cloud's account is 111122223333`)
+	require.ErrorContains(t, err, `allowedAccountIds: ["999988887777"]: must contain the local cloud's account 111122223333`)
 	require.ErrorContains(t, err, "region: missing")
 	require.NoError(t, configure(t, server, with(marker(), props{"allowedAccountIds": []any{"111122223333"}})))
 }
@@ -899,7 +899,7 @@ func TestAnOfflineServerPreviewsAndDoesNothingElse(t *testing.T) {
 	_, err = server.Delete(t.Context(), &pulumirpc.DeleteRequest{Urn: urn(instanceType, "Db")})
 	require.ErrorContains(t, err, "only previews")
 	_, err = server.Read(t.Context(), &pulumirpc.ReadRequest{Urn: urn(instanceType, "Db")})
-	require.ErrorContains(t, err, "an offline preview reads nothing")
+	require.ErrorContains(t, err, "an offline preview cannot read resources")
 }
 
 func TestTypesThatAreNotModelledAreRefusedByName(t *testing.T) {
@@ -911,7 +911,7 @@ func TestTypesThatAreNotModelledAreRefusedByName(t *testing.T) {
 	require.ErrorContains(t, err, bucket)
 	_, err = server.Invoke(t.Context(), &pulumirpc.InvokeRequest{Tok: "aws:index/getCallerIdentity:getCallerIdentity"})
 	require.ErrorContains(t, err,
-		"aws:index/getCallerIdentity:getCallerIdentity: the local cloud answers no function calls")
+		"aws:index/getCallerIdentity:getCallerIdentity: the local cloud does not serve functions")
 	_, err = server.Call(t.Context(), &pulumirpc.CallRequest{Tok: "aws:x:y"})
 	require.ErrorContains(t, err, "aws:x:y")
 	_, err = server.GetSchema(t.Context(), &pulumirpc.GetSchemaRequest{})
@@ -938,7 +938,7 @@ func TestCancelEndsWhatIsUnderWay(t *testing.T) {
 	require.ErrorContains(t, <-failed, `creating aws:kms/key:Key "x": cancelled`)
 }
 
-// An engine says Cancel at its end, too, and a preview and an update are two engines.
+// An engine may also call Cancel when it ends. A preview and an update use two engines.
 func TestCancelLeavesTheNextRunAlone(t *testing.T) {
 	server, _ := local(t, echo)
 	_, err := server.Cancel(t.Context(), &emptypb.Empty{})
@@ -955,7 +955,7 @@ func TestATimeoutOfTheResourceIsKept(t *testing.T) {
 	})
 	t.Cleanup(func() { close(leave) })
 	_, err := server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(keyType, "x"), Timeout: 0.01})
-	require.ErrorContains(t, err, "not done within the resource's timeout")
+	require.ErrorContains(t, err, "the resource's timeout (customTimeouts) ran out")
 }
 
 func TestAServerNeedsItsEndpointAndSocketUnlessOffline(t *testing.T) {

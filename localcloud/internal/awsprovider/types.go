@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// managedBy is the description that pulumi-aws gives to what needs one.
+// managedBy is the description that pulumi-aws sets where one is required.
 const managedBy = "Managed by Pulumi"
 
 // resourceTypes are the types that the local cloud models, with the inputs, defaults and replacements of pulumi-aws
-// 6.83 and the Terraform provider (5.x) below it.
+// 6.83 and the Terraform provider (5.x) that it wraps.
 //
-// Every input of the real type stands here. Those that the local cloud does not model are marked, so that an offline
-// preview of a stack meant for AWS takes them and a local stack is told that they do nothing here.
+// Each type lists all inputs of the real type. Those that the local cloud does not model are marked notLocal: an
+// offline preview of a stack for AWS accepts them, and a local stack gets an error that names them.
 var resourceTypes = map[string]*resourceType{
 	"aws:kms/key:Key": {
 		properties: map[string]property{
@@ -45,7 +45,7 @@ var resourceTypes = map[string]*resourceType{
 					`begin with "alias/" and hold only letters, digits, "_", "/" and "-"`), notReserved("alias/aws/")),
 			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
-			// AWS answers with the key's id where its ARN was given.
+			// AWS returns the key's id even if the program gave its ARN.
 			"targetKeyId": {kind: kindString, required: true, normalize: keyID},
 		},
 		outputs:   []string{"arn", "targetKeyArn"},
@@ -196,8 +196,8 @@ var securityGroupRule = map[string]property{
 	"toPort":         {kind: kindInt, required: true, validate: between(-1, 65535)},
 }
 
-// instanceType is the database instance. Renaming one (identifier) and moving it to another subnet group are updates;
-// its id is the DbiResourceId, which lives through a rename.
+// instanceType is the database instance. Its id is the DbiResourceId, which stays the same when the instance is
+// renamed. Changing the identifier or the subnet group is therefore an update, not a replacement.
 var instanceType = &resourceType{
 	properties: map[string]property{
 		"allocatedStorage":         {kind: kindInt, computed: true, validate: between(5, 65536)},
@@ -256,7 +256,7 @@ var instanceType = &resourceType{
 		"iops":                             {kind: kindInt, computed: true},
 		"kmsKeyId": {
 			kind: kindString, forceNew: true, computed: true,
-			// Anything but the full ARN is a difference for ever on AWS, and the real plugin refuses it too.
+			// The real plugin requires the full ARN too. On AWS, any other value would always show as a difference.
 			validate: matching(`^arn:aws[a-z-]*:kms:`, "be the ARN of the key, not its id or alias"),
 		},
 		"licenseModel": {kind: kindString, computed: true},
@@ -330,8 +330,8 @@ var instanceType = &resourceType{
 		"listenerEndpoints",
 		"masterUserSecrets", "replicas", "resourceId", "status", "tagsAll",
 	},
-	// The real plugin shows most of these from the old state, which is wrong as soon as the update runs. Unknown is
-	// what a program must be able to take.
+	// The real plugin previews most of these with the old value, which is wrong after the update. A program must be
+	// able to handle an unknown.
 	touches: map[string][]string{
 		"engineVersion":            {"engineVersionActual"},
 		"identifier":               {"address", "arn", "endpoint", "listenerEndpoints"},
@@ -347,7 +347,7 @@ var instanceType = &resourceType{
 	},
 }
 
-// typeNames lists the modelled types in order.
+// typeNames returns the names of the modelled types, sorted.
 func typeNames() []string {
 	names := make([]string, 0, len(resourceTypes))
 	for name := range resourceTypes {
@@ -428,7 +428,8 @@ func listing[T string | int](values []T) string {
 	return strings.Join(words, ", ")
 }
 
-// rdsIdentifier is the rule for the names of instances and parameter groups.
+// rdsIdentifier checks names of instances and parameter groups. extra are characters allowed besides letters, digits
+// and hyphens.
 func rdsIdentifier(length int, extra string) func(any) string {
 	must := "begin with a letter, hold only lower-case letters, digits and single hyphens, and not end in a hyphen"
 	if extra != "" {
@@ -441,7 +442,7 @@ func rdsIdentifier(length int, extra string) func(any) string {
 
 func notDefault(v any) string {
 	if v == "default" {
-		return `must not be "default", which AWS keeps for itself`
+		return `must not be "default", which AWS reserves`
 	}
 	return ""
 }
@@ -449,7 +450,7 @@ func notDefault(v any) string {
 func notReserved(prefix string) func(any) string {
 	return func(v any) string {
 		if s, _ := v.(string); strings.HasPrefix(s, prefix) {
-			return fmt.Sprintf("must not begin with %q, which AWS keeps for itself", prefix)
+			return fmt.Sprintf("must not begin with %q, which AWS reserves", prefix)
 		}
 		return ""
 	}
@@ -470,7 +471,7 @@ func lowerCase(v any) any {
 	return v
 }
 
-// protocol brings the names and numbers of IP protocols to one form.
+// protocol converts names and numbers of IP protocols to one form.
 func protocol(v any) any {
 	s, ok := v.(string)
 	if !ok {
@@ -490,7 +491,7 @@ func protocol(v any) any {
 	}
 }
 
-// keyID takes the key's id out of its ARN.
+// keyID returns the key's id from its ARN.
 func keyID(v any) any {
 	s, ok := v.(string)
 	if !ok {
@@ -502,7 +503,7 @@ func keyID(v any) any {
 	return s
 }
 
-// isVersionPrefix tells whether the program asked for a line of versions ("16") that the actual one belongs to.
+// isVersionPrefix reports whether the actual version belongs to the version that the program asked for, such as "16".
 func isVersionPrefix(asked, actual any) bool {
 	a, _ := asked.(string)
 	b, _ := actual.(string)

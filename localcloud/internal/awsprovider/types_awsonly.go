@@ -1,7 +1,7 @@
 package awsprovider
 
-// awsOnlyTypes are those that a stack meant for AWS may hold and the local cloud does not model: an offline preview
-// takes them, and a local stack is refused by name.
+// awsOnlyTypes are types for AWS that the local cloud does not model. An offline preview accepts them. A local stack
+// gets an error that names the type.
 var awsOnlyTypes = map[string]*resourceType{
 	"aws:cloudwatch/metricAlarm:MetricAlarm": {
 		properties: map[string]property{
@@ -164,7 +164,7 @@ var awsOnlyTypes = map[string]*resourceType{
 	},
 }
 
-// typeOf finds a type that this server serves.
+// typeOf returns a resource type, if this server serves it.
 func (p *provider) typeOf(name string) (*resourceType, bool) {
 	if typ, ok := resourceTypes[name]; ok {
 		return typ, true

@@ -20,17 +20,17 @@ import (
 const (
 	alpnPostgreSQL = "postgresql"
 
-	// From the first byte to the startup packet, TLS included. Nothing of it waits for a person.
+	// The time from the first byte to the startup packet, TLS included. No part of it waits for a person.
 	helloTimeout = 15 * time.Second
-	// PostgreSQL's authentication_timeout, here for what the front itself waits for.
+	// PostgreSQL's authentication_timeout, for the steps in which the front waits for the client.
 	loginTimeout   = 60 * time.Second
 	backendTimeout = 5 * time.Second
 	cancelTimeout  = 5 * time.Second
-	// How long a reload may take to be seen by new sessions.
+	// The time until new sessions see a reload.
 	switchTimeout = 3 * time.Second
-	// A client whose session has ended gets this long to take what was sent to it last.
+	// The time for a client to read the last data after its session has ended.
 	lingerTimeout = 10 * time.Second
-	// How long a connection that no security group allows is left without an answer.
+	// The time for which a connection that no security group allows gets no answer.
 	droppedTimeout = 10 * time.Second
 
 	maxHandshakes = 256
@@ -41,16 +41,16 @@ const (
 	copyBuffer      = 32 << 10
 )
 
-// decisions are what the front asks others at each connection.
+// decisions are what the front asks at each connection.
 type decisions struct {
-	// allow is the security groups' answer; an error refuses.
+	// allow checks the security groups. An error refuses the connection.
 	allow func(src netip.Addr) error
-	// forceSSL is the parameter rds.force_ssl.
+	// forceSSL returns the parameter rds.force_ssl.
 	forceSSL func() bool
-	// iamUser says whether PostgreSQL, as configured once this returns, lets the front in as the user without a
-	// password, which it does for the users whose token the front has to check.
+	// iamUser reports whether the user logs in with a token. When it returns true, PostgreSQL lets the front in as this
+	// user without a password, and the front must check the token.
 	iamUser func(ctx context.Context, user string) (bool, error)
-	// verifyToken is the answer to a token.
+	// verifyToken checks a token.
 	verifyToken func(ctx context.Context, user, token string) error
 	// dial connects to PostgreSQL.
 	dial func(ctx context.Context) (net.Conn, error)
@@ -84,10 +84,10 @@ func newFront(listener net.Listener, tlsConfig *tls.Config, d decisions, log *sl
 	return f
 }
 
-// stopAccepting makes the endpoint refuse new connections; sessions go on.
+// stopAccepting makes the endpoint refuse new connections. Existing sessions continue.
 func (f *front) stopAccepting() { f.listener.Close() }
 
-// close cuts every connection and returns when nothing of the front runs any more.
+// close closes all connections and waits until all goroutines of the front have ended.
 func (f *front) close() {
 	f.listener.Close()
 	f.cancel()
@@ -100,7 +100,7 @@ func (f *front) close() {
 	f.wg.Wait()
 }
 
-// track notes a connection so that close can cut it, and says false when that has happened already.
+// track records a connection, so that close can close it. It returns false if the front is closed already.
 func (f *front) track(c net.Conn) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -126,7 +126,7 @@ func (f *front) serve() {
 			return
 		}
 		if err != nil {
-			// Out of file descriptors, most likely: let sessions end before asking again.
+			// Probably out of file descriptors. Wait until sessions have ended.
 			f.log.Error("accepting connections", "error", err)
 			select {
 			case <-time.After(100 * time.Millisecond):
@@ -145,7 +145,7 @@ func (f *front) serve() {
 	}
 }
 
-// connection serves one client from its first byte to its last.
+// connection serves one client until its connection ends.
 func (f *front) connection(conn net.Conn) {
 	source := remoteAddr(conn)
 	if err := f.allow(source); err != nil {
@@ -202,8 +202,8 @@ func (f *front) drop(conn net.Conn, source netip.Addr, why error) {
 	f.dropped.Add(-1)
 }
 
-// login brings a client to the point where it and PostgreSQL talk to each other. The connection it returns for the
-// client may be wrapped in TLS and is valid with an error too. No backend and no error: the client got what it wanted.
+// login connects a client with PostgreSQL. The returned client connection may be wrapped in TLS, and is valid even with
+// an error. If both backend and err are nil, the request was completed without a session.
 func (f *front) login(conn net.Conn, source netip.Addr) (client, backend net.Conn, err error) {
 	if err := conn.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
 		return conn, nil, err
@@ -231,7 +231,7 @@ func (f *front) login(conn net.Conn, source netip.Addr) (client, backend net.Con
 	return client, backend, errors.Join(client.SetDeadline(time.Time{}), backend.SetDeadline(time.Time{}))
 }
 
-// begin answers requests for encryption and returns the first packet that is something else.
+// begin answers requests for encryption. It returns the first packet that is not such a request.
 func (f *front) begin(ctx context.Context, conn net.Conn) (net.Conn, startup, error) {
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(conn, first); err != nil {
@@ -266,7 +266,7 @@ func (f *front) begin(ctx context.Context, conn net.Conn) (net.Conn, startup, er
 			return client, startup{}, invalidStartup("encryption was asked for twice")
 		default:
 			if !encrypted {
-				// Without a prefix left to read, the plain connection lets the kernel copy.
+				// The prefix has been read. Use the plain connection, which lets the kernel copy.
 				client = conn
 			}
 			return client, request, nil
@@ -274,10 +274,10 @@ func (f *front) begin(ctx context.Context, conn net.Conn) (net.Conn, startup, er
 	}
 }
 
-// The first byte of a TLS connection (RFC 8446, 5.1); a PostgreSQL startup packet begins with a zero.
+// The first byte of a TLS connection (RFC 8446, 5.1). A PostgreSQL startup packet begins with a zero.
 const recordTypeHandshake = 0x16
 
-// directTLS is sslnegotiation=direct: TLS from the first byte, for which the client must name the protocol.
+// directTLS serves sslnegotiation=direct: TLS begins with the first byte, and the client must name the protocol.
 func (f *front) directTLS(ctx context.Context, conn net.Conn) (net.Conn, startup, error) {
 	client, err := f.handshake(ctx, conn)
 	if err != nil {
@@ -298,13 +298,13 @@ func (f *front) directTLS(ctx context.Context, conn net.Conn) (net.Conn, startup
 func (f *front) handshake(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	client := tls.Server(conn, f.tls)
 	if err := client.HandshakeContext(ctx); err != nil {
-		// Nothing can be said in plain text to a client that is in a handshake.
+		// A client in a handshake cannot read an error in plain text.
 		return conn, fmt.Errorf("TLS handshake: %w", err)
 	}
 	return client, nil
 }
 
-// hostBasedAccess is what RDS keeps in pg_hba.conf for connections over the network.
+// hostBasedAccess applies the rules that RDS has in pg_hba.conf for connections over the network.
 func (f *front) hostBasedAccess(s startup, source netip.Addr, encrypted bool) error {
 	if s.user == adminUser || s.database == adminUser {
 		return &protocolError{"28000", "pg_hba.conf rejects connection for " + from(s, source, encrypted)}
@@ -315,7 +315,7 @@ func (f *front) hostBasedAccess(s startup, source netip.Addr, encrypted bool) er
 	return nil
 }
 
-// from names a login as PostgreSQL does in its messages about pg_hba.conf: quoted, not escaped.
+// from describes a login as PostgreSQL does in its messages about pg_hba.conf: quoted but not escaped.
 func from(s startup, source netip.Addr, encrypted bool) string {
 	encryption := "no encryption"
 	if encrypted {
@@ -324,12 +324,12 @@ func from(s startup, source netip.Addr, encrypted bool) string {
 	return `host "` + source.String() + `", user "` + s.user + `", database "` + s.database + `", ` + encryption
 }
 
-// authenticate connects to PostgreSQL and begins the session there. For users with a password PostgreSQL's first
-// question is passed on and the rest is between the client and it. IAM users must show their token first; PostgreSQL
+// authenticate connects to PostgreSQL and begins the session. For users with a password, it passes on PostgreSQL's
+// first question and leaves the rest to the client and PostgreSQL. IAM users must show their token first; PostgreSQL
 // then lets the front in.
 //
-// Whether a user is an IAM user was asked a moment before. Should PostgreSQL see it differently, because a grant came
-// in between, it is asked again: its "you are in" never reaches a client that showed no token.
+// A grant may change how the user logs in after iamUser was called. PostgreSQL's first message shows this, and
+// authenticate then starts again. PostgreSQL's AuthenticationOk therefore never reaches a client that showed no token.
 func (f *front) authenticate(
 	ctx context.Context, client net.Conn, s startup, source netip.Addr, encrypted bool,
 ) (net.Conn, error) {
@@ -338,7 +338,7 @@ func (f *front) authenticate(
 	for {
 		iam, err := f.iamUser(ctx, s.user)
 		if err != nil {
-			f.log.Warn("login not possible", "user", s.user, "error", err)
+			f.log.Warn("cannot check how the user logs in", "user", s.user, "error", err)
 			return nil, &protocolError{"57P03", "the database system is not yet accepting connections"}
 		}
 		if iam && !shown {
@@ -353,7 +353,7 @@ func (f *front) authenticate(
 			return nil, err
 		}
 		if word == wordError || (word == wordOK) == iam {
-			// After an error PostgreSQL closes, which ends the session as any other.
+			// After an error PostgreSQL closes the connection, which ends the session normally.
 			_, err := client.Write(received)
 			return backend, err
 		}
@@ -364,7 +364,7 @@ func (f *front) authenticate(
 	}
 }
 
-// word is what PostgreSQL says first about who the client is.
+// word is the kind of PostgreSQL's first authentication message.
 type word int
 
 const (
@@ -373,7 +373,7 @@ const (
 	wordError
 )
 
-// beginSession sends the startup packet to PostgreSQL and reads up to its first word on authentication.
+// beginSession sends the startup packet to PostgreSQL and reads until its first authentication message.
 func (f *front) beginSession(
 	ctx context.Context, s startup,
 ) (backend net.Conn, received []byte, first word, err error) {
@@ -409,7 +409,7 @@ func askFirst(ctx context.Context, backend net.Conn, packet []byte) (received []
 		if err != nil {
 			return nil, 0, err
 		}
-		// Before it there may be notices and the negotiation of the protocol's version.
+		// Notices and the negotiation of the protocol version may come first.
 		received = append(received, message...)
 		switch message[0] {
 		case 'R':
@@ -441,7 +441,8 @@ func readMessage(r io.Reader, limit int) ([]byte, error) {
 	return message, nil
 }
 
-// demandToken asks for the token as a password in clear text, which only TLS allows, and has it checked.
+// demandToken asks the client for its token and verifies it. The token is sent as a clear-text password, which is
+// allowed only over TLS.
 func (f *front) demandToken(ctx context.Context, client net.Conn, s startup, source netip.Addr, encrypted bool) error {
 	if !encrypted {
 		return &protocolError{"28000", "pg_hba.conf rejects connection for " + from(s, source, encrypted)}
@@ -462,14 +463,14 @@ func (f *front) demandToken(ctx context.Context, client net.Conn, s startup, sou
 		return invalidStartup("expected password response, got message type %q", message[0])
 	}
 	if err := f.verifyToken(ctx, s.user, answer.Password); err != nil {
-		// The reason is for the operator of the cloud: RDS tells its clients no more than this.
+		// The reason goes to the log only. RDS tells its clients no more than this.
 		f.log.Warn("IAM authentication failed", "user", s.user, "source", source, "reason", err)
 		return &protocolError{"28000", `PAM authentication failed for user "` + s.user + `"`}
 	}
 	return nil
 }
 
-// forwardCancel hands a cancel request on. Its key is PostgreSQL's own, since sessions are passed through unchanged.
+// forwardCancel forwards a cancel request. Its key is PostgreSQL's, because sessions pass through unchanged.
 func (f *front) forwardCancel(ctx context.Context, s startup) error {
 	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
 	defer cancel()
@@ -489,7 +490,7 @@ func (f *front) forwardCancel(ctx context.Context, s startup) error {
 	if _, err := backend.Write(s.raw); err != nil {
 		return err
 	}
-	// PostgreSQL closes when it has sent the signal; the client may rely on that.
+	// PostgreSQL closes the connection after it has sent the signal. Clients may rely on that.
 	_, err = io.Copy(io.Discard, backend)
 	return err
 }
@@ -506,13 +507,13 @@ func (f *front) refuse(client net.Conn, why *protocolError) {
 		_, err = client.Write(message)
 	}
 	if err != nil {
-		f.log.Debug("telling a client why it was refused", "error", err)
+		f.log.Debug("sending an error to a client", "error", err)
 	}
 	closeWrite(client)
 }
 
-// splice copies both ways until the session is over. A client that ends its side still gets what PostgreSQL has to say;
-// when PostgreSQL ends, nobody is left to talk to.
+// splice copies in both directions until the session ends. A client that closes its side still gets the rest of
+// PostgreSQL's answer. When PostgreSQL closes its side, the session ends.
 func splice(client, backend net.Conn) {
 	toBackend := make(chan struct{})
 	go func() {
@@ -521,7 +522,7 @@ func splice(client, backend net.Conn) {
 		closeWrite(backend)
 	}()
 	copyBytes(client, backend)
-	// If the client takes no more, neither side may keep the other waiting.
+	// If the client stops reading, neither direction may wait for the other.
 	backend.Close()
 	_ = client.SetWriteDeadline(time.Now().Add(lingerTimeout))
 	closeWrite(client)
@@ -531,7 +532,7 @@ func splice(client, backend net.Conn) {
 
 var buffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
-// copyBytes lets the kernel copy between plain sockets and takes a shared buffer where TLS is in between.
+// copyBytes copies from one connection to the other. The kernel copies between plain sockets; TLS uses a shared buffer.
 func copyBytes(to, from net.Conn) {
 	_, toTLS := to.(*tls.Conn)
 	_, fromTLS := from.(*tls.Conn)
@@ -544,11 +545,11 @@ func copyBytes(to, from net.Conn) {
 		buffer = new([copyBuffer]byte)
 	}
 	defer buffers.Put(buffer)
-	// Without the methods that would bring buffers of their own.
+	// Hide the methods ReadFrom and WriteTo, which would allocate other buffers.
 	_, _ = io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, buffer[:])
 }
 
-// closeWrite ends one direction of a connection.
+// closeWrite closes one direction of a connection.
 func closeWrite(c net.Conn) {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
@@ -557,7 +558,7 @@ func closeWrite(c net.Conn) {
 	c.Close()
 }
 
-// remoteAddr is where a connection comes from.
+// remoteAddr returns the address of the client.
 func remoteAddr(c net.Conn) netip.Addr {
 	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		return tcp.AddrPort().Addr().Unmap()
@@ -565,7 +566,7 @@ func remoteAddr(c net.Conn) netip.Addr {
 	return netip.Addr{}
 }
 
-// prefixed is a connection of which the first bytes were read already.
+// prefixed is a connection whose first bytes have already been read.
 type prefixed struct {
 	net.Conn
 	prefix []byte
@@ -580,7 +581,7 @@ func (p *prefixed) Read(b []byte) (int, error) {
 	return p.Conn.Read(b)
 }
 
-// CloseWrite ends the direction to the client.
+// CloseWrite closes the direction to the client.
 func (p *prefixed) CloseWrite() error {
 	closeWrite(p.Conn)
 	return nil

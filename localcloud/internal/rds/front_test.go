@@ -23,13 +23,13 @@ import (
 
 const host = "myshop-local.cabcdefghijk.ap-northeast-2.rds.amazonaws.com"
 
-// server is a PostgreSQL of a few words: it lets users in at once whom it trusts, asks others for the password "right",
-// and answers every query with its own text.
+// server is a minimal PostgreSQL. It lets trusted users in at once, asks the others for the password "right", and
+// answers every query with the query's text.
 type server struct {
 	listener net.Listener
 	mu       sync.Mutex
 	trusted  map[string]bool
-	// logins counts sessions by user, cancels are the keys of cancel requests.
+	// logins counts sessions by user. cancels has the keys of cancel requests.
 	logins  map[string]int
 	cancels []string
 }
@@ -134,7 +134,7 @@ func (s *server) session(c net.Conn) {
 	}
 }
 
-// rig is a front before a server, with the decisions that a test may change.
+// rig is a front with a server behind it. Tests can change the front's decisions.
 type rig struct {
 	front   *front
 	server  *server
@@ -187,14 +187,14 @@ func newRig(t *testing.T, trusted ...string) *rig {
 	return r
 }
 
-// set changes what the front is told.
+// set changes the decisions of the front.
 func (r *rig) set(change func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	change()
 }
 
-// connect is a login by pgx, a client that we did not write.
+// connect logs in with pgx, an independent client.
 func (r *rig) connect(t *testing.T, user, password string, change ...func(*pgconn.Config)) (*pgconn.PgConn, error) {
 	t.Helper()
 	cfg, err := pgconn.ParseConfig("postgres://" + r.address + "/myshop?sslmode=disable")
@@ -292,14 +292,14 @@ func TestIAMUsersShowATokenUnderTLS(t *testing.T) {
 	assert.Equal(t, 1, r.server.logins["app_iam"])
 }
 
-// PostgreSQL still lets a user in without a password, though rds_iam was taken from it a moment ago.
+// PostgreSQL still lets the user in without a password, although rds_iam was revoked a moment ago.
 func TestNobodyGetsInWithoutAPasswordOrAToken(t *testing.T) {
 	r := newRig(t, "app")
 	_, err := r.connect(t, "app", "")
 	says(t, err, "57P03", "the way this user logs in is being changed; try again")
 }
 
-// The grant of rds_iam is not yet seen by PostgreSQL when the token is checked; it is a moment later.
+// PostgreSQL does not see the grant of rds_iam when the token is checked, but shortly after.
 func TestALoginWaitsForAGrantToTakeEffect(t *testing.T) {
 	r := newRig(t)
 	r.set(func() { r.iam["app"] = true })
@@ -346,7 +346,7 @@ func TestACancelRequestReachesTheServer(t *testing.T) {
 	assert.Equal(t, []string{"key!", "keyx"}, r.server.cancels, "also without TLS, as older clients send it")
 }
 
-// raw sends bytes and returns everything that comes back until the end.
+// raw sends bytes and returns all bytes that the front sends until the connection ends.
 func (r *rig) raw(t *testing.T, send ...[]byte) string {
 	t.Helper()
 	c, err := net.Dial("tcp", r.address)
@@ -393,7 +393,7 @@ func TestWhatTheServerSaysLastReachesTheClient(t *testing.T) {
 	}
 }
 
-// A client may end its side and still wait for its answer.
+// A client may close its side and still wait for the answer.
 func TestAHalfClosedClientGetsItsAnswer(t *testing.T) {
 	r := newRig(t)
 	r.set(func() { r.forceSSL = false })

@@ -29,7 +29,7 @@ func TestParametersOfTheGroupStandOverTheDefaults(t *testing.T) {
 
 func TestParametersThatRDSWouldRefuseAreRefusedAllAtOnce(t *testing.T) {
 	err := checkParameters(map[string]string{
-		"work_mem": "4096", "pg_stat_statements.track": "all", // good
+		"work_mem": "4096", "pg_stat_statements.track": "all", // valid
 		"hba_file": "/etc/passwd", "ssl_ca_file": "x", "Log_Statement": "all", "rds.force_ssl": "yes",
 		"rds.extensions": "x",
 		"search_path":    "a\nhba_file='x'", "rds.log_retention_period": "5",
@@ -37,14 +37,14 @@ func TestParametersThatRDSWouldRefuseAreRefusedAllAtOnce(t *testing.T) {
 	require.Error(t, err)
 	lines := strings.Split(err.Error(), "\n")
 	assert.Equal(t, []string{
-		`parameter Log_Statement: "all": no name of a parameter: want lower case letters, digits and _, with at most one dot`,
-		`parameter hba_file: "/etc/passwd": RDS does not let it be modified`,
-		`parameter rds.extensions: "x": not modelled by the local cloud: it knows rds.force_ssl, rds.log_retention_period, ` +
+		`parameter Log_Statement: "all": want the name of a parameter: lower-case letters, digits and _, with at most one dot`,
+		`parameter hba_file: "/etc/passwd": RDS does not allow changing it`,
+		`parameter rds.extensions: "x": not modelled by the local cloud; the modelled parameters are rds.force_ssl, rds.log_retention_period, ` +
 			`rds.logical_replication, rds.rds_superuser_reserved_connections`,
 		`parameter rds.force_ssl: "yes": want one of 0, 1`,
 		`parameter rds.log_retention_period: "5": want a whole number from 1440 to 10080`,
-		`parameter search_path: "a\nhba_file='x'": a value is one line`,
-		`parameter ssl_ca_file: "x": RDS does not let it be modified`,
+		`parameter search_path: "a\nhba_file='x'": must be a single line`,
+		`parameter ssl_ca_file: "x": RDS does not allow changing it`,
 	}, lines)
 }
 
@@ -100,7 +100,7 @@ func TestReasonsAreTakenFromWhatPostgreSQLWrites(t *testing.T) {
 	}, complaints(text))
 }
 
-// The conversation of RFC 7677, section 3: its server signature comes out of the secret that we make.
+// The example of RFC 7677, section 3: its server signature must result from our secret.
 func TestTheSCRAMSecretIsThatOfTheRFC(t *testing.T) {
 	salt, err := base64.StdEncoding.DecodeString("W22ZaJ0SNY7soEsUEjb6gQ==")
 	require.NoError(t, err)

@@ -44,8 +44,8 @@ func projectRoot(t *testing.T) string {
 	return dir
 }
 
-// distribution is a PostgreSQL that the unprivileged user can reach: a copy, since the project may lie in a folder that
-// only its owner can enter.
+// distribution returns a PostgreSQL that the unprivileged user can reach. It is a copy, because the project may be in a
+// folder that only its owner can enter.
 func distribution(t *testing.T) string {
 	t.Helper()
 	if copied != "" {
@@ -88,7 +88,7 @@ func distribution(t *testing.T) string {
 	return dir
 }
 
-// copied is the folder that distribution made.
+// copied is the folder that distribution created.
 var copied string
 
 func TestMain(m *testing.M) {
@@ -103,7 +103,7 @@ const password = `4k]-%hA|RI*[?j:#&+{(`
 
 var subnets atomic.Int32
 
-// place is the folders and addresses of an engine that is opened and closed several times.
+// place has the folders and addresses of an engine that a test opens and closes several times.
 type place struct {
 	dir    string
 	prefix netip.Prefix
@@ -112,7 +112,7 @@ type place struct {
 
 func newPlace(t *testing.T) *place {
 	t.Helper()
-	// t.TempDir has long names, and its parents are closed to other users.
+	// t.TempDir has long names, and other users cannot enter its parents.
 	dir, err := os.MkdirTemp("", "rds-") //nolint:usetesting // see above
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o711))
@@ -128,7 +128,7 @@ func (p *place) open(t *testing.T) *Engine {
 	t.Helper()
 	if copied, err := filepath.Glob(filepath.Join(distribution(t), templatePrefix+"*")); err == nil &&
 		len(copied) == 1 {
-		// initdb takes a second; the first engine's template serves all.
+		// initdb takes a second. All engines use the template of the first one.
 		require.NoError(t, os.MkdirAll(filepath.Join(p.dir, "postgres"), 0o711))
 		out, err := exec.Command("cp", "-a", copied[0], filepath.Join(p.dir, "postgres")).CombinedOutput()
 		require.NoError(t, err, "%s", out)
@@ -164,7 +164,7 @@ func create(t *testing.T, e *Engine, s Spec) netip.Addr {
 	return addr
 }
 
-// dsn names the endpoint as a client in the cluster would, with the address in place of a name server.
+// dsn returns the connection string of a client in the cluster, with the address in place of a name server.
 func dsn(e *Engine, s Spec, user string) string {
 	addr, err := e.Address(s.Identifier)
 	if err != nil {
@@ -249,7 +249,7 @@ func TestAnInstanceIsWhatRDSMakes(t *testing.T) {
 	require.Error(t, err)
 	_, err = c.Exec(t.Context(), "COPY (SELECT 1) TO PROGRAM 'id'")
 	require.Error(t, err)
-	// What a service needs to do.
+	// The statements that a service needs.
 	exec1(t, c, "CREATE EXTENSION pgcrypto; CREATE TABLE t (x int); CREATE SCHEMA s")
 	exec1(t, c, "CREATE DATABASE another")
 	exec1(t, c, "CREATE ROLE app LOGIN PASSWORD 'app-password'; GRANT CONNECT ON DATABASE myshop TO app")
@@ -287,7 +287,7 @@ func TestPasswordsAreCheckedByPostgreSQLAndNeverWrittenDown(t *testing.T) {
 			return err
 		}
 		for _, secret := range []string{password, second, url.QueryEscape(password), "SCRAM-SHA-256$"} {
-			// The one place for the hash is the table of roles itself and its log of changes.
+			// Only the table of roles and its log of changes may contain the hash.
 			if secret == "SCRAM-SHA-256$" && strings.Contains(name, "/data/") {
 				continue
 			}
@@ -479,7 +479,7 @@ func TestACreationThatWasKilledIsMadeAgain(t *testing.T) {
 	p := newPlace(t)
 	e := p.open(t)
 	s := spec("again")
-	// What a kill in the middle leaves: a folder with a part of the data, and no record.
+	// A kill in the middle of a creation leaves a folder with a part of the data and no record.
 	data := filepath.Join(p.dir, "postgres", s.Identifier, "data")
 	require.NoError(t, os.MkdirAll(filepath.Join(data, "base"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(data, "PG_VERSION"), []byte("16\n"), 0o600))
@@ -489,7 +489,7 @@ func TestACreationThatWasKilledIsMadeAgain(t *testing.T) {
 	first := create(t, e, s)
 	c := mustLogin(t, e, s, s.MasterUsername, password)
 	exec1(t, c, "CREATE TABLE keepsake (x int)")
-	// The caller was killed after that and asks again, with the password it made anew.
+	// The caller was killed after the creation and repeats it with a new password.
 	second, err := e.Create(t.Context(), s, password+"2")
 	require.NoError(t, err)
 	assert.Equal(t, first, second)
@@ -508,7 +508,7 @@ func TestACreationThatFailsLeavesNothing(t *testing.T) {
 	s.Parameters = map[string]string{"work_mem": "lots"}
 	_, err := e.Create(t.Context(), s, password)
 	require.ErrorContains(t, err, `invalid value for parameter "work_mem": "lots"`)
-	s.Parameters = map[string]string{"shared_buffers": "99999999"} // 763 GiB: a good value on another machine
+	s.Parameters = map[string]string{"shared_buffers": "99999999"} // 763 GiB, a valid value on another machine
 	_, err = e.Create(t.Context(), s, password)
 	require.ErrorContains(t, err, "the end of its log")
 	assert.Empty(t, e.Instances())
@@ -537,7 +537,7 @@ func TestAddressesAreKeptAndGivenAgainAfterADelete(t *testing.T) {
 	require.ErrorContains(t, e.Start(t.Context(), "none"), `no DB instance "none"`)
 }
 
-// postmaster is the process number of an instance's PostgreSQL.
+// postmaster returns the process number of an instance's PostgreSQL.
 func postmaster(t *testing.T, p *place, id string) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(p.dir, "postgres", id, "data", "postmaster.pid"))
@@ -566,7 +566,7 @@ func TestAPostgreSQLThatEndsByItselfComesBack(t *testing.T) {
 	assert.NotEqual(t, pid, postmaster(t, p, s.Identifier))
 }
 
-// TestHelperKilledEngine is no test of its own: it is the process that the next one kills.
+// TestHelperKilledEngine is not a test. It is the process that the next test kills.
 func TestHelperKilledEngine(t *testing.T) {
 	dir := os.Getenv("RDS_TEST_KILLED_ENGINE")
 	if dir == "" {
@@ -603,7 +603,7 @@ func TestTheNextEngineFindsWhatAKilledOneLeft(t *testing.T) {
 	require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }, 10*time.Second,
 		10*time.Millisecond,
 		"PostgreSQL does not outlive its engine")
-	// In a new PID namespace the old number may be somebody else's.
+	// In a new PID namespace, another process may have the old number.
 	pidFile := filepath.Join(p.dir, "postgres", "killed", "data", "postmaster.pid")
 	require.NoError(t, os.WriteFile(pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600))
 	e := p.open(t)
@@ -635,7 +635,7 @@ func TestCloseEndsEveryPostgreSQLAndStartsNoMore(t *testing.T) {
 	require.ErrorIs(t, e.Start(t.Context(), "a"), errClosed)
 }
 
-// psql is a client that nobody here wrote; it knows channel binding, which a front that ends TLS cannot offer.
+// psql is an independent client. It supports channel binding, which a front that terminates TLS cannot offer.
 func TestPsqlVerifiesTheEndpoint(t *testing.T) {
 	p := newPlace(t)
 	e := p.open(t)
@@ -662,7 +662,7 @@ func TestPsqlVerifiesTheEndpoint(t *testing.T) {
 	assert.Contains(t, out, `user "myshop_admin", database "myshop", no encryption`)
 }
 
-// The example service's own tests run on an instance, over TLS, as its master user.
+// The tests of the example service run on an instance, over TLS, as its master user.
 func TestTheExampleServiceWorksOnAnInstance(t *testing.T) {
 	p := newPlace(t)
 	e := p.open(t)

@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// Spec is what an instance is made from.
+// Spec describes an instance.
 type Spec struct {
-	// Identifier names the instance; lower case, as RDS stores it.
+	// Identifier names the instance, in lower case as RDS stores it.
 	Identifier string `json:"identifier"`
-	// EndpointHost is the host name that clients use and that the certificate carries.
+	// EndpointHost is the host name that clients use and that the certificate contains.
 	EndpointHost string `json:"endpointHost"`
 	Port         int    `json:"port"`
-	// MasterUsername is the user that owns the database; it is no superuser.
+	// MasterUsername is the user that owns the database. It is not a superuser.
 	MasterUsername string `json:"masterUsername"`
-	// DBName is the database to make besides postgres; empty makes none.
+	// DBName is a database to create besides postgres. Optional.
 	DBName string `json:"dbName,omitempty"`
-	// MaxConnections is the class's max_connections, already computed.
+	// MaxConnections is max_connections, computed for the class.
 	MaxConnections int `json:"maxConnections"`
-	// Parameters are a parameter group's own values, formulas already computed.
+	// Parameters are the values that a parameter group sets, with formulas already computed.
 	Parameters map[string]string `json:"parameters,omitempty"`
 }
 
@@ -29,14 +29,14 @@ var (
 	identifierRule = regexp.MustCompile(`^[a-z](-?[a-z0-9])*$`)
 	usernameRule   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	hostRule       = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
-	// Names that RDS keeps for itself, and words that PostgreSQL reserves where a name stands.
+	// reservedUsers are names that RDS reserves, and words that PostgreSQL does not accept as a user name.
 	reservedUsers = []string{
 		"admin", "all", "analyse", "analyze", "public", "rdsadmin", "rds_superuser", "rds_iam",
 		"rds_replication", "rds_password", "user",
 	}
 )
 
-// check names every fault of the spec.
+// check returns all faults of the spec.
 func (s Spec) check() error {
 	var faults []error
 	fault := func(field string, value any, why string) {
@@ -44,7 +44,8 @@ func (s Spec) check() error {
 	}
 	if !identifierRule.MatchString(s.Identifier) || len(s.Identifier) > maxName {
 		fault("Identifier", s.Identifier,
-			"want 1 to 63 lower case letters, digits and single hyphens, beginning with a letter and not ending in a "+
+			"want 1 to 63 lower case letters, digits and single hyphens, beginning with a letter and not ending with "+
+				"a "+
 				"hyphen")
 	}
 	if !hostRule.MatchString(s.EndpointHost) || len(s.EndpointHost) > 253 {

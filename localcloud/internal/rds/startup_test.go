@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// packet is a startup packet with a code and what follows it.
+// packet returns a startup packet with a code and the rest of its content.
 func packet(code uint32, rest string) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(8+len(rest)))
 	b = binary.BigEndian.AppendUint32(b, code)
@@ -92,8 +92,8 @@ func TestAClientThatGoesAwayIsNoProtocolError(t *testing.T) {
 	}
 }
 
-// Whatever comes in: no panic, not more read than announced, and a packet that is accepted is one that PostgreSQL's own
-// client library would have sent in that meaning.
+// Whatever arrives: the parser does not panic and reads no more than the announced length. An accepted packet is one
+// that PostgreSQL's own client library could have sent with the same meaning.
 func FuzzReadStartup(f *testing.F) {
 	f.Add(packet(version30, "user\x00u\x00database\x00d\x00\x00"))
 	f.Add(packet(codeSSL, ""))

@@ -344,7 +344,7 @@ func TestPolicyDocumentsThatIAMRefuses(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, answer.status)
 }
 
-// The policy engine itself: AWS answers the same questions by its simulator.
+// AWS answers the same questions with its policy simulator.
 func TestPoliciesDecideAsOnAWS(t *testing.T) {
 	g := newTarget(t)
 	const (

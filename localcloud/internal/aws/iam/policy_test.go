@@ -136,7 +136,7 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 		},
 		"operator that is not modelled": {
 			iam.Identity,
-			statement(allow + `,"Condition":{"BinaryEquals":{"aws:userid":"eA=="}}`), `"BinaryEquals": not one`,
+			statement(allow + `,"Condition":{"BinaryEquals":{"aws:userid":"eA=="}}`), `"BinaryEquals": the local AWS stand-in models only`,
 		},
 		"misspelt operator": {
 			iam.Identity,
@@ -263,7 +263,7 @@ func FuzzParse(f *testing.F) {
 		ctx := iam.NewContext()
 		ctx.Set("aws:TagKeys", "a", "b")
 		ctx.Set("aws:userid", "${aws:userid}*")
-		// Whatever was accepted can be evaluated, and a deny is never an allow.
+		// Every accepted policy can be evaluated, and a deny never allows anything.
 		for _, s := range policy.Statements {
 			only := &iam.Policy{Version: policy.Version, Statements: []iam.Statement{s}}
 			d := iam.Evaluate(iam.Principal{Kind: iam.User, Account: "111122223333", Identity: []*iam.Policy{only}},
