@@ -3,9 +3,8 @@
 //
 //	driver    the driver's start, an offline preview, previews of many stacks
 //	policies  the policy pack on stacks of three sizes, the start of its process, a preview with and without it
-//
-// up        make up, from nothing and without changes; removes the local cloud's state
-// build     the program's first build, compared with a small program of the same packages
+//	up        make up, from nothing and without changes; removes the local cloud's state
+//	build     the program's first build, compared with a small program of the same packages
 //
 // The default is driver, policies and up. It has the same requirements as make up.
 package main
