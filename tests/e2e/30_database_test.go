@@ -167,8 +167,8 @@ func sessionThroughAPoolWith(t *testing.T, name, authorities string) result {
 type session struct {
 	pid  int
 	user string
-	// begun reports that the login has completed.
-	begun bool
+	// loggedIn reports that the login has completed.
+	loggedIn bool
 }
 
 // sessions returns the sessions of this cloud's databases from the process list. A cloud that has stopped has none.
@@ -196,7 +196,7 @@ func sessions(cloud int) []session {
 		if space, err := os.Readlink("/proc/" + e.Name() + "/ns/pid"); err == nil && space == within {
 			found = append(found, session{
 				pid: pid, user: title[1],
-				begun: title[4] != "authentication" && title[4] != "startup",
+				loggedIn: title[4] != "authentication" && title[4] != "startup",
 			})
 		}
 	}

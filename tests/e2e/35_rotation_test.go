@@ -148,9 +148,9 @@ func underLoad(t *testing.T, during func()) load {
 	defer enough()
 	eventually(t, time.Minute, "all clients", func() (bool, string) {
 		n := poolClients(t)
-		told := inPod("grep --count progress: /tmp/load.log /tmp/load--connect.log")
-		return n >= 2*clients && told.code == 0 && !strings.Contains(told.stdout, ":0\n"),
-			fmt.Sprintf("%d connections of clients, %s", n, told.all())
+		progress := inPod("grep --count progress: /tmp/load.log /tmp/load--connect.log")
+		return n >= 2*clients && progress.code == 0 && !strings.Contains(progress.stdout, ":0\n"),
+			fmt.Sprintf("%d connections of clients, %s", n, progress.all())
 	})
 	started := time.Now()
 	during()
@@ -204,7 +204,7 @@ func poolClients(t *testing.T) (n int) {
 func killServerConnections(t *testing.T, users ...string) (killed int) {
 	t.Helper()
 	for _, s := range sessions(cloudState(t)) {
-		if s.begun && slices.Contains(users, s.user) && syscall.Kill(s.pid, syscall.SIGTERM) == nil {
+		if s.loggedIn && slices.Contains(users, s.user) && syscall.Kill(s.pid, syscall.SIGTERM) == nil {
 			killed++
 		}
 	}

@@ -81,7 +81,7 @@ func TestTheNextUpRecoversFromAKillOfTheLocalCloud(t *testing.T) {
 // run starts with what the killed one left behind.
 func TestTheNextUpRecoversFromKillsOfUpAtSeveralMoments(t *testing.T) {
 	mustDbtier(t, "destroy", "--stack", "local", "--yes")
-	for _, made := range []int{1, 8, 15, 15, 15} {
+	for _, created := range []int{1, 8, 15, 15, 15} {
 		up := exec.Command(filepath.Join(root, "bin", "dbtier"), "up", "--stack", "local")
 		up.Dir = root
 		up.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -89,7 +89,7 @@ func TestTheNextUpRecoversFromKillsOfUpAtSeveralMoments(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, up.Start())
 		seen := 0
-		for lines := bufio.NewScanner(stdout); seen < made && lines.Scan(); {
+		for lines := bufio.NewScanner(stdout); seen < created && lines.Scan(); {
 			if strings.HasPrefix(lines.Text(), "  + ") {
 				seen++
 			}
@@ -97,7 +97,7 @@ func TestTheNextUpRecoversFromKillsOfUpAtSeveralMoments(t *testing.T) {
 		require.NoError(t, up.Process.Signal(syscall.SIGKILL), "up ended after %d resources, before it was killed",
 			seen)
 		require.Error(t, up.Wait())
-		assert.Equal(t, made, seen)
+		assert.Equal(t, created, seen)
 	}
 	mustDbtier(t, "up", "--stack", "local")
 	healthy(t)

@@ -190,8 +190,8 @@ func (b *Builder) fresh(ctx context.Context, s step) (key string, fresh bool, er
 	if err != nil {
 		return "", false, fmt.Errorf("computing the inputs of %s: %w", s.name, err)
 	}
-	made, err := os.ReadFile(b.stamp(s))
-	if err != nil || string(made) != key {
+	stamped, err := os.ReadFile(b.stamp(s))
+	if err != nil || string(stamped) != key {
 		return key, false, nil //nolint:nilerr // Without a stamp, the artefact has not been built yet.
 	}
 	_, err = os.Stat(s.target)
@@ -314,7 +314,7 @@ func checkNeeds(needs []need, disk func(dir string) (device uint64, free float64
 			byDisk[device] += n.bytes
 			if free < float64(byDisk[device]) {
 				short = fmt.Errorf(
-					"not enough disk space: %s has %.1f GiB free and the build needs %.1f GiB: free some space, or " +
+					"not enough disk space: %s has %.1f GiB free and the build needs %.1f GiB: free some space, or "+
 						"move "+
 						"the folder to a larger disk",
 					n.dir, free/(1<<30), float64(byDisk[device])/(1<<30))

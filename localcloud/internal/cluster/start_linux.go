@@ -201,7 +201,7 @@ func listen(ctx context.Context, port int, flag string) (*os.File, error) {
 // waitReady prints the steps of a start as they end, until the cloud is ready or has died.
 func (p Project) waitReady(ctx context.Context, out io.Writer, died <-chan struct{}) error {
 	began := time.Now()
-	told := map[string]bool{}
+	shown := map[string]bool{}
 	var waiting string
 	tell := time.NewTicker(15 * time.Second)
 	defer tell.Stop()
@@ -233,9 +233,9 @@ func (p Project) waitReady(ctx context.Context, out io.Writer, died <-chan struc
 		waiting = ""
 		for _, step := range status.Steps {
 			switch {
-			case step.Done && !told[step.Name] && status.Phase == PhaseStarting,
-				step.Done && !told[step.Name] && died != nil:
-				told[step.Name] = true
+			case step.Done && !shown[step.Name] && status.Phase == PhaseStarting,
+				step.Done && !shown[step.Name] && died != nil:
+				shown[step.Name] = true
 				fmt.Fprintf(out, "  %-26s %5.1fs  (at %.1fs)\n", step.Name, step.Ended-step.Began, step.Ended)
 				if step.Note != "" {
 					fmt.Fprintf(out, "    %s\n", step.Note)

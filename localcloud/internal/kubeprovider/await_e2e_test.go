@@ -282,9 +282,9 @@ func TestEngineOperatorChart(t *testing.T) {
 	b := newBench(t, kubeprovider.Options{})
 	b.objects = []object{namespaceOf("operator")}
 	operator(t, b, "operator", pulumi.Map{"replicaCount": pulumi.Int(2)})
-	begun := time.Now()
+	began := time.Now()
 	changes := b.mustUp(t)
-	t.Logf("create: %s, %v", time.Since(begun), changes)
+	t.Logf("create: %s, %v", time.Since(began), changes)
 	assert.Greater(t, changes["create"], 40)
 	live, err := b.kube.AppsV1().Deployments("operator").Get(t.Context(), "operator-external-secrets",
 		metav1.GetOptions{})
@@ -311,9 +311,9 @@ func TestEngineOperatorChart(t *testing.T) {
 	}
 	assert.True(t, found, "children are named <chart>:<namespace>/<name>")
 
-	begun = time.Now()
+	began = time.Now()
 	changes = b.mustUp(t)
-	t.Logf("no change: %s, %v, provider: %v, state: %d bytes", time.Since(begun), changes, b.calls.spent,
+	t.Logf("no change: %s, %v, provider: %v, state: %d bytes", time.Since(began), changes, b.calls.spent,
 		len(b.backend(t)))
 	assert.Zero(t, changes["update"]+changes["create"]+changes["replace"], "%v", changes)
 	assert.Less(t, b.calls.spent["Check"]+b.calls.spent["Diff"], 2*time.Second)
@@ -324,13 +324,13 @@ func TestEngineChartWithUnknownValuesIsNotPreviewed(t *testing.T) {
 	b := newBench(t, kubeprovider.Options{Offline: true})
 	path := operatorChart(t)
 	b.more = func(ctx *pulumi.Context, k8s pulumi.ProviderResource) error {
-		made := &withID{}
-		if err := ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "a", configMap("a", "default", nil).inputs, made,
+		first := &withID{}
+		if err := ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "a", configMap("a", "default", nil).inputs, first,
 			pulumi.Provider(k8s)); err != nil {
 			return err
 		}
 		return ctx.RegisterRemoteComponentResource("kubernetes:helm.sh/v4:Chart", "operator", pulumi.Map{
-			"chart": pulumi.String(path), "values": pulumi.Map{"nameOverride": made.ID().ToStringOutput()},
+			"chart": pulumi.String(path), "values": pulumi.Map{"nameOverride": first.ID().ToStringOutput()},
 		}, &chartComponent{}, pulumi.Providers(k8s))
 	}
 	var output strings.Builder

@@ -17,9 +17,9 @@ func urnOf(token, name string) string { return stackURN + token + "::" + name }
 // server returns a server without a cluster, as it is after Configure with the given inputs.
 func server(t *testing.T, inputs map[string]any) *Server {
 	t.Helper()
-	made, err := New(Options{Offline: true})
+	provider, err := New(Options{Offline: true})
 	require.NoError(t, err)
-	s := made.(*Server)
+	s := provider.(*Server)
 	args, err := marshal("", resource.NewPropertyMapFromMap(inputs))
 	require.NoError(t, err)
 	_, err = s.Configure(t.Context(), &pulumirpc.ConfigureRequest{

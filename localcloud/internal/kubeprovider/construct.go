@@ -300,7 +300,7 @@ func (s *Server) register(
 	if err != nil {
 		return fmt.Errorf("order the objects of chart %s: %w", args.Chart, err)
 	}
-	made := map[object.ObjMetadata]pulumi.Resource{}
+	registered := map[object.ObjMetadata]pulumi.Resource{}
 	var definitions []pulumi.Resource
 	all := pulumi.Array{}
 	for _, definitionsFirst := range []bool{true, false} {
@@ -314,7 +314,7 @@ func (s *Server) register(
 				options := []pulumi.ResourceOption{pulumi.Parent(component)}
 				needs := []pulumi.Resource{}
 				for _, dependency := range dependencies.Dependencies(id) {
-					if other, ok := made[dependency]; ok {
+					if other, ok := registered[dependency]; ok {
 						needs = append(needs, other)
 					}
 				}
@@ -328,7 +328,7 @@ func (s *Server) register(
 				if err != nil {
 					return err
 				}
-				made[id] = child
+				registered[id] = child
 				all = append(all, pulumi.NewResourceOutput(child))
 				if isDefinition {
 					definitions = append(definitions, child)
@@ -405,10 +405,10 @@ func registerChild(
 		}
 		inputs[key] = value
 	}
-	made := &child{}
+	registered := &child{}
 	token := fmt.Sprintf("%s:%s:%s", packageName, apiVersion, obj.GetKind())
-	if err := program.RegisterResource(token, name, inputs, made, options...); err != nil {
+	if err := program.RegisterResource(token, name, inputs, registered, options...); err != nil {
 		return nil, fmt.Errorf("register %s: %w", name, err)
 	}
-	return made, nil
+	return registered, nil
 }

@@ -11,9 +11,9 @@ import (
 )
 
 func TestChartInputs(t *testing.T) {
-	made, err := New(Options{Offline: true, Dir: "project"})
+	provider, err := New(Options{Offline: true, Dir: "project"})
 	require.NoError(t, err)
-	s := made.(*Server)
+	s := provider.(*Server)
 	args, err := s.readChartArgs("operator", props(map[string]any{
 		"chart": "external-secrets", "version": "2.9.0", "namespace": "external-secrets", "skipCrds": false,
 		"resourcePrefix": "",

@@ -171,8 +171,8 @@ func canonical(gvk schema.GroupVersionKind, content map[string]any) (map[string]
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, typed); err != nil {
 		return nil, false
 	}
-	spelt, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
-	return spelt, err == nil
+	converted, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
+	return converted, err == nil
 }
 
 func empty(value any) bool {

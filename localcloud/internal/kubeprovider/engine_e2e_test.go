@@ -74,11 +74,11 @@ func (c *calls) intercept(
 	method := info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:]
 	c.count[method]++
 	c.mutex.Unlock()
-	begun := time.Now()
+	began := time.Now()
 	defer func() {
 		c.mutex.Lock()
 		defer c.mutex.Unlock()
-		c.spent[method] += time.Since(begun)
+		c.spent[method] += time.Since(began)
 	}()
 	return handler(ctx, req)
 }
@@ -107,8 +107,8 @@ func newBench(t *testing.T, options kubeprovider.Options) *bench {
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
 		Cancel:  cancel,
 		Options: []grpc.ServerOption{grpc.UnaryInterceptor(b.calls.intercept)},
-		Init: func(made *grpc.Server) error {
-			pulumirpc.RegisterResourceProviderServer(made, server)
+		Init: func(grpcServer *grpc.Server) error {
+			pulumirpc.RegisterResourceProviderServer(grpcServer, server)
 			return nil
 		},
 	})
@@ -143,17 +143,17 @@ func (b *bench) program(ctx *pulumi.Context) error {
 	if err := ctx.RegisterResource("pulumi:providers:kubernetes", "k8s", b.provider, k8s); err != nil {
 		return err
 	}
-	made := map[string]pulumi.Resource{}
+	registered := map[string]pulumi.Resource{}
 	for _, o := range b.objects {
 		resource := &anyResource{}
 		options := append([]pulumi.ResourceOption{pulumi.Provider(k8s)}, o.options...)
-		if namespace, ok := made["namespace"]; ok {
+		if namespace, ok := registered["namespace"]; ok {
 			options = append(options, pulumi.DependsOn([]pulumi.Resource{namespace}))
 		}
 		if err := ctx.RegisterResource(o.token, o.name, o.inputs, resource, options...); err != nil {
 			return err
 		}
-		made[o.name] = resource
+		registered[o.name] = resource
 	}
 	if b.more != nil {
 		return b.more(ctx, k8s)
@@ -331,7 +331,7 @@ func TestEngineGoesOnAfterAKilledRun(t *testing.T) {
 	b.objects = []object{configMap("left", "default", map[string]any{"a": "1"}), job}
 	job.inputs["metadata"].(map[string]any)["annotations"] = map[string]any{"pulumi.com/skipAwait": "true"}
 	b.mustUp(t)
-	made, err := b.kube.CoreV1().ConfigMaps("default").Get(t.Context(), "left", metav1.GetOptions{})
+	first, err := b.kube.CoreV1().ConfigMaps("default").Get(t.Context(), "left", metav1.GetOptions{})
 	require.NoError(t, err)
 
 	b.forgetObjects(t)
@@ -342,7 +342,7 @@ func TestEngineGoesOnAfterAKilledRun(t *testing.T) {
 	b.mustUp(t)
 	again, err := b.kube.CoreV1().ConfigMaps("default").Get(t.Context(), "left", metav1.GetOptions{})
 	require.NoError(t, err)
-	assert.Equal(t, made.UID, again.UID, "taken over, not created twice")
+	assert.Equal(t, first.UID, again.UID, "taken over, not created twice")
 	assert.Equal(t, map[string]string{"a": "2"}, again.Data)
 	live, err := b.kube.BatchV1().Jobs("default").Get(t.Context(), "left", metav1.GetOptions{})
 	require.NoError(t, err)
@@ -358,12 +358,12 @@ func TestEngineNoChangeIsFast(t *testing.T) {
 		b.objects = append(b.objects, configMap(fmt.Sprintf("map-%03d", i), "many",
 			map[string]any{"content": strings.Repeat("x", 2000)}))
 	}
-	begun := time.Now()
+	began := time.Now()
 	b.mustUp(t)
-	created := time.Since(begun)
-	begun = time.Now()
+	created := time.Since(began)
+	began = time.Now()
 	assert.Equal(t, map[string]int{"same": 103}, b.mustUp(t))
-	same := time.Since(begun)
+	same := time.Since(began)
 	t.Logf("create %s, no change %s: %v", created, same, b.calls.spent)
 	assert.Less(t, b.calls.spent["Check"]+b.calls.spent["Diff"], time.Second,
 		"only the provider's time counts, not the engine's")

@@ -152,15 +152,15 @@ func driftedValue(input resource.PropertyValue, before, now any) resource.Proper
 				values = append(values, driftedValue(input.ArrayValue()[i], oldItems[i], item))
 				continue
 			}
-			values = append(values, spelt(item))
+			values = append(values, asProperty(item))
 		}
 		return resource.NewArrayProperty(values)
 	}
-	return spelt(now)
+	return asProperty(now)
 }
 
-// spelt converts a value of the cluster to a property with the field names of the SDKs.
-func spelt(value any) resource.PropertyValue {
+// asProperty converts a value of the cluster to a property with the field names of the SDKs.
+func asProperty(value any) resource.PropertyValue {
 	return resource.NewPropertyValueRepl(value, func(key string) (resource.PropertyKey, bool) {
 		return resource.PropertyKey(underscored(key)), true
 	}, nil)

@@ -113,15 +113,15 @@ func Render(ctx context.Context, options Options) (*Rendered, error) {
 	if err != nil {
 		return nil, err
 	}
-	made, err := install.RunWithContext(ctx, loaded, values)
+	helmRelease, err := install.RunWithContext(ctx, loaded, values)
 	if err != nil {
 		return nil, fmt.Errorf("render chart %s: %w", options.Chart, err)
 	}
-	objects, err := parse(made.Manifest)
+	objects, err := parse(helmRelease.Manifest)
 	if err != nil {
 		return nil, fmt.Errorf("chart %s rendered something that is not a Kubernetes object: %w", options.Chart, err)
 	}
-	rendered := &Rendered{Objects: objects, Hooks: hooks(made), Deprecated: loaded.Metadata.Deprecated}
+	rendered := &Rendered{Objects: objects, Hooks: hooks(helmRelease), Deprecated: loaded.Metadata.Deprecated}
 	if instead && loaded.Metadata.Version != asked {
 		rendered.Instead = loaded.Metadata.Version
 	}
@@ -362,9 +362,9 @@ func excerpt(document []byte) string {
 	return strings.Join(lines, "\n")
 }
 
-func hooks(made *release.Release) []string {
+func hooks(helmRelease *release.Release) []string {
 	var names []string
-	for _, hook := range made.Hooks {
+	for _, hook := range helmRelease.Hooks {
 		if slices.Contains(hook.Events, release.HookTest) {
 			continue
 		}
