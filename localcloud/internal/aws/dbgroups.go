@@ -4,15 +4,13 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
 	"dbtier/localcloud/internal/aws/rdsrules"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation"
 )
-
-var subnetGroupForm = regexp.MustCompile(`^[a-z0-9 ._-]{1,255}$`)
 
 type subnetGroupInputs struct {
 	Name        *string           `json:"name"`
@@ -59,7 +57,7 @@ func createSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resourc
 			}
 			f.add("DBSubnetGroupAlreadyExists", "name", "The DB subnet group '%s' already exists.", name)
 		}
-		if !subnetGroupForm.MatchString(name) || name == "default" {
+		if !validation.DBSubnetGroup.Matches(name) || name == "default" {
 			f.add("InvalidParameterValue", "name",
 				"%q: must be 1 to 255 letters, digits, hyphens, underscores, periods and spaces, and not default",
 				clip(name))

@@ -3,13 +3,13 @@ package aws
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation"
 )
 
 // findKey finds a key of a region by its ID, ARN, alias name or alias ARN.
@@ -302,8 +302,6 @@ func removeKey(_ context.Context, c *Cloud, r resourceRequest) error {
 	})
 }
 
-var aliasForm = regexp.MustCompile(`^alias/[A-Za-z0-9/_-]{1,250}$`)
-
 type aliasInputs struct {
 	Name   *string `json:"name"`
 	Target *string `json:"targetKeyId"`
@@ -328,7 +326,7 @@ func createAlias(_ context.Context, c *Cloud, r resourceRequest) (*resource, err
 	in := decodeInputs[aliasInputs](r.Inputs, namePrefixRefused, f)
 	name := or(in.Name, "")
 	switch {
-	case !aliasForm.MatchString(name):
+	case !validation.KeyAlias.Matches(name):
 		f.add("ValidationException", "name", "%q: must be alias/ and 1 to 250 of letters, digits, / _ -", name)
 	case strings.HasPrefix(name, "alias/aws/"):
 		f.add("NotAuthorizedException", "name", "%q: aliases that begin with alias/aws/ are reserved for AWS", name)

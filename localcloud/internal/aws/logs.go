@@ -3,20 +3,12 @@ package aws
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"slices"
 
 	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation"
 )
-
-var logGroupForm = regexp.MustCompile(`^[A-Za-z0-9._/#-]{1,512}$`)
-
-// logRetentions are the retentions in days that CloudWatch Logs accepts. 0 means for ever.
-var logRetentions = []int{
-	0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557,
-	2922, 3288, 3653,
-}
 
 type logGroupInputs struct {
 	Name      *string           `json:"name"`
@@ -30,8 +22,9 @@ type logGroupInputs struct {
 
 func (in logGroupInputs) merge(c *Cloud, st *state, g *logGroup, f *faults) {
 	g.Retention, g.Tags = or(in.Retention, 0), in.Tags
-	if !slices.Contains(logRetentions, g.Retention) {
-		f.add("InvalidParameterException", "retentionInDays", "%d: want one of %v", g.Retention, logRetentions)
+	if g.Retention != 0 && !validation.IsLogRetention(g.Retention) {
+		f.add("InvalidParameterException", "retentionInDays", "%d: want 0 or one of %v", g.Retention,
+			validation.LogRetentions)
 	}
 	if err := checkTags(in.Tags); err != nil {
 		f.add("InvalidParameterException", "tags", "%v", err)
@@ -97,7 +90,7 @@ func createLogGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, 
 			}
 			f.add("ResourceAlreadyExistsException", "name", "The specified log group already exists: %s", name)
 		}
-		if !logGroupForm.MatchString(name) {
+		if !validation.LogGroup.Matches(name) {
 			f.add("InvalidParameterException", "name", "%q: must be 1 to 512 characters of a-zA-Z0-9 . _ / # -",
 				clip(name))
 		}

@@ -5,17 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
 	"dbtier/localcloud/internal/aws/wire"
-)
-
-var (
-	groupNameForm   = regexp.MustCompile(`^[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}$`)
-	groupTextForm   = regexp.MustCompile(`^[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{0,255}$`)
-	securityGroupID = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
+	"dbtier/validation"
 )
 
 type securityGroupInputs struct {
@@ -85,7 +79,7 @@ func (in ruleInputs) rule(st *state, region, where string, f *faults) securityRu
 	}
 	for _, id := range in.SecurityGroups {
 		switch {
-		case !securityGroupID.MatchString(id):
+		case !validation.SecurityGroupID.Matches(id):
 			f.add("InvalidGroupId.Malformed", where+".securityGroups", "%q: want the ID of a security group, sg-…",
 				clip(id))
 		case id != NodeSecurityGroupID && (st.SecurityGroups[id] == nil || st.SecurityGroups[id].Region != region):
@@ -96,7 +90,7 @@ func (in ruleInputs) rule(st *state, region, where string, f *faults) securityRu
 		f.add("InvalidParameterValue", where,
 			"no source: want cidrBlocks, ipv6CidrBlocks, securityGroups or self")
 	}
-	if !groupTextForm.MatchString(in.Description) {
+	if !validation.SecurityGroupText.Matches(in.Description) {
 		f.add("InvalidParameterValue", where+".description",
 			"must have at most 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
 	}
@@ -142,13 +136,13 @@ func createSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 			VPC:         vpc, Door: &door{r.Name, r.Inputs},
 		}
 		switch {
-		case !groupNameForm.MatchString(name):
+		case name == "" || !validation.SecurityGroupText.Matches(name):
 			f.add("InvalidParameterValue", "name", "%q: must be 1 to 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*",
 				clip(name))
 		case strings.HasPrefix(strings.ToLower(name), "sg-") || name == "default":
 			f.add("InvalidParameterValue", "name", "%q: is reserved", name)
 		}
-		if g.Description == "" || !groupTextForm.MatchString(g.Description) {
+		if g.Description == "" || !validation.SecurityGroupText.Matches(g.Description) {
 			f.add("InvalidParameterValue", "description",
 				"must be 1 to 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
 		}

@@ -3,13 +3,13 @@ package aws
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation"
 )
 
 // IAM's limits ("IAM and STS quotas"). Policy sizes are in characters without white space.
@@ -18,12 +18,6 @@ const (
 	maxInlinePolicies = 10240
 	maxAttached       = 10
 	maxPath           = 512
-)
-
-var (
-	roleNameForm   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
-	policyNameForm = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
-	pathForm       = regexp.MustCompile(`^/([\x21-\x7e]+/)?$`)
 )
 
 const (
@@ -41,10 +35,10 @@ func errNoRole(name string) error {
 
 // checkRole checks a role by IAM's rules.
 func (st *state) checkRole(r *role, f *faults) {
-	if !roleNameForm.MatchString(r.Name) {
+	if !validation.RoleName.Matches(r.Name) {
 		f.add(codeValidation, "name", "%q: must be 1 to 64 characters of [\\w+=,.@-]", clip(r.Name))
 	}
-	if len(r.Path) > maxPath || !pathForm.MatchString(r.Path) {
+	if !validation.RolePath.Matches(r.Path) {
 		f.add(codeValidation, "path", "%q: must begin and end with / and have at most %d characters", clip(r.Path),
 			maxPath)
 	}
@@ -80,7 +74,7 @@ func (st *state) checkTrust(document string, f *faults) {
 
 // checkInline checks a new inline policy by IAM's rules.
 func (r *role) checkInline(name, document string, f *faults) {
-	if !policyNameForm.MatchString(name) {
+	if !validation.PolicyName.Matches(name) {
 		f.add(codeValidation, "name", "%q: must be 1 to 128 characters of [\\w+=,.@-]", clip(name))
 	}
 	if _, err := iam.Parse(document, iam.Identity); err != nil {

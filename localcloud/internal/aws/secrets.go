@@ -14,6 +14,7 @@ import (
 
 	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation"
 )
 
 var secretsActions = map[string]func(*call, []byte) (any, error){
@@ -585,8 +586,6 @@ func paginate[T any](all []T, limit, most int, token string, id func(T) string) 
 	return all[start:end], next, nil
 }
 
-var secretNameForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`)
-
 const maxSecretValue = 65536
 
 // checkValue checks a value that is given as a string or as bytes.
@@ -710,7 +709,7 @@ func (k *call) createSecret(in struct {
 	Tags               []tag
 },
 ) (any, error) {
-	if !secretNameForm.MatchString(in.Name) || strings.Contains(in.Name, "!") {
+	if !validation.SecretName.Matches(in.Name) {
 		return nil, wire.Errorf(codeInvalidParam,
 			"Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@ "+
 				"(! is for managed secrets)")

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"dbtier/validation"
 )
 
 // managedBy is the description that pulumi-aws sets where one is required.
@@ -41,7 +43,7 @@ var resourceTypes = map[string]*resourceType{
 		properties: map[string]property{
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
-				validate: all(matching(`^alias/[0-9A-Za-z_/-]{1,250}$`,
+				validate: all(matching(validation.KeyAlias.Matches,
 					`begin with "alias/" and hold only letters, digits, "_", "/" and "-"`), notReserved("alias/aws/")),
 			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
@@ -63,7 +65,7 @@ var resourceTypes = map[string]*resourceType{
 			"description": {kind: kindString, defaultValue: managedBy},
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
-				validate: all(atMost(255), matching(`^[ .0-9a-z_-]+$`,
+				validate: all(atMost(255), matching(validation.DBSubnetGroup.Matches,
 					"hold only lower-case letters, digits, hyphens, underscores, periods and spaces"), notDefault),
 			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
@@ -101,7 +103,7 @@ var resourceTypes = map[string]*resourceType{
 		properties: map[string]property{
 			"description": {
 				kind: kindString, forceNew: true, defaultValue: managedBy,
-				validate: all(atMost(255), matching(`^[0-9A-Za-z_ .:/()#,@\[\]+=&;{}!$*-]*$`,
+				validate: all(atMost(255), matching(validation.SecurityGroupText.Matches,
 					`hold only letters, digits, spaces and "._-:/()#,@[]+=&;{}!$*"`)),
 			},
 			"egress":  {kind: kindObjectSet, computed: true, fields: securityGroupRule},
@@ -128,14 +130,12 @@ var resourceTypes = map[string]*resourceType{
 			},
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
-				validate: matching(`^[0-9A-Za-z._/#-]{1,512}$`, `hold only letters, digits and "._/#-"`),
+				validate: matching(validation.LogGroup.Matches, `hold only letters, digits and "._/#-"`),
 			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"retentionInDays": {
 				kind: kindInt, defaultValue: 0,
-				validate: oneOf(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192,
-					2557,
-					2922, 3288, 3653),
+				validate: oneOf(slices.Concat([]int{0}, validation.LogRetentions)...),
 			},
 			"skipDestroy": {kind: kindBool, defaultValue: false, writeOnly: true},
 			"tags":        {kind: kindStringMap},
@@ -155,7 +155,7 @@ var resourceTypes = map[string]*resourceType{
 			}},
 			"managedPolicyArns":   {kind: kindStringSet, computed: true, notLocal: true},
 			"maxSessionDuration":  {kind: kindInt, defaultValue: 3600, validate: between(3600, 43200)},
-			"name":                {kind: kindString, forceNew: true, computed: true, validate: iamName(64)},
+			"name":                {kind: kindString, forceNew: true, computed: true, validate: iamName(64, validation.RoleName)},
 			"namePrefix":          {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"path":                {kind: kindString, forceNew: true, defaultValue: "/", validate: iamPath},
 			"permissionsBoundary": {kind: kindString},
@@ -167,7 +167,7 @@ var resourceTypes = map[string]*resourceType{
 	},
 	"aws:iam/rolePolicy:RolePolicy": {
 		properties: map[string]property{
-			"name":       {kind: kindString, forceNew: true, computed: true, validate: iamName(128)},
+			"name":       {kind: kindString, forceNew: true, computed: true, validate: iamName(128, validation.PolicyName)},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"policy":     {kind: kindPolicy, required: true},
 			"role":       {kind: kindString, required: true, forceNew: true},
@@ -209,7 +209,7 @@ var instanceType = &resourceType{
 		"backupTarget":             {kind: kindString, forceNew: true, computed: true, notLocal: true},
 		"backupWindow": {
 			kind: kindString, computed: true,
-			validate: matching(`^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$`,
+			validate: matching(pattern(`^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$`),
 				`have the form "hh:mm-hh:mm" (UTC), for example "03:00-04:00"`),
 		},
 		"blueGreenUpdate": {kind: kindObject, writeOnly: true, notLocal: true, fields: map[string]property{
@@ -246,7 +246,7 @@ var instanceType = &resourceType{
 		"engineVersion": {kind: kindString, computed: true, covers: isVersionPrefix},
 		"finalSnapshotIdentifier": {
 			kind: kindString, writeOnly: true,
-			validate: all(atMost(255), matching(`^[A-Za-z][0-9A-Za-z]*(-[0-9A-Za-z]+)*$`,
+			validate: all(atMost(255), matching(pattern(`^[A-Za-z][0-9A-Za-z]*(-[0-9A-Za-z]+)*$`),
 				"begin with a letter, hold only letters, digits and single hyphens, and not end in a hyphen")),
 		},
 		"iamDatabaseAuthenticationEnabled": {kind: kindBool},
@@ -257,13 +257,13 @@ var instanceType = &resourceType{
 		"kmsKeyId": {
 			kind: kindString, forceNew: true, computed: true,
 			// The real plugin requires the full ARN too. On AWS, any other value would always show as a difference.
-			validate: matching(`^arn:aws[a-z-]*:kms:`, "be the ARN of the key, not its id or alias"),
+			validate: matching(pattern(`^arn:aws[a-z-]*:kms:`), "be the ARN of the key, not its id or alias"),
 		},
 		"licenseModel": {kind: kindString, computed: true},
 		"maintenanceWindow": {
 			kind: kindString, computed: true, normalize: lowerCase,
-			validate: matching(`(?i)^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-`+
-				`(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$`,
+			validate: matching(pattern(`(?i)^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-`+
+				`(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$`),
 				`have the form "ddd:hh:mm-ddd:hh:mm" (UTC), for example "Mon:04:00-Mon:05:00"`),
 		},
 		"manageMasterUserPassword": {kind: kindBool},
@@ -386,10 +386,11 @@ func atMost(length int) func(any) string {
 	}
 }
 
-func matching(pattern, must string) func(any) string {
-	re := regexp.MustCompile(pattern)
+func pattern(expression string) func(string) bool { return regexp.MustCompile(expression).MatchString }
+
+func matching(matches func(string) bool, must string) func(any) string {
 	return func(v any) string {
-		if s, _ := v.(string); !re.MatchString(s) {
+		if s, _ := v.(string); !matches(s) {
 			return "must " + must
 		}
 		return ""
@@ -437,7 +438,7 @@ func rdsIdentifier(length int, extra string) func(any) string {
 			"in a hyphen"
 	}
 	set := "[0-9a-z" + regexp.QuoteMeta(extra) + "]"
-	return all(atMost(length), matching(`^[a-z]`+set+`*(-`+set+`+)*$`, must), notDefault)
+	return all(atMost(length), matching(pattern(`^[a-z]`+set+`*(-`+set+`+)*$`), must), notDefault)
 }
 
 func notDefault(v any) string {
@@ -456,12 +457,12 @@ func notReserved(prefix string) func(any) string {
 	}
 }
 
-func iamName(length int) func(any) string {
-	return all(atMost(length), matching(`^[\w+=,.@-]+$`, `hold only letters, digits and "_+=,.@-"`))
+func iamName(length int, form *validation.Form) func(any) string {
+	return all(atMost(length), matching(form.Matches, `hold only letters, digits and "_+=,.@-"`))
 }
 
 func iamPath(v any) string {
-	return all(atMost(512), matching(`^/([!-~]*/)?$`, `begin and end with "/"`))(v)
+	return all(atMost(512), matching(validation.RolePath.Matches, `begin and end with "/"`))(v)
 }
 
 func lowerCase(v any) any {

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"dbtier/validation"
 )
 
 // Config configures an [Engine].
@@ -351,7 +353,7 @@ func (e *Engine) Delete(_ context.Context, id string) error {
 	}
 	if err != nil {
 		// A creation that was killed may have left a folder.
-		if !identifierRule.MatchString(id) {
+		if !validation.DBIdentifier.Matches(id) {
 			return nil
 		}
 		e.creating.Lock()

@@ -22,6 +22,7 @@ const (
 	maxMaxConnections = 262143
 )
 
+// parameterName is stricter than what RDS accepts, because names become lines of postgresql.conf.
 var parameterName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`)
 
 // fixedParameters are the settings that depend on this machine: paths, access and durability. RDS does not allow

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"dbtier/validation"
 )
 
 // Versions of the policy language. Only the newer version has policy variables.
@@ -275,7 +277,6 @@ func (p *parser) principal(where string, o map[string]json.RawMessage, s *Statem
 }
 
 var (
-	accountID    = regexp.MustCompile(`^\d{12}$`)
 	awsPrincipal = regexp.MustCompile(
 		`^arn:aws:(iam::[0-9]{12}:(root|(user|role)/[\w+=,.@/-]+)|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`,
 	)
@@ -290,7 +291,7 @@ func badPrincipal(typ, value string) string {
 	var ok bool
 	switch typ {
 	case "AWS":
-		ok = value == "*" || accountID.MatchString(value) || awsPrincipal.MatchString(value) ||
+		ok = value == "*" || validation.AccountID.Matches(value) || awsPrincipal.MatchString(value) ||
 			uniqueIDPattern.MatchString(value)
 	case "Federated":
 		ok = federatedARN.MatchString(value)

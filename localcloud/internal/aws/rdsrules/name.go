@@ -8,6 +8,7 @@ import (
 	"strings"
 )
 
+// identifierForm accepts upper case, which RDS turns into lower case.
 var identifierForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$`)
 
 // CheckIdentifier checks an identifier of a DB instance, snapshot or parameter group: letters, digits and single
@@ -25,6 +26,7 @@ func CheckIdentifier(s string, longest int) error {
 	return nil
 }
 
+// userForm is stricter than PostgreSQL: RDS does not accept an underscore at the beginning.
 var userForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
 
 // reservedNames are the names of RDS's roles. RDS for PostgreSQL refuses them, and the reserved words below, as master
