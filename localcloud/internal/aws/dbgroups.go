@@ -47,13 +47,11 @@ func createSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resourc
 	f := &faults{what: label(r)}
 	in := decodeInputs[subnetGroupInputs](r.Inputs, namePrefixRefused, f)
 	name := strings.ToLower(or(in.Name, ""))
-	var g *subnetGroup
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		id := regional(r.Region, name)
 		if old := st.SubnetGroups[id]; old != nil {
 			if old.Door.adoptable(r.Name, r.Inputs) {
-				g = old
-				return nil
+				return old.resource(), nil
 			}
 			f.add("DBSubnetGroupAlreadyExists", "name", "The DB subnet group '%s' already exists.", name)
 		}
@@ -62,18 +60,14 @@ func createSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resourc
 				"%q: must be 1 to 255 letters, digits, hyphens, underscores, periods and spaces, and not default",
 				clip(name))
 		}
-		g = &subnetGroup{Region: r.Region, Name: name, Door: &door{r.Name, r.Inputs}}
+		g := &subnetGroup{Region: r.Region, Name: name, Door: &door{r.Name, r.Inputs}}
 		in.merge(g, f)
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		st.SubnetGroups[id] = g
-		return nil
+		return g.resource(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
 }
 
 func (g *subnetGroup) resource() *resource {
@@ -94,20 +88,16 @@ func readSubnetGroup(c *Cloud, r resourceRequest) (*resource, error) {
 func updateSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[subnetGroupInputs](r.Inputs, namePrefixRefused, f)
-	var g *subnetGroup
-	err := c.store.Update(func(st *state) error {
-		if g = st.SubnetGroups[regional(r.Region, r.ID)]; g == nil {
-			return wire.Status(http.StatusNotFound, "DBSubnetGroupNotFoundFault",
+	return c.changed(func(st *state) (*resource, error) {
+		g := st.SubnetGroups[regional(r.Region, r.ID)]
+		if g == nil {
+			return nil, wire.Status(http.StatusNotFound, "DBSubnetGroupNotFoundFault",
 				"DB subnet group '%s' does not exist.", clip(r.ID))
 		}
 		in.merge(g, f)
 		g.Door = reinput(g.Door, r.Inputs)
-		return f.err()
+		return g.resource(), f.err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
 }
 
 func removeSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) error {
@@ -175,20 +165,18 @@ func createParameterGroup(_ context.Context, c *Cloud, r resourceRequest) (*reso
 	f := &faults{what: label(r)}
 	in := decodeInputs[parameterGroupInputs](r.Inputs, namePrefixRefused, f)
 	name := strings.ToLower(or(in.Name, ""))
-	var g *parameterGroup
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		id := regional(r.Region, name)
 		if old := st.ParameterGroups[id]; old != nil {
 			if old.Door.adoptable(r.Name, r.Inputs) {
-				g = old
-				return nil
+				return old.resource(), nil
 			}
 			f.add("DBParameterGroupAlreadyExists", "name", "Parameter group %s already exists", name)
 		}
 		if err := rdsrules.CheckIdentifier(name, 255); err != nil {
 			f.add("InvalidParameterValue", "name", "%q: %v", clip(name), err)
 		}
-		g = &parameterGroup{
+		g := &parameterGroup{
 			Region: r.Region, Name: name, Family: or(in.Family, ""),
 			Description: or(in.Description, "Managed by Pulumi"),
 			Door:        &door{r.Name, r.Inputs},
@@ -199,15 +187,11 @@ func createParameterGroup(_ context.Context, c *Cloud, r resourceRequest) (*reso
 		}
 		in.merge(g, f)
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		st.ParameterGroups[id] = g
-		return nil
+		return g.resource(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
 }
 
 func (g *parameterGroup) resource() *resource {

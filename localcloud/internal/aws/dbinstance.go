@@ -48,6 +48,11 @@ func errNoInstance(id string) error {
 	return wire.Status(http.StatusNotFound, "DBInstanceNotFound", "DBInstance %s not found.", clip(id))
 }
 
+// unavailable returns the error for an operation that requires the status available.
+func (i *dbInstance) unavailable() error {
+	return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.", i.Status)
+}
+
 // changeInstance changes an instance. It fails if the instance no longer exists.
 func (c *Cloud) changeInstance(id string, change func(*state, *dbInstance) error) error {
 	return c.store.Update(func(st *state) error {
@@ -373,8 +378,7 @@ func (k *call) modify(
 	restart := false
 	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
 		if i.Status != statusAvailable {
-			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.",
-				i.Status)
+			return i.unavailable()
 		}
 		before := i.settings
 		next := before
@@ -447,8 +451,7 @@ func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
 	started := c.now()
 	err := c.changeInstance(id, func(_ *state, i *dbInstance) error {
 		if i.Status != statusAvailable {
-			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.",
-				i.Status)
+			return i.unavailable()
 		}
 		if failover && !i.MultiAZ {
 			return wire.Errorf(codeCombination, "Cannot force failover: %s is not a Multi-AZ DB instance.",

@@ -186,29 +186,23 @@ func (st *state) missingPrincipals(p *iam.Policy) []string {
 func createKey(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[keyInputs](r.Inputs, keyRefused, f)
-	var k *kmsKey
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		// A key has no name that could identify it. Adopt a key that the control API created for the same resource with
 		// the same inputs, if nothing refers to it: its create was not recorded.
 		for _, old := range st.Keys {
 			if old.Region == r.Region && old.DeletionDate == nil && old.Door.adoptable(r.Name, r.Inputs) &&
 				!st.keyInUse(old) {
-				k = old
-				return nil
+				return old.resource(), nil
 			}
 		}
-		k = &kmsKey{ID: randomUUID(), Region: r.Region, Created: c.now(), Door: &door{r.Name, r.Inputs}}
+		k := &kmsKey{ID: randomUUID(), Region: r.Region, Created: c.now(), Door: &door{r.Name, r.Inputs}}
 		in.merge(c, st, k, f)
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		st.Keys[k.ID] = k
-		return nil
+		return k.resource(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return k.resource(), nil
 }
 
 // keyInUse reports whether anything refers to a key.
@@ -265,20 +259,15 @@ func readKey(c *Cloud, r resourceRequest) (*resource, error) {
 func updateKey(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[keyInputs](r.Inputs, keyRefused, f)
-	var k *kmsKey
-	err := c.store.Update(func(st *state) error {
-		k = st.findKey(r.Region, r.ID)
+	return c.changed(func(st *state) (*resource, error) {
+		k := st.findKey(r.Region, r.ID)
 		if k == nil || k.DeletionDate != nil || k.AWSManaged != "" {
-			return wire.Status(http.StatusNotFound, "NotFoundException", "Key '%s' does not exist", r.ID)
+			return nil, wire.Status(http.StatusNotFound, "NotFoundException", "Key '%s' does not exist", r.ID)
 		}
 		in.merge(c, st, k, f)
 		k.Door = reinput(k.Door, r.Inputs)
-		return f.err()
+		return k.resource(), f.err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	return k.resource(), nil
 }
 
 func reinput(d *door, inputs map[string]any) *door {
@@ -331,24 +320,21 @@ func createAlias(_ context.Context, c *Cloud, r resourceRequest) (*resource, err
 	case strings.HasPrefix(name, "alias/aws/"):
 		f.add("NotAuthorizedException", "name", "%q: aliases that begin with alias/aws/ are reserved for AWS", name)
 	}
-	var out *resource
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		k := in.target(st, r.Region, f)
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		id := regional(r.Region, name)
 		if old := st.Aliases[id]; old != nil && !old.Door.adoptable(r.Name, r.Inputs) {
-			return wire.Errorf("AlreadyExistsException", "An alias with the name %s already exists", old.arn())
+			return nil, wire.Errorf("AlreadyExistsException", "An alias with the name %s already exists", old.arn())
 		}
 		st.Aliases[id] = &kmsAlias{
 			Region: r.Region, Name: name, KeyID: k.ID, Created: c.now(),
 			Door: &door{r.Name, r.Inputs},
 		}
-		out = st.Aliases[id].resource(st)
-		return nil
+		return st.Aliases[id].resource(st), nil
 	})
-	return out, err
 }
 
 func (a *kmsAlias) resource(st *state) *resource {
@@ -380,21 +366,18 @@ func readAlias(c *Cloud, r resourceRequest) (*resource, error) {
 func updateAlias(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[aliasInputs](r.Inputs, namePrefixRefused, f)
-	var out *resource
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		a := st.Aliases[regional(r.Region, r.ID)]
 		if a == nil {
-			return wire.Status(http.StatusNotFound, "NotFoundException", "Alias %s is not found.", r.ID)
+			return nil, wire.Status(http.StatusNotFound, "NotFoundException", "Alias %s is not found.", r.ID)
 		}
 		k := in.target(st, r.Region, f)
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		a.KeyID, a.Door = k.ID, reinput(a.Door, r.Inputs)
-		out = a.resource(st)
-		return nil
+		return a.resource(st), nil
 	})
-	return out, err
 }
 
 func removeAlias(_ context.Context, c *Cloud, r resourceRequest) error {

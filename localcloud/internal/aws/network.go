@@ -117,20 +117,18 @@ func (in securityGroupInputs) merge(st *state, g *securityGroup, f *faults) {
 func createSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[securityGroupInputs](r.Inputs, namePrefixRefused, f)
-	var g *securityGroup
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		name, vpc := or(in.Name, ""), or(in.VPC, VPCID)
 		for _, old := range st.SecurityGroups {
 			if old.Region == r.Region && old.VPC == vpc && old.Name == name {
 				if old.Door.adoptable(r.Name, r.Inputs) {
-					g = old
-					return nil
+					return old.resource(), nil
 				}
 				f.add("InvalidGroup.Duplicate", "name", "The security group '%s' already exists for VPC '%s'", name,
 					vpc)
 			}
 		}
-		g = &securityGroup{
+		g := &securityGroup{
 			ID: "sg-0" + randomHex(16), Region: r.Region, Name: name,
 			Description: or(in.Description, "Managed by Pulumi"),
 			VPC:         vpc, Door: &door{r.Name, r.Inputs},
@@ -152,15 +150,11 @@ func createSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 		}
 		in.merge(st, g, f)
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		st.SecurityGroups[g.ID] = g
-		return nil
+		return g.resource(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
 }
 
 func (g *securityGroup) resource() *resource {
@@ -205,10 +199,10 @@ func readSecurityGroup(c *Cloud, r resourceRequest) (*resource, error) {
 func updateSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[securityGroupInputs](r.Inputs, namePrefixRefused, f)
-	var g *securityGroup
-	err := c.store.Update(func(st *state) error {
-		if g = st.SecurityGroups[r.ID]; g == nil || g.Region != r.Region {
-			return wire.Status(http.StatusNotFound, "InvalidGroup.NotFound", "The security group '%s' does not exist",
+	return c.changed(func(st *state) (*resource, error) {
+		g := st.SecurityGroups[r.ID]
+		if g == nil || g.Region != r.Region {
+			return nil, wire.Status(http.StatusNotFound, "InvalidGroup.NotFound", "The security group '%s' does not exist",
 				clip(r.ID))
 		}
 		if or(in.Name, g.Name) != g.Name || or(in.VPC, g.VPC) != g.VPC ||
@@ -217,12 +211,8 @@ func updateSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 		}
 		in.merge(st, g, f)
 		g.Door = reinput(g.Door, r.Inputs)
-		return f.err()
+		return g.resource(), f.err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
 }
 
 // removeSecurityGroup fails if anything refers to the group, as on EC2.

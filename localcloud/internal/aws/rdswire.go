@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -529,11 +530,7 @@ func errNoSnapshot(id string) error {
 func (k *call) describeDBSnapshots(p *wire.Params) (any, error) {
 	snapshot, instance, kind := strings.ToLower(p.String("DBSnapshotIdentifier")),
 		strings.ToLower(p.String("DBInstanceIdentifier")), p.String("SnapshotType")
-	resource := "*"
-	if snapshot != "" {
-		resource = snapshot
-	}
-	if err := k.allow("rds:DescribeDBSnapshots", k.rdsARN("snapshot", resource), nil); err != nil {
+	if err := k.allow("rds:DescribeDBSnapshots", k.rdsARN("snapshot", cmp.Or(snapshot, "*")), nil); err != nil {
 		return nil, err
 	}
 	var all []*dbSnapshot
@@ -645,11 +642,7 @@ func (k *call) describeDBParameters(p *wire.Params) (any, error) {
 
 func (k *call) describeDBParameterGroups(p *wire.Params) (any, error) {
 	name := strings.ToLower(p.String("DBParameterGroupName"))
-	resource := "*"
-	if name != "" {
-		resource = name
-	}
-	if err := k.allow("rds:DescribeDBParameterGroups", k.rdsARN("pg", resource), nil); err != nil {
+	if err := k.allow("rds:DescribeDBParameterGroups", k.rdsARN("pg", cmp.Or(name, "*")), nil); err != nil {
 		return nil, err
 	}
 	type group struct{ DBParameterGroupName, DBParameterGroupFamily, Description, DBParameterGroupArn string }
@@ -675,11 +668,7 @@ func (k *call) describeDBParameterGroups(p *wire.Params) (any, error) {
 
 func (k *call) describeDBSubnetGroups(p *wire.Params) (any, error) {
 	name := strings.ToLower(p.String("DBSubnetGroupName"))
-	resource := "*"
-	if name != "" {
-		resource = name
-	}
-	if err := k.allow("rds:DescribeDBSubnetGroups", k.rdsARN("subgrp", resource), nil); err != nil {
+	if err := k.allow("rds:DescribeDBSubnetGroups", k.rdsARN("subgrp", cmp.Or(name, "*")), nil); err != nil {
 		return nil, err
 	}
 	var all []xmlSubnetGroup

@@ -141,14 +141,12 @@ func (in roleInputs) merge(r *role) {
 func createRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[roleInputs](r.Inputs, roleRefused, f)
-	var out *role
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		old := st.findRole(or(in.Name, ""))
 		if old != nil && old.Name == or(in.Name, "") && old.Door.adoptable(r.Name, r.Inputs) {
-			out = old
-			return nil
+			return old.resource(), nil
 		}
-		out = &role{
+		out := &role{
 			Name: or(in.Name, ""), Path: or(in.Path, "/"), ID: "AROA" + randomID(17), Created: c.now(),
 			Door: &door{r.Name, r.Inputs},
 		}
@@ -158,15 +156,11 @@ func createRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, erro
 			f.add(codeExists, "name", "Role with name %s already exists.", out.Name)
 		}
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		st.Roles[out.Name] = out
-		return nil
+		return out.resource(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out.resource(), nil
 }
 
 func (r *role) resource() *resource {
@@ -197,10 +191,10 @@ func readRole(c *Cloud, r resourceRequest) (*resource, error) {
 func updateRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[roleInputs](r.Inputs, roleRefused, f)
-	var out *role
-	err := c.store.Update(func(st *state) error {
-		if out = st.Roles[r.ID]; out == nil {
-			return errNoRole(r.ID)
+	return c.changed(func(st *state) (*resource, error) {
+		out := st.Roles[r.ID]
+		if out == nil {
+			return nil, errNoRole(r.ID)
 		}
 		in.merge(out)
 		st.checkRole(out, f)
@@ -208,12 +202,8 @@ func updateRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, erro
 			f.add(codeValidation, "name", "name and path of a role cannot be changed")
 		}
 		out.Door = reinput(out.Door, r.Inputs)
-		return f.err()
+		return out.resource(), f.err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out.resource(), nil
 }
 
 func removeRole(_ context.Context, c *Cloud, r resourceRequest) error {
@@ -288,16 +278,13 @@ func putRolePolicy(c *Cloud, r resourceRequest, id string) (*resource, error) {
 	if id != "" && id != roleName+":"+name {
 		f.add(codeValidation, "name", "name and role of a policy cannot be changed")
 	}
-	var out *resource
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		role, err := st.putInline(roleName, name, or(in.Policy, ""), &door{r.Name, r.Inputs}, f)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out = role.inlineResource(name)
-		return nil
+		return role.inlineResource(name), nil
 	})
-	return out, err
 }
 
 func (r *role) inlineResource(name string) *resource {

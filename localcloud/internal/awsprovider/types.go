@@ -2,6 +2,7 @@ package awsprovider
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -348,14 +349,7 @@ var instanceType = &resourceType{
 }
 
 // typeNames returns the names of the modelled types, sorted.
-func typeNames() []string {
-	names := make([]string, 0, len(resourceTypes))
-	for name := range resourceTypes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func typeNames() []string { return slices.Sorted(maps.Keys(resourceTypes)) }
 
 func all(checks ...func(any) string) func(any) string {
 	return func(v any) string {
