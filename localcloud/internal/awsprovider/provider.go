@@ -208,7 +208,7 @@ func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest)
 }
 
 func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
+	r := requestOf(req)
 	typ, ok := p.typeOf(r.typ)
 	if !ok {
 		// Return a failure instead of an error, so that the engine shows it together with the faults of other
@@ -238,8 +238,7 @@ func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulum
 }
 
 func (p *provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
-	typ, err := p.lookup(r)
+	r, typ, err := p.lookup(req)
 	if err != nil {
 		return nil, err
 	}
@@ -251,8 +250,7 @@ func (p *provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumir
 }
 
 func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
-	typ, err := p.lookup(r)
+	r, typ, err := p.lookup(req)
 	if err != nil {
 		return nil, err
 	}
@@ -283,8 +281,7 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 }
 
 func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
-	typ, err := p.lookup(r)
+	r, typ, err := p.lookup(req)
 	if err != nil {
 		return nil, err
 	}
@@ -316,8 +313,7 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 }
 
 func (p *provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
-	typ, err := p.lookup(r)
+	r, typ, err := p.lookup(req)
 	if err != nil {
 		return nil, err
 	}
@@ -341,8 +337,7 @@ func (p *provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*e
 
 // Read serves refreshes, imports and lookups by id.
 func (p *provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
-	typ, err := p.lookup(r)
+	r, typ, err := p.lookup(req)
 	if err != nil {
 		return nil, err
 	}
@@ -422,18 +417,27 @@ func (p *provider) bound(ctx context.Context, timeout float64) (context.Context,
 // request names the resource that a call is about.
 type request struct{ typ, name string }
 
-func (p *provider) request(urn, typ, name string) request {
-	if u := resource.URN(urn); u.IsValid() {
-		return request{typ: string(u.Type()), name: u.Name()}
-	}
-	return request{typ: typ, name: name}
+// named is a request of the engine about one resource.
+type named interface {
+	GetUrn() string
+	GetType() string
+	GetName() string
 }
 
-func (p *provider) lookup(r request) (*resourceType, error) {
-	if t, ok := p.typeOf(r.typ); ok {
-		return t, nil
+func requestOf(req named) request {
+	if u := resource.URN(req.GetUrn()); u.IsValid() {
+		return request{typ: string(u.Type()), name: u.Name()}
 	}
-	return nil, status.Error(codes.Unimplemented, r.unmodelled())
+	return request{typ: req.GetType(), name: req.GetName()}
+}
+
+// lookup returns the resource that a call is about, and its type. It fails if this server does not serve the type.
+func (p *provider) lookup(req named) (request, *resourceType, error) {
+	r := requestOf(req)
+	if t, ok := p.typeOf(r.typ); ok {
+		return r, t, nil
+	}
+	return r, nil, status.Error(codes.Unimplemented, r.unmodelled())
 }
 
 func (r request) unmodelled() string {
