@@ -35,7 +35,7 @@ func (in parameterGroupInputs) merge(g *parameterGroup, f *faults) {
 	for _, p := range in.Parameters {
 		name := strings.ToLower(p.Name)
 		if _, twice := g.Parameters[name]; twice {
-			f.add("InvalidParameterValue", "parameters", "%s: given twice", name)
+			f.add("InvalidParameterValue", "parameters", "%s: occurs twice", name)
 		}
 		if err := rdsrules.CheckParameter(p.Name, p.Value, p.Method); err != nil {
 			if strings.HasPrefix(name, "rds.") && !known(name) {

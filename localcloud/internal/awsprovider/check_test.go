@@ -49,13 +49,13 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 		"backupWindow":       `backupWindow: "3-4" must have the form "hh:mm-hh:mm" (UTC), for example "03:00-04:00"`,
 		"maintenanceWindow":  `maintenanceWindow: "Mon:04:00-Mon:25:00" must have the form "ddd:hh:mm-ddd:hh:mm" (UTC), for example "Mon:04:00-Mon:05:00"`,
 		"monitoringInterval": "monitoringInterval: 7 must be one of 0, 1, 5, 10, 15, 30, 60",
-		"identifier": `identifier: "My_DB" must begin with a letter, hold only lower-case letters, digits and single hyphens, ` +
-			`and not end in a hyphen`,
+		"identifier": `identifier: "My_DB" must begin with a letter, contain only lower-case letters, digits and single hyphens, ` +
+			`and not end with a hyphen`,
 		"kmsKeyId":               `kmsKeyId: "1234" must be the ARN of the key, not its id or alias`,
 		"tags.a":                 "tags.a: must be a string, not number",
 		"vpcSecurityGroupIds[1]": "vpcSecurityGroupIds[1]: must be a string, not number",
-		"finalSnapshotIdentifier": `finalSnapshotIdentifier: "final--x" must begin with a letter, hold only letters, digits and single hyphens, ` +
-			`and not end in a hyphen`,
+		"finalSnapshotIdentifier": `finalSnapshotIdentifier: "final--x" must begin with a letter, contain only letters, digits and single hyphens, ` +
+			`and not end with a hyphen`,
 		"domain": "domain: the local cloud does not model this property of aws:rds/instance:Instance: leave it out " +
 			"on local stacks",
 		"password": "password: conflicts with manageMasterUserPassword: " +
@@ -85,11 +85,11 @@ func TestValuesThatAWSRefusesAreRefused(t *testing.T) {
 		{securityGroupType, "name", "sg-mine", `must not begin with "sg-"`},
 		{subnetGroupType, "name", "Mine", "lower-case"},
 		{parameterGroupType, "name", "pg_16", "lower-case"},
-		{instanceType, "identifier", "db-", "not end in a hyphen"},
+		{instanceType, "identifier", "db-", "not end with a hyphen"},
 		{
 			instanceType, "enabledCloudwatchLogsExports",
 			[]any{"postgres"},
-			`holds "postgres"; each must be one of agent`,
+			`contains "postgres"; each must be one of agent`,
 		},
 		{instanceType, "performanceInsightsRetentionPeriod", 30, "must be 7, 731 or a multiple of 31"},
 	} {

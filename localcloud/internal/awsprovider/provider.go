@@ -102,7 +102,7 @@ func (p *provider) GetMappings(context.Context, *pulumirpc.GetMappingsRequest) (
 func (p *provider) Parameterize(
 	context.Context, *pulumirpc.ParameterizeRequest,
 ) (*pulumirpc.ParameterizeResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "the aws provider takes no parameters")
+	return nil, status.Error(codes.Unimplemented, "the aws provider does not support parameters")
 }
 
 func (p *provider) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {

@@ -65,7 +65,7 @@ func eachOneOf(allowed ...string) func(any) string {
 		list, _ := v.([]any)
 		for _, e := range list {
 			if reason := check(e); reason != "" {
-				return fmt.Sprintf("holds %q; each %s", e, reason)
+				return fmt.Sprintf("contains %q; each %s", e, reason)
 			}
 		}
 		return ""
@@ -83,10 +83,10 @@ func listing[T string | int](values []T) string {
 // rdsIdentifier checks names of instances and parameter groups. extra are characters allowed besides letters, digits
 // and hyphens.
 func rdsIdentifier(length int, extra string) func(any) string {
-	must := "begin with a letter, hold only lower-case letters, digits and single hyphens, and not end in a hyphen"
+	must := "begin with a letter, contain only lower-case letters, digits and single hyphens, and not end with a hyphen"
 	if extra != "" {
-		must = "begin with a letter, hold only lower-case letters, digits, periods and single hyphens, and not end " +
-			"in a hyphen"
+		must = "begin with a letter, contain only lower-case letters, digits, periods and single hyphens, and not end " +
+			"with a hyphen"
 	}
 	set := "[0-9a-z" + regexp.QuoteMeta(extra) + "]"
 	return all(atMost(length), matching(pattern(`^[a-z]`+set+`*(-`+set+`+)*$`), must), notDefault)
@@ -109,7 +109,7 @@ func notReserved(prefix string) func(any) string {
 }
 
 func iamName(length int, form *validation.Form) func(any) string {
-	return all(atMost(length), matching(form.Matches, `hold only letters, digits and "_+=,.@-"`))
+	return all(atMost(length), matching(form.Matches, `contain only letters, digits and "_+=,.@-"`))
 }
 
 func iamPath(v any) string {

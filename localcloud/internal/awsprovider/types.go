@@ -43,7 +43,7 @@ var resourceTypes = map[string]*resourceType{
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
 				validate: all(matching(validation.KeyAlias.Matches,
-					`begin with "alias/" and hold only letters, digits, "_", "/" and "-"`), notReserved("alias/aws/")),
+					`begin with "alias/" and contain only letters, digits, "_", "/" and "-"`), notReserved("alias/aws/")),
 			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			// AWS returns the key's id even if the program gave its ARN.
@@ -65,7 +65,7 @@ var resourceTypes = map[string]*resourceType{
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
 				validate: all(atMost(255), matching(validation.DBSubnetGroup.Matches,
-					"hold only lower-case letters, digits, hyphens, underscores, periods and spaces"), notDefault),
+					"contain only lower-case letters, digits, hyphens, underscores, periods and spaces"), notDefault),
 			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"subnetIds":  {kind: kindStringSet, required: true},
@@ -103,7 +103,7 @@ var resourceTypes = map[string]*resourceType{
 			"description": {
 				kind: kindString, forceNew: true, defaultValue: managedBy,
 				validate: all(atMost(255), matching(validation.SecurityGroupText.Matches,
-					`hold only letters, digits, spaces and "._-:/()#,@[]+=&;{}!$*"`)),
+					`contain only letters, digits, spaces and "._-:/()#,@[]+=&;{}!$*"`)),
 			},
 			"egress":  {kind: kindObjectSet, computed: true, fields: securityGroupRule},
 			"ingress": {kind: kindObjectSet, computed: true, fields: securityGroupRule},
@@ -129,7 +129,7 @@ var resourceTypes = map[string]*resourceType{
 			},
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
-				validate: matching(validation.LogGroup.Matches, `hold only letters, digits and "._/#-"`),
+				validate: matching(validation.LogGroup.Matches, `contain only letters, digits and "._/#-"`),
 			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"retentionInDays": {

@@ -136,7 +136,7 @@ var awsOnlyTypes = map[string]*resourceType{
 			"kmsKeyId":                    {kind: kindString},
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
-				validate: matching(validation.SecretName.Matches, `hold only letters, digits and "/_+=.@-"`),
+				validate: matching(validation.SecretName.Matches, `contain only letters, digits and "/_+=.@-"`),
 			},
 			"namePrefix":           {kind: kindString, forceNew: true, computed: true},
 			"policy":               {kind: kindPolicy, computed: true},

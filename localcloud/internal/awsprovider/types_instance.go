@@ -51,7 +51,7 @@ var instanceType = &resourceType{
 		"finalSnapshotIdentifier": {
 			kind: kindString, writeOnly: true,
 			validate: all(atMost(255), matching(pattern(`^[A-Za-z][0-9A-Za-z]*(-[0-9A-Za-z]+)*$`),
-				"begin with a letter, hold only letters, digits and single hyphens, and not end in a hyphen")),
+				"begin with a letter, contain only letters, digits and single hyphens, and not end with a hyphen")),
 		},
 		"iamDatabaseAuthenticationEnabled": {kind: kindBool},
 		"identifier":                       {kind: kindString, computed: true, validate: rdsIdentifier(63, "")},

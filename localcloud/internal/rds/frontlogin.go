@@ -75,7 +75,7 @@ func (f *front) begin(ctx context.Context, conn net.Conn) (net.Conn, startup, er
 				return client, startup{}, err
 			}
 		case request.kind == startGSS, request.kind == startTLS:
-			return client, startup{}, invalidStartup("encryption was asked for twice")
+			return client, startup{}, invalidStartup("encryption was requested twice")
 		default:
 			if !encrypted {
 				// The prefix has been read. Use the plain connection, which lets the kernel copy.
@@ -102,7 +102,7 @@ func (f *front) directTLS(ctx context.Context, conn net.Conn) (net.Conn, startup
 	}
 	request, err := readStartup(client)
 	if err == nil && (request.kind == startTLS || request.kind == startGSS) {
-		err = invalidStartup("encryption was asked for twice")
+		err = invalidStartup("encryption was requested twice")
 	}
 	return client, request, err
 }

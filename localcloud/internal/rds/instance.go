@@ -161,7 +161,7 @@ func (i *instance) begin(ctx context.Context) (*life, error) {
 	err = poll(ctx, 10*time.Millisecond, "PostgreSQL to answer", func() (bool, error) {
 		select {
 		case <-proc.ended:
-			return false, fmt.Errorf("PostgreSQL ended at once; the end of its log:\n%s", readTail(i.logFile()))
+			return false, fmt.Errorf("PostgreSQL ended immediately; the end of its log:\n%s", readTail(i.logFile()))
 		default:
 			return db.Ping(ctx) == nil, nil
 		}

@@ -109,7 +109,7 @@ func (p *parser) object(where string, raw []byte, allowed ...string) map[string]
 			return nil
 		}
 		if _, twice := out[key]; twice {
-			p.fault("%s.%s: given twice", where, key)
+			p.fault("%s.%s: occurs twice", where, key)
 		}
 		out[key] = v
 		if allowed != nil && !slices.Contains(allowed, key) {

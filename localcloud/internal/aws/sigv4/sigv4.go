@@ -287,7 +287,7 @@ func (s *Signature) payloadHash(r *http.Request, body []byte) (string, error) {
 		return actual, nil
 	case claimed == "UNSIGNED-PAYLOAD" || strings.HasPrefix(claimed, "STREAMING-"):
 		return "", refuse(CodeUnsupported,
-			"the local AWS stand-in models no service that takes an unsigned or streaming payload (x-amz-content-sha256: %s)", clip(claimed))
+			"the local AWS stand-in does not model unsigned and streaming payloads (x-amz-content-sha256: %s)", clip(claimed))
 	default:
 		return "", refuse(CodeNoMatch, "the provided x-amz-content-sha256 header does not match what was computed")
 	}
