@@ -74,7 +74,7 @@ func (in ruleInputs) rule(st *state, region, where string, f *faults) securityRu
 			f.add("InvalidParameterValue", where, "CIDR block %s is not in its canonical form: want %s", block,
 				p.Masked())
 		case p.Addr().Is4() != slices.Contains(in.CIDRBlocks, block):
-			f.add("InvalidParameterValue", where, "CIDR block %s is of the other address family", block)
+			f.add("InvalidParameterValue", where, "CIDR block %s has the wrong address family", block)
 		}
 	}
 	for _, id := range in.SecurityGroups {
@@ -202,7 +202,8 @@ func updateSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 	return c.changed(func(st *state) (*resource, error) {
 		g := st.SecurityGroups[r.ID]
 		if g == nil || g.Region != r.Region {
-			return nil, wire.Status(http.StatusNotFound, "InvalidGroup.NotFound", "The security group '%s' does not exist",
+			return nil, wire.Status(http.StatusNotFound, "InvalidGroup.NotFound",
+				"The security group '%s' does not exist",
 				clip(r.ID))
 		}
 		if or(in.Name, g.Name) != g.Name || or(in.VPC, g.VPC) != g.VPC ||

@@ -210,16 +210,27 @@ func (g *subnetGroup) xml() xmlSubnetGroup {
 }
 
 type xmlSnapshot struct {
-	DBSnapshotIdentifier, DBInstanceIdentifier, SnapshotCreateTime, Engine, Status, AvailabilityZone string
-	AllocatedStorage, Port                                                                           int
-	InstanceCreateTime, MasterUsername, EngineVersion, LicenseModel, SnapshotType, StorageType       string
-	PercentProgress                                                                                  int
-	Encrypted                                                                                        bool
-	KmsKeyID                                                                                         string `xml:"KmsKeyId,omitempty"`
-	DBSnapshotArn                                                                                    string
-	IAMDatabaseAuthenticationEnabled                                                                 bool
-	DbiResourceID                                                                                    string   `xml:"DbiResourceId"`
-	TagList                                                                                          []xmlTag `xml:"TagList>Tag"`
+	DBSnapshotIdentifier             string
+	DBInstanceIdentifier             string
+	SnapshotCreateTime               string
+	Engine                           string
+	Status                           string
+	AvailabilityZone                 string
+	AllocatedStorage                 int
+	Port                             int
+	InstanceCreateTime               string
+	MasterUsername                   string
+	EngineVersion                    string
+	LicenseModel                     string
+	SnapshotType                     string
+	StorageType                      string
+	PercentProgress                  int
+	Encrypted                        bool
+	KmsKeyID                         string `xml:"KmsKeyId,omitempty"`
+	DBSnapshotArn                    string
+	IAMDatabaseAuthenticationEnabled bool
+	DbiResourceID                    string   `xml:"DbiResourceId"`
+	TagList                          []xmlTag `xml:"TagList>Tag"`
 }
 
 func (s *dbSnapshot) xml() xmlSnapshot {

@@ -50,7 +50,8 @@ func New(opts Options) (pulumirpc.ResourceProviderServer, error) {
 	}
 	if !opts.Offline && opts.ControlSocket == "" {
 		missing = append(missing,
-			errors.New("aws provider: ControlSocket: missing: set it to the path of the control socket, or set Offline"))
+			errors.New("aws provider: ControlSocket: missing: set it to the path of the control socket, or set "+
+				"Offline"))
 	}
 	if len(missing) > 0 {
 		return nil, errors.Join(missing...)

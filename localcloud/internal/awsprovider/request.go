@@ -40,7 +40,8 @@ func (p *provider) lookup(req named) (request, *resourceType, error) {
 }
 
 func (r request) unmodelled() string {
-	return fmt.Sprintf("%s is not modelled by the local cloud: leave it out of local stacks. The modelled types are %s", r.typ,
+	return fmt.Sprintf("%s is not modelled by the local cloud: leave it out of local stacks. The modelled types are %s",
+		r.typ,
 		strings.Join(typeNames(), ", "))
 }
 

@@ -85,7 +85,8 @@ func listing[T string | int](values []T) string {
 func rdsIdentifier(length int, extra string) func(any) string {
 	must := "begin with a letter, contain only lower-case letters, digits and single hyphens, and not end with a hyphen"
 	if extra != "" {
-		must = "begin with a letter, contain only lower-case letters, digits, periods and single hyphens, and not end " +
+		must = "begin with a letter, contain only lower-case letters, digits, periods and single hyphens, and not " +
+			"end " +
 			"with a hyphen"
 	}
 	set := "[0-9a-z" + regexp.QuoteMeta(extra) + "]"

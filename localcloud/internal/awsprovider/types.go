@@ -43,7 +43,8 @@ var resourceTypes = map[string]*resourceType{
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
 				validate: all(matching(validation.KeyAlias.Matches,
-					`begin with "alias/" and contain only letters, digits, "_", "/" and "-"`), notReserved("alias/aws/")),
+					`begin with "alias/" and contain only letters, digits, "_", "/" and "-"`),
+					notReserved("alias/aws/")),
 			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			// AWS returns the key's id even if the program gave its ARN.
@@ -152,9 +153,12 @@ var resourceTypes = map[string]*resourceType{
 				"name":   {kind: kindString},
 				"policy": {kind: kindPolicy},
 			}},
-			"managedPolicyArns":   {kind: kindStringSet, computed: true, notLocal: true},
-			"maxSessionDuration":  {kind: kindInt, defaultValue: 3600, validate: between(3600, 43200)},
-			"name":                {kind: kindString, forceNew: true, computed: true, validate: iamName(64, validation.RoleName)},
+			"managedPolicyArns":  {kind: kindStringSet, computed: true, notLocal: true},
+			"maxSessionDuration": {kind: kindInt, defaultValue: 3600, validate: between(3600, 43200)},
+			"name": {
+				kind: kindString, forceNew: true, computed: true,
+				validate: iamName(64, validation.RoleName),
+			},
 			"namePrefix":          {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"path":                {kind: kindString, forceNew: true, defaultValue: "/", validate: iamPath},
 			"permissionsBoundary": {kind: kindString},
@@ -166,7 +170,10 @@ var resourceTypes = map[string]*resourceType{
 	},
 	"aws:iam/rolePolicy:RolePolicy": {
 		properties: map[string]property{
-			"name":       {kind: kindString, forceNew: true, computed: true, validate: iamName(128, validation.PolicyName)},
+			"name": {
+				kind: kindString, forceNew: true, computed: true,
+				validate: iamName(128, validation.PolicyName),
+			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"policy":     {kind: kindPolicy, required: true},
 			"role":       {kind: kindString, required: true, forceNew: true},

@@ -139,7 +139,7 @@ func settings(socketDir string, maxConnections int, params map[string]string) ma
 func checkReserve(s map[string]string) error {
 	most, err := strconv.Atoi(s["max_connections"])
 	if err != nil {
-		return fmt.Errorf("parameter max_connections: %q: want a whole number; formulas must be computed before",
+		return fmt.Errorf("parameter max_connections: %q: want a whole number; compute formulas first",
 			s["max_connections"])
 	}
 	reserved, err := strconv.Atoi(s["reserved_connections"])

@@ -38,11 +38,9 @@ func (s Spec) check() error {
 	fault := func(field string, value any, why string) {
 		faults = append(faults, fmt.Errorf("%s: %q: %s", field, fmt.Sprint(value), why))
 	}
+	// The form counts a hyphen and the character after it once.
 	if !validation.DBIdentifier.Matches(s.Identifier) || len(s.Identifier) > maxName {
-		fault("Identifier", s.Identifier,
-			"want 1 to 63 lower case letters, digits and single hyphens, beginning with a letter and not ending with "+
-				"a "+
-				"hyphen")
+		fault("Identifier", s.Identifier, validation.DBIdentifier.Rule)
 	}
 	if !validation.Hostname.Matches(s.EndpointHost) || s.EndpointHost != strings.ToLower(s.EndpointHost) {
 		fault("EndpointHost", s.EndpointHost, "want a host name in lower case")
@@ -53,15 +51,14 @@ func (s Spec) check() error {
 	name := strings.ToLower(s.MasterUsername)
 	switch {
 	case !validation.SQLName.Matches(s.MasterUsername):
-		fault("MasterUsername", s.MasterUsername,
-			"want 1 to 63 letters, digits and underscores, not beginning with a digit")
+		fault("MasterUsername", s.MasterUsername, validation.SQLName.Rule)
 	case slices.Contains(reservedUsers, name), strings.HasPrefix(name, "pg_"):
 		fault("MasterUsername", s.MasterUsername, "is reserved")
 	}
 	switch {
 	case s.DBName == "":
 	case !validation.SQLName.Matches(s.DBName):
-		fault("DBName", s.DBName, "want 1 to 63 letters, digits and underscores, not beginning with a digit")
+		fault("DBName", s.DBName, validation.SQLName.Rule)
 	case slices.Contains([]string{"rdsadmin", "template0", "template1"}, strings.ToLower(s.DBName)):
 		fault("DBName", s.DBName, "is reserved")
 	}

@@ -278,7 +278,7 @@ func (p *parser) principal(where string, o map[string]json.RawMessage, s *Statem
 
 var (
 	awsPrincipal = regexp.MustCompile(
-		`^arn:aws:(iam::[0-9]{12}:(root|(user|role)/[\w+=,.@/-]+)|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`,
+		`^arn:aws:(iam::\d{12}:(root|(user|role)/[\w+=,.@/-]+)|sts::\d{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`,
 	)
 	federatedARN = regexp.MustCompile(
 		`^arn:aws:iam::[0-9]{12}:oidc-provider/[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$`,
