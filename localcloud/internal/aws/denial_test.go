@@ -215,7 +215,7 @@ func TestAKeyThatDoesNotDelegateDeniesEverybodyItDoesNotName(t *testing.T) {
 			&secretsmanager.PutSecretValueInput{SecretId: made.ARN, SecretString: sdk.String("w")})
 		refused(t, err, "AccessDeniedException")
 	}
-	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeKey, "", key.ID, nil, nil).status)
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeKey, "", key.ID, nil, nil).status)
 	_, err = a.secrets(a.admin()).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: made.ARN})
 	refused(t, err, "DecryptionFailure")
 }
@@ -252,8 +252,9 @@ func TestTemporaryCredentialsEndAndCannotBeMadeUp(t *testing.T) {
 	require.NoError(t, identity(v.AccessKeyID, v.SecretAccessKey, v.SessionToken))
 
 	// A new role with the same name is another role.
-	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typePolicy, "", "reader:inline", nil, nil).status)
-	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeRole, "", "reader", nil, nil).status)
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typePolicy, "", "reader:inline", nil,
+		nil).status)
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeRole, "", "reader", nil, nil).status)
 	refused(t, identity(v.AccessKeyID, v.SecretAccessKey, v.SessionToken), "InvalidClientTokenId")
 	a.role("reader", "myshop:reader")
 	refused(t, identity(v.AccessKeyID, v.SecretAccessKey, v.SessionToken), "InvalidClientTokenId")

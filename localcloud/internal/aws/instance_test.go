@@ -159,7 +159,7 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 
 func TestAllFaultsOfAnInstanceAreSaidAtOnce(t *testing.T) {
 	a := newAccount(t)
-	out := a.door(http.MethodPost, typeInstance, "bad", "",
+	out := a.controlCall(http.MethodPost, typeInstance, "bad", "",
 		m{
 			"identifier": "1", "engine": "postgres", "instanceClass": "x", "username": "admin", "backupWindow": "x",
 			"colour": "red",
@@ -179,7 +179,7 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 		"tags": m{"team": "a"},
 	})
 	arn := secretOf(db)
-	remove := func(olds m) answer { return a.door(http.MethodDelete, typeInstance, "", db.ID, nil, olds) }
+	remove := func(olds m) answer { return a.controlCall(http.MethodDelete, typeInstance, "", db.ID, nil, olds) }
 	assert.Contains(t, remove(nil).Message, "protected")
 	a.update(typeInstance, db.ID, with(db.Inputs, m{"deletionProtection": nil}))
 	assert.Contains(t, remove(nil).Message, "FinalDBSnapshotIdentifier is required")
@@ -188,7 +188,7 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 		m{"finalSnapshotIdentifier": "prod-final", "skipFinalSnapshot": false},
 	).status)
 	require.Equal(t, http.StatusNoContent, remove(nil).status, "what is gone is done")
-	require.Equal(t, http.StatusNotFound, a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil).status)
+	require.Equal(t, http.StatusNotFound, a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).status)
 	ctx := context.Background()
 	snapshots, err := a.rds(a.admin()).DescribeDBSnapshots(ctx,
 		&awsrds.DescribeDBSnapshotsInput{DBInstanceIdentifier: sdk.String("prod")})
@@ -200,12 +200,12 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 	refused(t, err, "ResourceNotFoundException")
 
 	again := a.create(typeInstance, "prod", with(db.Inputs, m{"deletionProtection": false}))
-	out := a.door(http.MethodDelete, typeInstance, "", again.ID, nil, m{"finalSnapshotIdentifier": "prod-final"})
+	out := a.controlCall(http.MethodDelete, typeInstance, "", again.ID, nil, m{"finalSnapshotIdentifier": "prod-final"})
 	assert.Equal(t, "DBSnapshotAlreadyExists", out.Code)
 	_, err = a.rds(a.admin()).DeleteDBSnapshot(ctx,
 		&awsrds.DeleteDBSnapshotInput{DBSnapshotIdentifier: sdk.String("prod-final")})
 	require.NoError(t, err)
-	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeInstance, "", again.ID, nil,
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeInstance, "", again.ID, nil,
 		m{"finalSnapshotIdentifier": "prod-final"}).status)
 }
 
@@ -219,7 +219,7 @@ func TestACreationThatFailsLeavesNothing(t *testing.T) {
 		}
 		return nil
 	}
-	out := a.door(http.MethodPost, typeInstance, "db", "", base, nil)
+	out := a.controlCall(http.MethodPost, typeInstance, "db", "", base, nil)
 	assert.Equal(t, "InternalFailure", out.Code)
 	assert.Contains(t, out.Message, "no space left")
 	assert.Len(t, a.store.Read().Instances, 1)
@@ -312,7 +312,7 @@ func TestMaxConnectionsReachTheEngineAndFollowClassAndParameters(t *testing.T) {
 	a.update(typeInstance, db.ID, with(db.Inputs, m{"instanceClass": "db.m6g.large"}))
 	assert.Equal(t, 829, d.maxConnections)
 	assert.Equal(t, []string{"apply", "reboot"}, a.engine.calls, "another class means a restart")
-	out := a.door(http.MethodDelete, typeParameters, "", "pg", nil, nil)
+	out := a.controlCall(http.MethodDelete, typeParameters, "", "pg", nil, nil)
 	assert.Equal(t, "InvalidDBParameterGroupState", out.Code)
 }
 
@@ -366,7 +366,7 @@ func TestChangesWaitForTheMaintenanceWindowUnlessTheyAreAppliedImmediately(t *te
 		&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop"), ForceFailover: sdk.Bool(true)})
 	require.NoError(t, err)
 	assert.Equal(t, "ap-northeast-2b", *instance().DBInstances[0].AvailabilityZone, "a failover changes the zone")
-	read := a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil)
+	read := a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil)
 	assert.Equal(t, "db.m6g.large", read.Outputs["instanceClass"], "a refresh sees what was changed by hand")
 }
 
@@ -388,10 +388,10 @@ func TestAnInstanceKeepsWhatItHasForLife(t *testing.T) {
 		"management": {m{"manageMasterUserPassword": false}, "NotImplemented"},
 		"shrinking":  {m{"allocatedStorage": 40}, "InvalidParameterValue"},
 	} {
-		out := a.door(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, c.change), nil)
+		out := a.controlCall(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, c.change), nil)
 		assert.Equal(t, c.code, out.Code, "%s: %s", name, out.Message)
 	}
-	assert.Equal(t, "available", a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
+	assert.Equal(t, "available", a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
 }
 
 func TestEnhancedMonitoringNeedsItsRoleAndLogsAreMadeByRDSIfNobodyElseDid(t *testing.T) {
@@ -412,7 +412,7 @@ func TestEnhancedMonitoringNeedsItsRoleAndLogsAreMadeByRDSIfNobodyElseDid(t *tes
 	a.create(typeLogs, "logs", m{"name": "/aws/rds/instance/new/postgresql", "retentionInDays": 30})
 	db := a.create(typeInstance, "db", base)
 	assert.Equal(t, []any{"postgresql", "upgrade"}, db.Outputs["enabledCloudwatchLogsExports"])
-	assert.EqualValues(t, 30, a.door(http.MethodGet, typeLogs, "", "/aws/rds/instance/new/postgresql", nil,
+	assert.EqualValues(t, 30, a.controlCall(http.MethodGet, typeLogs, "", "/aws/rds/instance/new/postgresql", nil,
 		nil).Outputs["retentionInDays"])
 	a.deny(typeLogs, m{"name": "/aws/rds/instance/new/upgrade", "retentionInDays": 30},
 		"ResourceAlreadyExistsException", "already exists")
@@ -486,5 +486,5 @@ func TestTheLatencyModelShowsStatusesWhileTheyLast(t *testing.T) {
 		&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
 	require.NoError(t, err)
 	assert.Equal(t, "rebooting", *out.DBInstance.DBInstanceStatus)
-	assert.Equal(t, "rebooting", a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
+	assert.Equal(t, "rebooting", a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
 }

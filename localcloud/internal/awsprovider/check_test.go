@@ -209,8 +209,8 @@ func TestAutonamingOfTheStackIsFollowed(t *testing.T) {
 }
 
 func TestTagsOfTheProviderLieBelowThoseOfTheResource(t *testing.T) {
-	door := newDoor(t, echo)
-	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: door.socket})
+	control := newControl(t, echo)
+	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: control.socket})
 	require.NoError(t, configure(t, server, with(marker(),
 		props{"defaultTags": `{"tags":{"team":"data","stack":"local"}}`})))
 	inputs, _ := check(t, server, keyType, nil, props{"tags": props{"stack": "mine"}})

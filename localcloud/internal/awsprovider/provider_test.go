@@ -14,8 +14,8 @@ import (
 	"dbtier/localcloud/internal/awsprovider"
 )
 
-func TestCreateUpdateDeleteReachTheDoor(t *testing.T) {
-	server, door := local(t, func(c call) (int, any) {
+func TestCreateUpdateDeleteReachTheControlAPI(t *testing.T) {
+	server, control := local(t, func(c call) (int, any) {
 		if c.Method == http.MethodDelete {
 			return http.StatusNoContent, nil
 		}
@@ -49,7 +49,7 @@ func TestCreateUpdateDeleteReachTheDoor(t *testing.T) {
 	})
 	require.NoError(t, err)
 
-	calls := door.seen()
+	calls := control.seen()
 	require.Len(t, calls, 3)
 	assert.Equal(t, call{
 		Method: http.MethodPost, Query: map[string]string{}, Type: subnetGroupType, Name: "Db",
@@ -66,19 +66,19 @@ func TestCreateUpdateDeleteReachTheDoor(t *testing.T) {
 }
 
 func TestWhatIsNotModelledMayBeOff(t *testing.T) {
-	server, door := local(t, echo)
+	server, control := local(t, echo)
 	inputs, failures := check(t, server, keyType, nil, props{"multiRegion": false})
 	require.Empty(t, failures)
 	encoded, err := plugin.MarshalProperties(inputs, plugin.MarshalOptions{})
 	require.NoError(t, err)
 	resp, err := server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(keyType, "Db"), Properties: encoded})
 	require.NoError(t, err)
-	assert.NotContains(t, door.seen()[0].Inputs, "multiRegion")
+	assert.NotContains(t, control.seen()[0].Inputs, "multiRegion")
 	assert.False(t, unmarshal(t, resp.GetProperties())["multiRegion"].BoolValue())
 }
 
-func TestSecretsReachTheDoorAndStaySecretEverywhereElse(t *testing.T) {
-	server, door := local(t, echo)
+func TestSecretsReachTheControlAPIAndStaySecretEverywhereElse(t *testing.T) {
+	server, control := local(t, echo)
 	inputs, failures := check(t, server, instanceType, nil, with(least[instanceType], props{
 		"identifier": "db", "password": "pa:ss%word", "tags": secretValue(props{"a": "hidden"}),
 	}))
@@ -96,14 +96,14 @@ func TestSecretsReachTheDoorAndStaySecretEverywhereElse(t *testing.T) {
 		assert.True(t, outputs["tags"].IsSecret())
 		assert.True(t, outputs["tagsAll"].IsSecret())
 	}
-	require.Len(t, door.seen(), 1)
-	assert.Equal(t, "pa:ss%word", door.seen()[0].Inputs["password"])
+	require.Len(t, control.seen(), 1)
+	assert.Equal(t, "pa:ss%word", control.seen()[0].Inputs["password"])
 
 	_, failures = check(t, server, logGroupType, nil, props{"name": secretValue("no spaces here")})
 	assert.Equal(t, "name: the secret value is not valid", failures["name"])
 }
 
-func TestTheDoorsRefusalIsShownWithWhatWasDone(t *testing.T) {
+func TestAnErrorOfTheControlAPIIsShownWithWhatWasDone(t *testing.T) {
 	server, _ := local(t, func(call) (int, any) {
 		return http.StatusBadRequest, props{
 			"code":    "InvalidParameterCombination",
@@ -186,7 +186,7 @@ func TestAnOfflineServerPreviewsAndDoesNothingElse(t *testing.T) {
 }
 
 func TestTypesThatAreNotModelledAreRefusedByName(t *testing.T) {
-	server, door := local(t, echo)
+	server, control := local(t, echo)
 	const bucket = "aws:s3/bucketV2:BucketV2"
 	_, failures := check(t, server, bucket, nil, props{"bucket": "b"})
 	assert.Contains(t, failures[""], bucket+" is not modelled by the local cloud")
@@ -199,7 +199,7 @@ func TestTypesThatAreNotModelledAreRefusedByName(t *testing.T) {
 	require.ErrorContains(t, err, "aws:x:y")
 	_, err = server.GetSchema(t.Context(), &pulumirpc.GetSchemaRequest{})
 	require.ErrorContains(t, err, "has no schema")
-	assert.Empty(t, door.seen())
+	assert.Empty(t, control.seen())
 }
 
 func TestCancelEndsWhatIsUnderWay(t *testing.T) {

@@ -136,7 +136,8 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 		},
 		"operator that is not modelled": {
 			iam.Identity,
-			statement(allow + `,"Condition":{"BinaryEquals":{"aws:userid":"eA=="}}`), `"BinaryEquals": the local AWS stand-in models only`,
+			statement(allow + `,"Condition":{"BinaryEquals":{"aws:userid":"eA=="}}`),
+			`"BinaryEquals": the local AWS stand-in models only`,
 		},
 		"misspelt operator": {
 			iam.Identity,
