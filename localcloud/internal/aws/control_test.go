@@ -371,7 +371,7 @@ func TestALogGroupMayUseAKeyWhosePolicyAdmitsCloudWatchLogs(t *testing.T) {
 	a.deny(typeLogs, m{"name": "/elsewhere", "kmsKeyId": key.Outputs["arn"]}, "InvalidParameterException", "kmsKeyId")
 }
 
-func TestDependenciesAreNotDeletedUnderTheirUsers(t *testing.T) {
+func TestResourcesInUseAreNotDeleted(t *testing.T) {
 	a := newAccount(t)
 	db, _ := a.instance("myshop", nil)
 	group := db.Inputs["vpcSecurityGroupIds"].([]any)[0].(string)
@@ -400,7 +400,7 @@ func TestAKeyThatIsUsedIsNotAdopted(t *testing.T) {
 	assert.NotEqual(t, one.ID, two.ID)
 }
 
-func TestKeysAndSecretsGoWhenTheirTimeIsOver(t *testing.T) {
+func TestKeysAndSecretsAreDeletedAfterTheirWaitingPeriod(t *testing.T) {
 	a := newAccount(t)
 	a.now = time.Now()
 	key := a.create(typeKey, "key", m{"deletionWindowInDays": 7})

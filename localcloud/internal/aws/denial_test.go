@@ -79,9 +79,9 @@ func TestOnlyTheTrustedServiceAccountGetsTheRole(t *testing.T) {
 			"InvalidIdentityToken",
 		},
 		"a symmetric key (alg HS256)":  {role, signedBy(jwt.SigningMethodHS256, []byte("x")), "InvalidIdentityToken"},
-		"something that is no token":   {role, "not.a.token", "InvalidIdentityToken"},
+		"not a token":                  {role, "not.a.token", "InvalidIdentityToken"},
 		"a token too long for STS":     {role, strings.Repeat("x", 20001), "ValidationError"},
-		"something that is no role":    {"reader", good, "ValidationError"},
+		"not a role":                   {"reader", good, "ValidationError"},
 		"an ARN with another path":     {strings.Replace(role, "role/", "role/path/", 1), good, "AccessDenied"},
 		"a role in other upper case":   {strings.Replace(role, "reader", "Reader", 1), good, "AccessDenied"},
 		"a ServiceAccount with a star": {role, a.token("myshop:*", "sts.amazonaws.com", nil), "AccessDenied"},
@@ -187,7 +187,7 @@ func TestWhatTheRoleDoesNotAllowIsDenied(t *testing.T) {
 	refused(t, err, "AccessDenied")
 }
 
-func TestAKeyThatDoesNotDelegateDeniesEverybodyItDoesNotName(t *testing.T) {
+func TestAKeyThatDoesNotDelegateDeniesPrincipalsThatItDoesNotName(t *testing.T) {
 	a := newAccount(t)
 	ctx := context.Background()
 	reader := a.role("reader", "myshop:reader", allow([]string{"secretsmanager:*", "kms:*"}, "*"))
@@ -220,7 +220,7 @@ func TestAKeyThatDoesNotDelegateDeniesEverybodyItDoesNotName(t *testing.T) {
 	refused(t, err, "DecryptionFailure")
 }
 
-func TestTemporaryCredentialsEndAndCannotBeMadeUp(t *testing.T) {
+func TestTemporaryCredentialsCannotBeForgedAndEndWithTheirRole(t *testing.T) {
 	a := newAccount(t)
 	ctx := context.Background()
 	role := a.role("reader", "myshop:reader", allow([]string{"secretsmanager:ListSecrets"}, "*"))
@@ -408,7 +408,7 @@ func TestWhatIsNotModelledIsRefusedByName(t *testing.T) {
 	assert.Contains(t, refused(t, err, "NotImplemented").ErrorMessage(), "Domain")
 }
 
-func TestRequestsThatAreNoneAreRefusedInTheShapeOfTheirProtocol(t *testing.T) {
+func TestMalformedRequestsAreRefusedInTheShapeOfTheirProtocol(t *testing.T) {
 	a := newAccount(t)
 	send := func(method, path, body string, header http.Header) (int, string, http.Header) {
 		r, err := http.NewRequest(method, a.server.URL+path, strings.NewReader(body))

@@ -27,7 +27,7 @@ func (a *account) fixture() m {
 	return with(a.instanceInputs("fixture", key, group), m{"identifier": "new"})
 }
 
-func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
+func TestInvalidInstancesAreRefusedAsOnRDS(t *testing.T) {
 	a := newAccount(t)
 	base := a.fixture()
 	a.create(typeParameters, "old", m{"name": "old", "family": "postgres15"})
@@ -43,7 +43,7 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 			"InvalidParameterValue",
 			"at least 30 minutes",
 		},
-		"a version that is gone": {
+		"a version that RDS no longer creates": {
 			m{"engineVersion": "16.3"},
 			"InvalidParameterCombination",
 			"cannot find version 16.3",
@@ -131,8 +131,8 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 			"NotImplemented",
 			"point in time",
 		},
-		"blue/green":              {m{"blueGreenUpdate": m{"enabled": true}}, "NotImplemented", "blue/green"},
-		"a property nobody knows": {m{"colour": "red"}, "NotImplemented", "colour"},
+		"blue/green":          {m{"blueGreenUpdate": m{"enabled": true}}, "NotImplemented", "blue/green"},
+		"an unknown property": {m{"colour": "red"}, "NotImplemented", "colour"},
 		"a property of another type": {
 			m{"allocatedStorage": "much"},
 			"ValidationError",
@@ -153,11 +153,11 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 			at.deny(typeInstance, with(base, c.change), c.code, c.says)
 		})
 	}
-	assert.Len(t, a.engine.databases, 1, "nothing was made")
+	assert.Len(t, a.engine.databases, 1, "nothing was created")
 	assert.NotContains(t, a.log.String(), "hunter2")
 }
 
-func TestAllFaultsOfAnInstanceAreSaidAtOnce(t *testing.T) {
+func TestAllFaultsOfAnInstanceAreReportedTogether(t *testing.T) {
 	a := newAccount(t)
 	out := a.controlCall(http.MethodPost, typeInstance, "bad", "",
 		m{
@@ -187,7 +187,7 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, remove(
 		m{"finalSnapshotIdentifier": "prod-final", "skipFinalSnapshot": false},
 	).status)
-	require.Equal(t, http.StatusNoContent, remove(nil).status, "what is gone is done")
+	require.Equal(t, http.StatusNoContent, remove(nil).status, "deleting a missing instance succeeds")
 	require.Equal(t, http.StatusNotFound, a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).status)
 	ctx := context.Background()
 	snapshots, err := a.rds(a.admin()).DescribeDBSnapshots(ctx,
@@ -235,7 +235,7 @@ func TestSecurityGroupsDecideWhoReachesTheInstance(t *testing.T) {
 	reach := func(addr string) bool { return a.engine.access["myshop"](netip.MustParseAddr(addr)) == nil }
 	assert.True(t, reach("198.18.128.9"), "a pod is a member of the node security group")
 	assert.True(t, reach("::ffff:198.18.0.1"), "and so is the node")
-	assert.False(t, reach("198.19.0.1"), "nobody else is")
+	assert.False(t, reach("198.19.0.1"), "other sources are not")
 	assert.False(t, reach("10.0.0.1"))
 	rule := func(r m) m {
 		return m{
@@ -370,7 +370,7 @@ func TestChangesWaitForTheMaintenanceWindowUnlessTheyAreAppliedImmediately(t *te
 	assert.Equal(t, "db.m6g.large", read.Outputs["instanceClass"], "a refresh sees what was changed by hand")
 }
 
-func TestAnInstanceKeepsWhatItHasForLife(t *testing.T) {
+func TestSomeSettingsOfAnInstanceCannotBeChanged(t *testing.T) {
 	a := newAccount(t)
 	db, _ := a.instance("myshop", nil)
 	other := a.create(typeKey, "other", m{})
@@ -394,7 +394,7 @@ func TestAnInstanceKeepsWhatItHasForLife(t *testing.T) {
 	assert.Equal(t, "available", a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
 }
 
-func TestEnhancedMonitoringNeedsItsRoleAndLogsAreMadeByRDSIfNobodyElseDid(t *testing.T) {
+func TestEnhancedMonitoringNeedsItsRoleAndRDSCreatesMissingLogGroups(t *testing.T) {
 	a := newAccount(t)
 	trust := policy(m{
 		"Effect": "Allow", "Principal": m{"Service": "monitoring.rds.amazonaws.com"},

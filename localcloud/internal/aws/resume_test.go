@@ -136,7 +136,7 @@ func TestACreationGoesOnWhenItsCallerIsKilled(t *testing.T) {
 	adopted := <-second
 	require.Equal(t, http.StatusOK, adopted.status, adopted.Message)
 	assert.Equal(t, "available", adopted.Outputs["status"])
-	assert.Len(t, a.engine.databases, 2, "one database was made")
+	assert.Len(t, a.engine.databases, 2, "one database was created")
 }
 
 // canonical returns inputs as they are after a round trip through JSON.

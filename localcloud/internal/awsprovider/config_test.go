@@ -78,7 +78,7 @@ func TestProviderInputsThatTheLocalCloudDoesNotModelAreRefused(t *testing.T) {
 	require.NoError(t, configure(t, server, with(marker(), props{"allowedAccountIds": []any{"111122223333"}})))
 }
 
-func TestASecondOtherConfigurationIsRefused(t *testing.T) {
+func TestASecondDifferentConfigurationIsRefused(t *testing.T) {
 	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: "unused"})
 	require.NoError(t, configure(t, server, with(marker(), props{"accessKey": "AKIAONE"})))
 	require.NoError(t, configure(t, server, with(marker(), props{"accessKey": "AKIAONE"})),

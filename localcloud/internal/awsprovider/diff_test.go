@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestWhatReplacesAndWhatUpdates(t *testing.T) {
+func TestChangesReplaceOrUpdate(t *testing.T) {
 	server, control := local(t, echo)
 	change := map[string]map[string]bool{
 		keyType: {
@@ -61,10 +61,10 @@ func TestWhatReplacesAndWhatUpdates(t *testing.T) {
 			})
 		}
 	}
-	assert.Empty(t, control.seen(), "comparing asks nobody")
+	assert.Empty(t, control.seen(), "comparing calls no service")
 }
 
-func TestWhatMeansTheSameIsNoChange(t *testing.T) {
+func TestEquivalentInputsAreNoChange(t *testing.T) {
 	server, control := local(t, echo)
 	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["a:B","a:C"],"Resource":"*"}]}`
 	reordered := `{"Statement":{"Resource":["*"],"Action":["a:C","a:B"],"Effect":"Allow"},"Version":"2012-10-17"}`
@@ -129,7 +129,7 @@ func TestWhatMeansTheSameIsNoChange(t *testing.T) {
 	assert.Empty(t, control.seen())
 }
 
-func TestDifferencesNameWhereTheyAre(t *testing.T) {
+func TestADetailedDiffHasThePathOfEachDifference(t *testing.T) {
 	server, _ := local(t, echo)
 	resp := diff(t, server, keyType, nil,
 		props{"tags": props{"a": "1", "gone": "x"}, "deletionWindowInDays": 7},

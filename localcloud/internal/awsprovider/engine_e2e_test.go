@@ -221,13 +221,13 @@ func (b *bench) preview(t *testing.T, offline bool) (map[apitype.OpType]int, err
 	return result.ChangeSummary, err
 }
 
-func TestEngineALifeOnTheLocalCloud(t *testing.T) {
+func TestEngineCreatesUpdatesReplacesAndDeletesOnTheLocalCloud(t *testing.T) {
 	b := newBench(t)
 
 	changes, err := b.preview(t, false)
 	require.NoError(t, err)
 	assert.Equal(t, map[apitype.OpType]int{"create": 5}, changes)
-	assert.Empty(t, b.control.steps(), "a preview makes nothing")
+	assert.Empty(t, b.control.steps(), "a preview creates nothing")
 
 	made, outputs, err := b.up(t)
 	require.NoError(t, err)
@@ -246,7 +246,7 @@ func TestEngineALifeOnTheLocalCloud(t *testing.T) {
 	}
 
 	assert.Equal(t, map[string]int{"same": 5}, b.mustUp(t))
-	assert.Empty(t, b.control.steps(), "nothing to change asks nobody")
+	assert.Empty(t, b.control.steps(), "an update without changes calls no service")
 
 	b.key = props{"enableKeyRotation": true, "tags": props{"team": "platform"}}
 	assert.Equal(t, map[string]int{"same": 4, "update": 1}, b.mustUp(t))
@@ -270,7 +270,8 @@ func TestEngineALifeOnTheLocalCloud(t *testing.T) {
 	_, err = b.stack.Refresh(t.Context())
 	require.NoError(t, err)
 	b.control.steps()
-	assert.Equal(t, map[string]int{"create": 1, "same": 4}, b.mustUp(t), "what was deleted by hand is made again")
+	assert.Equal(t, map[string]int{"create": 1, "same": 4}, b.mustUp(t),
+		"a resource that was deleted outside Pulumi is created again")
 	assert.Equal(t, []string{"POST Alias"}, b.control.steps())
 
 	b.attach(t, false)
@@ -280,7 +281,7 @@ func TestEngineALifeOnTheLocalCloud(t *testing.T) {
 	assert.Empty(t, slices.Collect(maps.Keys(b.world.resources)))
 }
 
-func TestEngineShowsWhatAWSWouldSay(t *testing.T) {
+func TestEngineShowsErrorsOfAWS(t *testing.T) {
 	b := newBench(t)
 	b.world.refuse = instanceType
 	_, _, err := b.up(t)
