@@ -17,3 +17,5 @@
 //
 // The names of the stack's outputs are constants of this package, because the driver reads what the program exports.
 package config
+
+//go:generate go run ./internal/schemagen
