@@ -238,6 +238,7 @@ func TestPipelinesGetTheirCredentialsByOIDC(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("..", "..", "examples", "ci", "*", "*.yml"))
 	require.NoError(t, err)
 	require.Len(t, files, 4)
+	files = append(files, filepath.Join("..", "..", ".github", "workflows", "ci.yml"))
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)

@@ -3,13 +3,13 @@ package aws
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation"
 )
 
 // IAM's limits ("IAM and STS quotas"). Policy sizes are in characters without white space.
@@ -18,12 +18,6 @@ const (
 	maxInlinePolicies = 10240
 	maxAttached       = 10
 	maxPath           = 512
-)
-
-var (
-	roleNameForm   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
-	policyNameForm = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
-	pathForm       = regexp.MustCompile(`^/([\x21-\x7e]+/)?$`)
 )
 
 const (
@@ -41,10 +35,10 @@ func errNoRole(name string) error {
 
 // checkRole checks a role by IAM's rules.
 func (st *state) checkRole(r *role, f *faults) {
-	if !roleNameForm.MatchString(r.Name) {
+	if !validation.RoleName.Matches(r.Name) {
 		f.add(codeValidation, "name", "%q: must be 1 to 64 characters of [\\w+=,.@-]", clip(r.Name))
 	}
-	if len(r.Path) > maxPath || !pathForm.MatchString(r.Path) {
+	if !validation.RolePath.Matches(r.Path) {
 		f.add(codeValidation, "path", "%q: must begin and end with / and have at most %d characters", clip(r.Path),
 			maxPath)
 	}
@@ -80,7 +74,7 @@ func (st *state) checkTrust(document string, f *faults) {
 
 // checkInline checks a new inline policy by IAM's rules.
 func (r *role) checkInline(name, document string, f *faults) {
-	if !policyNameForm.MatchString(name) {
+	if !validation.PolicyName.Matches(name) {
 		f.add(codeValidation, "name", "%q: must be 1 to 128 characters of [\\w+=,.@-]", clip(name))
 	}
 	if _, err := iam.Parse(document, iam.Identity); err != nil {
@@ -147,16 +141,14 @@ func (in roleInputs) merge(r *role) {
 func createRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[roleInputs](r.Inputs, roleRefused, f)
-	var out *role
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		old := st.findRole(or(in.Name, ""))
-		if old != nil && old.Name == or(in.Name, "") && old.Door.adoptable(r.Name, r.Inputs) {
-			out = old
-			return nil
+		if old != nil && old.Name == or(in.Name, "") && old.Origin.adoptable(r.Name, r.Inputs) {
+			return old.resource(), nil
 		}
-		out = &role{
+		out := &role{
 			Name: or(in.Name, ""), Path: or(in.Path, "/"), ID: "AROA" + randomID(17), Created: c.now(),
-			Door: &door{r.Name, r.Inputs},
+			Origin: &origin{r.Name, r.Inputs},
 		}
 		in.merge(out)
 		st.checkRole(out, f)
@@ -164,19 +156,15 @@ func createRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, erro
 			f.add(codeExists, "name", "Role with name %s already exists.", out.Name)
 		}
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		st.Roles[out.Name] = out
-		return nil
+		return out.resource(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out.resource(), nil
 }
 
 func (r *role) resource() *resource {
-	inputs := inputsOf(r.Door)
+	inputs := inputsOf(r.Origin)
 	inline := []any{}
 	for _, name := range sortedKeys(r.Inline) {
 		inline = append(inline, map[string]any{"name": name, "policy": r.Inline[name]})
@@ -203,23 +191,19 @@ func readRole(c *Cloud, r resourceRequest) (*resource, error) {
 func updateRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[roleInputs](r.Inputs, roleRefused, f)
-	var out *role
-	err := c.store.Update(func(st *state) error {
-		if out = st.Roles[r.ID]; out == nil {
-			return errNoRole(r.ID)
+	return c.changed(func(st *state) (*resource, error) {
+		out := st.Roles[r.ID]
+		if out == nil {
+			return nil, errNoRole(r.ID)
 		}
 		in.merge(out)
 		st.checkRole(out, f)
 		if or(in.Name, out.Name) != out.Name || or(in.Path, "/") != out.Path {
 			f.add(codeValidation, "name", "name and path of a role cannot be changed")
 		}
-		out.Door = reinput(out.Door, r.Inputs)
-		return f.err()
+		out.Origin = reinput(out.Origin, r.Inputs)
+		return out.resource(), f.err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out.resource(), nil
 }
 
 func removeRole(_ context.Context, c *Cloud, r resourceRequest) error {
@@ -259,7 +243,7 @@ type rolePolicyInputs struct {
 }
 
 // putInline creates or replaces an inline policy.
-func (st *state) putInline(roleName, name, document string, d *door, f *faults) (*role, error) {
+func (st *state) putInline(roleName, name, document string, o *origin, f *faults) (*role, error) {
 	role := st.Roles[roleName]
 	if role == nil {
 		return nil, errNoRole(roleName)
@@ -271,10 +255,10 @@ func (st *state) putInline(roleName, name, document string, d *door, f *faults) 
 	if role.Inline == nil {
 		role.Inline = map[string]string{}
 	}
-	if role.InlineDoor == nil {
-		role.InlineDoor = map[string]*door{}
+	if role.InlineOrigins == nil {
+		role.InlineOrigins = map[string]*origin{}
 	}
-	role.Inline[name], role.InlineDoor[name] = document, d
+	role.Inline[name], role.InlineOrigins[name] = document, o
 	return role, nil
 }
 
@@ -294,21 +278,18 @@ func putRolePolicy(c *Cloud, r resourceRequest, id string) (*resource, error) {
 	if id != "" && id != roleName+":"+name {
 		f.add(codeValidation, "name", "name and role of a policy cannot be changed")
 	}
-	var out *resource
-	err := c.store.Update(func(st *state) error {
-		role, err := st.putInline(roleName, name, or(in.Policy, ""), &door{r.Name, r.Inputs}, f)
+	return c.changed(func(st *state) (*resource, error) {
+		role, err := st.putInline(roleName, name, or(in.Policy, ""), &origin{r.Name, r.Inputs}, f)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out = role.inlineResource(name)
-		return nil
+		return role.inlineResource(name), nil
 	})
-	return out, err
 }
 
 func (r *role) inlineResource(name string) *resource {
 	outputs := map[string]any{"name": name, "role": r.Name, "policy": r.Inline[name]}
-	return &resource{ID: r.Name + ":" + name, Inputs: echo(inputsOf(r.InlineDoor[name]), nil), Outputs: outputs}
+	return &resource{ID: r.Name + ":" + name, Inputs: echo(inputsOf(r.InlineOrigins[name]), nil), Outputs: outputs}
 }
 
 func readRolePolicy(c *Cloud, r resourceRequest) (*resource, error) {
@@ -328,7 +309,7 @@ func removeRolePolicy(_ context.Context, c *Cloud, r resourceRequest) error {
 	return c.store.Update(func(st *state) error {
 		if role := st.Roles[roleName]; role != nil {
 			delete(role.Inline, name)
-			delete(role.InlineDoor, name)
+			delete(role.InlineOrigins, name)
 		}
 		return nil
 	})

@@ -1,9 +1,6 @@
 package aws
 
 import (
-	"crypto/rand"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 )
@@ -37,9 +34,10 @@ type adminUser struct {
 	Created                          time.Time
 }
 
-// door records the create request of a resource. A repeated create adopts the resource only if both name and inputs are
-// the same. This happens when the engine was killed between the creation and its record.
-type door struct {
+// origin records the create request of a resource. A repeated create adopts the resource only if both name and inputs
+// are the same. This happens when the engine was killed between the creation and its record. The stored state calls it
+// Door, as earlier versions did.
+type origin struct {
 	Name   string
 	Inputs map[string]any
 }
@@ -54,8 +52,8 @@ type role struct {
 	Inline                      map[string]string // documents by name
 	Attached                    []string          // ARNs of managed policies
 	ForceDetach                 bool
-	Door                        *door
-	InlineDoor                  map[string]*door
+	Origin                      *origin            `json:"Door"`
+	InlineOrigins               map[string]*origin `json:"InlineDoor"`
 }
 
 func (r *role) arn() string { return "arn:aws:iam::" + AccountID + ":role" + r.Path + r.Name }
@@ -69,8 +67,8 @@ type kmsKey struct {
 	Rotation                        bool
 	RotationDays                    int
 	Tags                            map[string]string
-	AWSManaged                      string // service of an AWS managed key, or "" for a customer managed key
-	Door                            *door
+	AWSManaged                      string  // service of an AWS managed key, or "" for a customer managed key
+	Origin                          *origin `json:"Door"`
 }
 
 func (k *kmsKey) arn() string { return "arn:aws:kms:" + k.Region + ":" + AccountID + ":key/" + k.ID }
@@ -90,7 +88,7 @@ func (k *kmsKey) keyState() string {
 type kmsAlias struct {
 	Region, Name, KeyID string
 	Created             time.Time
-	Door                *door
+	Origin              *origin `json:"Door"`
 }
 
 func (a *kmsAlias) arn() string { return "arn:aws:kms:" + a.Region + ":" + AccountID + ":" + a.Name }
@@ -117,69 +115,11 @@ type secretVersion struct {
 	Stages  []string
 }
 
-// The staging labels that Secrets Manager moves.
-const (
-	stageCurrent  = "AWSCURRENT"
-	stagePrevious = "AWSPREVIOUS"
-	stagePending  = "AWSPENDING"
-)
-
-// stage returns the version with a staging label, or nil.
-func (s *secret) stage(label string) *secretVersion {
-	for _, v := range s.Versions {
-		if slices.Contains(v.Stages, label) {
-			return v
-		}
-	}
-	return nil
-}
-
-// promote makes a version AWSCURRENT and removes AWSPENDING from it. The version that was AWSCURRENT becomes
-// AWSPREVIOUS.
-func (s *secret) promote(id string) {
-	v := s.Versions[id]
-	v.Stages = slices.DeleteFunc(v.Stages, func(l string) bool { return l == stagePending })
-	old := s.stage(stageCurrent)
-	if old != nil && old.ID == id {
-		return
-	}
-	s.unlabel(stageCurrent)
-	s.unlabel(stagePrevious)
-	v.Stages = append(v.Stages, stageCurrent)
-	if old != nil {
-		old.Stages = append(old.Stages, stagePrevious)
-	}
-	s.dropDeprecated()
-}
-
-func (s *secret) unlabel(label string) {
-	for _, v := range s.Versions {
-		v.Stages = slices.DeleteFunc(v.Stages, func(l string) bool { return l == label })
-	}
-}
-
-// maxVersions is the number of versions that a secret keeps. AWS removes versions without a label when there are more
-// than about a hundred.
-const maxVersions = 100
-
-func (s *secret) dropDeprecated() {
-	old := slices.SortedFunc(maps.Values(s.Versions),
-		func(a, b *secretVersion) int { return a.Created.Compare(b.Created) })
-	for _, v := range old {
-		if len(s.Versions) <= maxVersions {
-			return
-		}
-		if len(v.Stages) == 0 {
-			delete(s.Versions, v.ID)
-		}
-	}
-}
-
 type securityGroup struct {
 	ID, Region, Name, Description, VPC string
 	Ingress, Egress                    []securityRule
 	Tags                               map[string]string
-	Door                               *door
+	Origin                             *origin `json:"Door"`
 }
 
 func (g *securityGroup) arn() string {
@@ -203,7 +143,8 @@ type logGroup struct {
 	Retention                      int // days, or 0 for ever
 	Created                        time.Time
 	Tags                           map[string]string
-	Door                           *door // nil if RDS created the group, so a later create of the same name fails
+	// Origin is nil if RDS created the group. A later create of the same name then fails.
+	Origin *origin `json:"Door"`
 }
 
 func (g *logGroup) arn() string {
@@ -214,7 +155,7 @@ type subnetGroup struct {
 	Region, Name, Description string
 	Subnets                   []string
 	Tags                      map[string]string
-	Door                      *door
+	Origin                    *origin `json:"Door"`
 }
 
 func (g *subnetGroup) arn() string {
@@ -225,7 +166,7 @@ type parameterGroup struct {
 	Region, Name, Family, Description string
 	Parameters                        map[string]parameter // by lower-case name
 	Tags                              map[string]string
-	Door                              *door
+	Origin                            *origin `json:"Door"`
 }
 
 type parameter struct{ Value, Method string }
@@ -247,7 +188,7 @@ type dbInstance struct {
 	Status                         string
 	Created                        time.Time
 	Tags                           map[string]string
-	Door                           *door
+	Origin                         *origin `json:"Door"`
 
 	settings
 	// Pending are the settings that wait for the maintenance window, or nil.
@@ -346,75 +287,5 @@ func newState() *state {
 
 // regional returns the key of a resource whose name is unique in its region.
 func regional(region, name string) string { return region + "/" + name }
-
-func randomBytes(n int) []byte {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // never fails
-	return b
-}
-
-// pick returns n random characters of an alphabet, each equally likely.
-func pick(alphabet string, n int) string {
-	out := make([]byte, 0, n)
-	limit := 256 - 256%len(alphabet)
-	for len(out) < n {
-		for _, b := range randomBytes(n) {
-			if int(b) < limit && len(out) < n {
-				out = append(out, alphabet[int(b)%len(alphabet)])
-			}
-		}
-	}
-	return string(out)
-}
-
-const (
-	upper   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	lower   = "abcdefghijklmnopqrstuvwxyz"
-	decimal = "0123456789"
-)
-
-// randomID returns the random part of IAM's unique IDs, in the base 32 alphabet.
-func randomID(n int) string { return pick(upper+"234567", n) }
-
-func randomSecretKey() string { return pick(upper+lower+decimal, 40) }
-
-func randomHex(n int) string { return pick(decimal+"abcdef", n) }
-
-// passwordSpecials are characters that break URLs, shells, globs and form decoding. Every master password contains all
-// of them, so that each run tests their encoding.
-const passwordSpecials = ":%#?*[&+" //nolint:gosec // characters, not a password
-
-// passwordAlphabet is RDS's alphabet, printable ASCII without / ' " @ and space. It also leaves out \ and `.
-const passwordAlphabet = upper + lower + decimal + passwordSpecials + "!$(),-.;<=>]^_{|}~"
-
-const passwordLength = 32
-
-// newMasterPassword generates a password as RDS does.
-func newMasterPassword() string {
-	chars := []byte(passwordSpecials + pick(passwordAlphabet, passwordLength-len(passwordSpecials)))
-	for i := len(chars) - 1; i > 0; i-- {
-		j := uniform(i + 1)
-		chars[i], chars[j] = chars[j], chars[i]
-	}
-	return string(chars)
-}
-
-// uniform returns a random number below n. n is at most 256.
-func uniform(n int) int {
-	limit := 256 - 256%n
-	for {
-		if b := int(randomBytes(1)[0]); b < limit {
-			return b % n
-		}
-	}
-}
-
-func randomUUID() string {
-	h := []byte(randomHex(32))
-	h[12] = '4'
-	h[16] = "89ab"[uniform(4)]
-	return strings.Join([]string{string(h[:8]), string(h[8:12]), string(h[12:16]), string(h[16:20]), string(h[20:])},
-		"-")
-}
 
 func lastSegment(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }

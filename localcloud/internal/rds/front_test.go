@@ -314,7 +314,7 @@ func TestALoginWaitsForAGrantToTakeEffect(t *testing.T) {
 	assert.Equal(t, "hello", ask(t, c, "hello"))
 }
 
-func TestASecurityGroupDropsWithoutAWord(t *testing.T) {
+func TestASecurityGroupDropsConnectionsWithoutAnAnswer(t *testing.T) {
 	r := newRig(t)
 	r.set(func() { r.allow = errors.New("no rule allows it") })
 	c, err := net.Dial("tcp", r.address)
@@ -367,7 +367,7 @@ func TestEncryptionRequestsFollowTheProtocol(t *testing.T) {
 	answer := r.raw(t, packet(codeGSSENC, ""), packet(version30, "user\x00app\x00\x00"))
 	assert.Equal(t, "N", answer[:1], "GSS encryption is refused")
 	assert.Contains(t, answer, "no pg_hba.conf entry")
-	assert.Contains(t, r.raw(t, packet(codeGSSENC, ""), packet(codeGSSENC, "")), "asked for twice")
+	assert.Contains(t, r.raw(t, packet(codeGSSENC, ""), packet(codeGSSENC, "")), "requested twice")
 	assert.Contains(t, r.raw(t, packet(2<<16, "")), "unsupported frontend protocol 2.0")
 	answer = r.raw(t, packet(codeSSL, ""), packet(version30, "user\x00app\x00\x00"))
 	assert.NotContains(t, answer, "pg_hba", "a startup packet smuggled in behind the request for TLS is not read")
@@ -380,7 +380,7 @@ func TestEncryptionRequestsFollowTheProtocol(t *testing.T) {
 	assert.Contains(t, string(text), "without ALPN")
 }
 
-func TestWhatTheServerSaysLastReachesTheClient(t *testing.T) {
+func TestTheServersLastMessageReachesTheClient(t *testing.T) {
 	r := newRig(t)
 	r.set(func() { r.forceSSL = false })
 	for name, change := range map[string]func(*pgconn.Config){"TLS": func(*pgconn.Config) {}, "plain": plain} {
@@ -439,7 +439,7 @@ func TestCloseCutsEverySessionAndRefusesNewOnes(t *testing.T) {
 	assert.ErrorContains(t, err, "refused")
 }
 
-func TestAServerThatIsAwayIsReportedAsPostgreSQLDoes(t *testing.T) {
+func TestAServerThatDoesNotAnswerIsReportedAsPostgreSQLDoes(t *testing.T) {
 	r := newRig(t)
 	r.server.listener.Close()
 	_, err := r.connect(t, "app", "right")
@@ -466,5 +466,5 @@ func TestTooManyLoginsAtOnceAreRefused(t *testing.T) {
 	require.Eventually(t, func() bool { return len(r.front.handshakes) < maxHandshakes }, 5*time.Second,
 		5*time.Millisecond)
 	_, err := r.connect(t, "app", "right")
-	assert.NoError(t, err, "one that gave up makes room")
+	assert.NoError(t, err, "a client that gives up makes room for another")
 }

@@ -4,127 +4,11 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"regexp"
-	"slices"
 	"strings"
 
 	"dbtier/localcloud/internal/aws/rdsrules"
 	"dbtier/localcloud/internal/aws/wire"
 )
-
-var subnetGroupForm = regexp.MustCompile(`^[a-z0-9 ._-]{1,255}$`)
-
-type subnetGroupInputs struct {
-	Name        *string           `json:"name"`
-	Description *string           `json:"description"`
-	Subnets     []string          `json:"subnetIds"`
-	Tags        map[string]string `json:"tags"`
-	TagsAll     map[string]string `json:"tagsAll"`
-}
-
-func (in subnetGroupInputs) merge(g *subnetGroup, f *faults) {
-	g.Description, g.Subnets, g.Tags = or(in.Description, "Managed by Pulumi"), slices.Clone(in.Subnets), in.Tags
-	slices.Sort(g.Subnets)
-	g.Subnets = slices.Compact(g.Subnets)
-	zones := map[string]bool{}
-	for _, id := range g.Subnets {
-		zone, ok := subnetZones[id]
-		if !ok {
-			f.add("InvalidSubnet", "subnetIds", "The subnet '%s' does not exist (the local account has %s)", clip(id),
-				names(subnetZones))
-		}
-		zones[zone] = true
-	}
-	if len(zones) < 2 {
-		f.add("DBSubnetGroupDoesNotCoverEnoughAZs", "subnetIds",
-			"The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ coverage: %d. "+
-				"Add subnets to cover at least 2 AZs.", len(zones))
-	}
-	if err := checkTags(in.Tags); err != nil {
-		f.add("InvalidParameterValue", "tags", "%v", err)
-	}
-}
-
-func createSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
-	f := &faults{what: label(r)}
-	in := decodeInputs[subnetGroupInputs](r.Inputs, namePrefixRefused, f)
-	name := strings.ToLower(or(in.Name, ""))
-	var g *subnetGroup
-	err := c.store.Update(func(st *state) error {
-		id := regional(r.Region, name)
-		if old := st.SubnetGroups[id]; old != nil {
-			if old.Door.adoptable(r.Name, r.Inputs) {
-				g = old
-				return nil
-			}
-			f.add("DBSubnetGroupAlreadyExists", "name", "The DB subnet group '%s' already exists.", name)
-		}
-		if !subnetGroupForm.MatchString(name) || name == "default" {
-			f.add("InvalidParameterValue", "name",
-				"%q: must be 1 to 255 letters, digits, hyphens, underscores, periods and spaces, and not default",
-				clip(name))
-		}
-		g = &subnetGroup{Region: r.Region, Name: name, Door: &door{r.Name, r.Inputs}}
-		in.merge(g, f)
-		if err := f.err(); err != nil {
-			return err
-		}
-		st.SubnetGroups[id] = g
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
-}
-
-func (g *subnetGroup) resource() *resource {
-	inputs := inputsOf(g.Door)
-	return &resource{ID: g.Name, Inputs: echo(inputs, nil), Outputs: echo(inputs, map[string]any{
-		"arn": g.arn(), "name": g.Name, "description": g.Description, "subnetIds": anyList(g.Subnets), "vpcId": VPCID,
-		"supportedNetworkTypes": []any{"IPV4"}, "tags": anyMap(g.Tags), "tagsAll": anyMap(g.Tags),
-	})}
-}
-
-func readSubnetGroup(c *Cloud, r resourceRequest) (*resource, error) {
-	if g := c.store.Read().SubnetGroups[regional(r.Region, r.ID)]; g != nil {
-		return g.resource(), nil
-	}
-	return nil, nil
-}
-
-func updateSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
-	f := &faults{what: label(r)}
-	in := decodeInputs[subnetGroupInputs](r.Inputs, namePrefixRefused, f)
-	var g *subnetGroup
-	err := c.store.Update(func(st *state) error {
-		if g = st.SubnetGroups[regional(r.Region, r.ID)]; g == nil {
-			return wire.Status(http.StatusNotFound, "DBSubnetGroupNotFoundFault",
-				"DB subnet group '%s' does not exist.", clip(r.ID))
-		}
-		in.merge(g, f)
-		g.Door = reinput(g.Door, r.Inputs)
-		return f.err()
-	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
-}
-
-func removeSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) error {
-	return c.store.Update(func(st *state) error {
-		for _, i := range st.Instances {
-			if i.Region == r.Region && i.SubnetGroup == r.ID {
-				return wire.Errorf("InvalidDBSubnetGroupStateFault",
-					"Cannot delete the subnet group '%s' because at least one database instance: %s is still using it.",
-					r.ID, i.Identifier)
-			}
-		}
-		delete(st.SubnetGroups, regional(r.Region, r.ID))
-		return nil
-	})
-}
 
 type parameterGroupInputs struct {
 	Name        *string           `json:"name"`
@@ -151,7 +35,7 @@ func (in parameterGroupInputs) merge(g *parameterGroup, f *faults) {
 	for _, p := range in.Parameters {
 		name := strings.ToLower(p.Name)
 		if _, twice := g.Parameters[name]; twice {
-			f.add("InvalidParameterValue", "parameters", "%s: given twice", name)
+			f.add("InvalidParameterValue", "parameters", "%s: occurs twice", name)
 		}
 		if err := rdsrules.CheckParameter(p.Name, p.Value, p.Method); err != nil {
 			if strings.HasPrefix(name, "rds.") && !known(name) {
@@ -177,23 +61,21 @@ func createParameterGroup(_ context.Context, c *Cloud, r resourceRequest) (*reso
 	f := &faults{what: label(r)}
 	in := decodeInputs[parameterGroupInputs](r.Inputs, namePrefixRefused, f)
 	name := strings.ToLower(or(in.Name, ""))
-	var g *parameterGroup
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		id := regional(r.Region, name)
 		if old := st.ParameterGroups[id]; old != nil {
-			if old.Door.adoptable(r.Name, r.Inputs) {
-				g = old
-				return nil
+			if old.Origin.adoptable(r.Name, r.Inputs) {
+				return old.resource(), nil
 			}
 			f.add("DBParameterGroupAlreadyExists", "name", "Parameter group %s already exists", name)
 		}
 		if err := rdsrules.CheckIdentifier(name, 255); err != nil {
 			f.add("InvalidParameterValue", "name", "%q: %v", clip(name), err)
 		}
-		g = &parameterGroup{
+		g := &parameterGroup{
 			Region: r.Region, Name: name, Family: or(in.Family, ""),
 			Description: or(in.Description, "Managed by Pulumi"),
-			Door:        &door{r.Name, r.Inputs},
+			Origin:      &origin{r.Name, r.Inputs},
 		}
 		if !rdsrules.KnownFamily(g.Family) {
 			f.add("InvalidParameterValue", "family", "ParameterGroupFamily %s is not a valid parameter group family",
@@ -201,19 +83,15 @@ func createParameterGroup(_ context.Context, c *Cloud, r resourceRequest) (*reso
 		}
 		in.merge(g, f)
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		st.ParameterGroups[id] = g
-		return nil
+		return g.resource(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
 }
 
 func (g *parameterGroup) resource() *resource {
-	inputs := inputsOf(g.Door)
+	inputs := inputsOf(g.Origin)
 	list := []any{}
 	for _, name := range sortedKeys(g.Parameters) {
 		list = append(list, map[string]any{
@@ -251,7 +129,7 @@ func updateParameterGroup(ctx context.Context, c *Cloud, r resourceRequest) (*re
 			f.add("InvalidParameterValue", "family", "family and description of a parameter group cannot be changed")
 		}
 		in.merge(g, f)
-		g.Door = reinput(g.Door, r.Inputs)
+		g.Origin = reinput(g.Origin, r.Inputs)
 		for id, i := range st.Instances {
 			if i.Region == r.Region && i.ParameterGroup == g.Name {
 				users = append(users, id)
