@@ -322,7 +322,8 @@ func TestEngineChartWithUnknownValuesIsNotPreviewed(t *testing.T) {
 	path := operatorChart(t)
 	b.more = func(ctx *pulumi.Context, k8s pulumi.ProviderResource) error {
 		first := &withID{}
-		if err := ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "a", configMap("a", "default", nil).inputs, first,
+		if err := ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "a", configMap("a", "default", nil).inputs,
+			first,
 			pulumi.Provider(k8s)); err != nil {
 			return err
 		}

@@ -149,10 +149,10 @@ func (a *Authority) issue(
 		return nil, nil, fmt.Errorf("reading back the certificate of %s: %w", name, err)
 	}
 	return cert, key, errors.Join(
-		safefile.Replace(filepath.Join(a.dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
-			0o600),
-		safefile.Replace(filepath.Join(a.dir, name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-			0o644),
+		safefile.Replace(a.Path(name+".key"),
+			pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600),
+		safefile.Replace(a.Path(name+".crt"),
+			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644),
 	)
 }
 
