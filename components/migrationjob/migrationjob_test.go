@@ -141,12 +141,12 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 			Env:       map[string]string{"DATABASE_URL": "x"},
 			Resources: workload.Resources{CPURequest: "much", MemoryRequest: "1Mi", MemoryLimit: "1Mi"},
 		},
-		Service: "My Shop", UID: -1, CAMountPath: "ca.pem",
+		Service: "My Shop", UID: -1,
 	}))
 	require.Error(t, err)
 	for _, path := range []string{
 		"service:", "namespace:", "image:", "command:", "serviceAccount:", "directSecret:",
-		"caMountPath:", "backoffLimit:", "deadlineSeconds:", "uid:", "env:", "resources.cpuRequest:",
+		"backoffLimit:", "deadlineSeconds:", "uid:", "env:", "resources.cpuRequest:",
 	} {
 		require.ErrorContains(t, err, path)
 	}
