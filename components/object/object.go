@@ -89,16 +89,8 @@ func NewServiceAccount(
 	return Object{Name: created.Metadata.Name().Elem(), Resource: created}, nil
 }
 
-// NewNamespace creates a namespace that enforces the restricted Pod Security standard.
+// NewNamespace creates a namespace.
 func NewNamespace(ctx *pulumi.Context, name string, meta Meta, opts ...pulumi.ResourceOption) (Object, error) {
-	labels := pulumi.StringMap{}
-	for key, value := range meta.Labels {
-		labels[key] = value
-	}
-	for _, mode := range []string{"enforce", "warn", "audit"} {
-		labels["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
-	}
-	meta.Labels = labels
 	created, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: Args(meta)}, opts...)
 	if err != nil {
 		return Object{}, err
