@@ -274,7 +274,7 @@ func TestEveryFaultIsReported(t *testing.T) {
 			args := arguments()
 			c.change(args)
 			recorded, err := componenttest.Try(create(args))
-			require.ErrorContains(t, err, "role secrets: ")
+			require.ErrorContains(t, err, "IrsaRole secrets: ")
 			require.ErrorContains(t, err, c.fault)
 			assert.Empty(t, recorded.Each(), "nothing is made")
 		})
@@ -318,7 +318,7 @@ func TestNamesAndDocumentsKeepAWSsLimits(t *testing.T) {
 		args.ServiceAccounts = who
 		recorded, err := componenttest.Try(create(args))
 		if err != nil {
-			return assert.ErrorContains(t, err, "make a trust policy of") && assert.Empty(t, recorded.Each())
+			return assert.ErrorContains(t, err, "need a trust policy of") && assert.Empty(t, recorded.Each())
 		}
 		role := recorded.One(t, roleType)
 		good := assert.Regexp(t, name, role.Inputs["name"]) &&
