@@ -65,7 +65,7 @@ func (p *rdsProxyPool) add() error {
 		DatabaseClientGroupID:   p.database.ClientSecurityGroupID,
 
 		Users:           p.users,
-		Store:           rdsproxy.Store(p.secrets.Store),
+		Store:           p.secrets.Store,
 		RefreshInterval: p.stack.Secrets.RefreshInterval,
 		DependsOn:       p.prepared,
 		Tags:            p.stack.Tags(),

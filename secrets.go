@@ -3,7 +3,6 @@ package main
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"dbtier/components/contract"
 	"dbtier/components/externalsecrets"
 	"dbtier/components/naming"
 )
@@ -25,7 +24,6 @@ func (t *tier) addSecrets() error {
 		DatabasePort:    t.database.Port,
 		DatabaseName:    t.stack.Database.DatabaseName,
 		CABundle:        t.authorities,
-		CAPath:          contract.CAPath,
 	}
 	for i := range t.stack.Secrets.Further {
 		args.Secrets = append(args.Secrets, t.stack.Secrets.Further[i].Args())

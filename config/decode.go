@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"dbtier/components/fault"
+	"dbtier/internal/suggest"
 )
 
 // decode writes a value of a JSON tree (with json.Number) over dst, which holds the defaults. Unlike encoding/json it
@@ -117,34 +118,8 @@ func join(path, key string) string {
 
 // suggestion names the key that was probably meant, or all of them.
 func suggestion(key string, known []string) string {
-	best, least := "", len(key)/2+1
-	for _, candidate := range known {
-		if d := distance(strings.ToLower(key), strings.ToLower(candidate)); d < least {
-			best, least = candidate, d
-		}
-	}
-	if best != "" {
-		return fmt.Sprintf("did you mean %s?", best)
+	if nearest := suggest.Nearest(key, known); nearest != "" {
+		return fmt.Sprintf("did you mean %s?", nearest)
 	}
 	return "known are " + strings.Join(known, ", ")
-}
-
-// distance is the number of letters to insert, remove or change (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

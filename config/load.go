@@ -43,11 +43,13 @@ func ReadFile(file string) (Values, error) {
 		return values, fmt.Errorf("reading the stack's config: %w", err)
 	}
 	var settings struct {
-		Config map[string]any `yaml:"config"`
+		SecretsProvider string         `yaml:"secretsprovider"`
+		Config          map[string]any `yaml:"config"`
 	}
 	if err := yaml.Unmarshal(text, &settings); err != nil {
-		return values, fmt.Errorf("reading the stack's config %s: %w", values.File, err)
+		return values, fmt.Errorf("reading the stack's config %s: not valid YAML: %s", values.File, oneLine(err))
 	}
+	values.SecretsProvider = settings.SecretsProvider
 	for full, value := range settings.Config {
 		key, ours := strings.CutPrefix(full, Namespace+":")
 		if !ours {

@@ -18,6 +18,8 @@ type Values struct {
 	File string
 	// Keys are the values by their keys without the namespace, for example database.
 	Keys map[string]Value
+	// SecretsProvider is the secrets provider that the file names; empty for the backend's default.
+	SecretsProvider string
 }
 
 // Value is one config value.
@@ -54,7 +56,7 @@ var serviceSections = []string{
 }
 
 // Parse decodes and validates the config of a stack. It is pure: outputsOf answers stack references. If the values are
-// not valid, the error is an [*InvalidError] with every fault.
+// not valid, the error is an [*InvalidError] with every fault, and the stack holds the values that could be decoded.
 func Parse(values Values, outputsOf OutputsOf) (*Stack, error) {
 	var faults fault.List
 	tree := parseKeys(values.Keys, &faults)
@@ -77,7 +79,7 @@ func Parse(values Values, outputsOf OutputsOf) (*Stack, error) {
 		faults.Within("", invalid)
 	}
 	if errors.As(faults.Err(), &invalid) {
-		return nil, &InvalidError{File: values.File, Faults: invalid.Faults}
+		return stack, &InvalidError{File: values.File, Faults: invalid.Faults}
 	}
 	return stack, nil
 }

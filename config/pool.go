@@ -6,6 +6,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/eso"
 	"dbtier/components/fault"
 	"dbtier/components/pgbouncer"
 	"dbtier/validation"
@@ -69,7 +70,7 @@ func (s *Stack) DatabaseNames() []string {
 }
 
 // PoolLogins are the logins besides the service's own; secrets of Secrets Manager are read through the store.
-func (s *Stack) PoolLogins(store pgbouncer.Store) []pgbouncer.Login {
+func (s *Stack) PoolLogins(store eso.StoreRef) []pgbouncer.Login {
 	var logins []pgbouncer.Login
 	for _, login := range s.Pool.Logins {
 		credential := pgbouncer.Credential{Key: pulumi.String(login.CredentialSecret)}
@@ -114,7 +115,7 @@ func (s *Stack) validatePgBouncer() error {
 	args := &pgbouncer.PgBouncerPoolArgs{
 		Settings: s.Pool.Settings, Service: s.Consumer.Name, Namespace: s.Service.Namespace,
 		Credential: pgbouncer.Credential{Key: pulumi.String("secret")},
-		Logins:     s.PoolLogins(pgbouncer.Store{Kind: "SecretStore", Name: pulumi.String("store")}),
+		Logins:     s.PoolLogins(eso.StoreRef{Kind: "SecretStore", Name: pulumi.String("store")}),
 		// The service's own pods are in order.
 		Clients: clients(s.Pool.Clients),
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/budget"
+	"dbtier/components/eso"
 	"dbtier/components/pgbouncer"
 )
 
@@ -65,7 +66,7 @@ func TestLoginsOfTheConfigAreThoseOfThePool(t *testing.T) {
 	stack, err := load(t, least+logins)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"my_shop", "archive"}, stack.DatabaseNames())
-	store := pgbouncer.Store{Kind: "SecretStore", Name: pulumi.String("my-shop")}
+	store := eso.StoreRef{Kind: "SecretStore", Name: pulumi.String("my-shop")}
 	assert.Equal(t, []pgbouncer.Login{
 		{
 			Name: "reports", Credential: pgbouncer.Credential{Store: store, Key: pulumi.String(reportsArn)},
@@ -99,7 +100,7 @@ func TestFaultsOfLoginsAreReportedWithTheOthers(t *testing.T) {
 		`dbtier:pool.databases[1]: "a b": want`,
 		`dbtier:pool.clients[0].labels: is missing`,
 		`dbtier:pool.logins[0].name: "A": want`,
-		`dbtier:pool.logins[0].databases[0]: "orders": is none of the pool's databases`,
+		`dbtier:pool.logins[0].databases[0]: "orders": is not a database of the pool`,
 		`dbtier:pool.logins[0].credentialArn: "": want either credentialArn or credentialSecret`,
 		`dbtier:pool.logins[1].credentialArn: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf": is in another region than the stack (ap-northeast-2)`,
 		`dbtier:pool.logins[1].kmsKeyArn: "alias/x": want`,

@@ -153,5 +153,5 @@ func TestOnlyWhoInstallsTheOperatorAdoptsIt(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, least+"  dbtier:operator: {install: false, adopt: true}\n")
 	require.ErrorContains(t, err,
-		"operator.adopt: true: takes over the cluster's operator, which this stack does not install")
+		"operator.adopt: true: has no effect in a stack that does not install the operator; remove it")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/consumer"
+	"dbtier/components/contract"
 	"dbtier/components/externalsecrets"
 	"dbtier/components/fault"
 	"dbtier/components/naming"
@@ -130,7 +131,7 @@ func (f *FurtherSecret) validate(region string) error {
 			}
 			faults.Check(validation.EnvName.Matches(key), at, key,
 				"is not the name of an environment variable; use another name, or use files")
-			faults.Check(key != externalsecrets.URLKey, at, key, "is the key of the database's URL; use another")
+			faults.Check(key != contract.DatabaseURL, at, key, "is the key of the database's URL; use another")
 		}
 	}
 	if f.Use == Files {

@@ -51,6 +51,31 @@ var forms = map[string]struct {
 		[]string{"EKS nodes"},
 		[]string{"", " a", "a'b", strings.Repeat("a", 101)},
 	},
+	"group text": {
+		validation.SecurityGroupText,
+		[]string{"", "a [b]", strings.Repeat("a", 255)},
+		[]string{"a'b", strings.Repeat("a", 256)},
+	},
+	"key alias": {
+		validation.KeyAlias,
+		[]string{"alias/rds/a_B-1"},
+		[]string{"alias/", "rds/a", "alias/a b", "alias/" + strings.Repeat("a", 251)},
+	},
+	"secret name": {
+		validation.SecretName,
+		[]string{"a/b_+=.@-c", strings.Repeat("a", 512)},
+		[]string{"", "rds!db-1", "a b", strings.Repeat("a", 513)},
+	},
+	"log group": {
+		validation.LogGroup,
+		[]string{"/aws/rds/instance/a/postgresql", "a#b"},
+		[]string{"", "a b", "a:b", strings.Repeat("a", 513)},
+	},
+	"subnet group": {
+		validation.DBSubnetGroup,
+		[]string{"a b.c_d-1", strings.Repeat("a", 255)},
+		[]string{"", "A", "a/b", strings.Repeat("a", 256)},
+	},
 	"role name":   {validation.RoleName, []string{"a+b=c,d.e@f-g_h"}, []string{"", "a/b", strings.Repeat("a", 65)}},
 	"policy name": {validation.PolicyName, []string{"read"}, []string{"a/b", strings.Repeat("a", 129)}},
 	"role path":   {validation.RolePath, []string{"/", "/a/b/"}, []string{"", "a", "/a", "a/"}},

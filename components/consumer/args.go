@@ -63,15 +63,15 @@ func (a *ConsumerArgs) validateMounts(faults *fault.List) {
 		faults.Check(IsMountPath(mount.Path), at+".path", mount.Path, MountPathRule)
 		for _, other := range a.SecretMounts[:i] {
 			faults.Check(!inside(mount.Path, other.Path) && !inside(other.Path, mount.Path), at+".path", mount.Path,
-				"and %s hide one another; want folders of their own", other.Path)
+				"overlaps with %s; want separate folders", other.Path)
 		}
 	}
 }
 
-// MountPathRule says what [IsMountPath] wants.
+// MountPathRule is what an error says where [IsMountPath] is false.
 const MountPathRule = "want the absolute path of a folder, such as /etc/myshop/tls, that is not /tmp"
 
-// IsMountPath tells a folder that a Secret can be mounted at.
+// IsMountPath reports whether a Secret can be mounted at folder.
 func IsMountPath(folder string) bool {
 	return path.IsAbs(folder) && path.Clean(folder) == folder && folder != "/" && !inside(folder, "/tmp") &&
 		!strings.ContainsAny(folder, ":\x00")

@@ -1,7 +1,6 @@
 package consumer_test
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -191,7 +190,7 @@ func TestFaultsOfAutoscalingAndSecrets(t *testing.T) {
 		"envSecrets[0]: is missing",
 		"secretMounts[0].secret: is missing",
 		`secretMounts[0].path: "etc": want the absolute path`,
-		`secretMounts[2].path: "/etc/a/b": and /etc/a hide one another`,
+		`secretMounts[2].path: "/etc/a/b": overlaps with /etc/a`,
 		`secretMounts[3].path: "/tmp/c": want`,
 	} {
 		require.ErrorContains(t, err, fault)
@@ -264,14 +263,4 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	}
 	_, err = componenttest.Try(create(nil))
 	assert.ErrorContains(t, err, "no arguments given")
-}
-
-func ExampleNewConsumer() {
-	recorded, err := componenttest.Try(create(arguments()))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["deployment"])
-	// Output: myshop-api
 }

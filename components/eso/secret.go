@@ -17,6 +17,13 @@ const (
 	CreatedOnce = "CreatedOnce"
 )
 
+// Logins of a URL, in a template whose values are named username and password. Both are encoded, because they may
+// contain characters that mean something in a URL.
+const (
+	URLUser  = "{{ .username | urlquery }}"
+	URLLogin = URLUser + ":{{ .password | urlquery }}"
+)
+
 // Extract takes every key of a secret that is a JSON object. It is one request to the store, however many keys there
 // are.
 type Extract struct {

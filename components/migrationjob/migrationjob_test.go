@@ -1,7 +1,6 @@
 package migrationjob_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -153,14 +152,4 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	}
 	_, err = componenttest.Try(create(nil))
 	assert.ErrorContains(t, err, "no arguments given")
-}
-
-func ExampleNewMigrationJob() {
-	recorded, err := componenttest.Try(create(arguments()))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["job"])
-	// Output: myshop-api-migration-978c8de8
 }

@@ -153,7 +153,8 @@ func TestAnyServiceNameGivesTheReconnectionNamesWithinTheLimits(t *testing.T) {
 		args.Service = strings.Repeat("s", length)
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom {
-				assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q", resource.Type, length,
+				assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q",
+					resource.Type, length,
 					name)
 			}
 		}

@@ -17,9 +17,9 @@ type Meta struct {
 	Annotations pulumi.StringMap
 }
 
-// argsOf is a function because a method of Meta with such a type in its signature would make every package that names
-// Meta compile the metadata's types again.
-func argsOf(m Meta) metav1.ObjectMetaArgs {
+// Args returns the metadata in the form that Kubernetes resources take. It is a function because a method of Meta with
+// such a type in its signature would make every package that names Meta compile the metadata's types again.
+func Args(m Meta) metav1.ObjectMetaArgs {
 	args := metav1.ObjectMetaArgs{Name: pulumi.String(m.Name)}
 	if m.Namespace != "" {
 		args.Namespace = pulumi.String(m.Namespace)
@@ -54,7 +54,7 @@ func Resources(objects ...Object) []pulumi.Resource {
 func NewConfigMap(
 	ctx *pulumi.Context, name string, meta Meta, data map[string]string, opts ...pulumi.ResourceOption,
 ) (Object, error) {
-	return newConfigMap(ctx, name, &corev1.ConfigMapArgs{Metadata: argsOf(meta), Data: pulumi.ToStringMap(data)}, opts)
+	return newConfigMap(ctx, name, &corev1.ConfigMapArgs{Metadata: Args(meta), Data: pulumi.ToStringMap(data)}, opts)
 }
 
 // NewImmutableConfigMap creates a ConfigMap that cannot change. Its name must follow its content.
@@ -62,7 +62,7 @@ func NewImmutableConfigMap(
 	ctx *pulumi.Context, name string, meta Meta, data map[string]string, opts ...pulumi.ResourceOption,
 ) (Object, error) {
 	return newConfigMap(ctx, name, &corev1.ConfigMapArgs{
-		Metadata: argsOf(meta), Immutable: pulumi.Bool(true), Data: pulumi.ToStringMap(data),
+		Metadata: Args(meta), Immutable: pulumi.Bool(true), Data: pulumi.ToStringMap(data),
 	}, opts)
 }
 
@@ -81,7 +81,7 @@ func NewServiceAccount(
 	ctx *pulumi.Context, name string, meta Meta, opts ...pulumi.ResourceOption,
 ) (Object, error) {
 	created, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
-		Metadata: argsOf(meta), AutomountServiceAccountToken: pulumi.Bool(false),
+		Metadata: Args(meta), AutomountServiceAccountToken: pulumi.Bool(false),
 	}, opts...)
 	if err != nil {
 		return Object{}, err
@@ -89,17 +89,9 @@ func NewServiceAccount(
 	return Object{Name: created.Metadata.Name().Elem(), Resource: created}, nil
 }
 
-// NewNamespace creates a namespace that enforces the restricted Pod Security standard.
+// NewNamespace creates a namespace.
 func NewNamespace(ctx *pulumi.Context, name string, meta Meta, opts ...pulumi.ResourceOption) (Object, error) {
-	labels := pulumi.StringMap{}
-	for key, value := range meta.Labels {
-		labels[key] = value
-	}
-	for _, mode := range []string{"enforce", "warn", "audit"} {
-		labels["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
-	}
-	meta.Labels = labels
-	created, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: argsOf(meta)}, opts...)
+	created, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: Args(meta)}, opts...)
 	if err != nil {
 		return Object{}, err
 	}
@@ -113,7 +105,7 @@ func NewCustom(
 	created, err := apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
 		ApiVersion:  pulumi.String(apiVersion),
 		Kind:        pulumi.String(kind),
-		Metadata:    argsOf(meta),
+		Metadata:    Args(meta),
 		OtherFields: kubernetes.UntypedArgs{"spec": spec},
 	}, opts...)
 	if err != nil {

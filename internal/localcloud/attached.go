@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"dbtier/internal/process"
 )
 
 // A plain `pulumi up` on the local cloud needs provider servers, and a language runtime, that outlive the command that
@@ -41,7 +43,7 @@ func (c *Cloud) readAttached() *attached {
 	if json.Unmarshal(text, &a) != nil {
 		return nil
 	}
-	if started, err := processStart(a.PID); err != nil || started != a.StartTime {
+	if started, err := process.Started(a.PID); err != nil || started != a.StartTime {
 		return nil
 	}
 	return &a
@@ -70,7 +72,7 @@ func (c *Cloud) Attached(ctx context.Context, command []string) (Ports, error) {
 		if a.Built.Equal(c.built()) {
 			return a.Ports, nil
 		}
-		endProcess(a.PID, a.StartTime)
+		process.End(a.PID, a.StartTime)
 	}
 	log, err := os.OpenFile(c.Project.LocalCloud("state", "pulumi", "attached.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC,
 		0o600)
@@ -124,7 +126,7 @@ func (c *Cloud) Keep(ctx context.Context, ready io.WriteCloser) error {
 	if err != nil {
 		return err
 	}
-	gone, err := processEnd(state.PID)
+	gone, err := process.Ended(state.PID)
 	if err != nil {
 		return err
 	}
@@ -134,7 +136,7 @@ func (c *Cloud) Keep(ctx context.Context, ready io.WriteCloser) error {
 		return err
 	}
 	defer providers.Close()
-	started, err := processStart(os.Getpid())
+	started, err := process.Started(os.Getpid())
 	if err != nil {
 		return err
 	}
@@ -169,28 +171,9 @@ func (c *Cloud) Stop(ctx context.Context, stdout, stderr io.Writer, args ...stri
 	keeper := c.readAttached()
 	err := c.Run(ctx, stdout, stderr, append([]string{"stop"}, args...)...)
 	if keeper != nil {
-		endProcess(keeper.PID, keeper.StartTime)
+		process.End(keeper.PID, keeper.StartTime)
 	}
 	return err
-}
-
-// endProcess asks a process to end and waits; it is killed when it does not.
-func endProcess(pid int, startTime uint64) {
-	gone, err := processEnd(pid)
-	if err != nil {
-		return
-	}
-	if started, err := processStart(pid); err != nil || started != startTime {
-		return
-	}
-	_ = syscall.Kill(pid, syscall.SIGTERM)
-	timeout := time.NewTimer(10 * time.Second)
-	defer timeout.Stop()
-	select {
-	case <-gone:
-	case <-timeout.C:
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
 }
 
 // Environment are the variables that let plain clients on this machine work on the local cloud, in order.

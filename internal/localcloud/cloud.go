@@ -12,11 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
+	"dbtier/internal/process"
 	"dbtier/internal/project"
 )
 
@@ -69,7 +68,7 @@ func (c *Cloud) Running(ctx context.Context) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	if started, err := processStart(state.PID); err != nil || started != state.StartTime {
+	if started, err := process.Started(state.PID); err != nil || started != state.StartTime {
 		return nil, ErrNotRunning
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -92,7 +91,7 @@ func (c *Cloud) Running(ctx context.Context) (*State, error) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf(
-			"the local cloud answers %s: look at `bin/dbtier local logs`, or start it anew with `bin/dbtier local stop` and "+
+			"the local cloud answers %s: see `bin/dbtier local logs`, or restart it with `bin/dbtier local stop` and "+
 				"`bin/dbtier local start`", answer.Status)
 	}
 	var status struct {
@@ -134,28 +133,6 @@ func (c *Cloud) state() (*State, error) {
 		return nil, ErrNotRunning
 	}
 	return &state, nil
-}
-
-// processStart is the start time of a process in clock ticks since boot, which together with its id names it for good.
-func processStart(pid int) (uint64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, fmt.Errorf("process %d: %w", pid, err)
-	}
-	// The second field is the name in parentheses and may hold anything; the start time is the 20th after it.
-	_, rest, ok := cutLast(string(text), ") ")
-	fields := strings.Fields(rest)
-	if !ok || len(fields) < 20 {
-		return 0, fmt.Errorf("process %d: /proc shows no start time", pid)
-	}
-	return strconv.ParseUint(fields[19], 10, 64)
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
 }
 
 // Credentials reads the access key of the local account's administrator.

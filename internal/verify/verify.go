@@ -146,12 +146,12 @@ func (v *Verifier) Run(ctx context.Context) []Check {
 	return results
 }
 
-// OK reports whether every check passed.
-func OK(checks []Check) bool {
+// Failed returns the number of checks that failed.
+func Failed(checks []Check) (failed int) {
 	for _, c := range checks {
 		if !c.OK {
-			return false
+			failed++
 		}
 	}
-	return true
+	return failed
 }

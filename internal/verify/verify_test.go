@@ -421,8 +421,8 @@ func TestTheTableShowsCauseAndNextCommandOfAFailure(t *testing.T) {
 	verify.Table(&out, checks)
 	assert.Equal(t, "  ✓ short            0.1s  fine\n  ✗ a longer title   1.0s  broken\n"+strings.Repeat(" ",
 		27)+"next: kubectl logs x\n", out.String())
-	assert.False(t, verify.OK(checks))
-	assert.True(t, verify.OK(checks[:1]))
+	assert.Positive(t, verify.Failed(checks))
+	assert.Zero(t, verify.Failed(checks[:1]))
 }
 
 func TestOutputsThatLackSomethingAreNamed(t *testing.T) {

@@ -31,7 +31,7 @@ func TestTheSchemaKnowsBoundsChoicesAndDefaults(t *testing.T) {
 	assert.Equal(t, 1, *pool["maxClientConn"].Minimum)
 	assert.Equal(t, 50000, *pool["maxClientConn"].Maximum)
 	assert.EqualValues(t, 1000, pool["maxClientConn"].Default)
-	assert.Contains(t, pool["maxClientConn"].Description, "clients a replica takes")
+	assert.Contains(t, pool["maxClientConn"].Description, "maximum number of clients of a replica")
 	assert.Equal(t, 5, *pool["metrics"].Properties["intervalSeconds"].Minimum,
 		"what is off by default is checked as if it were on")
 	assert.Equal(t, []string{"aws", "local"}, sections["dbtier:cloud"].Enum)

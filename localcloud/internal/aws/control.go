@@ -161,6 +161,19 @@ func (c *Cloud) administratorCall(ctx context.Context, region string) *call {
 	return &call{c: c, ctx: ctx, st: st, who: who, region: region, keys: c.conditionContext(who, region, "", "")}
 }
 
+// changed updates the state and returns the resource that change returns. If change fails, nothing is changed.
+func (c *Cloud) changed(change func(*state) (*resource, error)) (*resource, error) {
+	var out *resource
+	err := c.store.Update(func(st *state) (err error) {
+		out, err = change(st)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func label(r resourceRequest) string {
 	if r.Name == "" {
 		return r.Type + " " + r.ID

@@ -3,13 +3,11 @@ package aws
 import (
 	"context"
 	"errors"
-	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"dbtier/localcloud/internal/aws/rdsrules"
 	"dbtier/localcloud/internal/aws/wire"
@@ -46,6 +44,11 @@ func (st *state) instanceID(region, id string) (string, *dbInstance) {
 
 func errNoInstance(id string) error {
 	return wire.Status(http.StatusNotFound, "DBInstanceNotFound", "DBInstance %s not found.", clip(id))
+}
+
+// unavailable returns the error for an operation that requires the status available.
+func (i *dbInstance) unavailable() error {
+	return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.", i.Status)
 }
 
 // changeInstance changes an instance. It fails if the instance no longer exists.
@@ -329,234 +332,4 @@ func (i *dbInstance) resource(st *state) *resource {
 		outputs["masterUserSecretKmsKeyId"] = secretKey
 	}
 	return &resource{ID: i.ResourceID, Inputs: echo(inputs, nil), Outputs: outputs}
-}
-
-func updateInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error) {
-	f := &faults{what: label(r)}
-	in := decodeInputs[instanceInputs](r.Inputs, instanceRefused, f)
-	id, i := c.store.Read().instanceID(r.Region, r.ID)
-	if i == nil {
-		return nil, errNoInstance(r.ID)
-	}
-	k := c.administratorCall(ctx, r.Region)
-	err := c.run(ctx, "modify DB instance "+i.Identifier, func(ctx context.Context) error {
-		return k.modify(ctx, id, or(in.ApplyImmediately, false), f, func(st *state, i *dbInstance, next *settings) {
-			next.reset()
-			in.overlay(next)
-			k.fixed(st, i, in, f)
-			if key := or(in.PIKMSKey, ""); key != "" && next.PerformanceInsights && i.PIKMSKeyARN == "" {
-				if found := k.rdsKey(st, i.Region, "performanceInsightsKmsKeyId", key, f); found != nil {
-					next.PIKMSKeyARN = found.arn()
-				}
-			}
-			i.Tags, i.Door = in.Tags, reinput(i.Door, r.Inputs)
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	st := c.store.Read()
-	if i = st.Instances[id]; i == nil {
-		return nil, errNoInstance(r.ID)
-	}
-	return i.resource(st), nil
-}
-
-// modify changes an instance's settings and then its database. change edits the wanted settings. They start as the
-// current settings with the pending ones applied.
-func (k *call) modify(
-	ctx context.Context, id string, immediately bool, f *faults, change func(st *state, i *dbInstance, next *settings),
-) error {
-	c := k.c
-	defer c.locks.lock("db " + id)()
-	started := c.now()
-	restart := false
-	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
-		if i.Status != statusAvailable {
-			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.",
-				i.Status)
-		}
-		before := i.settings
-		next := before
-		if i.Pending != nil {
-			copyDeferred(&next, i.Pending)
-		}
-		change(st, i, &next)
-		k.settle(st, i, &before, next, f)
-		if err := f.err(); err != nil {
-			return err
-		}
-		next = i.settings
-		i.Pending = nil
-		if !immediately {
-			copyDeferred(&i.settings, &before)
-			if !sameSettings(i.settings, next) {
-				i.Pending = &next
-			}
-		}
-		restart = i.Class != before.Class
-		i.placeStandby()
-		c.ensureLogGroups(st, i)
-		if !sameSettings(before, i.settings) {
-			i.Status = statusModifying
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return c.finishModify(ctx, id, restart, started)
-}
-
-// finishModify applies changed settings to the database. A new class requires a restart, which also applies parameters
-// that wait for one.
-func (c *Cloud) finishModify(ctx context.Context, id string, restart bool, started time.Time) error {
-	i := c.store.Read().Instances[id]
-	if i == nil || i.Status != statusModifying {
-		return nil
-	}
-	var failed error
-	if restart {
-		failed = c.restartWithParameters(ctx, id)
-	}
-	c.pause(ctx, c.cfg.Latency.Modify-c.now().Sub(started))
-	err := c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Status = statusAvailable; return nil })
-	return errors.Join(failed, err)
-}
-
-// restartWithParameters applies everything that waits for a reboot, and reboots.
-func (c *Cloud) restartWithParameters(ctx context.Context, id string) error {
-	st := c.store.Read()
-	i := st.Instances[id]
-	want, err := st.desired(i)
-	if err != nil {
-		return err
-	}
-	if err := c.cfg.RDS.Apply(ctx, i.Identifier, want.MaxConnections, want.Parameters); err != nil {
-		return engineError("apply the parameters of", i.Identifier, err)
-	}
-	if err := c.cfg.RDS.Reboot(ctx, i.Identifier); err != nil {
-		return engineError("reboot", i.Identifier, err)
-	}
-	return c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Applied = want; return nil })
-}
-
-// reboot restarts the database. With failover, the instance moves to the zone of its standby.
-func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
-	defer c.locks.lock("db " + id)()
-	started := c.now()
-	err := c.changeInstance(id, func(_ *state, i *dbInstance) error {
-		if i.Status != statusAvailable {
-			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.",
-				i.Status)
-		}
-		if failover && !i.MultiAZ {
-			return wire.Errorf(codeCombination, "Cannot force failover: %s is not a Multi-AZ DB instance.",
-				i.Identifier)
-		}
-		i.Status = statusRebooting
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	failed := c.restartWithParameters(ctx, id)
-	c.pause(ctx, c.cfg.Latency.Reboot-c.now().Sub(started))
-	err = c.changeInstance(id, func(_ *state, i *dbInstance) error {
-		i.Status = statusAvailable
-		if failover && failed == nil {
-			i.AZ, i.SecondaryAZ = i.SecondaryAZ, i.AZ
-		}
-		return nil
-	})
-	return errors.Join(failed, err)
-}
-
-func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
-	id, i := c.store.Read().instanceID(r.Region, r.ID)
-	if i == nil {
-		return nil
-	}
-	inputs := maps.Clone(inputsOf(i.Door))
-	for _, name := range []string{"skipFinalSnapshot", "finalSnapshotIdentifier"} {
-		if v, ok := r.Olds[name]; ok {
-			inputs[name] = v
-		}
-	}
-	skip, _ := inputs["skipFinalSnapshot"].(bool)
-	final, _ := inputs["finalSnapshotIdentifier"].(string)
-	return c.run(ctx, "delete DB instance "+i.Identifier, func(ctx context.Context) error {
-		defer c.locks.lock("db " + id)()
-		err := c.store.Update(func(st *state) error {
-			i := st.Instances[id]
-			if i == nil || i.Deleting != nil {
-				return nil
-			}
-			switch {
-			case i.DeletionProtection:
-				return wire.Errorf(codeCombination,
-					"Cannot delete protected DB Instance, please disable deletion protection and try again.")
-			case !skip && final == "":
-				return wire.Errorf(codeCombination,
-					"FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
-			case !skip && st.Snapshots[regional(i.Region, strings.ToLower(final))] != nil:
-				return wire.Errorf("DBSnapshotAlreadyExists",
-					"Cannot create the snapshot because a snapshot with the identifier %s already exists.", final)
-			case !skip && rdsrules.CheckIdentifier(final, 255) != nil:
-				return wire.Errorf(codeInvalidValue, "finalSnapshotIdentifier: %q: %v", clip(final),
-					rdsrules.CheckIdentifier(final, 255))
-			}
-			i.Status, i.Deleting = statusDeleting, &deletion{
-				SkipFinalSnapshot: skip, FinalSnapshot: strings.ToLower(final),
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		return c.finishDelete(ctx, id)
-	})
-}
-
-// finishDelete takes the final snapshot, deletes the database, and removes the instance and its secret from the state.
-func (c *Cloud) finishDelete(ctx context.Context, id string) error {
-	i := c.store.Read().Instances[id]
-	if i == nil || i.Deleting == nil {
-		return nil
-	}
-	started := c.now()
-	if err := c.cfg.RDS.Delete(ctx, i.Identifier); err != nil {
-		return engineError("delete", i.Identifier, err)
-	}
-	c.pause(ctx, c.cfg.Latency.Delete-c.now().Sub(started))
-	return c.store.Update(func(st *state) error {
-		i := st.Instances[id]
-		if !i.Deleting.SkipFinalSnapshot {
-			snapshot := &dbSnapshot{
-				Region:           i.Region,
-				Identifier:       i.Deleting.FinalSnapshot,
-				Instance:         i.Identifier,
-				ResourceID:       i.ResourceID,
-				Type:             "manual",
-				Created:          c.now(),
-				InstanceCreated:  i.Created,
-				AllocatedStorage: i.AllocatedStorage,
-				Port:             i.Port,
-				EngineVersion:    i.EngineVersionActual,
-				MasterUsername:   i.MasterUsername,
-				StorageType:      i.StorageType,
-				AZ:               i.AZ,
-				KMSKeyARN:        i.KMSKeyARN,
-				Encrypted:        i.Encrypted,
-				IAMAuth:          i.IAMAuth,
-			}
-			if i.CopyTags {
-				snapshot.Tags = i.Tags
-			}
-			st.Snapshots[regional(i.Region, snapshot.Identifier)] = snapshot
-		}
-		delete(st.Secrets, i.SecretARN)
-		delete(st.Instances, id)
-		return nil
-	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"dbtier/localcloud/internal/aws/rdsrules"
 )
@@ -84,4 +85,26 @@ func (c *Cloud) note(what string, err error) {
 	if err != nil {
 		c.log.Error("operation failed", "operation", what, "error", err)
 	}
+}
+
+// purgeDue removes the keys and secrets whose waiting period is over.
+func (st *state) purgeDue(now time.Time) (changed bool) {
+	for id, k := range st.Keys {
+		if k.DeletionDate != nil && now.After(*k.DeletionDate) {
+			delete(st.Keys, id)
+			for name, a := range st.Aliases {
+				if a.KeyID == id {
+					delete(st.Aliases, name)
+				}
+			}
+			changed = true
+		}
+	}
+	for arn, s := range st.Secrets {
+		if s.DeletionDate != nil && now.After(*s.DeletionDate) {
+			delete(st.Secrets, arn)
+			changed = true
+		}
+	}
+	return changed
 }

@@ -97,8 +97,7 @@ func (c *Cloud) rotate(ctx context.Context, id, versionID string) error {
 			done = true // the request was repeated
 			return nil
 		case i.Status != statusAvailable && i.Status != statusRotating:
-			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.",
-				i.Status)
+			return i.unavailable()
 		}
 		if key := st.Keys[s.KMSKeyID]; s.KMSKeyID != "" && (key == nil || key.keyState() != "Enabled") {
 			i.SecretStatus = secretImpaired

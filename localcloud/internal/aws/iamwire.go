@@ -29,16 +29,6 @@ var iamActions = map[string]func(*call, *wire.Params) (any, error){
 	"SimulateCustomPolicy":       (*call).iamSimulateCustomPolicy,
 }
 
-type xmlTag struct{ Key, Value string }
-
-func xmlTags(tags map[string]string) []xmlTag {
-	var out []xmlTag
-	for _, t := range tagList(tags) {
-		out = append(out, xmlTag(t))
-	}
-	return out
-}
-
 type xmlRole struct {
 	Path                     string
 	RoleName                 string
@@ -62,16 +52,6 @@ func (r *role) xml() xmlRole {
 	}
 	if r.Boundary != "" {
 		out.PermissionsBoundary = &xmlBoundary{"Policy", r.Boundary}
-	}
-	return out
-}
-
-// tagsOf reads the tags of a request from <prefix>.N.Key and <prefix>.N.Value.
-func tagsOf(p *wire.Params, prefix string) map[string]string {
-	out := map[string]string{}
-	for i := range p.Count(prefix) {
-		at := member(prefix, i)
-		out[p.String(at+".Key")] = p.String(at + ".Value")
 	}
 	return out
 }

@@ -185,3 +185,19 @@ func anyList[T any](l []T) []any {
 	}
 	return out
 }
+
+func reinput(d *door, inputs map[string]any) *door {
+	if d == nil {
+		return &door{Inputs: inputs}
+	}
+	return &door{d.Name, inputs}
+}
+
+var namePrefixRefused = map[string]string{"namePrefix": "names generated from a prefix: set name"}
+
+func inputsOf(d *door) map[string]any {
+	if d == nil {
+		return nil
+	}
+	return d.Inputs
+}

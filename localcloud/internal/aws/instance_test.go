@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -212,182 +209,6 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 		m{"finalSnapshotIdentifier": "prod-final"}).status)
 }
 
-// password returns the password in a version of the secret.
-func (a *account) password(arn, stage string) string {
-	a.t.Helper()
-	out, err := a.secrets(a.admin()).GetSecretValue(context.Background(),
-		&secretsmanager.GetSecretValueInput{SecretId: &arn, VersionStage: &stage})
-	require.NoError(a.t, err)
-	var v map[string]string
-	require.NoError(a.t, json.Unmarshal([]byte(*out.SecretString), &v))
-	return v["password"]
-}
-
-func TestRotationChangesTheDatabaseFirstAndThenTheSecret(t *testing.T) {
-	a := newAccount(t)
-	ctx := context.Background()
-	db, _ := a.instance("myshop", nil)
-	arn := secretOf(db)
-	first := a.password(arn, "AWSCURRENT")
-	var during string
-	a.engine.fail = func(call string) error {
-		if call == "password" {
-			during = *a.store.Read().Secrets[arn].stage(stageCurrent).String
-		}
-		return nil
-	}
-	for name, rotate := range map[string]func() error{
-		"ModifyDBInstance": func() error {
-			_, err := a.rds(a.admin()).ModifyDBInstance(ctx,
-				&awsrds.ModifyDBInstanceInput{
-					DBInstanceIdentifier:     sdk.String("myshop"),
-					RotateMasterUserPassword: sdk.Bool(true), ApplyImmediately: sdk.Bool(true),
-				})
-			return err
-		},
-		"RotateSecret": func() error {
-			_, err := a.secrets(a.admin()).RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &arn})
-			return err
-		},
-	} {
-		before := a.password(arn, "AWSCURRENT")
-		require.NoError(t, rotate(), name)
-		after := a.password(arn, "AWSCURRENT")
-		assert.False(t, same(before, after), name)
-		assert.True(t, strings.Contains(during, text(before)[1:10]) || strings.Contains(during, before),
-			"AWSCURRENT was still the old one when the database changed")
-		assert.True(t, same(after, a.engine.databases["myshop"].password), name)
-		assert.True(t, same(before, a.password(arn, "AWSPREVIOUS")), name)
-	}
-	assert.False(t, same(first, a.password(arn, "AWSPREVIOUS")))
-	_, err := a.rds(a.admin()).ModifyDBInstance(ctx,
-		&awsrds.ModifyDBInstanceInput{
-			DBInstanceIdentifier:     sdk.String("myshop"),
-			RotateMasterUserPassword: sdk.Bool(true),
-		})
-	refused(t, err, "InvalidParameterCombination")
-	d, err := a.secrets(a.admin()).DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &arn})
-	require.NoError(t, err)
-	assert.Equal(t, "rds", *d.OwningService)
-	assert.True(t, *d.RotationEnabled)
-	assert.WithinDuration(t, time.Now().AddDate(0, 0, 7), *d.NextRotationDate, time.Minute)
-}
-
-func TestARotationThatFailedIsImpairedAndFinishedByTheNextOne(t *testing.T) {
-	a := newAccount(t)
-	db, _ := a.instance("myshop", nil)
-	arn := secretOf(db)
-	before := a.password(arn, "AWSCURRENT")
-	a.engine.fail = func(call string) error {
-		if call == "password" {
-			return errors.New("the database is away")
-		}
-		return nil
-	}
-	_, err := a.secrets(a.admin()).RotateSecret(context.Background(), &secretsmanager.RotateSecretInput{SecretId: &arn})
-	refused(t, err, "InternalServiceError")
-	assert.True(t, same(before, a.password(arn, "AWSCURRENT")))
-	pending := a.password(arn, "AWSPENDING")
-	out, err := a.rds(a.admin()).DescribeDBInstances(context.Background(), &awsrds.DescribeDBInstancesInput{})
-	require.NoError(t, err)
-	assert.Equal(t, "impaired", *out.DBInstances[0].MasterUserSecret.SecretStatus)
-	a.engine.fail = nil
-	_, err = a.secrets(a.admin()).RotateSecret(context.Background(), &secretsmanager.RotateSecretInput{SecretId: &arn})
-	require.NoError(t, err)
-	assert.True(t, same(pending, a.password(arn, "AWSCURRENT")), "the pending password became the current one")
-}
-
-// reopen kills the stand-in and starts it again.
-func (a *account) reopen() {
-	a.t.Helper()
-	a.open()
-	require.NoError(a.t, a.Start(context.Background()))
-}
-
-func TestWhatAKillInterruptedIsFinishedAtTheNextStart(t *testing.T) {
-	killed := errors.New("killed")
-	for name, c := range map[string]struct {
-		at string
-		do func(a *account, db answer)
-	}{
-		"a rotation before the database": {"password", func(a *account, db answer) {
-			_, _ = a.secrets(a.admin()).RotateSecret(context.Background(),
-				&secretsmanager.RotateSecretInput{SecretId: sdk.String(secretOf(db))})
-		}},
-		"a reboot": {"reboot", func(a *account, _ answer) {
-			_, _ = a.rds(a.admin()).RebootDBInstance(context.Background(),
-				&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
-		}},
-		"a change of class": {"apply", func(a *account, db answer) {
-			a.door(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, m{"instanceClass": "db.m6g.large"}), nil)
-		}},
-		"a deletion": {"delete", func(a *account, db answer) {
-			a.door(http.MethodDelete, typeInstance, "", db.ID, nil, nil)
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := newAccount(t)
-			db, _ := a.instance("myshop", nil)
-			path := filepath.Join(a.dir, "account.json")
-			var atTheKill []byte
-			a.engine.fail = func(call string) error {
-				if call != c.at {
-					return nil
-				}
-				var err error
-				atTheKill, err = os.ReadFile(path)
-				require.NoError(t, err)
-				return killed
-			}
-			c.do(a, db)
-			require.NotNil(t, atTheKill, "the operation came to %s", c.at)
-			// Changes that are written after this moment are lost.
-			require.NoError(t, a.Close())
-			require.NoError(t, os.WriteFile(path, atTheKill, 0o600))
-			a.engine.fail = nil
-			a.reopen()
-			st := a.store.Read()
-			if c.at == "delete" {
-				assert.Empty(t, st.Instances)
-				assert.Empty(t, st.Secrets)
-				assert.Empty(t, a.engine.databases)
-				return
-			}
-			i := st.Instances[regional(region, "myshop")]
-			assert.Equal(t, "available", i.Status)
-			assert.Equal(t, "active", i.SecretStatus)
-			assert.True(t, same(a.password(secretOf(db), "AWSCURRENT"), a.engine.databases["myshop"].password),
-				"secret and database agree")
-			assert.Equal(t, i.Applied.MaxConnections, a.engine.databases["myshop"].maxConnections)
-			assert.Nil(t, st.Secrets[i.SecretARN].stage(stagePending))
-		})
-	}
-}
-
-func TestACreationThatWasKilledIsFinishedAndThenAdopted(t *testing.T) {
-	a := newAccount(t)
-	base := a.fixture()
-	path := filepath.Join(a.dir, "account.json")
-	var atTheKill []byte
-	a.engine.fail = func(call string) error {
-		if call == "create" {
-			atTheKill, _ = os.ReadFile(path)
-			return errors.New("killed")
-		}
-		return nil
-	}
-	a.door(http.MethodPost, typeInstance, "db", "", base, nil)
-	require.NoError(t, a.Close())
-	require.NoError(t, os.WriteFile(path, atTheKill, 0o600))
-	a.engine.fail = nil
-	a.reopen()
-	one := a.create(typeInstance, "db", base)
-	two := a.create(typeInstance, "db", base)
-	assert.Equal(t, one.ID, two.ID)
-	assert.Len(t, a.engine.databases, 2)
-	assert.True(t, same(a.password(secretOf(one), "AWSCURRENT"), a.engine.databases["new"].password))
-}
-
 func TestACreationThatFailsLeavesNothing(t *testing.T) {
 	a := newAccount(t)
 	base := a.fixture()
@@ -405,56 +226,6 @@ func TestACreationThatFailsLeavesNothing(t *testing.T) {
 	assert.Len(t, a.store.Read().Secrets, secrets)
 	a.engine.fail = nil
 	a.create(typeInstance, "db", base)
-}
-
-func TestACreationGoesOnWhenItsCallerIsKilled(t *testing.T) {
-	a := newAccount(t)
-	base := a.fixture()
-	a.engine.block = make(chan struct{})
-	ctx, cancel := context.WithCancel(context.Background())
-	first := make(chan error, 1)
-	go func() {
-		_, err := createInstance(ctx, a.Cloud, resourceRequest{
-			Type: typeInstance, Name: "db", Region: region, Inputs: base,
-		})
-		first <- err
-	}()
-	require.Eventually(t, func() bool { return a.store.Read().Instances[regional(region, "new")] != nil },
-		5*time.Second, time.Millisecond)
-	out, err := a.rds(a.admin()).DescribeDBInstances(context.Background(),
-		&awsrds.DescribeDBInstancesInput{DBInstanceIdentifier: sdk.String("new")})
-	require.NoError(t, err)
-	assert.Equal(t, "creating", *out.DBInstances[0].DBInstanceStatus)
-	assert.Nil(t, out.DBInstances[0].Endpoint)
-	cancel()
-	require.Error(t, <-first)
-	second := make(chan answer, 1)
-	go func() { second <- a.door(http.MethodPost, typeInstance, "db", "", canonical(base), nil) }()
-	close(a.engine.block)
-	adopted := <-second
-	require.Equal(t, http.StatusOK, adopted.status, adopted.Message)
-	assert.Equal(t, "available", adopted.Outputs["status"])
-	assert.Len(t, a.engine.databases, 2, "one database was made")
-}
-
-// canonical returns inputs as they are after a round trip through JSON.
-func canonical(in m) m {
-	var out m
-	if err := json.Unmarshal([]byte(text(in)), &out); err != nil {
-		panic(err)
-	}
-	return out
-}
-
-func TestInstancesStartAgainWithTheCloud(t *testing.T) {
-	a := newAccount(t)
-	a.instance("myshop", nil)
-	a.engine.databases["myshop"].running = false
-	delete(a.engine.access, "myshop")
-	require.NoError(t, a.Close())
-	a.reopen()
-	assert.True(t, a.engine.databases["myshop"].running)
-	assert.NotNil(t, a.engine.access["myshop"], "security groups hold again")
 }
 
 func TestSecurityGroupsDecideWhoReachesTheInstance(t *testing.T) {
@@ -597,20 +368,6 @@ func TestChangesWaitForTheMaintenanceWindowUnlessTheyAreAppliedImmediately(t *te
 	assert.Equal(t, "ap-northeast-2b", *instance().DBInstances[0].AvailabilityZone, "a failover changes the zone")
 	read := a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil)
 	assert.Equal(t, "db.m6g.large", read.Outputs["instanceClass"], "a refresh sees what was changed by hand")
-}
-
-func TestRotationComesByItselfWhenItIsDue(t *testing.T) {
-	a := newAccount(t)
-	a.now = time.Now()
-	db, _ := a.instance("myshop", nil)
-	version := func() string { return a.store.Read().Secrets[secretOf(db)].stage(stageCurrent).ID }
-	before := version()
-	a.now = a.now.AddDate(0, 0, 6)
-	a.housekeeping(context.Background())
-	assert.Equal(t, before, version())
-	a.now = a.now.AddDate(0, 0, 2)
-	a.housekeeping(context.Background())
-	assert.NotEqual(t, before, version())
 }
 
 func TestAnInstanceKeepsWhatItHasForLife(t *testing.T) {

@@ -3,13 +3,13 @@ package aws
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation"
 )
 
 // IAM's limits ("IAM and STS quotas"). Policy sizes are in characters without white space.
@@ -18,12 +18,6 @@ const (
 	maxInlinePolicies = 10240
 	maxAttached       = 10
 	maxPath           = 512
-)
-
-var (
-	roleNameForm   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
-	policyNameForm = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
-	pathForm       = regexp.MustCompile(`^/([\x21-\x7e]+/)?$`)
 )
 
 const (
@@ -41,10 +35,10 @@ func errNoRole(name string) error {
 
 // checkRole checks a role by IAM's rules.
 func (st *state) checkRole(r *role, f *faults) {
-	if !roleNameForm.MatchString(r.Name) {
+	if !validation.RoleName.Matches(r.Name) {
 		f.add(codeValidation, "name", "%q: must be 1 to 64 characters of [\\w+=,.@-]", clip(r.Name))
 	}
-	if len(r.Path) > maxPath || !pathForm.MatchString(r.Path) {
+	if !validation.RolePath.Matches(r.Path) {
 		f.add(codeValidation, "path", "%q: must begin and end with / and have at most %d characters", clip(r.Path),
 			maxPath)
 	}
@@ -80,7 +74,7 @@ func (st *state) checkTrust(document string, f *faults) {
 
 // checkInline checks a new inline policy by IAM's rules.
 func (r *role) checkInline(name, document string, f *faults) {
-	if !policyNameForm.MatchString(name) {
+	if !validation.PolicyName.Matches(name) {
 		f.add(codeValidation, "name", "%q: must be 1 to 128 characters of [\\w+=,.@-]", clip(name))
 	}
 	if _, err := iam.Parse(document, iam.Identity); err != nil {
@@ -147,14 +141,12 @@ func (in roleInputs) merge(r *role) {
 func createRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[roleInputs](r.Inputs, roleRefused, f)
-	var out *role
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		old := st.findRole(or(in.Name, ""))
 		if old != nil && old.Name == or(in.Name, "") && old.Door.adoptable(r.Name, r.Inputs) {
-			out = old
-			return nil
+			return old.resource(), nil
 		}
-		out = &role{
+		out := &role{
 			Name: or(in.Name, ""), Path: or(in.Path, "/"), ID: "AROA" + randomID(17), Created: c.now(),
 			Door: &door{r.Name, r.Inputs},
 		}
@@ -164,15 +156,11 @@ func createRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, erro
 			f.add(codeExists, "name", "Role with name %s already exists.", out.Name)
 		}
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		st.Roles[out.Name] = out
-		return nil
+		return out.resource(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out.resource(), nil
 }
 
 func (r *role) resource() *resource {
@@ -203,10 +191,10 @@ func readRole(c *Cloud, r resourceRequest) (*resource, error) {
 func updateRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[roleInputs](r.Inputs, roleRefused, f)
-	var out *role
-	err := c.store.Update(func(st *state) error {
-		if out = st.Roles[r.ID]; out == nil {
-			return errNoRole(r.ID)
+	return c.changed(func(st *state) (*resource, error) {
+		out := st.Roles[r.ID]
+		if out == nil {
+			return nil, errNoRole(r.ID)
 		}
 		in.merge(out)
 		st.checkRole(out, f)
@@ -214,12 +202,8 @@ func updateRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, erro
 			f.add(codeValidation, "name", "name and path of a role cannot be changed")
 		}
 		out.Door = reinput(out.Door, r.Inputs)
-		return f.err()
+		return out.resource(), f.err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out.resource(), nil
 }
 
 func removeRole(_ context.Context, c *Cloud, r resourceRequest) error {
@@ -294,16 +278,13 @@ func putRolePolicy(c *Cloud, r resourceRequest, id string) (*resource, error) {
 	if id != "" && id != roleName+":"+name {
 		f.add(codeValidation, "name", "name and role of a policy cannot be changed")
 	}
-	var out *resource
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		role, err := st.putInline(roleName, name, or(in.Policy, ""), &door{r.Name, r.Inputs}, f)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out = role.inlineResource(name)
-		return nil
+		return role.inlineResource(name), nil
 	})
-	return out, err
 }
 
 func (r *role) inlineResource(name string) *resource {

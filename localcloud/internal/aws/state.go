@@ -1,9 +1,6 @@
 package aws
 
 import (
-	"crypto/rand"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 )
@@ -115,64 +112,6 @@ type secretVersion struct {
 	Binary  []byte
 	Created time.Time
 	Stages  []string
-}
-
-// The staging labels that Secrets Manager moves.
-const (
-	stageCurrent  = "AWSCURRENT"
-	stagePrevious = "AWSPREVIOUS"
-	stagePending  = "AWSPENDING"
-)
-
-// stage returns the version with a staging label, or nil.
-func (s *secret) stage(label string) *secretVersion {
-	for _, v := range s.Versions {
-		if slices.Contains(v.Stages, label) {
-			return v
-		}
-	}
-	return nil
-}
-
-// promote makes a version AWSCURRENT and removes AWSPENDING from it. The version that was AWSCURRENT becomes
-// AWSPREVIOUS.
-func (s *secret) promote(id string) {
-	v := s.Versions[id]
-	v.Stages = slices.DeleteFunc(v.Stages, func(l string) bool { return l == stagePending })
-	old := s.stage(stageCurrent)
-	if old != nil && old.ID == id {
-		return
-	}
-	s.unlabel(stageCurrent)
-	s.unlabel(stagePrevious)
-	v.Stages = append(v.Stages, stageCurrent)
-	if old != nil {
-		old.Stages = append(old.Stages, stagePrevious)
-	}
-	s.dropDeprecated()
-}
-
-func (s *secret) unlabel(label string) {
-	for _, v := range s.Versions {
-		v.Stages = slices.DeleteFunc(v.Stages, func(l string) bool { return l == label })
-	}
-}
-
-// maxVersions is the number of versions that a secret keeps. AWS removes versions without a label when there are more
-// than about a hundred.
-const maxVersions = 100
-
-func (s *secret) dropDeprecated() {
-	old := slices.SortedFunc(maps.Values(s.Versions),
-		func(a, b *secretVersion) int { return a.Created.Compare(b.Created) })
-	for _, v := range old {
-		if len(s.Versions) <= maxVersions {
-			return
-		}
-		if len(v.Stages) == 0 {
-			delete(s.Versions, v.ID)
-		}
-	}
 }
 
 type securityGroup struct {
@@ -346,75 +285,5 @@ func newState() *state {
 
 // regional returns the key of a resource whose name is unique in its region.
 func regional(region, name string) string { return region + "/" + name }
-
-func randomBytes(n int) []byte {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // never fails
-	return b
-}
-
-// pick returns n random characters of an alphabet, each equally likely.
-func pick(alphabet string, n int) string {
-	out := make([]byte, 0, n)
-	limit := 256 - 256%len(alphabet)
-	for len(out) < n {
-		for _, b := range randomBytes(n) {
-			if int(b) < limit && len(out) < n {
-				out = append(out, alphabet[int(b)%len(alphabet)])
-			}
-		}
-	}
-	return string(out)
-}
-
-const (
-	upper   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	lower   = "abcdefghijklmnopqrstuvwxyz"
-	decimal = "0123456789"
-)
-
-// randomID returns the random part of IAM's unique IDs, in the base 32 alphabet.
-func randomID(n int) string { return pick(upper+"234567", n) }
-
-func randomSecretKey() string { return pick(upper+lower+decimal, 40) }
-
-func randomHex(n int) string { return pick(decimal+"abcdef", n) }
-
-// passwordSpecials are characters that break URLs, shells, globs and form decoding. Every master password contains all
-// of them, so that each run tests their encoding.
-const passwordSpecials = ":%#?*[&+" //nolint:gosec // characters, not a password
-
-// passwordAlphabet is RDS's alphabet, printable ASCII without / ' " @ and space. It also leaves out \ and `.
-const passwordAlphabet = upper + lower + decimal + passwordSpecials + "!$(),-.;<=>]^_{|}~"
-
-const passwordLength = 32
-
-// newMasterPassword generates a password as RDS does.
-func newMasterPassword() string {
-	chars := []byte(passwordSpecials + pick(passwordAlphabet, passwordLength-len(passwordSpecials)))
-	for i := len(chars) - 1; i > 0; i-- {
-		j := uniform(i + 1)
-		chars[i], chars[j] = chars[j], chars[i]
-	}
-	return string(chars)
-}
-
-// uniform returns a random number below n. n is at most 256.
-func uniform(n int) int {
-	limit := 256 - 256%n
-	for {
-		if b := int(randomBytes(1)[0]); b < limit {
-			return b % n
-		}
-	}
-}
-
-func randomUUID() string {
-	h := []byte(randomHex(32))
-	h[12] = '4'
-	h[16] = "89ab"[uniform(4)]
-	return strings.Join([]string{string(h[:8]), string(h[8:12]), string(h[12:16]), string(h[16:20]), string(h[20:])},
-		"-")
-}
 
 func lastSegment(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }

@@ -44,6 +44,7 @@ const (
 )
 
 var (
+	// Unlike the name of a role, that of a session has at least 2 characters.
 	sessionNameForm = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 	roleARNForm     = regexp.MustCompile(`^arn:aws:iam::([0-9]{12}):role(/[\x21-\x7e]*)?/([\w+=,.@-]{1,64})$`)
 )

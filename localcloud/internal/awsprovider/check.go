@@ -229,7 +229,8 @@ func (a *autoname) generate(n naming) (string, error) {
 	}
 	name, err := resource.NewUniqueName(n.seed, transform(n.name)+"-", randomLength, a.maxLength, nil)
 	if err != nil {
-		return "", fmt.Errorf("cannot derive a name from the resource's name: %w; give the resource a shorter name", err)
+		return "", fmt.Errorf("cannot derive a name from the resource's name: %w; give the resource a shorter name",
+			err)
 	}
 	return name, nil
 }

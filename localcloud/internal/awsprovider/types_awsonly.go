@@ -1,5 +1,7 @@
 package awsprovider
 
+import "dbtier/validation"
+
 // awsOnlyTypes are types for AWS that the local cloud does not model. An offline preview accepts them. A local stack
 // gets an error that names the type.
 var awsOnlyTypes = map[string]*resourceType{
@@ -134,7 +136,7 @@ var awsOnlyTypes = map[string]*resourceType{
 			"kmsKeyId":                    {kind: kindString},
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
-				validate: matching(`^[0-9A-Za-z/_+=.@-]{1,512}$`, `hold only letters, digits and "/_+=.@-"`),
+				validate: matching(validation.SecretName.Matches, `contain only letters, digits and "/_+=.@-"`),
 			},
 			"namePrefix":           {kind: kindString, forceNew: true, computed: true},
 			"policy":               {kind: kindPolicy, computed: true},

@@ -13,10 +13,11 @@ import (
 	"dbtier/localcloud/internal/rds"
 )
 
-// awsName is the stand-in's name inside the cluster.
+// awsName is the DNS name of the AWS stand-in inside the cluster.
 const awsName = "aws.localcloud.internal"
 
-// startAWS brings up the databases and the stand-in, on the host's port and on the node's own address.
+// startAWS starts the databases and the AWS stand-in. The stand-in listens on the host's port and on the node's
+// address.
 func (s *supervisor) startAWS(ctx context.Context, host net.Listener) error {
 	engine, err := rds.New(rds.Config{
 		Dir:         s.project.RunDir("postgres"),

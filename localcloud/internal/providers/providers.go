@@ -204,9 +204,9 @@ func (s *servers) serve(name string, port int, server cancellable, register func
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
 		Port:   port,
 		Cancel: stop,
-		Init: func(made *grpc.Server) error {
-			serving = made
-			register(made)
+		Init: func(grpcServer *grpc.Server) error {
+			serving = grpcServer
+			register(grpcServer)
 			return nil
 		},
 	})

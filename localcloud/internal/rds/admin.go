@@ -102,11 +102,11 @@ func isIAMUser(ctx context.Context, db *pgxpool.Pool, user string) (bool, error)
 func pendingReboot(ctx context.Context, db *pgxpool.Pool) ([]string, error) {
 	rows, err := db.Query(ctx, "SELECT name FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name")
 	if err != nil {
-		return nil, fmt.Errorf("asking which parameters wait for a reboot: %w", err)
+		return nil, fmt.Errorf("reading which parameters wait for a reboot: %w", err)
 	}
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("asking which parameters wait for a reboot: %w", err)
+		return nil, fmt.Errorf("reading which parameters wait for a reboot: %w", err)
 	}
 	return names, nil
 }

@@ -93,11 +93,11 @@ func makeAuthority(dir, certFile, keyFile string, now func() time.Time) (*author
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("making the RDS CA: %w", err)
+		return nil, fmt.Errorf("creating the RDS CA: %w", err)
 	}
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("making the RDS CA: %w", err)
+		return nil, fmt.Errorf("creating the RDS CA: %w", err)
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -136,11 +136,11 @@ func (a *authority) issue(host string) (*tls.Certificate, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {
-		return nil, fmt.Errorf("making a certificate for %s: %w", host, err)
+		return nil, fmt.Errorf("creating a certificate for %s: %w", host, err)
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("making a certificate for %s: %w", host, err)
+		return nil, fmt.Errorf("creating a certificate for %s: %w", host, err)
 	}
 	return &tls.Certificate{Certificate: [][]byte{der, a.certificate.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }

@@ -367,7 +367,7 @@ func TestEncryptionRequestsFollowTheProtocol(t *testing.T) {
 	answer := r.raw(t, packet(codeGSSENC, ""), packet(version30, "user\x00app\x00\x00"))
 	assert.Equal(t, "N", answer[:1], "GSS encryption is refused")
 	assert.Contains(t, answer, "no pg_hba.conf entry")
-	assert.Contains(t, r.raw(t, packet(codeGSSENC, ""), packet(codeGSSENC, "")), "asked for twice")
+	assert.Contains(t, r.raw(t, packet(codeGSSENC, ""), packet(codeGSSENC, "")), "requested twice")
 	assert.Contains(t, r.raw(t, packet(2<<16, "")), "unsupported frontend protocol 2.0")
 	answer = r.raw(t, packet(codeSSL, ""), packet(version30, "user\x00app\x00\x00"))
 	assert.NotContains(t, answer, "pg_hba", "a startup packet smuggled in behind the request for TLS is not read")

@@ -11,8 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -163,7 +161,7 @@ func (i *instance) begin(ctx context.Context) (*life, error) {
 	err = poll(ctx, 10*time.Millisecond, "PostgreSQL to answer", func() (bool, error) {
 		select {
 		case <-proc.ended:
-			return false, fmt.Errorf("PostgreSQL ended at once; the end of its log:\n%s", readTail(i.logFile()))
+			return false, fmt.Errorf("PostgreSQL ended immediately; the end of its log:\n%s", readTail(i.logFile()))
 		default:
 			return db.Ping(ctx) == nil, nil
 		}
@@ -347,76 +345,4 @@ func (i *instance) iamUser(ctx context.Context, l *life, user string) (bool, err
 	}
 	l.hba = users
 	return iam, nil
-}
-
-func socketPath(dir string) string {
-	return filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(socketPort))
-}
-
-// checkSettings lets PostgreSQL read the settings, without starting a server, and returns its complaints.
-func (e *Engine) checkSettings(ctx context.Context, data string, s map[string]string) error {
-	var faults []error
-	for library := range strings.SplitSeq(s["shared_preload_libraries"], ",") {
-		library = strings.TrimSpace(library)
-		if library == "" {
-			continue
-		}
-		_, err := os.Stat(filepath.Join(e.postgres.dir, "lib", "postgresql", library+".so"))
-		if strings.Contains(library, "/") || err != nil {
-			faults = append(faults, fmt.Errorf("parameter shared_preload_libraries: %q: there is no such library here",
-				library))
-		}
-	}
-	faults = append(faults, checkReserve(s))
-	for {
-		found, err := e.tryConfiguration(ctx, data, s)
-		if err != nil {
-			return err
-		}
-		again := false
-		for _, reason := range found {
-			faults = append(faults, fmt.Errorf("parameters: %s", reason))
-			// PostgreSQL does not check any values while there is an unknown name. Remove the name and try again.
-			if name, unknown := strings.CutPrefix(reason, "unrecognized configuration parameter "); unknown {
-				name = strings.Trim(name, `"`)
-				_, again = s[name]
-				delete(s, name)
-			}
-		}
-		if !again {
-			return errors.Join(faults...)
-		}
-	}
-}
-
-// tryConfiguration returns PostgreSQL's complaints about the settings.
-func (e *Engine) tryConfiguration(ctx context.Context, data string, s map[string]string) ([]string, error) {
-	candidate := filepath.Join(data, "postgresql.conf.candidate")
-	if err := writeFile(candidate, renderSettings(s), 0o644); err != nil {
-		return nil, err
-	}
-	defer os.Remove(candidate)
-	_, err := e.postgres.run(ctx, "postgres", "-D", data, "-c", "config_file="+candidate, "-C", "max_connections")
-	if err == nil {
-		return nil, nil
-	}
-	found := complaints(err.Error())
-	if len(found) == 0 {
-		return nil, fmt.Errorf("checking parameters: %w", err)
-	}
-	return found, nil
-}
-
-// complaints returns the reasons in PostgreSQL's output about a configuration file.
-func complaints(text string) []string {
-	var found []string
-	for line := range strings.Lines(text) {
-		_, reason, ok := strings.Cut(line, "LOG:  ")
-		if !ok {
-			continue
-		}
-		reason, _, _ = strings.Cut(strings.TrimSpace(reason), " in file ")
-		found = append(found, reason)
-	}
-	return found
 }

@@ -1,9 +1,12 @@
 package rds
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,6 +25,7 @@ const (
 	maxMaxConnections = 262143
 )
 
+// parameterName is stricter than what RDS accepts, because names become lines of postgresql.conf.
 var parameterName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`)
 
 // fixedParameters are the settings that depend on this machine: paths, access and durability. RDS does not allow
@@ -135,7 +139,7 @@ func settings(socketDir string, maxConnections int, params map[string]string) ma
 func checkReserve(s map[string]string) error {
 	most, err := strconv.Atoi(s["max_connections"])
 	if err != nil {
-		return fmt.Errorf("parameter max_connections: %q: want a whole number; formulas must be computed before",
+		return fmt.Errorf("parameter max_connections: %q: want a whole number; compute formulas first",
 			s["max_connections"])
 	}
 	reserved, err := strconv.Atoi(s["reserved_connections"])
@@ -173,4 +177,72 @@ func renderHBA(iamUsers []string) []byte {
 // users, for the lines of pg_hba.conf that name the map.
 func renderIdent(osUser string) []byte {
 	return []byte("front \"" + osUser + "\" all\n")
+}
+
+// checkSettings lets PostgreSQL read the settings, without starting a server, and returns its complaints.
+func (e *Engine) checkSettings(ctx context.Context, data string, s map[string]string) error {
+	var faults []error
+	for library := range strings.SplitSeq(s["shared_preload_libraries"], ",") {
+		library = strings.TrimSpace(library)
+		if library == "" {
+			continue
+		}
+		_, err := os.Stat(filepath.Join(e.postgres.dir, "lib", "postgresql", library+".so"))
+		if strings.Contains(library, "/") || err != nil {
+			faults = append(faults, fmt.Errorf("parameter shared_preload_libraries: %q: there is no such library here",
+				library))
+		}
+	}
+	faults = append(faults, checkReserve(s))
+	for {
+		found, err := e.tryConfiguration(ctx, data, s)
+		if err != nil {
+			return err
+		}
+		again := false
+		for _, reason := range found {
+			faults = append(faults, fmt.Errorf("parameters: %s", reason))
+			// PostgreSQL does not check any values while there is an unknown name. Remove the name and try again.
+			if name, unknown := strings.CutPrefix(reason, "unrecognized configuration parameter "); unknown {
+				name = strings.Trim(name, `"`)
+				_, again = s[name]
+				delete(s, name)
+			}
+		}
+		if !again {
+			return errors.Join(faults...)
+		}
+	}
+}
+
+// tryConfiguration returns PostgreSQL's complaints about the settings.
+func (e *Engine) tryConfiguration(ctx context.Context, data string, s map[string]string) ([]string, error) {
+	candidate := filepath.Join(data, "postgresql.conf.candidate")
+	if err := writeFile(candidate, renderSettings(s), 0o644); err != nil {
+		return nil, err
+	}
+	defer os.Remove(candidate)
+	_, err := e.postgres.run(ctx, "postgres", "-D", data, "-c", "config_file="+candidate, "-C", "max_connections")
+	if err == nil {
+		return nil, nil
+	}
+	found := complaints(err.Error())
+	if len(found) == 0 {
+		return nil, fmt.Errorf("checking parameters: %w", err)
+	}
+	return found, nil
+}
+
+// complaints returns the reasons in PostgreSQL's output about a configuration file.
+func complaints(text string) []string {
+	var found []string
+	for line := range strings.Lines(text) {
+		_, reason, ok := strings.Cut(line, "LOG:  ")
+		if !ok {
+			continue
+		}
+		reason, _, _ = strings.Cut(strings.TrimSpace(reason), " in file ")
+		found = append(found, reason)
+	}
+	return found
 }

@@ -213,7 +213,7 @@ func parseOperator(written string) (op *operator, ifExists bool, set setMode, er
 			strings.Join(operatorNames(), ", "))
 	}
 	if op.name == "Null" && (ifExists || set != single) {
-		return nil, false, 0, fmt.Errorf("condition operator %q: Null takes neither IfExists nor a set operator",
+		return nil, false, 0, fmt.Errorf("condition operator %q: Null accepts neither IfExists nor a set operator",
 			written)
 	}
 	return op, ifExists, set, nil

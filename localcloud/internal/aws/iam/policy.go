@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
+
+	"dbtier/validation"
 )
 
 // Versions of the policy language. Only the newer version has policy variables.
@@ -107,7 +109,7 @@ func (p *parser) object(where string, raw []byte, allowed ...string) map[string]
 			return nil
 		}
 		if _, twice := out[key]; twice {
-			p.fault("%s.%s: given twice", where, key)
+			p.fault("%s.%s: occurs twice", where, key)
 		}
 		out[key] = v
 		if allowed != nil && !slices.Contains(allowed, key) {
@@ -275,9 +277,8 @@ func (p *parser) principal(where string, o map[string]json.RawMessage, s *Statem
 }
 
 var (
-	accountID    = regexp.MustCompile(`^\d{12}$`)
 	awsPrincipal = regexp.MustCompile(
-		`^arn:aws:(iam::[0-9]{12}:(root|(user|role)/[\w+=,.@/-]+)|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`,
+		`^arn:aws:(iam::\d{12}:(root|(user|role)/[\w+=,.@/-]+)|sts::\d{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`,
 	)
 	federatedARN = regexp.MustCompile(
 		`^arn:aws:iam::[0-9]{12}:oidc-provider/[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$`,
@@ -290,7 +291,7 @@ func badPrincipal(typ, value string) string {
 	var ok bool
 	switch typ {
 	case "AWS":
-		ok = value == "*" || accountID.MatchString(value) || awsPrincipal.MatchString(value) ||
+		ok = value == "*" || validation.AccountID.Matches(value) || awsPrincipal.MatchString(value) ||
 			uniqueIDPattern.MatchString(value)
 	case "Federated":
 		ok = federatedARN.MatchString(value)
@@ -422,11 +423,4 @@ func (p *parser) conditions(where string, raw json.RawMessage, version string) [
 	return out
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -82,7 +82,7 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 			iam.Identity, statement(allow + `,"Resources":"*"`),
 			"Resources: no such element",
 		},
-		"an element twice": {iam.Identity, statement(allow + `,"Effect":"Deny"`), "Effect: given twice"},
+		"an element twice": {iam.Identity, statement(allow + `,"Effect":"Deny"`), "Effect: occurs twice"},
 		"wrong version":    {iam.Identity, `{"Version":"2012-10-18","Statement":[]}`, `"2012-10-18"`},
 		"wrong effect": {
 			iam.Identity, statement(`"Effect":"allow","Action":"a:B","Resource":"*"`),
@@ -148,7 +148,7 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 		},
 		"null with if-exists": {
 			iam.Identity,
-			statement(allow + `,"Condition":{"NullIfExists":{"aws:userid":"true"}}`), "Null takes neither",
+			statement(allow + `,"Condition":{"NullIfExists":{"aws:userid":"true"}}`), "Null accepts neither",
 		},
 		"key that is not modelled": {
 			iam.Identity,

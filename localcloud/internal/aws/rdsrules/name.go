@@ -8,6 +8,7 @@ import (
 	"strings"
 )
 
+// identifierForm accepts upper case, which RDS turns into lower case.
 var identifierForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$`)
 
 // CheckIdentifier checks an identifier of a DB instance, snapshot or parameter group: letters, digits and single
@@ -25,6 +26,7 @@ func CheckIdentifier(s string, longest int) error {
 	return nil
 }
 
+// userForm is stricter than PostgreSQL: RDS does not accept an underscore at the beginning.
 var userForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
 
 // reservedNames are the names of RDS's roles. RDS for PostgreSQL refuses them, and the reserved words below, as master
@@ -35,12 +37,15 @@ var reservedNames = []string{
 }
 
 // reservedWords are the key words that PostgreSQL 16 reserves (appendix C of its manual).
-var reservedWords = strings.Fields(`all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate
-collation column concurrently constraint create cross current_catalog current_date current_role current_schema current_time
-current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from full grant group
-having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime localtimestamp natural not
-notnull null offset on only or order outer overlaps placing primary references returning right select session_user similar some
-symmetric system_user table tablesample then to trailing true union unique user using variadic verbose when where window with`)
+var reservedWords = strings.Fields(`
+	all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
+	column concurrently constraint create cross current_catalog current_date current_role current_schema
+	current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for
+	foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral
+	leading left like limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps
+	placing primary references returning right select session_user similar some symmetric system_user table
+	tablesample then to trailing true union unique user using variadic verbose when where window with
+`)
 
 // CheckMasterUsername checks a master user name by RDS's rule for PostgreSQL.
 func CheckMasterUsername(s string) error {

@@ -89,7 +89,7 @@ func CheckParameter(name, value, method string) error {
 				return invalid("want a whole number")
 			}
 			if m[1] != value {
-				return invalid("RDS takes numbers in the parameter's base unit, without a unit")
+				return invalid("RDS accepts numbers in the parameter's base unit, without a unit")
 			}
 			text = m[1]
 		}

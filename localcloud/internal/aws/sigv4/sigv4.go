@@ -216,7 +216,8 @@ func (s *Signature) time(text string) error {
 	}
 	s.Time = t
 	if s.date != t.Format("20060102") {
-		return refuse(CodeNoMatch, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s'",
+		return refuse(CodeNoMatch,
+			"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s'",
 			s.date, t.Format("20060102"))
 	}
 	return nil
@@ -246,7 +247,8 @@ func (s *Signature) Verify(r *http.Request, body []byte, secretKey string, now t
 		return err
 	}
 	digest := sha256.Sum256([]byte(canonical))
-	toSign := strings.Join([]string{algorithm, s.Time.Format(timeFormat), s.Scope(), hex.EncodeToString(digest[:])}, "\n")
+	toSign := strings.Join(
+		[]string{algorithm, s.Time.Format(timeFormat), s.Scope(), hex.EncodeToString(digest[:])}, "\n")
 	key := hmacSHA256([]byte("AWS4"+secretKey), s.date)
 	for _, part := range []string{s.Region, s.Service, "aws4_request"} {
 		key = hmacSHA256(key, part)
@@ -273,7 +275,8 @@ func (s *Signature) verifyTime(now time.Time) error {
 		return refuse(CodeNoMatch, "Signature not yet current: %s is still later than %s (%s + 5 min.)", format(s.Time),
 			format(now.Add(MaxSkew)), format(now))
 	case s.Time.Before(now.Add(-life)):
-		return refuse(CodeNoMatch, "Signature expired: %s is now earlier than %s (%s - %s)", format(s.Time), format(now.Add(-life)), format(now), label)
+		return refuse(CodeNoMatch, "Signature expired: %s is now earlier than %s (%s - %s)", format(s.Time),
+			format(now.Add(-life)), format(now), label)
 	}
 	return nil
 }
@@ -287,7 +290,8 @@ func (s *Signature) payloadHash(r *http.Request, body []byte) (string, error) {
 		return actual, nil
 	case claimed == "UNSIGNED-PAYLOAD" || strings.HasPrefix(claimed, "STREAMING-"):
 		return "", refuse(CodeUnsupported,
-			"the local AWS stand-in models no service that takes an unsigned or streaming payload (x-amz-content-sha256: %s)", clip(claimed))
+			"the local AWS stand-in does not model unsigned and streaming payloads (x-amz-content-sha256: %s)",
+			clip(claimed))
 	default:
 		return "", refuse(CodeNoMatch, "the provided x-amz-content-sha256 header does not match what was computed")
 	}

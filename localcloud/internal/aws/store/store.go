@@ -43,7 +43,8 @@ func Open[T any](path string, initial func() (*T, error)) (*Store[T], error) {
 	doc := new(T)
 	// The error is left out: encoding/json may quote the document, which holds secrets.
 	if json.Unmarshal(text, doc) != nil {
-		return nil, fmt.Errorf("state file %s is damaged: restore it, or delete the local cloud's state and start again",
+		return nil, fmt.Errorf(
+			"state file %s is damaged: restore it, or delete the local cloud's state and start again",
 			path)
 	}
 	s.doc, s.text = doc, text
@@ -65,7 +66,7 @@ func (s *Store[T]) Update(change func(*T) error) error {
 	defer s.mu.Unlock()
 	next := new(T)
 	if json.Unmarshal(s.text, next) != nil {
-		return fmt.Errorf("state of %s does not survive a copy", s.path)
+		return fmt.Errorf("the state of %s cannot be copied as JSON", s.path)
 	}
 	if err := change(next); err != nil {
 		return err
@@ -76,7 +77,7 @@ func (s *Store[T]) Update(change func(*T) error) error {
 func (s *Store[T]) replace(doc *T) error {
 	text, err := json.Marshal(doc)
 	if err != nil {
-		return errors.New("state cannot be written as JSON")
+		return errors.New("the state cannot be encoded as JSON")
 	}
 	if err := writeFile(s.path, text); err != nil {
 		return err
@@ -84,7 +85,7 @@ func (s *Store[T]) replace(doc *T) error {
 	// Readers get the document as a restart would read it.
 	kept := new(T)
 	if json.Unmarshal(text, kept) != nil {
-		return fmt.Errorf("state of %s does not survive a copy", s.path)
+		return fmt.Errorf("the state of %s cannot be copied as JSON", s.path)
 	}
 	s.doc, s.text = kept, text
 	return nil

@@ -32,17 +32,17 @@ func parse(t *testing.T, manifest string) *unstructured.Unstructured {
 	return obj
 }
 
-// world is a cluster of fakes that holds one dynamic object.
+// world is a cluster of fakes that contains one dynamic object.
 type world struct {
 	awaiter *Awaiter
 	kube    *fake.Clientset
 	target  Target
 	reports chan string
-	// watched closes when the object is watched: a fake does not tell a watch what happened since the list before it.
+	// watched is closed when the object is watched. A fake does not report changes between the list and the watch.
 	watched chan struct{}
 }
 
-// listed tells informers that the fake cannot stream a list, which it otherwise waits for.
+// listed tells informers that the fake cannot stream a list. Otherwise they wait for it.
 type listed struct{ dynamic.ResourceInterface }
 
 func (listed) IsWatchListSemanticsUnSupported() bool { return true }
@@ -122,7 +122,7 @@ status: {phase: Down, conditions: [{type: Ready, status: 'False', reason: NoStor
 	defer cancel()
 	_, err := w.awaiter.Ready(ctx, w.target)
 	require.EqualError(t, err,
-		"Thing shop/a is not ready and the time for it is over: condition=Ready: condition Ready is False (NoStore): "+
+		"Thing shop/a is not ready (timed out): condition=Ready: condition Ready is False (NoStore): "+
 			"no such store; "+
 			`jsonpath={.status.phase}=Up: {.status.phase} is "Down"`)
 }
@@ -140,7 +140,7 @@ func TestWaitEndsWhenTheObjectIsDeleted(t *testing.T) {
 	}()
 	<-w.watched
 	require.NoError(t, w.target.Resource.Delete(t.Context(), "a", metav1.DeleteOptions{}))
-	require.ErrorContains(t, <-done, "Thing shop/a is not ready: it was deleted by someone else")
+	require.ErrorContains(t, <-done, "Thing shop/a is not ready: it was deleted during the wait")
 }
 
 func TestSkipAwait(t *testing.T) {
@@ -314,10 +314,10 @@ func TestGone(t *testing.T) {
 	defer cancel()
 	err := w.awaiter.Gone(ctx, w.target)
 	require.EqualError(t, err,
-		"Thing shop/a is being deleted and still exists and the time for it is over\nits finalizers are x.io/keep")
+		"Thing shop/a is being deleted and still exists (timed out)\nits finalizers are x.io/keep")
 
 	require.NoError(t, w.target.Resource.Delete(t.Context(), "a", metav1.DeleteOptions{}))
-	require.NoError(t, w.awaiter.Gone(t.Context(), w.target), "what is gone already needs no wait")
+	require.NoError(t, w.awaiter.Gone(t.Context(), w.target), "an object that no longer exists needs no wait")
 }
 
 func TestGoneWhenAnotherObjectHasTheName(t *testing.T) {
