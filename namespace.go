@@ -13,7 +13,7 @@ import (
 func (t *tier) addNamespace() error {
 	namespace, err := servicenamespace.NewServiceNamespace(t.ctx, "namespace", &servicenamespace.ServiceNamespaceArgs{
 		Name:           t.stack.Service.Namespace,
-		Service:        t.stack.Service.Name,
+		PartOf:         t.stack.Service.Name,
 		ServiceAccount: t.stack.Consumer.Name,
 		Existing:       t.stack.Service.ExistingNamespace,
 		DatabaseCIDRs:  t.stack.Network.DatabaseCIDRs,
