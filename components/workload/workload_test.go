@@ -16,7 +16,7 @@ import (
 
 var modest = workload.Resources{CPURequest: "50m", MemoryRequest: "64Mi", MemoryLimit: "128Mi"}
 
-// pod is a pod on which nothing is left out.
+// pod returns a pod with everything that every pod has.
 func pod(t *testing.T, resources workload.Resources) *componenttest.Resource {
 	t.Helper()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
@@ -47,10 +47,10 @@ func TestAPodMeetsTheRestrictedStandard(t *testing.T) {
 	}, p.At("spec", "containers", 0, "securityContext"))
 	assert.Equal(t, p.At("spec", "volumes", 0, "name"), p.At("spec", "containers", 0, "volumeMounts", 0, "name"))
 	assert.Equal(t, "64Mi", p.At("spec", "volumes", 0, "emptyDir", "sizeLimit"),
-		"what is written there is on the node's disk")
+		"the folder is on the node's disk")
 }
 
-func TestALimitOnCPUIsThereOnlyWhenItIsAskedFor(t *testing.T) {
+func TestTheCPUHasALimitOnlyOnRequest(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, map[string]any{
 		"requests": map[string]any{"cpu": "50m", "memory": "64Mi"}, "limits": map[string]any{"memory": "128Mi"},
@@ -60,7 +60,7 @@ func TestALimitOnCPUIsThereOnlyWhenItIsAskedFor(t *testing.T) {
 	assert.Equal(t, "200m", pod(t, limited).At("spec", "containers", 0, "resources", "limits", "cpu"))
 }
 
-func TestEveryQuantityThatIsNoneIsReported(t *testing.T) {
+func TestEveryInvalidQuantityIsReported(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, modest.Validate())
 	for _, good := range []string{"1", "0.5", "250m", "1Gi", "2G", "512Ki"} {
@@ -76,7 +76,7 @@ func TestEveryQuantityThatIsNoneIsReported(t *testing.T) {
 	require.ErrorContains(t, err, `cpuLimit: "a": want a quantity such as 250m or 64Mi`)
 }
 
-func TestObjectsAreFoundByTheirNameAndTheirService(t *testing.T) {
+func TestLabelsNameTheObjectAndItsService(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, pulumi.StringMap{
 		"app.kubernetes.io/name": pulumi.String("pool"), "app.kubernetes.io/part-of": pulumi.String("shop"),
