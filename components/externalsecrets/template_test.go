@@ -15,7 +15,6 @@ import (
 	"dbtier/components/componenttest"
 	"dbtier/components/eso"
 	"dbtier/components/externalsecrets"
-	"dbtier/components/rdsca"
 	"dbtier/validation"
 )
 
@@ -229,48 +228,4 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 			}
 		}
 	}
-}
-
-func ExampleNewExternalSecretsStack() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		authorities := exampleBundle()
-		user, password := of("user"), of("password")
-		secrets, err := externalsecrets.NewExternalSecretsStack(ctx, "secrets",
-			&externalsecrets.ExternalSecretsStackArgs{
-				Settings: externalsecrets.Defaults(), Service: "myshop-api", Namespace: "myshop",
-					StoreName: "myshop-prod",
-				ServiceAccount: "myshop-secrets",
-				RoleArn:        pulumi.String("arn:aws:iam::111122223333:role/myshop-secrets"),
-					Region: "ap-northeast-2",
-				MasterSecretArn: pulumi.String(componenttest.SecretArn), DatabaseHost: pulumi.String("myshop.example"),
-				DatabasePort: pulumi.Int(5432),
-				DatabaseName: "myshop", CABundle: authorities,
-				Secrets: []externalsecrets.Secret{{Name: "myshop-cache", Keys: map[string]externalsecrets.Template{
-					"CACHE_URL": externalsecrets.URL{
-						Scheme: "rediss", User: &user, Password: &password,
-						Host: pulumi.String("cache.internal"),
-					},
-				}}},
-			})
-		if err != nil {
-			return err
-		}
-		ctx.Export("direct", secrets.DirectSecret)
-		ctx.Export("cache", secrets.SecretNames.MapIndex(pulumi.String("myshop-cache")))
-		return nil
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["direct"], recorded.Outputs["cache"])
-	// Output: myshop-api-db-direct myshop-cache
-}
-
-func exampleBundle() string {
-	text, err := rdsca.Bundle(componenttest.Region)
-	if err != nil {
-		panic(err)
-	}
-	return text
 }

@@ -160,10 +160,10 @@ func TestEveryFaultIsReportedUnderItsIndex(t *testing.T) {
 [4].users[0]: "*": want the name of a database user, without wildcards: 1 to 63 letters, digits and underscores
 [5].users: is missing
 [6].sid: "a b": want 1 to 100 letters and digits
-[6].actions[0]: "s3:*": has a wildcard, which also allows what AWS adds later; name the actions, or set wildcardActions
+[6].actions[0]: "s3:*": has a wildcard, which also allows actions that AWS adds later; list the actions, or set wildcardActions
 [6].actions[1]: "GetObject": want an action such as s3:GetObject
 [6].resources: is missing
-[7].actions[0]: "*": has a wildcard, which also allows what AWS adds later; name the actions, or set wildcardActions
+[7].actions[0]: "*": has a wildcard, which also allows actions that AWS adds later; list the actions, or set wildcardActions
 [8].actions: is missing`)
 }
 
@@ -225,7 +225,7 @@ func TestAPolicyThatIAMWouldRefuseForItsLengthIsAnError(t *testing.T) {
 			strings.Repeat("x", 60), i))
 	}
 	_, err := policy(seoul, permission.ReadSecrets{Arns: inputs(arns...)})
-	require.ErrorContains(t, err, "is longer than the 10240 that IAM takes of a role")
+	require.ErrorContains(t, err, "but IAM accepts 10240 for a role")
 }
 
 // Whatever a helper takes, no wildcard comes out of it.
@@ -250,17 +250,4 @@ func FuzzNoHelperEverWritesAWildcard(f *testing.F) {
 			}
 		}
 	})
-}
-
-func ExamplePolicy() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		place := permission.Place{Partition: "aws", Region: "ap-northeast-2", AccountID: "111122223333"}
-		ctx.Export("policy", permission.Policy(place, permission.ConnectAsDatabaseUser{
-			ResourceID: pulumi.String("db-ABCDEFGHIJKLMNOPQRSTUVWXY0"), Users: []string{"shop_iam"},
-		}))
-		return nil
-	})
-	fmt.Println(recorded.Outputs["policy"], err)
-	// Output:
-	// {"Version":"2012-10-17","Statement":[{"Sid":"ConnectAsDatabaseUser","Effect":"Allow","Action":["rds-db:connect"],"Resource":["arn:aws:rds-db:ap-northeast-2:111122223333:dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXY0/shop_iam"]}]} <nil>
 }

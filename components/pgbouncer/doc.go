@@ -5,29 +5,29 @@
 //
 // The service has its own login to the pool, which External Secrets' password generator creates once, in the cluster.
 // Only the pool knows the database's credential and logs in with it for the service. When that credential is rotated,
-// the service's Secret, environment and open connections stay as they are: the operator writes the new user and password
-// into the pool's Secret, the kubelet updates the mounted file, and a sidecar makes PgBouncer reload it. Nothing
-// restarts. An open server connection finishes its transaction; only new ones need the new password.
+// the service's Secret, environment and open connections stay as they are: the operator writes the new user and
+// password into the pool's Secret, the kubelet updates the mounted file, and a sidecar makes PgBouncer reload it.
+// Nothing restarts. An open server connection finishes its transaction; only new ones need the new password.
 //
-// The credential is a Secret of the namespace (package databaserole creates one for the application's role), or a secret
-// of a store, such as RDS's secret of the master user.
+// The credential is a Secret of the namespace (package databaserole creates one for the application's role), or a
+// secret of a store, such as RDS's secret of the master user.
 //
 // No password passes through this program. It writes templates that the operator fills in the cluster. Pulumi's state
 // holds the templates and the names of the Secrets.
 //
 // # More databases and logins
 //
-// [PgBouncerPoolArgs].Logins are more logins, each with its own database user, size, mode and clients. PgBouncer's rules
-// (hba.conf) let each login into its own databases and refuse the rest: a database user, or a login that uses the line
-// of another. Such a login knows a database as <database>_<login>, because a line of the configuration sets the database
-// user. Each pair of login and database has its own server connections, so a budget must count pairs.
+// [PgBouncerPoolArgs].Logins are more logins, each with its own database user, size, mode and clients. PgBouncer's
+// rules (hba.conf) let each login into its own databases and refuse the rest: a database user, or a login that uses the
+// line of another. Such a login knows a database as <database>_<login>, because a line of the configuration sets the
+// database user. Each pair of login and database has its own server connections, so a budget must count pairs.
 //
 // # What transaction pooling does not support
 //
-// In the default pool mode a server connection belongs to a client for one transaction. What outlives a transaction does
-// not work: SET without LOCAL, session-level advisory locks, LISTEN, temporary tables, WITH HOLD cursors, SQL-level
-// PREPARE. Protocol-level prepared statements work, see [Settings].MaxPreparedStatements. A service that needs the rest
-// must use pool mode session, and then needs as many server connections as it has clients.
+// In the default pool mode a server connection belongs to a client for one transaction. What outlives a transaction
+// does not work: SET without LOCAL, session-level advisory locks, LISTEN, temporary tables, WITH HOLD cursors,
+// SQL-level PREPARE. Protocol-level prepared statements work, see [Settings].MaxPreparedStatements. A service that
+// needs the rest must use pool mode session, and then needs as many server connections as it has clients.
 //
 // # Restarts
 //

@@ -1,7 +1,6 @@
 package pgbouncer_test
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -464,26 +463,4 @@ func FuzzLogins(f *testing.F) {
 		require.NoError(t, err)
 		assert.Equal(t, database, connection["dbname"])
 	})
-}
-
-func ExampleNewPgBouncerPool() {
-	args := arguments()
-	args.Logins = []pgbouncer.Login{{
-		Name:       "reports",
-		Credential: pgbouncer.Credential{Key: pulumi.String("reports-database")}, PoolSize: 5,
-	}}
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		pool, err := pgbouncer.NewPgBouncerPool(ctx, "pool", args)
-		if err != nil {
-			return err
-		}
-		ctx.Export("secrets", pool.ConsumerSecretNames)
-		return nil
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["secrets"])
-	// Output: map[myshop_api:myshop-api-db reports:reports-db]
 }

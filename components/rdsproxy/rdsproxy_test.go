@@ -2,7 +2,6 @@ package rdsproxy_test
 
 import (
 	"errors"
-	"fmt"
 	"math/rand"
 	"reflect"
 	"regexp"
@@ -272,12 +271,12 @@ func TestSecretsExistEmptyAndAreTheOperatorsToFill(t *testing.T) {
 	assert.Empty(t, recorded.All("aws:secretsmanager/secretVersion:SecretVersion"))
 
 	for fault, args := range map[string]*rdsproxy.ProxySecretsArgs{
-		"no arguments given":                        nil,
-		`prefix: "a b": want`:                       {Prefix: "a b"},
-		"users: is missing":                         {},
-		`users[0]: "a-b": want 1 to 63`:             {Users: []string{"a-b"}},
-		`users[1]: "a": is named twice`:             {Users: []string{"a", "a"}},
-		"kmsKeyArn: is missing":                     {},
+		"no arguments given":                          nil,
+		`prefix: "a b": want`:                         {Prefix: "a b"},
+		"users: is missing":                           {},
+		`users[0]: "a-b": want 1 to 63`:               {Users: []string{"a-b"}},
+		`users[1]: "a": is named twice`:               {Users: []string{"a", "a"}},
+		"kmsKeyArn: is missing":                       {},
 		"RdsProxySecrets s: prefix: \"\": want the i": {},
 	} {
 		recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
@@ -532,43 +531,4 @@ func FuzzInitQueries(f *testing.F) {
 			}
 		}
 	})
-}
-
-func ExampleNewRdsProxy() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		settings := rdsproxy.Defaults()
-		settings.Name = rdsproxy.NameFor("shop-prod")
-		user := rdsproxy.User{
-			Name: "shop_app_a", SecretArn: pulumi.String(userSecret),
-			KmsKeyArn: pulumi.String(componenttest.KeyArn),
-		}
-		proxy, err := rdsproxy.NewRdsProxy(ctx, "proxy", &rdsproxy.RdsProxyArgs{
-			Settings: settings, Service: "shop-api", Namespace: "shop", Region: "ap-northeast-2",
-			AccountID: "111122223333",
-			VpcID:     pulumi.String("vpc-1"), SubnetIDs: pulumi.ToStringArray([]string{"subnet-1", "subnet-2"}),
-			Clients:            []rdsproxy.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String("sg-1")}},
-			DatabaseIdentifier: pulumi.String("shop-prod"), DatabaseName: "shop",
-			DatabaseSecurityGroupID: pulumi.String("sg-2"), DatabaseClientGroupID: pulumi.String("sg-3"),
-			Users: []rdsproxy.User{user}, Store: eso.StoreRef{Kind: "SecretStore", Name: pulumi.String("shop")},
-		})
-		if err != nil {
-			return err
-		}
-		ctx.Export("host", proxy.Host)
-		ctx.Export("secret", proxy.ConsumerSecretName)
-		return nil
-	})
-	fmt.Println(recorded.Outputs["host"], recorded.Outputs["secret"], err)
-	// Output: shop-prod-proxy.proxy-c9akciq32rgx.ap-northeast-2.rds.amazonaws.com shop-api-db <nil>
-}
-
-func ExampleNewProxySecrets() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		_, err := rdsproxy.NewProxySecrets(ctx, "proxy-secrets", &rdsproxy.ProxySecretsArgs{
-			Prefix: "shop-prod", Users: []string{"shop_app_a"}, KmsKeyArn: pulumi.String(componenttest.KeyArn),
-		})
-		return err
-	})
-	fmt.Println(recorded.All(secretType)[0].Inputs["name"], err)
-	// Output: shop-prod/proxy/shop_app_a <nil>
 }

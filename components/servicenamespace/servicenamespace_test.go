@@ -1,7 +1,6 @@
 package servicenamespace_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -104,21 +103,4 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	}
 	_, err = componenttest.Try(create(nil))
 	assert.ErrorContains(t, err, "ServiceNamespace namespace: no arguments given")
-}
-
-func ExampleNewServiceNamespace() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		namespace, err := servicenamespace.NewServiceNamespace(ctx, "namespace", arguments())
-		if err != nil {
-			return err
-		}
-		ctx.Export("account", namespace.ServiceAccount)
-		return nil
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["account"])
-	// Output: myshop-api
 }
