@@ -25,7 +25,7 @@ func inputs(texts ...string) []pulumi.StringInput {
 	return out
 }
 
-// policy is the document of permissions that are in order.
+// policy returns the document of valid permissions.
 func policy(at permission.Place, permissions ...permission.Permission) (string, error) {
 	if err := permission.Validate(permissions); err != nil {
 		return "", err
@@ -38,7 +38,7 @@ func policy(at permission.Place, permissions ...permission.Permission) (string, 
 	return text, err
 }
 
-func TestEachPermissionIsExactlyItsName(t *testing.T) {
+func TestEachPermissionAllowsWhatItsNameSays(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		permission permission.Permission
@@ -117,7 +117,7 @@ func TestAPolicyIsOfItsPartition(t *testing.T) {
 	assert.Contains(t, text, `"arn:aws-cn:rds-db:cn-north-1:111122223333:dbuser:db-A/u"`)
 }
 
-func TestStatementsOfOneKindHaveNamesOfTheirOwnAndResourcesAreNamedOnce(t *testing.T) {
+func TestStatementsOfOneKindHaveDifferentSidsAndResourcesAreListedOnce(t *testing.T) {
 	t.Parallel()
 	text, err := policy(seoul,
 		permission.UseKeys{Arns: inputs(componenttest.KeyArn, componenttest.KeyArn), Via: "secretsmanager"},
@@ -167,8 +167,8 @@ func TestEveryFaultIsReportedUnderItsIndex(t *testing.T) {
 [8].actions: is missing`)
 }
 
-// Resources are known when AWS has made them; what they must not be is found then.
-func TestResourcesThatAreNoneFailTheUpdate(t *testing.T) {
+// Resources are known only after AWS has created them, so invalid ones are found then.
+func TestInvalidResourcesFailTheUpdate(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		permission permission.Permission
@@ -228,7 +228,7 @@ func TestAPolicyThatIAMWouldRefuseForItsLengthIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "but IAM accepts 10240 for a role")
 }
 
-// Whatever a helper takes, no wildcard comes out of it.
+// No input makes a permission type return a wildcard.
 func FuzzNoHelperEverWritesAWildcard(f *testing.F) {
 	for _, seed := range []string{
 		"*", componenttest.SecretArn, componenttest.KeyArn, "db-A*", "prx-?", "prx-0/*",
