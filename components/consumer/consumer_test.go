@@ -1,7 +1,6 @@
 package consumer_test
 
 import (
-	"regexp"
 	"strings"
 	"testing"
 	"testing/quick"
@@ -15,6 +14,7 @@ import (
 	"dbtier/components/componenttest"
 	"dbtier/components/consumer"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 func arguments() *consumer.ConsumerArgs {
@@ -224,8 +224,6 @@ func TestOptionsOfTheComponentStayWithItAndDependenciesAndSecretsPassThrough(t *
 	}
 }
 
-var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-
 // The name of every object is a DNS label, whatever the service's name and configuration are.
 func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 	t.Parallel()
@@ -236,7 +234,7 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 		args.Autoscaling.Enabled, args.Autoscaling.MaxReplicas = true, 3
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom &&
-				!assert.Regexp(t, label, name, resource.Type) {
+				!assert.True(t, validation.Label.Matches(name), "%s: %q", resource.Type, name) {
 				return false
 			}
 		}
