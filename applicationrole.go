@@ -3,7 +3,6 @@ package main
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"dbtier/components/contract"
 	"dbtier/components/databaserole"
 	"dbtier/config"
 )
@@ -21,8 +20,6 @@ func (t *tier) addApplicationRole() error {
 		ObjectName:   t.pool.objectName(),
 		DirectSecret: t.secrets.DirectSecret,
 		CAConfigMap:  t.secrets.CAConfigMap,
-		CAKey:        contract.CAKey,
-		CAMountPath:  contract.CAPath,
 		DatabasePort: t.stack.Database.Port,
 		DatabaseLife: t.database.ResourceID,
 		UID:          t.stack.Pool.UID,

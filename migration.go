@@ -5,7 +5,6 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"dbtier/components/contract"
 	"dbtier/components/migrationjob"
 )
 
@@ -22,7 +21,6 @@ func (t *tier) addMigration() error {
 		ServiceAccount: t.namespace.ServiceAccount,
 		DirectSecret:   t.secrets.DirectSecret,
 		CAConfigMap:    t.secrets.CAConfigMap,
-		CAKey:          contract.CAKey,
 		DatabasePort:   t.stack.Database.Port,
 		DatabaseLife:   t.database.ResourceID,
 		UID:            t.stack.Consumer.UID,

@@ -46,8 +46,8 @@ type tokenLogin struct {
 	// resourceID is the instance or proxy that rds-db:connect names.
 	resourceID pulumi.StringOutput
 	// The certificates that verify the endpoint: a ConfigMap, its key, and the file in the service's pods.
-	caConfigMap   pulumi.StringOutput
-	caKey, caPath string
+	caConfigMap pulumi.StringOutput
+	caPath      string
 }
 
 func newPool(t *tier) pool {

@@ -65,7 +65,7 @@ func (p *pgBouncerPool) consumerDatabase() consumer.Database {
 func (p *pgBouncerPool) tokenLogin() tokenLogin {
 	return tokenLogin{
 		host: p.database.Host, port: p.database.Port, resourceID: p.database.ResourceID,
-		caConfigMap: p.secrets.CAConfigMap, caKey: contract.CAKey, caPath: contract.CAPath,
+		caConfigMap: p.secrets.CAConfigMap, caPath: contract.CAPath,
 	}
 }
 

@@ -86,7 +86,7 @@ func (p *rdsProxyPool) consumerSecret() pulumi.StringOutput { return p.proxy.Con
 // generation's user keeps working, so they can be replaced one by one.
 func (p *rdsProxyPool) consumerDatabase() consumer.Database {
 	return consumer.Database{
-		CAConfigMap: p.proxy.CAConfigMap, CAKey: contract.CAKey, CAPath: contract.ProxyCAPath,
+		CAConfigMap: p.proxy.CAConfigMap, CAPath: contract.ProxyCAPath,
 		Revision: pulumi.Sprintf("%s@%s:%d/%s", p.stack.DatabaseUser(), p.proxy.Host, p.proxy.Port,
 			p.stack.Database.DatabaseName),
 	}
@@ -95,7 +95,7 @@ func (p *rdsProxyPool) consumerDatabase() consumer.Database {
 func (p *rdsProxyPool) tokenLogin() tokenLogin {
 	return tokenLogin{
 		host: p.proxy.Host, port: p.proxy.Port, resourceID: p.proxy.ResourceID,
-		caConfigMap: p.proxy.CAConfigMap, caKey: contract.CAKey, caPath: contract.ProxyCAPath,
+		caConfigMap: p.proxy.CAConfigMap, caPath: contract.ProxyCAPath,
 	}
 }
 

@@ -46,7 +46,7 @@ func (t *tier) consumerDatabase() consumer.Database {
 		return database
 	}
 	login := t.pool.tokenLogin()
-	database.CAConfigMap, database.CAKey, database.CAPath = login.caConfigMap, login.caKey, login.caPath
+	database.CAConfigMap, database.CAPath = login.caConfigMap, login.caPath
 	database.IAM = &consumer.IAM{
 		URL: pulumi.Sprintf("postgresql://%s@%s:%d/%s?sslmode=verify-full&sslrootcert=%s", t.stack.IAMUsers()[0],
 			login.host, login.port, t.stack.Database.DatabaseName, login.caPath),

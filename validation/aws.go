@@ -51,9 +51,9 @@ var (
 	ClusterName = form(`[0-9A-Za-z][A-Za-z0-9_-]{0,99}`, "want the name of the EKS cluster")
 
 	// DBIdentifier is the identifier of an RDS instance or proxy in lower case, as AWS stores it.
-	DBIdentifier = form(`[a-z](-?[a-z0-9]){0,62}`,
+	DBIdentifier = form(`[a-z](-?[a-z0-9])*`,
 		"want 1 to 63 lower-case letters, digits and single hyphens, beginning with a letter and not ending with a "+
-			"hyphen")
+			"hyphen").atMost(63)
 	// DBSubnetGroup is the name of a DB subnet group in lower case, as AWS stores it.
 	DBSubnetGroup = form(`[a-z0-9 ._-]{1,255}`,
 		"want 1 to 255 lower-case letters, digits, spaces and characters of ._-")

@@ -103,7 +103,7 @@ var forms = map[string]struct {
 	"db identifier": {
 		validation.DBIdentifier,
 		[]string{"a", "myshop-prod"},
-		[]string{"", "1a", "A", "a--b", "a-", strings.Repeat("a", 64)},
+		[]string{"", "1a", "A", "a--b", "a-", strings.Repeat("a", 64), strings.Repeat("a-", 32) + "a"},
 	},
 	"resource id": {validation.DBResourceID, []string{"db-ABC", "prx-0a"}, []string{"db-", "prx-0/*", "i-1"}},
 	"secret": {
@@ -117,7 +117,7 @@ var forms = map[string]struct {
 		[]string{"", "1a", "a-b", `a"b`, strings.Repeat("a", 64)},
 	},
 	"lower sql name": {validation.LowerSQLName, []string{"_a", "a1"}, []string{"A", "1a"}},
-	"iam user":       {validation.RoleUser, []string{"a$b"}, []string{"*", "a/b"}},
+	"iam user":       {validation.DatabaseUser, []string{"a$b"}, []string{"*", "a/b"}},
 	"parameter":      {validation.Parameter, []string{"rds.force_ssl"}, []string{"Work_mem", "a b", "1"}},
 	"startup":        {validation.StartupParameter, []string{"extra_float_digits"}, []string{"", "a b", "a,b"}},
 	"pool login":     {validation.PoolLogin, []string{"a-b_c"}, []string{"", "-a", "1a", "A"}},

@@ -177,40 +177,29 @@ func podOf(args *ConsumerArgs, config pulumi.StringInput) *corev1.PodSpecArgs {
 		})
 	}
 	volumes, mounted := workload.Volumes(mounts...)
+	container := workload.Container(args.Name, args.Image, args.Resources)
+	container.Ports = corev1.ContainerPortArray{
+		&corev1.ContainerPortArgs{Name: pulumi.String(portName), ContainerPort: pulumi.Int(args.Port)},
+	}
+	container.Env = workload.Environment(args.Database.variables())
 	// The database's Secret is last: where two sources have a key, the later source counts.
-	environment := append(corev1.EnvFromSourceArray{
+	container.EnvFrom = append(corev1.EnvFromSourceArray{
 		&corev1.EnvFromSourceArgs{ConfigMapRef: &corev1.ConfigMapEnvSourceArgs{Name: config.ToStringOutput()}},
 	}, workload.FromSecrets(append(slices.Clone(args.EnvSecrets), args.DatabaseSecret)...)...)
-	container := &corev1.ContainerArgs{
-		Name:            pulumi.String(args.Name),
-		Image:           pulumi.String(args.Image),
-		ImagePullPolicy: pulumi.String("IfNotPresent"),
-		Ports: corev1.ContainerPortArray{
-			&corev1.ContainerPortArgs{Name: pulumi.String(portName), ContainerPort: pulumi.Int(args.Port)},
+	container.VolumeMounts = mounted
+	container.ReadinessProbe = &corev1.ProbeArgs{
+		HttpGet: &corev1.HTTPGetActionArgs{
+			Path: pulumi.String(args.HealthPath), Port: pulumi.String(portName),
 		},
-		Env:             workload.Environment(args.Database.variables()),
-		EnvFrom:         environment,
-		Resources:       args.Resources.Requirements(),
-		SecurityContext: workload.ContainerSecurity(),
-		VolumeMounts:    mounted,
-		ReadinessProbe: &corev1.ProbeArgs{
-			HttpGet: &corev1.HTTPGetActionArgs{
-				Path: pulumi.String(args.HealthPath), Port: pulumi.String(portName),
-			},
-			PeriodSeconds:  pulumi.Int(2),
-			TimeoutSeconds: pulumi.Int(2),
-		},
-		// This probe does not ask for the health path: when the database is down, Kubernetes must not restart every pod
-		// of the service.
-		LivenessProbe: &corev1.ProbeArgs{
-			TcpSocket:        &corev1.TCPSocketActionArgs{Port: pulumi.String(portName)},
-			PeriodSeconds:    pulumi.Int(10),
-			FailureThreshold: pulumi.Int(6),
-		},
-		Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{
-			Sleep: &corev1.SleepActionArgs{Seconds: pulumi.Int(drainSeconds)},
-		}},
+		PeriodSeconds: pulumi.Int(2), TimeoutSeconds: pulumi.Int(2),
 	}
+	// This probe does not use the health path: when the database is down, Kubernetes must not restart every pod of the
+	// service.
+	container.LivenessProbe = &corev1.ProbeArgs{
+		TcpSocket:     &corev1.TCPSocketActionArgs{Port: pulumi.String(portName)},
+		PeriodSeconds: pulumi.Int(10), FailureThreshold: pulumi.Int(6),
+	}
+	container.Lifecycle = workload.Drain(drainSeconds)
 	if len(args.Command) > 0 {
 		container.Command = pulumi.ToStringArray(args.Command)
 	}

@@ -14,10 +14,10 @@ import (
 // Database is what the pods need for their database in addition to the Secret with DATABASE_URL. The zero value adds
 // nothing.
 type Database struct {
-	// CAConfigMap is the name of a ConfigMap with the certificates, under CAKey, that verify the server. The pods find
-	// them in the file CAPath. Default none.
-	CAConfigMap   pulumi.StringInput
-	CAKey, CAPath string
+	// CAConfigMap is the name of a ConfigMap with the certificates, under [contract.CAKey], that verify the server. The
+	// pods find them in the file CAPath. Default none.
+	CAConfigMap pulumi.StringInput
+	CAPath      string
 	// Revision is a text whose change replaces the pods, so that they read the Secret again. Default none: the Secret
 	// does not change, or something else restarts the pods.
 	Revision pulumi.StringInput
@@ -52,7 +52,6 @@ const (
 func (d *Database) validate() error {
 	var faults fault.List
 	if d.CAConfigMap != nil {
-		faults.Check(d.CAKey != "", "caKey", nil, "is missing")
 		faults.Check(validation.IsMountedFile(d.CAPath) && path.Dir(d.CAPath) != "/tmp", "caPath", d.CAPath,
 			validation.MountedFileRule)
 	}
@@ -67,7 +66,7 @@ func (d *Database) validate() error {
 func (d *Database) mounts() []workload.Mount {
 	var mounts []workload.Mount
 	if d.CAConfigMap != nil {
-		mounts = append(mounts, workload.File("database-ca", d.CAConfigMap, d.CAKey, d.CAPath))
+		mounts = append(mounts, workload.File("database-ca", d.CAConfigMap, contract.CAKey, d.CAPath))
 	}
 	if d.IAM != nil && d.IAM.RoleArn != nil {
 		mounts = append(mounts, workload.Mount{

@@ -54,7 +54,7 @@ func (s *Settings) Validate() error {
 	if s.IAMUser != "" {
 		faults.Check(isRole(s.IAMUser, nameLimit+2), "iamUser", s.IAMUser, roleRule, nameLimit+2)
 		faults.Check(s.IAMUser != s.Name && s.IAMUser != s.Name+"_a" && s.IAMUser != s.Name+"_b", "iamUser", s.IAMUser,
-			"is already the name of the role or of a user with a password, which could then only log in with tokens; " +
+			"is already the name of the role or of a user with a password, which could then only log in with tokens; "+
 				"want "+
 				"another name, for example %s_iam", s.Name)
 	}
@@ -87,11 +87,9 @@ type DatabaseRoleArgs struct {
 	// DirectSecret is the name of the Secret that connects to the instance as the master user, with libpq's variables
 	// (PGHOST, …).
 	DirectSecret pulumi.StringInput
-	// CAConfigMap is the name of the ConfigMap with the certificates that verify the instance, under CAKey. CAMountPath
-	// is the file with the certificates, which PGSSLROOTCERT of the DirectSecret names. Default ca.pem and
-	// /etc/rds-ca/ca.pem.
-	CAConfigMap        pulumi.StringInput
-	CAKey, CAMountPath string
+	// CAConfigMap is the name of the ConfigMap with the certificates, under [contract.CAKey], that verify the instance.
+	// The pod finds them at [contract.CAPath], which PGSSLROOTCERT of the DirectSecret names.
+	CAConfigMap pulumi.StringInput
 	// DatabasePort is the port of the instance, 1 to 65535. Default 5432.
 	DatabasePort int
 	// DatabaseLife is a value that changes when the database is created again, such as the instance's resource id
@@ -103,12 +101,6 @@ type DatabaseRoleArgs struct {
 
 // SetDefaults fills the arguments that were left out. The settings begin with [Defaults].
 func (a *DatabaseRoleArgs) SetDefaults() {
-	if a.CAKey == "" {
-		a.CAKey = "ca.pem"
-	}
-	if a.CAMountPath == "" {
-		a.CAMountPath = "/etc/rds-ca/ca.pem"
-	}
 	if a.DatabasePort == 0 {
 		a.DatabasePort = 5432
 	}
@@ -127,7 +119,6 @@ func (a *DatabaseRoleArgs) Validate() error {
 	faults.Check(a.DirectSecret != nil, "directSecret", nil,
 		"is missing: the Secret that connects to the instance as the master user")
 	faults.Check(a.CAConfigMap != nil, "caConfigMap", nil, "is missing: the certificates that verify the instance")
-	faults.Check(validation.IsMountedFile(a.CAMountPath), "caMountPath", a.CAMountPath, validation.MountedFileRule)
 	faults.Between("databasePort", a.DatabasePort, 1, 65535, "")
 	workload.CheckUID(&faults, a.UID)
 	return faults.Err()

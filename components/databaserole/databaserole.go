@@ -151,7 +151,7 @@ func (a *DatabaseRoleArgs) job(credential, scripts object.Object) *workload.Job 
 			workload.Scratch(),
 			{Volume: "files", Path: filesDir, ConfigMap: scripts.Name},
 			{Volume: "credential", Path: credentialDir, Secret: credential.Name},
-			workload.File("rds-ca", a.CAConfigMap, a.CAKey, a.CAMountPath),
+			workload.File("rds-ca", a.CAConfigMap, contract.CAKey, contract.CAPath),
 		},
 		Resources: workload.Resources{CPURequest: "10m", MemoryRequest: "32Mi", MemoryLimit: "64Mi"},
 		UID:       a.UID, Port: a.DatabasePort,

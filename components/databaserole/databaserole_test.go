@@ -207,7 +207,7 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 			Name: "pg_app", Generation: 0, IAMUser: "My", Image: "a b", WaitSeconds: -1,
 			DeadlineSeconds: 5,
 		},
-		Service: "My Shop", CAMountPath: "ca.pem", DatabasePort: -1, UID: -1,
+		Service: "My Shop", DatabasePort: -1, UID: -1,
 	}))
 	require.Error(t, err)
 	assert.Empty(t, recorded.Each())
@@ -216,7 +216,7 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 		`waitSeconds: -1: want`,
 		`deadlineSeconds: 5: want`, `service: "My Shop"`, `namespace: ""`, `objectName: ""`, `directSecret: is missing`,
 		`caConfigMap: is missing`,
-		`caMountPath: "ca.pem"`, `databasePort: -1`, `uid: -1`,
+		`databasePort: -1`, `uid: -1`,
 	} {
 		require.ErrorContains(t, err, fault)
 	}

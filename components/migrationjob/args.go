@@ -22,14 +22,9 @@ type MigrationJobArgs struct {
 	ServiceAccount pulumi.StringInput
 	// DirectSecret is the name of the Secret whose DATABASE_URL connects to the instance directly.
 	DirectSecret pulumi.StringInput
-	// CAConfigMap is the name of the ConfigMap with the certificates that verify the instance. Default nil: the image
-	// contains them.
+	// CAConfigMap is the name of the ConfigMap with the certificates, under [contract.CAKey], that verify the instance.
+	// The pods find them at [contract.CAPath]. Default nil: the image contains them.
 	CAConfigMap pulumi.StringInput
-	// CAKey is the key in CAConfigMap. Default ca.pem.
-	CAKey string
-	// CAMountPath is the file with the certificates, which sslrootcert of the DATABASE_URL names. Default
-	// /etc/rds-ca/ca.pem.
-	CAMountPath string
 	// DatabasePort is the port of the instance, 1 to 65535. Default 5432.
 	DatabasePort int
 	// DatabaseLife is a value that changes when the database is created again, such as the instance's resource id
@@ -42,20 +37,8 @@ type MigrationJobArgs struct {
 	Pool *Console
 }
 
-// Defaults of [MigrationJobArgs].
-const (
-	DefaultCAKey       = "ca.pem"
-	DefaultCAMountPath = "/etc/rds-ca/ca.pem"
-)
-
 // SetDefaults fills the arguments that were left out. The settings begin with [Defaults].
 func (a *MigrationJobArgs) SetDefaults() {
-	if a.CAKey == "" {
-		a.CAKey = DefaultCAKey
-	}
-	if a.CAMountPath == "" {
-		a.CAMountPath = DefaultCAMountPath
-	}
 	if a.DatabasePort == 0 {
 		a.DatabasePort = 5432
 	}
@@ -80,7 +63,6 @@ func (a *MigrationJobArgs) Validate() error {
 	faults.Check(a.ServiceAccount != nil, "serviceAccount", nil, "is missing")
 	faults.Check(a.DirectSecret != nil, "directSecret", nil,
 		"is missing: the Secret whose DATABASE_URL connects to the instance directly")
-	faults.Check(validation.IsMountedFile(a.CAMountPath), "caMountPath", a.CAMountPath, validation.MountedFileRule)
 	faults.Between("databasePort", a.DatabasePort, 1, 65535, "")
 	workload.CheckUID(&faults, a.UID)
 	if a.Pool != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/component"
+	"dbtier/components/contract"
 	"dbtier/components/workload"
 )
 
@@ -61,7 +62,7 @@ func build(s component.Scope, args *MigrationJobArgs, migration *MigrationJob) e
 func (a *MigrationJobArgs) job() *workload.Job {
 	mounts := []workload.Mount{workload.Scratch()}
 	if a.CAConfigMap != nil {
-		mounts = append(mounts, workload.File("rds-ca", a.CAConfigMap, a.CAKey, a.CAMountPath))
+		mounts = append(mounts, workload.File("rds-ca", a.CAConfigMap, contract.CAKey, contract.CAPath))
 	}
 	var env []workload.Variable
 	for _, key := range slices.Sorted(maps.Keys(a.Env)) {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/components/componenttest"
+	"dbtier/components/contract"
 	"dbtier/components/migrationjob"
 	"dbtier/components/workload"
 	"dbtier/validation"
@@ -100,11 +101,11 @@ func TestMigrationPodsGetNoRequestsAndReachOnlyResolverAndDatabase(t *testing.T)
 	t.Parallel()
 	recorded := componenttest.Run(t, create(arguments()))
 	labels := recorded.One(t, "kubernetes:batch/v1:Job").At("spec", "template", "metadata", "labels")
-	assert.NotEqual(t, "myshop-api", componenttest.At(labels, workload.NameLabel),
+	assert.NotEqual(t, "myshop-api", componenttest.At(labels, contract.NameLabel),
 		"the service's own label would make a Service send requests here")
 	policy := recorded.One(t, "kubernetes:networking.k8s.io/v1:NetworkPolicy")
-	assert.Equal(t, componenttest.At(labels, workload.NameLabel),
-		policy.At("spec", "podSelector", "matchLabels", workload.NameLabel))
+	assert.Equal(t, componenttest.At(labels, contract.NameLabel),
+		policy.At("spec", "podSelector", "matchLabels", contract.NameLabel))
 	assert.Equal(t, []any{"Ingress", "Egress"}, policy.At("spec", "policyTypes"))
 	assert.Nil(t, policy.At("spec", "ingress"))
 	assert.EqualValues(t, 5432, policy.At("spec", "egress", 1, "ports", 0, "port"))
@@ -141,12 +142,12 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 			Env:       map[string]string{"DATABASE_URL": "x"},
 			Resources: workload.Resources{CPURequest: "much", MemoryRequest: "1Mi", MemoryLimit: "1Mi"},
 		},
-		Service: "My Shop", UID: -1, CAMountPath: "ca.pem",
+		Service: "My Shop", UID: -1,
 	}))
 	require.Error(t, err)
 	for _, path := range []string{
 		"service:", "namespace:", "image:", "command:", "serviceAccount:", "directSecret:",
-		"caMountPath:", "backoffLimit:", "deadlineSeconds:", "uid:", "env:", "resources.cpuRequest:",
+		"backoffLimit:", "deadlineSeconds:", "uid:", "env:", "resources.cpuRequest:",
 	} {
 		require.ErrorContains(t, err, path)
 	}

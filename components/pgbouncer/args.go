@@ -52,9 +52,9 @@ func (c *Credential) inCluster() bool { return c.Store.Kind == "" && c.Store.Nam
 // Client is a group of pods that may connect to the pool.
 type Client struct {
 	// Namespace of the pods. Default: the pool's.
-	Namespace string
+	Namespace string `json:"namespace"`
 	// Labels of the pods, at least one.
-	Labels map[string]string
+	Labels map[string]string `json:"labels"`
 }
 
 // PgBouncerPoolArgs is what [NewPgBouncerPool] needs.
@@ -129,8 +129,8 @@ func (a *PgBouncerPoolArgs) Validate() error {
 		faults.Add("caBundle", nil, "%s; want the certificates of RDS's authorities in PEM", err)
 	}
 	a.validateLogins(&faults)
-	for i := range a.Clients {
-		faults.Within(fmt.Sprintf("clients[%d]", i), a.Clients[i].validate())
+	for i := range a.Logins {
+		faults.Within(fmt.Sprintf("logins[%d].credential", i), a.Logins[i].Credential.validate())
 	}
 	if a.Console != nil {
 		faults.Within("console", a.Console.validate())

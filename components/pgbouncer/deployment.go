@@ -9,7 +9,6 @@ import (
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
-	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/object"
@@ -33,7 +32,7 @@ func (b *builder) deployment(config, authorities, policy object.Object) (*appsv1
 		return nil, fmt.Errorf("the ServiceAccount: %w", err)
 	}
 	deployment, err := appsv1.NewDeployment(b.Ctx, b.Child("deployment"), &appsv1.DeploymentArgs{
-		Metadata: b.metadata(b.args.Name),
+		Metadata: object.Args(b.meta(b.args.Name)),
 		Spec: &appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(b.args.Replicas),
 			Selector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.Name)},
@@ -86,31 +85,23 @@ func (b *builder) pod(account, config, authorities object.Object) *corev1.PodSpe
 		poolMounts = append(poolMounts, mount("tls", tlsDir, true))
 		files = append(files, mount("tls", tlsDir, true))
 	}
-	return &corev1.PodSpecArgs{
-		ServiceAccountName:            account.Name,
-		AutomountServiceAccountToken:  pulumi.Bool(false),
-		EnableServiceLinks:            pulumi.Bool(false),
-		SecurityContext:               workload.PodSecurity(b.args.UID),
-		TerminationGracePeriodSeconds: pulumi.Int(b.args.TerminationGracePeriodSeconds),
-		TopologySpreadConstraints: corev1.TopologySpreadConstraintArray{
-			b.spread("topology.kubernetes.io/zone"), b.spread("kubernetes.io/hostname"),
-		},
-		Volumes:        volumes,
-		InitContainers: corev1.ContainerArray{b.reloader(files)},
-		Containers:     append(corev1.ContainerArray{b.pgbouncer(poolMounts)}, b.exporter()...),
+	spec := workload.PodSpec(account.Name, b.args.UID)
+	spec.TerminationGracePeriodSeconds = pulumi.Int(b.args.TerminationGracePeriodSeconds)
+	spec.TopologySpreadConstraints = corev1.TopologySpreadConstraintArray{
+		b.spread("topology.kubernetes.io/zone"), b.spread("kubernetes.io/hostname"),
 	}
+	spec.Volumes = volumes
+	spec.InitContainers = corev1.ContainerArray{b.reloader(files)}
+	spec.Containers = append(corev1.ContainerArray{b.pgbouncer(poolMounts)}, b.exporter()...)
+	return spec
 }
 
 // spread prefers pods in different domains, but also accepts one domain.
 func (b *builder) spread(topology string) *corev1.TopologySpreadConstraintArgs {
-	return &corev1.TopologySpreadConstraintArgs{
-		MaxSkew:           pulumi.Int(1),
-		TopologyKey:       pulumi.String(topology),
-		WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
-		LabelSelector:     &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.Name)},
-		// Without it, the old pods, which are about to go, would push the new ones together.
-		MatchLabelKeys: pulumi.ToStringArray([]string{"pod-template-hash"}),
-	}
+	spread := workload.Spread(b.args.Name, topology)
+	// Without it, the old pods, which are about to go, would push the new ones together.
+	spread.MatchLabelKeys = pulumi.ToStringArray([]string{"pod-template-hash"})
+	return spread
 }
 
 func mount(volume, path string, readOnly bool) *corev1.VolumeMountArgs {
@@ -122,56 +113,42 @@ func mount(volume, path string, readOnly bool) *corev1.VolumeMountArgs {
 
 // console returns the environment with which psql without arguments opens the console.
 func (b *builder) console() corev1.EnvVarArray {
-	var env corev1.EnvVarArray
-	for _, v := range []setting{
+	return workload.Environment(workload.Variables([][2]string{
 		{"PGHOST", SocketDir},
 		{"PGPORT", strconv.Itoa(b.args.ContainerPort)},
 		{"PGUSER", consoleUser},
 		{"PGDATABASE", consoleUser},
 		{"PGCONNECT_TIMEOUT", "5"},
-	} {
-		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(v.key), Value: pulumi.String(v.value)})
-	}
-	return env
+	}...))
 }
 
 func (b *builder) pgbouncer(mounts corev1.VolumeMountArray) *corev1.ContainerArgs {
 	// PgBouncer is one thread. While many logins keep it busy, the kernel still accepts connections, and the probes
 	// need no more: removing a slow pod would only add load to the others.
 	socket := &corev1.TCPSocketActionArgs{Port: pulumi.String(portName)}
-	return &corev1.ContainerArgs{
-		Name:            pulumi.String(ContainerName),
-		Image:           pulumi.String(b.args.Image),
-		ImagePullPolicy: pulumi.String("IfNotPresent"),
-		Command:         pulumi.ToStringArray(b.args.Command),
-		Env:             b.console(),
-		Ports: corev1.ContainerPortArray{
-			&corev1.ContainerPortArgs{Name: pulumi.String(portName), ContainerPort: pulumi.Int(b.args.ContainerPort)},
-		},
-		Resources:       b.args.Resources.Requirements(),
-		SecurityContext: workload.ContainerSecurity(),
-		VolumeMounts:    mounts,
-		StartupProbe: &corev1.ProbeArgs{
-			TcpSocket: socket, PeriodSeconds: pulumi.Int(1),
-			TimeoutSeconds: pulumi.Int(2), FailureThreshold: pulumi.Int(60),
-		},
-		ReadinessProbe: &corev1.ProbeArgs{
-			TcpSocket: socket, PeriodSeconds: pulumi.Int(2),
-			TimeoutSeconds: pulumi.Int(2), FailureThreshold: pulumi.Int(3),
-		},
-		LivenessProbe: &corev1.ProbeArgs{
-			TcpSocket: socket, PeriodSeconds: pulumi.Int(10),
-			TimeoutSeconds: pulumi.Int(5), FailureThreshold: pulumi.Int(6),
-		},
-		Lifecycle: &corev1.LifecycleArgs{
-			// The pod sleeps until every node knows that it takes no more connections. Then comes SIGTERM, on which
-			// PgBouncer waits for its clients. An earlier signal from us would make PgBouncer exit at once on the
-			// kubelet's.
-			PreStop: &corev1.LifecycleHandlerArgs{Sleep: &corev1.SleepActionArgs{
-				Seconds: pulumi.Int(b.args.DrainSeconds),
-			}},
-		},
+	container := workload.Container(ContainerName, b.args.Image, b.args.Resources)
+	container.Command = pulumi.ToStringArray(b.args.Command)
+	container.Env = b.console()
+	container.Ports = corev1.ContainerPortArray{
+		&corev1.ContainerPortArgs{Name: pulumi.String(portName), ContainerPort: pulumi.Int(b.args.ContainerPort)},
 	}
+	container.VolumeMounts = mounts
+	container.StartupProbe = &corev1.ProbeArgs{
+		TcpSocket: socket, PeriodSeconds: pulumi.Int(1),
+		TimeoutSeconds: pulumi.Int(2), FailureThreshold: pulumi.Int(60),
+	}
+	container.ReadinessProbe = &corev1.ProbeArgs{
+		TcpSocket: socket, PeriodSeconds: pulumi.Int(2),
+		TimeoutSeconds: pulumi.Int(2), FailureThreshold: pulumi.Int(3),
+	}
+	container.LivenessProbe = &corev1.ProbeArgs{
+		TcpSocket: socket, PeriodSeconds: pulumi.Int(10),
+		TimeoutSeconds: pulumi.Int(5), FailureThreshold: pulumi.Int(6),
+	}
+	// After the sleep comes SIGTERM, on which PgBouncer waits for its clients. An earlier signal from us would make
+	// PgBouncer exit at once on the kubelet's.
+	container.Lifecycle = workload.Drain(b.args.DrainSeconds)
+	return container
 }
 
 // reloader is a Kubernetes sidecar (an init container with restartPolicy Always): it starts before PgBouncer and ends
@@ -181,34 +158,12 @@ func (b *builder) reloader(mounts corev1.VolumeMountArray) *corev1.ContainerArgs
 	if b.args.ClientTLSSecret != "" {
 		command = append(command, tlsDir+"/..data")
 	}
-	return &corev1.ContainerArgs{
-		Name:            pulumi.String("reloader"),
-		Image:           pulumi.String(b.args.ReloaderImage),
-		ImagePullPolicy: pulumi.String("IfNotPresent"),
-		RestartPolicy:   pulumi.String("Always"),
-		Command:         pulumi.ToStringArray(command),
-		Env:             b.console(),
-		Resources: workload.Resources{
-			CPURequest: "5m", MemoryRequest: "16Mi", CPULimit: "500m",
-			MemoryLimit: "32Mi",
-		}.Requirements(),
-		SecurityContext: workload.ContainerSecurity(),
-		VolumeMounts:    mounts,
-	}
-}
-
-func (b *builder) disruptionBudget() error {
-	_, err := policyv1.NewPodDisruptionBudget(b.Ctx, b.Child("disruption-budget"), &policyv1.PodDisruptionBudgetArgs{
-		Metadata: b.metadata(b.args.Name),
-		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
-			MaxUnavailable: pulumi.Int(1),
-			Selector:       &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.Name)},
-			// A pod that never became ready must not block the drain of a node.
-			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
-		},
-	}, b.options())
-	if err != nil {
-		return fmt.Errorf("the PodDisruptionBudget: %w", err)
-	}
-	return nil
+	container := workload.Container("reloader", b.args.ReloaderImage, workload.Resources{
+		CPURequest: "5m", MemoryRequest: "16Mi", CPULimit: "500m", MemoryLimit: "32Mi",
+	})
+	container.RestartPolicy = pulumi.String("Always")
+	container.Command = pulumi.ToStringArray(command)
+	container.Env = b.console()
+	container.VolumeMounts = mounts
+	return container
 }

@@ -15,23 +15,23 @@ import (
 // Login is a login to the pool besides the service's own. It has its own database user, and each pair of login and
 // database has its own server connections.
 type Login struct {
-	// Name of the login.
-	Name string
+	// Name of the login: lower-case letters, digits, hyphens and underscores.
+	Name string `json:"name"`
 	// Credential is the database user of the login.
-	Credential Credential
-	// Databases that it may connect to, by their names in [PgBouncerPoolArgs].Databases. For this login the pool calls
-	// a database <database>_<login>. The login's DATABASE_URL names the first. Default: the first of the pool.
-	Databases []string
+	Credential Credential `json:"-"`
+	// Databases that it may connect to. For this login the pool calls a database <database>_<login>. The login's
+	// DATABASE_URL names the first. Default: the service's own, which is the first of the pool.
+	Databases []string `json:"databases"`
 	// Secret of the pool's namespace for its DATABASE_URL. Default <name>-db, with hyphens for underscores.
-	Secret string
+	Secret string `json:"secret"`
 	// PoolSize is the maximum number of server connections of a replica for this login to one database. Default:
 	// DefaultPoolSize.
-	PoolSize int
+	PoolSize int `json:"poolSize"`
 	// PoolMode of its server connections. Default: the pool's PoolMode.
-	PoolMode string
+	PoolMode string `json:"poolMode"`
 	// Clients are the pods that use this login. Default: the pods whose label app.kubernetes.io/name is the login's
 	// name, with hyphens for underscores.
-	Clients []Client
+	Clients []Client `json:"clients"`
 }
 
 // Users of PgBouncer's console besides its own. Neither may connect to a database.
@@ -131,9 +131,6 @@ func (a *PgBouncerPoolArgs) ValidateLogins() error {
 	own.SetDefaults()
 	var faults fault.List
 	own.validateLogins(&faults)
-	for i := range own.Clients {
-		faults.Within(fmt.Sprintf("clients[%d]", i), own.Clients[i].validate())
-	}
 	return faults.Err()
 }
 
@@ -185,12 +182,15 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 			entries[entry] = true
 		}
 	}
+	for i := range a.Clients {
+		faults.Within(fmt.Sprintf("clients[%d]", i), a.Clients[i].validate())
+	}
 }
 
-// validate reports the faults of a login other than the service's, as far as they do not depend on other logins.
+// validate reports the faults of a login other than the service's, as far as they do not depend on other logins and on
+// its credential.
 func (l *Login) validate(a *PgBouncerPoolArgs) error {
 	var faults fault.List
-	faults.Within("credential", l.Credential.validate())
 	faults.Between("poolSize", l.PoolSize, 1, 5000, "server connections")
 	faults.Check(l.PoolSize <= a.MaxClientConn, "poolSize", l.PoolSize,
 		"is more than maxClientConn (%d): there can never be enough clients to use them", a.MaxClientConn)

@@ -20,30 +20,25 @@ func (b *builder) exporter() corev1.ContainerArray {
 	if !m.Enabled {
 		return nil
 	}
-	security := workload.ContainerSecurity()
-	security.RunAsUser = pulumi.Int(b.args.UID + 1)
 	connection := fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", SocketDir, b.args.ContainerPort,
 		metricsLogin, consoleUser)
-	page := &corev1.HTTPGetActionArgs{Path: pulumi.String("/"), Port: pulumi.String(metricsPort)}
-	return corev1.ContainerArray{&corev1.ContainerArgs{
-		Name:            pulumi.String("exporter"),
-		Image:           pulumi.String(m.Image),
-		ImagePullPolicy: pulumi.String("IfNotPresent"),
-		Args: pulumi.ToStringArray([]string{
-			"--pgBouncer.connectionString=" + connection, fmt.Sprintf("--web.listen-address=:%d", m.Port),
-		}),
-		Ports: corev1.ContainerPortArray{
-			&corev1.ContainerPortArgs{Name: pulumi.String(metricsPort), ContainerPort: pulumi.Int(m.Port)},
-		},
-		Resources:       m.Resources.Requirements(),
-		SecurityContext: security,
-		VolumeMounts:    corev1.VolumeMountArray{mount("run", SocketDir, true)},
-		// There is no readiness probe: a pool without metrics still serves. The page / does not query PgBouncer.
-		LivenessProbe: &corev1.ProbeArgs{
-			HttpGet: page, PeriodSeconds: pulumi.Int(30), TimeoutSeconds: pulumi.Int(5),
-			FailureThreshold: pulumi.Int(3),
-		},
-	}}
+	container := workload.Container("exporter", m.Image, m.Resources)
+	security := workload.ContainerSecurity()
+	security.RunAsUser = pulumi.Int(b.args.UID + 1)
+	container.SecurityContext = security
+	container.Args = pulumi.ToStringArray([]string{
+		"--pgBouncer.connectionString=" + connection, fmt.Sprintf("--web.listen-address=:%d", m.Port),
+	})
+	container.Ports = corev1.ContainerPortArray{
+		&corev1.ContainerPortArgs{Name: pulumi.String(metricsPort), ContainerPort: pulumi.Int(m.Port)},
+	}
+	container.VolumeMounts = corev1.VolumeMountArray{mount("run", SocketDir, true)}
+	// There is no readiness probe: a pool without metrics still serves. The page / does not query PgBouncer.
+	container.LivenessProbe = &corev1.ProbeArgs{
+		HttpGet:       &corev1.HTTPGetActionArgs{Path: pulumi.String("/"), Port: pulumi.String(metricsPort)},
+		PeriodSeconds: pulumi.Int(30), TimeoutSeconds: pulumi.Int(5), FailureThreshold: pulumi.Int(3),
+	}
+	return corev1.ContainerArray{container}
 }
 
 // serviceMonitor makes the Prometheus operator scrape every pod.

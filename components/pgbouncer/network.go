@@ -28,14 +28,20 @@ func (b *builder) service() (*corev1.Service, error) {
 		spec.SessionAffinity = pulumi.String("ClientIP")
 	}
 	service, err := corev1.NewService(b.Ctx, b.Child("service"), &corev1.ServiceArgs{
-		// The pods need Secrets with the Service's name, so the Service exists before them.
-		Metadata: b.metadataNoWait(b.args.Name),
+		Metadata: object.Args(withoutWait(b.meta(b.args.Name))),
 		Spec:     spec,
 	}, b.options())
 	if err != nil {
 		return nil, fmt.Errorf("the Service: %w", err)
 	}
 	return service, nil
+}
+
+// withoutWait keeps Pulumi from waiting for a Service: the pods need Secrets with the Service's name, so the Service
+// exists before them.
+func withoutWait(meta object.Meta) object.Meta {
+	meta.Annotations = pulumi.ToStringMap(map[string]string{"pulumi.com/skipAwait": "true"})
+	return meta
 }
 
 // podsService creates a headless Service: its name has the address of every pod, including one that drains. It is for
@@ -55,11 +61,11 @@ func (b *builder) podsService() (pulumi.StringOutput, error) {
 			TargetPort: pulumi.String(metricsPort), Protocol: pulumi.String("TCP"),
 		})
 	}
-	meta := b.metadataNoWait(b.args.podsService())
+	meta := withoutWait(b.meta(b.args.podsService()))
 	// With the pool's name as label, a ServiceMonitor would find both Services.
 	meta.Labels = workload.Labels(b.args.podsService(), b.args.Service)
 	service, err := corev1.NewService(b.Ctx, b.Child("pods"), &corev1.ServiceArgs{
-		Metadata: meta,
+		Metadata: object.Args(meta),
 		Spec: &corev1.ServiceSpecArgs{
 			ClusterIP: pulumi.String("None"), PublishNotReadyAddresses: pulumi.Bool(true),
 			Selector: workload.Selector(b.args.Name), Ports: ports,
@@ -76,11 +82,10 @@ func (b *builder) podsService() (pulumi.StringOutput, error) {
 
 // networkPolicy lets the clients reach the pool, and the pool reach DNS and the databases.
 func (b *builder) networkPolicy() (object.Object, error) {
-	port := func(number pulumi.Input, protocol string) *networkingv1.NetworkPolicyPortArgs {
-		return &networkingv1.NetworkPolicyPortArgs{Port: number, Protocol: pulumi.String(protocol)}
-	}
 	ingress := networkingv1.NetworkPolicyIngressRuleArray{&networkingv1.NetworkPolicyIngressRuleArgs{
-		From: b.clients(), Ports: networkingv1.NetworkPolicyPortArray{port(pulumi.Int(b.args.ContainerPort), "TCP")},
+		From: b.clients(), Ports: networkingv1.NetworkPolicyPortArray{
+			workload.Port(pulumi.Int(b.args.ContainerPort), "TCP"),
+		},
 	}}
 	if b.args.Metrics.Enabled {
 		ingress = append(ingress, &networkingv1.NetworkPolicyIngressRuleArgs{
@@ -91,7 +96,7 @@ func (b *builder) networkPolicy() (object.Object, error) {
 					}),
 				},
 			}},
-			Ports: networkingv1.NetworkPolicyPortArray{port(pulumi.Int(b.args.Metrics.Port), "TCP")},
+			Ports: networkingv1.NetworkPolicyPortArray{workload.Port(pulumi.Int(b.args.Metrics.Port), "TCP")},
 		})
 	}
 	var databases networkingv1.NetworkPolicyPeerArray
@@ -101,18 +106,13 @@ func (b *builder) networkPolicy() (object.Object, error) {
 		})
 	}
 	policy, err := networkingv1.NewNetworkPolicy(b.Ctx, b.Child("network"), &networkingv1.NetworkPolicyArgs{
-		Metadata: b.metadata(b.args.Name),
+		Metadata: object.Args(b.meta(b.args.Name)),
 		Spec: &networkingv1.NetworkPolicySpecArgs{
 			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.Name)},
 			PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
 			Ingress:     ingress,
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{
-				// DNS is open to any address: a resolver on the node is not a pod.
-				&networkingv1.NetworkPolicyEgressRuleArgs{
-					Ports: networkingv1.NetworkPolicyPortArray{
-						port(pulumi.Int(53), "UDP"), port(pulumi.Int(53), "TCP"),
-					},
-				},
+				workload.ResolverEgress(),
 				&networkingv1.NetworkPolicyEgressRuleArgs{To: databases, Ports: b.databasePorts()},
 			},
 		},

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/component"
@@ -101,8 +100,9 @@ func (b *builder) build(pool *PgBouncerPool) error {
 	}
 	pool.DeploymentName = deployment.Metadata.Name().Elem()
 	pool.Ready = []pulumi.Resource{deployment}
-	if err := b.disruptionBudget(); err != nil {
-		return err
+	if err := workload.NewDisruptionBudget(b.Ctx, b.Child("disruption-budget"), b.meta(b.args.Name),
+		b.options()); err != nil {
+		return fmt.Errorf("the PodDisruptionBudget: %w", err)
 	}
 	if pool.ConsoleHost, err = b.podsService(); err != nil {
 		return err
@@ -163,21 +163,6 @@ func (b *builder) meta(name string) object.Meta {
 	return object.Meta{
 		Name: name, Namespace: b.args.Namespace, Labels: workload.Labels(b.args.Name, b.args.Service),
 	}
-}
-
-// metadata returns the same in Kubernetes' form.
-func (b *builder) metadata(name string) *metav1.ObjectMetaArgs {
-	meta := b.meta(name)
-	return &metav1.ObjectMetaArgs{
-		Name: pulumi.String(meta.Name), Namespace: pulumi.String(meta.Namespace), Labels: meta.Labels,
-	}
-}
-
-// metadataNoWait returns the metadata of a Service that Pulumi does not wait for.
-func (b *builder) metadataNoWait(name string) *metav1.ObjectMetaArgs {
-	meta := b.metadata(name)
-	meta.Annotations = pulumi.ToStringMap(map[string]string{"pulumi.com/skipAwait": "true"})
-	return meta
 }
 
 // authorities creates the ConfigMap with the CA bundle. Its name follows its content: a new bundle is a new object and

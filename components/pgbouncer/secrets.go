@@ -78,7 +78,7 @@ func (b *builder) loginStore(logins *loginSecrets) (eso.StoreRef, error) {
 		}
 	}
 	role, err := rbacv1.NewRole(b.Ctx, b.Child("login-reader-role"), &rbacv1.RoleArgs{
-		Metadata: b.metadata(name),
+		Metadata: object.Args(b.meta(name)),
 		Rules: rbacv1.PolicyRuleArray{&rbacv1.PolicyRuleArgs{
 			ApiGroups:     pulumi.ToStringArray([]string{""}),
 			Resources:     pulumi.ToStringArray([]string{"secrets"}),
@@ -90,7 +90,7 @@ func (b *builder) loginStore(logins *loginSecrets) (eso.StoreRef, error) {
 		return eso.StoreRef{}, fmt.Errorf("the Role that reads the logins: %w", err)
 	}
 	binding, err := rbacv1.NewRoleBinding(b.Ctx, b.Child("login-reader-binding"), &rbacv1.RoleBindingArgs{
-		Metadata: b.metadata(name),
+		Metadata: object.Args(b.meta(name)),
 		RoleRef: &rbacv1.RoleRefArgs{
 			ApiGroup: pulumi.String("rbac.authorization.k8s.io"), Kind: pulumi.String("Role"),
 			Name: role.Metadata.Name().Elem(),

@@ -122,15 +122,9 @@ func podOf(job *Job, account pulumi.StringInput) *corev1.PodSpecArgs {
 	spec := PodSpec(account, job.UID)
 	// Each attempt is another pod, so that the log of a failed attempt is kept.
 	spec.RestartPolicy = pulumi.String("Never")
-	container := &corev1.ContainerArgs{
-		Name:            pulumi.String(job.Task),
-		Image:           pulumi.String(job.Image),
-		ImagePullPolicy: pulumi.String("IfNotPresent"),
-		Command:         pulumi.ToStringArray(job.Command),
-		Env:             Environment(job.Env),
-		Resources:       job.Resources.Requirements(),
-		SecurityContext: ContainerSecurity(),
-	}
+	container := Container(job.Task, job.Image, job.Resources)
+	container.Command = pulumi.ToStringArray(job.Command)
+	container.Env = Environment(job.Env)
 	if job.EnvSecret != nil {
 		container.EnvFrom = FromSecrets(job.EnvSecret)
 	}

@@ -26,6 +26,18 @@ func PodSpec(account pulumi.StringInput, uid int) *corev1.PodSpecArgs {
 	}
 }
 
+// Container returns the part of a container that every container of the tier has, with the restricted Pod Security
+// standard.
+func Container(name, image string, resources Resources) *corev1.ContainerArgs {
+	return &corev1.ContainerArgs{
+		Name:            pulumi.String(name),
+		Image:           pulumi.String(image),
+		ImagePullPolicy: pulumi.String("IfNotPresent"),
+		Resources:       resources.Requirements(),
+		SecurityContext: ContainerSecurity(),
+	}
+}
+
 // PodSecurity returns the pod's half of the restricted Pod Security standard.
 func PodSecurity(uid int) *corev1.PodSecurityContextArgs {
 	return &corev1.PodSecurityContextArgs{
@@ -45,6 +57,13 @@ func ContainerSecurity() *corev1.SecurityContextArgs {
 		ReadOnlyRootFilesystem:   pulumi.Bool(true),
 		Capabilities:             &corev1.CapabilitiesArgs{Drop: pulumi.ToStringArray([]string{"ALL"})},
 	}
+}
+
+// Drain makes a stopping container sleep before it gets SIGTERM, until every node has removed the pod's endpoint.
+func Drain(seconds int) *corev1.LifecycleArgs {
+	return &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{
+		Sleep: &corev1.SleepActionArgs{Seconds: pulumi.Int(seconds)},
+	}}
 }
 
 // Spread prefers nodes in different domains of a topology for the pods called name, and still starts the pods where

@@ -9,9 +9,6 @@ import (
 // DefaultUID is the default user and group of pods. It is above 10000, so that it is no user of the node.
 const DefaultUID = 10001
 
-// NameLabel is the label that Services, NetworkPolicies and people select pods by.
-const NameLabel = contract.NameLabel
-
 // Labels returns the labels of an object called name that belongs to the tier of a service.
 func Labels(name, service string) pulumi.StringMap {
 	return pulumi.ToStringMap(map[string]string{

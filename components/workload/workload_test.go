@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/components/componenttest"
+	"dbtier/components/contract"
 	"dbtier/components/workload"
 )
 
@@ -81,7 +82,7 @@ func TestObjectsAreFoundByTheirNameAndTheirService(t *testing.T) {
 		"app.kubernetes.io/name": pulumi.String("pool"), "app.kubernetes.io/part-of": pulumi.String("shop"),
 		"app.kubernetes.io/managed-by": pulumi.String("dbtier"),
 	}, workload.Labels("pool", "shop"))
-	assert.Equal(t, pulumi.StringMap{workload.NameLabel: pulumi.String("pool")}, workload.Selector("pool"))
+	assert.Equal(t, pulumi.StringMap{contract.NameLabel: pulumi.String("pool")}, workload.Selector("pool"))
 }
 
 func ExampleResources_Validate() {

@@ -303,7 +303,7 @@ esac`)
 *) echo yes ;;
 esac`)
 	require.Zero(t, b.run("doctor", "--stack", "prod"), b.stdout.String())
-	assert.True(t, strings.HasSuffix(b.stdout.String(), "stack prod: nothing is in the way of a run\n"))
+	assert.True(t, strings.HasSuffix(b.stdout.String(), "stack prod: ready for a run\n"))
 }
 
 func TestDoctorFindsFaultsOfTheConfigWithoutAnEngine(t *testing.T) {

@@ -86,7 +86,7 @@ func (t *task) runDoctor(ctx context.Context) error {
 			"problems would make a run fail"))
 		return localcloud.ErrSaid
 	}
-	t.say("stack %s: nothing is in the way of a run", t.stack.Name)
+	t.say("stack %s: ready for a run", t.stack.Name)
 	return nil
 }
 

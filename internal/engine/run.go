@@ -125,21 +125,24 @@ func (r *Run) change(
 	return result, err
 }
 
+// apply sets the options of an operation. It is an option of every operation of the Automation API.
+type apply[T any] func(*T)
+
+// ApplyOption implements the Option of each operation's package.
+func (set apply[T]) ApplyOption(options *T) { set(options) }
+
+// streams is the value of EventStreams for one stream.
+type streams = []chan<- events.EngineEvent
+
 // Up changes the stack's resources to what the program declares.
 func (r *Run) Up(ctx context.Context, o Options) (progress.Result, error) {
 	return r.change(ctx, o, func(stream chan<- events.EngineEvent, refresh bool) error {
-		options := []optup.Option{
-			optup.EventStreams(stream), optup.SuppressProgress(), optup.SuppressOutputs(), optup.ShowSecrets(false),
-			optup.Parallel(o.Parallel), optup.Target(o.Targets), optup.Replace(o.Replaces),
-			optup.PolicyPacks(o.PolicyPacks...), optup.PolicyPackConfigs(o.PolicyConfigs...), optup.Plan(o.Plan),
-		}
-		if o.Dependents {
-			options = append(options, optup.TargetDependents())
-		}
-		if refresh {
-			options = append(options, optup.Refresh())
-		}
-		_, err := r.stack.Up(ctx, options...)
+		_, err := r.stack.Up(ctx, apply[optup.Options](func(up *optup.Options) {
+			up.EventStreams, up.SuppressProgress, up.SuppressOutputs = streams{stream}, true, true
+			up.Target, up.TargetDependents, up.Replace = o.Targets, o.Dependents, o.Replaces
+			up.Parallel, up.Refresh, up.Plan, up.ShowSecrets = o.Parallel, refresh, o.Plan, new(bool)
+			up.PolicyPacks, up.PolicyPackConfigs = o.PolicyPacks, o.PolicyConfigs
+		}))
 		return err
 	})
 }
@@ -147,17 +150,11 @@ func (r *Run) Up(ctx context.Context, o Options) (progress.Result, error) {
 // Destroy deletes every resource of the stack.
 func (r *Run) Destroy(ctx context.Context, o Options) (progress.Result, error) {
 	return r.change(ctx, o, func(stream chan<- events.EngineEvent, refresh bool) error {
-		options := []optdestroy.Option{
-			optdestroy.EventStreams(stream), optdestroy.SuppressProgress(), optdestroy.SuppressOutputs(),
-			optdestroy.Parallel(o.Parallel), optdestroy.Target(o.Targets),
-		}
-		if o.Dependents {
-			options = append(options, optdestroy.TargetDependents())
-		}
-		if refresh {
-			options = append(options, optdestroy.Refresh())
-		}
-		_, err := r.stack.Destroy(ctx, options...)
+		_, err := r.stack.Destroy(ctx, apply[optdestroy.Options](func(destroy *optdestroy.Options) {
+			destroy.EventStreams, destroy.SuppressProgress, destroy.SuppressOutputs = streams{stream}, true, true
+			destroy.Target, destroy.TargetDependents = o.Targets, o.Dependents
+			destroy.Parallel, destroy.Refresh = o.Parallel, refresh
+		}))
 		return err
 	})
 }
@@ -166,7 +163,7 @@ func (r *Run) Destroy(ctx context.Context, o Options) (progress.Result, error) {
 func (r *Run) Refresh(ctx context.Context, o Options) (result progress.Result, err error) {
 	err = r.retrying(ctx, func() (err error) {
 		result, err = r.execute(o.Progress, func(stream chan<- events.EngineEvent) error {
-			_, err := r.stack.Refresh(ctx, refreshOptions(o, stream)...)
+			_, err := r.stack.Refresh(ctx, o.refresh(stream))
 			return err
 		})
 		return err
@@ -177,15 +174,13 @@ func (r *Run) Refresh(ctx context.Context, o Options) (result progress.Result, e
 	return result, err
 }
 
-func refreshOptions(o Options, stream chan<- events.EngineEvent) []optrefresh.Option {
-	options := []optrefresh.Option{
-		optrefresh.EventStreams(stream), optrefresh.SuppressProgress(), optrefresh.SuppressOutputs(),
-		optrefresh.ShowSecrets(false), optrefresh.Parallel(o.Parallel), optrefresh.Target(o.Targets),
-	}
-	if o.Dependents {
-		options = append(options, optrefresh.TargetDependents())
-	}
-	return options
+// refresh is the option for a refresh or the preview of one.
+func (o Options) refresh(stream chan<- events.EngineEvent) optrefresh.Option {
+	return apply[optrefresh.Options](func(refresh *optrefresh.Options) {
+		refresh.EventStreams, refresh.SuppressProgress, refresh.SuppressOutputs = streams{stream}, true, true
+		refresh.Target, refresh.TargetDependents = o.Targets, o.Dependents
+		refresh.Parallel, refresh.ShowSecrets = o.Parallel, new(bool)
+	})
 }
 
 // ImportState replaces the stack's state by an exported one. It first writes the present state to the file backup.

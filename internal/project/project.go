@@ -136,8 +136,8 @@ func (s *Stack) References() []string {
 // stackName matches the last part of a stack's name, as Pulumi accepts it.
 var stackName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
 
-// Stack reads Pulumi.<name>.yaml. A stack without a file, or without a cloud, is an error that says what to do: a guessed
-// cloud could send a production stack to the wrong one.
+// Stack reads Pulumi.<name>.yaml. A stack without a file, or without a cloud, is an error that says what to do: a
+// guessed cloud could send a production stack to the wrong one.
 func (p *Project) Stack(name string) (*Stack, error) {
 	if name == "" {
 		return nil, fmt.Errorf("no stack given: add --stack <name>; %s", p.Have())

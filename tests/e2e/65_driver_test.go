@@ -220,5 +220,5 @@ func TestOfTwoUpsAtOnceTwentyTimesOneProceedsAndOneNamesIt(t *testing.T) {
 func TestDoctorFindsTheLocalStackInOrder(t *testing.T) {
 	r := dbtier(t, "doctor", "--stack", "local")
 	assert.Zero(t, r.code, "%s", r)
-	assert.Contains(t, r.stdout, "nothing is in the way of a run")
+	assert.Contains(t, r.stdout, "ready for a run")
 }

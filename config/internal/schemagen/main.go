@@ -10,19 +10,19 @@ import (
 )
 
 func main() {
-	if err := run("."); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "schemagen:", err)
 		os.Exit(1)
 	}
 }
 
-// run writes the schema into dir, the folder of package config.
-func run(dir string) error {
-	text, err := generate(dir)
+// run writes the schema into the working directory, the folder of package config.
+func run() error {
+	text, err := generate(".")
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(schemaFile(dir), text, 0o644); err != nil {
+	if err := os.WriteFile(schemaFile("."), text, 0o644); err != nil {
 		return fmt.Errorf("writing the schema: %w", err)
 	}
 	return nil

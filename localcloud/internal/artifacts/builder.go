@@ -19,7 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 // Layout contains the paths of a project's cache.
@@ -255,23 +256,9 @@ func seconds(start time.Time) string {
 	return fmt.Sprintf("%.1fs", time.Since(start).Seconds())
 }
 
-// lock lets a second build of the same project wait until the first has ended. The kernel releases the lock when the
-// process ends.
+// lock lets a second build of the same project wait until the first has ended.
 func (b *Builder) lock() (unlock func(), err error) {
-	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
-		return nil, fmt.Errorf("creating the cache folder: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(b.Cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("locking the cache: %w", err)
-	}
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		fmt.Fprintln(b.out, "  waiting for another build of this project to end")
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-			return nil, fmt.Errorf("locking the cache: %w", err)
-		}
-	}
-	return func() { _ = f.Close() }, nil
+	return safefile.Lock(b.Cache, func() { fmt.Fprintln(b.out, "  waiting for another build of this project to end") })
 }
 
 // need is a folder that a build fills, and the number of bytes.

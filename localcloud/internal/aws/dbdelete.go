@@ -14,7 +14,7 @@ func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
 	if i == nil {
 		return nil
 	}
-	inputs := maps.Clone(inputsOf(i.Door))
+	inputs := maps.Clone(inputsOf(i.Origin))
 	for _, name := range []string{"skipFinalSnapshot", "finalSnapshotIdentifier"} {
 		if v, ok := r.Olds[name]; ok {
 			inputs[name] = v

@@ -81,7 +81,7 @@ func createInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 		defer c.locks.lock("db " + id)()
 		err := c.store.Update(func(st *state) error {
 			if old := st.Instances[id]; old != nil {
-				if old.Deleting == nil && old.Door.adoptable(r.Name, r.Inputs) {
+				if old.Deleting == nil && old.Origin.adoptable(r.Name, r.Inputs) {
 					return nil
 				}
 				return wire.Errorf("DBInstanceAlreadyExists", "DB instance already exists: %s", identifier)
@@ -110,7 +110,7 @@ func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, iden
 	i := &dbInstance{
 		Region: r.Region, Identifier: identifier, ResourceID: "db-" + pick(upper+decimal, 26), Status: statusCreating,
 		Created: now,
-		Tags:    in.Tags, Door: &door{r.Name, r.Inputs}, settings: defaultSettings(), AZ: or(in.AZ, ""),
+		Tags:    in.Tags, Origin: &origin{r.Name, r.Inputs}, settings: defaultSettings(), AZ: or(in.AZ, ""),
 		SecretStatus: secretCreating,
 	}
 	in.overlay(&i.settings)
@@ -262,7 +262,7 @@ func hostedZone(region string) string {
 }
 
 func (i *dbInstance) resource(st *state) *resource {
-	inputs := inputsOf(i.Door)
+	inputs := inputsOf(i.Origin)
 	host := st.endpointHost(i)
 	s := i.settings
 	secrets := []any{}

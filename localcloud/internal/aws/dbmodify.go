@@ -26,7 +26,7 @@ func updateInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 					next.PIKMSKeyARN = found.arn()
 				}
 			}
-			i.Tags, i.Door = in.Tags, reinput(i.Door, r.Inputs)
+			i.Tags, i.Origin = in.Tags, reinput(i.Origin, r.Inputs)
 		})
 	})
 	if err != nil {

@@ -64,7 +64,7 @@ func createParameterGroup(_ context.Context, c *Cloud, r resourceRequest) (*reso
 	return c.changed(func(st *state) (*resource, error) {
 		id := regional(r.Region, name)
 		if old := st.ParameterGroups[id]; old != nil {
-			if old.Door.adoptable(r.Name, r.Inputs) {
+			if old.Origin.adoptable(r.Name, r.Inputs) {
 				return old.resource(), nil
 			}
 			f.add("DBParameterGroupAlreadyExists", "name", "Parameter group %s already exists", name)
@@ -75,7 +75,7 @@ func createParameterGroup(_ context.Context, c *Cloud, r resourceRequest) (*reso
 		g := &parameterGroup{
 			Region: r.Region, Name: name, Family: or(in.Family, ""),
 			Description: or(in.Description, "Managed by Pulumi"),
-			Door:        &door{r.Name, r.Inputs},
+			Origin:      &origin{r.Name, r.Inputs},
 		}
 		if !rdsrules.KnownFamily(g.Family) {
 			f.add("InvalidParameterValue", "family", "ParameterGroupFamily %s is not a valid parameter group family",
@@ -91,7 +91,7 @@ func createParameterGroup(_ context.Context, c *Cloud, r resourceRequest) (*reso
 }
 
 func (g *parameterGroup) resource() *resource {
-	inputs := inputsOf(g.Door)
+	inputs := inputsOf(g.Origin)
 	list := []any{}
 	for _, name := range sortedKeys(g.Parameters) {
 		list = append(list, map[string]any{
@@ -129,7 +129,7 @@ func updateParameterGroup(ctx context.Context, c *Cloud, r resourceRequest) (*re
 			f.add("InvalidParameterValue", "family", "family and description of a parameter group cannot be changed")
 		}
 		in.merge(g, f)
-		g.Door = reinput(g.Door, r.Inputs)
+		g.Origin = reinput(g.Origin, r.Inputs)
 		for id, i := range st.Instances {
 			if i.Region == r.Region && i.ParameterGroup == g.Name {
 				users = append(users, id)

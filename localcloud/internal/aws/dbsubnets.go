@@ -48,7 +48,7 @@ func createSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resourc
 	return c.changed(func(st *state) (*resource, error) {
 		id := regional(r.Region, name)
 		if old := st.SubnetGroups[id]; old != nil {
-			if old.Door.adoptable(r.Name, r.Inputs) {
+			if old.Origin.adoptable(r.Name, r.Inputs) {
 				return old.resource(), nil
 			}
 			f.add("DBSubnetGroupAlreadyExists", "name", "The DB subnet group '%s' already exists.", name)
@@ -58,7 +58,7 @@ func createSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resourc
 				"%q: must be 1 to 255 letters, digits, hyphens, underscores, periods and spaces, and not default",
 				clip(name))
 		}
-		g := &subnetGroup{Region: r.Region, Name: name, Door: &door{r.Name, r.Inputs}}
+		g := &subnetGroup{Region: r.Region, Name: name, Origin: &origin{r.Name, r.Inputs}}
 		in.merge(g, f)
 		if err := f.err(); err != nil {
 			return nil, err
@@ -69,7 +69,7 @@ func createSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resourc
 }
 
 func (g *subnetGroup) resource() *resource {
-	inputs := inputsOf(g.Door)
+	inputs := inputsOf(g.Origin)
 	return &resource{ID: g.Name, Inputs: echo(inputs, nil), Outputs: echo(inputs, map[string]any{
 		"arn": g.arn(), "name": g.Name, "description": g.Description, "subnetIds": anyList(g.Subnets), "vpcId": VPCID,
 		"supportedNetworkTypes": []any{"IPV4"}, "tags": anyMap(g.Tags), "tagsAll": anyMap(g.Tags),
@@ -93,7 +93,7 @@ func updateSubnetGroup(_ context.Context, c *Cloud, r resourceRequest) (*resourc
 				"DB subnet group '%s' does not exist.", clip(r.ID))
 		}
 		in.merge(g, f)
-		g.Door = reinput(g.Door, r.Inputs)
+		g.Origin = reinput(g.Origin, r.Inputs)
 		return g.resource(), f.err()
 	})
 }

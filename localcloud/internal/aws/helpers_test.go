@@ -271,8 +271,8 @@ type answer struct {
 	status  int
 }
 
-// door sends a request to the control API.
-func (a *account) door(method, typ, name, id string, inputs, olds map[string]any) answer {
+// controlCall sends a request to the control API.
+func (a *account) controlCall(method, typ, name, id string, inputs, olds map[string]any) answer {
 	a.t.Helper()
 	body, err := json.Marshal(map[string]any{
 		"type": typ, "name": name, "id": id, "region": region, "inputs": inputs, "olds": olds,
@@ -296,14 +296,14 @@ type m = map[string]any
 
 func (a *account) create(typ, name string, inputs m) answer {
 	a.t.Helper()
-	out := a.door(http.MethodPost, typ, name, "", inputs, nil)
+	out := a.controlCall(http.MethodPost, typ, name, "", inputs, nil)
 	require.Equal(a.t, http.StatusOK, out.status, "%s %s", out.Code, out.Message)
 	return out
 }
 
 func (a *account) update(typ, id string, inputs m) answer {
 	a.t.Helper()
-	out := a.door(http.MethodPut, typ, "", id, inputs, nil)
+	out := a.controlCall(http.MethodPut, typ, "", id, inputs, nil)
 	require.Equal(a.t, http.StatusOK, out.status, "%s %s", out.Code, out.Message)
 	return out
 }
@@ -311,7 +311,7 @@ func (a *account) update(typ, id string, inputs m) answer {
 // deny asserts that the control API refuses to create a resource.
 func (a *account) deny(typ string, inputs m, code, says string) {
 	a.t.Helper()
-	out := a.door(http.MethodPost, typ, "denied", "", inputs, nil)
+	out := a.controlCall(http.MethodPost, typ, "denied", "", inputs, nil)
 	assert.Equal(a.t, code, out.Code, out.Message)
 	assert.Contains(a.t, out.Message, says)
 	assert.GreaterOrEqual(a.t, out.status, 400)

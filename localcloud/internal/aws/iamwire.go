@@ -191,7 +191,7 @@ func (k *call) iamUpdateAssumeRolePolicy(p *wire.Params) (any, error) {
 func (k *call) iamPutRolePolicy(p *wire.Params) (any, error) {
 	name, document := p.Required("PolicyName"), p.Required("PolicyDocument")
 	return k.changeRole("PutRolePolicy", p, func(st *state, r *role, f *faults) error {
-		_, err := st.putInline(r.Name, name, document, r.InlineDoor[name], f)
+		_, err := st.putInline(r.Name, name, document, r.InlineOrigins[name], f)
 		return err
 	})
 }
@@ -229,7 +229,7 @@ func (k *call) iamDeleteRolePolicy(p *wire.Params) (any, error) {
 				clip(name))
 		}
 		delete(r.Inline, name)
-		delete(r.InlineDoor, name)
+		delete(r.InlineOrigins, name)
 		return nil
 	})
 }

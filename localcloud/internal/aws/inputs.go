@@ -145,8 +145,8 @@ func sameInputs(a, b map[string]any) bool {
 
 // adoptable reports whether a resource was created by an earlier create of the same Pulumi resource, which the engine
 // did not record.
-func (d *door) adoptable(name string, inputs map[string]any) bool {
-	return d != nil && d.Name == name && sameInputs(d.Inputs, inputs)
+func (o *origin) adoptable(name string, inputs map[string]any) bool {
+	return o != nil && o.Name == name && sameInputs(o.Inputs, inputs)
 }
 
 // echo returns a resource's inputs, overlaid by outputs.
@@ -186,18 +186,18 @@ func anyList[T any](l []T) []any {
 	return out
 }
 
-func reinput(d *door, inputs map[string]any) *door {
-	if d == nil {
-		return &door{Inputs: inputs}
+func reinput(o *origin, inputs map[string]any) *origin {
+	if o == nil {
+		return &origin{Inputs: inputs}
 	}
-	return &door{d.Name, inputs}
+	return &origin{o.Name, inputs}
 }
 
 var namePrefixRefused = map[string]string{"namePrefix": "names generated from a prefix: set name"}
 
-func inputsOf(d *door) map[string]any {
-	if d == nil {
+func inputsOf(o *origin) map[string]any {
+	if o == nil {
 		return nil
 	}
-	return d.Inputs
+	return o.Inputs
 }

@@ -27,7 +27,7 @@ func (a *account) fixture() m {
 	return with(a.instanceInputs("fixture", key, group), m{"identifier": "new"})
 }
 
-func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
+func TestInvalidInstancesAreRefusedAsOnRDS(t *testing.T) {
 	a := newAccount(t)
 	base := a.fixture()
 	a.create(typeParameters, "old", m{"name": "old", "family": "postgres15"})
@@ -43,7 +43,7 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 			"InvalidParameterValue",
 			"at least 30 minutes",
 		},
-		"a version that is gone": {
+		"a version that RDS no longer creates": {
 			m{"engineVersion": "16.3"},
 			"InvalidParameterCombination",
 			"cannot find version 16.3",
@@ -131,8 +131,8 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 			"NotImplemented",
 			"point in time",
 		},
-		"blue/green":              {m{"blueGreenUpdate": m{"enabled": true}}, "NotImplemented", "blue/green"},
-		"a property nobody knows": {m{"colour": "red"}, "NotImplemented", "colour"},
+		"blue/green":          {m{"blueGreenUpdate": m{"enabled": true}}, "NotImplemented", "blue/green"},
+		"an unknown property": {m{"colour": "red"}, "NotImplemented", "colour"},
 		"a property of another type": {
 			m{"allocatedStorage": "much"},
 			"ValidationError",
@@ -153,13 +153,13 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 			at.deny(typeInstance, with(base, c.change), c.code, c.says)
 		})
 	}
-	assert.Len(t, a.engine.databases, 1, "nothing was made")
+	assert.Len(t, a.engine.databases, 1, "nothing was created")
 	assert.NotContains(t, a.log.String(), "hunter2")
 }
 
-func TestAllFaultsOfAnInstanceAreSaidAtOnce(t *testing.T) {
+func TestAllFaultsOfAnInstanceAreReportedTogether(t *testing.T) {
 	a := newAccount(t)
-	out := a.door(http.MethodPost, typeInstance, "bad", "",
+	out := a.controlCall(http.MethodPost, typeInstance, "bad", "",
 		m{
 			"identifier": "1", "engine": "postgres", "instanceClass": "x", "username": "admin", "backupWindow": "x",
 			"colour": "red",
@@ -179,7 +179,7 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 		"tags": m{"team": "a"},
 	})
 	arn := secretOf(db)
-	remove := func(olds m) answer { return a.door(http.MethodDelete, typeInstance, "", db.ID, nil, olds) }
+	remove := func(olds m) answer { return a.controlCall(http.MethodDelete, typeInstance, "", db.ID, nil, olds) }
 	assert.Contains(t, remove(nil).Message, "protected")
 	a.update(typeInstance, db.ID, with(db.Inputs, m{"deletionProtection": nil}))
 	assert.Contains(t, remove(nil).Message, "FinalDBSnapshotIdentifier is required")
@@ -187,8 +187,8 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, remove(
 		m{"finalSnapshotIdentifier": "prod-final", "skipFinalSnapshot": false},
 	).status)
-	require.Equal(t, http.StatusNoContent, remove(nil).status, "what is gone is done")
-	require.Equal(t, http.StatusNotFound, a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil).status)
+	require.Equal(t, http.StatusNoContent, remove(nil).status, "deleting a missing instance succeeds")
+	require.Equal(t, http.StatusNotFound, a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).status)
 	ctx := context.Background()
 	snapshots, err := a.rds(a.admin()).DescribeDBSnapshots(ctx,
 		&awsrds.DescribeDBSnapshotsInput{DBInstanceIdentifier: sdk.String("prod")})
@@ -200,12 +200,12 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 	refused(t, err, "ResourceNotFoundException")
 
 	again := a.create(typeInstance, "prod", with(db.Inputs, m{"deletionProtection": false}))
-	out := a.door(http.MethodDelete, typeInstance, "", again.ID, nil, m{"finalSnapshotIdentifier": "prod-final"})
+	out := a.controlCall(http.MethodDelete, typeInstance, "", again.ID, nil, m{"finalSnapshotIdentifier": "prod-final"})
 	assert.Equal(t, "DBSnapshotAlreadyExists", out.Code)
 	_, err = a.rds(a.admin()).DeleteDBSnapshot(ctx,
 		&awsrds.DeleteDBSnapshotInput{DBSnapshotIdentifier: sdk.String("prod-final")})
 	require.NoError(t, err)
-	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeInstance, "", again.ID, nil,
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeInstance, "", again.ID, nil,
 		m{"finalSnapshotIdentifier": "prod-final"}).status)
 }
 
@@ -219,7 +219,7 @@ func TestACreationThatFailsLeavesNothing(t *testing.T) {
 		}
 		return nil
 	}
-	out := a.door(http.MethodPost, typeInstance, "db", "", base, nil)
+	out := a.controlCall(http.MethodPost, typeInstance, "db", "", base, nil)
 	assert.Equal(t, "InternalFailure", out.Code)
 	assert.Contains(t, out.Message, "no space left")
 	assert.Len(t, a.store.Read().Instances, 1)
@@ -235,7 +235,7 @@ func TestSecurityGroupsDecideWhoReachesTheInstance(t *testing.T) {
 	reach := func(addr string) bool { return a.engine.access["myshop"](netip.MustParseAddr(addr)) == nil }
 	assert.True(t, reach("198.18.128.9"), "a pod is a member of the node security group")
 	assert.True(t, reach("::ffff:198.18.0.1"), "and so is the node")
-	assert.False(t, reach("198.19.0.1"), "nobody else is")
+	assert.False(t, reach("198.19.0.1"), "other sources are not")
 	assert.False(t, reach("10.0.0.1"))
 	rule := func(r m) m {
 		return m{
@@ -312,7 +312,7 @@ func TestMaxConnectionsReachTheEngineAndFollowClassAndParameters(t *testing.T) {
 	a.update(typeInstance, db.ID, with(db.Inputs, m{"instanceClass": "db.m6g.large"}))
 	assert.Equal(t, 829, d.maxConnections)
 	assert.Equal(t, []string{"apply", "reboot"}, a.engine.calls, "another class means a restart")
-	out := a.door(http.MethodDelete, typeParameters, "", "pg", nil, nil)
+	out := a.controlCall(http.MethodDelete, typeParameters, "", "pg", nil, nil)
 	assert.Equal(t, "InvalidDBParameterGroupState", out.Code)
 }
 
@@ -366,11 +366,11 @@ func TestChangesWaitForTheMaintenanceWindowUnlessTheyAreAppliedImmediately(t *te
 		&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop"), ForceFailover: sdk.Bool(true)})
 	require.NoError(t, err)
 	assert.Equal(t, "ap-northeast-2b", *instance().DBInstances[0].AvailabilityZone, "a failover changes the zone")
-	read := a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil)
+	read := a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil)
 	assert.Equal(t, "db.m6g.large", read.Outputs["instanceClass"], "a refresh sees what was changed by hand")
 }
 
-func TestAnInstanceKeepsWhatItHasForLife(t *testing.T) {
+func TestSomeSettingsOfAnInstanceCannotBeChanged(t *testing.T) {
 	a := newAccount(t)
 	db, _ := a.instance("myshop", nil)
 	other := a.create(typeKey, "other", m{})
@@ -388,13 +388,13 @@ func TestAnInstanceKeepsWhatItHasForLife(t *testing.T) {
 		"management": {m{"manageMasterUserPassword": false}, "NotImplemented"},
 		"shrinking":  {m{"allocatedStorage": 40}, "InvalidParameterValue"},
 	} {
-		out := a.door(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, c.change), nil)
+		out := a.controlCall(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, c.change), nil)
 		assert.Equal(t, c.code, out.Code, "%s: %s", name, out.Message)
 	}
-	assert.Equal(t, "available", a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
+	assert.Equal(t, "available", a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
 }
 
-func TestEnhancedMonitoringNeedsItsRoleAndLogsAreMadeByRDSIfNobodyElseDid(t *testing.T) {
+func TestEnhancedMonitoringNeedsItsRoleAndRDSCreatesMissingLogGroups(t *testing.T) {
 	a := newAccount(t)
 	trust := policy(m{
 		"Effect": "Allow", "Principal": m{"Service": "monitoring.rds.amazonaws.com"},
@@ -412,7 +412,7 @@ func TestEnhancedMonitoringNeedsItsRoleAndLogsAreMadeByRDSIfNobodyElseDid(t *tes
 	a.create(typeLogs, "logs", m{"name": "/aws/rds/instance/new/postgresql", "retentionInDays": 30})
 	db := a.create(typeInstance, "db", base)
 	assert.Equal(t, []any{"postgresql", "upgrade"}, db.Outputs["enabledCloudwatchLogsExports"])
-	assert.EqualValues(t, 30, a.door(http.MethodGet, typeLogs, "", "/aws/rds/instance/new/postgresql", nil,
+	assert.EqualValues(t, 30, a.controlCall(http.MethodGet, typeLogs, "", "/aws/rds/instance/new/postgresql", nil,
 		nil).Outputs["retentionInDays"])
 	a.deny(typeLogs, m{"name": "/aws/rds/instance/new/upgrade", "retentionInDays": 30},
 		"ResourceAlreadyExistsException", "already exists")
@@ -486,5 +486,5 @@ func TestTheLatencyModelShowsStatusesWhileTheyLast(t *testing.T) {
 		&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
 	require.NoError(t, err)
 	assert.Equal(t, "rebooting", *out.DBInstance.DBInstanceStatus)
-	assert.Equal(t, "rebooting", a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
+	assert.Equal(t, "rebooting", a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
 }

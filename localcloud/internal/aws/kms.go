@@ -102,12 +102,12 @@ func createKey(_ context.Context, c *Cloud, r resourceRequest) (*resource, error
 		// A key has no name that could identify it. Adopt a key that the control API created for the same resource with
 		// the same inputs, if nothing refers to it: its create was not recorded.
 		for _, old := range st.Keys {
-			if old.Region == r.Region && old.DeletionDate == nil && old.Door.adoptable(r.Name, r.Inputs) &&
+			if old.Region == r.Region && old.DeletionDate == nil && old.Origin.adoptable(r.Name, r.Inputs) &&
 				!st.keyInUse(old) {
 				return old.resource(), nil
 			}
 		}
-		k := &kmsKey{ID: randomUUID(), Region: r.Region, Created: c.now(), Door: &door{r.Name, r.Inputs}}
+		k := &kmsKey{ID: randomUUID(), Region: r.Region, Created: c.now(), Origin: &origin{r.Name, r.Inputs}}
 		in.merge(c, st, k, f)
 		if err := f.err(); err != nil {
 			return nil, err
@@ -145,8 +145,8 @@ func (st *state) keyInUse(k *kmsKey) bool {
 
 func (k *kmsKey) resource() *resource {
 	inputs := map[string]any{}
-	if k.Door != nil {
-		inputs = k.Door.Inputs
+	if k.Origin != nil {
+		inputs = k.Origin.Inputs
 	}
 	out := &resource{ID: k.ID, Inputs: echo(inputs, nil), Outputs: echo(inputs, map[string]any{
 		"arn": k.arn(), "keyId": k.ID, "policy": k.Policy, "description": k.Description,
@@ -177,7 +177,7 @@ func updateKey(_ context.Context, c *Cloud, r resourceRequest) (*resource, error
 			return nil, wire.Status(http.StatusNotFound, "NotFoundException", "Key '%s' does not exist", r.ID)
 		}
 		in.merge(c, st, k, f)
-		k.Door = reinput(k.Door, r.Inputs)
+		k.Origin = reinput(k.Origin, r.Inputs)
 		return k.resource(), f.err()
 	})
 }

@@ -42,12 +42,12 @@ func createAlias(_ context.Context, c *Cloud, r resourceRequest) (*resource, err
 			return nil, err
 		}
 		id := regional(r.Region, name)
-		if old := st.Aliases[id]; old != nil && !old.Door.adoptable(r.Name, r.Inputs) {
+		if old := st.Aliases[id]; old != nil && !old.Origin.adoptable(r.Name, r.Inputs) {
 			return nil, wire.Errorf("AlreadyExistsException", "An alias with the name %s already exists", old.arn())
 		}
 		st.Aliases[id] = &kmsAlias{
 			Region: r.Region, Name: name, KeyID: k.ID, Created: c.now(),
-			Door: &door{r.Name, r.Inputs},
+			Origin: &origin{r.Name, r.Inputs},
 		}
 		return st.Aliases[id].resource(st), nil
 	})
@@ -58,7 +58,7 @@ func (a *kmsAlias) resource(st *state) *resource {
 	if k := st.Keys[a.KeyID]; k != nil {
 		target = k.arn()
 	}
-	return &resource{ID: a.Name, Inputs: echo(inputsOf(a.Door), nil), Outputs: map[string]any{
+	return &resource{ID: a.Name, Inputs: echo(inputsOf(a.Origin), nil), Outputs: map[string]any{
 		"arn": a.arn(), "name": a.Name, "targetKeyArn": target, "targetKeyId": a.KeyID,
 	}}
 }
@@ -84,7 +84,7 @@ func updateAlias(_ context.Context, c *Cloud, r resourceRequest) (*resource, err
 		if err := f.err(); err != nil {
 			return nil, err
 		}
-		a.KeyID, a.Door = k.ID, reinput(a.Door, r.Inputs)
+		a.KeyID, a.Origin = k.ID, reinput(a.Origin, r.Inputs)
 		return a.resource(st), nil
 	})
 }

@@ -83,7 +83,7 @@ func createLogGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, 
 		name := or(in.Name, "")
 		id := regional(r.Region, name)
 		if old := st.LogGroups[id]; old != nil {
-			if old.Door.adoptable(r.Name, r.Inputs) {
+			if old.Origin.adoptable(r.Name, r.Inputs) {
 				return old.resource(), nil
 			}
 			f.add("ResourceAlreadyExistsException", "name", "The specified log group already exists: %s", name)
@@ -92,7 +92,7 @@ func createLogGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, 
 			f.add("InvalidParameterException", "name", "%q: must be 1 to 512 characters of a-zA-Z0-9 . _ / # -",
 				clip(name))
 		}
-		g := &logGroup{Region: r.Region, Name: name, Created: c.now(), Door: &door{r.Name, r.Inputs}}
+		g := &logGroup{Region: r.Region, Name: name, Created: c.now(), Origin: &origin{r.Name, r.Inputs}}
 		in.merge(c, st, g, f)
 		if err := f.err(); err != nil {
 			return nil, err
@@ -103,7 +103,7 @@ func createLogGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, 
 }
 
 func (g *logGroup) resource() *resource {
-	inputs := inputsOf(g.Door)
+	inputs := inputsOf(g.Origin)
 	outputs := echo(inputs, map[string]any{
 		"arn": g.arn(), "name": g.Name, "retentionInDays": g.Retention, "logGroupClass": g.Class,
 		"tags": anyMap(g.Tags), "tagsAll": anyMap(g.Tags),
@@ -133,7 +133,7 @@ func updateLogGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, 
 			f.add("InvalidParameterException", "name", "name and class of a log group cannot be changed")
 		}
 		in.merge(c, st, g, f)
-		g.Door = reinput(g.Door, r.Inputs)
+		g.Origin = reinput(g.Origin, r.Inputs)
 		return g.resource(), f.err()
 	})
 }

@@ -121,7 +121,7 @@ func createSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 		name, vpc := or(in.Name, ""), or(in.VPC, VPCID)
 		for _, old := range st.SecurityGroups {
 			if old.Region == r.Region && old.VPC == vpc && old.Name == name {
-				if old.Door.adoptable(r.Name, r.Inputs) {
+				if old.Origin.adoptable(r.Name, r.Inputs) {
 					return old.resource(), nil
 				}
 				f.add("InvalidGroup.Duplicate", "name", "The security group '%s' already exists for VPC '%s'", name,
@@ -131,7 +131,7 @@ func createSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 		g := &securityGroup{
 			ID: "sg-0" + randomHex(16), Region: r.Region, Name: name,
 			Description: or(in.Description, "Managed by Pulumi"),
-			VPC:         vpc, Door: &door{r.Name, r.Inputs},
+			VPC:         vpc, Origin: &origin{r.Name, r.Inputs},
 		}
 		switch {
 		case name == "" || !validation.SecurityGroupText.Matches(name):
@@ -158,7 +158,7 @@ func createSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 }
 
 func (g *securityGroup) resource() *resource {
-	inputs := inputsOf(g.Door)
+	inputs := inputsOf(g.Origin)
 	return &resource{ID: g.ID, Inputs: echo(inputs, nil), Outputs: echo(inputs, map[string]any{
 		"arn": g.arn(), "name": g.Name, "description": g.Description, "vpcId": g.VPC, "ownerId": AccountID,
 		"tags": anyMap(g.Tags), "tagsAll": anyMap(g.Tags),
@@ -211,7 +211,7 @@ func updateSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 			f.add("InvalidParameterValue", "name", "name, description and VPC of a security group cannot be changed")
 		}
 		in.merge(st, g, f)
-		g.Door = reinput(g.Door, r.Inputs)
+		g.Origin = reinput(g.Origin, r.Inputs)
 		return g.resource(), f.err()
 	})
 }

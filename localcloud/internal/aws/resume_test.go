@@ -39,10 +39,11 @@ func TestWhatAKillInterruptedIsFinishedAtTheNextStart(t *testing.T) {
 				&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
 		}},
 		"a change of class": {"apply", func(a *account, db answer) {
-			a.door(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, m{"instanceClass": "db.m6g.large"}), nil)
+			a.controlCall(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, m{"instanceClass": "db.m6g.large"}),
+				nil)
 		}},
 		"a deletion": {"delete", func(a *account, db answer) {
-			a.door(http.MethodDelete, typeInstance, "", db.ID, nil, nil)
+			a.controlCall(http.MethodDelete, typeInstance, "", db.ID, nil, nil)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +97,7 @@ func TestACreationThatWasKilledIsFinishedAndThenAdopted(t *testing.T) {
 		}
 		return nil
 	}
-	a.door(http.MethodPost, typeInstance, "db", "", base, nil)
+	a.controlCall(http.MethodPost, typeInstance, "db", "", base, nil)
 	require.NoError(t, a.Close())
 	require.NoError(t, os.WriteFile(path, atTheKill, 0o600))
 	a.engine.fail = nil
@@ -130,12 +131,12 @@ func TestACreationGoesOnWhenItsCallerIsKilled(t *testing.T) {
 	cancel()
 	require.Error(t, <-first)
 	second := make(chan answer, 1)
-	go func() { second <- a.door(http.MethodPost, typeInstance, "db", "", canonical(base), nil) }()
+	go func() { second <- a.controlCall(http.MethodPost, typeInstance, "db", "", canonical(base), nil) }()
 	close(a.engine.block)
 	adopted := <-second
 	require.Equal(t, http.StatusOK, adopted.status, adopted.Message)
 	assert.Equal(t, "available", adopted.Outputs["status"])
-	assert.Len(t, a.engine.databases, 2, "one database was made")
+	assert.Len(t, a.engine.databases, 2, "one database was created")
 }
 
 // canonical returns inputs as they are after a round trip through JSON.

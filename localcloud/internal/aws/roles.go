@@ -143,12 +143,12 @@ func createRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, erro
 	in := decodeInputs[roleInputs](r.Inputs, roleRefused, f)
 	return c.changed(func(st *state) (*resource, error) {
 		old := st.findRole(or(in.Name, ""))
-		if old != nil && old.Name == or(in.Name, "") && old.Door.adoptable(r.Name, r.Inputs) {
+		if old != nil && old.Name == or(in.Name, "") && old.Origin.adoptable(r.Name, r.Inputs) {
 			return old.resource(), nil
 		}
 		out := &role{
 			Name: or(in.Name, ""), Path: or(in.Path, "/"), ID: "AROA" + randomID(17), Created: c.now(),
-			Door: &door{r.Name, r.Inputs},
+			Origin: &origin{r.Name, r.Inputs},
 		}
 		in.merge(out)
 		st.checkRole(out, f)
@@ -164,7 +164,7 @@ func createRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, erro
 }
 
 func (r *role) resource() *resource {
-	inputs := inputsOf(r.Door)
+	inputs := inputsOf(r.Origin)
 	inline := []any{}
 	for _, name := range sortedKeys(r.Inline) {
 		inline = append(inline, map[string]any{"name": name, "policy": r.Inline[name]})
@@ -201,7 +201,7 @@ func updateRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, erro
 		if or(in.Name, out.Name) != out.Name || or(in.Path, "/") != out.Path {
 			f.add(codeValidation, "name", "name and path of a role cannot be changed")
 		}
-		out.Door = reinput(out.Door, r.Inputs)
+		out.Origin = reinput(out.Origin, r.Inputs)
 		return out.resource(), f.err()
 	})
 }
@@ -243,7 +243,7 @@ type rolePolicyInputs struct {
 }
 
 // putInline creates or replaces an inline policy.
-func (st *state) putInline(roleName, name, document string, d *door, f *faults) (*role, error) {
+func (st *state) putInline(roleName, name, document string, o *origin, f *faults) (*role, error) {
 	role := st.Roles[roleName]
 	if role == nil {
 		return nil, errNoRole(roleName)
@@ -255,10 +255,10 @@ func (st *state) putInline(roleName, name, document string, d *door, f *faults) 
 	if role.Inline == nil {
 		role.Inline = map[string]string{}
 	}
-	if role.InlineDoor == nil {
-		role.InlineDoor = map[string]*door{}
+	if role.InlineOrigins == nil {
+		role.InlineOrigins = map[string]*origin{}
 	}
-	role.Inline[name], role.InlineDoor[name] = document, d
+	role.Inline[name], role.InlineOrigins[name] = document, o
 	return role, nil
 }
 
@@ -279,7 +279,7 @@ func putRolePolicy(c *Cloud, r resourceRequest, id string) (*resource, error) {
 		f.add(codeValidation, "name", "name and role of a policy cannot be changed")
 	}
 	return c.changed(func(st *state) (*resource, error) {
-		role, err := st.putInline(roleName, name, or(in.Policy, ""), &door{r.Name, r.Inputs}, f)
+		role, err := st.putInline(roleName, name, or(in.Policy, ""), &origin{r.Name, r.Inputs}, f)
 		if err != nil {
 			return nil, err
 		}
@@ -289,7 +289,7 @@ func putRolePolicy(c *Cloud, r resourceRequest, id string) (*resource, error) {
 
 func (r *role) inlineResource(name string) *resource {
 	outputs := map[string]any{"name": name, "role": r.Name, "policy": r.Inline[name]}
-	return &resource{ID: r.Name + ":" + name, Inputs: echo(inputsOf(r.InlineDoor[name]), nil), Outputs: outputs}
+	return &resource{ID: r.Name + ":" + name, Inputs: echo(inputsOf(r.InlineOrigins[name]), nil), Outputs: outputs}
 }
 
 func readRolePolicy(c *Cloud, r resourceRequest) (*resource, error) {
@@ -309,7 +309,7 @@ func removeRolePolicy(_ context.Context, c *Cloud, r resourceRequest) error {
 	return c.store.Update(func(st *state) error {
 		if role := st.Roles[roleName]; role != nil {
 			delete(role.Inline, name)
-			delete(role.InlineDoor, name)
+			delete(role.InlineOrigins, name)
 		}
 		return nil
 	})

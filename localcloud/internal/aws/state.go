@@ -34,9 +34,10 @@ type adminUser struct {
 	Created                          time.Time
 }
 
-// door records the create request of a resource. A repeated create adopts the resource only if both name and inputs are
-// the same. This happens when the engine was killed between the creation and its record.
-type door struct {
+// origin records the create request of a resource. A repeated create adopts the resource only if both name and inputs
+// are the same. This happens when the engine was killed between the creation and its record. The stored state calls it
+// Door, as earlier versions did.
+type origin struct {
 	Name   string
 	Inputs map[string]any
 }
@@ -51,8 +52,8 @@ type role struct {
 	Inline                      map[string]string // documents by name
 	Attached                    []string          // ARNs of managed policies
 	ForceDetach                 bool
-	Door                        *door
-	InlineDoor                  map[string]*door
+	Origin                      *origin            `json:"Door"`
+	InlineOrigins               map[string]*origin `json:"InlineDoor"`
 }
 
 func (r *role) arn() string { return "arn:aws:iam::" + AccountID + ":role" + r.Path + r.Name }
@@ -66,8 +67,8 @@ type kmsKey struct {
 	Rotation                        bool
 	RotationDays                    int
 	Tags                            map[string]string
-	AWSManaged                      string // service of an AWS managed key, or "" for a customer managed key
-	Door                            *door
+	AWSManaged                      string  // service of an AWS managed key, or "" for a customer managed key
+	Origin                          *origin `json:"Door"`
 }
 
 func (k *kmsKey) arn() string { return "arn:aws:kms:" + k.Region + ":" + AccountID + ":key/" + k.ID }
@@ -87,7 +88,7 @@ func (k *kmsKey) keyState() string {
 type kmsAlias struct {
 	Region, Name, KeyID string
 	Created             time.Time
-	Door                *door
+	Origin              *origin `json:"Door"`
 }
 
 func (a *kmsAlias) arn() string { return "arn:aws:kms:" + a.Region + ":" + AccountID + ":" + a.Name }
@@ -118,7 +119,7 @@ type securityGroup struct {
 	ID, Region, Name, Description, VPC string
 	Ingress, Egress                    []securityRule
 	Tags                               map[string]string
-	Door                               *door
+	Origin                             *origin `json:"Door"`
 }
 
 func (g *securityGroup) arn() string {
@@ -142,7 +143,8 @@ type logGroup struct {
 	Retention                      int // days, or 0 for ever
 	Created                        time.Time
 	Tags                           map[string]string
-	Door                           *door // nil if RDS created the group, so a later create of the same name fails
+	// Origin is nil if RDS created the group. A later create of the same name then fails.
+	Origin *origin `json:"Door"`
 }
 
 func (g *logGroup) arn() string {
@@ -153,7 +155,7 @@ type subnetGroup struct {
 	Region, Name, Description string
 	Subnets                   []string
 	Tags                      map[string]string
-	Door                      *door
+	Origin                    *origin `json:"Door"`
 }
 
 func (g *subnetGroup) arn() string {
@@ -164,7 +166,7 @@ type parameterGroup struct {
 	Region, Name, Family, Description string
 	Parameters                        map[string]parameter // by lower-case name
 	Tags                              map[string]string
-	Door                              *door
+	Origin                            *origin `json:"Door"`
 }
 
 type parameter struct{ Value, Method string }
@@ -186,7 +188,7 @@ type dbInstance struct {
 	Status                         string
 	Created                        time.Time
 	Tags                           map[string]string
-	Door                           *door
+	Origin                         *origin `json:"Door"`
 
 	settings
 	// Pending are the settings that wait for the maintenance window, or nil.

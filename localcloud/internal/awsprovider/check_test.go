@@ -168,7 +168,7 @@ func TestNamelessResourcesAreNamedAfterThemselves(t *testing.T) {
 				Urn: urn(typ, "db"), News: marshal(t, least[typ]), Olds: resp.GetInputs(),
 			})
 			require.NoError(t, err)
-			assert.Equal(t, first[key], unmarshal(t, again.GetInputs())[key], "a name once given stays")
+			assert.Equal(t, first[key], unmarshal(t, again.GetInputs())[key], "an auto-name stays the same")
 		})
 	}
 }
@@ -182,7 +182,7 @@ func TestTheNamesOfRDSGroupsAreLowerCase(t *testing.T) {
 	assert.Regexp(t, `^mydb-[0-9a-f]{7}$`, unmarshal(t, resp.GetInputs())["name"].StringValue())
 }
 
-func TestANameThatTheProgramDroppedIsMadeAnew(t *testing.T) {
+func TestANameThatTheProgramDroppedIsReplacedByAnAutoName(t *testing.T) {
 	server, _ := local(t, echo)
 	inputs, _ := check(t, server, subnetGroupType, props{"name": "chosen", "__defaults": []any{"description"}},
 		least[subnetGroupType])
@@ -209,8 +209,8 @@ func TestAutonamingOfTheStackIsFollowed(t *testing.T) {
 }
 
 func TestTagsOfTheProviderLieBelowThoseOfTheResource(t *testing.T) {
-	door := newDoor(t, echo)
-	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: door.socket})
+	control := newControl(t, echo)
+	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: control.socket})
 	require.NoError(t, configure(t, server, with(marker(),
 		props{"defaultTags": `{"tags":{"team":"data","stack":"local"}}`})))
 	inputs, _ := check(t, server, keyType, nil, props{"tags": props{"stack": "mine"}})

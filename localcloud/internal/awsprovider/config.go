@@ -139,8 +139,8 @@ func unmarked(endpoints any, endpoint string) string {
 	}
 	return fmt.Sprintf(
 		"this stack is not marked local: the aws provider's endpoints must name the local cloud's stand-in, %s, for "+
-			"%s, but %s. Choose a stack whose config says `dbtier:cloud: local`, or run this stack against AWS without the "+
-			"local provider servers",
+			"%s, but %s. Choose a stack whose config says `dbtier:cloud: local`, or run this stack against AWS "+
+			"without the local provider servers",
 		endpoint, strings.Join(marked, ", "), strings.Join(wrong, ", "))
 }
 

@@ -72,12 +72,13 @@ func TestProviderInputsThatTheLocalCloudDoesNotModelAreRefused(t *testing.T) {
 	delete(args, "region")
 	err := configure(t, server, args)
 	require.ErrorContains(t, err, "assumeRoles: the local cloud does not model this provider input")
-	require.ErrorContains(t, err, `allowedAccountIds: ["999988887777"]: must contain the local cloud's account 111122223333`)
+	require.ErrorContains(t, err,
+		`allowedAccountIds: ["999988887777"]: must contain the local cloud's account 111122223333`)
 	require.ErrorContains(t, err, "region: missing")
 	require.NoError(t, configure(t, server, with(marker(), props{"allowedAccountIds": []any{"111122223333"}})))
 }
 
-func TestASecondOtherConfigurationIsRefused(t *testing.T) {
+func TestASecondDifferentConfigurationIsRefused(t *testing.T) {
 	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: "unused"})
 	require.NoError(t, configure(t, server, with(marker(), props{"accessKey": "AKIAONE"})))
 	require.NoError(t, configure(t, server, with(marker(), props{"accessKey": "AKIAONE"})),

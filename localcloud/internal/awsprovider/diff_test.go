@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestWhatReplacesAndWhatUpdates(t *testing.T) {
-	server, door := local(t, echo)
+func TestChangesReplaceOrUpdate(t *testing.T) {
+	server, control := local(t, echo)
 	change := map[string]map[string]bool{
 		keyType: {
 			"customerMasterKeySpec": true, "keyUsage": true, "multiRegion": true, "description": false, "policy": false,
@@ -61,11 +61,11 @@ func TestWhatReplacesAndWhatUpdates(t *testing.T) {
 			})
 		}
 	}
-	assert.Empty(t, door.seen(), "comparing asks nobody")
+	assert.Empty(t, control.seen(), "comparing calls no service")
 }
 
-func TestWhatMeansTheSameIsNoChange(t *testing.T) {
-	server, door := local(t, echo)
+func TestEquivalentInputsAreNoChange(t *testing.T) {
+	server, control := local(t, echo)
 	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["a:B","a:C"],"Resource":"*"}]}`
 	reordered := `{"Statement":{"Resource":["*"],"Action":["a:C","a:B"],"Effect":"Allow"},"Version":"2012-10-17"}`
 	rule := props{"protocol": "tcp", "fromPort": 5432, "toPort": 5432, "securityGroups": []any{"sg-1", "sg-2"}}
@@ -126,10 +126,10 @@ func TestWhatMeansTheSameIsNoChange(t *testing.T) {
 			assert.Equal(t, pulumirpc.DiffResponse_DIFF_NONE, resp.GetChanges(), resp.GetDiffs())
 		})
 	}
-	assert.Empty(t, door.seen())
+	assert.Empty(t, control.seen())
 }
 
-func TestDifferencesNameWhereTheyAre(t *testing.T) {
+func TestADetailedDiffHasThePathOfEachDifference(t *testing.T) {
 	server, _ := local(t, echo)
 	resp := diff(t, server, keyType, nil,
 		props{"tags": props{"a": "1", "gone": "x"}, "deletionWindowInDays": 7},

@@ -10,6 +10,6 @@
 // name this stand-in. An offline server (Options.Offline) accepts any configuration but only previews.
 //
 // The files follow a request: check.go validates and completes inputs, diff.go compares them, outputs.go builds the
-// results of previews and updates, and door.go talks to the stand-in. provider.go serves the calls about the provider,
-// and resources.go those about resources.
+// results of previews and updates, and control.go talks to the stand-in. provider.go serves the calls about the
+// provider, and resources.go those about resources.
 package awsprovider

@@ -82,12 +82,12 @@ func newServer(t *testing.T, opts awsprovider.Options) pulumirpc.ResourceProvide
 }
 
 // local returns a configured server with a recording control API.
-func local(t *testing.T, answer func(call) (int, any)) (pulumirpc.ResourceProviderServer, *recordingDoor) {
+func local(t *testing.T, answer func(call) (int, any)) (pulumirpc.ResourceProviderServer, *recordingControl) {
 	t.Helper()
-	door := newDoor(t, answer)
-	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: door.socket})
+	control := newControl(t, answer)
+	server := newServer(t, awsprovider.Options{Endpoint: endpoint, ControlSocket: control.socket})
 	require.NoError(t, configure(t, server, marker()))
-	return server, door
+	return server, control
 }
 
 func offline(t *testing.T) pulumirpc.ResourceProviderServer {

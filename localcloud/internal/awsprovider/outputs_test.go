@@ -12,7 +12,7 @@ import (
 )
 
 func TestAPreviewOfACreationKnowsTheInputsAndNothingElse(t *testing.T) {
-	server, door := local(t, echo)
+	server, control := local(t, echo)
 	inputs, failures := check(t, server, instanceType, nil, with(least[instanceType], props{
 		"identifier": "db", "tags": props{"a": "b"}, "manageMasterUserPassword": true,
 	}))
@@ -37,11 +37,11 @@ func TestAPreviewOfACreationKnowsTheInputsAndNothingElse(t *testing.T) {
 	assert.Equal(t, "db.t4g.micro", outputs["instanceClass"].StringValue())
 	assert.Equal(t, outputs["tags"], outputs["tagsAll"])
 	assert.NotContains(t, outputs, resource.PropertyKey("password"))
-	assert.Empty(t, door.seen())
+	assert.Empty(t, control.seen())
 }
 
 func TestAPreviewOfAnUpdateKeepsWhatItDoesNotTouch(t *testing.T) {
-	server, door := local(t, echo)
+	server, control := local(t, echo)
 	olds := props{"identifier": "db", "engineVersion": "16", "deletionProtection": true, "tags": props{"a": "b"}}
 	state := with(olds, props{
 		"address": "db.x", "endpoint": "db.x:5432", "arn": "arn", "engineVersionActual": "16.11", "resourceId": "db-1",
@@ -70,11 +70,11 @@ func TestAPreviewOfAnUpdateKeepsWhatItDoesNotTouch(t *testing.T) {
 		assert.True(t, outputs[name].IsComputed(), name)
 	}
 	assert.Equal(t, "db-1", outputs["resourceId"].StringValue())
-	assert.Empty(t, door.seen())
+	assert.Empty(t, control.seen())
 }
 
 func TestReadFindsDriftAndKeepsTheProgramsWords(t *testing.T) {
-	server, door := local(t, func(call) (int, any) {
+	server, control := local(t, func(call) (int, any) {
 		return http.StatusOK, props{
 			"id": "db-1",
 			"outputs": props{
@@ -106,7 +106,7 @@ func TestReadFindsDriftAndKeepsTheProgramsWords(t *testing.T) {
 	assert.Equal(t, "16.11", state["engineVersionActual"].StringValue())
 	assert.InEpsilon(t, 5432, state["port"].NumberValue(), 0)
 	assert.Equal(t, map[string]string{"type": instanceType, "id": "db-1", "region": "ap-northeast-2"},
-		door.seen()[0].Query)
+		control.seen()[0].Query)
 
 	back := diff(t, server, instanceType, nil,
 		with(olds, props{"instanceClass": "db.t4g.large", "deletionProtection": true}), olds)

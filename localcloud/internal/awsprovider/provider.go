@@ -30,8 +30,8 @@ type Options struct {
 type provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
 
-	opts Options
-	door *door
+	opts    Options
+	control *control
 
 	mu     sync.Mutex
 	config *config
@@ -56,7 +56,7 @@ func New(opts Options) (pulumirpc.ResourceProviderServer, error) {
 	if len(missing) > 0 {
 		return nil, errors.Join(missing...)
 	}
-	p := &provider{opts: opts, door: newDoor(opts.ControlSocket)}
+	p := &provider{opts: opts, control: newControl(opts.ControlSocket)}
 	p.cancelled, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }

@@ -14,8 +14,8 @@ import (
 	"dbtier/localcloud/internal/awsprovider"
 )
 
-func TestCreateUpdateDeleteReachTheDoor(t *testing.T) {
-	server, door := local(t, func(c call) (int, any) {
+func TestCreateUpdateDeleteReachTheControlAPI(t *testing.T) {
+	server, control := local(t, func(c call) (int, any) {
 		if c.Method == http.MethodDelete {
 			return http.StatusNoContent, nil
 		}
@@ -37,7 +37,7 @@ func TestCreateUpdateDeleteReachTheDoor(t *testing.T) {
 		"name": "mine", "description": "Managed by Pulumi", "subnetIds": []any{"subnet-1", "subnet-2"},
 		"arn": "arn:aws:rds:x", "vpcId": "vpc-1",
 		"tagsAll": props{},
-	}), unmarshal(t, created.GetProperties()), "the program's order stays, and what the type does not have stays out")
+	}), unmarshal(t, created.GetProperties()), "the program's order is kept, and unknown outputs are dropped")
 
 	_, err = server.Update(t.Context(), &pulumirpc.UpdateRequest{
 		Id: "mine", Urn: urn(subnetGroupType, "Db"), Olds: created.GetProperties(), OldInputs: encoded,
@@ -49,7 +49,7 @@ func TestCreateUpdateDeleteReachTheDoor(t *testing.T) {
 	})
 	require.NoError(t, err)
 
-	calls := door.seen()
+	calls := control.seen()
 	require.Len(t, calls, 3)
 	assert.Equal(t, call{
 		Method: http.MethodPost, Query: map[string]string{}, Type: subnetGroupType, Name: "Db",
@@ -65,25 +65,25 @@ func TestCreateUpdateDeleteReachTheDoor(t *testing.T) {
 	assert.Equal(t, "vpc-1", calls[2].Olds["vpcId"])
 }
 
-func TestWhatIsNotModelledMayBeOff(t *testing.T) {
-	server, door := local(t, echo)
+func TestPropertiesThatAreNotModelledMayHaveZeroValues(t *testing.T) {
+	server, control := local(t, echo)
 	inputs, failures := check(t, server, keyType, nil, props{"multiRegion": false})
 	require.Empty(t, failures)
 	encoded, err := plugin.MarshalProperties(inputs, plugin.MarshalOptions{})
 	require.NoError(t, err)
 	resp, err := server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(keyType, "Db"), Properties: encoded})
 	require.NoError(t, err)
-	assert.NotContains(t, door.seen()[0].Inputs, "multiRegion")
+	assert.NotContains(t, control.seen()[0].Inputs, "multiRegion")
 	assert.False(t, unmarshal(t, resp.GetProperties())["multiRegion"].BoolValue())
 }
 
-func TestSecretsReachTheDoorAndStaySecretEverywhereElse(t *testing.T) {
-	server, door := local(t, echo)
+func TestSecretsReachTheControlAPIAndStaySecretEverywhereElse(t *testing.T) {
+	server, control := local(t, echo)
 	inputs, failures := check(t, server, instanceType, nil, with(least[instanceType], props{
 		"identifier": "db", "password": "pa:ss%word", "tags": secretValue(props{"a": "hidden"}),
 	}))
 	require.Empty(t, failures)
-	assert.True(t, inputs["password"].IsSecret(), "whether the program says so or not")
+	assert.True(t, inputs["password"].IsSecret(), "even if the program does not mark it")
 	encoded, err := plugin.MarshalProperties(inputs, plugin.MarshalOptions{KeepSecrets: true})
 	require.NoError(t, err)
 	for _, preview := range []bool{true, false} {
@@ -96,14 +96,14 @@ func TestSecretsReachTheDoorAndStaySecretEverywhereElse(t *testing.T) {
 		assert.True(t, outputs["tags"].IsSecret())
 		assert.True(t, outputs["tagsAll"].IsSecret())
 	}
-	require.Len(t, door.seen(), 1)
-	assert.Equal(t, "pa:ss%word", door.seen()[0].Inputs["password"])
+	require.Len(t, control.seen(), 1)
+	assert.Equal(t, "pa:ss%word", control.seen()[0].Inputs["password"])
 
 	_, failures = check(t, server, logGroupType, nil, props{"name": secretValue("no spaces here")})
 	assert.Equal(t, "name: the secret value is not valid", failures["name"])
 }
 
-func TestTheDoorsRefusalIsShownWithWhatWasDone(t *testing.T) {
+func TestAnErrorOfTheControlAPIIsShownWithWhatWasDone(t *testing.T) {
 	server, _ := local(t, func(call) (int, any) {
 		return http.StatusBadRequest, props{
 			"code":    "InvalidParameterCombination",
@@ -121,7 +121,7 @@ func TestTheDoorsRefusalIsShownWithWhatWasDone(t *testing.T) {
 	require.ErrorContains(t, err, `deleting aws:rds/instance:Instance "x": InvalidParameterCombination`)
 }
 
-func TestTheResourceIsNamedOnceInARefusal(t *testing.T) {
+func TestAnErrorNamesTheResourceOnce(t *testing.T) {
 	server, _ := local(t, func(call) (int, any) {
 		return http.StatusBadRequest, props{"code": "ValidationError", "message": keyType + " x: policy: no principal"}
 	})
@@ -129,7 +129,7 @@ func TestTheResourceIsNamedOnceInARefusal(t *testing.T) {
 	require.ErrorContains(t, err, `creating aws:kms/key:Key "x": ValidationError: policy: no principal`)
 }
 
-func TestAnAnswerThatIsNoJSONIsStillShown(t *testing.T) {
+func TestAnAnswerThatIsNotJSONIsShown(t *testing.T) {
 	server, _ := local(t, func(call) (int, any) { return http.StatusBadGateway, "upset" })
 	_, err := server.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn(keyType, "x")})
 	require.ErrorContains(t, err, `creating aws:kms/key:Key "x": the stand-in answered 502 Bad Gateway: "upset"`)
@@ -145,7 +145,7 @@ func TestWithoutALocalCloudTheErrorSaysHowToStartIt(t *testing.T) {
 	require.ErrorContains(t, err, "start it with `dbtier local start`")
 }
 
-func TestWhatIsGoneReadsAsGoneAndDeletesAsDone(t *testing.T) {
+func TestAMissingResourceReadsAsMissingAndDeletesWithoutAnError(t *testing.T) {
 	server, _ := local(t, func(call) (int, any) {
 		return http.StatusNotFound, props{"code": "DBInstanceNotFound", "message": "DBInstance db not found"}
 	})
@@ -186,7 +186,7 @@ func TestAnOfflineServerPreviewsAndDoesNothingElse(t *testing.T) {
 }
 
 func TestTypesThatAreNotModelledAreRefusedByName(t *testing.T) {
-	server, door := local(t, echo)
+	server, control := local(t, echo)
 	const bucket = "aws:s3/bucketV2:BucketV2"
 	_, failures := check(t, server, bucket, nil, props{"bucket": "b"})
 	assert.Contains(t, failures[""], bucket+" is not modelled by the local cloud")
@@ -199,10 +199,10 @@ func TestTypesThatAreNotModelledAreRefusedByName(t *testing.T) {
 	require.ErrorContains(t, err, "aws:x:y")
 	_, err = server.GetSchema(t.Context(), &pulumirpc.GetSchemaRequest{})
 	require.ErrorContains(t, err, "has no schema")
-	assert.Empty(t, door.seen())
+	assert.Empty(t, control.seen())
 }
 
-func TestCancelEndsWhatIsUnderWay(t *testing.T) {
+func TestCancelStopsCallsInProgress(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	server, _ := local(t, func(c call) (int, any) {
 		close(entered)
@@ -222,7 +222,7 @@ func TestCancelEndsWhatIsUnderWay(t *testing.T) {
 }
 
 // An engine may also call Cancel when it ends. A preview and an update use two engines.
-func TestCancelLeavesTheNextRunAlone(t *testing.T) {
+func TestCancelDoesNotAffectLaterCalls(t *testing.T) {
 	server, _ := local(t, echo)
 	_, err := server.Cancel(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)
@@ -230,7 +230,7 @@ func TestCancelLeavesTheNextRunAlone(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestATimeoutOfTheResourceIsKept(t *testing.T) {
+func TestTheTimeoutOfTheResourceIsApplied(t *testing.T) {
 	leave := make(chan struct{})
 	server, _ := local(t, func(c call) (int, any) {
 		<-leave

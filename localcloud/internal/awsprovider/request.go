@@ -49,7 +49,7 @@ func (r request) unmodelled() string {
 // removed.
 func (r request) fail(doing string, err error, known ...resource.PropertyMap) error {
 	reason := err.Error()
-	if refused := (*doorError)(nil); errors.As(err, &refused) {
+	if refused := (*controlError)(nil); errors.As(err, &refused) {
 		// Remove the resource's name from the stand-in's message, because it is already in the text.
 		short := *refused
 		short.Message = strings.TrimPrefix(strings.TrimPrefix(short.Message, r.typ+" "), r.name+": ")

@@ -71,7 +71,7 @@ func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*p
 	}
 	ctx, stop := p.bound(ctx, req.GetTimeout())
 	defer stop()
-	got, err := p.door.create(ctx, doorRequest{
+	got, err := p.control.create(ctx, controlRequest{
 		Type: r.typ, Name: r.name, Region: p.configuration().region, Inputs: typ.request(inputs),
 	})
 	if err != nil {
@@ -102,7 +102,7 @@ func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*p
 	}
 	ctx, stop := p.bound(ctx, req.GetTimeout())
 	defer stop()
-	got, err := p.door.update(ctx, doorRequest{
+	got, err := p.control.update(ctx, controlRequest{
 		Type: r.typ, ID: req.GetId(), Region: p.configuration().region, Olds: typ.request(olds),
 		Inputs: typ.request(news),
 	})
@@ -130,7 +130,7 @@ func (p *provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*e
 	}
 	ctx, stop := p.bound(ctx, req.GetTimeout())
 	defer stop()
-	err = p.door.remove(ctx, doorRequest{
+	err = p.control.remove(ctx, controlRequest{
 		Type: r.typ, ID: req.GetId(), Region: p.configuration().region, Olds: typ.request(olds),
 	})
 	if err != nil {
@@ -156,7 +156,9 @@ func (p *provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulum
 	}
 	ctx, stop := p.bound(ctx, req.GetTimeout())
 	defer stop()
-	got, found, err := p.door.read(ctx, doorRequest{Type: r.typ, ID: req.GetId(), Region: p.configuration().region})
+	got, found, err := p.control.read(ctx, controlRequest{
+		Type: r.typ, ID: req.GetId(), Region: p.configuration().region,
+	})
 	if err != nil {
 		return nil, r.fail("reading", err, oldInputs)
 	}

@@ -40,9 +40,9 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "localcloud",
 		Short: "Kubernetes and a stand-in for AWS on one Linux machine",
-		Long: "localcloud runs a one-node Kubernetes cluster, PostgreSQL databases and a stand-in for AWS in separate " +
-			"Linux namespaces\n" +
-			"on one machine. It keeps its files in .localcloud in the project folder and changes nothing else on the host.",
+		Long: `localcloud runs a one-node Kubernetes cluster, PostgreSQL databases and a stand-in for AWS in separate
+Linux namespaces on one machine. It keeps its files in .localcloud in the project folder and changes nothing else on
+the host.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,

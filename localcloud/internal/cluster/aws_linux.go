@@ -11,6 +11,7 @@ import (
 
 	"dbtier/localcloud/internal/aws"
 	"dbtier/localcloud/internal/rds"
+	"dbtier/localcloud/internal/safefile"
 )
 
 // awsName is the DNS name of the AWS stand-in inside the cluster.
@@ -32,7 +33,7 @@ func (s *supervisor) startAWS(ctx context.Context, host net.Listener) error {
 		return err
 	}
 	s.onClose(engine.Close)
-	if err := replaceFile(s.project.State("rds-ca.pem"), engine.CABundle(), 0o644); err != nil {
+	if err := safefile.Replace(s.project.State("rds-ca.pem"), engine.CABundle(), 0o644); err != nil {
 		return err
 	}
 	cloud, err := aws.New(aws.Config{

@@ -18,6 +18,7 @@ import (
 
 	"dbtier/localcloud/internal/artifacts"
 	"dbtier/localcloud/internal/pki"
+	"dbtier/localcloud/internal/safefile"
 )
 
 const (
@@ -168,7 +169,7 @@ func (f *files) writeKubeconfig(name string) error {
 	if err != nil {
 		return fmt.Errorf("kubeconfig of %s: %w", name, err)
 	}
-	return replaceFile(f.kubeconfig(name), text, 0o600)
+	return safefile.Replace(f.kubeconfig(name), text, 0o600)
 }
 
 // inside returns a path on the tmpfs that hides the host's /run. Files there disappear with the namespaces.

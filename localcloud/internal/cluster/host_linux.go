@@ -12,9 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"dbtier/localcloud/internal/artifacts"
+	"dbtier/localcloud/internal/safefile"
 )
 
 // Build creates everything that a start needs and that does not exist yet.
@@ -39,23 +38,11 @@ func needRoot() error {
 	return nil
 }
 
-// lock allows one start or stop of a project at a time. The kernel releases the lock when the process ends.
+// lock allows one start or stop of a project at a time.
 func (p Project) lock(out io.Writer) (unlock func(), err error) {
-	dir := filepath.Join(p.Dir, ".localcloud")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("creating .localcloud: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("locking the local cloud: %w", err)
-	}
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+	return safefile.Lock(filepath.Join(p.Dir, ".localcloud"), func() {
 		fmt.Fprintln(out, "waiting for another start or stop to end")
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-			return nil, errors.Join(fmt.Errorf("locking the local cloud: %w", err), f.Close())
-		}
-	}
-	return func() { _ = f.Close() }, nil
+	})
 }
 
 // Find reads where the local cloud is and whether its process is alive. Files of a cloud that has ended are not an

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 // Default ports on the host's 127.0.0.1.
@@ -107,7 +109,7 @@ func (p Project) writeCloud(c Cloud) error {
 	if err != nil {
 		return fmt.Errorf("writing cloud.json: %w", err)
 	}
-	return replaceFile(p.cloudFile(), append(text, '\n'), 0o600)
+	return safefile.Replace(p.cloudFile(), append(text, '\n'), 0o600)
 }
 
 // readCloud returns nil if there is no cloud.json.
@@ -127,21 +129,6 @@ func (p Project) readCloud() (*Cloud, error) {
 		return nil, fmt.Errorf("%s is damaged (%w): remove it", p.cloudFile(), err)
 	}
 	return &c, nil
-}
-
-// replaceFile replaces the whole file by a rename: a reader sees the old or the new content.
-func replaceFile(path string, content []byte, mode fs.FileMode) error {
-	next := path + ".new"
-	if err := os.WriteFile(next, content, mode); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
-	}
-	if err := os.Chmod(next, mode); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
-	}
-	if err := os.Rename(next, path); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
-	}
-	return nil
 }
 
 // Phases of a local cloud.

@@ -224,8 +224,8 @@ func (p Project) waitReady(ctx context.Context, out io.Writer, died <-chan struc
 			// The control socket is the first thing that a new supervisor opens.
 			if time.Since(silent) > answerLimit {
 				return false,
-					fmt.Errorf("the local cloud does not answer on %s (%w): stop it with `localcloud stop` and start it again",
-						p.RunDir(controlSocket), err)
+					fmt.Errorf("the local cloud does not answer on %s (%w): stop it with `localcloud stop` and start "+
+						"it again", p.RunDir(controlSocket), err)
 			}
 			return false, nil
 		}

@@ -21,6 +21,7 @@ import (
 
 	"dbtier/localcloud/internal/artifacts"
 	"dbtier/localcloud/internal/dns"
+	"dbtier/localcloud/internal/safefile"
 )
 
 // Limits of a start. They are generous even for a slow machine.
@@ -78,7 +79,7 @@ func Supervise(ctx context.Context, p Project, options StartOptions, apiFile, aw
 		s.problem = err.Error()
 		s.mu.Unlock()
 		// The command that waits for the start reads the error here once the control socket is gone.
-		_ = replaceFile(p.State("problem"), []byte(err.Error()+"\n"), 0o600)
+		_ = safefile.Replace(p.State("problem"), []byte(err.Error()+"\n"), 0o600)
 	}
 	s.stop()
 	return err

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 // Hosts is a hosts file.
@@ -67,11 +69,5 @@ func (h *Hosts) write() error {
 	for _, name := range slices.Sorted(maps.Keys(h.addresses)) {
 		fmt.Fprintf(&text, "%s %s\n", h.addresses[name], name)
 	}
-	if err := os.WriteFile(h.path+".new", []byte(text.String()), 0o644); err != nil {
-		return fmt.Errorf("writing the hosts file: %w", err)
-	}
-	if err := os.Rename(h.path+".new", h.path); err != nil {
-		return fmt.Errorf("writing the hosts file: %w", err)
-	}
-	return nil
+	return safefile.Replace(h.path, []byte(text.String()), 0o644)
 }

@@ -24,8 +24,9 @@ import (
 	"dbtier/localcloud/internal/kubeprovider"
 )
 
-// playKubelet ends the pods of a namespace as a kubelet would, with the exit code of their image.
-func playKubelet(t *testing.T, b *bench, namespace string, exit map[string]int32) {
+// playKubelet changes the status of a namespace's pods as a kubelet would, until the test ends. play returns whether it
+// changed the pod.
+func playKubelet(t *testing.T, b *bench, namespace string, play func(pod *corev1.Pod) bool) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	t.Cleanup(cancel)
@@ -35,33 +36,54 @@ func playKubelet(t *testing.T, b *bench, namespace string, exit map[string]int32
 			if err != nil {
 				return false, nil //nolint:nilerr // The next attempt may work.
 			}
-			for _, pod := range pods.Items {
-				code, known := exit[pod.Spec.Containers[0].Image]
-				if !known || pod.Status.Phase != corev1.PodPending {
-					continue
+			for i := range pods.Items {
+				if play(&pods.Items[i]) {
+					_, _ = b.kube.CoreV1().Pods(namespace).UpdateStatus(ctx, &pods.Items[i], metav1.UpdateOptions{})
 				}
-				phase, reason := corev1.PodSucceeded, "Completed"
-				if code != 0 {
-					phase, reason = corev1.PodFailed, "Error"
-				}
-				pod.Status.Phase = phase
-				pod.Status.ContainerStatuses = []corev1.ContainerStatus{
-					{Name: pod.Spec.Containers[0].Name, State: corev1.ContainerState{
-						Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason},
-					}},
-				}
-				_, _ = b.kube.CoreV1().Pods(namespace).UpdateStatus(ctx, &pod, metav1.UpdateOptions{})
 			}
 			return false, nil
 		})
 	}()
 }
 
+// endsWith ends pending pods with the exit code of their image.
+func endsWith(exit map[string]int32) func(*corev1.Pod) bool {
+	return func(pod *corev1.Pod) bool {
+		code, known := exit[pod.Spec.Containers[0].Image]
+		if !known || pod.Status.Phase != corev1.PodPending {
+			return false
+		}
+		phase, reason := corev1.PodSucceeded, "Completed"
+		if code != 0 {
+			phase, reason = corev1.PodFailed, "Error"
+		}
+		pod.Status.Phase = phase
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{
+			{Name: pod.Spec.Containers[0].Name, State: corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason},
+			}},
+		}
+		return true
+	}
+}
+
+// becomesReady sets pods to Running and Ready.
+func becomesReady(pod *corev1.Pod) bool {
+	if pod.Status.Phase == corev1.PodRunning {
+		return false
+	}
+	pod.Status.Phase = corev1.PodRunning
+	pod.Status.Conditions = []corev1.PodCondition{
+		{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
+	}
+	return true
+}
+
 func TestEngineJobs(t *testing.T) {
 	b := newBench(t, kubeprovider.Options{})
 	const namespace = "jobs"
 	exit := map[string]int32{"app:good": 0, "app:bad": 3}
-	playKubelet(t, b, namespace, exit)
+	playKubelet(t, b, namespace, endsWith(exit))
 	job := func(image string) object {
 		o := jobOf("migrate", namespace, image)
 		o.inputs["metadata"].(map[string]any)["annotations"] = map[string]any{"pulumi.com/replaceUnready": "true"}
@@ -120,35 +142,10 @@ func TestEngineDeployments(t *testing.T) {
 
 	// The Deployment is in the state. The next run continues with it.
 	b.objects[1] = deployment("app:1", "120")
-	playReadiness(t, b, namespace)
+	playKubelet(t, b, namespace, becomesReady)
 	changes := b.mustUp(t)
 	assert.Zero(t, changes["create"]+changes["replace"], "%v", changes)
 	b.destroy(t)
-}
-
-// playReadiness sets the pods of a namespace to Running and Ready as a kubelet would.
-func playReadiness(t *testing.T, b *bench, namespace string) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	t.Cleanup(cancel)
-	go func() {
-		_ = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-			pods, err := b.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-			if err != nil {
-				return false, nil //nolint:nilerr // The next attempt may work.
-			}
-			for _, pod := range pods.Items {
-				if pod.Status.Phase != corev1.PodRunning {
-					pod.Status.Phase = corev1.PodRunning
-					pod.Status.Conditions = []corev1.PodCondition{
-						{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
-					}
-					_, _ = b.kube.CoreV1().Pods(namespace).UpdateStatus(ctx, &pod, metav1.UpdateOptions{})
-				}
-			}
-			return false, nil
-		})
-	}()
 }
 
 func definition(kind, scope string) object {
@@ -325,7 +322,8 @@ func TestEngineChartWithUnknownValuesIsNotPreviewed(t *testing.T) {
 	path := operatorChart(t)
 	b.more = func(ctx *pulumi.Context, k8s pulumi.ProviderResource) error {
 		first := &withID{}
-		if err := ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "a", configMap("a", "default", nil).inputs, first,
+		if err := ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "a", configMap("a", "default", nil).inputs,
+			first,
 			pulumi.Provider(k8s)); err != nil {
 			return err
 		}

@@ -195,7 +195,8 @@ func TestOfflineServerOnlyPreviews(t *testing.T) {
 			return err
 		},
 	} {
-		assert.ErrorContains(t, call(), name+" thing: this kubernetes provider is offline and serves only previews", name)
+		assert.ErrorContains(t, call(), name+" thing: this kubernetes provider is offline and serves only previews",
+			name)
 	}
 }
 

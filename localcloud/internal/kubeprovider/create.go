@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
 
 	"dbtier/localcloud/internal/kubeprovider/await"
 )
@@ -94,33 +95,16 @@ func (o *operation) create(ctx context.Context) (*unstructured.Unstructured, err
 	if o.settings.UpsertExistingObjects {
 		return o.apply(ctx, content, true)
 	}
-	var live *unstructured.Unstructured
-	err := patient.retry(ctx, o.report, func() error {
-		client, err := o.client(content.GetNamespace())
-		if err != nil {
-			return err
-		}
-		live, err = client.Create(ctx, content, metav1.CreateOptions{
-			FieldManager: o.manager, FieldValidation: metav1.FieldValidationWarn,
+	live, err := o.write(ctx, content.GetNamespace(),
+		func(client dynamic.ResourceInterface) (*unstructured.Unstructured, error) {
+			return client.Create(ctx, content, metav1.CreateOptions{
+				FieldManager: o.manager, FieldValidation: metav1.FieldValidationWarn,
+			})
 		})
-		return err
-	})
-	switch {
-	case apierrors.IsAlreadyExists(err):
+	if apierrors.IsAlreadyExists(err) {
 		return o.adopt(ctx, content)
-	case err != nil:
-		return nil, err
 	}
-	o.learn()
-	return live, nil
-}
-
-// learn adds the kinds of a definition that was just applied.
-func (o *operation) learn() {
-	if o.gvk.Kind == "CustomResourceDefinition" {
-		o.server.kinds.learn(o.inputs)
-		o.cluster.forget()
-	}
+	return live, err
 }
 
 // adopt takes over an existing object if it comes from an interrupted creation of this resource that the engine has not

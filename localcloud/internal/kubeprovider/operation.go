@@ -70,6 +70,31 @@ func (o *operation) client(namespace string) (dynamic.ResourceInterface, error) 
 	return client, err
 }
 
+// write calls do with the client for a namespace until it succeeds or fails permanently. It then learns the kinds of a
+// definition that was written.
+func (o *operation) write(
+	ctx context.Context, namespace string,
+	do func(client dynamic.ResourceInterface) (*unstructured.Unstructured, error),
+) (*unstructured.Unstructured, error) {
+	var live *unstructured.Unstructured
+	err := patient.retry(ctx, o.report, func() error {
+		client, err := o.client(namespace)
+		if err != nil {
+			return err
+		}
+		live, err = do(client)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if o.gvk.Kind == "CustomResourceDefinition" {
+		o.server.kinds.learn(o.inputs)
+		o.cluster.forget()
+	}
+	return live, nil
+}
+
 // wire returns the object as it is sent, without fields that only the server sets.
 func (o *operation) wire() *unstructured.Unstructured {
 	content := asObject(o.inputs)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/csaupgrade"
 )
 
@@ -105,65 +106,44 @@ func (o *operation) preview(
 func (o *operation) update(
 	ctx context.Context, content *unstructured.Unstructured, ignored []string,
 ) (*unstructured.Unstructured, error) {
-	var live *unstructured.Unstructured
-	err := patient.retry(ctx, o.report, func() error {
-		client, err := o.client(content.GetNamespace())
-		if err != nil {
-			return err
-		}
-		existing, err := client.Get(ctx, content.GetName(), metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			o.report("it no longer exists in the cluster and is created again")
-			live, err = client.Create(ctx, content, metav1.CreateOptions{FieldManager: o.manager})
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		if o.gvk.Kind == "CustomResourceDefinition" {
-			// A definition is replaced as a whole, because merging lists of versions is unreliable.
-			content := content.DeepCopy()
-			content.SetResourceVersion(existing.GetResourceVersion())
-			live, err = client.Update(ctx, content, metav1.UpdateOptions{FieldManager: o.manager})
-			return err
-		}
-		if existing, err = o.takeOver(ctx, existing); err != nil {
-			return err
-		}
-		live, err = client.Patch(ctx, content.GetName(), types.ApplyPatchType,
-			encode(respecting(content, existing, o.manager, ignored)),
-			metav1.PatchOptions{
-				FieldManager: o.manager, Force: new(o.force(existing)),
-				FieldValidation: metav1.FieldValidationWarn,
-			})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	o.learn()
-	return live, nil
+	return o.write(ctx, content.GetNamespace(),
+		func(client dynamic.ResourceInterface) (*unstructured.Unstructured, error) {
+			existing, err := client.Get(ctx, content.GetName(), metav1.GetOptions{})
+			if apierrors.IsNotFound(err) {
+				o.report("it no longer exists in the cluster and is created again")
+				return client.Create(ctx, content, metav1.CreateOptions{FieldManager: o.manager})
+			}
+			if err != nil {
+				return nil, err
+			}
+			if o.gvk.Kind == "CustomResourceDefinition" {
+				// A definition is replaced as a whole, because merging lists of versions is unreliable.
+				content := content.DeepCopy()
+				content.SetResourceVersion(existing.GetResourceVersion())
+				return client.Update(ctx, content, metav1.UpdateOptions{FieldManager: o.manager})
+			}
+			if existing, err = o.takeOver(ctx, existing); err != nil {
+				return nil, err
+			}
+			return client.Patch(ctx, content.GetName(), types.ApplyPatchType,
+				encode(respecting(content, existing, o.manager, ignored)),
+				metav1.PatchOptions{
+					FieldManager: o.manager, Force: new(o.force(existing)),
+					FieldValidation: metav1.FieldValidationWarn,
+				})
+		})
 }
 
 // apply runs a server-side apply without reading the object first.
 func (o *operation) apply(
 	ctx context.Context, content *unstructured.Unstructured, force bool,
 ) (*unstructured.Unstructured, error) {
-	var live *unstructured.Unstructured
-	err := patient.retry(ctx, o.report, func() error {
-		client, err := o.client(content.GetNamespace())
-		if err != nil {
-			return err
-		}
-		live, err = client.Patch(ctx, content.GetName(), types.ApplyPatchType, encode(content),
-			metav1.PatchOptions{FieldManager: o.manager, Force: &force, FieldValidation: metav1.FieldValidationWarn})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	o.learn()
-	return live, nil
+	return o.write(ctx, content.GetNamespace(),
+		func(client dynamic.ResourceInterface) (*unstructured.Unstructured, error) {
+			return client.Patch(ctx, content.GetName(), types.ApplyPatchType, encode(content), metav1.PatchOptions{
+				FieldManager: o.manager, Force: &force, FieldValidation: metav1.FieldValidationWarn,
+			})
+		})
 }
 
 // takeOver transfers fields that the creation or kubectl apply wrote to the manager of the apply. Otherwise an apply

@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -19,6 +18,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 const (
@@ -148,10 +149,10 @@ func (a *Authority) issue(
 		return nil, nil, fmt.Errorf("reading back the certificate of %s: %w", name, err)
 	}
 	return cert, key, errors.Join(
-		writeFile(filepath.Join(a.dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
-			0o600),
-		writeFile(filepath.Join(a.dir, name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-			0o644),
+		safefile.Replace(a.Path(name+".key"),
+			pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600),
+		safefile.Replace(a.Path(name+".crt"),
+			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644),
 	)
 }
 
@@ -173,8 +174,8 @@ func (a *Authority) EnsureSigningKey() error {
 	}
 	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	return errors.Join(
-		writeFile(path, private, 0o600),
-		writeFile(a.Path("sa.pub"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o644),
+		safefile.Replace(path, private, 0o600),
+		safefile.Replace(a.Path("sa.pub"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o644),
 	)
 }
 
@@ -226,19 +227,4 @@ func readPair(dir, name string) (*x509.Certificate, crypto.Signer, error) {
 		return nil, nil, nil
 	}
 	return cert, signer, nil
-}
-
-// writeFile replaces the whole file by a rename, so that a crash leaves either the old or the new content.
-func writeFile(path string, content []byte, mode fs.FileMode) error {
-	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
-		return nil
-	}
-	next := path + ".new"
-	if err := os.WriteFile(next, content, mode); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
-	}
-	if err := os.Rename(next, path); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
-	}
-	return nil
 }

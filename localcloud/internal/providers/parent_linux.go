@@ -29,7 +29,8 @@ func parentEnded(ctx context.Context) bool {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	for ctx.Err() == nil {
-		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 1000) //nolint:gosec // A file descriptor fits.
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // A file descriptor fits.
+		ready, err := unix.Poll(poll, 1000)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			<-ctx.Done()
 			return false

@@ -28,7 +28,8 @@ type serving struct {
 	ended chan error
 }
 
-func serve(t *testing.T, ctx context.Context, options providers.Options) *serving { //nolint:revive // t comes first in helpers.
+//nolint:revive // t comes first in helpers.
+func serve(t *testing.T, ctx context.Context, options providers.Options) *serving {
 	t.Helper()
 	stdin, stdinWriter := io.Pipe()
 	stdout, stdoutWriter := io.Pipe()

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 const (
@@ -104,11 +106,11 @@ func makeAuthority(dir, certFile, keyFile string, now func() time.Time) (*author
 		return nil, fmt.Errorf("encoding the key of the RDS CA: %w", err)
 	}
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := writeFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+	if err := safefile.Replace(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 		0o600); err != nil {
 		return nil, err
 	}
-	if err := writeFile(certFile, bundle, 0o644); err != nil {
+	if err := safefile.Replace(certFile, bundle, 0o644); err != nil {
 		return nil, err
 	}
 	return &authority{certificate: certificate, key: key, bundle: bundle, now: now}, nil
@@ -175,21 +177,4 @@ func serialNumber() (*big.Int, error) {
 		return nil, fmt.Errorf("generating a serial number: %w", err)
 	}
 	return serial.Add(serial, big.NewInt(1)), nil
-}
-
-// writeFile replaces a file in one step. Readers, and a run after a kill, see the old content or the new one.
-func writeFile(name string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", name, err), os.Remove(f.Name()))
-	}
-	return nil
 }

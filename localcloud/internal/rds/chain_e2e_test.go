@@ -317,7 +317,7 @@ func jsonText(t *testing.T, v any) string {
 }
 
 // The Pulumi engine was killed after the creation and before it wrote its state. It creates the instance again.
-func TestACreationThatPulumiForgotIsTakenOver(t *testing.T) {
+func TestACreationThatPulumiDidNotRecordIsAdopted(t *testing.T) {
 	c := newChain(t)
 	db := c.instance("again", nil)
 	user, password := c.master(db)

@@ -314,7 +314,7 @@ func TestALoginWaitsForAGrantToTakeEffect(t *testing.T) {
 	assert.Equal(t, "hello", ask(t, c, "hello"))
 }
 
-func TestASecurityGroupDropsWithoutAWord(t *testing.T) {
+func TestASecurityGroupDropsConnectionsWithoutAnAnswer(t *testing.T) {
 	r := newRig(t)
 	r.set(func() { r.allow = errors.New("no rule allows it") })
 	c, err := net.Dial("tcp", r.address)
@@ -380,7 +380,7 @@ func TestEncryptionRequestsFollowTheProtocol(t *testing.T) {
 	assert.Contains(t, string(text), "without ALPN")
 }
 
-func TestWhatTheServerSaysLastReachesTheClient(t *testing.T) {
+func TestTheServersLastMessageReachesTheClient(t *testing.T) {
 	r := newRig(t)
 	r.set(func() { r.forceSSL = false })
 	for name, change := range map[string]func(*pgconn.Config){"TLS": func(*pgconn.Config) {}, "plain": plain} {
@@ -439,7 +439,7 @@ func TestCloseCutsEverySessionAndRefusesNewOnes(t *testing.T) {
 	assert.ErrorContains(t, err, "refused")
 }
 
-func TestAServerThatIsAwayIsReportedAsPostgreSQLDoes(t *testing.T) {
+func TestAServerThatDoesNotAnswerIsReportedAsPostgreSQLDoes(t *testing.T) {
 	r := newRig(t)
 	r.server.listener.Close()
 	_, err := r.connect(t, "app", "right")
@@ -466,5 +466,5 @@ func TestTooManyLoginsAtOnceAreRefused(t *testing.T) {
 	require.Eventually(t, func() bool { return len(r.front.handshakes) < maxHandshakes }, 5*time.Second,
 		5*time.Millisecond)
 	_, err := r.connect(t, "app", "right")
-	assert.NoError(t, err, "one that gave up makes room")
+	assert.NoError(t, err, "a client that gives up makes room for another")
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 const (
@@ -70,7 +72,7 @@ func (i *instance) save() error {
 	if err != nil {
 		return fmt.Errorf("recording DB instance %s: %w", i.id, err)
 	}
-	return writeFile(i.recordFile(), append(text, '\n'), 0o600)
+	return safefile.Replace(i.recordFile(), append(text, '\n'), 0o600)
 }
 
 // make creates the data folder and the users of a new instance and leaves PostgreSQL running without a front. It first
@@ -142,7 +144,7 @@ func (i *instance) begin(ctx context.Context) (*life, error) {
 		"pg_hba.conf":     renderHBA(nil),
 		"pg_ident.conf":   renderIdent(i.engine.osUser),
 	} {
-		if err := writeFile(filepath.Join(i.data(), name), text, 0o644); err != nil {
+		if err := safefile.Replace(filepath.Join(i.data(), name), text, 0o644); err != nil {
 			return fail(err)
 		}
 	}
@@ -308,7 +310,7 @@ func (i *instance) apply(ctx context.Context, maxConnections int, params map[str
 	if i.life == nil {
 		return nil
 	}
-	if err := writeFile(filepath.Join(i.data(), "postgresql.conf"), i.settings(), 0o644); err != nil {
+	if err := safefile.Replace(filepath.Join(i.data(), "postgresql.conf"), i.settings(), 0o644); err != nil {
 		return err
 	}
 	if err := reload(ctx, i.life.db); err != nil {
@@ -337,7 +339,7 @@ func (i *instance) iamUser(ctx context.Context, l *life, user string) (bool, err
 	if iam {
 		users = append(users, user)
 	}
-	if err := writeFile(filepath.Join(i.data(), "pg_hba.conf"), renderHBA(users), 0o644); err != nil {
+	if err := safefile.Replace(filepath.Join(i.data(), "pg_hba.conf"), renderHBA(users), 0o644); err != nil {
 		return false, err
 	}
 	if err := reload(ctx, l.db); err != nil {

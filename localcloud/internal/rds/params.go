@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 const (
@@ -218,7 +220,7 @@ func (e *Engine) checkSettings(ctx context.Context, data string, s map[string]st
 // tryConfiguration returns PostgreSQL's complaints about the settings.
 func (e *Engine) tryConfiguration(ctx context.Context, data string, s map[string]string) ([]string, error) {
 	candidate := filepath.Join(data, "postgresql.conf.candidate")
-	if err := writeFile(candidate, renderSettings(s), 0o644); err != nil {
+	if err := safefile.Replace(candidate, renderSettings(s), 0o644); err != nil {
 		return nil, err
 	}
 	defer os.Remove(candidate)

@@ -56,7 +56,7 @@ func TestReservedConnectionsMustLeaveOthers(t *testing.T) {
 		map[string]string{"max_connections": "LEAST({DBInstanceClassMemory/9531392},5000)"})), "formula")
 }
 
-func TestASpecIsCheckedWhole(t *testing.T) {
+func TestAllFaultsOfASpecAreReportedTogether(t *testing.T) {
 	good := Spec{
 		Identifier: "myshop-local", EndpointHost: "myshop-local.c.rds.amazonaws.com", Port: 5432,
 		MasterUsername: "myshop_admin", DBName: "myshop", MaxConnections: 414,
@@ -89,7 +89,7 @@ func TestHostBasedAccessNamesIAMUsersOnly(t *testing.T) {
 	assert.False(t, unquotable("app"))
 }
 
-func TestReasonsAreTakenFromWhatPostgreSQLWrites(t *testing.T) {
+func TestReasonsAreTakenFromTheOutputOfPostgreSQL(t *testing.T) {
 	text := `postgres: exit status 1: 2026-11-23 21:00:00.000 GMT [77] LOG:  invalid value for parameter "work_mem": "lots" in file "/x/postgresql.conf" line 3
 2026-11-23 21:00:00.000 GMT [77] HINT:  Valid units are ...
 2026-11-23 21:00:00.000 GMT [77] LOG:  unrecognized configuration parameter "wrk_mem" in file "/x/postgresql.conf" line 9
@@ -120,7 +120,7 @@ func TestTheSCRAMSecretIsThatOfTheRFC(t *testing.T) {
 	assert.Equal(t, "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-func TestMasterPasswordsAreRDSs(t *testing.T) {
+func TestMasterPasswordsFollowTheRuleOfRDS(t *testing.T) {
 	for _, good := range []string{"4k]-%hA|RI*[?j(-(l]{(", ":%#?*[&+", strings.Repeat("x", 128)} {
 		require.NoError(t, checkPassword(good))
 	}

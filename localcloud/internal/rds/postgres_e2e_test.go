@@ -26,7 +26,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAnInstanceIsWhatRDSMakes(t *testing.T) {
+func TestAnInstanceHasTheRolesAndRightsOfRDS(t *testing.T) {
 	p := newPlace(t)
 	e := p.open(t)
 	s := spec("myshop-local")
@@ -338,7 +338,7 @@ func TestAddressesAreKeptAndGivenAgainAfterADelete(t *testing.T) {
 	one, two := create(t, e, spec("one")), create(t, e, spec("two"))
 	require.NotEqual(t, one, two)
 	require.NoError(t, e.Delete(t.Context(), "one"))
-	require.NoError(t, e.Delete(t.Context(), "one"), "twice is no error")
+	require.NoError(t, e.Delete(t.Context(), "one"), "a second deletion succeeds")
 	assert.NoDirExists(t, filepath.Join(p.dir, "postgres", "one"))
 	assert.Equal(t, map[string]netip.Addr{spec("two").EndpointHost: two}, p.names)
 	e.Close()
@@ -362,7 +362,7 @@ func postmaster(t *testing.T, p *place, id string) int {
 	return pid
 }
 
-func TestAPostgreSQLThatEndsByItselfComesBack(t *testing.T) {
+func TestAPostgreSQLThatEndsUnexpectedlyIsRestarted(t *testing.T) {
 	p := newPlace(t)
 	e := p.open(t)
 	s := spec("crashing")

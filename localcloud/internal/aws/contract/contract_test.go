@@ -36,7 +36,7 @@ func TestBadCredentialsAreRefusedInTheWordsOfEachProtocol(t *testing.T) {
 	}{
 		{"a wrong secret key", wrongSecret, "SignatureDoesNotMatch", "InvalidSignatureException"},
 		{"an unknown access key", unknown, "InvalidClientTokenId", "UnrecognizedClientException"},
-		{"a session token that is none", madeUp, "InvalidClientTokenId", "UnrecognizedClientException"},
+		{"an invalid session token", madeUp, "InvalidClientTokenId", "UnrecognizedClientException"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := c.who.sts().GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
@@ -53,7 +53,7 @@ func TestBadCredentialsAreRefusedInTheWordsOfEachProtocol(t *testing.T) {
 	assert.Equal(t, "MissingAuthenticationToken", answer.Code)
 }
 
-func TestTheCallerIsNamed(t *testing.T) {
+func TestGetCallerIdentityNamesTheCaller(t *testing.T) {
 	g := newTarget(t)
 	who, err := g.sts().GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 	require.NoError(t, err)
@@ -137,7 +137,7 @@ func TestASecretThatWaitsForItsDeletionCannotBeUsed(t *testing.T) {
 	refused(t, err, "ResourceExistsException")
 }
 
-func TestRequestsForSecretsThatCannotBe(t *testing.T) {
+func TestInvalidRequestsForSecretsAreRefused(t *testing.T) {
 	g := newTarget(t)
 	_, err := g.secrets().GetSecretValue(t.Context(),
 		&secretsmanager.GetSecretValueInput{SecretId: sdk.String(unique())})
@@ -215,7 +215,7 @@ func TestARoleReadsTheSecretThatItsPolicyNamesAndNoOther(t *testing.T) {
 	})
 }
 
-func TestARoleIsAssumedByWhomItTrustsOnly(t *testing.T) {
+func TestOnlyTrustedPrincipalsAssumeARole(t *testing.T) {
 	g := newTarget(t)
 	account := g.accountID(t)
 	_, service := g.role(t, policy(m{
@@ -282,7 +282,7 @@ func subjectOf(t *testing.T, token string) string {
 	return claims.Sub
 }
 
-func TestRDSNamesWhatDoesNotExist(t *testing.T) {
+func TestRDSErrorsNameTheMissingResource(t *testing.T) {
 	g := newTarget(t)
 	id := sdk.String(unique())
 	_, err := g.rds().DescribeDBInstances(t.Context(), &rds.DescribeDBInstancesInput{DBInstanceIdentifier: id})
@@ -326,7 +326,7 @@ func TestMaxConnectionsFollowMemoryInTheDefaultGroup(t *testing.T) {
 	}
 }
 
-func TestKMSNamesWhatDoesNotExist(t *testing.T) {
+func TestKMSErrorsNameTheMissingResource(t *testing.T) {
 	g := newTarget(t)
 	_, errorType := g.kms(t, "DescribeKey", map[string]any{"KeyId": "00000000-0000-0000-0000-000000000000"})
 	assert.Equal(t, "NotFoundException", errorType)

@@ -29,14 +29,14 @@ func TestPolicyDocumentsThatIAMRefuses(t *testing.T) {
 		"no resource":             statement(`"Effect":"Allow","Action":"s3:GetObject"`),
 		"both actions":            statement(allow + `,"NotAction":"s3:PutObject"`),
 		"an action of no service": statement(`"Effect":"Allow","Action":"GetObject","Resource":"*"`),
-		"a resource that is none": statement(`"Effect":"Allow","Action":"s3:GetObject","Resource":"myshop"`),
+		"an invalid resource":     statement(`"Effect":"Allow","Action":"s3:GetObject","Resource":"myshop"`),
 		"a principal":             statement(allow + `,"Principal":"*"`),
 		"an unknown operator":     statement(allow + `,"Condition":{"StringIs":{"aws:userid":"x"}}`),
 		"an unknown element":      statement(allow + `,"Ressource":"*"`),
 		"a sid with a space":      statement(`"Sid":"a b",` + allow),
 		"the same sid twice": `{"Version":"2012-10-17","Statement":[{"Sid":"A",` + allow + `},{"Sid":"A",` +
 			allow + `}]}`,
-		"a boolean that is none": statement(allow + `,"Condition":{"Bool":{"aws:SecureTransport":"maybe"}}`),
+		"an invalid boolean": statement(allow + `,"Condition":{"Bool":{"aws:SecureTransport":"maybe"}}`),
 	} {
 		answer := g.iam(t, "PutRolePolicy", map[string]string{
 			"RoleName": name, "PolicyName": "inline", "PolicyDocument": document,
@@ -50,7 +50,7 @@ func TestPolicyDocumentsThatIAMRefuses(t *testing.T) {
 		"another service": statement(`"Effect":"Allow","Principal":"*","Action":"s3:GetObject"`),
 		"a wildcard in it": statement(`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + g.accountID(t) +
 			`:role/*"},"Action":"sts:AssumeRole"`),
-		"a role of nobody": statement(`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + g.accountID(t) +
+		"a role that does not exist": statement(`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + g.accountID(t) +
 			`:role/` + unique() + `"},"Action":"sts:AssumeRole"`),
 		"a principal's name": statement(`"Effect":"Allow","Principal":"myshop","Action":"sts:AssumeRole"`),
 	} {

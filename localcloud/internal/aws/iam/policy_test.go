@@ -117,7 +117,7 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 			iam.Identity, statement(allow + `,"NotResource":"*"`),
 			"both Resource and NotResource",
 		},
-		"resource that is no ARN": {
+		"resource that is not an ARN": {
 			iam.Identity,
 			statement(`"Effect":"Allow","Action":"a:B","Resource":"myshop"`), `"myshop" must be in ARN format`,
 		},
@@ -136,7 +136,8 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 		},
 		"operator that is not modelled": {
 			iam.Identity,
-			statement(allow + `,"Condition":{"BinaryEquals":{"aws:userid":"eA=="}}`), `"BinaryEquals": the local AWS stand-in models only`,
+			statement(allow + `,"Condition":{"BinaryEquals":{"aws:userid":"eA=="}}`),
+			`"BinaryEquals": the local AWS stand-in models only`,
 		},
 		"misspelt operator": {
 			iam.Identity,
@@ -159,20 +160,20 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 			iam.Identity,
 			statement(allow + `,"Condition":{"StringEquals":{"aws:userid":[]}}`), "must not be empty",
 		},
-		"boolean that is none": {
+		"invalid boolean": {
 			iam.Identity,
 			statement(allow + `,"Condition":{"Bool":{"aws:SecureTransport":"yes"}}`), `"yes": want true or false`,
 		},
-		"number that is none": {
+		"invalid number": {
 			iam.Identity,
 			statement(allow + `,"Condition":{"NumericEquals":{"secretsmanager:RecoveryWindowInDays":"seven"}}`),
 			"want a number",
 		},
-		"date that is none": {
+		"invalid date": {
 			iam.Identity,
 			statement(allow + `,"Condition":{"DateLessThan":{"aws:CurrentTime":"tomorrow"}}`), "ISO 8601",
 		},
-		"address that is none": {
+		"invalid address": {
 			iam.Identity,
 			statement(allow + `,"Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/33"}}`), "CIDR",
 		},

@@ -113,7 +113,7 @@ func TestPresignedRequestsAreAcceptedAsLongAsTheyLive(t *testing.T) {
 	assert.ErrorContains(t, err, "Signature expired")
 }
 
-func TestWhatWasTamperedWithIsRefused(t *testing.T) {
+func TestTamperedRequestsAreRefused(t *testing.T) {
 	body := []byte(`{"SecretId":"x"}`)
 	replace := func(from, to string) func(*http.Request) {
 		return func(r *http.Request) {

@@ -130,7 +130,7 @@ func TestADamagedFileIsRefusedAndNotQuoted(t *testing.T) {
 	assert.NotContains(t, err.Error(), "secret-value")
 }
 
-func TestWhatReadHandedOutNeverChanges(t *testing.T) {
+func TestADocumentThatReadReturnedNeverChanges(t *testing.T) {
 	s, err := open(filepath.Join(t.TempDir(), "doc.json"))
 	require.NoError(t, err)
 	before := s.Read()

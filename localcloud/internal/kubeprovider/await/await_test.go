@@ -77,6 +77,22 @@ func (w *world) change(t *testing.T, manifest string) {
 	require.NoError(t, err)
 }
 
+// ready starts a wait for the target and returns its result. It passes the object to check if the wait succeeds.
+func (w *world) ready(t *testing.T, check func(live *unstructured.Unstructured)) <-chan error {
+	t.Helper()
+	ctx, cancel := waiting(t)
+	t.Cleanup(cancel)
+	done := make(chan error, 1)
+	go func() {
+		live, err := w.awaiter.Ready(ctx, w.target)
+		if err == nil && check != nil {
+			check(live)
+		}
+		done <- err
+	}()
+	return done
+}
+
 func waiting(t *testing.T) (context.Context, context.CancelFunc) {
 	t.Helper()
 	return context.WithTimeout(t.Context(), 20*time.Second)
@@ -97,17 +113,10 @@ func TestWaitForCondition(t *testing.T) {
 	w := newWorld(t,
 		parse(t, head+"status: {conditions: [{type: Ready, status: 'False', reason: NoStore, message: no such "+
 			"store}]}"), "things")
-	done := make(chan error, 1)
-	ctx, cancel := waiting(t)
-	defer cancel()
-	go func() {
-		live, err := w.awaiter.Ready(ctx, w.target)
-		if err == nil {
-			found, _ := statusCondition(live, "Ready")
-			assert.Equal(t, "True", found["status"])
-		}
-		done <- err
-	}()
+	done := w.ready(t, func(live *unstructured.Unstructured) {
+		found, _ := statusCondition(live, "Ready")
+		assert.Equal(t, "True", found["status"])
+	})
 	w.change(t, head+"status: {conditions: [{type: Ready, status: 'True'}]}")
 	require.NoError(t, <-done)
 }
@@ -131,13 +140,7 @@ func TestWaitEndsWhenTheObjectIsDeleted(t *testing.T) {
 	w := newWorld(t,
 		parse(t, "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a, namespace: shop, annotations: "+
 			"{pulumi.com/waitFor: condition=Ready}}"), "things")
-	done := make(chan error, 1)
-	ctx, cancel := waiting(t)
-	defer cancel()
-	go func() {
-		_, err := w.awaiter.Ready(ctx, w.target)
-		done <- err
-	}()
+	done := w.ready(t, nil)
 	<-w.watched
 	require.NoError(t, w.target.Resource.Delete(t.Context(), "a", metav1.DeleteOptions{}))
 	require.ErrorContains(t, <-done, "Thing shop/a is not ready: it was deleted during the wait")
@@ -157,13 +160,7 @@ func TestDeploymentIsReadyWhenItsRolloutIsComplete(t *testing.T) {
 	w := newWorld(t,
 		parse(t, head+"status: {observedGeneration: 1, replicas: 2, updatedReplicas: 2, readyReplicas: 2, "+
 			"availableReplicas: 2}"), "deployments")
-	done := make(chan error, 1)
-	ctx, cancel := waiting(t)
-	defer cancel()
-	go func() {
-		_, err := w.awaiter.Ready(ctx, w.target)
-		done <- err
-	}()
+	done := w.ready(t, nil)
 	w.change(t, head+"status: {observedGeneration: 2, replicas: 2, updatedReplicas: 2, readyReplicas: 2, "+
 		"availableReplicas: 2, conditions: ["+
 		"{type: Available, status: 'True'}, {type: Progressing, status: 'True', reason: NewReplicaSetAvailable}]}")
@@ -245,13 +242,7 @@ func TestFailedJobShowsItsLogWithoutSecrets(t *testing.T) {
 func TestJobIsReadyWhenItIsComplete(t *testing.T) {
 	const head = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: m, namespace: shop}\n"
 	w := newWorld(t, parse(t, head+"status: {active: 1, startTime: '2026-01-01T00:00:00Z'}"), "jobs")
-	done := make(chan error, 1)
-	ctx, cancel := waiting(t)
-	defer cancel()
-	go func() {
-		_, err := w.awaiter.Ready(ctx, w.target)
-		done <- err
-	}()
+	done := w.ready(t, nil)
 	w.change(t, head+"status: {succeeded: 1, conditions: [{type: Complete, status: 'True'}]}")
 	require.NoError(t, <-done)
 }
@@ -277,13 +268,7 @@ func TestServiceIsReadyWithItsFirstEndpoint(t *testing.T) {
 		watching, err := w.kube.Tracker().Watch(action.GetResource(), action.GetNamespace())
 		return true, watching, err
 	})
-	done := make(chan error, 1)
-	ctx, cancel := waiting(t)
-	defer cancel()
-	go func() {
-		_, err := w.awaiter.Ready(ctx, w.target)
-		done <- err
-	}()
+	done := w.ready(t, nil)
 	<-watched
 	_, err := w.kube.DiscoveryV1().EndpointSlices("shop").Update(t.Context(), slice(true), metav1.UpdateOptions{})
 	require.NoError(t, err)

@@ -24,8 +24,8 @@ type call struct {
 	Inputs map[string]any `json:"inputs"`
 }
 
-// recordingDoor is a control API on a Unix socket that records all calls and gives the answers of the test.
-type recordingDoor struct {
+// recordingControl is a control API on a Unix socket that records all calls and gives the answers of the test.
+type recordingControl struct {
 	socket string
 
 	mu    sync.Mutex
@@ -34,9 +34,9 @@ type recordingDoor struct {
 	answer func(call) (int, any)
 }
 
-func newDoor(t *testing.T, answer func(call) (int, any)) *recordingDoor {
+func newControl(t *testing.T, answer func(call) (int, any)) *recordingControl {
 	t.Helper()
-	d := &recordingDoor{socket: filepath.Join(t.TempDir(), "control.sock"), answer: answer}
+	d := &recordingControl{socket: filepath.Join(t.TempDir(), "control.sock"), answer: answer}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", d.socket)
 	require.NoError(t, err)
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: d}}
@@ -45,7 +45,7 @@ func newDoor(t *testing.T, answer func(call) (int, any)) *recordingDoor {
 	return d
 }
 
-func (d *recordingDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (d *recordingControl) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := call{Method: r.Method, Query: map[string]string{}}
 	if r.URL.Path != "/aws/resources" {
 		http.NotFound(w, r)
@@ -70,7 +70,7 @@ func (d *recordingDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (d *recordingDoor) seen() []call {
+func (d *recordingControl) seen() []call {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return append([]call(nil), d.calls...)

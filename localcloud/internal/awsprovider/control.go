@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// door is the client of the stand-in's control API. Requests and answers use Pulumi's names and plain JSON values.
-type door struct {
+// control is the client of the stand-in's control API. Requests and answers use Pulumi's names and plain JSON values.
+type control struct {
 	client *http.Client
 	socket string
 }
@@ -26,8 +26,8 @@ type answer struct {
 	Outputs map[string]any `json:"outputs"`
 }
 
-// doorRequest is a request to the control API.
-type doorRequest struct {
+// controlRequest is a request to the control API.
+type controlRequest struct {
 	Type   string         `json:"type"`
 	Name   string         `json:"name,omitempty"`
 	ID     string         `json:"id,omitempty"`
@@ -36,14 +36,14 @@ type doorRequest struct {
 	Inputs map[string]any `json:"inputs,omitempty"`
 }
 
-// doorError is an error of the control API, with the code that AWS would use.
-type doorError struct {
+// controlError is an error of the control API, with the code that AWS would use.
+type controlError struct {
 	Status  int    `json:"-"`
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }
 
-func (e *doorError) Error() string {
+func (e *controlError) Error() string {
 	switch {
 	case e.Code == "":
 		return e.Message
@@ -54,9 +54,9 @@ func (e *doorError) Error() string {
 	}
 }
 
-func newDoor(socket string) *door {
+func newControl(socket string) *control {
 	dialer := &net.Dialer{}
-	return &door{
+	return &control{
 		socket: socket,
 		client: &http.Client{Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -66,42 +66,42 @@ func newDoor(socket string) *door {
 	}
 }
 
-func (d *door) create(ctx context.Context, r doorRequest) (answer, error) {
+func (c *control) create(ctx context.Context, r controlRequest) (answer, error) {
 	var a answer
-	err := d.call(ctx, http.MethodPost, "", r, &a)
+	err := c.call(ctx, http.MethodPost, "", r, &a)
 	if err == nil && a.ID == "" {
 		err = errors.New("the stand-in answered without an id: see `dbtier local logs`")
 	}
 	return a, err
 }
 
-func (d *door) update(ctx context.Context, r doorRequest) (answer, error) {
+func (c *control) update(ctx context.Context, r controlRequest) (answer, error) {
 	var a answer
-	err := d.call(ctx, http.MethodPut, "", r, &a)
+	err := c.call(ctx, http.MethodPut, "", r, &a)
 	return a, err
 }
 
 // read returns false if the resource does not exist.
-func (d *door) read(ctx context.Context, r doorRequest) (answer, bool, error) {
+func (c *control) read(ctx context.Context, r controlRequest) (answer, bool, error) {
 	var a answer
 	query := url.Values{"type": {r.Type}, "id": {r.ID}, "region": {r.Region}}
-	err := d.call(ctx, http.MethodGet, "?"+query.Encode(), nil, &a)
-	if refused := (*doorError)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+	err := c.call(ctx, http.MethodGet, "?"+query.Encode(), nil, &a)
+	if refused := (*controlError)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
 		return answer{}, false, nil
 	}
 	return a, err == nil, err
 }
 
 // remove deletes a resource. It succeeds if the resource does not exist.
-func (d *door) remove(ctx context.Context, r doorRequest) error {
-	err := d.call(ctx, http.MethodDelete, "", r, nil)
-	if refused := (*doorError)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+func (c *control) remove(ctx context.Context, r controlRequest) error {
+	err := c.call(ctx, http.MethodDelete, "", r, nil)
+	if refused := (*controlError)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
 		return nil
 	}
 	return err
 }
 
-func (d *door) call(ctx context.Context, method, query string, in, out any) error {
+func (c *control) call(ctx context.Context, method, query string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		encoded, err := json.Marshal(in)
@@ -117,17 +117,17 @@ func (d *door) call(ctx context.Context, method, query string, in, out any) erro
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := d.client.Do(req)
+	resp, err := c.client.Do(req)
 	if err != nil {
-		return d.explain(ctx, err)
+		return c.explain(ctx, err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return d.explain(ctx, err)
+		return c.explain(ctx, err)
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		refused := &doorError{Status: resp.StatusCode}
+		refused := &controlError{Status: resp.StatusCode}
 		if json.Unmarshal(data, refused) != nil || (refused.Code == "" && refused.Message == "") {
 			refused.Message = fmt.Sprintf("the stand-in answered %s: %s", resp.Status, strings.TrimSpace(string(data)))
 		}
@@ -143,7 +143,7 @@ func (d *door) call(ctx context.Context, method, query string, in, out any) erro
 }
 
 // explain says what to do about a call that got no answer.
-func (d *door) explain(ctx context.Context, err error) error {
+func (c *control) explain(ctx context.Context, err error) error {
 	var op *net.OpError
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -152,7 +152,7 @@ func (d *door) explain(ctx context.Context, err error) error {
 		return errors.New("cancelled")
 	case errors.As(err, &op) && op.Op == "dial":
 		return fmt.Errorf("the local cloud is not running (no answer at %s): start it with `dbtier local start`",
-			d.socket)
+			c.socket)
 	default:
 		return fmt.Errorf("the local cloud stopped answering (%w): see `dbtier local logs`, start it again with "+
 			"`dbtier local start`, and run the command once more", err)

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheDoorRefusesTypesItDoesNotModelByName(t *testing.T) {
+func TestTheControlAPIRefusesTypesItDoesNotModelByName(t *testing.T) {
 	a := newAccount(t)
 	a.deny("aws:s3/bucket:Bucket", m{}, "NotImplemented", "aws:s3/bucket:Bucket")
 	for body, says := range map[string]string{
@@ -26,13 +26,13 @@ func TestTheDoorRefusesTypesItDoesNotModelByName(t *testing.T) {
 		assert.GreaterOrEqual(t, w.Code, 400)
 		assert.Contains(t, w.Body.String(), says, body)
 	}
-	out := a.door(http.MethodPut, typeKey, "", "", m{}, nil)
+	out := a.controlCall(http.MethodPut, typeKey, "", "", m{}, nil)
 	assert.Contains(t, out.Message, "id: missing")
 }
 
 // All types are created, adopted, read, updated and deleted in the same way. A second resource of the same name is
 // refused.
-func TestResourcesLiveThroughTheDoor(t *testing.T) {
+func TestResourcesAreCreatedReadUpdatedAndDeleted(t *testing.T) {
 	for typ, c := range map[string]struct {
 		before  func(a *account)
 		inputs  m
@@ -121,7 +121,7 @@ func TestResourcesLiveThroughTheDoor(t *testing.T) {
 				assert.Equal(t, canonical(m{"v": v})["v"], one.Outputs[k], k)
 			}
 			if c.taken != "" {
-				other := a.door(http.MethodPost, typ, "another", "", c.inputs, nil)
+				other := a.controlCall(http.MethodPost, typ, "another", "", c.inputs, nil)
 				assert.Equal(t, c.taken, other.Code, "another resource may not take the name: %s", other.Message)
 			}
 			if c.update != nil {
@@ -131,20 +131,21 @@ func TestResourcesLiveThroughTheDoor(t *testing.T) {
 						assert.Equal(t, canonical(m{"v": v})["v"], updated.Outputs[k], k)
 					}
 				}
-				read := a.door(http.MethodGet, typ, "", one.ID, nil, nil)
+				read := a.controlCall(http.MethodGet, typ, "", one.ID, nil, nil)
 				assert.Equal(t, updated.Outputs, read.Outputs)
 				assert.NotContains(t, read.Inputs, "__defaults")
-				missing := a.door(http.MethodPut, typ, "", "none:none", c.inputs, nil)
+				missing := a.controlCall(http.MethodPut, typ, "", "none:none", c.inputs, nil)
 				assert.GreaterOrEqual(t, missing.status, 400, "updating what does not exist")
 			}
 			require.NoError(t, a.Close())
 			a.open()
-			require.Equal(t, http.StatusOK, a.door(http.MethodGet, typ, "", one.ID, nil, nil).status,
+			require.Equal(t, http.StatusOK, a.controlCall(http.MethodGet, typ, "", one.ID, nil, nil).status,
 				"it survives a restart")
 			for range 2 {
-				require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typ, "", one.ID, nil, nil).status)
+				require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typ, "", one.ID, nil,
+					nil).status)
 			}
-			assert.Equal(t, http.StatusNotFound, a.door(http.MethodGet, typ, "", one.ID, nil, nil).status)
+			assert.Equal(t, http.StatusNotFound, a.controlCall(http.MethodGet, typ, "", one.ID, nil, nil).status)
 		})
 	}
 }
@@ -370,24 +371,24 @@ func TestALogGroupMayUseAKeyWhosePolicyAdmitsCloudWatchLogs(t *testing.T) {
 	a.deny(typeLogs, m{"name": "/elsewhere", "kmsKeyId": key.Outputs["arn"]}, "InvalidParameterException", "kmsKeyId")
 }
 
-func TestDependenciesAreNotDeletedUnderTheirUsers(t *testing.T) {
+func TestResourcesInUseAreNotDeleted(t *testing.T) {
 	a := newAccount(t)
 	db, _ := a.instance("myshop", nil)
 	group := db.Inputs["vpcSecurityGroupIds"].([]any)[0].(string)
-	assert.Equal(t, "DependencyViolation", a.door(http.MethodDelete, typeGroup, "", group, nil, nil).Code)
+	assert.Equal(t, "DependencyViolation", a.controlCall(http.MethodDelete, typeGroup, "", group, nil, nil).Code)
 	assert.Equal(t, "InvalidDBSubnetGroupStateFault",
-		a.door(http.MethodDelete, typeSubnets, "", "myshop", nil, nil).Code)
+		a.controlCall(http.MethodDelete, typeSubnets, "", "myshop", nil, nil).Code)
 	a.role("reader", "a:b", allow([]string{"a:B"}, "*"))
-	assert.Equal(t, "DeleteConflict", a.door(http.MethodDelete, typeRole, "", "reader", nil, nil).Code)
-	assert.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeRole, "", "reader", nil,
+	assert.Equal(t, "DeleteConflict", a.controlCall(http.MethodDelete, typeRole, "", "reader", nil, nil).Code)
+	assert.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeRole, "", "reader", nil,
 		m{"forceDetachPolicies": true}).status)
 	first := a.create(typeGroup, "first", m{"name": "first", "description": "d", "vpcId": VPCID})
 	a.create(typeGroup, "second", m{
 		"name": "second", "description": "d", "vpcId": VPCID,
 		"ingress": []m{{"protocol": "tcp", "fromPort": 1, "toPort": 1, "securityGroups": []string{first.ID}}},
 	})
-	assert.Equal(t, "DependencyViolation", a.door(http.MethodDelete, typeGroup, "", first.ID, nil, nil).Code)
-	assert.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeLogs, "", "x", nil,
+	assert.Equal(t, "DependencyViolation", a.controlCall(http.MethodDelete, typeGroup, "", first.ID, nil, nil).Code)
+	assert.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeLogs, "", "x", nil,
 		m{"skipDestroy": true}).status)
 }
 
@@ -399,12 +400,12 @@ func TestAKeyThatIsUsedIsNotAdopted(t *testing.T) {
 	assert.NotEqual(t, one.ID, two.ID)
 }
 
-func TestKeysAndSecretsGoWhenTheirTimeIsOver(t *testing.T) {
+func TestKeysAndSecretsAreDeletedAfterTheirWaitingPeriod(t *testing.T) {
 	a := newAccount(t)
 	a.now = time.Now()
 	key := a.create(typeKey, "key", m{"deletionWindowInDays": 7})
 	a.create(typeAlias, "alias", m{"name": "alias/x", "targetKeyId": key.ID})
-	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeKey, "", key.ID, nil, nil).status)
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeKey, "", key.ID, nil, nil).status)
 	assert.Equal(t, "PendingDeletion", a.store.Read().Keys[key.ID].keyState())
 	a.now = a.now.AddDate(0, 0, 6)
 	a.housekeeping(context.Background())
