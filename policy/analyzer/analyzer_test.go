@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"dbtier/policy/analyzer"
+	"dbtier/policy/pack"
 	"dbtier/policy/registry"
 	"dbtier/policy/rule"
 	"dbtier/policy/ruletest"
@@ -86,8 +87,8 @@ func TestTheStackSaysItsProfileByConfigTagOrEnvironment(t *testing.T) {
 		{name: "environment", environment: "development", want: pulumirpc.EnforcementLevel_ADVISORY},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Setenv(analyzer.ProfileVariable, c.environment)
-			server, err := analyzer.New(registry.Pack())
+			t.Setenv(pack.ProfileVariable, c.environment)
+			server, err := analyzer.New(registry.Pack(), nil)
 			require.NoError(t, err)
 			_, err = server.ConfigureStack(t.Context(),
 				&pulumirpc.AnalyzerStackConfigureRequest{Config: c.config, Tags: c.tags})
@@ -99,20 +100,20 @@ func TestTheStackSaysItsProfileByConfigTagOrEnvironment(t *testing.T) {
 			assert.Equal(t, c.want, info.GetPolicies()[at].GetEnforcementLevel())
 		})
 	}
-	server, err := analyzer.New(registry.Pack())
+	server, err := analyzer.New(registry.Pack(), nil)
 	require.NoError(t, err)
 	_, err = server.ConfigureStack(t.Context(),
 		&pulumirpc.AnalyzerStackConfigureRequest{Config: map[string]string{"dbtier-policy:profile": "prod"}})
 	require.EqualError(t, err, `dbtier-policy:profile: "prod": want production or development`)
-	t.Setenv(analyzer.ProfileVariable, "prod")
-	_, err = analyzer.New(registry.Pack())
+	t.Setenv(pack.ProfileVariable, "prod")
+	_, err = analyzer.New(registry.Pack(), nil)
 	require.Error(t, err)
 }
 
 // TestAPackThatNoStackWasConfiguredForJudges is what `pulumi policy analyze` does: no ConfigureStack before the rest.
 func TestAPackThatNoStackWasConfiguredForJudges(t *testing.T) {
 	t.Parallel()
-	server, err := analyzer.New(registry.Pack())
+	server, err := analyzer.New(registry.Pack(), nil)
 	require.NoError(t, err)
 	info, err := server.GetAnalyzerInfo(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)
@@ -132,7 +133,7 @@ func TestAPackThatNoStackWasConfiguredForJudges(t *testing.T) {
 
 func TestInfoTellsEverythingAboutARule(t *testing.T) {
 	t.Parallel()
-	server, err := analyzer.New(registry.Pack())
+	server, err := analyzer.New(registry.Pack(), nil)
 	require.NoError(t, err)
 	info, err := server.GetAnalyzerInfo(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)
@@ -156,8 +157,8 @@ func TestTheDefaultsOfEverySchemaAreTaken(t *testing.T) {
 	t.Parallel()
 	for _, r := range registry.All() {
 		properties := map[string]any{}
-		for name, schema := range r.ConfigSchema().Properties {
-			if value, ok := schema["default"]; ok {
+		for name, schema := range r.ConfigSchema() {
+			if value, ok := schema.(map[string]any)["default"]; ok {
 				properties[name] = value
 			}
 		}
@@ -182,14 +183,13 @@ func TestTheConfigIsRefusedWithAllItsFaults(t *testing.T) {
 	require.Error(t, err)
 	assert.Equal(t, []string{
 		"the policy config:",
-		"k8s-image-registry.registries: [1]: want a list of texts",
-		"rds-backup-retention.days: is no setting of this rule: it has exceptions, minimumDays, checkReadReplicas",
-		"rds-backup-retention.exceptions[0].approved: is unknown: want resource, owner, reason and expires",
-		`rds-backup-retention.exceptions[0].expires: "soon": want a day such as 2027-03-31`,
-		"rds-backup-retention.exceptions[0].owner: is missing: an exception has a resource, an owner, a reason and a " +
-			"last day",
-		"rds-backup-retention.exceptions[0].reason: is missing: an exception has a resource, an owner, a reason and " +
-			"a last day",
+		"k8s-image-registry.registries: [1]: want a list of strings",
+		"rds-backup-retention.days: is not a setting of this rule: want exceptions, minimumDays, checkReadReplicas",
+		"rds-backup-retention.exceptions[0].approved: is not a field of an exception: want resource, owner, reason " +
+			"and expires",
+		`rds-backup-retention.exceptions[0].expires: "soon": want a date such as 2027-03-31`,
+		"rds-backup-retention.exceptions[0].owner: is required",
+		"rds-backup-retention.exceptions[0].reason: is required",
 		"rds-backup-retention.exceptions[1]: want an object with resource, owner, reason and expires",
 		"rds-backup-retention.minimumDays: seven: want a number",
 		"rds-not-public.exceptions: want a list",
@@ -211,7 +211,7 @@ func TestAnExceptionLetsOneResourcePassUntilItsLastDay(t *testing.T) {
 		require.Len(t, answer.Diagnostics, 2, what)
 		assert.Equal(t, pulumirpc.EnforcementLevel_ADVISORY, answer.Diagnostics[0].GetEnforcementLevel(), what)
 		assert.Contains(t, answer.Diagnostics[0].GetMessage(),
-			"let pass until 2027-03-31 by team-orders: migration under way")
+			"allowed until 2027-03-31 by team-orders: migration under way")
 		assert.Equal(t, pulumirpc.EnforcementLevel_MANDATORY, answer.Diagnostics[1].GetEnforcementLevel(),
 			"the other is not let pass")
 	}
@@ -234,7 +234,7 @@ func TestAnExpiredExceptionFailsEvenWhereNothingBreaksItsRule(t *testing.T) {
 		"rds-iam-authentication: the exception of team-orders for database expired on 2027-01-14 (migration under way)")
 	broken := judge(t, setup, name, instance(nil)).Violations(name)
 	require.Len(t, broken, 1)
-	assert.Contains(t, broken[0], "the exception of team-orders for it expired on 2027-01-14")
+	assert.Contains(t, broken[0], "the exception of team-orders for this resource expired on 2027-01-14")
 }
 
 func TestKnobsChangeWhatARuleDemands(t *testing.T) {
@@ -324,7 +324,8 @@ func TestARemediationPutsRightWhatItsRuleFindsAndNothingElse(t *testing.T) {
 			map[string]any{"metadata": map[string]any{"name": "a"}, "automountServiceAccountToken": false},
 		},
 		{
-			"k8s-service-account-token", "kubernetes:apps/v1:Deployment", pod(map[string]any{"serviceAccountName": "a"}),
+			"k8s-service-account-token", "kubernetes:apps/v1:Deployment",
+			pod(map[string]any{"serviceAccountName": "a"}),
 			pod(map[string]any{"serviceAccountName": "a", "automountServiceAccountToken": false}),
 		},
 		{
@@ -414,7 +415,7 @@ func TestASecretThatTheEngineCouldNotDecryptIsNotJudged(t *testing.T) {
 	answer := judge(t, ruletest.Setup{Update: true, Profile: rule.Production}, "rds-admin-name", redacted)
 	require.Len(t, answer.Diagnostics, 1)
 	assert.Equal(t, pulumirpc.EnforcementLevel_ADVISORY, answer.Diagnostics[0].GetEnforcementLevel())
-	assert.Contains(t, answer.Diagnostics[0].GetMessage(), "username: is not known, so this was not judged")
+	assert.Contains(t, answer.Diagnostics[0].GetMessage(), "username: is not known, so this rule was not evaluated")
 }
 
 // TestTheEnginesOwnClientUnderstandsThePack talks to the pack over gRPC with the engine's client.

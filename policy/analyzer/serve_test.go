@@ -53,7 +53,8 @@ func TestWhatWaitsIsSaidInTheEnginesLogAndOnce(t *testing.T) {
 		ruletest.Request(t, instance(map[string]any{"kmsKeyId": ruletest.Unknown{}})))
 	require.NoError(t, err)
 	require.NotEmpty(t, answer.GetNotApplicable())
-	assert.Contains(t, answer.GetNotApplicable()[0].GetReason(), "is not known before the update, which judges it")
+	assert.Contains(t, answer.GetNotApplicable()[0].GetReason(),
+		"is not known yet; the rule is evaluated during the update")
 	for range 2 {
 		_, err = client.AnalyzeStack(t.Context(), &pulumirpc.AnalyzeStackRequest{})
 		require.NoError(t, err)

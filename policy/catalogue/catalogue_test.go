@@ -14,7 +14,7 @@ import (
 
 const (
 	document = "../../docs/policies.md"
-	// UPDATE_POLICIES=1 go test ./policy/catalogue writes the document anew.
+	// UPDATE_POLICIES=1 go test ./policy/catalogue regenerates the document.
 	update = "UPDATE_POLICIES"
 )
 
@@ -37,8 +37,8 @@ func TestARowThatIsNeitherIsFound(t *testing.T) {
 		{ID: "E"},
 	}
 	assert.Equal(t, []string{
-		"A: is listed twice", "B: has neither a rule nor a reason why not",
-		"C: has a rule, and a reason why it has none", "E: has no meaning", "X: is in no catalogue",
+		"A: is listed twice", "B: has neither a rule nor a reason for having none",
+		"C: has a rule and a reason for having none", "E: has no meaning", "X: is not in a catalogue",
 	}, catalogue.Faults([]catalogue.Catalogue{{Name: "list", Rows: rows}}, rules))
 }
 
@@ -55,7 +55,7 @@ func TestTheDocumentIsThatOfTheRules(t *testing.T) {
 		return
 	}
 	assert.Equal(t, want, string(have),
-		"docs/policies.md is not that of the rules any more: %s=1 go test ./policy/catalogue", update)
+		"docs/policies.md is out of date: run %s=1 go test ./policy/catalogue", update)
 }
 
 func TestADocumentWithoutMarksIsRefused(t *testing.T) {

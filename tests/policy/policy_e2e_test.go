@@ -238,7 +238,7 @@ func TestWhatAPreviewDoesNotKnowTheUpdateJudges(t *testing.T) {
 	e := newEngine(t, stack)
 	said, err := e.preview(made)
 	require.NoError(t, err, "what is not known is no violation: %s", said)
-	assert.Contains(t, said, "policies will judge at the update, when these values are known")
+	assert.Contains(t, said, "policies will be evaluated during the update, when these values are known")
 	assert.Contains(t, said, "database-security-group.ingress: database-group-port, network-database-port",
 		"and no silent pass")
 
@@ -261,7 +261,7 @@ func TestASecretIsInNothingThatIsSaid(t *testing.T) {
 		assert.Contains(t, said, rule)
 	}
 	assert.NotContains(t, said, password)
-	assert.Contains(t, said, "username: (secret): is a name that everybody tries first")
+	assert.Contains(t, said, "username: (secret): is a common name")
 }
 
 func TestTheConfigFileChangesLevelsRemediatesAndLetsPass(t *testing.T) {
@@ -280,7 +280,7 @@ func TestTheConfigFileChangesLevelsRemediatesAndLetsPass(t *testing.T) {
 	}
 	said, err := e.up(config)
 	require.NoError(t, err, said)
-	assert.Contains(t, said, "let pass until 2999-12-31 by team-shop: load test")
+	assert.Contains(t, said, "allowed until 2999-12-31 by team-shop: load test")
 	_, state := e.state()
 	assert.Contains(t, state, `"copyTagsToSnapshot":true`)
 	assert.NotContains(t, state, `"copyTagsToSnapshot":false`)
@@ -288,11 +288,11 @@ func TestTheConfigFileChangesLevelsRemediatesAndLetsPass(t *testing.T) {
 	config["rds-multi-az"].(map[string]any)["exceptions"].([]any)[0].(map[string]any)["expires"] = "2026-01-01"
 	said, err = e.preview(config)
 	require.Error(t, err)
-	assert.Contains(t, said, "the exception of team-shop for it expired on 2026-01-01")
+	assert.Contains(t, said, "the exception of team-shop for this resource expired on 2026-01-01")
 
 	said, err = e.preview(map[string]any{"rds-typo": "mandatory"})
 	require.Error(t, err)
-	assert.Contains(t, said+err.Error(), "rds-typo: is no rule of this pack")
+	assert.Contains(t, said+err.Error(), "rds-typo: is not a rule of this pack")
 }
 
 func TestPolicyAnalyzeJudgesAnExportedState(t *testing.T) {
