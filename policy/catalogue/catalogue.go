@@ -107,7 +107,8 @@ func Markdown(all []Catalogue, rules []*rule.Rule) string {
 	}
 	out.WriteString("\n## Coverage of public catalogues\n")
 	for _, catalogue := range all {
-		fmt.Fprintf(&out, "\n### %s\n\nSource: %s.\n\n| id | meaning | rule, or reason for having none |\n|---|---|---|\n",
+		fmt.Fprintf(&out,
+			"\n### %s\n\nSource: %s.\n\n| id | meaning | rule, or reason for having none |\n|---|---|---|\n",
 			catalogue.Name, catalogue.Source)
 		for _, row := range catalogue.Rows {
 			fmt.Fprintf(&out, "| %s | %s | %s |\n", row.ID, cell(row.Meaning), cell(coverage(row, rules)))

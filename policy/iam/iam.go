@@ -27,71 +27,61 @@ func trust() []*rule.Rule {
 			}
 		}
 	}
-	return []*rule.Rule{
-		{
-			Name:     "iam-trust-principals",
-			Summary:  "A role names the principals that can assume it.",
-			Why:      "A role that everyone can assume grants its rights to every AWS account.",
-			Fix:      "name accounts, services or an identity provider instead of *",
-			Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{"CKV_AWS_60", "CKV_AWS_61"},
-			Resource: trusting(func(value rule.Value, statement *iamdoc.Statement) {
-				everyone := func(name string) bool { return name == "*" || strings.HasPrefix(name, "*.") }
-				for kind, names := range statement.Principal {
-					if slices.ContainsFunc(names, everyone) {
-						value.Fail("%s lets every principal of the kind %s assume the role", statement.Name, kind)
-						return
-					}
+	return []*rule.Rule{{
+		Name: "iam-trust-principals", Severity: rule.Critical, Levels: rule.Always,
+		Summary: "A role names the principals that can assume it.",
+		Why:     "A role that everyone can assume grants its rights to every AWS account.",
+		Fix:     "name accounts, services or an identity provider instead of *",
+		IDs:     []string{"CKV_AWS_60", "CKV_AWS_61"},
+		Resource: trusting(func(value rule.Value, statement *iamdoc.Statement) {
+			everyone := func(name string) bool { return name == "*" || strings.HasPrefix(name, "*.") }
+			for kind, names := range statement.Principal {
+				if slices.ContainsFunc(names, everyone) {
+					value.Fail("%s lets every principal of the kind %s assume the role", statement.Name, kind)
+					return
 				}
-				if statement.NotPrincipal != nil {
-					value.Fail("%s lets everyone except a few principals assume the role", statement.Name)
+			}
+			if statement.NotPrincipal != nil {
+				value.Fail("%s lets everyone except a few principals assume the role", statement.Name)
+			}
+		}),
+	}, {
+		Name: "iam-irsa-trust", Severity: rule.Critical, Levels: rule.Always,
+		Summary: "A role for pods is restricted to one ServiceAccount (sub) and to STS (aud), without wildcards.",
+		Why: "Without sub, every pod of the cluster can assume the role. Without aud, so can tokens that were issued " +
+			"for other services.",
+		Fix:      "compare both <issuer>:sub and <issuer>:aud with StringEquals",
+		IDs:      []string{"gap:irsa-sub-and-aud", "CKV_AWS_358"},
+		Resource: trusting(webIdentity),
+	}, {
+		Name: "iam-service-trust-source", Severity: rule.Medium, Levels: rule.InProduction,
+		Summary: "A role for an AWS service is restricted to the account or resource that the service acts for.",
+		Why:     "Otherwise another account can make the service assume the role (the confused deputy problem).",
+		Fix:     "add a condition on aws:SourceAccount or aws:SourceArn",
+		Knobs: []rule.Knob{{
+			Name: "services", Description: "The services that send aws:SourceAccount and aws:SourceArn.",
+			Default: []string{"monitoring.rds.amazonaws.com", "events.amazonaws.com"},
+		}},
+		IDs: []string{"tier:confused-deputy"},
+		Resource: trusting(func(value rule.Value, statement *iamdoc.Statement) {
+			_, _, account := statement.Values("aws:SourceAccount")
+			_, _, arn := statement.Values("aws:SourceArn")
+			for _, service := range statement.Principal["Service"] {
+				if !account && !arn &&
+					slices.Contains(value.Subject().Texts("services"), strings.TrimSuffix(service, ".cn")) {
+					value.Fail("%s lets %s assume the role for every account", statement.Name, service)
 				}
-			}),
-		},
-		{
-			Name:    "iam-irsa-trust",
-			Summary: "A role for pods is restricted to one ServiceAccount (sub) and to STS (aud), without wildcards.",
-			Why: "Without sub, every pod of the cluster can assume the role. Without aud, so can tokens that were " +
-				"issued " +
-				"for other services.",
-			Fix:      "compare both <issuer>:sub and <issuer>:aud with StringEquals",
-			Severity: rule.Critical, Levels: rule.Always,
-			IDs:      []string{"gap:irsa-sub-and-aud", "CKV_AWS_358"},
-			Resource: trusting(webIdentity),
-		},
-		{
-			Name:     "iam-service-trust-source",
-			Summary:  "A role for an AWS service is restricted to the account or resource that the service acts for.",
-			Why:      "Otherwise another account can make the service assume the role (the confused deputy problem).",
-			Fix:      "add a condition on aws:SourceAccount or aws:SourceArn",
-			Severity: rule.Medium, Levels: rule.InProduction,
-			Knobs: []rule.Knob{{
-				Name: "services", Description: "The services that send aws:SourceAccount and aws:SourceArn.",
-				Default: []string{"monitoring.rds.amazonaws.com", "events.amazonaws.com"},
-			}},
-			IDs: []string{"tier:confused-deputy"},
-			Resource: trusting(func(value rule.Value, statement *iamdoc.Statement) {
-				_, _, account := statement.Values("aws:SourceAccount")
-				_, _, arn := statement.Values("aws:SourceArn")
-				for _, service := range statement.Principal["Service"] {
-					if !account && !arn &&
-						slices.Contains(value.Subject().Texts("services"), strings.TrimSuffix(service, ".cn")) {
-						value.Fail("%s lets %s assume the role for every account", statement.Name, service)
-					}
-				}
-			}),
-		},
-		{
-			Name:     "iam-role-description",
-			Summary:  "A role has a description.",
-			Why:      "Roles outlive the people who create them.",
-			Fix:      "set description, or set this rule's level to remediate",
-			Severity: rule.Low, Levels: rule.Advice,
-			IDs:      []string{"tier:described-role"},
-			Resource: func(s *rule.Subject) { s.Get("description").RequireDescription() },
-			Remedy:   rule.Describe("Role "),
-		},
-	}
+			}
+		}),
+	}, {
+		Name: "iam-role-description", Severity: rule.Low, Levels: rule.Advice,
+		Summary:  "A role has a description.",
+		Why:      "Roles outlive the people who create them.",
+		Fix:      "set description, or set this rule's level to remediate",
+		IDs:      []string{"tier:described-role"},
+		Resource: func(s *rule.Subject) { s.Get("description").RequireDescription() },
+		Remedy:   rule.Describe("Role "),
+	}}
 }
 
 // webIdentity judges the web identities that a role trusts.
@@ -130,58 +120,51 @@ func anyRepository(subject string) bool {
 
 // attachments returns the rules for what policies are attached to.
 func attachments() []*rule.Rule {
-	return []*rule.Rule{
-		{
-			Name:     "iam-no-admin-policy",
-			Summary:  "No managed policy that grants everything is attached.",
-			Why:      "With AdministratorAccess, a bug in a program that uses the role exposes the whole account.",
-			Fix:      "attach a policy that names actions and resources",
-			Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{"CKV_AWS_274", "CKV_AWS_275", "CKV2_AWS_56"},
-			Types: []string{
-				types.IAMRole, types.IAMRoleAttachment, types.IAMUserAttachment, types.IAMGroupAttachment,
-				types.IAMPolicyAttachment,
-			},
-			Resource: func(s *rule.Subject) {
-				admin := []string{"AdministratorAccess", "IAMFullAccess", "PowerUserAccess"}
-				for _, value := range append(s.Get("managedPolicyArns").Items(), s.Get("policyArn")) {
-					arn, ok := value.Text("")
-					if ok && slices.Contains(admin, arn[strings.LastIndex(arn, "/")+1:]) {
-						value.Fail("grants everything")
-					}
-				}
-			},
+	return []*rule.Rule{{
+		Name: "iam-no-admin-policy", Severity: rule.Critical, Levels: rule.Always,
+		Summary: "No managed policy that grants everything is attached.",
+		Why:     "With AdministratorAccess, a bug in a program that uses the role exposes the whole account.",
+		Fix:     "attach a policy that names actions and resources",
+		IDs:     []string{"CKV_AWS_274", "CKV_AWS_275", "CKV2_AWS_56"},
+		Types: []string{
+			types.IAMRole, types.IAMRoleAttachment, types.IAMUserAttachment, types.IAMGroupAttachment,
+			types.IAMPolicyAttachment,
 		},
-		{
-			Name:     "iam-no-user-policies",
-			Summary:  "Rights are granted to roles and groups, not to single users.",
-			Why:      "The rights of a person are often not removed when the person leaves the team.",
-			Fix:      "attach the policy to a role or a group",
-			Severity: rule.Medium, Levels: rule.Always,
-			IDs:   []string{"CKV_AWS_40", "AVD-AWS-0143"},
-			Types: []string{types.IAMUserPolicy, types.IAMUserAttachment, types.IAMPolicyAttachment},
-			Resource: func(s *rule.Subject) {
-				if s.Type() != types.IAMPolicyAttachment {
-					s.Fail("grants rights to a user")
-				} else if users := s.Get("users"); len(users.Items()) > 0 {
-					users.Fail("grants rights to users")
+		Resource: func(s *rule.Subject) {
+			admin := []string{"AdministratorAccess", "IAMFullAccess", "PowerUserAccess"}
+			for _, value := range append(s.Get("managedPolicyArns").Items(), s.Get("policyArn")) {
+				arn, ok := value.Text("")
+				if ok && slices.Contains(admin, arn[strings.LastIndex(arn, "/")+1:]) {
+					value.Fail("grants everything")
 				}
-			},
+			}
 		},
-		{
-			Name:     "secret-policy-principals",
-			Summary:  "The policy of a secret names the principals that can read it.",
-			Why:      "If everyone can read a secret, it is no longer secret.",
-			Fix:      "name principals instead of *",
-			Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{"tier:secret-policy-principals"}, Types: []string{types.SecretPolicy},
-			Resource: func(s *rule.Subject) {
-				for _, statement := range iamdoc.Statements(s.Get("policy")) {
-					if statement.Allows() && statement.Principal.Everyone() && !statement.Conditioned() {
-						s.Get("policy").Fail("%s is for everyone", statement.Name)
-					}
+	}, {
+		Name: "iam-no-user-policies", Severity: rule.Medium, Levels: rule.Always,
+		Summary: "Rights are granted to roles and groups, not to single users.",
+		Why:     "The rights of a person are often not removed when the person leaves the team.",
+		Fix:     "attach the policy to a role or a group",
+		IDs:     []string{"CKV_AWS_40", "AVD-AWS-0143"},
+		Types:   []string{types.IAMUserPolicy, types.IAMUserAttachment, types.IAMPolicyAttachment},
+		Resource: func(s *rule.Subject) {
+			if s.Type() != types.IAMPolicyAttachment {
+				s.Fail("grants rights to a user")
+			} else if users := s.Get("users"); len(users.Items()) > 0 {
+				users.Fail("grants rights to users")
+			}
+		},
+	}, {
+		Name: "secret-policy-principals", Severity: rule.Critical, Levels: rule.Always,
+		Summary: "The policy of a secret names the principals that can read it.",
+		Why:     "If everyone can read a secret, it is no longer secret.",
+		Fix:     "name principals instead of *",
+		IDs:     []string{"tier:secret-policy-principals"}, Types: []string{types.SecretPolicy},
+		Resource: func(s *rule.Subject) {
+			for _, statement := range iamdoc.Statements(s.Get("policy")) {
+				if statement.Allows() && statement.Principal.Everyone() && !statement.Conditioned() {
+					s.Get("policy").Fail("%s is for everyone", statement.Name)
 				}
-			},
+			}
 		},
-	}
+	}}
 }

@@ -131,108 +131,86 @@ func noStarResource(statement *iamdoc.Statement) string {
 // rights returns the rules for what the policies of identities grant.
 func rights() []*rule.Rule {
 	hasWildcard := func(resource string) bool { return strings.ContainsAny(resource, "*?") }
-	rules := []*rule.Rule{
-		{
-			Name:     "iam-no-star-action",
-			Summary:  "A policy names the actions that it grants.",
-			Why:      "With * or a whole service, the role can also do what nobody has considered.",
-			Fix:      "name the actions",
-			Severity: rule.Critical,
-			IDs: []string{
-				"CKV_AWS_62", "CKV_AWS_63", "CKV_AWS_1", "CKV_AWS_49", "CKV2_AWS_40", "AVD-AWS-0057", "CIS-2.15",
-			},
-			Resource: statements(noStarAction),
+	rules := []*rule.Rule{{
+		Name: "iam-no-star-action", Severity: rule.Critical,
+		Summary: "A policy names the actions that it grants.",
+		Why:     "With * or a whole service, the role can also do what nobody has considered.",
+		Fix:     "name the actions",
+		IDs: []string{
+			"CKV_AWS_62", "CKV_AWS_63", "CKV_AWS_1", "CKV_AWS_49", "CKV2_AWS_40", "AVD-AWS-0057",
+			"CIS-2.15",
 		},
-		{
-			Name:     "iam-no-star-resource",
-			Summary:  "A policy names the resources that its actions apply to.",
-			Why:      "Actions on * apply to the resources of every team.",
-			Fix:      "name resources by ARN",
-			Severity: rule.High, IDs: []string{"CKV_AWS_355", "CKV_AWS_356"},
-			Resource: statements(noStarResource),
-		},
-		{
-			Name:     "iam-no-privilege-escalation",
-			Summary:  "A policy does not grant actions with which a principal can gain more rights.",
-			Why:      "Otherwise the policy does not limit what the principal can do.",
-			Fix:      "name the roles, users or policies that the action applies to",
-			Severity: rule.Critical, IDs: []string{"CKV_AWS_286", "CKV_AWS_110"},
-			Resource: statements(onNamed(escalating, "leads to every other right")),
-		},
-		{
-			Name:     "iam-no-credentials-exposure",
-			Summary:  "A policy does not grant actions that return credentials, except on named resources.",
-			Why:      "Credentials outlive the session that requested them.",
-			Fix:      "name the resource that the credentials are for",
-			Severity: rule.High, IDs: []string{"CKV_AWS_287", "CKV_AWS_107"},
-			Resource: statements(onNamed(exposing, "returns credentials")),
-		},
-		{
-			Name:     "iam-no-data-exfiltration",
-			Summary:  "A policy reads data of named resources only.",
-			Why:      "A role that can read everything can leak everything.",
-			Fix:      "name the objects, parameters or secrets",
-			Severity: rule.High, IDs: []string{"CKV_AWS_288", "CKV_AWS_108"},
-			Resource: statements(onNamed(reading, "reads the data of every team")),
-		},
-		{
-			Name:     "iam-no-permissions-management",
-			Summary:  "A policy changes rights on named resources only.",
-			Why:      "A principal that can change all rights has all rights.",
-			Fix:      "name the resources",
-			Severity: rule.High, IDs: []string{"CKV_AWS_289", "CKV_AWS_109"},
-			Resource: statements(onNamed(permitting, "changes rights")),
-		},
-		{
-			Name:     "iam-no-unconstrained-write",
-			Summary:  "A policy changes and deletes named resources only.",
-			Why:      "A mistake or a stolen session then affects those resources only.",
-			Fix:      "name the resources",
-			Severity: rule.High, IDs: []string{"CKV_AWS_290", "CKV_AWS_111", "CKV_AWS_283"},
-			Resource: statements(onNamed(writing, "changes the resources of every team")),
-		},
-		{
-			Name:     "iam-pass-role",
-			Summary:  "A policy passes named roles only.",
-			Why:      "A principal that can pass every role to a service has the rights of all roles.",
-			Fix:      "name the role, and the service in a condition on iam:PassedToService",
-			Severity: rule.High, IDs: []string{"AVD-AWS-0342"},
-			Resource: statements(notOn(func(resource string) bool {
-				return resource == "*" || strings.HasSuffix(resource, ":role/*")
-			}, "iam:PassRole")),
-		},
-		{
-			Name:     "iam-kms-decrypt",
-			Summary:  "A policy decrypts with named keys only.",
-			Why:      "With every key, encryption no longer separates anything.",
-			Fix:      "name the key by ARN, and the service in a condition on kms:ViaService",
-			Severity: rule.High, IDs: []string{"KMS.1", "KMS.2"},
-			Resource: statements(notOn(func(resource string) bool {
-				return resource == "*" || strings.HasSuffix(resource, ":key/*") ||
-					strings.HasSuffix(resource, ":alias/*") || strings.HasPrefix(resource, "arn:aws:kms:*")
-			}, "kms:Decrypt", "kms:ReEncryptFrom")),
-		},
-		{
-			Name:    "iam-secrets-scoped",
-			Summary: "A policy reads named secrets, by their full ARN.",
-			Why: "In every account, the names of secrets that RDS manages start with rds!db-: a pattern matches " +
-				"all.",
-			Fix:      "name each secret with its six-character suffix, from masterUserSecrets: it cannot be computed",
-			Severity: rule.Critical, IDs: []string{"gap:eso-role-one-secret"},
-			Resource: statements(notOn(func(resource string) bool {
-				// Six question marks stand for the suffix of a secret whose name is complete.
-				return hasWildcard(strings.TrimSuffix(resource, "-??????"))
-			}, "secretsmanager:GetSecretValue")),
-		},
-		{
-			Name:     "iam-rds-connect-scoped",
-			Summary:  "A policy logs in to one database as one user.",
-			Why:      "dbuser:*/* means every user of every instance in the account, master users included.",
-			Fix:      "name arn:…:dbuser:<DbiResourceId>/<user>",
-			Severity: rule.High, IDs: []string{"tier:rds-connect-one-user"},
-			Resource: statements(notOn(hasWildcard, "rds-db:connect")),
-		},
-	}
+		Resource: statements(noStarAction),
+	}, {
+		Name: "iam-no-star-resource", Severity: rule.High, IDs: []string{"CKV_AWS_355", "CKV_AWS_356"},
+		Summary:  "A policy names the resources that its actions apply to.",
+		Why:      "Actions on * apply to the resources of every team.",
+		Fix:      "name resources by ARN",
+		Resource: statements(noStarResource),
+	}, {
+		Name: "iam-no-privilege-escalation", Severity: rule.Critical, IDs: []string{"CKV_AWS_286", "CKV_AWS_110"},
+		Summary:  "A policy does not grant actions with which a principal can gain more rights.",
+		Why:      "Otherwise the policy does not limit what the principal can do.",
+		Fix:      "name the roles, users or policies that the action applies to",
+		Resource: statements(onNamed(escalating, "leads to every other right")),
+	}, {
+		Name: "iam-no-credentials-exposure", Severity: rule.High, IDs: []string{"CKV_AWS_287", "CKV_AWS_107"},
+		Summary:  "A policy does not grant actions that return credentials, except on named resources.",
+		Why:      "Credentials outlive the session that requested them.",
+		Fix:      "name the resource that the credentials are for",
+		Resource: statements(onNamed(exposing, "returns credentials")),
+	}, {
+		Name: "iam-no-data-exfiltration", Severity: rule.High, IDs: []string{"CKV_AWS_288", "CKV_AWS_108"},
+		Summary:  "A policy reads data of named resources only.",
+		Why:      "A role that can read everything can leak everything.",
+		Fix:      "name the objects, parameters or secrets",
+		Resource: statements(onNamed(reading, "reads the data of every team")),
+	}, {
+		Name: "iam-no-permissions-management", Severity: rule.High, IDs: []string{"CKV_AWS_289", "CKV_AWS_109"},
+		Summary:  "A policy changes rights on named resources only.",
+		Why:      "A principal that can change all rights has all rights.",
+		Fix:      "name the resources",
+		Resource: statements(onNamed(permitting, "changes rights")),
+	}, {
+		Name:     "iam-no-unconstrained-write",
+		Summary:  "A policy changes and deletes named resources only.",
+		Why:      "A mistake or a stolen session then affects those resources only.",
+		Fix:      "name the resources",
+		Severity: rule.High, IDs: []string{"CKV_AWS_290", "CKV_AWS_111", "CKV_AWS_283"},
+		Resource: statements(onNamed(writing, "changes the resources of every team")),
+	}, {
+		Name: "iam-pass-role", Severity: rule.High, IDs: []string{"AVD-AWS-0342"},
+		Summary: "A policy passes named roles only.",
+		Why:     "A principal that can pass every role to a service has the rights of all roles.",
+		Fix:     "name the role, and the service in a condition on iam:PassedToService",
+		Resource: statements(notOn(func(resource string) bool {
+			return resource == "*" || strings.HasSuffix(resource, ":role/*")
+		}, "iam:PassRole")),
+	}, {
+		Name: "iam-kms-decrypt", Severity: rule.High, IDs: []string{"KMS.1", "KMS.2"},
+		Summary: "A policy decrypts with named keys only.",
+		Why:     "With every key, encryption no longer separates anything.",
+		Fix:     "name the key by ARN, and the service in a condition on kms:ViaService",
+		Resource: statements(notOn(func(resource string) bool {
+			return resource == "*" || strings.HasSuffix(resource, ":key/*") ||
+				strings.HasSuffix(resource, ":alias/*") || strings.HasPrefix(resource, "arn:aws:kms:*")
+		}, "kms:Decrypt", "kms:ReEncryptFrom")),
+	}, {
+		Name: "iam-secrets-scoped", Severity: rule.Critical, IDs: []string{"gap:eso-role-one-secret"},
+		Summary: "A policy reads named secrets, by their full ARN.",
+		Why:     "In every account, the names of secrets that RDS manages start with rds!db-: a pattern matches all.",
+		Fix:     "name each secret with its six-character suffix, from masterUserSecrets: it cannot be computed",
+		Resource: statements(notOn(func(resource string) bool {
+			// Six question marks stand for the suffix of a secret whose name is complete.
+			return hasWildcard(strings.TrimSuffix(resource, "-??????"))
+		}, "secretsmanager:GetSecretValue")),
+	}, {
+		Name: "iam-rds-connect-scoped", Severity: rule.High, IDs: []string{"tier:rds-connect-one-user"},
+		Summary:  "A policy logs in to one database as one user.",
+		Why:      "dbuser:*/* means every user of every instance in the account, master users included.",
+		Fix:      "name arn:…:dbuser:<DbiResourceId>/<user>",
+		Resource: statements(notOn(hasWildcard, "rds-db:connect")),
+	}}
 	for _, r := range rules {
 		r.Levels = rule.Always
 		r.Types = []string{

@@ -12,102 +12,83 @@ import (
 // Rules returns all rules of the family.
 func Rules() []*rule.Rule {
 	withPolicy := []string{types.Key, types.KeyPolicy}
-	return rule.Family("kms", []string{types.Key}, []*rule.Rule{
-		{
-			Name:     "kms-rotation",
-			Summary:  "KMS rotates the key material every year.",
-			Why:      "The longer key material is used, the more data it exposes if it is lost.",
-			Fix:      "set enableKeyRotation",
-			Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{
-				"CKV_AWS_7", "AVD-AWS-0065", "awsguard:cmk-backing-key-rotation-enabled",
-				"pulumi:kms.Key.enableKeyRotation",
-			},
-			Resource: func(s *rule.Subject) {
-				var read rule.Reader
-				spec := read.Text(s.Get("customerMasterKeySpec"), "SYMMETRIC_DEFAULT")
-				usage := read.Text(s.Get("keyUsage"), "ENCRYPT_DECRYPT")
-				// KMS only rotates symmetric keys in its own store.
-				if read.OK() && spec == "SYMMETRIC_DEFAULT" && usage == "ENCRYPT_DECRYPT" &&
-					!s.Get("customKeyStoreId").Given() {
-					s.Get("enableKeyRotation").RequireTrue(false, "the key is never rotated")
+	return rule.Family("kms", []string{types.Key}, []*rule.Rule{{
+		Name: "kms-rotation", Severity: rule.Medium, Levels: rule.Always,
+		Summary: "KMS rotates the key material every year.",
+		Why:     "The longer key material is used, the more data it exposes if it is lost.",
+		Fix:     "set enableKeyRotation",
+		IDs: []string{
+			"CKV_AWS_7", "AVD-AWS-0065", "awsguard:cmk-backing-key-rotation-enabled",
+			"pulumi:kms.Key.enableKeyRotation",
+		},
+		Resource: func(s *rule.Subject) {
+			var read rule.Reader
+			spec := read.Text(s.Get("customerMasterKeySpec"), "SYMMETRIC_DEFAULT")
+			usage := read.Text(s.Get("keyUsage"), "ENCRYPT_DECRYPT")
+			// KMS only rotates symmetric keys in its own store.
+			if read.OK() && spec == "SYMMETRIC_DEFAULT" && usage == "ENCRYPT_DECRYPT" &&
+				!s.Get("customKeyStoreId").Given() {
+				s.Get("enableKeyRotation").RequireTrue(false, "the key is never rotated")
+			}
+		},
+	}, {
+		Name: "kms-enabled", Severity: rule.High, Levels: rule.Always,
+		Summary:  "A key is enabled.",
+		Why:      "A disabled key cannot decrypt, so the database stops.",
+		Fix:      "set isEnabled to true",
+		IDs:      []string{"CKV_AWS_227"},
+		Resource: func(s *rule.Subject) { s.Get("isEnabled").RequireTrue(true, "the key is disabled") },
+	}, {
+		Name: "kms-policy-defined", Severity: rule.Medium, Levels: rule.InProduction,
+		Summary: "A key has a policy.",
+		Why:     "The default policy admits all principals with KMS rights, and no services such as CloudWatch Logs.",
+		Fix:     "set policy",
+		IDs:     []string{"CKV2_AWS_64"},
+		Resource: func(s *rule.Subject) {
+			s.Get("policy").RequireFilled("is missing: the default policy of AWS applies")
+		},
+	}, {
+		Name: "kms-policy-principals", Severity: rule.Critical, Levels: rule.Always,
+		Summary: "A key's policy names the principals that can use the key.",
+		Why:     "If everyone can use a key, it protects nothing.",
+		Fix:     "name principals instead of *, or add a condition that restricts the statement to the account",
+		IDs:     []string{"CKV_AWS_33", "KMS.5"}, Types: withPolicy,
+		Resource: func(s *rule.Subject) {
+			for _, statement := range iamdoc.Statements(s.Get("policy")) {
+				if statement.Allows() && (statement.NotPrincipal != nil || statement.Principal.Everyone()) &&
+					!restricted(statement) {
+					s.Get("policy").Fail("%s is for everyone", statement.Name)
 				}
-			},
+			}
 		},
-		{
-			Name:     "kms-enabled",
-			Summary:  "A key is enabled.",
-			Why:      "A disabled key cannot decrypt, so the database stops.",
-			Fix:      "set isEnabled to true",
-			Severity: rule.High, Levels: rule.Always,
-			IDs:      []string{"CKV_AWS_227"},
-			Resource: func(s *rule.Subject) { s.Get("isEnabled").RequireTrue(true, "the key is disabled") },
+	}, {
+		Name: "kms-lockout-check", Severity: rule.High, Levels: rule.Always,
+		Summary: "KMS refuses a policy that locks out its author.",
+		Why:     "Only AWS support can recover a key whose policy no principal can change.",
+		Fix:     "set bypassPolicyLockoutSafetyCheck to false",
+		IDs:     []string{"pulumi:kms.Key.disallowBypassPolicyLockoutSafetyCheck"}, Types: withPolicy,
+		Resource: func(s *rule.Subject) {
+			s.Get("bypassPolicyLockoutSafetyCheck").RequireFalse(false, "the check is off")
 		},
-		{
-			Name:    "kms-policy-defined",
-			Summary: "A key has a policy.",
-			Why: "The default policy lets every principal of the account with KMS rights use the key, and keeps " +
-				"services " +
-				"such as CloudWatch Logs out.",
-			Fix:      "set policy",
-			Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV2_AWS_64"},
-			Resource: func(s *rule.Subject) {
-				s.Get("policy").RequireFilled("is missing: the default policy of AWS applies")
-			},
+	}, {
+		Name: "kms-description", Severity: rule.Low, Levels: rule.Advice,
+		Summary:  "A key has a description.",
+		Why:      "A key of unknown use is either never deleted, or deleted although it is in use.",
+		Fix:      "set description, or set this rule's level to remediate",
+		IDs:      []string{"pulumi:kms.Key.missingDescription"},
+		Resource: func(s *rule.Subject) { s.Get("description").RequireDescription("Managed by Pulumi") },
+		Remedy:   rule.Describe("Key "),
+	}, {
+		Name: "kms-deletion-window", Severity: rule.Medium, Levels: rule.ProductionOnly,
+		Summary: "The deletion of a key can be cancelled for long enough.",
+		Why:     "After the window, everything that the key encrypts is lost, backups included.",
+		Fix:     "raise deletionWindowInDays",
+		Knobs:   []rule.Knob{{Name: "minimumDays", Description: "Minimum window, in days, 7 to 30.", Default: 30.0}},
+		IDs:     []string{"KMS.3"},
+		Resource: func(s *rule.Subject) {
+			s.Get("deletionWindowInDays").RequireAtLeast(s.Number("minimumDays"), 30, " days")
 		},
-		{
-			Name:     "kms-policy-principals",
-			Summary:  "A key's policy names the principals that can use the key.",
-			Why:      "If everyone can use a key, it protects nothing.",
-			Fix:      "name principals instead of *, or add a condition that restricts the statement to the account",
-			Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{"CKV_AWS_33", "KMS.5"}, Types: withPolicy,
-			Resource: func(s *rule.Subject) {
-				for _, statement := range iamdoc.Statements(s.Get("policy")) {
-					if statement.Allows() && (statement.NotPrincipal != nil || statement.Principal.Everyone()) &&
-						!restricted(statement) {
-						s.Get("policy").Fail("%s is for everyone", statement.Name)
-					}
-				}
-			},
-		},
-		{
-			Name:     "kms-lockout-check",
-			Summary:  "KMS refuses a policy that locks out its author.",
-			Why:      "Only AWS support can recover a key whose policy no principal can change.",
-			Fix:      "set bypassPolicyLockoutSafetyCheck to false",
-			Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"pulumi:kms.Key.disallowBypassPolicyLockoutSafetyCheck"}, Types: withPolicy,
-			Resource: func(s *rule.Subject) {
-				s.Get("bypassPolicyLockoutSafetyCheck").RequireFalse(false, "the check is off")
-			},
-		},
-		{
-			Name:     "kms-description",
-			Summary:  "A key has a description.",
-			Why:      "A key of unknown use is either never deleted, or deleted although it is in use.",
-			Fix:      "set description, or set this rule's level to remediate",
-			Severity: rule.Low, Levels: rule.Advice,
-			IDs:      []string{"pulumi:kms.Key.missingDescription"},
-			Resource: func(s *rule.Subject) { s.Get("description").RequireDescription("Managed by Pulumi") },
-			Remedy:   rule.Describe("Key "),
-		},
-		{
-			Name:     "kms-deletion-window",
-			Summary:  "The deletion of a key can be cancelled for long enough.",
-			Why:      "After the window, everything that the key encrypts is lost, backups included.",
-			Fix:      "raise deletionWindowInDays",
-			Severity: rule.Medium, Levels: rule.ProductionOnly,
-			Knobs: []rule.Knob{
-				{Name: "minimumDays", Description: "Minimum window, in days, 7 to 30.", Default: 30.0},
-			},
-			IDs: []string{"KMS.3"},
-			Resource: func(s *rule.Subject) {
-				s.Get("deletionWindowInDays").RequireAtLeast(s.Number("minimumDays"), 30, " days")
-			},
-		},
-	}...)
+	}}...)
 }
 
 // restricted reports whether a condition keeps other accounts out of a statement that is for everyone.

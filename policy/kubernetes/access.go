@@ -54,63 +54,56 @@ func anyOf(list []string, wanted ...string) bool {
 // access returns the rules for rights in the cluster.
 func access() []*rule.Rule {
 	roles := []string{types.Role, types.ClusterRole}
-	return []*rule.Rule{
-		{
-			Name:     "k8s-rbac-wildcards",
-			Summary:  "A role names API groups, resources and verbs.",
-			Why:      "With * it also grants rights on resources that do not exist yet.",
-			Fix:      "name them",
-			Severity: rule.High, Levels: rule.Always, Knobs: operators("everything"),
-			IDs: []string{"CKV_K8S_49", "KSV-0044", "KSV-0045", "KSV-0046"}, Types: roles,
-			Resource: grants(func(g grant) string {
-				switch {
-				case slices.Contains(g.groups, "*"):
-					return "grants rights on all API groups"
-				case slices.Contains(g.resources, "*"):
-					return "grants rights on all resources"
-				case slices.Contains(g.verbs, "*"):
-					return "grants all verbs"
-				}
+	return []*rule.Rule{{
+		Name: "k8s-rbac-wildcards", Severity: rule.High, Levels: rule.Always, Knobs: operators("everything"),
+		Summary: "A role names API groups, resources and verbs.",
+		Why:     "With * it also grants rights on resources that do not exist yet.",
+		Fix:     "name them",
+		IDs:     []string{"CKV_K8S_49", "KSV-0044", "KSV-0045", "KSV-0046"}, Types: roles,
+		Resource: grants(func(g grant) string {
+			switch {
+			case slices.Contains(g.groups, "*"):
+				return "grants rights on all API groups"
+			case slices.Contains(g.resources, "*"):
+				return "grants rights on all resources"
+			case slices.Contains(g.verbs, "*"):
+				return "grants all verbs"
+			}
+			return ""
+		}),
+	}, {
+		Name:     "k8s-rbac-escalation",
+		Summary:  "A role does not grant rights with which its users can gain more rights.",
+		Why:      "Binding, escalating, impersonating, approving certificates and changing webhooks give all rights.",
+		Fix:      "remove the verb",
+		Severity: rule.Critical, Levels: rule.Always, Knobs: operators("webhooks and certificates"),
+		IDs: []string{
+			"CKV_K8S_155", "CKV_K8S_156", "CKV_K8S_157", "CKV_K8S_158", "CKV2_K8S_1", "CKV2_K8S_2", "CKV2_K8S_3",
+			"CKV2_K8S_4",
+		},
+		Types: roles, Resource: grants(escalates),
+	}, {
+		Name: "k8s-rbac-secrets", Severity: rule.Critical, Levels: rule.Always, Knobs: operators("Secrets"),
+		Summary: "A role reads named Secrets only.",
+		Why:     "To list Secrets or to get every Secret gives every login of the namespace.",
+		Fix:     "name the Secrets in resourceNames, and grant get only: list and watch ignore the names",
+		IDs:     []string{"CKV2_K8S_5", "KSV-0041", "KSV-0113", "kyverno:restrict-secret-role-verbs"},
+		Types:   roles,
+		Resource: grants(func(g grant) string {
+			if !anyOf(g.groups, "") || !anyOf(g.resources, "secrets") {
 				return ""
-			}),
-		},
-		{
-			Name:    "k8s-rbac-escalation",
-			Summary: "A role does not grant rights with which its users can gain more rights.",
-			Why: "To bind, escalate or impersonate, to approve certificates and to change webhooks lead to " +
-				"every right.",
-			Fix:      "remove the verb",
-			Severity: rule.Critical, Levels: rule.Always, Knobs: operators("webhooks and certificates"),
-			IDs: []string{
-				"CKV_K8S_155", "CKV_K8S_156", "CKV_K8S_157", "CKV_K8S_158", "CKV2_K8S_1", "CKV2_K8S_2", "CKV2_K8S_3",
-				"CKV2_K8S_4",
-			},
-			Types: roles, Resource: grants(escalates),
-		},
-		{
-			Name:     "k8s-rbac-secrets",
-			Summary:  "A role reads named Secrets only.",
-			Why:      "To list Secrets or to get every Secret gives every login of the namespace.",
-			Fix:      "name the Secrets in resourceNames, and grant get only: list and watch ignore the names",
-			Severity: rule.Critical, Levels: rule.Always, Knobs: operators("Secrets"),
-			IDs:   []string{"CKV2_K8S_5", "KSV-0041", "KSV-0113", "kyverno:restrict-secret-role-verbs"},
-			Types: roles,
-			Resource: grants(func(g grant) string {
-				if !anyOf(g.groups, "") || !anyOf(g.resources, "secrets") {
-					return ""
+			}
+			for _, verb := range []string{"list", "watch"} {
+				if anyOf(g.verbs, verb) {
+					return fmt.Sprintf("grants %s on Secrets", verb)
 				}
-				for _, verb := range []string{"list", "watch"} {
-					if anyOf(g.verbs, verb) {
-						return fmt.Sprintf("grants %s on Secrets", verb)
-					}
-				}
-				if anyOf(g.verbs, "get", "update", "patch") && g.value.Get("resourceNames").Empty() {
-					return "grants access to every Secret of the namespace"
-				}
-				return ""
-			}),
-		},
-	}
+			}
+			if anyOf(g.verbs, "get", "update", "patch") && g.value.Get("resourceNames").Empty() {
+				return "grants access to every Secret of the namespace"
+			}
+			return ""
+		}),
+	}}
 }
 
 func escalates(g grant) string {

@@ -14,103 +14,86 @@ import (
 
 // Rules returns all rules of the family.
 func Rules() []*rule.Rule {
-	return rule.Family("network", []string{types.SecurityGroup}, []*rule.Rule{
-		{
-			Name:     "network-no-public-ingress",
-			Summary:  "A security group does not allow traffic from the whole internet.",
-			Why:      "Every open port on the internet is probed within minutes.",
-			Fix:      "name a security group or your own address ranges",
-			Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{
-				"AVD-AWS-0107", "CKV_AWS_24", "CKV_AWS_25", "CKV_AWS_260", "CKV_AWS_277",
-				"pulumi:ec2.SecurityGroup.disallowPublicInternetIngress",
-				"pulumi:ec2.SecurityGroup.disallowInboundHttpTraffic",
-			},
-			Types: []string{
-				types.SecurityGroup, types.DefaultSecurityGroup, types.SecurityGroupRule, types.IngressRule,
-			},
-			Resource: notInternet("ingress", "is open to the whole internet"),
+	return rule.Family("network", []string{types.SecurityGroup}, []*rule.Rule{{
+		Name: "network-no-public-ingress", Severity: rule.Critical, Levels: rule.Always,
+		Summary: "A security group does not allow traffic from the whole internet.",
+		Why:     "Every open port on the internet is probed within minutes.",
+		Fix:     "name a security group or your own address ranges",
+		IDs: []string{
+			"AVD-AWS-0107", "CKV_AWS_24", "CKV_AWS_25", "CKV_AWS_260", "CKV_AWS_277",
+			"pulumi:ec2.SecurityGroup.disallowPublicInternetIngress",
+			"pulumi:ec2.SecurityGroup.disallowInboundHttpTraffic",
 		},
-		{
-			Name:     "network-no-public-egress",
-			Summary:  "A security group does not allow traffic to the whole internet.",
-			Why:      "Stolen data leaves through an open egress rule.",
-			Fix:      "name a security group, address ranges or ports; a database does not need egress",
-			Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV_AWS_382", "AVD-AWS-0104"},
-			Types: []string{
-				types.SecurityGroup, types.DefaultSecurityGroup, types.SecurityGroupRule, types.EgressRule,
-			},
-			Resource: notInternet("egress", "allows traffic to the whole internet"),
+		Types:    []string{types.SecurityGroup, types.DefaultSecurityGroup, types.SecurityGroupRule, types.IngressRule},
+		Resource: notInternet("ingress", "is open to the whole internet"),
+	}, {
+		Name: "network-no-public-egress", Severity: rule.Medium, Levels: rule.InProduction,
+		Summary:  "A security group does not allow traffic to the whole internet.",
+		Why:      "Stolen data leaves through an open egress rule.",
+		Fix:      "name a security group, address ranges or ports; a database does not need egress",
+		IDs:      []string{"CKV_AWS_382", "AVD-AWS-0104"},
+		Types:    []string{types.SecurityGroup, types.DefaultSecurityGroup, types.SecurityGroupRule, types.EgressRule},
+		Resource: notInternet("egress", "allows traffic to the whole internet"),
+	}, {
+		Name: "network-group-description", Severity: rule.Low, Levels: rule.InProduction,
+		Summary:  "A security group has a description.",
+		Why:      "Groups outlive the people who create them, and a group of unknown use stays open.",
+		Fix:      "set description; this replaces the group, so there is no remediation",
+		IDs:      []string{"CKV_AWS_23", "AVD-AWS-0099", "pulumi:ec2.SecurityGroup.missingDescription"},
+		Resource: func(s *rule.Subject) { requireDescription(s.Get("description")) },
+	}, {
+		Name: "network-rule-description", Severity: rule.Low, Levels: rule.InProduction,
+		Summary: "Every rule of a security group has a description.",
+		Why:     "A rule of unknown use is never removed.",
+		Fix:     "set the description of the security group's rule, or set this rule's level to remediate",
+		IDs: []string{
+			"CKV_AWS_23", "AVD-AWS-0124", "pulumi:ec2.SecurityGroup.missingIngressRuleDescription",
+			"pulumi:ec2.SecurityGroup.missingEgressRuleDescription",
 		},
-		{
-			Name:     "network-group-description",
-			Summary:  "A security group has a description.",
-			Why:      "Groups outlive the people who create them, and a group of unknown use stays open.",
-			Fix:      "set description; this replaces the group, so there is no remediation",
-			Severity: rule.Low, Levels: rule.InProduction,
-			IDs:      []string{"CKV_AWS_23", "AVD-AWS-0099", "pulumi:ec2.SecurityGroup.missingDescription"},
-			Resource: func(s *rule.Subject) { requireDescription(s.Get("description")) },
+		Types: []string{types.SecurityGroup, types.SecurityGroupRule, types.IngressRule, types.EgressRule},
+		Resource: func(s *rule.Subject) {
+			if s.Type() != types.SecurityGroup {
+				requireDescription(s.Get("description"))
+				return
+			}
+			for _, item := range append(s.Get("ingress").Items(), s.Get("egress").Items()...) {
+				requireDescription(item.Get("description"))
+			}
 		},
-		{
-			Name:     "network-rule-description",
-			Summary:  "Every rule of a security group has a description.",
-			Why:      "A rule of unknown use is never removed.",
-			Fix:      "set the description of the security group's rule, or set this rule's level to remediate",
-			Severity: rule.Low, Levels: rule.InProduction,
-			IDs: []string{
-				"CKV_AWS_23", "AVD-AWS-0124", "pulumi:ec2.SecurityGroup.missingIngressRuleDescription",
-				"pulumi:ec2.SecurityGroup.missingEgressRuleDescription",
-			},
-			Types: []string{types.SecurityGroup, types.SecurityGroupRule, types.IngressRule, types.EgressRule},
-			Resource: func(s *rule.Subject) {
-				if s.Type() != types.SecurityGroup {
-					requireDescription(s.Get("description"))
-					return
+		Remedy: describeRules,
+	}, {
+		Name: "network-default-group-closed", Severity: rule.Medium, Levels: rule.Always,
+		Summary: "The default security group of a VPC has no rules.",
+		Why:     "A resource without a security group gets the default one.",
+		Fix:     "leave ingress and egress empty",
+		IDs:     []string{"CKV2_AWS_12", "AVD-AWS-0173"}, Types: []string{types.DefaultSecurityGroup},
+		Resource: func(s *rule.Subject) {
+			for _, direction := range []string{"ingress", "egress"} {
+				if rules := s.Get(direction); len(rules.Items()) > 0 {
+					rules.Fail("the default group has rules")
 				}
-				for _, item := range append(s.Get("ingress").Items(), s.Get("egress").Items()...) {
-					requireDescription(item.Get("description"))
-				}
-			},
-			Remedy: describeRules,
+			}
 		},
-		{
-			Name:     "network-default-group-closed",
-			Summary:  "The default security group of a VPC has no rules.",
-			Why:      "A resource without a security group gets the default one.",
-			Fix:      "leave ingress and egress empty",
-			Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"CKV2_AWS_12", "AVD-AWS-0173"}, Types: []string{types.DefaultSecurityGroup},
-			Resource: func(s *rule.Subject) {
-				for _, direction := range []string{"ingress", "egress"} {
-					if rules := s.Get(direction); len(rules.Items()) > 0 {
-						rules.Fail("the default group has rules")
-					}
-				}
-			},
+	}, {
+		Name: "network-database-port", Severity: rule.High, Levels: rule.Always,
+		Summary: "A database's port is open to security groups and narrow address ranges only.",
+		Why:     "With a wide range, every machine in it can try passwords.",
+		Fix:     "name the clients' security group instead of the range",
+		Knobs: []rule.Knob{
+			{Name: "ports", Description: "The ports of databases.", Default: []string{"5432", "6432"}},
+			{Name: "minimumPrefix", Description: "Minimum prefix of an IPv4 range, in bits.", Default: 20.0},
+			{Name: "minimumPrefix6", Description: "Minimum prefix of an IPv6 range, in bits.", Default: 64.0},
 		},
-		{
-			Name:     "network-database-port",
-			Summary:  "A database's port is open to security groups and narrow address ranges only.",
-			Why:      "With a wide range, every machine in it can try passwords.",
-			Fix:      "name the clients' security group instead of the range",
-			Severity: rule.High, Levels: rule.Always,
-			Knobs: []rule.Knob{
-				{Name: "ports", Description: "The ports of databases.", Default: []string{"5432", "6432"}},
-				{Name: "minimumPrefix", Description: "Minimum prefix of an IPv4 range, in bits.", Default: 20.0},
-				{Name: "minimumPrefix6", Description: "Minimum prefix of an IPv6 range, in bits.", Default: 64.0},
-			},
-			IDs:   []string{"tier:database-port-to-groups"},
-			Types: []string{types.SecurityGroup, types.SecurityGroupRule, types.IngressRule},
-			Resource: func(s *rule.Subject) {
-				for _, value := range rulesOf(s, "ingress") {
-					if opensDatabase(s, value) {
-						narrow(s, value)
-					}
+		IDs:   []string{"tier:database-port-to-groups"},
+		Types: []string{types.SecurityGroup, types.SecurityGroupRule, types.IngressRule},
+		Resource: func(s *rule.Subject) {
+			for _, value := range rulesOf(s, "ingress") {
+				if opensDatabase(s, value) {
+					narrow(s, value)
 				}
-			},
+			}
 		},
-	}...)
+	}}...)
 }
 
 // rulesOf returns the rules of one direction: those of a group, or the resource itself if it is a rule.

@@ -9,40 +9,35 @@ import (
 )
 
 func monitoring() []*rule.Rule {
-	return []*rule.Rule{
-		{
-			Name:     "rds-performance-insights",
-			Summary:  "Performance Insights is on.",
-			Why:      "The wait events before an incident cannot be collected afterwards.",
-			Fix:      "set performanceInsightsEnabled; a retention of seven days is free",
-			Severity: rule.Low, Levels: rule.InProduction,
-			IDs:      []string{"CKV_AWS_353", "AVD-AWS-0133", "pulumi:rds.Instance.enablePerformanceInsights"},
-			Types:    []string{types.DBInstance, types.DBClusterInstance},
-			Resource: on("performanceInsightsEnabled", false, "Performance Insights is off"),
+	return []*rule.Rule{{
+		Name: "rds-performance-insights", Severity: rule.Low, Levels: rule.InProduction,
+		Summary:  "Performance Insights is on.",
+		Why:      "The wait events before an incident cannot be collected afterwards.",
+		Fix:      "set performanceInsightsEnabled; a retention of seven days is free",
+		IDs:      []string{"CKV_AWS_353", "AVD-AWS-0133", "pulumi:rds.Instance.enablePerformanceInsights"},
+		Types:    []string{types.DBInstance, types.DBClusterInstance},
+		Resource: on("performanceInsightsEnabled", false, "Performance Insights is off"),
+	}, {
+		Name: "rds-enhanced-monitoring", Severity: rule.Low, Levels: rule.InProduction,
+		Summary: "Enhanced monitoring reports the operating system of the instance.",
+		Why:     "CloudWatch sees the hypervisor only, and not which process uses memory or disk.",
+		Fix:     "set monitoringInterval to 1, 5, 10, 15, 30 or 60 seconds, and set monitoringRoleArn",
+		Knobs:   []rule.Knob{{Name: "maximumSeconds", Description: "Maximum interval, in seconds.", Default: 60.0}},
+		IDs:     []string{"CKV_AWS_118", "RDS.6"}, Types: []string{types.DBInstance, types.DBClusterInstance},
+		Resource: func(s *rule.Subject) {
+			interval := s.Get("monitoringInterval")
+			seconds, ok := interval.Number(0)
+			switch {
+			case !ok:
+			case seconds == 0:
+				interval.Fail("enhanced monitoring is off")
+			case seconds > s.Number("maximumSeconds"):
+				interval.Fail("want at most %v s", s.Number("maximumSeconds"))
+			default:
+				s.Get("monitoringRoleArn").RequireFilled("is missing: RDS cannot write the metrics")
+			}
 		},
-		{
-			Name:     "rds-enhanced-monitoring",
-			Summary:  "Enhanced monitoring reports the operating system of the instance.",
-			Why:      "CloudWatch sees the hypervisor only, and not which process uses memory or disk.",
-			Fix:      "set monitoringInterval to 1, 5, 10, 15, 30 or 60 seconds, and set monitoringRoleArn",
-			Severity: rule.Low, Levels: rule.InProduction,
-			Knobs: []rule.Knob{{Name: "maximumSeconds", Description: "Maximum interval, in seconds.", Default: 60.0}},
-			IDs:   []string{"CKV_AWS_118", "RDS.6"}, Types: []string{types.DBInstance, types.DBClusterInstance},
-			Resource: func(s *rule.Subject) {
-				interval := s.Get("monitoringInterval")
-				seconds, ok := interval.Number(0)
-				switch {
-				case !ok:
-				case seconds == 0:
-					interval.Fail("enhanced monitoring is off")
-				case seconds > s.Number("maximumSeconds"):
-					interval.Fail("want at most %v s", s.Number("maximumSeconds"))
-				default:
-					s.Get("monitoringRoleArn").RequireFilled("is missing: RDS cannot write the metrics")
-				}
-			},
-		},
-	}
+	}}
 }
 
 func logs() []*rule.Rule {
@@ -67,12 +62,11 @@ func logs() []*rule.Rule {
 	}
 	return []*rule.Rule{
 		{
-			Name:     "rds-log-exports",
-			Summary:  "The log of the database is exported to CloudWatch Logs.",
-			Why:      "The instance keeps the log for three days, and deleting the instance deletes the log.",
-			Fix:      "add postgresql to enabledCloudwatchLogsExports",
-			Severity: rule.Medium, Levels: rule.InProduction,
-			IDs: []string{"CKV_AWS_129", "CKV_AWS_324", "RDS.9", "RDS.36"},
+			Name: "rds-log-exports", Severity: rule.Medium, Levels: rule.InProduction,
+			Summary: "The log of the database is exported to CloudWatch Logs.",
+			Why:     "The instance keeps the log for three days, and deleting the instance deletes the log.",
+			Fix:     "add postgresql to enabledCloudwatchLogsExports",
+			IDs:     []string{"CKV_AWS_129", "CKV_AWS_324", "RDS.9", "RDS.36"},
 			Resource: func(s *rule.Subject) {
 				exports := s.Get("enabledCloudwatchLogsExports")
 				if !exports.Known() {
@@ -85,12 +79,11 @@ func logs() []*rule.Rule {
 			},
 		},
 		{
-			Name:     "rds-query-logging",
-			Summary:  "Slow statements are logged.",
-			Why:      "Otherwise a slow statement is first noticed in an outage.",
-			Fix:      "set log_min_duration_statement to a number of milliseconds",
-			Severity: rule.Low, Levels: rule.InProduction,
-			IDs: []string{"CKV2_AWS_27", "CKV2_AWS_30"}, Types: parameterGroups(),
+			Name: "rds-query-logging", Severity: rule.Low, Levels: rule.InProduction,
+			Summary: "Slow statements are logged.",
+			Why:     "Otherwise a slow statement is first noticed in an outage.",
+			Fix:     "set log_min_duration_statement to a number of milliseconds",
+			IDs:     []string{"CKV2_AWS_27", "CKV2_AWS_30"}, Types: parameterGroups(),
 			Resource: func(s *rule.Subject) {
 				if _, ok := ofPostgres(s); !ok {
 					return
@@ -104,13 +97,11 @@ func logs() []*rule.Rule {
 			},
 		},
 		{
-			Name:    "rds-no-password-logging",
+			Name: "rds-no-password-logging", Severity: rule.High, Levels: rule.Always,
 			Summary: "The database does not log statements by their kind.",
-			Why: "With log_statement at ddl, mod or all, CREATE ROLE … PASSWORD writes passwords to CloudWatch " +
-				"Logs.",
-			Fix:      "set log_statement to none, and log slow statements with log_min_duration_statement",
-			Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"tier:no-password-logging"}, Types: parameterGroups(),
+			Why:     "The kinds ddl, mod and all log CREATE ROLE … PASSWORD with the password, to CloudWatch Logs.",
+			Fix:     "set log_statement to none, and log slow statements with log_min_duration_statement",
+			IDs:     []string{"tier:no-password-logging"}, Types: parameterGroups(),
 			Resource: func(s *rule.Subject) {
 				value, ok := parameter(s, "log_statement")
 				if !ok || value.Path() == "" {
@@ -122,12 +113,10 @@ func logs() []*rule.Rule {
 			},
 		},
 		{
-			Name:    "log-group-retention",
+			Name: "log-group-retention", Severity: rule.Low, Levels: rule.ProductionOnly,
 			Summary: "A log group has a retention, and the retention is long enough.",
-			Why: "Without a retention, events are stored and billed forever; with a short one, an audit lacks " +
-				"them.",
-			Fix:      "set retentionInDays",
-			Severity: rule.Low, Levels: rule.ProductionOnly,
+			Why:     "Without a retention, events are billed forever; with a short one, an audit lacks them.",
+			Fix:     "set retentionInDays",
 			Knobs: []rule.Knob{
 				{Name: "minimumDays", Description: "Minimum retention of events, in days.", Default: 365.0},
 			},

@@ -12,12 +12,10 @@ import (
 
 func tags() *rule.Rule {
 	return &rule.Rule{
-		Name:    "aws-tags",
-		Summary: "Resources on AWS have the required tags.",
-		Why:     "Cost reports, and access rules that use tags, need them.",
-		Fix: "set the tags on the resource or as the provider's defaultTags, or set this rule's level to remediate " +
-			"and " +
-			"the tags in values",
+		Name:     "aws-tags",
+		Summary:  "Resources on AWS have the required tags.",
+		Why:      "Cost reports, and access rules that use tags, need them.",
+		Fix:      "set the tags here or as the provider's defaultTags, or set values and the level remediate",
 		Severity: rule.Low, Levels: rule.Advice,
 		Knobs: []rule.Knob{
 			{Name: "tags", Description: "The required tags.", Default: []string{"environment", "service"}},

@@ -10,63 +10,56 @@ import (
 
 // access returns the rules for access to secrets.
 func access() []*rule.Rule {
-	return []*rule.Rule{
-		{
-			Name:    "dsn-not-shared",
-			Summary: "Only the workloads that a Secret is for read its login.",
-			Why: "The direct login is the master user's. In the environment of a service, it would be in every crash " +
-				"report of the service.",
-			Fix: "give the pool's Secret to the service, the direct Secret to Jobs with the same part-of label, and " +
-				"the " +
-				"pool's files to the pool only",
-			Severity: rule.Critical, Levels: rule.Always,
-			IDs:   []string{"tier:dsn-not-shared"},
-			Types: append([]string{types.ExternalSecret}, types.Workloads()...),
-			Stack: func(s *rule.Stack) {
-				_, in := workloads(s, types.Workloads())
-				all, _ := secretsOf(s)
-				for _, created := range all {
-					for _, w := range in[created.namespace] {
-						if w.reads(created.name) {
-							requireAllowed(w, created)
-						}
+	return []*rule.Rule{{
+		Name: "dsn-not-shared", Severity: rule.Critical, Levels: rule.Always,
+		Summary: "Only the workloads that a Secret is for read its login.",
+		Why: "The direct login is the master user's. In the environment of a service, it would be in every crash " +
+			"report of the service.",
+		Fix: "give the pool's Secret to the service, the direct Secret to Jobs with the same part-of label, and the " +
+			"pool's files to the pool only",
+		IDs:   []string{"tier:dsn-not-shared"},
+		Types: append([]string{types.ExternalSecret}, types.Workloads()...),
+		Stack: func(s *rule.Stack) {
+			_, in := workloads(s, types.Workloads())
+			all, _ := secretsOf(s)
+			for _, created := range all {
+				for _, w := range in[created.namespace] {
+					if w.reads(created.name) {
+						requireAllowed(w, created)
 					}
 				}
-			},
+			}
 		},
-		{
-			Name:    "secrets-rotated",
-			Summary: "Every secret in Secrets Manager has a rotation.",
-			Why: "Everyone who has ever seen a secret can use it until it is rotated. RDS rotates its own " +
-				"secrets.",
-			Fix:      "add a SecretRotation",
-			Severity: rule.Medium, Levels: rule.InProduction,
-			IDs:   []string{"CKV2_AWS_57", "SecretsManager.1"},
-			Types: []string{types.ManagedSecret, types.SecretRotation},
-			Stack: func(s *rule.Stack) {
-				var read rule.Reader
-				rotated := map[string]bool{}
-				for _, r := range s.All(types.SecretRotation) {
-					for _, urn := range r.Dependencies() {
-						rotated[urn] = true
-					}
-					rotated[read.Text(r.Get("secretId"), "")] = true
+	}, {
+		Name: "secrets-rotated", Severity: rule.Medium, Levels: rule.InProduction,
+		Summary: "Every secret in Secrets Manager has a rotation.",
+		Why:     "Everyone who has ever seen a secret can use it until it is rotated. RDS rotates its own secrets.",
+		Fix:     "add a SecretRotation",
+		IDs:     []string{"CKV2_AWS_57", "SecretsManager.1"},
+		Types:   []string{types.ManagedSecret, types.SecretRotation},
+		Stack: func(s *rule.Stack) {
+			var read rule.Reader
+			rotated := map[string]bool{}
+			for _, r := range s.All(types.SecretRotation) {
+				for _, urn := range r.Dependencies() {
+					rotated[urn] = true
 				}
-				if !read.OK() {
-					return
+				rotated[read.Text(r.Get("secretId"), "")] = true
+			}
+			if !read.OK() {
+				return
+			}
+			for _, one := range s.All(types.ManagedSecret) {
+				// The source of the value that the operator writes also rotates it.
+				if by, ok := one.Get("tags", "managed-by").Text(""); !ok || by == "external-secrets" {
+					continue
 				}
-				for _, one := range s.All(types.ManagedSecret) {
-					// The source of the value that the operator writes also rotates it.
-					if by, ok := one.Get("tags", "managed-by").Text(""); !ok || by == "external-secrets" {
-						continue
-					}
-					if arn, ok := one.Get("arn").Text(""); ok && !rotated[one.URN()] && !rotated[arn] {
-						one.Fail("is never rotated")
-					}
+				if arn, ok := one.Get("arn").Text(""); ok && !rotated[one.URN()] && !rotated[arn] {
+					one.Fail("is never rotated")
 				}
-			},
+			}
 		},
-	}
+	}}
 }
 
 // requireAllowed fails if a workload reads a Secret that is not for it.

@@ -16,11 +16,10 @@ import (
 // connections returns the rule that adds up the connections to a database.
 func connections() []*rule.Rule {
 	return []*rule.Rule{{
-		Name:     "connections-fit",
-		Summary:  "The connections that pools and Jobs can open together fit into the database's max_connections.",
-		Why:      "The first connection over the limit fails, and it may be the migration's or the on-call engineer's.",
-		Fix:      "lower the pools' sizes, or use a larger instance class",
-		Severity: rule.High, Levels: rule.Always,
+		Name: "connections-fit", Severity: rule.High, Levels: rule.Always,
+		Summary: "The connections that pools and Jobs can open together fit into the database's max_connections.",
+		Why:     "The first connection over the limit fails, and it may be the migration's or the on-call engineer's.",
+		Fix:     "lower the pools' sizes, or use a larger instance class",
 		Knobs: []rule.Knob{{
 			Name: "directConnections", Default: 1.0,
 			Description: "Number of connections that a pod opens if it connects to the database itself.",

@@ -19,86 +19,74 @@ func attachments() []string {
 // identities returns the rules for roles and ServiceAccounts.
 func identities() []*rule.Rule {
 	bindings := []string{types.RoleBinding, types.ClusterRoleBinding}
-	return []*rule.Rule{
-		{
-			Name:    "irsa-account-exists",
-			Summary: "The ServiceAccount that a role trusts exists, and its annotation names the role.",
-			Why: "If the account does not exist, another team can create it and assume the role. An account with the " +
-				"ARN " +
-				"of another role gets no credentials.",
-			Fix:      "create the ServiceAccount, with the annotation eks.amazonaws.com/role-arn",
-			Severity: rule.High, Levels: rule.InProduction,
-			IDs:   []string{"tier:irsa-account", "kyverno:require-aws-node-irsa"},
-			Types: []string{types.IAMRole, types.ServiceAccount},
-			Stack: accountsExist,
+	return []*rule.Rule{{
+		Name: "irsa-account-exists", Severity: rule.High, Levels: rule.InProduction,
+		Summary: "The ServiceAccount that a role trusts exists, and its annotation names the role.",
+		Why: "If the account does not exist, another team can create it and assume the role. An account with the ARN " +
+			"of another role gets no credentials.",
+		Fix:   "create the ServiceAccount, with the annotation eks.amazonaws.com/role-arn",
+		IDs:   []string{"tier:irsa-account", "kyverno:require-aws-node-irsa"},
+		Types: []string{types.IAMRole, types.ServiceAccount},
+		Stack: accountsExist,
+	}, {
+		Name: "irsa-rights-fit", Severity: rule.High, Levels: rule.Always,
+		Summary: "A role can read exactly the secrets that ExternalSecrets read with it.",
+		Why:     "One secret more belongs to another service, and with one less an ExternalSecret never becomes Ready.",
+		Fix:     "name the ARNs of the ExternalSecrets in the role's policy",
+		IDs:     []string{"gap:eso-role-one-secret", "tier:rights-fit"},
+		Types: []string{
+			types.IAMRole, types.IAMRolePolicy, types.ExternalSecret, types.PushSecret, types.SecretStore,
+			types.ClusterSecretStore,
 		},
-		{
-			Name:    "irsa-rights-fit",
-			Summary: "A role can read exactly the secrets that ExternalSecrets read with it.",
-			Why: "One secret more belongs to another service, and with one less an ExternalSecret never becomes " +
-				"Ready.",
-			Fix:      "name the ARNs of the ExternalSecrets in the role's policy",
-			Severity: rule.High, Levels: rule.Always,
-			IDs: []string{"gap:eso-role-one-secret", "tier:rights-fit"},
-			Types: []string{
-				types.IAMRole, types.IAMRolePolicy, types.ExternalSecret, types.PushSecret, types.SecretStore,
-				types.ClusterSecretStore,
-			},
-			Stack: rightsFit,
-		},
-		{
-			Name:     "iam-role-one-manager",
-			Summary:  "The policies of a role are managed in one place.",
-			Why:      "A role with inline lists removes policies that other resources attach, at every second update.",
-			Fix:      "use either managedPolicyArns and inlinePolicies, or attachments and RolePolicy",
-			Severity: rule.Medium, Levels: rule.Always,
-			IDs:   []string{"awsguard:iam-role-no-policy-management-conflicts"},
-			Types: append(attachments(), types.IAMRole),
-			Stack: func(s *rule.Stack) {
-				for _, other := range s.All(attachments()...) {
-					for _, role := range s.FindAll(types.IAMRole, other.Dependencies()) {
-						if conflicts(role, other) {
-							other.Fail("attaches to %s, which lists its policies itself", role.Name())
-						}
+		Stack: rightsFit,
+	}, {
+		Name: "iam-role-one-manager", Severity: rule.Medium, Levels: rule.Always,
+		Summary: "The policies of a role are managed in one place.",
+		Why:     "A role with inline lists removes policies that other resources attach, at every second update.",
+		Fix:     "use either managedPolicyArns and inlinePolicies, or attachments and RolePolicy",
+		IDs:     []string{"awsguard:iam-role-no-policy-management-conflicts"},
+		Types:   append(attachments(), types.IAMRole),
+		Stack: func(s *rule.Stack) {
+			for _, other := range s.All(attachments()...) {
+				for _, role := range s.FindAll(types.IAMRole, other.Dependencies()) {
+					if conflicts(role, other) {
+						other.Fail("attaches to %s, which lists its policies itself", role.Name())
 					}
 				}
-			},
+			}
 		},
-		{
-			Name:    "token-needed",
-			Summary: "Only pods with rights in the API server mount a token for it.",
-			Why:     "A token without rights has no use, except for an attacker who looks for further rights.",
-			Fix: "set automountServiceAccountToken to false, or bind the ServiceAccount to a role in the same " +
-				"stack",
-			Severity: rule.Medium, Levels: rule.Always, Knobs: []rule.Knob{pods.Exempt()},
-			IDs: []string{"CKV_K8S_38", "KSV-0036"}, Types: slices.Concat(bindings, types.Workloads()),
-			Stack: func(s *rule.Stack) {
+	}, {
+		Name: "token-needed", Severity: rule.Medium, Levels: rule.Always, Knobs: []rule.Knob{pods.Exempt()},
+		Summary: "Only pods with rights in the API server mount a token for it.",
+		Why:     "A token without rights has no use, except for an attacker who looks for further rights.",
+		Fix:     "set automountServiceAccountToken to false, or bind the ServiceAccount to a role in the same stack",
+		IDs:     []string{"CKV_K8S_38", "KSV-0036"}, Types: slices.Concat(bindings, types.Workloads()),
+		Stack: func(s *rule.Stack) {
+			var read rule.Reader
+			bound := map[string]bool{}
+			for _, binding := range s.All(bindings...) {
+				for _, subject := range binding.Get("subjects").Items() {
+					own, _ := binding.Get("metadata", "namespace").Text("default")
+					namespace := read.Text(subject.Get("namespace"), own)
+					bound[namespace+"/"+read.Text(subject.Get("name"), "")] = true
+				}
+			}
+			if !read.OK() {
+				return
+			}
+			all, _ := workloads(s, types.Workloads())
+			for _, w := range all {
 				var read rule.Reader
-				bound := map[string]bool{}
-				for _, binding := range s.All(bindings...) {
-					for _, subject := range binding.Get("subjects").Items() {
-						own, _ := binding.Get("metadata", "namespace").Text("default")
-						namespace := read.Text(subject.Get("namespace"), own)
-						bound[namespace+"/"+read.Text(subject.Get("name"), "")] = true
-					}
+				value := w.spec.Get("automountServiceAccountToken")
+				mounts := read.Bool(value, false)
+				account := read.Text(w.spec.Get("serviceAccountName"), "default")
+				if read.OK() && mounts && !slices.Contains(s.Texts("exempt"), w.namespace) &&
+					!bound[w.namespace+"/"+account] {
+					value.Fail("no binding of this stack gives rights to the account %s", account)
 				}
-				if !read.OK() {
-					return
-				}
-				all, _ := workloads(s, types.Workloads())
-				for _, w := range all {
-					var read rule.Reader
-					value := w.spec.Get("automountServiceAccountToken")
-					mounts := read.Bool(value, false)
-					account := read.Text(w.spec.Get("serviceAccountName"), "default")
-					if read.OK() && mounts && !slices.Contains(s.Texts("exempt"), w.namespace) &&
-						!bound[w.namespace+"/"+account] {
-						value.Fail("no binding of this stack gives rights to the account %s", account)
-					}
-				}
-			},
+			}
 		},
-	}
+	}}
 }
 
 func accountsExist(s *rule.Stack) {

@@ -12,73 +12,61 @@ import (
 
 // upkeep returns the rules for the operation of a stack.
 func upkeep() []*rule.Rule {
-	return []*rule.Rule{
-		{
-			Name:    "pod-disruption-covered",
-			Summary: "A server with several replicas has a PodDisruptionBudget that allows evictions.",
-			Why: "Without a budget, draining two nodes can evict all replicas. If a budget needs all, draining " +
-				"hangs.",
-			Fix:      "add a PodDisruptionBudget with maxUnavailable 1",
-			Severity: rule.Low, Levels: rule.InProduction,
-			IDs:   []string{"kyverno:require-pdb", "kyverno:deployment-replicas-higher-than-pdb"},
-			Types: []string{types.DisruptionBudget, types.Deployment, types.StatefulSet},
-			Stack: disruptionCovered,
+	return []*rule.Rule{{
+		Name: "pod-disruption-covered", Severity: rule.Low, Levels: rule.InProduction,
+		Summary: "A server with several replicas has a PodDisruptionBudget that allows evictions.",
+		Why:     "Without a budget, draining two nodes can evict all replicas. If a budget needs all, draining hangs.",
+		Fix:     "add a PodDisruptionBudget with maxUnavailable 1",
+		IDs:     []string{"kyverno:require-pdb", "kyverno:deployment-replicas-higher-than-pdb"},
+		Types:   []string{types.DisruptionBudget, types.Deployment, types.StatefulSet},
+		Stack:   disruptionCovered,
+	}, {
+		Name: "crds-retained", Severity: rule.Critical, Levels: rule.Always,
+		Summary: "CustomResourceDefinitions stay when the stack is destroyed.",
+		Why:     "Deleting a definition deletes its objects: the ExternalSecrets of every team, and their Secrets.",
+		Fix:     "in a chart, annotate it with helm.sh/resource-policy: keep; on your own, set retainOnDelete",
+		IDs:     []string{"tier:crds-retained"}, Types: []string{types.CustomResource},
+		Resource: func(s *rule.Subject) {
+			value := s.Get("metadata", "annotations", "helm.sh/resource-policy")
+			if policy, ok := value.Text(""); ok && policy != "keep" && !s.Protected() {
+				s.Fail("is deleted with the stack")
+			}
 		},
-		{
-			Name:    "crds-retained",
-			Summary: "CustomResourceDefinitions stay when the stack is destroyed.",
-			Why: "Deleting a definition deletes its objects: the ExternalSecrets of every team, and their " +
-				"Secrets.",
-			Fix: "set the annotation helm.sh/resource-policy: keep in a chart, or retainOnDelete on your own " +
-				"definition",
-			Severity: rule.Critical, Levels: rule.Always,
-			IDs: []string{"tier:crds-retained"}, Types: []string{types.CustomResource},
-			Resource: func(s *rule.Subject) {
-				value := s.Get("metadata", "annotations", "helm.sh/resource-policy")
-				if policy, ok := value.Text(""); ok && policy != "keep" && !s.Protected() {
-					s.Fail("is deleted with the stack")
+	}, {
+		Name: "rds-events-subscribed", Severity: rule.Low, Levels: rule.AdviceInProduction,
+		Summary: "Events of a database are sent to a topic.",
+		Why:     "RDS reports failovers, low storage and failures once, and only to subscribers.",
+		Fix:     "add an EventSubscription with the source type db-instance",
+		IDs:     []string{"RDS.20", "RDS.21", "RDS.22"},
+		Types:   []string{types.DBInstance, types.DBEventSubscription},
+		Stack: func(s *rule.Stack) {
+			subscribed := slices.ContainsFunc(s.All(types.DBEventSubscription), func(one *rule.Subject) bool {
+				kind, ok := one.Get("sourceType").Text("")
+				return !ok || kind == "" || kind == "db-instance"
+			})
+			for _, database := range s.All(types.DBInstance) {
+				if !subscribed {
+					database.Fail("its events are not sent to a topic")
 				}
-			},
+			}
 		},
-		{
-			Name:     "rds-events-subscribed",
-			Summary:  "Events of a database are sent to a topic.",
-			Why:      "RDS reports failovers, low storage and failures once, and only to subscribers.",
-			Fix:      "add an EventSubscription with the source type db-instance",
-			Severity: rule.Low, Levels: rule.AdviceInProduction,
-			IDs:   []string{"RDS.20", "RDS.21", "RDS.22"},
-			Types: []string{types.DBInstance, types.DBEventSubscription},
-			Stack: func(s *rule.Stack) {
-				subscribed := slices.ContainsFunc(s.All(types.DBEventSubscription), func(one *rule.Subject) bool {
-					kind, ok := one.Get("sourceType").Text("")
-					return !ok || kind == "" || kind == "db-instance"
-				})
-				for _, database := range s.All(types.DBInstance) {
-					if !subscribed {
-						database.Fail("its events are not sent to a topic")
+	}, {
+		Name: "exceptions-current", Severity: rule.Medium, Levels: rule.Always,
+		Summary: "Exceptions have not expired.",
+		Why:     "An expired exception must be reviewed.",
+		Fix:     "fix the resource and remove the exception, or set a later date",
+		IDs:     []string{"tier:exceptions-expire"}, Types: []string{},
+		Stack: func(s *rule.Stack) {
+			for _, name := range slices.Sorted(maps.Keys(s.Exceptions)) {
+				for _, exception := range s.Exceptions[name] {
+					if exception.Expired(s.Now) {
+						s.Fail("%s: the exception of %s for %s expired on %s (%s)", name, exception.Owner,
+							exception.Resource, exception.Expires.Format(time.DateOnly), exception.Reason)
 					}
 				}
-			},
+			}
 		},
-		{
-			Name:     "exceptions-current",
-			Summary:  "Exceptions have not expired.",
-			Why:      "An expired exception must be reviewed.",
-			Fix:      "fix the resource and remove the exception, or set a later date",
-			Severity: rule.Medium, Levels: rule.Always,
-			IDs: []string{"tier:exceptions-expire"}, Types: []string{},
-			Stack: func(s *rule.Stack) {
-				for _, name := range slices.Sorted(maps.Keys(s.Exceptions)) {
-					for _, exception := range s.Exceptions[name] {
-						if exception.Expired(s.Now) {
-							s.Fail("%s: the exception of %s for %s expired on %s (%s)", name, exception.Owner,
-								exception.Resource, exception.Expires.Format(time.DateOnly), exception.Reason)
-						}
-					}
-				}
-			},
-		},
-	}
+	}}
 }
 
 func disruptionCovered(s *rule.Stack) {
