@@ -58,7 +58,7 @@ func TestLevelsFollowTheProfile(t *testing.T) {
 		assert.Equal(t, pulumirpc.PolicySeverity_POLICY_SEVERITY_MEDIUM, answer.Diagnostics[0].GetSeverity())
 	}
 	assert.Empty(t, judge(t, ruletest.Setup{Profile: rule.Development}, "rds-multi-az", instance(nil)).Diagnostics,
-		"no matter of development")
+		"the rule is disabled in development")
 }
 
 func TestTheStackSaysItsProfileByConfigTagOrEnvironment(t *testing.T) {
@@ -110,7 +110,7 @@ func TestTheStackSaysItsProfileByConfigTagOrEnvironment(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestAPackThatNoStackWasConfiguredForJudges is what `pulumi policy analyze` does: no ConfigureStack before the rest.
+// `pulumi policy analyze` does not call ConfigureStack.
 func TestAPackThatNoStackWasConfiguredForJudges(t *testing.T) {
 	t.Parallel()
 	server, err := analyzer.New(registry.Pack(), nil)
@@ -213,9 +213,9 @@ func TestAnExceptionLetsOneResourcePassUntilItsLastDay(t *testing.T) {
 		assert.Contains(t, answer.Diagnostics[0].GetMessage(),
 			"allowed until 2027-03-31 by team-orders: migration under way")
 		assert.Equal(t, pulumirpc.EnforcementLevel_MANDATORY, answer.Diagnostics[1].GetEnforcementLevel(),
-			"the other is not let pass")
+			"the other resource has no exception")
 	}
-	// The tests' day is 2027-01-15.
+	// It is 2027-01-15 in tests.
 	today := exception(func(e map[string]any) { e["expires"] = "2027-01-15" })
 	assert.Empty(t, judge(t, ruletest.Setup{Config: map[string]map[string]any{name: today}}, name, public).Mandatory(),
 		"the last day")
@@ -260,7 +260,7 @@ func TestAResourceThatNoRuleKnowsCostsNothing(t *testing.T) {
 	assert.Less(t, allocations, 10.0)
 }
 
-// remedied is what the pack makes of a resource whose rule is set to remediate.
+// remedied returns the remediations of a resource when a rule has the given level.
 func remedied(t *testing.T, name string, r *ruletest.Resource, level string) []*pulumirpc.Remediation {
 	t.Helper()
 	rules := []*rule.Rule{registry.Find(name)}
@@ -348,11 +348,11 @@ func TestARemediationPutsRightWhatItsRuleFindsAndNothingElse(t *testing.T) {
 			assert.Equal(t, c.want, decoded(t, done[0]))
 			again := r.Clone()
 			again.Inputs = c.want
-			assert.Empty(t, remedied(t, c.rule, again, "remediate"), "there is nothing left to put right")
+			assert.Empty(t, remedied(t, c.rule, again, "remediate"), "nothing is left to remediate")
 			assert.Empty(t, judge(t, ruletest.Setup{
 				Config: map[string]map[string]any{c.rule: {"enforcementLevel": "mandatory"}},
 			}, c.rule, again).Diagnostics)
-			assert.Empty(t, remedied(t, c.rule, r, "mandatory"), "a rule that is not set to remediate changes nothing")
+			assert.Empty(t, remedied(t, c.rule, r, "mandatory"), "only the level remediate changes inputs")
 		})
 	}
 }
@@ -418,7 +418,7 @@ func TestASecretThatTheEngineCouldNotDecryptIsNotJudged(t *testing.T) {
 	assert.Contains(t, answer.Diagnostics[0].GetMessage(), "username: is not known, so this rule was not evaluated")
 }
 
-// TestTheEnginesOwnClientUnderstandsThePack talks to the pack over gRPC with the engine's client.
+// TestTheEnginesOwnClientUnderstandsThePack uses the engine's client, over gRPC.
 func TestTheEnginesOwnClientUnderstandsThePack(t *testing.T) {
 	t.Parallel()
 	client := plugin.NewAnalyzerWithClient("pack", serve(t))

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// bySDK decodes as policyx does.
+// bySDK decodes with the SDK, as policyx does.
 func bySDK(encoded *structpb.Struct) (property.Map, error) {
 	decoded, err := plugin.UnmarshalProperties(encoded, marshalling)
 	if err != nil {

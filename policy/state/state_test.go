@@ -16,7 +16,7 @@ import (
 
 const secretSig = "1b47061264138c4ac30d75fd1eb44270"
 
-// encrypted is a secret as the state has it.
+// encrypted returns a secret as in an exported state.
 func encrypted() map[string]any {
 	return map[string]any{"4dabf18193072939515e22adb298388d": secretSig, "ciphertext": "djE6aHVudGVyMjI="}
 }
@@ -39,12 +39,12 @@ func instance(inputs map[string]any) map[string]any {
 	return resource("aws:rds/instance:Instance", "database", inputs)
 }
 
-// golden is the stack prod as a state.
+// golden returns the resources of the stack prod.
 func golden(t *testing.T) []map[string]any {
 	t.Helper()
 	var resources []map[string]any
 	for _, r := range ruletest.Golden(t, "../../tests/golden/prod.yaml") {
-		// The golden file has no dependencies and outputs, which rules over the whole stack need.
+		// Stack rules need dependencies and outputs of these resources, which the golden file does not have.
 		if r.Name != "consumer-deployment" && r.Type != "aws:iam/role:Role" {
 			resources = append(resources, resource(r.Type, r.Name, r.Inputs))
 		}
@@ -65,9 +65,9 @@ func TestAStateIsJudgedByInputsAndByOutputs(t *testing.T) {
 	report, err = state.Judge(registry.Pack(), export(t, broken...), state.Options{})
 	require.NoError(t, err)
 	require.NotZero(t, report.Mandatory)
-	assert.Equal(t, "mandatory", report.Findings[0].Level, "what stops comes first")
+	assert.Equal(t, "mandatory", report.Findings[0].Level, "mandatory findings come first")
 	assert.Contains(t, names(report), "rds-not-public")
-	assert.Contains(t, names(report), "log-groups-managed", "by a rule over the whole stack")
+	assert.Contains(t, names(report), "log-groups-managed", "by a stack rule")
 }
 
 func names(report *state.Report) []string {
@@ -123,7 +123,7 @@ func TestLevelsComeFromTheProfileAndTheConfigFile(t *testing.T) {
 	}))
 	assert.Equal(t, "mandatory", level(state.Options{
 		Config: []byte(`{"rds-multi-az": "remediate", "environments": ["a"]}`),
-	}), "nothing is put right in a state")
+	}), "nothing is remediated in a state")
 	assert.Equal(t, "advisory", level(state.Options{Config: []byte(
 		`{"rds-multi-az": {"exceptions": [{"resource": "database", "owner": "a", "reason": "b", "expires": "2999-01-01"}]}}`)}))
 }
