@@ -16,8 +16,10 @@ import (
 	"dbtier/components/componenttest"
 )
 
-// UPDATE_GOLDEN=1 go test . -run TestGolden writes the files anew; the difference in Git is then what the change does
-// to each stack.
+//go:generate env UPDATE_GOLDEN=1 go test -vet=off -count=1 -run ^TestGolden .
+
+// updateGolden is the variable with which the tests write the files instead of comparing. `make generate` sets it. The
+// difference in Git then shows what a change does to each stack.
 const updateGolden = "UPDATE_GOLDEN"
 
 var certificates = regexp.MustCompile(`(?s)-{5}BEGIN CERTIFICATE-{5}.*-{5}END CERTIFICATE-{5}\n`)
@@ -44,7 +46,7 @@ func compareGolden(t *testing.T, file string, got []byte) {
 	}
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Equal(t, string(want), string(got), "if this is meant: %s=1 go test . -run TestGolden", updateGolden)
+	assert.Equal(t, string(want), string(got), "if the change is intended, run `make generate`")
 }
 
 // describe is a recording as text that is the same for the same program: sorted, without paths of this machine,

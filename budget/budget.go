@@ -7,28 +7,27 @@ import (
 	"strings"
 )
 
-// Holder is whoever opens connections to the database.
+// Holder opens connections to the database.
 type Holder struct {
-	// Name for people: pool pgbouncer, migration.
+	// Name of the holder in messages, for example pool pgbouncer.
 	Name string
-	// Instances of it: replicas.
+	// Instances is the number of replicas.
 	Instances int
-	// Setting is the config path of the number that decides how many connections an instance opens, and Value that
-	// number.
+	// Setting is the config path of the number of connections that an instance opens, and Value is that number.
 	Setting string
 	Value   int
-	// Reserve is what an instance opens on top of Value when it has to. Default 0.
+	// Reserve is how many connections an instance can open in addition to Value. Default 0.
 	Reserve int
-	// Pairs of user and database that each have so many connections. Default 1.
+	// Pairs is the number of pairs of user and database, each of which has this many connections. Default 1.
 	Pairs int
-	// Rolling says that an update starts new instances before the old ones have let go of their connections.
+	// Rolling is true if an update starts new instances before the old ones close their connections.
 	Rolling bool
-	// Percent is for a holder that takes a share of max_connections, as RDS Proxy does; Setting is then the path of the
-	// percentage, and Value, Reserve and Pairs say nothing. Default 0: it is none of those.
+	// Percent is the share of max_connections of a holder such as RDS Proxy. Setting is then the path of the
+	// percentage, and Value, Reserve and Pairs are not used. Default 0: the holder has a number of connections.
 	Percent int
 }
 
-// factor is how often Value counts.
+// factor is how many times Value counts.
 func (h *Holder) factor() int {
 	n := h.Instances * max(h.Pairs, 1)
 	if h.Rolling {
@@ -37,7 +36,7 @@ func (h *Holder) factor() int {
 	return n
 }
 
-// Most is how many of an instance's max_connections the holder can have open at any time.
+// Most returns how many connections the holder can have open at any time, of an instance's max_connections.
 func (h *Holder) Most(maxConnections int) int {
 	if h.Percent > 0 {
 		return share(h.Percent, maxConnections)
@@ -48,7 +47,7 @@ func (h *Holder) Most(maxConnections int) int {
 // share is a percentage, rounded up.
 func share(percent, of int) int { return (percent*of + 99) / 100 }
 
-// arithmetic of Most: 2 replicas × 20 × 2 (old and new pods of an update) = 80.
+// arithmetic explains Most: 2 replicas × 20 × 2 (old and new pods of an update) = 80.
 func (h *Holder) arithmetic(maxConnections int) string {
 	if h.Percent > 0 {
 		return fmt.Sprintf("%d %% of %d = %d", h.Percent, maxConnections, h.Most(maxConnections))
@@ -71,17 +70,17 @@ func (h *Holder) arithmetic(maxConnections int) string {
 	return fmt.Sprintf("%s = %d", strings.Join(terms, " × "), h.Most(maxConnections))
 }
 
-// Budget of one instance.
+// Budget is the connections of one instance.
 type Budget struct {
 	// Class of the instance, for example db.m6g.large.
 	Class string
-	// MaxConnections is the parameter max_connections where it is set to a number, and 0 where RDS's formula holds.
+	// MaxConnections is the parameter max_connections if it is set to a number. 0 means RDS's formula.
 	MaxConnections int
 	// Holders of connections.
 	Holders []Holder
 }
 
-// Most is how many connections all holders can have open at any time. A share of what is not known counts as none.
+// Most returns how many connections all holders can have open at any time. A share of an unknown number counts as 0.
 func (b *Budget) Most() int {
 	usable, _, _ := b.usable()
 	return b.most(usable)
@@ -95,8 +94,8 @@ func (b *Budget) most(usable int) int {
 	return sum
 }
 
-// Limit is how many connections the holders may plan with. False when the class is not known and max_connections is not
-// given.
+// Limit returns how many connections the holders may plan with. known is false if the class is not known and
+// max_connections is not set.
 func (b *Budget) Limit() (limit int, known bool) {
 	usable, _, known := b.usable()
 	return limitOf(usable), known
@@ -106,7 +105,7 @@ func limitOf(usable int) int {
 	return max(int(math.Floor(float64(usable-ReservedConnections)*Share)), 0)
 }
 
-// usable is the max_connections to expect, and where the number comes from.
+// usable returns the max_connections to expect, and how the number was found.
 func (b *Budget) usable() (n int, source string, known bool) {
 	if b.MaxConnections > 0 {
 		return b.MaxConnections, fmt.Sprintf("max_connections is set to %d", b.MaxConnections), true
@@ -121,7 +120,7 @@ func (b *Budget) usable() (n int, source string, known bool) {
 		b.Class, gib, nominal, n), true
 }
 
-// UnknownClassError says that nothing is known of the class.
+// UnknownClassError is returned for an instance class that this package does not know.
 type UnknownClassError struct{ Class string }
 
 func (e *UnknownClassError) Error() string {
@@ -130,16 +129,16 @@ func (e *UnknownClassError) Error() string {
 			"with applyMethod pending-reboot", e.Class)
 }
 
-// ExceededError says that the holders can open more connections than there are.
+// ExceededError is returned if the holders can open more connections than the limit.
 type ExceededError struct {
-	// Most that can be open, and the Limit.
+	// Most is how many connections can be open, and Limit how many may be.
 	Most, Limit int
-	// Lines of the arithmetic, and Fixes, each of which suffices.
+	// Lines explain the arithmetic. Each of the Fixes is enough by itself.
 	Lines, Fixes []string
 }
 
 func (e *ExceededError) Error() string {
-	fixes := "nothing smaller than another design fits: fewer holders, or an own instance"
+	fixes := "no single change fits: use fewer holders, or an instance for this service alone"
 	if len(e.Fixes) > 0 {
 		fixes = "it fits with " + strings.Join(e.Fixes, ", or with ")
 	}
@@ -147,7 +146,7 @@ func (e *ExceededError) Error() string {
 		e.Limit, e.Most, strings.Join(e.Lines, "\n  "), fixes)
 }
 
-// Check returns nil when the connections fit, and otherwise an [*ExceededError] or [*UnknownClassError].
+// Check returns nil if the connections fit, and otherwise an [*ExceededError] or an [*UnknownClassError].
 func (b *Budget) Check() error {
 	usable, source, known := b.usable()
 	if !known {
@@ -167,7 +166,7 @@ func (b *Budget) Check() error {
 	return &ExceededError{Most: most, Limit: limit, Lines: lines, Fixes: b.fixes(usable, limit, most)}
 }
 
-// fixes are the smallest single changes that fit: a lower setting of one holder, or the next class.
+// fixes returns the smallest single changes that fit: a lower setting of one holder, or a larger class.
 func (b *Budget) fixes(usable, limit, most int) []string {
 	var fixes []string
 	for i := range b.Holders {

@@ -90,7 +90,7 @@ func TestTooManyConnectionsShowTheSumAndTheSmallestChangesThatFit(t *testing.T) 
 		Class:   "db.t4g.micro",
 		Holders: []budget.Holder{{Name: "everyone", Instances: 9000, Value: 1}},
 	}
-	require.ErrorContains(t, hopeless.Check(), "nothing smaller than another design fits")
+	require.ErrorContains(t, hopeless.Check(), "no single change fits")
 	assert.EqualError(t, (&budget.Budget{Class: "db.m99.large"}).Check(),
 		"how many connections db.m99.large takes is not known here: set the parameter max_connections to a number, "+
 			"with applyMethod pending-reboot")

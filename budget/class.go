@@ -8,10 +8,9 @@ import (
 	"strings"
 )
 
-// family is a line of instance classes. The sizes of one line differ by whole factors: the memory of a size is xlarge
-// times its factor.
+// family is a family of instance classes. The memory of a size is the memory of xlarge times the factor of the size.
 type family struct {
-	// xlarge is the memory of the size xlarge, GiB, whether the family has that size or not.
+	// xlarge is the memory of the size xlarge in GiB, even if the family does not have that size.
 	xlarge float64
 	// sizes in ascending order.
 	sizes []string
@@ -56,7 +55,8 @@ var families = map[string]family{
 // small are the sizes below xlarge, as fractions of it.
 var small = map[string]float64{"micro": 1.0 / 16, "small": 1.0 / 8, "medium": 1.0 / 4, "large": 1.0 / 2, "xlarge": 1}
 
-// Memory of an instance class such as db.m6g.large, GiB. False for a class that this package does not know.
+// Memory returns the memory of an instance class such as db.m6g.large in GiB. known is false for a class that this
+// package does not know.
 func Memory(class string) (gib float64, known bool) {
 	line, size, known := lookUp(class)
 	if !known {
@@ -81,7 +81,7 @@ func lookUp(class string) (line, size string, known bool) {
 	return parts[1], parts[2], slices.Contains(families[parts[1]].sizes, parts[2])
 }
 
-// larger are the classes of the same family above this one, in ascending order.
+// larger returns the larger classes of the same family in ascending order.
 func larger(class string) []string {
 	line, size, known := lookUp(class)
 	if !known {
@@ -101,20 +101,21 @@ const (
 	bytesPerConnection = 9531392
 	mostByFormula      = 5000
 
-	// DBInstanceClassMemory is what the operating system and RDS's own processes leave of the class's memory. AWS
-	// publishes no figure; a twelfth is more than what is seen missing.
+	// DBInstanceClassMemory is less than the memory of the class, by the share of the operating system and of RDS's
+	// processes. AWS publishes no figure. A twelfth is more than what was observed.
 	memoryShare = 0.92
 
-	// ReservedConnections are held back from ordinary users: superuser_reserved_connections (3) and
+	// ReservedConnections are not available to ordinary users: superuser_reserved_connections (3) and
 	// rds.rds_superuser_reserved_connections (2).
 	ReservedConnections = 5
 
-	// Share of the rest that the tier may plan with. What is left is for people, monitoring, and the next replica.
+	// Share is the part of the remaining connections that the tier may plan with. The rest is for people, monitoring
+	// and the next replica.
 	Share = 0.8
 )
 
-// MaxConnections is the max_connections that RDS's formula gives an instance of the class, by its whole memory: the
-// real number is somewhat lower. False for a class that this package does not know.
+// MaxConnections returns the max_connections that RDS's formula gives for the whole memory of the class. The real
+// number is somewhat lower. known is false for a class that this package does not know.
 func MaxConnections(class string) (n int, known bool) {
 	gib, known := Memory(class)
 	if !known {

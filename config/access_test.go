@@ -31,7 +31,7 @@ func TestRDSProxyIsChosenByItsKind(t *testing.T) {
 	want.Name, want.MaxConnectionsPercent, want.LogRetention = "my-shop-prod-proxy", 50, 365
 	assert.Equal(t, want, stack.Proxy)
 	assert.Equal(t, []string{"my_shop_app_a"}, stack.ProxyUsers())
-	b := stack.Budget()
+	b := stack.Budget
 	assert.Equal(t, budget.Holder{
 		Name: "proxy my-shop-prod-proxy", Setting: "proxy.maxConnectionsPercent",
 		Percent: 50,
@@ -61,7 +61,7 @@ func TestTokensPastThePoolHaveAUserAndEnterTheBudget(t *testing.T) {
 	assert.Equal(t, "my_shop_iam", stack.Role.IAMUser)
 	assert.Equal(t, []string{"my_shop_iam"}, stack.IAMUsers())
 	assert.Empty(t, stack.ClusterArn())
-	b := stack.Budget()
+	b := stack.Budget
 	assert.Equal(t, budget.Holder{
 		Name: "service with tokens", Instances: 3, Setting: "iam.connections", Value: 4,
 		Rolling: true,
@@ -82,7 +82,7 @@ func TestTokensThroughTheProxyAreThoseOfItsUsers(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"my_shop_app_b", "my_shop_app_a"}, stack.IAMUsers())
 	assert.Empty(t, stack.Role.IAMUser, "the proxy has passwords: who has rds_iam could not log in with one")
-	b := stack.Budget()
+	b := stack.Budget
 	for _, holder := range b.Holders {
 		assert.NotEqual(t, "service with tokens", holder.Name, "its connections are the proxy's")
 	}
@@ -103,15 +103,15 @@ func TestWaysToTheDatabaseThatAreNone(t *testing.T) {
 		},
 		"PgBouncer's settings": {
 			least + "  dbtier:pool: {kind: rdsProxy, replicas: 3}\n",
-			`pool.replicas: 3: is PgBouncer's, and pool.kind is rdsProxy: it would go unused`,
+			`pool.replicas: 3: is for PgBouncer, and pool.kind is rdsProxy: it would have no effect`,
 		},
 		"no setting at all": {
 			least + "  dbtier:pool: {kind: rdsProxy, replica: 3}\n",
-			`pool.replica: is no setting; did you mean replicas?`,
+			`pool.replica: is not a setting; did you mean replicas?`,
 		},
 		"the proxy's settings": {
 			least + "  dbtier:proxy: {idleClientTimeout: 60}\n",
-			`proxy: is RDS Proxy's, and pool.kind is pgbouncer: it would go unused`,
+			`proxy: is for RDS Proxy, and pool.kind is pgbouncer: it would have no effect`,
 		},
 		"the proxy's faults": {
 			proxied + "  dbtier:proxy: {idleClientTimeout: 0}\n",
@@ -123,7 +123,7 @@ func TestWaysToTheDatabaseThatAreNone(t *testing.T) {
 		},
 		"tokens and none": {
 			proxied + "  dbtier:iam: {enabled: true}\n",
-			`proxy.iamAuth: "DISABLED": makes the proxy refuse tokens, and iam.enabled is true; want REQUIRED`,
+			`proxy.iamAuth: "DISABLED": makes the proxy refuse tokens, but iam.enabled is true; want REQUIRED`,
 		},
 		"a proxy without a login": {
 			proxied + "  dbtier:proxy: {iamAuth: REQUIRED}\n",
@@ -135,7 +135,7 @@ func TestWaysToTheDatabaseThatAreNone(t *testing.T) {
 		},
 		"no EKS": {
 			local.Replace(least) + "  dbtier:iam: {enabled: true, binding: podIdentity, clusterName: a}\n",
-			`iam.binding: "podIdentity": the local cloud is no EKS`,
+			`iam.binding: "podIdentity": the local cloud is not EKS`,
 		},
 		"no cluster": {
 			least + "  dbtier:iam: {enabled: true, binding: podIdentity}\n",
@@ -159,7 +159,7 @@ func TestWaysToTheDatabaseThatAreNone(t *testing.T) {
 		},
 		"nobody to make the user": {
 			least + "  dbtier:iam: {enabled: true}\n  dbtier:role: {poolUser: master}\n",
-			`role.poolUser: "master": leaves nobody to make the user`,
+			`role.poolUser: "master": does not create the user`,
 		},
 		"the operator by Pod Identity": {
 			least + "  dbtier:secrets: {binding: podIdentity}\n",

@@ -9,10 +9,9 @@ import (
 	"dbtier/components/fault"
 )
 
-// Budget is every connection that the stack's tier can open to its instance, and what the instance takes. The pool's
-// exporter and what has it reconnect are no holders: they speak to PgBouncer's console, and a server connection that is
-// to be replaced counts until it is closed.
-func (s *Stack) Budget() budget.Budget {
+// connections are all connections that the tier can open to its instance, and how many the instance accepts. The pool's
+// exporter and the Job that makes it reconnect do not count: they connect to PgBouncer's console.
+func (s *Stack) connections() budget.Budget {
 	b := budget.Budget{Class: s.Database.InstanceClass}
 	if n, err := strconv.Atoi(s.Database.Parameters["max_connections"].Value); err == nil {
 		b.MaxConnections = n
@@ -25,9 +24,8 @@ func (s *Stack) Budget() budget.Budget {
 	} else {
 		b.Holders = append(b.Holders, s.poolHolders()...)
 		if s.IAM.Enabled {
-			args := s.Consumer.Args()
 			b.Holders = append(b.Holders, budget.Holder{
-				Name: "service with tokens", Instances: args.MostReplicas(), Setting: "iam.connections",
+				Name: "service with tokens", Instances: s.Consumer.MostReplicas(), Setting: "iam.connections",
 				Value: s.IAM.Connections, Rolling: true,
 			})
 		}
@@ -74,29 +72,16 @@ func (s *Stack) poolHolders() []budget.Holder {
 	return append([]budget.Holder{own}, others...)
 }
 
-// checkBudget notes a fault where the connections do not fit. Nobody adds up wrong numbers: the parts must be in order.
+// checkBudget adds a fault if the connections do not fit.
 func (s *Stack) checkBudget(faults *fault.List) {
-	var parts fault.List
-	s.validatePool(&parts)
-	s.validateIAM(&parts)
-	if s.IAM.Enabled {
-		parts.Within("", s.Consumer.validate())
-	}
-	if s.Migration.Enabled {
-		parts.Within("", s.Migration.validate())
-	}
-	if parts.Err() != nil || s.Database.Validate() != nil || s.Network.validate() != nil {
-		return
-	}
-	b := s.Budget()
-	err := b.Check()
+	err := s.Budget.Check()
 	var unknown *budget.UnknownClassError
 	parameter, set := s.Database.Parameters["max_connections"]
 	switch {
 	case err == nil:
 	case errors.As(err, &unknown) && set:
 		faults.Add("database.parameters.max_connections.value", parameter.Value,
-			"want a number, with which the connections of the tier can be compared")
+			"want a number, so that the connections of the tier can be compared with it")
 	default:
 		faults.Add("database.instanceClass", s.Database.InstanceClass, "%s", err)
 	}

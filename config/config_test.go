@@ -142,7 +142,7 @@ func TestAllFaultsAreReportedWithFileAndKey(t *testing.T) {
 	lines := strings.Split(err.Error(), "\n")
 	for _, fault := range []string{
 		`cloud: "azure": want one of aws, local`,
-		`operatr: is no setting; did you mean operator?`,
+		`operatr: is not a setting; did you mean operator?`,
 		`profile: "large": want one of production, development`,
 		`service: "myshop": want keys and values`,
 		`service.name: "": want`,
@@ -152,7 +152,7 @@ func TestAllFaultsAreReportedWithFileAndKey(t *testing.T) {
 		`network.vpcId: "main": want`,
 		`network.subnetIds[1]: "subnet-0123456789abcdef1": is named twice`,
 		`network.subnetIds[2]: 7: want text; put it in quotes`,
-		`network.databaseCidrs[0]: "10.0.192.1/20": has bits behind its length; want 10.0.192.0/20`,
+		`network.databaseCidrs[0]: "10.0.192.1/20": has bits set after its prefix length; want 10.0.192.0/20`,
 		`network.databaseCidrs[1]: "x": want an address range`,
 		`network.directClients[0].name: "A B": want 1 to 63`,
 		`network.directClients[0].connections: 0: want 1 to 5000`,
@@ -160,14 +160,14 @@ func TestAllFaultsAreReportedWithFileAndKey(t *testing.T) {
 		`network.clients[0].securityGroupId: "any": want`,
 		`cluster.oidcProviderArn: "https://oidc.eks/id": is the issuer's URL`,
 		`cluster.nodeSecurityGroupId: "x": want`,
-		`database.instanceClas: is no setting; did you mean instanceClass?`,
+		`database.instanceClas: is not a setting; did you mean instanceClass?`,
 		`database.multiAz: "yes": want true or false, without quotes`,
 		`database.allocatedStorage: 50.5: want a whole number, without quotes`,
 		`database.maxAllocatedStorage: "500": want a whole number, without quotes`,
 		`database.masterUsername: is empty; give it a value, or leave the key out`,
 		`database.logExports: "postgresql": want a list`,
 		`database.parameters: ["work_mem"]: want keys and values`,
-		`database.frobnicate: is no setting; known are alarms, allocatedStorage, `,
+		`database.frobnicate: is not a setting; known are alarms, allocatedStorage, `,
 		`consumer.replicas: 0: want 1 to 500`,
 		`consumer.image: is missing`,
 		`secrets.refreshInterval: "2h": want 10s to 1h`,
@@ -214,7 +214,7 @@ func TestConnectionsThatDoNotFitAreAFaultWithTheArithmetic(t *testing.T) {
 		least+"  dbtier:database: {instanceClass: db.m99.large, parameters: {max_connections: {value: \"400\", "+
 			"applyMethod: pending-reboot}}}\n")
 	require.NoError(t, err)
-	b := stack.Budget()
+	b := stack.Budget
 	limit, _ := b.Limit()
 	assert.Equal(t, 316, limit)
 }
@@ -227,7 +227,7 @@ func TestWhatBelongsToOneCloudOnly(t *testing.T) {
 	_, err = load(t, strings.NewReplacer("cloud: aws", "cloud: local", "    nodeSecurityGroupId",
 		"    context: prod\n    nodeSecurityGroupId").Replace(least))
 	require.ErrorContains(t, err, `aws.endpoint: "": want the URL of the local cloud's AWS stand-in`)
-	assert.ErrorContains(t, err, `cluster.kubeconfig: "prod": local stacks use the local cloud's own`)
+	assert.ErrorContains(t, err, `cluster.kubeconfig: "prod": a local stack uses the local cloud's kubeconfig`)
 }
 
 // The value would stand in the error, and in the terminal of whoever reads it.
@@ -309,7 +309,7 @@ func TestThePoolIsTheApplicationsOwnRoleUnlessToldOtherwise(t *testing.T) {
 
 	_, err = load(t, least+"  dbtier:role: {poolUser: admin, generatoin: 2}\n")
 	require.ErrorContains(t, err, `dbtier:role.poolUser: "admin": want one of role, master`)
-	require.ErrorContains(t, err, `dbtier:role.generatoin: is no setting; did you mean generation?`)
+	require.ErrorContains(t, err, `dbtier:role.generatoin: is not a setting; did you mean generation?`)
 	_, err = load(t, least+"  dbtier:role: {name: pg_shop, generation: 0}\n")
 	require.ErrorContains(t, err, `dbtier:role.name: "pg_shop": want`)
 	assert.ErrorContains(t, err, `dbtier:role.generation: 0: want`)

@@ -10,10 +10,11 @@ import (
 	"strings"
 
 	"dbtier/components/fault"
+	"dbtier/internal/suggest"
 )
 
-// decode writes a value as JSON has it (with json.Number) over dst, whose present content are the defaults. It notes
-// every fault and goes on, which encoding/json does not do.
+// decode writes a value of a JSON tree (with json.Number) over dst, which holds the defaults. Unlike encoding/json it
+// reports every fault.
 func decode(faults *fault.List, path string, value any, dst reflect.Value) {
 	if value == nil {
 		faults.Add(path, nil, "is empty; give it a value, or leave the key out to keep the default")
@@ -72,7 +73,7 @@ func decodeStruct(faults *fault.List, path string, value any, dst reflect.Value)
 		if field, known := fields[key]; known {
 			decode(faults, at, object[key], field)
 		} else {
-			faults.Add(at, nil, "is no setting; %s", suggestion(key, slices.Sorted(maps.Keys(fields))))
+			faults.Add(at, nil, "is not a setting; %s", suggestion(key, slices.Sorted(maps.Keys(fields))))
 		}
 	}
 }
@@ -92,7 +93,7 @@ func decodeMap(faults *fault.List, path string, value any, dst reflect.Value) {
 	}
 }
 
-// fieldsOf are the settable fields by their key, those of embedded structs among them.
+// fieldsOf are the settable fields by their key, including those of embedded structs.
 func fieldsOf(structure reflect.Value) map[string]reflect.Value {
 	fields := map[string]reflect.Value{}
 	for i := range structure.NumField() {
@@ -117,34 +118,8 @@ func join(path, key string) string {
 
 // suggestion names the key that was probably meant, or all of them.
 func suggestion(key string, known []string) string {
-	best, least := "", len(key)/2+1
-	for _, candidate := range known {
-		if d := distance(strings.ToLower(key), strings.ToLower(candidate)); d < least {
-			best, least = candidate, d
-		}
-	}
-	if best != "" {
-		return fmt.Sprintf("did you mean %s?", best)
+	if nearest := suggest.Nearest(key, known); nearest != "" {
+		return fmt.Sprintf("did you mean %s?", nearest)
 	}
 	return "known are " + strings.Join(known, ", ")
-}
-
-// distance is the number of letters to insert, remove or change (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -1,5 +1,4 @@
-// Package config is the typed config of a stack: Pulumi.<stack>.yaml as Go values, with defaults, complete or not at
-// all.
+// Package config is the typed config of a stack: the values of Pulumi.<stack>.yaml as Go values, with defaults.
 //
 //	config:
 //	  dbtier:cloud: aws
@@ -8,10 +7,15 @@
 //	  dbtier:service: {name: myshop, namespace: myshop}
 //	  dbtier:database: {instanceClass: db.r6g.large}
 //
-// Each section starts from the defaults of the stack's profile, and the file says what differs. A key that no section
-// knows is a fault, as are a value of the wrong type and a value that AWS, Kubernetes or PgBouncer would refuse; all
-// faults are reported together, with file and key. The sections' types belong to the components, which also say what is
-// right for them; what holds between sections is checked here.
+// Each section starts from the defaults of the stack's profile; the file gives what differs. An unknown key, a value of
+// the wrong type and a value that AWS, Kubernetes or PgBouncer would refuse are faults. All faults are reported
+// together, each with its file and key. The types of most sections belong to the components, which validate them; this
+// package validates what holds between sections.
 //
-// The names of the stack's outputs are constants of this package: the driver reads by them what the program wrote.
+// [Parse] is pure and serves the program and the driver. [Load] is its adapter for a Pulumi program, and [ReadFile]
+// reads a stack's file without an engine.
+//
+// The names of the stack's outputs are constants of this package, because the driver reads what the program exports.
 package config
+
+//go:generate go run ./internal/schemagen

@@ -1,38 +1,38 @@
 package config
 
-// Names of the stack's outputs. No output is a secret: what a person or program needs in order to look at the tier, not
-// to log in to it.
+// Names of the stack's outputs. They say where the parts of the tier are; none of them is secret.
 const (
 	OutputCloud       = "cloud"
 	OutputEnvironment = "environment"
 	OutputRegion      = "region"
-	// OutputSTSEndpoint is where STS answers, as the driver reaches it.
+	// OutputSTSEndpoint is the URL of STS as the driver reaches it.
 	OutputSTSEndpoint = "stsEndpoint"
 
 	// OutputOIDCProviderArn, OutputNodeSecurityGroupID, OutputVpcID, OutputSubnetIDs and OutputDatabaseCIDRs have the
-	// names that a stackReference looks for: a service's stack may refer to the cluster's.
+	// names that a stackReference reads by default, so a service's stack can refer to the cluster's.
 	OutputOIDCProviderArn     = "oidcProviderArn"
 	OutputNodeSecurityGroupID = "nodeSecurityGroupId"
 	OutputVpcID               = "vpcId"
 	OutputSubnetIDs           = "subnetIds"
 	OutputDatabaseCIDRs       = "databaseCidrs"
-	// OutputOperatorNamespace is where the cluster's operator is; the stack that installs it has this output.
+	// OutputOperatorNamespace is the namespace of the cluster's operator. Only the stack that installs it has this
+	// output.
 	OutputOperatorNamespace = "operatorNamespace"
 
 	OutputDatabaseIdentifier = "databaseIdentifier"
 	OutputDatabaseEndpoint   = "databaseEndpoint"
 	OutputDatabasePort       = "databasePort"
 	OutputDatabaseName       = "databaseName"
-	// OutputDatabaseUser is the user that the pool is in the database.
+	// OutputDatabaseUser is the database user that the pool logs in as.
 	OutputDatabaseUser = "databaseUser"
-	// OutputMasterSecretArn is the ARN of the master user's secret, which holds user and password.
+	// OutputMasterSecretArn is the ARN of the secret with the master user's name and password.
 	OutputMasterSecretArn = "masterSecretArn"
 	OutputKmsKeyArn       = "kmsKeyArn"
 
-	// OutputConnectionsPlanned is how many connections to the database the tier can have open at once, and
-	// OutputConnectionsLimit how many it may plan with.
+	// OutputConnectionsPlanned is how many connections to the database the tier can have open at once.
 	OutputConnectionsPlanned = "connectionsPlanned"
-	OutputConnectionsLimit   = "connectionsLimit"
+	// OutputConnectionsLimit is how many connections the tier may plan with.
+	OutputConnectionsLimit = "connectionsLimit"
 
 	OutputRoleArn                 = "secretsRoleArn"
 	OutputServiceAccount          = "secretsServiceAccount"
@@ -40,35 +40,38 @@ const (
 
 	OutputNamespace = "namespace"
 	OutputStore     = "secretStore"
-	// OutputExternalSecrets are the names of all ExternalSecrets in the namespace of the service.
+	// OutputExternalSecrets are the names of all ExternalSecrets in the service's namespace.
 	OutputExternalSecrets = "externalSecrets"
-	// OutputSecret holds DATABASE_URL through the pool, OutputDirectSecret the direct one for migrations.
-	OutputSecret       = "databaseSecret"
+	// OutputSecret is the Secret with the DATABASE_URL of the pool.
+	OutputSecret = "databaseSecret"
+	// OutputDirectSecret is the Secret with the DATABASE_URL of the instance, for migrations.
 	OutputDirectSecret = "directDatabaseSecret"
 	OutputPoolSecret   = "poolSecret"
 
-	// OutputPoolKind is pgbouncer or rdsProxy. The first has the outputs pool, poolContainer, poolSocketDir and
-	// poolSecret, the second proxy.
+	// OutputPoolKind is pgbouncer or rdsProxy. A stack with pgbouncer has the outputs pool, poolContainer,
+	// poolSocketDir and poolSecret; a stack with rdsProxy has the output proxy.
 	OutputPoolKind = "poolKind"
-	// OutputProxy names the RDS Proxy.
+	// OutputProxy is the name of the RDS Proxy.
 	OutputProxy = "proxy"
-	// OutputDatabaseRoleArn is the role with which the service logs in to the database, and OutputIAMUser the user that
-	// it then is.
+	// OutputDatabaseRoleArn is the role with which the service logs in to the database by IAM tokens.
 	OutputDatabaseRoleArn = "databaseRoleArn"
-	OutputIAMUser         = "databaseIamUser"
-	// OutputPool names the pool's Deployment and Service, OutputPoolContainer the container with PgBouncer.
-	OutputPool          = "pool"
+	// OutputIAMUser is the database user that the service logs in as by IAM tokens.
+	OutputIAMUser = "databaseIamUser"
+	// OutputPool is the name of the pool's Deployment and Service.
+	OutputPool = "pool"
+	// OutputPoolContainer is the name of the container that runs PgBouncer.
 	OutputPoolContainer = "poolContainer"
-	// OutputPoolHost is the pool's name as pods in any namespace resolve it.
+	// OutputPoolHost is the host name of the pool, as pods in every namespace resolve it.
 	OutputPoolHost = "poolHost"
-	// OutputPoolSocketDir is the folder of PgBouncer's Unix socket in its container, where its console needs no
-	// password.
+	// OutputPoolSocketDir is the folder of PgBouncer's Unix socket in its container. Its console needs no password
+	// there.
 	OutputPoolSocketDir = "poolSocketDir"
 
-	// OutputBootstrapJob is the Job that made the application's role; there is none where the pool is the master user.
+	// OutputBootstrapJob is the Job that created the application's role. A stack whose pool logs in as the master user
+	// does not have it.
 	OutputBootstrapJob = "bootstrapJob"
 	OutputMigrationJob = "migrationJob"
-	// OutputReconnectJob is the Job that had the pool open new connections after the last migration.
+	// OutputReconnectJob is the Job that made the pool reconnect after the last migration.
 	OutputReconnectJob = "reconnectJob"
 	OutputDeployment   = "deployment"
 	OutputContainer    = "container"

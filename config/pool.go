@@ -2,120 +2,90 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/contract"
+	"dbtier/components/eso"
 	"dbtier/components/fault"
 	"dbtier/components/pgbouncer"
 	"dbtier/validation"
 )
 
-// Pool is what stands between the service and its database: PgBouncer, whose settings are these, or RDS Proxy, whose
-// settings are the section proxy.
+// Pool is the connection pool between the service and its database. These are the settings of PgBouncer; those of RDS
+// Proxy are in the section proxy.
 type Pool struct {
 	pgbouncer.Settings
 	// Kind is pgbouncer (default) or rdsProxy.
 	Kind PoolKind `json:"kind"`
-	// Databases of the instance that the pool leads to besides the service's own. They must be there, and the database
-	// users in them. Default none.
+	// Databases of the instance that the pool serves in addition to the service's own. They and their users must exist.
+	// Default none.
 	Databases []string `json:"databases"`
-	// Clients are pods that use the service's own login besides the service's. Default none.
-	Clients []PoolClient `json:"clients"`
-	// Logins besides the service's own, each a database user of its own. Default none.
+	// Clients are pods that use the service's login, in addition to the service's own pods. Default none.
+	Clients []pgbouncer.Client `json:"clients"`
+	// Logins to the pool in addition to the service's own. Each has its own database user. Default none.
 	Logins []PoolLogin `json:"logins"`
 }
 
-// PoolClient is a group of pods that may connect to the pool.
-type PoolClient struct {
-	// Namespace of the pods. Default: the service's.
-	Namespace string `json:"namespace"`
-	// Labels of the pods, at least one.
-	Labels map[string]string `json:"labels"`
-}
-
-// PoolLogin is a login to the pool with a database user of its own.
+// PoolLogin is a login to the pool with its own database user.
 type PoolLogin struct {
-	// Name that it logs in with: lower-case letters, digits, hyphens and underscores.
-	Name string `json:"name"`
+	pgbouncer.Login
 	// CredentialArn is a secret of Secrets Manager, in the stack's region, with the username and password of the
 	// database user.
 	CredentialArn string `json:"credentialArn"`
-	// KmsKeyArn encrypts that secret. Default: the key of the database.
+	// KmsKeyArn is the key that encrypts the secret. Default: the key of the database.
 	KmsKeyArn string `json:"kmsKeyArn"`
-	// CredentialSecret is a Secret of the service's namespace with username and password, in place of CredentialArn.
+	// CredentialSecret is a Secret of the service's namespace with the username and password, instead of CredentialArn.
 	CredentialSecret string `json:"credentialSecret"`
-	// Databases that it may connect to. Default: the service's own.
-	Databases []string `json:"databases"`
-	// Secret of the service's namespace that gets its DATABASE_URL. Default: the name and -db.
-	Secret string `json:"secret"`
-	// PoolSize is how many server connections a replica opens for it to a database. Default: defaultPoolSize.
-	PoolSize int `json:"poolSize"`
-	// PoolMode of its server connections, transaction or session. Default: the pool's.
-	PoolMode string `json:"poolMode"`
-	// Clients are the pods that log in with it. Default: those of the service's namespace whose label
-	// app.kubernetes.io/name is its name.
-	Clients []PoolClient `json:"clients"`
 }
 
-// Reconnects says that the pool opens new connections after a migration.
+// Reconnects is true if the pool opens new connections after a migration.
 func (s *Stack) Reconnects() bool {
 	return s.Pool.Kind == PgBouncer && s.Migration.Enabled && s.Migration.Reconnect
 }
 
-// DatabaseNames are all databases that the pool leads to, the service's own first.
+// DatabaseNames are all databases that the pool serves, the service's own first.
 func (s *Stack) DatabaseNames() []string {
 	return append([]string{s.Database.DatabaseName}, s.Pool.Databases...)
 }
 
-// PoolLogins are the logins besides the service's own; secrets of Secrets Manager are read through the store.
-func (s *Stack) PoolLogins(store pgbouncer.Store) []pgbouncer.Login {
+// PoolLogins are the logins in addition to the service's own. Secrets of Secrets Manager are read through the store.
+func (s *Stack) PoolLogins(store eso.StoreRef) []pgbouncer.Login {
 	var logins []pgbouncer.Login
-	for _, login := range s.Pool.Logins {
-		credential := pgbouncer.Credential{Key: pulumi.String(login.CredentialSecret)}
-		if login.CredentialArn != "" {
-			credential = pgbouncer.Credential{Store: store, Key: pulumi.String(login.CredentialArn)}
+	for i := range s.Pool.Logins {
+		login := s.Pool.Logins[i].Login
+		login.Credential = pgbouncer.Credential{Key: pulumi.String(s.Pool.Logins[i].CredentialSecret)}
+		if arn := s.Pool.Logins[i].CredentialArn; arn != "" {
+			login.Credential = pgbouncer.Credential{Store: store, Key: pulumi.String(arn)}
 		}
-		logins = append(logins, pgbouncer.Login{
-			Name: login.Name, Credential: credential, Databases: login.Databases, Secret: login.Secret,
-			PoolSize: login.PoolSize, PoolMode: login.PoolMode,
-			Clients: clients(login.Clients),
-		})
+		logins = append(logins, login)
 	}
 	return logins
 }
 
-// PoolClients are the pods that use the service's login: the service's own, and those that are named.
+// PoolClients are the pods that use the service's login.
 func (s *Stack) PoolClients() []pgbouncer.Client {
-	own := pgbouncer.Client{Labels: map[string]string{"app.kubernetes.io/name": s.Consumer.Name}}
-	return append([]pgbouncer.Client{own}, clients(s.Pool.Clients)...)
-}
-
-func clients(given []PoolClient) []pgbouncer.Client {
-	var out []pgbouncer.Client
-	for _, client := range given {
-		out = append(out, pgbouncer.Client{Namespace: client.Namespace, Labels: client.Labels})
-	}
-	return out
+	own := pgbouncer.Client{Labels: map[string]string{contract.NameLabel: s.Consumer.Name}}
+	return append([]pgbouncer.Client{own}, s.Pool.Clients...)
 }
 
 func (s *Stack) validatePgBouncer() error {
 	var faults fault.List
-	faults.Within("", s.Pool.Validate())
+	faults.Within("", s.Pool.Settings.Validate())
 	for i, name := range s.Pool.Databases {
 		at := fmt.Sprintf("databases[%d]", i)
 		faults.Form(at, name, validation.SQLName)
-		faults.Check(slices.Index(s.DatabaseNames(), name) == i+1, at, name, "is named twice, or is the service's own")
+		faults.Check(slices.Index(s.DatabaseNames(), name) == i+1, at, name,
+			"is named twice, or is the service's own database")
 	}
 	for i := range s.Pool.Logins {
 		faults.Within(fmt.Sprintf("logins[%d]", i), s.Pool.Logins[i].validate(s.AWS.Region))
 	}
 	args := &pgbouncer.PgBouncerPoolArgs{
-		Settings: s.Pool.Settings, Service: s.Consumer.Name, Namespace: s.Service.Namespace,
-		Credential: pgbouncer.Credential{Key: pulumi.String("secret")},
-		Logins:     s.PoolLogins(pgbouncer.Store{Kind: "SecretStore", Name: pulumi.String("store")}),
-		// The service's own pods are in order.
-		Clients: clients(s.Pool.Clients),
+		Settings: s.Pool.Settings, Service: s.Consumer.Name, Logins: s.PoolLogins(eso.StoreRef{}), Clients: s.Pool.Clients,
 	}
 	for _, name := range s.DatabaseNames() {
 		args.Databases = append(args.Databases, pgbouncer.Database{Name: name})
@@ -124,11 +94,11 @@ func (s *Stack) validatePgBouncer() error {
 	return faults.Err()
 }
 
-// validate checks what is of AWS; the rest is the component's to check.
+// validate checks the credential. The component validates the rest.
 func (l *PoolLogin) validate(region string) error {
 	var faults fault.List
 	faults.Check((l.CredentialArn == "") != (l.CredentialSecret == ""), "credentialArn", l.CredentialArn,
-		"want either this or credentialSecret: where the username and password of its database user are")
+		"want either credentialArn or credentialSecret: the secret with the username and password of the database user")
 	if l.CredentialArn != "" {
 		checkSecretArn(&faults, "credentialArn", l.CredentialArn, region)
 	}
@@ -137,28 +107,76 @@ func (l *PoolLogin) validate(region string) error {
 }
 
 func checkSecretArn(faults *fault.List, path, arn, region string) {
-	found := validation.SecretArn.Submatches(arn)
-	if faults.Check(found != nil, path, arn,
-		"want the whole ARN of a secret, with the six characters that Secrets Manager puts behind its name") {
-		faults.Check(found[1] == region, path, arn,
+	if faults.Form(path, arn, validation.SecretArn) {
+		faults.Check(validation.SecretArn.Submatches(arn)[1] == region, path, arn,
 			"is in another region than the stack (%s), whose store cannot read it; replicate it there", region)
 	}
 }
 
-// PoolConnections is how many clients the pool takes while one of its replicas is away.
-func (s *Stack) PoolConnections() int {
-	return max(s.Pool.Replicas-1, 1) * s.Pool.MaxClientConn
+// checkClients adds a fault if the service can open more connections to the pool than the pool accepts. As for the
+// budget, one replica of the pool may be away, and an update has old and new pods of the service.
+func (s *Stack) checkClients(faults *fault.List) {
+	pods, serving := s.Consumer.MostReplicas(), max(s.Pool.Replicas-1, 1)
+	most := 2 * pods * s.Consumer.Connections
+	faults.Check(most <= serving*s.Pool.MaxClientConn, "pool.maxClientConn", s.Pool.MaxClientConn,
+		"is too few: %d pods × consumer.connections %d × 2 (old and new pods of an update) = %d, and the pool "+
+			"accepts %d "+
+			"while one of its replicas is away; want %d, or more pool.replicas, or fewer connections a pod",
+		pods, s.Consumer.Connections, most, serving*s.Pool.MaxClientConn, (most+serving-1)/serving)
 }
 
-// checkClients notes a fault where the service can open more connections to the pool than that takes. What counts as
-// for the budget: one replica of the pool may be away, and an update has old and new pods of the service.
-func (s *Stack) checkClients(faults *fault.List) {
-	args := s.Consumer.Args()
-	most := 2 * args.MostReplicas() * s.Consumer.Connections
-	faults.Check(most <= s.PoolConnections(), "pool.maxClientConn", s.Pool.MaxClientConn,
-		"is too few: %d pods × consumer.connections %d × 2 (old and new pods of an update) = %d, and the pool takes "+
-			"%d while one of its replicas is away; "+
-			"want %d, or more pool.replicas, or fewer connections a pod", args.MostReplicas(), s.Consumer.Connections,
-		most, s.PoolConnections(),
-		(most+max(s.Pool.Replicas-1, 1)-1)/max(s.Pool.Replicas-1, 1))
+// PoolKind is the kind of connection pool between the service and its database.
+type PoolKind string
+
+const (
+	// PgBouncer runs in the cluster, in the service's namespace.
+	PgBouncer PoolKind = "pgbouncer"
+	// RDSProxy is run by AWS. The local cloud does not have it.
+	RDSProxy PoolKind = "rdsProxy"
+)
+
+// checkUnused adds a fault for each setting of the kind of pool that the stack does not have.
+func (p *Pool) checkUnused(faults *fault.List, values map[string]any) {
+	if p.Kind != RDSProxy {
+		_, given := values["proxy"]
+		faults.Check(!given, "proxy", nil,
+			"is for RDS Proxy, and pool.kind is %s: it would have no effect; set pool.kind to %s, or leave it out",
+			p.Kind,
+			RDSProxy)
+		return
+	}
+	given, _ := values["pool"].(map[string]any)
+	known := fieldsOf(reflect.ValueOf(p).Elem())
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		faults.Check(key == "kind" || !known[key].IsValid(), "pool."+key, given[key],
+			"is for PgBouncer, and pool.kind is %s: it would have no effect; the settings of RDS Proxy are in the "+
+				"section proxy",
+			p.Kind)
+	}
+}
+
+// validatePool validates the sections pool and proxy.
+func (s *Stack) validatePool() error {
+	var faults fault.List
+	fault.OneOf(&faults, "pool.kind", s.Pool.Kind, PgBouncer, RDSProxy)
+	if s.Pool.Kind != RDSProxy {
+		faults.Within("pool", s.validatePgBouncer())
+		return faults.Err()
+	}
+	faults.Check(s.Cloud != Local, "pool.kind", s.Pool.Kind, "the local cloud has no RDS Proxy; use %s there",
+		PgBouncer)
+	faults.Within("proxy", s.Proxy.Validate())
+	return faults.Err()
+}
+
+// ProxyUsers are the database users that may connect through RDS Proxy, the service's first. The user of the previous
+// generation keeps working until the next rotation.
+func (s *Stack) ProxyUsers() []string {
+	users := []string{s.DatabaseUser()}
+	if s.Role.PoolUser == RoleUser && s.Role.Generation > 1 {
+		before := s.Role.Settings
+		before.Generation--
+		users = append(users, before.User())
+	}
+	return users
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/budget"
+	"dbtier/components/eso"
 	"dbtier/components/pgbouncer"
 )
 
@@ -44,7 +45,7 @@ func TestEveryPairOfLoginAndDatabaseIsInTheBudget(t *testing.T) {
 	t.Parallel()
 	stack, err := load(t, least+logins)
 	require.NoError(t, err)
-	b := stack.Budget()
+	b := stack.Budget
 	own := holder(t, b, "pool pgbouncer")
 	assert.Equal(t, 3, own.Pairs, "two databases of the service, and one of batch, whose pool is as large")
 	assert.Equal(t, 2*3*20*2, own.Most(0))
@@ -65,7 +66,7 @@ func TestLoginsOfTheConfigAreThoseOfThePool(t *testing.T) {
 	stack, err := load(t, least+logins)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"my_shop", "archive"}, stack.DatabaseNames())
-	store := pgbouncer.Store{Kind: "SecretStore", Name: pulumi.String("my-shop")}
+	store := eso.StoreRef{Kind: "SecretStore", Name: pulumi.String("my-shop")}
 	assert.Equal(t, []pgbouncer.Login{
 		{
 			Name: "reports", Credential: pgbouncer.Credential{Store: store, Key: pulumi.String(reportsArn)},
@@ -95,15 +96,15 @@ func TestFaultsOfLoginsAreReportedWithTheOthers(t *testing.T) {
 	require.Error(t, err)
 	for _, fault := range []string{
 		`dbtier:pool.replicas: 0: want`,
-		`dbtier:pool.databases[0]: "my_shop": is named twice, or is the service's own`,
+		`dbtier:pool.databases[0]: "my_shop": is named twice, or is the service's own database`,
 		`dbtier:pool.databases[1]: "a b": want`,
 		`dbtier:pool.clients[0].labels: is missing`,
 		`dbtier:pool.logins[0].name: "A": want`,
-		`dbtier:pool.logins[0].databases[0]: "orders": is none of the pool's databases`,
-		`dbtier:pool.logins[0].credentialArn: "": want either this or credentialSecret`,
+		`dbtier:pool.logins[0].databases[0]: "orders": is not a database of the pool`,
+		`dbtier:pool.logins[0].credentialArn: "": want either credentialArn or credentialSecret`,
 		`dbtier:pool.logins[1].credentialArn: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf": is in another region than the stack (ap-northeast-2)`,
 		`dbtier:pool.logins[1].kmsKeyArn: "alias/x": want`,
-		`dbtier:pool.logins[2].credentialArn: "my-secret": want either this or credentialSecret`,
+		`dbtier:pool.logins[2].credentialArn: "my-secret": want either credentialArn or credentialSecret`,
 		`dbtier:pool.logins[2].credentialArn: "my-secret": want the whole ARN of a secret`,
 		`dbtier:pool.logins[2].poolSize: 6000: want 1 to 5000`,
 	} {
@@ -126,7 +127,7 @@ func TestTheServicesConnectionsFitIntoThePool(t *testing.T) {
 	require.ErrorContains(t, err,
 		"dbtier:pool.maxClientConn: 400: is too few: 4 pods × consumer.connections 51 × 2 (old and new pods of an "+
 			"update) = 408, "+
-			"and the pool takes 400 while one of its replicas is away; want 408")
+			"and the pool accepts 400 while one of its replicas is away; want 408")
 	_, err = load(t, strings.Replace(wide, `image: "registry.example/my-shop:1"`,
 		`image: a:1, replicas: 2, autoscaling: {enabled: true, maxReplicas: 5}`, 1))
 	require.ErrorContains(t, err, "is too few: 5 pods × consumer.connections 50")
@@ -141,13 +142,13 @@ func TestADirectClientOfManyPodsIsCountedByPodsAndTheServicesByWhatItMayGrowTo(t
 	stack, err := load(t, with(", autoscaling: {enabled: true, maxReplicas: 6}",
 		"{name: my-shop, connectionsPerPod: 4}, {name: cron, connections: 3}"))
 	require.NoError(t, err)
-	b := stack.Budget()
+	b := stack.Budget
 	own := holder(t, b, "direct client my-shop")
 	assert.Equal(t, 6*4*2, own.Most(0))
 	assert.Equal(t, "network.directClients[0].connectionsPerPod", own.Setting)
 	cron := holder(t, b, "direct client cron")
 	assert.Equal(t, 3, cron.Most(0))
-	assert.Equal(t, 3, stack.Consumer.Autoscaling.MinReplicas, "by default what the service has without it")
+	assert.Equal(t, 3, stack.Consumer.LeastReplicas(), "by default what the service has without it")
 
 	_, err = load(t,
 		with("", "{name: a, connectionsPerPod: 4}, {name: b, connections: 1, connectionsPerPod: 4, replicas: 2}, "+

@@ -2,20 +2,19 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-
 	"dbtier/components/fault"
 )
 
-// NetworkReference takes what a [Network] does not say from another stack's outputs.
+// NetworkReference takes the keys that a [Network] does not give from the outputs of another stack.
 type NetworkReference struct {
-	// Stack is the full name of the stack that knows: <organization>/<project>/<stack>; in a backend of files or
-	// buckets the organization is the word organization.
+	// Stack is the full name of the other stack: <organization>/<project>/<stack>. In a backend of files or buckets
+	// the organization is the word organization.
 	Stack string `json:"stack"`
 	// VpcID is the output with the VPC's id. Default: vpcId.
 	VpcID string `json:"vpcId"`
@@ -25,10 +24,10 @@ type NetworkReference struct {
 	DatabaseCIDRs string `json:"databaseCidrs"`
 }
 
-// ClusterReference takes what a [Cluster] does not say from another stack's outputs.
+// ClusterReference takes the keys that a [Cluster] does not give from the outputs of another stack.
 type ClusterReference struct {
-	// Stack is the full name of the stack that knows: <organization>/<project>/<stack>; in a backend of files or
-	// buckets the organization is the word organization.
+	// Stack is the full name of the other stack: <organization>/<project>/<stack>. In a backend of files or buckets
+	// the organization is the word organization.
 	Stack string `json:"stack"`
 	// OIDCProviderArn is the output with the ARN of the identity provider. Default: oidcProviderArn.
 	OIDCProviderArn string `json:"oidcProviderArn"`
@@ -36,78 +35,82 @@ type ClusterReference struct {
 	NodeSecurityGroupID string `json:"nodeSecurityGroupId"`
 }
 
-// stackOutputs are what another stack exported; secret says which of them are secret.
-type stackOutputs struct {
-	values map[string]any
-	secret []string
+// Outputs are the outputs of a stack.
+type Outputs struct {
+	Values map[string]any
+	// Secret are the names of the outputs that are secret.
+	Secret []string
 }
 
-// otherStacks reads another stack's outputs.
-type otherStacks func(stack string) (stackOutputs, error)
+// OutputsOf reads the outputs of a stack by its full name, <organization>/<project>/<stack>. It returns [ErrUnread] if
+// it cannot read stacks at all.
+type OutputsOf func(stack string) (Outputs, error)
 
-// readStackOutputs is the engine's own function for stack references. Unlike the resource StackReference it answers at
-// once, and a stack that cannot be read is an error here instead of the end of the run.
-const readStackOutputs = "pulumi:pulumi:readStackOutputs"
+// ErrUnread is returned by an [OutputsOf] that cannot read stacks. [Parse] then lists the keys in [Stack].Unread and
+// reports no faults of them.
+var ErrUnread = errors.New("stacks cannot be read here")
 
-// referTo reads stacks of the backend that the run's own state is in, each once.
-func referTo(ctx *pulumi.Context) otherStacks {
-	known := map[string]stackOutputs{}
-	return func(stack string) (stackOutputs, error) {
-		if outputs, ok := known[stack]; ok {
-			return outputs, nil
-		}
-		var answer struct {
-			Outputs           map[string]any `pulumi:"outputs"`
-			SecretOutputNames []string       `pulumi:"secretOutputNames"`
-		}
-		if _, err := ctx.InvokePackageRaw(readStackOutputs, map[string]any{"name": stack}, &answer, ""); err != nil {
-			return stackOutputs{}, err
-		}
-		known[stack] = stackOutputs{answer.Outputs, answer.SecretOutputNames}
-		return known[stack], nil
-	}
+// resolver fills sections from the outputs that their references name.
+type resolver struct {
+	faults    *fault.List
+	outputsOf OutputsOf
+	// outputs of the stacks that were read: each is read once.
+	outputs map[string]Outputs
+	// missing are the keys that have no value because of a fault of a reference, and unread those of an [ErrUnread].
+	missing, unread []string
 }
 
-// resolve fills the fields of a section that have no value from the outputs that its reference names. Both are structs
-// with the same keys; the reference has Stack besides. It returns the keys that it found no value for.
-func resolve(
-	faults *fault.List, path string, section, reference reflect.Value, read otherStacks,
-) (unresolved []string) {
+// resolveReferences fills network and cluster. It returns the keys that have no value because of a fault that it
+// reports.
+func (s *Stack) resolveReferences(faults *fault.List, outputsOf OutputsOf) (missing []string) {
+	r := &resolver{faults: faults, outputsOf: outputsOf, outputs: map[string]Outputs{}}
+	r.resolve("network", &s.Network, &s.Network.StackReference)
+	r.resolve("cluster", &s.Cluster, &s.Cluster.StackReference)
+	s.Unread = r.unread
+	return r.missing
+}
+
+// resolve fills the fields of a section that have no value. The section and its reference are pointers to structs with
+// the same keys; the reference also has stack.
+func (r *resolver) resolve(path string, section, reference any) {
 	at := join(path, "stackReference")
-	names, fields := fieldsOf(reference), fieldsOf(section)
+	names, fields := fieldsOf(reflect.ValueOf(reference).Elem()), fieldsOf(reflect.ValueOf(section).Elem())
 	stack := names["stack"].String()
-	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(names)), func(key string) bool { return key == "stack" })
+	delete(names, "stack")
+	keys := slices.Sorted(maps.Keys(names))
 	if stack == "" {
 		for _, key := range keys {
-			faults.Check(names[key].String() == "", join(at, key), names[key].String(),
-				"names an output, but %s is missing: whose?", join(at, "stack"))
+			r.faults.Check(names[key].String() == "", join(at, key), names[key].String(),
+				"names an output, but %s, the stack that has it, is missing", join(at, "stack"))
 		}
-		return nil
+		return
 	}
 	var wanted []string
 	for _, key := range keys {
-		switch given := !fields[key].IsZero(); {
-		case !given:
+		if fields[key].IsZero() {
 			wanted = append(wanted, key)
-		default:
-			faults.Check(names[key].String() == "", join(at, key), names[key].String(),
-				"is given as %s, too; keep one of them", join(path, key))
+			continue
 		}
+		r.faults.Check(names[key].String() == "", join(at, key), names[key].String(),
+			"is also given as %s; keep one of them", join(path, key))
 	}
 	if len(wanted) == 0 {
-		faults.Add(at, nil, "has nothing left to say: the section gives every key itself; leave it out")
-		return nil
+		r.faults.Add(at, nil, "is not used: the section gives every key itself; leave it out")
+		return
 	}
-	outputs, err := read(stack)
+	outputs, err := r.read(stack)
 	if err != nil {
-		for _, key := range wanted {
-			unresolved = append(unresolved, join(path, key))
+		for i, key := range wanted {
+			wanted[i] = join(path, key)
 		}
-		faults.Add(join(at, "stack"), stack,
-			"cannot be read (%s); bring that stack up, or give %s instead of the reference, as an offline preview "+
-				"needs it",
-			oneLine(err), strings.Join(unresolved, ", "))
-		return unresolved
+		if errors.Is(err, ErrUnread) {
+			r.unread = append(r.unread, wanted...)
+			return
+		}
+		r.missing = append(r.missing, wanted...)
+		r.faults.Add(join(at, "stack"), stack, "cannot be read (%s); bring that stack up, or give %s instead of the "+
+			"reference, as an offline preview needs it", oneLine(err), strings.Join(wanted, ", "))
+		return
 	}
 	for _, key := range wanted {
 		output := names[key].String()
@@ -115,62 +118,49 @@ func resolve(
 			output = key
 		}
 		field := join(at, key)
-		value, found := outputs.values[output]
+		value, found := outputs.Values[output]
 		switch {
 		case !found:
-			unresolved = append(unresolved, join(path, key))
-			faults.Add(field, output, "is no output of stack %s; it has %s", stack,
-				strings.Join(slices.Sorted(maps.Keys(outputs.values)), ", "))
-		case slices.Contains(outputs.secret, output):
-			unresolved = append(unresolved, join(path, key))
-			faults.Add(field, output, "is a secret output of stack %s, and the tier takes no secret from its config",
+			r.missing = append(r.missing, join(path, key))
+			r.faults.Add(field, output, "is not an output of stack %s, which has %s", stack,
+				strings.Join(slices.Sorted(maps.Keys(outputs.Values)), ", "))
+		case slices.Contains(outputs.Secret, output):
+			r.missing = append(r.missing, join(path, key))
+			r.faults.Add(field, output, "is a secret output of stack %s, and the tier takes no secret from its config",
 				stack)
 		default:
-			decode(faults, field, plain(value), fields[key])
+			decode(r.faults, field, plain(value), fields[key])
 		}
 	}
-	return unresolved
 }
 
-// plain is a value as the decoder has it: numbers as they are written.
+func (r *resolver) read(stack string) (Outputs, error) {
+	if outputs, read := r.outputs[stack]; read {
+		return outputs, nil
+	}
+	outputs, err := r.outputsOf(stack)
+	if err == nil {
+		r.outputs[stack] = outputs
+	}
+	return outputs, err
+}
+
+// plain is a value as decode takes it: numbers as they are written.
 func plain(value any) any {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return value
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(text)))
-	decoder.UseNumber()
-	var out any
-	if decoder.Decode(&out) != nil {
-		return value
-	}
-	return out
+	return parseText(string(text))
 }
 
 // oneLine is the engine's own reason, without the frames around it and without line breaks.
 func oneLine(err error) string {
 	text := err.Error()
 	for _, frame := range []string{"desc = ", "returned an error: "} {
-		if _, said, ok := strings.Cut(text, frame); ok {
-			text = said
+		if _, reason, found := strings.Cut(text, frame); found {
+			text = reason
 		}
 	}
 	return strings.Join(strings.Fields(text), " ")
-}
-
-// resolveReferences fills network and cluster. It returns the keys that a reference should have filled and did not:
-// that they are missing is said already.
-func (s *Stack) resolveReferences(faults *fault.List, read otherStacks) (unresolved []string) {
-	for _, part := range []struct {
-		path               string
-		section, reference any
-	}{
-		{"network", &s.Network, &s.Network.StackReference},
-		{"cluster", &s.Cluster, &s.Cluster.StackReference},
-	} {
-		found := resolve(faults, part.path, reflect.ValueOf(part.section).Elem(),
-			reflect.ValueOf(part.reference).Elem(), read)
-		unresolved = append(unresolved, found...)
-	}
-	return unresolved
 }

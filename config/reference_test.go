@@ -68,7 +68,7 @@ func TestReferencesThatAreWrong(t *testing.T) {
 	for name, c := range map[string]struct{ network, cluster, fault string }{
 		"no such output": {
 			"{stackReference: {stack: " + platform + "}}", cluster,
-			`network.stackReference.subnetIds: "subnetIds": is no output of stack acme/infra/prod; it has databaseCidrs, hidden`,
+			`network.stackReference.subnetIds: "subnetIds": is not an output of stack acme/infra/prod, which has databaseCidrs, hidden`,
 		},
 		"of another type": {
 			"{stackReference: {stack: " + platform + ", subnetIds: zones}}", cluster,
@@ -82,11 +82,11 @@ func TestReferencesThatAreWrong(t *testing.T) {
 		"given twice": {
 			"{vpcId: vpc-0123456789abcdef0, stackReference: {stack: " + platform +
 				", vpcId: vpcId, subnetIds: privateSubnets}}", cluster,
-			`network.stackReference.vpcId: "vpcId": is given as network.vpcId, too; keep one of them`,
+			`network.stackReference.vpcId: "vpcId": is also given as network.vpcId; keep one of them`,
 		},
 		"of no stack": {
 			"{stackReference: {vpcId: vpcId}}", cluster,
-			`network.stackReference.vpcId: "vpcId": names an output, but network.stackReference.stack is missing`,
+			`network.stackReference.vpcId: "vpcId": names an output, but network.stackReference.stack, the stack that has it, is missing`,
 		},
 		"a secret": {
 			"{stackReference: {stack: " + platform + ", subnetIds: privateSubnets}}",
@@ -96,11 +96,11 @@ func TestReferencesThatAreWrong(t *testing.T) {
 		"for nothing": {
 			"{stackReference: {stack: " + platform + ", subnetIds: privateSubnets}}",
 			"{oidcProviderArn: x, nodeSecurityGroupId: y, stackReference: {stack: " + platform + "}}",
-			`cluster.stackReference: has nothing left to say`,
+			`cluster.stackReference: is not used`,
 		},
 		"an unknown key": {
 			"{stackReference: {stack: " + platform + ", subnets: privateSubnets}}", cluster,
-			`network.stackReference.subnets: is no setting; did you mean subnetIds?`,
+			`network.stackReference.subnets: is not a setting; did you mean subnetIds?`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,5 +153,5 @@ func TestOnlyWhoInstallsTheOperatorAdoptsIt(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, least+"  dbtier:operator: {install: false, adopt: true}\n")
 	require.ErrorContains(t, err,
-		"operator.adopt: true: takes over the cluster's operator, which this stack does not install")
+		"operator.adopt: true: has no effect in a stack that does not install the operator; remove it")
 }

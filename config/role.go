@@ -7,21 +7,22 @@ import (
 	"dbtier/components/fault"
 )
 
-// DatabaseUser is who the pool is in the database.
+// DatabaseUser is the kind of database user that the pool logs in as.
 type DatabaseUser string
 
 const (
-	// RoleUser is the application's own role: it reads and writes rows, and can do nothing else.
+	// RoleUser is the application's own role, which can only read and write rows.
 	RoleUser DatabaseUser = "role"
-	// MasterUser is the instance's master user: the simplest set-up, in which the service may do everything, and in
-	// which logins can fail for some seconds when RDS rotates its password.
+	// MasterUser is the instance's master user. The service then has every right, and its logins can fail for some
+	// seconds when RDS rotates the password.
 	MasterUser DatabaseUser = "master"
 )
 
 // Role is the database user of the application.
 type Role struct {
 	databaserole.Settings
-	// PoolUser is who the pool logs in as: role (default), or master, and then the other settings have no effect.
+	// PoolUser is the database user that the pool logs in as: role (default) or master. With master the other settings
+	// of this section have no effect.
 	PoolUser DatabaseUser `json:"poolUser"`
 }
 
@@ -48,7 +49,7 @@ func (r *Role) validate() error {
 	return faults.Err()
 }
 
-// DatabaseUser is the name of the user that the pool is in the database.
+// DatabaseUser is the name of the database user that the pool logs in as.
 func (s *Stack) DatabaseUser() string {
 	if s.Role.PoolUser == MasterUser {
 		return s.Database.MasterUsername

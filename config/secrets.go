@@ -10,20 +10,21 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/consumer"
+	"dbtier/components/contract"
 	"dbtier/components/externalsecrets"
 	"dbtier/components/fault"
 	"dbtier/components/naming"
 	"dbtier/validation"
 )
 
-// Secrets are the service's secrets.
+// Secrets are the secrets of the service.
 type Secrets struct {
 	externalsecrets.Settings
-	// Further secrets of the service, from Secrets Manager, that have nothing to do with the database. Default none.
+	// Further are secrets of Secrets Manager that the service needs in addition to those of its database. Default none.
 	Further []FurtherSecret `json:"further"`
 }
 
-// Use is how the service gets a secret.
+// Use is how the service reads a secret.
 type Use string
 
 const (
@@ -31,22 +32,22 @@ const (
 	Environment Use = "environment"
 	// Files makes each key a file.
 	Files Use = "files"
-	// Nothing leaves the Secret to others.
+	// Nothing creates the Secret and does not give it to the service.
 	Nothing Use = "nothing"
 )
 
-// FurtherSecret is a Secret that is made of one of Secrets Manager's.
+// FurtherSecret is a Secret with values from a secret of Secrets Manager.
 type FurtherSecret struct {
 	// Name of the Secret in Kubernetes.
 	Name string `json:"name"`
 	// Arn of the secret in Secrets Manager, in the stack's region.
 	Arn string `json:"arn"`
-	// KmsKeyArn encrypts it. Default: the key of the database.
+	// KmsKeyArn is the key that encrypts the secret. Default: the key of the database.
 	KmsKeyArn string `json:"kmsKeyArn"`
-	// Keys of the Secret, and the key of the JSON secret that each takes; nothing ("") for its whole text. Default,
-	// where there are no urls either: every key, under its own name.
+	// Keys maps a key of the Secret to a key of the JSON secret; "" takes the secret's whole text. Default, if urls is
+	// not given either: every key of the JSON secret under its own name.
 	Keys map[string]string `json:"keys"`
-	// URLs are keys of the Secret that are connection strings.
+	// URLs are keys of the Secret whose values are connection strings.
 	URLs map[string]SecretURL `json:"urls"`
 	// Type of the Secret, for example kubernetes.io/tls. Default Opaque.
 	Type string `json:"type"`
@@ -60,24 +61,24 @@ type FurtherSecret struct {
 	MountPath string `json:"mountPath"`
 }
 
-// SecretURL is a connection string whose user and password come from the secret, encoded as a URL wants it.
+// SecretURL is a connection string with the user and password of the secret, encoded for a URL.
 type SecretURL struct {
 	// Scheme, for example rediss or amqps.
 	Scheme string `json:"scheme"`
-	// User and Password are keys of the JSON secret. Default: none in the URL.
+	// User and Password are keys of the JSON secret. Default: the URL has none.
 	User     string `json:"user"`
 	Password string `json:"password"`
 	// Host is a name or an address.
 	Host string `json:"host"`
-	// Port, 1 to 65535. Default: the scheme's, which then is not written.
+	// Port, 1 to 65535. Default: the scheme's port.
 	Port int `json:"port"`
-	// Path behind the host, with its slash. Default none.
+	// Path after the host, with its leading slash. Default none.
 	Path string `json:"path"`
-	// Query parameters, no secrets. Default none.
+	// Query parameters. They must not be secret. Default none.
 	Query map[string]string `json:"query"`
 }
 
-// Args are what the component makes of it.
+// Args are the component's arguments for the secret.
 func (f *FurtherSecret) Args() externalsecrets.Secret {
 	secret := externalsecrets.Secret{
 		Name: f.Name, Keys: map[string]externalsecrets.Template{}, Type: f.Type, RefreshPolicy: f.RefreshPolicy,
@@ -109,7 +110,7 @@ func (f *FurtherSecret) Args() externalsecrets.Secret {
 	return secret
 }
 
-// InEnvironment tells a secret that the service gets as variables.
+// InEnvironment is true if the service reads the secret from environment variables.
 func (f *FurtherSecret) InEnvironment() bool { return f.Use == Environment || f.Use == "" }
 
 func (f *FurtherSecret) validate(region string) error {
@@ -120,7 +121,7 @@ func (f *FurtherSecret) validate(region string) error {
 	fault.OneOf(&faults, "use", f.Use, "", Environment, Files, Nothing)
 	for _, key := range slices.Sorted(maps.Keys(f.URLs)) {
 		_, twice := f.Keys[key]
-		faults.Check(!twice, "urls."+key, nil, "is a key, too; keep one of them")
+		faults.Check(!twice, "urls."+key, nil, "is also in keys; keep one of them")
 	}
 	if f.InEnvironment() {
 		for _, key := range slices.Sorted(maps.Keys(f.Args().Keys)) {
@@ -129,8 +130,8 @@ func (f *FurtherSecret) validate(region string) error {
 				at = "urls." + key
 			}
 			faults.Check(validation.EnvName.Matches(key), at, key,
-				"is no name of an environment variable; want another, or use files")
-			faults.Check(key != externalsecrets.URLKey, at, key, "is the database's; want another")
+				"is not the name of an environment variable; use another name, or use files")
+			faults.Check(key != contract.DatabaseURL, at, key, "is the key of the database's URL; use another")
 		}
 	}
 	if f.Use == Files {
@@ -141,7 +142,7 @@ func (f *FurtherSecret) validate(region string) error {
 	return faults.Err()
 }
 
-// named gives the faults of the component the paths of this section, where URLs stand apart from other keys.
+// named gives the faults of the component the paths of this section, which has URLs apart from other keys.
 func (f *FurtherSecret) named(err error) error {
 	var invalid *fault.Error
 	if !errors.As(err, &invalid) {
@@ -169,7 +170,7 @@ func (s *Stack) validateSecrets() error {
 		f := &s.Secrets.Further[i]
 		at := fmt.Sprintf("further[%d]", i)
 		faults.Within(at, f.validate(s.AWS.Region))
-		faults.Check(!taken[f.Name], at+".name", f.Name, "is another Secret's name")
+		faults.Check(!taken[f.Name], at+".name", f.Name, "is the name of another Secret")
 		taken[f.Name] = true
 	}
 	return faults.Err()

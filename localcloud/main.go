@@ -1,4 +1,5 @@
-// Command localcloud is the cloud on one machine: see package cluster for how it works, and `localcloud --help`.
+// Command localcloud runs the local cloud on one machine. Package cluster documents how it works; `localcloud --help`
+// lists the commands.
 package main
 
 import (

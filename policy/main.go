@@ -13,11 +13,14 @@ import (
 	"dbtier/policy/registry"
 )
 
+// version is set by the linker. The engine is told registry.Version, the version of the rules.
+var version = "development"
+
 func main() {
 	for _, arg := range os.Args[1:] {
 		switch arg {
 		case "--version":
-			fmt.Println(registry.Name, registry.Version)
+			fmt.Printf("%s %s (build %s)\n", registry.Name, registry.Version, version)
 			return
 		case "-h", "--help":
 			fmt.Println("usage: pulumi preview|up --policy-pack policy-pack [--policy-pack-config FILE]\n" +

@@ -47,7 +47,7 @@ func TestThePackTellsTheEngineItsPort(t *testing.T) {
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	assert.Regexp(t, `^\d+\n$`, started(t.Context(), t, exe, "127.0.0.1:1"))
-	assert.Equal(t, registry.Name+" "+registry.Version+"\n", started(t.Context(), t, exe, "--version"))
+	assert.Equal(t, registry.Name+" "+registry.Version+" (build development)\n", started(t.Context(), t, exe, "--version"))
 	assert.Contains(t, started(t.Context(), t, exe, "--help"), "--policy-pack")
 }
 

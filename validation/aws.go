@@ -17,12 +17,17 @@ var (
 	// SecurityGroupRule is a description of a rule, as far as EC2 accepts it, of at most 100 characters.
 	SecurityGroupRule = form(`[a-zA-Z0-9][a-zA-Z0-9 ._:/()#,@+=&;{}!$*-]{0,99}`,
 		"want 1 to 100 characters that the description of a security group rule may have")
+	// SecurityGroupText is the description of a security group or of an inline rule. It may be empty.
+	SecurityGroupText = form(`[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{0,255}`,
+		"want up to 255 letters, digits, spaces and characters of ._-:/()#,@[]+=&;{}!$*")
 
 	// RoleName and PolicyName are names of IAM, RolePath the path before a role's name.
 	RoleName   = form(`[\w+=,.@-]{1,64}`, "want 1 to 64 letters, digits and characters of +=,.@_-")
 	PolicyName = form(`[\w+=,.@-]{1,128}`, "want 1 to 128 letters, digits and characters of +=,.@_-")
 	RolePath   = form(`/([\x21-\x7e]{1,510}/)?`, "want a path that begins and ends with /, of at most 512 characters")
 
+	// KeyAlias is the name of an alias of a KMS key.
+	KeyAlias = form(`alias/[A-Za-z0-9/_-]{1,250}`, "want alias/ and 1 to 250 letters, digits and characters of /_-")
 	// KeyArn is the ARN of a KMS key. The ARN of an alias is not one: AWS answers with the key's.
 	KeyArn = form(`arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[a-zA-Z0-9-]+`,
 		"want the ARN of a KMS key (arn:aws:kms:<region>:<account>:key/<id>), not of an alias")
@@ -35,6 +40,10 @@ var (
 	// SecretArn is the whole ARN of a secret. Its first group is the region.
 	SecretArn = form(`arn:[a-z-]+:secretsmanager:([a-z0-9-]+):\d{12}:secret:[A-Za-z0-9/_+=.@!-]+-[A-Za-z0-9]{6}`,
 		"want the whole ARN of a secret, with the six characters that Secrets Manager puts behind its name")
+	// SecretName is the name of a secret that no service manages.
+	SecretName = form(`[A-Za-z0-9/_+=.@-]{1,512}`, "want 1 to 512 letters, digits and characters of /_+=.@-")
+	// LogGroup is the name of a log group of CloudWatch Logs.
+	LogGroup = form(`[A-Za-z0-9._/#-]{1,512}`, "want 1 to 512 letters, digits and characters of ._/#-")
 	// TopicArn is the ARN of a standard SNS topic. FIFO topics end in .fifo and take no notifications of AWS services.
 	TopicArn = form(`arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}`,
 		"want the ARN of a standard SNS topic (arn:aws:sns:<region>:<account>:<name>)")
@@ -42,9 +51,12 @@ var (
 	ClusterName = form(`[0-9A-Za-z][A-Za-z0-9_-]{0,99}`, "want the name of the EKS cluster")
 
 	// DBIdentifier is the identifier of an RDS instance or proxy in lower case, as AWS stores it.
-	DBIdentifier = form(`[a-z](-?[a-z0-9]){0,62}`,
+	DBIdentifier = form(`[a-z](-?[a-z0-9])*`,
 		"want 1 to 63 lower-case letters, digits and single hyphens, beginning with a letter and not ending with a "+
-			"hyphen")
+			"hyphen").atMost(63)
+	// DBSubnetGroup is the name of a DB subnet group in lower case, as AWS stores it.
+	DBSubnetGroup = form(`[a-z0-9 ._-]{1,255}`,
+		"want 1 to 255 lower-case letters, digits, spaces and characters of ._-")
 	// DBResourceID is the immutable id of an instance (db-…), Aurora cluster (cluster-…) or proxy (prx-…).
 	DBResourceID = form(`(db|cluster|prx)-[a-zA-Z0-9]+`, "want the resource id of a database (db-…) or proxy (prx-…)")
 )

@@ -10,6 +10,8 @@ type Form struct {
 	// Rule completes the sentence of an error: "want the 12 digits of an AWS account, in quotes".
 	Rule string
 
+	// limit is the highest number of characters. 0 means that the pattern limits them.
+	limit    int
 	compiled func() *regexp.Regexp
 }
 
@@ -21,8 +23,16 @@ func form(pattern, rule string) *Form {
 	}
 }
 
+// atMost limits the number of characters, for a pattern that cannot.
+func (f *Form) atMost(characters int) *Form {
+	f.limit = characters
+	return f
+}
+
 // Matches reports whether text has the form.
-func (f *Form) Matches(text string) bool { return f.compiled().MatchString(text) }
+func (f *Form) Matches(text string) bool {
+	return (f.limit == 0 || len(text) <= f.limit) && f.compiled().MatchString(text)
+}
 
 // Submatches returns the groups of the form's pattern, the whole text first. It returns nil if text has another form.
 func (f *Form) Submatches(text string) []string { return f.compiled().FindStringSubmatch(text) }

@@ -5,8 +5,8 @@ var (
 	// SQLName is the name of a database or user that needs no quoting but for its case.
 	SQLName = form(`[a-zA-Z_][a-zA-Z0-9_]{0,62}`,
 		"want 1 to 63 letters, digits and underscores, not beginning with a digit")
-	// RoleUser is the name of a database user as IAM policies may name it.
-	RoleUser = form(`[a-zA-Z_][a-zA-Z0-9_$]{0,62}`, "want the name of a database user")
+	// DatabaseUser is the name of a database user as IAM policies may name it.
+	DatabaseUser = form(`[a-zA-Z_][a-zA-Z0-9_$]{0,62}`, "want the name of a database user")
 	// LowerSQLName is a [SQLName] in lower case, which never needs quoting. PostgreSQL and RDS keep some of these.
 	LowerSQLName = form(`[a-z_][a-z0-9_]{0,62}`,
 		"want 1 to 63 lower-case letters, digits and underscores, not beginning with a digit")

@@ -51,6 +51,31 @@ var forms = map[string]struct {
 		[]string{"EKS nodes"},
 		[]string{"", " a", "a'b", strings.Repeat("a", 101)},
 	},
+	"group text": {
+		validation.SecurityGroupText,
+		[]string{"", "a [b]", strings.Repeat("a", 255)},
+		[]string{"a'b", strings.Repeat("a", 256)},
+	},
+	"key alias": {
+		validation.KeyAlias,
+		[]string{"alias/rds/a_B-1"},
+		[]string{"alias/", "rds/a", "alias/a b", "alias/" + strings.Repeat("a", 251)},
+	},
+	"secret name": {
+		validation.SecretName,
+		[]string{"a/b_+=.@-c", strings.Repeat("a", 512)},
+		[]string{"", "rds!db-1", "a b", strings.Repeat("a", 513)},
+	},
+	"log group": {
+		validation.LogGroup,
+		[]string{"/aws/rds/instance/a/postgresql", "a#b"},
+		[]string{"", "a b", "a:b", strings.Repeat("a", 513)},
+	},
+	"subnet group": {
+		validation.DBSubnetGroup,
+		[]string{"a b.c_d-1", strings.Repeat("a", 255)},
+		[]string{"", "A", "a/b", strings.Repeat("a", 256)},
+	},
 	"role name":   {validation.RoleName, []string{"a+b=c,d.e@f-g_h"}, []string{"", "a/b", strings.Repeat("a", 65)}},
 	"policy name": {validation.PolicyName, []string{"read"}, []string{"a/b", strings.Repeat("a", 129)}},
 	"role path":   {validation.RolePath, []string{"/", "/a/b/"}, []string{"", "a", "/a", "a/"}},
@@ -78,7 +103,7 @@ var forms = map[string]struct {
 	"db identifier": {
 		validation.DBIdentifier,
 		[]string{"a", "myshop-prod"},
-		[]string{"", "1a", "A", "a--b", "a-", strings.Repeat("a", 64)},
+		[]string{"", "1a", "A", "a--b", "a-", strings.Repeat("a", 64), strings.Repeat("a-", 32) + "a"},
 	},
 	"resource id": {validation.DBResourceID, []string{"db-ABC", "prx-0a"}, []string{"db-", "prx-0/*", "i-1"}},
 	"secret": {
@@ -92,7 +117,7 @@ var forms = map[string]struct {
 		[]string{"", "1a", "a-b", `a"b`, strings.Repeat("a", 64)},
 	},
 	"lower sql name": {validation.LowerSQLName, []string{"_a", "a1"}, []string{"A", "1a"}},
-	"iam user":       {validation.RoleUser, []string{"a$b"}, []string{"*", "a/b"}},
+	"iam user":       {validation.DatabaseUser, []string{"a$b"}, []string{"*", "a/b"}},
 	"parameter":      {validation.Parameter, []string{"rds.force_ssl"}, []string{"Work_mem", "a b", "1"}},
 	"startup":        {validation.StartupParameter, []string{"extra_float_digits"}, []string{"", "a b", "a,b"}},
 	"pool login":     {validation.PoolLogin, []string{"a-b_c"}, []string{"", "-a", "1a", "A"}},

@@ -1,9 +1,9 @@
 package amazontrust
 
-import _ "embed" // for the roots
+import _ "embed" // roots.pem
 
 //go:embed roots.pem
 var roots string
 
-// Bundle is the PEM text of all roots, Amazon's own first.
+// Bundle returns all roots as PEM text, Amazon's own first.
 func Bundle() string { return roots }

@@ -1,7 +1,6 @@
 package consumer
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,167 +9,155 @@ import (
 	autoscalingv2 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/autoscaling/v2"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
-	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"dbtier/components/naming"
+	"dbtier/components/component"
+	"dbtier/components/object"
 	"dbtier/components/workload"
 )
 
 // Type is the component's type in URNs.
 const Type = "dbtier:components:Consumer"
 
-// drainSeconds is how long a stopping pod still takes requests: until its endpoint is gone from every node.
-const drainSeconds = 5
+const (
+	// portName is the container's port as the Service and the probes name it.
+	portName = "http"
+	// drainSeconds is how long a stopping pod still serves requests: until every node has removed its endpoint.
+	drainSeconds = 5
+)
 
 // Consumer is a running service.
 type Consumer struct {
 	pulumi.ResourceState
 
-	// DeploymentName of the Deployment.
+	// DeploymentName is the name of the Deployment.
 	DeploymentName pulumi.StringOutput `pulumi:"deploymentName"`
-	// ServiceName of the Service.
+	// ServiceName is the name of the Service.
 	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
 }
 
-type builder struct {
-	ctx    *pulumi.Context
-	name   string
-	args   *ConsumerArgs
-	parent pulumi.ResourceOption
-}
-
-// NewConsumer runs the service. It returns every fault of the arguments at once, before it makes anything.
+// NewConsumer runs the service. Before it creates anything, it returns every fault of the arguments at once.
 func NewConsumer(
 	ctx *pulumi.Context, name string, args *ConsumerArgs, opts ...pulumi.ResourceOption,
 ) (*Consumer, error) {
-	if args == nil {
-		return nil, fmt.Errorf("service %s: %w", name, errors.New("no arguments given"))
-	}
-	own := *args
-	own.setDefaults()
-	if err := own.Validate(); err != nil {
-		return nil, fmt.Errorf("service %s: %w", name, err)
-	}
-	component := &Consumer{}
-	if err := ctx.RegisterComponentResource(Type, name, component, opts...); err != nil {
-		return nil, fmt.Errorf("registering service %s: %w", name, err)
-	}
-	b := &builder{ctx: ctx, name: name, args: &own, parent: pulumi.Parent(component)}
-	config, err := b.configMap()
+	return component.New(ctx, Type, name, args, build, opts...)
+}
+
+func build(s component.Scope, args *ConsumerArgs, consumer *Consumer) error {
+	meta := object.Meta{Name: args.Name, Namespace: args.Namespace, Labels: workload.Labels(args.Name, args.Name)}
+	config, err := workload.NewConfig(s, s.Child("config"), meta, "config", args.Env)
 	if err != nil {
-		return nil, fmt.Errorf("service %s: its configuration: %w", name, err)
+		return fmt.Errorf("configuration: %w", err)
 	}
-	service, err := corev1.NewService(ctx, name+"-service", &corev1.ServiceArgs{
-		Metadata: b.metadata(own.Service),
+	service, err := corev1.NewService(s.Ctx, s.Child("service"), &corev1.ServiceArgs{
+		Metadata: object.Args(meta),
 		Spec: &corev1.ServiceSpecArgs{
-			Selector: workload.Selector(own.Service),
+			Selector: workload.Selector(args.Name),
 			Ports: corev1.ServicePortArray{&corev1.ServicePortArgs{
-				Name: pulumi.String("http"), Port: pulumi.Int(80), TargetPort: pulumi.String("http"),
+				Name: pulumi.String(portName), Port: pulumi.Int(80), TargetPort: pulumi.String(portName),
 			}},
 		},
-	}, b.parent)
+	}, s.Parent)
 	if err != nil {
-		return nil, fmt.Errorf("service %s: %w", name, err)
+		return fmt.Errorf("service: %w", err)
 	}
-	meta := b.metadata(own.Service)
-	if own.Reloader {
-		meta.Annotations = pulumi.StringMap{"secret.reloader.stakater.com/reload": b.reloads()}
+	deployment, err := newDeployment(s, args, meta, config.Name)
+	if err != nil {
+		return fmt.Errorf("deployment: %w", err)
 	}
-	replicas, options := own.Replicas, []pulumi.ResourceOption{b.parent}
-	if own.Autoscaling.Enabled {
-		// The first number only: afterwards it is the autoscaler's, and no update here sets it back. To leave the field
-		// out would make it 1 until the autoscaler has looked.
-		replicas = own.Autoscaling.MinReplicas
+	consumer.DeploymentName = deployment.Metadata.Name().Elem()
+	consumer.ServiceName = service.Metadata.Name().Elem()
+	if args.Autoscaling.Enabled {
+		if err := newAutoscaler(s, args, meta, consumer.DeploymentName); err != nil {
+			return fmt.Errorf("autoscaler: %w", err)
+		}
+	}
+	// The budget of a single pod would block the drain of its node.
+	if args.LeastReplicas() > 1 {
+		if err := workload.NewDisruptionBudget(s.Ctx, s.Child("disruption"), meta, s.Parent); err != nil {
+			return fmt.Errorf("disruption budget: %w", err)
+		}
+	}
+	return nil
+}
+
+func newDeployment(
+	s component.Scope, args *ConsumerArgs, meta object.Meta, config pulumi.StringInput,
+) (*appsv1.Deployment, error) {
+	if args.Reloader {
+		meta.Annotations = pulumi.StringMap{"secret.reloader.stakater.com/reload": reloads(args)}
+	}
+	options := []pulumi.ResourceOption{s.Parent}
+	if args.Autoscaling.Enabled {
+		// The number of replicas is only the initial one: later updates must not reset what the autoscaler has chosen.
+		// Without the field, Kubernetes would start with one pod.
 		options = append(options, pulumi.IgnoreChanges([]string{"spec.replicas"}))
 	}
-	deployment, err := appsv1.NewDeployment(ctx, name+"-deployment", &appsv1.DeploymentArgs{
-		Metadata: meta,
+	template := &metav1.ObjectMetaArgs{Labels: meta.Labels}
+	if args.Database.Revision != nil {
+		template.Annotations = pulumi.StringMap{revisionAnnotation: args.Database.Revision}
+	}
+	return appsv1.NewDeployment(s.Ctx, s.Child("deployment"), &appsv1.DeploymentArgs{
+		Metadata: object.Args(meta),
 		Spec: &appsv1.DeploymentSpecArgs{
-			Replicas: pulumi.Int(replicas),
-			Selector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(own.Service)},
-			// No pod goes before its successor serves.
+			Replicas: pulumi.Int(args.LeastReplicas()),
+			Selector: &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(args.Name)},
+			// No pod stops before its successor is ready.
 			Strategy: &appsv1.DeploymentStrategyArgs{
 				Type: pulumi.String("RollingUpdate"),
 				RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{
 					MaxSurge: pulumi.String("25%"), MaxUnavailable: pulumi.Int(0),
 				},
 			},
-			Template: b.pod(config.Metadata.Name().Elem()),
+			Template: &corev1.PodTemplateSpecArgs{Metadata: template, Spec: podOf(args, config)},
 		},
 	}, options...)
-	if err != nil {
-		return nil, fmt.Errorf("service %s: %w", name, err)
-	}
-	if own.Autoscaling.Enabled {
-		if err := b.autoscaler(deployment); err != nil {
-			return nil, fmt.Errorf("service %s: its autoscaler: %w", name, err)
-		}
-	}
-	if own.leastReplicas() > 1 {
-		if _, err := policyv1.NewPodDisruptionBudget(ctx, name+"-disruption", &policyv1.PodDisruptionBudgetArgs{
-			Metadata: b.metadata(own.Service),
-			Spec: &policyv1.PodDisruptionBudgetSpecArgs{
-				MaxUnavailable: pulumi.Int(1),
-				Selector:       &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(own.Service)},
-				// Pods that are not ready anyway must not keep a node from being drained.
-				UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
-			},
-		}, b.parent); err != nil {
-			return nil, fmt.Errorf("service %s: its disruption budget: %w", name, err)
-		}
-	}
-	component.DeploymentName = deployment.Metadata.Name().Elem()
-	component.ServiceName = service.Metadata.Name().Elem()
-	return component, ctx.RegisterResourceOutputs(component,
-		pulumi.Map{"deploymentName": component.DeploymentName, "serviceName": component.ServiceName})
 }
 
-// autoscaler chooses the number of replicas within its bounds.
-func (b *builder) autoscaler(deployment *appsv1.Deployment) error {
+// newAutoscaler chooses the number of replicas within the bounds of the settings.
+func newAutoscaler(s component.Scope, args *ConsumerArgs, meta object.Meta, deployment pulumi.StringInput) error {
 	var metrics autoscalingv2.MetricSpecArray
-	for _, goal := range []struct {
+	for _, target := range []struct {
 		resource string
 		percent  int
-	}{{"cpu", b.args.Autoscaling.CPUUtilization}, {"memory", b.args.Autoscaling.MemoryUtilization}} {
-		if goal.percent == 0 {
+	}{{"cpu", args.Autoscaling.CPUUtilization}, {"memory", args.Autoscaling.MemoryUtilization}} {
+		if target.percent == 0 {
 			continue
 		}
 		metrics = append(metrics, &autoscalingv2.MetricSpecArgs{
 			Type: pulumi.String("Resource"),
 			Resource: &autoscalingv2.ResourceMetricSourceArgs{
-				Name: pulumi.String(goal.resource),
+				Name: pulumi.String(target.resource),
 				Target: &autoscalingv2.MetricTargetArgs{
-					Type: pulumi.String("Utilization"), AverageUtilization: pulumi.Int(goal.percent),
+					Type: pulumi.String("Utilization"), AverageUtilization: pulumi.Int(target.percent),
 				},
 			},
 		})
 	}
-	_, err := autoscalingv2.NewHorizontalPodAutoscaler(b.ctx, b.name+"-autoscaler",
+	_, err := autoscalingv2.NewHorizontalPodAutoscaler(s.Ctx, s.Child("autoscaler"),
 		&autoscalingv2.HorizontalPodAutoscalerArgs{
-			Metadata: b.metadata(b.args.Service),
+			Metadata: object.Args(meta),
 			Spec: &autoscalingv2.HorizontalPodAutoscalerSpecArgs{
 				ScaleTargetRef: &autoscalingv2.CrossVersionObjectReferenceArgs{
-					ApiVersion: pulumi.String("apps/v1"), Kind: pulumi.String("Deployment"),
-					Name: deployment.Metadata.Name().Elem(),
+					ApiVersion: pulumi.String("apps/v1"), Kind: pulumi.String("Deployment"), Name: deployment,
 				},
-				MinReplicas: pulumi.Int(b.args.Autoscaling.MinReplicas),
-				MaxReplicas: pulumi.Int(b.args.Autoscaling.MaxReplicas),
+				MinReplicas: pulumi.Int(args.LeastReplicas()),
+				MaxReplicas: pulumi.Int(args.Autoscaling.MaxReplicas),
 				Metrics:     metrics,
 				Behavior: &autoscalingv2.HorizontalPodAutoscalerBehaviorArgs{
 					ScaleDown: &autoscalingv2.HPAScalingRulesArgs{
-						StabilizationWindowSeconds: pulumi.Int(b.args.Autoscaling.ScaleDownSeconds),
+						StabilizationWindowSeconds: pulumi.Int(args.Autoscaling.ScaleDownSeconds),
 					},
 				},
 			},
-		}, b.parent)
+		}, s.Parent)
 	return err
 }
 
-// reloads are the Secrets whose change makes new pods: those that pods read only when they start.
-func (b *builder) reloads() pulumi.StringOutput {
-	names := []any{b.args.DatabaseSecret}
-	for _, secret := range b.args.EnvSecrets {
+// reloads returns the names of the Secrets in the pods' environment, which a pod reads only when it starts.
+func reloads(args *ConsumerArgs) pulumi.StringOutput {
+	names := []any{args.DatabaseSecret}
+	for _, secret := range args.EnvSecrets {
 		names = append(names, secret)
 	}
 	return pulumi.All(names...).ApplyT(func(known []any) string {
@@ -182,108 +169,48 @@ func (b *builder) reloads() pulumi.StringOutput {
 	}).(pulumi.StringOutput)
 }
 
-func (b *builder) metadata(name string) *metav1.ObjectMetaArgs {
-	return &metav1.ObjectMetaArgs{
-		Name: pulumi.String(name), Namespace: pulumi.String(b.args.Namespace),
-		Labels: workload.Labels(b.args.Service, b.args.Service),
-	}
-}
-
-// configMap has its content in its name: pods read envFrom only when they start, so a changed configuration must be a
-// new object, which new pods name and old pods do not.
-func (b *builder) configMap() (*corev1.ConfigMap, error) {
-	hash, err := naming.Hash(b.args.Env)
-	if err != nil {
-		return nil, err
-	}
-	return corev1.NewConfigMap(b.ctx, b.name+"-config", &corev1.ConfigMapArgs{
-		Metadata:  b.metadata(naming.Join(naming.LabelLimit, b.args.Service, "config", hash)),
-		Immutable: pulumi.Bool(true),
-		Data:      pulumi.ToStringMap(b.args.Env),
-	}, b.parent)
-}
-
-func (b *builder) pod(configMap pulumi.StringOutput) *corev1.PodTemplateSpecArgs {
-	database := partsOf(&b.args.Database)
-	volumes := append(corev1.VolumeArray{&corev1.VolumeArgs{
-		Name: workload.ScratchVolume, EmptyDir: workload.Scratch(),
-	}}, database.volumes...)
-	mounts := append(corev1.VolumeMountArray{workload.ScratchMount()}, database.mounts...)
-	for i, secret := range b.args.SecretMounts {
-		volume := pulumi.String(fmt.Sprintf("secret-%d", i))
-		volumes = append(volumes, &corev1.VolumeArgs{Name: volume, Secret: &corev1.SecretVolumeSourceArgs{
-			SecretName: secret.Secret.ToStringOutput(), DefaultMode: pulumi.Int(0o440),
-		}})
-		mounts = append(mounts, &corev1.VolumeMountArgs{
-			Name: volume, MountPath: pulumi.String(secret.Path), ReadOnly: pulumi.Bool(true),
+func podOf(args *ConsumerArgs, config pulumi.StringInput) *corev1.PodSpecArgs {
+	mounts := append([]workload.Mount{workload.Scratch()}, args.Database.mounts()...)
+	for i, secret := range args.SecretMounts {
+		mounts = append(mounts, workload.Mount{
+			Volume: fmt.Sprintf("secret-%d", i), Path: secret.Path, Secret: secret.Secret,
 		})
 	}
-	environment := corev1.EnvFromSourceArray{
-		&corev1.EnvFromSourceArgs{ConfigMapRef: &corev1.ConfigMapEnvSourceArgs{Name: configMap}},
+	volumes, mounted := workload.Volumes(mounts...)
+	container := workload.Container(args.Name, args.Image, args.Resources)
+	container.Ports = corev1.ContainerPortArray{
+		&corev1.ContainerPortArgs{Name: pulumi.String(portName), ContainerPort: pulumi.Int(args.Port)},
 	}
-	// The database's comes last: where two have a key, the later one counts.
-	for _, secret := range append(slices.Clone(b.args.EnvSecrets), b.args.DatabaseSecret) {
-		environment = append(environment, &corev1.EnvFromSourceArgs{
-			SecretRef: &corev1.SecretEnvSourceArgs{Name: secret.ToStringOutput()},
-		})
-	}
-	container := &corev1.ContainerArgs{
-		Name:            pulumi.String(b.args.Service),
-		Image:           pulumi.String(b.args.Image),
-		ImagePullPolicy: pulumi.String("IfNotPresent"),
-		Ports: corev1.ContainerPortArray{
-			&corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(b.args.Port)},
+	container.Env = workload.Environment(args.Database.variables())
+	// The database's Secret is last: where two sources have a key, the later source counts.
+	container.EnvFrom = append(corev1.EnvFromSourceArray{
+		&corev1.EnvFromSourceArgs{ConfigMapRef: &corev1.ConfigMapEnvSourceArgs{Name: config.ToStringOutput()}},
+	}, workload.FromSecrets(append(slices.Clone(args.EnvSecrets), args.DatabaseSecret)...)...)
+	container.VolumeMounts = mounted
+	container.ReadinessProbe = &corev1.ProbeArgs{
+		HttpGet: &corev1.HTTPGetActionArgs{
+			Path: pulumi.String(args.HealthPath), Port: pulumi.String(portName),
 		},
-		EnvFrom:         environment,
-		Resources:       b.args.Resources.Requirements(),
-		SecurityContext: workload.ContainerSecurity(),
-		VolumeMounts:    mounts,
-		ReadinessProbe: &corev1.ProbeArgs{
-			HttpGet: &corev1.HTTPGetActionArgs{
-				Path: pulumi.String(b.args.HealthPath), Port: pulumi.String("http"),
-			},
-			PeriodSeconds:  pulumi.Int(2),
-			TimeoutSeconds: pulumi.Int(2),
-		},
-		// Alive is not healthy: a database that is away must not make Kubernetes restart every pod of the service.
-		LivenessProbe: &corev1.ProbeArgs{
-			TcpSocket:        &corev1.TCPSocketActionArgs{Port: pulumi.String("http")},
-			PeriodSeconds:    pulumi.Int(10),
-			FailureThreshold: pulumi.Int(6),
-		},
-		Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{
-			Sleep: &corev1.SleepActionArgs{Seconds: pulumi.Int(drainSeconds)},
-		}},
+		PeriodSeconds: pulumi.Int(2), TimeoutSeconds: pulumi.Int(2),
 	}
-	if len(b.args.Command) > 0 {
-		container.Command = pulumi.ToStringArray(b.args.Command)
+	// This probe does not use the health path: when the database is down, Kubernetes must not restart every pod of the
+	// service.
+	container.LivenessProbe = &corev1.ProbeArgs{
+		TcpSocket:     &corev1.TCPSocketActionArgs{Port: pulumi.String(portName)},
+		PeriodSeconds: pulumi.Int(10), FailureThreshold: pulumi.Int(6),
 	}
-	if database.env != nil {
-		container.Env = database.env
+	container.Lifecycle = workload.Drain(drainSeconds)
+	if len(args.Command) > 0 {
+		container.Command = pulumi.ToStringArray(args.Command)
 	}
-	if len(b.args.Arguments) > 0 {
-		container.Args = pulumi.ToStringArray(b.args.Arguments)
+	if len(args.Arguments) > 0 {
+		container.Args = pulumi.ToStringArray(args.Arguments)
 	}
-	metadata := &metav1.ObjectMetaArgs{Labels: workload.Labels(b.args.Service, b.args.Service)}
-	if b.args.Database.Revision != nil {
-		metadata.Annotations = pulumi.StringMap{revisionAnnotation: b.args.Database.Revision}
+	spec := workload.PodSpec(args.ServiceAccount, args.UID)
+	spec.TerminationGracePeriodSeconds = pulumi.Int(args.TerminationGracePeriodSeconds + drainSeconds)
+	spec.TopologySpreadConstraints = corev1.TopologySpreadConstraintArray{
+		workload.Spread(args.Name, "topology.kubernetes.io/zone"),
 	}
-	return &corev1.PodTemplateSpecArgs{
-		Metadata: metadata,
-		Spec: &corev1.PodSpecArgs{
-			ServiceAccountName:            b.args.ServiceAccount,
-			AutomountServiceAccountToken:  pulumi.Bool(false),
-			EnableServiceLinks:            pulumi.Bool(false),
-			TerminationGracePeriodSeconds: pulumi.Int(b.args.TerminationGracePeriodSeconds + drainSeconds),
-			SecurityContext:               workload.PodSecurity(b.args.UID),
-			TopologySpreadConstraints: corev1.TopologySpreadConstraintArray{&corev1.TopologySpreadConstraintArgs{
-				MaxSkew:           pulumi.Int(1),
-				TopologyKey:       pulumi.String("topology.kubernetes.io/zone"),
-				WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
-				LabelSelector:     &metav1.LabelSelectorArgs{MatchLabels: workload.Selector(b.args.Service)},
-			}},
-			Volumes:    volumes,
-			Containers: corev1.ContainerArray{container},
-		},
-	}
+	spec.Volumes, spec.Containers = volumes, corev1.ContainerArray{container}
+	return spec
 }

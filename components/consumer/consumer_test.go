@@ -1,7 +1,6 @@
 package consumer_test
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,9 +18,11 @@ import (
 )
 
 func arguments() *consumer.ConsumerArgs {
+	settings := consumer.Defaults()
+	settings.Name, settings.Image = "myshop-api", "registry.example/myshop-api:1.4.2"
+	settings.Env = map[string]string{"LOG_LEVEL": "info"}
 	return &consumer.ConsumerArgs{
-		Service: "myshop-api", Namespace: "myshop", Image: "registry.example/myshop-api:1.4.2",
-		Env:            map[string]string{"LOG_LEVEL": "info"},
+		Settings: settings, Namespace: "myshop",
 		ServiceAccount: pulumi.String("myshop-api"), DatabaseSecret: pulumi.String("myshop-api-db"),
 	}
 }
@@ -93,7 +94,6 @@ func TestASingleReplicaHasNoDisruptionBudgetThatWouldBlockItsNode(t *testing.T) 
 func TestTheAutoscalerOwnsTheNumberOfReplicas(t *testing.T) {
 	t.Parallel()
 	args := arguments()
-	args.Autoscaling = consumer.DefaultAutoscaling()
 	args.Autoscaling.Enabled, args.Autoscaling.MaxReplicas, args.Autoscaling.MemoryUtilization = true, 8, 90
 	recorded := componenttest.Run(t, create(args))
 	d := recorded.One(t, "kubernetes:apps/v1:Deployment")
@@ -190,7 +190,7 @@ func TestFaultsOfAutoscalingAndSecrets(t *testing.T) {
 		"envSecrets[0]: is missing",
 		"secretMounts[0].secret: is missing",
 		`secretMounts[0].path: "etc": want the absolute path`,
-		`secretMounts[2].path: "/etc/a/b": and /etc/a hide one another`,
+		`secretMounts[2].path: "/etc/a/b": overlaps with /etc/a`,
 		`secretMounts[3].path: "/tmp/c": want`,
 	} {
 		require.ErrorContains(t, err, fault)
@@ -231,9 +231,8 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 	t.Parallel()
 	property := func(length uint8, value string) bool {
 		args := arguments()
-		args.Service = strings.Repeat("s", int(length)%63+1)
+		args.Name = strings.Repeat("s", int(length)%63+1)
 		args.Env = map[string]string{"VALUE": value}
-		args.Autoscaling = consumer.DefaultAutoscaling()
 		args.Autoscaling.Enabled, args.Autoscaling.MaxReplicas = true, 3
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom &&
@@ -248,15 +247,15 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := componenttest.Try(create(&consumer.ConsumerArgs{
-		Service: "My Shop", Replicas: -1, Port: 70000, HealthPath: "healthz", UID: -1,
+	_, err := componenttest.Try(create(&consumer.ConsumerArgs{Settings: consumer.Settings{
+		Name: "My Shop", Replicas: -1, Port: 70000, HealthPath: "healthz", UID: -1,
 		TerminationGracePeriodSeconds: -1,
 		Env:                           map[string]string{"DATABASE_URL": "postgresql://"},
 		Resources:                     workload.Resources{CPURequest: "1", MemoryRequest: "1Mi", MemoryLimit: "lots"},
-	}))
+	}}))
 	require.Error(t, err)
 	for _, path := range []string{
-		"service:", "namespace:", "image:", "replicas:", "port:", "healthPath:",
+		"name:", "namespace:", "image:", "replicas:", "port:", "healthPath:",
 		"serviceAccount:", "databaseSecret:", "uid:", "terminationGracePeriodSeconds:", "env:",
 		"resources.memoryLimit:",
 	} {
@@ -264,14 +263,4 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	}
 	_, err = componenttest.Try(create(nil))
 	assert.ErrorContains(t, err, "no arguments given")
-}
-
-func ExampleNewConsumer() {
-	recorded, err := componenttest.Try(create(arguments()))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["deployment"])
-	// Output: myshop-api
 }

@@ -3,57 +3,56 @@ package consumer
 import (
 	"path"
 
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/contract"
 	"dbtier/components/fault"
+	"dbtier/components/workload"
 	"dbtier/validation"
 )
 
-// Database is what the pods need for their database besides the Secret with DATABASE_URL. The zero value is nothing.
+// Database is what the pods need for their database in addition to the Secret with DATABASE_URL. The zero value adds
+// nothing.
 type Database struct {
-	// CAConfigMap names a ConfigMap that holds, under CAKey, the authorities of the certificate that the pods verify.
-	// They find it as CAPath. Default none.
-	CAConfigMap   pulumi.StringInput
-	CAKey, CAPath string
-	// Revision is text that changes when the pods have to start anew to take what is now in the Secret. Default none:
-	// the Secret's content does not change, or somebody else restarts the pods.
+	// CAConfigMap is the name of a ConfigMap with the certificates, under [contract.CAKey], that verify the server. The
+	// pods find them in the file CAPath. Default none.
+	CAConfigMap pulumi.StringInput
+	CAPath      string
+	// Revision is a text whose change replaces the pods, so that they read the Secret again. Default none: the Secret
+	// does not change, or something else restarts the pods.
 	Revision pulumi.StringInput
-	// IAM is for a service that logs in with tokens. Default none.
+	// IAM is for a service that logs in with IAM tokens. Default none.
 	IAM *IAM
 }
 
-// IAM is a login with tokens of an IAM role in place of a password.
+// IAM is a login with tokens of an IAM role instead of a password.
 type IAM struct {
-	// URL of the database, without a password. The pods have it as DATABASE_IAM_URL.
+	// URL of the database, without a password. The pods get it as DATABASE_IAM_URL.
 	URL pulumi.StringInput
 	// Region of the database, for which tokens are signed.
 	Region string
-	// RoleArn is the role that the pods take with a token of their ServiceAccount (IRSA). Everything that is needed
-	// stands in the pod, so it works without the webhook of EKS, too. Default nil: the cluster gives the pods
-	// credentials by itself, as EKS Pod Identity does.
+	// RoleArn is the role that the pods assume with a token of their ServiceAccount (IRSA). The pod contains everything
+	// that this needs, so it also works without the webhook of EKS. Default nil: the cluster provides the credentials,
+	// as EKS Pod Identity does.
 	RoleArn pulumi.StringInput
-	// STSEndpoint is where the pods reach STS, where that is not AWS.
+	// STSEndpoint is the URL at which the pods reach STS. Default: AWS's own.
 	STSEndpoint string
 }
 
 const (
-	// Where the webhook of EKS would put it.
+	// The webhook of EKS uses the same file.
 	tokenDir  = "/var/run/secrets/eks.amazonaws.com/serviceaccount" //nolint:gosec // a folder, and no credential
 	tokenFile = "token"
-	// tokenSeconds is how long a token of the ServiceAccount holds; the kubelet puts a new one into the file after four
-	// fifths of it.
+	// tokenSeconds is the lifetime of a ServiceAccount's token. The kubelet renews it after four fifths.
 	tokenSeconds = 3600
-	// revisionAnnotation changes the pods' template, and so replaces them.
+	// revisionAnnotation changes the pod template, which replaces the pods.
 	revisionAnnotation = "dbtier/database-revision"
 )
 
 func (d *Database) validate() error {
 	var faults fault.List
 	if d.CAConfigMap != nil {
-		faults.Check(d.CAKey != "", "caKey", nil, "is missing")
-		faults.Check(validation.IsMountedFile(d.CAPath) &&
-			path.Dir(d.CAPath) != "/tmp", "caPath", d.CAPath,
+		faults.Check(validation.IsMountedFile(d.CAPath) && path.Dir(d.CAPath) != "/tmp", "caPath", d.CAPath,
 			validation.MountedFileRule)
 	}
 	if i := d.IAM; i != nil {
@@ -64,60 +63,36 @@ func (d *Database) validate() error {
 	return faults.Err()
 }
 
-// parts of a pod.
-type parts struct {
-	volumes corev1.VolumeArray
-	mounts  corev1.VolumeMountArray
-	env     corev1.EnvVarArray
-}
-
-// mount puts a volume into a folder.
-func (p *parts) mount(dir string, volume *corev1.VolumeArgs) {
-	p.volumes = append(p.volumes, volume)
-	p.mounts = append(p.mounts, &corev1.VolumeMountArgs{
-		Name: volume.Name.(pulumi.String), MountPath: pulumi.String(dir), ReadOnly: pulumi.Bool(true),
-	})
-}
-
-func (p *parts) variable(name string, value pulumi.StringInput) {
-	p.env = append(p.env, &corev1.EnvVarArgs{Name: pulumi.String(name), Value: value.ToStringOutput()})
-}
-
-// partsOf are what the pods need.
-func partsOf(d *Database) *parts {
-	p := &parts{}
+func (d *Database) mounts() []workload.Mount {
+	var mounts []workload.Mount
 	if d.CAConfigMap != nil {
-		p.mount(path.Dir(d.CAPath), &corev1.VolumeArgs{
-			Name: pulumi.String("database-ca"), ConfigMap: &corev1.ConfigMapVolumeSourceArgs{
-				Name: d.CAConfigMap.ToStringOutput(),
-				Items: corev1.KeyToPathArray{&corev1.KeyToPathArgs{
-					Key: pulumi.String(d.CAKey), Path: pulumi.String(path.Base(d.CAPath)),
-				}},
-			},
+		mounts = append(mounts, workload.File("database-ca", d.CAConfigMap, contract.CAKey, d.CAPath))
+	}
+	if d.IAM != nil && d.IAM.RoleArn != nil {
+		mounts = append(mounts, workload.Mount{
+			Volume: "aws-token", Path: tokenDir, File: tokenFile,
+			Token: &workload.Token{Audience: "sts.amazonaws.com", Seconds: tokenSeconds},
 		})
 	}
+	return mounts
+}
+
+func (d *Database) variables() []workload.Variable {
 	if d.IAM == nil {
-		return p
+		return nil
 	}
-	p.variable("DATABASE_IAM_URL", d.IAM.URL)
-	p.variable("AWS_REGION", pulumi.String(d.IAM.Region))
+	variables := []workload.Variable{
+		{Name: contract.DatabaseIAMURL, Value: d.IAM.URL},
+		{Name: "AWS_REGION", Value: pulumi.String(d.IAM.Region)},
+	}
 	if d.IAM.STSEndpoint != "" {
-		p.variable("AWS_ENDPOINT_URL_STS", pulumi.String(d.IAM.STSEndpoint))
+		variables = append(variables, workload.Variables([2]string{"AWS_ENDPOINT_URL_STS", d.IAM.STSEndpoint})...)
 	}
 	if d.IAM.RoleArn != nil {
-		p.variable("AWS_ROLE_ARN", d.IAM.RoleArn)
-		p.variable("AWS_WEB_IDENTITY_TOKEN_FILE", pulumi.String(path.Join(tokenDir, tokenFile)))
-		p.mount(tokenDir, &corev1.VolumeArgs{
-			Name: pulumi.String("aws-token"),
-			Projected: &corev1.ProjectedVolumeSourceArgs{
-				Sources: corev1.VolumeProjectionArray{&corev1.VolumeProjectionArgs{
-					ServiceAccountToken: &corev1.ServiceAccountTokenProjectionArgs{
-						Audience: pulumi.String("sts.amazonaws.com"), ExpirationSeconds: pulumi.Int(tokenSeconds),
-						Path: pulumi.String(tokenFile),
-					},
-				}},
-			},
-		})
+		variables = append(variables, workload.Variable{Name: "AWS_ROLE_ARN", Value: d.IAM.RoleArn},
+			workload.Variable{
+				Name: "AWS_WEB_IDENTITY_TOKEN_FILE", Value: pulumi.String(path.Join(tokenDir, tokenFile)),
+			})
 	}
-	return p
+	return variables
 }

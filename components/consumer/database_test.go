@@ -17,7 +17,7 @@ const deploymentType = "kubernetes:apps/v1:Deployment"
 func withTokens() *consumer.ConsumerArgs {
 	args := arguments()
 	args.Database = consumer.Database{
-		CAConfigMap: pulumi.String("myshop-api-rds-ca"), CAKey: "ca.pem", CAPath: "/etc/rds-ca/ca.pem",
+		CAConfigMap: pulumi.String("myshop-api-rds-ca"), CAPath: "/etc/rds-ca/ca.pem",
 		Revision: pulumi.String("myshop_app_b"),
 		IAM: &consumer.IAM{
 			URL: pulumi.String("postgresql://myshop_iam@h:5432/myshop"), Region: "ap-northeast-2",
@@ -107,7 +107,6 @@ func TestFaultsOfTheDatabase(t *testing.T) {
 		change func(*consumer.Database)
 		fault  string
 	}{
-		"no key": {func(d *consumer.Database) { d.CAKey = "" }, "database.caKey: is missing"},
 		"no path": {
 			func(d *consumer.Database) { d.CAPath = "ca.pem" },
 			`database.caPath: "ca.pem": want an absolute path`,

@@ -1,10 +1,5 @@
-// Package consumer runs the service that uses the database: a Deployment that takes its ConfigMap and its database
-// Secret by envFrom, a Service in front of it, and a disruption budget.
+// Package consumer runs the service that uses the database: a Deployment, a Service and a PodDisruptionBudget. The pods
+// read their ConfigMap and their database Secret as environment variables. See the example of [NewConsumer].
 //
-//	_, err := consumer.NewConsumer(ctx, "service", &consumer.ConsumerArgs{
-//		Service: "myshop-api", Namespace: "myshop", Image: "registry.example/myshop-api:1.4.2",
-//		ServiceAccount: account.Metadata.Name().Elem(), DatabaseSecret: pulumi.String("myshop-api-db"),
-//	}, pulumi.DependsOn(migration.Done))
-//
-// It starts, and an update of it starts, after whatever the component depends on: the migration of its version.
+// Pods of a new version start after the resources that the component depends on, such as the migration of that version.
 package consumer

@@ -1,36 +1,35 @@
 package databaserole
 
 import (
-	"path"
 	"regexp"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
-	"dbtier/components/naming"
 	"dbtier/components/workload"
 	"dbtier/validation"
 )
 
 // Settings are the choices for the role. Begin with [Defaults].
 type Settings struct {
-	// Name of the group role that has the rights; its users are <name>_a and <name>_b. Default <database>_app.
+	// Name of the group role that has the rights. Its users are <name>_a and <name>_b. Default <database>_app.
 	Name string `json:"name"`
-	// Generation of the password, from 1. Another number is another password for the other user: add 1 to rotate, and
-	// wait until the pool has taken one rotation before the next. Default 1.
+	// Generation of the password, from 1. Add 1 to rotate: the other user gets a new password. Wait until the pool has
+	// applied a rotation before the next one. Default 1.
 	Generation int `json:"generation"`
-	// IAMUser also makes a user that logs in with IAM tokens instead of a password, past the pool, for
-	// services that renew their tokens themselves. The instance must have IAM authentication enabled. Default none.
+	// IAMUser is an additional user that logs in with IAM tokens instead of a password, without the pool. Use it for
+	// services that renew their tokens. The instance must have IAM authentication enabled. Default none.
 	IAMUser string `json:"iamUser"`
-	// Image with psql (14 or later) and sh, in which the bootstrap runs. Default: the pool's.
+	// Image of the bootstrap, with psql (14 or later) and sh. Default: the pool's.
 	Image string `json:"image"`
-	// WaitSeconds is how long a rotation waits for the sessions of a pool that has not taken the last one. Default 180.
+	// WaitSeconds is how long a rotation waits for the sessions of a pool that has not applied the last one, 0 to 3600.
+	// Default 180.
 	WaitSeconds int `json:"waitSeconds"`
-	// DeadlineSeconds is how long all attempts together may take. Default 600.
+	// DeadlineSeconds is how long all attempts together may take, from 60 more than waitSeconds to 86400. Default 600.
 	DeadlineSeconds int `json:"deadlineSeconds"`
 }
 
-// Defaults of [Settings], without the names.
+// Defaults returns the default settings, without the names and the image.
 func Defaults() Settings {
 	return Settings{Generation: 1, WaitSeconds: 180, DeadlineSeconds: 600}
 }
@@ -38,7 +37,7 @@ func Defaults() Settings {
 // nameLimit leaves room for _a and _b in PostgreSQL's 63 bytes.
 const nameLimit = 61
 
-// Lower case, so that nobody has to quote them; pg_ is PostgreSQL's own and rds RDS's.
+// reservedForm matches the names that PostgreSQL and RDS reserve.
 var reservedForm = regexp.MustCompile(`^(pg_|rds|postgres$|public$|none$)`)
 
 const roleRule = "want 1 to %d lower-case letters, digits and underscores, not beginning with a digit, pg_ or rds"
@@ -47,7 +46,7 @@ func isRole(name string, limit int) bool {
 	return len(name) <= limit && validation.LowerSQLName.Matches(name) && !reservedForm.MatchString(name)
 }
 
-// Validate reports every fault of the settings.
+// Validate returns every fault of the settings.
 func (s *Settings) Validate() error {
 	var faults fault.List
 	faults.Check(isRole(s.Name, nameLimit), "name", s.Name, roleRule, nameLimit)
@@ -55,8 +54,9 @@ func (s *Settings) Validate() error {
 	if s.IAMUser != "" {
 		faults.Check(isRole(s.IAMUser, nameLimit+2), "iamUser", s.IAMUser, roleRule, nameLimit+2)
 		faults.Check(s.IAMUser != s.Name && s.IAMUser != s.Name+"_a" && s.IAMUser != s.Name+"_b", "iamUser", s.IAMUser,
-			"is a name of the role with the passwords, which would then only take tokens; want another, for example "+
-				"%s_iam", s.Name)
+			"is already the name of the role or of a user with a password, which could then only log in with tokens; "+
+				"want "+
+				"another name, for example %s_iam", s.Name)
 	}
 	faults.Form("image", s.Image, validation.Image)
 	faults.Between("waitSeconds", s.WaitSeconds, 0, 3600, "seconds")
@@ -66,7 +66,7 @@ func (s *Settings) Validate() error {
 	return faults.Err()
 }
 
-// User is the user of this generation.
+// User returns the user of this generation.
 func (s *Settings) User() string {
 	if s.Generation%2 == 1 {
 		return s.Name + "_a"
@@ -74,38 +74,33 @@ func (s *Settings) User() string {
 	return s.Name + "_b"
 }
 
-// DatabaseRoleArgs is what [NewDatabaseRole] needs.
+// DatabaseRoleArgs are the arguments of [NewDatabaseRole].
 type DatabaseRoleArgs struct {
 	Settings
 
-	// Service whose role it is.
+	// Service that the role belongs to.
 	Service string
 	// Namespace of the service.
 	Namespace string
-	// ObjectName is the beginning of the names of the Kubernetes objects: the pool's name.
+	// ObjectName begins the names of the Kubernetes objects: the pool's name.
 	ObjectName string
-	// DirectSecret names the Secret with the way to the database as the master user, in libpq's variables (PGHOST, …).
+	// DirectSecret is the name of the Secret that connects to the instance as the master user, with libpq's variables
+	// (PGHOST, …).
 	DirectSecret pulumi.StringInput
-	// CAConfigMap names the ConfigMap with the authority that signs the instance's certificate, under CAKey.
-	// CAMountPath is the file in which PGSSLROOTCERT of the DirectSecret expects it.
-	CAConfigMap        pulumi.StringInput
-	CAKey, CAMountPath string
-	// DatabasePort that the pod may reach. Default 5432.
+	// CAConfigMap is the name of the ConfigMap with the certificates, under [contract.CAKey], that verify the instance.
+	// The pod finds them at [contract.CAPath], which PGSSLROOTCERT of the DirectSecret names.
+	CAConfigMap pulumi.StringInput
+	// DatabasePort is the port of the instance, 1 to 65535. Default 5432.
 	DatabasePort int
-	// DatabaseLife tells one life of the database from the next, such as the instance's resource id (db-…): when it
-	// changes, the bootstrap runs again. Default: only a change of its own runs it again.
+	// DatabaseLife is a value that changes when the database is created again, such as the instance's resource id
+	// (db-…). A change runs the bootstrap again. Default: only a change of the bootstrap runs it again.
 	DatabaseLife pulumi.StringInput
 	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
 	UID int
 }
 
-func (a *DatabaseRoleArgs) setDefaults() {
-	if a.CAKey == "" {
-		a.CAKey = "ca.pem"
-	}
-	if a.CAMountPath == "" {
-		a.CAMountPath = "/etc/rds-ca/ca.pem"
-	}
+// SetDefaults fills the arguments that were left out. The settings begin with [Defaults].
+func (a *DatabaseRoleArgs) SetDefaults() {
 	if a.DatabasePort == 0 {
 		a.DatabasePort = 5432
 	}
@@ -114,7 +109,7 @@ func (a *DatabaseRoleArgs) setDefaults() {
 	}
 }
 
-// Validate reports every fault of the arguments.
+// Validate returns every fault of the arguments.
 func (a *DatabaseRoleArgs) Validate() error {
 	var faults fault.List
 	faults.Within("", a.Settings.Validate())
@@ -122,17 +117,12 @@ func (a *DatabaseRoleArgs) Validate() error {
 	faults.Form("namespace", a.Namespace, validation.Label)
 	faults.Form("objectName", a.ObjectName, validation.Label)
 	faults.Check(a.DirectSecret != nil, "directSecret", nil,
-		"is missing: the Secret with the way to the database as the master user")
-	faults.Check(a.CAConfigMap != nil, "caConfigMap", nil, "is missing: what verifies the instance's certificate")
-	faults.Check(path.IsAbs(a.CAMountPath) && path.Clean(a.CAMountPath) == a.CAMountPath &&
-		path.Dir(a.CAMountPath) != "/", "caMountPath", a.CAMountPath,
-		validation.MountedFileRule)
+		"is missing: the Secret that connects to the instance as the master user")
+	faults.Check(a.CAConfigMap != nil, "caConfigMap", nil, "is missing: the certificates that verify the instance")
 	faults.Between("databasePort", a.DatabasePort, 1, 65535, "")
-	faults.Check(a.UID > 0, "uid", a.UID, "want a user other than root")
+	workload.CheckUID(&faults, a.UID)
 	return faults.Err()
 }
 
-// PodName is the name label of the pods that make the role, by the pool's name.
-func PodName(objectName string) string {
-	return naming.Join(naming.LabelLimit, objectName, "bootstrap")
-}
+// PodName returns the name label of the pods that create the role. objectName is [DatabaseRoleArgs].ObjectName.
+func PodName(objectName string) string { return workload.JobPodName(objectName, task) }

@@ -207,7 +207,7 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 			Name: "pg_app", Generation: 0, IAMUser: "My", Image: "a b", WaitSeconds: -1,
 			DeadlineSeconds: 5,
 		},
-		Service: "My Shop", CAMountPath: "ca.pem", DatabasePort: -1, UID: -1,
+		Service: "My Shop", DatabasePort: -1, UID: -1,
 	}))
 	require.Error(t, err)
 	assert.Empty(t, recorded.Each())
@@ -216,21 +216,21 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 		`waitSeconds: -1: want`,
 		`deadlineSeconds: 5: want`, `service: "My Shop"`, `namespace: ""`, `objectName: ""`, `directSecret: is missing`,
 		`caConfigMap: is missing`,
-		`caMountPath: "ca.pem"`, `databasePort: -1`, `uid: -1`,
+		`databasePort: -1`, `uid: -1`,
 	} {
 		require.ErrorContains(t, err, fault)
 	}
 	args := arguments()
 	args.IAMUser = "myshop_app_b"
 	_, err = componenttest.Try(create(args))
-	require.ErrorContains(t, err, `iamUser: "myshop_app_b": is a name of the role with the passwords`)
+	require.ErrorContains(t, err, `iamUser: "myshop_app_b": is already the name of the role`)
 	_, err = componenttest.Try(create(nil))
 	require.ErrorContains(t, err, "no arguments given")
 	_, err = componenttest.Try(func(ctx *pulumi.Context) error {
 		_, err := databaserole.NewDatabaseRole(ctx, "", arguments())
 		return err
 	})
-	assert.ErrorContains(t, err, "registering role : ", "a resource without a name is none")
+	assert.ErrorContains(t, err, "DatabaseRole : registering it: ", "a resource must have a name")
 }
 
 // Whatever a name is, it either is a fault or reaches psql as a variable's value: the files that psql and the shell
@@ -256,14 +256,4 @@ func FuzzNamesNeverReachTheText(f *testing.F) {
 			assert.Regexp(t, `^[a-z0-9_]*$`, role)
 		}
 	})
-}
-
-func ExampleNewDatabaseRole() {
-	recorded, err := componenttest.Try(create(arguments()))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["user"], recorded.Outputs["credential"])
-	// Output: myshop_app_a pgbouncer-database-1
 }

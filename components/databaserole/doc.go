@@ -1,34 +1,28 @@
-// Package databaserole makes the database role of an application: what its pool logs in as, with the rights that
-// serving needs and no more, and with a password that can be rotated while everything runs.
-//
-//	role, err := databaserole.NewDatabaseRole(ctx, "role", &databaserole.DatabaseRoleArgs{
-//		Settings: databaserole.Settings{Name: "myshop_app", Generation: 1, Image: "edoburu/pgbouncer:v1.25.2-p0"},
-//		Service:  "myshop-api", Namespace: "myshop", ObjectName: "pgbouncer",
-//		DirectSecret: secrets.DirectSecret, CAConfigMap: secrets.CAConfigMap,
-//	})
-//	// role.CredentialSecret: a Secret with username and password, for pgbouncer.PgBouncerPoolArgs.
+// Package databaserole creates the database role of an application: the user that its pool logs in as. The role has the
+// rights that serving needs and no others, and its password can be rotated without an interruption. See the example of
+// [NewDatabaseRole].
 //
 // # Rights
 //
-// A group role that cannot log in has the rights: CONNECT and TEMPORARY on the database, USAGE of the schemas, SELECT,
-// INSERT, UPDATE and DELETE on the tables, USAGE and SELECT on the sequences; those of the master user's objects that
-// are there, and by default privileges those of what the master user's migrations make later, in whatever schema. It
-// makes no objects and changes none. What a migration revokes stays revoked. PUBLIC loses CONNECT to the database and
-// to postgres and template1, and CREATE in the schema public: whoever else logs in (a monitoring agent, a person) needs
-// GRANT CONNECT by name.
+// A group role that cannot log in has the rights: CONNECT and TEMPORARY on the database, USAGE on the schemas, SELECT,
+// INSERT, UPDATE and DELETE on the tables, USAGE and SELECT on the sequences. They cover the objects that the master
+// user owns and, by default privileges, those that its migrations create later in any schema. The role cannot create or
+// alter objects. Rights that a migration revokes stay revoked. PUBLIC loses CONNECT on the database and on postgres and
+// template1, and CREATE on the schema public: every other user, such as a monitoring agent, needs GRANT CONNECT by
+// name.
 //
 // # Rotation
 //
-// Two users, <name>_a and <name>_b, are members of the group. Each generation has a password of its own, which a
-// generator makes once in the cluster; odd generations belong to a, even ones to b. With another generation a Job gives
-// the other user its password, tries the login, and only then does the pool take it. The last generation's user goes on
-// working until the next rotation: while some pool has not taken the new one, or its server connections are killed,
-// nobody is refused. The Job leaves a user alone who still has sessions, since those belong to a pool that has not
-// taken the last generation.
+// Two users, <name>_a and <name>_b, are members of the group. Each generation has another password, which a generator
+// creates once in the cluster. Odd generations belong to a, even generations to b. A new generation sets the password
+// of the other user, tests the login, and only then gives the pool the new user. The last generation's user continues
+// to work until the next rotation, so no login fails while a pool still uses it or while its server connections are
+// closed. A rotation waits for a user that still has sessions, and fails after WaitSeconds: they belong to a pool that
+// has not applied the last generation yet.
 //
 // # The password
 //
-// It goes from the operator's generator into a Secret, and from there into the Job's pod as a file. psql computes the
-// SCRAM verifier and sends that: the password is in no argument, no statement and so in no log of the server, and never
-// in the program or its state.
+// The operator's generator writes the password into a Secret, which the Job's pod mounts as a file. psql computes the
+// SCRAM verifier and sends only that. The password is therefore in no argument, no statement and no log of the server,
+// and never in this program or its state.
 package databaserole

@@ -3,59 +3,57 @@ package externalsecrets
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/contract"
+	"dbtier/components/eso"
 	"dbtier/components/fault"
-	"dbtier/components/naming"
 	"dbtier/components/rdsca"
 	"dbtier/validation"
 )
 
 // Settings are the choices for a service's secrets. Begin with [Defaults].
 type Settings struct {
-	// StoreKind is ClusterSecretStore (default), which the named namespaces may use, or SecretStore, which its own
-	// namespace may.
+	// StoreKind is ClusterSecretStore (default), which the listed namespaces may use, or SecretStore, which only its
+	// own namespace may use.
 	StoreKind string `json:"storeKind"`
 	// Namespaces that may use a ClusterSecretStore besides the service's own. Default none.
 	Namespaces []string `json:"namespaces"`
 	// RefreshInterval of secrets that hold database credentials. After a rotation, logins with the old password fail
 	// for up to this long; each refresh is a request to Secrets Manager. Default 1m.
 	RefreshInterval string `json:"refreshInterval"`
-	// Binding of the role with which the operator reads the service's secrets: irsa (default). podIdentity is refused:
-	// Pod Identity gives credentials to pods, here the operator's own, which would then read the secrets of every
-	// service; the operator takes a service's role with a token of the service's ServiceAccount (auth.jwt). It stands
-	// here so that who asks for it is told.
+	// Binding of the role with which the operator reads the service's secrets: irsa (default). The value podIdentity is
+	// refused: Pod Identity gives credentials to pods, here to the operator's own pods, which could then read the
+	// secrets of every service. The operator takes a service's role with a token of the service's ServiceAccount
+	// (auth.jwt).
 	Binding string `json:"binding"`
 }
 
-// Defaults of [Settings].
+// Defaults returns the default [Settings].
 func Defaults() Settings {
-	return Settings{StoreKind: ClusterSecretStore, RefreshInterval: "1m"}
+	return Settings{StoreKind: eso.ClusterSecretStore, RefreshInterval: "1m"}
 }
+
+const (
+	shortest = 10 * time.Second
+	longest  = 24 * time.Hour
+)
 
 // Validate reports every fault of the settings.
 func (s *Settings) Validate() error {
 	var faults fault.List
-	fault.OneOf(&faults, "storeKind", s.StoreKind, ClusterSecretStore, SecretStore)
-	for i, namespace := range s.Namespaces {
-		path := fmt.Sprintf("namespaces[%d]", i)
-		faults.Form(path, namespace, validation.Label)
-		faults.Check(slices.Index(s.Namespaces, namespace) == i, path, namespace, "is named twice")
-	}
-	faults.Check(len(s.Namespaces) == 0 || s.StoreKind != SecretStore, "namespaces", s.Namespaces,
+	fault.OneOf(&faults, "storeKind", s.StoreKind, eso.ClusterSecretStore, eso.SecretStore)
+	faults.Names("namespaces", s.Namespaces, validation.Label)
+	faults.Check(len(s.Namespaces) == 0 || s.StoreKind != eso.SecretStore, "namespaces", s.Namespaces,
 		"a SecretStore serves its own namespace only; leave them out, or use a ClusterSecretStore")
 	faults.Check(s.Binding == "" || s.Binding == "irsa", "binding", s.Binding,
-		"want irsa: the operator takes the service's role with a token of its ServiceAccount, and Pod Identity gives "+
-			"credentials to pods only, "+
-			"so one role of the operator's would read the secrets of every service")
-	interval, err := time.ParseDuration(s.RefreshInterval)
-	faults.Check(err == nil && interval >= 10*time.Second && interval <= time.Hour, "refreshInterval",
-		s.RefreshInterval,
-		"want 10s to 1h: for as long, logins fail after a rotation of the password")
+		"want irsa: the operator takes the service's role with a token of its ServiceAccount; Pod Identity gives "+
+			"credentials to pods only, so the operator's one role could read the secrets of every service")
+	faults.Duration("refreshInterval", s.RefreshInterval, shortest, time.Hour,
+		"want 10s to 1h: logins fail for up to this long after a rotation of the password")
 	return faults.Err()
 }
 
@@ -63,13 +61,13 @@ func (s *Settings) Validate() error {
 type ExternalSecretsStackArgs struct {
 	Settings
 
-	// Service is the consumer. Its Secret is <service>-db-direct.
+	// Service is the name of the service's Deployment. The names of the Secrets begin with it.
 	Service string
 	// Namespace of the service.
 	Namespace string
-	// StoreName of the store; a ClusterSecretStore's is shared by the whole cluster.
+	// StoreName is the name of the store. The whole cluster shares the names of ClusterSecretStores.
 	StoreName string
-	// ServiceAccount to make, and RoleArn, the role that it takes.
+	// ServiceAccount to create, and RoleArn, the role that it takes.
 	ServiceAccount string
 	RoleArn        pulumi.StringInput
 	// Region of the secrets.
@@ -80,16 +78,16 @@ type ExternalSecretsStackArgs struct {
 	// DatabaseHost is the instance's own name, the one in its certificate, and DatabasePort its port.
 	DatabaseHost pulumi.StringInput
 	DatabasePort pulumi.IntInput
-	// DatabaseName at the instance.
+	// DatabaseName on the instance.
 	DatabaseName string
-	// CABundle are the certificates, in PEM, of the authorities that sign the instance's. Pods that connect directly
-	// find them at CAPath.
-	CABundle, CAPath string
+	// CABundle holds the certificates, in PEM, of the authorities that sign the instance's certificate. Pods that
+	// connect directly mount them at [contract.CAPath].
+	CABundle string
 	// Secrets besides those for the database. The role must be able to read what they are made of.
 	Secrets []Secret
 }
 
-// Secret is a further Secret of the service, of secrets in its store.
+// Secret is a Secret of the service that has nothing to do with the database. It is made of secrets in the store.
 type Secret struct {
 	// Name of the ExternalSecret and of the Secret.
 	Name string
@@ -99,7 +97,7 @@ type Secret struct {
 	Keys map[string]Template
 	// Type of the Secret, for example kubernetes.io/tls. Default Opaque.
 	Type string
-	// RefreshPolicy is [Periodic] (default), [OnChange] or [CreatedOnce].
+	// RefreshPolicy is [eso.Periodic] (default), [eso.OnChange] or [eso.CreatedOnce].
 	RefreshPolicy string
 	// RefreshInterval of the policy Periodic, 10s to 24h. Default 1h.
 	RefreshInterval string
@@ -107,85 +105,65 @@ type Secret struct {
 
 func (s *Secret) setDefaults() {
 	if s.RefreshPolicy == "" {
-		s.RefreshPolicy = Periodic
+		s.RefreshPolicy = eso.Periodic
 	}
 	if s.RefreshInterval == "" {
 		s.RefreshInterval = "1h"
 	}
 }
 
-// Validate reports every fault of it.
+// Validate reports every fault of the Secret. It fills defaults first.
 func (s Secret) Validate() error {
 	s.setDefaults()
 	var faults fault.List
 	faults.Form("name", s.Name, validation.Label)
 	faults.Check(len(s.Extract) > 0 || len(s.Keys) > 0, "keys", nil,
-		"is missing: a Secret with nothing in it; give keys, or extract a secret whole")
+		"is missing: the Secret would be empty; give keys, or extract a whole secret")
 	faults.Check(len(s.Extract) == 0 || len(s.Keys) == 0, "keys", nil,
 		"and extract are both given; give one, or make two Secrets")
 	for i, secret := range s.Extract {
-		faults.Check(secret != nil, fmt.Sprintf("extract[%d]", i), nil, "is missing")
+		faults.Present(fmt.Sprintf("extract[%d]", i), secret)
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Keys)) {
 		at := "keys." + key
 		faults.Form(at, key, validation.DataKey)
-		if faults.Check(s.Keys[key] != nil, at, nil, "is missing: what it is made of") {
+		if faults.Check(s.Keys[key] != nil, at, nil, "is missing: what the key is made of") {
 			faults.Within(at, s.Keys[key].validate())
 		}
 	}
 	faults.OptionalForm("type", s.Type, validation.SecretType)
-	fault.OneOf(&faults, "refreshPolicy", s.RefreshPolicy, Periodic, OnChange, CreatedOnce)
-	interval, err := time.ParseDuration(s.RefreshInterval)
-	faults.Check(err == nil && interval >= 10*time.Second && interval <= 24*time.Hour, "refreshInterval",
-		s.RefreshInterval, "want 10s to 24h")
+	fault.OneOf(&faults, "refreshPolicy", s.RefreshPolicy, eso.Periodic, eso.OnChange, eso.CreatedOnce)
+	faults.Duration("refreshInterval", s.RefreshInterval, shortest, longest, "want 10s to 24h")
 	return faults.Err()
 }
 
-func (a *ExternalSecretsStackArgs) setDefaults() {
+// SetDefaults fills the fields that were left out.
+func (a *ExternalSecretsStackArgs) SetDefaults() {
 	a.Secrets = slices.Clone(a.Secrets)
 	for i := range a.Secrets {
 		a.Secrets[i].setDefaults()
 	}
 }
 
-// directName is the Secret with the way to the instance itself.
-func (a *ExternalSecretsStackArgs) directName() string {
-	return naming.Join(naming.LabelLimit, a.Service, "db", "direct")
-}
-
-var pathForm = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
-
 // Validate reports every fault of the arguments.
 func (a *ExternalSecretsStackArgs) Validate() error {
 	var faults fault.List
 	faults.Within("", a.Settings.Validate())
-	for _, name := range []struct{ path, value string }{
-		{"service", a.Service},
-		{"namespace", a.Namespace},
-		{"storeName", a.StoreName},
-		{"serviceAccount", a.ServiceAccount},
-	} {
-		faults.Form(name.path, name.value, validation.Label)
-	}
-	for _, input := range []struct {
-		path  string
-		value pulumi.Input
-	}{
-		{"roleArn", a.RoleArn},
-		{"masterSecretArn", a.MasterSecretArn},
-		{"databaseHost", a.DatabaseHost},
-		{"databasePort", a.DatabasePort},
-	} {
-		faults.Check(input.value != nil, input.path, nil, "is missing")
-	}
+	faults.Form("service", a.Service, validation.Label)
+	faults.Form("namespace", a.Namespace, validation.Label)
+	faults.Form("storeName", a.StoreName, validation.Label)
+	faults.Form("serviceAccount", a.ServiceAccount, validation.Label)
+	faults.Present("roleArn", a.RoleArn)
 	faults.Form("region", a.Region, validation.Region)
-	// What goes into a template or URL as it is must not be able to end it.
+	faults.Present("masterSecretArn", a.MasterSecretArn)
+	faults.Present("databaseHost", a.DatabaseHost)
+	faults.Present("databasePort", a.DatabasePort)
+	// The name goes into a template and a URL unescaped.
 	faults.Form("databaseName", a.DatabaseName, validation.SQLName)
-	faults.Check(pathForm.MatchString(a.CAPath), "caPath", a.CAPath, "want an absolute path")
 	if err := rdsca.Check(a.CABundle, time.Now()); err != nil {
 		faults.Add("caBundle", nil, "%s", err)
 	}
-	taken := map[string]bool{a.directName(): true}
+	taken := map[string]bool{contract.DirectSecret(a.Service): true}
 	for i := range a.Secrets {
 		at := fmt.Sprintf("secrets[%d]", i)
 		faults.Within(at, a.Secrets[i].Validate())

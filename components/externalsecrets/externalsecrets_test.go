@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/components/componenttest"
+	"dbtier/components/contract"
+	"dbtier/components/eso"
 	"dbtier/components/externalsecrets"
 	"dbtier/components/rdsca"
 )
@@ -45,7 +47,6 @@ func arguments(t *testing.T) *externalsecrets.ExternalSecretsStackArgs {
 		DatabasePort:    pulumi.Int(5432),
 		DatabaseName:    "myshop",
 		CABundle:        bundle(t),
-		CAPath:          "/etc/rds-ca/ca.pem",
 	}
 }
 
@@ -150,7 +151,7 @@ func TestOperatorSettingsThatAreWrong(t *testing.T) {
 		require.ErrorContains(t, err, fault)
 	}
 	_, err = componenttest.Try(install(nil))
-	assert.ErrorContains(t, err, "operator operator: no arguments given")
+	assert.ErrorContains(t, err, "ExternalSecretsOperator operator: no arguments given")
 }
 
 func TestTheStoreTakesTheRoleOfItsServiceAndServesItsNamespaceOnly(t *testing.T) {
@@ -187,7 +188,7 @@ func TestFurtherNamespacesAreNamed(t *testing.T) {
 func TestANamespacedStoreIsTheAlternative(t *testing.T) {
 	t.Parallel()
 	args := arguments(t)
-	args.StoreKind = externalsecrets.SecretStore
+	args.StoreKind = eso.SecretStore
 	recorded := componenttest.Run(t, create(args))
 	store := recorded.One(t, storeType)
 	assert.Equal(t, "myshop", store.At("metadata", "namespace"))
@@ -212,7 +213,7 @@ func TestTheDirectSecretVerifiesTheInstance(t *testing.T) {
 	}}, secret.At("spec", "dataFrom"), "one request to Secrets Manager a refresh")
 	assert.True(t, recorded.Follows(secret, recorded.One(t, clusterStoreType)))
 	authorities := recorded.One(t, "kubernetes:core/v1:ConfigMap")
-	assert.Equal(t, bundle(t), authorities.At("data", externalsecrets.CAKey))
+	assert.Equal(t, bundle(t), authorities.At("data", contract.CAKey))
 	assert.Equal(t, "myshop-api-rds-ca", recorded.Outputs["authorities"])
 	assert.Equal(t, "myshop-api-db-direct", recorded.Outputs["direct"])
 }
@@ -222,7 +223,7 @@ func TestTheDirectSecretHasLibpqsVariables(t *testing.T) {
 	t.Parallel()
 	data, _ := componenttest.Run(t, create(arguments(t))).One(t, externalSecretType).At("spec", "target", "template",
 		"data").(map[string]any)
-	delete(data, externalsecrets.URLKey)
+	delete(data, contract.DatabaseURL)
 	assert.Equal(t, map[string]any{
 		"PGHOST": "myshop-prod.abc.ap-northeast-2.rds.amazonaws.com", "PGPORT": "5432", "PGDATABASE": "myshop",
 		"PGSSLMODE":     "verify-full",
@@ -233,7 +234,7 @@ func TestTheDirectSecretHasLibpqsVariables(t *testing.T) {
 func TestAnyPasswordOfRdsSurvivesTheURL(t *testing.T) {
 	t.Parallel()
 	text := componenttest.Run(t, create(arguments(t))).One(t, externalSecretType).At("spec", "target", "template",
-		"data", externalsecrets.URLKey)
+		"data", contract.DatabaseURL)
 	render := func(password string) string {
 		var out strings.Builder
 		// The operator's engine is Go's; urlquery is one of its own functions.
@@ -282,17 +283,17 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	recorded, err := componenttest.Try(create(&externalsecrets.ExternalSecretsStackArgs{
 		Settings: externalsecrets.Settings{StoreKind: "SecretStore", Namespaces: []string{"a", "a", "B"}, RefreshInterval: "2h"},
-		Service:  "My Shop", Region: "Seoul", DatabaseName: "my-shop", CAPath: "ca.pem", CABundle: "none",
+		Service:  "My Shop", Region: "Seoul", DatabaseName: "my-shop", CABundle: "none",
 	}))
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
 		`namespaces[1]: "a": is named twice`, `namespaces[2]: "B": want`, `namespaces: ["a","a","B"]: a SecretStore serves its own namespace`,
 		`refreshInterval: "2h": want 10s to 1h`, `service: "My Shop"`, `namespace: ""`, `storeName: ""`, `serviceAccount: ""`, `roleArn: is missing`,
 		`masterSecretArn: is missing`, `databaseHost: is missing`, `databasePort: is missing`, `region: "Seoul"`, `databaseName: "my-shop"`,
-		`caPath: "ca.pem"`, `caBundle: is no list of PEM certificates`,
+		`caBundle: is not a list of PEM certificates`,
 	} {
 		require.ErrorContains(t, err, fault)
 	}
 	_, err = componenttest.Try(create(nil))
-	assert.ErrorContains(t, err, "secrets secrets: no arguments given")
+	assert.ErrorContains(t, err, "ExternalSecretsStack secrets: no arguments given")
 }

@@ -4,53 +4,45 @@ import (
 	"context"
 	"fmt"
 
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	helmv4 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/helm/v4"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/component"
+	"dbtier/components/object"
 )
 
 // OperatorType is the operator component's type in URNs.
 const OperatorType = "dbtier:components:ExternalSecretsOperator"
 
-// release is the name of the Helm release, and with it the prefix of everything that the chart makes.
+// release is the name of the Helm release. The names of everything in the chart begin with it.
 const release = "external-secrets"
 
 const firstProbeSeconds = 2
 
-// ExternalSecretsOperator is the operator of a cluster. Whatever makes stores or secrets depends on it, and so on the
-// webhook that checks them being there.
+// ExternalSecretsOperator is the operator of a cluster. What creates stores or Secrets must depend on it, and so on the
+// webhook that validates them.
 type ExternalSecretsOperator struct {
 	pulumi.ResourceState
 
-	// Chart that was installed.
-	Chart *helmv4.Chart
+	// Chart that was installed. Depend on it and not on the component: the SDK adds children to a component in its own
+	// goroutines, so a dependency on the component may miss the chart.
+	Chart pulumi.Resource
 }
 
-// NewExternalSecretsOperator installs the operator. It returns every fault of the arguments at once, before it makes
-// anything.
+// NewExternalSecretsOperator installs the operator.
 func NewExternalSecretsOperator(
 	ctx *pulumi.Context, name string, args *OperatorArgs, opts ...pulumi.ResourceOption,
 ) (*ExternalSecretsOperator, error) {
-	if args == nil {
-		return nil, fmt.Errorf("operator %s: no arguments given", name)
-	}
-	if err := args.Validate(); err != nil {
-		return nil, fmt.Errorf("operator %s: %w", name, err)
-	}
-	component := &ExternalSecretsOperator{}
-	if err := ctx.RegisterComponentResource(OperatorType, name, component, opts...); err != nil {
-		return nil, fmt.Errorf("registering operator %s: %w", name, err)
-	}
-	parent := pulumi.Parent(component)
-	namespace, err := corev1.NewNamespace(ctx, name+"-namespace", &corev1.NamespaceArgs{
-		Metadata: metav1.ObjectMetaArgs{
-			Name:   pulumi.String(args.Namespace),
-			Labels: pulumi.StringMap{"pod-security.kubernetes.io/enforce": pulumi.String("restricted")},
-		},
-	}, parent)
+	return component.New(ctx, OperatorType, name, args, install, opts...)
+}
+
+func install(s component.Scope, args *OperatorArgs, operator *ExternalSecretsOperator) error {
+	namespace, err := object.NewNamespace(s.Ctx, s.Child("namespace"), object.Meta{
+		Name:   args.Namespace,
+		Labels: pulumi.StringMap{"pod-security.kubernetes.io/enforce": pulumi.String("restricted")},
+	}, s.Parent)
 	if err != nil {
-		return nil, fmt.Errorf("operator %s: its namespace: %w", name, err)
+		return fmt.Errorf("the namespace: %w", err)
 	}
 	chart := &helmv4.ChartArgs{
 		Name:      pulumi.String(release),
@@ -62,19 +54,19 @@ func NewExternalSecretsOperator(
 		chart.RepositoryOpts = helmv4.RepositoryOptsArgs{Repo: pulumi.String(args.Repository)}
 		chart.Version = pulumi.String(args.Version)
 	}
-	component.Chart, err = helmv4.NewChart(ctx, name+"-chart", chart, parent,
-		pulumi.DependsOn([]pulumi.Resource{namespace}),
-		pulumi.Transforms([]pulumi.ResourceTransform{askAtOnce}))
+	operator.Chart, err = helmv4.NewChart(s.Ctx, s.Child("chart"), chart, s.Parent,
+		pulumi.DependsOn([]pulumi.Resource{namespace.Resource}),
+		pulumi.Transforms([]pulumi.ResourceTransform{probeEarly}))
 	if err != nil {
-		return nil, fmt.Errorf("operator %s: its chart: %w", name, err)
+		return fmt.Errorf("the chart: %w", err)
 	}
-	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{})
+	return nil
 }
 
-// askAtOnce has the kubelet ask from the first seconds whether the operator's webhook and its certificate controller
-// are ready. The chart has it wait for 20 s and has no value for that (decision 0023); nothing that needs a secret can
-// be made before.
-func askAtOnce(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
+// probeEarly makes the kubelet probe the operator's webhook and certificate controller from the first seconds. The
+// chart waits 20 s before the first probe and has no value for that (decision 0023), and no Secret can be created
+// before the webhook is ready.
+func probeEarly(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
 	if args.Type != "kubernetes:apps/v1:Deployment" {
 		return nil
 	}
@@ -95,8 +87,8 @@ func within(object pulumi.Map, path ...string) pulumi.Map {
 	return object
 }
 
-// values are the chart's values: literals only. One value that is not known yet would leave the chart's preview empty,
-// and policies without anything to look at.
+// values returns the chart's values. All of them are literals: one unknown value would empty the chart's preview, and
+// the policies would have nothing to check.
 func (a *OperatorArgs) values() pulumi.Map {
 	resources := func(cpu, memory, limit string) pulumi.Map {
 		return pulumi.Map{
@@ -106,7 +98,7 @@ func (a *OperatorArgs) values() pulumi.Map {
 	}
 	values := pulumi.Map{
 		"installCRDs": pulumi.Bool(true),
-		// Removing the operator must not remove the CRDs, and with them the secrets of every team.
+		// Removing the operator must not delete the CRDs, because that deletes the secrets of every team.
 		"crds":      pulumi.Map{"annotations": pulumi.Map{"helm.sh/resource-policy": pulumi.String("keep")}},
 		"resources": resources("10m", "96Mi", "256Mi"),
 		"webhook": pulumi.Map{
@@ -116,7 +108,7 @@ func (a *OperatorArgs) values() pulumi.Map {
 		"certController": pulumi.Map{"resources": resources("10m", "96Mi", "192Mi")},
 		"replicaCount":   pulumi.Int(a.Replicas),
 		"leaderElect":    pulumi.Bool(a.Replicas > 1),
-		// One slow store must not hold up every secret of the cluster.
+		// One slow store must not delay every secret of the cluster.
 		"concurrent": pulumi.Int(4),
 	}
 	if a.Replicas > 1 {

@@ -14,7 +14,7 @@ func TestTheChartsFirstProbesComeAtOnce(t *testing.T) {
 			"spec": pulumi.Map{"template": pulumi.Map{"spec": pulumi.Map{"containers": containers}}},
 		}}
 	}
-	transformed := askAtOnce(t.Context(), deployment(pulumi.Array{
+	transformed := probeEarly(t.Context(), deployment(pulumi.Array{
 		pulumi.Map{"name": pulumi.String("webhook"), "readinessProbe": pulumi.Map{
 			"initialDelaySeconds": pulumi.Float64(20), "periodSeconds": pulumi.Float64(5),
 		}},
@@ -29,11 +29,11 @@ func TestTheChartsFirstProbesComeAtOnce(t *testing.T) {
 
 	// A chart of another day may look otherwise.
 	for _, other := range []pulumi.Input{nil, pulumi.String("none"), pulumi.Array{nil, pulumi.String("x")}} {
-		assert.Equal(t, deployment(other).Props, askAtOnce(t.Context(), deployment(other)).Props)
+		assert.Equal(t, deployment(other).Props, probeEarly(t.Context(), deployment(other)).Props)
 	}
-	assert.Equal(t, pulumi.Map{}, askAtOnce(t.Context(),
+	assert.Equal(t, pulumi.Map{}, probeEarly(t.Context(),
 		&pulumi.ResourceTransformArgs{Type: "kubernetes:apps/v1:Deployment", Props: pulumi.Map{}}).Props)
-	assert.Nil(t, askAtOnce(t.Context(), &pulumi.ResourceTransformArgs{
+	assert.Nil(t, probeEarly(t.Context(), &pulumi.ResourceTransformArgs{
 		Type: "kubernetes:core/v1:Service", Props: pulumi.Map{},
 	}))
 }

@@ -2,213 +2,166 @@ package externalsecrets
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
-	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"dbtier/components/naming"
+	"dbtier/components/component"
+	"dbtier/components/contract"
+	"dbtier/components/eso"
+	"dbtier/components/object"
 	"dbtier/components/workload"
 )
 
 // StackType is the component's type in URNs.
 const StackType = "dbtier:components:ExternalSecretsStack"
 
-const (
-	// URLKey is the key of a Secret under which it holds a connection URL.
-	URLKey = "DATABASE_URL"
-	// CAKey is the key of the ConfigMap with the authorities of the instance's certificate.
-	CAKey = "ca.pem"
-)
-
-// ExternalSecretsStack is what a service has of secrets.
+// ExternalSecretsStack is a service's store and Secrets.
 type ExternalSecretsStack struct {
 	pulumi.ResourceState
 
-	// Store leads to the service's secrets in Secrets Manager.
-	Store StoreRef
+	// Store reads the service's secrets in Secrets Manager.
+	Store eso.StoreRef
 	// ServiceAccount that may take the role.
 	ServiceAccount pulumi.StringOutput `pulumi:"serviceAccount"`
-	// DirectSecret holds, under [URLKey] and in libpq's variables (PGHOST, …), the way to the instance itself as the
-	// master user.
+	// DirectSecret holds the connection to the instance itself as the master user, under [contract.DatabaseURL] and in
+	// libpq's variables (PGHOST, …).
 	DirectSecret pulumi.StringOutput `pulumi:"directSecret"`
-	// CAConfigMap holds, under [CAKey], what verifies the instance's certificate. Whoever takes DirectSecret mounts it
-	// at CAPath.
+	// CAConfigMap holds, under [contract.CAKey], the certificates that verify the instance. Pods that use DirectSecret
+	// mount it at [contract.CAPath].
 	CAConfigMap pulumi.StringOutput `pulumi:"caConfigMap"`
-	// SecretNames are the Secrets of [ExternalSecretsStackArgs].Secrets by their names, known once they are there.
+	// SecretNames are the names of [ExternalSecretsStackArgs].Secrets, by name. Each resolves when its Secret exists.
 	SecretNames pulumi.StringMapOutput `pulumi:"secretNames"`
-	// Names of all ExternalSecrets of this component.
-	Names []string
 }
 
-// stack makes the parts of one service's secrets.
-type stack struct {
-	ctx    *pulumi.Context
-	name   string
-	args   *ExternalSecretsStackArgs
-	parent pulumi.ResourceOption
-	names  []string
+type builder struct {
+	component.Scope
+
+	args *ExternalSecretsStackArgs
 }
 
-// NewExternalSecretsStack makes a service's store and secrets; the operator must be there (pulumi.DependsOn). It
-// returns every fault of the arguments at once, before it makes anything.
+// NewExternalSecretsStack creates a service's store and Secrets. The operator must be installed: depend on it with
+// [pulumi.DependsOn].
 func NewExternalSecretsStack(
 	ctx *pulumi.Context, name string, args *ExternalSecretsStackArgs, opts ...pulumi.ResourceOption,
 ) (*ExternalSecretsStack, error) {
-	if args == nil {
-		return nil, fmt.Errorf("secrets %s: no arguments given", name)
-	}
-	own := *args
-	own.setDefaults()
-	if err := own.Validate(); err != nil {
-		return nil, fmt.Errorf("secrets %s: %w", name, err)
-	}
-	component := &ExternalSecretsStack{}
-	if err := ctx.RegisterComponentResource(StackType, name, component, opts...); err != nil {
-		return nil, fmt.Errorf("registering secrets %s: %w", name, err)
-	}
-	s := &stack{ctx: ctx, name: name, args: &own, parent: pulumi.Parent(component)}
-	if err := s.build(component); err != nil {
-		return nil, fmt.Errorf("secrets %s: %w", name, err)
-	}
-	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{
-		"serviceAccount": component.ServiceAccount,
-		"directSecret":   component.DirectSecret,
-		"caConfigMap":    component.CAConfigMap,
-		"secretNames":    component.SecretNames,
-	})
+	return component.New(ctx, StackType, name, args,
+		func(s component.Scope, own *ExternalSecretsStackArgs, stack *ExternalSecretsStack) error {
+			b := &builder{s, own}
+			return b.build(stack)
+		}, opts...)
 }
 
-func (s *stack) build(component *ExternalSecretsStack) error {
-	account, store, err := s.awsStore()
+func (b *builder) build(stack *ExternalSecretsStack) error {
+	var err error
+	if stack.ServiceAccount, stack.Store, err = b.store(); err != nil {
+		return err
+	}
+	direct, err := b.directSecret(stack.Store)
 	if err != nil {
 		return err
 	}
-	component.ServiceAccount = account.Metadata.Name().Elem()
-	component.Store = StoreRef{Kind: s.args.StoreKind, Name: nameOf(store)}
-
-	direct, err := s.directSecret(component.Store)
+	stack.DirectSecret = direct.Name
+	// The certificates are public, so they are in a ConfigMap.
+	authorities, err := object.NewConfigMap(b.Ctx, b.Child("authorities"),
+		b.meta(contract.Object(b.args.Service, "rds", "ca")),
+		map[string]string{contract.CAKey: b.args.CABundle}, b.Parent)
 	if err != nil {
-		return err
+		return fmt.Errorf("the ConfigMap of the certificate authorities: %w", err)
 	}
-	component.DirectSecret = nameOf(direct)
-
-	authorities, err := s.authorities()
-	if err != nil {
-		return err
-	}
-	component.CAConfigMap = authorities.Metadata.Name().Elem()
-
-	further := pulumi.StringMap{}
-	for i := range s.args.Secrets {
-		secret, err := s.further(component.Store, &s.args.Secrets[i])
+	stack.CAConfigMap = authorities.Name
+	names := pulumi.StringMap{}
+	for i := range b.args.Secrets {
+		secret, err := b.secret(stack.Store, &b.args.Secrets[i])
 		if err != nil {
 			return err
 		}
-		further[s.args.Secrets[i].Name] = nameOf(secret)
+		names[b.args.Secrets[i].Name] = secret.Name
 	}
-	component.SecretNames = further.ToStringMapOutput()
-	component.Names = s.names
+	stack.SecretNames = names.ToStringMapOutput()
 	return nil
 }
 
-func (s *stack) object(suffix ...string) string {
-	return naming.Join(naming.LabelLimit, append([]string{s.args.Service}, suffix...)...)
-}
-
-func (s *stack) labels() pulumi.StringMap { return workload.Labels(s.args.Service, s.args.Service) }
-
-func (s *stack) metadata(name string) metav1.ObjectMetaArgs {
-	return metav1.ObjectMetaArgs{
-		Name: pulumi.String(name), Namespace: pulumi.String(s.args.Namespace),
-		Labels: s.labels(),
+func (b *builder) meta(name string) object.Meta {
+	return object.Meta{
+		Name: name, Namespace: b.args.Namespace, Labels: workload.Labels(b.args.Service, b.args.Service),
 	}
 }
 
-func (s *stack) externalSecret(part string, args *ExternalSecretArgs) (*apiextensions.CustomResource, error) {
-	args.Namespace, args.Labels = s.args.Namespace, s.labels()
-	s.names = append(s.names, args.Name)
-	return NewExternalSecret(s.ctx, s.name+"-"+part, args, s.parent)
-}
-
-// awsStore is the way to Secrets Manager: the operator asks the cluster for a token of the ServiceAccount, and STS for
-// the role's credentials with it. The operator itself has no rights in AWS.
-func (s *stack) awsStore() (*corev1.ServiceAccount, *apiextensions.CustomResource, error) {
-	metadata := s.metadata(s.args.ServiceAccount)
-	metadata.Annotations = pulumi.StringMap{"eks.amazonaws.com/role-arn": s.args.RoleArn}
-	account, err := corev1.NewServiceAccount(s.ctx, s.name+"-service-account", &corev1.ServiceAccountArgs{
-		Metadata: metadata,
-		// It is for tokens that the operator asks for, and for no pod.
-		AutomountServiceAccountToken: pulumi.Bool(false),
-	}, s.parent)
+// store creates the ServiceAccount and the store that reads Secrets Manager with it. The operator itself has no rights
+// in AWS.
+func (b *builder) store() (pulumi.StringOutput, eso.StoreRef, error) {
+	meta := b.meta(b.args.ServiceAccount)
+	meta.Annotations = pulumi.StringMap{"eks.amazonaws.com/role-arn": b.args.RoleArn}
+	// No pod runs as this account: the operator requests its tokens.
+	account, err := object.NewServiceAccount(b.Ctx, b.Child("service-account"), meta, b.Parent)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the ServiceAccount: %w", err)
+		return pulumi.StringOutput{}, eso.StoreRef{}, fmt.Errorf("the ServiceAccount: %w", err)
 	}
-	reference := pulumi.Map{"name": account.Metadata.Name().Elem()}
-	spec := pulumi.Map{"provider": pulumi.Map{"aws": pulumi.Map{
-		"service": pulumi.String("SecretsManager"),
-		"region":  pulumi.String(s.args.Region),
-		"auth":    pulumi.Map{"jwt": pulumi.Map{"serviceAccountRef": reference}},
-	}}}
-	namespace := s.args.Namespace
-	if s.args.StoreKind == ClusterSecretStore {
-		namespace = ""
-		reference["namespace"] = pulumi.String(s.args.Namespace)
-		spec["conditions"] = pulumi.Array{pulumi.Map{
-			"namespaces": pulumi.ToStringArray(append([]string{s.args.Namespace}, s.args.Namespaces...)),
-		}}
+	args := &eso.StoreArgs{Meta: b.meta(b.args.StoreName), Kind: b.args.StoreKind, WaitSeconds: eso.WaitSeconds}
+	accountNamespace := ""
+	if args.Kind == eso.ClusterSecretStore {
+		args.Namespace, accountNamespace = "", b.args.Namespace
+		args.Namespaces = append([]string{b.args.Namespace}, b.args.Namespaces...)
 	}
-	store, err := newCustomResource(s.ctx, s.name+"-store", s.args.StoreKind, namespace, s.args.StoreName, s.labels(),
-		spec, s.parent)
-	return account, store, err
+	args.Provider = eso.SecretsManager(b.args.Region, account.Name, accountNamespace)
+	store, err := eso.NewStore(b.Ctx, b.Child("store"), args, b.Parent)
+	if err != nil {
+		return pulumi.StringOutput{}, eso.StoreRef{}, fmt.Errorf("the store: %w", err)
+	}
+	return account.Name, store, nil
 }
 
-// directSecret leads to the instance itself, as the master user: for migrations and bootstrap only.
-func (s *stack) directSecret(store StoreRef) (*apiextensions.CustomResource, error) {
-	return s.externalSecret("direct", &ExternalSecretArgs{
-		Name:            s.args.directName(),
-		RefreshInterval: s.args.RefreshInterval,
-		Extract:         []Extract{{Store: store, Key: s.args.MasterSecretArn}},
-		// The password has characters that mean something in a URL, so it is encoded; host, port and database are not
-		// secret and come from the instance.
-		Template: map[string]pulumi.StringInput{
-			URLKey: pulumi.Sprintf(
-				"postgresql://{{ .username | urlquery }}:{{ .password | urlquery "+
-					"}}@%s:%d/%s?sslmode=verify-full&sslrootcert=%s",
-				s.args.DatabaseHost, s.args.DatabasePort, s.args.DatabaseName, s.args.CAPath),
-			// libpq's variables, for psql: as an argument the URL would stand in the list of processes.
-			"PGHOST":        s.args.DatabaseHost,
-			"PGPORT":        pulumi.Sprintf("%d", s.args.DatabasePort),
-			"PGDATABASE":    pulumi.String(s.args.DatabaseName),
+func (b *builder) externalSecret(part string, args *eso.ExternalSecretArgs) (object.Object, error) {
+	args.MergePolicy, args.WaitSeconds = "Replace", eso.WaitSeconds
+	secret, err := eso.NewExternalSecret(b.Ctx, b.Child(part), args, b.Parent)
+	if err != nil {
+		return object.Object{}, fmt.Errorf("the ExternalSecret %s: %w", args.Name, err)
+	}
+	return secret, nil
+}
+
+// directSecret holds the connection to the instance itself as the master user. It is for migrations and the bootstrap
+// only.
+func (b *builder) directSecret(store eso.StoreRef) (object.Object, error) {
+	a := b.args
+	url := pulumi.All(a.DatabaseHost, a.DatabasePort).ApplyT(func(known []any) string {
+		return contract.URL(eso.URLLogin, known[0].(string), known[1].(int), a.DatabaseName, contract.CAPath)
+	}).(pulumi.StringOutput)
+	return b.externalSecret("direct", &eso.ExternalSecretArgs{
+		Meta:            b.meta(contract.DirectSecret(a.Service)),
+		RefreshPolicy:   eso.Periodic,
+		RefreshInterval: a.RefreshInterval,
+		Extract:         []eso.Extract{{Store: store, Key: a.MasterSecretArn}},
+		Template: pulumi.StringMap{
+			contract.DatabaseURL: url,
+			// libpq's variables are for psql: as an argument the URL would be visible in the list of processes.
+			"PGHOST":        a.DatabaseHost,
+			"PGPORT":        pulumi.Sprintf("%d", a.DatabasePort),
+			"PGDATABASE":    pulumi.String(a.DatabaseName),
 			"PGUSER":        pulumi.String("{{ .username }}"),
 			"PGPASSWORD":    pulumi.String("{{ .password }}"),
 			"PGSSLMODE":     pulumi.String("verify-full"),
-			"PGSSLROOTCERT": pulumi.String(s.args.CAPath),
+			"PGSSLROOTCERT": pulumi.String(contract.CAPath),
 		},
 	})
 }
 
-// further is a Secret that has nothing to do with the database.
-func (s *stack) further(store StoreRef, secret *Secret) (*apiextensions.CustomResource, error) {
-	args := &ExternalSecretArgs{
-		Name: secret.Name, RefreshPolicy: secret.RefreshPolicy, RefreshInterval: secret.RefreshInterval,
-		Keys: secret.Keys, Store: store, Type: secret.Type,
+// secret creates a Secret that has nothing to do with the database.
+func (b *builder) secret(store eso.StoreRef, secret *Secret) (object.Object, error) {
+	args := &eso.ExternalSecretArgs{
+		Meta: b.meta(secret.Name), RefreshPolicy: secret.RefreshPolicy, RefreshInterval: secret.RefreshInterval,
+		Template: pulumi.StringMap{}, Type: secret.Type,
 	}
 	for _, key := range secret.Extract {
-		args.Extract = append(args.Extract, Extract{Store: store, Key: key})
+		args.Extract = append(args.Extract, eso.Extract{Store: store, Key: key})
 	}
-	return s.externalSecret("secret-"+secret.Name, args)
-}
-
-// authorities are public, so they are a ConfigMap.
-func (s *stack) authorities() (*corev1.ConfigMap, error) {
-	authorities, err := corev1.NewConfigMap(s.ctx, s.name+"-authorities", &corev1.ConfigMapArgs{
-		Metadata: s.metadata(s.object("rds", "ca")),
-		Data:     pulumi.StringMap{CAKey: pulumi.String(s.args.CABundle)},
-	}, s.parent)
-	if err != nil {
-		return nil, fmt.Errorf("the authorities of the instance's certificate: %w", err)
+	known := &values{store: store}
+	// Sorted, so that the same arguments give the same object.
+	for _, key := range slices.Sorted(maps.Keys(secret.Keys)) {
+		args.Template[key] = secret.Keys[key].render(known)
 	}
-	return authorities, nil
+	args.Values = known.list
+	return b.externalSecret("secret-"+secret.Name, args)
 }

@@ -9,62 +9,53 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/eso"
 	"dbtier/components/fault"
 	"dbtier/validation"
 )
 
-// Value is a value of a secret in the store. Only the operator sees it.
+// Value is one value of a secret in the store. Only the operator sees it.
 type Value struct {
 	// Secret is the secret's name or ARN in the store.
 	Secret pulumi.StringInput
-	// Property is the key in a secret that is a JSON object. Default: the secret's whole text.
+	// Property is a key of a secret that is a JSON object. Default: the secret's whole text.
 	Property string
 }
 
-// Template says what the value of a key of a Secret is made of: a [Value] as it is, or a [URL].
+// Template is what a key of a Secret is made of: a [Value] as it is, or a [URL].
 type Template interface {
-	// validate reports every fault.
 	validate() error
-	// render is the operator's template; what it needs is noted in values.
+	// render returns the operator's template, and adds the values that it uses to values.
 	render(values *values) pulumi.StringOutput
 }
 
-// URL is a connection string. User and password are encoded where they enter it, so that whatever characters they have,
-// a parser gets them back as they are.
+// URL is a connection string. User and password are encoded for a URL, so they may contain any character.
 type URL struct {
 	// Scheme, for example postgresql, rediss or amqps.
 	Scheme string
-	// User and Password; nil for none.
+	// User and Password are optional.
 	User, Password *Value
-	// Host is a name or an address.
+	// Host is a name or an IP address.
 	Host pulumi.StringInput
-	// Port, 1 to 65535. Default 0: none, which means the scheme's.
+	// Port, 1 to 65535. Default 0: the URL has no port, so clients use the scheme's default.
 	Port int
-	// Path behind the host, with its slash. Default none.
+	// Path after the host, with its slash. Default none.
 	Path string
-	// Query parameters. No secrets: they would stand in the state. Default none.
+	// Query parameters. They must not be secret, because they are stored in the state. Default none.
 	Query map[string]string
 }
 
-// values are what the templates of one Secret need of the store.
+// values are the values of the store that the templates of one Secret use.
 type values struct {
-	store StoreRef
-	data  pulumi.Array
+	store eso.StoreRef
+	list  []eso.Value
 }
 
-// name notes a value, and is what the template calls it. The operator asks for a secret once a refresh, however many
-// values are of it.
+// name adds a value and returns its name in templates. The operator reads a secret once per refresh, even if several
+// values come from it.
 func (v *values) name(value *Value) string {
-	name := fmt.Sprintf("value%d", len(v.data))
-	ref := pulumi.Map{"key": value.Secret}
-	if value.Property != "" {
-		ref["property"] = pulumi.String(value.Property)
-	}
-	v.data = append(v.data, pulumi.Map{
-		"secretKey": pulumi.String(name),
-		"remoteRef": ref,
-		"sourceRef": pulumi.Map{"storeRef": v.store.fields()},
-	})
+	name := fmt.Sprintf("value%d", len(v.list))
+	v.list = append(v.list, eso.Value{Name: name, Store: v.store, Key: value.Secret, Property: value.Property})
 	return name
 }
 
@@ -130,8 +121,8 @@ func (u URL) render(known *values) pulumi.StringOutput {
 	}).(pulumi.StringOutput)
 }
 
-// encoded is the action that puts a value into a URL. urlquery writes a blank as a plus, which is a blank in a query
-// only.
+// encoded returns the template action that encodes a value for a URL. urlquery writes a blank as +, which means a blank
+// only in a query.
 func encoded(name string) string {
 	return `{{ .` + name + ` | urlquery | replace "+" "%20" }}`
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/components/componenttest"
+	"dbtier/components/eso"
 	"dbtier/components/externalsecrets"
 	"dbtier/components/rdsca"
 	"dbtier/validation"
@@ -35,7 +36,7 @@ func further() []externalsecrets.Secret {
 				Query: map[string]string{"timeout": "5s", "a&b": "{{ .password }}"},
 			},
 			"CACHE_TOKEN": of("token"),
-		}, RefreshPolicy: externalsecrets.CreatedOnce, Type: "Opaque"},
+		}, RefreshPolicy: eso.CreatedOnce, Type: "Opaque"},
 		{Name: "myshop-all", Extract: []pulumi.StringInput{pulumi.String(cacheArn)}},
 	}
 }
@@ -191,7 +192,7 @@ func TestFaultsOfFurtherSecrets(t *testing.T) {
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
 		`secrets[0].name: "A B": want`,
-		`secrets[0].keys: is missing: a Secret with nothing in it`,
+		`secrets[0].keys: is missing: the Secret would be empty`,
 		`secrets[0].type: "-": want a type of Secrets`,
 		`secrets[0].refreshPolicy: "Never": want one of Periodic, OnChange, CreatedOnce`,
 		`secrets[0].refreshInterval: "1s": want 10s to 24h`,
@@ -222,7 +223,8 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 		args.Secrets = further()
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom {
-				assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q", resource.Type, length,
+				assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q",
+					resource.Type, length,
 					name)
 			}
 		}
@@ -235,12 +237,14 @@ func ExampleNewExternalSecretsStack() {
 		user, password := of("user"), of("password")
 		secrets, err := externalsecrets.NewExternalSecretsStack(ctx, "secrets",
 			&externalsecrets.ExternalSecretsStackArgs{
-				Settings: externalsecrets.Defaults(), Service: "myshop-api", Namespace: "myshop", StoreName: "myshop-prod",
+				Settings: externalsecrets.Defaults(), Service: "myshop-api", Namespace: "myshop",
+					StoreName: "myshop-prod",
 				ServiceAccount: "myshop-secrets",
-				RoleArn:        pulumi.String("arn:aws:iam::111122223333:role/myshop-secrets"), Region: "ap-northeast-2",
+				RoleArn:        pulumi.String("arn:aws:iam::111122223333:role/myshop-secrets"),
+					Region: "ap-northeast-2",
 				MasterSecretArn: pulumi.String(componenttest.SecretArn), DatabaseHost: pulumi.String("myshop.example"),
 				DatabasePort: pulumi.Int(5432),
-				DatabaseName: "myshop", CABundle: authorities, CAPath: "/etc/rds-ca/ca.pem",
+				DatabaseName: "myshop", CABundle: authorities,
 				Secrets: []externalsecrets.Secret{{Name: "myshop-cache", Keys: map[string]externalsecrets.Template{
 					"CACHE_URL": externalsecrets.URL{
 						Scheme: "rediss", User: &user, Password: &password,

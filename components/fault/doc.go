@@ -1,10 +1,9 @@
-// Package fault collects what is wrong with settings, so that a person who has made five mistakes reads of five and not
-// of the first.
+// Package fault collects the errors in settings, so that a user sees all of them at once and not only the first.
 //
-// A fault names the path of the value, the value, and the reason together with what to do about it:
+// A fault names the path of the value, the value, the reason and the fix:
 //
 //	backupWindow: "03:00-04:30": overlaps the maintenance window Mon:04:00-Mon:05:00; move one of them
 //
-// A component collects faults under its own field names; whoever embeds its settings puts them under a prefix with
-// [List.Within].
+// A component collects faults under the names of its own fields. A package that embeds the component's settings adds
+// them under a prefix with [List.Within].
 package fault

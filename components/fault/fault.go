@@ -4,24 +4,33 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"dbtier/validation"
 )
 
-// Fault is one thing that is wrong with one value.
+// Fault is one error in one value.
 type Fault struct {
-	// Path leads to the value, for example backup.window or clients[0].securityGroupId.
+	// Path of the value, for example backup.window or clients[0].securityGroupId.
 	Path string
-	// Value is what was found; nil for a value that is missing.
+	// Value that was found, or nil if the value is missing.
 	Value any
-	// Reason says what is wrong and how to put it right.
+	// Reason says what is wrong and how to fix it.
 	Reason string
+	// Bounds are the numbers that are accepted, if the fault is a number outside of them.
+	Bounds *Bounds
+	// Choices are the values that are accepted, if the fault is a value that is not one of them.
+	Choices []string
 }
 
-// String is the fault on one line.
+// Bounds are the lowest and the highest number that are accepted.
+type Bounds struct{ Low, High int }
+
+// String returns the fault as one line.
 func (f Fault) String() string {
 	var parts []string
 	if f.Path != "" {
@@ -43,10 +52,10 @@ func render(value any) string {
 	return fmt.Sprint(value)
 }
 
-// Error is every fault that was found.
+// Error holds every fault that was found.
 type Error struct{ Faults []Fault }
 
-// Error is one line a fault.
+// Error returns one line for each fault.
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Faults))
 	for i, f := range e.Faults {
@@ -55,15 +64,15 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// List collects faults; the zero value is ready for use.
+// List collects faults. The zero value is ready for use.
 type List struct{ faults []Fault }
 
-// Add notes a fault. The value nil means that something is missing.
+// Add adds a fault. A nil value means that the value is missing.
 func (l *List) Add(path string, value any, format string, args ...any) {
 	l.faults = append(l.faults, Fault{Path: path, Value: value, Reason: fmt.Sprintf(format, args...)})
 }
 
-// Check notes a fault unless ok, and returns ok.
+// Check adds a fault unless ok is true, and returns ok.
 func (l *List) Check(ok bool, path string, value any, format string, args ...any) bool {
 	if !ok {
 		l.Add(path, value, format, args...)
@@ -81,24 +90,58 @@ func (l *List) OptionalForm(path, text string, form *validation.Form) bool {
 	return text == "" || l.Form(path, text, form)
 }
 
-// OneOf notes a fault unless value is among the allowed ones.
+// Present adds a fault if value is nil, and reports whether it is present.
+func (l *List) Present(path string, value any) bool { return l.Check(value != nil, path, nil, "is missing") }
+
+// Names adds a fault for each value that does not have the form or is in the list twice.
+func (l *List) Names(path string, values []string, form *validation.Form) {
+	for i, value := range values {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		l.Form(at, value, form)
+		l.Check(slices.Index(values, value) == i, at, value, "is named twice")
+	}
+}
+
+// CIDRs adds a fault for each value that is not an address range.
+func (l *List) CIDRs(path string, ranges []string) {
+	for i, text := range ranges {
+		_, err := netip.ParsePrefix(text)
+		l.Check(err == nil, fmt.Sprintf("%s[%d]", path, i), text, validation.CIDRRule)
+	}
+}
+
+// Duration adds a fault unless text is a duration between low and high. The rule says what is wanted.
+func (l *List) Duration(path, text string, low, high time.Duration, rule string) {
+	duration, err := time.ParseDuration(text)
+	l.Check(err == nil && low <= duration && duration <= high, path, text, "%s", rule)
+}
+
+// OneOf adds a fault unless value is one of the allowed values.
 func OneOf[T comparable](l *List, path string, value T, allowed ...T) bool {
 	names := make([]string, len(allowed))
 	for i, a := range allowed {
 		names[i] = fmt.Sprint(a)
 	}
-	return l.Check(slices.Contains(allowed, value), path, value, "want one of %s", strings.Join(names, ", "))
+	if l.Check(slices.Contains(allowed, value), path, value, "want one of %s", strings.Join(names, ", ")) {
+		return true
+	}
+	l.faults[len(l.faults)-1].Choices = names
+	return false
 }
 
-// Between notes a fault unless low ≤ value ≤ high.
+// Between adds a fault unless low ≤ value ≤ high.
 func (l *List) Between(path string, value, low, high int, unit string) bool {
 	if unit != "" {
 		unit = " " + unit
 	}
-	return l.Check(low <= value && value <= high, path, value, "want %d to %d%s", low, high, unit)
+	if l.Check(low <= value && value <= high, path, value, "want %d to %d%s", low, high, unit) {
+		return true
+	}
+	l.faults[len(l.faults)-1].Bounds = &Bounds{low, high}
+	return false
 }
 
-// Within takes over the faults of a part under a prefix. Another kind of error becomes a fault of the prefix itself.
+// Within adds the faults of a part under a prefix. Another kind of error becomes a fault of the prefix itself.
 func (l *List) Within(prefix string, err error) {
 	if err == nil {
 		return
@@ -127,7 +170,7 @@ func join(prefix, path string) string {
 	}
 }
 
-// Err is nil when nothing was noted, and otherwise an [*Error].
+// Err returns nil if the list is empty, and otherwise an [*Error].
 func (l *List) Err() error {
 	if len(l.faults) == 0 {
 		return nil

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"dbtier/components/fault"
+	"dbtier/validation"
 )
 
 func TestNoFaultIsNoError(t *testing.T) {
@@ -49,4 +51,20 @@ func ExampleList() {
 	faults.Check(false, "backupWindow", "03:00-04:30", "overlaps the maintenance window %s", "Mon:04:00-Mon:05:00")
 	fmt.Println(faults.Err())
 	// Output: backupWindow: "03:00-04:30": overlaps the maintenance window Mon:04:00-Mon:05:00
+}
+
+func TestListsRangesAndDurations(t *testing.T) {
+	t.Parallel()
+	var faults fault.List
+	assert.False(t, faults.Present("roleArn", nil))
+	assert.True(t, faults.Present("region", "x"))
+	faults.Names("users", []string{"a", "A b", "a"}, validation.Label)
+	faults.CIDRs("cidrs", []string{"10.0.0.0/8", "10.0.0.1"})
+	faults.Duration("interval", "1m", time.Second, time.Hour, "want 1s to 1h")
+	faults.Duration("interval", "2h", time.Second, time.Hour, "want 1s to 1h")
+	assert.EqualError(t, faults.Err(), `roleArn: is missing
+users[1]: "A b": `+validation.Label.Rule+`
+users[2]: "a": is named twice
+cidrs[1]: "10.0.0.1": want an address range such as 10.0.64.0/20
+interval: "2h": want 1s to 1h`)
 }

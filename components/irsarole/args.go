@@ -12,20 +12,20 @@ import (
 	"dbtier/validation"
 )
 
-// DefaultAudience is the audience of tokens that are meant for STS.
+// DefaultAudience is the audience of tokens for STS.
 const DefaultAudience = "sts.amazonaws.com"
 
-// Binding is the way from a ServiceAccount to the role.
+// Binding is how pods of a ServiceAccount get the role.
 type Binding string
 
 const (
-	// WebIdentity is IAM roles for service accounts (IRSA): a token of the ServiceAccount is exchanged at STS.
+	// WebIdentity is IAM roles for service accounts (IRSA): a pod exchanges a token of its ServiceAccount at STS.
 	WebIdentity Binding = "irsa"
-	// PodIdentity is EKS Pod Identity: its agent on each node, an add-on of the cluster, gives pods their credentials.
+	// PodIdentity is EKS Pod Identity: an agent on each node, an add-on of the cluster, gives pods their credentials.
 	PodIdentity Binding = "podIdentity"
 )
 
-// ServiceAccount may take the role.
+// ServiceAccount is a ServiceAccount that may take the role.
 type ServiceAccount struct{ Namespace, Name string }
 
 func (s ServiceAccount) subject() string {
@@ -49,15 +49,15 @@ type IrsaRoleArgs struct {
 	ClusterArn string
 	// Region of what the role may use.
 	Region string
-	// ServiceAccounts may take the role, at least one.
+	// ServiceAccounts that may take the role, at least one.
 	ServiceAccounts []ServiceAccount
 	// Audience of the token, for WebIdentity. Default [DefaultAudience].
 	Audience string
 	// Permissions of the role, at least one.
 	Permissions []permission.Permission
-	// PolicyName names the policy with the permissions. Default permissions.
+	// PolicyName is the name of the policy with the permissions. Default permissions.
 	PolicyName string
-	// PermissionsBoundaryArn is the policy that bounds the role, where an account demands one. Default none.
+	// PermissionsBoundaryArn is the permissions boundary of the role, for accounts that require one. Default none.
 	PermissionsBoundaryArn string
 	// MaxSessionDuration in seconds, 3600 (default) to 43200.
 	MaxSessionDuration int
@@ -65,7 +65,8 @@ type IrsaRoleArgs struct {
 	Tags map[string]string
 }
 
-func (a *IrsaRoleArgs) setDefaults() {
+// SetDefaults fills the fields that were left out.
+func (a *IrsaRoleArgs) SetDefaults() {
 	if a.Binding == "" {
 		a.Binding = WebIdentity
 	}
@@ -92,17 +93,18 @@ var (
 	)
 )
 
-// CheckProviderArn says what is wrong with the ARN of an identity provider, or nothing.
+const providerRule = "want the ARN of the cluster's IAM identity provider, " +
+	"arn:aws:iam::<account>:oidc-provider/<issuer without https://>"
+
+// CheckProviderArn returns what is wrong with the ARN of an identity provider, or an empty string.
 func CheckProviderArn(arn string) string {
 	switch {
 	case providerForm.MatchString(arn):
 		return ""
 	case strings.HasPrefix(arn, "https://"):
-		return "is the issuer's URL; want the ARN of the IAM identity provider, " +
-			"arn:aws:iam::<account>:oidc-provider/<issuer without https://>"
+		return "is the issuer's URL; " + providerRule
 	default:
-		return "want the ARN of the cluster's IAM identity provider, arn:aws:iam::<account>:oidc-provider/<issuer " +
-			"without https://>"
+		return providerRule
 	}
 }
 
@@ -111,11 +113,10 @@ func (a *IrsaRoleArgs) Validate() error {
 	var faults fault.List
 	faults.Form("name", a.Name, validation.RoleName)
 	faults.Check(len(a.Description) <= 1000, "description", a.Description, "want at most 1000 characters")
-	faults.Check(validation.RolePath.Matches(a.Path), "path", a.Path,
-		"want a path that begins and ends with a slash, such as /services/")
+	faults.Form("path", a.Path, validation.RolePath)
 	a.validateBinding(&faults)
 	faults.Form("region", a.Region, validation.Region)
-	faults.Check(len(a.ServiceAccounts) > 0, "serviceAccounts", nil, "is missing: nobody could take the role")
+	faults.Check(len(a.ServiceAccounts) > 0, "serviceAccounts", nil, "is missing: without one no pod can take the role")
 	for i, account := range a.ServiceAccounts {
 		path := fmt.Sprintf("serviceAccounts[%d]", i)
 		faults.Form(path+".namespace", account.Namespace, validation.Label)
@@ -123,7 +124,7 @@ func (a *IrsaRoleArgs) Validate() error {
 		faults.Check(slices.Index(a.ServiceAccounts, account) == i, path, account.Namespace+"/"+account.Name,
 			"is named twice")
 	}
-	faults.Check(len(a.Permissions) > 0, "permissions", nil, "is missing: a role that may do nothing")
+	faults.Check(len(a.Permissions) > 0, "permissions", nil, "is missing: the role would allow nothing")
 	faults.Within("permissions", permission.Validate(a.Permissions))
 	faults.Form("policyName", a.PolicyName, validation.PolicyName)
 	faults.OptionalForm("permissionsBoundaryArn", a.PermissionsBoundaryArn, validation.PolicyArn)
@@ -133,11 +134,11 @@ func (a *IrsaRoleArgs) Validate() error {
 	}
 	trust, err := a.trustPolicy()
 	faults.Check(err == nil && len(trust) <= trustLimit, "serviceAccounts", len(a.ServiceAccounts),
-		"make a trust policy of %d characters, and IAM takes %d; make several roles of them", len(trust), trustLimit)
+		"need a trust policy of %d characters, but IAM accepts %d; create several roles", len(trust), trustLimit)
 	return faults.Err()
 }
 
-// trustLimit is how long a trust policy may be without asking AWS for more, characters ("IAM and AWS STS quotas").
+// trustLimit is the default quota of a trust policy, in characters ("IAM and AWS STS quotas").
 const trustLimit = 2048
 
 func (a *IrsaRoleArgs) validateBinding(faults *fault.List) {
@@ -146,7 +147,7 @@ func (a *IrsaRoleArgs) validateBinding(faults *fault.List) {
 		faults.Check(clusterForm.MatchString(a.ClusterArn), "clusterArn", a.ClusterArn,
 			"want the ARN of the cluster, arn:aws:eks:<region>:<account>:cluster/<name>")
 		faults.Check(a.OIDCProviderArn == "", "oidcProviderArn", a.OIDCProviderArn,
-			"is not what Pod Identity trusts; leave it out")
+			"is for the binding irsa; leave it out")
 		return
 	}
 	if reason := CheckProviderArn(a.OIDCProviderArn); reason != "" {
@@ -154,13 +155,13 @@ func (a *IrsaRoleArgs) validateBinding(faults *fault.List) {
 	}
 	faults.Check(a.ClusterArn == "", "clusterArn", a.ClusterArn, "is for the binding %s; leave it out", PodIdentity)
 	faults.Check(a.Audience != "" && !strings.ContainsAny(a.Audience, "*?$"), "audience", a.Audience,
-		"want one audience without wildcards, by default %s", DefaultAudience)
+		"want one audience without wildcards; the default is %s", DefaultAudience)
 }
 
-// issuer is the provider's issuer without its scheme: the prefix of the condition keys that IAM knows for its tokens.
+// issuer returns the provider's issuer without its scheme. IAM's condition keys of its tokens begin with it.
 func (a *IrsaRoleArgs) issuer() string { return providerForm.FindStringSubmatch(a.OIDCProviderArn)[3] }
 
-// place is where the role is, as the ARN says that it trusts.
+// place returns the role's partition, account and region, from the ARN that it trusts.
 func (a *IrsaRoleArgs) place() permission.Place {
 	parts := providerForm.FindStringSubmatch(a.OIDCProviderArn)
 	if a.Binding == PodIdentity {

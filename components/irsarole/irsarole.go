@@ -6,6 +6,7 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/component"
 	"dbtier/components/permission"
 )
 
@@ -16,38 +17,32 @@ const Type = "dbtier:components:IrsaRole"
 type IrsaRole struct {
 	pulumi.ResourceState
 
-	// Arn of the role: with WebIdentity the value of the ServiceAccount's annotation eks.amazonaws.com/role-arn. It is
-	// known only after the role's policy and associations are in place, so that whoever takes the role can use it.
+	// Arn of the role. With WebIdentity it is the value of the ServiceAccount's annotation eks.amazonaws.com/role-arn.
+	// It resolves when the role's policy and associations exist, so what takes the ARN can use the role.
 	Arn pulumi.StringOutput `pulumi:"arn"`
 	// Name of the role.
 	Name pulumi.StringOutput `pulumi:"name"`
 }
 
-// NewIrsaRole makes the role. It returns every fault of the arguments at once, before it makes anything; a resource of
-// a permission that turns out to be none, once it is known, fails the update.
+type builder struct {
+	component.Scope
+
+	args *IrsaRoleArgs
+}
+
+// NewIrsaRole creates the role. A resource of a permission that turns out to be invalid once it is known fails the
+// update.
 func NewIrsaRole(
 	ctx *pulumi.Context, name string, args *IrsaRoleArgs, opts ...pulumi.ResourceOption,
 ) (*IrsaRole, error) {
-	if args == nil {
-		return nil, fmt.Errorf("role %s: no arguments given", name)
-	}
-	own := *args
-	own.setDefaults()
-	if err := own.Validate(); err != nil {
-		return nil, fmt.Errorf("role %s: %w", name, err)
-	}
-	component := &IrsaRole{}
-	if err := ctx.RegisterComponentResource(Type, name, component, opts...); err != nil {
-		return nil, fmt.Errorf("registering role %s: %w", name, err)
-	}
-	if err := own.build(ctx, name, component); err != nil {
-		return nil, fmt.Errorf("role %s: %w", name, err)
-	}
-	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{"arn": component.Arn, "name": component.Name})
+	return component.New(ctx, Type, name, args, func(s component.Scope, own *IrsaRoleArgs, role *IrsaRole) error {
+		b := &builder{s, own}
+		return b.build(role)
+	}, opts...)
 }
 
-func (a *IrsaRoleArgs) build(ctx *pulumi.Context, name string, component *IrsaRole) error {
-	parent := pulumi.Parent(component)
+func (b *builder) build(out *IrsaRole) error {
+	a := b.args
 	trust, err := a.trustPolicy()
 	if err != nil {
 		return err
@@ -65,30 +60,30 @@ func (a *IrsaRoleArgs) build(ctx *pulumi.Context, name string, component *IrsaRo
 	if a.PermissionsBoundaryArn != "" {
 		args.PermissionsBoundary = pulumi.String(a.PermissionsBoundaryArn)
 	}
-	role, err := iam.NewRole(ctx, name+"-role", args, parent)
+	role, err := iam.NewRole(b.Ctx, b.Child("role"), args, b.Parent)
 	if err != nil {
-		return err
+		return fmt.Errorf("the role: %w", err)
 	}
-	policy, err := iam.NewRolePolicy(ctx, name+"-policy", &iam.RolePolicyArgs{
+	policy, err := iam.NewRolePolicy(b.Ctx, b.Child("policy"), &iam.RolePolicyArgs{
 		Name:   pulumi.String(a.PolicyName),
 		Role:   role.Name,
 		Policy: permission.Policy(a.place(), a.Permissions...),
-	}, parent)
+	}, b.Parent)
 	if err != nil {
-		return fmt.Errorf("its policy: %w", err)
+		return fmt.Errorf("the policy: %w", err)
 	}
 	usable := []any{role.Arn, policy.ID()}
 	if a.Binding == PodIdentity {
-		bound, err := a.associate(ctx, name, role.Arn, parent)
-		if err != nil {
-			return err
-		}
-		for _, b := range bound {
-			usable = append(usable, b.(pulumi.CustomResource).ID())
+		for _, account := range a.ServiceAccounts {
+			bound, err := b.associate(account, role.Arn)
+			if err != nil {
+				return err
+			}
+			usable = append(usable, bound.ID())
 		}
 	}
-	component.Name = role.Name
-	component.Arn = pulumi.All(usable...).ApplyT(func(known []any) string {
+	out.Name = role.Name
+	out.Arn = pulumi.All(usable...).ApplyT(func(known []any) string {
 		return known[0].(string)
 	}).(pulumi.StringOutput)
 	return nil

@@ -207,7 +207,7 @@ func TestEveryFaultIsReported(t *testing.T) {
 		},
 		"path": {
 			func(a *irsarole.IrsaRoleArgs) { a.Path = "services" },
-			`path: "services": want a path that begins and ends with a slash`,
+			`path: "services": want a path that begins and ends with /`,
 		},
 		"binding": {
 			func(a *irsarole.IrsaRoleArgs) { a.Binding = "kiam" },
@@ -231,11 +231,11 @@ func TestEveryFaultIsReported(t *testing.T) {
 		"both": {func(a *irsarole.IrsaRoleArgs) {
 			a.Binding, a.ClusterArn = irsarole.PodIdentity,
 				clusterArn
-		}, `is not what Pod Identity trusts; leave it out`},
+		}, `is for the binding irsa; leave it out`},
 		"region": {func(a *irsarole.IrsaRoleArgs) { a.Region = "" }, `region: "": want`},
 		"nobody": {
 			func(a *irsarole.IrsaRoleArgs) { a.ServiceAccounts = nil },
-			`serviceAccounts: is missing: nobody could take the role`,
+			`serviceAccounts: is missing: without one no pod can take the role`,
 		},
 		"any namespace": {
 			func(a *irsarole.IrsaRoleArgs) { a.ServiceAccounts = account("*", "a") },
@@ -267,14 +267,14 @@ func TestEveryFaultIsReported(t *testing.T) {
 			for i := range 30 {
 				a.ServiceAccounts = append(a.ServiceAccounts, account("a", fmt.Sprintf("%050d", i))...)
 			}
-		}, `and IAM takes 2048; make several roles of them`},
+		}, `but IAM accepts 2048; create several roles`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			args := arguments()
 			c.change(args)
 			recorded, err := componenttest.Try(create(args))
-			require.ErrorContains(t, err, "role secrets: ")
+			require.ErrorContains(t, err, "IrsaRole secrets: ")
 			require.ErrorContains(t, err, c.fault)
 			assert.Empty(t, recorded.Each(), "nothing is made")
 		})
@@ -318,7 +318,7 @@ func TestNamesAndDocumentsKeepAWSsLimits(t *testing.T) {
 		args.ServiceAccounts = who
 		recorded, err := componenttest.Try(create(args))
 		if err != nil {
-			return assert.ErrorContains(t, err, "make a trust policy of") && assert.Empty(t, recorded.Each())
+			return assert.ErrorContains(t, err, "need a trust policy of") && assert.Empty(t, recorded.Each())
 		}
 		role := recorded.One(t, roleType)
 		good := assert.Regexp(t, name, role.Inputs["name"]) &&

@@ -1,26 +1,21 @@
-// Package migrationjob runs a service's schema migration, once a version, before the pods of that version start.
+// Package migrationjob runs a service's schema migration, once for each version, before the pods of that version start.
+// See the example of [NewMigrationJob].
 //
-//	job, err := migrationjob.NewMigrationJob(ctx, "migration", &migrationjob.MigrationJobArgs{
-//		Service: "myshop-api", Namespace: "myshop", Image: "registry.example/myshop-api:1.4.2",
-//		Command: []string{"alembic", "upgrade", "head"},
-//		ServiceAccount: account.Metadata.Name().Elem(), DirectSecret: pulumi.String("myshop-api-db-direct"),
-//	})
+// Resources that depend on the component wait until the Job completes. If it fails, they are not updated, so the old
+// pods continue to serve. The Job connects to the instance directly and not through the pool: migration tools hold
+// advisory locks and other session state over several transactions, which transaction pooling does not support.
 //
-// Whatever depends on the component waits until the Job has completed, and is not touched when it fails: the old pods
-// go on serving. The Job speaks to the instance directly, past the pool, because migration tools hold advisory locks
-// and other session state over several transactions, which transaction pooling forbids.
+// The name of the Job follows its content. An unchanged version creates no new Job; a new image or command does; a
+// failed Job is tried again by the next update. If the completed Job is deleted, the next update creates it again,
+// which changes no schema, because every migration tool records what it has applied. The Job has no time to live:
+// Kubernetes would delete it, and the next refresh would run it again.
 //
-// Its name follows its content. An unchanged version makes no new Job, a new image or command makes one, and a failed
-// one is tried again by the next update. Should the completed Job vanish, it is made again, and since every migration
-// tool keeps a record of what it has applied, it then changes no schema. There is no time to live: a Job that
-// Kubernetes removes by itself would run again after the next refresh.
+// # Reconnecting the pool
 //
-// # The pool afterwards
-//
-// Server connections that a pool keeps have prepared statements, and PostgreSQL refuses those whose result has another
-// type since the migration ("cached plan must not change result type"). With [MigrationJobArgs].Pool a second Job
-// follows, which logs in to the console of each of the pool's pods and has it RECONNECT: the pool closes each server
-// connection when its client gives it back, and no client notices. It has the migration's name in its own, so it runs
-// once a migration, and not before that has succeeded; Done then is this Job. Made again, it changes nothing but
-// connections.
+// The server connections of a pool keep prepared statements. After a migration, PostgreSQL rejects a statement whose
+// result type has changed ("cached plan must not change result type"). With [MigrationJobArgs].Pool, a second Job
+// follows the migration. It logs in to the console of each of the pool's pods and runs RECONNECT: the pool closes each
+// server connection when its client releases it, and clients do not notice. The content of this Job includes the name
+// of the migration's Job, so it runs once for each migration that succeeds. Done is then this second Job. Running it
+// again only replaces connections.
 package migrationjob

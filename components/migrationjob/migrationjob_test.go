@@ -1,7 +1,6 @@
 package migrationjob_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -10,15 +9,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/components/componenttest"
+	"dbtier/components/contract"
 	"dbtier/components/migrationjob"
 	"dbtier/components/workload"
 	"dbtier/validation"
 )
 
 func arguments() *migrationjob.MigrationJobArgs {
+	settings := migrationjob.Defaults()
+	settings.Command = []string{"alembic", "upgrade", "head"}
 	return &migrationjob.MigrationJobArgs{
-		Service: "myshop-api", Namespace: "myshop", Image: "registry.example/myshop-api:1.4.2",
-		Command:        []string{"alembic", "upgrade", "head"},
+		Settings: settings,
+		Service:  "myshop-api", Namespace: "myshop", Image: "registry.example/myshop-api:1.4.2",
 		ServiceAccount: pulumi.String("myshop-api"), DirectSecret: pulumi.String("myshop-api-db-direct"),
 		CAConfigMap: pulumi.String("rds-ca"),
 	}
@@ -89,7 +91,8 @@ func TestAnyServiceNameGivesNamesWithinTheLimits(t *testing.T) {
 		recorded := componenttest.Run(t, create(args))
 		for _, kind := range []string{"kubernetes:batch/v1:Job", "kubernetes:networking.k8s.io/v1:NetworkPolicy"} {
 			name := recorded.One(t, kind).At("metadata", "name").(string)
-			assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q", kind, length, name)
+			assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q", kind, length,
+				name)
 		}
 	}
 }
@@ -98,11 +101,11 @@ func TestMigrationPodsGetNoRequestsAndReachOnlyResolverAndDatabase(t *testing.T)
 	t.Parallel()
 	recorded := componenttest.Run(t, create(arguments()))
 	labels := recorded.One(t, "kubernetes:batch/v1:Job").At("spec", "template", "metadata", "labels")
-	assert.NotEqual(t, "myshop-api", componenttest.At(labels, workload.NameLabel),
+	assert.NotEqual(t, "myshop-api", componenttest.At(labels, contract.NameLabel),
 		"the service's own label would make a Service send requests here")
 	policy := recorded.One(t, "kubernetes:networking.k8s.io/v1:NetworkPolicy")
-	assert.Equal(t, componenttest.At(labels, workload.NameLabel),
-		policy.At("spec", "podSelector", "matchLabels", workload.NameLabel))
+	assert.Equal(t, componenttest.At(labels, contract.NameLabel),
+		policy.At("spec", "podSelector", "matchLabels", contract.NameLabel))
 	assert.Equal(t, []any{"Ingress", "Egress"}, policy.At("spec", "policyTypes"))
 	assert.Nil(t, policy.At("spec", "ingress"))
 	assert.EqualValues(t, 5432, policy.At("spec", "egress", 1, "ports", 0, "port"))
@@ -133,30 +136,21 @@ func TestInputsKeepTheirDependenciesAndSecretness(t *testing.T) {
 
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
-	limit := 11
 	_, err := componenttest.Try(create(&migrationjob.MigrationJobArgs{
-		Service: "My Shop", Command: []string{"migrate", ""}, BackoffLimit: &limit, DeadlineSeconds: 5, UID: -1,
-		CAMountPath: "ca.pem",
-		Env:         map[string]string{"DATABASE_URL": "x"},
-		Resources:   workload.Resources{CPURequest: "much", MemoryRequest: "1Mi", MemoryLimit: "1Mi"},
+		Settings: migrationjob.Settings{
+			Command: []string{"migrate", ""}, BackoffLimit: 11, DeadlineSeconds: 5,
+			Env:       map[string]string{"DATABASE_URL": "x"},
+			Resources: workload.Resources{CPURequest: "much", MemoryRequest: "1Mi", MemoryLimit: "1Mi"},
+		},
+		Service: "My Shop", UID: -1,
 	}))
 	require.Error(t, err)
 	for _, path := range []string{
 		"service:", "namespace:", "image:", "command:", "serviceAccount:", "directSecret:",
-		"caMountPath:", "backoffLimit:", "deadlineSeconds:", "uid:", "env:", "resources.cpuRequest:",
+		"backoffLimit:", "deadlineSeconds:", "uid:", "env:", "resources.cpuRequest:",
 	} {
 		require.ErrorContains(t, err, path)
 	}
 	_, err = componenttest.Try(create(nil))
 	assert.ErrorContains(t, err, "no arguments given")
-}
-
-func ExampleNewMigrationJob() {
-	recorded, err := componenttest.Try(create(arguments()))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["job"])
-	// Output: myshop-api-migration-978c8de8
 }

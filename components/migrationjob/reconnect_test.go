@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/components/componenttest"
+	"dbtier/components/contract"
 	"dbtier/components/migrationjob"
-	"dbtier/components/workload"
 	"dbtier/validation"
 )
 
@@ -133,13 +133,13 @@ func TestTheReconnectionHasTheConsolesPasswordAndNothingOfTheDatabase(t *testing
 	assert.Equal(t, []any{"ALL"}, componenttest.At(pod, "containers", 0, "securityContext", "capabilities", "drop"))
 
 	policy := recorded.Named(t, policyType, "migration-reconnect-network")
-	podName := componenttest.At(reconnect.At("spec", "template", "metadata", "labels"), workload.NameLabel)
+	podName := componenttest.At(reconnect.At("spec", "template", "metadata", "labels"), contract.NameLabel)
 	assert.Equal(t, migrationjob.ReconnectPodName("myshop-api"), podName)
-	assert.Equal(t, podName, policy.At("spec", "podSelector", "matchLabels", workload.NameLabel))
+	assert.Equal(t, podName, policy.At("spec", "podSelector", "matchLabels", contract.NameLabel))
 	assert.Nil(t, policy.At("spec", "ingress"))
 	assert.Equal(t, map[string]any{
 		"to": []any{map[string]any{"podSelector": map[string]any{
-			"matchLabels": map[string]any{workload.NameLabel: "pgbouncer"},
+			"matchLabels": map[string]any{contract.NameLabel: "pgbouncer"},
 		}}},
 		"ports": []any{map[string]any{"port": 6432.0, "protocol": "TCP"}},
 	}, policy.At("spec", "egress", 1))
@@ -153,7 +153,8 @@ func TestAnyServiceNameGivesTheReconnectionNamesWithinTheLimits(t *testing.T) {
 		args.Service = strings.Repeat("s", length)
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom {
-				assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q", resource.Type, length,
+				assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q",
+					resource.Type, length,
 					name)
 			}
 		}

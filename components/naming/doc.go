@@ -1,4 +1,4 @@
-// Package naming makes the names of things in AWS and Kubernetes: readable, within the limit of the kind of thing, and
-// the same for the same input. A name that has to be cut ends in a hash of the whole, so two long names do not become
-// one.
+// Package naming builds names of resources in AWS and Kubernetes. A name is readable, stays within the limit of its kind,
+// and is the same for the same input. A name that is too long is cut and ends in a hash of the whole, so that two long
+// names stay different.
 package naming

@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// Limits of names, in characters.
+// Limits of the length of names, in characters.
 const (
-	// LabelLimit holds for DNS labels: most names in Kubernetes.
+	// LabelLimit is the limit of DNS labels, which most names in Kubernetes are.
 	LabelLimit = 63
-	// RoleLimit holds for IAM roles.
+	// RoleLimit is the limit of IAM roles.
 	RoleLimit = 64
-	// IdentifierLimit holds for RDS instances.
+	// IdentifierLimit is the limit of RDS instances.
 	IdentifierLimit = 63
-	// SnapshotLimit holds for RDS snapshots.
+	// SnapshotLimit is the limit of RDS snapshots.
 	SnapshotLimit = 255
 )
 
-// digits of a hash in a name: 32 bits, for collisions among the few names of one stack.
+// digits of a hash in a name: 32 bits are enough to keep the few names of one stack apart.
 const digits = 8
 
-// Join puts the parts together with hyphens. A result longer than limit is cut and ends in a hash of the whole.
+// Join joins the parts with hyphens. A result longer than limit is cut and ends in a hash of the whole.
 func Join(limit int, parts ...string) string {
 	whole := strings.Join(parts, "-")
 	if len(whole) <= limit {
@@ -33,7 +33,7 @@ func Join(limit int, parts ...string) string {
 	return head + "-" + short([]byte(whole))
 }
 
-// Hash is a short digest of a value's JSON form, for names that must change with their content.
+// Hash returns a short digest of a value's JSON form, for names that must change with their content.
 func Hash(value any) (string, error) {
 	text, err := json.Marshal(value)
 	if err != nil {

@@ -183,7 +183,7 @@ func (p ConnectAsDatabaseUser) Validate() error {
 	faults.Check(p.ResourceID != nil, "resourceId", nil, "is missing")
 	faults.Check(len(p.Users) > 0, "users", nil, "is missing")
 	for i, user := range p.Users {
-		faults.Check(validation.RoleUser.Matches(user), fmt.Sprintf("users[%d]", i), user,
+		faults.Check(validation.DatabaseUser.Matches(user), fmt.Sprintf("users[%d]", i), user,
 			"want the name of a database user, without wildcards: 1 to 63 letters, digits and underscores")
 	}
 	return faults.Err()

@@ -7,13 +7,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"dbtier/components/contract"
 )
 
-// consoleUser may use the console without a password when it comes over the socket with PgBouncer's own user id. It is
+// consoleUser may use the console without a password if it connects over the socket with PgBouncer's own user id. It is
 // also the name of the console's database.
 const consoleUser = "pgbouncer"
 
-// The names under which the operator knows the secret values while it fills the templates.
+// The names of the secret values in the operator's templates.
 const (
 	loginUserValue        = "loginUser"
 	loginPasswordValue    = "loginPassword"
@@ -22,38 +24,38 @@ const (
 	consolePasswordValue  = "consolePassword"
 )
 
-// value is an action that the operator's template engine (Go's text/template with sprig) replaces by a secret value.
+// value returns a template action (Go's text/template with sprig) that the operator replaces by a secret value.
 func value(name string, pipeline ...string) string {
 	return "{{ " + strings.Join(append([]string{"." + name}, pipeline...), " | ") + " }}"
 }
 
-// doubled is the pipeline step that doubles a quote: the way to write it inside quotes, in PgBouncer's files as in SQL.
+// doubled returns the pipeline step that doubles a quote, which is how PgBouncer's files and SQL escape it.
 func doubled(quote string) string {
 	return fmt.Sprintf("replace %s %s", strconv.Quote(quote), strconv.Quote(quote+quote))
 }
 
-// endpoint is a database whose address is known.
+// endpoint is the address of a database.
 type endpoint struct {
 	host, dbName string
 	port         int
 }
 
-// anywhere are all addresses: who reaches the pool is the NetworkPolicy's to say.
+// anywhere is every address: the NetworkPolicy decides which pods reach the pool.
 var anywhere = []string{"0.0.0.0/0", "::/0"}
 
-// setting is a line of a section.
+// setting is a line in a section.
 type setting struct{ key, value string }
 
-// section is a part of an ini file.
+// section is a section of an ini file.
 type section struct {
 	name     string
 	settings []setting
 }
 
-// iniFile is a configuration file in PgBouncer's form.
+// iniFile is a configuration file in PgBouncer's format.
 type iniFile []section
 
-// String is the file's text.
+// String returns the file's text.
 func (f iniFile) String() string {
 	var text strings.Builder
 	for i, s := range f {
@@ -68,14 +70,13 @@ func (f iniFile) String() string {
 	return text.String()
 }
 
-// connection is the value of a database's line: a connection string, whose values are quoted by libpq's rules.
+// connection returns the value of a database's line: a connection string with values quoted by libpq's rules.
 func (e endpoint) connection(a *PgBouncerPoolArgs, m *member) string {
 	pairs := []setting{
 		{"host", e.host},
 		{"port", strconv.Itoa(e.port)},
 		{"dbname", e.dbName},
-		// Who uses this line is this user on the server, whatever it is called in the pool, so there is one pool a
-		// line.
+		// Every client of this line is this user on the server, whatever its name in the pool, so a line is one pool.
 		{"user", value(m.value(databaseUserValue), doubled("'"))},
 	}
 	if m.PoolSize != a.DefaultPoolSize {
@@ -93,7 +94,7 @@ func (e endpoint) connection(a *PgBouncerPoolArgs, m *member) string {
 	return strings.Join(words, " ")
 }
 
-// config is the template of pgbouncer.ini.
+// config returns the template of pgbouncer.ini.
 func (a *PgBouncerPoolArgs) config(endpoints map[string]endpoint) string {
 	databases := section{name: "databases"}
 	for _, m := range a.members() {
@@ -105,7 +106,7 @@ func (a *PgBouncerPoolArgs) config(endpoints map[string]endpoint) string {
 	settings := []setting{
 		{"listen_addr", "*"},
 		{"listen_port", number(a.ContainerPort)},
-		// Logins come in storms when a service is rolled out.
+		// A rollout of a service causes many logins at once.
 		{"listen_backlog", "4096"},
 		{"unix_socket_dir", SocketDir},
 		{"auth_type", "hba"},
@@ -115,7 +116,7 @@ func (a *PgBouncerPoolArgs) config(endpoints map[string]endpoint) string {
 		{"max_client_conn", number(a.MaxClientConn)},
 		{"default_pool_size", number(a.DefaultPoolSize)},
 		{"reserve_pool_size", number(a.ReservePoolSize)},
-		// The connection budget counts on it, whatever users and pools there are.
+		// The connection budget relies on this limit.
 		{"max_db_connections", number(a.perPair())},
 		{"max_prepared_statements", number(a.MaxPreparedStatements)},
 		{"server_lifetime", number(a.ServerLifetime)},
@@ -124,23 +125,23 @@ func (a *PgBouncerPoolArgs) config(endpoints map[string]endpoint) string {
 		{"server_login_retry", number(a.ServerLoginRetry)},
 		{"server_connect_timeout", number(a.ServerConnectTimeout)},
 		{"server_tls_sslmode", "verify-full"},
-		{"server_tls_ca_file", caDir + "/" + caKey},
+		{"server_tls_ca_file", caDir + "/" + contract.CAKey},
 		{"tcp_keepalive", "1"},
 		{"tcp_keepidle", number(a.TCPKeepIdle)},
 		{"tcp_keepintvl", number(a.TCPKeepIntvl)},
 		{"tcp_keepcnt", number(a.TCPKeepCnt)},
 		{"tcp_user_timeout", number(a.TCPUserTimeout)},
 		{"dns_max_ttl", number(a.DNSMaxTTL)},
-		// A name that does not resolve during a failover is asked for again soon.
+		// A name that does not resolve during a failover is looked up again soon.
 		{"dns_nxdomain_ttl", number(min(a.DNSMaxTTL, 5))},
-		// Every probe of the kubelet is a connection.
+		// Every probe of the kubelet would be logged as a connection.
 		{"log_connections", "0"},
 		{"log_disconnections", "0"},
 	}
 	ignored := slices.Clone(a.IgnoreStartupParameters)
 	if a.Metrics.Enabled {
 		settings = append(settings, setting{"stats_users", metricsLogin})
-		// The exporter's driver sends it.
+		// The exporter's driver sends this parameter.
 		if !slices.Contains(ignored, "extra_float_digits") {
 			ignored = append(ignored, "extra_float_digits")
 		}
@@ -162,9 +163,9 @@ func (a *PgBouncerPoolArgs) config(endpoints map[string]endpoint) string {
 	return iniFile{databases, {name: "pgbouncer", settings: settings}}.String()
 }
 
-// hba says who may connect to what, and how. Whatever it does not name is refused: a login that tries another's
-// database, the database user itself, anybody on the console. Names of logins and databases have nothing in them that
-// quoting would not hold.
+// hba returns hba.conf, which says which login may connect to which database, and how. PgBouncer refuses the rest: a
+// login that tries another login's database, the database user itself, and unlisted users of the console. The forms of
+// logins and databases allow no character that quoting does not cover.
 func (a *PgBouncerPoolArgs) hba() string {
 	host := "host"
 	if a.ClientTLSSecret != "" {
@@ -190,9 +191,9 @@ func (a *PgBouncerPoolArgs) hba() string {
 	return text.String()
 }
 
-// users is the template of userlist.txt: who may log in to the pool, and with which password the pool logs in to the
-// databases. The passwords stand in plain, because PgBouncer needs the databases' to log in with, and the file is a
-// Secret of the pool alone.
+// users returns the template of userlist.txt: the logins of the pool, and the passwords with which the pool logs in to
+// the databases. The passwords are in plain text, because PgBouncer needs those of the databases to log in. Only the
+// pool mounts the Secret with this file.
 func (a *PgBouncerPoolArgs) users() string {
 	members := a.members()
 	taken := make([]string, 0, len(members)+3)
@@ -204,13 +205,13 @@ func (a *PgBouncerPoolArgs) users() string {
 	}
 	var text strings.Builder
 	for i := range members {
-		// Two lines for one user would have the pool log in to the database with the service's password.
+		// With two lines for one user, the pool would log in to the database with the service's password.
 		fmt.Fprintf(&text, "{{ if eq .%s %s }}{{ fail %q }}{{ end }}", members[i].value(databaseUserValue),
 			strings.Join(taken, " "),
 			"a login of the pool has the name of the database user: give the pool another loginUser")
 	}
 	line := func(user, password string) {
-		// Not %q: what is quoted here is filled in later, and by PgBouncer's rules.
+		// Not %q: the operator fills the values in later and escapes them by PgBouncer's rules.
 		text.WriteString(`"` + user + `" "` + password + "\"\n")
 	}
 	for i := range members {
@@ -227,7 +228,7 @@ func (a *PgBouncerPoolArgs) users() string {
 	return text.String()
 }
 
-// databaseURL is the template of a login's DATABASE_URL.
+// databaseURL returns the template of a login's DATABASE_URL.
 func (a *PgBouncerPoolArgs) databaseURL(host string, m *member) string {
 	mode := "disable"
 	if a.ClientTLSSecret != "" {

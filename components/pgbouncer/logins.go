@@ -6,43 +6,45 @@ import (
 	"strconv"
 	"strings"
 
+	"dbtier/components/contract"
 	"dbtier/components/fault"
 	"dbtier/components/naming"
-	"dbtier/components/workload"
 	"dbtier/validation"
 )
 
-// Login is a login to the pool besides the service's own, with a database user of its own. Each pair of login and
-// database is a pool of server connections of its own.
+// Login is a login to the pool besides the service's own. It has its own database user, and each pair of login and
+// database has its own server connections.
 type Login struct {
-	// Name that it logs in with.
-	Name string
-	// Credential is the database user that it is.
-	Credential Credential
-	// Databases that it may connect to, by their names in [PgBouncerPoolArgs].Databases. The pool knows them by the
-	// name <database>_<login>, as its DATABASE_URL does, which names the first. Default: the first of the pool.
-	Databases []string
-	// Secret of the pool's namespace that gets its DATABASE_URL. Default <name>-db, with hyphens for underscores.
-	Secret string
-	// PoolSize is how many server connections a replica opens for it to a database. Default: DefaultPoolSize.
-	PoolSize int
-	// PoolMode of its server connections. Default: the pool's.
-	PoolMode string
-	// Clients are the pods that log in with it. Default: those whose label app.kubernetes.io/name is its name, with
-	// hyphens for underscores.
-	Clients []Client
+	// Name of the login: lower-case letters, digits, hyphens and underscores.
+	Name string `json:"name"`
+	// Credential is the database user of the login.
+	Credential Credential `json:"-"`
+	// Databases that it may connect to. For this login the pool calls a database <database>_<login>. The login's
+	// DATABASE_URL names the first. Default: the service's own, which is the first of the pool.
+	Databases []string `json:"databases"`
+	// Secret of the pool's namespace for its DATABASE_URL. Default <name>-db, with hyphens for underscores.
+	Secret string `json:"secret"`
+	// PoolSize is the maximum number of server connections of a replica for this login to one database. Default:
+	// DefaultPoolSize.
+	PoolSize int `json:"poolSize"`
+	// PoolMode of its server connections. Default: the pool's PoolMode.
+	PoolMode string `json:"poolMode"`
+	// Clients are the pods that use this login. Default: the pods whose label app.kubernetes.io/name is the login's
+	// name, with hyphens for underscores.
+	Clients []Client `json:"clients"`
 }
 
 // Users of PgBouncer's console besides its own. Neither may connect to a database.
 const (
-	// ConsoleLogin may give every command. It needs a password, and can only be where [PgBouncerPoolArgs].Console says.
+	// ConsoleLogin may run every command. It needs a password, and only the pods of [PgBouncerPoolArgs].Console can use
+	// it.
 	ConsoleLogin = "console"
-	// metricsLogin may only look. It needs no password over the socket that only the pod sees, and gets in nowhere
-	// else.
+	// metricsLogin may only read. It needs no password on the socket, which only the pod can reach, and cannot log in
+	// elsewhere.
 	metricsLogin = "metrics"
 )
 
-// label is the login's name as Kubernetes takes names.
+// label returns the login's name in the form of a Kubernetes name.
 func (l *Login) label() string {
 	return strings.Trim(strings.ReplaceAll(l.Name, "_", "-"), "-")
 }
@@ -53,7 +55,7 @@ func (l *Login) setDefaults(a *PgBouncerPoolArgs) {
 		l.Databases = []string{a.Databases[0].Name}
 	}
 	if l.Secret == "" {
-		l.Secret = naming.Join(naming.LabelLimit, label, "db")
+		l.Secret = contract.DatabaseSecret(label)
 	}
 	if l.PoolSize == 0 {
 		l.PoolSize = a.DefaultPoolSize
@@ -62,22 +64,22 @@ func (l *Login) setDefaults(a *PgBouncerPoolArgs) {
 		l.PoolMode = a.PoolMode
 	}
 	if len(l.Clients) == 0 {
-		l.Clients = []Client{{Labels: map[string]string{workload.NameLabel: label}}}
+		l.Clients = []Client{{Labels: map[string]string{contract.NameLabel: label}}}
 	}
 }
 
-// member is a login with the names that follow from it.
+// member is a login with the names derived from it.
 type member struct {
 	Login
-	// number tells the operator's values of one login from another's; 0 is the service's own.
+	// number distinguishes the operator's values of different logins. 0 is the service's own.
 	number int
-	// loginSecret holds its user and password for the pool.
+	// loginSecret is the Secret with its user and password for the pool.
 	loginSecret string
-	// suffix of its resources' names.
+	// suffix of the names of its resources.
 	suffix string
 }
 
-// members are the service's own login, which may connect to every database, and the others.
+// members returns the service's own login, which may connect to every database, and then the other logins.
 func (a *PgBouncerPoolArgs) members() []member {
 	own := member{
 		Login: Login{
@@ -93,13 +95,13 @@ func (a *PgBouncerPoolArgs) members() []member {
 	for i, login := range a.Logins {
 		members = append(members, member{
 			Login: login, number: i + 1, suffix: "-" + login.label(),
-			loginSecret: naming.Join(naming.LabelLimit, a.loginSecret(), login.label()),
+			loginSecret: contract.Object(a.loginSecret(), login.label()),
 		})
 	}
 	return members
 }
 
-// value is the name of one of its secret values.
+// value returns the name of one of its secret values in templates.
 func (m *member) value(name string) string {
 	if m.number == 0 {
 		return name
@@ -107,8 +109,8 @@ func (m *member) value(name string) string {
 	return name + strconv.Itoa(m.number)
 }
 
-// entry is the name under which the pool knows a database for this login: the pool's own line says which database user
-// it is.
+// entry returns the pool's name of a database for this login. Each login has its own line, because the line sets the
+// database user.
 func (m *member) entry(database string) string {
 	if m.number == 0 {
 		return database
@@ -119,19 +121,16 @@ func (m *member) entry(database string) string {
 func checkLogin(faults *fault.List, path, name string) {
 	reserved := []string{consoleUser, ConsoleLogin, metricsLogin}
 	faults.Check(validation.PoolLogin.Matches(name) && !slices.Contains(reserved, name), path, name,
-		"want 1 to 63 lower-case letters, digits, hyphens and underscores, and none of %s, which are the console's",
+		"want 1 to 63 lower-case letters, digits, hyphens and underscores; %s are reserved for the console",
 		strings.Join(reserved, ", "))
 }
 
-// ValidateLogins reports every fault of logins and clients, for who has no addresses, credentials and certificates yet.
+// ValidateLogins reports every fault of logins and clients. It needs no addresses, credentials or certificates.
 func (a *PgBouncerPoolArgs) ValidateLogins() error {
 	own := *a
-	own.setDefaults()
+	own.SetDefaults()
 	var faults fault.List
 	own.validateLogins(&faults)
-	for i := range own.Clients {
-		faults.Within(fmt.Sprintf("clients[%d]", i), own.Clients[i].validate())
-	}
 	return faults.Err()
 }
 
@@ -147,8 +146,8 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 		m := &members[i]
 		if m.number > 0 {
 			faults.Check(m.label() != "" && !secrets[m.loginSecret], fmt.Sprintf("logins[%d].name", i-1), m.Name,
-				"does not differ from another login's name in letters and digits, of which the names of its objects "+
-					"are made")
+				"does not differ from another login's name in letters and digits, and the names of its objects keep "+
+					"only those; want another name")
 		}
 		secrets[m.loginSecret] = true
 	}
@@ -160,7 +159,7 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 		}
 		faults.Form(secretPath, m.Secret, validation.Label)
 		faults.Check(!secrets[m.Secret], secretPath, m.Secret,
-			"is the name of another Secret of the pool; want another, for example %s-db", a.Service)
+			"is the name of another Secret of the pool; want another name, for example %s-db", a.Service)
 		secrets[m.Secret] = true
 		if m.number == 0 {
 			checkLogin(faults, "loginUser", m.Name)
@@ -173,24 +172,28 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 			at := fmt.Sprintf("%s.databases[%d]", path, j)
 			entry := m.entry(database)
 			if m.number > 0 {
-				faults.Check(known[database], at, database, "is none of the pool's databases")
+				faults.Check(known[database], at, database, "is not a database of the pool")
 				faults.Check(len(entry) <= naming.LabelLimit, at, database,
-					"makes %s, the database's name for this login, longer than PostgreSQL's 63 characters; want a "+
-						"shorter name of the login", entry)
-				faults.Check(!entries[entry], at, database, "is named twice, or is known as %s already", entry)
+					"gives the database the name %s for this login, which is longer than PostgreSQL's 63 characters; "+
+						"want a shorter name of the login", entry)
+				faults.Check(!entries[entry], at, database, "is named twice, or the pool already has the name %s",
+					entry)
 			}
 			entries[entry] = true
 		}
 	}
+	for i := range a.Clients {
+		faults.Within(fmt.Sprintf("clients[%d]", i), a.Clients[i].validate())
+	}
 }
 
-// validate checks what a login other than the service's can get wrong by itself.
+// validate reports the faults of a login other than the service's, as far as they do not depend on other logins and on
+// its credential.
 func (l *Login) validate(a *PgBouncerPoolArgs) error {
 	var faults fault.List
-	faults.Within("credential", l.Credential.validate())
 	faults.Between("poolSize", l.PoolSize, 1, 5000, "server connections")
 	faults.Check(l.PoolSize <= a.MaxClientConn, "poolSize", l.PoolSize,
-		"is more than maxClientConn (%d): clients that never come cannot use them", a.MaxClientConn)
+		"is more than maxClientConn (%d): there can never be enough clients to use them", a.MaxClientConn)
 	fault.OneOf(&faults, "poolMode", l.PoolMode, Transaction, Session)
 	for i := range l.Clients {
 		faults.Within(fmt.Sprintf("clients[%d]", i), l.Clients[i].validate())
@@ -198,7 +201,6 @@ func (l *Login) validate(a *PgBouncerPoolArgs) error {
 	return faults.Err()
 }
 
-// validate of a group of pods.
 func (c *Client) validate() error {
 	var faults fault.List
 	faults.OptionalForm("namespace", c.Namespace, validation.Label)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/components/componenttest"
+	"dbtier/components/eso"
 	"dbtier/components/pgbouncer"
 )
 
@@ -39,7 +40,7 @@ func shared() *pgbouncer.PgBouncerPoolArgs {
 		Name: "nightly-batch", Databases: []string{"archive", "myshop"}, PoolSize: 3, PoolMode: pgbouncer.Session,
 		Secret: "batch-database",
 		Credential: pgbouncer.Credential{
-			Store: pgbouncer.Store{Kind: "SecretStore", Name: pulumi.String("batch")},
+			Store: eso.StoreRef{Kind: "SecretStore", Name: pulumi.String("batch")},
 			Key:   pulumi.String("batch/database"),
 		},
 		Clients: []pgbouncer.Client{{Namespace: "batch", Labels: map[string]string{"app": "nightly"}}},
@@ -297,7 +298,7 @@ func TestFaultsOfLoginsConsoleAndMetrics(t *testing.T) {
 	args.Logins = []pgbouncer.Login{
 		{Name: "myshop_api", Secret: "myshop-api-db", PoolSize: 2000, PoolMode: "statement"},
 		{
-			Name: "metrics", Credential: pgbouncer.Credential{Store: pgbouncer.Store{Kind: "Store"}},
+			Name: "metrics", Credential: pgbouncer.Credential{Store: eso.StoreRef{Kind: "Store"}},
 			Databases: []string{"orders", "myshop", "myshop"},
 		},
 		{Name: "a b", Secret: "a/b", Clients: []pgbouncer.Client{{Namespace: "*"}}, PoolSize: -1},
@@ -323,9 +324,9 @@ func TestFaultsOfLoginsConsoleAndMetrics(t *testing.T) {
 		`logins[0].credential.key: is missing`,
 		`logins[0].poolSize: 2000: is more than maxClientConn (1000)`,
 		`logins[0].poolMode: "statement": want one of transaction, session`,
-		`logins[1].name: "metrics": want 1 to 63 lower-case letters, digits, hyphens and underscores, and none of pgbouncer, console, metrics`,
+		`logins[1].name: "metrics": want 1 to 63 lower-case letters, digits, hyphens and underscores; pgbouncer, console, metrics are reserved`,
 		`logins[1].credential.store.kind: "Store": want one of`,
-		`logins[1].databases[0]: "orders": is none of the pool's databases`,
+		`logins[1].databases[0]: "orders": is not a database of the pool`,
 		`logins[1].databases[2]: "myshop": is named twice`,
 		`logins[2].name: "a b": want`,
 		`logins[2].secret: "a/b": want`,
@@ -333,14 +334,14 @@ func TestFaultsOfLoginsConsoleAndMetrics(t *testing.T) {
 		`logins[2].poolSize: -1: want 1 to 5000`,
 		`logins[5].name: "a-b": does not differ from another login's name`,
 		`logins[6].name: "_": does not differ`,
-		`logins[3].databases[0]: "myshop": makes myshop_` + strings.Repeat("l", 60),
+		`logins[3].databases[0]: "myshop": gives the database the name myshop_` + strings.Repeat("l", 60),
 	} {
 		require.ErrorContains(t, err, fault)
 	}
 	args = arguments()
 	args.Metrics.ServiceMonitor = true
 	_, err = componenttest.Try(create(args))
-	assert.ErrorContains(t, err, "metrics.serviceMonitor: true: would find nothing to scrape")
+	assert.ErrorContains(t, err, "metrics.serviceMonitor: true: has nothing to scrape")
 }
 
 var (

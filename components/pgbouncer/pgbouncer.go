@@ -1,16 +1,15 @@
 package pgbouncer
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/component"
+	"dbtier/components/contract"
 	"dbtier/components/naming"
+	"dbtier/components/object"
 	"dbtier/components/workload"
 )
 
@@ -20,8 +19,7 @@ const Type = "dbtier:components:PgBouncerPool"
 // ContainerName is the container in which PgBouncer runs.
 const ContainerName = "pgbouncer"
 
-// PgBouncerPool is a pool that takes connections. Give the consumer of ConsumerSecretName [pulumi.DependsOn] the field
-// Ready, too: the Secret is there before the pool's pods are.
+// PgBouncerPool is a pool that accepts connections.
 type PgBouncerPool struct {
 	pulumi.ResourceState
 
@@ -29,101 +27,61 @@ type PgBouncerPool struct {
 	Host pulumi.StringOutput `pulumi:"host"`
 	// Port of the Service.
 	Port pulumi.IntOutput `pulumi:"port"`
-	// ServiceName and DeploymentName are in the pool's namespace.
+	// ServiceName and DeploymentName are names in the pool's namespace.
 	ServiceName    pulumi.StringOutput `pulumi:"serviceName"`
 	DeploymentName pulumi.StringOutput `pulumi:"deploymentName"`
-	// ConsumerSecretName is the Secret with DATABASE_URL.
+	// ConsumerSecretName is the Secret with DATABASE_URL. It exists before the pool's pods do: what uses it must also
+	// depend on Ready.
 	ConsumerSecretName pulumi.StringOutput `pulumi:"consumerSecretName"`
-	// ConsumerSecretNames are those of all logins by their names, the service's own among them.
+	// ConsumerSecretNames are the Secrets of all logins by login, including the service's own.
 	ConsumerSecretNames pulumi.StringMapOutput `pulumi:"consumerSecretNames"`
-	// ConsumerRevision changes with the service's DATABASE_URL, its password excepted, which changes only by hand. Pods
-	// read the URL when they start, so it belongs into their template.
+	// ConsumerRevision changes with the service's DATABASE_URL, except for the password, which only changes by hand.
+	// Pods read the URL when they start, so the revision belongs in their template.
 	ConsumerRevision pulumi.StringOutput `pulumi:"consumerRevision"`
 	// LoginSecretName is the Secret with the service's login to the pool.
 	LoginSecretName pulumi.StringOutput `pulumi:"loginSecretName"`
 	// ConfigSecretName is the Secret with the pool's files.
 	ConfigSecretName pulumi.StringOutput `pulumi:"configSecretName"`
-	// ConsoleHost is a name with the address of every pod, and ConsoleSecretName the Secret with the console's username
-	// and password; both are empty without [PgBouncerPoolArgs].Console.
+	// ConsoleHost is a DNS name with the address of every pod, and ConsoleSecretName the Secret with the console's
+	// username and password. Both are empty without [PgBouncerPoolArgs].Console.
 	ConsoleHost       pulumi.StringOutput `pulumi:"consoleHost"`
 	ConsoleSecretName pulumi.StringOutput `pulumi:"consoleSecretName"`
 	// ExternalSecretNames are the names of all ExternalSecrets of the pool.
 	ExternalSecretNames pulumi.StringArrayOutput `pulumi:"externalSecretNames"`
 	// PodLabels select the pool's pods.
 	PodLabels pulumi.StringMapOutput `pulumi:"podLabels"`
-	// Ready is the Deployment. The component itself is no safe dependency: the SDK adds children to it in goroutines of
-	// their own, so who names it right after it was made may find none, and wait for nothing.
+	// Ready is the Deployment. Depend on it and not on the component: the SDK adds children to a component in its own
+	// goroutines, so a dependency on the component may miss some of them.
 	Ready []pulumi.Resource
 }
 
-// builder makes the parts of one pool.
 type builder struct {
-	ctx    *pulumi.Context
-	name   string
-	args   *PgBouncerPoolArgs
-	parent pulumi.ResourceOption
+	component.Scope
+
+	args *PgBouncerPoolArgs
 }
 
-// NewPgBouncerPool makes the pool. It returns every fault of the arguments at once, before it makes anything.
+// NewPgBouncerPool creates the pool.
 func NewPgBouncerPool(
 	ctx *pulumi.Context, name string, args *PgBouncerPoolArgs, opts ...pulumi.ResourceOption,
 ) (*PgBouncerPool, error) {
-	if args == nil {
-		return nil, fmt.Errorf("pool %s: %w", name, errors.New("no arguments given"))
-	}
-	// A copy: defaults must not show up in the caller's value.
-	own := *args
-	own.setDefaults()
-	if err := own.Validate(); err != nil {
-		return nil, fmt.Errorf("pool %s: %w", name, err)
-	}
-	component := &PgBouncerPool{}
-	if err := ctx.RegisterComponentResource(Type, name, component, opts...); err != nil {
-		return nil, fmt.Errorf("registering pool %s: %w", name, err)
-	}
-	b := &builder{ctx: ctx, name: name, args: &own, parent: pulumi.Parent(component)}
-	if err := b.build(component); err != nil {
-		return nil, fmt.Errorf("pool %s: %w", name, err)
-	}
-	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{
-		"host":                component.Host,
-		"port":                component.Port,
-		"serviceName":         component.ServiceName,
-		"deploymentName":      component.DeploymentName,
-		"consumerSecretName":  component.ConsumerSecretName,
-		"consumerRevision":    component.ConsumerRevision,
-		"consumerSecretNames": component.ConsumerSecretNames,
-		"loginSecretName":     component.LoginSecretName,
-		"configSecretName":    component.ConfigSecretName,
-		"consoleHost":         component.ConsoleHost,
-		"consoleSecretName":   component.ConsoleSecretName,
-		"externalSecretNames": component.ExternalSecretNames,
-		"podLabels":           component.PodLabels,
-	})
+	return component.New(ctx, Type, name, args,
+		func(s component.Scope, own *PgBouncerPoolArgs, pool *PgBouncerPool) error {
+			b := &builder{s, own}
+			return b.build(pool)
+		}, opts...)
 }
 
-func (b *builder) build(component *PgBouncerPool) error {
+func (b *builder) build(pool *PgBouncerPool) error {
 	service, err := b.service()
 	if err != nil {
 		return err
 	}
-	host := pulumi.Sprintf("%s.%s.svc", service.Metadata.Name().Elem(), b.args.Namespace)
-	logins, err := b.logins()
-	if err != nil {
-		return err
-	}
-	store, err := b.loginStore(logins)
-	if err != nil {
-		return err
-	}
-	members := b.args.members()
-	consumers := make([]*apiextensions.CustomResource, len(members))
-	for i := range members {
-		if consumers[i], err = b.consumerSecret(&members[i], logins.logins[i], store, host); err != nil {
-			return err
-		}
-	}
-	config, err := b.configSecret(logins, store)
+	pool.ServiceName = service.Metadata.Name().Elem()
+	pool.Host = pulumi.Sprintf("%s.%s.svc", pool.ServiceName, b.args.Namespace)
+	pool.Port = pulumi.Int(b.args.Port).ToIntOutput()
+	pool.PodLabels = workload.Selector(b.args.Name).ToStringMapOutput()
+	config, err := b.secrets(pool)
 	if err != nil {
 		return err
 	}
@@ -131,7 +89,7 @@ func (b *builder) build(component *PgBouncerPool) error {
 	if err != nil {
 		return err
 	}
-	// Before the pods: the rule holds from their first packet on.
+	// The policy comes before the pods, so that it applies from their first packet.
 	policy, err := b.networkPolicy()
 	if err != nil {
 		return err
@@ -140,138 +98,85 @@ func (b *builder) build(component *PgBouncerPool) error {
 	if err != nil {
 		return err
 	}
-	if err := b.disruptionBudget(); err != nil {
+	pool.DeploymentName = deployment.Metadata.Name().Elem()
+	pool.Ready = []pulumi.Resource{deployment}
+	if err := workload.NewDisruptionBudget(b.Ctx, b.Child("disruption-budget"), b.meta(b.args.Name),
+		b.options()); err != nil {
+		return fmt.Errorf("the PodDisruptionBudget: %w", err)
+	}
+	if pool.ConsoleHost, err = b.podsService(); err != nil {
 		return err
 	}
-	if component.ConsoleHost, err = b.pods(); err != nil {
-		return err
+	return b.serviceMonitor()
+}
+
+// secrets creates the logins, the Secrets of their owners and the pool's files, which it returns.
+func (b *builder) secrets(pool *PgBouncerPool) (object.Object, error) {
+	logins, err := b.logins()
+	if err != nil {
+		return object.Object{}, err
 	}
-	if err := b.serviceMonitor(); err != nil {
-		return err
-	}
-	component.Host = host
-	component.Port = pulumi.Int(b.args.Port).ToIntOutput()
-	component.ServiceName = service.Metadata.Name().Elem()
-	component.Ready = []pulumi.Resource{deployment}
-	component.DeploymentName = deployment.Metadata.Name().Elem()
-	component.ConsumerSecretName = consumers[0].Metadata.Name().Elem()
-	component.ConsumerRevision = host.ApplyT(func(host string) (string, error) {
-		return naming.Hash(b.args.databaseURL(host, &members[0]))
-	}).(pulumi.StringOutput)
-	component.LoginSecretName = logins.logins[0].Metadata.Name().Elem()
-	component.ConfigSecretName = config.Metadata.Name().Elem()
-	component.ConsoleSecretName = pulumi.String("").ToStringOutput()
+	pool.LoginSecretName = logins.members[0].Name
 	if logins.console != nil {
-		component.ConsoleSecretName = logins.console.Metadata.Name().Elem()
+		pool.ConsoleSecretName = logins.console.Name
 	}
+	store, err := b.loginStore(logins)
+	if err != nil {
+		return object.Object{}, err
+	}
+	members := b.args.members()
 	byLogin := pulumi.StringMap{}
 	var names pulumi.StringArray
-	for i, consumer := range consumers {
-		byLogin[members[i].Name] = consumer.Metadata.Name().Elem()
-		names = append(names, consumer.Metadata.Name().Elem())
+	for i := range members {
+		consumer, err := b.consumerSecret(&members[i], logins.members[i], store, pool.Host)
+		if err != nil {
+			return object.Object{}, err
+		}
+		byLogin[members[i].Name] = consumer.Name
+		names = append(names, consumer.Name)
 	}
+	pool.ConsumerSecretName = byLogin[members[0].Name].ToStringOutput()
+	pool.ConsumerSecretNames = byLogin.ToStringMapOutput()
+	pool.ConsumerRevision = pool.Host.ApplyT(func(host string) (string, error) {
+		return naming.Hash(b.args.databaseURL(host, &members[0]))
+	}).(pulumi.StringOutput)
+	config, err := b.configSecret(logins, store)
+	if err != nil {
+		return object.Object{}, err
+	}
+	pool.ConfigSecretName = config.Name
 	for _, login := range logins.all() {
-		names = append(names, login.Metadata.Name().Elem())
+		names = append(names, login.Name)
 	}
-	component.ConsumerSecretNames = byLogin.ToStringMapOutput()
-	component.ExternalSecretNames = append(names, config.Metadata.Name().Elem()).ToStringArrayOutput()
-	component.PodLabels = workload.Selector(b.args.Name).ToStringMapOutput()
-	return nil
+	pool.ExternalSecretNames = append(names, config.Name).ToStringArrayOutput()
+	return config, nil
 }
 
-// options are those of every child: below the component, and after what the pool needs.
-func (b *builder) options(more ...pulumi.ResourceOption) pulumi.ResourceOption {
-	after := pulumi.DependsOn(b.args.DependsOn)
-	return pulumi.Composite(append([]pulumi.ResourceOption{b.parent, after}, more...)...)
+// options returns the options of every child. A child is below the component, and created after what the pool needs and
+// after the given resources.
+func (b *builder) options(after ...pulumi.Resource) pulumi.ResourceOption {
+	return pulumi.Composite(b.Parent, pulumi.DependsOn(append(after, b.args.DependsOn...)))
 }
 
-// metadata of an object in the pool's namespace.
-func (b *builder) metadata(name string, annotations map[string]string) *metav1.ObjectMetaArgs {
-	meta := &metav1.ObjectMetaArgs{
-		Name:      pulumi.String(name),
-		Namespace: pulumi.String(b.args.Namespace),
-		Labels:    workload.Labels(b.args.Name, b.args.Service),
+// meta returns the metadata of an object in the pool's namespace.
+func (b *builder) meta(name string) object.Meta {
+	return object.Meta{
+		Name: name, Namespace: b.args.Namespace, Labels: workload.Labels(b.args.Name, b.args.Service),
 	}
-	if annotations != nil {
-		meta.Annotations = pulumi.ToStringMap(annotations)
-	}
-	return meta
 }
 
-func (b *builder) service() (*corev1.Service, error) {
-	spec := &corev1.ServiceSpecArgs{
-		Type:     pulumi.String("ClusterIP"),
-		Selector: workload.Selector(b.args.Name),
-		Ports: corev1.ServicePortArray{&corev1.ServicePortArgs{
-			Name: pulumi.String("postgresql"), Port: pulumi.Int(b.args.Port), TargetPort: pulumi.String(portName),
-			Protocol: pulumi.String("TCP"),
-		}},
-	}
-	if b.args.ClientAffinity {
-		spec.SessionAffinity = pulumi.String("ClientIP")
-	}
-	service, err := corev1.NewService(b.ctx, b.name+"-service", &corev1.ServiceArgs{
-		// The pods come later than the Service, whose name is in their clients' Secret: nothing to wait for here.
-		Metadata: b.metadata(b.args.Name, map[string]string{"pulumi.com/skipAwait": "true"}),
-		Spec:     spec,
-	}, b.options())
-	if err != nil {
-		return nil, fmt.Errorf("its service: %w", err)
-	}
-	return service, nil
-}
-
-// pods is a Service without an address of its own: its name has the address of every pod, also of one that drains, for
-// who has to reach each of them.
-func (b *builder) pods() (pulumi.StringOutput, error) {
-	none := pulumi.String("").ToStringOutput()
-	if b.args.Console == nil && !b.args.Metrics.Enabled {
-		return none, nil
-	}
-	ports := corev1.ServicePortArray{&corev1.ServicePortArgs{
-		Name: pulumi.String(portName), Port: pulumi.Int(b.args.ContainerPort), TargetPort: pulumi.String(portName),
-		Protocol: pulumi.String("TCP"),
-	}}
-	if b.args.Metrics.Enabled {
-		ports = append(ports, &corev1.ServicePortArgs{
-			Name: pulumi.String(metricsPort), Port: pulumi.Int(b.args.Metrics.Port),
-			TargetPort: pulumi.String(metricsPort), Protocol: pulumi.String("TCP"),
-		})
-	}
-	meta := b.metadata(b.args.podsService(), map[string]string{"pulumi.com/skipAwait": "true"})
-	// Its own name: by the pool's a ServiceMonitor would find both Services.
-	meta.Labels = workload.Labels(b.args.podsService(), b.args.Service)
-	service, err := corev1.NewService(b.ctx, b.name+"-pods", &corev1.ServiceArgs{
-		Metadata: meta,
-		Spec: &corev1.ServiceSpecArgs{
-			ClusterIP: pulumi.String("None"), PublishNotReadyAddresses: pulumi.Bool(true),
-			Selector: workload.Selector(b.args.Name), Ports: ports,
-		},
-	}, b.options())
-	if err != nil {
-		return none, fmt.Errorf("the service of its pods: %w", err)
-	}
-	if b.args.Console == nil {
-		return none, nil
-	}
-	return pulumi.Sprintf("%s.%s.svc", service.Metadata.Name().Elem(), b.args.Namespace), nil
-}
-
-// authorities is the ConfigMap with the CA bundle. Its name follows its content: a new bundle is a new object and so
-// rolls the pods, one by one, while an old pod can still be made again with the old one.
-func (b *builder) authorities() (*corev1.ConfigMap, error) {
+// authorities creates the ConfigMap with the CA bundle. Its name follows its content: a new bundle is a new object and
+// rolls the pods one by one, while an old pod can still restart with the old bundle.
+func (b *builder) authorities() (object.Object, error) {
 	bundle := strings.TrimSpace(b.args.CABundle) + "\n"
 	hash, err := naming.Hash(bundle)
 	if err != nil {
-		return nil, err
+		return object.Object{}, err
 	}
-	configMap, err := corev1.NewConfigMap(b.ctx, b.name+"-ca", &corev1.ConfigMapArgs{
-		Metadata:  b.metadata(naming.Join(naming.LabelLimit, b.args.Name, "ca", hash), nil),
-		Immutable: pulumi.Bool(true),
-		Data:      pulumi.ToStringMap(map[string]string{caKey: bundle}),
-	}, b.options())
+	authorities, err := object.NewImmutableConfigMap(b.Ctx, b.Child("ca"),
+		b.meta(contract.Object(b.args.Name, "ca", hash)), map[string]string{contract.CAKey: bundle}, b.options())
 	if err != nil {
-		return nil, fmt.Errorf("its certificate authorities: %w", err)
+		return object.Object{}, fmt.Errorf("the ConfigMap of the certificate authorities: %w", err)
 	}
-	return configMap, nil
+	return authorities, nil
 }

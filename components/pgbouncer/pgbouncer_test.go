@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/components/componenttest"
+	"dbtier/components/eso"
 	"dbtier/components/pgbouncer"
 )
 
@@ -35,7 +36,7 @@ func arguments() *pgbouncer.PgBouncerPoolArgs {
 		Namespace: "myshop",
 		Databases: []pgbouncer.Database{{Name: "myshop", Host: pulumi.String(host), Port: pulumi.Int(5432)}},
 		Credential: pgbouncer.Credential{
-			Store: pgbouncer.Store{Kind: "ClusterSecretStore", Name: pulumi.String("myshop-aws")},
+			Store: eso.StoreRef{Kind: "ClusterSecretStore", Name: pulumi.String("myshop-aws")},
 			Key:   pulumi.String(componenttest.SecretArn),
 		},
 		CABundle: authority,
@@ -571,7 +572,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 		},
 		Service: "My Shop", Namespace: "*", LoginUser: "pgbouncer", ConsumerSecret: "a/b",
 		Databases:     []pgbouncer.Database{{Name: "my-shop"}, {Name: "pgbouncer"}, {Name: "pgbouncer", DBName: "a b"}},
-		Credential:    pgbouncer.Credential{Store: pgbouncer.Store{Kind: "Store"}},
+		Credential:    pgbouncer.Credential{Store: eso.StoreRef{Kind: "Store"}},
 		CABundle:      "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
 		Clients:       []pgbouncer.Client{{Namespace: "*"}, {Labels: map[string]string{"app": "a b"}}},
 		DatabaseCIDRs: []string{"10.0.0.0"},
@@ -579,7 +580,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 	require.Error(t, err)
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
-		`pool pool: name: "1PgBouncer": want 1 to 50 lower-case letters`,
+		`PgBouncerPool pool: name: "1PgBouncer": want 1 to 50 lower-case letters`,
 		`replicas: 0: want 1 to 50`,
 		`image: "a b": want the name of an image`,
 		`reloaderImage: "-": want the name of an image`,
@@ -604,7 +605,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 		`containerPort: 432: want 1024 to 65535`,
 		`uid: 0: want 10001 to 2147483647`,
 		`drainSeconds: 0: want 1 to 300 seconds`,
-		`terminationGracePeriodSeconds: 5: want 10 seconds more than drainSeconds`,
+		`terminationGracePeriodSeconds: 5: want at least 10 seconds more than drainSeconds`,
 		`refreshInterval: 0: want 10 to 3600 seconds`,
 		`resources.cpuRequest: "": want a quantity`,
 		`service: "My Shop": want`,
@@ -618,7 +619,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 		`credential.store.kind: "Store": want one of SecretStore, ClusterSecretStore`,
 		`credential.store.name: is missing`,
 		`credential.key: is missing`,
-		`caBundle: certificate 1 is none; want the certificates of RDS' authorities in PEM`,
+		`caBundle: certificate 1 is not a certificate: x509: malformed certificate; want the certificates of RDS's authorities in PEM`,
 		`loginUser: "pgbouncer": want`,
 		`consumerSecret: "a/b": want`,
 		`clients[0].namespace: "*": want`,
@@ -642,18 +643,18 @@ func TestFaultsOneByOne(t *testing.T) {
 		"nothing to pool":   {func(a *pgbouncer.PgBouncerPoolArgs) { a.Databases = nil }, "databases: is missing"},
 		"no bundle": {
 			func(a *pgbouncer.PgBouncerPoolArgs) { a.CABundle = "" },
-			"caBundle: holds no certificate",
+			"caBundle: is not a list of PEM certificates",
 		},
 		"a key in the bundle": {func(a *pgbouncer.PgBouncerPoolArgs) {
 			a.CABundle = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
-		}, "caBundle: holds a private key, and only"},
+		}, "caBundle: holds a private key; only"},
 		"secret twice": {
 			func(a *pgbouncer.PgBouncerPoolArgs) { a.ConsumerSecret = "pgbouncer-login" },
 			"is the name of another Secret of the pool",
 		},
 		"no time to drain": {
 			func(a *pgbouncer.PgBouncerPoolArgs) { a.DrainSeconds = 115 },
-			"terminationGracePeriodSeconds: 120: want 10 seconds more than drainSeconds (115)",
+			"terminationGracePeriodSeconds: 120: want at least 10 seconds more than drainSeconds (115)",
 		},
 		"a long name": {func(a *pgbouncer.PgBouncerPoolArgs) { a.Name = strings.Repeat("p", 51) }, "name: "},
 	} {
@@ -675,7 +676,7 @@ func TestFaultsOneByOne(t *testing.T) {
 func TestWithoutArgumentsThereIsAnError(t *testing.T) {
 	t.Parallel()
 	_, err := componenttest.Try(create(nil))
-	assert.ErrorContains(t, err, "pool pool: no arguments given")
+	assert.ErrorContains(t, err, "PgBouncerPool pool: no arguments given")
 }
 
 func TestTheArgumentsStayTheCallers(t *testing.T) {

@@ -4,127 +4,81 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
-	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/contract"
+	"dbtier/components/eso"
+	"dbtier/components/object"
 	"dbtier/validation"
 )
 
-const (
-	secretsAPI    = "external-secrets.io/v1"
-	generatorsAPI = "generators.external-secrets.io/v1alpha1"
-)
+// passwordLength of a login, in characters.
+const passwordLength = 32
 
-// untilReady has Pulumi wait until the operator has done its part.
-var untilReady = map[string]string{"pulumi.com/waitFor": "condition=Ready"}
+// loginSecrets are the Secrets with the logins: those of the members in their order, and the console's.
+type loginSecrets struct {
+	members []object.Object
+	// console is nil without [PgBouncerPoolArgs].Console.
+	console *object.Object
+}
 
-// generator makes the passwords of the logins. Characters that mean nothing in a URL, a shell or an ini file: tools
-// that read DATABASE_URL carelessly get it right.
-func (b *builder) generator() (*apiextensions.CustomResource, error) {
-	generator, err := apiextensions.NewCustomResource(b.ctx, b.name+"-login-generator",
-		&apiextensions.CustomResourceArgs{
-			ApiVersion: pulumi.String(generatorsAPI),
-			Kind:       pulumi.String("Password"),
-			Metadata:   b.metadata(b.args.loginSecret(), nil),
-			OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{
-				"length":           pulumi.Int(32),
-				"digits":           pulumi.Int(8),
-				"symbols":          pulumi.Int(4),
-				"symbolCharacters": pulumi.String("-_.~"),
-				"noUpper":          pulumi.Bool(false),
-				"allowRepeat":      pulumi.Bool(true),
-			}},
-		}, b.options())
+func (s *loginSecrets) all() []object.Object {
+	if s.console == nil {
+		return s.members
+	}
+	return append(slices.Clone(s.members), *s.console)
+}
+
+// logins creates a Secret for each login. Its password is generated once.
+func (b *builder) logins() (*loginSecrets, error) {
+	generator, err := eso.NewGenerator(b.Ctx, b.Child("login-generator"), b.meta(b.args.loginSecret()), passwordLength,
+		b.options())
 	if err != nil {
-		return nil, fmt.Errorf("the generator of its logins: %w", err)
+		return nil, fmt.Errorf("the generator of passwords: %w", err)
 	}
-	return generator, nil
-}
-
-// login makes a login once. The operator runs a generator at every refresh, hence CreatedOnce and an ExternalSecret of
-// its own.
-func (b *builder) login(
-	generator *apiextensions.CustomResource, part, name, user string,
-) (*apiextensions.CustomResource, error) {
-	login, err := b.externalSecret(part, name, pulumi.Map{
-		"refreshPolicy":   pulumi.String("CreatedOnce"),
-		"refreshInterval": pulumi.String("0s"),
-		"target": target(name, pulumi.Map{
-			"username": pulumi.String(user),
-			"password": pulumi.String(value("password")),
-		}),
-		"dataFrom": pulumi.Array{pulumi.Map{"sourceRef": pulumi.Map{"generatorRef": pulumi.Map{
-			"apiVersion": pulumi.String(generatorsAPI),
-			"kind":       pulumi.String("Password"),
-			"name":       generator.Metadata.Name().Elem(),
-		}}}},
-	},
-		// The operator does not look at a created login again, so another user needs another one.
-		pulumi.ReplaceOnChanges([]string{"spec"}), pulumi.DeleteBeforeReplace(true))
-	if err != nil {
-		return nil, fmt.Errorf("the login of %s: %w", user, err)
+	login := func(part, secret, user string) (object.Object, error) {
+		created, err := eso.NewLogin(b.Ctx, b.Child(part), b.meta(secret), user, generator, b.options())
+		if err != nil {
+			return object.Object{}, fmt.Errorf("the login of %s: %w", user, err)
+		}
+		return created, nil
 	}
-	return login, nil
-}
-
-// made are the Secrets of the logins: those of the members in their order, and the console's where there is one.
-type made struct {
-	logins  []*apiextensions.CustomResource
-	console *apiextensions.CustomResource
-}
-
-// all are the logins' Secrets.
-func (m *made) all() []*apiextensions.CustomResource {
-	if m.console == nil {
-		return m.logins
-	}
-	return append(slices.Clone(m.logins), m.console)
-}
-
-func (b *builder) logins() (*made, error) {
-	generator, err := b.generator()
-	if err != nil {
-		return nil, err
-	}
-	m := &made{}
-	for _, member := range b.args.members() {
-		login, err := b.login(generator, "login"+member.suffix, member.loginSecret, member.Name)
+	secrets := &loginSecrets{}
+	for _, m := range b.args.members() {
+		created, err := login("login"+m.suffix, m.loginSecret, m.Name)
 		if err != nil {
 			return nil, err
 		}
-		m.logins = append(m.logins, login)
+		secrets.members = append(secrets.members, created)
 	}
 	if b.args.Console != nil {
-		m.console, err = b.login(generator, "console", b.args.consoleSecret(), ConsoleLogin)
+		created, err := login("console", b.args.consoleSecret(), ConsoleLogin)
+		secrets.console = &created
+		return secrets, err
 	}
-	return m, err
+	return secrets, nil
 }
 
-// loginStore lets the operator read the logins, the databases' credentials where those are Secrets, and nothing else of
-// the namespace, into the other Secrets.
-func (b *builder) loginStore(logins *made) (*apiextensions.CustomResource, error) {
+// loginStore creates the store that reads the Secrets of the pool's namespace. It can read the logins and those
+// credentials of the databases that are Secrets, and no other Secret.
+func (b *builder) loginStore(logins *loginSecrets) (eso.StoreRef, error) {
 	name := b.args.loginReader()
-	account, err := corev1.NewServiceAccount(b.ctx, b.name+"-login-reader", &corev1.ServiceAccountArgs{
-		Metadata:                     b.metadata(name, nil),
-		AutomountServiceAccountToken: pulumi.Bool(false),
-	}, b.options())
+	account, err := object.NewServiceAccount(b.Ctx, b.Child("login-reader"), b.meta(name), b.options())
 	if err != nil {
-		return nil, fmt.Errorf("the reader of the service's login: %w", err)
+		return eso.StoreRef{}, fmt.Errorf("the ServiceAccount that reads the logins: %w", err)
 	}
 	var readable pulumi.StringArray
 	for _, login := range logins.all() {
-		readable = append(readable, login.Metadata.Name().Elem())
+		readable = append(readable, login.Name)
 	}
-	for _, member := range b.args.members() {
-		if member.Credential.inCluster() {
-			readable = append(readable, member.Credential.Key)
+	for _, m := range b.args.members() {
+		if m.Credential.inCluster() {
+			readable = append(readable, m.Credential.Key)
 		}
 	}
-	role, err := rbacv1.NewRole(b.ctx, b.name+"-login-reader-role", &rbacv1.RoleArgs{
-		Metadata: b.metadata(name, nil),
+	role, err := rbacv1.NewRole(b.Ctx, b.Child("login-reader-role"), &rbacv1.RoleArgs{
+		Metadata: object.Args(b.meta(name)),
 		Rules: rbacv1.PolicyRuleArray{&rbacv1.PolicyRuleArgs{
 			ApiGroups:     pulumi.ToStringArray([]string{""}),
 			Resources:     pulumi.ToStringArray([]string{"secrets"}),
@@ -133,114 +87,94 @@ func (b *builder) loginStore(logins *made) (*apiextensions.CustomResource, error
 		}},
 	}, b.options())
 	if err != nil {
-		return nil, fmt.Errorf("the role of the login's reader: %w", err)
+		return eso.StoreRef{}, fmt.Errorf("the Role that reads the logins: %w", err)
 	}
-	binding, err := rbacv1.NewRoleBinding(b.ctx, b.name+"-login-reader-binding", &rbacv1.RoleBindingArgs{
-		Metadata: b.metadata(name, nil),
+	binding, err := rbacv1.NewRoleBinding(b.Ctx, b.Child("login-reader-binding"), &rbacv1.RoleBindingArgs{
+		Metadata: object.Args(b.meta(name)),
 		RoleRef: &rbacv1.RoleRefArgs{
 			ApiGroup: pulumi.String("rbac.authorization.k8s.io"), Kind: pulumi.String("Role"),
 			Name: role.Metadata.Name().Elem(),
 		},
 		Subjects: rbacv1.SubjectArray{&rbacv1.SubjectArgs{
-			Kind: pulumi.String("ServiceAccount"), Name: account.Metadata.Name().Elem(),
-			Namespace: pulumi.String(b.args.Namespace),
+			Kind: pulumi.String("ServiceAccount"), Name: account.Name, Namespace: pulumi.String(b.args.Namespace),
 		}},
 	}, b.options())
 	if err != nil {
-		return nil, fmt.Errorf("the binding of the login's reader: %w", err)
+		return eso.StoreRef{}, fmt.Errorf("the RoleBinding that reads the logins: %w", err)
 	}
-	store, err := apiextensions.NewCustomResource(b.ctx, b.name+"-login-store", &apiextensions.CustomResourceArgs{
-		ApiVersion: pulumi.String(secretsAPI),
-		Kind:       pulumi.String("SecretStore"),
-		Metadata:   b.metadata(b.args.loginSecret(), untilReady),
-		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{"provider": pulumi.Map{"kubernetes": pulumi.Map{
-			"remoteNamespace": pulumi.String(b.args.Namespace),
-			"server": pulumi.Map{
-				"url": pulumi.String("https://kubernetes.default.svc"),
-				// Kubernetes puts this ConfigMap into every namespace.
-				"caProvider": pulumi.Map{
-					"type": pulumi.String("ConfigMap"), "name": pulumi.String("kube-root-ca.crt"),
-					"key": pulumi.String("ca.crt"),
-				},
-			},
-			"auth": pulumi.Map{"serviceAccount": pulumi.Map{"name": account.Metadata.Name().Elem()}},
-		}}}},
-	}, b.options(pulumi.DependsOn([]pulumi.Resource{binding})))
+	store, err := eso.NewStore(b.Ctx, b.Child("login-store"), &eso.StoreArgs{
+		Meta: b.meta(b.args.loginSecret()), Kind: eso.SecretStore,
+		Provider: eso.Cluster(b.args.Namespace, account.Name),
+	}, b.options(binding))
 	if err != nil {
-		return nil, fmt.Errorf("the store of the service's login: %w", err)
+		return eso.StoreRef{}, fmt.Errorf("the store of the logins: %w", err)
 	}
 	return store, nil
 }
 
-// consumerSecret is DATABASE_URL as the owner of a login gets it.
+// secret creates a Secret that is filled from templates.
+func (b *builder) secret(
+	part, name string, template pulumi.StringMap, values []eso.Value, after ...object.Object,
+) (object.Object, error) {
+	return eso.NewExternalSecret(b.Ctx, b.Child(part), &eso.ExternalSecretArgs{
+		Meta: b.meta(name), RefreshInterval: b.args.refresh(), Template: template, Values: values,
+	}, b.options(object.Resources(after...)...))
+}
+
+// consumerSecret is the Secret with DATABASE_URL for the owner of a login.
 func (b *builder) consumerSecret(
-	m *member, login, store *apiextensions.CustomResource, host pulumi.StringOutput,
-) (*apiextensions.CustomResource, error) {
+	m *member, login object.Object, store eso.StoreRef, host pulumi.StringOutput,
+) (object.Object, error) {
 	url := host.ApplyT(func(host string) string { return b.args.databaseURL(host, m) }).(pulumi.StringOutput)
-	secret, err := b.externalSecret("consumer-secret"+m.suffix, m.Secret, pulumi.Map{
-		"refreshInterval": pulumi.String(b.args.refresh()),
-		"target":          target(m.Secret, pulumi.Map{"DATABASE_URL": url}),
-		"data":            loginData(m, login, store),
-	}, pulumi.DependsOn([]pulumi.Resource{login}))
+	secret, err := b.secret("consumer-secret"+m.suffix, m.Secret, pulumi.StringMap{contract.DatabaseURL: url},
+		loginValues(m, login, store), login)
 	if err != nil {
-		return nil, fmt.Errorf("the secret of %s: %w", m.Name, err)
+		return object.Object{}, fmt.Errorf("the Secret of %s: %w", m.Name, err)
 	}
 	return secret, nil
 }
 
-// configSecret is the pool's files, from the logins and the databases' credentials.
-func (b *builder) configSecret(
-	logins *made, store *apiextensions.CustomResource,
-) (*apiextensions.CustomResource, error) {
-	var data pulumi.Array
-	var after []pulumi.Resource
-	for i, member := range b.args.members() {
-		from := ownStore(store)
-		credential := member.Credential
-		if !credential.inCluster() {
-			from = pulumi.Map{"kind": pulumi.String(credential.Store.Kind), "name": credential.Store.Name}
+// configSecret is the Secret with the pool's files. They contain the logins and the databases' credentials.
+func (b *builder) configSecret(logins *loginSecrets, store eso.StoreRef) (object.Object, error) {
+	var values []eso.Value
+	for i, m := range b.args.members() {
+		from := m.Credential.Store
+		if m.Credential.inCluster() {
+			from = store
 		}
-		data = append(data, loginData(&member, logins.logins[i], store)...)
-		data = append(data,
-			datum(member.value(databaseUserValue), credential.Key, "username", from),
-			datum(member.value(databasePasswordValue), credential.Key, "password", from))
+		values = append(values, loginValues(&m, logins.members[i], store)...)
+		values = append(values,
+			secretValue(m.value(databaseUserValue), from, m.Credential.Key, contract.UsernameKey),
+			secretValue(m.value(databasePasswordValue), from, m.Credential.Key, contract.PasswordKey))
 	}
 	if logins.console != nil {
-		data = append(data, datum(consolePasswordValue, logins.console.Metadata.Name().Elem(), "password",
-			ownStore(store)))
+		values = append(values, secretValue(consolePasswordValue, store, logins.console.Name, contract.PasswordKey))
 	}
-	for _, login := range logins.all() {
-		after = append(after, login)
-	}
-	secret, err := b.externalSecret("config", b.args.configSecret(), pulumi.Map{
-		"refreshInterval": pulumi.String(b.args.refresh()),
-		"target": target(b.args.configSecret(), pulumi.Map{
-			"pgbouncer.ini": b.configTemplate(),
-			"hba.conf":      pulumi.String(b.args.hba()),
-			"userlist.txt":  pulumi.String(b.args.users()),
-		}),
-		"data": data,
-	}, pulumi.DependsOn(after))
+	secret, err := b.secret("config", b.args.configSecret(), pulumi.StringMap{
+		"pgbouncer.ini": b.configTemplate(),
+		"hba.conf":      pulumi.String(b.args.hba()),
+		"userlist.txt":  pulumi.String(b.args.users()),
+	}, values, logins.all()...)
 	if err != nil {
-		return nil, fmt.Errorf("its configuration: %w", err)
+		return object.Object{}, fmt.Errorf("the Secret with the configuration: %w", err)
 	}
 	return secret, nil
 }
 
-// configTemplate waits for the instances' addresses.
+// configTemplate returns the template of pgbouncer.ini, once the instances' addresses are known.
 func (b *builder) configTemplate() pulumi.StringOutput {
-	var known []any
+	var inputs []any
 	for _, d := range b.args.Databases {
-		known = append(known, d.Host, d.Port)
+		inputs = append(inputs, d.Host, d.Port)
 	}
 	args := b.args
-	return pulumi.All(known...).ApplyT(func(known []any) (string, error) {
+	return pulumi.All(inputs...).ApplyT(func(known []any) (string, error) {
 		endpoints := map[string]endpoint{}
 		for i, d := range args.Databases {
 			host, port := known[2*i].(string), known[2*i+1].(int)
-			// It comes from AWS, and goes where a stray quote or brace would be read as something else.
+			// The host comes from AWS and goes into the file unescaped, where a quote or brace would break it.
 			if !validation.Hostname.Matches(host) {
-				return "", fmt.Errorf("databases[%d].host: %q: want the name of a host", i, host)
+				return "", fmt.Errorf("databases[%d].host: %q: %s", i, host, validation.Hostname.Rule)
 			}
 			endpoints[d.Name] = endpoint{host: host, port: port, dbName: d.DBName}
 		}
@@ -248,48 +182,14 @@ func (b *builder) configTemplate() pulumi.StringOutput {
 	}).(pulumi.StringOutput)
 }
 
-// ownStore is the store of the namespace's Secrets.
-func ownStore(store *apiextensions.CustomResource) pulumi.Map {
-	return pulumi.Map{"kind": pulumi.String("SecretStore"), "name": store.Metadata.Name().Elem()}
-}
-
-// loginData are the values of a login under the names that the templates use.
-func loginData(m *member, login, store *apiextensions.CustomResource) pulumi.Array {
-	from := ownStore(store)
-	key := login.Metadata.Name().Elem()
-	return pulumi.Array{
-		datum(m.value(loginUserValue), key, "username", from),
-		datum(m.value(loginPasswordValue), key, "password", from),
+// loginValues are the values of a login under the names that the templates use.
+func loginValues(m *member, login object.Object, store eso.StoreRef) []eso.Value {
+	return []eso.Value{
+		secretValue(m.value(loginUserValue), store, login.Name, contract.UsernameKey),
+		secretValue(m.value(loginPasswordValue), store, login.Name, contract.PasswordKey),
 	}
 }
 
-// datum is a value that the operator fetches.
-func datum(name string, key pulumi.StringInput, property string, store pulumi.Map) pulumi.Map {
-	return pulumi.Map{
-		"secretKey": pulumi.String(name),
-		"remoteRef": pulumi.Map{"key": key, "property": pulumi.String(property)},
-		"sourceRef": pulumi.Map{"storeRef": store},
-	}
-}
-
-// target is a Secret that belongs to its ExternalSecret and is filled from templates.
-func target(name string, templates pulumi.Map) pulumi.Map {
-	return pulumi.Map{
-		"name":           pulumi.String(name),
-		"creationPolicy": pulumi.String("Owner"),
-		// A secret that is missing for a moment must not take the pool's files away.
-		"deletionPolicy": pulumi.String("Retain"),
-		"template":       pulumi.Map{"engineVersion": pulumi.String("v2"), "data": templates},
-	}
-}
-
-func (b *builder) externalSecret(
-	part, name string, spec pulumi.Map, opts ...pulumi.ResourceOption,
-) (*apiextensions.CustomResource, error) {
-	return apiextensions.NewCustomResource(b.ctx, b.name+"-"+part, &apiextensions.CustomResourceArgs{
-		ApiVersion:  pulumi.String(secretsAPI),
-		Kind:        pulumi.String("ExternalSecret"),
-		Metadata:    b.metadata(name, untilReady),
-		OtherFields: kubernetes.UntypedArgs{"spec": spec},
-	}, b.options(opts...))
+func secretValue(name string, store eso.StoreRef, key pulumi.StringInput, property string) eso.Value {
+	return eso.Value{Name: name, Store: store, Key: key, Property: property}
 }

@@ -16,11 +16,11 @@ import (
 //go:embed regions/*.pem
 var regions embed.FS
 
-// Regions are the regions whose certificates are known, sorted.
+// Regions returns the regions whose certificates are known, sorted.
 func Regions() []string {
 	entries, err := fs.ReadDir(regions, "regions")
 	if err != nil {
-		// The folder is compiled in.
+		// The folder is embedded.
 		panic(err)
 	}
 	names := make([]string, 0, len(entries))
@@ -31,18 +31,18 @@ func Regions() []string {
 	return names
 }
 
-// Bundle is the PEM text of a region's root certificates.
+// Bundle returns a region's root certificates as PEM text.
 func Bundle(region string) (string, error) {
 	text, err := regions.ReadFile("regions/" + region + ".pem")
 	if err != nil {
 		return "", fmt.Errorf(
-			"the RDS root certificates of region %s are not known here: download the region's bundle from AWS "+
-				"(Using SSL/TLS to encrypt a connection to a DB instance) and name the file in network.caBundle", region)
+			"the RDS root certificates of region %s are unknown: download the region's bundle from AWS "+
+				"(Using SSL/TLS to encrypt a connection to a DB instance) and set network.caBundle to the file", region)
 	}
 	return string(text), nil
 }
 
-// Check says what is wrong with a bundle: nothing in it, something that is no certificate, one that has expired.
+// Check returns an error if a bundle is empty, holds anything but certificates, or holds an expired certificate.
 func Check(bundle string, now time.Time) error {
 	rest, count := []byte(bundle), 0
 	for {
@@ -51,20 +51,20 @@ func Check(bundle string, now time.Time) error {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("holds a %s where only certificates belong", strings.ToLower(block.Type))
+			return fmt.Errorf("holds a %s; only certificates are allowed", strings.ToLower(block.Type))
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return fmt.Errorf("its certificate number %d cannot be read: %w", count+1, err)
+			return fmt.Errorf("certificate %d is not a certificate: %w", count+1, err)
 		}
 		if now.After(certificate.NotAfter) {
-			return fmt.Errorf("its certificate %q expired on %s", certificate.Subject.CommonName,
+			return fmt.Errorf("certificate %q expired on %s", certificate.Subject.CommonName,
 				certificate.NotAfter.Format(time.DateOnly))
 		}
 		count++
 	}
 	if strings.TrimSpace(string(rest)) != "" || count == 0 {
-		return errors.New("is no list of PEM certificates")
+		return errors.New("is not a list of PEM certificates")
 	}
 	return nil
 }

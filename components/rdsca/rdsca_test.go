@@ -43,7 +43,7 @@ func TestEveryRegionHasItsThreeRootsAndTheyLastForYears(t *testing.T) {
 func TestAnUnknownRegionSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	_, err := rdsca.Bundle("mx-central-1")
-	assert.ErrorContains(t, err, "name the file in network.caBundle")
+	assert.ErrorContains(t, err, "set network.caBundle to the file")
 }
 
 func TestBundlesThatAreNone(t *testing.T) {
@@ -51,15 +51,15 @@ func TestBundlesThatAreNone(t *testing.T) {
 	bundle, err := rdsca.Bundle("ap-northeast-2")
 	require.NoError(t, err)
 	for text, reason := range map[string]string{
-		"":                  "is no list of PEM certificates",
-		"hello":             "is no list of PEM certificates",
-		bundle + "and more": "is no list of PEM certificates",
-		"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n": "holds a private key where only " +
-			"certificates belong",
-		"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n": "its certificate number 1 cannot be read",
+		"":                  "is not a list of PEM certificates",
+		"hello":             "is not a list of PEM certificates",
+		bundle + "and more": "is not a list of PEM certificates",
+		"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n": "holds a private key; only certificates " +
+			"are allowed",
+		"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n": "certificate 1 is not a certificate",
 	} {
 		require.ErrorContains(t, rdsca.Check(text, time.Now()), reason)
 	}
 	assert.ErrorContains(t, rdsca.Check(bundle, time.Date(2062, 1, 1, 0, 0, 0, 0, time.UTC)),
-		`its certificate "Amazon RDS ap-northeast-2 Root CA RSA2048 G1" expired on 2061-05-20`)
+		`certificate "Amazon RDS ap-northeast-2 Root CA RSA2048 G1" expired on 2061-05-20`)
 }

@@ -12,34 +12,34 @@ import (
 	"dbtier/validation"
 )
 
-// Alarms watch CPU, free storage, freeable memory and, where RdsPostgresArgs.ConnectionLimit is known, connections.
+// Alarms watch CPU, free storage, freeable memory and, if RdsPostgresArgs.ConnectionLimit is set, connections.
 type Alarms struct {
-	// Enabled makes the alarms. Default true in production only. Without topics they only show in CloudWatch and as
-	// EventBridge events.
+	// Enabled creates the alarms. Default true in production only. Without topics the alarms are visible only in
+	// CloudWatch and as EventBridge events.
 	Enabled bool `json:"enabled"`
-	// TopicArns are SNS topics (standard, not FIFO) that are told when an alarm begins and when it ends.
+	// TopicArns are SNS topics (standard, not FIFO) that are notified when an alarm begins and ends.
 	TopicArns []string `json:"topicArns"`
-	// CPU is the mean utilization over 15 minutes, percent. Default 80.
+	// CPU is the threshold of the mean utilization over 15 minutes, in percent. Default 80.
 	CPU int `json:"cpu"`
-	// FreeStorage is how little may be left for 15 minutes, GiB. Default 0: a tenth of allocatedStorage, below which
-	// RDS itself grows the disk if it may; the alarm says that it did not.
+	// FreeStorage is the threshold of free storage over 15 minutes, in GiB. Default 0: a tenth of allocatedStorage.
+	// Below that RDS grows the disk if it may, so the alarm says that it did not.
 	FreeStorage int `json:"freeStorage"`
-	// FreeableMemory is how little may be left for 15 minutes, MiB. Default 256.
+	// FreeableMemory is the threshold of freeable memory over 15 minutes, in MiB. Default 256.
 	FreeableMemory int `json:"freeableMemory"`
-	// Connections is the share of the connection limit that may be open for 5 minutes, percent. Default 80.
+	// Connections is the threshold of open connections over 5 minutes, in percent of the connection limit. Default 80.
 	Connections int `json:"connections"`
 }
 
-// Events are what RDS itself reports: failovers, failures, storage that runs low, maintenance.
+// Events are the events of the instance that RDS reports: failovers, failures, low storage, maintenance.
 type Events struct {
-	// TopicArn is an SNS topic (standard, not FIFO). Empty (default): there is no subscription.
+	// TopicArn is an SNS topic (standard, not FIFO). Default: there is no subscription.
 	TopicArn string `json:"topicArn"`
-	// Categories of events. Default: all but backup, creation, read replica and restoration, which are routine.
+	// Categories of events. Default: all except backup, creation, read replica and restoration, which are routine.
 	Categories []string `json:"categories"`
 }
 
-// Categories of a DB instance's events ("Amazon RDS event categories and event messages"). Security Hub's RDS.20 wants
-// configuration change, failure and maintenance among those subscribed to.
+// Categories of a DB instance's events ("Amazon RDS event categories and event messages"). Security Hub's RDS.20
+// requires a subscription to configuration change, failure and maintenance.
 var (
 	defaultCategories = []string{
 		"availability", "configuration change", "deletion", "failover", "failure", "low storage", "maintenance",
@@ -49,25 +49,19 @@ var (
 	routineCategories = []string{"backup", "creation", "read replica", "restoration"}
 )
 
-const topicRule = "want the ARN of a standard SNS topic (arn:aws:sns:<region>:<account>:<name>)"
-
 func (a Alarms) validate(allocatedStorage int) error {
 	var faults fault.List
-	for i, arn := range a.TopicArns {
-		path := fmt.Sprintf("topicArns[%d]", i)
-		faults.Form(path, arn, validation.TopicArn)
-		faults.Check(slices.Index(a.TopicArns, arn) == i, path, arn, "is named twice")
-	}
+	faults.Names("topicArns", a.TopicArns, validation.TopicArn)
 	if !a.Enabled {
 		faults.Check(len(a.TopicArns) == 0, "topicArns", a.TopicArns,
-			"would never be told anything: set alarms.enabled to true, or leave them out")
+			"are never notified: set alarms.enabled to true, or leave them out")
 		return faults.Err()
 	}
-	// CloudWatch takes no more actions of a kind.
+	// CloudWatch accepts at most five actions of a kind.
 	faults.Check(len(a.TopicArns) <= 5, "topicArns", len(a.TopicArns), "want at most 5")
 	faults.Between("cpu", a.CPU, 1, 100, "percent")
 	faults.Check(0 <= a.FreeStorage && a.FreeStorage < max(allocatedStorage, 1), "freeStorage", a.FreeStorage,
-		"want 0 for a tenth of allocatedStorage, or less than the %d GiB of it", allocatedStorage)
+		"want 0 for a tenth of allocatedStorage, or less than its %d GiB", allocatedStorage)
 	faults.Check(a.FreeableMemory > 0, "freeableMemory", a.FreeableMemory, "want a number of MiB, for example 256")
 	faults.Between("connections", a.Connections, 1, 100, "percent")
 	return faults.Err()
@@ -80,7 +74,7 @@ func (e Events) validate() error {
 	}
 	faults.Form("topicArn", e.TopicArn, validation.TopicArn)
 	faults.Check(len(e.Categories) > 0, "categories", nil,
-		"is missing: which events to be told of, for example [failure, maintenance]")
+		"is missing: the events to subscribe to, for example [failure, maintenance]")
 	for i, category := range e.Categories {
 		path := fmt.Sprintf("categories[%d]", i)
 		fault.OneOf(&faults, path, category, slices.Sorted(
@@ -100,14 +94,14 @@ const (
 type alarm struct {
 	part, metric, comparison string
 	threshold                float64
-	// periods of five minutes that all have to be beyond the threshold.
+	// periods is the number of consecutive periods of five minutes beyond the threshold.
 	periods int
-	// missing is what no data means.
+	// missing says how CloudWatch treats missing data.
 	missing     string
 	description string
 }
 
-// watched lists the alarms of the arguments.
+// watched returns the alarms of the arguments.
 func (a *RdsPostgresArgs) watched() []alarm {
 	const above, below = "GreaterThanThreshold", "LessThanThreshold"
 	freeStorage := a.Alarms.FreeStorage * gibibyte
@@ -119,7 +113,7 @@ func (a *RdsPostgresArgs) watched() []alarm {
 			"cpu", "CPUUtilization", above, float64(a.Alarms.CPU), 3, "missing",
 			fmt.Sprintf("%s: CPU above %d %% for 15 min", a.Identifier, a.Alarms.CPU),
 		},
-		// An instance that reports nothing for a quarter of an hour is stopped, or full.
+		// An instance that reports nothing for 15 minutes is stopped or full, so missing data is breaching.
 		{
 			"free-storage", "FreeStorageSpace", below, float64(freeStorage), 3, "breaching",
 			fmt.Sprintf("%s: less than %.1f GiB of storage free for 15 min", a.Identifier,
@@ -149,7 +143,7 @@ func (b *builder) alarms(instance *rds.Instance) error {
 		topics = append(topics, pulumi.String(arn))
 	}
 	for _, a := range b.args.watched() {
-		_, err := cloudwatch.NewMetricAlarm(b.ctx, b.name+"-alarm-"+a.part, &cloudwatch.MetricAlarmArgs{
+		_, err := cloudwatch.NewMetricAlarm(b.Ctx, b.Child("alarm-"+a.part), &cloudwatch.MetricAlarmArgs{
 			Name:               pulumi.String(b.args.Identifier + "-" + a.part),
 			AlarmDescription:   pulumi.String(a.description),
 			Namespace:          pulumi.String("AWS/RDS"),
@@ -164,7 +158,7 @@ func (b *builder) alarms(instance *rds.Instance) error {
 			AlarmActions:       topics,
 			OkActions:          topics,
 			Tags:               b.tags(),
-		}, b.parent)
+		}, b.Parent)
 		if err != nil {
 			return fmt.Errorf("the alarm on %s: %w", a.metric, err)
 		}
@@ -176,7 +170,7 @@ func (b *builder) events(instance *rds.Instance) error {
 	if b.args.Events.TopicArn == "" {
 		return nil
 	}
-	_, err := rds.NewEventSubscription(b.ctx, b.name+"-events", &rds.EventSubscriptionArgs{
+	_, err := rds.NewEventSubscription(b.Ctx, b.Child("events"), &rds.EventSubscriptionArgs{
 		Name:            pulumi.String(b.args.Identifier),
 		SnsTopic:        pulumi.String(b.args.Events.TopicArn),
 		SourceType:      pulumi.String("db-instance"),
@@ -184,7 +178,7 @@ func (b *builder) events(instance *rds.Instance) error {
 		EventCategories: pulumi.ToStringArray(b.args.Events.Categories),
 		Enabled:         pulumi.Bool(true),
 		Tags:            b.tags(),
-	}, b.parent)
+	}, b.Parent)
 	if err != nil {
 		return fmt.Errorf("the event subscription: %w", err)
 	}

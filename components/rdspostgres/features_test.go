@@ -303,8 +303,8 @@ func TestFaultsOneByOne(t *testing.T) {
 	type args = rdspostgres.RdsPostgresArgs
 	const key = "arn:aws:kms:eu-west-1:111122223333:key/0a1b"
 	for fault, change := range map[string]func(*args){
-		`identifier: "default": would make names that AWS keeps`: func(a *args) { a.Identifier = "default" },
-		`identifier: "sg-shop": would make names that AWS keeps`: func(a *args) { a.Identifier = "sg-shop" },
+		`identifier: "default": gives names that AWS reserves`: func(a *args) { a.Identifier = "default" },
+		`identifier: "sg-shop": gives names that AWS reserves`: func(a *args) { a.Identifier = "sg-shop" },
 		`engineLifecycleSupport: "forever": want one of`: func(a *args) {
 			a.EngineLifecycleSupport = "forever"
 		},
@@ -321,14 +321,14 @@ func TestFaultsOneByOne(t *testing.T) {
 		`availabilityZone: "ap-northeast-2a": RDS places`: func(a *args) {
 			a.AvailabilityZone = "ap-northeast-2a"
 		},
-		`availabilityZone: "eu-west-1a": is no zone of ap-northeast-2`: func(a *args) {
+		`availabilityZone: "eu-west-1a": is not a zone of ap-northeast-2`: func(a *args) {
 			a.MultiAZ, a.AvailabilityZone = false, "eu-west-1a"
 		},
 		`networkType: "IPV6": want one of IPV4, DUAL`: func(a *args) { a.NetworkType = "IPV6" },
 		`subnetGroupName: "a/b": want the name`: func(a *args) {
 			a.SubnetIDs, a.SubnetGroupName = nil, "a/b"
 		},
-		`subnetIds: would go unused`: func(a *args) {
+		`subnetIds: is not used with subnetGroupName`: func(a *args) {
 			a.SubnetGroupName = "databases"
 		},
 		`parameterGroupName: "Team": want the name`: func(a *args) {
@@ -346,7 +346,7 @@ func TestFaultsOneByOne(t *testing.T) {
 		`monitoringRoleArn: "monitoring": want the ARN`: func(a *args) {
 			a.MonitoringRoleArn = "monitoring"
 		},
-		`monitoringRoleArn: "` + roleArn + `": monitoringInterval is 0`: func(a *args) {
+		`monitoringRoleArn: "` + roleArn + `": is not used, because monitoringInterval is 0`: func(a *args) {
 			a.MonitoringRoleArn, a.MonitoringInterval = roleArn, 0
 		},
 		`permissionsBoundaryArn: "x": want the ARN of a managed policy`: func(a *args) {
@@ -356,8 +356,8 @@ func TestFaultsOneByOne(t *testing.T) {
 		`logKmsKeyArn: "alias/logs": want the ARN`: func(a *args) {
 			a.LogKmsKeyArn = "alias/logs"
 		},
-		`logKmsKeyArn: "` + key + `": lies in the region eu-west-1`: func(a *args) { a.LogKmsKeyArn = key },
-		`kmsKeyArn: "` + key + `": lies in the region eu-west-1`:    func(a *args) { a.KmsKeyArn = key },
+		`logKmsKeyArn: "` + key + `": is in the region eu-west-1`: func(a *args) { a.LogKmsKeyArn = key },
+		`kmsKeyArn: "` + key + `": is in the region eu-west-1`:    func(a *args) { a.KmsKeyArn = key },
 		`roles.s3import: "s3import": want one of s3Import`: func(a *args) {
 			a.Roles = map[string]string{"s3import": roleArn}
 		},
@@ -385,22 +385,22 @@ func TestFaultsOneByOne(t *testing.T) {
 		`rotation.scheduleExpression: "cron(5 3 ? * SUN *)": want six fields`: func(a *args) {
 			a.Rotation.ScheduleExpression = "cron(5 3 ? * SUN *)"
 		},
-		`rotation.scheduleExpression: "cron(0 24 ? * SUN *)": 24 is no hour`: func(a *args) {
+		`rotation.scheduleExpression: "cron(0 24 ? * SUN *)": 24 is not an hour`: func(a *args) {
 			a.Rotation.ScheduleExpression = "cron(0 24 ? * SUN *)"
 		},
 		`rotation.duration: "soon": want whole hours`: func(a *args) {
 			a.Rotation = rdspostgres.Rotation{AutomaticallyAfterDays: 9, Duration: "soon"}
 		},
-		`rotation.duration: "2h": reaches into the next UTC day`: func(a *args) {
+		`rotation.duration: "2h": ends after the UTC day`: func(a *args) {
 			a.Rotation = rdspostgres.Rotation{ScheduleExpression: "cron(0 23 * * ? *)", Duration: "2h"}
 		},
-		`rotation.duration: "5h": reaches into`: func(a *args) {
+		`rotation.duration: "5h": ends after`: func(a *args) {
 			a.Rotation = rdspostgres.Rotation{ScheduleExpression: "rate(4 hours)", Duration: "5h"}
 		},
 		`restore.snapshotIdentifier: "no snapshot": want the name`: func(a *args) {
 			a.Restore.SnapshotIdentifier = "no snapshot"
 		},
-		`restore.pointInTime.restoreTime: "": give a time`: func(a *args) {
+		`restore.pointInTime.restoreTime: "": give either a time`: func(a *args) {
 			a.Restore.PointInTime.SourceDBInstanceIdentifier = "other"
 		},
 		`restore.pointInTime.restoreTime: "2026-11-03T04:05:06+09:00": want a time in`: func(a *args) {
@@ -430,7 +430,7 @@ func TestFaultsOneByOne(t *testing.T) {
 		`alarms.topicArns[1]: "` + topicArn + `": is named twice`: func(a *args) {
 			a.Alarms.TopicArns = []string{topicArn, topicArn}
 		},
-		`alarms.topicArns[0]: "arn:aws:sns:eu-west-1:111122223333:x": lies in`: func(a *args) {
+		`alarms.topicArns[0]: "arn:aws:sns:eu-west-1:111122223333:x": is in`: func(a *args) {
 			a.Alarms.TopicArns = []string{"arn:aws:sns:eu-west-1:111122223333:x"}
 		},
 		`alarms.topicArns[0]: "` + topicArn + `.fifo": want the ARN of a standard`: func(a *args) {
@@ -439,7 +439,7 @@ func TestFaultsOneByOne(t *testing.T) {
 		`alarms.topicArns: 6: want at most 5`: func(a *args) {
 			a.Alarms.TopicArns = slices.Repeat([]string{topicArn}, 6)
 		},
-		`would never be told anything`: func(a *args) {
+		`are never notified`: func(a *args) {
 			a.Alarms.Enabled, a.Alarms.TopicArns = false, []string{topicArn}
 		},
 		`alarms.cpu: 101: want 1 to 100 percent`: func(a *args) {
@@ -457,7 +457,7 @@ func TestFaultsOneByOne(t *testing.T) {
 		`events.topicArn: "oncall": want the ARN`: func(a *args) {
 			a.Events.TopicArn = "oncall"
 		},
-		`events.topicArn: "arn:aws:sns:eu-west-1:111122223333:x": lies in`: func(a *args) {
+		`events.topicArn: "arn:aws:sns:eu-west-1:111122223333:x": is in`: func(a *args) {
 			a.Events.TopicArn = "arn:aws:sns:eu-west-1:111122223333:x"
 		},
 		`events.categories: is missing`: func(a *args) {
@@ -472,16 +472,16 @@ func TestFaultsOneByOne(t *testing.T) {
 		`connectionLimit: -1: want 0`: func(a *args) {
 			a.ConnectionLimit = -1
 		},
-		`clients: is missing: nothing could connect`: func(a *args) {
+		`clients: is missing: without clients nothing can connect`: func(a *args) {
 			a.Clients = nil
 		},
-		`clients[0].cidrs: ["10.0.0.0/8"]: name a security group or`: func(a *args) {
+		`clients[0].cidrs: ["10.0.0.0/8"]: and securityGroupId are both given`: func(a *args) {
 			a.Clients[0].CIDRs = []string{"10.0.0.0/8"}
 		},
 		`clients[0].cidrs[0]: "10.0.0.0/33": want an address range`: func(a *args) {
 			a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"10.0.0.0/33"}}
 		},
-		`clients[0].cidrs[0]: "10.0.0.1/8": has bits behind its length; want 10.0.0.0`: func(a *args) {
+		`clients[0].cidrs[0]: "10.0.0.1/8": has bits set after its prefix length; want 10.0.0.0`: func(a *args) {
 			a.Clients[0] = rdspostgres.Client{Name: "vpn", CIDRs: []string{"10.0.0.1/8"}}
 		},
 		`clients[0].cidrs[0]: "0.0.0.0/0": is the whole internet`: func(a *args) {

@@ -298,12 +298,12 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
 		`identifier: "MyShop--prod": want 1 to 63 lower-case letters`,
-		`engineVersion: "16.3": RDS does not create it any more; use "16"`,
-		`engineVersion: "16.3": names a minor version, which autoMinorVersionUpgrade will leave behind`,
+		`engineVersion: "16.3": RDS no longer creates it; use "16"`,
+		`engineVersion: "16.3": is a minor version, from which autoMinorVersionUpgrade will upgrade`,
 		`instanceClass: "m6g.large": want a class such as db.m6g.large`,
 		`allocatedStorage: 10: want 20 to 65536 GiB with gp3`,
-		`maxAllocatedStorage: 10: want 0 to turn growing off, or a tenth more than allocatedStorage (10 GiB)`,
-		`iops: 3000: gp3 accepts it from 400 GiB`,
+		`maxAllocatedStorage: 10: want 0 to turn growth off, or at least a tenth more than allocatedStorage (10 GiB)`,
+		`iops: 3000: gp3 accepts it only from 400 GiB`,
 		`databaseName: "my-shop": want`,
 		`masterUsername: "admin": is reserved`,
 		`port: 80: want 1150 to 65535`,
@@ -320,7 +320,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 		`parameters.Work Mem: "Work Mem": want the name`,
 		`parameters.Work Mem.value: is missing`,
 		`parameters.Work Mem.applyMethod: "later": want one of immediate, pending-reboot`,
-		`parameters.rds.force_ssl.value: "0": would let passwords`,
+		`parameters.rds.force_ssl.value: "0": would allow connections without TLS`,
 		`region: "Seoul": want an AWS region`,
 		`accountId: "1111-2222-3333": want the 12 digits`,
 		`vpcId: is missing`,
@@ -397,7 +397,7 @@ func TestSettingsOneByOne(t *testing.T) {
 func TestWithoutArgumentsThereIsAnError(t *testing.T) {
 	t.Parallel()
 	_, err := componenttest.Try(create(nil))
-	assert.ErrorContains(t, err, "database database: no arguments given")
+	assert.ErrorContains(t, err, "RdsPostgres database: no arguments given")
 }
 
 func ExampleSettings_Validate() {

@@ -12,28 +12,28 @@ import (
 	"dbtier/validation"
 )
 
-// Restore makes the instance from a backup. On a stack whose instance lives already it makes a new one beside it, which
-// therefore needs another identifier; clients change over to it, and the old one is deleted last.
+// Restore creates the instance from a backup. In a stack that has an instance it creates a new one beside it, which
+// needs another identifier. Clients then switch to the new instance, and the old one is deleted last.
 //
-// The copy has engine, master user, databases and size of its source; databaseName and masterUsername must be the
-// source's. It is encrypted with its source's key: RDS takes no other, so where that is not this stack's own key, give
-// it as kmsKeyArn. The master password is new and managed by RDS like that of any instance here.
+// The copy has the engine, master user, databases and size of its source. databaseName and masterUsername must be the
+// source's. The copy is encrypted with the source's key, because RDS accepts no other: if that is not this stack's own
+// key, set kmsKeyArn to it. The master password is new and managed by RDS.
 //
-// Once the instance is there, Restore can be taken out again: nothing is replaced.
+// When the instance exists, Restore can be removed: nothing is replaced.
 type Restore struct {
-	// SnapshotIdentifier is a snapshot's name or ARN.
+	// SnapshotIdentifier is the name or ARN of a snapshot.
 	SnapshotIdentifier string `json:"snapshotIdentifier"`
-	// PointInTime is a moment within the source's backup retention period.
+	// PointInTime is a time within the source's backup retention period.
 	PointInTime PointInTime `json:"pointInTime"`
 }
 
-// PointInTime is a source and a moment.
+// PointInTime is a source and a time.
 type PointInTime struct {
 	// RestoreTime in UTC, for example 2026-11-03T04:05:06Z.
 	RestoreTime string `json:"restoreTime"`
-	// UseLatestRestorableTime in place of a moment: some five minutes ago.
+	// UseLatestRestorableTime replaces the time by the latest possible one, about five minutes ago.
 	UseLatestRestorableTime bool `json:"useLatestRestorableTime"`
-	// SourceDBInstanceIdentifier is an instance that lives.
+	// SourceDBInstanceIdentifier is an existing instance.
 	SourceDBInstanceIdentifier string `json:"sourceDbInstanceIdentifier"`
 	// SourceDbiResourceID (db-…) finds the backups of an instance that was deleted.
 	SourceDbiResourceID string `json:"sourceDbiResourceId"`
@@ -46,7 +46,7 @@ func (r Restore) toPointInTime() bool { return r.PointInTime != PointInTime{} }
 func (r Restore) restoring() bool { return r != Restore{} }
 
 var (
-	// Automated snapshots have a colon in their names: rds:myshop-prod-2026-11-03-03-05.
+	// Names of automated snapshots have a colon: rds:myshop-prod-2026-11-03-03-05.
 	snapshotForm   = regexp.MustCompile(`^((rds|awsbackup):)?[a-zA-Z](-?[a-zA-Z0-9:])*$`)
 	snapshotArn    = regexp.MustCompile(`^arn:[a-z-]+:rds:[a-z0-9-]+:\d{12}:snapshot:[a-zA-Z0-9:-]+$`)
 	resourceIDForm = regexp.MustCompile(`^db-[A-Z0-9]{26}$`)
@@ -70,7 +70,7 @@ func (r Restore) validate(identifier string) error {
 func (p PointInTime) validate(identifier string) error {
 	var faults fault.List
 	faults.Check((p.RestoreTime != "") != p.UseLatestRestorableTime, "restoreTime", p.RestoreTime,
-		"give a time, or useLatestRestorableTime: true, and not both")
+		"give either a time or useLatestRestorableTime: true")
 	if p.RestoreTime != "" {
 		at, err := time.Parse(time.RFC3339, p.RestoreTime)
 		faults.Check(err == nil && at.Location() == time.UTC, "restoreTime", p.RestoreTime,
@@ -92,7 +92,8 @@ func (p PointInTime) validate(identifier string) error {
 		faults.Check(validation.DBIdentifier.Matches(id), "sourceDbInstanceIdentifier", id,
 			"want the identifier of an instance, for example myshop-prod")
 		faults.Check(id != identifier, "sourceDbInstanceIdentifier", id,
-			"is this instance itself, beside which the copy is made: give the stack another identifier, for example "+
+			"is this instance itself, and the copy is created beside it: give the stack another identifier, for " +
+				"example "+
 				"%s-2", id)
 	}
 	if id := p.SourceDbiResourceID; id != "" {
@@ -106,8 +107,8 @@ func (p PointInTime) validate(identifier string) error {
 	return faults.Err()
 }
 
-// restore turns the arguments of a new instance into those of a copy: what the copy has from its source is left to RDS,
-// which refuses it or would otherwise be asked to change it.
+// restore changes the arguments of a new instance into those of a copy. It removes what the copy takes from its source:
+// RDS would refuse those values or change the copy to them.
 func (b *builder) restore(args *rds.InstanceArgs) {
 	r := b.args.Restore
 	args.DbName, args.Username, args.AllocatedStorage = nil, nil, nil
@@ -133,7 +134,7 @@ func (b *builder) restore(args *rds.InstanceArgs) {
 	args.RestoreToPointInTime = point
 }
 
-// life tells one origin of the instance from another, for the name of its final snapshot.
+// life returns a text that differs for each origin of the instance, for the name of its final snapshot.
 func (r Restore) life() string {
 	if !r.restoring() {
 		return ""

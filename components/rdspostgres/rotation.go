@@ -14,22 +14,22 @@ import (
 	"dbtier/components/fault"
 )
 
-// Rotation is the schedule on which RDS changes the master password. Without one RDS changes it every 7 days: leaving
-// the schedule out does not turn rotation off, and taking it out again leaves the last one in force.
+// Rotation is the schedule on which RDS changes the master password. Without a schedule RDS changes it every 7 days, so
+// leaving the schedule out does not turn rotation off. Removing a schedule keeps the last one in force.
 type Rotation struct {
 	// AutomaticallyAfterDays between two rotations, 1 to 1000.
 	AutomaticallyAfterDays int `json:"automaticallyAfterDays"`
-	// ScheduleExpression in place of days: rate(10 days), rate(12 hours), or cron(0 3 ? * SUN *) in UTC, which keeps
-	// rotations to a quiet hour. Secrets Manager takes 4 hours as the shortest rate and 0 as the minute.
+	// ScheduleExpression instead of days: rate(10 days), rate(12 hours), or cron(0 3 ? * SUN *) in UTC, which rotates
+	// at a quiet hour. Secrets Manager accepts rates from 4 hours, and only the minute 0.
 	ScheduleExpression string `json:"scheduleExpression"`
-	// Duration of the window in which the rotation begins, whole hours such as 2h. It may not reach into the next UTC
-	// day. Default: to the end of the day; an hour where the rate is in hours.
+	// Duration of the window in which the rotation begins, in whole hours such as 2h. It must end in the same UTC day.
+	// Default: to the end of the day, or one hour if the rate is in hours.
 	Duration string `json:"duration"`
 	// RotateImmediately also rotates when the schedule is set or changed. Default false.
 	RotateImmediately bool `json:"rotateImmediately"`
 }
 
-// scheduled tells whether a schedule is given.
+// scheduled reports whether a schedule is set.
 func (r Rotation) scheduled() bool {
 	return r.AutomaticallyAfterDays != 0 || r.ScheduleExpression != ""
 }
@@ -47,7 +47,8 @@ func (r Rotation) validate() error {
 		faults.Check(r.Duration == "", "duration", r.Duration, "needs automaticallyAfterDays or scheduleExpression")
 		faults.Check(!r.RotateImmediately, "rotateImmediately", true,
 			"needs automaticallyAfterDays or scheduleExpression; to rotate once: "+
-				"aws rds modify-db-instance --rotate-master-user-password --apply-immediately --db-instance-identifier "+
+				"aws rds modify-db-instance --rotate-master-user-password --apply-immediately " +
+					"--db-instance-identifier "+
 				"<identifier>")
 		return faults.Err()
 	}
@@ -71,15 +72,14 @@ func (r Rotation) validate() error {
 		if faults.Check(hours != nil, "duration", r.Duration, "want whole hours, for example 2h") {
 			n, _ := strconv.Atoi(hours[1])
 			faults.Check(n <= longest, "duration", r.Duration,
-				"reaches into the next UTC day or the next rotation, which Secrets Manager refuses; want at most %dh",
+				"ends after the UTC day or the next rotation, which Secrets Manager refuses; want at most %dh",
 				longest)
 		}
 	}
 	return faults.Err()
 }
 
-// parseSchedule reads a schedule of Secrets Manager ("Schedule expressions"), and says how many hours its window can
-// have.
+// parseSchedule parses a schedule of Secrets Manager ("Schedule expressions") and returns the longest window, in hours.
 func parseSchedule(text string) (longest int, err error) {
 	if rate := rateForm.FindStringSubmatch(text); rate != nil {
 		n, _ := strconv.Atoi(rate[1])
@@ -107,14 +107,14 @@ func parseSchedule(text string) (longest int, err error) {
 	}
 	if hour, err := strconv.Atoi(fields[1]); err == nil {
 		if hour > 23 {
-			return 0, fmt.Errorf("%d is no hour of the day: want 0 to 23", hour)
+			return 0, fmt.Errorf("%d is not an hour of the day: want 0 to 23", hour)
 		}
 		return 24 - hour, nil
 	}
 	return 24, nil
 }
 
-// rotation gives the secret that RDS made its schedule.
+// rotation sets the schedule of the secret that RDS created.
 func (b *builder) rotation(secret pulumi.StringOutput) error {
 	r := b.args.Rotation
 	if !r.scheduled() {
@@ -129,14 +129,14 @@ func (b *builder) rotation(secret pulumi.StringOutput) error {
 	if r.Duration != "" {
 		rules.Duration = pulumi.String(r.Duration)
 	}
-	_, err := secretsmanager.NewSecretRotation(b.ctx, b.name+"-secret-rotation", &secretsmanager.SecretRotationArgs{
+	_, err := secretsmanager.NewSecretRotation(b.Ctx, b.Child("secret-rotation"), &secretsmanager.SecretRotationArgs{
 		SecretId:      secret,
 		RotationRules: rules,
-		// The provider's default is true, which would change the password at the first update.
+		// The provider's default is true, which would change the password in the first update.
 		RotateImmediately: pulumi.Bool(r.RotateImmediately),
-	}, b.parent,
-		// Deleting a schedule cancels rotation altogether, and a password that nobody changes is no answer to a
-		// schedule that somebody took out. The schedule goes with its secret, and the secret with the instance.
+	}, b.Parent,
+		// Deleting a schedule would turn rotation off, which a removed setting must not do. The schedule is deleted
+		// with its secret, and the secret with the instance.
 		pulumi.RetainOnDelete(true))
 	if err != nil {
 		return fmt.Errorf("the rotation of the master secret: %w", err)

@@ -3,7 +3,6 @@ package rdspostgres
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -21,16 +20,16 @@ var (
 	parameterGroup = regexp.MustCompile(`^[a-z](-?[a-z0-9.])*$`)
 )
 
-// RDS refuses these as master user of PostgreSQL ("Settings for DB instances").
+// RDS refuses these master users of PostgreSQL ("Settings for DB instances").
 var reservedUsers = []string{
 	"admin", "postgres", "public", "rdsadmin", "rdsrepladmin", "rds_superuser", "rds_iam",
 	"user",
 }
 
-// Minor versions below these cannot be created any more (RDS for PostgreSQL release calendar).
+// Lower minor versions can no longer be created (RDS for PostgreSQL release calendar).
 var oldestMinor = map[int]int{16: 9}
 
-// Majors that have a parameter group family of the form postgres<major>.
+// Major versions that have a parameter group family of the form postgres<major>.
 const oldestMajor, newestMajor = 13, 18
 
 // Validate reports every fault of the settings.
@@ -41,7 +40,7 @@ func (s *Settings) Validate() error {
 		"want 1 to 63 lower-case letters, digits and single hyphens, beginning with a letter and not ending with a "+
 			"hyphen")
 	faults.Check(s.Identifier != "default" && !strings.HasPrefix(s.Identifier, "sg-"), "identifier", s.Identifier,
-		"would make names that AWS keeps for itself (default, sg-…); use another")
+		"gives names that AWS reserves (default, sg-…); use another identifier")
 	s.validateEngine(&faults)
 	s.validateStorage(&faults)
 	s.validateNames(&faults)
@@ -62,10 +61,10 @@ func (s *Settings) validateEngine(faults *fault.List) {
 	// RDS: "Limitations for Secrets Manager integration".
 	faults.Check(!s.BlueGreenUpdate, "blueGreenUpdate", true,
 		"RDS makes no blue/green deployment of an instance whose master password it manages; "+
-			"upgrade in place, or restore a copy under another identifier and change over")
+			"upgrade in place, or restore a copy under another identifier and switch to it")
 	faults.Check(s.ReplicateSourceDb == "", "replicateSourceDb", s.ReplicateSourceDb,
-		"RDS makes no read replica of a PostgreSQL instance "+
-			"whose master password it manages; for a copy use restore.pointInTime, for a standby multiAz")
+		"RDS makes no read replica of a PostgreSQL instance whose master password it manages; use restore.pointInTime "+
+			"for a copy, or multiAz for a standby")
 	version := versionForm.FindStringSubmatch(s.EngineVersion)
 	if !faults.Check(version != nil, "engineVersion", s.EngineVersion,
 		`want a major version such as "16", or major.minor`) {
@@ -78,10 +77,11 @@ func (s *Settings) validateEngine(faults *fault.List) {
 	}
 	minor, _ := strconv.Atoi(version[2])
 	faults.Check(minor >= oldestMinor[major], "engineVersion", s.EngineVersion,
-		"RDS does not create it any more; use %q and let RDS pick the newest", version[1])
+		"RDS no longer creates it; use %q and let RDS pick the newest", version[1])
 	faults.Check(!s.AutoMinorVersionUpgrade, "engineVersion", s.EngineVersion,
-		"names a minor version, which autoMinorVersionUpgrade will leave behind; use %q, or set "+
-			"autoMinorVersionUpgrade to false", version[1])
+		"is a minor version, from which autoMinorVersionUpgrade will upgrade; use %q, or set autoMinorVersionUpgrade " +
+			"to "+
+			"false", version[1])
 }
 
 func (s *Settings) validateStorage(faults *fault.List) {
@@ -105,7 +105,7 @@ func (s *Settings) validateStorage(faults *fault.List) {
 		// "The maximum storage threshold must be at least 10% more than the allocated storage."
 		faults.Check(10*s.MaxAllocatedStorage >= 11*s.AllocatedStorage && s.MaxAllocatedStorage <= 65536,
 			"maxAllocatedStorage", s.MaxAllocatedStorage,
-			"want 0 to turn growing off, or a tenth more than allocatedStorage (%d GiB) up to 65536",
+			"want 0 to turn growth off, or at least a tenth more than allocatedStorage (%d GiB), up to 65536",
 			s.AllocatedStorage)
 	}
 	switch {
@@ -115,7 +115,7 @@ func (s *Settings) validateStorage(faults *fault.List) {
 		faults.Check(s.Iops == 0, "iops", s.Iops, "%s has no provisioned iops; leave it out or use gp3", s.StorageType)
 	case s.Iops != 0:
 		if faults.Check(s.AllocatedStorage >= 400, "iops", s.Iops,
-			"gp3 accepts it from 400 GiB of allocatedStorage on; leave it out") {
+			"gp3 accepts it only from 400 GiB of allocatedStorage; leave it out") {
 			faults.Between("iops", s.Iops, 12000, 64000, "with gp3")
 		}
 	}
@@ -133,7 +133,7 @@ func (s *Settings) validateNames(faults *fault.List) {
 	user := strings.ToLower(s.MasterUsername)
 	faults.Check(!slices.Contains(reservedUsers, user) && !strings.HasPrefix(user, "pg_"), "masterUsername",
 		s.MasterUsername,
-		"is reserved by RDS or PostgreSQL; use another, for example <database>_admin")
+		"is reserved by RDS or PostgreSQL; use another name, for example <database>_admin")
 	faults.Between("port", s.Port, 1150, 65535, "")
 	fault.OneOf(faults, "networkType", s.NetworkType, "IPV4", "DUAL")
 	if s.SubnetGroupName != "" {
@@ -150,7 +150,7 @@ func (s *Settings) validateBackups(faults *fault.List) {
 	faults.Between("backupRetentionPeriod", s.BackupRetentionPeriod, 0, 35, "days")
 	if s.MultiAZ || s.DeletionProtection {
 		faults.Check(s.BackupRetentionPeriod > 0, "backupRetentionPeriod", s.BackupRetentionPeriod,
-			"turns backups off on an instance that multiAz or deletionProtection calls important; want 1 to 35 days")
+			"turns backups off, but multiAz or deletionProtection is true; want 1 to 35 days")
 	}
 	daily, dailyErr := parseDaily(s.BackupWindow)
 	if dailyErr != nil {
@@ -166,7 +166,8 @@ func (s *Settings) validateBackups(faults *fault.List) {
 	}
 }
 
-// advancedRetention of Performance Insights is what the advanced mode of Database Insights needs, days.
+// advancedRetention is the retention of Performance Insights that the advanced mode of Database Insights needs, in
+// days.
 const advancedRetention = 465
 
 func (s *Settings) validateMonitoring(faults *fault.List) {
@@ -181,13 +182,13 @@ func (s *Settings) validateMonitoring(faults *fault.List) {
 	if s.PerformanceInsights {
 		retention := s.PerformanceInsightsRetentionPeriod
 		faults.Check(retention == 7 || retention == 731 || (retention > 0 && retention <= 23*31 && retention%31 == 0),
-			"performanceInsightsRetentionPeriod", retention, "want 7, 731 or a multiple of 31 up to 713, days")
+			"performanceInsightsRetentionPeriod", retention, "want 7, 731 or a multiple of 31 up to 713, in days")
 	}
 	fault.OneOf(faults, "monitoringInterval", s.MonitoringInterval, 0, 1, 5, 10, 15, 30, 60)
 	if s.MonitoringRoleArn != "" {
 		faults.Form("monitoringRoleArn", s.MonitoringRoleArn, validation.RoleArn)
 		faults.Check(s.MonitoringInterval != 0, "monitoringRoleArn", s.MonitoringRoleArn,
-			"monitoringInterval is 0, so nothing would use it")
+			"is not used, because monitoringInterval is 0")
 	}
 	for i, log := range s.LogExports {
 		path := fmt.Sprintf("logExports[%d]", i)
@@ -208,7 +209,8 @@ func (s *Settings) validateParameters(faults *fault.List) {
 			"want the name of a parameter group: lower-case letters, digits, periods and single hyphens, beginning "+
 				"with a letter")
 		faults.Check(len(s.Parameters) == 0 || maps.Equal(s.Parameters, DefaultParameters()), "parameters", nil,
-			"cannot be set in the group %s, which is not this stack's; set them there, or leave parameterGroupName out",
+			"cannot be set in the group %s, because the stack does not own it; set them there, or leave " +
+				"parameterGroupName out",
 			s.ParameterGroupName)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Parameters)) {
@@ -222,7 +224,7 @@ func (s *Settings) validateParameters(faults *fault.List) {
 	}
 	if ssl, set := s.Parameters["rds.force_ssl"]; set {
 		faults.Check(ssl.Value == "1", "parameters.rds.force_ssl.value", ssl.Value,
-			"would let passwords and rows cross the network in plain; want 1")
+			"would allow connections without TLS; want 1")
 	}
 }
 
@@ -245,63 +247,4 @@ func (t Timeouts) validate() error {
 			"want a duration of at least a minute, for example 90m")
 	}
 	return faults.Err()
-}
-
-// Validate reports every fault of the arguments.
-func (a *RdsPostgresArgs) Validate() error {
-	var faults fault.List
-	faults.Within("", a.Settings.Validate())
-	faults.Form("region", a.Region, validation.Region)
-	faults.Form("accountId", a.AccountID, validation.AccountID)
-	faults.OptionalForm("permissionsBoundaryArn", a.PermissionsBoundaryArn, validation.PolicyArn)
-	faults.Check(a.VpcID != nil, "vpcId", nil, "is missing")
-	faults.Check(a.SubnetIDs != nil || a.SubnetGroupName != "", "subnetIds", nil, "is missing")
-	faults.Check(a.SubnetIDs == nil || a.SubnetGroupName == "", "subnetIds", nil,
-		"would go unused: subnetGroupName names a group that exists; leave one of them out")
-	faults.Check(len(a.Clients) > 0 || a.ClientSecurityGroup, "clients", nil, "is missing: nothing could connect")
-	faults.Check(a.ConnectionLimit >= 0, "connectionLimit", a.ConnectionLimit,
-		"want 0 for no alarm, or a number of connections")
-	a.validateRegion(&faults)
-	for i, client := range a.Clients {
-		path := fmt.Sprintf("clients[%d]", i)
-		faults.Form(path+".name", client.Name, validation.SecurityGroupRule)
-		faults.Check(client.SecurityGroupID != nil || len(client.CIDRs) > 0, path+".securityGroupId", nil, "is missing")
-		faults.Check(client.SecurityGroupID == nil || len(client.CIDRs) == 0, path+".cidrs", client.CIDRs,
-			"name a security group or address ranges, not both: make two clients of them")
-		for j, cidr := range client.CIDRs {
-			validateCIDR(&faults, fmt.Sprintf("%s.cidrs[%d]", path, j), cidr)
-		}
-	}
-	return faults.Err()
-}
-
-func validateCIDR(faults *fault.List, path, cidr string) {
-	prefix, err := netip.ParsePrefix(cidr)
-	if !faults.Check(err == nil, path, cidr, validation.CIDRRule) {
-		return
-	}
-	faults.Check(prefix == prefix.Masked(), path, cidr, "has bits behind its length; want %s", prefix.Masked())
-	faults.Check(prefix.Bits() > 0, path, cidr, "is the whole internet; name the machines that connect")
-}
-
-// validateRegion refuses what lies in another region than the instance, which RDS and CloudWatch cannot use.
-func (a *RdsPostgresArgs) validateRegion(faults *fault.List) {
-	if !validation.Region.Matches(a.Region) {
-		return
-	}
-	here := func(path, arn string) {
-		if parts := strings.Split(arn, ":"); len(parts) > 3 {
-			faults.Check(parts[3] == a.Region, path, arn,
-				"lies in the region %s, and the instance in %s; name one in the same region", parts[3], a.Region)
-		}
-	}
-	here("kmsKeyArn", a.KmsKeyArn)
-	here("logKmsKeyArn", a.LogKmsKeyArn)
-	here("events.topicArn", a.Events.TopicArn)
-	for i, arn := range a.Alarms.TopicArns {
-		here(fmt.Sprintf("alarms.topicArns[%d]", i), arn)
-	}
-	faults.Check(a.AvailabilityZone == "" || strings.HasPrefix(a.AvailabilityZone, a.Region), "availabilityZone",
-		a.AvailabilityZone,
-		"is no zone of %s", a.Region)
 }

@@ -17,7 +17,7 @@ const (
 
 var days = [...]string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}
 
-// span is a stretch of minutes on a circle: it may run over the end of the day or week it starts in.
+// span is a range of minutes. It may cross the end of the day or week it starts in.
 type span struct{ start, length int }
 
 var (
@@ -27,7 +27,7 @@ var (
 	)
 )
 
-// parseDaily reads a backup window, hh:mm-hh:mm in UTC. It may run over midnight.
+// parseDaily parses a backup window, hh:mm-hh:mm in UTC. It may cross midnight.
 func parseDaily(window string) (span, error) {
 	m := dailyForm.FindStringSubmatch(window)
 	if m == nil {
@@ -44,7 +44,7 @@ func parseDaily(window string) (span, error) {
 	return between(start, end, minutesPerDay)
 }
 
-// parseWeekly reads a maintenance window, ddd:hh:mm-ddd:hh:mm in UTC. It may run over the end of the week.
+// parseWeekly parses a maintenance window, ddd:hh:mm-ddd:hh:mm in UTC. It may cross the end of the week.
 func parseWeekly(window string) (span, error) {
 	m := weeklyForm.FindStringSubmatch(window)
 	if m == nil {
@@ -69,7 +69,7 @@ func minuteOfDay(hours, minutes string) (int, error) {
 	h, errH := strconv.Atoi(hours)
 	m, errM := strconv.Atoi(minutes)
 	if errH != nil || errM != nil || h > 23 || m > 59 {
-		return 0, fmt.Errorf("%s:%s is no time of day: want 00:00 to 23:59", hours, minutes)
+		return 0, fmt.Errorf("%s:%s is not a time of day: want 00:00 to 23:59", hours, minutes)
 	}
 	return h*60 + m, nil
 }
@@ -91,11 +91,12 @@ func between(start, end, circle int) (span, error) {
 	return span{start, length}, nil
 }
 
-// overlap reports whether a daily and a weekly window share a minute. Windows that touch do not: RDS accepts them.
+// overlap reports whether a daily and a weekly window share a minute. Windows that only touch do not overlap: RDS
+// accepts them.
 func overlap(daily, weekly span) bool {
 	for day := range days {
 		start := day*minutesPerDay + daily.start
-		// On a circle two spans meet when either one starts inside the other.
+		// Two spans overlap if one of them starts inside the other.
 		if inside(start, weekly) || inside(weekly.start, span{start, daily.length}) {
 			return true
 		}

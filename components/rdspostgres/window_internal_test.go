@@ -13,8 +13,8 @@ func TestWindowsThatAreNone(t *testing.T) {
 	for window, reason := range map[string]string{
 		"":            "want hh:mm-hh:mm in UTC, for example 03:00-04:00",
 		"3:00-4:00":   "want hh:mm-hh:mm in UTC, for example 03:00-04:00",
-		"24:00-01:00": "24:00 is no time of day: want 00:00 to 23:59",
-		"03:00-03:60": "03:60 is no time of day: want 00:00 to 23:59",
+		"24:00-01:00": "24:00 is not a time of day: want 00:00 to 23:59",
+		"03:00-03:60": "03:60 is not a time of day: want 00:00 to 23:59",
 		"03:00-03:29": "lasts 29 min: want at least 30",
 		"03:00-03:00": "lasts 0 min: want at least 30",
 	} {
@@ -23,8 +23,8 @@ func TestWindowsThatAreNone(t *testing.T) {
 	}
 	for window, reason := range map[string]string{
 		"04:00-05:00":         "want ddd:hh:mm-ddd:hh:mm in UTC, for example Mon:04:00-Mon:05:00",
-		"Mon:25:00-Mon:05:00": "25:00 is no time of day: want 00:00 to 23:59",
-		"Mon:04:00-Mon:05:99": "05:99 is no time of day: want 00:00 to 23:59",
+		"Mon:25:00-Mon:05:00": "25:00 is not a time of day: want 00:00 to 23:59",
+		"Mon:04:00-Mon:05:99": "05:99 is not a time of day: want 00:00 to 23:59",
 		"Mon:04:00-Mon:04:10": "lasts 10 min: want at least 30",
 		"Mon:04:00-Tue:05:00": "lasts 25 h: want less than 24 h",
 	} {

@@ -3,143 +3,83 @@ package rdsproxy
 import (
 	"fmt"
 
-	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
-	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/amazontrust"
-	"dbtier/components/naming"
+	"dbtier/components/contract"
+	"dbtier/components/eso"
+	"dbtier/components/object"
 	"dbtier/components/workload"
 	"dbtier/validation"
 )
 
-const (
-	// CAKey is the key of the ConfigMap with the authorities of the proxy's certificate.
-	CAKey = "ca.pem"
-	// CAPath is the file in which DATABASE_URL expects them.
-	CAPath = "/etc/database-ca/ca.pem"
-)
-
-// untilReady has Pulumi wait until the operator has done its part. A role that was just made is not known everywhere in
-// AWS at once, and the operator tries again at growing intervals.
-var untilReady = pulumi.StringMap{
-	"pulumi.com/waitFor":        pulumi.String("condition=Ready"),
-	"pulumi.com/timeoutSeconds": pulumi.String("300"),
-}
-
-// metadata of an object in the service's namespace.
-func (b *builder) metadata(name string, annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
-	meta := &metav1.ObjectMetaArgs{
-		Name: pulumi.String(name), Namespace: pulumi.String(b.args.Namespace),
-		Labels: workload.Labels(b.args.Service, b.args.Service),
+// meta returns the metadata of an object in the service's namespace.
+func (b *builder) meta(name string) object.Meta {
+	return object.Meta{
+		Name: name, Namespace: b.args.Namespace, Labels: workload.Labels(b.args.Service, b.args.Service),
 	}
-	if annotations != nil {
-		meta.Annotations = annotations
-	}
-	return meta
 }
 
-// object is a name of the proxy's among those of the service.
-func (b *builder) object(part string) string {
-	return naming.Join(naming.LabelLimit, b.args.Service, "proxy", part)
-}
+// object returns the name of an object of the proxy.
+func (b *builder) object(part string) string { return contract.Object(b.args.Service, "proxy", part) }
 
-// options are those of every object in the cluster: below the component, and after what it needs there.
+// options returns the options of every object in the cluster. An object is below the component, and created after what
+// it needs.
 func (b *builder) options(after ...pulumi.Resource) pulumi.ResourceOption {
-	return pulumi.Composite(b.parent, pulumi.DependsOn(append(after, b.args.DependsOn...)))
+	return pulumi.Composite(b.Parent, pulumi.DependsOn(append(after, b.args.DependsOn...)))
 }
 
-func (b *builder) store() pulumi.Map {
-	return pulumi.Map{"kind": pulumi.String(b.args.Store.Kind), "name": b.args.Store.Name}
-}
-
-// push has the operator write the first user's password to where the proxy reads it: into a secret that is there and is
-// tagged as the operator's. The proxy reads text, and the operator writes bytes where nobody says otherwise.
-func (b *builder) push() (*apiextensions.CustomResource, error) {
-	pushed, err := apiextensions.NewCustomResource(b.ctx, b.name+"-credential", &apiextensions.CustomResourceArgs{
-		ApiVersion: pulumi.String("external-secrets.io/v1alpha1"),
-		Kind:       pulumi.String("PushSecret"),
-		Metadata:   b.metadata(b.object("credential"), untilReady),
-		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{
-			"refreshInterval": pulumi.String("1h"),
-			"updatePolicy":    pulumi.String("Replace"),
-			// The secret is the program's.
-			"deletionPolicy":  pulumi.String("None"),
-			"secretStoreRefs": pulumi.Array{b.store()},
-			"selector":        pulumi.Map{"secret": pulumi.Map{"name": b.args.CredentialSecret}},
-			"data": pulumi.Array{pulumi.Map{
-				// Without a key of the Secret all of them, as one object in JSON.
-				"match": pulumi.Map{"remoteRef": pulumi.Map{"remoteKey": b.args.Users[0].SecretArn}},
-				"metadata": pulumi.Map{
-					"apiVersion": pulumi.String("kubernetes.external-secrets.io/v1alpha1"),
-					"kind":       pulumi.String("PushSecretMetadata"),
-					"spec":       pulumi.Map{"secretPushFormat": pulumi.String("string")},
-				},
-			}},
-		}},
+// push makes the operator write the first user's password into the secret that the proxy reads.
+func (b *builder) push() (object.Object, error) {
+	pushed, err := eso.NewPushSecret(b.Ctx, b.Child("credential"), &eso.PushSecretArgs{
+		Meta:      b.meta(b.object("credential")),
+		Store:     b.args.Store,
+		Secret:    b.args.CredentialSecret,
+		RemoteKey: b.args.Users[0].SecretArn,
 	}, b.options())
 	if err != nil {
-		return nil, fmt.Errorf("its credential: %w", err)
+		return object.Object{}, fmt.Errorf("the PushSecret of the credential: %w", err)
 	}
 	return pushed, nil
 }
 
-// authorities are public, so they are a ConfigMap.
-func (b *builder) authorities() (*corev1.ConfigMap, error) {
-	made, err := corev1.NewConfigMap(b.ctx, b.name+"-authorities", &corev1.ConfigMapArgs{
-		Metadata: b.metadata(b.object("ca"), nil),
-		Data:     pulumi.StringMap{CAKey: pulumi.String(amazontrust.Bundle())},
-	}, b.options())
+// authorities creates the ConfigMap of the certificates, which are public.
+func (b *builder) authorities() (object.Object, error) {
+	authorities, err := object.NewConfigMap(b.Ctx, b.Child("authorities"), b.meta(b.object("ca")),
+		map[string]string{contract.CAKey: amazontrust.Bundle()}, b.options())
 	if err != nil {
-		return nil, fmt.Errorf("the authorities of its certificate: %w", err)
+		return object.Object{}, fmt.Errorf("the ConfigMap of the certificate authorities: %w", err)
 	}
-	return made, nil
+	return authorities, nil
 }
 
-// consumerSecret is DATABASE_URL as the service gets it.
-func (b *builder) consumerSecret(
-	endpoint pulumi.StringOutput, after []pulumi.Resource,
-) (*apiextensions.CustomResource, error) {
-	secret, err := apiextensions.NewCustomResource(b.ctx, b.name+"-consumer-secret", &apiextensions.CustomResourceArgs{
-		ApiVersion: pulumi.String("external-secrets.io/v1"),
-		Kind:       pulumi.String("ExternalSecret"),
-		Metadata:   b.metadata(b.args.ConsumerSecret, untilReady),
-		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{
-			"refreshPolicy":   pulumi.String("Periodic"),
-			"refreshInterval": pulumi.String(b.args.RefreshInterval),
-			"dataFrom": pulumi.Array{pulumi.Map{
-				"extract":   pulumi.Map{"key": b.args.Users[0].SecretArn},
-				"sourceRef": pulumi.Map{"storeRef": b.store()},
-			}},
-			"target": pulumi.Map{
-				"name":           pulumi.String(b.args.ConsumerSecret),
-				"creationPolicy": pulumi.String("Owner"),
-				// A secret that is missing for a moment must not take the service's away.
-				"deletionPolicy": pulumi.String("Retain"),
-				"template": pulumi.Map{"engineVersion": pulumi.String("v2"), "data": pulumi.StringMap{
-					"DATABASE_URL": endpoint.ApplyT(b.args.databaseURL).(pulumi.StringOutput),
-				}},
-			},
-		}},
+// consumerSecret is the Secret with the service's DATABASE_URL.
+func (b *builder) consumerSecret(endpoint pulumi.StringOutput, after []pulumi.Resource) (object.Object, error) {
+	secret, err := eso.NewExternalSecret(b.Ctx, b.Child("consumer-secret"), &eso.ExternalSecretArgs{
+		Meta:            b.meta(b.args.ConsumerSecret),
+		RefreshPolicy:   eso.Periodic,
+		RefreshInterval: b.args.RefreshInterval,
+		Extract:         []eso.Extract{{Store: b.args.Store, Key: b.args.Users[0].SecretArn}},
+		Template: pulumi.StringMap{
+			contract.DatabaseURL: endpoint.ApplyT(b.args.databaseURL).(pulumi.StringOutput),
+		},
+		WaitSeconds: eso.WaitSeconds,
 	}, b.options(after...))
 	if err != nil {
-		return nil, fmt.Errorf("the service's secret: %w", err)
+		return object.Object{}, fmt.Errorf("the service's Secret: %w", err)
 	}
 	return secret, nil
 }
 
-// databaseURL is a template that the operator fills. Who logs in with tokens has no password.
+// databaseURL returns the operator's template of DATABASE_URL. A service that logs in with tokens has no password.
 func (a *RdsProxyArgs) databaseURL(host string) (string, error) {
-	// It comes from AWS, and goes where a stray quote or brace would be read as something else.
+	// The endpoint comes from AWS and goes into the URL unescaped, where a quote or brace would break it.
 	if !validation.Hostname.Matches(host) {
-		return "", fmt.Errorf("endpoint %q: want the name of a host", host)
+		return "", fmt.Errorf("endpoint %q: %s", host, validation.Hostname.Rule)
 	}
-	login := "{{ .username | urlquery }}:{{ .password | urlquery }}"
+	login := eso.URLLogin
 	if a.IAMAuth == IAMRequired {
-		login = "{{ .username | urlquery }}"
+		login = eso.URLUser
 	}
-	return fmt.Sprintf("postgresql://%s@%s:%d/%s?sslmode=verify-full&sslrootcert=%s", login, host, Port, a.DatabaseName,
-		CAPath), nil
+	return contract.URL(login, host, Port, a.DatabaseName, contract.ProxyCAPath), nil
 }

@@ -20,7 +20,7 @@ func TestAnswersOfAWSThatAreNone(t *testing.T) {
 		"arn:aws:rds:eu-west-1:111122223333:db-proxy:shop",
 	} {
 		_, err := resourceID(arn)
-		require.ErrorContains(t, err, "is no ARN of a proxy", arn)
+		require.ErrorContains(t, err, "is not the ARN of a proxy", arn)
 	}
 	id, err := resourceID("arn:aws:rds:eu-west-1:111122223333:db-proxy:prx-0a1b")
 	require.NoError(t, err)

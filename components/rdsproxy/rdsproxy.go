@@ -11,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/rds"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/component"
 	"dbtier/components/iampolicy"
 	"dbtier/components/naming"
 	"dbtier/components/permission"
@@ -19,19 +20,19 @@ import (
 // Type is the component's type in URNs.
 const Type = "dbtier:components:RdsProxy"
 
-// RdsProxy is a proxy that takes connections. Give the consumer of ConsumerSecretName [pulumi.DependsOn] the field
-// Ready, too: the Secret is there before the proxy has its target.
+// RdsProxy is a proxy that accepts connections.
 type RdsProxy struct {
 	pulumi.ResourceState
 
-	// Host is the proxy's endpoint: the name in its certificate.
+	// Host is the proxy's endpoint, which is the name in its certificate.
 	Host pulumi.StringOutput `pulumi:"host"`
 	// Port of the endpoint.
 	Port pulumi.IntOutput `pulumi:"port"`
-	// ConsumerSecretName is the Secret with DATABASE_URL.
+	// ConsumerSecretName is the Secret with DATABASE_URL. It exists before the proxy has its target: what uses it must
+	// also depend on Ready.
 	ConsumerSecretName pulumi.StringOutput `pulumi:"consumerSecretName"`
-	// CAConfigMap holds, under [CAKey], what verifies the proxy's certificate. The pods of the service mount it as
-	// [CAPath].
+	// CAConfigMap holds, under [contract.CAKey], the certificates that verify the proxy. The service's pods mount it at
+	// [contract.ProxyCAPath].
 	CAConfigMap pulumi.StringOutput `pulumi:"caConfigMap"`
 	// Name of the proxy.
 	Name pulumi.StringOutput `pulumi:"name"`
@@ -41,52 +42,29 @@ type RdsProxy struct {
 	ResourceID pulumi.StringOutput `pulumi:"resourceId"`
 	// SecurityGroupID of the proxy.
 	SecurityGroupID pulumi.StringOutput `pulumi:"securityGroupId"`
-	// Ready is what a consumer waits for: the proxy has its target, and the credential is where the proxy reads it. The
-	// component itself is no safe dependency: the SDK adds children to it in goroutines of their own.
+	// Ready resolves when the proxy has its target and can read the credential. Depend on it and not on the component:
+	// the SDK adds children to a component in its own goroutines, so a dependency on the component may miss some of
+	// them.
 	Ready []pulumi.Resource
 }
 
-// builder makes the parts of one proxy.
 type builder struct {
-	ctx    *pulumi.Context
-	name   string
-	args   *RdsProxyArgs
-	parent pulumi.ResourceOption
+	component.Scope
+
+	args *RdsProxyArgs
 }
 
-// NewRdsProxy makes the proxy. It returns every fault of the arguments at once, before it makes anything.
+// NewRdsProxy creates the proxy.
 func NewRdsProxy(
 	ctx *pulumi.Context, name string, args *RdsProxyArgs, opts ...pulumi.ResourceOption,
 ) (*RdsProxy, error) {
-	if args == nil {
-		return nil, fmt.Errorf("proxy %s: no arguments given", name)
-	}
-	own := *args
-	own.setDefaults()
-	if err := own.Validate(); err != nil {
-		return nil, fmt.Errorf("proxy %s: %w", name, err)
-	}
-	component := &RdsProxy{}
-	if err := ctx.RegisterComponentResource(Type, name, component, opts...); err != nil {
-		return nil, fmt.Errorf("registering proxy %s: %w", name, err)
-	}
-	b := &builder{ctx: ctx, name: name, args: &own, parent: pulumi.Parent(component)}
-	if err := b.build(component); err != nil {
-		return nil, fmt.Errorf("proxy %s: %w", name, err)
-	}
-	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{
-		"host":               component.Host,
-		"port":               component.Port,
-		"consumerSecretName": component.ConsumerSecretName,
-		"caConfigMap":        component.CAConfigMap,
-		"name":               component.Name,
-		"arn":                component.Arn,
-		"resourceId":         component.ResourceID,
-		"securityGroupId":    component.SecurityGroupID,
-	})
+	return component.New(ctx, Type, name, args, func(s component.Scope, own *RdsProxyArgs, proxy *RdsProxy) error {
+		b := &builder{s, own}
+		return b.build(proxy)
+	}, opts...)
 }
 
-func (b *builder) build(component *RdsProxy) error {
+func (b *builder) build(out *RdsProxy) error {
 	role, policy, roleErr := b.role()
 	group, groupErr := b.securityGroup()
 	log, logErr := b.logGroup()
@@ -101,43 +79,43 @@ func (b *builder) build(component *RdsProxy) error {
 	if err != nil {
 		return err
 	}
-	component.Ready = []pulumi.Resource{target}
+	out.Ready = []pulumi.Resource{target}
 	if b.args.CredentialSecret != nil {
 		pushed, err := b.push()
 		if err != nil {
 			return err
 		}
-		component.Ready = append(component.Ready, pushed)
+		out.Ready = append(out.Ready, pushed.Resource)
 	}
 	authorities, authoritiesErr := b.authorities()
-	consumer, consumerErr := b.consumerSecret(proxy.Endpoint, component.Ready[1:])
+	consumer, consumerErr := b.consumerSecret(proxy.Endpoint, out.Ready[1:])
 	if err := errors.Join(authoritiesErr, consumerErr); err != nil {
 		return err
 	}
-	component.Host = proxy.Endpoint
-	component.Port = pulumi.Int(Port).ToIntOutput()
-	component.ConsumerSecretName = consumer.Metadata.Name().Elem()
-	component.CAConfigMap = authorities.Metadata.Name().Elem()
-	component.Name = proxy.Name
-	component.Arn = proxy.Arn
-	component.ResourceID = proxy.Arn.ApplyT(resourceID).(pulumi.StringOutput)
-	component.SecurityGroupID = group.ID().ToStringOutput()
+	out.Host = proxy.Endpoint
+	out.Port = pulumi.Int(Port).ToIntOutput()
+	out.ConsumerSecretName = consumer.Name
+	out.CAConfigMap = authorities.Name
+	out.Name = proxy.Name
+	out.Arn = proxy.Arn
+	out.ResourceID = proxy.Arn.ApplyT(resourceID).(pulumi.StringOutput)
+	out.SecurityGroupID = group.ID().ToStringOutput()
 	return nil
 }
 
-// resourceID is the last part of a proxy's ARN, arn:aws:rds:<region>:<account>:db-proxy:prx-….
+// resourceID returns the last part of a proxy's ARN, arn:aws:rds:<region>:<account>:db-proxy:prx-….
 func resourceID(arn string) (string, error) {
 	_, id, found := strings.Cut(arn, ":db-proxy:")
 	if !found || !strings.HasPrefix(id, "prx-") {
-		return "", fmt.Errorf("%q is no ARN of a proxy, which ends in db-proxy:prx-…", arn)
+		return "", fmt.Errorf("%q is not the ARN of a proxy, which ends in db-proxy:prx-…", arn)
 	}
 	return id, nil
 }
 
 func (b *builder) tags() pulumi.StringMap { return pulumi.ToStringMap(b.args.Tags) }
 
-// role lets the proxy read the secrets of its users. AWS documents no condition by which its trust could name the
-// proxy.
+// role creates the role with which the proxy reads the secrets of its users. AWS documents no condition that would
+// limit the trust policy to this proxy.
 func (b *builder) role() (*iam.Role, *iam.RolePolicy, error) {
 	trust, err := iampolicy.JSON(iampolicy.Statement{
 		Principal: &iampolicy.Principal{Service: "rds.amazonaws.com"},
@@ -147,7 +125,7 @@ func (b *builder) role() (*iam.Role, *iam.RolePolicy, error) {
 		return nil, nil, err
 	}
 	args := &iam.RoleArgs{
-		// Roles are global to an account: two regions may hold a proxy of the same name.
+		// Roles are global to an account, and two regions may have a proxy of the same name.
 		Name:             pulumi.String(naming.Join(naming.RoleLimit, b.args.Name, b.args.Region, "secrets")),
 		Description:      pulumi.Sprintf("Reads the secrets with which the RDS Proxy %s logs in", b.args.Name),
 		AssumeRolePolicy: pulumi.String(trust),
@@ -156,29 +134,29 @@ func (b *builder) role() (*iam.Role, *iam.RolePolicy, error) {
 	if b.args.PermissionsBoundaryArn != "" {
 		args.PermissionsBoundary = pulumi.String(b.args.PermissionsBoundaryArn)
 	}
-	role, err := iam.NewRole(b.ctx, b.name+"-role", args, b.parent)
+	role, err := iam.NewRole(b.Ctx, b.Child("role"), args, b.Parent)
 	if err != nil {
-		return nil, nil, fmt.Errorf("its role: %w", err)
+		return nil, nil, fmt.Errorf("the role: %w", err)
 	}
 	var secrets, keys []pulumi.StringInput
 	for _, user := range b.args.Users {
 		secrets, keys = append(secrets, user.SecretArn), append(keys, user.KmsKeyArn)
 	}
 	place := permission.Place{Partition: b.args.Partition, Region: b.args.Region, AccountID: b.args.AccountID}
-	policy, err := iam.NewRolePolicy(b.ctx, b.name+"-policy", &iam.RolePolicyArgs{
+	policy, err := iam.NewRolePolicy(b.Ctx, b.Child("policy"), &iam.RolePolicyArgs{
 		Name: pulumi.String("read-secrets"),
 		Role: role.Name,
 		Policy: permission.Policy(place, permission.ReadSecrets{Arns: secrets},
 			permission.UseKeys{Arns: keys, Via: "secretsmanager"}),
-	}, b.parent)
+	}, b.Parent)
 	if err != nil {
-		return nil, nil, fmt.Errorf("its role's policy: %w", err)
+		return nil, nil, fmt.Errorf("the role's policy: %w", err)
 	}
 	return role, policy, nil
 }
 
-// securityGroup opens the proxy to its clients, and to it the way to the instance and nowhere else. The proxy asks
-// Secrets Manager by a way of AWS's own.
+// securityGroup lets the clients reach the proxy, and the proxy reach the instance and nothing else. The proxy reads
+// Secrets Manager over AWS's internal network.
 func (b *builder) securityGroup() (*ec2.SecurityGroup, error) {
 	rules := ec2.SecurityGroupIngressArray{}
 	for _, client := range b.args.Clients {
@@ -190,7 +168,7 @@ func (b *builder) securityGroup() (*ec2.SecurityGroup, error) {
 			SecurityGroups: pulumi.StringArray{client.SecurityGroupID},
 		})
 	}
-	group, err := ec2.NewSecurityGroup(b.ctx, b.name+"-security-group", &ec2.SecurityGroupArgs{
+	group, err := ec2.NewSecurityGroup(b.Ctx, b.Child("security-group"), &ec2.SecurityGroupArgs{
 		Name:        pulumi.String(b.args.Name),
 		Description: pulumi.String("Clients of the RDS Proxy " + b.args.Name),
 		VpcId:       b.args.VpcID,
@@ -203,22 +181,22 @@ func (b *builder) securityGroup() (*ec2.SecurityGroup, error) {
 			SecurityGroups: pulumi.StringArray{b.args.DatabaseSecurityGroupID},
 		}},
 		Tags: b.tags(),
-	}, b.parent)
+	}, b.Parent)
 	if err != nil {
-		return nil, fmt.Errorf("its security group: %w", err)
+		return nil, fmt.Errorf("the security group: %w", err)
 	}
 	return group, nil
 }
 
-// logGroup comes before the proxy, which else makes one by itself, without retention.
+// logGroup is created before the proxy, which otherwise creates one without retention.
 func (b *builder) logGroup() (*cloudwatch.LogGroup, error) {
-	group, err := cloudwatch.NewLogGroup(b.ctx, b.name+"-log", &cloudwatch.LogGroupArgs{
+	group, err := cloudwatch.NewLogGroup(b.Ctx, b.Child("log"), &cloudwatch.LogGroupArgs{
 		Name:            pulumi.String("/aws/rds/proxy/" + b.args.Name),
 		RetentionInDays: pulumi.Int(b.args.LogRetention),
 		Tags:            b.tags(),
-	}, b.parent)
+	}, b.Parent)
 	if err != nil {
-		return nil, fmt.Errorf("its log group: %w", err)
+		return nil, fmt.Errorf("the log group: %w", err)
 	}
 	return group, nil
 }
@@ -234,7 +212,7 @@ func (b *builder) proxy(role *iam.Role, group *ec2.SecurityGroup, before []pulum
 			SecretArn:              user.SecretArn,
 		})
 	}
-	proxy, err := rds.NewProxy(b.ctx, b.name+"-proxy", &rds.ProxyArgs{
+	proxy, err := rds.NewProxy(b.Ctx, b.Child("proxy"), &rds.ProxyArgs{
 		Name:                pulumi.String(b.args.Name),
 		EngineFamily:        pulumi.String("POSTGRESQL"),
 		Auths:               users,
@@ -245,14 +223,14 @@ func (b *builder) proxy(role *iam.Role, group *ec2.SecurityGroup, before []pulum
 		VpcSubnetIds:        b.args.SubnetIDs,
 		VpcSecurityGroupIds: pulumi.StringArray{group.ID(), b.args.DatabaseClientGroupID},
 		Tags:                b.tags(),
-	}, b.parent, pulumi.DependsOn(before))
+	}, b.Parent, pulumi.DependsOn(before))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the proxy: %w", err)
 	}
 	return proxy, nil
 }
 
-// target is the instance behind the proxy.
+// target registers the instance as the proxy's target.
 func (b *builder) target(proxy *rds.Proxy) (*rds.ProxyTarget, error) {
 	pool := rds.ProxyDefaultTargetGroupConnectionPoolConfigArgs{
 		ConnectionBorrowTimeout:   pulumi.Int(b.args.ConnectionBorrowTimeout),
@@ -262,17 +240,17 @@ func (b *builder) target(proxy *rds.Proxy) (*rds.ProxyTarget, error) {
 	if b.args.InitQuery != "" {
 		pool.InitQuery = pulumi.String(b.args.InitQuery)
 	}
-	group, err := rds.NewProxyDefaultTargetGroup(b.ctx, b.name+"-target-group", &rds.ProxyDefaultTargetGroupArgs{
+	group, err := rds.NewProxyDefaultTargetGroup(b.Ctx, b.Child("target-group"), &rds.ProxyDefaultTargetGroupArgs{
 		DbProxyName: proxy.Name, ConnectionPoolConfig: pool,
-	}, b.parent)
+	}, b.Parent)
 	if err != nil {
-		return nil, fmt.Errorf("its target group: %w", err)
+		return nil, fmt.Errorf("the target group: %w", err)
 	}
-	target, err := rds.NewProxyTarget(b.ctx, b.name+"-target", &rds.ProxyTargetArgs{
+	target, err := rds.NewProxyTarget(b.Ctx, b.Child("target"), &rds.ProxyTargetArgs{
 		DbProxyName: proxy.Name, TargetGroupName: group.Name, DbInstanceIdentifier: b.args.DatabaseIdentifier,
-	}, b.parent)
+	}, b.Parent)
 	if err != nil {
-		return nil, fmt.Errorf("its target: %w", err)
+		return nil, fmt.Errorf("the target: %w", err)
 	}
 	return target, nil
 }

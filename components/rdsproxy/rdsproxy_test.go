@@ -16,6 +16,8 @@ import (
 
 	"dbtier/components/amazontrust"
 	"dbtier/components/componenttest"
+	"dbtier/components/contract"
+	"dbtier/components/eso"
 	"dbtier/components/rdsproxy"
 	"dbtier/validation"
 )
@@ -56,7 +58,7 @@ func arguments() *rdsproxy.RdsProxyArgs {
 				KmsKeyArn: pulumi.String(componenttest.KeyArn),
 			},
 		},
-		Store:            rdsproxy.Store{Kind: "ClusterSecretStore", Name: pulumi.String("myshop-prod")},
+		Store:            eso.StoreRef{Kind: "ClusterSecretStore", Name: pulumi.String("myshop-prod")},
 		CredentialSecret: pulumi.String("database-database-1"),
 		Tags:             map[string]string{"service": "myshop"},
 	}
@@ -222,7 +224,7 @@ func TestTheServicesURLLeadsToTheProxyAndVerifiesIt(t *testing.T) {
 		assert.Equal(t, auth, recorded.One(t, proxyType).At("auths", 1, "iamAuth"))
 	}
 	authorities := componenttest.Run(t, create(arguments())).One(t, mapType)
-	assert.Equal(t, amazontrust.Bundle(), authorities.At("data", rdsproxy.CAKey))
+	assert.Equal(t, amazontrust.Bundle(), authorities.At("data", contract.CAKey))
 	assert.Equal(t, "myshop-api-proxy-ca", authorities.At("metadata", "name"))
 }
 
@@ -273,10 +275,10 @@ func TestSecretsExistEmptyAndAreTheOperatorsToFill(t *testing.T) {
 		"no arguments given":                        nil,
 		`prefix: "a b": want`:                       {Prefix: "a b"},
 		"users: is missing":                         {},
-		`users[0]: "a-b": want 1 to 63`:            {Users: []string{"a-b"}},
+		`users[0]: "a-b": want 1 to 63`:             {Users: []string{"a-b"}},
 		`users[1]: "a": is named twice`:             {Users: []string{"a", "a"}},
 		"kmsKeyArn: is missing":                     {},
-		"proxy secrets s: prefix: \"\": want the i": {},
+		"RdsProxySecrets s: prefix: \"\": want the i": {},
 	} {
 		recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
 			_, err := rdsproxy.NewProxySecrets(ctx, "s", args)
@@ -345,7 +347,7 @@ func TestAPreviewNeedsNoEndpoint(t *testing.T) {
 func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 	t.Parallel()
 	_, err := componenttest.Try(create(nil))
-	require.ErrorContains(t, err, "proxy proxy: no arguments given")
+	require.ErrorContains(t, err, "RdsProxy proxy: no arguments given")
 	_, err = componenttest.Try(func(ctx *pulumi.Context) error {
 		_, err := rdsproxy.NewRdsProxy(ctx, "", arguments())
 		_, secretsErr := rdsproxy.NewProxySecrets(ctx, "", &rdsproxy.ProxySecretsArgs{
@@ -353,8 +355,8 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 		})
 		return errors.Join(err, secretsErr)
 	})
-	require.ErrorContains(t, err, "registering proxy : ", "a resource without a name is none")
-	require.ErrorContains(t, err, "registering proxy secrets : ")
+	require.ErrorContains(t, err, "RdsProxy : registering it: ", "a resource without a name is none")
+	require.ErrorContains(t, err, "RdsProxySecrets : registering it: ")
 	recorded, err := componenttest.Try(create(&rdsproxy.RdsProxyArgs{}))
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
@@ -547,7 +549,7 @@ func ExampleNewRdsProxy() {
 			Clients:            []rdsproxy.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String("sg-1")}},
 			DatabaseIdentifier: pulumi.String("shop-prod"), DatabaseName: "shop",
 			DatabaseSecurityGroupID: pulumi.String("sg-2"), DatabaseClientGroupID: pulumi.String("sg-3"),
-			Users: []rdsproxy.User{user}, Store: rdsproxy.Store{Kind: "SecretStore", Name: pulumi.String("shop")},
+			Users: []rdsproxy.User{user}, Store: eso.StoreRef{Kind: "SecretStore", Name: pulumi.String("shop")},
 		})
 		if err != nil {
 			return err

@@ -2,11 +2,11 @@ package rdsproxy
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/secretsmanager"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/component"
 	"dbtier/components/fault"
 	"dbtier/validation"
 )
@@ -18,13 +18,16 @@ const SecretsType = "dbtier:components:RdsProxySecrets"
 type ProxySecretsArgs struct {
 	// Prefix of the secrets' names: the instance's identifier. The secrets are <prefix>/proxy/<user>.
 	Prefix string
-	// Users that have a secret each.
+	// Users that get a secret each.
 	Users []string
-	// KmsKeyArn is the key that encrypts them.
+	// KmsKeyArn is the key that encrypts the secrets.
 	KmsKeyArn pulumi.StringInput
 	// Tags of the secrets.
 	Tags map[string]string
 }
+
+// SetDefaults does nothing: every field but Tags is required.
+func (a *ProxySecretsArgs) SetDefaults() {}
 
 // Validate reports every fault of the arguments.
 func (a *ProxySecretsArgs) Validate() error {
@@ -32,16 +35,12 @@ func (a *ProxySecretsArgs) Validate() error {
 	faults.Check(validation.DBIdentifier.Matches(a.Prefix), "prefix", a.Prefix,
 		"want the identifier of the instance")
 	faults.Check(len(a.Users) > 0, "users", nil, "is missing")
-	for i, user := range a.Users {
-		path := fmt.Sprintf("users[%d]", i)
-		faults.Form(path, user, validation.SQLName)
-		faults.Check(slices.Index(a.Users, user) == i, path, user, "is named twice")
-	}
-	faults.Check(a.KmsKeyArn != nil, "kmsKeyArn", nil, "is missing")
+	faults.Names("users", a.Users, validation.SQLName)
+	faults.Present("kmsKeyArn", a.KmsKeyArn)
 	return faults.Err()
 }
 
-// ProxySecrets are secrets in Secrets Manager that exist and are empty. Whoever has the passwords puts them there.
+// ProxySecrets are empty secrets in Secrets Manager. The External Secrets Operator writes the passwords into them.
 type ProxySecrets struct {
 	pulumi.ResourceState
 
@@ -51,44 +50,38 @@ type ProxySecrets struct {
 	Users []User
 }
 
-// NewProxySecrets makes the secrets. It returns every fault of the arguments at once, before it makes anything.
+// NewProxySecrets creates the secrets.
 func NewProxySecrets(
 	ctx *pulumi.Context, name string, args *ProxySecretsArgs, opts ...pulumi.ResourceOption,
 ) (*ProxySecrets, error) {
-	if args == nil {
-		return nil, fmt.Errorf("proxy secrets %s: no arguments given", name)
+	return component.New(ctx, SecretsType, name, args, addSecrets, opts...)
+}
+
+func addSecrets(s component.Scope, args *ProxySecretsArgs, secrets *ProxySecrets) error {
+	tags := pulumi.StringMap{}
+	for key, value := range args.Tags {
+		tags[key] = pulumi.String(value)
 	}
-	if err := args.Validate(); err != nil {
-		return nil, fmt.Errorf("proxy secrets %s: %w", name, err)
-	}
-	component := &ProxySecrets{}
-	if err := ctx.RegisterComponentResource(SecretsType, name, component, opts...); err != nil {
-		return nil, fmt.Errorf("registering proxy secrets %s: %w", name, err)
-	}
-	tags := pulumi.ToStringMap(args.Tags)
-	if tags == nil {
-		tags = pulumi.StringMap{}
-	}
-	// The operator pushes into no secret without it.
+	// The operator pushes only into secrets with this tag. It replaces a tag managed-by of the arguments.
 	tags["managed-by"] = pulumi.String("external-secrets")
 	arns := pulumi.StringArray{}
 	for _, user := range args.Users {
-		secret, err := secretsmanager.NewSecret(ctx, name+"-"+user, &secretsmanager.SecretArgs{
+		secret, err := secretsmanager.NewSecret(s.Ctx, s.Child(user), &secretsmanager.SecretArgs{
 			Name: pulumi.Sprintf("%s/proxy/%s", args.Prefix, user),
 			Description: pulumi.Sprintf("What RDS Proxy logs in with as %s; the External Secrets Operator writes it",
 				user),
 			KmsKeyId: args.KmsKeyArn,
-			// What is in it is made anew by another generation of the role; a name that stays taken for a month would
-			// be in the way.
+			// Another generation of the role writes a new value, so nothing in the secret is worth recovering. With a
+			// recovery window its name would stay taken for a month.
 			RecoveryWindowInDays: pulumi.Int(0),
 			Tags:                 tags,
-		}, pulumi.Parent(component))
+		}, s.Parent)
 		if err != nil {
-			return nil, fmt.Errorf("proxy secrets %s: that of %s: %w", name, user, err)
+			return fmt.Errorf("the secret of %s: %w", user, err)
 		}
-		component.Users = append(component.Users, User{Name: user, SecretArn: secret.Arn, KmsKeyArn: args.KmsKeyArn})
+		secrets.Users = append(secrets.Users, User{Name: user, SecretArn: secret.Arn, KmsKeyArn: args.KmsKeyArn})
 		arns = append(arns, secret.Arn)
 	}
-	component.Arns = arns.ToStringArrayOutput()
-	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{"arns": component.Arns})
+	secrets.Arns = arns.ToStringArrayOutput()
+	return nil
 }

@@ -1,8 +1,8 @@
-// Package servicenamespace is the namespace of a service: pods in it meet the restricted Pod Security standard, and
-// only those that are declared to hold connections reach the database.
+// Package servicenamespace creates the namespace of a service. Its pods must meet the restricted Pod Security standard,
+// and only pods that are declared to hold connections reach the database.
 //
-// The database's security group lets in every pod of the cluster, because it sees nodes and not pods. The NetworkPolicy
-// here narrows that: what is not a declared holder (the pool, migrations, named direct clients) may go everywhere but
-// to the database's port. It does so only where the cluster enforces NetworkPolicies: on EKS, with the VPC CNI's
-// network policy agent or another CNI.
+// The database's security group admits every pod of the cluster, because it sees nodes and not pods. The NetworkPolicy
+// of this package narrows that: a pod that is not a declared holder (the pool, migrations, listed direct clients) can
+// reach everything except the database's port. This works only where the cluster enforces NetworkPolicies: on EKS, with
+// the VPC CNI's network policy agent or another CNI.
 package servicenamespace

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"net/netip"
 
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/component"
+	"dbtier/components/contract"
 	"dbtier/components/fault"
+	"dbtier/components/object"
 	"dbtier/components/workload"
 	"dbtier/validation"
 )
@@ -23,35 +25,33 @@ const lastPort = 65535
 type ServiceNamespaceArgs struct {
 	// Name of the namespace.
 	Name string
-	// Service that the namespace is for, in labels.
-	Service string
-	// ServiceAccount of the service's pods, which is made here because the migration uses it before the service is
-	// there.
+	// PartOf is the value of the label app.kubernetes.io/part-of: the name of the service as a whole.
+	PartOf string
+	// ServiceAccount of the service's pods. It is created here because the migration uses it before the service exists.
 	ServiceAccount string
-	// Existing leaves the namespace itself to someone else. Default false.
+	// Existing does not create the namespace, because it exists. Default false.
 	Existing bool
-	// DatabaseCIDRs are the address ranges in which the database lies, and DatabasePort its port.
+	// DatabaseCIDRs are the address ranges of the database, and DatabasePort is its port.
 	DatabaseCIDRs []string
 	DatabasePort  int
-	// Holders are the pods that this rule leaves alone, by their label app.kubernetes.io/name: those that may reach the
-	// database, and those with a rule of their own for all that they may reach.
+	// Holders are the pods that this rule does not restrict, by their label app.kubernetes.io/name: pods that may reach
+	// the database, and pods whose own rule lists everything that they may reach.
 	Holders []string
 }
+
+// SetDefaults does nothing: every field but Existing is required.
+func (a *ServiceNamespaceArgs) SetDefaults() {}
 
 // Validate reports every fault of the arguments.
 func (a *ServiceNamespaceArgs) Validate() error {
 	var faults fault.List
 	faults.Form("name", a.Name, validation.Label)
-	faults.Form("service", a.Service, validation.Label)
+	faults.Form("partOf", a.PartOf, validation.Label)
 	faults.Form("serviceAccount", a.ServiceAccount, validation.Label)
-	faults.Check(len(a.DatabaseCIDRs) > 0, "databaseCidrs", nil, "is missing: where the database lies")
-	for i, cidr := range a.DatabaseCIDRs {
-		_, err := netip.ParsePrefix(cidr)
-		faults.Check(err == nil, fmt.Sprintf("databaseCidrs[%d]", i), cidr,
-			validation.CIDRRule)
-	}
+	faults.Check(len(a.DatabaseCIDRs) > 0, "databaseCidrs", nil, "is missing: the address ranges of the database")
+	faults.CIDRs("databaseCidrs", a.DatabaseCIDRs)
 	faults.Between("databasePort", a.DatabasePort, 2, lastPort-1, "")
-	faults.Check(len(a.Holders) > 0, "holders", nil, "is missing: nothing could reach the database")
+	faults.Check(len(a.Holders) > 0, "holders", nil, "is missing: without holders no pod can reach the database")
 	for i, holder := range a.Holders {
 		faults.Form(fmt.Sprintf("holders[%d]", i), holder, validation.Label)
 	}
@@ -64,64 +64,53 @@ type ServiceNamespace struct {
 
 	// ServiceAccount of the service's pods.
 	ServiceAccount pulumi.StringOutput `pulumi:"serviceAccount"`
-	// Ready is what [pulumi.DependsOn] takes: the rule for the database, and with it the namespace. Not the component
-	// itself: the SDK adds children to a component in goroutines of their own, so who names it right after it was made
-	// may find none, and wait for nothing.
+	// Ready is the rule for the database and the ServiceAccount, and with them the namespace. Depend on it and not on
+	// the component: the SDK adds children to a component in its own goroutines, so a dependency on the component may
+	// miss some of them.
 	Ready []pulumi.Resource
 }
 
-// NewServiceNamespace makes the namespace. It returns every fault of the arguments at once, before it makes anything.
+// NewServiceNamespace creates the namespace.
 func NewServiceNamespace(
 	ctx *pulumi.Context, name string, args *ServiceNamespaceArgs, opts ...pulumi.ResourceOption,
 ) (*ServiceNamespace, error) {
-	if args == nil {
-		return nil, fmt.Errorf("namespace %s: no arguments given", name)
-	}
-	if err := args.Validate(); err != nil {
-		return nil, fmt.Errorf("namespace %s: %w", name, err)
-	}
-	component := &ServiceNamespace{}
-	if err := ctx.RegisterComponentResource(Type, name, component, opts...); err != nil {
-		return nil, fmt.Errorf("registering namespace %s: %w", name, err)
-	}
-	options := []pulumi.ResourceOption{pulumi.Parent(component)}
+	return component.New(ctx, Type, name, args, build, opts...)
+}
+
+func build(s component.Scope, args *ServiceNamespaceArgs, out *ServiceNamespace) error {
+	options := []pulumi.ResourceOption{s.Parent}
 	if !args.Existing {
-		labels := workload.Labels(args.Name, args.Service)
+		labels := workload.Labels(args.Name, args.PartOf)
 		for _, mode := range []string{"enforce", "warn", "audit"} {
 			labels["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
 		}
-		namespace, err := corev1.NewNamespace(ctx, name+"-namespace", &corev1.NamespaceArgs{
-			Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(args.Name), Labels: labels},
-		}, options...)
+		namespace, err := object.NewNamespace(s.Ctx, s.Child("namespace"), object.Meta{Name: args.Name, Labels: labels},
+			options...)
 		if err != nil {
-			return nil, fmt.Errorf("namespace %s: %w", name, err)
+			return fmt.Errorf("the namespace: %w", err)
 		}
-		options = append(options, pulumi.DependsOn([]pulumi.Resource{namespace}))
+		options = append(options, pulumi.DependsOn([]pulumi.Resource{namespace.Resource}))
 	}
-	rule, err := networkingv1.NewNetworkPolicy(ctx, name+"-database", keepOut(args), options...)
+	rule, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("database"), databaseRule(args), options...)
 	if err != nil {
-		return nil, fmt.Errorf("namespace %s: its rule for the database: %w", name, err)
+		return fmt.Errorf("the rule for the database: %w", err)
 	}
-	account, err := corev1.NewServiceAccount(ctx, name+"-service-account", &corev1.ServiceAccountArgs{
-		Metadata: metav1.ObjectMetaArgs{
-			Name: pulumi.String(args.ServiceAccount), Namespace: pulumi.String(args.Name),
-			Labels: workload.Labels(args.ServiceAccount, args.Service),
-		},
-		// A service that talks to a database has no business with the API server.
-		AutomountServiceAccountToken: pulumi.Bool(false),
+	// A service that talks to a database does not need the API server, so its token is not mounted.
+	account, err := object.NewServiceAccount(s.Ctx, s.Child("service-account"), object.Meta{
+		Name: args.ServiceAccount, Namespace: args.Name, Labels: workload.Labels(args.ServiceAccount, args.PartOf),
 	}, options...)
 	if err != nil {
-		return nil, fmt.Errorf("namespace %s: the service's ServiceAccount: %w", name, err)
+		return fmt.Errorf("the service's ServiceAccount: %w", err)
 	}
-	component.Ready = []pulumi.Resource{rule, account}
-	component.ServiceAccount = account.Metadata.Name().Elem()
-	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{"serviceAccount": component.ServiceAccount})
+	out.Ready = []pulumi.Resource{rule, account.Resource}
+	out.ServiceAccount = account.Name
+	return nil
 }
 
-// keepOut lets every pod but the holders go everywhere but to the database. Policies can only allow, so the rule names
-// what is left: all pods, all addresses outside of the database's, and there the other ports, because the subnets may
-// hold more than this database.
-func keepOut(a *ServiceNamespaceArgs) *networkingv1.NetworkPolicyArgs {
+// databaseRule lets every pod except the holders reach everything except the database. Policies can only allow, so the
+// rule lists the rest: all pods, all addresses outside of the database's ranges, and the other ports inside them,
+// because the subnets may contain more than this database.
+func databaseRule(a *ServiceNamespaceArgs) *networkingv1.NetworkPolicyArgs {
 	four, six := a.split()
 	block := func(cidr string, except []string) networkingv1.NetworkPolicyPeerArgs {
 		return networkingv1.NetworkPolicyPeerArgs{
@@ -140,18 +129,18 @@ func keepOut(a *ServiceNamespaceArgs) *networkingv1.NetworkPolicyArgs {
 	return &networkingv1.NetworkPolicyArgs{
 		Metadata: metav1.ObjectMetaArgs{
 			Name: pulumi.String("database-for-holders-only"), Namespace: pulumi.String(a.Name),
-			Labels: workload.Labels(a.Name, a.Service),
+			Labels: workload.Labels(a.Name, a.PartOf),
 		},
 		Spec: networkingv1.NetworkPolicySpecArgs{
 			PodSelector: metav1.LabelSelectorArgs{MatchExpressions: metav1.LabelSelectorRequirementArray{
 				metav1.LabelSelectorRequirementArgs{
-					Key: pulumi.String(workload.NameLabel), Operator: pulumi.String("NotIn"),
+					Key: pulumi.String(contract.NameLabel), Operator: pulumi.String("NotIn"),
 					Values: pulumi.ToStringArray(a.Holders),
 				},
 			}},
 			PolicyTypes: pulumi.ToStringArray([]string{"Egress"}),
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{
-				// Pods are no addresses to every CNI, so they are named apart.
+				// Some CNIs do not match pods by address, so pods have their own rule.
 				networkingv1.NetworkPolicyEgressRuleArgs{To: networkingv1.NetworkPolicyPeerArray{
 					networkingv1.NetworkPolicyPeerArgs{NamespaceSelector: metav1.LabelSelectorArgs{}},
 				}},
@@ -170,7 +159,7 @@ func keepOut(a *ServiceNamespaceArgs) *networkingv1.NetworkPolicyArgs {
 	}
 }
 
-// split sorts the database's ranges by family: an exception must lie within its block.
+// split returns the database's ranges by family: an exception must be within its block.
 func (a *ServiceNamespaceArgs) split() (four, six []string) {
 	for _, cidr := range a.DatabaseCIDRs {
 		if prefix, err := netip.ParsePrefix(cidr); err == nil && prefix.Addr().Is4() {

@@ -19,7 +19,7 @@ const (
 
 func arguments() *servicenamespace.ServiceNamespaceArgs {
 	return &servicenamespace.ServiceNamespaceArgs{
-		Name: "myshop", Service: "myshop", ServiceAccount: "myshop-api",
+		Name: "myshop", PartOf: "myshop", ServiceAccount: "myshop-api",
 		DatabaseCIDRs: []string{"10.0.192.0/20", "fd00::/64"}, DatabasePort: 5432,
 		Holders: []string{"pgbouncer", "myshop-api-migration"},
 	}
@@ -96,14 +96,14 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	}))
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
-		`name: "My": want`, `service: "": want`, `serviceAccount: "": want`,
+		`name: "My": want`, `partOf: "": want`, `serviceAccount: "": want`,
 		`databaseCidrs[0]: "10.0.0.1": want an address range`,
 		`databasePort: 0: want 2 to 65534`, `holders[0]: "A B": want`,
 	} {
 		require.ErrorContains(t, err, fault)
 	}
 	_, err = componenttest.Try(create(nil))
-	assert.ErrorContains(t, err, "namespace namespace: no arguments given")
+	assert.ErrorContains(t, err, "ServiceNamespace namespace: no arguments given")
 }
 
 func ExampleNewServiceNamespace() {

@@ -1,107 +1,22 @@
 package workload
 
 import (
-	"regexp"
-
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"dbtier/components/fault"
-	"dbtier/validation"
+	"dbtier/components/contract"
 )
 
-// DefaultUID is the user and group of pods that name none: above 10000, so that it is nobody's on the node.
+// DefaultUID is the default user and group of pods. It is above 10000, so that it is no user of the node.
 const DefaultUID = 10001
 
-// NameLabel is the label by which Services, NetworkPolicies and people select pods.
-const NameLabel = "app.kubernetes.io/name"
-
-// Labels are the labels of an object that belongs to name, which is part of the tier of a service.
+// Labels returns the labels of an object called name that belongs to the tier of a service.
 func Labels(name, service string) pulumi.StringMap {
 	return pulumi.ToStringMap(map[string]string{
-		NameLabel:                      name,
-		"app.kubernetes.io/part-of":    service,
-		"app.kubernetes.io/managed-by": "dbtier",
+		contract.NameLabel: name, contract.PartOfLabel: service, contract.ManagedByLabel: contract.ManagedBy,
 	})
 }
 
-// Selector selects the pods of a name.
+// Selector returns the labels that select the pods called name.
 func Selector(name string) pulumi.StringMap {
-	return pulumi.ToStringMap(map[string]string{NameLabel: name})
-}
-
-// PodSecurity is a pod's half of the restricted Pod Security standard.
-func PodSecurity(uid int) *corev1.PodSecurityContextArgs {
-	return &corev1.PodSecurityContextArgs{
-		RunAsNonRoot:   pulumi.Bool(true),
-		RunAsUser:      pulumi.Int(uid),
-		RunAsGroup:     pulumi.Int(uid),
-		FsGroup:        pulumi.Int(uid),
-		SeccompProfile: &corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
-	}
-}
-
-// ContainerSecurity is a container's half of the restricted Pod Security standard, with a root file system that nobody
-// writes.
-func ContainerSecurity() *corev1.SecurityContextArgs {
-	return &corev1.SecurityContextArgs{
-		AllowPrivilegeEscalation: pulumi.Bool(false),
-		ReadOnlyRootFilesystem:   pulumi.Bool(true),
-		Capabilities:             &corev1.CapabilitiesArgs{Drop: pulumi.ToStringArray([]string{"ALL"})},
-	}
-}
-
-// Resources are a container's requests and limits, as Kubernetes quantities ("50m", "64Mi").
-type Resources struct {
-	// CPURequest is what the container is sure of, for example 100m: a tenth of a processor.
-	CPURequest string `json:"cpuRequest"`
-	// MemoryRequest is what the container is sure of, for example 128Mi.
-	MemoryRequest string `json:"memoryRequest"`
-	// CPULimit may be empty: a limit on CPU slows a service down long before the node is full.
-	CPULimit string `json:"cpuLimit"`
-	// MemoryLimit is what the container is killed above.
-	MemoryLimit string `json:"memoryLimit"`
-}
-
-var quantity = regexp.MustCompile(`^\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi)?$`)
-
-// Validate reports every quantity that is none.
-func (r Resources) Validate() error {
-	var faults fault.List
-	for _, q := range []struct{ path, value string }{
-		{"cpuRequest", r.CPURequest},
-		{"memoryRequest", r.MemoryRequest},
-		{"memoryLimit", r.MemoryLimit},
-	} {
-		faults.Form(q.path, q.value, validation.Quantity)
-	}
-	faults.OptionalForm("cpuLimit", r.CPULimit, validation.Quantity)
-	return faults.Err()
-}
-
-// Requirements is the Kubernetes form.
-func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
-	limits := map[string]string{"memory": r.MemoryLimit}
-	if r.CPULimit != "" {
-		limits["cpu"] = r.CPULimit
-	}
-	return &corev1.ResourceRequirementsArgs{
-		Requests: pulumi.ToStringMap(map[string]string{"cpu": r.CPURequest, "memory": r.MemoryRequest}),
-		Limits:   pulumi.ToStringMap(limits),
-	}
-}
-
-// ScratchVolume is the name of the volume of [Scratch].
-const ScratchVolume = pulumi.String("tmp")
-
-// Scratch is what a container whose root file system is read-only may write. Not the whole volume, which reaches
-// through its claim to the metadata of objects: the compiler would spend seconds on those here as well
-// (docs/benchmarks.md).
-func Scratch() *corev1.EmptyDirVolumeSourceArgs {
-	return &corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String("64Mi")}
-}
-
-// ScratchMount puts it at /tmp.
-func ScratchMount() *corev1.VolumeMountArgs {
-	return &corev1.VolumeMountArgs{Name: ScratchVolume, MountPath: pulumi.String("/tmp")}
+	return pulumi.ToStringMap(map[string]string{contract.NameLabel: name})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/components/componenttest"
+	"dbtier/components/contract"
 	"dbtier/components/workload"
 )
 
@@ -19,17 +20,14 @@ var modest = workload.Resources{CPURequest: "50m", MemoryRequest: "64Mi", Memory
 func pod(t *testing.T, resources workload.Resources) *componenttest.Resource {
 	t.Helper()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
-		_, err := corev1.NewPod(ctx, "pod", &corev1.PodArgs{Spec: &corev1.PodSpecArgs{
-			SecurityContext: workload.PodSecurity(workload.DefaultUID),
-			Volumes: corev1.VolumeArray{&corev1.VolumeArgs{
-				Name: workload.ScratchVolume, EmptyDir: workload.Scratch(),
-			}},
-			Containers: corev1.ContainerArray{&corev1.ContainerArgs{
-				Name: pulumi.String("c"), SecurityContext: workload.ContainerSecurity(),
-				Resources:    resources.Requirements(),
-				VolumeMounts: corev1.VolumeMountArray{workload.ScratchMount()},
-			}},
-		}})
+		spec := workload.PodSpec(pulumi.String("account"), workload.DefaultUID)
+		volumes, mounts := workload.Volumes(workload.Scratch())
+		spec.Volumes = volumes
+		spec.Containers = corev1.ContainerArray{&corev1.ContainerArgs{
+			Name: pulumi.String("c"), SecurityContext: workload.ContainerSecurity(),
+			Resources: resources.Requirements(), VolumeMounts: mounts,
+		}}
+		_, err := corev1.NewPod(ctx, "pod", &corev1.PodArgs{Spec: spec})
 		return err
 	})
 	return recorded.One(t, "kubernetes:core/v1:Pod")
@@ -84,7 +82,7 @@ func TestObjectsAreFoundByTheirNameAndTheirService(t *testing.T) {
 		"app.kubernetes.io/name": pulumi.String("pool"), "app.kubernetes.io/part-of": pulumi.String("shop"),
 		"app.kubernetes.io/managed-by": pulumi.String("dbtier"),
 	}, workload.Labels("pool", "shop"))
-	assert.Equal(t, pulumi.StringMap{workload.NameLabel: pulumi.String("pool")}, workload.Selector("pool"))
+	assert.Equal(t, pulumi.StringMap{contract.NameLabel: pulumi.String("pool")}, workload.Selector("pool"))
 }
 
 func ExampleResources_Validate() {

@@ -171,7 +171,7 @@ func TestConfigOfOneRunIsReadAsTheFileIs(t *testing.T) {
 	}, values)
 	for given, want := range map[string]string{
 		"x": "want key=value", "=x": "want key=value",
-		"cloud=aws": "for its file alone", "a=[": "not valid YAML",
+		"cloud=aws": "only the stack's file can choose", "a=[": "not valid YAML",
 	} {
 		_, err := (&stackFlags{config: []string{given}}).overrides()
 		require.ErrorContains(t, err, want)
@@ -245,6 +245,8 @@ func TestPatternsNameStacks(t *testing.T) {
 }
 
 func TestDoctorNamesTheFixOfEachFinding(t *testing.T) {
+	prod, err := os.ReadFile(filepath.Join("..", "..", "Pulumi.prod.yaml"))
+	require.NoError(t, err)
 	b := newBench(t)
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv("PULUMI_CONFIG_PASSPHRASE", "")
@@ -261,11 +263,14 @@ func TestDoctorNamesTheFixOfEachFinding(t *testing.T) {
 	}
 	assert.Equal(t, levelFault, levels["secrets"])
 	assert.Equal(t, levelFault, levels["AWS credentials"])
+	assert.Equal(t, levelFault, levels["config"])
 	assert.Equal(t, levelOK, levels["Pulumi CLI"])
 	assert.Equal(t, levelOK, levels["backend"])
 	assert.Equal(t, levelWarning, levels["cluster"])
 	assert.NoDirExists(t, filepath.Join(b.dir, ".dbtier"), "it looks and makes nothing")
 
+	// A valid stack from here on.
+	require.NoError(t, os.WriteFile(file, prod, 0o600))
 	// What AWS and the cluster say counts.
 	tools := t.TempDir()
 	t.Setenv("PATH", tools+":/bin:/usr/bin")
@@ -282,10 +287,10 @@ func TestDoctorNamesTheFixOfEachFinding(t *testing.T) {
 esac`)
 	assert.Equal(t, exitTrouble, b.run("doctor", "--stack", "prod"))
 	for _, want := range []string{
-		"✗ AWS credentials    arn:aws:iam::999999999999:role/x is of account 999999999999, and the stack's is " +
+		"✗ AWS credentials    arn:aws:iam::999999999999:role/x is in account 999999999999, but the stack is in " +
 			"123456789012",
 		"✓ cluster            Kubernetes v1.34.4",
-		"✗ cluster rights     in namespace default this user may not: create jobs.batch",
+		"✗ cluster rights     in namespace myshop this user cannot: create jobs.batch",
 		"! operator           the cluster does not serve external-secrets.io/v1 yet",
 		"Pulumi CLI         " + pulumicli.Version,
 	} {
@@ -298,7 +303,49 @@ esac`)
 *) echo yes ;;
 esac`)
 	require.Zero(t, b.run("doctor", "--stack", "prod"), b.stdout.String())
-	assert.True(t, strings.HasSuffix(b.stdout.String(), "stack prod: nothing is in the way of a run\n"))
+	assert.True(t, strings.HasSuffix(b.stdout.String(), "stack prod: ready for a run\n"))
+}
+
+func TestDoctorFindsFaultsOfTheConfigWithoutAnEngine(t *testing.T) {
+	valid, err := os.ReadFile(filepath.Join("..", "..", "Pulumi.prod.yaml"))
+	require.NoError(t, err)
+	b := newBench(t)
+	t.Setenv("PATH", t.TempDir())
+	config := func(oldnew ...string) []finding {
+		text := strings.NewReplacer(oldnew...).Replace(string(valid))
+		require.NoError(t, os.WriteFile(filepath.Join(b.dir, "Pulumi.prod.yaml"), []byte(text), 0o600))
+		b.run("doctor", "--stack", "prod", "--json")
+		var found []finding
+		for _, f := range b.answer().Findings {
+			if f.Name == "config" {
+				found = append(found, f)
+			}
+		}
+		return found
+	}
+	assert.Equal(t, []finding{{Name: "config", Level: levelOK, Found: "Pulumi.prod.yaml: the stack is on aws"}},
+		config())
+
+	faulty := config("region: ap-northeast-2", "regoin: x", `accountId: "123456789012"`, "accountId: x")
+	require.GreaterOrEqual(t, len(faulty), 3, "%v", faulty)
+	var all strings.Builder
+	for _, f := range faulty {
+		assert.Equal(t, levelFault, f.Level)
+		assert.Equal(t, "edit Pulumi.prod.yaml", f.Fix)
+		all.WriteString(f.Found + "\n")
+	}
+	for _, want := range []string{
+		"dbtier:aws.regoin: ", "did you mean region?", "dbtier:aws.region: ",
+		"dbtier:aws.accountId: ",
+	} {
+		assert.Contains(t, all.String(), want)
+	}
+
+	referring := config("vpcId: vpc-0b1c2d3e4f5a6b7c8", "stackReference: {stack: organization/shop/network}")
+	require.Len(t, referring, 2)
+	assert.Equal(t, levelWarning, referring[1].Level)
+	assert.Equal(t, "not checked, because they are outputs of organization/shop/network: network.vpcId",
+		referring[1].Found)
 }
 
 func TestLinesOfSeveralStacksAreWhole(t *testing.T) {

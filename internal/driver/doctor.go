@@ -15,25 +15,26 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/kubectl"
 	"dbtier/internal/localcloud"
-	"dbtier/internal/project"
 	"dbtier/internal/pulumicli"
 	"dbtier/internal/statelock"
+	"dbtier/internal/text"
 )
 
-// finding is what doctor found out about one thing.
+// finding is the result of one check of doctor.
 type finding struct {
 	Name string `json:"name"`
 	// Level is ok, warning or fault.
 	Level string `json:"level"`
 	Found string `json:"found"`
-	// Fix is what to do about it.
+	// Fix is what to do, if there is something to do.
 	Fix string `json:"fix,omitempty"`
 }
 
-// The levels of a finding.
+// The levels of a finding. A run would fail because of a fault.
 const (
 	levelOK      = "ok"
 	levelWarning = "warning"
@@ -41,31 +42,26 @@ const (
 )
 
 func (a *app) doctor() *cobra.Command {
-	var f stackFlags
-	cmd := &cobra.Command{
+	return a.onStacks(&stackFlags{}, (*task).runDoctor, &cobra.Command{
 		Use:   "doctor --stack <stack>",
-		Short: "Check whether everything is there that a run on a stack needs",
-		Long: `Checks what a run on a stack needs, and changes nothing: the Pulumi CLI, policies and plugins with their versions, the stack's config, the
-backend and its locks, what encrypts secrets, credentials for the stack's AWS account, access to its cluster, and the operator's API
-there. Each finding names its fix.
+		Short: "Check that a stack has everything that a run needs",
+		Long: `Checks what a run on a stack needs, and changes nothing: the Pulumi CLI, policies and plugins with
+their versions, the stack's config, the backend and its locks, the encryption of secrets, the
+credentials for the stack's AWS account, the access to its cluster, and the operator's API there.
+Each problem is listed with its fix.
 
-Exit codes: 0, or 1 where a run would fail.`,
+Exit codes: 0, or 1 if a run would fail.`,
 		Example: `  dbtier doctor --stack local
   dbtier doctor --stack prod --json | jq '.findings[] | select(.level != "ok")'`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.onStacks(cmd, &f, func(ctx context.Context, t *task) error { return t.examine(ctx) })
-		},
-	}
-	f.add(cmd, a, onSeveral)
-	return cmd
+	}, onSeveral)
 }
 
-func (t *task) examine(ctx context.Context) error {
+func (t *task) runDoctor(ctx context.Context) error {
 	x := &examination{task: t}
 	x.tools(ctx)
+	x.configFile()
 	x.backendAndSecrets(ctx)
-	if t.stack.Cloud == project.Local {
+	if t.stack.Cloud == config.Local {
 		x.localCloud(ctx)
 	} else {
 		x.plugins()
@@ -86,36 +82,39 @@ func (t *task) examine(ctx context.Context) error {
 		}
 	}
 	if faults > 0 {
-		t.say("stack %s: %s", t.stack.Name, count(faults, "thing is in the way of a run",
-			"things are in the way of a run"))
+		t.say("stack %s: %s", t.stack.Name, text.Count(faults, "problem would make a run fail",
+			"problems would make a run fail"))
 		return localcloud.ErrSaid
 	}
-	t.say("stack %s: nothing is in the way of a run", t.stack.Name)
+	t.say("stack %s: ready for a run", t.stack.Name)
 	return nil
 }
 
+// examination collects the findings of doctor.
 type examination struct {
 	*task
+	// settings are the stack's config; if it has faults, the values that could be decoded.
+	settings *config.Stack
 	findings []finding
 }
 
-// each is how long one question may take.
-const each = 15 * time.Second
+// answerTimeout limits how long the cluster, AWS or a backend may take to answer one question.
+const answerTimeout = 15 * time.Second
+
+func (x *examination) find(level, name, fix, format string, args ...any) {
+	x.findings = append(x.findings, finding{Name: name, Level: level, Found: fmt.Sprintf(format, args...), Fix: fix})
+}
 
 func (x *examination) ok(name, format string, args ...any) {
-	x.findings = append(x.findings, finding{Name: name, Level: levelOK, Found: fmt.Sprintf(format, args...)})
+	x.find(levelOK, name, "", format, args...)
 }
 
 func (x *examination) warn(name, fix, format string, args ...any) {
-	x.findings = append(x.findings, finding{
-		Name: name, Level: levelWarning, Found: fmt.Sprintf(format, args...), Fix: fix,
-	})
+	x.find(levelWarning, name, fix, format, args...)
 }
 
 func (x *examination) fault(name, fix, format string, args ...any) {
-	x.findings = append(x.findings, finding{
-		Name: name, Level: levelFault, Found: fmt.Sprintf(format, args...), Fix: fix,
-	})
+	x.find(levelFault, name, fix, format, args...)
 }
 
 func (x *examination) tools(ctx context.Context) {
@@ -132,16 +131,38 @@ func (x *examination) tools(ctx context.Context) {
 	} else {
 		x.warn("policy pack", "make build", "not beside dbtier: previews and updates check no policies")
 	}
-	x.ok("config", "%s: the stack lives on %s", filepath.Base(x.stack.File), x.stack.Cloud)
+}
+
+// configFile checks the stack's file. It cannot read the stacks that the file refers to.
+func (x *examination) configFile() {
+	file := x.stack.Values.File
+	stack, err := x.stack.Config()
+	x.settings = stack
+	var invalid *config.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		for _, f := range invalid.Faults {
+			x.fault("config", "edit "+file, "%s:%s", config.Namespace, f)
+		}
+	case err != nil:
+		x.fault("config", "edit "+file, "%s", err)
+	default:
+		x.ok("config", "%s: the stack is on %s", file, stack.Cloud)
+	}
+	if len(stack.Unread) > 0 {
+		x.warn("config", "dbtier preview --stack "+x.stack.Name+" reads them",
+			"not checked, because they are outputs of %s: %s", strings.Join(x.stack.References(), " and "),
+			strings.Join(stack.Unread, ", "))
+	}
 }
 
 func (x *examination) backendAndSecrets(ctx context.Context) {
-	url := x.backend()
+	url := engine.Backend(x.project, x.stack, x.flags.backend, os.LookupEnv)
 	if err := engine.CheckSecrets(x.stack, url, x.flags.secretsProvider, os.LookupEnv); err != nil {
-		x.fault("secrets", "set PULUMI_CONFIG_PASSPHRASE_FILE, or make the stack with --secrets-provider awskms://…",
-			"%s", err)
+		x.fault("secrets",
+			"set PULUMI_CONFIG_PASSPHRASE_FILE, or create the stack with --secrets-provider awskms://…", "%s", err)
 	} else {
-		x.ok("secrets", "something encrypts them in the state")
+		x.ok("secrets", "encrypted in the state")
 	}
 	dir, isFolder := statelock.FileBackendDir(url)
 	if !isFolder {
@@ -149,7 +170,7 @@ func (x *examination) backendAndSecrets(ctx context.Context) {
 		return
 	}
 	if err := writable(dir); err != nil {
-		x.fault("backend", "give this user the folder, or name another with --backend", "%s: %s", url, err)
+		x.fault("backend", "give this user access to the folder, or choose another with --backend", "%s: %s", url, err)
 		return
 	}
 	x.ok("backend", "%s", url)
@@ -159,36 +180,42 @@ func (x *examination) backendAndSecrets(ctx context.Context) {
 	case err != nil:
 		x.fault("lock", "", "%s", err)
 	case len(locks) > 0 && locks[0].Lives:
-		x.warn("lock", "wait until it has ended", "held by %s, which lives", locks[0])
+		x.warn("lock", "wait until it ends", "held by %s, which is alive", locks[0])
 	case len(locks) > 0:
 		x.warn("lock", "if that update is gone for good: dbtier cancel --stack "+x.stack.Name, "held by %s", locks[0])
 	}
-	pending, err := files.PendingOperations()
-	switch {
-	case err != nil:
+	state, err := files.State()
+	if err != nil {
 		x.fault("state", "dbtier import --stack "+x.stack.Name+" --file <backup>", "%s", err)
-	case len(pending) > 0:
-		x.warn("state", "dbtier up --stack "+x.stack.Name+" settles what can be found by its name, and names the rest",
+		return
+	}
+	var pending []string
+	for _, operation := range state.Pending {
+		pending = append(pending, operation.Type+" "+operation.Resource.URN)
+	}
+	if len(pending) > 0 {
+		x.warn("state", "dbtier up --stack "+x.stack.Name+" settles what it can find by name, and names the rest",
 			"an earlier run was killed while it was %s", strings.Join(pending, ", "))
 	}
 }
 
 func (x *examination) remoteBackend(ctx context.Context, url string) {
-	config, err := x.asking(ctx)
-	if err != nil {
-		x.warn("backend", "make build", "%s was not tried: there is no Pulumi CLI", url)
+	if _, err := x.findCLI(ctx); err != nil {
+		x.warn("backend", "make build", "%s: not checked: there is no Pulumi CLI", url)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, each)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	if err := engine.Reach(ctx, config); err != nil {
-		x.fault("backend", "check the URL, and that this shell may read it: pulumi login "+url, "%s: %s", url, err)
+	reader := x.reader()
+	defer reader.Close()
+	if err := reader.Reach(ctx); err != nil {
+		x.fault("backend", "check the URL, and that this shell can read it: pulumi login "+url, "%s: %s", url, err)
 		return
 	}
 	x.ok("backend", "%s", url)
 }
 
-// writable reports why a folder, or the nearest parent that is there, cannot be written to.
+// writable returns the reason why a folder, or its nearest existing parent, cannot be written to.
 func writable(dir string) error {
 	for {
 		info, err := os.Stat(dir)
@@ -200,7 +227,7 @@ func writable(dir string) error {
 			return err
 		}
 		if !info.IsDir() {
-			return fmt.Errorf("%s is no folder", dir)
+			return fmt.Errorf("%s is not a folder", dir)
 		}
 		probe, err := os.CreateTemp(dir, ".dbtier-*")
 		if err != nil {
@@ -211,7 +238,7 @@ func writable(dir string) error {
 	}
 }
 
-// pinned are the provider plugins, by the modules whose versions they have.
+// pinned are the provider plugins. Each has the version of its module.
 var pinned = []struct{ module, plugin string }{
 	{"github.com/pulumi/pulumi-aws/sdk/v6", "aws"}, {"github.com/pulumi/pulumi-kubernetes/sdk/v4", "kubernetes"},
 }
@@ -229,7 +256,7 @@ func (x *examination) plugins() {
 			name := fmt.Sprintf("resource-%s-%s", p.plugin, module.Version)
 			if _, err := os.Stat(filepath.Join(pulumicli.UserHome(), "plugins", name)); err != nil {
 				x.warn("plugin "+p.plugin,
-					fmt.Sprintf("pulumi plugin install resource %s %s, else the first run fetches it", p.plugin,
+					fmt.Sprintf("pulumi plugin install resource %s %s; otherwise the first run downloads it", p.plugin,
 						module.Version),
 					"%s is not installed", module.Version)
 				continue
@@ -245,11 +272,10 @@ func (x *examination) shell(ctx context.Context) {
 	}
 }
 
-// credentials asks AWS who this is; without the AWS CLI it can only see whether anything is set.
+// credentials asks AWS for the account of the credentials. Without the AWS CLI it only checks whether any are set.
 func (x *examination) credentials(ctx context.Context) {
-	section, _ := x.stack.Config["dbtier:aws"].(map[string]any)
-	wanted := fmt.Sprint(section["accountId"])
-	if section["accountId"] == nil {
+	wanted := x.settings.AWS.AccountID
+	if wanted == "" {
 		return
 	}
 	path, err := exec.LookPath("aws")
@@ -257,54 +283,57 @@ func (x *examination) credentials(ctx context.Context) {
 		x.credentialsSet(wanted)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, each)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, "sts", "get-caller-identity", "--output", "json").Output()
 	var identity struct{ Account, Arn string }
 	if err == nil {
 		err = json.Unmarshal(out, &identity)
 	}
-	const fix = "aws sso login, or set AWS_PROFILE; in CI assume a role by OIDC (examples/ci)"
 	switch {
 	case err != nil:
-		x.fault("AWS credentials", fix, "AWS does not say who this is: %s", reason(err))
+		x.fault("AWS credentials", credentialsFix, "AWS does not accept them: %s", reason(err))
 	case identity.Account != wanted:
-		x.fault("AWS credentials", fix, "%s is of account %s, and the stack's is %s", identity.Arn, identity.Account,
-			wanted)
+		x.fault("AWS credentials", credentialsFix, "%s is in account %s, but the stack is in %s", identity.Arn,
+			identity.Account, wanted)
 	default:
 		x.ok("AWS credentials", "%s", identity.Arn)
 	}
 }
 
+const credentialsFix = "aws sso login, or set AWS_PROFILE; in CI assume a role by OIDC (examples/ci)"
+
+// credentialsSet looks for credentials without asking AWS.
 func (x *examination) credentialsSet(account string) {
-	home, _ := os.UserHomeDir()
+	found := ""
 	for _, name := range []string{
 		"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 		"AWS_CONTAINER_CREDENTIALS_FULL_URI",
 	} {
-		if os.Getenv(name) != "" {
-			x.warn("AWS credentials", "install the AWS CLI, and doctor asks AWS",
-				"%s is set; whether it is for account %s was not tried", name, account)
-			return
+		if found == "" && os.Getenv(name) != "" {
+			found = name + " is set"
 		}
 	}
+	home, _ := os.UserHomeDir()
 	for _, file := range []string{"credentials", "config"} {
-		if _, err := os.Stat(filepath.Join(home, ".aws", file)); err == nil {
-			x.warn("AWS credentials", "install the AWS CLI, and doctor asks AWS",
-				"~/.aws/%s is there; whether it is for account %s was not tried", file, account)
-			return
+		if _, err := os.Stat(filepath.Join(home, ".aws", file)); err == nil && found == "" {
+			found = "~/.aws/" + file + " exists"
 		}
 	}
-	x.fault("AWS credentials", "aws sso login, or set AWS_PROFILE; in CI assume a role by OIDC (examples/ci)",
-		"none are set for account %s", account)
+	if found == "" {
+		x.fault("AWS credentials", credentialsFix, "none are set for account %s", account)
+		return
+	}
+	x.warn("AWS credentials", "install the AWS CLI, so that doctor can ask AWS",
+		"%s; not checked for account %s", found, account)
 }
 
-// reason is the last line that a program said, or how it ended.
+// reason returns the last line that a program printed, or how it ended.
 func reason(err error) string {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		if lines := strings.Split(strings.TrimSpace(string(exit.Stderr)), "\n"); lines[len(lines)-1] != "" {
-			return lines[len(lines)-1]
+		if line := text.LastLine(string(exit.Stderr)); line != "" {
+			return line
 		}
 	}
 	return err.Error()
@@ -317,44 +346,44 @@ func (x *examination) localCloud(ctx context.Context) {
 		return
 	}
 	if os.Geteuid() != 0 {
-		x.fault("local cloud", "run this as root", "it needs root, and this is user %d", os.Geteuid())
+		x.fault("local cloud", "run this as root", "needs root, and this is user %d", os.Geteuid())
 		return
 	}
 	switch state, err := cloud.Ready(ctx); {
 	case errors.Is(err, localcloud.ErrNotRunning):
-		x.warn("local cloud", "bin/dbtier local start; up does it by itself", "it does not run")
+		x.warn("local cloud", "bin/dbtier local start; up also starts it", "not running")
 	case err != nil:
 		x.fault("local cloud", "bin/dbtier local logs", "%s", err)
 	default:
-		x.ok("local cloud", "runs: API server on port %d, AWS on %s", state.APIPort, state.AWSEndpoint)
+		x.ok("local cloud", "running: API server on port %d, AWS on %s", state.APIPort, state.AWSEndpoint)
 	}
 }
 
-// servedAPI is what the tier's ExternalSecrets are written in.
+// servedAPI is the API of the tier's ExternalSecrets.
 const servedAPI = "external-secrets.io/v1"
 
 func (x *examination) clusterAccess(ctx context.Context) {
-	kubeconfig, kubecontext := clusterOf(x.target, "", "")
-	client, _, err := x.cluster(ctx, x.target, kubeconfig, kubecontext)
+	client, _, err := x.cluster(ctx, x.clusterOf("", ""))
 	if errors.Is(err, localcloud.ErrNotRunning) {
 		return
 	}
 	if err != nil {
-		x.warn("cluster", "install kubectl, and doctor asks the cluster", "not tried: %s", err)
+		x.warn("cluster", "install kubectl, so that doctor can ask the cluster", "not checked: %s", err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, each)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var server struct {
 		ServerVersion struct{ GitVersion string }
 	}
-	text, err := client.Run(ctx, "", "version", "--output=json")
+	answer, err := client.Run(ctx, "", "version", "--output=json")
 	if err == nil {
-		err = json.Unmarshal([]byte(text), &server)
+		err = json.Unmarshal([]byte(answer), &server)
 	}
 	if err != nil || server.ServerVersion.GitVersion == "" {
 		x.fault("cluster",
-			"check dbtier:cluster.kubeconfig and .context of the stack's file, and log in: aws eks update-kubeconfig …",
+			"check dbtier:cluster.kubeconfig and .context in the stack's file, and log in with "+
+				"aws eks update-kubeconfig",
 			"does not answer: %v", err)
 		return
 	}
@@ -366,7 +395,7 @@ func (x *examination) clusterAccess(ctx context.Context) {
 		x.fault("operator", "", "the cluster does not list its APIs: %s", err)
 	case strings.Contains("\n"+apis, "\n"+servedAPI+"\n"):
 		x.ok("operator", "the cluster serves %s", servedAPI)
-	case x.installsOperator():
+	case x.settings.Operator.Install:
 		x.warn("operator", "dbtier up --stack "+x.stack.Name+" installs it", "the cluster does not serve %s yet",
 			servedAPI)
 	default:
@@ -376,21 +405,10 @@ func (x *examination) clusterAccess(ctx context.Context) {
 	}
 }
 
-// installsOperator reports whether this stack brings the operator along; it does unless its file says that another
-// does.
-func (x *examination) installsOperator() bool {
-	section, _ := x.stack.Config["dbtier:operator"].(map[string]any)
-	return section["install"] != false
-}
-
-// permissions asks for the rights without which an update ends in its midst.
+// permissions checks the rights without which an update would fail halfway.
 func (x *examination) permissions(ctx context.Context, client *kubectl.Client) {
-	section, _ := x.stack.Config["dbtier:service"].(map[string]any)
-	namespace := fmt.Sprint(section["namespace"])
-	if section["namespace"] == nil {
-		namespace = fmt.Sprint(section["name"])
-	}
-	if section["name"] == nil {
+	namespace := x.settings.Service.Namespace
+	if namespace == "" {
 		namespace = "default"
 	}
 	var denied []string
@@ -407,9 +425,9 @@ func (x *examination) permissions(ctx context.Context, client *kubectl.Client) {
 		}
 	}
 	if len(denied) > 0 {
-		x.fault("cluster rights", "bind a role with these rights to this user", "in namespace %s this user may not: %s",
+		x.fault("cluster rights", "bind a role with these rights to this user", "in namespace %s this user cannot: %s",
 			namespace, strings.Join(denied, ", "))
 		return
 	}
-	x.ok("cluster rights", "this user may make what a service needs in namespace %s", namespace)
+	x.ok("cluster rights", "this user can create what a service needs in namespace %s", namespace)
 }

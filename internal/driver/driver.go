@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"dbtier/internal/localcloud"
 	"dbtier/internal/project"
 )
 
@@ -28,23 +27,22 @@ type app struct {
 	deploy         pulumi.RunFunc
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	// beside is the folder of the driver's own binary, where the others of `make build` are.
-	beside string
-	// self is the driver's own binary.
-	self string
+	// self is the driver's own binary, beside its folder, which has the other binaries of `make build`.
+	self, beside string
 	// system is the machine's operating system as Go names it.
 	system string
 	// kill closes at the second ^C.
 	kill <-chan struct{}
-	// terminal says that stdout is one, and asks says that a person can be asked.
+	// terminal is true when stdout is a terminal, asks when a person can answer questions.
 	terminal, asks bool
 	width          int
-	// asJSON is the flag --json of the command, report what it answers.
+	// asJSON is the flag --json of the command, report its answer.
 	asJSON bool
 	report *report
-	// preparing is held while something is made ready once for all stacks.
+	// preparing guards what is prepared once for all stacks: cli is the path of the Pulumi CLI once it is found.
 	preparing sync.Mutex
-	// replace is syscall.Exec but for tests.
+	cli       string
+	// replace is syscall.Exec, except in tests.
 	replace func(path string, args, env []string) error
 }
 
@@ -52,7 +50,10 @@ type app struct {
 func Main(deploy pulumi.RunFunc) int {
 	ctx, kill, stop := interrupts(os.Stderr)
 	defer stop()
-	a := &app{deploy: deploy, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kill: kill, system: runtime.GOOS}
+	a := &app{
+		deploy: deploy, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kill: kill, system: runtime.GOOS,
+		replace: syscall.Exec,
+	}
 	if out := int(os.Stdout.Fd()); term.IsTerminal(out) {
 		a.terminal = os.Getenv("CI") == ""
 		a.asks = term.IsTerminal(int(os.Stdin.Fd()))
@@ -66,13 +67,13 @@ func Main(deploy pulumi.RunFunc) int {
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "error: finding dbtier's own binary: %s\n", err)
-		return 1
+		return exitTrouble
 	}
 	a.self, a.beside = exe, filepath.Dir(exe)
 	return a.run(ctx, os.Args[1:])
 }
 
-// run executes the arguments and says each failure once.
+// run executes the arguments and reports the result.
 func (a *app) run(ctx context.Context, args []string) int {
 	a.asJSON, a.report = false, newReport("", "")
 	root := a.root()
@@ -82,7 +83,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
 	code := exitCode(ctx, err)
-	a.tell(ctx, err)
+	a.printError(ctx, err)
 	if a.asJSON && a.report.Command != "" {
 		a.report.end(ctx, err)
 		if err := a.encode(a.report); err != nil {
@@ -93,8 +94,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return code
 }
 
-// interrupts turns the first ^C into a cancelled context and the second into a closed kill.
-func interrupts(say io.Writer) (ctx context.Context, kill <-chan struct{}, stop func()) {
+// interrupts cancels the context at the first ^C and closes kill at the second.
+func interrupts(messages io.Writer) (ctx context.Context, kill <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -109,10 +110,11 @@ func interrupts(say io.Writer) (ctx context.Context, kill <-chan struct{}, stop 
 			}
 			switch count {
 			case 0:
-				fmt.Fprintln(say, "\ncancelling: what has begun is finished and recorded; ^C again stops at once")
+				fmt.Fprintln(messages,
+					"\ncancelling: operations in progress are finished and recorded; ^C again stops at once")
 				cancel()
 			case 1:
-				fmt.Fprintln(say, "\nstopping at once")
+				fmt.Fprintln(messages, "\nstopping at once")
 				close(killed)
 			}
 		}
@@ -126,14 +128,14 @@ func interrupts(say io.Writer) (ctx context.Context, kill <-chan struct{}, stop 
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use: "dbtier",
-		Short: "A production PostgreSQL tier on AWS for a service on Kubernetes, and the same tier whole on this " +
-			"machine",
-		Long: `dbtier runs the tier's Pulumi program on a stack: RDS PostgreSQL, Secrets Manager, External Secrets Operator, PgBouncer,
-migration and service. Each stack's file, Pulumi.<stack>.yaml, names the cloud it lives on (config dbtier:cloud):
+		Use:   "dbtier",
+		Short: "A production PostgreSQL tier on AWS for a service on Kubernetes, and the same tier on this machine",
+		Long: `dbtier runs the tier's Pulumi program on a stack: RDS PostgreSQL, Secrets Manager, External Secrets
+Operator, PgBouncer, migration and service. The file of each stack, Pulumi.<stack>.yaml, names its
+cloud (dbtier:cloud):
 
-  local   the local cloud on this machine; started by up, kept in .localcloud/
-  aws     AWS and the Kubernetes cluster of your kubeconfig, with the installed Pulumi plugins`,
+    local   the local cloud on this machine; up starts it, .localcloud/ holds it
+    aws     AWS and the Kubernetes cluster of your kubeconfig, with the installed Pulumi plugins`,
 		Example: `  dbtier up --stack local
   dbtier verify --stack local
   dbtier preview --stack prod --offline
@@ -146,34 +148,33 @@ migration and service. Each stack's file, Pulumi.<stack>.yaml, names the cloud i
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
 			a.report.Command = strings.TrimPrefix(cmd.CommandPath(), "dbtier ")
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: showHelp,
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{error: err, command: cmd.CommandPath()}
-	})
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%w", err) })
 	root.AddCommand(a.preview(), a.up(), a.drift(), a.refresh(), a.destroy(), a.outputs(), a.verify(), a.policy(),
-		a.history(), a.cancel(), a.export(),
-		a.importing(), a.doctor(), a.local(), a.man(), a.version())
-	// A mistyped command or argument is a fault of usage too.
-	var wrap func(cmd *cobra.Command)
-	wrap = func(cmd *cobra.Command) {
-		if check := cmd.Args; check != nil && !cmd.DisableFlagParsing {
-			cmd.Args = func(cmd *cobra.Command, args []string) error {
-				if err := check(cmd, args); err != nil {
-					return &usageError{error: err, command: cmd.CommandPath()}
-				}
-				return nil
-			}
-		}
-		for _, child := range cmd.Commands() {
-			wrap(child)
-		}
-	}
-	wrap(root)
+		a.history(), a.cancel(), a.export(), a.importing(), a.doctor(), a.local(), a.man(), a.version())
+	checkArguments(root)
 	return root
 }
 
-// findProject finds the project of the folder the person is in.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// checkArguments makes wrong arguments of the command, and of those below it, errors of usage.
+func checkArguments(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil && !cmd.DisableFlagParsing {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usage(cmd, "%w", err)
+			}
+			return nil
+		}
+	}
+	for _, child := range cmd.Commands() {
+		checkArguments(child)
+	}
+}
+
+// findProject finds the project of the current folder.
 func (a *app) findProject() (*project.Project, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -181,19 +182,4 @@ func (a *app) findProject() (*project.Project, error) {
 	}
 	p, err := project.Find(dir)
 	return p, coded(exitConfig, err)
-}
-
-// cloud is the local cloud of the project.
-func (a *app) cloud(p *project.Project) (*localcloud.Cloud, error) {
-	if a.system != "linux" {
-		return nil, fmt.Errorf(
-			"the local cloud needs Linux and this is %s: use a Linux machine or VM; offline previews work everywhere",
-			a.system,
-		)
-	}
-	binary, err := localcloud.FindBinary(a.beside)
-	if err != nil {
-		return nil, err
-	}
-	return &localcloud.Cloud{Project: p, Binary: binary}, nil
 }

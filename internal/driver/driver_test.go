@@ -517,7 +517,7 @@ func TestPsqlNeedsNoStackWhereOnlyOneCanBeMeant(t *testing.T) {
 		"the usual one": {stacks: []string{"local", "orders"}, want: "local"},
 		"several": {
 			stacks: []string{"billing", "orders"},
-			fault:  "add --stack <name> as the first argument; on the local cloud are billing, orders",
+			fault:  "add --stack <name> as the first argument; the stacks on the local cloud are billing, orders",
 		},
 		"none": {fault: "no stack on the local cloud"},
 	} {

@@ -6,38 +6,40 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"dbtier/internal/engine"
 	"dbtier/internal/localcloud"
 	"dbtier/internal/statelock"
 )
 
-// Exit codes; docs/driver.md promises them.
+// Exit codes, as documented in docs/driver.md.
 const (
 	exitDone = 0
-	// exitTrouble is what none of the others says: something that a run needs is missing, or a check failed.
+	// exitTrouble is used when something that a run needs is missing, when a check failed, and for any other error.
 	exitTrouble = 1
-	// exitPending says that something would change.
+	// exitPending means that something would change.
 	exitPending = 2
-	// exitRefused is a mandatory policy that is violated, or data that would be lost.
+	// exitRefused means that a mandatory policy is violated, or that data would be lost.
 	exitRefused = 3
-	// exitConfig is a fault in the project's or the stack's config.
+	// exitConfig is an error in the project's or the stack's config.
 	exitConfig = 4
 	// exitFailed is a run of the engine that began and failed.
 	exitFailed = 5
-	// exitConflict says that someone else works on the stack.
+	// exitConflict means that another update works on the stack.
 	exitConflict = 6
-	// exitUsage is a command line that is not understood; the number is sysexits.h's EX_USAGE.
+	// exitUsage is a wrong command line. The number is EX_USAGE of sysexits.h.
 	exitUsage     = 64
 	exitCancelled = 130
 )
 
-// severity orders the codes of several stacks: the first that occurs is that of all.
+// severity orders the codes. A command on several stacks ends with the first of these codes that one of them has.
 var severity = []int{
-	exitCancelled, exitFailed, exitConfig, exitRefused, exitConflict, exitTrouble, exitUsage,
-	exitPending, exitDone,
+	exitCancelled, exitFailed, exitConfig, exitRefused, exitConflict, exitTrouble, exitUsage, exitPending, exitDone,
 }
 
-// codedError is an error whose exit code its kind does not tell. A silent one is no fault: what it stands for was said.
+// codedError is an error with an exit code that its type does not imply. A silent one is not printed: it is not a
+// fault, or was already reported.
 type codedError struct {
 	error
 	code   int
@@ -53,16 +55,20 @@ func coded(code int, err error) error {
 	return &codedError{error: err, code: code}
 }
 
-// errPending is the end of a run that was only to tell whether something would change.
+// errPending ends a command that only reports whether something would change.
 var errPending = &codedError{error: errors.New("changes are pending"), code: exitPending, silent: true}
 
-// usageError is a command line that no command understands.
+// usageError is a wrong command line.
 type usageError struct {
 	error
 	command string
 }
 
-// exitCode tells an error's code.
+func usage(cmd *cobra.Command, format string, args ...any) error {
+	return &usageError{error: fmt.Errorf(format, args...), command: cmd.CommandPath()}
+}
+
+// exitCode returns the exit code for an error.
 func exitCode(ctx context.Context, err error) int {
 	var coded *codedError
 	var usage *usageError
@@ -91,7 +97,7 @@ func exitCode(ctx context.Context, err error) int {
 	}
 }
 
-// faults are what an error has to say, each fault once; none where all was said.
+// faults returns the texts of an error that are still to be printed, each fault once.
 func faults(ctx context.Context, err error) []string {
 	var coded *codedError
 	var failure *engine.FailureError
@@ -107,8 +113,8 @@ func faults(ctx context.Context, err error) []string {
 	}
 }
 
-// tell says an error to a person.
-func (a *app) tell(ctx context.Context, err error) {
+// printError prints an error for a person.
+func (a *app) printError(ctx context.Context, err error) {
 	var usage *usageError
 	switch code := exitCode(ctx, err); {
 	case code == exitCancelled:

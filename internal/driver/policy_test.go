@@ -53,8 +53,8 @@ func TestPolicyExplainTellsWhyAndHow(t *testing.T) {
 	require.Zero(t, code)
 	for _, part := range []string{
 		"fix          raise backupRetentionPeriod", "mandatory in production, mandatory in development",
-		"stands for   CKV_AWS_133", "settings     minimumDays, default 7: ",
-		"looks at     aws:rds/instance:Instance",
+		"covers       CKV_AWS_133", "settings     minimumDays, default 7: ",
+		"checks       aws:rds/instance:Instance",
 	} {
 		assert.Contains(t, out, part)
 	}
@@ -66,8 +66,8 @@ func TestPolicyExplainTellsWhyAndHow(t *testing.T) {
 	assert.True(t, explained.Rules[0].Remediates)
 
 	for name, want := range map[string]string{
-		"backup":      `no rule is called "backup": is it rds-backup-retention`,
-		"ckv_aws_133": `no rule is called "ckv_aws_133": is it rds-backup-retention`,
+		"backup":      `no rule is called "backup": did you mean rds-backup-retention`,
+		"ckv_aws_133": `no rule is called "ckv_aws_133": did you mean rds-backup-retention?`,
 		"nothing":     "no rule is called \"nothing\": see `dbtier policy list`",
 	} {
 		code, _, errors := policies(t, "", "explain", name)
@@ -84,7 +84,7 @@ func TestPolicyCheckFailsForWhatIsMandatory(t *testing.T) {
 	assert.Equal(t, exitRefused, code)
 	assert.Contains(t, out,
 		"mandatory  rds-not-public: aws:rds:Instance database: A database does not have a public address.")
-	assert.Contains(t, errors, "the state breaks mandatory rules")
+	assert.Contains(t, errors, "the state violates mandatory rules")
 
 	code, out, _ = policies(t, publicDatabase, "check", "--state", "-", "--json")
 	assert.Equal(t, exitRefused, code)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
+	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/guard"
 	"dbtier/internal/progress"
@@ -18,11 +19,11 @@ import (
 	"dbtier/policy/state"
 )
 
-// schema names the form of every --json answer. A field may come at any time; one that goes, or that means something
-// else, makes a new number.
+// schema names the format of every --json answer. Fields may be added; removing one or changing its meaning needs a new
+// number.
 const schema = "dbtier/v1"
 
-// report is the answer of a command to --json. docs/driver.md describes each field.
+// report is the answer of a command to --json. docs/driver.md describes each field; a test compares the two.
 type report struct {
 	Schema   string  `json:"schema"`
 	Command  string  `json:"command"`
@@ -30,13 +31,13 @@ type report struct {
 	OK       bool    `json:"ok"`
 	ExitCode int     `json:"exitCode"`
 	Seconds  float64 `json:"seconds"`
-	// Faults are why the command failed, Warnings what it warned of, Notes what it put right by itself.
+	// Faults are the reasons why the command failed. Notes name what the command repaired by itself.
 	Faults   []string `json:"faults,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 	Notes    []string `json:"notes,omitempty"`
-	// Holder is who works on the stack, in a conflict.
+	// Holder is the other update in a conflict.
 	Holder string `json:"holder,omitempty"`
-	// Skipped says that the stack was not worked on, because one that it refers to failed.
+	// Skipped is true for a stack that was left out because a stack that it refers to failed.
 	Skipped bool `json:"skipped,omitempty"`
 
 	Offline     bool                   `json:"offline,omitempty"`
@@ -61,19 +62,20 @@ type report struct {
 	Rules      []described       `json:"rules,omitempty"`
 	Judgement  *state.Report     `json:"judgement,omitempty"`
 
-	// Stacks are the reports of the stacks of a command on several.
+	// Stacks are the reports of each of several stacks.
 	Stacks []*report `json:"stacks,omitempty"`
 
 	started time.Time
-	// steps are all steps with their states, for the summary.
+	// steps are all steps with their states, for the summary. planning is true if nothing was changed.
 	steps    []progress.Step
 	planning bool
 }
 
-// connections compare what the tier can open to what the instance takes.
+// connections are the database connections of the tier.
 type connections struct {
+	// Planned is the maximum that the tier opens.
 	Planned int `json:"planned"`
-	// Limit is what the tier may open; 0 where the instance class is not known.
+	// Limit is the maximum that the tier may open; 0 if the instance class is not known.
 	Limit int `json:"limit"`
 }
 
@@ -81,7 +83,7 @@ func newReport(command, stack string) *report {
 	return &report{Schema: schema, Command: command, Stack: stack, started: time.Now()}
 }
 
-// take takes over what a run of the engine did, or would do.
+// take copies the result of a run or a preview.
 func (r *report) take(result *progress.Result, planning bool) {
 	changed := result.Changed()
 	r.Changed, r.Changes, r.planning, r.steps = &changed, result.Changes, planning, result.Steps
@@ -102,15 +104,15 @@ func (r *report) take(result *progress.Result, planning bool) {
 }
 
 func connectionsOf(outputs map[string]any) *connections {
-	planned, ok := outputs["connectionsPlanned"].(float64)
+	planned, ok := outputs[config.OutputConnectionsPlanned].(float64)
 	if !ok {
 		return nil
 	}
-	limit, _ := outputs["connectionsLimit"].(float64)
+	limit, _ := outputs[config.OutputConnectionsLimit].(float64)
 	return &connections{Planned: int(planned), Limit: int(limit)}
 }
 
-// end notes how the command ended.
+// end records how the command ended.
 func (r *report) end(ctx context.Context, err error) {
 	r.ExitCode = exitCode(ctx, err)
 	r.OK = r.ExitCode == exitDone || r.ExitCode == exitPending

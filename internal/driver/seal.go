@@ -7,21 +7,19 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-
-	"dbtier/internal/engine"
 )
 
-// A preview before each update finds what would lose data, and takes as long as an update with nothing to do. It finds
-// nothing where the very same program has brought the very same state from the very same config before: that is what a
-// seal tells. It is written after an update of everything, beside the locks, and no state that anything else has
-// written since matches it.
+// The preview before each update finds what would lose data, and takes as long as an update without changes. It finds
+// nothing new when the same program already brought the same state up with the same config. The seal records that: it
+// is written after a complete update, beside the locks, and no longer matches once anything else has written the state.
 
-// sealed reports whether the last update of the stack was this one.
+// sealed reports whether the last update of the stack was the same as this one.
 func (t *task) sealed() bool {
-	own, ok := t.seal()
+	own, ok := t.fingerprint()
 	if !ok {
 		return false
 	}
@@ -29,26 +27,29 @@ func (t *task) sealed() bool {
 	return err == nil && string(before) == own
 }
 
-// setSeal seals the stack as it is now, if it can be sealed at all.
-func (t *task) setSeal() {
-	own, ok := t.seal()
+// seal records this update as the stack's last one, if possible.
+func (t *task) seal() {
+	own, ok := t.fingerprint()
 	if !ok {
 		_ = os.Remove(t.sealFile())
 		return
 	}
-	// Without it the next update is previewed, and that is all.
+	// Without a seal, the only cost is a preview before the next update.
 	_ = os.WriteFile(t.sealFile(), []byte(own), 0o600)
 }
 
 func (t *task) sealFile() string { return t.project.Own("locks", t.stack.Name+".seal") }
 
-// seal is a hash of everything that an update is made of; false where it is made of more than this machine's files.
-func (t *task) seal() (string, bool) {
+// fingerprint is a hash of everything that an update depends on; false if it depends on more than files of this
+// machine.
+func (t *task) fingerprint() (string, bool) {
 	f := t.flags
-	if len(f.targets)+len(f.replaces) > 0 || f.refresh || f.plan != "" || len(references(t.stack.Config)) > 0 {
+	if len(f.targets)+len(f.replaces) > 0 || f.refresh || f.plan != "" || len(t.stack.References()) > 0 {
 		return "", false
 	}
-	state, ok, err := engine.FileState(t.project, t.stack, t.backend())
+	reader := t.reader()
+	defer reader.Close()
+	state, ok, err := reader.StateFile()
 	if !ok || err != nil || len(state) == 0 {
 		return "", false
 	}
@@ -74,11 +75,18 @@ func (t *task) seal() (string, bool) {
 		f.policyConfigs) {
 		stamp(sum, file)
 	}
-	stampPaths(sum, t.project.Dir, t.stack.Config)
+	for _, key := range slices.Sorted(maps.Keys(t.stack.Values.Keys)) {
+		text := t.stack.Values.Keys[key].Text
+		var value any
+		if json.Unmarshal([]byte(text), &value) != nil {
+			value = text
+		}
+		stampPaths(sum, t.project.Dir, value)
+	}
 	return hex.EncodeToString(sum.Sum(nil)), true
 }
 
-// stamp adds which file stands at a path: its size and its time, and those of all below it.
+// stamp adds the size and the modification time of a file, or of all files in a folder.
 func stamp(sum hash.Hash, path string) {
 	_ = filepath.WalkDir(path, func(at string, entry fs.DirEntry, err error) error {
 		var info fs.FileInfo
@@ -88,23 +96,18 @@ func stamp(sum hash.Hash, path string) {
 		if err == nil {
 			fmt.Fprintf(sum, "\n%s %d %d", at, info.Size(), info.ModTime().UnixNano())
 		} else {
-			// What cannot be seen is told apart from what can.
+			// A file that cannot be read must differ from one that can.
 			fmt.Fprintf(sum, "\n%s %s", at, err)
 		}
 		return nil
 	})
 }
 
-// stampPaths does so for every file that the config names: a chart, a bundle of certificates.
+// stampPaths adds a stamp for every file that the config names, such as a chart or a bundle of certificates.
 func stampPaths(sum hash.Hash, dir string, value any) {
 	switch v := value.(type) {
 	case map[string]any:
-		keys := make([]string, 0, len(v))
-		for key := range v {
-			keys = append(keys, key)
-		}
-		slices.Sort(keys)
-		for _, key := range keys {
+		for _, key := range slices.Sorted(maps.Keys(v)) {
 			stampPaths(sum, dir, v[key])
 		}
 	case []any:

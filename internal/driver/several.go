@@ -17,10 +17,9 @@ import (
 	"dbtier/internal/project"
 )
 
-// onSeveral does a command's work on each of several stacks: one after those that it refers to, as many at once as that
-// and
-// --parallel-stacks allow. What refers to a stack that failed is left out; everything else goes on.
-func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do func(context.Context, *task) error) error {
+// onSeveral does a command's work on each of several stacks: on each after the stacks that it refers to, and on up to
+// --parallel-stacks at the same time. Stacks that refer to a failed stack are skipped; the others continue.
+func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do work) error {
 	ctx := cmd.Context()
 	p, err := a.findProject()
 	if err != nil {
@@ -28,7 +27,7 @@ func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do func(context.Conte
 	}
 	names, err := matching(p, f.stacks)
 	if err != nil {
-		return &usageError{error: err, command: cmd.CommandPath()}
+		return usage(cmd, "%w", err)
 	}
 	targets := make([]target, 0, len(names))
 	var broken []error
@@ -75,24 +74,21 @@ func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do func(context.Conte
 	return errors.Join(result, a.summarize(f, a.report.Stacks...))
 }
 
-// node is a stack among several, with those of them that must be done before it.
+// node is one of several stacks, with the names of those that must come before it.
 type node struct {
 	target
 	after []string
 }
 
 // runAll runs the work on the stacks and returns their reports.
-func (a *app) runAll(
-	ctx context.Context, f *stackFlags, order []node, do func(context.Context, *task) error,
-) map[string]*report {
+func (a *app) runAll(ctx context.Context, f *stackFlags, order []node, do work) map[string]*report {
 	var mu sync.Mutex
 	reports := map[string]*report{}
 	done := map[string]chan struct{}{}
-	width := 0
 	for _, n := range order {
 		done[n.stack.Name] = make(chan struct{})
-		width = max(width, len(n.stack.Name))
 	}
+	width := widest(order)
 	slots := make(chan struct{}, f.parallelStacks)
 	lines := &sync.Mutex{}
 	var all sync.WaitGroup
@@ -113,19 +109,18 @@ func (a *app) runAll(
 				mu.Unlock()
 				if failed {
 					r.Skipped = true
-					r.end(ctx, coded(exitTrouble, fmt.Errorf("stack %s: left out, because of stack %s", name, before)))
-					fmt.Fprintf(a.stderr, "%-*s | left out, because of stack %s\n", width, name, before)
+					r.end(ctx, coded(exitTrouble, fmt.Errorf("stack %s: skipped, because of stack %s", name, before)))
+					fmt.Fprintf(a.stderr, "%-*s | skipped, because of stack %s\n", width, name, before)
 					return
 				}
 			}
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			r.started = time.Now()
-			err := do(ctx, a.taskAmong(f, n.target, r, lines, width))
-			r.end(ctx, err)
+			t := a.taskAmong(f, n.target, r, lines, width)
+			r.end(ctx, do(t, ctx))
 			for _, fault := range r.Faults {
-				fmt.Fprintf(&prefixed{to: a.stderr, mu: lines, prefix: fmt.Sprintf("%-*s | ", width, name)},
-					"error: %s\n", fault)
+				fmt.Fprintf(t.err, "error: %s\n", fault)
 			}
 		})
 	}
@@ -133,7 +128,16 @@ func (a *app) runAll(
 	return reports
 }
 
-// taskAmong is the work on one stack whose lines stand among those of others.
+// widest is the length of the longest name.
+func widest(order []node) int {
+	width := 0
+	for _, n := range order {
+		width = max(width, len(n.stack.Name))
+	}
+	return width
+}
+
+// taskAmong returns the work on one of several stacks. The stack's name is put before each line.
 func (a *app) taskAmong(f *stackFlags, at target, r *report, mu *sync.Mutex, width int) *task {
 	t := a.newTask(f, at, r)
 	prefix := fmt.Sprintf("%-*s | ", width, at.stack.Name)
@@ -144,40 +148,36 @@ func (a *app) taskAmong(f *stackFlags, at target, r *report, mu *sync.Mutex, wid
 		t.out = &prefixed{to: a.stdout, mu: mu, prefix: prefix}
 		t.progress.Out = t.out
 	}
-	// Lines of several stacks cannot be redrawn, and one person cannot answer for several at once.
+	// Lines of several stacks cannot be redrawn, and a person cannot answer several questions at once.
 	t.progress.Live, t.asks = false, false
 	return t
 }
 
-// overview is a line a stack.
+// overview prints one line for each stack.
 func (a *app) overview(order []node, results map[string]*report) {
 	if a.asJSON {
 		return
 	}
-	width := 0
-	for _, n := range order {
-		width = max(width, len(n.stack.Name))
-	}
 	fmt.Fprintln(a.stdout)
 	for _, n := range order {
 		r := results[n.stack.Name]
-		fmt.Fprintf(a.stdout, "%-*s  %s, %.1fs\n", width, n.stack.Name, r.outcome(), r.Seconds)
+		fmt.Fprintf(a.stdout, "%-*s  %s, %.1fs\n", widest(order), n.stack.Name, r.outcome(), r.Seconds)
 	}
 }
 
-// outcome is how a stack's command ended, in a few words.
+// outcome describes in a few words how the command on a stack ended.
 func (r *report) outcome() string {
 	switch {
 	case r.Skipped:
-		return "left out"
+		return "skipped"
 	case r.ExitCode == exitCancelled:
 		return "cancelled"
 	case r.ExitCode == exitRefused:
 		return "refused"
 	case r.ExitCode == exitConfig:
-		return "has faults in its config"
+		return "has errors in its config"
 	case r.ExitCode == exitConflict:
-		return "is being worked on by someone else"
+		return "is locked by another update"
 	case !r.OK:
 		return "failed"
 	case r.Command == "drift" && r.Changed != nil && *r.Changed:
@@ -195,7 +195,7 @@ func (r *report) outcome() string {
 	}
 }
 
-// prefixed puts a prefix before each line; a line is written whole.
+// prefixed writes whole lines with a prefix.
 type prefixed struct {
 	to     io.Writer
 	mu     *sync.Mutex
@@ -219,7 +219,8 @@ func (p *prefixed) Write(text []byte) (int, error) {
 	}
 }
 
-// matching are the project's stacks that names and patterns mean, each once; one that means none is an error.
+// matching returns the project's stacks that match the names and patterns, each once. It returns an error for a pattern
+// that matches none.
 func matching(p *project.Project, patterns string) ([]string, error) {
 	var names []string
 	for pattern := range strings.SplitSeq(patterns, ",") {
@@ -241,22 +242,20 @@ func matching(p *project.Project, patterns string) ([]string, error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("--stacks %s: no such stack; this project has %s", pattern,
-				strings.Join(p.Stacks(), ", "))
+			return nil, fmt.Errorf("--stacks %s: no such stack; %s", pattern, p.Have())
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("--stacks %q: names no stack; this project has %s", patterns,
-			strings.Join(p.Stacks(), ", "))
+		return nil, fmt.Errorf("--stacks %q: names no stack; %s", patterns, p.Have())
 	}
 	return names, nil
 }
 
-// inOrder sorts stacks so that each comes after those that it refers to; backwards for what takes stacks down.
+// inOrder sorts stacks so that each comes after the stacks that it refers to, or before them if backwards.
 func inOrder(targets []target, backwards bool) ([]node, error) {
 	refers := map[string][]string{}
 	for _, t := range targets {
-		for _, name := range references(t.stack.Config) {
+		for _, name := range t.stack.References() {
 			other := slices.IndexFunc(targets, func(o target) bool {
 				return o.stack.Name != t.stack.Name && isStack(name, o)
 			})
@@ -301,29 +300,6 @@ func inOrder(targets []target, backwards bool) ([]node, error) {
 		}
 	}
 	return order, nil
-}
-
-// references are the names of the stacks that a config refers to: the value of stack below each stackReference.
-func references(value any) []string {
-	var found []string
-	switch v := value.(type) {
-	case map[string]any:
-		for key, inner := range v {
-			if reference, ok := inner.(map[string]any); ok && key == "stackReference" {
-				if name, ok := reference["stack"].(string); ok {
-					found = append(found, name)
-				}
-				continue
-			}
-			found = append(found, references(inner)...)
-		}
-	case []any:
-		for _, inner := range v {
-			found = append(found, references(inner)...)
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found)
 }
 
 // isStack reports whether a reference, <organization>/<project>/<stack>, names the stack.

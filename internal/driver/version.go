@@ -12,11 +12,13 @@ import (
 func (a *app) version() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Show the versions of dbtier, of the Pulumi CLI it runs, and of Go",
+		Short: "Show the versions of dbtier, of its Pulumi CLI, and of Go",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			versions := map[string]string{"dbtier": version, "pulumi": pulumicli.Version, "go": runtime.Version()}
-			if a.report.Versions = versions; a.asJSON {
+			a.report.Versions = map[string]string{
+				"dbtier": version, "pulumi": pulumicli.Version, "go": runtime.Version(),
+			}
+			if a.asJSON {
 				return nil
 			}
 			_, err := fmt.Fprintf(a.stdout, "dbtier %s (Pulumi CLI %s, %s)\n", version, pulumicli.Version,
@@ -24,6 +26,6 @@ func (a *app) version() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&a.asJSON, "json", false, "print JSON, see docs/driver.md")
+	a.jsonFlag(cmd)
 	return cmd
 }

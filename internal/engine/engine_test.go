@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/progress"
 	"dbtier/internal/project"
@@ -60,22 +61,29 @@ func (f *fixture) config(stack string) engine.Config {
 	s, err := f.project.Stack(stack)
 	require.NoError(f.t, err)
 	c := engine.Config{
-		Project: f.project, Stack: s, CLI: f.path(), Command: "up", Changes: true,
+		Project: f.project, Stack: s, CLI: f.path, Command: "up",
 		Program: func(*pulumi.Context) error { return nil },
 		Note:    func(note string) { f.notes = append(f.notes, note) },
 	}
-	if s.Cloud == project.Local {
+	if s.Cloud == config.Local {
 		c.Attach, c.Kubeconfig = "aws:1,kubernetes:2", "/cluster/kubeconfig"
 	}
 	return c
 }
 
-func (f *fixture) open(c engine.Config) *engine.Session {
+func (f *fixture) open(c engine.Config) *engine.Run {
 	f.t.Helper()
-	s, err := engine.Open(f.t.Context(), c)
+	r, err := engine.NewRun(f.t.Context(), c)
 	require.NoError(f.t, err)
-	f.t.Cleanup(s.Close)
-	return s
+	f.t.Cleanup(r.Close)
+	return r
+}
+
+func (f *fixture) read(c engine.Config) *engine.Reader {
+	f.t.Helper()
+	r := engine.NewReader(c)
+	f.t.Cleanup(r.Close)
+	return r
 }
 
 func quiet() engine.Options { return engine.Options{Progress: progress.Options{Out: io.Discard}} }
@@ -85,7 +93,8 @@ func TestAStackOnAWSNeverSeesAttachedProviders(t *testing.T) {
 	for name, value := range map[string]string{
 		"PULUMI_DEBUG_PROVIDERS": "aws:1,kubernetes:2", "PULUMI_DEBUG_LANGUAGES": "go:3",
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-		"PULUMI_OPTION_STACK":                         "other", "AWS_PROFILE": "shop", "KUBECONFIG": "/home/me/.kube/config",
+		"PULUMI_OPTION_STACK":                         "other", "AWS_PROFILE": "shop",
+		"KUBECONFIG": "/home/me/.kube/config",
 	} {
 		t.Setenv(name, value)
 	}
@@ -113,7 +122,7 @@ func TestAStackOnAWSNeverSeesAttachedProviders(t *testing.T) {
 
 	c := f.config("prod")
 	c.Attach = "aws:1"
-	_, err = engine.Open(t.Context(), c)
+	_, err = engine.NewRun(t.Context(), c)
 	require.ErrorContains(t, err, "is not marked local")
 }
 
@@ -174,10 +183,10 @@ func TestAnOfflinePreviewHasAStateOfItsOwnAndNoCredentials(t *testing.T) {
 	t.Setenv("PULUMI_BACKEND_URL", "s3://states")
 	t.Setenv("PULUMI_CONFIG_PASSPHRASE", "")
 	c := f.config("prod")
-	c.Offline, c.Changes, c.Attach = true, false, "aws:1,kubernetes:2"
+	c.Offline, c.Attach = true, "aws:1,kubernetes:2"
 	f.file("preview.events", `{"summaryEvent":{"resourceChanges":{"create":7}}}`)
 	f.file("stack-select.stderr", "error: no stack named 'prod' found\n")
-	s := f.open(c)
+	s := f.read(c)
 	result, err := s.Preview(t.Context(), quiet())
 	require.NoError(t, err)
 	assert.Equal(t, 7, result.Changes["create"])
@@ -225,7 +234,7 @@ func TestPendingOperationsOfTheLocalStackAreForgotten(t *testing.T) {
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"version":3,"deployment":{"resources":[{"urn":"kept"}]}}`, string(imported))
 	require.Len(t, f.notes, 1)
-	assert.Equal(t, "an earlier run was killed while it was creating aws:kms:Key k: going on from there", f.notes[0])
+	assert.Equal(t, "an earlier run was killed while it was creating aws:kms:Key k: continuing from there", f.notes[0])
 	leftovers, err := filepath.Glob(filepath.Join(f.project.LocalCloud("state", "pulumi", "work"), "pending*"))
 	require.NoError(t, err)
 	assert.Empty(t, leftovers)
@@ -260,13 +269,12 @@ func TestARunThatDoesNotEndByItselfIsLookedAfter(t *testing.T) {
 	mark = f.project.Own("locks", "local.refresh")
 	f.file("up.events", `{"diagnosticEvent":{"severity":"error","message":"no"}}`+"\n"+`{"summaryEvent":{}}`)
 	f.file("up.stderr", "error: update failed\n")
-	_, err = f.open(f.config("local")).Up(t.Context(), quiet())
+	s := f.open(f.config("local"))
+	_, err = s.Up(t.Context(), quiet())
 	require.Error(t, err)
 	assert.NoFileExists(t, mark, "nothing was killed")
 	require.NoError(t, os.WriteFile(mark, nil, 0o600))
-	c := f.config("local")
-	c.Changes = false
-	_, err = f.open(c).Up(t.Context(), quiet())
+	_, err = s.Up(t.Context(), quiet())
 	require.Error(t, err)
 	assert.FileExists(t, mark, "what a killed run left is looked at until an update succeeds")
 
@@ -292,11 +300,10 @@ func TestALockThatAKilledRunLeftIsRemovedWithANote(t *testing.T) {
 func TestASecondChangeOfAStackIsRefusedAndAPreviewIsNot(t *testing.T) {
 	f := newFixture(t)
 	f.open(f.config("prod"))
-	_, err := engine.Open(t.Context(), f.config("prod"))
+	_, err := engine.NewRun(t.Context(), f.config("prod"))
 	require.ErrorContains(t, err, "another dbtier up")
-	c := f.config("prod")
-	c.Changes = false
-	f.open(c)
+	_, err = f.read(f.config("prod")).Preview(t.Context(), quiet())
+	require.NoError(t, err)
 }
 
 func TestFailuresAreOneClearSentence(t *testing.T) {
@@ -306,9 +313,9 @@ func TestFailuresAreOneClearSentence(t *testing.T) {
 		"error: getting stack configuration: incorrect passphrase\n": "check PULUMI_CONFIG_PASSPHRASE",
 		"error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock file with `pulumi cancel`.\n" +
 			"  file:///x: created by me@elsewhere (pid 7) at 2026-01-01T00:00:00Z\n": "another update (me@elsewhere " +
-			"(pid 7) at 2026-01-01T00:00:00Z) is working on it: wait until it has ended; if it is gone for good: " +
+			"(pid 7) at 2026-01-01T00:00:00Z) is working on it: wait until it ends; if it is gone for good: " +
 			"dbtier cancel --stack prod",
-		"error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions\n": "nobody is logged in",
+		"error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions\n": "not logged in to",
 		"error: something new\nand more\n": "stack prod: something new",
 	} {
 		f := newFixture(t)
@@ -358,7 +365,7 @@ func TestAnEngineThatSaysNothingIsNotTakenForSuccess(t *testing.T) {
 	f.file("up.events", `{"cancelEvent":{}}`)
 	s := f.open(f.config("prod"))
 	_, err := s.Up(t.Context(), quiet())
-	require.ErrorContains(t, err, "the engine ended without saying what it did")
+	require.ErrorContains(t, err, "the engine ended without a summary of the run")
 }
 
 func TestTheFirstUpMakesTheStackAndSaysSo(t *testing.T) {
@@ -369,5 +376,5 @@ func TestTheFirstUpMakesTheStackAndSaysSo(t *testing.T) {
 	f.open(c)
 	initialised := f.only("stack", "init")
 	assert.Contains(t, strings.Join(initialised.Args, " "), "--secrets-provider awskms://alias/shop")
-	assert.Equal(t, []string{"made stack prod in file://" + f.project.Own("state")}, f.notes)
+	assert.Equal(t, []string{"created stack prod in file://" + f.project.Own("state")}, f.notes)
 }

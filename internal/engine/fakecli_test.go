@@ -132,12 +132,7 @@ func newFakeCLI(t *testing.T) *fakeCLI {
 }
 
 // path of the executable that plays the CLI.
-func (f *fakeCLI) path() string {
-	f.t.Helper()
-	exe, err := os.Executable()
-	require.NoError(f.t, err)
-	return exe
-}
+func (f *fakeCLI) path(context.Context) (string, error) { return os.Executable() }
 
 func (f *fakeCLI) file(name, text string) {
 	f.t.Helper()

@@ -1,10 +1,14 @@
 package engine
 
-import "strings"
+import (
+	"strings"
 
-// byName are the types of AWS resources whose id is one of their inputs, or is put together from inputs. Sources: the
-// section Import of each resource's page in the Pulumi registry. A KMS key and a security group are missing because AWS
-// chooses their ids, a secret because AWS adds six characters to its ARN.
+	"dbtier/internal/progress"
+)
+
+// byName are the types of AWS resources whose id is one of their inputs, or is composed of inputs. Source: the section
+// Import of each resource's page in the Pulumi registry. KMS keys and security groups are missing because AWS chooses
+// their ids, secrets because AWS adds six characters to their ARN.
 var byName = map[string][]string{
 	"aws:cloudwatch/logGroup:LogGroup":                        {"name"},
 	"aws:cloudwatch/metricAlarm:MetricAlarm":                  {"name"},
@@ -20,17 +24,15 @@ var byName = map[string][]string{
 	"aws:rds/subnetGroup:SubnetGroup":                         {"name"},
 }
 
-// clusterScoped are the kinds of the tier's objects that lie in no namespace.
+// clusterScoped are the kinds of objects without a namespace.
 var clusterScoped = map[string]bool{
 	"Namespace": true, "CustomResourceDefinition": true, "ClusterRole": true, "ClusterRoleBinding": true,
-	"ClusterSecretStore":    true,
-	"ClusterExternalSecret": true, "ValidatingWebhookConfiguration": true, "MutatingWebhookConfiguration": true,
-	"PriorityClass": true,
-	"StorageClass":  true, "PersistentVolume": true,
+	"ClusterSecretStore": true, "ClusterExternalSecret": true, "ValidatingWebhookConfiguration": true,
+	"MutatingWebhookConfiguration": true, "PriorityClass": true, "StorageClass": true, "PersistentVolume": true,
 }
 
-// identify finds the id by which a provider knows a resource, from its type and inputs alone; false where only the
-// cloud knows.
+// identify finds a resource's id at its provider from its type and inputs. It returns false when only the cloud knows
+// the id.
 func identify(resourceType string, inputs map[string]any, id *string) bool {
 	if strings.HasPrefix(resourceType, "kubernetes:") {
 		return identifyObject(resourceType[strings.LastIndex(resourceType, ":")+1:], inputs, id)
@@ -46,7 +48,7 @@ func identify(resourceType string, inputs map[string]any, id *string) bool {
 			continue
 		}
 		value, _ := inputs[part].(string)
-		if value == "" || isUnknown(value) {
+		if value == "" || progress.IsUnknown(value) {
 			return false
 		}
 		out.WriteString(value)
@@ -60,7 +62,7 @@ func identifyObject(kind string, inputs map[string]any, id *string) bool {
 	name, _ := metadata["name"].(string)
 	namespace, _ := metadata["namespace"].(string)
 	switch {
-	case name == "" || isUnknown(name) || isUnknown(namespace):
+	case name == "" || progress.IsUnknown(name) || progress.IsUnknown(namespace):
 		return false
 	case clusterScoped[kind]:
 		*id = name
@@ -71,6 +73,3 @@ func identifyObject(kind string, inputs map[string]any, id *string) bool {
 	}
 	return true
 }
-
-// isUnknown tells the engine's mark of a text that was not known.
-func isUnknown(value string) bool { return value == "04da6b54-80e4-46f7-96ec-b56ff0331ba9" }

@@ -10,15 +10,15 @@ import (
 	"slices"
 	"strings"
 
+	"dbtier/config"
 	"dbtier/internal/progress"
-	"dbtier/internal/project"
+	"dbtier/internal/stackstate"
 )
 
-// An engine that was killed leaves in the state which operations it had begun. Updates and deletions are of resources
-// that the state knows: a look at what is there settles them. A creation may have made something that the state does
-// not know.
+// A killed engine leaves in the state the operations that it had begun. Updates and deletions are of resources that the
+// state has: a refresh settles them. A creation may have created a resource that the state does not have.
 
-// deployment is an exported state, of which only what is changed here is taken apart.
+// deployment is an exported state. Only the parts that change are decoded, so that everything else stays as it is.
 type deployment struct {
 	whole, inner map[string]json.RawMessage
 	resources    []json.RawMessage
@@ -28,18 +28,6 @@ type deployment struct {
 type pendingOperation struct {
 	Type     string          `json:"type"`
 	Resource json.RawMessage `json:"resource"`
-}
-
-// begun is what is asked of the resource of a pending operation.
-type begun struct {
-	URN      string         `json:"urn"`
-	Type     string         `json:"type"`
-	Custom   bool           `json:"custom"`
-	Parent   string         `json:"parent"`
-	Provider string         `json:"provider"`
-	Inputs   map[string]any `json:"inputs"`
-	Delete   bool           `json:"delete"`
-	ID       string         `json:"id"`
 }
 
 // creating is the only operation whose outcome the state cannot tell.
@@ -63,7 +51,7 @@ func readDeployment(text []byte) (*deployment, error) {
 	return d, nil
 }
 
-// write is the deployment as text, without pending operations; what was not touched stays as it was.
+// write encodes the deployment without pending operations.
 func (d *deployment) write() ([]byte, error) {
 	delete(d.inner, "pending_operations")
 	resources, err := json.Marshal(d.resources)
@@ -79,8 +67,8 @@ func (d *deployment) write() ([]byte, error) {
 	return json.Marshal(d.whole)
 }
 
-// adopt takes the resource of a pending creation into the state, under the id that the provider knows it by. A look
-// then finds it, and takes it out again where it was never made.
+// adopt adds the resource of a pending creation under the provider's id. The next refresh finds the resource, or
+// removes it from the state if it was never created.
 func (d *deployment) adopt(raw json.RawMessage, id string) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
@@ -89,7 +77,7 @@ func (d *deployment) adopt(raw json.RawMessage, id string) error {
 		return fmt.Errorf("reading a pending operation: %w", err)
 	}
 	resource["id"] = id
-	// What was asked for stands for what is there, which nobody has seen yet.
+	// The inputs stand in for the outputs, which no refresh has read yet.
 	resource["outputs"] = resource["inputs"]
 	text, err := json.Marshal(resource)
 	if err != nil {
@@ -99,38 +87,35 @@ func (d *deployment) adopt(raw json.RawMessage, id string) error {
 	return nil
 }
 
-// fits reports whether the state can take the resource in: nothing of that name is there, but its parent and provider
-// are.
-func (d *deployment) fits(b begun) bool {
-	parent, provider := b.Parent == "", b.Provider == ""
+// fits reports whether the state can take the resource: it has the resource's parent and provider, and not the
+// resource.
+func (d *deployment) fits(r *stackstate.Resource) bool {
+	parent, provider := r.Parent == "", r.Provider == ""
 	for _, raw := range d.resources {
-		var other begun
-		if json.Unmarshal(raw, &other) != nil {
+		var other stackstate.Resource
+		if json.Unmarshal(raw, &other) != nil || other.URN == r.URN && !other.Delete {
 			return false
 		}
-		if other.URN == b.URN && !other.Delete {
-			return false
-		}
-		parent = parent || other.URN == b.Parent
-		provider = provider || other.URN+"::"+other.ID == b.Provider
+		parent = parent || other.URN == r.Parent
+		provider = provider || other.URN+"::"+other.ID == r.Provider
 	}
 	return parent && provider
 }
 
-// settle deals with the operations that a killed engine had begun. On the local stack they are forgotten: its providers
-// adopt what was half made. Elsewhere a creation is settled by the look that the next update takes, where the provider
-// finds the resource by a name that the program gave it; of the rest only a person knows.
-func (s *Session) settle(ctx context.Context) error {
-	if backend, ok := fileBackend(s.config.Project, s.config.Stack, s.backend); ok && !backend.Compressed() {
-		// Without a process.
-		pending, err := backend.PendingOperations()
-		if err != nil || len(pending) == 0 && len(s.config.Adopt)+len(s.config.Forget) == 0 {
+// settle settles the operations that a killed engine had begun. On a local stack they are dropped: its providers adopt
+// resources that exist already. Elsewhere a creation whose resource has a name from the program enters the state under
+// that name, and the next update's refresh checks it. A person decides about the other creations.
+func (r *Run) settle(ctx context.Context) error {
+	if files, ok := r.files(); ok && !files.Compressed() {
+		// Usually nothing is pending; the file tells without a process.
+		state, err := files.State()
+		if err != nil || len(state.Pending) == 0 && len(r.config.Adopt)+len(r.config.Forget) == 0 {
 			return err
 		}
 	}
-	exported := filepath.Join(s.work, "pending-"+s.config.Stack.Name+".json")
+	exported := filepath.Join(r.work, "pending-"+r.config.Stack.Name+".json")
 	defer os.Remove(exported)
-	if _, err := s.cli(ctx, "stack", "export", "--file", exported); err != nil {
+	if _, err := r.cli(ctx, "stack", "export", "--file", exported); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(exported)
@@ -141,51 +126,61 @@ func (s *Session) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	done, unsettled, err := s.decide(d)
+	begun, unsettled, err := r.decide(d)
 	if err != nil {
 		return err
 	}
 	if len(unsettled) > 0 {
-		return &UnsettledError{Stack: s.config.Stack.Name, Pending: unsettled}
+		return &UnsettledError{Stack: r.config.Stack.Name, Pending: unsettled}
 	}
 	if len(d.pending) == 0 {
 		return nil
 	}
-	// Forgotten is not undone: a deletion that was under way may have deleted what the state still has. The next update
-	// looks first.
-	if err := s.OweALook(); err != nil {
+	// A pending deletion may have deleted a resource that the state still has.
+	if err := r.RequireRefresh(); err != nil {
 		return err
 	}
 	settled, err := d.write()
 	if err != nil {
 		return err
 	}
-	if err := s.replaceState(ctx, settled); err != nil {
+	if err := r.replaceState(ctx, settled); err != nil {
 		return err
 	}
-	s.config.Note(fmt.Sprintf("an earlier run was killed while it was %s: going on from there", brief(done)))
+	r.config.Note(fmt.Sprintf("an earlier run was killed while it was %s: continuing from there", brief(begun)))
 	return nil
 }
 
-// decide takes into the deployment what can be looked for, and returns every operation that was begun, and those that a
-// person has to judge.
-func (s *Session) decide(d *deployment) (done []string, unsettled []Unsettled, err error) {
-	named := map[string]bool{}
+// replaceState replaces the stack's state by an exported one.
+func (r *Run) replaceState(ctx context.Context, text []byte) error {
+	file := filepath.Join(r.work, "import-"+r.config.Stack.Name+".json")
+	defer os.Remove(file)
+	if err := writeFile(file, text); err != nil {
+		return fmt.Errorf("writing the state: %w", err)
+	}
+	_, err := r.cli(ctx, "stack", "import", "--file", file)
+	return err
+}
+
+// decide adds to the deployment every pending creation that can be looked up. It returns all pending operations, and
+// the creations that a person must decide about.
+func (r *Run) decide(d *deployment) (begun []string, unsettled []Unsettled, err error) {
+	used := map[string]bool{}
 	for _, operation := range d.pending {
-		var b begun
+		var b stackstate.Resource
 		if err := json.Unmarshal(operation.Resource, &b); err != nil {
 			return nil, nil, fmt.Errorf("reading a pending operation: %w", err)
 		}
-		done = append(done, operation.Type+" "+b.URN)
-		// A provider is nothing but settings.
+		begun = append(begun, operation.Type+" "+b.URN)
+		// A provider consists of settings only.
 		if operation.Type != creating || strings.HasPrefix(b.Type, "pulumi:providers:") ||
-			s.config.Stack.Cloud == project.Local {
+			r.config.Stack.Cloud == config.Local {
 			continue
 		}
-		id, given := s.adopted(b.URN, named)
+		id, given := r.adopted(b.URN, used)
 		switch {
-		case s.forgotten(b.URN, named):
-		case given, d.fits(b) && id == "" && identify(b.Type, b.Inputs, &id):
+		case r.forgotten(b.URN, used):
+		case given, d.fits(&b) && identify(b.Type, b.Inputs(), &id):
 			if err := d.adopt(operation.Resource, id); err != nil {
 				return nil, nil, err
 			}
@@ -193,71 +188,66 @@ func (s *Session) decide(d *deployment) (done []string, unsettled []Unsettled, e
 			unsettled = append(unsettled, Unsettled{URN: b.URN, Type: b.Type})
 		}
 	}
-	for name := range s.config.Adopt {
-		if !named[name] {
-			return nil, nil, fmt.Errorf("--adopt-pending %s: the stack has no such unfinished creation%s", name,
-				among(done))
+	unused := func(flag, name string) error {
+		known := ""
+		if len(begun) > 0 {
+			known = "; unfinished are: " + strings.Join(begun, ", ")
+		}
+		return fmt.Errorf("%s %s: the stack has no such unfinished creation%s", flag, name, known)
+	}
+	for name := range r.config.Adopt {
+		if !used[name] {
+			return nil, nil, unused("--adopt-pending", name)
 		}
 	}
-	for _, name := range s.config.Forget {
-		if !named[name] {
-			return nil, nil, fmt.Errorf("--forget-pending %s: the stack has no such unfinished creation%s", name,
-				among(done))
+	for _, name := range r.config.Forget {
+		if !used[name] {
+			return nil, nil, unused("--forget-pending", name)
 		}
 	}
-	return done, unsettled, nil
+	return begun, unsettled, nil
 }
 
-func (s *Session) adopted(urn string, named map[string]bool) (id string, ok bool) {
-	for name, id := range s.config.Adopt {
-		if isResource(urn, name) {
-			named[name] = true
+// adopted returns the id that Adopt gives for the resource, and marks the name as used.
+func (r *Run) adopted(urn string, used map[string]bool) (id string, ok bool) {
+	for name, id := range r.config.Adopt {
+		if progress.Matches(urn, name) {
+			used[name] = true
 			return id, true
 		}
 	}
 	return "", false
 }
 
-func (s *Session) forgotten(urn string, named map[string]bool) bool {
-	at := slices.IndexFunc(s.config.Forget, func(name string) bool { return isResource(urn, name) })
+// forgotten reports whether Forget names the resource, and marks the name as used.
+func (r *Run) forgotten(urn string, used map[string]bool) bool {
+	at := slices.IndexFunc(r.config.Forget, func(name string) bool { return progress.Matches(urn, name) })
 	if at < 0 {
 		return false
 	}
-	named[s.config.Forget[at]] = true
+	used[r.config.Forget[at]] = true
 	return true
 }
 
-// isResource reports whether a person who says name, a URN or its last part, means the resource.
-func isResource(urn, name string) bool {
-	return urn == name || strings.HasSuffix(urn, "::"+name)
-}
-
-func among(pending []string) string {
-	if len(pending) == 0 {
-		return ""
-	}
-	return "; unfinished are: " + strings.Join(pending, ", ")
-}
-
-// brief names the first few operations for people.
-func brief(pending []string) string {
+// brief names the first operations for people.
+func brief(operations []string) string {
 	const shown = 2
 	var words []string
-	for _, operation := range pending[:min(len(pending), shown)] {
+	for _, operation := range operations[:min(len(operations), shown)] {
 		doing, urn, _ := strings.Cut(operation, " ")
 		words = append(words, doing+" "+progress.Subject(urn))
 	}
 	text := strings.Join(words, ", ")
-	if more := len(pending) - shown; more > 0 {
+	if more := len(operations) - shown; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
 }
 
-// Unsettled is a creation that was begun and that nothing but a look by a person can settle.
+// Unsettled is a creation that was begun, of a resource that has no name to look it up by.
 type Unsettled struct{ URN, Type string }
 
-// UnsettledError lists creations for a person to judge, with the command for each.
+// UnsettledError lists creations that a person must decide about, with the command for each answer.
 type UnsettledError struct {
 	Stack   string
 	Pending []Unsettled
@@ -266,13 +256,12 @@ type UnsettledError struct {
 func (e *UnsettledError) Error() string {
 	var out strings.Builder
 	fmt.Fprintf(&out,
-		"stack %s: an earlier run was killed while it made what cannot be found by its name: look for each, then say "+
-			"what you found", e.Stack)
+		"stack %s: an earlier run was killed while it was creating resources that cannot be found by name: "+
+			"check whether each of them exists, then run the command for what you found", e.Stack)
+	refresh := "dbtier refresh --stack " + e.Stack
 	for _, p := range e.Pending {
-		refresh := "dbtier refresh --stack " + e.Stack
-		fmt.Fprintf(&out,
-			"\n  %s\n    it is there:      %s --adopt-pending '%s=<id>'\n    it was not made:  %s --forget-pending "+
-				"'%s'",
+		fmt.Fprintf(&out, "\n  %s\n    it exists:           %s --adopt-pending '%s=<id>'\n"+
+			"    it does not exist:   %s --forget-pending '%s'",
 			progress.Subject(p.URN), refresh, p.URN, refresh, p.URN)
 	}
 	return out.String()

@@ -113,7 +113,7 @@ func TestWhatOnlyTheCloudKnowsIsForAPersonToJudgeWithACommandForEach(t *testing.
 
 	f := newFixture(t)
 	f.killed(key, named, group)
-	_, err := engine.Open(t.Context(), f.config("prod"))
+	_, err := engine.NewRun(t.Context(), f.config("prod"))
 	var unsettled *engine.UnsettledError
 	require.ErrorAs(t, err, &unsettled)
 	require.Len(t, unsettled.Pending, 2, "the role has a name")
@@ -142,7 +142,7 @@ func TestWhatOnlyTheCloudKnowsIsForAPersonToJudgeWithACommandForEach(t *testing.
 	f.killed(key)
 	c = f.config("prod")
 	c.Forget = []string{"another"}
-	_, err = engine.Open(t.Context(), c)
+	_, err = engine.NewRun(t.Context(), c)
 	require.ErrorContains(t, err,
 		"--forget-pending another: the stack has no such unfinished creation; unfinished are: creating urn:")
 }
@@ -164,7 +164,7 @@ func TestACreationThatTheStateCannotTakeInIsForAPerson(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(f.dir, "exported"))
 			require.NoError(t, err)
 			f.file("exported", strings.Replace(string(text), change[0], change[1], 1))
-			_, err = engine.Open(t.Context(), f.config("prod"))
+			_, err = engine.NewRun(t.Context(), f.config("prod"))
 			require.ErrorContains(t, err, "aws:iam:Role role")
 		})
 	}

@@ -23,7 +23,7 @@ func TestHistoryTellsWhatChangedAStackWithoutItsConfig(t *testing.T) {
 	f.file("stack-history.stdout", `[{"version":2,"kind":"update","startTime":"2026-01-02T00:00:00.000Z","endTime":"2026-01-02T00:01:00.000Z","message":"more",
 		"environment":{"git.head":"abc","git.author":"Kim","ci.secret":"hush"},"config":{"dbtier:token":{"value":"hush","secret":true}},
 		"result":"succeeded","resourceChanges":{"create":3}}]`)
-	updates, err := engine.History(t.Context(), f.config("prod"), 5)
+	updates, err := f.read(f.config("prod")).History(t.Context(), 5)
 	require.NoError(t, err)
 	require.Len(t, updates, 1)
 	assert.Equal(t, 2, updates[0].Version)
@@ -34,7 +34,7 @@ func TestHistoryTellsWhatChangedAStackWithoutItsConfig(t *testing.T) {
 	assert.NotContains(t, args, "show-secrets")
 
 	f.file("stack-history.stderr", "error: no stack named 'prod' found\n")
-	updates, err = engine.History(t.Context(), f.config("prod"), 5)
+	updates, err = f.read(f.config("prod")).History(t.Context(), 5)
 	require.NoError(t, err)
 	assert.Empty(t, updates, "it was never made")
 }
@@ -42,11 +42,11 @@ func TestHistoryTellsWhatChangedAStackWithoutItsConfig(t *testing.T) {
 func TestExportedStatesAreJSONOrAnError(t *testing.T) {
 	f := newFixture(t)
 	f.file("stack-export.stdout", `{"version":3,"deployment":{}}`)
-	state, err := engine.Export(t.Context(), f.config("prod"))
+	state, err := f.read(f.config("prod")).Export(t.Context())
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"version":3,"deployment":{}}`, string(state))
 	f.file("stack-export.stderr", "error: no stack named 'prod' found\n")
-	_, err = engine.Export(t.Context(), f.config("prod"))
+	_, err = f.read(f.config("prod")).Export(t.Context())
 	require.ErrorContains(t, err, "bring it up with `dbtier up --stack prod`")
 }
 
@@ -82,7 +82,7 @@ func TestAResourceIsTakenInUnderItsParentAndReadByItsProvider(t *testing.T) {
 		Type: "aws:kms/key:Key", Name: "database-key", ID: "1234",
 		Parent: "urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres::database",
 	}
-	require.NoError(t, s.ImportResource(t.Context(), key, quiet()))
+	require.NoError(t, s.Import(t.Context(), key, quiet()))
 	imported, err := os.ReadFile(filepath.Join(f.dir, "imported"))
 	require.NoError(t, err)
 	urn := "urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$aws:kms/key:Key::database-key"
@@ -92,20 +92,20 @@ func TestAResourceIsTakenInUnderItsParentAndReadByItsProvider(t *testing.T) {
 	assert.Contains(t, f.only("refresh").Args, "--target="+urn)
 
 	for want, e := range map[string]engine.Existing{
-		"the state has urn:pulumi:prod::dbtier::aws:iam/role:Role::there already": {
+		"the state already has urn:pulumi:prod::dbtier::aws:iam/role:Role::there": {
 			Type: "aws:iam/role:Role", Name: "there", ID: "x",
 		},
 		"--parent urn:nowhere: the state has no such resource": {
 			Type: "aws:iam/role:Role", Name: "r", ID: "x", Parent: "urn:nowhere",
 		},
-		"the state has no provider of kubernetes:core/v1:Secret that it could be read with": {
+		"the state has no provider that can read kubernetes:core/v1:Secret": {
 			Type: "kubernetes:core/v1:Secret", Name: "s", ID: "x",
 		},
-		"the state has no provider of aws:iam/role:Role that it could be read with: bring the s": {
+		"the state has no provider that can read aws:iam/role:Role: bring the stack up first": {
 			Type: "aws:iam/role:Role", Name: "r", ID: "x", Provider: "urn:other",
 		},
 	} {
-		require.ErrorContains(t, s.ImportResource(t.Context(), e, quiet()), want)
+		require.ErrorContains(t, s.Import(t.Context(), e, quiet()), want)
 	}
 }
 
@@ -116,7 +116,7 @@ func TestWhatCannotBeReadIsNotTakenIn(t *testing.T) {
 		`{"diagnosticEvent":{"severity":"error","message":"access denied"}}`+"\n"+`{"summaryEvent":{}}`)
 	f.file("refresh.stderr", "error: refresh failed\n")
 	s := f.open(f.config("prod"))
-	require.ErrorContains(t, s.ImportResource(t.Context(), engine.Existing{Type: "aws:kms/key:Key", Name: "k", ID: "1"},
+	require.ErrorContains(t, s.Import(t.Context(), engine.Existing{Type: "aws:kms/key:Key", Name: "k", ID: "1"},
 		quiet()), "access denied")
 	imported, err := os.ReadFile(filepath.Join(f.dir, "imported"))
 	require.NoError(t, err)
@@ -138,7 +138,7 @@ func TestALockOfAnotherMachineStaysUntilItIsCancelled(t *testing.T) {
 	lock := f.lockedBy("7", "elsewhere")
 	f.open(f.config("prod")).Close()
 	assert.FileExists(t, lock)
-	holders, err := engine.Cancel(t.Context(), f.config("prod"))
+	holders, err := f.read(f.config("prod")).Cancel(t.Context())
 	require.NoError(t, err)
 	require.Len(t, holders, 1)
 	assert.Contains(t, holders[0], "kim@elsewhere (process 7")
@@ -182,7 +182,7 @@ func TestALockThatACLIToldOfIsTakenOffWhereItsProcessHasEnded(t *testing.T) {
 
 func TestNoLockNeedsNoCancel(t *testing.T) {
 	f := newFixture(t)
-	holders, err := engine.Cancel(t.Context(), f.config("prod"))
+	holders, err := f.read(f.config("prod")).Cancel(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, holders)
 	assert.Empty(t, f.calls())
@@ -191,7 +191,7 @@ func TestNoLockNeedsNoCancel(t *testing.T) {
 func TestAnUpdateOfThisMachineThatLivesIsNotCancelled(t *testing.T) {
 	f := newFixture(t)
 	f.open(f.config("prod"))
-	_, err := engine.Cancel(t.Context(), f.config("prod"))
+	_, err := f.read(f.config("prod")).Cancel(t.Context())
 	var held *statelock.HeldError
 	require.ErrorAs(t, err, &held)
 	assert.Contains(t, held.Holder, "another dbtier up (process ")
@@ -207,7 +207,7 @@ func TestCheckoutsThatShareABackendExcludeEachOther(t *testing.T) {
 	other := newFixture(t)
 	c = other.config("prod")
 	c.Backend = shared
-	_, err := engine.Open(t.Context(), c)
+	_, err := engine.NewRun(t.Context(), c)
 	var held *statelock.HeldError
 	require.ErrorAs(t, err, &held)
 }
@@ -241,7 +241,7 @@ func TestConfigOfOneRunLeavesTheFileAsItIs(t *testing.T) {
 	assert.NoDirExists(t, work)
 
 	c.Overrides = map[string]any{"dbtier:cloud.deep": 1}
-	_, err = engine.Open(t.Context(), c)
+	_, err = engine.NewRun(t.Context(), c)
 	require.ErrorContains(t, err, "--config dbtier:cloud.deep: dbtier:cloud is a value and has no keys below it")
 }
 
@@ -301,7 +301,7 @@ func TestAStackThatIsNotThereIsNotMadeByALook(t *testing.T) {
 	f.file("stack-select.stderr", "error: no stack named 'prod' found\n")
 	c := f.config("prod")
 	c.Existing = true
-	_, err := engine.Open(t.Context(), c)
+	_, err := engine.NewRun(t.Context(), c)
 	require.ErrorContains(t, err, "stack prod is not in file://")
 	for _, call := range f.calls() {
 		assert.False(t, call.is("stack", "init"))
@@ -311,7 +311,7 @@ func TestAStackThatIsNotThereIsNotMadeByALook(t *testing.T) {
 func TestATargetedUpdateDoesNotSettleWhatIsOwed(t *testing.T) {
 	f := newFixture(t)
 	s := f.open(f.config("prod"))
-	require.NoError(t, s.OweALook())
+	require.NoError(t, s.RequireRefresh())
 	o := quiet()
 	o.Targets = []string{"**::a"}
 	_, err := s.Up(t.Context(), o)

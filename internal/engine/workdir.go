@@ -12,22 +12,23 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"dbtier/internal/progress"
 	"dbtier/internal/project"
 )
 
-// The engine writes the salt of a passphrase into the stack's file. For the local stack, whose passphrase is made on
-// each machine, and for offline previews that file must stay as it is: they run beside copies of the two project files.
+// The engine writes the salt of a passphrase into the stack's file. Local stacks, whose passphrase differs on each
+// machine, and offline previews must not change that file: they run on copies of the two project files.
 
-// copying says how to copy the project files.
+// copying selects what a copy of the project files changes.
 type copying struct {
-	// offline makes encrypted config values placeholders, encryption keeps the stack's settings that decrypt them.
+	// offline replaces encrypted config values by placeholders. encryption keeps the settings that decrypt them.
 	offline, encryption bool
-	// overrides are config values of this run alone.
+	// overrides are config values for this run only.
 	overrides map[string]any
 }
 
-// copyProject puts Pulumi.yaml and the stack's file into dir. Unless they are to be kept, the encryption settings of
-// the stack's file are left out, for those that an earlier run left in dir.
+// copyProject copies Pulumi.yaml and the stack's file into dir. Without encryption, the copy has the salt that an
+// earlier run left in dir.
 func copyProject(p *project.Project, s *project.Stack, dir string, how copying) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making a work folder for stack %s: %w", s.Name, err)
@@ -60,9 +61,11 @@ func copyProject(p *project.Project, s *project.Stack, dir string, how copying) 
 		}
 	}
 	if how.offline {
-		if config, ok := stack["config"].(map[string]any); ok {
-			stack["config"] = withoutEncrypted(config)
-		}
+		stack["config"] = progress.Replace(stack["config"], func(value any) (any, bool) {
+			object, _ := value.(map[string]any)
+			_, encrypted := object["secure"].(string)
+			return placeholder, encrypted && len(object) == 1
+		})
 	}
 	if err := override(stack, how.overrides); err != nil {
 		return err
@@ -70,7 +73,7 @@ func copyProject(p *project.Project, s *project.Stack, dir string, how copying) 
 	return writeYAML(target, stack)
 }
 
-// override puts values into the stack's config: at a key, or at a path of keys below it.
+// override sets values in the stack's config, at a key or at a path below it.
 func override(stack, values map[string]any) error {
 	config, ok := stack["config"].(map[string]any)
 	if !ok && len(values) > 0 {
@@ -97,30 +100,8 @@ func override(stack, values map[string]any) error {
 	return nil
 }
 
-// placeholder stands for a config value that only the stack's own key can decrypt.
+// placeholder replaces a config value that only the stack's key can decrypt.
 const placeholder = "encrypted-and-not-read-offline"
-
-func withoutEncrypted(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		if _, ok := v["secure"].(string); ok && len(v) == 1 {
-			return placeholder
-		}
-		out := make(map[string]any, len(v))
-		for key, inner := range v {
-			out[key] = withoutEncrypted(inner)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, inner := range v {
-			out[i] = withoutEncrypted(inner)
-		}
-		return out
-	default:
-		return value
-	}
-}
 
 func readYAML(file string) (map[string]any, error) {
 	text, err := os.ReadFile(file)
@@ -136,10 +117,10 @@ func readYAML(file string) (map[string]any, error) {
 
 func writeYAML(file string, settings map[string]any) error {
 	text, err := yaml.Marshal(settings)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(file), err)
+	if err == nil {
+		err = writeFile(file, text)
 	}
-	if err := writeFile(file, text); err != nil {
+	if err != nil {
 		return fmt.Errorf("writing %s: %w", filepath.Base(file), err)
 	}
 	return nil

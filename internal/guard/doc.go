@@ -1,5 +1,4 @@
-// Package guard knows which resources of a tier hold what cannot be made again: the database, the keys and secrets
-// without which it cannot be read or reached, the definitions whose deletion takes every team's objects along, and the
-// pool that connections hang on. It tells which of them a run would take away, and what protects them from being
-// destroyed.
+// Package guard knows which resources of a tier cannot be recreated without loss: the database, the keys and secrets
+// that it needs, the custom resource definitions whose deletion deletes every object of their kind, and the pool in
+// use. It finds those that a run would delete or replace, and what protects resources from being destroyed.
 package guard

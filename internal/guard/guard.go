@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -10,57 +9,60 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
 	"dbtier/internal/progress"
+	"dbtier/internal/stackstate"
 )
 
-// holders are the types of resources that hold data, and what goes with them.
+// holders are the types of resources that hold data, with what is lost with them.
 var holders = map[string]string{
 	"aws:rds/instance:Instance": "the database",
 	"aws:rds/cluster:Cluster":   "the database",
 	"aws:rds/snapshot:Snapshot": "a snapshot of the database",
-	"aws:kms/key:Key": "the key that storage, backups and secrets are " +
-		"encrypted with",
-	"aws:secretsmanager/secret:Secret": "a secret",
-	"aws:rds/proxy:Proxy": "the pool in use, with every connection of the " +
-		"service",
+	"aws:kms/key:Key":           "the key that encrypts storage, backups and secrets",
+
+	"aws:secretsmanager/secret:Secret":                 "a secret",
+	"aws:rds/proxy:Proxy":                              poolInUse,
 	"kubernetes:core/v1:Secret":                        "a secret",
 	"kubernetes:core/v1:Namespace":                     "a namespace, with everything in it",
 	"kubernetes:core/v1:PersistentVolumeClaim":         "a volume",
 	"kubernetes:external-secrets.io/v1:ExternalSecret": "a secret that services log in with",
+
 	"kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition": "a definition, with every object of its kind in " +
 		"the cluster",
 }
 
-// The pool's Deployment is one of many; its component is in its URN.
+const poolInUse = "the pool in use, with every connection of the service"
+
+// The pool's Deployment is recognised by its component, which is in its URN.
 const (
 	poolComponent = "dbtier:components:PgBouncerPool$"
 	deployment    = "kubernetes:apps/v1:Deployment"
 )
 
-// Holds says what would go with a resource, and whether it holds anything.
+// Holds returns what would be lost with a resource, and whether it holds anything.
 func Holds(urn, resourceType string) (what string, ok bool) {
 	if resourceType == deployment && strings.Contains(urn, poolComponent) {
-		return "the pool in use, with every connection of the service", true
+		return poolInUse, true
 	}
 	what, ok = holders[resourceType]
 	return what, ok
 }
 
-// Loss is a resource that a run would take away, with what it holds.
+// Loss is a resource that a run would delete or replace, with the data that it holds.
 type Loss struct {
 	URN  string `json:"urn"`
 	Type string `json:"type"`
 	Name string `json:"name"`
 	// Op is delete or replace.
 	Op apitype.OpType `json:"op"`
-	// What goes with it.
+	// What is lost with it.
 	What string `json:"what"`
 	// Because are the properties whose change forces the replacement.
 	Because []string `json:"because,omitempty"`
-	// Allowed says that the person has named it.
+	// Allowed is true if --allow-data-loss names the resource.
 	Allowed bool `json:"allowed"`
 }
 
-// String is the loss on one line.
+// String describes the loss on one line.
 func (l Loss) String() string {
 	doing := "is deleted"
 	if l.Op == apitype.OpReplace {
@@ -72,8 +74,8 @@ func (l Loss) String() string {
 	return fmt.Sprintf("%s %s: %s", progress.Subject(l.URN), doing, l.What)
 }
 
-// Losses finds in the steps of a run what it would take away. What only leaves the state is none. Allowed are names or
-// URNs of resources whose loss the person means.
+// Losses returns the losses of a run's steps. A resource that is only removed from the state is not lost. Allowed are
+// names or URNs of resources that may be lost.
 func Losses(steps []progress.Step, allowed []string) []Loss {
 	var losses []Loss
 	for _, step := range steps {
@@ -93,7 +95,9 @@ func Losses(steps []progress.Step, allowed []string) []Loss {
 		if at < 0 {
 			losses = append(losses, Loss{
 				URN: step.URN, Type: step.Type, Name: step.Name, Op: op, What: what,
-				Allowed: slices.ContainsFunc(allowed, func(name string) bool { return named(step.URN, name) }),
+				Allowed: slices.ContainsFunc(allowed, func(name string) bool {
+					return progress.Matches(step.URN, name)
+				}),
 			})
 			at = len(losses) - 1
 		}
@@ -106,13 +110,13 @@ func Losses(steps []progress.Step, allowed []string) []Loss {
 	return losses
 }
 
-// externalSecret is the type of what services log in with.
+// externalSecret is the type of the secrets that services log in with.
 const externalSecret = "kubernetes:external-secrets.io/v1:ExternalSecret" //nolint:gosec // a type, no secret
 
 // generation is the number at the end of a resource's name.
 var generation = regexp.MustCompile(`-\d+$`)
 
-// hasSuccessor reports whether a secret goes because its next generation comes in the same run: a rotation is no loss.
+// hasSuccessor reports whether the run also creates the secret's next generation: a rotation loses nothing.
 func hasSuccessor(steps []progress.Step, gone progress.Step) bool {
 	of := generation.ReplaceAllString(gone.URN, "")
 	return gone.Type == externalSecret && of != gone.URN && slices.ContainsFunc(steps, func(s progress.Step) bool {
@@ -121,12 +125,12 @@ func hasSuccessor(steps []progress.Step, gone progress.Step) bool {
 	})
 }
 
-// Refused are the losses that nobody allowed.
+// Refused returns the losses that are not allowed.
 func Refused(losses []Loss) []Loss {
 	return slices.DeleteFunc(slices.Clone(losses), func(l Loss) bool { return l.Allowed })
 }
 
-// Refusal is the error that names each loss and what allows it.
+// Refusal is the message that names each loss and the flags that allow them.
 func Refusal(stack string, refused []Loss) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "stack %s: nothing was changed, because data would be lost:", stack)
@@ -137,58 +141,24 @@ func Refusal(stack string, refused []Loss) string {
 			flags = append(flags, flag)
 		}
 	}
-	fmt.Fprintf(&out, "\nif that is meant, add: %s", strings.Join(flags, " "))
+	fmt.Fprintf(&out, "\nif you want this, add: %s", strings.Join(flags, " "))
 	return out.String()
 }
 
-// Obstacle is what keeps a resource from being destroyed, and the way on.
+// Obstacle is a reason why a resource cannot be destroyed, with the fix.
 type Obstacle struct {
 	URN    string `json:"urn"`
 	Reason string `json:"reason"`
 	Fix    string `json:"fix"`
 }
 
-// String is the obstacle for people, on two lines.
+// String describes the obstacle on two lines.
 func (o Obstacle) String() string {
 	return fmt.Sprintf("%s %s\n    %s", progress.Subject(o.URN), o.Reason, o.Fix)
 }
 
-// State is a stack's state as the engine exports it, or as a backend of files keeps it.
-type State struct {
-	Resources []struct {
-		URN            string         `json:"urn"`
-		Type           string         `json:"type"`
-		Delete         bool           `json:"delete"`
-		Protect        bool           `json:"protect"`
-		RetainOnDelete bool           `json:"retainOnDelete"`
-		Inputs         map[string]any `json:"inputs"`
-	} `json:"resources"`
-}
-
-// ReadState reads an exported state or a state file.
-func ReadState(text []byte) (*State, error) {
-	if len(text) == 0 {
-		return &State{}, nil
-	}
-	var either struct {
-		Deployment *State `json:"deployment"`
-		Checkpoint struct {
-			Latest *State `json:"latest"`
-		} `json:"checkpoint"`
-	}
-	if err := json.Unmarshal(text, &either); err != nil {
-		return nil, fmt.Errorf("reading the state: %w", err)
-	}
-	for _, state := range []*State{either.Deployment, either.Checkpoint.Latest} {
-		if state != nil {
-			return state, nil
-		}
-	}
-	return &State{}, nil
-}
-
-// HoldsData reports whether anything in the state holds data.
-func (s *State) HoldsData() bool {
+// HoldsData reports whether a resource of the state holds data.
+func HoldsData(s *stackstate.State) bool {
 	for _, r := range s.Resources {
 		if _, holds := Holds(r.URN, r.Type); holds {
 			return true
@@ -197,12 +167,13 @@ func (s *State) HoldsData() bool {
 	return false
 }
 
-// Obstacles lists what keeps the state's resources from being destroyed. Without targets all are meant.
-func (s *State) Obstacles(stack string, targets []string) []Obstacle {
+// Obstacles lists the reasons why resources of the state cannot be destroyed: those of the targets, or all if there are
+// no targets.
+func Obstacles(s *stackstate.State, stack string, targets []string) []Obstacle {
 	var found []Obstacle
 	for _, r := range s.Resources {
 		if r.Delete || len(targets) > 0 && !slices.ContainsFunc(targets,
-			func(name string) bool { return named(r.URN, name) }) {
+			func(name string) bool { return progress.Matches(r.URN, name) }) {
 			continue
 		}
 		if r.Protect {
@@ -211,18 +182,14 @@ func (s *State) Obstacles(stack string, targets []string) []Obstacle {
 				Fix: fmt.Sprintf("unprotect it: pulumi state unprotect --stack %s '%s'", stack, r.URN),
 			})
 		}
-		if r.Inputs["deletionProtection"] == true && !r.RetainOnDelete {
+		if r.Inputs()["deletionProtection"] == true && !r.RetainOnDelete {
 			found = append(found, Obstacle{
-				URN: r.URN, Reason: "has deletion protection, with which AWS refuses to delete it",
+				URN: r.URN, Reason: "has deletion protection, so AWS refuses to delete it",
 				Fix: fmt.Sprintf(
-					"take it off: set dbtier:database.deletionProtection: false in Pulumi.%s.yaml, then dbtier up "+
-						"--stack %s", stack, stack,
-				),
+					"disable it: set dbtier:database.deletionProtection: false in Pulumi.%s.yaml, then dbtier "+
+						"up --stack %s", stack, stack),
 			})
 		}
 	}
 	return found
 }
-
-// named reports whether a person who says name, a URN or its last part, means the resource.
-func named(urn, name string) bool { return urn == name || strings.HasSuffix(urn, "::"+name) }

@@ -1,2 +1,2 @@
-// Package kubectl runs kubectl, the local cloud's own or the one on PATH, and tells its failures apart.
+// Package kubectl runs kubectl, the local cloud's or the one on PATH, and reads its errors.
 package kubectl

@@ -11,32 +11,33 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dbtier/internal/text"
 )
 
-// Client runs kubectl against one cluster.
+// Client runs kubectl on one cluster.
 type Client struct {
-	// Command is how kubectl is started: a path, or a path and first arguments.
+	// Command is the path of kubectl, and its first arguments if there are any.
 	Command []string
-	// Kubeconfig and Context choose the cluster; empty for kubectl's own choice.
+	// Kubeconfig and Context select the cluster. Default: kubectl's own choice.
 	Kubeconfig, Context string
 }
 
-// OnPath is the kubectl of this machine.
+// OnPath returns the kubectl on PATH.
 func OnPath() (*Client, error) {
 	path, err := exec.LookPath("kubectl")
 	if err != nil {
-		return nil, errors.New("kubectl is not on PATH: install it, or name one with $KUBECTL")
+		return nil, errors.New("kubectl is not on PATH: install it, or set $KUBECTL")
 	}
 	return &Client{Command: []string{path}}, nil
 }
 
 // Error is a kubectl that failed.
 type Error struct {
-	// Args of the call, without the cluster's flags.
+	// Args are the arguments without the cluster's flags.
 	Args []string
-	// Code is the exit code; for exec the inner command's.
-	Code int
-	// Stderr is what it said.
+	// Code is the exit code; for exec that of the inner command.
+	Code   int
 	Stderr string
 }
 
@@ -44,13 +45,13 @@ func (e *Error) Error() string {
 	if said := lastLine(e.Stderr); said != "" {
 		return said
 	}
-	return fmt.Sprintf("kubectl %s ended with code %d", e.Args[0], e.Code)
+	return fmt.Sprintf("kubectl %s exited with code %d", e.Args[0], e.Code)
 }
 
-// NotFound reports whether the API server knows no such object.
+// NotFound reports whether the API server has no such object.
 func (e *Error) NotFound() bool { return strings.Contains(e.Stderr, "(NotFound)") }
 
-// Run runs kubectl with an input and returns its output.
+// Run runs kubectl with an input and returns what it printed.
 func (c *Client) Run(ctx context.Context, stdin string, args ...string) (string, error) {
 	command := slices.Clone(c.Command)
 	if c.Kubeconfig != "" {
@@ -84,23 +85,24 @@ func (c *Client) Run(ctx context.Context, stdin string, args ...string) (string,
 
 // Get reads an object, or a list of them, into the given value.
 func (c *Client) Get(ctx context.Context, into any, namespace string, what ...string) error {
-	text, err := c.Run(ctx, "", append([]string{"get", "--namespace=" + namespace, "--output=json"}, what...)...)
+	printed, err := c.Run(ctx, "", append([]string{"get", "--namespace=" + namespace, "--output=json"}, what...)...)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal([]byte(text), into); err != nil {
+	if err := json.Unmarshal([]byte(printed), into); err != nil {
 		return fmt.Errorf("reading what kubectl get %s printed: %w", strings.Join(what, " "), err)
 	}
 	return nil
 }
 
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	last := strings.TrimSpace(lines[len(lines)-1])
-	// kubectl ends a failed exec with a line that only repeats the exit code, and a faulty command line with a hint.
-	if (strings.HasPrefix(last, "command terminated with exit code") || strings.HasPrefix(last, "See 'kubectl")) &&
-		len(lines) > 1 {
-		last = strings.TrimSpace(lines[len(lines)-2])
+// lastLine returns the last line without the prefix "error: ". It ignores the line with which kubectl ends a failed
+// exec, which repeats the exit code, and its hint after a wrong command line.
+func lastLine(stderr string) string {
+	last := text.LastLine(stderr)
+	if strings.HasPrefix(last, "command terminated with exit code") || strings.HasPrefix(last, "See 'kubectl") {
+		if before := text.LastLine(strings.TrimSuffix(strings.TrimSpace(stderr), last)); before != "" {
+			last = before
+		}
 	}
 	return strings.TrimPrefix(last, "error: ")
 }

@@ -33,7 +33,7 @@ func TestAFailureSaysWhatKubectlSaidLast(t *testing.T) {
 			"forward",
 		`echo 'error: unknown flag: --x' >&2; echo "See 'kubectl get --help' for usage." >&2; exit 1`: "unknown " +
 			"flag: --x",
-		`exit 7`: "kubectl get ended with code 7",
+		`exit 7`: "kubectl get exited with code 7",
 	} {
 		_, err := fake(t, body).Run(t.Context(), "", "get", "secret")
 		require.EqualError(t, err, want)

@@ -13,16 +13,18 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"dbtier/internal/process"
 )
 
-// A plain `pulumi up` on the local cloud needs provider servers, and a language runtime, that outlive the command that
-// started them. A keeper holds them: a detached process that ends with the cloud.
+// A plain `pulumi up` on the local cloud needs provider servers and a language runtime that outlive the command that
+// started them. A keeper runs them: a detached process that ends with the cloud.
 
-// attached is what a keeper says about itself in attached.json.
+// attached is the content of a keeper's attached.json.
 type attached struct {
 	PID       int    `json:"pid"`
 	StartTime uint64 `json:"startTime"`
-	// Built is when the localcloud binary was built: servers of another build are replaced.
+	// Built is the build time of the localcloud binary. Servers of another build are replaced.
 	Built time.Time `json:"built"`
 	Ports
 }
@@ -31,7 +33,7 @@ func (c *Cloud) attachedFile() string {
 	return c.Project.LocalCloud("state", "pulumi", "attached.json")
 }
 
-// readAttached returns the living keeper's words, or nil.
+// readAttached returns the file of a keeper that is alive, or nil.
 func (c *Cloud) readAttached() *attached {
 	text, err := os.ReadFile(c.attachedFile())
 	if err != nil {
@@ -41,7 +43,7 @@ func (c *Cloud) readAttached() *attached {
 	if json.Unmarshal(text, &a) != nil {
 		return nil
 	}
-	if started, err := processStart(a.PID); err != nil || started != a.StartTime {
+	if started, err := process.Started(a.PID); err != nil || started != a.StartTime {
 		return nil
 	}
 	return &a
@@ -55,32 +57,36 @@ func (c *Cloud) built() time.Time {
 	return info.ModTime().UTC()
 }
 
-// Attached returns the ports of the detached servers, and starts their keeper where none lives. The command is how this
-// binary is made a keeper.
-func (c *Cloud) Attached(ctx context.Context, command []string) (Ports, error) {
+// Attached returns the ports of the detached servers. If no keeper is alive, it starts one with the command.
+func (c *Cloud) Attached(ctx context.Context, command []string) (ports Ports, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("starting the provider servers: %w", err)
+		}
+	}()
 	lock, err := os.OpenFile(c.attachedFile()+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return Ports{}, fmt.Errorf("starting the provider servers: %w", err)
+		return ports, err
 	}
 	defer lock.Close()
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return Ports{}, fmt.Errorf("starting the provider servers: %w", err)
+		return ports, err
 	}
 	if a := c.readAttached(); a != nil {
 		if a.Built.Equal(c.built()) {
 			return a.Ports, nil
 		}
-		endProcess(a.PID, a.StartTime)
+		process.End(a.PID, a.StartTime)
 	}
 	log, err := os.OpenFile(c.Project.LocalCloud("state", "pulumi", "attached.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC,
 		0o600)
 	if err != nil {
-		return Ports{}, fmt.Errorf("starting the provider servers: %w", err)
+		return ports, err
 	}
 	defer log.Close()
 	reader, writer, err := os.Pipe()
 	if err != nil {
-		return Ports{}, fmt.Errorf("starting the provider servers: %w", err)
+		return ports, err
 	}
 	defer reader.Close()
 	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // it outlives this command
@@ -90,22 +96,21 @@ func (c *Cloud) Attached(ctx context.Context, command []string) (Ports, error) {
 	err = cmd.Start()
 	writer.Close()
 	if err != nil {
-		return Ports{}, fmt.Errorf("starting the provider servers: %w", err)
+		return ports, err
 	}
 	line, err := bufio.NewReader(&contextReader{ctx, reader}).ReadString('\n')
-	var ports Ports
 	if err == nil {
 		err = json.Unmarshal([]byte(line), &ports)
 	}
 	if err != nil {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		return Ports{}, fmt.Errorf("the provider servers did not start: see %s", log.Name())
+		return ports, fmt.Errorf("they did not start: see %s", log.Name())
 	}
 	return ports, cmd.Process.Release()
 }
 
-// contextReader ends a read with its context.
+// contextReader ends a read when its context ends.
 type contextReader struct {
 	ctx    context.Context
 	reader *os.File
@@ -117,14 +122,13 @@ func (r *contextReader) Read(p []byte) (int, error) {
 	return r.reader.Read(p)
 }
 
-// Keep is the keeper: it starts the servers, says where they listen, and ends with the cloud, the servers or the
-// context.
+// Keep is the keeper: it starts the servers, prints their ports, and ends with the cloud, the servers or the context.
 func (c *Cloud) Keep(ctx context.Context, ready io.WriteCloser) error {
 	state, err := c.Ready(ctx)
 	if err != nil {
 		return err
 	}
-	gone, err := processEnd(state.PID)
+	gone, err := process.Ended(state.PID)
 	if err != nil {
 		return err
 	}
@@ -134,24 +138,24 @@ func (c *Cloud) Keep(ctx context.Context, ready io.WriteCloser) error {
 		return err
 	}
 	defer providers.Close()
-	started, err := processStart(os.Getpid())
+	started, err := process.Started(os.Getpid())
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(attached{PID: os.Getpid(), StartTime: started, Built: built, Ports: providers.Ports})
-	if err != nil {
-		return fmt.Errorf("describing the provider servers: %w", err)
-	}
 	partial := c.attachedFile() + ".partial"
-	if err := os.WriteFile(partial, text, 0o600); err != nil {
-		return fmt.Errorf("describing the provider servers: %w", err)
+	text, err := json.Marshal(attached{PID: os.Getpid(), StartTime: started, Built: built, Ports: providers.Ports})
+	if err == nil {
+		err = os.WriteFile(partial, text, 0o600)
 	}
-	if err := os.Rename(partial, c.attachedFile()); err != nil {
-		return fmt.Errorf("describing the provider servers: %w", err)
+	if err == nil {
+		err = os.Rename(partial, c.attachedFile())
 	}
-	defer os.Remove(c.attachedFile())
-	if err := json.NewEncoder(ready).Encode(providers.Ports); err != nil {
-		return fmt.Errorf("saying where the provider servers listen: %w", err)
+	if err == nil {
+		defer os.Remove(c.attachedFile())
+		err = json.NewEncoder(ready).Encode(providers.Ports)
+	}
+	if err != nil {
+		return fmt.Errorf("publishing the ports of the provider servers: %w", err)
 	}
 	ready.Close()
 	select {
@@ -164,36 +168,17 @@ func (c *Cloud) Keep(ctx context.Context, ready io.WriteCloser) error {
 	}
 }
 
-// Stop stops the cloud and waits for what lives with it.
+// Stop stops the cloud and its keeper.
 func (c *Cloud) Stop(ctx context.Context, stdout, stderr io.Writer, args ...string) error {
 	keeper := c.readAttached()
 	err := c.Run(ctx, stdout, stderr, append([]string{"stop"}, args...)...)
 	if keeper != nil {
-		endProcess(keeper.PID, keeper.StartTime)
+		process.End(keeper.PID, keeper.StartTime)
 	}
 	return err
 }
 
-// endProcess asks a process to end and waits; it is killed when it does not.
-func endProcess(pid int, startTime uint64) {
-	gone, err := processEnd(pid)
-	if err != nil {
-		return
-	}
-	if started, err := processStart(pid); err != nil || started != startTime {
-		return
-	}
-	_ = syscall.Kill(pid, syscall.SIGTERM)
-	timeout := time.NewTimer(10 * time.Second)
-	defer timeout.Stop()
-	select {
-	case <-gone:
-	case <-timeout.C:
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
-}
-
-// Environment are the variables that let plain clients on this machine work on the local cloud, in order.
+// Environment returns the variables, in order, with which other clients on this machine work on the local cloud.
 func (c *Cloud) Environment(state *State, ports Ports, o EnvironmentOptions) ([][2]string, error) {
 	credentials, err := c.Credentials()
 	if err != nil {
@@ -220,16 +205,16 @@ func (c *Cloud) Environment(state *State, ports Ports, o EnvironmentOptions) ([]
 	return append(vars, [2]string{"PATH", o.Bin + ":$PATH"}), nil
 }
 
-// EnvironmentOptions are what Environment cannot know itself.
+// EnvironmentOptions are values for Environment that the cloud does not know.
 type EnvironmentOptions struct {
 	Region, Backend, PassphraseFile, PulumiHome string
 	// Bin is the folder of the project's binaries.
 	Bin string
-	// LanguageInstalled says that pulumi-language-go is on PATH.
+	// LanguageInstalled is true if pulumi-language-go is on PATH.
 	LanguageInstalled bool
 }
 
-// Export writes the variables for a shell's eval. PATH is extended once, however often it is evaluated.
+// Export writes the variables for a shell's eval. Evaluating it again does not extend PATH again.
 func Export(vars [][2]string) string {
 	var out strings.Builder
 	for _, v := range vars {
@@ -244,20 +229,20 @@ func Export(vars [][2]string) string {
 	return out.String()
 }
 
-// Unset writes what takes the variables of Environment away again.
+// Unset writes what removes the variables of Environment.
 func Unset() string {
 	return "unset KUBECONFIG AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION AWS_DEFAULT_REGION " +
 		"PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE_FILE PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER PULUMI_HOME " +
-		"PULUMI_SKIP_UPDATE_CHECK " +
-		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION PULUMI_DEBUG_PROVIDERS PULUMI_DEBUG_LANGUAGES\n"
+		"PULUMI_SKIP_UPDATE_CHECK PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION PULUMI_DEBUG_PROVIDERS " +
+		"PULUMI_DEBUG_LANGUAGES\n"
 }
 
-// quote makes a value one word of a POSIX shell.
+// quote quotes a value as one word of a POSIX shell.
 func quote(value string) string {
 	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
-// EnsureFolders makes the folders that the driver keeps in the cloud's state.
+// EnsureFolders makes the driver's folders in the cloud's state.
 func (c *Cloud) EnsureFolders() error {
 	if err := os.MkdirAll(filepath.Dir(c.attachedFile()), 0o700); err != nil {
 		return fmt.Errorf("making the driver's folder in the local cloud's state: %w", err)

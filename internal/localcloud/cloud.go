@@ -12,29 +12,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
+	"dbtier/internal/process"
 	"dbtier/internal/project"
 )
 
-// ErrStarting says that the cloud of the project runs but is not ready.
+// ErrStarting is returned while the project's cloud is starting.
 var ErrStarting = errors.New("the local cloud is still starting: wait for it with `bin/dbtier local start`")
 
-// ErrNotRunning says that no cloud of the project runs.
+// ErrNotRunning is returned if the project's cloud is not running.
 var ErrNotRunning = errors.New("the local cloud is not running: start it with `bin/dbtier local start`")
 
 // Cloud is the local cloud of one project.
 type Cloud struct {
-	// Project whose cloud it is.
 	Project *project.Project
 	// Binary is the path of localcloud, from FindBinary.
 	Binary string
 }
 
-// State is what a running cloud says about itself in cloud.json.
+// State is the content of a running cloud's cloud.json.
 type State struct {
 	PID         int    `json:"pid"`
 	StartTime   uint64 `json:"startTime"`
@@ -43,7 +41,7 @@ type State struct {
 	RunDir      string `json:"runDir"`
 	AWSEndpoint string `json:"awsEndpoint"`
 	Kubeconfig  string `json:"kubeconfig"`
-	// Ready says that the cloud has started; it answers before.
+	// Ready is true once the cloud has started. It answers before that.
 	Ready bool `json:"-"`
 }
 
@@ -62,14 +60,14 @@ func FindBinary(beside string) (string, error) {
 	return path, nil
 }
 
-// Running returns the state of the cloud, or ErrNotRunning. A cloud runs when its first process is the one that
-// cloud.json names and its control socket answers: a file alone may be what a kill or a restart of the machine left.
+// Running returns the state of the cloud, or ErrNotRunning. A cloud is running if the process that cloud.json names is
+// alive and its control socket answers. The file alone may be left over from a kill or a restart of the machine.
 func (c *Cloud) Running(ctx context.Context) (*State, error) {
 	state, err := c.state()
 	if err != nil {
 		return nil, err
 	}
-	if started, err := processStart(state.PID); err != nil || started != state.StartTime {
+	if started, err := process.Started(state.PID); err != nil || started != state.StartTime {
 		return nil, ErrNotRunning
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -92,7 +90,7 @@ func (c *Cloud) Running(ctx context.Context) (*State, error) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf(
-			"the local cloud answers %s: look at `bin/dbtier local logs`, or start it anew with `bin/dbtier local stop` and "+
+			"the local cloud answers %s: see `bin/dbtier local logs`, or restart it with `bin/dbtier local stop` and "+
 				"`bin/dbtier local start`", answer.Status)
 	}
 	var status struct {
@@ -108,7 +106,7 @@ func (c *Cloud) Running(ctx context.Context) (*State, error) {
 	return state, nil
 }
 
-// Ready returns the state of a cloud that runs and has started.
+// Ready returns the state of a cloud that has started.
 func (c *Cloud) Ready(ctx context.Context) (*State, error) {
 	state, err := c.Running(ctx)
 	if err == nil && !state.Ready {
@@ -124,7 +122,7 @@ func (c *Cloud) state() (*State, error) {
 		return nil, ErrNotRunning
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("%s is readable only for root: run this as root, as the local cloud was started", file)
+		return nil, fmt.Errorf("%s can be read only by root: run this as root, as the local cloud was started", file)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the local cloud's state: %w", err)
@@ -134,28 +132,6 @@ func (c *Cloud) state() (*State, error) {
 		return nil, ErrNotRunning
 	}
 	return &state, nil
-}
-
-// processStart is the start time of a process in clock ticks since boot, which together with its id names it for good.
-func processStart(pid int) (uint64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, fmt.Errorf("process %d: %w", pid, err)
-	}
-	// The second field is the name in parentheses and may hold anything; the start time is the 20th after it.
-	_, rest, ok := cutLast(string(text), ") ")
-	fields := strings.Fields(rest)
-	if !ok || len(fields) < 20 {
-		return 0, fmt.Errorf("process %d: /proc shows no start time", pid)
-	}
-	return strconv.ParseUint(fields[19], 10, 64)
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
 }
 
 // Credentials reads the access key of the local account's administrator.
@@ -171,29 +147,29 @@ func (c *Cloud) Credentials() (Credentials, error) {
 	return credentials, nil
 }
 
-// Kubectl is the command that the bundled Kubernetes binary runs kubectl with.
+// Kubectl is the command of the kubectl in the bundled Kubernetes binary.
 func (c *Cloud) Kubectl() []string {
 	return []string{c.Project.LocalCloud("cache", "bin", "kubernetes"), "kubectl"}
 }
 
-// Command is localcloud with the arguments, for this project's checkout.
+// Command returns localcloud with the arguments, for this project's checkout.
 func (c *Cloud) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.Binary, append(args, "--dir", c.Project.Checkout())...)
 	cmd.Dir = c.Project.Checkout()
-	// What localcloud starts detached is not ours to interrupt; a start that is interrupted cleans up after itself.
+	// An interrupt reaches localcloud only, not what it starts detached. An interrupted start cleans up after itself.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
 }
 
-// Run runs localcloud with the person's own terminal. The error of a command that failed is ErrSaid: it has said why.
+// Run runs localcloud on the person's terminal. It returns ErrSaid if the command failed, because it has printed why.
 func (c *Cloud) Run(ctx context.Context, stdout, stderr io.Writer, args ...string) error {
 	cmd := c.Command(ctx, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, stdout, stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		// A reader such as head that has seen enough is no failure to tell of.
+		// SIGPIPE is not reported: a reader such as head has closed the pipe.
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() &&
 			status.Signal() != syscall.SIGPIPE {
 			return fmt.Errorf("localcloud %s was ended by signal %s", args[0], status.Signal())
@@ -206,5 +182,5 @@ func (c *Cloud) Run(ctx context.Context, stdout, stderr io.Writer, args ...strin
 	return nil
 }
 
-// ErrSaid is the failure of a child that has told the person why, so nothing is left to say.
+// ErrSaid is the failure of a command that has already been explained to the person.
 var ErrSaid = errors.New("localcloud failed")

@@ -8,41 +8,40 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"dbtier/internal/text"
 )
 
-// Ports are where attached provider servers, and the language runtime when it was asked for, listen on 127.0.0.1.
+// Ports are the ports on 127.0.0.1 of the provider servers, and of the language runtime if it was requested.
 type Ports struct {
 	AWS        int `json:"aws"`
 	Kubernetes int `json:"kubernetes"`
 	Language   int `json:"language,omitempty"`
 }
 
-// DebugProviders is the value of PULUMI_DEBUG_PROVIDERS that attaches the servers, leaving out the packages named.
+// DebugProviders returns the value of PULUMI_DEBUG_PROVIDERS that attaches the servers, except for the named packages.
 func (p Ports) DebugProviders(except ...string) string {
 	var parts []string
 	for _, server := range []struct {
 		name string
 		port int
 	}{{"aws", p.AWS}, {"kubernetes", p.Kubernetes}} {
-		skip := server.port == 0
-		for _, name := range except {
-			skip = skip || name == server.name
-		}
-		if !skip {
+		if server.port != 0 && !slices.Contains(except, server.name) {
 			parts = append(parts, fmt.Sprintf("%s:%d", server.name, server.port))
 		}
 	}
 	return strings.Join(parts, ",")
 }
 
-// Providers is a running `localcloud providers`: one pair of servers for one engine run.
+// Providers is a running `localcloud providers`: the servers for one run of the engine.
 type Providers struct {
 	Ports
-	// Ended closes when the process has ended, which before Close it must not.
+	// Ended closes when the process ends. It must not end before Close.
 	Ended <-chan struct{}
 
 	cmd   *exec.Cmd
@@ -50,13 +49,13 @@ type Providers struct {
 	tail  *tail
 }
 
-// ProviderOptions say which servers to start.
+// ProviderOptions select the servers to start.
 type ProviderOptions struct {
-	// Offline servers need no cloud and only preview.
+	// Offline starts servers that can only preview, and need no cloud.
 	Offline bool
-	// Language adds the language runtime for a plain `pulumi up`.
+	// Language also starts the language runtime, for a plain `pulumi up`.
 	Language bool
-	// Env is the child's environment; nil for the driver's.
+	// Env is the servers' environment. Default: the driver's.
 	Env []string
 }
 
@@ -69,16 +68,16 @@ func (c *Cloud) Providers(ctx context.Context, o ProviderOptions) (*Providers, e
 	if o.Language {
 		args = append(args, "--language")
 	}
-	// Not tied to the context: on a cancel the engine still needs its providers to end what it began.
+	// After a cancel the engine still needs its providers, to finish the operations in progress.
 	cmd := c.Command(context.WithoutCancel(ctx), args...)
 	cmd.Env = o.Env
-	// A group of its own keeps a terminal's ^C from ending the servers under the engine.
+	// In a separate process group, a terminal's ^C does not end the servers.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting the provider servers: %w", err)
 	}
-	// A pipe that we close ourselves: cmd.Wait must not close it under the reader.
+	// cmd.Wait must not close the pipe while it is read.
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting the provider servers: %w", err)
@@ -100,16 +99,16 @@ func (c *Cloud) Providers(ctx context.Context, o ProviderOptions) (*Providers, e
 
 	line := make(chan string, 1)
 	go func() {
-		text, _ := bufio.NewReader(reader).ReadString('\n')
-		line <- text
+		first, _ := bufio.NewReader(reader).ReadString('\n')
+		line <- first
 	}()
 	timeout := time.NewTimer(60 * time.Second)
 	defer timeout.Stop()
 	select {
-	case text := <-line:
-		if err := json.Unmarshal([]byte(text), &p.Ports); err != nil {
+	case first := <-line:
+		if err := json.Unmarshal([]byte(first), &p.Ports); err != nil {
 			p.Close()
-			return nil, fmt.Errorf("the provider servers did not start: %s", p.Why(text))
+			return nil, fmt.Errorf("the provider servers did not start: %s", p.Why(first))
 		}
 		return p, nil
 	case <-timeout.C:
@@ -121,21 +120,21 @@ func (c *Cloud) Providers(ctx context.Context, o ProviderOptions) (*Providers, e
 	}
 }
 
-// Why is the last that the servers said on stderr.
+// Why returns the last line that the servers printed on stderr, or the given text.
 func (p *Providers) Why(otherwise string) string {
-	if last := p.tail.last(); last != "" {
+	if last := text.LastLine(p.tail.String()); last != "" {
 		return strings.TrimPrefix(strings.TrimPrefix(last, "error: "), "localcloud: ")
 	}
 	if otherwise = strings.TrimSpace(otherwise); otherwise != "" {
 		return otherwise
 	}
-	return "they said nothing"
+	return "they printed nothing"
 }
 
 // PID is the servers' process.
 func (p *Providers) PID() int { return p.cmd.Process.Pid }
 
-// Close ends the servers: they stop when their stdin closes, and are killed when they do not.
+// Close ends the servers. They stop when their stdin closes; after 5 s they are killed.
 func (p *Providers) Close() {
 	p.stdin.Close()
 	timeout := time.NewTimer(5 * time.Second)
@@ -148,7 +147,7 @@ func (p *Providers) Close() {
 	}
 }
 
-// tail keeps the end of what is written to it.
+// tail keeps the last 16 KiB that are written to it.
 type tail struct {
 	mu   sync.Mutex
 	text []byte
@@ -166,10 +165,8 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// last is the last line that is not empty.
-func (t *tail) last() string {
+func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	lines := strings.Split(strings.TrimSpace(string(t.text)), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
+	return string(t.text)
 }

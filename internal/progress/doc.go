@@ -1,4 +1,4 @@
-// Package progress tells a person what the Pulumi engine does: one line a finished operation with its time, what is
-// being waited for while nothing finishes, and each error once, without the engine's wrapping. It never shows a
-// property's value that the engine marks secret.
+// Package progress shows a person what the Pulumi engine does: one line with its duration for each finished operation,
+// the operation that is being waited for when nothing finishes, and each error once, without the engine's prefixes. It
+// never shows the value of a property that the engine marks as secret.
 package progress

@@ -4,56 +4,68 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	"gopkg.in/yaml.v3"
 )
 
-// Placeholders for what a preview cannot or must not show.
+// Placeholders for values that a preview cannot know or must not show.
 const (
 	Computed = "<known after the update>"
 	Secret   = "<secret>"
 )
 
-// unknown values are written by the engine as these ids, whatever their type.
-var unknowns = map[string]bool{
-	"1c4a061d-8072-4f0a-a4cb-0ff528b18fe7": true, // bool
-	"3eeb2bf0-c639-47a8-9e75-3b44932eb421": true, // number
-	"04da6b54-80e4-46f7-96ec-b56ff0331ba9": true, // string
-	"6a19a0b0-7e62-4c92-b797-7f8e31da9cc2": true, // array
-	"030794c1-ac77-496b-92df-f27374a8bd58": true, // asset
-	"e48ece36-62e2-4504-bad9-02848725956a": true, // archive
-	"dd056dcd-154b-4c76-9bd3-c8f88648b5ff": true, // object
+// IsUnknown reports whether the value is what the engine writes in place of a value that is not known yet.
+func IsUnknown(value string) bool {
+	switch value {
+	case plugin.UnknownBoolValue, plugin.UnknownNumberValue, plugin.UnknownStringValue, plugin.UnknownArrayValue,
+		plugin.UnknownAssetValue, plugin.UnknownArchiveValue, plugin.UnknownObjectValue:
+		return true
+	}
+	return false
 }
 
-// Sanitize replaces unknown values by Computed and secret ones by Secret.
-func Sanitize(value any) any {
+// IsSecret reports whether the value is a secret as the engine serialises it.
+func IsSecret(value any) bool {
+	object, _ := value.(map[string]any)
+	_, marked := object[resource.SigKey]
+	return marked
+}
+
+// Replace copies a value of maps and lists, and puts what replace returns in the place of each value for which it
+// returns true.
+func Replace(value any, replace func(any) (any, bool)) any {
+	if other, ok := replace(value); ok {
+		return other
+	}
 	switch v := value.(type) {
-	case string:
-		if unknowns[v] {
-			return Computed
-		}
-		if v == "[secret]" || strings.HasPrefix(v, "[secret") && strings.HasSuffix(v, "]") {
-			return Secret
-		}
-		return v
 	case map[string]any:
-		// The engine's mark of a secret in a serialised value.
-		if _, ok := v["4dabf18193072939515e22adb298388d"]; ok {
-			return Secret
-		}
 		out := make(map[string]any, len(v))
 		for key, inner := range v {
-			out[key] = Sanitize(inner)
+			out[key] = Replace(inner, replace)
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, inner := range v {
-			out[i] = Sanitize(inner)
+			out[i] = Replace(inner, replace)
 		}
 		return out
-	default:
-		return v
 	}
+	return value
+}
+
+// Sanitize copies a value with Computed in the place of unknown values and Secret in the place of secret ones.
+func Sanitize(value any) any {
+	return Replace(value, func(value any) (any, bool) {
+		text, _ := value.(string)
+		switch {
+		case IsUnknown(text):
+			return Computed, true
+		case IsSecret(value), strings.HasPrefix(text, "[secret") && strings.HasSuffix(text, "]"):
+			return Secret, true
+		}
+		return nil, false
+	})
 }
 
 func writeInputs(inputs map[string]any) string {
@@ -63,13 +75,13 @@ func writeInputs(inputs map[string]any) string {
 	delete(visible, "__fieldManager")
 	text, err := yaml.Marshal(visible)
 	if err != nil {
-		return "(inputs that cannot be shown: " + err.Error() + ")"
+		return "(the inputs cannot be shown: " + err.Error() + ")"
 	}
 	return string(text)
 }
 
-// At follows a property path, such as spec.template.spec.containers[0].image or data["a.b"], into a value; false where
-// it leads nowhere.
+// At follows a property path, such as spec.template.spec.containers[0].image or data["a.b"], into a value. It returns
+// false when the value has nothing at that path.
 func At(value any, path string) (any, bool) {
 	steps, err := resource.ParsePropertyPath(path)
 	if err != nil {

@@ -290,7 +290,8 @@ func TestAPreviewShowsInputsWithoutSecretsAndUnknowns(t *testing.T) {
 		Planning: true, Metadata: apitype.StepEventMetadata{
 			Op: apitype.OpCreate, URN: instance, Type: typeOf(instance),
 			New: &apitype.StepEventStateMetadata{Inputs: map[string]any{
-				"instanceClass": "db.m6g.large", "password": "[secret]", "kmsKeyId": "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+				"instanceClass": "db.m6g.large", "password": "[secret]",
+				"kmsKeyId":   "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
 				"__defaults": []any{},
 				"list": []any{map[string]any{
 					"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",

@@ -10,27 +10,30 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"dbtier/internal/text"
 )
 
-// Options say how to show a run.
+// Options select how a run is shown.
 type Options struct {
-	// Out gets the lines.
+	// Out receives the lines.
 	Out io.Writer
-	// Live redraws one line with what is going on; for terminals. Otherwise a line is printed now and then.
+	// Live keeps one line with the operations in progress and redraws it; for terminals. Otherwise such a line is
+	// printed now and then.
 	Live bool
-	// Width cuts the live line; 0 for 120.
+	// Width is the maximum length of the live line. Default 120.
 	Width int
-	// Planning shows what a preview would do, with every input where Inputs is set.
+	// Planning shows what a preview would do; Inputs adds every input.
 	Planning, Inputs bool
-	// Quiet shows no operation, only errors and warnings.
+	// Quiet shows only errors and warnings.
 	Quiet bool
-	// Now is the clock; time.Now by default.
+	// Now is the clock. Default time.Now.
 	Now func() time.Time
-	// Patience is after how long without news a line says what is waited for; 3 s by default.
+	// Patience is how long the output stays silent before a line names the operation being waited for. Default 3 s.
 	Patience time.Duration
 }
 
-// Result is what a run did.
+// Result is the outcome of a run.
 type Result struct {
 	// Changes counts resources by operation.
 	Changes map[apitype.OpType]int
@@ -38,55 +41,56 @@ type Result struct {
 	Errors []string
 	// Warnings are the run's warnings, each once, ready to print.
 	Warnings []string
-	// Findings are what policies had to say, each once; those that are mandatory are among Errors too.
+	// Findings are the violations that policies reported, each once. The mandatory ones are in Errors too.
 	Findings []Finding
-	// Steps are the resources that the engine went through, in its order. A refresh that found nothing new is none.
+	// Steps are the operations on resources, in the engine's order. A refresh that found no difference is not a step.
 	Steps []Step
-	// Outputs are the stack's outputs after the run, or as a preview knows them; placeholders as in Step.Inputs.
+	// Outputs are the stack's outputs after the run, or as far as a preview knows them, with the placeholders of
+	// Step.Inputs.
 	Outputs map[string]any
-	// Done counts the operations that ended well; the stack itself is none.
+	// Done counts the operations that succeeded, without the one on the stack itself.
 	Done int
-	// Ended says that the engine summed up the run.
+	// Ended is true when the engine has sent its summary of the run.
 	Ended bool
 }
 
-// Step is what the engine did, or would do, to a resource.
+// Step is an operation on a resource that the engine has done or would do.
 type Step struct {
 	URN  string         `json:"urn"`
 	Type string         `json:"type"`
 	Name string         `json:"name"`
 	Op   apitype.OpType `json:"op"`
-	// Inputs are the resource's inputs; secrets and what is known only after the update are placeholders.
+	// Inputs are the resource's inputs, with placeholders for secret and unknown values.
 	Inputs map[string]any `json:"inputs,omitempty"`
 	// Changed are the paths of the properties that differ.
 	Changed []string `json:"changed,omitempty"`
 	// Because are the properties whose change forces a replacement.
 	Because []string `json:"because,omitempty"`
-	// Retained says that a deletion takes the resource out of the state and leaves it where it is.
+	// Retained is true when a deletion removes the resource from the state only.
 	Retained bool `json:"retained,omitempty"`
-	// Failed says that the operation failed.
+	// Failed is true when the operation failed.
 	Failed bool `json:"failed,omitempty"`
-	// ID is what the resource's provider knows it by; empty for one that is not there yet.
+	// ID is the provider's id of the resource; empty until the resource exists.
 	ID string `json:"id,omitempty"`
-	// Before and After are the whole states on both sides of the step, as the engine shows them: secrets are masked.
+	// Before and After are the resource's states before and after the step, with secrets masked by the engine.
 	Before, After map[string]any `json:"-"`
 }
 
-// Finding is what a policy had to say.
+// Finding is a violation that a policy reported.
 type Finding struct {
 	Policy string `json:"policy"`
 	Pack   string `json:"pack"`
 	// Level is advisory or mandatory.
-	Level string `json:"level"`
-	// Message is the policy's own; URN the resource that it is about, empty for the whole stack.
+	Level   string `json:"level"`
 	Message string `json:"message"`
-	URN     string `json:"urn,omitempty"`
+	// URN is the resource; empty for a finding on the whole stack.
+	URN string `json:"urn,omitempty"`
 }
 
 // Mandatory is the level of a policy that stops a run.
 const Mandatory = "mandatory"
 
-// Violated reports whether a mandatory policy was.
+// Violated reports whether a mandatory policy is violated.
 func (r *Result) Violated() bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level == Mandatory })
 }
@@ -101,20 +105,20 @@ type operation struct {
 	status  string
 }
 
-// Renderer turns the engine's events into lines.
+// Renderer turns the engine's events into lines and a Result.
 type Renderer struct {
 	o       Options
 	running []*operation
 	result  Result
 	said    map[string]bool
-	// refreshed are the steps of a refresh, by URN, until it is known what they found.
+	// refreshed are the steps of a refresh, by URN, until their result is known.
 	refreshed map[string]Step
-	// last is when the person last heard something, live whether a transient line stands.
+	// last is the time of the last line. live is true while the live line is shown.
 	last time.Time
 	live bool
 }
 
-// New makes a renderer for one run.
+// New returns a renderer for one run.
 func New(o Options) *Renderer {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -131,8 +135,8 @@ func New(o Options) *Renderer {
 	}
 }
 
-// Consume shows the events until the channel closes or stop does; then it returns what the run did. The engine may die
-// before it opens its stream, and then nobody closes the channel: hence stop.
+// Consume shows the events until the channel or stop closes, and returns the result. An engine that dies before it
+// opens its stream never closes the channel; stop ends Consume then.
 func (r *Renderer) Consume(stream <-chan events.EngineEvent, stop <-chan struct{}) Result {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -195,21 +199,21 @@ func (r *Renderer) begin(m apitype.StepEventMetadata) {
 	switch {
 	case m.Op == apitype.OpSame || verbs[m.Op].sign == "":
 	case m.Op == apitype.OpRefresh:
-		// Hundreds of reads are nothing to tell of, but one that takes long is.
+		// A refresh is shown only while it is waited for.
 		r.running = append(r.running, &operation{urn: m.URN, op: m.Op, started: r.o.Now()})
 	case r.o.Planning:
 		r.plan(step)
 	case m.Op == apitype.OpReplace:
-		// The engine's own marker between creating the replacement and deleting the replaced.
+		// The engine's marker between creating the replacement and deleting the replaced resource.
 	default:
 		r.running = append(r.running, &operation{urn: m.URN, op: m.Op, started: r.o.Now()})
 	}
 }
 
 func stepOf(m apitype.StepEventMetadata) Step {
+	_, name := split(m.URN)
 	step := Step{
-		URN: m.URN, Type: m.Type, Name: urnName(m.URN), Op: m.Op,
-		Because: slices.Sorted(slices.Values(m.Keys)),
+		URN: m.URN, Type: m.Type, Name: name, Op: m.Op, Because: slices.Clone(m.Keys),
 	}
 	if m.New != nil {
 		step.Inputs, step.After, step.ID = m.New.Inputs, whole(m.New), m.New.ID
@@ -234,7 +238,7 @@ func stepOf(m apitype.StepEventMetadata) Step {
 	return step
 }
 
-// whole is a state's outputs under its inputs: what both have, the inputs tell in the program's spelling.
+// whole merges a state's outputs and inputs. Inputs win: they are spelled as the program spells them.
 func whole(state *apitype.StepEventStateMetadata) map[string]any {
 	all := maps.Clone(state.Outputs)
 	if all == nil {
@@ -258,6 +262,7 @@ func (r *Renderer) plan(step Step) {
 }
 
 func (r *Renderer) end(m apitype.StepEventMetadata, ok bool) {
+	_, name := split(m.URN)
 	if m.Type == stackType && m.New != nil && ok {
 		if outputs, known := Sanitize(m.New.Outputs).(map[string]any); known && len(outputs) > 0 {
 			r.result.Outputs = outputs
@@ -284,10 +289,10 @@ func (r *Renderer) end(m apitype.StepEventMetadata, ok bool) {
 	}
 	took := r.o.Now().Sub(o.started)
 	if ok {
-		r.line("  %s %-40s %-56s %6s", verbs[m.Op].sign, ShortType(m.Type), urnName(m.URN), seconds(took))
+		r.line("  %s %-40s %-56s %6s", verbs[m.Op].sign, ShortType(m.Type), name, seconds(took))
 		return
 	}
-	r.line("  ✗ %-40s %-56s failed after %s", ShortType(m.Type), urnName(m.URN), seconds(took))
+	r.line("  ✗ %-40s %-56s failed after %s", ShortType(m.Type), name, seconds(took))
 }
 
 func (r *Renderer) failed(m apitype.StepEventMetadata) {
@@ -299,9 +304,9 @@ func (r *Renderer) failed(m apitype.StepEventMetadata) {
 	}
 }
 
-// found is the end of a resource's refresh. The event of a run that only refreshes names what was found: the resource
-// is the same, it differs, or it is gone. The refresh at the beginning of an update does not, and the update's own
-// steps tell.
+// found handles the end of a resource's refresh. In a run that only refreshes, the event's operation is the result: the
+// resource is the same, it differs, or it is gone. The refresh at the beginning of an update has no such result; the
+// update's own steps show it.
 func (r *Renderer) found(step Step, m apitype.StepEventMetadata, ok bool) {
 	delete(r.refreshed, m.URN)
 	r.running = slices.DeleteFunc(r.running,
@@ -325,7 +330,7 @@ func (r *Renderer) found(step Step, m apitype.StepEventMetadata, ok bool) {
 	if r.o.Quiet {
 		return
 	}
-	r.line("  %s %-40s %s", verbs[m.Op].sign, ShortType(m.Type), urnName(m.URN))
+	r.line("  %s %-40s %s", verbs[m.Op].sign, ShortType(m.Type), step.Name)
 	if len(step.Changed) > 0 {
 		r.line("        differs: %s", strings.Join(step.Changed, ", "))
 	}
@@ -336,23 +341,21 @@ func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {
 	if d.Ephemeral {
 		for _, o := range r.running {
 			if o.urn == d.URN && message != "" {
-				o.status = firstLine(message)
+				o.status = text.FirstLine(message)
 			}
 		}
 		return
 	}
-	if saysNothing(message) {
+	if isNoise(message) {
 		return
 	}
 	whole := message
-	if d.URN != "" && urnType(d.URN) != stackType {
+	if d.URN != "" && !isStack(d.URN) {
 		whole = Subject(d.URN) + ": " + message
 	}
-	key := d.Severity + whole
-	if r.said[key] {
+	if !r.isNew(d.Severity + whole) {
 		return
 	}
-	r.said[key] = true
 	switch d.Severity {
 	case "error":
 		r.result.Errors = append(r.result.Errors, whole)
@@ -371,14 +374,13 @@ func (r *Renderer) policy(p *apitype.PolicyEvent) {
 		Policy: p.PolicyName, Pack: p.PolicyPackName, Level: p.EnforcementLevel,
 		Message: clean(p.Message), URN: p.ResourceURN,
 	}
-	if urnType(finding.URN) == stackType {
+	if isStack(finding.URN) {
 		finding.URN = ""
 	}
 	message := finding.String()
-	if r.said[message] {
+	if !r.isNew(message) {
 		return
 	}
-	r.said[message] = true
 	r.result.Findings = append(r.result.Findings, finding)
 	if p.EnforcementLevel == Mandatory {
 		r.result.Errors = append(r.result.Errors, message)
@@ -396,66 +398,65 @@ func (f Finding) String() string {
 	return message
 }
 
+// download announces the download of a plugin.
 func (r *Renderer) download(p *apitype.ProgressEvent) {
-	key := "download" + p.ID
-	if r.said[key] {
-		return
+	if r.isNew("download" + p.ID) {
+		r.line("    %s", p.Message)
 	}
-	r.said[key] = true
-	r.line("    %s", p.Message)
 }
 
-// Tick tells what is waited for when nothing was heard for a while.
+// isNew reports whether this is the first call with the key.
+func (r *Renderer) isNew(key string) bool {
+	before := r.said[key]
+	r.said[key] = true
+	return !before
+}
+
+// Tick names the operation being waited for when nothing was printed for a while.
 func (r *Renderer) Tick() {
 	now := r.o.Now()
 	if len(r.running) == 0 || r.o.Quiet {
 		return
 	}
-	text := r.waiting(now)
+	waiting := r.waiting(now)
 	if r.o.Live {
-		if cut := []rune(text); len(cut) > r.o.Width-1 {
-			text = string(cut[:r.o.Width-2]) + "…"
+		if cut := []rune(waiting); len(cut) > r.o.Width-1 {
+			waiting = string(cut[:r.o.Width-2]) + "…"
 		}
-		fmt.Fprintf(r.o.Out, "\r\033[K%s", text)
+		fmt.Fprintf(r.o.Out, "\r\033[K%s", waiting)
 		r.live = true
 		return
 	}
-	// Without a terminal each word stays in a log: speak less often the longer it takes.
+	// Every line stays in a log: print fewer of them the longer the operation takes.
 	quiet := now.Sub(r.last)
 	oldest := now.Sub(r.running[0].started)
 	if quiet >= r.o.Patience && (oldest < 20*time.Second || quiet >= 3*r.o.Patience) {
-		r.line("%s", text)
+		r.line("%s", waiting)
 	}
 }
 
-// waiting names the operation that has run longest, what its provider last said of it, and how many run beside it.
+// waiting names one operation in progress with its provider's last message, and the number of the others.
 func (r *Renderer) waiting(now time.Time) string {
-	// Components are only as far as their children.
+	// The stack and components wait for their children.
 	leaves := slices.DeleteFunc(slices.Clone(r.running), func(o *operation) bool {
-		return urnType(o.urn) == stackType || slices.ContainsFunc(r.running,
+		return isStack(o.urn) || slices.ContainsFunc(r.running,
 			func(other *operation) bool { return isChild(other.urn, o.urn) })
 	})
 	if len(leaves) == 0 {
 		return ""
 	}
-	first := leaves[0]
-	for _, o := range leaves {
-		if o.status != "" {
-			first = o
-			break
-		}
-	}
-	text := fmt.Sprintf("    … %s %s, %s", verbs[first.op].doing, Subject(first.urn), seconds(now.Sub(first.started)))
+	first := leaves[max(0, slices.IndexFunc(leaves, func(o *operation) bool { return o.status != "" }))]
+	line := fmt.Sprintf("    … %s %s, %s", verbs[first.op].doing, Subject(first.urn), seconds(now.Sub(first.started)))
 	if first.status != "" {
-		text += ": " + first.status
+		line += ": " + first.status
 	}
 	if more := len(leaves) - 1; more > 0 {
-		text += fmt.Sprintf(" (and %d more)", more)
+		line += fmt.Sprintf(" (and %d more)", more)
 	}
-	return text
+	return line
 }
 
-// isChild reports whether the URN's type chain begins with the other's.
+// isChild reports whether the URN's chain of types begins with the parent's.
 func isChild(urn, parent string) bool {
 	parts := strings.SplitN(parent, "::", 4)
 	if len(parts) < 4 {
@@ -466,11 +467,11 @@ func isChild(urn, parent string) bool {
 
 func (r *Renderer) line(format string, args ...any) {
 	r.wipe()
-	text := fmt.Sprintf(format, args...)
-	if strings.TrimSpace(text) == "" {
+	line := fmt.Sprintf(format, args...)
+	if strings.TrimSpace(line) == "" {
 		return
 	}
-	fmt.Fprintln(r.o.Out, strings.TrimRight(text, " "))
+	fmt.Fprintln(r.o.Out, strings.TrimRight(line, " "))
 	r.last = r.o.Now()
 }
 
@@ -479,9 +480,4 @@ func (r *Renderer) wipe() {
 		fmt.Fprint(r.o.Out, "\r\033[K")
 		r.live = false
 	}
-}
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
 }

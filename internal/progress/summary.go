@@ -10,7 +10,7 @@ import (
 
 var order = []apitype.OpType{apitype.OpCreate, apitype.OpUpdate, apitype.OpReplace, apitype.OpImport, apitype.OpDelete}
 
-// Changed reports whether the run changed, or a preview would change, anything.
+// Changed reports whether the run changed anything, or the preview would.
 func (r Result) Changed() bool {
 	for op, n := range r.Changes {
 		if op != apitype.OpSame && op != apitype.OpRead && op != apitype.OpRefresh && n > 0 {
@@ -20,21 +20,21 @@ func (r Result) Changed() bool {
 	return false
 }
 
-// Summary is one line: "no changes" or what was done, how much stayed, and the time.
+// Summary is one line: the number of resources for each operation, or "no changes"; the unchanged ones; the time.
 func (r Result) Summary(planning bool, took time.Duration) string {
 	var parts []string
 	for _, op := range order {
 		n := r.Changes[op]
 		if op == apitype.OpReplace {
-			// Counted once by the engine's marker; the create and the delete of a replacement are not counted apart.
+			// A replacement counts once: its own create and delete are not counted.
 			n = max(n, r.Changes[apitype.OpCreateReplacement])
 		}
 		if n == 0 {
 			continue
 		}
-		word := verbs[op].done
+		word := Verb(op, planning)
 		if planning {
-			word = planned[op]
+			word = "to " + word
 		}
 		parts = append(parts, fmt.Sprintf("%d %s", n, word))
 	}

@@ -8,12 +8,12 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// ShortType drops the part of a type token that only says in which file the type is generated:
-// aws:rds/instance:Instance becomes aws:rds:Instance.
-//
-// A Kubernetes kind needs no group: kubernetes:apps/v1:Deployment becomes kubernetes:Deployment.
+// ShortType drops the part of a type token that only names the file in which the type is generated:
+// aws:rds/instance:Instance becomes aws:rds:Instance. It drops the group of Kubernetes kinds:
+// kubernetes:apps/v1:Deployment becomes kubernetes:Deployment.
 func ShortType(token string) string {
 	parts := strings.SplitN(token, ":", 3)
 	if len(parts) != 3 {
@@ -29,26 +29,26 @@ func ShortType(token string) string {
 	return token
 }
 
-// urnName is the last part of a URN: the resource's name.
-func urnName(urn string) string {
-	if i := strings.LastIndex(urn, "::"); i >= 0 {
-		return urn[i+2:]
+// split returns the resource's own type, without its parents', and its name.
+func split(urn string) (resourceType, name string) {
+	if u := resource.URN(urn); u.IsValid() {
+		return string(u.Type()), u.Name()
 	}
-	return urn
+	return "", urn
 }
 
-// urnType is the resource's own type in a URN, without its parents'.
-func urnType(urn string) string {
-	parts := strings.SplitN(urn, "::", 4)
-	if len(parts) < 3 {
-		return ""
-	}
-	return parts[2][strings.LastIndex(parts[2], "$")+1:]
-}
-
-// Subject names a resource for people.
+// Subject names a resource for people: its short type and its name.
 func Subject(urn string) string {
-	return ShortType(urnType(urn)) + " " + urnName(urn)
+	resourceType, name := split(urn)
+	return ShortType(resourceType) + " " + name
+}
+
+// Matches reports whether name, which a person gave, is the resource's URN or its name.
+func Matches(urn, name string) bool { return urn == name || strings.HasSuffix(urn, "::"+name) }
+
+func isStack(urn string) bool {
+	resourceType, _ := split(urn)
+	return resourceType == stackType
 }
 
 type verb struct{ sign, doing, done string }
@@ -71,24 +71,22 @@ var verbs = map[apitype.OpType]verb{
 
 // planned are the words for what a preview would do.
 var planned = map[apitype.OpType]string{
-	apitype.OpCreate: "to create", apitype.OpUpdate: "to update", apitype.OpDelete: "to delete",
-	apitype.OpReplace: "to replace",
-	apitype.OpRead:    "to read", apitype.OpImport: "to import",
+	apitype.OpCreate: "create", apitype.OpUpdate: "update", apitype.OpDelete: "delete", apitype.OpReplace: "replace",
+	apitype.OpRead: "read", apitype.OpImport: "import",
 }
 
-// Verb is the word for an operation: what a preview plans, or what was done.
+// Verb is the word for an operation: what a preview plans, or what a run did.
 func Verb(op apitype.OpType, planning bool) string {
 	if word, ok := planned[op]; ok && planning {
-		return strings.TrimPrefix(word, "to ")
+		return word
 	}
 	return verbs[op].done
 }
 
-// clean strips the engine's colours and the wrapping that says nothing to a person.
+// clean removes the engine's colours, and the prefixes that mean nothing to a person.
 func clean(message string) string {
 	message = colors.Never.Colorize(message)
-	message = wrapping.ReplaceAllString(message, "")
-	message = strings.TrimSpace(message)
+	message = strings.TrimSpace(prefixes.ReplaceAllString(message, ""))
 	if one := soleFault.FindStringSubmatch(message); one != nil {
 		message = strings.TrimSpace(one[1])
 	}
@@ -96,15 +94,15 @@ func clean(message string) string {
 }
 
 var (
-	wrapping = regexp.MustCompile(
+	prefixes = regexp.MustCompile(
 		`(?m)^(error: |an unhandled error occurred: |program failed:? ?|waiting for RPCs: |go inline source runtime error, )+\n*`,
 	)
-	// soleFault is go-multierror's list of one.
+	// soleFault is go-multierror's list of one error.
 	soleFault = regexp.MustCompile(`(?s)^1 error occurred:\s*\* (.*)$`)
 )
 
-// saysNothing are messages that only repeat that the run failed.
-func saysNothing(message string) bool {
+// isNoise reports whether a message says only that the run failed or was cancelled.
+func isNoise(message string) bool {
 	switch message {
 	case "", "update failed", "preview failed", "destroy failed", "refresh failed",
 		"update canceled", "preview canceled", "destroy canceled", "refresh canceled":
@@ -113,7 +111,7 @@ func saysNothing(message string) bool {
 	return strings.HasPrefix(message, "resource registration failed") || message == "update cancelled"
 }
 
-// seconds writes a duration as people say it: 0.4s, 12s, 3m04s.
+// seconds formats a duration: 0.4s, 12s, 3m04s.
 func seconds(d time.Duration) string {
 	switch {
 	case d < 10*time.Second:

@@ -1,3 +1,3 @@
-// Package project finds the Pulumi project a person stands in and answers what its files say about a stack: which cloud
-// the stack lives on, where its state is kept, and where the driver may keep files of its own.
+// Package project finds the Pulumi project of a folder and reads what its files say about a stack: the cloud, the
+// config, the place of the state, and the place of the driver's own files.
 package project

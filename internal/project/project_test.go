@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dbtier/config"
 	"dbtier/internal/project"
 )
 
@@ -34,7 +35,7 @@ func TestFindSaysWhatToDoWithoutAUsableProject(t *testing.T) {
 	require.ErrorContains(t, err, "change into the project's folder")
 
 	for text, want := range map[string]string{
-		"name: [": "is not valid YAML: line 1", "runtime: go\n": "name: is missing",
+		"name: [": "is not valid YAML: yaml: line 1", "runtime: go\n": "name: is missing",
 	} {
 		dir := t.TempDir()
 		write(t, dir, map[string]string{"Pulumi.yaml": text})
@@ -57,11 +58,11 @@ func TestStackReadsWhichCloudTheStackLivesOn(t *testing.T) {
 
 	local, err := p.Stack("local")
 	require.NoError(t, err)
-	assert.Equal(t, project.Local, local.Cloud)
+	assert.Equal(t, config.Local, local.Cloud)
 	prod, err := p.Stack("prod")
 	require.NoError(t, err)
-	assert.Equal(t, project.AWS, prod.Cloud)
-	assert.Equal(t, "awskms://alias/x", prod.SecretsProvider)
+	assert.Equal(t, config.AWS, prod.Cloud)
+	assert.Equal(t, "awskms://alias/x", prod.Values.SecretsProvider)
 }
 
 func TestStackRefusesWhatItCannotPlace(t *testing.T) {
@@ -82,9 +83,9 @@ func TestStackRefusesWhatItCannotPlace(t *testing.T) {
 		"staging":  "no file Pulumi.staging.yaml; this project has moon",
 		"none":     "Pulumi.none.yaml: config.dbtier:cloud: is missing: set it to aws or local",
 		"moon":     "Pulumi.moon.yaml: config.dbtier:cloud: moon: no such cloud",
-		"odd":      "config.dbtier:cloud: [aws]: no such cloud",
-		"torn":     "Pulumi.torn.yaml is not valid YAML",
-		"typed":    "Pulumi.typed.yaml is not valid YAML",
+		"odd":      `config.dbtier:cloud: ["aws"]: no such cloud`,
+		"torn":     "Pulumi.torn.yaml: not valid YAML",
+		"typed":    "Pulumi.typed.yaml: not valid YAML",
 		"no stack": "not a stack name",
 	} {
 		_, err := p.Stack(name)
@@ -100,7 +101,7 @@ func TestAnUnreadableConfigFileIsOneSentence(t *testing.T) {
 	p, err := project.Find(dir)
 	require.NoError(t, err)
 	_, err = p.Stack("dev")
-	require.ErrorContains(t, err, "reading the config of stack dev")
+	require.ErrorContains(t, err, "reading the stack's config")
 }
 
 func TestAllProjectsOfACheckoutShareItsLocalCloud(t *testing.T) {

@@ -10,28 +10,27 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/blang/semver"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+
+	"dbtier/internal/text"
 )
 
-// Command runs the CLI at Path. It is an auto.PulumiCommand.
+// Command runs the CLI at Path. It implements auto.PulumiCommand.
 //
-// When the context of a run ends, the CLI is interrupted once and then left to finish what it has begun, so that what
-// it made gets into the state; Kill ends it at once.
+// When the context of a run ends, the CLI is interrupted once and can then finish the operations in progress, so that
+// their results are recorded. Kill ends it at once.
 type Command struct {
-	// Path of the CLI.
 	Path string
-	// Env is the whole environment of the CLI, before what the Automation API adds.
+	// Env is the complete environment of the CLI, without what the Automation API adds.
 	Env []string
-	// Held are files that stay open for as long as the CLI lives, also when the driver was killed: its lock.
+	// Held are files that the CLI inherits: the lock, which lasts as long as the CLI even if the driver is killed.
 	Held []*os.File
-	// Answer may answer a call in the CLI's place, with what it would print; it saves a process for what is known
-	// already.
+	// Answer can answer a call without a process, with what the CLI would print.
 	Answer func(args []string) (stdout string, ok bool)
 
 	mu      sync.Mutex
@@ -45,12 +44,11 @@ func (c *Command) Version() semver.Version { return semver.MustParse(Version) }
 
 // Run runs the CLI and returns what it printed and its exit code.
 func (c *Command) Run(ctx context.Context, workdir string, stdin io.Reader, additionalOutput,
-	additionalErrorOutput []io.Writer,
-	additionalEnv []string, args ...string,
+	additionalErrorOutput []io.Writer, additionalEnv []string, args ...string,
 ) (stdout, stderr string, code int, err error) {
 	if c.Answer != nil {
-		if text, ok := c.Answer(args); ok {
-			return text, "", 0, nil
+		if answer, ok := c.Answer(args); ok {
+			return answer, "", 0, nil
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -59,7 +57,7 @@ func (c *Command) Run(ctx context.Context, workdir string, stdin io.Reader, addi
 	if !slices.Contains(args, "--non-interactive") {
 		args = append([]string{"--non-interactive"}, args...)
 	}
-	cmd := exec.Command(c.Path, args...) //nolint:noctx // a context would kill the engine instead of cancelling the update
+	cmd := exec.Command(c.Path, args...) //nolint:noctx // a context would kill the engine, not cancel the update
 	cmd.Dir = workdir
 	cmd.Stdin = stdin
 	cmd.Env = append(append(slices.Clone(c.Env), additionalEnv...), "PULUMI_AUTOMATION_API=true")
@@ -76,13 +74,13 @@ func (c *Command) Run(ctx context.Context, workdir string, stdin io.Reader, addi
 	defer errOut.close()
 	cmd.Stdout, cmd.Stderr = out.target(), errOut.target()
 	cmd.SysProcAttr = attributes()
-	// A plugin that outlives the CLI and holds its pipes must not hold the driver too.
+	// A plugin that outlives the CLI keeps its pipes open; the driver does not wait for it.
 	cmd.WaitDelay = 5 * time.Second
 
 	ended := make(chan error, 1)
 	started := make(chan error, 1)
 	go func() {
-		// The parent-death signal follows the thread that started the child, so that thread must live as long.
+		// The parent-death signal is sent when the thread that started the child ends, so that thread must stay.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		if err := cmd.Start(); err != nil {
@@ -110,24 +108,24 @@ func (c *Command) Run(ctx context.Context, workdir string, stdin io.Reader, addi
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		code = exit.ExitCode()
-		if line := firstError(errOut.String()); line != "" {
+		if line := text.FirstError(errOut.String()); line != "" {
 			err = fmt.Errorf("%w: %s", err, line)
 		}
 	}
 	return out.String(), errOut.String(), code, err
 }
 
-// captured is what one of the CLI's outputs goes to: a file without a name where nobody listens, because a pipe breaks
-// when the driver is killed and would end the CLI in the midst of recording what it did; else the listeners.
+// captured receives one of the CLI's outputs. Without writers it is an unlinked file: a pipe would break if the driver
+// were killed, and end the CLI while it records its results.
 type captured struct {
-	file   *os.File
-	buffer bytes.Buffer
-	also   []io.Writer
+	file    *os.File
+	buffer  bytes.Buffer
+	writers []io.Writer
 }
 
-func capture(also []io.Writer) (*captured, error) {
-	if len(also) > 0 {
-		return &captured{also: also}, nil
+func capture(writers []io.Writer) (*captured, error) {
+	if len(writers) > 0 {
+		return &captured{writers: writers}, nil
 	}
 	file, err := os.CreateTemp("", "dbtier-cli-*")
 	if err != nil {
@@ -144,10 +142,10 @@ func (c *captured) target() io.Writer {
 	if c.file != nil {
 		return c.file
 	}
-	return io.MultiWriter(append(slices.Clone(c.also), &c.buffer)...)
+	return io.MultiWriter(append(slices.Clone(c.writers), &c.buffer)...)
 }
 
-// String is all that was written; the CLI must have ended.
+// String returns everything that was written. The CLI must have ended.
 func (c *captured) String() string {
 	if c.file == nil {
 		return c.buffer.String()
@@ -155,11 +153,11 @@ func (c *captured) String() string {
 	if _, err := c.file.Seek(0, io.SeekStart); err != nil {
 		return ""
 	}
-	text, err := io.ReadAll(c.file)
+	written, err := io.ReadAll(c.file)
 	if err != nil {
 		return ""
 	}
-	return string(text)
+	return string(written)
 }
 
 func (c *captured) close() {
@@ -168,7 +166,7 @@ func (c *captured) close() {
 	}
 }
 
-// Kill ends every CLI that runs, and what it started, at once.
+// Kill ends every running CLI, and the processes that it started, at once.
 func (c *Command) Kill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -188,13 +186,4 @@ func (c *Command) track(pid int, runs bool) {
 	} else {
 		delete(c.running, pid)
 	}
-}
-
-func firstError(stderr string) string {
-	for line := range strings.Lines(stderr) {
-		if message, ok := strings.CutPrefix(strings.TrimSpace(line), "error: "); ok {
-			return message
-		}
-	}
-	return ""
 }

@@ -1,6 +1,6 @@
 // Package pulumicli finds or builds the pinned Pulumi CLI and runs it for the Automation API.
 //
-// It brings a PulumiCommand of its own because the Automation API's shares the driver's process group, where a
-// terminal's ^C reaches the engine twice, and kills the engine ten seconds after a cancel, in the midst of whatever it
-// then does.
+// It implements PulumiCommand itself for two reasons. The Automation API's own runs in the driver's process group,
+// where a terminal's ^C reaches the engine twice. And it kills the engine ten seconds after a cancel, whatever the
+// engine is doing.
 package pulumicli

@@ -12,9 +12,11 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"dbtier/internal/text"
 )
 
-// Version is the CLI that the program's SDK and the tests belong to. tools/pulumi/go.mod pins the same.
+// Version is the version of the CLI, the same as that of the program's SDK. tools/pulumi/go.mod pins the same.
 const Version = "3.259.0"
 
 const cliModule = "github.com/pulumi/pulumi/pkg/v3"
@@ -23,15 +25,16 @@ const cliModule = "github.com/pulumi/pulumi/pkg/v3"
 type Finder struct {
 	// Beside is the folder of the driver's own binary.
 	Beside string
-	// Sources is the folder of the module that pins the CLI, to build it from when there is none.
+	// Sources is the folder of the module that pins the CLI, from which it is built if there is none.
 	Sources string
-	// Progress hears what is being built, and for how long already.
+	// Progress receives lines about the build.
 	Progress io.Writer
-	// Every is how often Progress hears of a build that goes on; 15 s by default.
+	// Every is the interval of these lines. Default 15 s.
 	Every time.Duration
 }
 
-// Find returns the path of the pinned CLI: beside the driver, else on PATH, else built from source beside the driver.
+// Find returns the path of the pinned CLI: beside the driver, or on PATH. If there is none, Find builds it beside the
+// driver.
 func (f Finder) Find(ctx context.Context) (string, error) {
 	if path, found := f.Look(ctx); found {
 		return path, nil
@@ -55,7 +58,8 @@ func (f Finder) Look(ctx context.Context) (string, bool) {
 	return "", false
 }
 
-// isPinned asks a binary for its version: what the linker wrote into it where that says enough, which takes no process.
+// isPinned reports whether a binary is the pinned version. It reads the binary's build info, and runs the binary only
+// if that does not tell.
 func isPinned(ctx context.Context, path string) bool {
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
 		return false
@@ -73,16 +77,15 @@ func isPinned(ctx context.Context, path string) bool {
 func (f Finder) build(ctx context.Context, target string) error {
 	if _, err := os.Stat(filepath.Join(f.Sources, "go.mod")); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf(
-			"its sources are not in %s: run `make build` in a checkout of dbtier, or install the Pulumi CLI %s",
-			f.Sources, Version,
-		)
+			"its sources are not in %s: run `make build` in a checkout of dbtier, or install the Pulumi CLI "+
+				"%s", f.Sources, Version)
 	}
 	if _, err := exec.LookPath("go"); err != nil {
 		return fmt.Errorf("go is not on PATH: install Go, or the Pulumi CLI %s", Version)
 	}
-	fmt.Fprintf(f.Progress, "building the Pulumi CLI %s (some minutes the first time)\n", Version)
+	fmt.Fprintf(f.Progress, "building the Pulumi CLI %s (this takes some minutes the first time)\n", Version)
 	started := time.Now()
-	// Built under another name first: a build that is interrupted must not leave a binary that looks complete.
+	// The binary gets its name last, so an interrupted build leaves none.
 	partial := target + ".partial"
 	defer os.Remove(partial)
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", partial,
@@ -112,7 +115,7 @@ func (f Finder) build(ctx context.Context, target string) error {
 				return ctx.Err()
 			}
 			if err != nil {
-				return fmt.Errorf("go build: %w: %s", err, lastLine(output.String()))
+				return fmt.Errorf("go build: %w: %s", err, text.LastLine(output.String()))
 			}
 			if err := os.Rename(partial, target); err != nil {
 				return fmt.Errorf("putting the built CLI in place: %w", err)
@@ -121,9 +124,4 @@ func (f Finder) build(ctx context.Context, target string) error {
 			return nil
 		}
 	}
-}
-
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return lines[len(lines)-1]
 }

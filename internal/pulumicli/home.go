@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// UserHome is the PULUMI_HOME that a person's own pulumi uses: where plugins are installed and logins are kept.
+// UserHome is the PULUMI_HOME of the user's own pulumi, with its plugins and logins.
 func UserHome() string {
 	if home := os.Getenv("PULUMI_HOME"); home != "" {
 		return home
@@ -20,8 +20,8 @@ func UserHome() string {
 	return filepath.Join(home, ".pulumi")
 }
 
-// PrepareHome makes dir a PULUMI_HOME of the driver's own. Its `logs` is a regular file: the CLI has no switch against
-// its log of property values, which would put secrets in plain on the disk, but gives up on a folder it cannot make.
+// PrepareHome makes dir the driver's PULUMI_HOME. In it `logs` is a regular file. The CLI always logs property values,
+// which would write secrets in plain text to the disk, unless it cannot make that folder.
 func PrepareHome(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the driver's PULUMI_HOME: %w", err)
@@ -40,8 +40,8 @@ func PrepareHome(dir string) error {
 	return nil
 }
 
-// SharePlugins makes the plugins below userHome those of the PULUMI_HOME dir, so that none is installed twice and
-// `pulumi plugin install` serves both. A folder with plugins in it stays: someone's choice, and it serves.
+// SharePlugins links the plugins of userHome into the PULUMI_HOME dir, so that both use the same installed plugins. It
+// keeps a plugin folder in dir that is not empty.
 func SharePlugins(dir, userHome string) error {
 	if userHome == "" || userHome == dir {
 		return nil

@@ -1,6 +1,5 @@
-// Package redact takes secrets out of texts that people and pull requests see: those it was told of, in every spelling
-// in which a text may carry them, and whatever looks like a DSN's password. It is the second line: the engine masks
-// what it knows to be secret.
+// Package redact removes secrets from texts that people and pull requests see: the secrets that it is given, in every
+// spelling, and passwords in URLs. It is a second line of defence: the engine masks what it knows to be secret.
 package redact
 
 import (
@@ -14,21 +13,20 @@ import (
 	"sync"
 )
 
-// Mark stands where a secret was.
+// Mark replaces a secret.
 const Mark = "[secret]"
 
-// Redactor takes out the secrets it was told of; the zero value knows none. It may be used by several goroutines.
+// Redactor removes the secrets that were added to it. The zero value has none. It is safe for concurrent use.
 type Redactor struct {
 	mu     sync.Mutex
 	values []string
 }
 
-// dsnPassword is the part between a URL's user and its host. Passwords hold anything, so the last @ before a blank
-// counts.
+// dsnPassword matches the part between a URL's user and its host. A password can contain any character, so it ends at
+// the last @ before a blank.
 var dsnPassword = regexp.MustCompile(`([a-z][a-z0-9+]*://[^:/@\s"']*:)[^\s"'/][^\s"']*@`)
 
-// Add tells of a secret. Short ones, of fewer than four characters, would take half of every text with them and are
-// left.
+// Add adds a secret. It ignores secrets of fewer than four characters, which occur by chance in every text.
 func (r *Redactor) Add(value string) {
 	value = strings.TrimRight(value, "\r\n")
 	if len(value) < 4 {
@@ -41,11 +39,11 @@ func (r *Redactor) Add(value string) {
 			r.values = append(r.values, spelling)
 		}
 	}
-	// The longest first: a DSN before the password within it.
+	// The longest come first: a URL before the password in it.
 	slices.SortFunc(r.values, func(a, b string) int { return len(b) - len(a) })
 }
 
-// spellings are the forms in which a text may carry a value.
+// spellings returns the forms in which a text can contain a value.
 func spellings(value string) []string {
 	escaped, err := json.Marshal(value)
 	forms := []string{
@@ -57,15 +55,15 @@ func spellings(value string) []string {
 		twice, _ := json.Marshal(inner)
 		forms = append(forms, inner, strings.Trim(string(twice), `"`))
 	}
-	// Without HTML's letters escaped, as most JSON of other programs is.
+	// Most other programs do not escape the characters of HTML in JSON.
 	var plain strings.Builder
 	encoder := json.NewEncoder(&plain)
 	encoder.SetEscapeHTML(false)
 	if encoder.Encode(value) == nil {
 		forms = append(forms, strings.Trim(strings.TrimSpace(plain.String()), `"`))
 	}
-	// In base64 a value looks different by where in the encoded text it begins. What its neighbours have a part in is
-	// cut off.
+	// In base64 the form of a value depends on its offset in the encoded text. The letters at its ends, which also
+	// encode its neighbours, are cut off.
 	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		for shift := range 3 {
 			text := encoding.EncodeToString([]byte(strings.Repeat("\x00", shift) + value))
@@ -74,7 +72,7 @@ func spellings(value string) []string {
 			if cut := (shift + len(value)) % 3; cut != 0 && len(text) > begin {
 				text = text[:len(text)-1]
 			}
-			// Less than this many letters may stand anywhere by chance.
+			// Fewer letters may occur by chance.
 			if len(text)-begin >= 6 {
 				forms = append(forms, text[begin:])
 			}
@@ -83,7 +81,7 @@ func spellings(value string) []string {
 	return forms
 }
 
-// Clean is the text without the secrets.
+// Clean returns the text without the secrets.
 func (r *Redactor) Clean(text string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,13 +91,13 @@ func (r *Redactor) Clean(text string) string {
 	return dsnPassword.ReplaceAllString(text, "${1}"+Mark+"@")
 }
 
-// secretName tells variables of the environment that hold secrets by their names.
+// secretName matches the names of environment variables that contain secrets.
 var secretName = regexp.MustCompile(
 	`(?i)(PASSPHRASE|PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|API_?KEY|CREDENTIAL|DATABASE_URL|_DSN$)`,
 )
 
-// Environment knows the secrets that a process was started with: the values of variables with such names, and what is
-// in the files that variables such as PULUMI_CONFIG_PASSPHRASE_FILE name.
+// Environment returns a redactor of the secrets in an environment: the values of variables with such names, and the
+// content of files that variables such as PULUMI_CONFIG_PASSPHRASE_FILE name.
 func Environment(env []string) *Redactor {
 	r := &Redactor{}
 	for _, entry := range env {
@@ -108,15 +106,15 @@ func Environment(env []string) *Redactor {
 			continue
 		}
 		if !strings.HasSuffix(name, "_FILE") {
-			// Shorter ones are switches, such as true, and passphrases of tests.
+			// Shorter values are switches, such as true, and passphrases of tests.
 			if len(value) >= 6 {
 				r.Add(value)
 			}
 			continue
 		}
-		// A key is a line or a few; a file that is larger is something else.
-		const most = 1 << 16
-		if info, err := os.Stat(value); err == nil && info.Mode().IsRegular() && info.Size() <= most {
+		// A larger file is not a key or a password.
+		const maxSize = 1 << 16
+		if info, err := os.Stat(value); err == nil && info.Mode().IsRegular() && info.Size() <= maxSize {
 			if text, err := os.ReadFile(value); err == nil {
 				r.Add(string(text))
 			}

@@ -1,6 +1,7 @@
-// Package statelock lets one update at a time work on a stack, and clears what an update that was killed left behind.
+// Package statelock lets one update at a time work on a stack, and removes the locks that a killed update left.
 //
-// The file backend's own lock is written first and checked after, so two updates that start together can both lose, and
-// it stays when its process is killed. Our lock is the kernel's (flock): taken before the engine starts, handed down to
-// the engine so that it lasts as long as anything works on the stack, and gone with the last process that holds it.
+// The file backend writes its own lock first and checks for others after that, so two updates that start at the same
+// time can both fail; and the lock stays when its process is killed. The driver's lock is the kernel's (flock). The
+// driver takes it before the engine starts and passes it to the engine, so the lock lasts as long as any process works
+// on the stack and ends with the last of them.
 package statelock

@@ -14,18 +14,21 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"dbtier/internal/process"
+	"dbtier/internal/stackstate"
 )
 
 // FileBackend is a Pulumi backend in a folder of this machine.
 type FileBackend struct {
-	// Dir is the folder, which holds .pulumi.
+	// Dir is the folder that contains .pulumi.
 	Dir string
-	// Project and Stack say whose state is meant.
+	// Project and Stack select the state.
 	Project, Stack string
 }
 
-// FileBackendDir is the folder of a file:// backend URL, and whether the URL is one. `file://.` and `file://~` are
-// understood as Pulumi does.
+// FileBackendDir returns the folder of a file:// backend URL, and false for any other URL. It reads `file://.` and
+// `file://~` as Pulumi does.
 func FileBackendDir(backend string) (string, bool) {
 	rest, ok := strings.CutPrefix(backend, "file://")
 	if !ok {
@@ -47,18 +50,18 @@ func FileBackendDir(backend string) (string, bool) {
 	return dir, true
 }
 
-// StateFile is where the backend keeps the stack's state.
+// StateFile is the path of the stack's state.
 func (b FileBackend) StateFile() string {
 	return filepath.Join(b.Dir, ".pulumi", "stacks", b.Project, b.Stack+".json")
 }
 
-// Exists reports whether the backend knows the stack.
+// Exists reports whether the backend has the stack.
 func (b FileBackend) Exists() bool {
 	info, err := os.Stat(b.StateFile())
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Compressed reports whether the backend keeps the stack's state compressed, for the CLI alone to read.
+// Compressed reports whether the backend compresses the stack's state, so that only the CLI can read it.
 func (b FileBackend) Compressed() bool {
 	for _, ending := range []string{".gz", ".zst"} {
 		if _, err := os.Stat(b.StateFile() + ending); err == nil {
@@ -68,8 +71,8 @@ func (b FileBackend) Compressed() bool {
 	return false
 }
 
-// TrimHistory removes all but the newest updates from the backend's history of the stack, which keeps a copy of the
-// state for each and nobody reads on a machine's own stack.
+// TrimHistory removes all but the newest updates from the stack's history. The history has a copy of the state for each
+// update, which a local stack does not need.
 func (b FileBackend) TrimHistory(keep int) error {
 	dir := filepath.Join(b.Dir, ".pulumi", "history", b.Project, b.Stack)
 	entries, err := os.ReadDir(dir)
@@ -79,7 +82,7 @@ func (b FileBackend) TrimHistory(keep int) error {
 	if err != nil {
 		return fmt.Errorf("reading the history of stack %s: %w", b.Stack, err)
 	}
-	// Names begin with the stack and the update's time in nanoseconds: name order is the order of time.
+	// A name is the stack and the update's time in nanoseconds: sorting by name sorts by time.
 	updates := map[string][]string{}
 	for _, entry := range entries {
 		update, _, _ := strings.Cut(strings.TrimPrefix(entry.Name(), b.Stack+"-"), ".")
@@ -96,7 +99,7 @@ func (b FileBackend) TrimHistory(keep int) error {
 	return nil
 }
 
-// backendLock is what Pulumi's file backend writes into a lock.
+// backendLock is the content of a lock of Pulumi's file backend.
 type backendLock struct {
 	PID       int       `json:"pid"`
 	Username  string    `json:"username"`
@@ -107,14 +110,14 @@ type backendLock struct {
 // BackendLock is a lock that the backend holds on the stack.
 type BackendLock struct {
 	backendLock
-	// Lives says that its process is on this machine and lives.
+	// Lives is true when its process is on this machine and alive.
 	Lives bool
 
 	file       string
 	here, torn bool
 }
 
-// String names who took the lock.
+// String names the holder of the lock.
 func (l BackendLock) String() string {
 	if l.torn {
 		return "an unreadable lock"
@@ -143,8 +146,7 @@ func (b FileBackend) Locks() ([]BackendLock, error) {
 			return nil, fmt.Errorf("reading a lock of stack %s: %w", b.Stack, err)
 		}
 		lock := BackendLock{file: file}
-		// A lock that was cut short while it was written, by a full disk or a kill, names nobody who could still hold
-		// it.
+		// A full disk or a kill can cut a lock short. No process holds a lock that is not valid JSON.
 		lock.torn = json.Unmarshal(text, &lock.backendLock) != nil
 		lock.here = lock.Hostname == host
 		lock.Lives = !lock.torn && lock.here && isPulumi(lock.PID)
@@ -153,10 +155,10 @@ func (b FileBackend) Locks() ([]BackendLock, error) {
 	return locks, nil
 }
 
-// saidLock is how the CLI tells of a lock: created by kim@host (pid 7) at 2026-01-01T00:00:00Z.
+// saidLock matches the CLI's message about a lock: created by kim@host (pid 7) at 2026-01-01T00:00:00Z.
 var saidLock = regexp.MustCompile(`created by (\S*)@(\S+) \(pid (\d+)\) at (\S+)`)
 
-// SaidLocks are the locks that the CLI told of in its message, for backends that are no folder of this machine.
+// SaidLocks reads the locks from a message of the CLI, for backends that are not a folder of this machine.
 func SaidLocks(message string) []BackendLock {
 	host, err := os.Hostname()
 	var locks []BackendLock
@@ -177,8 +179,16 @@ func (l BackendLock) Dead() bool { return l.here && !l.Lives && !l.torn }
 // Age is how long ago the lock was taken.
 func (l BackendLock) Age() time.Duration { return time.Since(l.Timestamp) }
 
-// ClearStaleLocks removes the backend's locks whose process was on this machine and has ended, and says so. Locks of
-// other machines, and of processes that live, stay: the engine then says who holds them.
+// Removed is the note about a lock that was removed because its process has ended.
+func (l BackendLock) Removed(stack string) string {
+	if l.torn {
+		return "removed an unreadable lock of stack " + stack
+	}
+	return fmt.Sprintf("removed the lock that process %d left on stack %s when it was killed", l.PID, stack)
+}
+
+// ClearStaleLocks removes the backend's locks of processes of this machine that have ended, with a note for each. Locks
+// of other machines and of processes that are alive stay; the engine names their holders.
 func (b FileBackend) ClearStaleLocks(note func(string)) error {
 	locks, err := b.Locks()
 	if err != nil {
@@ -191,20 +201,16 @@ func (b FileBackend) ClearStaleLocks(note func(string)) error {
 		if err := os.Remove(lock.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing a stale lock of stack %s: %w", b.Stack, err)
 		}
-		// The bucket keeps attributes beside each file.
+		// The backend may keep attributes beside each file.
 		_ = os.Remove(lock.file + ".attrs")
-		if lock.torn {
-			note("removed an unreadable lock of stack " + b.Stack)
-		} else {
-			note(fmt.Sprintf("removed the lock that process %d left on stack %s when it was killed", lock.PID, b.Stack))
-		}
+		note(lock.Removed(b.Stack))
 	}
 	return nil
 }
 
-// isPulumi reports whether the process lives and is a Pulumi CLI: process ids are used again.
+// isPulumi reports whether the process is alive and a Pulumi CLI: process ids are reused.
 func isPulumi(pid int) bool {
-	if pid <= 0 || !Alive(pid) {
+	if pid <= 0 || !process.Alive(pid) {
 		return false
 	}
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
@@ -214,35 +220,17 @@ func isPulumi(pid int) bool {
 	return strings.HasPrefix(filepath.Base(exe), "pulumi")
 }
 
-// PendingOperations lists the operations that the state says were begun and not ended, as "creating <urn>".
-func (b FileBackend) PendingOperations() ([]string, error) {
+// State reads the stack's state. A stack that was never brought up has an empty state.
+func (b FileBackend) State() (*stackstate.State, error) {
 	text, err := os.ReadFile(b.StateFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("reading the state of stack %s: %w", b.Stack, err)
 	}
-	var state struct {
-		Checkpoint struct {
-			Latest struct {
-				Pending []struct {
-					Type     string `json:"type"`
-					Resource struct {
-						URN string `json:"urn"`
-					} `json:"resource"`
-				} `json:"pending_operations"`
-			} `json:"latest"`
-		} `json:"checkpoint"`
-	}
-	if err := json.Unmarshal(text, &state); err != nil {
+	state, err := stackstate.Read(text)
+	if err != nil {
 		return nil, fmt.Errorf(
-			"the state of stack %s in %s is damaged: %w; the backend keeps the one before it as %s.bak",
+			"the state of stack %s in %s is damaged: %w; the backend keeps the previous one as %s.bak",
 			b.Stack, b.StateFile(), err, filepath.Base(b.StateFile()))
 	}
-	pending := make([]string, 0, len(state.Checkpoint.Latest.Pending))
-	for _, op := range state.Checkpoint.Latest.Pending {
-		pending = append(pending, op.Type+" "+op.Resource.URN)
-	}
-	return pending, nil
+	return state, nil
 }

@@ -1,7 +1,6 @@
 package statelock
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,20 +8,21 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
+
+	"dbtier/internal/process"
 )
 
 // Lock is held until Release, or until every process that got its File has ended.
 type Lock struct{ file *os.File }
 
-// HeldError says who else works on a stack.
+// HeldError is returned when another update works on the stack.
 type HeldError struct {
 	Stack string
-	// Holder names who it is, and Advice what to do about it.
+	// Holder names the other update. Advice is what to do.
 	Holder, Advice string
-	// Locks are those of a backend, where that tells of them.
+	// Locks are the backend's locks, if the backend names them.
 	Locks []BackendLock
 }
 
@@ -30,27 +30,27 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("stack %s: %s is working on it: %s", e.Stack, e.Holder, e.Advice)
 }
 
-// holder is what the lock's file says about who took it.
+// holder is the content of the lock's file.
 type holder struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"`
 	Since   time.Time `json:"since"`
 }
 
-// Options say how to take a lock.
+// Options describe a lock.
 type Options struct {
-	// Path of the lock's file; its folder is made.
+	// Path is the lock's file. Acquire creates its folder.
 	Path string
-	// Stack and Command go into the message for others.
+	// Stack and Command are part of the message that others get.
 	Stack, Command string
-	// Note hears when an engine whose driver was killed is still ending, and is waited for.
+	// Note is called when Acquire starts to wait for an engine whose driver was killed.
 	Note func(string)
-	// Patience is how long to wait for such an engine; 30 s by default.
+	// Patience is how long to wait for such an engine. Default 30 s.
 	Patience time.Duration
 }
 
-// Acquire takes the lock, or says at once who holds it. It waits only where the holder's driver has died and its engine
-// is still writing what it did.
+// Acquire takes the lock, or returns a HeldError at once. It waits only when the driver that took the lock has died and
+// its engine is still recording what it did.
 func Acquire(ctx context.Context, o Options) (*Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(o.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of stack locks: %w", err)
@@ -67,11 +67,13 @@ func Acquire(ctx context.Context, o Options) (*Lock, error) {
 		PID: os.Getpid(), Command: o.Command,
 		Since: time.Now().UTC().Truncate(time.Second),
 	})
-	if err != nil {
-		file.Close()
-		return nil, fmt.Errorf("describing the lock of stack %s: %w", o.Stack, err)
+	if err == nil {
+		err = file.Truncate(0)
 	}
-	if err := rewrite(file, text); err != nil {
+	if err == nil {
+		_, err = file.WriteAt(text, 0)
+	}
+	if err != nil {
 		file.Close()
 		return nil, fmt.Errorf("writing the lock of stack %s: %w", o.Stack, err)
 	}
@@ -96,18 +98,18 @@ func wait(ctx context.Context, file *os.File, o Options) error {
 			return fmt.Errorf("locking stack %s: %w", o.Stack, err)
 		}
 		var by holder
-		_ = read(file, &by)
-		if by.PID > 0 && Alive(by.PID) {
+		_ = json.NewDecoder(io.NewSectionReader(file, 0, 1<<16)).Decode(&by)
+		if by.PID > 0 && process.Alive(by.PID) {
 			who := fmt.Sprintf("another dbtier %s (process %d, since %s)", by.Command, by.PID,
 				by.Since.Local().Format(time.TimeOnly))
 			return &HeldError{
 				Stack: o.Stack, Holder: who,
-				Advice: "wait until it has ended, or stop it with ^C where it runs",
+				Advice: "wait until it ends, or stop it with ^C",
 			}
 		}
 		if !told && by.PID > 0 && o.Note != nil {
-			o.Note(fmt.Sprintf("waiting for the engine of dbtier %s (process %d, which was killed) to end", by.Command,
-				by.PID))
+			o.Note(fmt.Sprintf("waiting for the engine of dbtier %s (process %d, which was killed) to end",
+				by.Command, by.PID))
 			told = true
 		}
 		select {
@@ -116,8 +118,8 @@ func wait(ctx context.Context, file *os.File, o Options) error {
 		case <-deadline.C:
 			return &HeldError{
 				Stack: o.Stack,
-				Holder: fmt.Sprintf("the engine of a dbtier %s that was killed (process %d), after %s still",
-					by.Command, by.PID, patience),
+				Holder: fmt.Sprintf("after %s, the engine of a dbtier %s that was killed (process %d) still",
+					patience, by.Command, by.PID),
 				Advice: fmt.Sprintf("end the processes that `fuser %s` lists", o.Path),
 			}
 		case <-tick.C:
@@ -125,38 +127,8 @@ func wait(ctx context.Context, file *os.File, o Options) error {
 	}
 }
 
-func read(file *os.File, by *holder) error {
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	return json.NewDecoder(file).Decode(by)
-}
-
-func rewrite(file *os.File, text []byte) error {
-	if err := file.Truncate(0); err != nil {
-		return err
-	}
-	_, err := file.WriteAt(text, 0)
-	return err
-}
-
-// File is what a child must hold open to share the lock.
+// File is the open file that a child process inherits to share the lock.
 func (l *Lock) File() *os.File { return l.file }
 
-// Release gives the lock up; a child that holds its File still keeps it.
+// Release releases the lock. A child that inherited its File keeps it.
 func (l *Lock) Release() { l.file.Close() }
-
-// Alive reports whether a process with this id exists and has not ended: one that nobody has waited for, as in a
-// container whose first process waits for none, is still listed.
-func Alive(pid int) bool {
-	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
-		return false
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return true
-	}
-	// The second field is the name in parentheses and may hold anything; the state comes after it.
-	_, rest, ok := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
-	return !ok || !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
-}

@@ -43,16 +43,6 @@ func deadPID(t *testing.T) int {
 	return cmd.Process.Pid
 }
 
-func TestAProcessThatNobodyHasWaitedForIsNotAlive(t *testing.T) {
-	assert.True(t, statelock.Alive(os.Getpid()))
-	assert.True(t, statelock.Alive(1), "another user's")
-	cmd := exec.CommandContext(t.Context(), "true")
-	require.NoError(t, cmd.Start())
-	require.Eventually(t, func() bool { return !statelock.Alive(cmd.Process.Pid) }, 10*time.Second, time.Millisecond)
-	require.NoError(t, cmd.Wait())
-	assert.False(t, statelock.Alive(cmd.Process.Pid))
-}
-
 func TestAnEngineWhoseDriverWasKilledIsWaitedFor(t *testing.T) {
 	options := statelock.Options{Path: filepath.Join(t.TempDir(), "local.lock"), Stack: "local", Command: "up"}
 	lock, err := statelock.Acquire(t.Context(), options)
@@ -149,22 +139,24 @@ func TestOnlyLocksOfDeadProcessesOfThisMachineAreRemoved(t *testing.T) {
 
 func TestPendingOperationsAreReadFromTheState(t *testing.T) {
 	b := backend(t)
-	pending, err := b.PendingOperations()
+	read, err := b.State()
 	require.NoError(t, err)
-	assert.Empty(t, pending)
+	assert.Empty(t, read.Pending)
 	assert.False(t, b.Exists())
 
 	require.NoError(t, os.MkdirAll(filepath.Dir(b.StateFile()), 0o700))
 	state := `{"version":3,"checkpoint":{"stack":"organization/dbtier/local","latest":{"resources":[],"pending_operations":[
 		{"resource":{"urn":"urn:pulumi:local::dbtier::aws:kms/key:Key::k","custom":true},"type":"creating"}]}}}`
 	require.NoError(t, os.WriteFile(b.StateFile(), []byte(state), 0o600))
-	pending, err = b.PendingOperations()
+	read, err = b.State()
 	require.NoError(t, err)
-	assert.Equal(t, []string{"creating urn:pulumi:local::dbtier::aws:kms/key:Key::k"}, pending)
+	require.Len(t, read.Pending, 1)
+	assert.Equal(t, "creating", read.Pending[0].Type)
+	assert.Equal(t, "urn:pulumi:local::dbtier::aws:kms/key:Key::k", read.Pending[0].Resource.URN)
 	assert.True(t, b.Exists())
 
 	require.NoError(t, os.WriteFile(b.StateFile(), []byte(state[:40]), 0o600))
-	_, err = b.PendingOperations()
+	_, err = b.State()
 	require.ErrorContains(t, err, "is damaged")
 }
 

@@ -16,30 +16,30 @@ import (
 	"dbtier/internal/redact"
 )
 
-// Limit is how many characters a comment on a pull request may have; GitHub's number, of which GitLab's is a multiple.
+// Limit is the maximum length of a comment on a pull request, in characters. It is GitHub's; GitLab's is higher.
 const Limit = 65_536
 
-// Stack is what a command did to a stack, or would do.
+// Stack is the result of a command on a stack.
 type Stack struct {
 	Name, Command string
-	// Outcome is how it ended, in a few words; OK that it is no failure.
+	// Outcome describes in a few words how the command ended. OK is true unless it failed.
 	Outcome string
 	OK      bool
-	// Planning says that nothing was changed.
+	// Planning is true if nothing was changed.
 	Planning bool
 	Seconds  float64
 	Changes  map[apitype.OpType]int
 	Steps    []progress.Step
 	Losses   []guard.Loss
-	// Obstacles keep the stack from being destroyed.
+	// Obstacles are the reasons why the stack cannot be destroyed.
 	Obstacles []guard.Obstacle
 	Findings  []progress.Finding
-	// Connections that the tier plans with, and the most it may open; 0 where that is not known.
+	// Connections is the maximum that the tier opens, ConnectionLimit the maximum that it may open; 0 if not known.
 	Connections, ConnectionLimit int
 	Faults, Warnings, Notes      []string
 }
 
-// Markdown writes the summary of one or several stacks, of at most limit characters.
+// Markdown writes the summary of one or several stacks in at most limit characters.
 func Markdown(stacks []Stack, secrets *redact.Redactor, limit int) string {
 	d := &document{secrets: secrets, limit: limit}
 	if len(stacks) > 1 {
@@ -51,13 +51,13 @@ func Markdown(stacks []Stack, secrets *redact.Redactor, limit int) string {
 	return d.render()
 }
 
-// section is a part of the document: rows that may be left out, from the last, between lines that belong to them.
+// section is a part of the document: rows between a head and a foot. The last rows can be left out.
 type section struct {
 	head, foot string
 	rows       []string
-	// priority says what is kept when not all fits; 0 comes first.
+	// priority decides what is kept if not everything fits; 0 is kept first.
 	priority int
-	// what the rows are called where some are left out.
+	// what names the rows in the note about those that are left out.
 	what string
 	kept int
 	in   bool
@@ -106,14 +106,14 @@ func sign(s *Stack) string {
 	}
 }
 
-// Drift is the command whose steps were taken by others, past the program.
+// Drift is the command whose steps are changes that others made.
 const Drift = "drift"
 
 func (s *Stack) drifted() bool {
 	return s.Command == Drift && progress.Result{Changes: s.Changes}.Changed()
 }
 
-// drift are the words for what a person or another program did.
+// drift are the words for changes that others made.
 var drift = map[apitype.OpType]string{apitype.OpDelete: "is gone", apitype.OpUpdate: "differs"}
 
 func (d *document) stack(s *Stack) {
@@ -130,8 +130,7 @@ func (d *document) stack(s *Stack) {
 	if s.Connections > 0 {
 		text := fmt.Sprintf("**Connections:** the tier opens at most %d", s.Connections)
 		if s.ConnectionLimit > 0 {
-			text += fmt.Sprintf(" of the %d that it may (%d %%)", s.ConnectionLimit,
-				100*s.Connections/s.ConnectionLimit)
+			text += fmt.Sprintf(" of the allowed %d (%d %%)", s.ConnectionLimit, 100*s.Connections/s.ConnectionLimit)
 		}
 		d.add(&section{head: text + "\n\n", priority: important})
 	}
@@ -145,7 +144,7 @@ func (d *document) losses(s *Stack) {
 	}
 	head := "> [!CAUTION]\n> **Data would be lost.**\n"
 	if !s.Planning && s.OK {
-		head = "> [!CAUTION]\n> **Data was lost, as it was allowed.**\n"
+		head = "> [!CAUTION]\n> **Data was lost, as allowed.**\n"
 	}
 	out := &section{head: head, foot: "\n", priority: loud, what: "resources that lose data"}
 	for _, l := range s.Losses {
@@ -158,7 +157,7 @@ func (d *document) losses(s *Stack) {
 		}
 		row := fmt.Sprintf("> - %s %s %s: %s", d.text(progress.ShortType(l.Type)), d.code(l.Name), doing, l.What)
 		if !l.Allowed {
-			row += fmt.Sprintf(" (`up` wants %s)", d.code("--allow-data-loss "+l.Name))
+			row += fmt.Sprintf(" (`up` needs %s)", d.code("--allow-data-loss "+l.Name))
 		}
 		out.rows = append(out.rows, row+"\n")
 	}
@@ -170,7 +169,7 @@ func (d *document) obstacles(s *Stack) {
 		return
 	}
 	out := &section{
-		head: "> [!IMPORTANT]\n> **Something stands in the way.**\n", foot: "\n", priority: loud,
+		head: "> [!IMPORTANT]\n> **Resources are protected.**\n", foot: "\n", priority: loud,
 		what: "obstacles",
 	}
 	for _, o := range s.Obstacles {
@@ -228,7 +227,7 @@ func rank(level string) int {
 	return 1
 }
 
-// order is that in which changes are shown: what takes something away first.
+// order is the order in which changes are shown: those that delete something first.
 var order = []apitype.OpType{
 	apitype.OpDelete, apitype.OpReplace, apitype.OpUpdate, apitype.OpCreate, apitype.OpImport,
 }
@@ -281,7 +280,7 @@ func (d *document) changes(s *Stack) {
 	}
 }
 
-// values are the properties of a step that change, from what to what.
+// values lists the properties that a step changes, with their old and new values.
 func (d *document) values(step progress.Step) string {
 	if len(step.Changed) == 0 {
 		return ""
@@ -294,7 +293,7 @@ func (d *document) values(step progress.Step) string {
 	return out.String()
 }
 
-// value is a property of a state, as it may be shown.
+// value returns a property of a state without secrets.
 func (d *document) value(state map[string]any, path string) string {
 	found, ok := progress.At(progress.Sanitize(state), path)
 	if !ok || found == nil {
@@ -333,7 +332,7 @@ func (d *document) warnings(s *Stack) {
 	}
 }
 
-// longest is the most of one text that is shown, in characters.
+// longest is the maximum length of one text, in characters.
 const longest = 2000
 
 func (d *document) shorten(text string) string {
@@ -355,7 +354,7 @@ var escaping = strings.NewReplacer(
 	"&amp;", "@", "@\u200b", "#", `\#`,
 )
 
-// code is a text as it is, on one line. In a table a bar ends the cell even within code.
+// code writes a text as code on one line. It escapes bars, which would end a cell of a table.
 func (d *document) code(text string) string {
 	text = strings.ReplaceAll(strings.Join(strings.Fields(d.shorten(text)), " "), "|", `\|`)
 	fence := strings.Repeat("`", run(text, '`')+1)
@@ -377,14 +376,14 @@ func (d *document) codes(texts []string) string {
 	return strings.Join(parts, ", ")
 }
 
-// block is a text with its lines as they are.
+// block writes a text as a block of code.
 func (d *document) block(text string) string {
 	text = d.shorten(strings.TrimRight(text, "\n"))
 	fence := strings.Repeat("`", max(3, run(text, '`')+1))
 	return fence + "text\n" + text + "\n" + fence + "\n"
 }
 
-// run is the longest run of a character.
+// run returns the length of the longest run of a character.
 func run(text string, of rune) int {
 	longest, now := 0, 0
 	for _, r := range text {
@@ -398,8 +397,7 @@ func run(text string, of rune) int {
 	return longest
 }
 
-// leftOut is what a section says of the rows that did not fit, and headroom is what that takes at most, with the word
-// above all.
+// headroom is the maximum length of the note about rows that are left out, and of the notice at the top.
 const headroom = 160
 
 func leftOut(s *section) string {
@@ -409,8 +407,7 @@ func leftOut(s *section) string {
 	return fmt.Sprintf("\n_%d of %d %s are left out here for size._\n", len(s.rows)-s.kept, len(s.rows), s.what)
 }
 
-// render fits the sections into the limit: those of a higher priority first, each with as many of its rows as there is
-// room for.
+// render fits the sections into the limit: first those with the highest priority, each with as many rows as fit.
 func (d *document) render() string {
 	room := d.limit - headroom
 	byPriority := slices.Clone(d.sections)
@@ -424,7 +421,7 @@ func (d *document) render() string {
 		}
 		s.in = true
 		room -= frame
-		// What is said of rows that are left out has its place from the beginning.
+		// Keep room for the note about rows that are left out.
 		spare := 0
 		if len(s.rows) > 0 {
 			spare = headroom
@@ -470,7 +467,7 @@ func (d *document) render() string {
 	return out.String()
 }
 
-// characters counts as the places count that a summary goes to: in UTF-16 units, of which some letters take two.
+// characters counts UTF-16 units, as GitHub and GitLab count the length of a comment.
 func characters(text string) int {
 	n := 0
 	for _, r := range text {

@@ -12,7 +12,7 @@ import (
 	"dbtier/internal/kubectl"
 )
 
-// explain turns a failed check's error into its cause and the next command.
+// explain turns the error of a check into its cause and the next command.
 func (v *Verifier) explain(ctx context.Context, err error) (cause, next string) {
 	var found *finding
 	if errors.As(err, &found) {
@@ -27,13 +27,13 @@ func (v *Verifier) explain(ctx context.Context, err error) (cause, next string) 
 		strings.Contains(text, "Unable to connect to the server"):
 		return "the cluster does not answer: " + text, v.Target.Kubectl + " cluster-info"
 	case strings.Contains(text, "(Forbidden)"):
-		return "the kubeconfig's user may not do this: " + text,
+		return "the kubeconfig's user has no right to do this: " + text,
 			v.Target.Kubectl + " auth can-i --list --namespace=" + v.Target.Namespace
 	}
 	return text, v.kubectl("get pods --output=wide")
 }
 
-// kubectl is a command for a person, in the tier's namespace.
+// kubectl is a command for a person to run in the tier's namespace.
 func (v *Verifier) kubectl(args string) string {
 	namespace := v.Target.Namespace
 	if namespace == "" {
@@ -49,7 +49,7 @@ func notFound(err error) bool {
 	return errors.As(err, &failed) && failed.NotFound()
 }
 
-// secret reads the DATABASE_URL that pods started now would get, and logs in with it from inside a service pod.
+// secret reads the DATABASE_URL that a new pod would get, and logs in with it from a service pod.
 func (v *Verifier) secret(ctx context.Context) (string, error) {
 	t := v.Target
 	var object struct {
@@ -58,7 +58,7 @@ func (v *Verifier) secret(ctx context.Context) (string, error) {
 	if err := v.Kubectl.Get(ctx, &object, t.Namespace, "secret", t.Secret); err != nil {
 		if notFound(err) {
 			return "", &finding{
-				fmt.Sprintf("no Secret %s/%s: the operator has not made it", t.Namespace, t.Secret),
+				fmt.Sprintf("no Secret %s/%s: the operator has not created it", t.Namespace, t.Secret),
 				v.kubectl("describe externalsecrets"),
 			}
 		}
@@ -77,7 +77,7 @@ func (v *Verifier) secret(ctx context.Context) (string, error) {
 		// The parser's error would quote the URL.
 		return "", &finding{
 			fmt.Sprintf(
-				"DATABASE_URL in Secret %s/%s is no URL of the form postgresql://user:password@host:port/database",
+				"DATABASE_URL in Secret %s/%s is not a URL of the form postgresql://user:password@host:port/database",
 				t.Namespace, t.Secret,
 			),
 			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
@@ -89,7 +89,7 @@ func (v *Verifier) secret(ctx context.Context) (string, error) {
 	if t.Tokens {
 		return v.withoutPassword(parsed)
 	}
-	// On stdin, so that it is in no argument that kubectl or the API server's audit log shows.
+	// The URL goes through stdin: arguments appear in the process list and in the API server's audit log.
 	out, like, err := v.inServicePod(ctx, dsn+"\n", `IFS= read -r DATABASE_URL && `+psql("select current_user"))
 	if err != nil {
 		return "", v.databaseFault(err)
@@ -97,7 +97,7 @@ func (v *Verifier) secret(ctx context.Context) (string, error) {
 	return fmt.Sprintf("Secret %s: logged in to %s as %s%s", t.Secret, parsed.Host, strings.TrimSpace(out), like), nil
 }
 
-// query asks the database from a service pod with what its environment holds.
+// query asks the database from a service pod with the pod's own environment.
 func (v *Verifier) query(ctx context.Context) (string, error) {
 	out, like, err := v.inServicePod(ctx, "",
 		`: "${DATABASE_URL:?is not in the environment}" && `+psql("select version()"))
@@ -106,19 +106,19 @@ func (v *Verifier) query(ctx context.Context) (string, error) {
 	}
 	version := strings.TrimSpace(out)
 	if !strings.HasPrefix(version, "PostgreSQL ") {
-		return "", &finding{fmt.Sprintf("SELECT version() answered %q", version), v.poolSays()}
+		return "", &finding{fmt.Sprintf("SELECT version() answered %q", version), v.poolStatus()}
 	}
 	short, _, _ := strings.Cut(version, " on ")
 	return short + like, nil
 }
 
-// psql is a shell line that asks one question through DATABASE_URL.
+// psql is a shell line that runs one query through DATABASE_URL.
 func psql(question string) string {
 	return `exec psql "$DATABASE_URL" --no-psqlrc --quiet --tuples-only --no-align --command="` + question + `"`
 }
 
-// inServicePod runs a shell line in a pod of the service, or in one like it where the service's image has no psql; like
-// says which.
+// inServicePod runs a shell line in a service pod, or in a stand-in if the service's image has no psql. In that case
+// like says so.
 func (v *Verifier) inServicePod(ctx context.Context, stdin, line string) (out, like string, err error) {
 	run := func(where, container string) (string, error) {
 		args := []string{"exec", "--namespace=" + v.Target.Namespace, where, "--container=" + container}
@@ -136,10 +136,10 @@ func (v *Verifier) inServicePod(ctx context.Context, stdin, line string) (out, l
 		return "", "", err
 	}
 	out, err = run("pod/"+pod, standInContainer)
-	return out, " (from a pod like the service's, whose image has no psql)", err
+	return out, " (from a pod with the service's settings, because its image has no psql)", err
 }
 
-// databaseFault names the cause of a psql in a service pod that failed.
+// databaseFault finds the cause of a failed psql in a service pod.
 func (v *Verifier) databaseFault(err error) error {
 	var failed *kubectl.Error
 	if !errors.As(err, &failed) {
@@ -159,19 +159,19 @@ func (v *Verifier) databaseFault(err error) error {
 		}
 	case strings.Contains(said, "is not in the environment"):
 		return &finding{
-			fmt.Sprintf("the pods of %s have no DATABASE_URL: they take no envFrom of Secret %s, or are older than it",
+			fmt.Sprintf("the pods of %s have no DATABASE_URL: they have no envFrom Secret %s, or are older than it",
 				deployment, t.Secret),
 			v.kubectl("rollout restart " + deployment),
 		}
 	case strings.Contains(said, "invalid") && strings.Contains(said, "URI"),
 		strings.Contains(said, "connection option"):
-		// libpq quotes the part it could not read, which may be a piece of the password.
+		// libpq quotes the part that it could not read, which may be part of the password.
 		return &finding{
 			"DATABASE_URL is not a URL that psql understands: a value in it is not URL-encoded",
 			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
 		}
 	case strings.Contains(said, "authentication failed"), strings.Contains(said, "SASL"):
-		return &finding{"the login is refused: " + said, v.poolSays()}
+		return &finding{"the login is refused: " + said, v.poolStatus()}
 	case strings.Contains(said, "could not translate host name"):
 		return &finding{"the pool's name does not resolve: " + said, v.kubectl("get service,endpointslices")}
 	case strings.Contains(said, "timeout expired"), strings.Contains(said, "Connection refused"),
@@ -185,8 +185,8 @@ func (v *Verifier) databaseFault(err error) error {
 	return failed
 }
 
-// externalSecrets wants each ExternalSecret Ready, and refreshed within twice its interval: a Ready condition alone
-// stays when the operator itself has stopped.
+// externalSecrets checks that each ExternalSecret is Ready and was refreshed within twice its interval: the Ready
+// condition alone stays true after the operator has stopped.
 func (v *Verifier) externalSecrets(ctx context.Context) (string, error) {
 	t := v.Target
 	var list struct {
@@ -252,10 +252,10 @@ type externalSecret struct {
 	} `json:"status"`
 }
 
-// defaultInterval is the operator's for an ExternalSecret that names none.
+// defaultInterval is the operator's default refresh interval.
 const defaultInterval = time.Hour
 
-// fault says what is wrong, and otherwise how long ago the secret was refreshed.
+// fault returns what is wrong, or how long ago the secret was refreshed.
 func (e externalSecret) fault(now time.Time) (time.Duration, string) {
 	ready := false
 	for _, c := range e.Status.Conditions {
@@ -268,7 +268,7 @@ func (e externalSecret) fault(now time.Time) (time.Duration, string) {
 		ready = true
 	}
 	if !ready {
-		return 0, "has no Ready condition: the operator has not looked at it"
+		return 0, "has no Ready condition: the operator has not processed it"
 	}
 	if e.Spec.RefreshPolicy == "CreatedOnce" || e.Spec.RefreshPolicy == "OnChange" {
 		return 0, ""
@@ -277,7 +277,7 @@ func (e externalSecret) fault(now time.Time) (time.Duration, string) {
 	if e.Spec.RefreshInterval != "" {
 		parsed, err := time.ParseDuration(e.Spec.RefreshInterval)
 		if err != nil {
-			return 0, fmt.Sprintf("has a refresh interval that is none: %q", e.Spec.RefreshInterval)
+			return 0, fmt.Sprintf("has an invalid refresh interval: %q", e.Spec.RefreshInterval)
 		}
 		interval = parsed
 	}
@@ -291,14 +291,14 @@ func (e externalSecret) fault(now time.Time) (time.Duration, string) {
 	return age, ""
 }
 
-// pool asks PgBouncer's console, in the pool's own container, for its pools.
+// pool asks PgBouncer's console for its pools, from the pool's container.
 func (v *Verifier) pool(ctx context.Context) (string, error) {
 	t := v.Target
 	args := []string{"exec", "--namespace=" + t.Namespace, "deployment/" + t.Pool}
 	if t.PoolContainer != "" {
 		args = append(args, "--container="+t.PoolContainer)
 	}
-	// PgBouncer lets the system user that it runs as into its console through the socket, as its user pgbouncer. The
+	// Through the socket, PgBouncer accepts the system user that it runs as on its console, as its user pgbouncer. The
 	// port is in the container's environment.
 	args = append(args, "--", "psql", "--no-psqlrc", "--quiet", "--no-align", "--field-separator=|",
 		"--pset=footer=off", "--command=SHOW POOLS",
@@ -312,7 +312,7 @@ func (v *Verifier) pool(ctx context.Context) (string, error) {
 		return "", &finding{err.Error(), v.kubectl("logs deployment/" + t.Pool + " --tail=20")}
 	}
 	if len(pools) == 0 {
-		return "the console answers; no client has connected since it started", nil
+		return "the console answers; no client has connected since the start", nil
 	}
 	var parts []string
 	waiting := 0
@@ -331,7 +331,7 @@ type pool struct {
 	clients, waiting, servers int
 }
 
-// parsePools reads the rows of SHOW POOLS by the names of their columns, whose order differs between versions.
+// parsePools reads the rows of SHOW POOLS by column name: the order of the columns differs between versions.
 func parsePools(out string) ([]pool, error) {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	column := map[string]int{}
@@ -380,7 +380,7 @@ func (v *Verifier) poolFault(err error) error {
 		return &finding{fmt.Sprintf("no Deployment %s in namespace %s", v.Target.Pool, v.Target.Namespace), v.up()}
 	case lacksPsql(failed):
 		return &finding{
-			"the pool's image has no psql to reach the console with",
+			"the pool's image has no psql, which the console needs",
 			v.kubectl("port-forward deployment/" + v.Target.Pool + " 6432"),
 		}
 	default:

@@ -1,3 +1,3 @@
-// Package verify checks a tier that is up, from where its users stand: inside a service pod, on the pool's console, and
-// with the ServiceAccount's own token. It works on any cluster that kubectl reaches and prints no secret.
+// Package verify checks a running tier as its users see it: from a service pod, on the pool's console, and with the
+// ServiceAccount's token. It works on every cluster that kubectl can reach, and prints no secret.
 package verify

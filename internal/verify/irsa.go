@@ -14,15 +14,14 @@ import (
 	"dbtier/internal/kubectl"
 )
 
-// audience is the one that AWS demands of a web identity token.
+// audience is the audience that AWS requires of a web identity token.
 const audience = "sts.amazonaws.com"
 
-// irsa exchanges tokens for the role: the ServiceAccount's own must be taken, another ServiceAccount's and one with
-// another audience must be denied. A denial is an answer of STS, never a failure to ask.
+// irsa exchanges tokens for the role. The ServiceAccount's own token must be accepted; another ServiceAccount's token,
+// and a token for another audience, must be denied. Only an answer of STS counts as a denial.
 func (v *Verifier) irsa(ctx context.Context) (string, error) {
 	t := v.Target
-	// The namespace's default ServiceAccount always exists; it must not have the role, unless it is the one that has
-	// it.
+	// The namespace's default ServiceAccount always exists.
 	other := "default"
 	if t.ServiceAccount == other {
 		return "", &finding{
@@ -61,7 +60,7 @@ func (v *Verifier) irsa(ctx context.Context) (string, error) {
 				}
 			case !attempt.granted && denial == "":
 				faults[i] = &finding{
-					fmt.Sprintf("%s gets role %s: its trust policy lets in more than ServiceAccount %s", attempt.what,
+					fmt.Sprintf("%s gets role %s: its trust policy allows more than ServiceAccount %s", attempt.what,
 						t.Role, t.ServiceAccount), v.up(),
 				}
 			}
@@ -69,11 +68,9 @@ func (v *Verifier) irsa(ctx context.Context) (string, error) {
 		})
 	}
 	running.Wait()
-	if err := errors.Join(faults...); err != nil {
-		for _, fault := range faults {
-			if fault != nil {
-				return "", fault
-			}
+	for _, fault := range faults {
+		if fault != nil {
+			return "", fault
 		}
 	}
 	name := t.Role[strings.LastIndexByte(t.Role, '/')+1:]
@@ -98,8 +95,8 @@ func (v *Verifier) token(ctx context.Context, serviceAccount, forAudience string
 	return token, nil
 }
 
-// assumeRole asks STS for the role with the token. It returns the code and message of a denial, empty when it is
-// granted; the credentials themselves are dropped unread.
+// assumeRole asks STS for the role with the token. It returns the code of a denial, or "" if the role is granted. It
+// does not read the credentials.
 func (v *Verifier) assumeRole(ctx context.Context, token string) (denial string, err error) {
 	form := url.Values{
 		"Action": {"AssumeRoleWithWebIdentity"}, "Version": {"2011-06-15"}, "RoleArn": {v.Target.Role},

@@ -9,26 +9,25 @@ import (
 	"dbtier/internal/kubectl"
 )
 
-// resource is the kind and version of ExternalSecrets that the tier writes: an operator that does not serve this
-// version is as good as none.
+// resource is the kind and version of the tier's ExternalSecrets. The operator must serve this version.
 const resource = "externalsecrets.v1.external-secrets.io"
 
-// noOperator tells that the cluster does not know the tier's kind of ExternalSecret.
+// noOperator reports whether the cluster does not serve the tier's kind of ExternalSecret.
 func noOperator(err error) bool {
 	var failed *kubectl.Error
 	return errors.As(err, &failed) && strings.Contains(failed.Error(), "doesn't have a resource type")
 }
 
-// withoutOperator is the finding for such a cluster.
+// withoutOperator is the finding on a cluster that does not serve it.
 func withoutOperator(next string) *finding {
 	return &finding{
-		"the cluster serves no " + resource + ": it has no External Secrets Operator, or one older than v0.16: " +
+		"the cluster does not serve " + resource + ": it has no External Secrets Operator, or one older than v0.16: " +
 			"bring up the stack that installs the cluster's operator, or set dbtier:operator.install to true in this " +
-			"one", next,
+			"stack", next,
 	}
 }
 
-// operator wants each Deployment of the operator available and its API served.
+// operator checks that the operator's Deployments are available and its API is served.
 func (v *Verifier) operator(ctx context.Context) (string, error) {
 	namespace := v.Target.OperatorNamespace
 	look := fmt.Sprintf("%s --namespace=%s get deployments,pods --output=wide", v.Target.Kubectl, namespace)

@@ -7,7 +7,7 @@ import (
 	"dbtier/config"
 )
 
-// FromOutputs finds the tier's parts in the stack's outputs.
+// FromOutputs reads the names of the tier's parts from the stack's outputs.
 func FromOutputs(stack string, outputs map[string]any) (Target, error) {
 	if len(outputs) == 0 {
 		return Target{}, fmt.Errorf("stack %s has no outputs: bring it up first with `bin/dbtier up --stack %s`", stack,

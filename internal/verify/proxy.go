@@ -6,11 +6,10 @@ import (
 	"net/url"
 )
 
-// RDS Proxy has no console that could be asked from the cluster, and a login with tokens takes the service's own role
-// and code. What stands for both is that the service itself is well: its pods are ready only while their database
-// answers.
+// RDS Proxy has no console that the cluster can reach, and a login with tokens needs the service's role and code. The
+// service's own readiness replaces both checks: its pods are ready only while their database answers.
 
-// service wants every pod of the service ready.
+// service checks that every pod of the service is ready.
 func (v *Verifier) service(ctx context.Context) (string, error) {
 	t := v.Target
 	var deployment struct {
@@ -30,7 +29,7 @@ func (v *Verifier) service(ctx context.Context) (string, error) {
 	ready, want := deployment.Status.ReadyReplicas, deployment.Spec.Replicas
 	if ready < want || ready == 0 {
 		return "", &finding{
-			fmt.Sprintf("%d of %d pods of %s are ready: the others do not get their database through the proxy %s",
+			fmt.Sprintf("%d of %d pods of %s are ready: the others do not reach their database through the proxy %s",
 				ready, want, t.Deployment, t.Proxy),
 			v.kubectl("logs deployment/" + t.Deployment + " --tail=20"),
 		}
@@ -38,21 +37,21 @@ func (v *Verifier) service(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d pods of %s are ready, through the RDS Proxy %s", ready, t.Deployment, t.Proxy), nil
 }
 
-// withoutPassword checks the URL of a service that logs in with tokens, as which nobody else can log in.
+// withoutPassword checks the URL of a service that logs in with tokens. The checks cannot log in as such a service.
 func (v *Verifier) withoutPassword(dsn *url.URL) (string, error) {
 	t := v.Target
 	if _, given := dsn.User.Password(); given {
 		return "", &finding{
-			fmt.Sprintf("DATABASE_URL in Secret %s/%s holds a password, and the proxy %s takes tokens only",
+			fmt.Sprintf("DATABASE_URL in Secret %s/%s has a password, but the proxy %s accepts only tokens",
 				t.Namespace, t.Secret, t.Proxy),
 			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
 		}
 	}
-	return fmt.Sprintf("Secret %s: %s at %s, who logs in with tokens", t.Secret, dsn.User.Username(), dsn.Host), nil
+	return fmt.Sprintf("Secret %s: %s at %s, logs in with tokens", t.Secret, dsn.User.Username(), dsn.Host), nil
 }
 
-// poolSays is the command that tells what stands between the service and its database knows of a failure.
-func (v *Verifier) poolSays() string {
+// poolStatus is the command that shows what the pool or the proxy knows about a failure.
+func (v *Verifier) poolStatus() string {
 	if v.Target.Proxy != "" {
 		return "aws rds describe-db-proxy-targets --db-proxy-name " + v.Target.Proxy
 	}

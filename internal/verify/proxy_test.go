@@ -99,7 +99,8 @@ func TestFailuresBehindRDSProxy(t *testing.T) {
 	p.ready = 1
 	check := p.run(nil)["service"]
 	assert.Equal(t,
-		"1 of 2 pods of myshop-api are ready: the others do not get their database through the proxy myshop-prod-proxy",
+		"1 of 2 pods of myshop-api are ready: the others do not reach their database through the proxy "+
+			"myshop-prod-proxy",
 		check.Cause)
 	assert.Contains(t, check.Next, "logs deployment/myshop-api")
 
@@ -109,7 +110,7 @@ func TestFailuresBehindRDSProxy(t *testing.T) {
 
 	p = behindProxy(t)
 	check = p.run(func(target *verify.Target) { target.Bootstrap = "" })["query"]
-	assert.Contains(t, check.Cause, "add postgresql-client to it", "nothing in the stack has psql")
+	assert.Contains(t, check.Cause, "add postgresql-client to that of myshop-api", "nothing in the stack has psql")
 }
 
 func TestAServiceWithTokensIsAskedForNoPassword(t *testing.T) {
@@ -118,14 +119,14 @@ func TestAServiceWithTokensIsAskedForNoPassword(t *testing.T) {
 	p := behindProxy(t)
 	p.secret = "postgresql://myshop_app_a@myshop-prod-proxy.example:5432/myshop?sslmode=verify-full"
 	checks := p.run(tokens)
-	assert.Equal(t, "Secret myshop-api-db: myshop_app_a at myshop-prod-proxy.example:5432, who logs in with tokens",
+	assert.Equal(t, "Secret myshop-api-db: myshop_app_a at myshop-prod-proxy.example:5432, logs in with tokens",
 		checks["secret"].Detail)
 	assert.NotContains(t, checks, "query", "nobody else can log in as the service")
 	assert.True(t, checks["service"].OK)
 
 	p = behindProxy(t)
 	check := p.run(tokens)["secret"]
-	assert.Contains(t, check.Cause, "holds a password, and the proxy myshop-prod-proxy takes tokens only")
+	assert.Contains(t, check.Cause, "has a password, but the proxy myshop-prod-proxy accepts only tokens")
 	assert.NotContains(t, check.Cause, password)
 }
 

@@ -14,12 +14,12 @@ import (
 	"dbtier/internal/kubectl"
 )
 
-// Many services' images hold no psql. Then a short-lived pod stands in for a service pod: the service's labels,
+// Many services' images have no psql. A temporary pod then replaces the service pod. It has the service's labels,
 // ServiceAccount and environment, so that the same NetworkPolicies and Secrets apply, and the pool's image, which has
-// psql (behind RDS Proxy that of the Job that made the role). It is never ready, so that no Service sends it a request,
-// and without the label of a ReplicaSet, so that none adopts it.
+// psql (with RDS Proxy, the image of the Job that created the role). The pod is never ready, so no Service sends it
+// requests, and it lacks the label of the ReplicaSet, which would otherwise adopt it.
 
-// podTemplate is what is read of a Deployment.
+// podTemplate is the part of a Deployment that the pod copies.
 type podTemplate struct {
 	Spec struct {
 		Template struct {
@@ -51,7 +51,7 @@ func lacksPsql(err error) bool {
 		strings.Contains(failed.Stderr, "executable file not found"))
 }
 
-// standIn makes the pod once and returns its name.
+// standIn creates the pod once and returns its name.
 func (v *Verifier) standIn(ctx context.Context) (string, error) {
 	v.stand.Do(func() { v.standPod, v.standErr = v.makeStandIn(ctx) })
 	return v.standPod, v.standErr
@@ -70,8 +70,10 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 		kind, name = "job", t.Bootstrap
 	}
 	if name == "" {
-		return "", &finding{"the image of " + t.Deployment +
-			" has no psql, nor any other of the stack: add postgresql-client to it", v.kubectl("get pods")}
+		return "", &finding{
+			"no image of the stack has psql: add postgresql-client to that of " + t.Deployment,
+			v.kubectl("get pods"),
+		}
 	}
 	if err := v.Kubectl.Get(ctx, &pool, t.Namespace, kind, name); err != nil {
 		return "", err
@@ -93,11 +95,11 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 	delete(labels, "pod-template-hash")
 	random := make([]byte, 4)
 	_, _ = rand.Read(random)
-	made := "dbtier-verify-" + hex.EncodeToString(random)
+	pod := "dbtier-verify-" + hex.EncodeToString(random)
 	type object = map[string]any
 	manifest, err := json.Marshal(object{
 		"apiVersion": "v1", "kind": "Pod",
-		"metadata": object{"name": made, "namespace": t.Namespace, "labels": labels},
+		"metadata": object{"name": pod, "namespace": t.Namespace, "labels": labels},
 		"spec": object{
 			"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "activeDeadlineSeconds": 300,
 			"serviceAccountName": of.ServiceAccountName, "automountServiceAccountToken": false,
@@ -129,19 +131,19 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 	if _, err := v.Kubectl.Run(ctx, string(manifest), "create", "--filename=-"); err != nil {
 		return "", err
 	}
-	v.standMade = made
+	v.standMade = pod
 	running := "--for=jsonpath={.status.phase}=Running"
 	if _, err := v.Kubectl.Run(ctx, "", "wait", "--namespace="+t.Namespace, running, "--timeout=60s",
-		"pod/"+made); err != nil {
+		"pod/"+pod); err != nil {
 		return "", &finding{
-			"a pod like the service's, with the pool's image for psql, does not start: " + err.Error(),
-			v.kubectl("describe pod " + made),
+			"a pod with the service's settings and the pool's image for psql does not start: " + err.Error(),
+			v.kubectl("describe pod " + pod),
 		}
 	}
-	return made, nil
+	return pod, nil
 }
 
-// removeStandIn deletes the pod, also after the checks were cancelled.
+// removeStandIn deletes the pod, even if the checks were cancelled.
 func (v *Verifier) removeStandIn(ctx context.Context) {
 	if v.standMade == "" {
 		return

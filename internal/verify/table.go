@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Table writes the checks for people: one line each, and below a failed one its cause and the next command.
+// Table prints the checks, one line each, and below a failed one the next command.
 func Table(out io.Writer, checks []Check) {
 	width := 0
 	for _, c := range checks {

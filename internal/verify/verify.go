@@ -10,12 +10,12 @@ import (
 	"dbtier/internal/redact"
 )
 
-// Target is where the parts of a tier are.
+// Target names the parts of a tier.
 type Target struct {
-	// Stack is the stack's name, for the next commands.
+	// Stack is the stack's name, for the commands that a failed check suggests.
 	Stack string
-	// OperatorNamespace is where the cluster's External Secrets Operator is, in a stack that holds the cluster's part
-	// only. All below is then empty.
+	// OperatorNamespace is the namespace of the External Secrets Operator, for a stack without a service. The fields
+	// about a service are then empty.
 	OperatorNamespace string
 	// Namespace of the service and its pool.
 	Namespace string
@@ -25,42 +25,42 @@ type Target struct {
 	Secret string
 	// Pool is the Deployment of PgBouncer, PoolContainer its container.
 	Pool, PoolContainer string
-	// PoolSocketDir is the folder of PgBouncer's Unix socket in that container, where its console needs no password.
+	// PoolSocketDir is the folder of PgBouncer's Unix socket in that container. Its console needs no password there.
 	PoolSocketDir string
-	// Proxy is the RDS Proxy that stands where PgBouncer would; the fields above about a pool are then empty. Tokens
-	// says that the service logs in to it with tokens.
+	// Proxy is the RDS Proxy if the tier has one instead of PgBouncer; the pool's fields are then empty. Tokens is true
+	// if the service logs in to it with tokens.
 	Proxy  string
 	Tokens bool
-	// Bootstrap is the Job that made the application's role, if there is one: its image has psql.
+	// Bootstrap is the Job that created the application's role, if there is one. Its image has psql.
 	Bootstrap string
 	// ExternalSecrets are the names of the service's ExternalSecrets.
 	ExternalSecrets []string
-	// Role is the ARN of the role that only ServiceAccount, in ServiceAccountNamespace, may assume.
+	// Role is the ARN of the role that only ServiceAccount, in ServiceAccountNamespace, can assume.
 	Role, ServiceAccount, ServiceAccountNamespace string
 	// STS is the endpoint of the security token service.
 	STS string
-	// Kubectl is how a person reaches the cluster, for the next commands.
+	// Kubectl is the kubectl command that a person would type for the cluster.
 	Kubectl string
 }
 
-// Kubectl runs kubectl against the target's cluster.
+// Kubectl runs kubectl on the target's cluster.
 type Kubectl interface {
 	Run(ctx context.Context, stdin string, args ...string) (string, error)
 	Get(ctx context.Context, into any, namespace string, what ...string) error
 }
 
-// Check is what one check found.
+// Check is the result of one check.
 type Check struct {
 	// Name is for programs, Title for people.
 	Name  string `json:"name"`
 	Title string `json:"title"`
 	OK    bool   `json:"ok"`
-	// Detail is what was seen when all is well.
+	// Detail is what a check that passed has seen.
 	Detail string `json:"detail,omitempty"`
-	// Cause is what is wrong, Next the command that tells more or mends it.
+	// Cause is what is wrong. Next is the command that fixes it or shows more.
 	Cause string `json:"cause,omitempty"`
 	Next  string `json:"next,omitempty"`
-	// Seconds the check took.
+	// Seconds is the duration.
 	Seconds float64 `json:"seconds"`
 }
 
@@ -68,11 +68,11 @@ type Check struct {
 type Verifier struct {
 	Target  Target
 	Kubectl Kubectl
-	// HTTP talks to STS; http.DefaultClient by default.
+	// HTTP is the client for STS. Default http.DefaultClient.
 	HTTP *http.Client
-	// Now is the clock; time.Now by default.
+	// Now is the clock. Default time.Now.
 	Now func() time.Time
-	// Timeout of each check; 30 s by default.
+	// Timeout is the limit of each check. Default 30 s.
 	Timeout time.Duration
 
 	secrets redact.Redactor
@@ -82,12 +82,12 @@ type Verifier struct {
 	standErr            error
 }
 
-// finding is a failure with the command that helps.
+// finding is a failure with the next command.
 type finding struct{ cause, next string }
 
 func (f *finding) Error() string { return f.cause }
 
-// Run runs every check at once and returns them in the chain's order.
+// Run runs all checks at the same time and returns the results in the order of the chain.
 func (v *Verifier) Run(ctx context.Context) []Check {
 	if v.HTTP == nil {
 		v.HTTP = http.DefaultClient
@@ -138,7 +138,7 @@ func (v *Verifier) Run(ctx context.Context) []Check {
 	}
 	running.Wait()
 	v.removeStandIn(ctx)
-	// Only now are all secrets known that a failure's text could hold.
+	// Only now are all secrets known that a text could contain.
 	for i := range results {
 		results[i].Detail = v.secrets.Clean(results[i].Detail)
 		results[i].Cause = v.secrets.Clean(results[i].Cause)
@@ -146,12 +146,12 @@ func (v *Verifier) Run(ctx context.Context) []Check {
 	return results
 }
 
-// OK reports whether every check passed.
-func OK(checks []Check) bool {
+// Failed returns the number of checks that failed.
+func Failed(checks []Check) (failed int) {
 	for _, c := range checks {
 		if !c.OK {
-			return false
+			failed++
 		}
 	}
-	return true
+	return failed
 }

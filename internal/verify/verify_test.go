@@ -217,7 +217,7 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 		},
 		"a DSN cut by its password": {
 			func(c *cluster) { c.secret = "postgresql://u:" + password + "@h/db" }, "secret",
-			"is no URL of the form", "get externalsecret myshop-api-db",
+			"is not a URL of the form", "get externalsecret myshop-api-db",
 		},
 		"a login refused": {
 			func(c *cluster) {
@@ -293,7 +293,7 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 		}, "irsa", "the cluster does not answer", "cluster-info"},
 		"a user who may not do it": {func(c *cluster) {
 			c.fails["get secret"] = failure(1, "Error from server (Forbidden): no")
-		}, "secret", "may not do this", "auth can-i"},
+		}, "secret", "has no right to do this", "auth can-i"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tier := healthy(t)
@@ -315,7 +315,8 @@ func TestAPodLikeTheServicesStandsInWhereItsImageHasNoPsql(t *testing.T) {
 	checks := c.verify()
 	assert.True(t, checks["query"].OK, checks["query"].Cause)
 	assert.True(t, checks["secret"].OK, checks["secret"].Cause)
-	assert.Equal(t, "PostgreSQL 16.14 (from a pod like the service's, whose image has no psql)", checks["query"].Detail)
+	assert.Equal(t, "PostgreSQL 16.14 (from a pod with the service's settings, because its image has no psql)",
+		checks["query"].Detail)
 
 	var pod struct {
 		Metadata struct {
@@ -377,7 +378,7 @@ func TestAClustersOwnStackIsItsOperator(t *testing.T) {
 			next: "up --stack platform",
 		},
 		"no CRDs": {
-			api: unknown, cause: "the cluster serves no externalsecrets.v1.external-secrets.io",
+			api: unknown, cause: "the cluster does not serve externalsecrets.v1.external-secrets.io",
 			next: "up --stack platform",
 		},
 		"no cluster": {
@@ -421,8 +422,8 @@ func TestTheTableShowsCauseAndNextCommandOfAFailure(t *testing.T) {
 	verify.Table(&out, checks)
 	assert.Equal(t, "  ✓ short            0.1s  fine\n  ✗ a longer title   1.0s  broken\n"+strings.Repeat(" ",
 		27)+"next: kubectl logs x\n", out.String())
-	assert.False(t, verify.OK(checks))
-	assert.True(t, verify.OK(checks[:1]))
+	assert.Positive(t, verify.Failed(checks))
+	assert.Zero(t, verify.Failed(checks[:1]))
 }
 
 func TestOutputsThatLackSomethingAreNamed(t *testing.T) {

@@ -1,5 +1,5 @@
-// Command pause is the first process of every pod of the local cloud: it holds the pod's namespaces open and, where a
-// pod shares one PID namespace among its containers, reaps the processes that their parents left behind.
+// Command pause is the first process of every pod of the local cloud. It holds the pod's namespaces open. In pods whose
+// containers share one PID namespace it also reaps orphaned processes.
 package main
 
 import (
@@ -15,7 +15,7 @@ func main() {
 		if s != syscall.SIGCHLD {
 			os.Exit(0)
 		}
-		// One signal may stand for several children.
+		// Several children can share one signal.
 		for {
 			if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {
 				break

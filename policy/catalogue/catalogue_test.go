@@ -12,9 +12,11 @@ import (
 	"dbtier/policy/rule"
 )
 
+//go:generate env UPDATE_POLICIES=1 go test -vet=off -count=1 -run ^TestTheDocumentIsThatOfTheRules$ .
+
 const (
 	document = "../../docs/policies.md"
-	// UPDATE_POLICIES=1 go test ./policy/catalogue regenerates the document.
+	// update is the variable with which the test writes the document instead of comparing. `make generate` sets it.
 	update = "UPDATE_POLICIES"
 )
 
@@ -54,8 +56,7 @@ func TestTheDocumentIsThatOfTheRules(t *testing.T) {
 		require.NoError(t, os.WriteFile(document, []byte(want), 0o600))
 		return
 	}
-	assert.Equal(t, want, string(have),
-		"docs/policies.md is out of date: run %s=1 go test ./policy/catalogue", update)
+	assert.Equal(t, want, string(have), "docs/policies.md is out of date: run `make generate`")
 }
 
 func TestADocumentWithoutMarksIsRefused(t *testing.T) {

@@ -17,8 +17,7 @@ import (
 	"time"
 )
 
-// built is a program's first build: nothing of it, not even the standard library, was compiled before. Its sources are
-// there.
+// built is a build from an empty build cache, standard library included. The sources are already downloaded.
 type built struct {
 	took time.Duration
 	size int64
@@ -35,20 +34,21 @@ func (b built) all() (spent time.Duration) {
 
 const (
 	linker = "the linker"
-	// gcSetting is the Makefile's GOGC for the compiler. GOFLAGS come from there as well.
+	// gcSetting is the environment variable in which the Makefile passes the compiler's GOGC. GOFLAGS come from the
+	// Makefile, too.
 	gcSetting = "BUILD_GOGC"
 )
 
-// benchBuild builds the reference as anybody would, and then as make builds; and the program as make builds, each from
-// an empty cache.
+// benchBuild builds three times, each time from an empty cache: the reference with plain `go build`, the reference with
+// make's settings, and the program with make's settings.
 func benchBuild() (string, error) {
 	if os.Getenv(gcSetting) == "" {
 		return "", errors.New(gcSetting +
-			" is not set, so what is built would not be what make builds: run make bench SUBJECT=build")
+			" is not set, so the settings would differ from those of make: run make bench SUBJECT=build")
 	}
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
-		return "", fmt.Errorf("a folder for builds: %w", err)
+		return "", fmt.Errorf("creating a folder for builds: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	modules, err := modulesOf(".")
@@ -71,10 +71,10 @@ func benchBuild() (string, error) {
 	return buildReport(all[0], all[1], all[2], modules), nil
 }
 
-// buildCold builds with the flags and the garbage collector's setting that the Makefile gives its builds, or with none.
+// buildCold builds with the flags and the GOGC of the Makefile, or without them.
 func buildCold(dir, pkg string, byMake bool) (built, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return built{}, fmt.Errorf("a folder for builds: %w", err)
+		return built{}, fmt.Errorf("creating a folder for builds: %w", err)
 	}
 	program, graph := filepath.Join(dir, "program"), filepath.Join(dir, "graph.json")
 	args := []string{"build", "-debug-actiongraph=" + graph, "-o", program}
@@ -84,7 +84,7 @@ func buildCold(dir, pkg string, byMake bool) (built, error) {
 	} else {
 		env = append(env, "GOFLAGS=-buildvcs=false")
 	}
-	cmd := exec.Command("go", append(args, pkg)...) //nolint:noctx // it may take as long as it takes
+	cmd := exec.Command("go", append(args, pkg)...) //nolint:noctx // It has no time limit.
 	cmd.Env = env
 	started := time.Now()
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -93,19 +93,19 @@ func buildCold(dir, pkg string, byMake bool) (built, error) {
 	b := built{took: time.Since(started), spent: map[string]time.Duration{}}
 	info, err := os.Stat(program)
 	if err != nil {
-		return built{}, fmt.Errorf("what was built: %w", err)
+		return built{}, fmt.Errorf("reading the program: %w", err)
 	}
 	b.size = info.Size()
 	text, err := os.ReadFile(graph)
 	if err != nil {
-		return built{}, fmt.Errorf("what the build did: %w", err)
+		return built{}, fmt.Errorf("reading the action graph: %w", err)
 	}
 	var actions []struct {
 		Mode, Package   string
 		CmdUser, CmdSys time.Duration
 	}
 	if err := json.Unmarshal(text, &actions); err != nil {
-		return built{}, fmt.Errorf("what the build did: %w", err)
+		return built{}, fmt.Errorf("reading the action graph: %w", err)
 	}
 	for _, a := range actions {
 		name := a.Package
@@ -117,9 +117,9 @@ func buildCold(dir, pkg string, byMake bool) (built, error) {
 	return b, nil
 }
 
-// modulesOf are the modules of a package's imports, by their paths.
+// modulesOf maps the packages that pkg depends on to their modules.
 func modulesOf(pkg string) (map[string]string, error) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}} {{with .Module}}{{.Path}}{{end}}", pkg).Output() //nolint:noctx // it ends by itself
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}} {{with .Module}}{{.Path}}{{end}}", pkg).Output() //nolint:noctx // It ends by itself.
 	if err != nil {
 		return nil, fmt.Errorf("listing the packages: %w", err)
 	}
@@ -136,7 +136,7 @@ func modulesOf(pkg string) (map[string]string, error) {
 
 func buildReport(plain, reference, program built, modules map[string]string) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "Measured %s on %d cores, one run, compiled from nothing with the sources there.\n\n",
+	fmt.Fprintf(&out, "Measured %s on %d cores, one run, from an empty build cache with the sources downloaded.\n\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU())
 	fmt.Fprintf(&out, "| | time | processor time | size |\n|---|---|---|---|\n")
 	fmt.Fprintf(&out,

@@ -15,25 +15,24 @@ import (
 )
 
 const (
-	// stacks are previewed at once, inFlight of them at a time.
+	// stacks is the number of stacks that are previewed together, inFlight how many of them at a time.
 	stacks   = 20
 	inFlight = 4
 )
 
-// measure is how long a command of the driver took, each time, and the memory that it and all it started had at most,
-// in bytes.
+// measure holds the durations of a driver command, and the peak memory in bytes of the command and its child processes.
 type measure struct {
 	name   string
 	took   []time.Duration
 	memory int64
 }
 
-// benchDriver measures what needs no cloud: the driver's start, an offline preview, and offline previews of many
+// benchDriver measures what works without a cloud: the driver's start, an offline preview, and offline previews of many
 // stacks.
 func benchDriver() (string, error) {
 	root, err := os.Getwd()
 	if err != nil {
-		return "", fmt.Errorf("the current folder: %w", err)
+		return "", fmt.Errorf("finding the current folder: %w", err)
 	}
 	dbtier := filepath.Join(root, "bin", "dbtier")
 	project, err := manyStacks(root)
@@ -81,7 +80,8 @@ func benchDriver() (string, error) {
 	return driverReport(all), nil
 }
 
-// manyStacks makes a project with many stacks like prod, below the checkout, so that it has its local cloud's chart.
+// manyStacks creates a project with many stacks like prod. It is below the checkout, so that it finds the local cloud's
+// chart.
 func manyStacks(root string) (string, error) {
 	text, err := os.ReadFile("Pulumi.prod.yaml")
 	if err != nil {
@@ -93,29 +93,29 @@ func manyStacks(root string) (string, error) {
 	}
 	own := filepath.Join(root, ".dbtier")
 	if err := os.MkdirAll(own, 0o700); err != nil {
-		return "", fmt.Errorf("making a project of many stacks: %w", err)
+		return "", fmt.Errorf("creating a project of many stacks: %w", err)
 	}
 	dir, err := os.MkdirTemp(own, "bench-")
 	if err != nil {
-		return "", fmt.Errorf("making a project of many stacks: %w", err)
+		return "", fmt.Errorf("creating a project of many stacks: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), settings, 0o600); err != nil {
-		return "", fmt.Errorf("making a project of many stacks: %w", err)
+		return "", fmt.Errorf("creating a project of many stacks: %w", err)
 	}
 	for i := range stacks {
 		name := fmt.Sprintf("bench-%02d", i+1)
 		own := strings.Replace(string(text), "dbtier:environment: prod", "dbtier:environment: "+name, 1)
 		if err := os.WriteFile(filepath.Join(dir, "Pulumi."+name+".yaml"), []byte(own), 0o600); err != nil {
-			return "", fmt.Errorf("making a project of many stacks: %w", err)
+			return "", fmt.Errorf("creating a project of many stacks: %w", err)
 		}
 	}
 	return dir, nil
 }
 
-// watch runs a command once and watches the memory of it and of all that it starts.
+// watch runs a command once and measures its time and the peak memory of the command and its child processes.
 func watch(dir, name string, args ...string) (took time.Duration, memory int64, err error) {
 	var said bytes.Buffer
-	cmd := exec.Command(name, args...) //nolint:noctx // it may take as long as it takes
+	cmd := exec.Command(name, args...) //nolint:noctx // It has no time limit.
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &said, &said
 	started := time.Now()
 	if err := cmd.Start(); err != nil {
@@ -140,7 +140,7 @@ func watch(dir, name string, args ...string) (took time.Duration, memory int64, 
 	}
 }
 
-// memoryOf is the proportional memory of a process and all below it: what they share counts once.
+// memoryOf returns the proportional set size of a process and all its descendants, which counts shared memory once.
 func memoryOf(pid int) int64 {
 	children := map[int][]int{}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -181,8 +181,8 @@ func memoryOf(pid int) int64 {
 func driverReport(all []*measure) string {
 	var out strings.Builder
 	fmt.Fprintf(&out,
-		"Measured %s on %d cores, everything built, no cloud; memory is that of the driver and all it starts, at its "+
-			"peak.\n\n",
+		"Measured %s on %d cores, everything built, no cloud. Memory is the peak of the driver and its child "+
+			"processes.\n\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU())
 	fmt.Fprintf(&out, "| | median | fastest | slowest | memory |\n|---|---|---|---|---|\n")
 	for _, m := range all {

@@ -1,12 +1,12 @@
-// Command bench measures on this machine and writes tables of medians into docs/benchmarks.md. Its arguments are the
+// Command bench measures this machine and writes tables of medians to docs/benchmarks.md. Its arguments are the
 // subjects:
 //
 //	driver    the driver's start, an offline preview, previews of many stacks
 //	policies  the policy pack on stacks of three sizes, the start of its process, a preview with and without it
-//	up        make up, from nothing and with nothing to change; forgets the local cloud's state
-//	build     the program's first build beside that of a small program of the same packages
+//	up        make up, from nothing and without changes; removes the local cloud's state
+//	build     the program's first build, compared with a small program of the same packages
 //
-// Without arguments: driver, policies, up. It needs what make up needs.
+// The default is driver, policies and up. It has the same requirements as make up.
 package main
 
 import (
@@ -42,7 +42,7 @@ func main() {
 func bench(wanted []string) error {
 	for _, subject := range wanted {
 		if subjects[subject] == nil {
-			return fmt.Errorf("there is no subject %q: want driver, policies, up or build", subject)
+			return fmt.Errorf("unknown subject %q: want driver, policies, up or build", subject)
 		}
 	}
 	if err := run(io.Discard, "build"); err != nil {
@@ -61,13 +61,13 @@ func bench(wanted []string) error {
 	return nil
 }
 
-// median is the middle of several times.
+// median returns the middle of the durations.
 func median(took []time.Duration) time.Duration {
 	sorted := slices.Sorted(slices.Values(took))
 	return sorted[len(sorted)/2]
 }
 
-// record puts a table into the document, between the marks of its subject.
+// record writes a table between the marks of its subject in the document.
 func record(table, subject string) error {
 	text, err := os.ReadFile(document)
 	if err != nil {
@@ -92,7 +92,7 @@ func replace(document, table, subject string) (string, error) {
 	before, rest, found := strings.Cut(document, begin)
 	_, after, closed := strings.Cut(rest, end)
 	if !found || !closed {
-		return "", errors.New("the benchmarks document lacks the marks between which the table goes: " + begin +
+		return "", errors.New("the benchmarks document lacks the marks around the table: " + begin +
 			" and " + end)
 	}
 	return before + begin + "\n\n" + table + "\n" + end + after, nil

@@ -21,8 +21,8 @@ const (
 	previews = 5
 )
 
-// benchPolicies measures every rule on stacks of three sizes, the start of the pack's process, and an offline preview
-// of the stack prod with and without it.
+// benchPolicies measures all rules on stacks of three sizes, the start of the pack's process, and an offline preview of
+// stack prod with and without the pack.
 func benchPolicies() (string, error) {
 	ctx := context.Background()
 	var out strings.Builder
@@ -38,7 +38,7 @@ func benchPolicies() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// In turns, so that a machine that is busy for a while is so for both.
+	// The commands alternate, so that other load on the machine affects both.
 	previewing, err := timesOf(previews, func() error { return preview(ctx, "--no-policy") },
 		func() error { return preview(ctx) })
 	if err != nil {
@@ -53,7 +53,7 @@ func benchPolicies() (string, error) {
 	return out.String(), nil
 }
 
-// judged is how long the whole pack takes on so many resources.
+// judged returns how long the whole pack takes for count resources.
 func judged(count int) time.Duration {
 	result := testing.Benchmark(func(b *testing.B) {
 		b.Helper()
@@ -65,7 +65,7 @@ func judged(count int) time.Duration {
 	return time.Duration(result.NsPerOp())
 }
 
-// timesOf are the times of so many runs of each command, which are run in turns.
+// timesOf runs each command the given number of times, alternating, and returns the durations.
 func timesOf(runs int, commands ...func() error) ([][]time.Duration, error) {
 	took := make([][]time.Duration, len(commands))
 	for range runs {
@@ -80,21 +80,21 @@ func timesOf(runs int, commands ...func() error) ([][]time.Duration, error) {
 	return took, nil
 }
 
-// start starts the pack as the engine does, and waits for its port.
+// start starts the pack like the engine and waits until it prints its port.
 func start(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join("bin", "policy-pack"), "127.0.0.1:1")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return fmt.Errorf("the pack's output: %w", err)
+		return fmt.Errorf("reading the pack's output: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting the pack: %w", err)
 	}
 	_, err = bufio.NewReader(out).ReadString('\n')
 	cancel()
-	// It is ended while it serves, which is no fault.
+	// The process is killed while it serves, so its exit status is not an error.
 	_ = cmd.Wait()
 	if err != nil {
 		return fmt.Errorf("reading the pack's port: %w", err)
@@ -106,7 +106,7 @@ func preview(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join("bin", "dbtier"),
 		append([]string{"preview", "--stack", "prod", "--offline", "--inputs=false"}, args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("the offline preview: %w\n%s", err, out)
+		return fmt.Errorf("running the offline preview: %w\n%s", err, out)
 	}
 	return nil
 }

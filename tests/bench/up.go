@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// sample is one `make up`.
+// sample is one run of `make up`.
 type sample struct {
 	took  time.Duration
 	parts []part
@@ -25,8 +25,7 @@ type part struct {
 	seconds float64
 }
 
-// benchUp measures `make up` on this machine, from nothing and with nothing to change. The local cloud's state is
-// forgotten.
+// benchUp measures `make up` on this machine, from nothing and without changes. It removes the local cloud's state.
 func benchUp() (string, error) {
 	var fromNothing, unchanged []sample
 	for i := range runs {
@@ -53,7 +52,7 @@ func benchUp() (string, error) {
 
 func run(out io.Writer, args ...string) error {
 	var said bytes.Buffer
-	cmd := exec.Command("make", append([]string{"--no-print-directory"}, args...)...) //nolint:noctx // it may take as long as it takes
+	cmd := exec.Command("make", append([]string{"--no-print-directory"}, args...)...) //nolint:noctx // It has no time limit.
 	cmd.Stdout = io.MultiWriter(&said, out)
 	cmd.Stderr = cmd.Stdout
 	if err := cmd.Run(); err != nil {
@@ -71,7 +70,7 @@ func up() (sample, error) {
 	return sample{took: time.Since(started), parts: parts(out.String())}, nil
 }
 
-// timed are lines that end in how long something took, or begin a check with it: what each command prints of its parts.
+// timed matches output lines that contain a duration: what each command prints about its parts.
 var timed = []*regexp.Regexp{
 	regexp.MustCompile(`^(local cloud) ready in ([0-9.]+)s`),
 	regexp.MustCompile(`^ {2}[-+~±>] (\S+ +\S+) +([0-9.]+)s$`),
@@ -106,7 +105,7 @@ func parts(out string) []part {
 	return found
 }
 
-// middle is the sample in the middle.
+// middle returns the sample with the median duration.
 func middle(samples []sample) sample {
 	sorted := slices.SortedFunc(slices.Values(samples), func(a, b sample) int { return cmp.Compare(a.took, b.took) })
 	return sorted[len(sorted)/2]
@@ -132,7 +131,7 @@ func report(fromNothing, unchanged []sample) string {
 		samples []sample
 	}{{"From nothing", fromNothing}, {"With nothing to change", unchanged}} {
 		fmt.Fprintf(&out,
-			"\n%s, what took longest in the median run (parts run side by side and within each other):\n\n| part | s "+
+			"\n%s, what took longest in the median run (parts run in parallel and contain each other):\n\n| part | s "+
 				"|\n|---|---|\n", row.name)
 		all := middle(row.samples).parts
 		for _, p := range all[:min(len(all), 12)] {

@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// machine is what the machine showed before the local cloud ran.
+// machine is the inventory of the machine before the local cloud starts.
 var machine map[string][]string
 
-// TestMain stops a local cloud that runs, so that the machine can be looked at without it. The tests bring it up again.
+// TestMain stops a running local cloud and takes an inventory of the machine. The tests start the cloud again.
 func TestMain(m *testing.M) {
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "e2e: the local cloud needs root; run `make e2e` as root")
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// inventory lists what a local cloud could leave on a machine.
+// inventory lists everything that a local cloud could leave on a machine.
 func inventory() (map[string][]string, error) {
 	found := map[string][]string{}
 	for name, script := range map[string]string{
@@ -68,7 +68,7 @@ func TestUpBringsTheWholeTierUpAndASecondUpChangesNothing(t *testing.T) {
 	t.Logf("up again: %s", again.took.Round(100*time.Millisecond))
 	assert.Contains(t, again.all(), "no changes")
 
-	// The transform of the operator's chart reaches what its provider makes.
+	// The transformation of the operator's chart also applies to objects that its provider creates.
 	for _, name := range []string{"external-secrets-webhook", "external-secrets-cert-controller"} {
 		assert.Equal(t, "2", kubectl(t, "-n", "external-secrets", "get", "deployment", name, "-o",
 			"jsonpath={.spec.template.spec.containers[0].readinessProbe.initialDelaySeconds}"), name)
@@ -82,8 +82,7 @@ func TestVerifyIsGreenForPeopleAndForPrograms(t *testing.T) {
 	assert.True(t, json.Valid([]byte(programs.stdout)), "%s", programs.stdout)
 }
 
-// A pod that the API server calls running is looked for among the machine's processes: its containers' cgroups hold
-// live ones.
+// The containers of every pod that the API server reports as running must have live processes on the machine.
 func TestEveryPodThatIsShownReallyRuns(t *testing.T) {
 	var pods struct {
 		Items []struct {
@@ -115,7 +114,7 @@ func TestEveryPodThatIsShownReallyRuns(t *testing.T) {
 	}
 }
 
-// liveContainers counts the machine's processes by the container id in their cgroup's path.
+// liveContainers counts the machine's processes by the container ID in their cgroup path.
 func liveContainers(t *testing.T) map[string]int {
 	t.Helper()
 	count := map[string]int{}

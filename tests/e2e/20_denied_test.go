@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// assumeRole exchanges a Kubernetes token for a role, as any web identity client does, and returns status and answer.
+// assumeRole exchanges a Kubernetes token for a role like any web identity client, and returns the status and body of
+// the response.
 func assumeRole(t *testing.T, roleARN, token string) (int, string) {
 	t.Helper()
 	endpoint := strings.TrimSpace(mustDbtier(t, "local", "env").stdout)
@@ -81,7 +82,7 @@ func errorCode(body string) string {
 	return code
 }
 
-// externalSecretManifest asks the operator for a secret of Secrets Manager through this service's store.
+// externalSecretManifest returns an ExternalSecret that reads a secret of Secrets Manager through the given store.
 func externalSecretManifest(ns, name, storeKind, store, key string) string {
 	return fmt.Sprintf(`
 apiVersion: external-secrets.io/v1
@@ -124,7 +125,7 @@ func TestANamespaceThatIsNotNamedCannotUseTheStore(t *testing.T) {
 	denied(t, "outsiders", "curious", "not allowed")
 }
 
-// denied waits until the operator has tried and was refused, and sees that no Secret came of it.
+// denied waits until the operator's attempt has been refused, and asserts that no Secret was created.
 func denied(t *testing.T, ns, name, because string) {
 	t.Helper()
 	eventually(t, time.Minute, "the operator's refusal", func() (bool, string) {
@@ -138,8 +139,8 @@ func denied(t *testing.T, ns, name, because string) {
 	assert.NotZero(t, r.code, "Secret %s/%s must not exist", ns, name)
 }
 
-// A pod that is no declared holder of connections reaches neither the pool nor the instance, though it knows where both
-// are.
+// A pod that is not a declared holder of connections reaches neither the pool nor the instance, even if it knows their
+// addresses.
 func TestNetworkPoliciesKeepOtherPodsFromThePoolAndTheInstance(t *testing.T) {
 	apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: outsiders}\n")
 	image := kubectl(t, "-n", namespace, "get", "deployment", service, "-o",

@@ -25,21 +25,21 @@ func TestDatabaseURLWorksFromAServicePodWhateverTheMasterPasswordHolds(t *testin
 	_, master := masterCredentials(t)
 	for _, c := range `:%#?*[&+` {
 		assert.True(t, strings.ContainsRune(master, c),
-			"the stand-in makes master passwords that hold every character that trips a URL")
+			"the stand-in's master passwords contain every character that needs encoding in a URL")
 	}
 	direct, err := url.Parse(secret(t, namespace, service+"-db-direct", "DATABASE_URL"))
 	require.NoError(t, err, "the direct DSN is a URL")
 	password, _ := direct.User.Password()
-	if password != master { // No assertion prints a password.
+	if password != master { // An assertion would print the password.
 		t.Error("the direct DSN does not decode to the master password")
 	}
 	assert.Equal(t, "verify-full", direct.Query().Get("sslmode"))
 }
 
-// The login that services use is made with characters that mean something in URLs, shells and ini files, as another
-// generator would; the pool and the service then take it up without a change of the program.
+// The service's login is generated with characters that have a meaning in URLs, shells and ini files, as another
+// generator might do. The pool and the service use it without a change of the program.
 func TestTheServicesOwnLoginMayHoldWhatTripsAURL(t *testing.T) {
-	// No space, which RDS, too, does not put into passwords: the operator's templates can only write it as a plus.
+	// A space is left out: the operator's templates can only write it as a plus, and RDS does not use it in passwords.
 	const characters = `:%#?*[&+@/=;'"$`
 	generator := strings.TrimSpace(kubectl(t, "-n", namespace, "get", "password.generators.external-secrets.io",
 		pool+"-login", "-o", "jsonpath={.spec}"))
@@ -48,9 +48,10 @@ func TestTheServicesOwnLoginMayHoldWhatTripsAURL(t *testing.T) {
 		"length": 256, "digits": 8, "symbols": 240, "symbolCharacters": characters, "allowRepeat": true,
 	}))
 	for _, c := range characters {
-		assert.True(t, strings.ContainsRune(password, c), "%q is in the password", c) // No assertion prints a password.
+		// This assertion does not print the password.
+		assert.True(t, strings.ContainsRune(password, c), "%q is in the password", c)
 	}
-	// The service has it at once, each pod of the pool when its kubelet has brought it the file.
+	// The service has the login at once, each pod of the pool once its kubelet has updated the file.
 	eventually(t, 2*time.Minute, "the pool with the new login", func() (bool, string) {
 		r := throughEachPoolPod(t, "select current_user")
 		return r.code == 0, r.all()
@@ -58,8 +59,8 @@ func TestTheServicesOwnLoginMayHoldWhatTripsAURL(t *testing.T) {
 	mustDbtier(t, "verify", "--stack", "local")
 }
 
-// newLogin has the operator make the service's login anew by the generator's spec, and restarts the service, whose
-// environment holds the old one. It hands back the password.
+// newLogin lets the operator generate a new login for the service with the given generator spec, and restarts the
+// service, whose environment contains the old one. It returns the password.
 func newLogin(t *testing.T, generator string) string {
 	t.Helper()
 	login := pool + "-login"
@@ -79,7 +80,7 @@ func newLogin(t *testing.T, generator string) string {
 	eventually(t, time.Minute, "DATABASE_URL with the new login", func() (bool, string) {
 		dsn, err := url.Parse(secret(t, namespace, service+"-db", "DATABASE_URL"))
 		if err != nil {
-			return false, "DATABASE_URL is no URL" // Its text would be in the error.
+			return false, "DATABASE_URL is not a URL" // The error would contain its text.
 		}
 		password, _ := dsn.User.Password()
 		return password == after, "the old login"
@@ -89,14 +90,14 @@ func newLogin(t *testing.T, generator string) string {
 	return after
 }
 
-// A pod of the pool's own template is run beside the pool, once as it is and once with another authority's certificate.
+// A pod of the pool's template runs beside the pool, once unchanged and once with another authority's certificate.
 func TestThePoolRefusesAServerWhoseCertificateItCannotVerify(t *testing.T) {
 	own := kubectl(t, "-n", namespace, "get", "deployment", pool, "-o",
 		`jsonpath={.spec.template.spec.volumes[?(@.configMap)].configMap.name}`)
 	right := sessionThroughAPoolWith(t, "pool-right-ca", own)
 	assert.Contains(t, right.stdout, "reached", "%s", right)
 
-	kubeCA := "kube-root-ca.crt" // Every namespace has this authority; it signs nothing of RDS's.
+	kubeCA := "kube-root-ca.crt" // Every namespace has this authority. It signs no certificate of RDS.
 	var authority struct{ Data map[string]string }
 	decode(t, kubectl(t, "-n", namespace, "get", "configmap", kubeCA, "-o", "json"), &authority)
 	var bundle struct{ Data map[string]string }
@@ -123,7 +124,7 @@ func encode(t *testing.T, object any) string {
 	return string(text)
 }
 
-// sessionThroughAPoolWith starts a pod of the pool's template with the given authorities and asks for a session through
+// sessionThroughAPoolWith starts a pod of the pool's template with the given authorities and opens a session through
 // it.
 func sessionThroughAPoolWith(t *testing.T, name, authorities string) result {
 	t.Helper()
@@ -145,7 +146,7 @@ func sessionThroughAPoolWith(t *testing.T, name, authorities string) result {
 	}
 	apply(t, encode(t, map[string]any{
 		"apiVersion": "v1", "kind": "Pod", "spec": spec,
-		// The migration's label: its pods, too, may reach the database, and no Service sends anyone to them.
+		// Pods with the migration's label may reach the database, and no Service routes to them.
 		"metadata": map[string]any{
 			"name": name, "namespace": namespace,
 			"labels": map[string]string{"app.kubernetes.io/name": service + "-migration"},
@@ -162,15 +163,15 @@ func sessionThroughAPoolWith(t *testing.T, name, authorities string) result {
 	return tryKubectl(t, password+"\n", "-n", namespace, "exec", "-i", name, "-c", pool, "--", "bash", "-c", script)
 }
 
-// session is a PostgreSQL process that serves one.
+// session is a PostgreSQL process that serves a connection.
 type session struct {
 	pid  int
 	user string
-	// begun is a session whose login is over.
-	begun bool
+	// loggedIn reports that the login has completed.
+	loggedIn bool
 }
 
-// sessions are those of this cloud's databases, as the machine sees them. A cloud that is gone has none.
+// sessions returns the sessions of this cloud's databases from the process list. A cloud that has stopped has none.
 func sessions(cloud int) []session {
 	within, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", cloud))
 	if err != nil {
@@ -195,7 +196,7 @@ func sessions(cloud int) []session {
 		if space, err := os.Readlink("/proc/" + e.Name() + "/ns/pid"); err == nil && space == within {
 			found = append(found, session{
 				pid: pid, user: title[1],
-				begun: title[4] != "authentication" && title[4] != "startup",
+				loggedIn: title[4] != "authentication" && title[4] != "startup",
 			})
 		}
 	}
@@ -260,5 +261,5 @@ pgbench --no-vacuum --client=50 --jobs=2 --time=15 --file=/tmp/q.sql "$DATABASE_
 	<-sampled
 	t.Logf("most server connections of %s at once: %d", user, most.Load())
 	assert.LessOrEqual(t, most.Load(), int64(40))
-	assert.Positive(t, most.Load(), "the sampling must have seen the load")
+	assert.Positive(t, most.Load(), "the sampling must have observed the load")
 }

@@ -19,38 +19,38 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// clients are how many of each kind a load has.
+// clients is the number of clients of each kind in a load.
 const clients = 50
 
-// load is what became of the clients while something happened.
+// load is what the clients observed during an event.
 type load struct {
 	lasting, reconnecting bench
-	// service is what the requests of the example service got, which asks again (examples/myshop-api/again.go): as many
-	// clients of each kind.
+	// service is the result for the requests of the example service, which retries (examples/myshop-api/again.go). It
+	// has as many clients of each kind.
 	service [2]soaked
-	// refused is how often a lone client that asks again at once could not connect or was not answered.
+	// refused is how often a single client that retries at once could not connect or got no answer.
 	refused int
-	// gap is the longest time between two answers that it got.
+	// gap is the longest time that this client waited between two answers.
 	gap time.Duration
-	// took is how long that what happened lasted.
+	// took is the duration of the event.
 	took time.Duration
 }
 
-// bench is how a run of pgbench ended.
+// bench is the result of a run of pgbench.
 type bench struct {
 	result
 	transactions int
-	// lost are the clients that ended before the time: pgbench gives one up at the first error that is not a
+	// lost is the number of clients that ended early. pgbench stops a client at its first error that is not a
 	// serialization failure.
 	lost int
 }
 
-// soaked is what the clients of the service's own soak got.
+// soaked is the result for the clients of the service's soak command.
 type soaked struct {
 	result
 	Answered, Failed int
 	LongestSeconds   float64
-	// Error is one of those that requests failed with.
+	// Error is one of the errors of failed requests.
 	Error string
 }
 
@@ -65,9 +65,8 @@ func (s soaked) String() string {
 func (l load) String() string {
 	return fmt.Sprintf(
 		"%d clients over lasting connections: %d transactions, %d lost; %d that reconnect for each: %d transactions, "+
-			"%d lost; "+
-			"one that tries again: %d refusals, at most %s without an answer; requests of a service that asks again, "+
-			"over lasting connections: %s; over new ones: %s; in %s",
+			"%d lost; one that retries: %d refusals, at most %s without an answer; requests of a service that "+
+			"retries, over lasting connections: %s; over new ones: %s; in %s",
 		clients, l.lasting.transactions, l.lasting.lost, clients, l.reconnecting.transactions, l.reconnecting.lost,
 		l.refused, l.gap.Round(10*time.Millisecond),
 		l.service[0], l.service[1], l.took.Round(time.Second))
@@ -77,12 +76,12 @@ func (l load) all() string { return l.lasting.all() + l.reconnecting.all() }
 
 var transactionsForm = regexp.MustCompile(`number of transactions actually processed: (\d+)`)
 
-// longest ends a load that nobody ends, in seconds.
+// longest is the time limit of a load in seconds.
 const longest = 240
 
-// underLoad runs something while a hundred clients of pgbench in a service pod, and as many of the service itself, ask
-// the database, half of each over connections that last, half over ones made anew for each transaction, and hands back
-// what became of them.
+// underLoad runs an event while a hundred clients of pgbench in a service pod, and as many of the service itself, query
+// the database. Half of each use lasting connections, half reconnect for each transaction. It returns what the clients
+// observed.
 func underLoad(t *testing.T, during func()) load {
 	t.Helper()
 	pod := servicePod(t)
@@ -94,8 +93,8 @@ func underLoad(t *testing.T, during func()) load {
 	var wait sync.WaitGroup
 	for connect, into := range map[string]*bench{"": &l.lasting, "--connect": &l.reconnecting} {
 		wait.Go(func() {
-			// A rate that leaves the machine and the pool's one thread room: what is asked is whether any is lost, not
-			// how many there can be.
+			// The rate leaves the machine and the pool's single thread spare capacity: the test asks whether any
+			// transaction is lost, not how many are possible.
 			into.result = inPod(fmt.Sprintf(`printf 'select count(*) from orders;\n' > /tmp/load%[1]s.sql
 				pgbench --no-vacuum --progress=1 --client=%[2]d --jobs=1 --rate=50 --time=%[3]d %[1]s --file=/tmp/load%[1]s.sql "$DATABASE_URL" 2> /tmp/load%[1]s.log &
 				echo $! > /tmp/load%[1]s.pid
@@ -136,29 +135,29 @@ func underLoad(t *testing.T, during func()) load {
 		}
 		l.gap = time.Duration(milliseconds) * time.Millisecond
 	})
-	// Its own alarm is how pgbench knows that its time is over; it then tells what it did. One that has lost all its
-	// clients has ended by itself.
+	// SIGALRM is pgbench's own signal for the end of its time. It then prints its results. A pgbench that has lost all
+	// its clients has already ended.
 	enough := sync.OnceValue(func() result {
 		return inPod(
 			"touch /tmp/enough; kill -ALRM $(cat /tmp/load.pid /tmp/load--connect.pid) || true; kill $(cat " +
 				"/tmp/soak.pid /tmp/soak--reconnect.pid)",
 		)
 	})
-	// Also when what follows ends the test.
+	// Wait for the goroutines even if an assertion below ends the test.
 	defer wait.Wait()
 	defer enough()
 	eventually(t, time.Minute, "all clients", func() (bool, string) {
 		n := poolClients(t)
-		told := inPod("grep --count progress: /tmp/load.log /tmp/load--connect.log")
-		return n >= 2*clients && told.code == 0 && !strings.Contains(told.stdout, ":0\n"),
-			fmt.Sprintf("%d connections of clients, %s", n, told.all())
+		progress := inPod("grep --count progress: /tmp/load.log /tmp/load--connect.log")
+		return n >= 2*clients && progress.code == 0 && !strings.Contains(progress.stdout, ":0\n"),
+			fmt.Sprintf("%d connections of clients, %s", n, progress.all())
 	})
 	started := time.Now()
 	during()
 	l.took = time.Since(started)
 	said := enough()
 	assert.Zero(t, said.code, "%s", said)
-	assert.Less(t, l.took, longest*time.Second, "the load must last longer than what it is there for")
+	assert.Less(t, l.took, longest*time.Second, "the load must last longer than the event")
 	wait.Wait()
 	t.Logf("%s", l)
 	return l
@@ -175,7 +174,7 @@ func (l load) lossless(t *testing.T) {
 	l.answered(t)
 }
 
-// answered asserts that no request of a service that asks again failed.
+// answered asserts that no request of a service that retries failed.
 func (l load) answered(t *testing.T) {
 	t.Helper()
 	for _, s := range l.service {
@@ -185,8 +184,7 @@ func (l load) answered(t *testing.T) {
 	}
 }
 
-// poolClients counts the connections of clients to the service's database, as the console of each pod of the pool knows
-// them.
+// poolClients counts the client connections to the service's database in the console of each pod of the pool.
 func poolClients(t *testing.T) (n int) {
 	t.Helper()
 	pods := strings.Fields(kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool, "-o",
@@ -201,19 +199,19 @@ func poolClients(t *testing.T) (n int) {
 	return n
 }
 
-// killServerConnections ends every session of the users, as the end of the process that PostgreSQL forked for it, and
-// tells how many there were. A login that is under way is none yet.
+// killServerConnections kills the PostgreSQL process of every session of the users and returns their number. A login in
+// progress does not count.
 func killServerConnections(t *testing.T, users ...string) (killed int) {
 	t.Helper()
 	for _, s := range sessions(cloudState(t)) {
-		if s.begun && slices.Contains(users, s.user) && syscall.Kill(s.pid, syscall.SIGTERM) == nil {
+		if s.loggedIn && slices.Contains(users, s.user) && syscall.Kill(s.pid, syscall.SIGTERM) == nil {
 			killed++
 		}
 	}
 	return killed
 }
 
-// directPassword is the master password in the Secret of the direct connections.
+// directPassword returns the master password in the Secret for direct connections.
 func directPassword(t *testing.T) string {
 	t.Helper()
 	dsn, err := url.Parse(secret(t, namespace, service+"-db-direct", "DATABASE_URL"))
@@ -238,7 +236,7 @@ func TestARotationOfTheMasterPasswordHealsByItselfAndLosesNoRequest(t *testing.T
 	mustDbtier(t, "verify", "--stack", "local")
 }
 
-// withTheDirectDSN asks the database from a pod of the migration's own template.
+// withTheDirectDSN queries the database from a pod of the migration's template.
 func withTheDirectDSN(t *testing.T, sql string) result {
 	t.Helper()
 	var jobs struct {
@@ -253,7 +251,7 @@ func withTheDirectDSN(t *testing.T, sql string) result {
 	}
 	decode(t, kubectl(t, "-n", namespace, "get", "jobs", "-l", "app.kubernetes.io/name="+service+"-migration", "-o",
 		"json"), &jobs)
-	require.Len(t, jobs.Items, 1, "the migration of this version, and no other")
+	require.Len(t, jobs.Items, 1, "only the migration of this version")
 	spec := jobs.Items[0].Spec.Template.Spec
 	container := spec["containers"].([]any)[0].(map[string]any)
 	container["command"] = []string{"psql", "-X", "-At", "-d", "$(DATABASE_URL)", "-c", sql}
@@ -289,11 +287,11 @@ func TestARotationOfTheApplicationsPasswordLosesNoRequest(t *testing.T) {
 	require.Zero(t, r.code, "%s", r)
 }
 
-// poolIs waits until the whole pool is another user than before.
+// poolIs waits until the whole pool logs in as another user than before.
 func poolIs(t *testing.T, was string) {
 	t.Helper()
 	now := output(t, "databaseUser")
-	assert.NotEqual(t, was, now, "the other of the two users")
+	assert.NotEqual(t, was, now, "the other one of the two users")
 	eventually(t, 90*time.Second, "the pool as "+now, func() (bool, string) {
 		cloud := cloudState(t)
 		of, old := serverConnections(cloud, now), serverConnections(cloud, was)
@@ -301,8 +299,8 @@ func poolIs(t *testing.T, was string) {
 	})
 }
 
-// The way back to the first generation, whose password is new again. Both users' passwords are valid until every pool
-// has reread its files, so a pool that must log in anew within that time can, whichever of the two it knows.
+// This rotation returns to the first generation, with a new password. Both users' passwords are valid until every pool
+// has reread its files, so a pool that must log in again in the meantime can use either.
 func TestARotationOfTheApplicationsPasswordLosesNoRequestThoughEveryServerConnectionIsKilled(t *testing.T) {
 	settled(t)
 	was := output(t, "databaseUser")
@@ -318,15 +316,15 @@ func TestARotationOfTheApplicationsPasswordLosesNoRequestThoughEveryServerConnec
 	t.Logf("%d server connections killed", killed)
 	assert.Positive(t, killed)
 	assert.NotContains(t, l.all(), "authentication failed", "no login was refused")
-	// A client that does not ask again loses what a killed session was about to answer, and, when a login was under way
-	// as well, its place in the line: PgBouncer turns those who wait away for server_login_retry, a second.
+	// A client that does not retry loses the answer of a killed session. If a login was in progress, it also loses its
+	// place in the queue: PgBouncer rejects waiting clients during server_login_retry, one second.
 	l.answered(t)
 	assert.Less(t, l.gap, 5*time.Second)
 	mustDbtier(t, "verify", "--stack", "local")
 }
 
-// The simplest set-up, in which the pool is the master user, is the one that loses requests: between the rotation and
-// the pool's reload the password it knows is wrong. How many and for how long is reported.
+// The simplest configuration, in which the pool logs in as the master user, loses requests: between the rotation and
+// the pool's reload its password is wrong. The test reports how many requests and for how long.
 func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKilled(t *testing.T) {
 	settled(t)
 	simplest := withConfig(t, "config:\n", "config:\n  dbtier:role: {poolUser: master}\n")
@@ -342,13 +340,14 @@ func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKill
 	l := underLoad(t, func() {
 		rotateMaster(t)
 		killed = killServerConnections(t, master)
-		// Without a hand: the operator fetches, the kubelet brings the file, the pool rereads it.
+		// This needs no manual step: the operator fetches the password, the kubelet updates the file, and the pool
+		// rereads it.
 		eventually(t, 140*time.Second, "logins with the new password", func() (bool, string) {
 			r := throughEachPoolPod(t, "select 1")
 			if r.code != 0 {
 				return false, r.all()
 			}
-			// A connection from before the rotation would say nothing of the password.
+			// A connection from before the rotation would not prove that the new password works.
 			killServerConnections(t, master)
 			r = throughEachPoolPod(t, "select 1")
 			return r.code == 0, r.all()
@@ -356,9 +355,9 @@ func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKill
 	})
 	t.Logf("%d server connections killed", killed)
 	assert.Positive(t, killed)
-	assert.Positive(t, l.lasting.lost+l.reconnecting.lost, "a window that no client noticed was none")
-	// A minute until the operator looks again, one and a half until the kubelet brings the file, and the retry of a
-	// login.
+	assert.Positive(t, l.lasting.lost+l.reconnecting.lost, "the clients must notice the window")
+	// The operator refreshes within one minute and the kubelet updates the file within one and a half. Then a login is
+	// retried.
 	assert.Less(t, l.gap, 140*time.Second)
 	r = simplest.run(t, "bin/dbtier", "verify", "--stack", "local")
 	require.Zero(t, r.code, "%s", r)
@@ -377,14 +376,14 @@ func TestARebootOfTheInstanceUnderLoadEndsWithoutHandWork(t *testing.T) {
 			return r.code == 0, r.all()
 		})
 	})
-	assert.NotZero(t, l.lasting.lost+l.reconnecting.lost+l.refused, "a reboot that no client noticed was none")
+	assert.NotZero(t, l.lasting.lost+l.reconnecting.lost+l.refused, "the clients must notice the reboot")
 	l.answered(t)
 	assert.Less(t, l.gap, 40*time.Second)
-	assert.Equal(t, restarts, podRestarts(t), "a database that is away is no reason to restart a pod")
+	assert.Equal(t, restarts, podRestarts(t), "an unavailable database must not restart a pod")
 	mustDbtier(t, "verify", "--stack", "local")
 }
 
-// podRestarts are the pods of the service and the pool, each with how often its containers were restarted.
+// podRestarts returns the pods of the service and the pool, each with the restart counts of its containers.
 func podRestarts(t *testing.T) string {
 	t.Helper()
 	return kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name in ("+service+","+pool+")", "-o",

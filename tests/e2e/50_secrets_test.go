@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// spellings are the ways in which a secret value may stand in a file: plain, URL-encoded, JSON-escaped (with and
-// without HTML escaping), and base64 at each of the three alignments that a value within a longer text can have.
+// spellings returns the forms in which a secret value can appear in a file: plain, URL-encoded, JSON-escaped (with and
+// without HTML escaping), and base64 at each of the three alignments within a longer text.
 func spellings(value string) [][]byte {
 	quoted, _ := json.Marshal(value)
 	var plainQuoted bytes.Buffer
@@ -40,7 +40,8 @@ func spellings(value string) [][]byte {
 	for shift := range 3 {
 		padded := append(make([]byte, shift), value...)
 		whole := base64.StdEncoding.EncodeToString(padded)
-		// The first and last characters also depend on the neighbours; what is between is the value's alone.
+		// The first and last characters also depend on the adjacent text. The characters between depend only on the
+		// value.
 		first := []int{0, 2, 3}[shift]
 		last := len(padded) * 8 / 6
 		unique[whole[first:last]] = true
@@ -53,18 +54,18 @@ func spellings(value string) [][]byte {
 	return out
 }
 
-// search reports every file below the folders, also inside gzip, that holds a value in any spelling.
+// search reports every file below the folders, also inside gzip, that contains a value in any spelling.
 func search(t *testing.T, values map[string]string, folders ...string) (found []string, files int) {
 	t.Helper()
 	needles := map[string][][]byte{}
 	for name, value := range values {
-		require.GreaterOrEqual(t, len(value), 8, "%s is long enough to be told from other text", name)
+		require.GreaterOrEqual(t, len(value), 8, "%s is long enough to be distinguished from other text", name)
 		needles[name] = spellings(value)
 	}
 	for _, folder := range folders {
 		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.Type().IsRegular() {
-				return nil //nolint:nilerr // A file that vanishes while the folder is read holds nothing.
+				return nil //nolint:nilerr // A file can disappear while the folder is read.
 			}
 			content, err := os.ReadFile(path)
 			if err != nil {
@@ -92,7 +93,7 @@ func search(t *testing.T, values map[string]string, folders ...string) (found []
 	return found, files
 }
 
-// secretValues are the real ones of this run.
+// secretValues returns the actual secrets of this run.
 func secretValues(t *testing.T) map[string]string {
 	t.Helper()
 	_, master := masterCredentials(t)
@@ -143,7 +144,7 @@ func TestNoSecretValueIsInStateLogsPlansConfigMapsOrOutput(t *testing.T) {
 		write("podlog-"+name, tryKubectl(t, "", "-n", ns, "logs", name, "--all-containers"))
 	}
 
-	// The passphrase file is where the passphrase belongs; everything else must not hold it.
+	// Only the passphrase file may contain the passphrase.
 	folders := []string{said}
 	for _, f := range []string{
 		".localcloud/state/pulumi", ".localcloud/state/logs", ".dbtier",
@@ -161,7 +162,7 @@ func TestNoSecretValueIsInStateLogsPlansConfigMapsOrOutput(t *testing.T) {
 	assert.Empty(t, wrong)
 	assert.Greater(t, files, 10, "files searched")
 
-	t.Run("the search finds what is planted", func(t *testing.T) {
+	t.Run("the search finds planted secrets", func(t *testing.T) {
 		plant := t.TempDir()
 		master := values["the master password"]
 		var zipped bytes.Buffer

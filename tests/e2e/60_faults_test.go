@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// cloudState is what the local cloud says of itself in its state folder.
+// cloudState reads the local cloud's PID from its state folder.
 func cloudState(t *testing.T) (pid int) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, ".localcloud", "state", "cloud.json"))
@@ -28,8 +28,8 @@ func cloudState(t *testing.T) (pid int) {
 	return s.PID
 }
 
-// healthy asserts what must hold after any fault and one more `up`: green checks, no pending operation, every resource
-// once.
+// healthy asserts what must hold after any fault and another `up`: all checks pass, no operation is pending, and every
+// resource exists once.
 func healthy(t *testing.T) {
 	t.Helper()
 	mustDbtier(t, "verify", "--stack", "local")
@@ -61,7 +61,7 @@ type checkpoint struct {
 	}
 }
 
-// stackState exports the state with the plain pulumi CLI, in the environment that `dbtier local env` gives.
+// stackState exports the state with the plain pulumi CLI, in the environment from `dbtier local env`.
 func stackState(t *testing.T) checkpoint {
 	t.Helper()
 	r := withConfig(t).run(t, "bash", "-ec", `eval "$(bin/dbtier local env)"; bin/pulumi stack export --stack local`)
@@ -77,11 +77,11 @@ func TestTheNextUpRecoversFromAKillOfTheLocalCloud(t *testing.T) {
 	healthy(t)
 }
 
-// The driver is killed at five moments of an update that makes everything anew: when it has made so many more
-// resources. Each run begins with what the killed one before it left half made.
+// The driver is killed at five moments of an update that creates everything, after a growing number of resources. Each
+// run starts with what the killed one left behind.
 func TestTheNextUpRecoversFromKillsOfUpAtSeveralMoments(t *testing.T) {
 	mustDbtier(t, "destroy", "--stack", "local", "--yes")
-	for _, made := range []int{1, 8, 15, 15, 15} {
+	for _, created := range []int{1, 8, 15, 15, 15} {
 		up := exec.Command(filepath.Join(root, "bin", "dbtier"), "up", "--stack", "local")
 		up.Dir = root
 		up.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -89,14 +89,15 @@ func TestTheNextUpRecoversFromKillsOfUpAtSeveralMoments(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, up.Start())
 		seen := 0
-		for lines := bufio.NewScanner(stdout); seen < made && lines.Scan(); {
+		for lines := bufio.NewScanner(stdout); seen < created && lines.Scan(); {
 			if strings.HasPrefix(lines.Text(), "  + ") {
 				seen++
 			}
 		}
-		require.NoError(t, up.Process.Signal(syscall.SIGKILL), "up ended by itself after %d resources", seen)
+		require.NoError(t, up.Process.Signal(syscall.SIGKILL), "up ended after %d resources, before it was killed",
+			seen)
 		require.Error(t, up.Wait())
-		assert.Equal(t, made, seen)
+		assert.Equal(t, created, seen)
 	}
 	mustDbtier(t, "up", "--stack", "local")
 	healthy(t)
@@ -113,7 +114,7 @@ func TestDownLeavesNothingBehindAndUpFindsItsStateAgain(t *testing.T) {
 	require.NoError(t, err)
 	for name, lines := range now {
 		for _, line := range lines {
-			// Other programs of the machine come and go, and other tests run this checkout's Pulumi CLI.
+			// Other programs start and stop on the machine, and other tests run this checkout's Pulumi CLI.
 			if name != "processes" || strings.HasPrefix(line, root+"/.localcloud/") || line == root+"/bin/localcloud" ||
 				line == root+"/bin/dbtier" {
 				assert.Contains(t, machine[name], line, "%s left behind", name)
@@ -123,8 +124,8 @@ func TestDownLeavesNothingBehindAndUpFindsItsStateAgain(t *testing.T) {
 
 	mustDbtier(t, "up", "--stack", "local")
 	_, after := masterCredentials(t)
-	if before != after { // No assertion prints a password.
-		t.Error("the master password is not the one it was")
+	if before != after { // An assertion would print the password.
+		t.Error("the master password has changed")
 	}
 	r := inServicePod(t, `psql "$DATABASE_URL" -XAtc "select quantity from orders where item = 'keepsake'"`)
 	assert.Contains(t, r.stdout, "42", "%s", r)

@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// answer is what these tests read of the driver's --json.
+// answer contains the fields of the driver's --json output that these tests read.
 type answer struct {
 	ExitCode  int
 	Faults    []string
@@ -51,7 +51,8 @@ func (a answer) names() []string {
 	return names
 }
 
-// door asks the local cloud's control socket, through which the provider changes what has no other API on this machine.
+// door sends a request to the local cloud's control socket. Through it, the provider makes changes that have no other
+// API on this machine.
 func door(t *testing.T, method string, query url.Values, body any) map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, ".localcloud", "state", "cloud.json"))
@@ -82,7 +83,7 @@ func door(t *testing.T, method string, query url.Values, body any) map[string]an
 	return resource
 }
 
-// addRule adds a rule to the database's security group, past the program.
+// addRule adds a rule to the database's security group without the program.
 func addRule(t *testing.T) {
 	t.Helper()
 	groups := aws(t, "rds", "describe-db-instances", "--query",
@@ -104,7 +105,7 @@ func addRule(t *testing.T) {
 	})
 }
 
-// changeIni writes another number into the pool's ini, in the ExternalSecret that it is rendered from.
+// changeIni changes a number in the pool's ini file, in the ExternalSecret that renders it.
 func changeIni(t *testing.T) {
 	t.Helper()
 	name := output(t, "poolSecret")
@@ -121,7 +122,7 @@ func changeIni(t *testing.T) {
 	kubectl(t, "-n", namespace, "patch", "externalsecret", name, "--type=merge", "--patch", string(patch))
 }
 
-// Everything that a person in a hurry may do, at once: it is found, mended, and nothing else is touched.
+// The test makes several manual changes at once. Each is found and corrected, and nothing else is touched.
 func TestDriftMadeByHandIsFoundAndMended(t *testing.T) {
 	mustDbtier(t, "up", "--stack", "local")
 	none := ask(t, "drift", "--stack", "local")
@@ -133,7 +134,7 @@ func TestDriftMadeByHandIsFoundAndMended(t *testing.T) {
 		"--backup-retention-period", "3", "--apply-immediately")
 	require.Zero(t, modified.code, "%s", modified)
 	kubectl(t, "-n", namespace, "delete", "externalsecret", service+"-db-direct")
-	// An image that is not there: the old pods go on serving.
+	// The image does not exist, so the old pods continue to serve.
 	kubectl(t, "-n", namespace, "set", "image", "deployment/"+service,
 		service+"=localcloud.internal/myshop-api:by-hand")
 
@@ -144,7 +145,7 @@ func TestDriftMadeByHandIsFoundAndMended(t *testing.T) {
 		found[r.Type] = r.Op
 		t.Logf("drift: %s %s %s %v", r.Op, r.Type, r.Name, r.Changed)
 	}
-	assert.Len(t, drift.Resources, 5, "and nothing else: what the operator and the cluster write is theirs")
+	assert.Len(t, drift.Resources, 5, "fields that the operator and the cluster write are not drift")
 	assert.Equal(t, "update", found["aws:ec2/securityGroup:SecurityGroup"])
 	assert.Equal(t, "update", found["aws:rds/instance:Instance"])
 	assert.Equal(t, "update", found["kubernetes:apps/v1:Deployment"])
@@ -152,7 +153,7 @@ func TestDriftMadeByHandIsFoundAndMended(t *testing.T) {
 
 	up := ask(t, "up", "--stack", "local")
 	require.Zero(t, up.ExitCode, "%v", up.Faults)
-	assert.Equal(t, drift.names(), up.names(), "what had drifted is mended, and nothing else is touched")
+	assert.Equal(t, drift.names(), up.names(), "the update corrects the drift and touches nothing else")
 	after := ask(t, "drift", "--stack", "local")
 	assert.Zero(t, after.ExitCode, "%v", after.names())
 	healthy(t)
@@ -219,5 +220,5 @@ func TestOfTwoUpsAtOnceTwentyTimesOneProceedsAndOneNamesIt(t *testing.T) {
 func TestDoctorFindsTheLocalStackInOrder(t *testing.T) {
 	r := dbtier(t, "doctor", "--stack", "local")
 	assert.Zero(t, r.code, "%s", r)
-	assert.Contains(t, r.stdout, "nothing is in the way of a run")
+	assert.Contains(t, r.stdout, "ready for a run")
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// said asserts a refusal: non-zero, and one paragraph that holds every word.
+// said asserts a refusal: a non-zero exit code and one paragraph that contains every word.
 func said(t *testing.T, r result, words ...string) {
 	t.Helper()
 	assert.NotZero(t, r.code, "%s", r)
@@ -25,7 +25,7 @@ func said(t *testing.T, r result, words ...string) {
 	t.Logf("%s", strings.TrimSpace(r.all()))
 }
 
-// bare is an empty project folder with links to the binaries, as a second clone on the machine would be.
+// bare creates an empty project folder with links to the binaries, like a second clone on the machine.
 func bare(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -41,7 +41,7 @@ func bare(t *testing.T) string {
 func TestWithoutRootOneSentenceSaysSo(t *testing.T) {
 	dir := bare(t)
 	require.NoError(t, os.Chmod(dir, 0o777))
-	// A copy that every user may run, wherever the checkout lies.
+	// A copy that every user can run, wherever the checkout is.
 	program := filepath.Join(t.TempDir(), "localcloud")
 	content, err := os.ReadFile(filepath.Join(root, "bin", "localcloud"))
 	require.NoError(t, err)
@@ -59,7 +59,7 @@ func TestATakenPortIsNamed(t *testing.T) {
 	dir := bare(t)
 	r := command{dir: dir}.run(t, filepath.Join(root, "bin", "localcloud"), "start", "--dir", dir)
 	said(t, r, "16443")
-	assert.NoDirExists(t, filepath.Join(dir, ".localcloud", "state", "etcd"), "nothing half done")
+	assert.NoDirExists(t, filepath.Join(dir, ".localcloud", "state", "etcd"), "nothing was started")
 }
 
 func TestTooLittleDiskIsSaidBeforeAnythingIsBuilt(t *testing.T) {
@@ -91,7 +91,7 @@ func TestAStackThatIsNotLocalNeverTalksToTheStandIn(t *testing.T) {
 		"PULUMI_CONFIG_PASSPHRASE=only for this test", "AWS_ACCESS_KEY_ID=AKIAEXAMPLE",
 		"AWS_SECRET_ACCESS_KEY=none", "PULUMI_DEBUG_PROVIDERS=aws:1,kubernetes:2",
 	}
-	// The newest moment that can be restored moves by itself.
+	// The newest restorable time changes by itself.
 	instances := func() string {
 		return regexp.MustCompile(`(?m)^.*"LatestRestorableTime".*$`).ReplaceAllString(
 			aws(t, "rds", "describe-db-instances").stdout, "",
@@ -100,13 +100,13 @@ func TestAStackThatIsNotLocalNeverTalksToTheStandIn(t *testing.T) {
 	before := instances()
 	backend := "file://" + t.TempDir()
 	r := withConfig(t).runWith(t, env, "bin/dbtier", "up", "--stack", "prod", "--yes", "--backend", backend)
-	assert.NotZero(t, r.code, "without the installed plugins there is no way to bring prod up here: %s", r)
+	assert.NotZero(t, r.code, "prod cannot be deployed here without the installed plugins: %s", r)
 	assert.NotContains(t, r.all(), "127.0.0.1:1:", "the attached providers of the environment are not used")
 	assert.Equal(t, before, instances())
 	t.Logf("%s", strings.TrimSpace(r.all()))
 }
 
-// The stand-in's own door: its provider servers, attached by hand to a stack that is not marked local.
+// The stand-in's provider servers are attached by hand to a stack that is not marked local.
 func TestTheStandInRefusesAStackThatIsNotLocal(t *testing.T) {
 	r := withConfig(t).runWith(t, []string{"PULUMI_CONFIG_PASSPHRASE=only for this test"}, "bash", "-ec", `
 		eval "$(bin/dbtier local env)"

@@ -34,14 +34,14 @@ func TestPlainKubectlAndPulumiWorkInTheEnvironmentThatTheDriverPrints(t *testing
 		`eval "$(bin/dbtier local env)"; kubectl get nodes -o name; pulumi --stack local --non-interactive up --yes`)
 	require.Zero(t, r.code, "%s", r)
 	assert.Contains(t, r.stdout, "node/")
-	// The program in the language runtime and the one within the driver are the same: neither sees anything to make,
-	// change or delete in what the other made.
+	// The program in the language runtime and the program inside the driver are the same: neither plans a change to
+	// what the other created.
 	assert.Regexp(t, `(?m)^ +[0-9]+ unchanged$`, r.stdout)
 	assert.NotRegexp(t, `(?m)^ +[-+~±].* [0-9]+ (created|updated|deleted|replaced)$`, r.stdout)
 	assert.Equal(t, before, urns(t))
 }
 
-// urns are those of the stack's state.
+// urns returns the URNs in the stack's state.
 func urns(t *testing.T) []string {
 	t.Helper()
 	var state struct {

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Another instance begins without role and schema, or with those of its backup: what prepares the first one must run
-// for it, too, and an update that ends between the two must not leave it undone. The old instance goes last and only
-// when that was meant.
+// A new instance starts without role and schema, or with those of its backup. The Jobs that prepared the first instance
+// must run for it, too, and an update that ends between the two must not skip them. The old instance is deleted last,
+// and only with permission.
 func TestAnotherInstanceIsPreparedAndServesLikeTheFirst(t *testing.T) {
 	settled(t)
 	instances := func() string {
@@ -21,7 +21,7 @@ func TestAnotherInstanceIsPreparedAndServesLikeTheFirst(t *testing.T) {
 			"--output", "text").stdout)
 	}
 	first := instances()
-	// The role keeps its name, so nothing but the instance's life tells its Job, and the migration's, to run again.
+	// The role keeps its name. Only the instance's identity tells the role's Job and the migration's Job to run again.
 	moved := withConfig(t, "config:\n",
 		"config:\n  dbtier:database: {databaseName: another}\n  dbtier:role: {name: myshop_app}\n")
 
@@ -34,8 +34,8 @@ func TestAnotherInstanceIsPreparedAndServesLikeTheFirst(t *testing.T) {
 	require.Zero(t, r.code, "%s", r)
 	assert.NotEqual(t, first, instances())
 	assert.Equal(t, "another", output(t, "databaseName"))
-	// The pods of the pool have the database's new name when the kubelet has brought them the file.
-	eventually(t, 2*time.Minute, "a tier that is whole", func() (bool, string) {
+	// The pods of the pool have the database's new name once the kubelet has updated their file.
+	eventually(t, 2*time.Minute, "all checks to pass", func() (bool, string) {
 		r := moved.run(t, "bin/dbtier", "verify", "--stack", "local")
 		return r.code == 0, r.all()
 	})

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// inExample runs the driver on the example of one cluster with two services.
+// inExample runs the driver in the example with two services in one cluster.
 func inExample(t *testing.T, args ...string) result {
 	t.Helper()
 	r := command{timeout: 10 * time.Minute, dir: filepath.Join(root, "examples", "services")}.run(t,
@@ -23,16 +23,16 @@ func inExample(t *testing.T, args ...string) result {
 	return r
 }
 
-// queryOf asks the database from a pod of a service of the example.
+// queryOf queries the database from a pod of a service of the example.
 func queryOf(t *testing.T, service, sql string) result {
 	t.Helper()
 	return tryKubectl(t, "", "-n", service, "exec", "deployment/"+service+"-api", "--", "bash", "-ec",
 		`psql "$DATABASE_URL" -XAtc "`+sql+`"`)
 }
 
-// The example of several stacks in one cluster, from a cluster that has nothing: neither service reaches what is the
-// other's, and the one that stays serves on when the other goes. It forgets the local cloud's state, as the stack local
-// has an operator, too.
+// This is the example of several stacks in one cluster, started in an empty cluster. Neither service reaches what
+// belongs to the other, and one continues to serve when the other is destroyed. The test removes the local cloud's
+// state, because the stack local has an operator, too.
 func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 	mustDbtier(t, "local", "stop", "--purge")
 	t.Cleanup(func() { mustDbtier(t, "local", "stop", "--purge") })
@@ -91,7 +91,7 @@ func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 			status, body := assumeRole(t, login, token(t, other.namespace, other.account, "sts.amazonaws.com"))
 			assert.Equal(t, http.StatusForbidden, status, "%s/%s: %s", other.namespace, other.account, errorCode(body))
 		}
-		// Whoever is granted rds_iam has no password, and no password is taken.
+		// A user with rds_iam has no password, and the server accepts none.
 		r = tryKubectl(t, "", "-n", "billing", "exec", "deployment/billing-api", "--", "bash", "-c",
 			`PGPASSWORD=guess psql "$DATABASE_IAM_URL" -XAtc 'select 1' 2>&1`)
 		assert.NotZero(t, r.code, "%s", r)
@@ -99,11 +99,11 @@ func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 	})
 
 	inExample(t, "destroy", "--stack", "billing")
-	assert.NotZero(t, tryKubectl(t, "", "get", "namespace", "billing").code, "the service's namespace is gone")
+	assert.NotZero(t, tryKubectl(t, "", "get", "namespace", "billing").code, "the service's namespace no longer exists")
 	assert.Contains(t, kubectl(t, "get", "crds", "-o", "name"), "externalsecrets.external-secrets.io",
-		"the CRDs are every team's and stay")
+		"the CRDs are shared by all teams and stay")
 	r := queryOf(t, "orders", "select count(*) > 0 from orders")
-	assert.Equal(t, "t\n", r.stdout, "the other service serves on: %s", r)
+	assert.Equal(t, "t\n", r.stdout, "the other service continues to serve: %s", r)
 	inExample(t, "verify", "--stack", "orders")
 	again := inExample(t, "up", "--stack", "orders")
 	assert.Contains(t, again.all(), "no changes")

@@ -1,10 +1,10 @@
-// Package e2e holds the tests that need the whole chain running: they start the local cloud, let the real Pulumi engine
-// bring up the stack `local` on it, and then try what a user, a neighbour and a bad day would do to it.
+// Package e2e contains the tests that need the whole chain. They start the local cloud, let the real Pulumi engine
+// deploy the stack `local` on it, and then try normal use, access by other tenants, and failures.
 //
-// They drive the project's own binaries, as a person does, and look at the outcome with clients that nobody here wrote:
-// kubectl, psql, pgbench and the AWS CLI. They need root and the binaries of `make build`:
+// They run the project's binaries like a user, and check the result with independent clients: kubectl, psql, pgbench
+// and the AWS CLI. They need root and the binaries of `make build`:
 //
 //	make e2e
 //
-// The tests share one cloud and run in the order of their files' numbers; each leaves the tier serving.
+// The tests share one cloud and run in the order of their file numbers. Each leaves a working tier.
 package e2e

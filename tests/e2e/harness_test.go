@@ -42,7 +42,7 @@ var root = func() string {
 	}
 }()
 
-// result is what a command printed and how it ended.
+// result is the output and exit code of a command.
 type result struct {
 	stdout, stderr string
 	code           int
@@ -54,10 +54,10 @@ func (r result) String() string {
 		r.stdout, r.stderr)
 }
 
-// all is both outputs, for tests that only ask whether something was said.
+// all returns both outputs, for tests that only search for text.
 func (r result) all() string { return r.stdout + r.stderr }
 
-// command starts programs with a deadline, an input and an environment of their own.
+// command starts programs with a deadline, an input and an environment.
 type command struct {
 	timeout time.Duration
 	stdin   string
@@ -99,8 +99,9 @@ func (c command) run(t *testing.T, name string, args ...string) result {
 	return r
 }
 
-// withConfig is for programs that see copies of the stacks' config files, the local stack's with other texts, in a
-// mount namespace of their own: the checkout stays as it is, whatever they write and whatever happens to the test.
+// withConfig runs programs in a separate mount namespace, in which they see copies of the stacks' config files.
+// Replacements apply to the local stack's file. The checkout stays unchanged, whatever the programs write and however
+// the test ends.
 func withConfig(t *testing.T, oldnew ...string) wrapped {
 	t.Helper()
 	dir := t.TempDir()
@@ -125,7 +126,7 @@ func withConfig(t *testing.T, oldnew ...string) wrapped {
 	return append(w, "--")
 }
 
-// wrapped is a program with arguments that runs another one.
+// wrapped is a program with arguments that runs another program.
 type wrapped []string
 
 func (w wrapped) run(t *testing.T, args ...string) result {
@@ -138,13 +139,13 @@ func (w wrapped) runWith(t *testing.T, env []string, args ...string) result {
 	return command{timeout: 10 * time.Minute, env: env}.run(t, w[0], append(w[1:len(w):len(w)], args...)...)
 }
 
-// dbtier runs the driver and hands back how it ended, whatever that was.
+// dbtier runs the driver and returns its result, successful or not.
 func dbtier(t *testing.T, args ...string) result {
 	t.Helper()
 	return command{timeout: 10 * time.Minute}.run(t, filepath.Join(root, "bin", "dbtier"), args...)
 }
 
-// mustDbtier runs the driver and fails the test unless it succeeded.
+// mustDbtier runs the driver and fails the test if it does not succeed.
 func mustDbtier(t *testing.T, args ...string) result {
 	t.Helper()
 	r := dbtier(t, args...)
@@ -152,20 +153,20 @@ func mustDbtier(t *testing.T, args ...string) result {
 	return r
 }
 
-// kubectl runs the cluster's own kubectl and fails the test unless it succeeded.
+// kubectl runs the cluster's kubectl and fails the test if it does not succeed.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	return mustDbtier(t, append([]string{"local", "kubectl", "--"}, args...)...).stdout
 }
 
-// tryKubectl runs kubectl with an input and hands back how it ended.
+// tryKubectl runs kubectl with an input and returns its result.
 func tryKubectl(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	return command{stdin: stdin}.run(t, filepath.Join(root, "bin", "dbtier"),
 		append([]string{"local", "kubectl", "--"}, args...)...)
 }
 
-// apply creates the objects of a manifest and removes them when the test ends.
+// apply creates the objects of a manifest and deletes them when the test ends.
 func apply(t *testing.T, manifest string) {
 	t.Helper()
 	r := tryKubectl(t, manifest, "apply", "-f", "-")
@@ -175,7 +176,7 @@ func apply(t *testing.T, manifest string) {
 	})
 }
 
-// servicePod is the name of one running pod of the example service.
+// servicePod returns the name of a running pod of the example service.
 func servicePod(t *testing.T) string {
 	t.Helper()
 	out := kubectl(t, "-n", namespace, "get", "pods", "--field-selector=status.phase=Running", "-o",
@@ -190,14 +191,14 @@ func servicePod(t *testing.T) string {
 	return ""
 }
 
-// inServicePod runs a shell line inside a pod of the example service, where DATABASE_URL is set.
+// inServicePod runs a shell script in a pod of the example service, where DATABASE_URL is set.
 func inServicePod(t *testing.T, script string) result {
 	t.Helper()
 	return tryKubectl(t, "", "-n", namespace, "exec", servicePod(t), "-c", service, "--", "bash", "-ec", script)
 }
 
-// throughEachPoolPod asks the database with the service's DATABASE_URL, through every pod of the pool: each has what
-// changes in its files when its kubelet brings it. It stops at the first that fails, and hands back a line of each.
+// throughEachPoolPod runs a query with the service's DATABASE_URL through every pod of the pool, because each pod's
+// kubelet updates its files at a different time. It stops at the first failure and returns one line for each pod.
 func throughEachPoolPod(t *testing.T, sql string) result {
 	t.Helper()
 	addresses := kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool,
@@ -219,7 +220,7 @@ func secret(t *testing.T, ns, name, key string) string {
 func decode(t *testing.T, text string, into any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), into); err != nil {
-		t.Fatalf("not the JSON that was expected: %v", err)
+		t.Fatalf("unexpected JSON: %v", err)
 	}
 }
 
@@ -229,7 +230,7 @@ func aws(t *testing.T, args ...string) result {
 	return dbtier(t, append([]string{"local", "aws", "--"}, args...)...)
 }
 
-// outputs are the stack's outputs.
+// outputs returns the stack's outputs.
 func outputs(t *testing.T) map[string]any {
 	t.Helper()
 	var answer struct{ Outputs map[string]any }
@@ -240,11 +241,11 @@ func outputs(t *testing.T) map[string]any {
 func output(t *testing.T, name string) string {
 	t.Helper()
 	value, ok := outputs(t)[name].(string)
-	require.True(t, ok, "stack output %s is no string", name)
+	require.True(t, ok, "stack output %s is not a string", name)
 	return value
 }
 
-// masterCredentials are the database's master user and password, as Secrets Manager holds them now.
+// masterCredentials returns the database's master user and its current password in Secrets Manager.
 func masterCredentials(t *testing.T) (user, password string) {
 	t.Helper()
 	r := aws(t, "secretsmanager", "get-secret-value", "--secret-id", output(t, "masterSecretArn"), "--query",
@@ -255,7 +256,7 @@ func masterCredentials(t *testing.T) (user, password string) {
 	return s.Username, s.Password
 }
 
-// eventually waits until the condition holds; it says what was waited for when it never did.
+// eventually waits until the condition holds. If it does not in time, the test fails and names the condition.
 func eventually(t *testing.T, within time.Duration, what string, holds func() (bool, string)) {
 	t.Helper()
 	deadline := time.Now().Add(within)

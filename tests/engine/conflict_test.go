@@ -20,7 +20,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	require.Eventually(t, holds, time.Minute, 5*time.Millisecond, what)
 }
 
-// descendants are the processes below one, itself included.
+// descendants returns a process and all processes that it and its children started.
 func descendants(pid int) []int {
 	children := map[int][]int{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -46,7 +46,7 @@ func descendants(pid int) []int {
 	return all
 }
 
-// killAt starts an update and kills it with all that it started, once the provider has done n operations.
+// killAt starts an update and kills it with its descendants after the provider has done n operations.
 func (s *site) killAt(n int, args ...string) {
 	s.t.Helper()
 	cmd := s.command(args...)
@@ -59,7 +59,7 @@ func (s *site) killAt(n int, args ...string) {
 	for _, pid := range killed {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	// The lock is the kernel's: it goes with the last of them, which may take a moment.
+	// The kernel releases the lock when the last of them has ended, which can take a moment.
 	for _, pid := range killed[1:] {
 		eventually(s.t, "the end of process "+strconv.Itoa(pid), func() bool {
 			text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
@@ -70,8 +70,8 @@ func (s *site) killAt(n int, args ...string) {
 	require.Error(s.t, cmd.Wait(), "it ended by itself before it could be killed")
 }
 
-// settled asserts what must hold after a killed run and one that went on: everything is there once, nothing is pending,
-// no lock is left.
+// settled asserts the result of a killed run and the next one: every resource exists once, nothing is pending, and no lock
+// is left.
 func (s *site) settled(stack, state string) {
 	s.t.Helper()
 	text, err := os.ReadFile(filepath.Join(state, ".pulumi", "stacks", "dbtier", stack+".json"))
@@ -185,7 +185,7 @@ func TestALockOfAnotherMachineIsAConflictUntilItIsCancelled(t *testing.T) {
 	assert.Contains(t, doctor.stdout, "fix: if that update is gone for good: dbtier cancel --stack local")
 
 	cancelled := s.must(0, "cancel", "--stack", "local")
-	assert.Contains(t, cancelled.stdout, "took off the lock of kim@elsewhere (process 7")
+	assert.Contains(t, cancelled.stdout, "removed the lock of kim@elsewhere (process 7")
 	s.must(0, "up", "--stack", "local")
 
 	host, err := os.Hostname()
@@ -275,7 +275,7 @@ func TestASecondInterruptEndsTheEngineAtOnce(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
-	// A second signal that comes before the first is taken is lost in it: it is sent until the command has ended.
+	// A second signal is lost while the first is pending, so it is sent until the command has ended.
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.After(time.Minute); ; {

@@ -1,9 +1,8 @@
-// Package engine holds the tests of the driver on the real Pulumi engine, with no cloud: resources are files in a
-// folder that a provider of these tests keeps, and a program of these tests declares them from the stack's config. They
-// need bin/pulumi:
+// Package engine tests the driver on the real Pulumi engine without a cloud. The resources are files in a folder, kept by
+// a provider of these tests and declared by a program of these tests from the stack's config. The tests need bin/pulumi:
 //
 //	make build && go test ./tests/engine
 //
-// The test binary plays three programs: by its own name the tests, as dbtier the driver around the program, and as
-// localcloud the provider servers that the driver starts.
+// The test binary plays several programs. Under the name dbtier it is the driver around the program, as localcloud the
+// provider servers that the driver starts, and under its own name the tests.
 package engine

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// answer is what these tests read of a --json answer.
+// answer is the part of a --json answer that these tests read.
 type answer struct {
 	Schema    string
 	Command   string
@@ -108,7 +108,7 @@ func TestDriftIsFoundAndMendedAndNothingElseIsTouched(t *testing.T) {
 	people := s.must(2, "drift", "--stack", "local")
 	assert.Contains(t, people.stdout, "~ aws:iam:Role a differs: path\n")
 	assert.Contains(t, people.stdout, "- aws:iam:Role b is gone\n")
-	assert.Contains(t, people.stdout, "mend with: dbtier up --stack local --refresh")
+	assert.Contains(t, people.stdout, "repair with: dbtier up --stack local --refresh")
 
 	s.must(0, "up", "--stack", "local")
 	assert.ElementsMatch(t, []string{"update a", "create b"}, s.operations())
@@ -300,7 +300,7 @@ func TestAStateIsExportedAndImported(t *testing.T) {
 	backups, err := filepath.Glob(filepath.Join(s.dir, ".dbtier", "backups", "local-*.json"))
 	require.NoError(t, err)
 	assert.Len(t, backups, 1)
-	// The state has what is gone: the next up looks first.
+	// The state has resources that were deleted: the next up refreshes it first.
 	s.must(0, "up", "--stack", "local")
 	assert.Equal(t, []string{"a"}, s.there())
 	s.must(64, "import", "--stack", "local")

@@ -39,14 +39,15 @@ func TestMain(m *testing.M) {
 type declared struct {
 	Type, Name string
 	Props      map[string]any `yaml:",omitempty"`
-	// Secrets are secret properties, by the variable of the environment that has the value.
+	// Secrets are secret properties with the environment variables that have their values.
 	Secrets map[string]string `yaml:",omitempty"`
-	// After are names of resources that come before it.
+	// After are the names of resources that it depends on.
 	After           []string `yaml:",omitempty"`
 	Protect, Retain bool     `yaml:",omitempty"`
 }
 
-// program declares the resources of the config key dbtier:resources. A resource of type fault is a fault of config.
+// program declares the resources of the config key dbtier:resources. A resource of type fault is an error of
+// the config.
 func program(ctx *pulumi.Context) error {
 	text, _ := ctx.GetConfig("dbtier:resources")
 	var list []struct {
@@ -88,14 +89,14 @@ func program(ctx *pulumi.Context) error {
 	return nil
 }
 
-// site is a project with a stack local, the driver's binaries, and the folder that is its cloud.
+// site is a project with a stack local, the driver's binaries, and the folder that plays the cloud.
 type site struct {
 	t                     *testing.T
 	dir, bin, world, home string
 	env                   []string
 }
 
-// pulumiCLI is the pinned CLI that `make build` makes.
+// pulumiCLI returns the pinned CLI of `make build`.
 func pulumiCLI(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("..", "..", "bin", "pulumi"))
@@ -113,7 +114,7 @@ func newSite(t *testing.T) *site {
 	for _, name := range []string{"dbtier", "localcloud"} {
 		s.install(exe, filepath.Join(s.bin, name))
 	}
-	// The plugin of stacks that do not live on the local cloud.
+	// The plugin for stacks that are not on the local cloud.
 	s.install(exe, filepath.Join(s.home, ".pulumi", "plugins", "resource-aws-v1.0.0", "pulumi-resource-aws"))
 	require.NoError(t, os.Symlink(pulumiCLI(t), filepath.Join(s.bin, "pulumi")))
 	s.file("Pulumi.yaml", "name: dbtier\nruntime: go\n")
@@ -124,7 +125,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// install puts the test binary there under another name.
+// install puts the test binary at the path.
 func (s *site) install(exe, path string) {
 	s.t.Helper()
 	require.NoError(s.t, os.MkdirAll(filepath.Dir(path), 0o700))
@@ -161,10 +162,10 @@ func (s *site) configure(name, cloud string, resources []declared, more map[stri
 	s.file("Pulumi."+name+".yaml", string(text))
 }
 
-// cloudRuns has the local cloud look as if it ran.
+// cloudRuns makes the local cloud look as if it were running.
 func (s *site) cloudRuns() {
 	s.t.Helper()
-	// Socket paths are short: not below the test's folder.
+	// The path of a socket must be short, so it is not in the test's folder.
 	dir, err := os.MkdirTemp("", "lc")
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { os.RemoveAll(dir) })
@@ -189,7 +190,7 @@ func (s *site) cloudRuns() {
 	require.NoError(s.t, os.WriteFile(filepath.Join(state, "cloud.json"), []byte(text), 0o600))
 }
 
-// result is how a run of the driver ended.
+// result is the result of a run of the driver.
 type result struct {
 	stdout, stderr string
 	code           int
@@ -221,7 +222,7 @@ func (s *site) run(args ...string) result {
 	return r
 }
 
-// must runs the driver and wants an exit code.
+// must runs the driver and asserts its exit code.
 func (s *site) must(code int, args ...string) result {
 	s.t.Helper()
 	r := s.run(args...)
@@ -229,7 +230,7 @@ func (s *site) must(code int, args ...string) result {
 	return r
 }
 
-// operations are what the provider did since they were last asked for, as "create a".
+// operations returns what the provider did since the last call, as "create a".
 func (s *site) operations() []string {
 	s.t.Helper()
 	log := filepath.Join(s.world, "log")
@@ -242,7 +243,7 @@ func (s *site) operations() []string {
 	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
-// there are the ids of what exists.
+// there returns the ids of the resources that exist.
 func (s *site) there() []string {
 	s.t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.world, "*.json"))
@@ -254,7 +255,7 @@ func (s *site) there() []string {
 	return ids
 }
 
-// change changes a property by hand, past the program.
+// change changes a property of a resource by hand.
 func (s *site) change(id, key string, value any) {
 	s.t.Helper()
 	file := filepath.Join(s.world, id+".json")

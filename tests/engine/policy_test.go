@@ -9,8 +9,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 )
 
-// playPolicyPack is how the tests' policy pack judges: a property public that is true is forbidden, a property old is
-// frowned on.
+// playPolicyPack serves the tests' policy pack: a true property public is a mandatory violation, a true property old an
+// advisory one.
 func playPolicyPack() int {
 	err := policyx.Main(func(*pulumi.Context) (policyx.PolicyPack, error) {
 		rule := func(name, property string, level policyx.EnforcementLevel) policyx.Policy {

@@ -24,12 +24,12 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// folder is the variable that names the folder in which the provider keeps its resources: one file each, and a line in
-// the file log for every operation.
+// folder is the environment variable with the provider's folder. The folder has a file for each resource, and the file
+// log with a line for each operation.
 const folder = "TEST_WORLD"
 
-// provider keeps resources of any type as files. A property named id, identifier or name is the resource's id, and a
-// change of it or of engine makes another resource of it. A property delay says how many milliseconds a creation takes.
+// provider keeps resources of any type as files. The property id, identifier or name is the resource's id. A change of it
+// or of the property engine replaces the resource. The property delay is the duration of a creation in milliseconds.
 type provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
 	dir string
@@ -111,7 +111,7 @@ func (p *provider) Create(ctx context.Context, r *pulumirpc.CreateRequest) (*pul
 		return &pulumirpc.CreateResponse{Properties: r.GetProperties()}, nil
 	}
 	id := idOf(r.GetUrn(), r.GetProperties().AsMap())
-	// What was half made by a run that was killed is this resource; the local cloud's providers adopt it too.
+	// A resource that a killed run has created is adopted, as by the local cloud's providers.
 	what := "create"
 	if _, err := os.Stat(p.file(id)); err == nil {
 		what = "adopt"
@@ -159,7 +159,7 @@ func (p *provider) Read(_ context.Context, r *pulumirpc.ReadRequest) (*pulumirpc
 	}
 	inputs := r.GetInputs().AsMap()
 	if len(inputs) == 0 {
-		// An import: what is there is what is asked for.
+		// In an import the real resource gives the inputs.
 		inputs = maps.Clone(content)
 	}
 	for key := range inputs {
@@ -228,8 +228,8 @@ func serve() (port int, stop func(), err error) {
 	return listener.Addr().(*net.TCPAddr).Port, server.Stop, nil //nolint:forcetypeassert // a TCP listener
 }
 
-// playLocalCloud serves the provider for one run of the engine, as localcloud does: it prints its ports and ends with
-// its input.
+// playLocalCloud serves the provider for one run of the engine, as localcloud does: it prints its ports and ends when its
+// stdin closes.
 func playLocalCloud(args []string) int {
 	if len(args) == 0 || args[0] != "providers" {
 		return 0

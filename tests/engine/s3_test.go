@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// bucket is the URL of a bucket of a server of S3's kind that runs for as long as the test.
+// bucket starts an S3 server for the duration of the test, and returns the URL of a bucket.
 func (s *site) bucket() string {
 	s.t.Helper()
 	program := filepath.Join(s.t.TempDir(), "s3")
@@ -65,7 +65,7 @@ func TestAStateInABucketWorksAsOneInAFolder(t *testing.T) {
 	doctor := s.run(with("doctor")...)
 	assert.Contains(t, doctor.stdout, "✓ backend            s3://states")
 
-	// What guards a stack is read from the bucket.
+	// The guards read the state from the bucket.
 	s.configure("prod", "aws", []declared{role("a", props{"name": "a", "path": "/"})}, nil)
 	refused := s.ask(3, with("up", "--yes")...)
 	require.Len(t, refused.DataLoss, 1)

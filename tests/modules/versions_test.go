@@ -1,4 +1,4 @@
-// Package modules tests what must hold across the modules of this repository.
+// Package modules tests consistency between the modules of this repository.
 package modules
 
 import (
@@ -17,17 +17,17 @@ import (
 
 const root = "../.."
 
-// apart are the modules whose versions are their own, with the reason.
+// apart lists modules with independent versions, with the reason.
 var apart = map[string]string{
-	// Its controller-runtime goes with Kubernetes 0.33, and the operator is built as it was released.
+	// Its controller-runtime requires Kubernetes 0.33, and the operator is built as released.
 	"localcloud/build/external-secrets": "as released",
 }
 
-// TestModulesShareVersions keeps the first build short: what two binaries have in common is compiled once only if they
-// take the same version of it, and of all that it imports. A third of all compiling hangs on that.
+// TestModulesShareVersions keeps the first build short: shared packages are compiled once only if two binaries use the
+// same version of them and of everything that they import. This affects a third of all compilation.
 func TestModulesShareVersions(t *testing.T) {
 	t.Parallel()
-	versions := map[string]map[string][]string{} // module → version → who takes it
+	versions := map[string]map[string][]string{} // module → version → folders that require it
 	for _, dir := range folders(t) {
 		if apart[dir] != "" {
 			continue
@@ -41,11 +41,12 @@ func TestModulesShareVersions(t *testing.T) {
 	}
 	for module, takers := range versions {
 		assert.Len(t, takers, 1,
-			"modules take different versions of %s: let all take the newest, by `go get %s@VERSION && go mod tidy` in each", module, module)
+			"modules use different versions of %s: upgrade all to the newest with `go get %s@VERSION && go mod tidy`",
+			module, module)
 	}
 }
 
-// TestBuildsShareFlags does the same for what the compiler is told, wherever it is started from.
+// TestBuildsShareFlags requires the same compiler flags in all places that start a build.
 func TestBuildsShareFlags(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{
@@ -68,7 +69,7 @@ func TestFoldersApartExist(t *testing.T) {
 	}
 }
 
-// folders are those with a go.mod, relative to the root.
+// folders returns the folders with a go.mod, relative to the root.
 func folders(t *testing.T) []string {
 	t.Helper()
 	var found []string
@@ -91,7 +92,7 @@ func folders(t *testing.T) []string {
 	return slices.Sorted(slices.Values(found))
 }
 
-// required are the versions that a module's go.mod asks for, after its replacements.
+// required returns the versions that a module's go.mod requires, after its replacements.
 func required(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json",

@@ -1,6 +1,6 @@
-// Command s3 serves buckets of S3's kind in memory, for the tests of the driver with such a backend. It is a module of
-// its own: no program of this project needs what it is built from. It makes the bucket states, prints the port on
-// 127.0.0.1 that it listens on, and ends with its input.
+// Command s3 serves S3 buckets in memory, for tests of the driver with such a backend. It is a separate module, because
+// no program of this project needs its dependencies. It creates the bucket "states", prints its port on 127.0.0.1, and
+// ends when its input ends.
 package main
 
 import (
@@ -26,7 +26,7 @@ func main() {
 func serve() error {
 	buckets := s3mem.New()
 	if err := buckets.CreateBucket("states"); err != nil {
-		return fmt.Errorf("making the bucket: %w", err)
+		return fmt.Errorf("creating the bucket: %w", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -37,14 +37,14 @@ func serve() error {
 	go func() { ended <- server.Serve(listener) }()
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
-		return fmt.Errorf("the port: %w", err)
+		return fmt.Errorf("parsing the address: %w", err)
 	}
 	fmt.Println(port)
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		server.Close()
 	}()
-	if err := <-ended; err != http.ErrServerClosed { //nolint:errorlint // Serve returns exactly this one
+	if err := <-ended; err != http.ErrServerClosed { //nolint:errorlint // Serve returns exactly this error.
 		return err
 	}
 	return nil

@@ -1,6 +1,6 @@
-// Command coredns is CoreDNS with the plugins that the local cloud's Corefile names and no others: the rest bring the
-// SDKs of several clouds, which take longer to build than CoreDNS itself. This is CoreDNS's own way to choose plugins
-// at build time.
+// Command coredns is CoreDNS with only the plugins that the local cloud's Corefile uses. The other plugins bring the
+// SDKs of several clouds, which take longer to build than CoreDNS itself. CoreDNS documents this way of choosing
+// plugins at build time.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	// The order in which a query passes them.
+	// Directives set the order in which plugins handle a query.
 	dnsserver.Directives = []string{"ready", "errors", "hosts", "kubernetes", "file"}
 	coremain.Run()
 }

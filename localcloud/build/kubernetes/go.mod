@@ -1,5 +1,5 @@
-// The Kubernetes programs of the local cloud. k8s.io/kubernetes replaces its staging modules by folders that only its own
-// checkout has, so each is named here by the version it was published as.
+// The Kubernetes programs of the local cloud. k8s.io/kubernetes replaces its staging modules with folders that exist only
+// in its own checkout, so this file requires the published version of each.
 module dbtier/localcloud/build/kubernetes
 
 go 1.26.0

@@ -1,6 +1,6 @@
-// Command kubernetes is every Kubernetes program that the local cloud runs, in one binary: the first argument names the
-// program (kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet, kubectl), the rest are its own
-// flags. One binary shares the code that six would each carry, which is most of it.
+// Command kubernetes contains every Kubernetes program that the local cloud runs. The first argument names the program
+// (kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet, kubectl) and the others are its flags.
+// Six separate binaries would each carry the same code, which is most of their size.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
-// programs are the names this binary answers to, as its first argument or as the name it is started by.
+// programs maps the supported names to commands. The name is the first argument, or the name of the executable.
 var programs = map[string]func() *cobra.Command{
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
 	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
@@ -41,7 +41,7 @@ func main() {
 	program, ok := programs[name]
 	if !ok {
 		fmt.Fprintf(os.Stderr,
-			"kubernetes: no program %q: name one of kube-apiserver, kube-controller-manager, kube-scheduler, "+
+			"kubernetes: unknown program %q: use one of kube-apiserver, kube-controller-manager, kube-scheduler, "+
 				"kube-proxy, kubelet, kubectl\n", name)
 		os.Exit(2)
 	}

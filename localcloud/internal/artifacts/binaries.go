@@ -13,17 +13,18 @@ import (
 // binary is one program that is built from source.
 type binary struct {
 	name string
-	// dir is the module's folder, relative to the project.
+	// dir is the folder of the module, relative to the project.
 	dir string
-	// pkg is the package to build there.
+	// pkg is the package in dir to build.
 	pkg string
-	// ldflags are the linker's flags besides those that drop the symbol tables.
+	// ldflags are linker flags in addition to those that drop the symbol tables.
 	ldflags string
-	// trimmed is a folder in dir whose files take the place of the package's own, to leave out what nobody uses here.
+	// trimmed is a folder in dir whose files replace those of the package, to leave out code that the local cloud does
+	// not use.
 	trimmed string
 }
 
-// Helm refuses charts on a server without a version, so Kubernetes is told its own.
+// kubernetesVersion is linked into the Kubernetes programs. Helm refuses charts on a server without a version.
 const kubernetesVersion = "v1.34.4"
 
 var thirdParty = []binary{
@@ -34,8 +35,8 @@ var thirdParty = []binary{
 		ldflags: " -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion +
 			" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34",
 	},
-	// Of the operator's forty providers and generators, those that a cluster without other clouds can use: the rest are
-	// two thirds of the build and of the binary.
+	// The operator has forty providers and generators. Only those that work in a cluster without other clouds are
+	// built: the others are two thirds of the build time and of the binary.
 	{name: "external-secrets", dir: "localcloud/build/external-secrets", pkg: operatorModule, trimmed: "trimmed"},
 	{name: "pause", dir: "localcloud/pause", pkg: "."},
 	{name: "myshop-api", dir: "examples/myshop-api", pkg: "."},
@@ -53,8 +54,8 @@ func (b *Builder) binaries() []step {
 				return hash([]string{bin.pkg, ldflags, runtime.Version(), runtime.GOARCH}, dir)
 			},
 			make: func(ctx context.Context, to string) error {
-				// Static, so that any root file system can run them. With the flags of the project's other builds
-				// (Makefile), what they have in common is compiled once.
+				// Static binaries run in any root file system. The flags are those of the project's other builds
+				// (Makefile), so that shared packages are compiled once.
 				env := []string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -gcflags=all=-dwarf=false -mod=readonly"}
 				if bin.trimmed != "" {
 					workspace, remove, err := b.trim(ctx, dir, bin.pkg, filepath.Join(dir, bin.trimmed))
@@ -72,11 +73,11 @@ func (b *Builder) binaries() []step {
 	return steps
 }
 
-// trim makes a workspace in which the module that dir builds is a copy of its source with some files replaced.
+// trim creates a workspace in which dir builds a copy of the module's source with some files replaced.
 func (b *Builder) trim(ctx context.Context, dir, module, replaced string) (workspace string, remove func(), err error) {
 	folder, err := os.MkdirTemp("", "trimmed-")
 	if err != nil {
-		return "", nil, fmt.Errorf("a folder for the source of %s: %w", module, err)
+		return "", nil, fmt.Errorf("creating a folder for the source of %s: %w", module, err)
 	}
 	remove = func() { _ = os.RemoveAll(folder) }
 	defer func() {
@@ -103,7 +104,7 @@ func (b *Builder) trim(ctx context.Context, dir, module, replaced string) (works
 		if err != nil {
 			return err
 		}
-		// A file that is not there would be added beside the one it was meant to replace.
+		// If the file does not exist, writing it would add a file instead of replacing one.
 		if err := os.Remove(filepath.Join(copied, path)); err != nil {
 			return err
 		}

@@ -19,16 +19,17 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
-// Layout names the folders of a project's cache.
+// Layout contains the paths of a project's cache.
 type Layout struct {
-	// Cache is the folder of everything below.
+	// Cache is the parent of all other folders.
 	Cache string
 	// Bin holds the third-party binaries and the example service.
 	Bin string
-	// Postgres holds bin, lib and share of a PostgreSQL.
+	// Postgres holds the folders bin, lib and share of a PostgreSQL installation.
 	Postgres string
 	// Chart is the operator's chart, unpacked.
 	Chart string
@@ -38,7 +39,7 @@ type Layout struct {
 	Rootfs string
 }
 
-// Paths is the layout of a project's cache, whether or not anything is in it yet.
+// Paths returns the layout of a project's cache. The folders need not exist.
 func Paths(project string) Layout {
 	cache := filepath.Join(project, ".localcloud", "cache")
 	return Layout{
@@ -51,27 +52,27 @@ func Paths(project string) Layout {
 	}
 }
 
-// Disk space that a first build takes, measured: Go's build cache (the third-party programs and this project's own),
-// its module cache, and what lands in the project's cache.
+// Measured disk space of a first build in bytes: Go's build cache (the third-party programs and this project's own),
+// its module cache, and the project's cache.
 const (
 	goCacheNeeds     = 12 << 30
 	moduleCacheNeeds = 8 << 30
 	cacheNeeds       = 3 << 30
 )
 
-// Builder makes what is missing from a project's cache.
+// Builder builds what is missing from a project's cache.
 type Builder struct {
 	Layout
 	project string
 	out     io.Writer
 }
 
-// New is a builder for the project in the folder; progress goes to out.
+// New returns a builder for the project in the given folder. It reports progress to out.
 func New(project string, out io.Writer) *Builder {
 	return &Builder{Layout: Paths(project), project: project, out: &lines{out: out}}
 }
 
-// lines lets the lanes of a build write to one place.
+// lines serializes the output of the lanes of a build.
 type lines struct {
 	mu  sync.Mutex
 	out io.Writer
@@ -80,22 +81,22 @@ type lines struct {
 func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.out.Write(p) //nolint:wrapcheck // it is the writer's own
+	return l.out.Write(p) //nolint:wrapcheck // callers need the writer's own error
 }
 
-// step is one artefact: a key of everything that goes into it, where it lands, and how it is made.
+// step builds one artefact.
 type step struct {
 	name string
-	// key returns what the artefact depends on; equal keys mean an equal artefact.
+	// key returns a digest of everything that the artefact depends on. Equal keys mean equal artefacts.
 	key func(ctx context.Context) (string, error)
-	// target is the file or folder that the step makes.
+	// target is the file or folder that the step creates.
 	target string
-	// make writes the artefact to the given path, which does not exist yet and takes target's place when all went well.
+	// make writes the artefact to the given path, which does not exist yet. After success it is renamed to target.
 	make func(ctx context.Context, to string) error
 }
 
-// phases are what is made one after another; the lanes of a phase run side by side. Kubernetes has one for itself: it
-// takes as long as the rest, and where one waits for its linker, a download or one large package, the other compiles.
+// phases run one after another. The lanes of a phase run in parallel. Kubernetes has its own lane, because it takes as
+// long as everything else: while one lane waits for its linker, a download or one large package, the other compiles.
 func (b *Builder) phases() [][][]step {
 	var kubernetes, others []step
 	for _, s := range b.binaries() {
@@ -111,8 +112,8 @@ func (b *Builder) phases() [][][]step {
 	}
 }
 
-// Build makes every artefact that is missing or older than what it is made of. A build that is stopped, however, goes
-// on where it was: each artefact appears whole or not at all.
+// Build builds every artefact that is missing or out of date. A build that was stopped continues where it was, because
+// each artefact appears complete or not at all.
 func (b *Builder) Build(ctx context.Context) error {
 	unlock, err := b.lock()
 	if err != nil {
@@ -139,7 +140,7 @@ func (b *Builder) Build(ctx context.Context) error {
 	return nil
 }
 
-// ensure makes an artefact if it is missing or old, and the disk large enough.
+// ensure builds an artefact if it is missing or out of date. It checks the disk space first.
 func (b *Builder) ensure(ctx context.Context, s step, enough func() error) error {
 	key, fresh, err := b.fresh(ctx, s)
 	if err != nil || fresh {
@@ -151,7 +152,7 @@ func (b *Builder) ensure(ctx context.Context, s step, enough func() error) error
 	return b.run(ctx, s, key)
 }
 
-// BuildChart makes the operator's chart alone, which is all that an offline preview needs.
+// BuildChart builds only the operator's chart, which is all that an offline preview needs.
 func (b *Builder) BuildChart(ctx context.Context) error {
 	s := b.chart()
 	key, fresh, err := b.fresh(ctx, s)
@@ -166,7 +167,7 @@ func (b *Builder) BuildChart(ctx context.Context) error {
 	return b.run(ctx, s, key)
 }
 
-// Missing lists the names of the artefacts that Build would make.
+// Missing returns the names of the artefacts that Build would build.
 func (b *Builder) Missing(ctx context.Context) ([]string, error) {
 	var names []string
 	for _, s := range slices.Concat(slices.Concat(b.phases()...)...) {
@@ -188,11 +189,11 @@ func (b *Builder) stamp(s step) string {
 func (b *Builder) fresh(ctx context.Context, s step) (key string, fresh bool, err error) {
 	key, err = s.key(ctx)
 	if err != nil {
-		return "", false, fmt.Errorf("what %s depends on: %w", s.name, err)
+		return "", false, fmt.Errorf("computing the inputs of %s: %w", s.name, err)
 	}
-	made, err := os.ReadFile(b.stamp(s))
-	if err != nil || string(made) != key {
-		return key, false, nil //nolint:nilerr // Without a stamp the artefact is simply not made yet.
+	stamped, err := os.ReadFile(b.stamp(s))
+	if err != nil || string(stamped) != key {
+		return key, false, nil //nolint:nilerr // Without a stamp, the artefact has not been built yet.
 	}
 	_, err = os.Stat(s.target)
 	return key, err == nil, nil
@@ -222,7 +223,7 @@ func (b *Builder) run(ctx context.Context, s step, key string) error {
 	done()
 	if err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("building %s was stopped after %s; the next run goes on from here", s.name,
+			return fmt.Errorf("building %s was stopped after %s; the next run continues from here", s.name,
 				seconds(start))
 		}
 		return fmt.Errorf("building %s: %w", s.name, err)
@@ -231,7 +232,7 @@ func (b *Builder) run(ctx context.Context, s step, key string) error {
 	return nil
 }
 
-// announce says what is being built, and again every 30 s how long that has taken, until the returned function is
+// announce prints what is being built, and every 30 s how long it has taken so far, until the returned function is
 // called.
 func (b *Builder) announce(name string, start time.Time) func() {
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -255,32 +256,19 @@ func seconds(start time.Time) string {
 	return fmt.Sprintf("%.1fs", time.Since(start).Seconds())
 }
 
-// lock keeps a second build of the same project waiting until the first has ended; the kernel drops it with the
-// process.
+// lock lets a second build of the same project wait until the first has ended.
 func (b *Builder) lock() (unlock func(), err error) {
-	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
-		return nil, fmt.Errorf("making the cache folder: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(b.Cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("locking the cache: %w", err)
-	}
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		fmt.Fprintln(b.out, "  waiting for another build of this project to end")
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-			return nil, fmt.Errorf("locking the cache: %w", err)
-		}
-	}
-	return func() { _ = f.Close() }, nil
+	return safefile.Lock(b.Cache, func() { fmt.Fprintln(b.out, "  waiting for another build of this project to end") })
 }
 
-// need is a folder that a build fills, and by how many bytes.
+// need is a folder that a build fills, and the number of bytes.
 type need struct {
 	dir   string
 	bytes uint64
 }
 
-// checkDisk refuses to start a build that cannot end. Go's caches are asked of Go, for they may lie on another disk.
+// checkDisk returns an error if the disk space is too small for the build. `go env` locates Go's caches, which can be
+// on another disk.
 func (b *Builder) checkDisk(ctx context.Context) error {
 	needs := []need{{b.Cache, cacheNeeds}}
 	if b.firstBuild() {
@@ -290,7 +278,7 @@ func (b *Builder) checkDisk(ctx context.Context) error {
 		}
 		for i, cache := range strings.Fields(out) {
 			if err := os.MkdirAll(cache, 0o755); err != nil {
-				return fmt.Errorf("making Go's caches: %w", err)
+				return fmt.Errorf("creating Go's caches: %w", err)
 			}
 			needs = append(needs, need{cache, []uint64{goCacheNeeds, moduleCacheNeeds}[i]})
 		}
@@ -298,8 +286,8 @@ func (b *Builder) checkDisk(ctx context.Context) error {
 	return checkNeeds(needs, diskOf)
 }
 
-// checkNeeds adds up what each disk has to take. A cache that another checkout has filled already needs less; because
-// that takes long to find out, only a disk that looks too small is asked about it.
+// checkNeeds adds up what each disk must hold. A cache that another checkout has already filled needs less. Measuring
+// that takes long, so it is done only if a disk looks too small.
 func checkNeeds(needs []need, disk func(dir string) (device uint64, free float64, err error)) error {
 	filled := false
 	for {
@@ -313,8 +301,9 @@ func checkNeeds(needs []need, disk func(dir string) (device uint64, free float64
 			byDisk[device] += n.bytes
 			if free < float64(byDisk[device]) {
 				short = fmt.Errorf(
-					"too little disk: %s has %.1f GiB free, the build needs %.1f GiB; free some, or move the folder "+
-						"to a larger disk",
+					"not enough disk space: %s has %.1f GiB free and the build needs %.1f GiB: free some space, or "+
+						"move "+
+						"the folder to a larger disk",
 					n.dir, free/(1<<30), float64(byDisk[device])/(1<<30))
 			}
 		}
@@ -332,7 +321,7 @@ func checkNeeds(needs []need, disk func(dir string) (device uint64, free float64
 	}
 }
 
-// sizeOf is how many bytes the files below a folder have. Files that vanish meanwhile count as nothing.
+// sizeOf returns the total size in bytes of the files below a folder. Files that disappear during the walk count as 0.
 func sizeOf(dir string) (size uint64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -342,7 +331,7 @@ func sizeOf(dir string) (size uint64, err error) {
 			return err
 		}
 		if info, err := entry.Info(); err == nil {
-			size += uint64(info.Size()) //nolint:gosec // sizes of regular files are not negative
+			size += uint64(info.Size()) //nolint:gosec // The size of a regular file is never negative.
 		}
 		return nil
 	})
@@ -357,7 +346,7 @@ func (b *Builder) firstBuild() bool {
 	return err != nil
 }
 
-// output runs a command and returns its standard output; its error carries the last lines that the command printed.
+// output runs a command and returns its standard output. Its error contains the last lines that the command printed.
 func (b *Builder) output(ctx context.Context, dir, name string, args ...string) (string, error) {
 	return b.outputEnv(ctx, dir, nil, name, args...)
 }
@@ -368,13 +357,13 @@ func (b *Builder) outputEnv(
 	return b.outputOf(exec.CommandContext(ctx, name, args...), dir, env)
 }
 
-// outputApart runs a command with mounts of its own: what it mounts ends with it, even when it is killed.
+// outputApart runs a command in a separate mount namespace, so that its mounts disappear with it, even if it is killed.
 func (b *Builder) outputApart(
 	ctx context.Context, dir string, env []string, name string, args ...string,
 ) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.SysProcAttr = apart()
-	// Its children keep the mounts alive, so they end with it.
+	// Child processes keep the mounts alive, so the whole process group is killed.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return b.outputOf(cmd, dir, env)
 }
@@ -397,7 +386,7 @@ func (b *Builder) outputOf(cmd *exec.Cmd, dir string, env []string) (string, err
 	return stdout.String(), nil
 }
 
-// hash is a key: the digest of the parts and of every file below the folders, names and contents.
+// hash returns a digest of the parts and of the names and contents of all files below the paths.
 func hash(parts []string, paths ...string) (string, error) {
 	h := sha256.New()
 	for _, p := range parts {

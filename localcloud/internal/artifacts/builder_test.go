@@ -46,14 +46,14 @@ func TestAnArtefactIsMadeOnceForEachKeyAndNeverHalf(t *testing.T) {
 
 	require.NoError(t, build())
 	require.NoError(t, build())
-	assert.Equal(t, 1, runs, "an unchanged key is not made again")
+	assert.Equal(t, 1, runs, "an unchanged key is not built again")
 
 	key, fail = "two", true
 	err := build()
 	require.ErrorContains(t, err, "building thing: the compiler said no")
 	text, readErr := os.ReadFile(s.target)
 	require.NoError(t, readErr)
-	assert.Equal(t, "one", string(text), "a failed build leaves the artefact as it was")
+	assert.Equal(t, "one", string(text), "a failed build leaves the artefact unchanged")
 
 	fail = false
 	require.NoError(t, build())
@@ -62,7 +62,7 @@ func TestAnArtefactIsMadeOnceForEachKeyAndNeverHalf(t *testing.T) {
 	assert.Equal(t, "two", string(text))
 
 	require.NoError(t, os.Remove(s.target))
-	require.NoError(t, build(), "a vanished artefact is made again whatever the stamp says")
+	require.NoError(t, build(), "a missing artefact is built again in spite of its stamp")
 	assert.FileExists(t, s.target)
 }
 
@@ -106,7 +106,8 @@ func TestEachDiskMustTakeAllThatGoesThere(t *testing.T) {
 	const gib = 1 << 30
 	for name, c := range map[string]struct {
 		needs []need
-		// free bytes by device; a folder is on device 1, or 2 when it is the filled one and apart is set.
+		// free is the free space in bytes of each device. Folders are on device 1. If apart is set, the filled folder
+		// is on device 2.
 		free  map[uint64]float64
 		apart bool
 		says  string
@@ -116,7 +117,7 @@ func TestEachDiskMustTakeAllThatGoesThere(t *testing.T) {
 		},
 		"room for each, not for all": {
 			needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: 1.5 * gib},
-			says: "has 1.5 GiB free, the build needs 2.0 GiB",
+			says: "has 1.5 GiB free and the build needs 2.0 GiB",
 		},
 		"a disk each": {
 			needs: []need{{empty, gib}, {filled, gib}}, free: map[uint64]float64{1: gib, 2: gib}, apart: true,
@@ -127,7 +128,7 @@ func TestEachDiskMustTakeAllThatGoesThere(t *testing.T) {
 		},
 		"a cache that is filled already needs no more": {needs: []need{{filled, 3000}}, free: map[uint64]float64{1: 0}},
 		"a cache that is half full needs the rest": {
-			needs: []need{{filled, 4000}}, free: map[uint64]float64{1: 999}, says: "too little disk",
+			needs: []need{{filled, 4000}}, free: map[uint64]float64{1: 999}, says: "not enough disk space",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

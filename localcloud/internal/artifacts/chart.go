@@ -15,10 +15,9 @@ import (
 
 const operatorModule = "github.com/external-secrets/external-secrets"
 
-// chart makes the operator's chart as its project releases it. The chart in the Go module lacks two things that a
-// release has: the CRD templates, which are generated from the bundle, and the archive of an optional dependency that
-// this project never enables. With both mended, one program and one set of values serve the released chart and this
-// one.
+// chart builds the operator's chart as its project releases it. The chart in the Go module lacks two parts of a
+// release: the CRD templates, which are generated from the bundle, and the archive of an optional dependency that this
+// project never enables. After this step, the same program and values work with the released chart and with this one.
 func (b *Builder) chart() step {
 	build := filepath.Join(b.project, "localcloud", "build", "external-secrets")
 	return step{
@@ -85,7 +84,7 @@ func releaseChart(module, version, to string) error {
 
 var annotations = regexp.MustCompile(`(?m)^ {2}annotations:\n`)
 
-// crdTemplate turns one CRD of the bundle into a template that honours installCRDs, crds.create<Kind> and
+// crdTemplate turns one CRD of the bundle into a template that respects installCRDs, crds.create<Kind> and
 // crds.annotations.
 func crdTemplate(doc []byte) (name string, template []byte, err error) {
 	var crd struct {
@@ -101,11 +100,11 @@ func crdTemplate(doc []byte) (name string, template []byte, err error) {
 	kind := crd.Spec.Names.Kind
 	if crd.Kind != "CustomResourceDefinition" || kind == "" || len(crd.Metadata.Annotations) == 0 {
 		return "", nil,
-			fmt.Errorf("the operator's CRD bundle holds a %q named %q where an annotated CustomResourceDefinition "+
-				"was expected", crd.Kind, kind)
+			fmt.Errorf("the operator's CRD bundle contains a %q named %q instead of an annotated "+
+				"CustomResourceDefinition", crd.Kind, kind)
 	}
 	condition := ".Values.installCRDs"
-	// The values know a switch for these kinds only; the rest come with installCRDs.
+	// Only these kinds have their own switch in the values. The others are installed with installCRDs.
 	switch kind {
 	case "ClusterExternalSecret", "ClusterSecretStore", "ClusterGenerator", "ClusterPushSecret", "PushSecret":
 		condition = "and .Values.installCRDs .Values.crds.create" + kind
@@ -123,7 +122,7 @@ func crdTemplate(doc []byte) (name string, template []byte, err error) {
 	return crd.Spec.Names.Singular, out.Bytes(), nil
 }
 
-// copyTree copies regular files; the module cache is read-only, the copy is not.
+// copyTree copies regular files. It makes the copy writable, because the module cache is read-only.
 func copyTree(from, to string) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

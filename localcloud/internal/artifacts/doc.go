@@ -1,8 +1,8 @@
-// Package artifacts makes everything that the local cloud runs and that no package manager installs: the third-party
-// binaries (each from a pinned go.mod of its own below localcloud/build), the root file system and the container
-// images, the operator's chart in the form in which it is released, and a PostgreSQL to stand for RDS's.
+// Package artifacts builds what the local cloud runs and no package manager installs: the third-party binaries (each
+// from its pinned go.mod below localcloud/build), the root file system and the container images, the operator's chart
+// as released, and the PostgreSQL that plays RDS's.
 //
-// Each artefact lands in the project's .localcloud/cache under a key made of what went into it, so a second build does
-// nothing and a changed input rebuilds just what depends on it. Nothing here is secret and nothing here has a life:
-// the cache survives `localcloud stop --purge`.
+// Each artefact is stored in the project's .localcloud/cache under a key of its inputs. A second build does nothing,
+// and a changed input rebuilds only what depends on it. The cache holds no secrets and no state, so it survives
+// `localcloud stop --purge`.
 package artifacts

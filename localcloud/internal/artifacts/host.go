@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// hostPrograms are what the node itself needs of Debian, by the file that proves each one there. A host that has
-// containerd or runc from elsewhere (Docker's packages, say) keeps its own.
+// hostPrograms are the Debian packages that the node needs, with the program or file that shows that each is installed.
+// A host that has containerd or runc from another source, such as Docker's packages, keeps it.
 var hostPrograms = []struct{ pkg, program, file string }{
 	{pkg: "containerd", program: "containerd"},
 	{pkg: "containerd", program: "ctr"},
@@ -22,16 +22,16 @@ var hostPrograms = []struct{ pkg, program, file string }{
 	{pkg: "debootstrap", program: "debootstrap"},
 }
 
-// npm and go come with the machine: which of their many packagings fits it is not for a build to decide.
+// required lists programs that the build does not install, because there are too many ways to install them.
 var required = map[string]string{
-	"go":      "Go 1.26 or newer (it builds Kubernetes, the operator and more from source)",
-	"npm":     "npm (it fetches PostgreSQL)",
-	"apt-get": "apt-get (this project installs its few system packages with it, so it needs Debian or Ubuntu)",
+	"go":      "Go 1.26 or newer (builds Kubernetes, the operator and other programs from source)",
+	"npm":     "npm (downloads PostgreSQL)",
+	"apt-get": "apt-get (installs the system packages, so Debian or Ubuntu is required)",
 	"tar":     "tar",
 }
 
-// EnsureHost installs the system packages that the local cloud needs and that are not there, and names what it cannot
-// install.
+// EnsureHost installs missing system packages that the local cloud needs. It returns an error that lists the programs
+// it cannot install.
 func (b *Builder) EnsureHost(ctx context.Context) error {
 	var absent []string
 	for program, why := range required {
@@ -62,7 +62,7 @@ func (b *Builder) EnsureHost(ctx context.Context) error {
 	if _, err := b.outputEnv(ctx, b.project, env, "apt-get", install...); err == nil {
 		return nil
 	}
-	// A fresh machine has no package lists yet.
+	// A new machine has no package lists yet.
 	if _, err := b.outputEnv(ctx, b.project, env, "apt-get", "update"); err != nil {
 		return fmt.Errorf("refreshing the package lists: %w", err)
 	}
@@ -80,7 +80,7 @@ func present(program, file string) bool {
 	if _, err := exec.LookPath(program); err == nil {
 		return true
 	}
-	// System programs may lie outside a user's PATH.
+	// System programs can be outside a user's PATH.
 	for _, dir := range []string{"/usr/sbin", "/sbin"} {
 		if _, err := os.Stat(filepath.Join(dir, program)); err == nil {
 			return true

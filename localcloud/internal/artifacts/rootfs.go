@@ -12,14 +12,14 @@ import (
 
 const (
 	debianSuite = "trixie"
-	// What the images hold beyond Debian's minimal system. pgbench comes with the server's package, of which only it is
-	// taken.
+	// Packages that the images contain beyond Debian's minimal system. The package of pgbench is the server's. Only
+	// pgbench is taken from it.
 	debianPackages = "pgbouncer,postgresql-client"
 	pgbenchPackage = "postgresql-17"
 	pgbenchFile    = "./usr/lib/postgresql/17/bin/pgbench"
 )
 
-// rootfs makes the Debian root file system that the images of PgBouncer and of the example service share.
+// rootfs builds the Debian root file system that the images of PgBouncer and the example service share.
 func (b *Builder) rootfs() step {
 	return step{
 		name:   "debian root file system",
@@ -32,7 +32,7 @@ func (b *Builder) rootfs() step {
 			if mirror := b.debianMirror(ctx); mirror != "" {
 				args = append(args, mirror)
 			}
-			// It mounts the kernel's file systems below its target, where a later clean-up must not find them.
+			// debootstrap mounts kernel file systems below its target. A later clean-up must not find them.
 			if _, err := b.outputApart(ctx, b.project, []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin"},
 				"debootstrap", args...); err != nil {
 				return errors.Join(err, os.RemoveAll(to))
@@ -48,7 +48,7 @@ func (b *Builder) rootfs() step {
 	}
 }
 
-// debianMirror is where this machine takes its own Debian packages from, or empty for debootstrap's own choice.
+// debianMirror returns the mirror from which this machine installs Debian packages, or "" to use debootstrap's default.
 func (b *Builder) debianMirror(ctx context.Context) string {
 	out, err := b.output(ctx, b.project, "apt-get", "indextargets", "--format",
 		"$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(SITE)", "Created-By: Packages")
@@ -64,8 +64,8 @@ func (b *Builder) debianMirror(ctx context.Context) string {
 	return ""
 }
 
-// slim removes what containers never use. Debian's psql and pgbench are Perl wrappers that choose among server
-// versions; with one version the programs themselves take their place, and Perl goes.
+// slim removes what containers never use. Debian's psql and pgbench are Perl wrappers that choose between server
+// versions. There is only one version, so the programs replace the wrappers, and Perl is removed.
 func slim(root string) error {
 	bin := filepath.Join(root, "usr", "lib", "postgresql", "17", "bin")
 	programs, err := os.ReadDir(bin)
@@ -99,8 +99,8 @@ func slim(root string) error {
 	return errors.Join(faults...)
 }
 
-// neutral removes what differs between two runs with the same packages: a key and certificate that a package makes for
-// this machine's name (nothing in an image may rely on them), copies that tools keep of files they change, and dates.
+// neutral removes what differs between two builds with the same packages: a key and certificate that a package
+// generates for this machine's name (no image may rely on them), backup copies of changed files, and dates.
 func neutral(root string) error {
 	etc := filepath.Join(root, "etc")
 	faults := []error{os.RemoveAll(filepath.Join(etc, "ssl", "private"))}
@@ -123,7 +123,7 @@ func neutral(root string) error {
 	if err != nil {
 		return errors.Join(append(faults, err)...)
 	}
-	// The third field is the day of the last change of the password.
+	// The third field is the day of the last password change.
 	text = shadowDay.ReplaceAll(text, []byte("${1}1:"))
 	return errors.Join(append(faults, os.WriteFile(shadow, text, 0o640))...)
 }

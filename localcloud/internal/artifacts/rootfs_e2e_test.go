@@ -15,11 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Debian's packages are the input; the same packages must give the same layer, or every rebuild would be imported
-// again.
+// The same Debian packages must give the same layer. Otherwise every rebuild would be imported again.
 func TestTheRootFileSystemIsReproducible(t *testing.T) {
 	one := newRootfs(t)
-	// The local cloud's own will do as the other, unless Debian has released something since.
+	// The local cloud's root file system is the second build, unless Debian has released an update since.
 	other := Paths(filepath.Join("..", "..", "..")).Rootfs
 	if !bytes.Equal(installed(t, one), installed(t, other)) {
 		other = newRootfs(t)
@@ -27,7 +26,7 @@ func TestTheRootFileSystemIsReproducible(t *testing.T) {
 	assert.Equal(t, digestOf(t, one), digestOf(t, other))
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	require.NoError(t, err)
-	assert.NotContains(t, string(mounts), "rootfs", "what debootstrap mounts ends with it")
+	assert.NotContains(t, string(mounts), "rootfs", "debootstrap's mounts disappear with it")
 }
 
 func newRootfs(t *testing.T) string {
@@ -44,7 +43,7 @@ func newRootfs(t *testing.T) string {
 	return b.Rootfs
 }
 
-// installed are the packages of a root file system with their versions.
+// installed returns the package database of a root file system, with versions.
 func installed(t *testing.T, rootfs string) []byte {
 	t.Helper()
 	status, err := os.ReadFile(filepath.Join(rootfs, "var", "lib", "dpkg", "status"))

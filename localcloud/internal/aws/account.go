@@ -2,28 +2,28 @@ package aws
 
 import "net/netip"
 
-// The account that the stand-in presets. A local stack's config names the same values.
+// The account that every stand-in has. The config of a local stack names the same values.
 const (
 	AccountID = "111122223333"
 	Partition = "aws"
 
-	// VPC and its subnets, one a zone; every region has the same.
+	// The VPC and its subnets, one in each zone. They are the same in every region.
 	VPCID     = "vpc-0aaaaaaaaaaaaaaa1"
 	SubnetIDA = "subnet-0aaaaaaaaaaaaaaa1"
 	SubnetIDB = "subnet-0aaaaaaaaaaaaaaa2"
 	SubnetIDC = "subnet-0aaaaaaaaaaaaaaa3"
 
-	// NodeSecurityGroupID is the EKS node security group: the node and every pod count as its members.
+	// NodeSecurityGroupID is the EKS node security group. The node and all pods are its members.
 	NodeSecurityGroupID = "sg-0aaaaaaaaaaaaaaa1"
 
-	// AdministratorName is the user behind the access key for host clients and the provider.
+	// AdministratorName is the user whose access key host clients and the provider use.
 	AdministratorName = "administrator"
 )
 
-// subnetZones are the letters of the zones that the subnets lie in.
+// subnetZones maps each subnet to the letter of its zone.
 var subnetZones = map[string]string{SubnetIDA: "a", SubnetIDB: "b", SubnetIDC: "c"}
 
-// Addresses inside the local cloud that count as members of the node security group.
+// nodeSecurityGroupMembers are the address ranges inside the local cloud that belong to the node security group.
 var nodeSecurityGroupMembers = []netip.Prefix{
 	netip.MustParsePrefix("198.18.0.0/24"),   // the node
 	netip.MustParsePrefix("198.18.128.0/17"), // pods

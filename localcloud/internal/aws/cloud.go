@@ -16,29 +16,31 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-// Config is what a Cloud needs.
+// Config configures a Cloud.
 type Config struct {
-	// Dir keeps the account, mode 0700.
+	// Dir is the folder of the account, with mode 0700.
 	Dir string
-	// CredentialsFile receives the administrator's access key for host clients, as JSON, mode 0600. Empty: not written.
+	// CredentialsFile is the file to which the administrator's access key is written for host clients, as JSON with
+	// mode 0600. If it is empty, the key is not written.
 	CredentialsFile string
-	// OIDCIssuer is the issuer of ServiceAccount tokens, with https://. The account has one IAM OIDC provider, for it.
+	// OIDCIssuer is the issuer of ServiceAccount tokens, with https://. The account's only IAM OIDC provider is the one
+	// for this issuer.
 	OIDCIssuer string
-	// OIDCKeys are the public keys that the issuer signs with, asked for at each exchange of a token.
+	// OIDCKeys returns the issuer's public signing keys. It is called at each exchange of a token.
 	OIDCKeys func() ([]crypto.PublicKey, error)
-	// RDS runs the databases. Without it DB instances are refused.
+	// RDS runs the databases. If it is nil, DB instances cannot be created.
 	RDS RDSEngine
 	Log *slog.Logger
-	// Latency makes statuses take time, as on AWS. The zero value makes everything as quick as it can be.
+	// Latency makes operations take time, as on AWS. With the zero value they are as fast as possible.
 	Latency Latency
-	// Now is the clock; nil means time.Now.
+	// Now is the clock. The default is time.Now.
 	Now func() time.Time
 }
 
-// Latency is how long operations on DB instances take at least; their statuses can be seen meanwhile.
+// Latency is the minimum duration of operations on DB instances. Their statuses are visible during that time.
 type Latency struct{ Create, Modify, Reboot, Delete, Rotate time.Duration }
 
-// Cloud is the stand-in's account and its services.
+// Cloud is the account of the stand-in, with its services.
 type Cloud struct {
 	cfg   Config
 	log   *slog.Logger
@@ -46,13 +48,13 @@ type Cloud struct {
 	store *store.Store[state]
 	locks keyedLocks
 
-	// background ends the periodic work; work counts it and the operations that outlive their request.
+	// background ends the periodic work. work counts that work and the operations that outlive their request.
 	background context.Context
 	stop       context.CancelFunc
 	work       sync.WaitGroup
 }
 
-// New opens the account in cfg.Dir or makes one.
+// New opens the account in cfg.Dir. If there is none, New creates it.
 func New(cfg Config) (*Cloud, error) {
 	switch {
 	case cfg.Dir == "":
@@ -106,8 +108,8 @@ func (c *Cloud) writeCredentials(path string) error {
 	return store.WriteFile(path, text)
 }
 
-// Start brings every persisted DB instance up again, finishing what a kill interrupted, and begins the periodic work
-// (rotation, maintenance windows, deletions that are due).
+// Start starts the DB instances, finishes operations that were interrupted when the process was killed, and begins the
+// periodic work: rotations, maintenance windows and due deletions.
 func (c *Cloud) Start(ctx context.Context) error {
 	if err := c.resume(ctx); err != nil {
 		return err
@@ -127,21 +129,20 @@ func (c *Cloud) Start(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for operations under way. The databases are the engine's to stop.
+// Close waits for operations in progress. It does not stop the databases; the engine does.
 func (c *Cloud) Close() error {
 	c.stop()
 	c.work.Wait()
 	return nil
 }
 
-// run does an operation that must not end half way because its caller goes away, and waits for it as long as the caller
-// does.
+// run runs an operation that must complete even if its caller stops waiting. It waits for the operation until ctx ends.
 func (c *Cloud) run(ctx context.Context, what string, op func(ctx context.Context) error) error {
 	done := make(chan error, 1)
 	c.work.Go(func() {
 		err := op(context.WithoutCancel(ctx))
 		if ctx.Err() != nil {
-			c.note(what, err) // nobody else will say it
+			c.note(what, err) // the caller no longer gets the error
 		}
 		done <- err
 	})
@@ -149,11 +150,12 @@ func (c *Cloud) run(ctx context.Context, what string, op func(ctx context.Contex
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return wire.Status(503, "ServiceUnavailable", "%s goes on, nobody waits for it any more: %v", what, ctx.Err())
+		return wire.Status(503, "ServiceUnavailable", "%s continues, but its caller has stopped waiting: %v", what,
+			ctx.Err())
 	}
 }
 
-// pause lets at least d pass, for the latency model.
+// pause waits for the duration d, for the latency model.
 func (c *Cloud) pause(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return
@@ -167,7 +169,7 @@ func (c *Cloud) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// keyedLocks serializes operations on one thing while others go on.
+// keyedLocks serializes the operations on each key. Operations on different keys run concurrently.
 type keyedLocks struct {
 	mu   sync.Mutex
 	held map[string]*keyedLock
@@ -178,7 +180,7 @@ type keyedLock struct {
 	users int
 }
 
-// lock waits for the key and gives the function that releases it.
+// lock waits for the lock of the key and returns the function that releases it.
 func (l *keyedLocks) lock(key string) (unlock func()) {
 	l.mu.Lock()
 	if l.held == nil {

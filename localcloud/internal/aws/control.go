@@ -10,7 +10,7 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-// resourceRequest is what the provider's door is asked.
+// resourceRequest is a request of the provider to the control API.
 type resourceRequest struct {
 	Type   string         `json:"type"`
 	Name   string         `json:"name"`
@@ -20,15 +20,15 @@ type resourceRequest struct {
 	Inputs map[string]any `json:"inputs"`
 }
 
-// resource is what the door knows of one.
+// resource is a resource as the control API returns it.
 type resource struct {
 	ID      string         `json:"id,omitempty"`
 	Inputs  map[string]any `json:"inputs,omitempty"`
 	Outputs map[string]any `json:"outputs"`
 }
 
-// resourceType is the door's four operations for a type. Read gives nil for what does not exist; deleting what does not
-// exist is done.
+// resourceType has the four operations of the control API for one type. read returns nil if the resource does not
+// exist. remove succeeds if it does not exist.
 type resourceType struct {
 	create func(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error)
 	read   func(c *Cloud, r resourceRequest) (*resource, error)
@@ -59,12 +59,12 @@ var resourceTypes = map[string]resourceType{
 	},
 }
 
-// Control is the provider's door, below /aws/ of the control socket. Whoever reaches the socket acts as the account's
-// administrator.
+// Control returns the handler of the provider's control API, below /aws/ of the control socket. Everyone who can reach
+// the socket acts as the account's administrator.
 //
-// A create may be asked again for something that was made but not recorded, when the engine was killed in between. What
-// carries a name that the caller chose, and was made by this door for the same resource with the same inputs, is
-// therefore adopted.
+// If the engine was killed after a create and before it recorded the resource, it creates the resource again. A
+// resource that already exists is therefore adopted if the control API created it for the same Pulumi resource with the
+// same inputs.
 func (c *Cloud) Control() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(method string, status int,
@@ -124,11 +124,12 @@ func readRequest(w http.ResponseWriter, req *http.Request) (resourceRequest, err
 	if req.Method != http.MethodGet {
 		err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxBody)).Decode(&r)
 		if err != nil && (r.Type == "" || !errors.Is(err, io.EOF)) {
-			return r, wire.Errorf("SerializationException", "the request is not the JSON object that the door takes")
+			return r, wire.Errorf("SerializationException", "the request is not a JSON object of the expected form")
 		}
 	}
 	if _, ok := resourceTypes[r.Type]; !ok {
-		return r, wire.NotModelled("the resource type %q; it models %s", clip(r.Type), names(resourceTypes))
+		return r, wire.NotModelled("the resource type %q; the modelled types are %s", clip(r.Type),
+			names(resourceTypes))
 	}
 	switch {
 	case r.Region == "":
@@ -153,11 +154,24 @@ func (c *Cloud) refuse(w http.ResponseWriter, r resourceRequest, method string, 
 	_ = json.NewEncoder(w).Encode(map[string]string{"code": out.Code, "message": out.Message})
 }
 
-// administrator is a call as the door's user.
+// administratorCall returns a call of the administrator, the user behind the control API.
 func (c *Cloud) administratorCall(ctx context.Context, region string) *call {
 	st := c.store.Read()
 	who := administrator(st)
 	return &call{c: c, ctx: ctx, st: st, who: who, region: region, keys: c.conditionContext(who, region, "", "")}
+}
+
+// changed updates the state and returns the resource that change returns. If change fails, nothing is changed.
+func (c *Cloud) changed(change func(*state) (*resource, error)) (*resource, error) {
+	var out *resource
+	err := c.store.Update(func(st *state) (err error) {
+		out, err = change(st)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func label(r resourceRequest) string {

@@ -3,20 +3,18 @@ package aws
 import (
 	"context"
 	"errors"
-	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"dbtier/localcloud/internal/aws/rdsrules"
 	"dbtier/localcloud/internal/aws/wire"
 	"dbtier/localcloud/internal/rds"
 )
 
-// Statuses of DB instances and of their master secrets.
+// The statuses of DB instances and of their master secrets.
 const (
 	statusCreating  = "creating"
 	statusAvailable = "available"
@@ -31,7 +29,7 @@ const (
 	secretImpaired = "impaired"
 )
 
-// instanceID finds the store's key of an instance by its DbiResourceId or identifier.
+// instanceID finds an instance by its DbiResourceId or identifier. It returns the instance's key in the store, too.
 func (st *state) instanceID(region, id string) (string, *dbInstance) {
 	if i := st.Instances[regional(region, strings.ToLower(id))]; i != nil {
 		return regional(region, i.Identifier), i
@@ -48,7 +46,12 @@ func errNoInstance(id string) error {
 	return wire.Status(http.StatusNotFound, "DBInstanceNotFound", "DBInstance %s not found.", clip(id))
 }
 
-// changeInstance changes an instance that still exists.
+// unavailable returns the error for an operation that requires the status available.
+func (i *dbInstance) unavailable() error {
+	return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.", i.Status)
+}
+
+// changeInstance changes an instance. It fails if the instance no longer exists.
 func (c *Cloud) changeInstance(id string, change func(*state, *dbInstance) error) error {
 	return c.store.Update(func(st *state) error {
 		i := st.Instances[id]
@@ -59,7 +62,7 @@ func (c *Cloud) changeInstance(id string, change func(*state, *dbInstance) error
 	})
 }
 
-// engineError wraps what the database engine said.
+// engineError wraps an error of the database engine.
 func engineError(verb, identifier string, err error) error {
 	return wire.Status(http.StatusInternalServerError, "InternalFailure", "could not %s the database of %s: %v", verb,
 		identifier, err)
@@ -69,7 +72,7 @@ func createInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 	f := &faults{what: label(r)}
 	in := decodeInputs[instanceInputs](r.Inputs, instanceRefused, f)
 	if c.cfg.RDS == nil {
-		return nil, wire.NotModelled("DB instances here: no database engine is attached")
+		return nil, wire.NotModelled("DB instances without a database engine")
 	}
 	identifier := strings.ToLower(or(in.Identifier, ""))
 	id := regional(r.Region, identifier)
@@ -78,7 +81,7 @@ func createInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 		defer c.locks.lock("db " + id)()
 		err := c.store.Update(func(st *state) error {
 			if old := st.Instances[id]; old != nil {
-				if old.Deleting == nil && old.Door.adoptable(r.Name, r.Inputs) {
+				if old.Deleting == nil && old.Origin.adoptable(r.Name, r.Inputs) {
 					return nil
 				}
 				return wire.Errorf("DBInstanceAlreadyExists", "DB instance already exists: %s", identifier)
@@ -101,13 +104,13 @@ func createInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 	return i.resource(st), nil
 }
 
-// newInstance checks a new instance and puts it into the state with its secret, still without a database.
+// newInstance checks a new instance and adds it to the state with its secret. The database is created later.
 func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, identifier string, f *faults) error {
 	now := k.c.now()
 	i := &dbInstance{
 		Region: r.Region, Identifier: identifier, ResourceID: "db-" + pick(upper+decimal, 26), Status: statusCreating,
 		Created: now,
-		Tags:    in.Tags, Door: &door{r.Name, r.Inputs}, settings: defaultSettings(), AZ: or(in.AZ, ""),
+		Tags:    in.Tags, Origin: &origin{r.Name, r.Inputs}, settings: defaultSettings(), AZ: or(in.AZ, ""),
 		SecretStatus: secretCreating,
 	}
 	in.overlay(&i.settings)
@@ -122,7 +125,7 @@ func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, iden
 		}
 	}
 	if engine := strings.ToLower(or(in.Engine, "")); engine != "postgres" {
-		f.notModelled("engine", "the engine %q; it runs postgres", clip(engine))
+		f.notModelled("engine", "the engine %q; set engine to postgres", clip(engine))
 	}
 	if err := rdsrules.CheckMasterUsername(i.MasterUsername); err != nil {
 		f.add(codeInvalidValue, "username", "MasterUsername %s %v", clip(i.MasterUsername), err)
@@ -164,8 +167,7 @@ func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, iden
 	return nil
 }
 
-// ensureLogGroups makes the log groups that are missing, as RDS does: without retention, and nobody's to manage
-// afterwards.
+// ensureLogGroups creates missing log groups as RDS does: they have no retention and no resource manages them.
 func (c *Cloud) ensureLogGroups(st *state, i *dbInstance) {
 	for _, l := range i.LogExports {
 		name := "/aws/rds/instance/" + i.Identifier + "/" + l
@@ -179,8 +181,8 @@ func (st *state) endpointHost(i *dbInstance) string {
 	return i.Identifier + "." + st.EndpointSuffixes[i.Region] + "." + i.Region + ".rds.amazonaws.com"
 }
 
-// makeDatabase makes the database of an instance that is still being created, and makes it available. It can be done
-// again after a kill: the engine takes the one that it has already made.
+// makeDatabase creates the database of an instance whose status is creating, and then makes the instance available. It
+// can be repeated after a kill, because the engine adopts a database that it has already created.
 func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 	st := c.store.Read()
 	i := st.Instances[id]
@@ -195,7 +197,7 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 		if s := st.Secrets[i.SecretARN]; s != nil {
 			password, err = masterPassword(s.stage(stageCurrent))
 		} else {
-			err = errors.New("the master secret is gone")
+			err = errors.New("the master secret is missing")
 		}
 		if err == nil {
 			c.setAccess(id, i)
@@ -223,7 +225,7 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 	})
 }
 
-// setAccess hands the security groups to the engine, which asks at each new connection.
+// setAccess passes the rules of the security groups to the engine, which evaluates them at each new connection.
 func (c *Cloud) setAccess(id string, i *dbInstance) {
 	c.cfg.RDS.SetAccess(i.Identifier, func(source netip.Addr) error {
 		st := c.store.Read()
@@ -244,8 +246,8 @@ func readInstance(c *Cloud, r resourceRequest) (*resource, error) {
 	return i.resource(st), nil
 }
 
-// hostedZones are Route 53's IDs for RDS endpoints, of which clients need to know nothing; other regions get a made-up
-// one.
+// hostedZones are Route 53's zone IDs of RDS endpoints. Other regions get an invented ID, because clients do not use
+// it.
 var hostedZones = map[string]string{
 	"us-east-1": "Z2R2ITUGPM61AM", "us-east-2": "Z2XHWR1WZ565X2", "us-west-2": "Z1PVIF0B656C1W",
 	"eu-west-1":    "Z29XKXDKYMONMX",
@@ -260,7 +262,7 @@ func hostedZone(region string) string {
 }
 
 func (i *dbInstance) resource(st *state) *resource {
-	inputs := inputsOf(i.Door)
+	inputs := inputsOf(i.Origin)
 	host := st.endpointHost(i)
 	s := i.settings
 	secrets := []any{}
@@ -330,234 +332,4 @@ func (i *dbInstance) resource(st *state) *resource {
 		outputs["masterUserSecretKmsKeyId"] = secretKey
 	}
 	return &resource{ID: i.ResourceID, Inputs: echo(inputs, nil), Outputs: outputs}
-}
-
-func updateInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error) {
-	f := &faults{what: label(r)}
-	in := decodeInputs[instanceInputs](r.Inputs, instanceRefused, f)
-	id, i := c.store.Read().instanceID(r.Region, r.ID)
-	if i == nil {
-		return nil, errNoInstance(r.ID)
-	}
-	k := c.administratorCall(ctx, r.Region)
-	err := c.run(ctx, "modify DB instance "+i.Identifier, func(ctx context.Context) error {
-		return k.modify(ctx, id, or(in.ApplyImmediately, false), f, func(st *state, i *dbInstance, next *settings) {
-			next.reset()
-			in.overlay(next)
-			k.fixed(st, i, in, f)
-			if key := or(in.PIKMSKey, ""); key != "" && next.PerformanceInsights && i.PIKMSKeyARN == "" {
-				if found := k.rdsKey(st, i.Region, "performanceInsightsKmsKeyId", key, f); found != nil {
-					next.PIKMSKeyARN = found.arn()
-				}
-			}
-			i.Tags, i.Door = in.Tags, reinput(i.Door, r.Inputs)
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	st := c.store.Read()
-	if i = st.Instances[id]; i == nil {
-		return nil, errNoInstance(r.ID)
-	}
-	return i.resource(st), nil
-}
-
-// modify changes an instance's settings and then its database. change fills in what is asked for; it starts from what
-// is, with what is pending.
-func (k *call) modify(
-	ctx context.Context, id string, immediately bool, f *faults, change func(st *state, i *dbInstance, next *settings),
-) error {
-	c := k.c
-	defer c.locks.lock("db " + id)()
-	started := c.now()
-	restart := false
-	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
-		if i.Status != statusAvailable {
-			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.",
-				i.Status)
-		}
-		before := i.settings
-		next := before
-		if i.Pending != nil {
-			copyDeferred(&next, i.Pending)
-		}
-		change(st, i, &next)
-		k.settle(st, i, &before, next, f)
-		if err := f.err(); err != nil {
-			return err
-		}
-		next = i.settings
-		i.Pending = nil
-		if !immediately {
-			copyDeferred(&i.settings, &before)
-			if !sameSettings(i.settings, next) {
-				i.Pending = &next
-			}
-		}
-		restart = i.Class != before.Class
-		i.placeStandby()
-		c.ensureLogGroups(st, i)
-		if !sameSettings(before, i.settings) {
-			i.Status = statusModifying
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return c.finishModify(ctx, id, restart, started)
-}
-
-// finishModify brings the database in line; another class means a restart, in which parameters that waited for one
-// apply too.
-func (c *Cloud) finishModify(ctx context.Context, id string, restart bool, started time.Time) error {
-	i := c.store.Read().Instances[id]
-	if i == nil || i.Status != statusModifying {
-		return nil
-	}
-	var failed error
-	if restart {
-		failed = c.restartWithParameters(ctx, id)
-	}
-	c.pause(ctx, c.cfg.Latency.Modify-c.now().Sub(started))
-	err := c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Status = statusAvailable; return nil })
-	return errors.Join(failed, err)
-}
-
-// restartWithParameters applies all that waits for a reboot and reboots.
-func (c *Cloud) restartWithParameters(ctx context.Context, id string) error {
-	st := c.store.Read()
-	i := st.Instances[id]
-	want, err := st.desired(i)
-	if err != nil {
-		return err
-	}
-	if err := c.cfg.RDS.Apply(ctx, i.Identifier, want.MaxConnections, want.Parameters); err != nil {
-		return engineError("apply the parameters of", i.Identifier, err)
-	}
-	if err := c.cfg.RDS.Reboot(ctx, i.Identifier); err != nil {
-		return engineError("reboot", i.Identifier, err)
-	}
-	return c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Applied = want; return nil })
-}
-
-// reboot restarts the database; with failover the standby's zone becomes the instance's.
-func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
-	defer c.locks.lock("db " + id)()
-	started := c.now()
-	err := c.changeInstance(id, func(_ *state, i *dbInstance) error {
-		if i.Status != statusAvailable {
-			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.",
-				i.Status)
-		}
-		if failover && !i.MultiAZ {
-			return wire.Errorf(codeCombination, "Cannot force failover: %s is not a Multi-AZ DB instance.",
-				i.Identifier)
-		}
-		i.Status = statusRebooting
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	failed := c.restartWithParameters(ctx, id)
-	c.pause(ctx, c.cfg.Latency.Reboot-c.now().Sub(started))
-	err = c.changeInstance(id, func(_ *state, i *dbInstance) error {
-		i.Status = statusAvailable
-		if failover && failed == nil {
-			i.AZ, i.SecondaryAZ = i.SecondaryAZ, i.AZ
-		}
-		return nil
-	})
-	return errors.Join(failed, err)
-}
-
-func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
-	id, i := c.store.Read().instanceID(r.Region, r.ID)
-	if i == nil {
-		return nil
-	}
-	inputs := maps.Clone(inputsOf(i.Door))
-	for _, name := range []string{"skipFinalSnapshot", "finalSnapshotIdentifier"} {
-		if v, ok := r.Olds[name]; ok {
-			inputs[name] = v
-		}
-	}
-	skip, _ := inputs["skipFinalSnapshot"].(bool)
-	final, _ := inputs["finalSnapshotIdentifier"].(string)
-	return c.run(ctx, "delete DB instance "+i.Identifier, func(ctx context.Context) error {
-		defer c.locks.lock("db " + id)()
-		err := c.store.Update(func(st *state) error {
-			i := st.Instances[id]
-			if i == nil || i.Deleting != nil {
-				return nil
-			}
-			switch {
-			case i.DeletionProtection:
-				return wire.Errorf(codeCombination,
-					"Cannot delete protected DB Instance, please disable deletion protection and try again.")
-			case !skip && final == "":
-				return wire.Errorf(codeCombination,
-					"FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
-			case !skip && st.Snapshots[regional(i.Region, strings.ToLower(final))] != nil:
-				return wire.Errorf("DBSnapshotAlreadyExists",
-					"Cannot create the snapshot because a snapshot with the identifier %s already exists.", final)
-			case !skip && rdsrules.CheckIdentifier(final, 255) != nil:
-				return wire.Errorf(codeInvalidValue, "finalSnapshotIdentifier: %q: %v", clip(final),
-					rdsrules.CheckIdentifier(final, 255))
-			}
-			i.Status, i.Deleting = statusDeleting, &deletion{
-				SkipFinalSnapshot: skip, FinalSnapshot: strings.ToLower(final),
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		return c.finishDelete(ctx, id)
-	})
-}
-
-// finishDelete takes the final snapshot, ends the database and forgets the instance with its secret.
-func (c *Cloud) finishDelete(ctx context.Context, id string) error {
-	i := c.store.Read().Instances[id]
-	if i == nil || i.Deleting == nil {
-		return nil
-	}
-	started := c.now()
-	if err := c.cfg.RDS.Delete(ctx, i.Identifier); err != nil {
-		return engineError("delete", i.Identifier, err)
-	}
-	c.pause(ctx, c.cfg.Latency.Delete-c.now().Sub(started))
-	return c.store.Update(func(st *state) error {
-		i := st.Instances[id]
-		if !i.Deleting.SkipFinalSnapshot {
-			snapshot := &dbSnapshot{
-				Region:           i.Region,
-				Identifier:       i.Deleting.FinalSnapshot,
-				Instance:         i.Identifier,
-				ResourceID:       i.ResourceID,
-				Type:             "manual",
-				Created:          c.now(),
-				InstanceCreated:  i.Created,
-				AllocatedStorage: i.AllocatedStorage,
-				Port:             i.Port,
-				EngineVersion:    i.EngineVersionActual,
-				MasterUsername:   i.MasterUsername,
-				StorageType:      i.StorageType,
-				AZ:               i.AZ,
-				KMSKeyARN:        i.KMSKeyARN,
-				Encrypted:        i.Encrypted,
-				IAMAuth:          i.IAMAuth,
-			}
-			if i.CopyTags {
-				snapshot.Tags = i.Tags
-			}
-			st.Snapshots[regional(i.Region, snapshot.Identifier)] = snapshot
-		}
-		delete(st.Secrets, i.SecretARN)
-		delete(st.Instances, id)
-		return nil
-	})
 }

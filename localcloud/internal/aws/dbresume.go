@@ -5,16 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"dbtier/localcloud/internal/aws/rdsrules"
 )
 
-// resume brings persisted instances up and finishes what a kill interrupted: creations, rotations, changes, deletions.
+// resume starts the stored instances and finishes the operations that were interrupted by a kill: creations, rotations,
+// changes and deletions.
 func (c *Cloud) resume(ctx context.Context) error {
 	st := c.store.Read()
 	if c.cfg.RDS == nil {
 		if len(st.Instances) > 0 {
-			return errors.New("the local AWS account has DB instances, and no database engine is attached")
+			return errors.New("the local AWS account has DB instances, but there is no database engine")
 		}
 		return nil
 	}
@@ -46,14 +48,14 @@ func (c *Cloud) resumeInstance(ctx context.Context, id string) error {
 	if i.Status == statusAvailable {
 		return nil
 	}
-	// A change of class or a reboot that was cut short: do it now.
+	// A change of class or a reboot was interrupted. Do it now.
 	failed := c.restartWithParameters(ctx, id)
 	return errors.Join(failed, c.changeInstance(id,
 		func(_ *state, i *dbInstance) error { i.Status = statusAvailable; return nil }))
 }
 
-// housekeeping does what time brings: rotations, changes that waited for the maintenance window, deletions after their
-// waiting time.
+// housekeeping does the work that is due: rotations, changes that waited for the maintenance window, and deletions
+// whose waiting period is over.
 func (c *Cloud) housekeeping(ctx context.Context) {
 	now := c.now()
 	st := c.store.Read()
@@ -83,4 +85,26 @@ func (c *Cloud) note(what string, err error) {
 	if err != nil {
 		c.log.Error("operation failed", "operation", what, "error", err)
 	}
+}
+
+// purgeDue removes the keys and secrets whose waiting period is over.
+func (st *state) purgeDue(now time.Time) (changed bool) {
+	for id, k := range st.Keys {
+		if k.DeletionDate != nil && now.After(*k.DeletionDate) {
+			delete(st.Keys, id)
+			for name, a := range st.Aliases {
+				if a.KeyID == id {
+					delete(st.Aliases, name)
+				}
+			}
+			changed = true
+		}
+	}
+	for arn, s := range st.Secrets {
+		if s.DeletionDate != nil && now.After(*s.DeletionDate) {
+			delete(st.Secrets, arn)
+			changed = true
+		}
+	}
+	return changed
 }

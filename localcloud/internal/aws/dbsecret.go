@@ -12,10 +12,11 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-// rotationDays is RDS's default for master secrets.
+// rotationDays is the number of days between rotations of a master secret, RDS's default.
 const rotationDays = 7
 
-// masterSecretValue is the JSON of a master secret: exactly these two members, characters as they are.
+// masterSecretValue returns the JSON of a master secret. It has exactly these two members and no escaped characters
+// such as \u0026.
 func masterSecretValue(username, password string) string {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -30,7 +31,7 @@ func masterSecretValue(username, password string) string {
 func masterPassword(v *secretVersion) (string, error) {
 	var m struct{ Password string }
 	if v == nil || v.String == nil || json.Unmarshal([]byte(*v.String), &m) != nil || m.Password == "" {
-		return "", errors.New("the master secret holds no password")
+		return "", errors.New("the master secret has no password")
 	}
 	return m.Password, nil
 }
@@ -55,8 +56,8 @@ func (c *Cloud) newMasterSecret(st *state, i *dbInstance, key *kmsKey) string {
 	return s.ARN
 }
 
-// secretKeyARN is the ARN of a secret's key; for the AWS managed one, which may not have been seen yet, it is its
-// alias.
+// secretKeyARN returns the ARN of a secret's key. For the AWS managed key, which may not exist yet, it can be the ARN
+// of its alias.
 func (st *state) secretKeyARN(s *secret) string {
 	if key := st.Keys[s.KMSKeyID]; key != nil {
 		return key.arn()
@@ -67,9 +68,9 @@ func (st *state) secretKeyARN(s *secret) string {
 	return "arn:aws:kms:" + s.Region + ":" + AccountID + ":alias/aws/secretsmanager"
 }
 
-// rotateMasterSecret gives the master user a new password: first PostgreSQL, then AWSCURRENT, as RDS does, so that for
-// a moment the secret is behind the database. A version that is AWSPENDING is a rotation that was interrupted; it is
-// finished.
+// rotateMasterSecret sets a new password of the master user. As on RDS, PostgreSQL is changed first and AWSCURRENT
+// after it, so for a moment the secret has the old password. If a version is AWSPENDING, an earlier rotation was
+// interrupted, and this one finishes it.
 func (c *Cloud) rotateMasterSecret(ctx context.Context, arn, versionID string) error {
 	return c.run(ctx, "rotate the master secret", func(ctx context.Context) error {
 		st := c.store.Read()
@@ -78,7 +79,7 @@ func (c *Cloud) rotateMasterSecret(ctx context.Context, arn, versionID string) e
 				return c.rotate(ctx, id, versionID)
 			}
 		}
-		return wire.Errorf(codeInvalidRequest, "the DB instance of this secret does not exist any more")
+		return wire.Errorf(codeInvalidRequest, "the DB instance of this secret no longer exists")
 	})
 }
 
@@ -93,11 +94,10 @@ func (c *Cloud) rotate(ctx context.Context, id, versionID string) error {
 			return errNoSecret()
 		case versionID != "" && s.Versions[versionID] != nil &&
 			slices.Contains(s.Versions[versionID].Stages, stageCurrent):
-			done = true // the same request again
+			done = true // the request was repeated
 			return nil
 		case i.Status != statusAvailable && i.Status != statusRotating:
-			return wire.Errorf("InvalidDBInstanceState", "Database instance is not in available state: it is %s.",
-				i.Status)
+			return i.unavailable()
 		}
 		if key := st.Keys[s.KMSKeyID]; s.KMSKeyID != "" && (key == nil || key.keyState() != "Enabled") {
 			i.SecretStatus = secretImpaired
@@ -123,7 +123,7 @@ func (c *Cloud) rotate(ctx context.Context, id, versionID string) error {
 	return c.finishRotation(ctx, id, started)
 }
 
-// finishRotation makes the pending version the password and then the current one.
+// finishRotation sets the pending version as the password, and then makes it the current version.
 func (c *Cloud) finishRotation(ctx context.Context, id string, started time.Time) error {
 	st := c.store.Read()
 	i := st.Instances[id]

@@ -79,9 +79,9 @@ func TestOnlyTheTrustedServiceAccountGetsTheRole(t *testing.T) {
 			"InvalidIdentityToken",
 		},
 		"a symmetric key (alg HS256)":  {role, signedBy(jwt.SigningMethodHS256, []byte("x")), "InvalidIdentityToken"},
-		"something that is no token":   {role, "not.a.token", "InvalidIdentityToken"},
+		"not a token":                  {role, "not.a.token", "InvalidIdentityToken"},
 		"a token too long for STS":     {role, strings.Repeat("x", 20001), "ValidationError"},
-		"something that is no role":    {"reader", good, "ValidationError"},
+		"not a role":                   {"reader", good, "ValidationError"},
 		"an ARN with another path":     {strings.Replace(role, "role/", "role/path/", 1), good, "AccessDenied"},
 		"a role in other upper case":   {strings.Replace(role, "reader", "Reader", 1), good, "AccessDenied"},
 		"a ServiceAccount with a star": {role, a.token("myshop:*", "sts.amazonaws.com", nil), "AccessDenied"},
@@ -187,7 +187,7 @@ func TestWhatTheRoleDoesNotAllowIsDenied(t *testing.T) {
 	refused(t, err, "AccessDenied")
 }
 
-func TestAKeyThatDoesNotDelegateDeniesEverybodyItDoesNotName(t *testing.T) {
+func TestAKeyThatDoesNotDelegateDeniesPrincipalsThatItDoesNotName(t *testing.T) {
 	a := newAccount(t)
 	ctx := context.Background()
 	reader := a.role("reader", "myshop:reader", allow([]string{"secretsmanager:*", "kms:*"}, "*"))
@@ -215,12 +215,12 @@ func TestAKeyThatDoesNotDelegateDeniesEverybodyItDoesNotName(t *testing.T) {
 			&secretsmanager.PutSecretValueInput{SecretId: made.ARN, SecretString: sdk.String("w")})
 		refused(t, err, "AccessDeniedException")
 	}
-	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeKey, "", key.ID, nil, nil).status)
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeKey, "", key.ID, nil, nil).status)
 	_, err = a.secrets(a.admin()).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: made.ARN})
 	refused(t, err, "DecryptionFailure")
 }
 
-func TestTemporaryCredentialsEndAndCannotBeMadeUp(t *testing.T) {
+func TestTemporaryCredentialsCannotBeForgedAndEndWithTheirRole(t *testing.T) {
 	a := newAccount(t)
 	ctx := context.Background()
 	role := a.role("reader", "myshop:reader", allow([]string{"secretsmanager:ListSecrets"}, "*"))
@@ -246,14 +246,15 @@ func TestTemporaryCredentialsEndAndCannotBeMadeUp(t *testing.T) {
 	refused(t, identity(admin.AccessKeyID, admin.SecretAccessKey, v.SessionToken), "InvalidClientTokenId")
 	refused(t, identity("AKIAXXXXXXXXXXXXXXXX", "x", ""), "InvalidClientTokenId")
 
-	// They outlive a restart of the stand-in, as they outlive anything on AWS.
+	// As on AWS, credentials stay valid when the service restarts.
 	require.NoError(t, a.Close())
 	a.open()
 	require.NoError(t, identity(v.AccessKeyID, v.SecretAccessKey, v.SessionToken))
 
-	// A role made anew under the same name is another role.
-	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typePolicy, "", "reader:inline", nil, nil).status)
-	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeRole, "", "reader", nil, nil).status)
+	// A new role with the same name is another role.
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typePolicy, "", "reader:inline", nil,
+		nil).status)
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeRole, "", "reader", nil, nil).status)
 	refused(t, identity(v.AccessKeyID, v.SecretAccessKey, v.SessionToken), "InvalidClientTokenId")
 	a.role("reader", "myshop:reader")
 	refused(t, identity(v.AccessKeyID, v.SecretAccessKey, v.SessionToken), "InvalidClientTokenId")
@@ -407,7 +408,7 @@ func TestWhatIsNotModelledIsRefusedByName(t *testing.T) {
 	assert.Contains(t, refused(t, err, "NotImplemented").ErrorMessage(), "Domain")
 }
 
-func TestRequestsThatAreNoneAreRefusedInTheShapeOfTheirProtocol(t *testing.T) {
+func TestMalformedRequestsAreRefusedInTheShapeOfTheirProtocol(t *testing.T) {
 	a := newAccount(t)
 	send := func(method, path, body string, header http.Header) (int, string, http.Header) {
 		r, err := http.NewRequest(method, a.server.URL+path, strings.NewReader(body))

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestRDSDescribesWhatIsThere(t *testing.T) {
+func TestRDSDescribesItsResources(t *testing.T) {
 	a := newAccount(t)
 	ctx := context.Background()
 	a.create(typeParameters, "pg", m{
@@ -120,7 +120,7 @@ func (a *account) kms(creds sdk.CredentialsProvider, action string, in m) map[st
 	return out
 }
 
-func TestKMSDescribesKeysToWhomTheirPolicyAdmits(t *testing.T) {
+func TestKMSDescribesKeysToPrincipalsThatTheirPolicyAllows(t *testing.T) {
 	a := newAccount(t)
 	key := a.create(typeKey, "key", m{"description": "mine", "enableKeyRotation": true})
 	other := a.create(typeKey, "other", m{})

@@ -7,7 +7,7 @@ import (
 	"dbtier/localcloud/internal/rds"
 )
 
-// RDSEngine runs the database of each DB instance. *rds.Engine is the real one.
+// RDSEngine runs the databases of DB instances. *rds.Engine implements it.
 type RDSEngine interface {
 	Create(ctx context.Context, spec rds.Spec, masterPassword string) (netip.Addr, error)
 	Start(ctx context.Context, id string) error

@@ -37,17 +37,17 @@ const (
 	issuer = "https://oidc.localcloud.internal/id/local"
 )
 
-// The real engine fits.
+// *rds.Engine implements RDSEngine.
 var _ RDSEngine = (*rds.Engine)(nil)
 
-// engine is an RDSEngine in memory that remembers what it was told.
+// engine is an RDSEngine in memory that records its calls.
 type engine struct {
 	mu        sync.Mutex
 	databases map[string]*database
 	access    map[string]func(netip.Addr) error
 	verify    func(ctx context.Context, host string, port int, user, token string) error
 	calls     []string
-	// fail is asked before each call; block, when set, is waited for in Create.
+	// fail is called before each call and can make it fail. If block is set, Create waits for it.
 	fail  func(call string) error
 	block chan struct{}
 }
@@ -154,7 +154,7 @@ func (e *engine) SetIAMVerifier(verify func(context.Context, string, int, string
 	e.verify = verify
 }
 
-// account is a stand-in behind HTTP with what tests need to talk to it.
+// account is a stand-in behind HTTP, with the clients that tests need.
 type account struct {
 	*Cloud
 	t       *testing.T
@@ -183,7 +183,7 @@ func newAccount(t *testing.T) *account {
 	return a
 }
 
-// open starts the stand-in on the account's folder, as after a kill when it was open before.
+// open starts the stand-in on the account's folder. If it was open before, this is a start after a kill.
 func (a *account) open() {
 	a.t.Helper()
 	c, err := New(Config{
@@ -225,7 +225,7 @@ func (a *account) rds(creds sdk.CredentialsProvider) *awsrds.Client {
 	return awsrds.NewFromConfig(a.config(creds))
 }
 
-// token is a ServiceAccount token of the cluster.
+// token returns a ServiceAccount token of the cluster.
 func (a *account) token(subject, audience string, change func(jwt.MapClaims)) string {
 	a.t.Helper()
 	now := a.Cloud.now()
@@ -271,8 +271,8 @@ type answer struct {
 	status  int
 }
 
-// door asks the provider's door.
-func (a *account) door(method, typ, name, id string, inputs, olds map[string]any) answer {
+// controlCall sends a request to the control API.
+func (a *account) controlCall(method, typ, name, id string, inputs, olds map[string]any) answer {
 	a.t.Helper()
 	body, err := json.Marshal(map[string]any{
 		"type": typ, "name": name, "id": id, "region": region, "inputs": inputs, "olds": olds,
@@ -296,22 +296,22 @@ type m = map[string]any
 
 func (a *account) create(typ, name string, inputs m) answer {
 	a.t.Helper()
-	out := a.door(http.MethodPost, typ, name, "", inputs, nil)
+	out := a.controlCall(http.MethodPost, typ, name, "", inputs, nil)
 	require.Equal(a.t, http.StatusOK, out.status, "%s %s", out.Code, out.Message)
 	return out
 }
 
 func (a *account) update(typ, id string, inputs m) answer {
 	a.t.Helper()
-	out := a.door(http.MethodPut, typ, "", id, inputs, nil)
+	out := a.controlCall(http.MethodPut, typ, "", id, inputs, nil)
 	require.Equal(a.t, http.StatusOK, out.status, "%s %s", out.Code, out.Message)
 	return out
 }
 
-// deny asserts that the door refuses to create something.
+// deny asserts that the control API refuses to create a resource.
 func (a *account) deny(typ string, inputs m, code, says string) {
 	a.t.Helper()
-	out := a.door(http.MethodPost, typ, "denied", "", inputs, nil)
+	out := a.controlCall(http.MethodPost, typ, "denied", "", inputs, nil)
 	assert.Equal(a.t, code, out.Code, out.Message)
 	assert.Contains(a.t, out.Message, says)
 	assert.GreaterOrEqual(a.t, out.status, 400)
@@ -349,7 +349,7 @@ func text(v any) string {
 	return string(b)
 }
 
-// irsaTrust trusts one ServiceAccount.
+// irsaTrust returns a trust policy for one ServiceAccount.
 func irsaTrust(subject string) string {
 	key := issuer[len("https://"):]
 	return text(m{"Version": "2012-10-17", "Statement": []m{{
@@ -370,7 +370,7 @@ func policy(statements ...m) string {
 	return text(m{"Version": "2012-10-17", "Statement": statements})
 }
 
-// role makes a role that a ServiceAccount may assume, with an inline policy.
+// role creates a role with an inline policy that a ServiceAccount may assume.
 func (a *account) role(name, subject string, statements ...m) string {
 	a.t.Helper()
 	out := a.create(typeRole, name, m{"name": name, "assumeRolePolicy": irsaTrust(subject)})
@@ -380,8 +380,8 @@ func (a *account) role(name, subject string, statements ...m) string {
 	return out.Outputs["arn"].(string)
 }
 
-// instance makes a DB instance with everything that belongs to it, and hands back what the door said and the key's
-// answer.
+// instance creates a DB instance and everything that it needs. It returns the control API's answers for the instance
+// and for its key.
 func (a *account) instance(identifier string, more m) (db, key answer) {
 	a.t.Helper()
 	key = a.create(typeKey, identifier, m{"description": "key of " + identifier, "enableKeyRotation": true})
@@ -410,5 +410,5 @@ func secretOf(db answer) string {
 	return db.Outputs["masterUserSecrets"].([]any)[0].(map[string]any)["secretArn"].(string)
 }
 
-// same compares secrets without showing them when they differ.
+// same compares secrets, without printing them if they differ.
 func same(a, b string) bool { return a == b }

@@ -10,7 +10,7 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-// iamActions are what it takes to make a role of one's own, to look at what roles may do, and to see the OIDC provider.
+// iamActions are the actions for creating roles, for inspecting what roles may do, and for reading the OIDC provider.
 var iamActions = map[string]func(*call, *wire.Params) (any, error){
 	"CreateRole":                 (*call).iamCreateRole,
 	"GetRole":                    (*call).iamGetRole,
@@ -27,16 +27,6 @@ var iamActions = map[string]func(*call, *wire.Params) (any, error){
 	"ListOpenIDConnectProviders": (*call).iamListOIDCProviders,
 	"GetOpenIDConnectProvider":   (*call).iamGetOIDCProvider,
 	"SimulateCustomPolicy":       (*call).iamSimulateCustomPolicy,
-}
-
-type xmlTag struct{ Key, Value string }
-
-func xmlTags(tags map[string]string) []xmlTag {
-	var out []xmlTag
-	for _, t := range tagList(tags) {
-		out = append(out, xmlTag(t))
-	}
-	return out
 }
 
 type xmlRole struct {
@@ -66,17 +56,7 @@ func (r *role) xml() xmlRole {
 	return out
 }
 
-// tagsOf reads Tags.member.N.Key and .Value.
-func tagsOf(p *wire.Params, prefix string) map[string]string {
-	out := map[string]string{}
-	for i := range p.Count(prefix) {
-		at := member(prefix, i)
-		out[p.String(at+".Key")] = p.String(at + ".Value")
-	}
-	return out
-}
-
-// role authorizes an action on a role and finds it.
+// role finds a role and checks that the caller may perform the action on it.
 func (k *call) role(action string, p *wire.Params) (*role, error) {
 	name := p.Required("RoleName")
 	if err := p.Check(); err != nil {
@@ -168,7 +148,7 @@ func (k *call) iamListRoles(p *wire.Params) (any, error) {
 	return out, nil
 }
 
-// changeRole authorizes an action and then changes the role.
+// changeRole changes a role if the caller may perform the action on it.
 func (k *call) changeRole(
 	action string, p *wire.Params, change func(st *state, r *role, f *faults) error,
 ) (any, error) {
@@ -211,7 +191,7 @@ func (k *call) iamUpdateAssumeRolePolicy(p *wire.Params) (any, error) {
 func (k *call) iamPutRolePolicy(p *wire.Params) (any, error) {
 	name, document := p.Required("PolicyName"), p.Required("PolicyDocument")
 	return k.changeRole("PutRolePolicy", p, func(st *state, r *role, f *faults) error {
-		_, err := st.putInline(r.Name, name, document, r.InlineDoor[name], f)
+		_, err := st.putInline(r.Name, name, document, r.InlineOrigins[name], f)
 		return err
 	})
 }
@@ -249,7 +229,7 @@ func (k *call) iamDeleteRolePolicy(p *wire.Params) (any, error) {
 				clip(name))
 		}
 		delete(r.Inline, name)
-		delete(r.InlineDoor, name)
+		delete(r.InlineOrigins, name)
 		return nil
 	})
 }
@@ -313,15 +293,15 @@ func (k *call) iamGetOIDCProvider(p *wire.Params) (any, error) {
 	}{k.c.issuerKey(), oidcClientIDs}, nil
 }
 
-// iamSimulateCustomPolicy asks the policy engine about policies that are given with the question. On AWS the same
-// action asks the real engine, which is how the contract tests compare the two.
+// iamSimulateCustomPolicy evaluates the policies in the request. On AWS, the same action evaluates them with AWS's own
+// engine. The contract tests compare the two.
 func (k *call) iamSimulateCustomPolicy(p *wire.Params) (any, error) {
 	documents, boundaries := p.Strings("PolicyInputList.member"), p.Strings("PermissionsBoundaryPolicyInputList.member")
 	actions, resources := p.Strings("ActionNames.member"), p.Strings("ResourceArns.member")
 	keys := iam.NewContext()
 	for n := range p.Count("ContextEntries.member") {
 		at := member("ContextEntries.member", n)
-		p.String(at + ".ContextKeyType") // every value is text here
+		p.String(at + ".ContextKeyType") // all values are text here
 		keys.Set(p.String(at+".ContextKeyName"), p.Strings(at+".ContextKeyValues.member")...)
 	}
 	if err := p.Check(); err != nil {
@@ -332,7 +312,8 @@ func (k *call) iamSimulateCustomPolicy(p *wire.Params) (any, error) {
 	}
 	if len(documents) == 0 || len(actions) == 0 || len(boundaries) > 1 {
 		return nil, wire.Errorf(codeInvalidInput,
-			"SimulateCustomPolicy needs PolicyInputList and ActionNames, and takes one permissions boundary")
+			"SimulateCustomPolicy requires PolicyInputList and ActionNames, and accepts at most one permissions "+
+				"boundary")
 	}
 	who := iam.Principal{Kind: iam.User, Account: AccountID, ARN: k.who.ARN}
 	for n, document := range slices.Concat(documents, boundaries) {

@@ -16,8 +16,8 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-// session is what a session token says, sealed with the account's key. Nothing about temporary credentials is kept, so
-// they survive a restart of the stand-in as they survive anything on AWS until they expire.
+// session is the content of a session token, which is sealed with the account's key. The stand-in does not store
+// temporary credentials. As on AWS, they stay valid until they expire, even if the stand-in restarts.
 type session struct {
 	AccessKeyID string
 	RoleName    string
@@ -25,11 +25,11 @@ type session struct {
 	Name        string
 	Issued      time.Time
 	Expires     time.Time
-	Policy      string // session policy, "" for none
-	Provider    string // ARN of the OIDC provider, "" when not federated
+	Policy      string // session policy, or ""
+	Provider    string // ARN of the OIDC provider, or "" if the session is not federated
 }
 
-// credentials are temporary credentials as STS hands them out.
+// credentials are temporary credentials as STS returns them.
 type credentials struct {
 	AccessKeyID     string `xml:"AccessKeyId"`
 	SecretAccessKey string
@@ -81,7 +81,7 @@ func sessionCipher(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// sessionSecret derives the secret access key from its ID, so that it need not be kept.
+// sessionSecret derives the secret access key from the access key ID, so the secret key is not stored.
 func sessionSecret(key []byte, accessKeyID string) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("secret access key of " + accessKeyID))
@@ -95,7 +95,7 @@ type caller struct {
 	roleTags map[string]string
 }
 
-// userID is UserId of GetCallerIdentity and aws:userid.
+// userID returns UserId of GetCallerIdentity, which is also aws:userid.
 func (c *caller) userID() string { return c.ID }
 
 func errInvalidToken() *wire.Error {
@@ -103,8 +103,8 @@ func errInvalidToken() *wire.Error {
 		"The security token included in the request is invalid.")
 }
 
-// secretFor finds the secret key that belongs to an access key, and who it is, without trusting anything yet: expiry is
-// checked by the caller once the signature is known to be right.
+// secretFor returns the secret key of an access key and its owner. The request is not verified at this point. The
+// caller must check the signature first and then the expiry.
 func (c *Cloud) secretFor(st *state, accessKeyID, token string) (string, *caller, error) {
 	if accessKeyID == st.Admin.AccessKeyID {
 		if token != "" {
@@ -121,13 +121,13 @@ func (c *Cloud) secretFor(st *state, accessKeyID, token string) (string, *caller
 	}
 	r := st.Roles[s.RoleName]
 	if r == nil || r.ID != s.RoleID {
-		return "", nil, errInvalidToken() // the role is gone, and a new one of the same name is another role
+		return "", nil, errInvalidToken() // the role was deleted; a new role with the same name is another role
 	}
 	who, err := roleCaller(r, &s)
 	return sessionSecret(st.SessionKey, accessKeyID), who, err
 }
 
-// administratorPolicy is AdministratorAccess, which the preset user has.
+// administratorPolicy is AdministratorAccess, the policy of the preset user.
 var administratorPolicy = mustParse(managedPolicies["arn:aws:iam::aws:policy/AdministratorAccess"])
 
 func administrator(st *state) *caller {
@@ -159,8 +159,8 @@ func roleCaller(r *role, s *session) (*caller, error) {
 	return &caller{Principal: p, session: s, roleTags: r.Tags}, nil
 }
 
-// rolePolicies parses what a role has. The documents were checked when they were stored; should one not parse any more,
-// nothing is allowed rather than a deny forgotten.
+// rolePolicies parses a role's policies. They were checked when they were stored. If one cannot be parsed, the request
+// fails, because an ignored policy might have denied it.
 func rolePolicies(r *role) (identity []*iam.Policy, boundary *iam.Policy, err error) {
 	broken := func(what string) error {
 		return wire.Status(http.StatusInternalServerError, "InternalFailure", "%s of role %s cannot be read", what,
@@ -188,13 +188,13 @@ func rolePolicies(r *role) (identity []*iam.Policy, boundary *iam.Policy, err er
 	return identity, boundary, nil
 }
 
-// conditionContext holds the keys that every request has.
+// conditionContext returns the condition keys that all requests have.
 func (c *Cloud) conditionContext(who *caller, region, sourceIP, userAgent string) iam.Context {
 	now := c.now()
 	ctx := iam.NewContext()
 	ctx.Set("aws:CurrentTime", now.Format(time.RFC3339))
 	ctx.Set("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
-	// The stand-in answers on plain HTTP inside one machine and stands for an endpoint that is reached by TLS.
+	// The stand-in serves plain HTTP inside one machine, but stands for an endpoint with TLS.
 	ctx.Set("aws:SecureTransport", "true")
 	ctx.Set("aws:ViaAWSService", "false")
 	ctx.Set("aws:PrincipalIsAWSService", "false")
@@ -235,7 +235,7 @@ func mustParse(document string) *iam.Policy {
 	return p
 }
 
-// managedPolicies are the AWS managed policies that the stand-in knows, as AWS publishes them.
+// managedPolicies are the AWS managed policies that the stand-in models, as AWS publishes them.
 var managedPolicies = map[string]string{
 	"arn:aws:iam::aws:policy/AdministratorAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,
 	"arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole": `{"Version":"2012-10-17","Statement":[

@@ -12,13 +12,12 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-// faults collects what is wrong with a request, so that all of it is said at once. The error carries the code of the
-// first.
+// faults collects all faults of a request, to report them at once. The error has the code of the first fault.
 type faults struct {
-	what string // the type and name of the resource
+	what string // type and name of the resource
 	code string
 	list []string
-	// refused is set when a fault is the stand-in's limit rather than the caller's mistake.
+	// refused is set if a fault is a limit of the stand-in and not a mistake of the caller.
 	refused bool
 }
 
@@ -29,7 +28,7 @@ func (f *faults) add(code, property, format string, args ...any) {
 	f.list = append(f.list, property+": "+fmt.Sprintf(format, args...))
 }
 
-// notModelled notes what AWS could do and the stand-in cannot.
+// notModelled adds a fault for something that AWS can do and the stand-in cannot.
 func (f *faults) notModelled(property, format string, args ...any) {
 	f.refused = true
 	f.add(wire.CodeNotModelled, property, "the local AWS stand-in does not model "+format, args...)
@@ -48,11 +47,11 @@ func (f *faults) err() error {
 
 const codeValidation = "ValidationError"
 
-// quiet are members that a provider adds for itself.
+// quiet reports whether a property is internal to the provider.
 func quiet(name string) bool { return strings.HasPrefix(name, "__") }
 
-// decodeInputs fills T, whose members carry Pulumi's property names, from a resource's inputs. Properties that T does
-// not have, and those in refused unless they say nothing, are faults.
+// decodeInputs fills a T from a resource's inputs. The fields of T are tagged with Pulumi's property names. Properties
+// that T does not have are faults, and so are those in refused unless their value is empty.
 func decodeInputs[T any](inputs map[string]any, refused map[string]string, f *faults) T {
 	var out T
 	v := reflect.ValueOf(&out).Elem()
@@ -129,7 +128,8 @@ func kindName(t reflect.Type) string {
 	}
 }
 
-// sameInputs compares what a door recorded with what it is asked now, without what a provider adds for itself.
+// sameInputs compares recorded inputs with those of a new request. Properties that are internal to the provider do not
+// count.
 func sameInputs(a, b map[string]any) bool {
 	strip := func(in map[string]any) map[string]any {
 		out := map[string]any{}
@@ -143,12 +143,13 @@ func sameInputs(a, b map[string]any) bool {
 	return canonicalJSON(strip(a)) == canonicalJSON(strip(b))
 }
 
-// adoptable reports whether an existing thing is what an earlier, unrecorded create of the same resource made.
-func (d *door) adoptable(name string, inputs map[string]any) bool {
-	return d != nil && d.Name == name && sameInputs(d.Inputs, inputs)
+// adoptable reports whether a resource was created by an earlier create of the same Pulumi resource, which the engine
+// did not record.
+func (o *origin) adoptable(name string, inputs map[string]any) bool {
+	return o != nil && o.Name == name && sameInputs(o.Inputs, inputs)
 }
 
-// echo is a resource's inputs as a base for its outputs.
+// echo returns a resource's inputs, overlaid by outputs.
 func echo(inputs, outputs map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range inputs {
@@ -160,7 +161,7 @@ func echo(inputs, outputs map[string]any) map[string]any {
 	return out
 }
 
-// or is a pointer's value, or a default.
+// or returns the pointer's value, or def if the pointer is nil.
 func or[T any](p *T, def T) T {
 	if p == nil {
 		return def
@@ -168,7 +169,7 @@ func or[T any](p *T, def T) T {
 	return *p
 }
 
-// anyMap and anyList make outputs from typed values.
+// anyMap and anyList turn typed values into outputs.
 func anyMap(m map[string]string) map[string]any {
 	out := map[string]any{}
 	for k, v := range m {
@@ -183,4 +184,20 @@ func anyList[T any](l []T) []any {
 		out[i] = v
 	}
 	return out
+}
+
+func reinput(o *origin, inputs map[string]any) *origin {
+	if o == nil {
+		return &origin{Inputs: inputs}
+	}
+	return &origin{o.Name, inputs}
+}
+
+var namePrefixRefused = map[string]string{"namePrefix": "names generated from a prefix: set name"}
+
+func inputsOf(o *origin) map[string]any {
+	if o == nil {
+		return nil
+	}
+	return o.Inputs
 }

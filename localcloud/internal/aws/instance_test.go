@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fixture makes what an instance needs and gives the inputs for one.
+// fixture creates what an instance needs and returns the inputs for one.
 func (a *account) fixture() m {
 	a.t.Helper()
 	_, key := a.instance("fixture", nil)
@@ -30,7 +27,7 @@ func (a *account) fixture() m {
 	return with(a.instanceInputs("fixture", key, group), m{"identifier": "new"})
 }
 
-func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
+func TestInvalidInstancesAreRefusedAsOnRDS(t *testing.T) {
 	a := newAccount(t)
 	base := a.fixture()
 	a.create(typeParameters, "old", m{"name": "old", "family": "postgres15"})
@@ -46,7 +43,7 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 			"InvalidParameterValue",
 			"at least 30 minutes",
 		},
-		"a version that is gone": {
+		"a version that RDS no longer creates": {
 			m{"engineVersion": "16.3"},
 			"InvalidParameterCombination",
 			"cannot find version 16.3",
@@ -134,8 +131,8 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 			"NotImplemented",
 			"point in time",
 		},
-		"blue/green":              {m{"blueGreenUpdate": m{"enabled": true}}, "NotImplemented", "blue/green"},
-		"a property nobody knows": {m{"colour": "red"}, "NotImplemented", "colour"},
+		"blue/green":          {m{"blueGreenUpdate": m{"enabled": true}}, "NotImplemented", "blue/green"},
+		"an unknown property": {m{"colour": "red"}, "NotImplemented", "colour"},
 		"a property of another type": {
 			m{"allocatedStorage": "much"},
 			"ValidationError",
@@ -156,13 +153,13 @@ func TestRDSRefusesWhatItWouldRefuse(t *testing.T) {
 			at.deny(typeInstance, with(base, c.change), c.code, c.says)
 		})
 	}
-	assert.Len(t, a.engine.databases, 1, "nothing was made")
+	assert.Len(t, a.engine.databases, 1, "nothing was created")
 	assert.NotContains(t, a.log.String(), "hunter2")
 }
 
-func TestAllFaultsOfAnInstanceAreSaidAtOnce(t *testing.T) {
+func TestAllFaultsOfAnInstanceAreReportedTogether(t *testing.T) {
 	a := newAccount(t)
-	out := a.door(http.MethodPost, typeInstance, "bad", "",
+	out := a.controlCall(http.MethodPost, typeInstance, "bad", "",
 		m{
 			"identifier": "1", "engine": "postgres", "instanceClass": "x", "username": "admin", "backupWindow": "x",
 			"colour": "red",
@@ -182,7 +179,7 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 		"tags": m{"team": "a"},
 	})
 	arn := secretOf(db)
-	remove := func(olds m) answer { return a.door(http.MethodDelete, typeInstance, "", db.ID, nil, olds) }
+	remove := func(olds m) answer { return a.controlCall(http.MethodDelete, typeInstance, "", db.ID, nil, olds) }
 	assert.Contains(t, remove(nil).Message, "protected")
 	a.update(typeInstance, db.ID, with(db.Inputs, m{"deletionProtection": nil}))
 	assert.Contains(t, remove(nil).Message, "FinalDBSnapshotIdentifier is required")
@@ -190,8 +187,8 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, remove(
 		m{"finalSnapshotIdentifier": "prod-final", "skipFinalSnapshot": false},
 	).status)
-	require.Equal(t, http.StatusNoContent, remove(nil).status, "what is gone is done")
-	require.Equal(t, http.StatusNotFound, a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil).status)
+	require.Equal(t, http.StatusNoContent, remove(nil).status, "deleting a missing instance succeeds")
+	require.Equal(t, http.StatusNotFound, a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).status)
 	ctx := context.Background()
 	snapshots, err := a.rds(a.admin()).DescribeDBSnapshots(ctx,
 		&awsrds.DescribeDBSnapshotsInput{DBInstanceIdentifier: sdk.String("prod")})
@@ -203,189 +200,13 @@ func TestDeletionIsGuardedAsOnRDS(t *testing.T) {
 	refused(t, err, "ResourceNotFoundException")
 
 	again := a.create(typeInstance, "prod", with(db.Inputs, m{"deletionProtection": false}))
-	out := a.door(http.MethodDelete, typeInstance, "", again.ID, nil, m{"finalSnapshotIdentifier": "prod-final"})
+	out := a.controlCall(http.MethodDelete, typeInstance, "", again.ID, nil, m{"finalSnapshotIdentifier": "prod-final"})
 	assert.Equal(t, "DBSnapshotAlreadyExists", out.Code)
 	_, err = a.rds(a.admin()).DeleteDBSnapshot(ctx,
 		&awsrds.DeleteDBSnapshotInput{DBSnapshotIdentifier: sdk.String("prod-final")})
 	require.NoError(t, err)
-	require.Equal(t, http.StatusNoContent, a.door(http.MethodDelete, typeInstance, "", again.ID, nil,
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeInstance, "", again.ID, nil,
 		m{"finalSnapshotIdentifier": "prod-final"}).status)
-}
-
-// password is the password in a version of the secret.
-func (a *account) password(arn, stage string) string {
-	a.t.Helper()
-	out, err := a.secrets(a.admin()).GetSecretValue(context.Background(),
-		&secretsmanager.GetSecretValueInput{SecretId: &arn, VersionStage: &stage})
-	require.NoError(a.t, err)
-	var v map[string]string
-	require.NoError(a.t, json.Unmarshal([]byte(*out.SecretString), &v))
-	return v["password"]
-}
-
-func TestRotationChangesTheDatabaseFirstAndThenTheSecret(t *testing.T) {
-	a := newAccount(t)
-	ctx := context.Background()
-	db, _ := a.instance("myshop", nil)
-	arn := secretOf(db)
-	first := a.password(arn, "AWSCURRENT")
-	var during string
-	a.engine.fail = func(call string) error {
-		if call == "password" {
-			during = *a.store.Read().Secrets[arn].stage(stageCurrent).String
-		}
-		return nil
-	}
-	for name, rotate := range map[string]func() error{
-		"ModifyDBInstance": func() error {
-			_, err := a.rds(a.admin()).ModifyDBInstance(ctx,
-				&awsrds.ModifyDBInstanceInput{
-					DBInstanceIdentifier:     sdk.String("myshop"),
-					RotateMasterUserPassword: sdk.Bool(true), ApplyImmediately: sdk.Bool(true),
-				})
-			return err
-		},
-		"RotateSecret": func() error {
-			_, err := a.secrets(a.admin()).RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &arn})
-			return err
-		},
-	} {
-		before := a.password(arn, "AWSCURRENT")
-		require.NoError(t, rotate(), name)
-		after := a.password(arn, "AWSCURRENT")
-		assert.False(t, same(before, after), name)
-		assert.True(t, strings.Contains(during, text(before)[1:10]) || strings.Contains(during, before),
-			"AWSCURRENT was still the old one when the database changed")
-		assert.True(t, same(after, a.engine.databases["myshop"].password), name)
-		assert.True(t, same(before, a.password(arn, "AWSPREVIOUS")), name)
-	}
-	assert.False(t, same(first, a.password(arn, "AWSPREVIOUS")))
-	_, err := a.rds(a.admin()).ModifyDBInstance(ctx,
-		&awsrds.ModifyDBInstanceInput{
-			DBInstanceIdentifier:     sdk.String("myshop"),
-			RotateMasterUserPassword: sdk.Bool(true),
-		})
-	refused(t, err, "InvalidParameterCombination")
-	d, err := a.secrets(a.admin()).DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &arn})
-	require.NoError(t, err)
-	assert.Equal(t, "rds", *d.OwningService)
-	assert.True(t, *d.RotationEnabled)
-	assert.WithinDuration(t, time.Now().AddDate(0, 0, 7), *d.NextRotationDate, time.Minute)
-}
-
-func TestARotationThatFailedIsImpairedAndFinishedByTheNextOne(t *testing.T) {
-	a := newAccount(t)
-	db, _ := a.instance("myshop", nil)
-	arn := secretOf(db)
-	before := a.password(arn, "AWSCURRENT")
-	a.engine.fail = func(call string) error {
-		if call == "password" {
-			return errors.New("the database is away")
-		}
-		return nil
-	}
-	_, err := a.secrets(a.admin()).RotateSecret(context.Background(), &secretsmanager.RotateSecretInput{SecretId: &arn})
-	refused(t, err, "InternalServiceError")
-	assert.True(t, same(before, a.password(arn, "AWSCURRENT")))
-	pending := a.password(arn, "AWSPENDING")
-	out, err := a.rds(a.admin()).DescribeDBInstances(context.Background(), &awsrds.DescribeDBInstancesInput{})
-	require.NoError(t, err)
-	assert.Equal(t, "impaired", *out.DBInstances[0].MasterUserSecret.SecretStatus)
-	a.engine.fail = nil
-	_, err = a.secrets(a.admin()).RotateSecret(context.Background(), &secretsmanager.RotateSecretInput{SecretId: &arn})
-	require.NoError(t, err)
-	assert.True(t, same(pending, a.password(arn, "AWSCURRENT")), "the pending password became the current one")
-}
-
-// reopen is a kill of the stand-in followed by its next start.
-func (a *account) reopen() {
-	a.t.Helper()
-	a.open()
-	require.NoError(a.t, a.Start(context.Background()))
-}
-
-func TestWhatAKillInterruptedIsFinishedAtTheNextStart(t *testing.T) {
-	killed := errors.New("killed")
-	for name, c := range map[string]struct {
-		at string
-		do func(a *account, db answer)
-	}{
-		"a rotation before the database": {"password", func(a *account, db answer) {
-			_, _ = a.secrets(a.admin()).RotateSecret(context.Background(),
-				&secretsmanager.RotateSecretInput{SecretId: sdk.String(secretOf(db))})
-		}},
-		"a reboot": {"reboot", func(a *account, _ answer) {
-			_, _ = a.rds(a.admin()).RebootDBInstance(context.Background(),
-				&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
-		}},
-		"a change of class": {"apply", func(a *account, db answer) {
-			a.door(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, m{"instanceClass": "db.m6g.large"}), nil)
-		}},
-		"a deletion": {"delete", func(a *account, db answer) {
-			a.door(http.MethodDelete, typeInstance, "", db.ID, nil, nil)
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := newAccount(t)
-			db, _ := a.instance("myshop", nil)
-			path := filepath.Join(a.dir, "account.json")
-			var atTheKill []byte
-			a.engine.fail = func(call string) error {
-				if call != c.at {
-					return nil
-				}
-				var err error
-				atTheKill, err = os.ReadFile(path)
-				require.NoError(t, err)
-				return killed
-			}
-			c.do(a, db)
-			require.NotNil(t, atTheKill, "the operation came to %s", c.at)
-			// What was written after that moment did not happen.
-			require.NoError(t, a.Close())
-			require.NoError(t, os.WriteFile(path, atTheKill, 0o600))
-			a.engine.fail = nil
-			a.reopen()
-			st := a.store.Read()
-			if c.at == "delete" {
-				assert.Empty(t, st.Instances)
-				assert.Empty(t, st.Secrets)
-				assert.Empty(t, a.engine.databases)
-				return
-			}
-			i := st.Instances[regional(region, "myshop")]
-			assert.Equal(t, "available", i.Status)
-			assert.Equal(t, "active", i.SecretStatus)
-			assert.True(t, same(a.password(secretOf(db), "AWSCURRENT"), a.engine.databases["myshop"].password),
-				"secret and database agree")
-			assert.Equal(t, i.Applied.MaxConnections, a.engine.databases["myshop"].maxConnections)
-			assert.Nil(t, st.Secrets[i.SecretARN].stage(stagePending))
-		})
-	}
-}
-
-func TestACreationThatWasKilledIsFinishedAndThenAdopted(t *testing.T) {
-	a := newAccount(t)
-	base := a.fixture()
-	path := filepath.Join(a.dir, "account.json")
-	var atTheKill []byte
-	a.engine.fail = func(call string) error {
-		if call == "create" {
-			atTheKill, _ = os.ReadFile(path)
-			return errors.New("killed")
-		}
-		return nil
-	}
-	a.door(http.MethodPost, typeInstance, "db", "", base, nil)
-	require.NoError(t, a.Close())
-	require.NoError(t, os.WriteFile(path, atTheKill, 0o600))
-	a.engine.fail = nil
-	a.reopen()
-	one := a.create(typeInstance, "db", base)
-	two := a.create(typeInstance, "db", base)
-	assert.Equal(t, one.ID, two.ID)
-	assert.Len(t, a.engine.databases, 2)
-	assert.True(t, same(a.password(secretOf(one), "AWSCURRENT"), a.engine.databases["new"].password))
 }
 
 func TestACreationThatFailsLeavesNothing(t *testing.T) {
@@ -398,63 +219,13 @@ func TestACreationThatFailsLeavesNothing(t *testing.T) {
 		}
 		return nil
 	}
-	out := a.door(http.MethodPost, typeInstance, "db", "", base, nil)
+	out := a.controlCall(http.MethodPost, typeInstance, "db", "", base, nil)
 	assert.Equal(t, "InternalFailure", out.Code)
 	assert.Contains(t, out.Message, "no space left")
 	assert.Len(t, a.store.Read().Instances, 1)
 	assert.Len(t, a.store.Read().Secrets, secrets)
 	a.engine.fail = nil
 	a.create(typeInstance, "db", base)
-}
-
-func TestACreationGoesOnWhenItsCallerIsKilled(t *testing.T) {
-	a := newAccount(t)
-	base := a.fixture()
-	a.engine.block = make(chan struct{})
-	ctx, cancel := context.WithCancel(context.Background())
-	first := make(chan error, 1)
-	go func() {
-		_, err := createInstance(ctx, a.Cloud, resourceRequest{
-			Type: typeInstance, Name: "db", Region: region, Inputs: base,
-		})
-		first <- err
-	}()
-	require.Eventually(t, func() bool { return a.store.Read().Instances[regional(region, "new")] != nil },
-		5*time.Second, time.Millisecond)
-	out, err := a.rds(a.admin()).DescribeDBInstances(context.Background(),
-		&awsrds.DescribeDBInstancesInput{DBInstanceIdentifier: sdk.String("new")})
-	require.NoError(t, err)
-	assert.Equal(t, "creating", *out.DBInstances[0].DBInstanceStatus)
-	assert.Nil(t, out.DBInstances[0].Endpoint)
-	cancel()
-	require.Error(t, <-first)
-	second := make(chan answer, 1)
-	go func() { second <- a.door(http.MethodPost, typeInstance, "db", "", canonical(base), nil) }()
-	close(a.engine.block)
-	adopted := <-second
-	require.Equal(t, http.StatusOK, adopted.status, adopted.Message)
-	assert.Equal(t, "available", adopted.Outputs["status"])
-	assert.Len(t, a.engine.databases, 2, "one database was made")
-}
-
-// canonical is what JSON makes of inputs.
-func canonical(in m) m {
-	var out m
-	if err := json.Unmarshal([]byte(text(in)), &out); err != nil {
-		panic(err)
-	}
-	return out
-}
-
-func TestInstancesStartAgainWithTheCloud(t *testing.T) {
-	a := newAccount(t)
-	a.instance("myshop", nil)
-	a.engine.databases["myshop"].running = false
-	delete(a.engine.access, "myshop")
-	require.NoError(t, a.Close())
-	a.reopen()
-	assert.True(t, a.engine.databases["myshop"].running)
-	assert.NotNil(t, a.engine.access["myshop"], "security groups hold again")
 }
 
 func TestSecurityGroupsDecideWhoReachesTheInstance(t *testing.T) {
@@ -464,7 +235,7 @@ func TestSecurityGroupsDecideWhoReachesTheInstance(t *testing.T) {
 	reach := func(addr string) bool { return a.engine.access["myshop"](netip.MustParseAddr(addr)) == nil }
 	assert.True(t, reach("198.18.128.9"), "a pod is a member of the node security group")
 	assert.True(t, reach("::ffff:198.18.0.1"), "and so is the node")
-	assert.False(t, reach("198.19.0.1"), "nobody else is")
+	assert.False(t, reach("198.19.0.1"), "other sources are not")
 	assert.False(t, reach("10.0.0.1"))
 	rule := func(r m) m {
 		return m{
@@ -541,7 +312,7 @@ func TestMaxConnectionsReachTheEngineAndFollowClassAndParameters(t *testing.T) {
 	a.update(typeInstance, db.ID, with(db.Inputs, m{"instanceClass": "db.m6g.large"}))
 	assert.Equal(t, 829, d.maxConnections)
 	assert.Equal(t, []string{"apply", "reboot"}, a.engine.calls, "another class means a restart")
-	out := a.door(http.MethodDelete, typeParameters, "", "pg", nil, nil)
+	out := a.controlCall(http.MethodDelete, typeParameters, "", "pg", nil, nil)
 	assert.Equal(t, "InvalidDBParameterGroupState", out.Code)
 }
 
@@ -595,25 +366,11 @@ func TestChangesWaitForTheMaintenanceWindowUnlessTheyAreAppliedImmediately(t *te
 		&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop"), ForceFailover: sdk.Bool(true)})
 	require.NoError(t, err)
 	assert.Equal(t, "ap-northeast-2b", *instance().DBInstances[0].AvailabilityZone, "a failover changes the zone")
-	read := a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil)
+	read := a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil)
 	assert.Equal(t, "db.m6g.large", read.Outputs["instanceClass"], "a refresh sees what was changed by hand")
 }
 
-func TestRotationComesByItselfWhenItIsDue(t *testing.T) {
-	a := newAccount(t)
-	a.now = time.Now()
-	db, _ := a.instance("myshop", nil)
-	version := func() string { return a.store.Read().Secrets[secretOf(db)].stage(stageCurrent).ID }
-	before := version()
-	a.now = a.now.AddDate(0, 0, 6)
-	a.housekeeping(context.Background())
-	assert.Equal(t, before, version())
-	a.now = a.now.AddDate(0, 0, 2)
-	a.housekeeping(context.Background())
-	assert.NotEqual(t, before, version())
-}
-
-func TestAnInstanceKeepsWhatItHasForLife(t *testing.T) {
+func TestSomeSettingsOfAnInstanceCannotBeChanged(t *testing.T) {
 	a := newAccount(t)
 	db, _ := a.instance("myshop", nil)
 	other := a.create(typeKey, "other", m{})
@@ -631,13 +388,13 @@ func TestAnInstanceKeepsWhatItHasForLife(t *testing.T) {
 		"management": {m{"manageMasterUserPassword": false}, "NotImplemented"},
 		"shrinking":  {m{"allocatedStorage": 40}, "InvalidParameterValue"},
 	} {
-		out := a.door(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, c.change), nil)
+		out := a.controlCall(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, c.change), nil)
 		assert.Equal(t, c.code, out.Code, "%s: %s", name, out.Message)
 	}
-	assert.Equal(t, "available", a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
+	assert.Equal(t, "available", a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
 }
 
-func TestEnhancedMonitoringNeedsItsRoleAndLogsAreMadeByRDSIfNobodyElseDid(t *testing.T) {
+func TestEnhancedMonitoringNeedsItsRoleAndRDSCreatesMissingLogGroups(t *testing.T) {
 	a := newAccount(t)
 	trust := policy(m{
 		"Effect": "Allow", "Principal": m{"Service": "monitoring.rds.amazonaws.com"},
@@ -655,7 +412,7 @@ func TestEnhancedMonitoringNeedsItsRoleAndLogsAreMadeByRDSIfNobodyElseDid(t *tes
 	a.create(typeLogs, "logs", m{"name": "/aws/rds/instance/new/postgresql", "retentionInDays": 30})
 	db := a.create(typeInstance, "db", base)
 	assert.Equal(t, []any{"postgresql", "upgrade"}, db.Outputs["enabledCloudwatchLogsExports"])
-	assert.EqualValues(t, 30, a.door(http.MethodGet, typeLogs, "", "/aws/rds/instance/new/postgresql", nil,
+	assert.EqualValues(t, 30, a.controlCall(http.MethodGet, typeLogs, "", "/aws/rds/instance/new/postgresql", nil,
 		nil).Outputs["retentionInDays"])
 	a.deny(typeLogs, m{"name": "/aws/rds/instance/new/upgrade", "retentionInDays": 30},
 		"ResourceAlreadyExistsException", "already exists")
@@ -708,7 +465,7 @@ func TestDatabaseTokensAreVerified(t *testing.T) {
 			good[:len(good)-1] + map[bool]string{true: "0", false: "1"}[good[len(good)-1] != '0'],
 			"SignatureDoesNotMatch",
 		},
-		"a password":                    {host, "app", "a%zz", "no authentication token"},
+		"a password":                    {host, "app", "a%zz", "not an authentication token"},
 		"something else":                {host, "app", "hello", "another endpoint"},
 		"an endpoint that is not there": {"nowhere", "app", good, "no DB instance"},
 	} {
@@ -729,5 +486,5 @@ func TestTheLatencyModelShowsStatusesWhileTheyLast(t *testing.T) {
 		&awsrds.RebootDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop")})
 	require.NoError(t, err)
 	assert.Equal(t, "rebooting", *out.DBInstance.DBInstanceStatus)
-	assert.Equal(t, "rebooting", a.door(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
+	assert.Equal(t, "rebooting", a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).Outputs["status"])
 }

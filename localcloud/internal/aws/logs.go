@@ -3,20 +3,12 @@ package aws
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"slices"
 
 	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation"
 )
-
-var logGroupForm = regexp.MustCompile(`^[A-Za-z0-9._/#-]{1,512}$`)
-
-// logRetentions are the days that CloudWatch Logs takes; 0 is for ever.
-var logRetentions = []int{
-	0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557,
-	2922, 3288, 3653,
-}
 
 type logGroupInputs struct {
 	Name      *string           `json:"name"`
@@ -30,8 +22,9 @@ type logGroupInputs struct {
 
 func (in logGroupInputs) merge(c *Cloud, st *state, g *logGroup, f *faults) {
 	g.Retention, g.Tags = or(in.Retention, 0), in.Tags
-	if !slices.Contains(logRetentions, g.Retention) {
-		f.add("InvalidParameterException", "retentionInDays", "%d: want one of %v", g.Retention, logRetentions)
+	if g.Retention != 0 && !validation.IsLogRetention(g.Retention) {
+		f.add("InvalidParameterException", "retentionInDays", "%d: want 0 or one of %v", g.Retention,
+			validation.LogRetentions)
 	}
 	if err := checkTags(in.Tags); err != nil {
 		f.add("InvalidParameterException", "tags", "%v", err)
@@ -54,8 +47,8 @@ func (in logGroupInputs) merge(c *Cloud, st *state, g *logGroup, f *faults) {
 	}
 }
 
-// logsMayUse evaluates the key's policy for CloudWatch Logs, which uses the key as a service of its own and must be
-// named in it.
+// logsMayUse checks that the key's policy lets CloudWatch Logs use the key. CloudWatch Logs acts as a service
+// principal, so the policy must name it.
 func (c *Cloud) logsMayUse(st *state, arn string, g *logGroup) bool {
 	key := st.findKey(g.Region, arn)
 	if key == nil || key.arn() != arn || key.keyState() != "Enabled" {
@@ -86,37 +79,31 @@ func (c *Cloud) logsMayUse(st *state, arn string, g *logGroup) bool {
 func createLogGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[logGroupInputs](r.Inputs, namePrefixRefused, f)
-	var g *logGroup
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		name := or(in.Name, "")
 		id := regional(r.Region, name)
 		if old := st.LogGroups[id]; old != nil {
-			if old.Door.adoptable(r.Name, r.Inputs) {
-				g = old
-				return nil
+			if old.Origin.adoptable(r.Name, r.Inputs) {
+				return old.resource(), nil
 			}
 			f.add("ResourceAlreadyExistsException", "name", "The specified log group already exists: %s", name)
 		}
-		if !logGroupForm.MatchString(name) {
+		if !validation.LogGroup.Matches(name) {
 			f.add("InvalidParameterException", "name", "%q: must be 1 to 512 characters of a-zA-Z0-9 . _ / # -",
 				clip(name))
 		}
-		g = &logGroup{Region: r.Region, Name: name, Created: c.now(), Door: &door{r.Name, r.Inputs}}
+		g := &logGroup{Region: r.Region, Name: name, Created: c.now(), Origin: &origin{r.Name, r.Inputs}}
 		in.merge(c, st, g, f)
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		st.LogGroups[id] = g
-		return nil
+		return g.resource(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
 }
 
 func (g *logGroup) resource() *resource {
-	inputs := inputsOf(g.Door)
+	inputs := inputsOf(g.Origin)
 	outputs := echo(inputs, map[string]any{
 		"arn": g.arn(), "name": g.Name, "retentionInDays": g.Retention, "logGroupClass": g.Class,
 		"tags": anyMap(g.Tags), "tagsAll": anyMap(g.Tags),
@@ -137,25 +124,21 @@ func readLogGroup(c *Cloud, r resourceRequest) (*resource, error) {
 func updateLogGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[logGroupInputs](r.Inputs, namePrefixRefused, f)
-	var g *logGroup
-	err := c.store.Update(func(st *state) error {
-		if g = st.LogGroups[regional(r.Region, r.ID)]; g == nil {
-			return wire.Status(http.StatusNotFound, codeNotFound, "The specified log group does not exist.")
+	return c.changed(func(st *state) (*resource, error) {
+		g := st.LogGroups[regional(r.Region, r.ID)]
+		if g == nil {
+			return nil, wire.Status(http.StatusNotFound, codeNotFound, "The specified log group does not exist.")
 		}
 		if or(in.Name, g.Name) != g.Name || or(in.Class, g.Class) != g.Class {
 			f.add("InvalidParameterException", "name", "name and class of a log group cannot be changed")
 		}
 		in.merge(c, st, g, f)
-		g.Door = reinput(g.Door, r.Inputs)
-		return f.err()
+		g.Origin = reinput(g.Origin, r.Inputs)
+		return g.resource(), f.err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
 }
 
-// removeLogGroup honours skipDestroy, which leaves the group behind on purpose.
+// removeLogGroup deletes the log group. With skipDestroy it keeps the group.
 func removeLogGroup(_ context.Context, c *Cloud, r resourceRequest) error {
 	if skip, _ := r.Olds["skipDestroy"].(bool); skip {
 		return nil

@@ -5,17 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
 	"dbtier/localcloud/internal/aws/wire"
-)
-
-var (
-	groupNameForm   = regexp.MustCompile(`^[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}$`)
-	groupTextForm   = regexp.MustCompile(`^[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{0,255}$`)
-	securityGroupID = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
+	"dbtier/validation"
 )
 
 type securityGroupInputs struct {
@@ -80,12 +74,12 @@ func (in ruleInputs) rule(st *state, region, where string, f *faults) securityRu
 			f.add("InvalidParameterValue", where, "CIDR block %s is not in its canonical form: want %s", block,
 				p.Masked())
 		case p.Addr().Is4() != slices.Contains(in.CIDRBlocks, block):
-			f.add("InvalidParameterValue", where, "CIDR block %s is of the other address family", block)
+			f.add("InvalidParameterValue", where, "CIDR block %s has the wrong address family", block)
 		}
 	}
 	for _, id := range in.SecurityGroups {
 		switch {
-		case !securityGroupID.MatchString(id):
+		case !validation.SecurityGroupID.Matches(id):
 			f.add("InvalidGroupId.Malformed", where+".securityGroups", "%q: want the ID of a security group, sg-…",
 				clip(id))
 		case id != NodeSecurityGroupID && (st.SecurityGroups[id] == nil || st.SecurityGroups[id].Region != region):
@@ -94,9 +88,9 @@ func (in ruleInputs) rule(st *state, region, where string, f *faults) securityRu
 	}
 	if len(in.CIDRBlocks)+len(in.IPv6CIDRBlocks)+len(in.SecurityGroups)+len(in.PrefixListIDs) == 0 && !in.Self {
 		f.add("InvalidParameterValue", where,
-			"names no source: want cidrBlocks, ipv6CidrBlocks, securityGroups or self")
+			"no source: want cidrBlocks, ipv6CidrBlocks, securityGroups or self")
 	}
-	if !groupTextForm.MatchString(in.Description) {
+	if !validation.SecurityGroupText.Matches(in.Description) {
 		f.add("InvalidParameterValue", where+".description",
 			"must have at most 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
 	}
@@ -123,32 +117,30 @@ func (in securityGroupInputs) merge(st *state, g *securityGroup, f *faults) {
 func createSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[securityGroupInputs](r.Inputs, namePrefixRefused, f)
-	var g *securityGroup
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		name, vpc := or(in.Name, ""), or(in.VPC, VPCID)
 		for _, old := range st.SecurityGroups {
 			if old.Region == r.Region && old.VPC == vpc && old.Name == name {
-				if old.Door.adoptable(r.Name, r.Inputs) {
-					g = old
-					return nil
+				if old.Origin.adoptable(r.Name, r.Inputs) {
+					return old.resource(), nil
 				}
 				f.add("InvalidGroup.Duplicate", "name", "The security group '%s' already exists for VPC '%s'", name,
 					vpc)
 			}
 		}
-		g = &securityGroup{
+		g := &securityGroup{
 			ID: "sg-0" + randomHex(16), Region: r.Region, Name: name,
 			Description: or(in.Description, "Managed by Pulumi"),
-			VPC:         vpc, Door: &door{r.Name, r.Inputs},
+			VPC:         vpc, Origin: &origin{r.Name, r.Inputs},
 		}
 		switch {
-		case !groupNameForm.MatchString(name):
+		case name == "" || !validation.SecurityGroupText.Matches(name):
 			f.add("InvalidParameterValue", "name", "%q: must be 1 to 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*",
 				clip(name))
 		case strings.HasPrefix(strings.ToLower(name), "sg-") || name == "default":
 			f.add("InvalidParameterValue", "name", "%q: is reserved", name)
 		}
-		if g.Description == "" || !groupTextForm.MatchString(g.Description) {
+		if g.Description == "" || !validation.SecurityGroupText.Matches(g.Description) {
 			f.add("InvalidParameterValue", "description",
 				"must be 1 to 255 characters of a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")
 		}
@@ -158,19 +150,15 @@ func createSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 		}
 		in.merge(st, g, f)
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		st.SecurityGroups[g.ID] = g
-		return nil
+		return g.resource(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
 }
 
 func (g *securityGroup) resource() *resource {
-	inputs := inputsOf(g.Door)
+	inputs := inputsOf(g.Origin)
 	return &resource{ID: g.ID, Inputs: echo(inputs, nil), Outputs: echo(inputs, map[string]any{
 		"arn": g.arn(), "name": g.Name, "description": g.Description, "vpcId": g.VPC, "ownerId": AccountID,
 		"tags": anyMap(g.Tags), "tagsAll": anyMap(g.Tags),
@@ -211,10 +199,11 @@ func readSecurityGroup(c *Cloud, r resourceRequest) (*resource, error) {
 func updateSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[securityGroupInputs](r.Inputs, namePrefixRefused, f)
-	var g *securityGroup
-	err := c.store.Update(func(st *state) error {
-		if g = st.SecurityGroups[r.ID]; g == nil || g.Region != r.Region {
-			return wire.Status(http.StatusNotFound, "InvalidGroup.NotFound", "The security group '%s' does not exist",
+	return c.changed(func(st *state) (*resource, error) {
+		g := st.SecurityGroups[r.ID]
+		if g == nil || g.Region != r.Region {
+			return nil, wire.Status(http.StatusNotFound, "InvalidGroup.NotFound",
+				"The security group '%s' does not exist",
 				clip(r.ID))
 		}
 		if or(in.Name, g.Name) != g.Name || or(in.VPC, g.VPC) != g.VPC ||
@@ -222,16 +211,12 @@ func updateSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) (*resou
 			f.add("InvalidParameterValue", "name", "name, description and VPC of a security group cannot be changed")
 		}
 		in.merge(st, g, f)
-		g.Door = reinput(g.Door, r.Inputs)
-		return f.err()
+		g.Origin = reinput(g.Origin, r.Inputs)
+		return g.resource(), f.err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g.resource(), nil
 }
 
-// removeSecurityGroup refuses while anything refers to the group, as EC2 does.
+// removeSecurityGroup fails if anything refers to the group, as on EC2.
 func removeSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) error {
 	return c.store.Update(func(st *state) error {
 		g := st.SecurityGroups[r.ID]
@@ -257,9 +242,9 @@ func removeSecurityGroup(_ context.Context, c *Cloud, r resourceRequest) error {
 	})
 }
 
-// mayConnect decides whether a source reaches a port behind security groups. The node and the pods are members of the
-// node security group and of no other; a connection that is allowed in is answered whatever the egress rules say, as
-// security groups are stateful.
+// mayConnect returns an error if no security group lets the source connect to the port. The node and the pods are
+// members of the node security group and of no other group. Egress rules do not matter, because security groups are
+// stateful: answers to an allowed connection always pass.
 func (st *state) mayConnect(groups []string, source netip.Addr, port int) error {
 	source = source.Unmap()
 	member := slices.ContainsFunc(nodeSecurityGroupMembers, func(p netip.Prefix) bool { return p.Contains(source) })
@@ -275,7 +260,7 @@ func (st *state) mayConnect(groups []string, source netip.Addr, port int) error 
 			}
 		}
 	}
-	return fmt.Errorf("no ingress rule of %s admits %s to port %d", strings.Join(groups, ", "), source, port)
+	return fmt.Errorf("no ingress rule of %s allows %s to connect to port %d", strings.Join(groups, ", "), source, port)
 }
 
 func (r securityRule) covers(port int) bool {

@@ -3,27 +3,21 @@ package aws
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation"
 )
 
-// IAM's limits ("IAM and STS quotas"); sizes in characters that are not white space.
+// IAM's limits ("IAM and STS quotas"). Policy sizes are in characters without white space.
 const (
 	maxTrustPolicy    = 2048
 	maxInlinePolicies = 10240
 	maxAttached       = 10
 	maxPath           = 512
-)
-
-var (
-	roleNameForm   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
-	policyNameForm = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
-	pathForm       = regexp.MustCompile(`^/([\x21-\x7e]+/)?$`)
 )
 
 const (
@@ -39,12 +33,12 @@ func errNoRole(name string) error {
 	return wire.Status(http.StatusNotFound, codeNoSuchEntity, "The role with name %s cannot be found.", clip(name))
 }
 
-// checkRole applies IAM's rules to a role as a whole.
+// checkRole checks a role by IAM's rules.
 func (st *state) checkRole(r *role, f *faults) {
-	if !roleNameForm.MatchString(r.Name) {
+	if !validation.RoleName.Matches(r.Name) {
 		f.add(codeValidation, "name", "%q: must be 1 to 64 characters of [\\w+=,.@-]", clip(r.Name))
 	}
-	if len(r.Path) > maxPath || !pathForm.MatchString(r.Path) {
+	if !validation.RolePath.Matches(r.Path) {
 		f.add(codeValidation, "path", "%q: must begin and end with / and have at most %d characters", clip(r.Path),
 			maxPath)
 	}
@@ -58,7 +52,8 @@ func (st *state) checkRole(r *role, f *faults) {
 		f.add(codeInvalidInput, "tags", "%v", err)
 	}
 	if _, ok := managedPolicies[r.Boundary]; r.Boundary != "" && !ok {
-		f.notModelled("permissionsBoundary", "the policy %q; it knows %s", clip(r.Boundary), names(managedPolicies))
+		f.notModelled("permissionsBoundary", "the policy %q; the modelled policies are %s", clip(r.Boundary),
+			names(managedPolicies))
 	}
 	st.checkTrust(r.Trust, f)
 }
@@ -77,9 +72,9 @@ func (st *state) checkTrust(document string, f *faults) {
 	}
 }
 
-// checkInline applies IAM's rules to an inline policy that is about to be put.
+// checkInline checks a new inline policy by IAM's rules.
 func (r *role) checkInline(name, document string, f *faults) {
-	if !policyNameForm.MatchString(name) {
+	if !validation.PolicyName.Matches(name) {
 		f.add(codeValidation, "name", "%q: must be 1 to 128 characters of [\\w+=,.@-]", clip(name))
 	}
 	if _, err := iam.Parse(document, iam.Identity); err != nil {
@@ -99,14 +94,14 @@ func (r *role) checkInline(name, document string, f *faults) {
 
 func (r *role) checkAttach(arn string, f *faults) {
 	if _, ok := managedPolicies[arn]; !ok {
-		f.notModelled("policyArn", "the policy %q; it knows %s", clip(arn), names(managedPolicies))
+		f.notModelled("policyArn", "the policy %q; the modelled policies are %s", clip(arn), names(managedPolicies))
 	}
 	if len(r.Attached) >= maxAttached && !slices.Contains(r.Attached, arn) {
 		f.add(codeLimit, "policyArn", "Cannot exceed quota for PoliciesPerRole: %d", maxAttached)
 	}
 }
 
-// findRole finds a role by name; names differ by more than case.
+// findRole finds a role by name. As in IAM, names that differ only in case are the same.
 func (st *state) findRole(name string) *role {
 	if r := st.Roles[name]; r != nil {
 		return r
@@ -146,16 +141,14 @@ func (in roleInputs) merge(r *role) {
 func createRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[roleInputs](r.Inputs, roleRefused, f)
-	var out *role
-	err := c.store.Update(func(st *state) error {
+	return c.changed(func(st *state) (*resource, error) {
 		old := st.findRole(or(in.Name, ""))
-		if old != nil && old.Name == or(in.Name, "") && old.Door.adoptable(r.Name, r.Inputs) {
-			out = old
-			return nil
+		if old != nil && old.Name == or(in.Name, "") && old.Origin.adoptable(r.Name, r.Inputs) {
+			return old.resource(), nil
 		}
-		out = &role{
+		out := &role{
 			Name: or(in.Name, ""), Path: or(in.Path, "/"), ID: "AROA" + randomID(17), Created: c.now(),
-			Door: &door{r.Name, r.Inputs},
+			Origin: &origin{r.Name, r.Inputs},
 		}
 		in.merge(out)
 		st.checkRole(out, f)
@@ -163,19 +156,15 @@ func createRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, erro
 			f.add(codeExists, "name", "Role with name %s already exists.", out.Name)
 		}
 		if err := f.err(); err != nil {
-			return err
+			return nil, err
 		}
 		st.Roles[out.Name] = out
-		return nil
+		return out.resource(), nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out.resource(), nil
 }
 
 func (r *role) resource() *resource {
-	inputs := inputsOf(r.Door)
+	inputs := inputsOf(r.Origin)
 	inline := []any{}
 	for _, name := range sortedKeys(r.Inline) {
 		inline = append(inline, map[string]any{"name": name, "policy": r.Inline[name]})
@@ -202,23 +191,19 @@ func readRole(c *Cloud, r resourceRequest) (*resource, error) {
 func updateRole(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	f := &faults{what: label(r)}
 	in := decodeInputs[roleInputs](r.Inputs, roleRefused, f)
-	var out *role
-	err := c.store.Update(func(st *state) error {
-		if out = st.Roles[r.ID]; out == nil {
-			return errNoRole(r.ID)
+	return c.changed(func(st *state) (*resource, error) {
+		out := st.Roles[r.ID]
+		if out == nil {
+			return nil, errNoRole(r.ID)
 		}
 		in.merge(out)
 		st.checkRole(out, f)
 		if or(in.Name, out.Name) != out.Name || or(in.Path, "/") != out.Path {
 			f.add(codeValidation, "name", "name and path of a role cannot be changed")
 		}
-		out.Door = reinput(out.Door, r.Inputs)
-		return f.err()
+		out.Origin = reinput(out.Origin, r.Inputs)
+		return out.resource(), f.err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out.resource(), nil
 }
 
 func removeRole(_ context.Context, c *Cloud, r resourceRequest) error {
@@ -258,7 +243,7 @@ type rolePolicyInputs struct {
 }
 
 // putInline creates or replaces an inline policy.
-func (st *state) putInline(roleName, name, document string, d *door, f *faults) (*role, error) {
+func (st *state) putInline(roleName, name, document string, o *origin, f *faults) (*role, error) {
 	role := st.Roles[roleName]
 	if role == nil {
 		return nil, errNoRole(roleName)
@@ -270,14 +255,14 @@ func (st *state) putInline(roleName, name, document string, d *door, f *faults) 
 	if role.Inline == nil {
 		role.Inline = map[string]string{}
 	}
-	if role.InlineDoor == nil {
-		role.InlineDoor = map[string]*door{}
+	if role.InlineOrigins == nil {
+		role.InlineOrigins = map[string]*origin{}
 	}
-	role.Inline[name], role.InlineDoor[name] = document, d
+	role.Inline[name], role.InlineOrigins[name] = document, o
 	return role, nil
 }
 
-// createRolePolicy puts the policy. IAM's call replaces one of the same name silently, and so does this.
+// createRolePolicy stores the policy. Like IAM's call, it replaces a policy with the same name.
 func createRolePolicy(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
 	return putRolePolicy(c, r, "")
 }
@@ -293,21 +278,18 @@ func putRolePolicy(c *Cloud, r resourceRequest, id string) (*resource, error) {
 	if id != "" && id != roleName+":"+name {
 		f.add(codeValidation, "name", "name and role of a policy cannot be changed")
 	}
-	var out *resource
-	err := c.store.Update(func(st *state) error {
-		role, err := st.putInline(roleName, name, or(in.Policy, ""), &door{r.Name, r.Inputs}, f)
+	return c.changed(func(st *state) (*resource, error) {
+		role, err := st.putInline(roleName, name, or(in.Policy, ""), &origin{r.Name, r.Inputs}, f)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out = role.inlineResource(name)
-		return nil
+		return role.inlineResource(name), nil
 	})
-	return out, err
 }
 
 func (r *role) inlineResource(name string) *resource {
 	outputs := map[string]any{"name": name, "role": r.Name, "policy": r.Inline[name]}
-	return &resource{ID: r.Name + ":" + name, Inputs: echo(inputsOf(r.InlineDoor[name]), nil), Outputs: outputs}
+	return &resource{ID: r.Name + ":" + name, Inputs: echo(inputsOf(r.InlineOrigins[name]), nil), Outputs: outputs}
 }
 
 func readRolePolicy(c *Cloud, r resourceRequest) (*resource, error) {
@@ -327,7 +309,7 @@ func removeRolePolicy(_ context.Context, c *Cloud, r resourceRequest) error {
 	return c.store.Update(func(st *state) error {
 		if role := st.Roles[roleName]; role != nil {
 			delete(role.Inline, name)
-			delete(role.InlineDoor, name)
+			delete(role.InlineOrigins, name)
 		}
 		return nil
 	})
@@ -338,7 +320,7 @@ type attachmentInputs struct {
 	Role   *string `json:"role"`
 }
 
-// attach is idempotent, as IAM's call is.
+// attach attaches a managed policy to a role. Like IAM's call, it is idempotent.
 func (st *state) attach(roleName, arn string, f *faults) error {
 	role := st.Roles[roleName]
 	if role == nil {

@@ -113,7 +113,7 @@ func TestVersionsMoveThroughTheirStages(t *testing.T) {
 	}
 }
 
-func TestSecretsThatCannotBeMade(t *testing.T) {
+func TestInvalidSecretsAreRefused(t *testing.T) {
 	a := newAccount(t)
 	ctx := context.Background()
 	s := a.secrets(a.admin())
@@ -209,7 +209,7 @@ func TestSecretsAreDeletedAfterTheirRecoveryWindow(t *testing.T) {
 	refused(t, err, "ResourceNotFoundException")
 }
 
-func TestManagedSecretsAreTheirServicesToChange(t *testing.T) {
+func TestOnlyTheOwningServiceChangesManagedSecrets(t *testing.T) {
 	a := newAccount(t)
 	ctx := context.Background()
 	db, _ := a.instance("myshop", nil)
@@ -376,7 +376,7 @@ func TestABatchReadsOnlyWhatTheCallerMayRead(t *testing.T) {
 	assert.Equal(t, "AccessDeniedException", *out.Errors[0].ErrorCode)
 }
 
-func TestVersionsWithoutALabelDoNotPileUp(t *testing.T) {
+func TestOldVersionsWithoutALabelAreRemoved(t *testing.T) {
 	s := &secret{ARN: "x", Versions: map[string]*secretVersion{}}
 	start := time.Now()
 	for i := range 250 {

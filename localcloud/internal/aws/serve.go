@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -17,7 +18,7 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-// maxBody is more than the largest request that the modelled actions take.
+// maxBody is larger than any valid request of the modelled actions, in bytes.
 const maxBody = 1 << 20
 
 // call is one authenticated request.
@@ -30,13 +31,13 @@ type call struct {
 	keys   iam.Context
 }
 
-// queryService is a service of the query protocol.
+// queryService is a service that uses the query protocol.
 type queryService struct {
 	namespace, version string
 	actions            map[string]func(*call, *wire.Params) (any, error)
 }
 
-// jsonService is a service of the JSON 1.1 protocol.
+// jsonService is a service that uses the JSON 1.1 protocol.
 type jsonService struct {
 	target  string // prefix of X-Amz-Target
 	actions map[string]func(*call, []byte) (any, error)
@@ -53,11 +54,11 @@ var jsonServices = map[string]jsonService{
 	"kms":            {target: "TrentService", actions: kmsActions},
 }
 
-// webIdentityAction is the one action that nobody signs: the token is the credential.
+// webIdentityAction is the only action whose requests are not signed, because the token is the credential.
 const webIdentityAction = "AssumeRoleWithWebIdentity"
 
-// Wire speaks the AWS protocols. Services share the endpoint; the credential scope of the signature tells which is
-// meant.
+// Wire returns the handler of the AWS protocols. All services share one endpoint. The credential scope of a request's
+// signature names the service.
 func (c *Cloud) Wire() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &exchange{c: c, w: wire.Negotiate(w, r), r: r, requestID: randomUUID(), json: isJSON(r)}
@@ -70,7 +71,7 @@ func isJSON(r *http.Request) bool {
 	return r.Header.Get("X-Amz-Target") != "" || strings.HasPrefix(kind, "application/x-amz-json")
 }
 
-// exchange is one request on its way to a call, and its answer.
+// exchange is one request and its answer.
 type exchange struct {
 	c         *Cloud
 	w         http.ResponseWriter
@@ -110,7 +111,8 @@ func (e *exchange) serveJSON(body []byte) {
 	}
 	do := s.actions[action]
 	if do == nil {
-		e.fail(wire.NotModelled("%s:%s; of %s it models %s", e.service, action, e.service, names(s.actions)))
+		e.fail(wire.NotModelled("%s:%s; the modelled actions of %s are %s", e.service, action, e.service,
+			names(s.actions)))
 		return
 	}
 	out, err := do(k, body)
@@ -154,15 +156,16 @@ func (e *exchange) serveQuery(body []byte) {
 	do := s.actions[e.action]
 	switch {
 	case e.r.URL.Path != "/" && e.r.URL.Path != "":
-		err = wire.NotModelled("the path %q: no service with a REST interface", e.r.URL.Path)
+		err = wire.NotModelled("the path %q: it has no services with a REST interface", e.r.URL.Path)
 	case e.action == "":
 		err = wire.Errorf("MissingAction", "the request must contain the parameter Action")
 	case form.Get("Version") != s.version:
 		err = wire.Errorf("InvalidAction",
-			"could not find operation %s for version %s: the local AWS stand-in speaks version %s of %s",
+			"could not find operation %s for version %s: the local AWS stand-in supports version %s of %s",
 			e.action, form.Get("Version"), s.version, e.service)
 	case do == nil:
-		err = wire.NotModelled("%s:%s; of %s it models %s", e.service, e.action, e.service, names(s.actions))
+		err = wire.NotModelled("%s:%s; the modelled actions of %s are %s", e.service, e.action, e.service,
+			names(s.actions))
 	}
 	if err != nil {
 		e.fail(err)
@@ -188,7 +191,7 @@ func queryForm(r *http.Request, body []byte) (url.Values, error) {
 		return form, nil
 	case http.MethodPost:
 		if p := r.Header.Get("Smithy-Protocol"); p != "" {
-			return nil, wire.NotModelled("the protocol %s; it speaks query and JSON 1.1", p)
+			return nil, wire.NotModelled("the protocol %s; use query or JSON 1.1", p)
 		}
 		form, err := url.ParseQuery(string(body))
 		if err != nil {
@@ -196,12 +199,11 @@ func queryForm(r *http.Request, body []byte) (url.Values, error) {
 		}
 		return form, nil
 	default:
-		return nil, wire.NotModelled("the method %s: no service with a REST interface", r.Method)
+		return nil, wire.NotModelled("the method %s: it has no services with a REST interface", r.Method)
 	}
 }
 
-// authenticate verifies the signature. expected is the service that the request names apart from its signature, if it
-// does.
+// authenticate verifies the signature. expected is the service that the rest of the request names, or "".
 func (e *exchange) authenticate(body []byte, expected string) (*call, error) {
 	sig, err := sigv4.Parse(e.r)
 	if err != nil {
@@ -211,7 +213,7 @@ func (e *exchange) authenticate(body []byte, expected string) (*call, error) {
 	_, query := queryServices[sig.Service]
 	_, json := jsonServices[sig.Service]
 	if !query && !json || query == e.json {
-		return nil, wire.NotModelled("the service %q; it models %s", sig.Service,
+		return nil, wire.NotModelled("the service %q; the modelled services are %s", sig.Service,
 			strings.Join(slices.Sorted(slices.Values(
 				slices.Concat(sortedKeys(queryServices), sortedKeys(jsonServices)),
 			)), ", "))
@@ -230,7 +232,7 @@ func (e *exchange) authenticate(body []byte, expected string) (*call, error) {
 	return k, nil
 }
 
-// verify turns a signed request into a call.
+// verify checks the signature of a request and returns the call.
 func (c *Cloud) verify(r *http.Request, sig *sigv4.Signature, body []byte) (*call, error) {
 	st := c.store.Read()
 	secret, who, err := c.secretFor(st, sig.AccessKeyID, sig.SecurityToken)
@@ -278,9 +280,9 @@ func authError(err error) error {
 func (e *exchange) fail(err error) {
 	var out *wire.Error
 	if !errors.As(err, &out) {
-		// Whatever went wrong inside is for the log; it holds no secret, but it is nothing that AWS would tell.
+		// The cause goes to the log, because AWS would not tell it to the client. It does not contain secrets.
 		out = wire.Status(http.StatusInternalServerError, "InternalFailure",
-			"the local AWS stand-in failed; its log has the cause under request ID %s", e.requestID)
+			"the local AWS stand-in failed; find the cause in its log under request ID %s", e.requestID)
 		e.c.log.Error("internal failure", "requestId", e.requestID, "error", err)
 	}
 	e.log(out)
@@ -294,7 +296,7 @@ func (e *exchange) fail(err error) {
 	}
 }
 
-// log says who did what and how it ended. Parameters stay out: they may be secrets.
+// log records the caller, the action and the result. It leaves out parameters, which may be secrets.
 func (e *exchange) log(refused *wire.Error) {
 	attrs := []any{"service", e.service, "action", e.action, "principal", e.principal, "requestId", e.requestID}
 	level := slog.LevelInfo
@@ -305,7 +307,7 @@ func (e *exchange) log(refused *wire.Error) {
 	e.c.log.Log(e.r.Context(), level, "request", attrs...)
 }
 
-// allow evaluates an action on a resource that has no policy of its own. keys adds condition keys.
+// allow checks that the caller may perform an action on a resource without a resource policy. keys adds condition keys.
 func (k *call) allow(action, resource string, keys func(iam.Context)) error {
 	ctx := k.keys.Clone()
 	if keys != nil {
@@ -319,7 +321,7 @@ func (k *call) allow(action, resource string, keys func(iam.Context)) error {
 	return wire.Status(http.StatusForbidden, "AccessDenied", "%s", d.Explain(k.who.Principal, request))
 }
 
-// allowKey evaluates the use of a KMS key by a service on behalf of the caller.
+// allowKey checks that a service may use a KMS key on behalf of the caller.
 func (k *call) allowKey(key *kmsKey, action, service string, encryptionContext map[string]string) error {
 	policy, err := iam.Parse(key.Policy, iam.Key)
 	if err != nil {
@@ -349,11 +351,4 @@ func (k *call) allowKey(key *kmsKey, action, service string, encryptionContext m
 
 func names[V any](m map[string]V) string { return strings.Join(sortedKeys(m), ", ") }
 
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
-}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,20 +1,17 @@
 package aws
 
 import (
-	"crypto/rand"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 )
 
-// state is everything that the stand-in remembers, one document on disk.
+// state is the whole state of the stand-in. It is one document on disk.
 type state struct {
 	Version int
-	// SessionKey seals the session tokens of temporary credentials, which are kept nowhere else.
+	// SessionKey seals the session tokens of temporary credentials, which are not stored.
 	SessionKey []byte
 	Admin      adminUser
-	// EndpointSuffixes is the random part of DB endpoints, one a region, as each AWS account has one.
+	// EndpointSuffixes are the random parts of DB endpoints, one for each region, as in an AWS account.
 	EndpointSuffixes map[string]string
 
 	Roles           map[string]*role           // by name
@@ -29,7 +26,7 @@ type state struct {
 	Snapshots       map[string]*dbSnapshot     // by regional(region, identifier)
 }
 
-// stateVersion is raised when older state can no longer be read.
+// stateVersion is increased when older states can no longer be read.
 const stateVersion = 1
 
 type adminUser struct {
@@ -37,9 +34,10 @@ type adminUser struct {
 	Created                          time.Time
 }
 
-// door is what the provider's door recorded when it made something: an existing thing is adopted by a repeated create
-// only when both name and inputs are the same, as after a kill of the engine between the creation and its record.
-type door struct {
+// origin records the create request of a resource. A repeated create adopts the resource only if both name and inputs
+// are the same. This happens when the engine was killed between the creation and its record. The stored state calls it
+// Door, as earlier versions did.
+type origin struct {
 	Name   string
 	Inputs map[string]any
 }
@@ -49,13 +47,13 @@ type role struct {
 	Created                     time.Time
 	Trust                       string // policy document
 	MaxSession                  int    // seconds
-	Boundary                    string // ARN of a managed policy, "" for none
+	Boundary                    string // ARN of a managed policy, or ""
 	Tags                        map[string]string
-	Inline                      map[string]string // name to document
+	Inline                      map[string]string // documents by name
 	Attached                    []string          // ARNs of managed policies
 	ForceDetach                 bool
-	Door                        *door
-	InlineDoor                  map[string]*door
+	Origin                      *origin            `json:"Door"`
+	InlineOrigins               map[string]*origin `json:"InlineDoor"`
 }
 
 func (r *role) arn() string { return "arn:aws:iam::" + AccountID + ":role" + r.Path + r.Name }
@@ -69,13 +67,13 @@ type kmsKey struct {
 	Rotation                        bool
 	RotationDays                    int
 	Tags                            map[string]string
-	AWSManaged                      string // service of an AWS managed key, "" for a customer key
-	Door                            *door
+	AWSManaged                      string  // service of an AWS managed key, or "" for a customer managed key
+	Origin                          *origin `json:"Door"`
 }
 
 func (k *kmsKey) arn() string { return "arn:aws:kms:" + k.Region + ":" + AccountID + ":key/" + k.ID }
 
-// keyState is KeyState of the KMS API.
+// keyState returns KeyState of the KMS API.
 func (k *kmsKey) keyState() string {
 	switch {
 	case k.DeletionDate != nil:
@@ -90,14 +88,14 @@ func (k *kmsKey) keyState() string {
 type kmsAlias struct {
 	Region, Name, KeyID string
 	Created             time.Time
-	Door                *door
+	Origin              *origin `json:"Door"`
 }
 
 func (a *kmsAlias) arn() string { return "arn:aws:kms:" + a.Region + ":" + AccountID + ":" + a.Name }
 
 type secret struct {
 	ARN, Name, Region, Description string
-	KMSKeyID                       string // key ID, "" for the AWS managed key
+	KMSKeyID                       string // key ID, or "" for the AWS managed key
 	Tags                           map[string]string
 	Owner                          string // "rds" for a managed secret
 	Created, Changed               time.Time
@@ -117,75 +115,18 @@ type secretVersion struct {
 	Stages  []string
 }
 
-// Staging labels that Secrets Manager itself moves.
-const (
-	stageCurrent  = "AWSCURRENT"
-	stagePrevious = "AWSPREVIOUS"
-	stagePending  = "AWSPENDING"
-)
-
-// stage is the version that carries a staging label, or nil.
-func (s *secret) stage(label string) *secretVersion {
-	for _, v := range s.Versions {
-		if slices.Contains(v.Stages, label) {
-			return v
-		}
-	}
-	return nil
-}
-
-// promote makes a version AWSCURRENT and the one that was AWSPREVIOUS; the version is pending no more.
-func (s *secret) promote(id string) {
-	v := s.Versions[id]
-	v.Stages = slices.DeleteFunc(v.Stages, func(l string) bool { return l == stagePending })
-	old := s.stage(stageCurrent)
-	if old != nil && old.ID == id {
-		return
-	}
-	s.unlabel(stageCurrent)
-	s.unlabel(stagePrevious)
-	v.Stages = append(v.Stages, stageCurrent)
-	if old != nil {
-		old.Stages = append(old.Stages, stagePrevious)
-	}
-	s.dropDeprecated()
-}
-
-func (s *secret) unlabel(label string) {
-	for _, v := range s.Versions {
-		v.Stages = slices.DeleteFunc(v.Stages, func(l string) bool { return l == label })
-	}
-}
-
-// maxVersions is how many versions a secret keeps. AWS removes versions without a label when there are more than about
-// a hundred.
-const maxVersions = 100
-
-func (s *secret) dropDeprecated() {
-	old := slices.SortedFunc(maps.Values(s.Versions),
-		func(a, b *secretVersion) int { return a.Created.Compare(b.Created) })
-	for _, v := range old {
-		if len(s.Versions) <= maxVersions {
-			return
-		}
-		if len(v.Stages) == 0 {
-			delete(s.Versions, v.ID)
-		}
-	}
-}
-
 type securityGroup struct {
 	ID, Region, Name, Description, VPC string
 	Ingress, Egress                    []securityRule
 	Tags                               map[string]string
-	Door                               *door
+	Origin                             *origin `json:"Door"`
 }
 
 func (g *securityGroup) arn() string {
 	return "arn:aws:ec2:" + g.Region + ":" + AccountID + ":security-group/" + g.ID
 }
 
-// securityRule is one inline rule; ports are both 0 for protocol -1.
+// securityRule is one inline rule. Both ports are 0 for protocol -1.
 type securityRule struct {
 	Protocol       string   `json:"protocol"`
 	FromPort       int      `json:"fromPort"`
@@ -199,10 +140,11 @@ type securityRule struct {
 
 type logGroup struct {
 	Region, Name, KMSKeyARN, Class string
-	Retention                      int // days, 0 for ever
+	Retention                      int // days, or 0 for ever
 	Created                        time.Time
 	Tags                           map[string]string
-	Door                           *door // nil when RDS made it, which is the trouble that users meet
+	// Origin is nil if RDS created the group. A later create of the same name then fails.
+	Origin *origin `json:"Door"`
 }
 
 func (g *logGroup) arn() string {
@@ -213,7 +155,7 @@ type subnetGroup struct {
 	Region, Name, Description string
 	Subnets                   []string
 	Tags                      map[string]string
-	Door                      *door
+	Origin                    *origin `json:"Door"`
 }
 
 func (g *subnetGroup) arn() string {
@@ -224,7 +166,7 @@ type parameterGroup struct {
 	Region, Name, Family, Description string
 	Parameters                        map[string]parameter // by lower-case name
 	Tags                              map[string]string
-	Door                              *door
+	Origin                            *origin `json:"Door"`
 }
 
 type parameter struct{ Value, Method string }
@@ -246,22 +188,22 @@ type dbInstance struct {
 	Status                         string
 	Created                        time.Time
 	Tags                           map[string]string
-	Door                           *door
+	Origin                         *origin `json:"Door"`
 
 	settings
-	// Pending are settings that wait for the maintenance window, or nil.
+	// Pending are the settings that wait for the maintenance window, or nil.
 	Pending *settings
 
 	AZ, SecondaryAZ string
-	Address         string // of the engine's front, inside the local cloud
+	Address         string // address of the engine's front, inside the local cloud
 	SecretARN       string
 	SecretStatus    string // creating, active, rotating or impaired
-	// FirstPassword is the master password while the instance is being created, before its secret can be seen.
+	// Applied is what the engine runs with.
 	Applied  applied
 	Deleting *deletion
 }
 
-// settings is what ModifyDBInstance can change.
+// settings are the settings that ModifyDBInstance can change.
 type settings struct {
 	Class                              string
 	EngineVersion, EngineVersionActual string
@@ -292,7 +234,7 @@ type settings struct {
 	NetworkType, LifecycleSupport      string
 }
 
-// applied is what the engine runs with; a static parameter of the group that differs waits for a reboot.
+// applied is what the engine runs with. A static parameter with another value in the group waits for a reboot.
 type applied struct {
 	MaxConnections int
 	Parameters     map[string]string
@@ -343,77 +285,7 @@ func newState() *state {
 	}
 }
 
-// regional is the key of a thing whose name is unique in its region.
+// regional returns the key of a resource whose name is unique in its region.
 func regional(region, name string) string { return region + "/" + name }
-
-func randomBytes(n int) []byte {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // never fails
-	return b
-}
-
-// pick draws n characters of an alphabet, each equally likely.
-func pick(alphabet string, n int) string {
-	out := make([]byte, 0, n)
-	limit := 256 - 256%len(alphabet)
-	for len(out) < n {
-		for _, b := range randomBytes(n) {
-			if int(b) < limit && len(out) < n {
-				out = append(out, alphabet[int(b)%len(alphabet)])
-			}
-		}
-	}
-	return string(out)
-}
-
-const (
-	upper   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	lower   = "abcdefghijklmnopqrstuvwxyz"
-	decimal = "0123456789"
-)
-
-// randomID is the random part of IAM's unique IDs, in the base 32 alphabet.
-func randomID(n int) string { return pick(upper+"234567", n) }
-
-func randomSecretKey() string { return pick(upper+lower+decimal, 40) }
-
-func randomHex(n int) string { return pick(decimal+"abcdef", n) }
-
-// passwordSpecials are all in every master password, so that each run proves the encoding of every one of them: they
-// break URLs, shells, globs and form decoding.
-const passwordSpecials = ":%#?*[&+" //nolint:gosec // characters, not a password
-
-// passwordAlphabet is RDS's: printable ASCII without / ' " @ and space, and without \ and `.
-const passwordAlphabet = upper + lower + decimal + passwordSpecials + "!$(),-.;<=>]^_{|}~"
-
-const passwordLength = 32
-
-// newMasterPassword makes a password as RDS does.
-func newMasterPassword() string {
-	chars := []byte(passwordSpecials + pick(passwordAlphabet, passwordLength-len(passwordSpecials)))
-	for i := len(chars) - 1; i > 0; i-- {
-		j := uniform(i + 1)
-		chars[i], chars[j] = chars[j], chars[i]
-	}
-	return string(chars)
-}
-
-// uniform draws a number below n, which is at most 256.
-func uniform(n int) int {
-	limit := 256 - 256%n
-	for {
-		if b := int(randomBytes(1)[0]); b < limit {
-			return b % n
-		}
-	}
-}
-
-func randomUUID() string {
-	h := []byte(randomHex(32))
-	h[12] = '4'
-	h[16] = "89ab"[uniform(4)]
-	return strings.Join([]string{string(h[:8]), string(h[8:12]), string(h[12:16]), string(h[16:20]), string(h[20:])},
-		"-")
-}
 
 func lastSegment(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }

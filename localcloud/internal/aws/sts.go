@@ -25,15 +25,15 @@ var stsActions = map[string]func(*call, *wire.Params) (any, error){
 	"GetCallerIdentity": (*call).getCallerIdentity,
 }
 
-// oidcClientIDs are the audiences of the account's OIDC provider, as an EKS cluster's provider has them.
+// oidcClientIDs are the audiences of the account's OIDC provider, the same as for an EKS cluster.
 var oidcClientIDs = []string{"sts.amazonaws.com"}
 
-// providerARN is the account's one IAM OIDC provider.
+// providerARN returns the ARN of the account's only IAM OIDC provider.
 func (c *Cloud) providerARN() string {
 	return "arn:aws:iam::" + AccountID + ":oidc-provider/" + c.issuerKey()
 }
 
-// issuerKey is the issuer as condition keys and ARNs have it, without scheme.
+// issuerKey returns the issuer as condition keys and ARNs contain it, without the scheme.
 func (c *Cloud) issuerKey() string { return strings.TrimPrefix(c.cfg.OIDCIssuer, "https://") }
 
 const (
@@ -44,11 +44,12 @@ const (
 )
 
 var (
+	// Unlike the name of a role, that of a session has at least 2 characters.
 	sessionNameForm = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 	roleARNForm     = regexp.MustCompile(`^arn:aws:iam::([0-9]{12}):role(/[\x21-\x7e]*)?/([\w+=,.@-]{1,64})$`)
 )
 
-// assumeInput is what both ways to a role share.
+// assumeInput has the parameters that both actions for assuming a role share.
 type assumeInput struct {
 	roleARN, sessionName, policy string
 	duration                     int
@@ -81,7 +82,7 @@ func readAssume(p *wire.Params) (assumeInput, func() error) {
 	}
 }
 
-// roleByARN finds a role whose ARN is exactly this.
+// roleByARN finds the role with exactly this ARN.
 func (st *state) roleByARN(arn string) *role {
 	m := roleARNForm.FindStringSubmatch(arn)
 	if m == nil {
@@ -212,7 +213,8 @@ func (k *call) getCallerIdentity(p *wire.Params) (any, error) {
 
 var signingMethods = []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"}
 
-// verifyWebIdentity checks a token as STS does: signature, issuer, life, audience. Messages never quote the token.
+// verifyWebIdentity checks a token as STS does: signature, issuer, lifetime and audience. Errors never contain the
+// token.
 func (c *Cloud) verifyWebIdentity(token string) (*jwt.RegisteredClaims, error) {
 	invalid := func(format string, args ...any) error { return wire.Errorf("InvalidIdentityToken", format, args...) }
 	if len(token) > maxToken {
@@ -283,7 +285,7 @@ func clip(s string) string {
 	return s
 }
 
-// canonicalJSON is JSON with sorted keys, for comparing.
+// canonicalJSON returns JSON with sorted keys, for comparisons.
 func canonicalJSON(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {

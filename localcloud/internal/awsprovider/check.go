@@ -11,17 +11,18 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-// randomLength is how many hexadecimal digits an auto-name ends in: seven, as in every Pulumi bridge.
+// randomLength is the number of hexadecimal digits at the end of an auto-name: seven, as in all bridged Pulumi
+// providers.
 const randomLength = 7
 
-// naming is what the engine says about auto-names (`pulumi:autonaming` of the stack).
+// naming is what the engine says about auto-names (the stack's `pulumi:autonaming`).
 type naming struct {
 	name    string
 	seed    []byte
 	options *pulumirpc.CheckRequest_AutonamingOptions
 }
 
-// checker validates and completes the inputs of one resource, collecting every fault.
+// checker validates and completes the inputs of one resource. It collects all faults.
 type checker struct {
 	offline  bool
 	typ      *resourceType
@@ -35,15 +36,15 @@ func (c *checker) fail(path, format string, args ...any) {
 	})
 }
 
-// check returns the inputs as the state will hold them.
+// check returns the inputs as they will be recorded in the state.
 func (c *checker) check(olds, news resource.PropertyMap, defaultTags map[string]string, n naming) resource.PropertyMap {
 	inputs := resource.PropertyMap{}
 	c.object("", c.typ.properties, news, inputs)
 	for _, pair := range c.typ.conflicts {
 		a, b := inputs[resource.PropertyKey(pair[0])], inputs[resource.PropertyKey(pair[1])]
-		// A flag that is off conflicts with nothing.
+		// An input with a zero value, such as false, conflicts with nothing.
 		if given(a) && given(b) {
-			c.fail(pair[0], "conflicts with %s: give one of the two", pair[1])
+			c.fail(pair[0], "conflicts with %s: set only one of the two", pair[1])
 		}
 	}
 	defaults := []string{}
@@ -67,12 +68,13 @@ func (c *checker) check(olds, news resource.PropertyMap, defaultTags map[string]
 	return inputs
 }
 
-// given tells whether an input says anything; what is not known yet may turn out to say nothing.
+// given reports whether an input has a known value that is not the zero value. Unknown values count as not given,
+// because they may turn out to be zero.
 func given(v resource.PropertyValue) bool {
 	return v.V != nil && !v.ContainsUnknowns() && !isZero(plain(v))
 }
 
-// object checks the properties of an object against a table and copies the good ones.
+// object checks the properties of an object against a table and copies the valid ones.
 func (c *checker) object(path string, table map[string]property, news, into resource.PropertyMap) {
 	for key, v := range news {
 		name := string(key)
@@ -96,12 +98,12 @@ func (c *checker) object(path string, table map[string]property, news, into reso
 	}
 	for name, p := range table {
 		if v, ok := news[resource.PropertyKey(name)]; p.required && (!ok || unwrap(v).IsNull()) {
-			c.fail(join(path, name), "missing, but %s needs it (%s)", c.typeName, p.kind)
+			c.fail(join(path, name), "missing: %s requires it (%s)", c.typeName, p.kind)
 		}
 	}
 }
 
-// value checks one value. Unknown values are taken everywhere.
+// value checks one value. An unknown value is valid for every property.
 func (c *checker) value(path string, p property, v resource.PropertyValue) (resource.PropertyValue, bool) {
 	if p.secret && !v.IsSecret() {
 		v = resource.MakeSecret(v)
@@ -157,7 +159,7 @@ func (c *checker) value(path string, p property, v resource.PropertyValue) (reso
 	return v, true
 }
 
-// policy turns a document into its text.
+// policy returns a policy document as JSON text.
 func (c *checker) policy(path string, v resource.PropertyValue) (resource.PropertyValue, bool) {
 	switch {
 	case v.IsString():
@@ -180,7 +182,7 @@ func (c *checker) policy(path string, v resource.PropertyValue) (resource.Proper
 	}
 }
 
-// name gives the resource its auto-name where the program gave none. It returns the property it filled.
+// name sets the resource's auto-name if the program gives no name. It returns the property that it set, or "".
 func (c *checker) name(olds, news, inputs resource.PropertyMap, n naming) string {
 	auto := c.typ.autoname
 	if auto == nil {
@@ -188,11 +190,12 @@ func (c *checker) name(olds, news, inputs resource.PropertyMap, n naming) string
 	}
 	key := resource.PropertyKey(auto.property)
 	prefixKey := resource.PropertyKey(auto.property + "Prefix")
-	// A name that is not valid was still given, and has been complained about.
+	// An invalid name was given too; its fault has already been reported.
 	if !unwrap(news[key]).IsNull() || !unwrap(news[prefixKey]).IsNull() {
 		return ""
 	}
-	// A name that was given up once stays; only a name that the program chose and then dropped is made anew.
+	// Keep an auto-name for the life of the resource. Generate a new one only if the program used to give a name and no
+	// longer does.
 	if old, ok := olds[key]; ok && isDefault(olds, auto.property) {
 		inputs[key] = old
 		return auto.property
@@ -226,12 +229,13 @@ func (a *autoname) generate(n naming) (string, error) {
 	}
 	name, err := resource.NewUniqueName(n.seed, transform(n.name)+"-", randomLength, a.maxLength, nil)
 	if err != nil {
-		return "", fmt.Errorf("no name can be made from that of the resource: %w; give a shorter one", err)
+		return "", fmt.Errorf("cannot derive a name from the resource's name: %w; give the resource a shorter name",
+			err)
 	}
 	return name, nil
 }
 
-// isDefault tells whether Check filled a property in.
+// isDefault reports whether Check filled in the property.
 func isDefault(inputs resource.PropertyMap, name string) bool {
 	list := unwrap(inputs[defaultsKey])
 	if !list.IsArray() {
@@ -242,7 +246,7 @@ func isDefault(inputs resource.PropertyMap, name string) bool {
 	})
 }
 
-// mergeTags puts the provider's default tags below those of the resource, as pulumi-aws does.
+// mergeTags adds the provider's default tags to the resource's tags, which take precedence, as in pulumi-aws.
 func mergeTags(inputs resource.PropertyMap, defaultTags map[string]string) {
 	if len(defaultTags) == 0 {
 		return
@@ -267,7 +271,7 @@ func mergeTags(inputs resource.PropertyMap, defaultTags map[string]string) {
 	}
 }
 
-// fits tells whether a known value has the kind's shape.
+// fits reports whether a known value has the kind's shape.
 func (k kind) fits(v resource.PropertyValue) bool {
 	switch k {
 	case kindString:
@@ -289,7 +293,7 @@ func (k kind) fits(v resource.PropertyValue) bool {
 	}
 }
 
-// hide keeps a secret's value out of the reason.
+// hide wraps validate so that its reason does not contain the value, for secrets.
 func hide(validate func(any) string) func(any) string {
 	if validate == nil {
 		return nil
@@ -302,7 +306,7 @@ func hide(validate func(any) string) func(any) string {
 	}
 }
 
-// describe puts the value before the reason, unless the reason speaks for itself.
+// describe puts the value in front of the reason, where that reads as a sentence.
 func describe(v any, reason string) string {
 	switch v := v.(type) {
 	case string:
@@ -322,7 +326,7 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// suggestion names the property that differs in case or underscores only: the usual slip of a raw resource.
+// suggestion names the property that differs only in case or underscores, a common mistake in untyped resources.
 func suggestion(name string, table map[string]property) string {
 	flat := strings.ReplaceAll(strings.ToLower(name), "_", "")
 	for known := range table {

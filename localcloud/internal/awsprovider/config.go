@@ -9,15 +9,15 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// account is the one account of the local cloud. A provider that is told to allow or forbid accounts is held to it.
+// account is the only account of the local cloud. The provider's allowedAccountIds and forbiddenAccountIds are checked
+// against it.
 const account = "111122223333"
 
-// marked are the services whose endpoints mark a stack as local: those that a program, the operator or a person's AWS
-// client talks to.
+// marked are the services whose endpoints mark a stack as local: programs, the operator and AWS clients talk to them.
 var marked = []string{"sts", "rds", "secretsmanager"}
 
-// knownConfig are the provider inputs that a local stack may set. Credentials are taken and not used: the control
-// socket's permissions say who may change the local account.
+// knownConfig are the provider inputs that a local stack may set. Credentials are accepted and not used: the
+// permissions of the control socket decide who can change the local account.
 var knownConfig = []string{
 	"accessKey", "allowedAccountIds", "defaultTags", "endpoints", "forbiddenAccountIds", "maxRetries", "region",
 	"retryMode",
@@ -25,18 +25,20 @@ var knownConfig = []string{
 	"skipRequestingAccountId", "token", "version",
 }
 
-// config is what the provider was configured with.
+// config is the provider's configuration.
 type config struct {
 	region      string
 	defaultTags map[string]string
-	// values are all inputs, as JSON, to tell a second configuration from the same once more. Never shown.
+	// values holds all inputs as JSON. Configure compares them with those of a second configuration. They are never
+	// shown.
 	values map[string]string
 }
 
-// configFault is a provider input that cannot be served.
+// configFault is a provider input that the server does not accept.
 type configFault struct{ property, reason string }
 
-// decodeConfig turns provider inputs into plain values. SDKs send nested ones as JSON text, the engine also as objects.
+// decodeConfig turns provider inputs into plain values. SDKs send nested inputs as JSON text; the engine sends them as
+// objects too.
 func decodeConfig(args resource.PropertyMap) map[string]any {
 	out := map[string]any{}
 	for k, v := range args {
@@ -56,7 +58,7 @@ func decodeConfig(args resource.PropertyMap) map[string]any {
 	return out
 }
 
-// parseConfig reads the plain provider inputs. Fault by fault it says what a local stack may not ask for.
+// parseConfig reads the plain provider inputs. It returns a fault for each input that a local stack must not have.
 func parseConfig(values map[string]any, offline bool, endpoint string) (config, []configFault) {
 	c := config{values: map[string]string{}, defaultTags: map[string]string{}}
 	for k, v := range values {
@@ -75,7 +77,7 @@ func parseConfig(values map[string]any, offline bool, endpoint string) (config, 
 	}
 	var faults []configFault
 	if reason := unmarked(values["endpoints"], endpoint); reason != "" {
-		// The other faults would only distract: this stack has no business here.
+		// The stack is not local, so other faults would only distract.
 		return c, []configFault{{"endpoints", reason}}
 	}
 	for name := range values {
@@ -93,17 +95,17 @@ func parseConfig(values map[string]any, offline bool, endpoint string) (config, 
 	if allowed, ok := values["allowedAccountIds"].([]any); ok && len(allowed) > 0 &&
 		!slices.Contains(allowed, any(account)) {
 		faults = append(faults, configFault{"allowedAccountIds", fmt.Sprintf(
-			"allowedAccountIds: %s: the local cloud's account is %s and not among them", encode(allowed), account)})
+			"allowedAccountIds: %s: must contain the local cloud's account %s", encode(allowed), account)})
 	}
 	if forbidden, ok := values["forbiddenAccountIds"].([]any); ok && slices.Contains(forbidden, any(account)) {
 		faults = append(faults, configFault{"forbiddenAccountIds", fmt.Sprintf(
-			"forbiddenAccountIds: %s: forbids the local cloud's account %s", encode(forbidden), account)})
+			"forbiddenAccountIds: %s: must not contain the local cloud's account %s", encode(forbidden), account)})
 	}
 	slices.SortFunc(faults, func(a, b configFault) int { return strings.Compare(a.property, b.property) })
 	return c, faults
 }
 
-// unmarked says why a stack is not one of this local cloud, or "".
+// unmarked returns why a stack does not belong to this local cloud, or "".
 func unmarked(endpoints any, endpoint string) string {
 	named := map[string]string{}
 	collect := func(v any) {
@@ -127,9 +129,9 @@ func unmarked(endpoints any, endpoint string) string {
 	for _, service := range marked {
 		switch at, ok := named[service]; {
 		case !ok:
-			wrong = append(wrong, service+" has none")
+			wrong = append(wrong, service+" is missing")
 		case strings.TrimSuffix(at, "/") != strings.TrimSuffix(endpoint, "/"):
-			wrong = append(wrong, fmt.Sprintf("%s has %q", service, at))
+			wrong = append(wrong, fmt.Sprintf("%s is %q", service, at))
 		}
 	}
 	if len(wrong) == 0 {
@@ -137,12 +139,13 @@ func unmarked(endpoints any, endpoint string) string {
 	}
 	return fmt.Sprintf(
 		"this stack is not marked local: the aws provider's endpoints must name the local cloud's stand-in, %s, for "+
-			"%s, but %s. "+
-			"Choose a stack whose config says `dbtier:cloud: local`, or run this stack against AWS without the local provider servers",
+			"%s, but %s. Choose a stack whose config says `dbtier:cloud: local`, or run this stack against AWS "+
+			"without the local provider servers",
 		endpoint, strings.Join(marked, ", "), strings.Join(wrong, ", "))
 }
 
-// differences names the inputs in which two configurations differ, without their values: credentials are among them.
+// differences returns the names of the inputs in which two configurations differ. It leaves out values, because some of
+// them are credentials.
 func (c *config) differences(other *config) []string {
 	var names []string
 	for k, v := range c.values {

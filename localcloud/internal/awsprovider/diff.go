@@ -8,8 +8,8 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-// changed lists the inputs that differ, in order. It asks nobody: whether the world still matches the state is the
-// business of a refresh.
+// changed returns the names of the inputs that differ, sorted. It compares recorded values only and calls no service; a
+// refresh compares the state with the stand-in.
 func (t *resourceType) changed(oldState, oldInputs, news resource.PropertyMap) []string {
 	var names []string
 	for name, p := range t.properties {
@@ -17,7 +17,7 @@ func (t *resourceType) changed(oldState, oldInputs, news resource.PropertyMap) [
 		before, had := oldInputs[key]
 		after, has := news[key]
 		if !had && has && p.computed {
-			// AWS chose a value and the program now says one: a change only if they differ.
+			// AWS chose the old value and the program now gives one. This is a change only if the two differ.
 			before, had = oldState[key]
 		}
 		if !p.unchanged(before, had, after, has) {
@@ -33,7 +33,7 @@ func (p property) unchanged(before resource.PropertyValue, had bool, after resou
 	case !had && !has:
 		return true
 	case had && !has:
-		// What AWS may choose, AWS keeps.
+		// AWS keeps a value that it may choose itself.
 		return p.computed || before.ContainsUnknowns() || isZero(plain(before))
 	case after.ContainsUnknowns() || before.ContainsUnknowns():
 		return false
@@ -44,7 +44,7 @@ func (p property) unchanged(before resource.PropertyValue, had bool, after resou
 	}
 }
 
-// diff answers the engine's question what an update would do.
+// diff answers the engine's question of what an update would change.
 func (t *resourceType) diff(oldState, oldInputs, news resource.PropertyMap) *pulumirpc.DiffResponse {
 	resp := &pulumirpc.DiffResponse{
 		Changes:         pulumirpc.DiffResponse_DIFF_NONE,
@@ -64,8 +64,8 @@ func (t *resourceType) diff(oldState, oldInputs, news resource.PropertyMap) *pul
 	return resp
 }
 
-// nameIsTaken tells whether a replacement would carry the name of what it replaces. AWS refuses a second resource of
-// that name, so the old one must go first. An auto-name gives way instead.
+// nameIsTaken reports whether a replacement has the same name as the resource that it replaces. AWS refuses a second
+// resource with that name, so the old one must be deleted first. Auto-names are unique and need no such order.
 func (t *resourceType) nameIsTaken(oldInputs, news resource.PropertyMap) bool {
 	if t.autoname == nil {
 		return false
@@ -77,7 +77,7 @@ func (t *resourceType) nameIsTaken(oldInputs, news resource.PropertyMap) bool {
 		!after.ContainsUnknowns() && t.properties[t.autoname.property].same(plain(before), plain(after))
 }
 
-// detail writes where a property differs. Sets are reported whole: an index into one means nothing.
+// detail records where a property differs. Sets are reported as a whole, because their order has no meaning.
 func (p property) detail(
 	into map[string]*pulumirpc.PropertyDiff, key resource.PropertyKey, olds, news resource.PropertyMap,
 ) {
@@ -107,7 +107,7 @@ func (p property) detail(
 	}
 }
 
-// unwrapAll takes the secret wrappings off a map and its values, so that making a tag secret is no change by itself.
+// unwrapAll removes the secret wrappings from a map and its values. Making a tag secret is then not a change.
 func unwrapAll(v resource.PropertyValue) resource.PropertyValue {
 	v = unwrap(v)
 	if !v.IsObject() {

@@ -1,15 +1,15 @@
-// Package awsprovider is the Pulumi provider "aws" of a local stack: a resource provider server that the Pulumi engine
-// attaches to (PULUMI_DEBUG_PROVIDERS) in place of the installed plugin, and that hands what it is told to the AWS
-// stand-in of the local cloud, over its control socket.
+// Package awsprovider is the Pulumi provider "aws" of a local stack. The Pulumi engine attaches to this resource
+// provider server (PULUMI_DEBUG_PROVIDERS) in place of the installed plugin. The server passes requests to the local
+// cloud's AWS stand-in over its control socket.
 //
-// It behaves like pulumi-aws 6.83 for the resource types and properties in its tables (types.go): the same names, the
-// same defaults, the same auto-naming, the same properties that force a replacement, the same outputs that a preview
-// leaves unknown. Everything else is refused by name. A stand-in that ignored a property would let a program pass here
-// that does something else on AWS.
+// It behaves like pulumi-aws 6.83 for the resource types and properties in its tables (types*.go): names, defaults,
+// auto-naming, properties that force a replacement, and outputs that a preview leaves unknown are the same. It refuses
+// everything else by name. If it ignored a property, a program could pass here and do something else on AWS.
 //
-// Two guards keep it apart from real stacks. Configure demands the marker of a local stack: provider endpoints that
-// name this very stand-in. And an offline server (Options.Offline), which takes any configuration, previews only.
+// Two guards keep it away from real stacks. Configure requires the marker of a local stack: provider endpoints that
+// name this stand-in. An offline server (Options.Offline) accepts any configuration but only previews.
 //
-// How a request runs: check.go validates and completes inputs, diff.go compares them without asking anybody,
-// outputs.go makes what previews and states hold, door.go speaks to the stand-in, provider.go is the gRPC side.
+// The files follow a request: check.go validates and completes inputs, diff.go compares them, outputs.go builds the
+// results of previews and updates, and control.go talks to the stand-in. provider.go serves the calls about the
+// provider, and resources.go those about resources.
 package awsprovider

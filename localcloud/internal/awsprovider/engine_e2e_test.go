@@ -27,12 +27,12 @@ import (
 	"dbtier/localcloud/internal/awsprovider"
 )
 
-// world is the AWS behind the door: what was made, by id.
+// world is the AWS behind the control API: the created resources by id.
 type world struct {
 	mu        sync.Mutex
 	made      int
 	resources map[string]call
-	// refuse answers a creation of this type with an error of AWS's.
+	// refuse is a resource type. Its creations fail with an error of AWS.
 	refuse string
 }
 
@@ -74,7 +74,7 @@ func (w *world) answer(c call) (int, any) {
 	}
 }
 
-// byHand changes or deletes (nil) what of a type there is, past Pulumi.
+// byHand changes the resource of a type outside Pulumi, or deletes it if inputs is nil.
 func (w *world) byHand(typ string, inputs props) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,8 +91,8 @@ func (w *world) byHand(typ string, inputs props) {
 	}
 }
 
-// steps lists method and type of the calls since the last time.
-func (d *recordingDoor) steps() []string {
+// steps returns method and type of the calls since it was last called.
+func (d *recordingControl) steps() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var steps []string
@@ -109,10 +109,10 @@ func (d *recordingDoor) steps() []string {
 
 // bench is a stack of the real engine with this provider attached.
 type bench struct {
-	stack auto.Stack
-	door  *recordingDoor
-	world *world
-	// What the program makes; nil leaves the resource out.
+	stack   auto.Stack
+	control *recordingControl
+	world   *world
+	// The resources of the program. A nil leaves the resource out.
 	config, key, instance props
 	password              string
 }
@@ -132,7 +132,7 @@ func newBench(t *testing.T) *bench {
 			"engineVersion": "16", "username": "app",
 		},
 	}
-	b.door = newDoor(t, b.world.answer)
+	b.control = newControl(t, b.world.answer)
 	dir := t.TempDir()
 	backend := filepath.Join(dir, "backend")
 	require.NoError(t, os.MkdirAll(backend, 0o700))
@@ -184,7 +184,7 @@ func (b *bench) program(ctx *pulumi.Context) error {
 func (b *bench) attach(t *testing.T, offline bool) {
 	t.Helper()
 	server, err := awsprovider.New(awsprovider.Options{
-		Offline: offline, Endpoint: endpoint, ControlSocket: b.door.socket,
+		Offline: offline, Endpoint: endpoint, ControlSocket: b.control.socket,
 	})
 	require.NoError(t, err)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -221,18 +221,18 @@ func (b *bench) preview(t *testing.T, offline bool) (map[apitype.OpType]int, err
 	return result.ChangeSummary, err
 }
 
-func TestEngineALifeOnTheLocalCloud(t *testing.T) {
+func TestEngineCreatesUpdatesReplacesAndDeletesOnTheLocalCloud(t *testing.T) {
 	b := newBench(t)
 
 	changes, err := b.preview(t, false)
 	require.NoError(t, err)
 	assert.Equal(t, map[apitype.OpType]int{"create": 5}, changes)
-	assert.Empty(t, b.door.steps(), "a preview makes nothing")
+	assert.Empty(t, b.control.steps(), "a preview creates nothing")
 
 	made, outputs, err := b.up(t)
 	require.NoError(t, err)
 	assert.Equal(t, map[string]int{"create": 5}, made)
-	assert.ElementsMatch(t, []string{"POST Key", "POST Alias", "POST Instance"}, b.door.steps())
+	assert.ElementsMatch(t, []string{"POST Key", "POST Alias", "POST Instance"}, b.control.steps())
 	assert.Equal(t, "db.local", outputs["address"].Value)
 	assert.Regexp(t, `^alias/main-[0-9a-f]{7}$`, outputs["alias"].Value)
 
@@ -246,41 +246,42 @@ func TestEngineALifeOnTheLocalCloud(t *testing.T) {
 	}
 
 	assert.Equal(t, map[string]int{"same": 5}, b.mustUp(t))
-	assert.Empty(t, b.door.steps(), "nothing to change asks nobody")
+	assert.Empty(t, b.control.steps(), "an update without changes calls no service")
 
 	b.key = props{"enableKeyRotation": true, "tags": props{"team": "platform"}}
 	assert.Equal(t, map[string]int{"same": 4, "update": 1}, b.mustUp(t))
-	assert.Equal(t, []string{"PUT Key"}, b.door.steps())
+	assert.Equal(t, []string{"PUT Key"}, b.control.steps())
 
 	b.instance = with(b.instance, props{"username": "other"})
 	assert.Equal(t, map[string]int{"same": 4, "replace": 1}, b.mustUp(t))
-	assert.Equal(t, []string{"DELETE Instance", "POST Instance"}, b.door.steps(),
+	assert.Equal(t, []string{"DELETE Instance", "POST Instance"}, b.control.steps(),
 		"a name that the program chose is freed first")
 
 	b.world.byHand(instanceType, props{"instanceClass": "db.t4g.large"})
 	b.attach(t, false)
 	_, err = b.stack.Refresh(t.Context())
 	require.NoError(t, err)
-	assert.ElementsMatch(t, []string{"GET Key", "GET Alias", "GET Instance"}, b.door.steps())
+	assert.ElementsMatch(t, []string{"GET Key", "GET Alias", "GET Instance"}, b.control.steps())
 	assert.Equal(t, map[string]int{"same": 4, "update": 1}, b.mustUp(t), "what was changed by hand is changed back")
-	assert.Equal(t, []string{"PUT Instance"}, b.door.steps())
+	assert.Equal(t, []string{"PUT Instance"}, b.control.steps())
 
 	b.world.byHand(aliasType, nil)
 	b.attach(t, false)
 	_, err = b.stack.Refresh(t.Context())
 	require.NoError(t, err)
-	b.door.steps()
-	assert.Equal(t, map[string]int{"create": 1, "same": 4}, b.mustUp(t), "what was deleted by hand is made again")
-	assert.Equal(t, []string{"POST Alias"}, b.door.steps())
+	b.control.steps()
+	assert.Equal(t, map[string]int{"create": 1, "same": 4}, b.mustUp(t),
+		"a resource that was deleted outside Pulumi is created again")
+	assert.Equal(t, []string{"POST Alias"}, b.control.steps())
 
 	b.attach(t, false)
 	_, err = b.stack.Destroy(t.Context())
 	require.NoError(t, err)
-	assert.ElementsMatch(t, []string{"DELETE Alias", "DELETE Key", "DELETE Instance"}, b.door.steps())
+	assert.ElementsMatch(t, []string{"DELETE Alias", "DELETE Key", "DELETE Instance"}, b.control.steps())
 	assert.Empty(t, slices.Collect(maps.Keys(b.world.resources)))
 }
 
-func TestEngineShowsWhatAWSWouldSay(t *testing.T) {
+func TestEngineShowsErrorsOfAWS(t *testing.T) {
 	b := newBench(t)
 	b.world.refuse = instanceType
 	_, _, err := b.up(t)
@@ -295,7 +296,7 @@ func TestEngineShowsEveryFaultOfTheProgramBeforeAnythingIsMade(t *testing.T) {
 	_, err := b.preview(t, false)
 	require.ErrorContains(t, err, "deletionWindowInDays: 3 must be between 7 and 30")
 	require.ErrorContains(t, err, "sparkle: aws:kms/key:Key has no such property")
-	assert.Empty(t, b.door.steps())
+	assert.Empty(t, b.control.steps())
 }
 
 func TestEngineRefusesAStackThatIsNotMarkedLocal(t *testing.T) {
@@ -303,7 +304,7 @@ func TestEngineRefusesAStackThatIsNotMarkedLocal(t *testing.T) {
 	b.config = props{"region": "ap-northeast-2"}
 	_, _, err := b.up(t)
 	require.ErrorContains(t, err, "this stack is not marked local")
-	assert.Empty(t, b.door.steps())
+	assert.Empty(t, b.control.steps())
 }
 
 func TestEngineRefusesAnAWSResourceWithoutTheExplicitProvider(t *testing.T) {
@@ -318,7 +319,7 @@ func TestEngineRefusesAnAWSResourceWithoutTheExplicitProvider(t *testing.T) {
 	})
 	_, _, err := b.up(t)
 	require.ErrorContains(t, err, "this stack is not marked local")
-	assert.NotContains(t, b.door.steps(), "POST LogGroup")
+	assert.NotContains(t, b.control.steps(), "POST LogGroup")
 }
 
 func TestEnginePreviewsAProductionStackOffline(t *testing.T) {
@@ -330,12 +331,12 @@ func TestEnginePreviewsAProductionStackOffline(t *testing.T) {
 	b.attach(t, true)
 	_, err = b.stack.Up(t.Context())
 	require.ErrorContains(t, err, "an offline server only previews")
-	assert.Empty(t, b.door.steps())
+	assert.Empty(t, b.control.steps())
 }
 
 func TestEngineWithoutALocalCloudSaysHowToStartIt(t *testing.T) {
 	b := newBench(t)
-	b.door.socket += ".none"
+	b.control.socket += ".none"
 	_, _, err := b.up(t)
 	require.ErrorContains(t, err, "start it with `dbtier local start`")
 }

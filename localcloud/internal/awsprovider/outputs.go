@@ -6,7 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// previewCreate is what a creation will be known to result in: the inputs, and unknowns for what AWS decides.
+// previewCreate returns what is known of the outputs before a creation: the inputs, and unknowns for what AWS decides.
 func (t *resourceType) previewCreate(inputs resource.PropertyMap) resource.PropertyMap {
 	outputs := t.fromInputs(inputs)
 	for _, name := range t.outputs {
@@ -21,8 +21,8 @@ func (t *resourceType) previewCreate(inputs resource.PropertyMap) resource.Prope
 	return outputs
 }
 
-// previewUpdate is what an update will be known to result in: the old state with the new inputs, and unknowns for what
-// AWS changes along with them.
+// previewUpdate returns what is known of the outputs before an update: the old state with the new inputs, and unknowns
+// for what AWS changes along with them.
 func (t *resourceType) previewUpdate(oldState, oldInputs, inputs resource.PropertyMap) resource.PropertyMap {
 	outputs := resource.PropertyMap{}
 	for k, v := range oldState {
@@ -43,11 +43,11 @@ func (t *resourceType) previewUpdate(oldState, oldInputs, inputs resource.Proper
 	return outputs
 }
 
-// state is what the engine records: the stand-in's answer over the inputs, secrets kept secret.
+// state returns what the engine records: the inputs, overlaid by the stand-in's answer, with secrets kept secret.
 func (t *resourceType) state(inputs resource.PropertyMap, answer map[string]any) resource.PropertyMap {
 	outputs := t.fromInputs(inputs)
 	for k, v := range answer {
-		// What the real type does not have must not come into the state: no program could count on it on AWS.
+		// Drop outputs that the real type does not have. A program must not rely on them.
 		if !t.isOutput(k) || v == nil {
 			continue
 		}
@@ -56,10 +56,10 @@ func (t *resourceType) state(inputs resource.PropertyMap, answer map[string]any)
 		input, given := inputs[key]
 		switch {
 		case p.secret:
-			// Secrets go to the stand-in and do not come back.
+			// The stand-in does not return secrets.
 			continue
 		case given && p.answers(plain(input), v):
-			// The same value in the stand-in's words (order, case): keep the program's.
+			// The stand-in returned the same value in another order or case. Keep the program's spelling.
 			continue
 		}
 		value := resource.NewPropertyValue(v)
@@ -74,7 +74,7 @@ func (t *resourceType) state(inputs resource.PropertyMap, answer map[string]any)
 	return outputs
 }
 
-// fromInputs are the outputs that echo inputs.
+// fromInputs returns the outputs that repeat inputs.
 func (t *resourceType) fromInputs(inputs resource.PropertyMap) resource.PropertyMap {
 	outputs := resource.PropertyMap{}
 	for k, v := range inputs {
@@ -89,7 +89,7 @@ func (t *resourceType) fromInputs(inputs resource.PropertyMap) resource.Property
 	return outputs
 }
 
-// allTags sets the output that shows the tags as AWS has them: Check put the default tags among the resource's.
+// allTags sets the tagsAll output. Check has already merged the default tags into the resource's tags.
 func (t *resourceType) allTags(outputs, inputs resource.PropertyMap) {
 	if !t.tagged() {
 		return
@@ -101,8 +101,9 @@ func (t *resourceType) allTags(outputs, inputs resource.PropertyMap) {
 	outputs["tagsAll"] = tags
 }
 
-// refreshed are the inputs of a resource after its state was read. What did not drift keeps the program's words; what
-// did takes what was found, so that the next update sees the difference and undoes it.
+// refreshed returns the inputs of a resource after its state was read. Inputs that did not drift keep the program's
+// spelling. Inputs that drifted get the value that was found, so that the next update sees the difference and reverts
+// it.
 func (t *resourceType) refreshed(oldInputs resource.PropertyMap, inputs, outputs map[string]any) resource.PropertyMap {
 	found := func(name string) (any, bool) {
 		if v, ok := outputs[name]; ok && v != nil {
@@ -131,7 +132,7 @@ func (t *resourceType) refreshed(oldInputs resource.PropertyMap, inputs, outputs
 				result[key] = resource.MakeSecret(result[key])
 			}
 		case had:
-			// It is gone in the world: no input, so that the next update sets it again.
+			// The value was removed outside the program. Leave the input out, so that the next update sets it again.
 		case imported:
 			if v, ok := inputs[name]; ok && v != nil && !p.secret {
 				result[key] = resource.NewPropertyValue(v)
@@ -139,7 +140,7 @@ func (t *resourceType) refreshed(oldInputs resource.PropertyMap, inputs, outputs
 				result[key] = resource.NewPropertyValue(p.defaultValue)
 			}
 		case has && !p.computed && !p.secret && !p.writeOnly && !isZero(now):
-			// Set by hand where the program says nothing.
+			// The value was set outside the program, which gives none.
 			result[key] = resource.NewPropertyValue(now)
 		}
 	}

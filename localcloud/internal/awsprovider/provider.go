@@ -3,64 +3,60 @@ package awsprovider
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
-	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// Version is the version of pulumi-aws whose behaviour this server stands in for.
+// Version is the version of pulumi-aws whose behaviour this server imitates.
 const Version = "6.83.0"
 
 // Options configure a server.
 type Options struct {
-	// Offline servers preview and do nothing else. They take any provider configuration and need no local cloud.
+	// Offline servers only preview. They accept any provider configuration and need no local cloud.
 	Offline bool
-	// Endpoint is the URL of the stand-in on the host (cloud.json's awsEndpoint), the marker of a local stack.
+	// Endpoint is the URL of the stand-in on the host (awsEndpoint in cloud.json). It marks a local stack.
 	Endpoint string
 	// ControlSocket is the path of the local cloud's control socket.
 	ControlSocket string
 }
 
-// provider is the gRPC server. One serves one engine run, and one configuration.
+// provider is the gRPC server. Each server serves one run of the engine and accepts one configuration.
 type provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
 
-	opts Options
-	door *door
+	opts    Options
+	control *control
 
 	mu     sync.Mutex
 	config *config
-	// cancelled ends with Cancel: every call under way stops.
+	// cancelled ends at Cancel, which stops all calls in progress.
 	cancelled context.Context
 	cancel    context.CancelFunc
 }
 
-// New returns the provider server "aws". Unless it is offline it needs the stand-in's endpoint and control socket; that
-// the local cloud runs is asked for only when something is to be done.
+// New returns the provider server "aws". An online server needs the stand-in's endpoint and control socket. New does
+// not check that the local cloud is running; the first call to it does.
 func New(opts Options) (pulumirpc.ResourceProviderServer, error) {
 	var missing []error
 	if !opts.Offline && opts.Endpoint == "" {
 		missing = append(missing,
-			errors.New("aws provider: Endpoint: missing: give the URL of the stand-in, or work offline"))
+			errors.New("aws provider: Endpoint: missing: set it to the URL of the stand-in, or set Offline"))
 	}
 	if !opts.Offline && opts.ControlSocket == "" {
 		missing = append(missing,
-			errors.New("aws provider: ControlSocket: missing: give the path of the control socket, or work offline"))
+			errors.New("aws provider: ControlSocket: missing: set it to the path of the control socket, or set "+
+				"Offline"))
 	}
 	if len(missing) > 0 {
 		return nil, errors.Join(missing...)
 	}
-	p := &provider{opts: opts, door: newDoor(opts.ControlSocket)}
+	p := &provider{opts: opts, control: newControl(opts.ControlSocket)}
 	p.cancelled, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -79,8 +75,9 @@ func (p *provider) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Pl
 	return &pulumirpc.PluginInfo{Version: Version}, nil
 }
 
-// Cancel ends what is under way. The stand-in takes a repeated creation for the same one. An engine may also say it at
-// its end, and another one may come after it, so only what runs now is ended.
+// Cancel stops the calls in progress. It is safe to create the same resource again, because the stand-in then adopts
+// the first one. An engine may also call Cancel when it ends, and another engine may follow, so later calls are not
+// affected.
 func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,7 +88,7 @@ func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, erro
 
 func (p *provider) GetSchema(context.Context, *pulumirpc.GetSchemaRequest) (*pulumirpc.GetSchemaResponse, error) {
 	return nil, status.Error(codes.Unimplemented,
-		"the local cloud's aws provider has no schema: use that of the installed plugin (pulumi plugin install "+
+		"the local cloud's aws provider has no schema: use the schema of the installed plugin (pulumi plugin install "+
 			"resource aws)")
 }
 
@@ -106,13 +103,13 @@ func (p *provider) GetMappings(context.Context, *pulumirpc.GetMappingsRequest) (
 func (p *provider) Parameterize(
 	context.Context, *pulumirpc.ParameterizeRequest,
 ) (*pulumirpc.ParameterizeResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "the aws provider takes no parameters")
+	return nil, status.Error(codes.Unimplemented, "the aws provider does not support parameters")
 }
 
 func (p *provider) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented,
-		"%s: the local cloud answers no function calls of the aws provider: "+
-			"take account, region and the like from the stack's config", req.GetTok())
+		"%s: the local cloud does not serve functions of the aws provider: "+
+			"read values such as the account and the region from the stack's config", req.GetTok())
 }
 
 func (p *provider) Call(_ context.Context, req *pulumirpc.CallRequest) (*pulumirpc.CallResponse, error) {
@@ -160,7 +157,7 @@ func (p *provider) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*p
 		resp.Changes = pulumirpc.DiffResponse_DIFF_SOME
 		resp.Diffs = names
 	}
-	// Resources do not move between regions.
+	// Resources cannot move between regions.
 	if a.region != b.region && a.region != "" && b.region != "" {
 		resp.Replaces = []string{"region"}
 	}
@@ -189,14 +186,14 @@ func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.config != nil {
-		// A create request does not say which provider of the program it belongs to, so one of two configurations would
-		// be used for the resources of both.
+		// A create request does not say which of the program's providers it belongs to. With two configurations,
+		// resources would get the wrong one.
 		if names := p.config.differences(&c); len(names) > 0 {
 			return nil, status.Errorf(codes.FailedPrecondition,
 				"the aws provider was already configured in this run, with other values of %s: "+
-					"the local cloud serves one aws provider a program. Give every aws resource the program's one "+
+					"the local cloud supports one aws provider per program. Give every aws resource the same "+
 					"explicit provider, "+
-					"and destroy the stack before its region is changed", strings.Join(names, ", "))
+					"and destroy the stack before you change its region", strings.Join(names, ", "))
 		}
 	}
 	p.config = &c
@@ -206,180 +203,7 @@ func (p *provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest)
 	}, nil
 }
 
-func (p *provider) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
-	typ, ok := p.typeOf(r.typ)
-	if !ok {
-		// A failure, not an error, so that the engine shows it with the faults of the other resources.
-		return &pulumirpc.CheckResponse{
-			Inputs:   req.GetNews(),
-			Failures: []*pulumirpc.CheckFailure{{Reason: r.unmodelled()}},
-		}, nil
-	}
-	news, err := unmarshal("inputs", req.GetNews())
-	if err != nil {
-		return nil, r.fail("checking", err, nil)
-	}
-	olds, err := unmarshal("old inputs", req.GetOlds())
-	if err != nil {
-		return nil, r.fail("checking", err, nil)
-	}
-	c := &checker{offline: p.opts.Offline, typ: typ, typeName: r.typ}
-	inputs := c.check(olds, news, p.configuration().defaultTags, naming{
-		name: r.name, seed: req.GetRandomSeed(), options: req.GetAutonaming(),
-	})
-	encoded, err := marshal("inputs", inputs)
-	if err != nil {
-		return nil, r.fail("checking", err, nil)
-	}
-	return &pulumirpc.CheckResponse{Inputs: encoded, Failures: c.failures}, nil
-}
-
-func (p *provider) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
-	typ, err := p.lookup(r)
-	if err != nil {
-		return nil, err
-	}
-	olds, oldInputs, news, err := triple(req.GetOlds(), req.GetOldInputs(), req.GetNews())
-	if err != nil {
-		return nil, r.fail("comparing", err, nil)
-	}
-	return typ.diff(olds, oldInputs, news), nil
-}
-
-func (p *provider) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
-	typ, err := p.lookup(r)
-	if err != nil {
-		return nil, err
-	}
-	inputs, err := unmarshal("inputs", req.GetProperties())
-	if err != nil {
-		return nil, r.fail("creating", err, nil)
-	}
-	if req.GetPreview() {
-		encoded, err := marshal("outputs", typ.previewCreate(inputs))
-		return &pulumirpc.CreateResponse{Properties: encoded}, err
-	}
-	if err := p.refuseOffline(); err != nil {
-		return nil, r.fail("creating", err, nil)
-	}
-	ctx, stop := p.bound(ctx, req.GetTimeout())
-	defer stop()
-	got, err := p.door.create(ctx, doorRequest{
-		Type: r.typ, Name: r.name, Region: p.configuration().region, Inputs: typ.request(inputs),
-	})
-	if err != nil {
-		return nil, r.fail("creating", err, inputs)
-	}
-	encoded, err := marshal("outputs", typ.state(inputs, got.Outputs))
-	if err != nil {
-		return nil, r.fail("creating", err, inputs)
-	}
-	return &pulumirpc.CreateResponse{Id: got.ID, Properties: encoded}, nil
-}
-
-func (p *provider) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
-	typ, err := p.lookup(r)
-	if err != nil {
-		return nil, err
-	}
-	olds, oldInputs, news, err := triple(req.GetOlds(), req.GetOldInputs(), req.GetNews())
-	if err != nil {
-		return nil, r.fail("updating", err, nil)
-	}
-	if req.GetPreview() {
-		encoded, err := marshal("outputs", typ.previewUpdate(olds, oldInputs, news))
-		return &pulumirpc.UpdateResponse{Properties: encoded}, err
-	}
-	if err := p.refuseOffline(); err != nil {
-		return nil, r.fail("updating", err, nil)
-	}
-	ctx, stop := p.bound(ctx, req.GetTimeout())
-	defer stop()
-	got, err := p.door.update(ctx, doorRequest{
-		Type: r.typ, ID: req.GetId(), Region: p.configuration().region, Olds: typ.request(olds),
-		Inputs: typ.request(news),
-	})
-	if err != nil {
-		return nil, r.fail("updating", err, olds, news)
-	}
-	encoded, err := marshal("outputs", typ.state(news, got.Outputs))
-	if err != nil {
-		return nil, r.fail("updating", err, olds, news)
-	}
-	return &pulumirpc.UpdateResponse{Properties: encoded}, nil
-}
-
-func (p *provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
-	typ, err := p.lookup(r)
-	if err != nil {
-		return nil, err
-	}
-	olds, err := unmarshal("state", req.GetProperties())
-	if err != nil {
-		return nil, r.fail("deleting", err, nil)
-	}
-	if err := p.refuseOffline(); err != nil {
-		return nil, r.fail("deleting", err, nil)
-	}
-	ctx, stop := p.bound(ctx, req.GetTimeout())
-	defer stop()
-	err = p.door.remove(ctx, doorRequest{
-		Type: r.typ, ID: req.GetId(), Region: p.configuration().region, Olds: typ.request(olds),
-	})
-	if err != nil {
-		return nil, r.fail("deleting", err, olds)
-	}
-	return &emptypb.Empty{}, nil
-}
-
-// Read serves refreshes, imports and lookups by id.
-func (p *provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
-	r := p.request(req.GetUrn(), req.GetType(), req.GetName())
-	typ, err := p.lookup(r)
-	if err != nil {
-		return nil, err
-	}
-	oldInputs, err := unmarshal("inputs", req.GetInputs())
-	if err != nil {
-		return nil, r.fail("reading", err, nil)
-	}
-	if p.opts.Offline {
-		return nil, r.fail("reading", errors.New(
-			"an offline preview reads nothing: leave refresh and import out of it",
-		), nil)
-	}
-	ctx, stop := p.bound(ctx, req.GetTimeout())
-	defer stop()
-	got, found, err := p.door.read(ctx, doorRequest{Type: r.typ, ID: req.GetId(), Region: p.configuration().region})
-	if err != nil {
-		return nil, r.fail("reading", err, oldInputs)
-	}
-	if !found {
-		// The engine takes an empty id for "there is no such resource".
-		return &pulumirpc.ReadResponse{}, nil
-	}
-	inputs := typ.refreshed(oldInputs, got.Inputs, got.Outputs)
-	encodedInputs, err := marshal("inputs", inputs)
-	if err != nil {
-		return nil, r.fail("reading", err, oldInputs)
-	}
-	encoded, err := marshal("outputs", typ.state(inputs, got.Outputs))
-	if err != nil {
-		return nil, r.fail("reading", err, oldInputs)
-	}
-	id := got.ID
-	if id == "" {
-		id = req.GetId()
-	}
-	return &pulumirpc.ReadResponse{Id: id, Inputs: encodedInputs, Properties: encoded}, nil
-}
-
-// configuration returns what Configure was given, or nothing before it was called.
+// configuration returns the configuration, or an empty one before Configure.
 func (p *provider) configuration() config {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -387,137 +211,4 @@ func (p *provider) configuration() config {
 		return config{}
 	}
 	return *p.config
-}
-
-func (p *provider) refuseOffline() error {
-	if !p.opts.Offline {
-		return nil
-	}
-	return errors.New("an offline server only previews: run the command without --offline")
-}
-
-// bound gives a call the resource's timeout (seconds, 0 for none) and ends it with Cancel.
-func (p *provider) bound(ctx context.Context, timeout float64) (context.Context, func()) {
-	p.mu.Lock()
-	cancelled := p.cancelled
-	p.mu.Unlock()
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(cancelled, cancel)
-	done := func() {
-		stop()
-		cancel()
-	}
-	if timeout <= 0 {
-		return ctx, done
-	}
-	ctx, expire := context.WithTimeout(ctx, time.Duration(timeout*float64(time.Second)))
-	return ctx, func() {
-		expire()
-		done()
-	}
-}
-
-// request names the resource that a call is about.
-type request struct{ typ, name string }
-
-func (p *provider) request(urn, typ, name string) request {
-	if u := resource.URN(urn); u.IsValid() {
-		return request{typ: string(u.Type()), name: u.Name()}
-	}
-	return request{typ: typ, name: name}
-}
-
-func (p *provider) lookup(r request) (*resourceType, error) {
-	if t, ok := p.typeOf(r.typ); ok {
-		return t, nil
-	}
-	return nil, status.Error(codes.Unimplemented, r.unmodelled())
-}
-
-func (r request) unmodelled() string {
-	return fmt.Sprintf("%s is not modelled by the local cloud: leave it out of local stacks. It knows %s", r.typ,
-		strings.Join(typeNames(), ", "))
-}
-
-// fail says what was being done to what. Secrets that the stand-in repeats in its answer are taken out.
-func (r request) fail(doing string, err error, known ...resource.PropertyMap) error {
-	reason := err.Error()
-	if refused := (*doorError)(nil); errors.As(err, &refused) {
-		// The stand-in names the resource as well; once is enough.
-		short := *refused
-		short.Message = strings.TrimPrefix(strings.TrimPrefix(short.Message, r.typ+" "), r.name+": ")
-		reason = short.Error()
-	}
-	text := fmt.Sprintf("%s %s %q: %s", doing, r.typ, r.name, reason)
-	var secrets []string
-	for _, m := range known {
-		secrets = append(secrets, secretStrings(resource.NewProperty(m), false)...)
-	}
-	// Longest first, so that a secret inside another leaves no rest behind.
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
-	for _, s := range secrets {
-		text = strings.ReplaceAll(text, s, "[secret]")
-	}
-	return status.Error(codes.Unknown, text)
-}
-
-// secretStrings collects the secret texts of a value. Those of under four characters are words, not secrets.
-func secretStrings(v resource.PropertyValue, secret bool) []string {
-	secret = secret || v.IsSecret()
-	v = unwrap(v)
-	var found []string
-	switch {
-	case v.IsString() && secret && len(v.StringValue()) >= 4:
-		found = append(found, v.StringValue())
-	case v.IsArray():
-		for _, e := range v.ArrayValue() {
-			found = append(found, secretStrings(e, secret)...)
-		}
-	case v.IsObject():
-		for _, e := range v.ObjectValue() {
-			found = append(found, secretStrings(e, secret)...)
-		}
-	}
-	return found
-}
-
-func marshalOptions(label string) plugin.MarshalOptions {
-	return plugin.MarshalOptions{
-		Label: "aws " + label, KeepUnknowns: true, KeepSecrets: true, SkipNulls: true,
-		RejectAssets: true,
-	}
-}
-
-func unmarshal(label string, s *structpb.Struct) (resource.PropertyMap, error) {
-	if s == nil {
-		return resource.PropertyMap{}, nil
-	}
-	m, err := plugin.UnmarshalProperties(s, marshalOptions(label))
-	if err != nil {
-		return nil, fmt.Errorf("decode the %s: %w", label, err)
-	}
-	return m, nil
-}
-
-func marshal(label string, m resource.PropertyMap) (*structpb.Struct, error) {
-	s, err := plugin.MarshalProperties(m, marshalOptions(label))
-	if err != nil {
-		return nil, fmt.Errorf("encode the %s: %w", label, err)
-	}
-	return s, nil
-}
-
-// triple decodes the state, the inputs that led to it and the new inputs.
-func triple(olds, oldInputs, news *structpb.Struct) (state, before, after resource.PropertyMap, err error) {
-	if state, err = unmarshal("state", olds); err != nil {
-		return nil, nil, nil, err
-	}
-	before = state
-	if oldInputs != nil {
-		if before, err = unmarshal("old inputs", oldInputs); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	after, err = unmarshal("inputs", news)
-	return state, before, after, err
 }

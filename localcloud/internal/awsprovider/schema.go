@@ -11,7 +11,7 @@ import (
 )
 
 // defaultsKey is the input that lists the properties that Check filled in. The real plugin keeps the same list under
-// the same key; it tells an auto-name from a name the program chose.
+// the same key. It distinguishes an auto-name from a name that the program chose.
 const defaultsKey = "__defaults"
 
 // kind is the shape of a property's value.
@@ -27,7 +27,7 @@ const (
 	kindStringMap
 	kindObject
 	kindObjectSet
-	// kindPolicy is a JSON document: a string, or an object that Check turns into one.
+	// kindPolicy is a JSON document: a string, or an object that Check encodes as a string.
 	kindPolicy
 )
 
@@ -59,34 +59,34 @@ func (k kind) String() string {
 // property describes one input.
 type property struct {
 	kind kind
-	// required inputs must be given.
+	// required inputs must be present.
 	required bool
-	// forceNew inputs cannot be changed on a living resource.
+	// forceNew inputs cannot be changed on an existing resource.
 	forceNew bool
-	// computed inputs are chosen by AWS when they are not given: unknown in a preview of a creation, and taking one
-	// out of the program changes nothing (Terraform's Optional+Computed).
+	// computed inputs are chosen by AWS if the program gives none (Terraform's Optional+Computed). The preview of a
+	// creation leaves them unknown, and removing one from the program changes nothing.
 	computed bool
-	// secret inputs are secret in inputs and outputs whether the program says so or not.
+	// secret inputs are always secret in inputs and outputs, even if the program does not mark them.
 	secret bool
-	// writeOnly inputs steer the provider and never come back from AWS, so a refresh keeps what the state says.
+	// writeOnly inputs control the provider and AWS never returns them, so a refresh keeps the recorded value.
 	writeOnly bool
-	// defaultValue is filled in by Check when the input is not given.
+	// defaultValue is filled in by Check if the program gives no value.
 	defaultValue any
-	// notLocal says that the property is AWS's but the local cloud does not model it. Only offline previews take it,
-	// unless it says nothing (false, empty): then it stays in the state and the stand-in hears nothing of it.
+	// notLocal properties exist on AWS, but the local cloud does not model them. Only offline previews accept them. A
+	// zero value (false, empty) is always accepted: it stays in the state and is not sent to the stand-in.
 	notLocal bool
-	// validate returns what is wrong with a known value, or "".
+	// validate returns the fault of a known value, or "".
 	validate func(any) string
-	// normalize brings a known plain value to the form in which values are compared.
+	// normalize converts a known plain value to the form in which values are compared.
 	normalize func(any) any
-	// covers tells whether an answer is what was asked for in other words, beyond being the same. State and refresh
-	// then keep the program's words.
+	// covers reports whether an answer satisfies what the program asked for, although the values differ. State and
+	// refresh then keep the program's value.
 	covers func(asked, answered any) bool
-	// fields are the properties of an object's or a list of objects' elements.
+	// fields are the properties of an object, or of the elements of a list of objects.
 	fields map[string]property
 }
 
-// autoname says how a resource that was given no name gets one.
+// autoname describes how a resource without a name gets one.
 type autoname struct {
 	property  string
 	maxLength int
@@ -98,26 +98,27 @@ type resourceType struct {
 	properties map[string]property
 	// outputs are the properties that only AWS sets.
 	outputs []string
-	// touches lists, for an input, the outputs that change with it. A preview of such an update leaves them unknown.
+	// touches lists, for an input, the outputs that change with it. The preview of such an update leaves them unknown.
 	touches  map[string][]string
 	autoname *autoname
-	// conflicts are pairs of inputs of which one may be given.
+	// conflicts are pairs of inputs of which only one may be given.
 	conflicts [][2]string
 }
 
-// tagged tells whether the resource carries tags.
+// tagged reports whether the resource type has tags.
 func (t *resourceType) tagged() bool {
 	_, ok := t.properties["tags"]
 	return ok
 }
 
-// isOutput tells whether a name may stand in the state of the resource.
+// isOutput reports whether the state may have a property of that name.
 func (t *resourceType) isOutput(name string) bool {
 	_, input := t.properties[name]
 	return input || slices.Contains(t.outputs, name)
 }
 
-// request is what the stand-in is told of inputs or a state: known values without what it does not model.
+// request returns the part of inputs or a state that is sent to the stand-in: known values of the properties that it
+// models.
 func (t *resourceType) request(m resource.PropertyMap) map[string]any {
 	out := plainMap(m)
 	for name, p := range t.properties {
@@ -128,7 +129,7 @@ func (t *resourceType) request(m resource.PropertyMap) map[string]any {
 	return out
 }
 
-// unwrap takes the secret and output wrappings off the top of a value.
+// unwrap removes the secret and output wrappings around a value. It does not change values inside it.
 func unwrap(v resource.PropertyValue) resource.PropertyValue {
 	for {
 		switch {
@@ -142,19 +143,19 @@ func unwrap(v resource.PropertyValue) resource.PropertyValue {
 	}
 }
 
-// isUnknown tells whether a value itself, not only a part of it, is unknown.
+// isUnknown reports whether a value is unknown as a whole. A known value with unknown parts does not count.
 func isUnknown(v resource.PropertyValue) bool {
 	v = unwrap(v)
 	return v.IsComputed() || v.IsOutput()
 }
 
-// unknown is the value of a property that is known only once the resource is made.
+// unknown returns the value of a property that is known only after the resource was created.
 func unknown() resource.PropertyValue {
 	return resource.MakeComputed(resource.NewProperty(""))
 }
 
-// plain turns a known value into what encoding/json would decode. Secrets are unwrapped: the result goes to the
-// stand-in, or is compared, and never into a response.
+// plain turns a known value into what encoding/json would decode. It unwraps secrets, so its result must not get into a
+// response. It is sent to the stand-in or compared.
 func plain(v resource.PropertyValue) any {
 	v = unwrap(v)
 	switch {
@@ -179,7 +180,7 @@ func plain(v resource.PropertyValue) any {
 	}
 }
 
-// plainMap is plain for a map. Internal properties (two underscores) stay behind.
+// plainMap is plain for a map. It leaves out internal properties, whose names begin with two underscores.
 func plainMap(m resource.PropertyMap) map[string]any {
 	out := make(map[string]any, len(m))
 	for k, v := range m {
@@ -191,8 +192,8 @@ func plainMap(m resource.PropertyMap) map[string]any {
 	return out
 }
 
-// comparable brings a plain value to a form in which equal values are equal JSON: sets in one order, policy documents
-// parsed, the parts of an object that say nothing left out.
+// comparable converts a plain value to a form in which equal values have equal JSON: sets are sorted, policy documents
+// are parsed, and object fields with zero or default values are left out.
 func (p property) comparable(v any) any {
 	if p.normalize != nil {
 		v = p.normalize(v)
@@ -243,17 +244,17 @@ func (p property) comparableObject(object map[string]any) map[string]any {
 	return out
 }
 
-// same tells whether two known plain values mean the same to AWS.
+// same reports whether two known plain values mean the same to AWS.
 func (p property) same(a, b any) bool {
 	return encode(p.comparable(a)) == encode(p.comparable(b))
 }
 
-// answers tells whether what the stand-in says is what the program asked for.
+// answers reports whether the stand-in's value is the one that the program asked for.
 func (p property) answers(asked, answered any) bool {
 	return p.same(asked, answered) || p.covers != nil && p.covers(asked, answered)
 }
 
-// isZero tells whether a value says no more than its absence does.
+// isZero reports whether a value means the same as a missing value.
 func isZero(v any) bool {
 	switch v := v.(type) {
 	case nil:
@@ -281,18 +282,18 @@ func sorted(list []any) []any {
 	return list
 }
 
-// encode writes a plain value as JSON with sorted keys.
+// encode returns a plain value as JSON with sorted keys.
 func encode(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		// Plain values come from property values or decoded JSON; both encode.
+		// Not reached: plain values come from property values or decoded JSON, and both can be encoded.
 		return fmt.Sprintf("%v", v)
 	}
 	return string(b)
 }
 
-// comparablePolicy makes two documents equal that IAM and KMS hold to be the same: the order of keys and of lists does
-// not matter, and a list of one is its element.
+// comparablePolicy makes two documents equal if IAM and KMS treat them as the same: the order of keys and lists does
+// not matter, and a list with one element equals the element.
 func comparablePolicy(v any) any {
 	if s, ok := v.(string); ok {
 		var doc any
@@ -326,7 +327,7 @@ func unorder(v any) any {
 	}
 }
 
-// isInt tells whether a plain value is a whole number.
+// isInt reports whether a plain value is a whole number.
 func isInt(v any) bool {
 	f, ok := v.(float64)
 	return ok && f == math.Trunc(f)

@@ -1,20 +1,21 @@
 package awsprovider
 
 import (
-	"fmt"
-	"regexp"
+	"maps"
 	"slices"
 	"strings"
+
+	"dbtier/validation"
 )
 
-// managedBy is the description that pulumi-aws gives to what needs one.
+// managedBy is the description that pulumi-aws sets where one is required.
 const managedBy = "Managed by Pulumi"
 
 // resourceTypes are the types that the local cloud models, with the inputs, defaults and replacements of pulumi-aws
-// 6.83 and the Terraform provider (5.x) below it.
+// 6.83 and the Terraform provider (5.x) that it wraps.
 //
-// Every input of the real type stands here. Those that the local cloud does not model are marked, so that an offline
-// preview of a stack meant for AWS takes them and a local stack is told that they do nothing here.
+// Each type lists all inputs of the real type. Those that the local cloud does not model are marked notLocal: an
+// offline preview of a stack for AWS accepts them, and a local stack gets an error that names them.
 var resourceTypes = map[string]*resourceType{
 	"aws:kms/key:Key": {
 		properties: map[string]property{
@@ -41,11 +42,12 @@ var resourceTypes = map[string]*resourceType{
 		properties: map[string]property{
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
-				validate: all(matching(`^alias/[0-9A-Za-z_/-]{1,250}$`,
-					`begin with "alias/" and hold only letters, digits, "_", "/" and "-"`), notReserved("alias/aws/")),
+				validate: all(matching(validation.KeyAlias.Matches,
+					`begin with "alias/" and contain only letters, digits, "_", "/" and "-"`),
+					notReserved("alias/aws/")),
 			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
-			// AWS answers with the key's id where its ARN was given.
+			// AWS returns the key's id even if the program gave its ARN.
 			"targetKeyId": {kind: kindString, required: true, normalize: keyID},
 		},
 		outputs:   []string{"arn", "targetKeyArn"},
@@ -63,8 +65,8 @@ var resourceTypes = map[string]*resourceType{
 			"description": {kind: kindString, defaultValue: managedBy},
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
-				validate: all(atMost(255), matching(`^[ .0-9a-z_-]+$`,
-					"hold only lower-case letters, digits, hyphens, underscores, periods and spaces"), notDefault),
+				validate: all(atMost(255), matching(validation.DBSubnetGroup.Matches,
+					"contain only lower-case letters, digits, hyphens, underscores, periods and spaces"), notDefault),
 			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"subnetIds":  {kind: kindStringSet, required: true},
@@ -101,8 +103,8 @@ var resourceTypes = map[string]*resourceType{
 		properties: map[string]property{
 			"description": {
 				kind: kindString, forceNew: true, defaultValue: managedBy,
-				validate: all(atMost(255), matching(`^[0-9A-Za-z_ .:/()#,@\[\]+=&;{}!$*-]*$`,
-					`hold only letters, digits, spaces and "._-:/()#,@[]+=&;{}!$*"`)),
+				validate: all(atMost(255), matching(validation.SecurityGroupText.Matches,
+					`contain only letters, digits, spaces and "._-:/()#,@[]+=&;{}!$*"`)),
 			},
 			"egress":  {kind: kindObjectSet, computed: true, fields: securityGroupRule},
 			"ingress": {kind: kindObjectSet, computed: true, fields: securityGroupRule},
@@ -128,14 +130,12 @@ var resourceTypes = map[string]*resourceType{
 			},
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
-				validate: matching(`^[0-9A-Za-z._/#-]{1,512}$`, `hold only letters, digits and "._/#-"`),
+				validate: matching(validation.LogGroup.Matches, `contain only letters, digits and "._/#-"`),
 			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"retentionInDays": {
 				kind: kindInt, defaultValue: 0,
-				validate: oneOf(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192,
-					2557,
-					2922, 3288, 3653),
+				validate: oneOf(slices.Concat([]int{0}, validation.LogRetentions)...),
 			},
 			"skipDestroy": {kind: kindBool, defaultValue: false, writeOnly: true},
 			"tags":        {kind: kindStringMap},
@@ -153,9 +153,12 @@ var resourceTypes = map[string]*resourceType{
 				"name":   {kind: kindString},
 				"policy": {kind: kindPolicy},
 			}},
-			"managedPolicyArns":   {kind: kindStringSet, computed: true, notLocal: true},
-			"maxSessionDuration":  {kind: kindInt, defaultValue: 3600, validate: between(3600, 43200)},
-			"name":                {kind: kindString, forceNew: true, computed: true, validate: iamName(64)},
+			"managedPolicyArns":  {kind: kindStringSet, computed: true, notLocal: true},
+			"maxSessionDuration": {kind: kindInt, defaultValue: 3600, validate: between(3600, 43200)},
+			"name": {
+				kind: kindString, forceNew: true, computed: true,
+				validate: iamName(64, validation.RoleName),
+			},
 			"namePrefix":          {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"path":                {kind: kindString, forceNew: true, defaultValue: "/", validate: iamPath},
 			"permissionsBoundary": {kind: kindString},
@@ -167,7 +170,10 @@ var resourceTypes = map[string]*resourceType{
 	},
 	"aws:iam/rolePolicy:RolePolicy": {
 		properties: map[string]property{
-			"name":       {kind: kindString, forceNew: true, computed: true, validate: iamName(128)},
+			"name": {
+				kind: kindString, forceNew: true, computed: true,
+				validate: iamName(128, validation.PolicyName),
+			},
 			"namePrefix": {kind: kindString, forceNew: true, computed: true, notLocal: true},
 			"policy":     {kind: kindPolicy, required: true},
 			"role":       {kind: kindString, required: true, forceNew: true},
@@ -196,315 +202,5 @@ var securityGroupRule = map[string]property{
 	"toPort":         {kind: kindInt, required: true, validate: between(-1, 65535)},
 }
 
-// instanceType is the database instance. Renaming one (identifier) and moving it to another subnet group are updates;
-// its id is the DbiResourceId, which lives through a rename.
-var instanceType = &resourceType{
-	properties: map[string]property{
-		"allocatedStorage":         {kind: kindInt, computed: true, validate: between(5, 65536)},
-		"allowMajorVersionUpgrade": {kind: kindBool, writeOnly: true},
-		"applyImmediately":         {kind: kindBool, defaultValue: false, writeOnly: true},
-		"autoMinorVersionUpgrade":  {kind: kindBool, defaultValue: true},
-		"availabilityZone":         {kind: kindString, forceNew: true, computed: true},
-		"backupRetentionPeriod":    {kind: kindInt, computed: true, validate: between(0, 35)},
-		"backupTarget":             {kind: kindString, forceNew: true, computed: true, notLocal: true},
-		"backupWindow": {
-			kind: kindString, computed: true,
-			validate: matching(`^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$`,
-				`have the form "hh:mm-hh:mm" (UTC), for example "03:00-04:00"`),
-		},
-		"blueGreenUpdate": {kind: kindObject, writeOnly: true, notLocal: true, fields: map[string]property{
-			"enabled": {kind: kindBool},
-		}},
-		"caCertIdentifier":         {kind: kindString, computed: true},
-		"characterSetName":         {kind: kindString, forceNew: true, computed: true, notLocal: true},
-		"copyTagsToSnapshot":       {kind: kindBool, defaultValue: false},
-		"customIamInstanceProfile": {kind: kindString, forceNew: true, notLocal: true},
-		"customerOwnedIpEnabled":   {kind: kindBool, notLocal: true},
-		"databaseInsightsMode":     {kind: kindString, computed: true, validate: oneOf("standard", "advanced")},
-		"dbName":                   {kind: kindString, forceNew: true, computed: true},
-		"dbSubnetGroupName":        {kind: kindString, computed: true},
-		"dedicatedLogVolume":       {kind: kindBool, defaultValue: false, notLocal: true},
-		"deleteAutomatedBackups":   {kind: kindBool, defaultValue: true, writeOnly: true},
-		"deletionProtection":       {kind: kindBool},
-		"domain":                   {kind: kindString, notLocal: true},
-		"domainAuthSecretArn":      {kind: kindString, notLocal: true},
-		"domainDnsIps":             {kind: kindStringSet, notLocal: true},
-		"domainFqdn":               {kind: kindString, computed: true, notLocal: true},
-		"domainIamRoleName":        {kind: kindString, notLocal: true},
-		"domainOu":                 {kind: kindString, notLocal: true},
-		"enabledCloudwatchLogsExports": {
-			kind: kindStringSet,
-			validate: eachOneOf("agent", "alert", "audit", "diag.log", "error", "general", "iam-db-auth-error",
-				"listener",
-				"notify.log", "oemagent", "postgresql", "slowquery", "trace", "upgrade"),
-		},
-		"engine": {kind: kindString, forceNew: true, computed: true, normalize: lowerCase},
-		"engineLifecycleSupport": {
-			kind: kindString, forceNew: true, computed: true,
-			validate: oneOf("open-source-rds-extended-support", "open-source-rds-extended-support-disabled"),
-		},
-		"engineVersion": {kind: kindString, computed: true, covers: isVersionPrefix},
-		"finalSnapshotIdentifier": {
-			kind: kindString, writeOnly: true,
-			validate: all(atMost(255), matching(`^[A-Za-z][0-9A-Za-z]*(-[0-9A-Za-z]+)*$`,
-				"begin with a letter, hold only letters, digits and single hyphens, and not end in a hyphen")),
-		},
-		"iamDatabaseAuthenticationEnabled": {kind: kindBool},
-		"identifier":                       {kind: kindString, computed: true, validate: rdsIdentifier(63, "")},
-		"identifierPrefix":                 {kind: kindString, forceNew: true, computed: true, notLocal: true},
-		"instanceClass":                    {kind: kindString, required: true},
-		"iops":                             {kind: kindInt, computed: true},
-		"kmsKeyId": {
-			kind: kindString, forceNew: true, computed: true,
-			// Anything but the full ARN is a difference for ever on AWS, and the real plugin refuses it too.
-			validate: matching(`^arn:aws[a-z-]*:kms:`, "be the ARN of the key, not its id or alias"),
-		},
-		"licenseModel": {kind: kindString, computed: true},
-		"maintenanceWindow": {
-			kind: kindString, computed: true, normalize: lowerCase,
-			validate: matching(`(?i)^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-`+
-				`(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$`,
-				`have the form "ddd:hh:mm-ddd:hh:mm" (UTC), for example "Mon:04:00-Mon:05:00"`),
-		},
-		"manageMasterUserPassword": {kind: kindBool},
-		"masterUserSecretKmsKeyId": {kind: kindString, computed: true},
-		"maxAllocatedStorage":      {kind: kindInt},
-		"monitoringInterval":       {kind: kindInt, defaultValue: 0, validate: oneOf(0, 1, 5, 10, 15, 30, 60)},
-		"monitoringRoleArn":        {kind: kindString, computed: true},
-		"multiAz":                  {kind: kindBool, computed: true},
-		"name":                     {kind: kindString, forceNew: true, computed: true, notLocal: true},
-		"ncharCharacterSetName":    {kind: kindString, forceNew: true, computed: true, notLocal: true},
-		"networkType":              {kind: kindString, computed: true, validate: oneOf("IPV4", "DUAL")},
-		"optionGroupName":          {kind: kindString, computed: true, notLocal: true},
-		"parameterGroupName":       {kind: kindString, computed: true},
-		"password":                 {kind: kindString, secret: true, writeOnly: true},
-
-		"performanceInsightsEnabled":  {kind: kindBool, defaultValue: false},
-		"performanceInsightsKmsKeyId": {kind: kindString, computed: true},
-		"performanceInsightsRetentionPeriod": {
-			kind: kindInt, computed: true,
-			validate: func(v any) string {
-				if n, _ := v.(float64); n == 7 || n == 731 || (n > 0 && n < 731 && int(n)%31 == 0) {
-					return ""
-				}
-				return "must be 7, 731 or a multiple of 31 up to 713 (days)"
-			},
-		},
-		"port":               {kind: kindInt, computed: true, validate: between(1150, 65535)},
-		"publiclyAccessible": {kind: kindBool, defaultValue: false},
-		"replicaMode":        {kind: kindString, computed: true, notLocal: true},
-		"replicateSourceDb":  {kind: kindString, notLocal: true},
-		"restoreToPointInTime": {
-			kind: kindObject, forceNew: true, writeOnly: true, notLocal: true,
-			fields: map[string]property{
-				"restoreTime":                         {kind: kindString},
-				"sourceDbInstanceAutomatedBackupsArn": {kind: kindString},
-				"sourceDbInstanceIdentifier":          {kind: kindString},
-				"sourceDbiResourceId":                 {kind: kindString},
-				"useLatestRestorableTime":             {kind: kindBool},
-			},
-		},
-		"s3Import": {kind: kindObject, forceNew: true, writeOnly: true, notLocal: true, fields: map[string]property{
-			"bucketName":          {kind: kindString, required: true},
-			"bucketPrefix":        {kind: kindString},
-			"ingestionRole":       {kind: kindString, required: true},
-			"sourceEngine":        {kind: kindString, required: true},
-			"sourceEngineVersion": {kind: kindString, required: true},
-		}},
-		"skipFinalSnapshot":  {kind: kindBool, defaultValue: false, writeOnly: true},
-		"snapshotIdentifier": {kind: kindString, forceNew: true, computed: true, notLocal: true},
-		"storageEncrypted":   {kind: kindBool, forceNew: true},
-		"storageThroughput":  {kind: kindInt, computed: true},
-		"storageType": {
-			kind: kindString, computed: true,
-			validate: oneOf("standard", "gp2", "gp3", "io1", "io2"),
-		},
-		"tags":                 {kind: kindStringMap},
-		"timezone":             {kind: kindString, forceNew: true, computed: true, notLocal: true},
-		"upgradeStorageConfig": {kind: kindBool, writeOnly: true, notLocal: true},
-		"username":             {kind: kindString, forceNew: true, computed: true},
-		"vpcSecurityGroupIds":  {kind: kindStringSet, computed: true},
-	},
-	outputs: []string{
-		"address", "arn", "endpoint", "engineVersionActual", "hostedZoneId", "latestRestorableTime",
-		"listenerEndpoints",
-		"masterUserSecrets", "replicas", "resourceId", "status", "tagsAll",
-	},
-	// The real plugin shows most of these from the old state, which is wrong as soon as the update runs. Unknown is
-	// what a program must be able to take.
-	touches: map[string][]string{
-		"engineVersion":            {"engineVersionActual"},
-		"identifier":               {"address", "arn", "endpoint", "listenerEndpoints"},
-		"manageMasterUserPassword": {"masterUserSecrets"},
-		"masterUserSecretKmsKeyId": {"masterUserSecrets"},
-		"port":                     {"endpoint", "listenerEndpoints"},
-	},
-	autoname: &autoname{property: "identifier", maxLength: 63},
-	conflicts: [][2]string{
-		{"identifier", "identifierPrefix"},
-		{"password", "manageMasterUserPassword"},
-		{"restoreToPointInTime", "snapshotIdentifier"},
-	},
-}
-
-// typeNames lists the modelled types in order.
-func typeNames() []string {
-	names := make([]string, 0, len(resourceTypes))
-	for name := range resourceTypes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
-func all(checks ...func(any) string) func(any) string {
-	return func(v any) string {
-		for _, check := range checks {
-			if reason := check(v); reason != "" {
-				return reason
-			}
-		}
-		return ""
-	}
-}
-
-func between(low, high float64) func(any) string {
-	return func(v any) string {
-		if n, _ := v.(float64); n < low || n > high {
-			return fmt.Sprintf("must be between %v and %v", low, high)
-		}
-		return ""
-	}
-}
-
-func atMost(length int) func(any) string {
-	return func(v any) string {
-		if s, _ := v.(string); len(s) > length {
-			return fmt.Sprintf("must have at most %d characters, not %d", length, len(s))
-		}
-		return ""
-	}
-}
-
-func matching(pattern, must string) func(any) string {
-	re := regexp.MustCompile(pattern)
-	return func(v any) string {
-		if s, _ := v.(string); !re.MatchString(s) {
-			return "must " + must
-		}
-		return ""
-	}
-}
-
-func oneOf[T string | int](allowed ...T) func(any) string {
-	return func(v any) string {
-		for _, a := range allowed {
-			if fmt.Sprint(v) == fmt.Sprint(a) {
-				return ""
-			}
-		}
-		return "must be one of " + listing(allowed)
-	}
-}
-
-func eachOneOf(allowed ...string) func(any) string {
-	check := oneOf(allowed...)
-	return func(v any) string {
-		list, _ := v.([]any)
-		for _, e := range list {
-			if reason := check(e); reason != "" {
-				return fmt.Sprintf("holds %q; each %s", e, reason)
-			}
-		}
-		return ""
-	}
-}
-
-func listing[T string | int](values []T) string {
-	words := make([]string, 0, len(values))
-	for _, v := range values {
-		words = append(words, fmt.Sprint(v))
-	}
-	return strings.Join(words, ", ")
-}
-
-// rdsIdentifier is the rule for the names of instances and parameter groups.
-func rdsIdentifier(length int, extra string) func(any) string {
-	must := "begin with a letter, hold only lower-case letters, digits and single hyphens, and not end in a hyphen"
-	if extra != "" {
-		must = "begin with a letter, hold only lower-case letters, digits, periods and single hyphens, and not end " +
-			"in a hyphen"
-	}
-	set := "[0-9a-z" + regexp.QuoteMeta(extra) + "]"
-	return all(atMost(length), matching(`^[a-z]`+set+`*(-`+set+`+)*$`, must), notDefault)
-}
-
-func notDefault(v any) string {
-	if v == "default" {
-		return `must not be "default", which AWS keeps for itself`
-	}
-	return ""
-}
-
-func notReserved(prefix string) func(any) string {
-	return func(v any) string {
-		if s, _ := v.(string); strings.HasPrefix(s, prefix) {
-			return fmt.Sprintf("must not begin with %q, which AWS keeps for itself", prefix)
-		}
-		return ""
-	}
-}
-
-func iamName(length int) func(any) string {
-	return all(atMost(length), matching(`^[\w+=,.@-]+$`, `hold only letters, digits and "_+=,.@-"`))
-}
-
-func iamPath(v any) string {
-	return all(atMost(512), matching(`^/([!-~]*/)?$`, `begin and end with "/"`))(v)
-}
-
-func lowerCase(v any) any {
-	if s, ok := v.(string); ok {
-		return strings.ToLower(s)
-	}
-	return v
-}
-
-// protocol brings the names and numbers of IP protocols to one form.
-func protocol(v any) any {
-	s, ok := v.(string)
-	if !ok {
-		return v
-	}
-	switch s = strings.ToLower(s); s {
-	case "all":
-		return "-1"
-	case "6":
-		return "tcp"
-	case "17":
-		return "udp"
-	case "1":
-		return "icmp"
-	default:
-		return s
-	}
-}
-
-// keyID takes the key's id out of its ARN.
-func keyID(v any) any {
-	s, ok := v.(string)
-	if !ok {
-		return v
-	}
-	if _, id, found := strings.Cut(s, ":key/"); found {
-		return id
-	}
-	return s
-}
-
-// isVersionPrefix tells whether the program asked for a line of versions ("16") that the actual one belongs to.
-func isVersionPrefix(asked, actual any) bool {
-	a, _ := asked.(string)
-	b, _ := actual.(string)
-	return a != "" && strings.HasPrefix(b, strings.TrimSuffix(a, ".")+".")
-}
+// typeNames returns the names of the modelled types, sorted.
+func typeNames() []string { return slices.Sorted(maps.Keys(resourceTypes)) }

@@ -1,7 +1,9 @@
 package awsprovider
 
-// awsOnlyTypes are those that a stack meant for AWS may hold and the local cloud does not model: an offline preview
-// takes them, and a local stack is refused by name.
+import "dbtier/validation"
+
+// awsOnlyTypes are types for AWS that the local cloud does not model. An offline preview accepts them. A local stack
+// gets an error that names the type.
 var awsOnlyTypes = map[string]*resourceType{
 	"aws:cloudwatch/metricAlarm:MetricAlarm": {
 		properties: map[string]property{
@@ -134,7 +136,7 @@ var awsOnlyTypes = map[string]*resourceType{
 			"kmsKeyId":                    {kind: kindString},
 			"name": {
 				kind: kindString, forceNew: true, computed: true,
-				validate: matching(`^[0-9A-Za-z/_+=.@-]{1,512}$`, `hold only letters, digits and "/_+=.@-"`),
+				validate: matching(validation.SecretName.Matches, `contain only letters, digits and "/_+=.@-"`),
 			},
 			"namePrefix":           {kind: kindString, forceNew: true, computed: true},
 			"policy":               {kind: kindPolicy, computed: true},
@@ -164,7 +166,7 @@ var awsOnlyTypes = map[string]*resourceType{
 	},
 }
 
-// typeOf finds a type that this server serves.
+// typeOf returns a resource type, if this server serves it.
 func (p *provider) typeOf(name string) (*resourceType, bool) {
 	if typ, ok := resourceTypes[name]; ok {
 		return typ, true

@@ -56,14 +56,14 @@ func TestTypesThatOnlyAWSHasArePreviewedOfflineAndRefusedByNameLocally(t *testin
 			})
 			require.NoError(t, err)
 
-			server, door := local(t, echo)
+			server, control := local(t, echo)
 			_, failures = check(t, server, typ, nil, inputs)
 			assert.Contains(t, failures[""], typ+" is not modelled by the local cloud: leave it out of local stacks")
 			_, err = server.Create(t.Context(), &pulumirpc.CreateRequest{
 				Urn: urn(typ, "X"), Properties: marshal(t, inputs),
 			})
 			require.ErrorContains(t, err, typ)
-			assert.Empty(t, door.seen())
+			assert.Empty(t, control.seen())
 		})
 	}
 }

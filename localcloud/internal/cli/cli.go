@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -31,23 +32,24 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// version is set by the linker.
+var version = "development"
+
 func command() *cobra.Command {
 	var dir string
 	root := &cobra.Command{
 		Use:   "localcloud",
 		Short: "Kubernetes and a stand-in for AWS on one Linux machine",
-		Long: "localcloud runs a one-node Kubernetes, PostgreSQL databases and a stand-in for AWS in namespaces of " +
-			"their own on one\n" +
-			"Linux machine. Its files are in .localcloud of the project; nothing else of the host changes.",
+		Long: `localcloud runs a one-node Kubernetes cluster, PostgreSQL databases and a stand-in for AWS in separate
+Linux namespaces on one machine. It keeps its files in .localcloud in the project folder and changes nothing else on
+the host.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
 	root.PersistentFlags().StringVar(&dir, "dir", "",
-		"project folder (default: the nearest one upwards with a Pulumi.yaml)")
-	// in finds the project before a command does its work.
-	in := func(do func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error) func(*cobra.Command,
-		[]string) error {
+		"project folder (default: the nearest parent folder with a Pulumi.yaml)")
+	in := func(do action) func(*cobra.Command, []string) error {
 		return func(c *cobra.Command, args []string) error {
 			project, err := cluster.FindProject(dir)
 			if err != nil {
@@ -57,20 +59,33 @@ func command() *cobra.Command {
 		}
 	}
 	root.AddCommand(buildCommand(in), startCommand(in), stopCommand(in), statusCommand(in), logsCommand(in),
-		initCommand(in), superviseCommand(in),
-		providers.Command())
+		initCommand(in), superviseCommand(in), providers.Command(), versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
 
-type wrapper = func(func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error) func(
-	*cobra.Command, []string,
-) error
+// action is the work of a command in a project.
+type action = func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error
+
+// wrapper returns the RunE of a command: it finds the project and calls the action.
+type wrapper = func(action) func(*cobra.Command, []string) error
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Show the version of localcloud",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(c.OutOrStdout(), "localcloud %s (%s)\n", version, runtime.Version())
+			return err
+		},
+	}
+}
 
 func buildCommand(in wrapper) *cobra.Command {
 	return &cobra.Command{
 		Use:   "build",
-		Short: "Build what a start needs: third-party programs, images, charts",
+		Short: "Build what the local cloud runs: third-party programs, images, charts",
 		Args:  cobra.NoArgs,
 		RunE: in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
 			return cluster.Build(ctx, p, out)
@@ -89,7 +104,7 @@ func ports(c *cobra.Command) *cluster.StartOptions {
 func startCommand(in wrapper) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "start",
-		Short: "Start the local cloud, build what is missing, and wait until it is ready",
+		Short: "Start the local cloud: build what is missing and wait until everything is ready",
 		Args:  cobra.NoArgs,
 	}
 	options := ports(c)
@@ -103,14 +118,14 @@ func stopCommand(in wrapper) *cobra.Command {
 	var purge bool
 	c := &cobra.Command{
 		Use:   "stop",
-		Short: "Stop the local cloud; its state stays for the next start",
+		Short: "Stop the local cloud and keep its state for the next start",
 		Args:  cobra.NoArgs,
 		RunE: in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
 			return cluster.Stop(ctx, p, purge, out)
 		}),
 	}
 	c.Flags().BoolVar(&purge, "purge", false,
-		"remove the state too: databases, secrets, the cluster (what was built stays)")
+		"also remove the state: databases, secrets, the cluster (build results stay)")
 	return c
 }
 
@@ -118,7 +133,7 @@ func statusCommand(in wrapper) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Show whether the local cloud runs, and its components (exit code 1 when it does not run)",
+		Short: "Show whether the local cloud is running, and its components (exit code 1 if it is not)",
 		Args:  cobra.NoArgs,
 		RunE: in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
 			return cluster.Show(ctx, p, asJSON, out)
@@ -139,12 +154,12 @@ func logsCommand(in wrapper) *cobra.Command {
 			return cluster.Logs(ctx, p, strings.Join(args, ""), follow, out)
 		}),
 	}
-	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is added")
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing new lines")
 	return c
 }
 
 func initCommand(in wrapper) *cobra.Command {
-	c := &cobra.Command{Use: "init", Short: "PID 1 of the namespaces", Hidden: true, Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "init", Short: "Run as PID 1 of the namespaces", Hidden: true, Args: cobra.NoArgs}
 	options := ports(c)
 	c.RunE = in(func(_ context.Context, p cluster.Project, _ []string, _ io.Writer) error {
 		return cluster.Init(p, *options)
@@ -160,7 +175,7 @@ func superviseCommand(in wrapper) *cobra.Command {
 	options := ports(c)
 	c.RunE = in(func(ctx context.Context, p cluster.Project, _ []string, _ io.Writer) error {
 		if os.Getppid() != 1 {
-			return errors.New("supervise is started by init, see `localcloud start`")
+			return errors.New("supervise must be started by `localcloud init`: use `localcloud start`")
 		}
 		return cluster.Supervise(ctx, p, *options, os.NewFile(3, "API"), os.NewFile(4, "AWS"))
 	})

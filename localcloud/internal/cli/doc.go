@@ -1,2 +1,2 @@
-// Package cli is the command line of localcloud. The driver (bin/dbtier) calls it; people may too.
+// Package cli is the command line of localcloud. The driver (bin/dbtier) calls it, and it can be used directly.
 package cli

@@ -17,8 +17,8 @@ import (
 	rbacv1apply "k8s.io/client-go/applyconfigurations/rbac/v1"
 )
 
-// applyDNS brings CoreDNS to what this version of the local cloud wants, under the names that every cluster uses for
-// it.
+// applyDNS applies CoreDNS in the configuration that this version of the local cloud expects. The object names are
+// those that other clusters use for CoreDNS.
 func (a *apiClient) applyDNS(ctx context.Context, hostsDir string) error {
 	const (
 		namespace = metav1.NamespaceSystem
@@ -44,7 +44,7 @@ func (a *apiClient) applyDNS(ctx context.Context, hostsDir string) error {
 		WithSubjects(rbacv1apply.Subject().WithKind(rbacv1.ServiceAccountKind).WithNamespace(namespace).WithName(name))
 	configMap := corev1apply.ConfigMap(name, namespace).WithData(config)
 	svc := corev1apply.Service(service, namespace).WithLabels(labels).WithSpec(corev1apply.ServiceSpec().
-		// With one replica the alternative to a server that is about to be ready is none.
+		// There is one replica, so answering while it starts is better than no endpoint at all.
 		WithPublishNotReadyAddresses(true).
 		WithClusterIP(dnsAddress.String()).WithSelector(labels).WithPorts(
 		corev1apply.ServicePort().WithName("dns").WithProtocol(corev1.ProtocolUDP).WithPort(53).WithTargetPort(
@@ -76,13 +76,13 @@ func (a *apiClient) applyDNS(ctx context.Context, hostsDir string) error {
 		WithSelector(metav1apply.LabelSelector().WithMatchLabels(labels)).
 		WithStrategy(appsv1apply.DeploymentStrategy().WithType(appsv1.RollingUpdateDeploymentStrategyType)).
 		WithTemplate(corev1apply.PodTemplateSpec().WithLabels(labels).
-			// A changed configuration makes new pods.
+			// A changed configuration rolls the pods.
 			WithAnnotations(map[string]string{"localcloud.internal/config": hex.EncodeToString(version[:8])}).
 			WithSpec(corev1apply.PodSpec().
 				WithServiceAccountName(name).
 				WithPriorityClassName("system-cluster-critical").
 				WithDNSPolicy(corev1.DNSDefault).
-				// It may be placed before the node is ready, so that it starts at once when it is.
+				// CoreDNS tolerates a node that is not ready yet, so that its pod is scheduled early.
 				WithTolerations(corev1apply.Toleration().WithOperator(corev1.TolerationOpExists)).
 				WithTerminationGracePeriodSeconds(5).
 				WithContainers(container).

@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// apiClient is the administrator at the API server.
+// apiClient is a Kubernetes client with administrator rights.
 type apiClient struct {
 	kubernetes.Interface
 }
@@ -30,7 +30,7 @@ func newAPIClient(kubeconfig string) (*apiClient, error) {
 	config.UserAgent = "localcloud"
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("making a client of the API server: %w", err)
+		return nil, fmt.Errorf("creating a client of the API server: %w", err)
 	}
 	return &apiClient{client}, nil
 }
@@ -49,13 +49,12 @@ func (a *apiClient) waitReady(ctx context.Context, limit time.Duration) error {
 	return nil
 }
 
-// expirePods takes back what the pods of an earlier run said of themselves. All of them died with it, and until the
-// kubelet has started them again, Services must not send to them and nobody should read Ready. It returns those that
-// were.
+// expirePods sets Ready to False on the pods of the previous run. They ended with it, and until the kubelet starts them
+// again, Services must not route to them. It returns the pods that it changed.
 func (a *apiClient) expirePods(ctx context.Context) ([]corev1.Pod, error) {
 	pods, err := a.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("listing the pods of the last run: %w", err)
+		return nil, fmt.Errorf("listing the pods of the previous run: %w", err)
 	}
 	var were []corev1.Pod
 	var faults []error
@@ -81,21 +80,21 @@ func (a *apiClient) expirePods(ctx context.Context) ([]corev1.Pod, error) {
 				metav1.PatchOptions{}, "status")
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("pod %s/%s of the last run: %w", pod.Namespace, pod.Name, err))
+			faults = append(faults, fmt.Errorf("pod %s/%s of the previous run: %w", pod.Namespace, pod.Name, err))
 		}
 	}
 	return were, errors.Join(faults...)
 }
 
-// waitPods waits for pods to be Ready and returns the names of those that are not when the time is over. One that was
-// deleted, replaced or has run to its end is not waited for.
+// waitPods waits until the pods are Ready and returns the names of those that are not when the limit is reached. It
+// does not wait for pods that were deleted or replaced or have completed.
 func (a *apiClient) waitPods(
 	ctx context.Context, pods []corev1.Pod, limit time.Duration,
 ) (missing []string, err error) {
 	err = poll(ctx, limit, 200*time.Millisecond, func() (bool, error) {
 		list, err := a.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 		if err != nil {
-			return false, nil //nolint:nilerr // Asked again until the time is over.
+			return false, nil //nolint:nilerr // poll tries again until the limit is reached.
 		}
 		unready := map[types.UID]bool{}
 		for i := range list.Items {
@@ -123,7 +122,8 @@ func isReady(pod *corev1.Pod) bool {
 	})
 }
 
-// waitNode waits for a Ready that the kubelet of this run has said, not one that the last run left behind.
+// waitNode waits until the kubelet of this run reports the node as Ready. A status from the previous run does not
+// count.
 func (a *apiClient) waitNode(ctx context.Context, began time.Time, limit time.Duration) error {
 	why := "the kubelet has not registered it"
 	err := poll(ctx, limit, 50*time.Millisecond, func() (bool, error) {
@@ -136,7 +136,7 @@ func (a *apiClient) waitNode(ctx context.Context, began time.Time, limit time.Du
 				continue
 			}
 			why = c.Message
-			// Times in the API have whole seconds.
+			// The API stores times in whole seconds.
 			return c.Status == corev1.ConditionTrue && !c.LastHeartbeatTime.Time.Before(began.Truncate(time.Second)),
 				nil
 		}
@@ -148,8 +148,8 @@ func (a *apiClient) waitNode(ctx context.Context, began time.Time, limit time.Du
 	return nil
 }
 
-// waitDNS asks the cluster's DNS by its Service, as a pod would: that answers only when kube-proxy's rules, CoreDNS and
-// its view of the API server all work.
+// waitDNS queries the cluster's DNS through its Service, as a pod would. An answer shows that kube-proxy's rules,
+// CoreDNS and its connection to the API server all work.
 func waitDNS(ctx context.Context, limit time.Duration) error {
 	resolver := &net.Resolver{
 		PreferGo: true,

@@ -11,12 +11,14 @@ import (
 
 	"dbtier/localcloud/internal/aws"
 	"dbtier/localcloud/internal/rds"
+	"dbtier/localcloud/internal/safefile"
 )
 
-// awsName is the stand-in's name inside the cluster.
+// awsName is the DNS name of the AWS stand-in inside the cluster.
 const awsName = "aws.localcloud.internal"
 
-// startAWS brings up the databases and the stand-in, on the host's port and on the node's own address.
+// startAWS starts the databases and the AWS stand-in. The stand-in listens on the host's port and on the node's
+// address.
 func (s *supervisor) startAWS(ctx context.Context, host net.Listener) error {
 	engine, err := rds.New(rds.Config{
 		Dir:         s.project.RunDir("postgres"),
@@ -31,7 +33,7 @@ func (s *supervisor) startAWS(ctx context.Context, host net.Listener) error {
 		return err
 	}
 	s.onClose(engine.Close)
-	if err := replaceFile(s.project.State("rds-ca.pem"), engine.CABundle(), 0o644); err != nil {
+	if err := safefile.Replace(s.project.State("rds-ca.pem"), engine.CABundle(), 0o644); err != nil {
 		return err
 	}
 	cloud, err := aws.New(aws.Config{

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// hierarchy is one mounted tree of cgroups: the only one on a host with cgroup v2, one a controller with v1.
+// hierarchy is one mounted tree of cgroups. A host with cgroup v2 has one, a host with v1 has one for each controller.
 type hierarchy struct {
 	mount string
 	v2    bool
 }
 
-// hierarchies reads the cgroup mounts from the text of /proc/self/mounts.
+// hierarchies parses the cgroup mounts from the text of /proc/self/mounts.
 func hierarchies(mounts string) []hierarchy {
 	var found []hierarchy
 	for line := range strings.Lines(mounts) {
@@ -30,7 +30,7 @@ func hierarchies(mounts string) []hierarchy {
 			continue
 		}
 		h := hierarchy{mount: f[1], v2: f[2] == "cgroup2"}
-		// The same tree may be mounted at several places; one of them is enough.
+		// The same tree can be mounted in several places. One is enough.
 		if !slices.Contains(found, h) {
 			found = append(found, h)
 		}
@@ -38,7 +38,7 @@ func hierarchies(mounts string) []hierarchy {
 	return found
 }
 
-// cgroups are all hierarchies of this machine, and the one path below each of them under which the pods run.
+// cgroups holds all cgroup hierarchies of this machine, and the path below each of them under which the pods run.
 type cgroups struct {
 	trees []hierarchy
 	path  string
@@ -56,7 +56,7 @@ func loadCgroups(path string) (cgroups, error) {
 	return c, nil
 }
 
-// make creates the path in every hierarchy, ready for the kubelet, which demands that its root exists.
+// make creates the path in every hierarchy. The kubelet requires that its root cgroup exists.
 func (c cgroups) make() error {
 	for _, tree := range c.trees {
 		dir := filepath.Join(tree.mount, c.path)
@@ -64,13 +64,13 @@ func (c cgroups) make() error {
 			enableControllers(tree.mount)
 		}
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("making the cgroup %s: %w", dir, err)
+			return fmt.Errorf("creating the cgroup %s: %w", dir, err)
 		}
 		if tree.v2 {
 			enableControllers(dir)
 			continue
 		}
-		// A cpuset starts empty, and nothing can run in it until it has processors and memory.
+		// A new cpuset is empty, and no process can run in it until it has CPUs and memory nodes.
 		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 			parent, err := os.ReadFile(filepath.Join(tree.mount, file))
 			if errors.Is(err, fs.ErrNotExist) {
@@ -87,15 +87,16 @@ func (c cgroups) make() error {
 	return nil
 }
 
-// enableControllers hands the controllers that pods need down to the cgroup's children, as far as the kernel lets it:
-// what is missing after all the kubelet names itself.
+// enableControllers enables the controllers that pods need for the cgroup's children. Errors are ignored: the kubelet
+// reports any controller that is missing.
 func enableControllers(dir string) {
 	for _, name := range []string{"cpu", "cpuset", "io", "memory", "pids", "hugetlb"} {
 		_ = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+name), 0o644)
 	}
 }
 
-// remove ends what still runs below the path and removes it from every hierarchy. What is not there is no error.
+// remove kills the processes below the path and removes it from every hierarchy. A path that does not exist is not an
+// error.
 func (c cgroups) remove(ctx context.Context) error {
 	var faults []error
 	for _, tree := range c.trees {
@@ -119,9 +120,9 @@ func removeCgroup(ctx context.Context, root string) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("looking through the cgroup %s: %w", root, err)
+		return fmt.Errorf("listing the cgroup %s: %w", root, err)
 	}
-	// Children before their parents.
+	// Remove children before their parents.
 	for _, dir := range slices.Backward(dirs) {
 		err := poll(ctx, 2*time.Second, 10*time.Millisecond, func() (bool, error) {
 			err := os.Remove(dir)
@@ -129,7 +130,7 @@ func removeCgroup(ctx context.Context, root string) error {
 			case err == nil, errors.Is(err, fs.ErrNotExist):
 				return true, nil
 			case errors.Is(err, syscall.EBUSY):
-				// A process that is ending is counted until it is gone, and one that is not has lost its cloud.
+				// A process that is exiting still counts as a member. Any other process has lost its cloud.
 				killAll(dir)
 				return false, nil
 			default:
@@ -146,11 +147,11 @@ func removeCgroup(ctx context.Context, root string) error {
 func killAll(cgroup string) {
 	procs, err := os.ReadFile(filepath.Join(cgroup, "cgroup.procs"))
 	if err != nil {
-		return // Gone in the meantime, which is what was wanted.
+		return // The cgroup no longer exists.
 	}
 	for line := range bytes.Lines(procs) {
 		pid, err := strconv.Atoi(string(bytes.TrimSpace(line)))
-		// 0 is a process that this PID namespace cannot see; kill(0) would mean our own group.
+		// 0 is a process outside this PID namespace, and kill(0) would signal our own process group.
 		if err == nil && pid > 1 {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}

@@ -19,11 +19,12 @@ import (
 const (
 	firstPause = 250 * time.Millisecond
 	longPause  = 8 * time.Second
-	// A component that ran this long was well: its next death counts as the first.
+	// wellAfter is how long a component must run for its next exit to count as the first in a row.
 	wellAfter = 30 * time.Second
-	// With the pauses above, the last of these deaths is about 16 seconds after the first.
+	// deathsInARow is the number of exits in a row after which the supervisor gives up. With the pauses above, the last
+	// is about 16 seconds after the first.
 	deathsInARow = 7
-	// A log that has grown to this size is moved aside, once.
+	// logLimit is the size in bytes at which a log is renamed. One old log is kept.
 	logLimit = 32 << 20
 )
 
@@ -32,7 +33,7 @@ type component struct {
 	name    string
 	command []string
 	env     []string
-	// grace is how long it may take to end after SIGTERM.
+	// grace is the time between SIGTERM and SIGKILL.
 	grace time.Duration
 	log   string
 
@@ -42,8 +43,8 @@ type component struct {
 	done   chan struct{}
 }
 
-// start runs the program until stop, again whenever it ends by itself; giveUp is called when it ends too often in a
-// row.
+// start runs the program until stop is called, and restarts it when it exits. It calls giveUp when the program exits
+// too often in a row.
 func (c *component) start(ctx context.Context, logger *slog.Logger, giveUp func(error)) {
 	c.startWith(ctx, logger, giveUp, firstPause)
 }
@@ -70,12 +71,12 @@ func (c *component) startWith(ctx context.Context, logger *slog.Logger, giveUp f
 			c.status.Restarts++
 			c.mu.Unlock()
 			if deaths >= deathsInARow {
-				giveUp(fmt.Errorf("%s ended %d times in a row, the last time: %s%s", c.name, deaths, why,
+				giveUp(fmt.Errorf("%s exited %d times in a row, last: %s%s", c.name, deaths, why,
 					c.lastWords()))
 				return
 			}
 			pause := min(firstPause<<(deaths-1), longPause)
-			logger.Warn("component ended, it is started again", "component", c.name, "ended", why, "in", pause.String(),
+			logger.Warn("component exited and is restarted", "component", c.name, "ended", why, "in", pause.String(),
 				"deaths", deaths)
 			select {
 			case <-ctx.Done():
@@ -107,7 +108,7 @@ func (c *component) run(ctx context.Context) error {
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = c.grace
-	// A terminal's ^C must not reach it past the supervisor.
+	// In its own process group, the program does not receive ^C from the terminal before the supervisor does.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return err
@@ -118,7 +119,7 @@ func (c *component) run(ctx context.Context) error {
 	return cmd.Wait()
 }
 
-// stop ends the program and waits until it has ended.
+// stop ends the program and waits until it has exited.
 func (c *component) stop() {
 	if c.cancel == nil {
 		return
@@ -138,7 +139,7 @@ func (c *component) snapshot() ComponentStatus {
 	return s
 }
 
-// lastWords are the last lines of its log, for an error message.
+// lastWords returns the last lines of the component's log, for an error message.
 func (c *component) lastWords() string {
 	lines, err := lastLines(c.log, 5)
 	if err != nil || len(lines) == 0 {
@@ -147,7 +148,7 @@ func (c *component) lastWords() string {
 	return "\n  " + strings.Join(lines, "\n  ")
 }
 
-// lastLines reads only the end of a file, however long it is.
+// lastLines reads only the end of a file, whatever its size.
 func lastLines(path string, n int) ([]string, error) {
 	f, err := os.Open(path)
 	if err != nil {

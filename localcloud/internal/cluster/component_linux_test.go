@@ -43,7 +43,7 @@ func TestAComponentThatCannotRunEndsTheWholeAndSaysWhy(t *testing.T) {
 	began := time.Now()
 	c.startWith(t.Context(), slog.New(slog.DiscardHandler), func(err error) { gaveUp <- err }, time.Millisecond)
 	err := <-gaveUp
-	require.ErrorContains(t, err, "script ended 7 times in a row, the last time: exit status 3")
+	require.ErrorContains(t, err, "script exited 7 times in a row, last: exit status 3")
 	require.ErrorContains(t, err, "bad flag")
 	assert.Less(t, time.Since(began), 10*time.Second)
 }
@@ -56,7 +56,7 @@ func TestStopEndsAComponentForGood(t *testing.T) {
 	c.start(ctx, slog.New(slog.DiscardHandler), func(err error) { t.Error(err) })
 	eventually(t, "up", func() bool { _, err := os.Stat(dir + "/up"); return err == nil })
 	c.stop()
-	assert.FileExists(t, dir+"/ended", "it was asked before it was killed")
+	assert.FileExists(t, dir+"/ended", "it gets SIGTERM before SIGKILL")
 	assert.Zero(t, c.snapshot().Restarts)
 }
 
@@ -65,7 +65,7 @@ func TestCgroupsAreRemovedChildrenFirst(t *testing.T) {
 	groups := cgroups{trees: []hierarchy{{mount: mount}}, path: "/localcloud-test"}
 	require.NoError(t, os.WriteFile(filepath.Join(mount, "cpuset.cpus"), []byte("0-1"), 0o600))
 	require.NoError(t, groups.make())
-	require.NoError(t, groups.make(), "what is there stays")
+	require.NoError(t, groups.make(), "existing settings stay")
 	cpus, err := os.ReadFile(filepath.Join(mount, "localcloud-test", "cpuset.cpus"))
 	require.NoError(t, err)
 	assert.Equal(t, "0-1", string(cpus))
@@ -73,5 +73,5 @@ func TestCgroupsAreRemovedChildrenFirst(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(mount, "localcloud-test", "kubepods", "pod1", "container"), 0o755))
 	require.NoError(t, groups.remove(t.Context()))
 	assert.NoDirExists(t, filepath.Join(mount, "localcloud-test"))
-	require.NoError(t, groups.remove(t.Context()), "what is gone is no error")
+	require.NoError(t, groups.remove(t.Context()), "removing a cgroup that does not exist is not an error")
 }

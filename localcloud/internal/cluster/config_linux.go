@@ -18,12 +18,13 @@ import (
 
 	"dbtier/localcloud/internal/artifacts"
 	"dbtier/localcloud/internal/pki"
+	"dbtier/localcloud/internal/safefile"
 )
 
 const (
-	// NodeName is the name of the one node.
+	// NodeName is the name of the cluster's only node.
 	NodeName = "local"
-	// OIDCIssuer is the issuer of service account tokens, which the AWS stand-in trusts as an IAM OIDC provider.
+	// OIDCIssuer is the issuer of service account tokens. The AWS stand-in trusts it as an IAM OIDC provider.
 	OIDCIssuer = "https://oidc.localcloud.internal/id/local"
 
 	clusterDomain = "cluster.local"
@@ -32,7 +33,7 @@ const (
 	dnsImage      = artifacts.Registry + "/coredns:1.12.4"
 )
 
-// clients of the API server: the file names of their certificates and who they are.
+// clients lists the clients of the API server: the file names of their certificates, and their users and groups.
 var clients = []pki.Leaf{
 	{Name: "admin", CommonName: "localcloud-admin", Groups: []string{"system:masters"}},
 	{Name: "apiserver-kubelet-client", CommonName: "kube-apiserver-kubelet-client", Groups: []string{"system:masters"}},
@@ -42,19 +43,20 @@ var clients = []pki.Leaf{
 	{Name: "kubelet", CommonName: "system:node:" + NodeName, Groups: []string{"system:nodes"}},
 }
 
-// files writes the configuration of the components and knows their command lines.
+// files writes the configuration of the components and builds their command lines.
 type files struct {
 	project Project
 	options StartOptions
 	layout  artifacts.Layout
 	ca      *pki.Authority
-	// front signs for the API server towards extension API servers, which must not take a user's certificate for it.
+	// front signs the API server's certificate for extension API servers. It is a separate authority so that they do
+	// not accept a user's certificate instead.
 	front *pki.Authority
-	// programs of the host
+	// Programs of the host. The CNI plugins are in cniDir.
 	containerd, ctr, runc, cniDir string
 }
 
-// locate finds the programs of the host, of which the cloud itself brings none.
+// locate finds the programs that the host must provide.
 func (f *files) locate() error {
 	var missing []error
 	for name, to := range map[string]*string{"containerd": &f.containerd, "ctr": &f.ctr, "runc": &f.runc} {
@@ -80,7 +82,7 @@ func (f *files) locate() error {
 	return nil
 }
 
-// lookProgram also looks where system programs lie, which a user's PATH may lack.
+// lookProgram also searches the folders of system programs, which can be missing from a user's PATH.
 func lookProgram(name string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
@@ -93,7 +95,7 @@ func lookProgram(name string) (string, error) {
 	return "", fmt.Errorf("the program %s is not installed", name)
 }
 
-// write makes all keys, certificates, kubeconfigs and configuration files.
+// write writes all keys, certificates, kubeconfigs and configuration files.
 func (f *files) write() error {
 	ca, err := pki.Load(f.project.State("pki"))
 	if err != nil {
@@ -145,7 +147,7 @@ func (f *files) kubeconfig(name string) string {
 	return f.ca.Path(name + ".kubeconfig")
 }
 
-// writeKubeconfig puts keys and certificates into the file itself, so that it can be copied.
+// writeKubeconfig embeds keys and certificates in the file, so that the file can be copied.
 func (f *files) writeKubeconfig(name string) error {
 	cert, err := os.ReadFile(f.ca.Path(name + ".crt"))
 	if err != nil {
@@ -167,10 +169,10 @@ func (f *files) writeKubeconfig(name string) error {
 	if err != nil {
 		return fmt.Errorf("kubeconfig of %s: %w", name, err)
 	}
-	return replaceFile(f.kubeconfig(name), text, 0o600)
+	return safefile.Replace(f.kubeconfig(name), text, 0o600)
 }
 
-// inside names a file below the tmpfs that hides the host's /run, so it ends with the namespaces.
+// inside returns a path on the tmpfs that hides the host's /run. Files there disappear with the namespaces.
 func inside(elem ...string) string {
 	return filepath.Join(append([]string{"/run/localcloud"}, elem...)...)
 }
@@ -178,7 +180,7 @@ func inside(elem ...string) string {
 func writeInside(content []byte, elem ...string) error {
 	path := inside(elem...)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("making the folder of %s: %w", path, err)
+		return fmt.Errorf("creating the folder of %s: %w", path, err)
 	}
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
@@ -186,7 +188,7 @@ func writeInside(content []byte, elem ...string) error {
 	return nil
 }
 
-// writeInsideJSON serves YAML readers too: JSON is YAML.
+// writeInsideJSON also works for programs that read YAML, because JSON is valid YAML.
 func writeInsideJSON(content any, elem ...string) error {
 	text, err := json.MarshalIndent(content, "", "  ")
 	if err != nil {
@@ -205,7 +207,7 @@ func (f *files) writeContainerd() error {
 		"root":    "/var/lib/containerd",
 		"state":   "/run/containerd",
 		"grpc":    object{"address": f.containerdSocket()},
-		// Snapshotters that look for file systems of their own at every start, and a folder of the host's.
+		// These plugins look for special file systems at every start, or use a folder of the host.
 		"disabled_plugins": []string{
 			"io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
 			"io.containerd.snapshotter.v1.devmapper",
@@ -214,7 +216,7 @@ func (f *files) writeContainerd() error {
 		"plugins": object{
 			"io.containerd.grpc.v1.cri": object{
 				"sandbox_image": pauseImage,
-				// Without CAP_SYS_RESOURCE nobody may lower a score.
+				// Without CAP_SYS_RESOURCE a process cannot lower its OOM score.
 				"restrict_oom_score_adj":              true,
 				"netns_mounts_under_state_dir":        true,
 				"enable_unprivileged_ports":           true,
@@ -241,8 +243,8 @@ func (f *files) writeContainerd() error {
 	return writeInside(text.Bytes(), "containerd.toml")
 }
 
-// writeNetwork: ptp connects each pod to the node by a cable of its own and routes. A bridge would need br_netfilter
-// for Services on one node, and hide pods' traffic to each other from the rules that enforce NetworkPolicies.
+// writeNetwork configures the CNI plugin ptp, which connects each pod to the node by a veth pair and routes. A bridge
+// would need br_netfilter for Services, and the rules that enforce NetworkPolicies would not see traffic between pods.
 func (f *files) writeNetwork() error {
 	return writeInsideJSON(object{
 		"cniVersion": "0.4.0",
@@ -284,8 +286,8 @@ func (f *files) writeKubelet() error {
 		"clusterDomain":            clusterDomain,
 		"clusterDNS":               []string{dnsAddress.String()},
 		"resolvConf":               "/dev/null",
-		// The host's disk and memory are shared with everything else on it: only what would end the machine evicts
-		// pods, and images, which no registry could bring back, are never collected.
+		// Everything on the host shares its disk and memory, so pods are evicted only when the machine itself is at
+		// risk. Images are never collected, because no registry can provide them again.
 		"evictionHard": object{
 			"memory.available": "50Mi", "nodefs.available": "0%",
 			"imagefs.available": "0%",
@@ -299,7 +301,7 @@ func (f *files) writeKubelet() error {
 		"kubeAPIBurst":                200,
 		"eventRecordQPS":              100,
 		"eventBurst":                  200,
-		// The default of a minute is when a changed Secret reaches a mounted volume at the latest.
+		// A changed Secret reaches a mounted volume within this period. The kubelet's default is one minute.
 		"syncFrequency":   "10s",
 		"volumePluginDir": inside("volume-plugins"),
 		"staticPodPath":   "",
@@ -319,12 +321,13 @@ func (f *files) writeProxy() error {
 		"healthzBindAddress": "127.0.0.1:10256",
 		"metricsBindAddress": "127.0.0.1:10249",
 		"nftables":           object{"syncPeriod": "30s", "minSyncPeriod": "100ms"},
-		// The size of the connection table belongs to the whole machine.
+		// The connection table belongs to the whole machine, so its limits stay unchanged.
 		"conntrack": object{"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
 	}, "proxy.json")
 }
 
-// snapshotter is overlayfs unless the state lies on a file system that cannot carry one (another overlay, for one).
+// snapshotter returns overlayfs unless the file system of the state cannot carry an overlay, for example because it is
+// itself an overlay.
 func (f *files) snapshotter() string {
 	if overlayWorks("/var/lib/containerd") {
 		return "overlayfs"
@@ -332,12 +335,12 @@ func (f *files) snapshotter() string {
 	return "native"
 }
 
-// components are all programs that the supervisor keeps running, by name.
+// components returns all programs that the supervisor keeps running, by name.
 func (f *files) components() map[string]*component {
 	kubernetes := filepath.Join(f.layout.Bin, "kubernetes")
 	etcdURL := "http://127.0.0.1:" + strconv.Itoa(etcdClientPort)
 	peerURL := "http://127.0.0.1:" + strconv.Itoa(etcdPeerPort)
-	// All programs in here log their errors and warnings; more would say little and fill the disk.
+	// All programs log only warnings and errors. More would fill the disk.
 	commands := map[string]*component{
 		"etcd": {grace: 3 * time.Second, command: []string{
 			filepath.Join(f.layout.Bin, "etcd"),
@@ -346,7 +349,7 @@ func (f *files) components() map[string]*component {
 			"--listen-client-urls=" + etcdURL, "--advertise-client-urls=" + etcdURL,
 			"--listen-peer-urls=" + peerURL, "--initial-advertise-peer-urls=" + peerURL,
 			"--initial-cluster=" + NodeName + "=" + peerURL,
-			// What a power cut would cost here is a local cluster that is made again in a minute.
+			// A power failure can corrupt the data, but the local cluster is recreated in a minute.
 			"--unsafe-no-fsync",
 			"--auto-compaction-mode=periodic", "--auto-compaction-retention=1h",
 			"--log-level=warn",

@@ -14,7 +14,7 @@ import (
 
 const controlSocket = "control.sock"
 
-// serveControl answers on the control socket, for `localcloud` commands and for the provider servers on the host.
+// serveControl serves the control socket for `localcloud` commands and for the provider servers on the host.
 func (s *supervisor) serveControl() error {
 	path := s.project.RunDir(controlSocket)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -25,7 +25,7 @@ func (s *supervisor) serveControl() error {
 	if err != nil {
 		return fmt.Errorf("the control socket: %w", err)
 	}
-	// It creates databases and reads their secrets.
+	// Only root may use the socket: it creates databases and reads their secrets.
 	if err := os.Chmod(path, 0o600); err != nil {
 		return fmt.Errorf("the control socket: %w", err)
 	}
@@ -53,7 +53,7 @@ func (s *supervisor) serveControl() error {
 	return nil
 }
 
-// controlClient speaks to a running cloud's control socket.
+// controlClient returns an HTTP client for the control socket of a running cloud.
 func controlClient(p Project) *http.Client {
 	return &http.Client{
 		Timeout: 10 * time.Second,
@@ -67,7 +67,7 @@ func controlClient(p Project) *http.Client {
 	}
 }
 
-// askStatus asks a running cloud how it is.
+// askStatus reads the status of a running cloud.
 func askStatus(ctx context.Context, p Project) (*Status, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localcloud/status", http.NoBody)
 	if err != nil {

@@ -1,8 +1,8 @@
 package cluster
 
-// corefile makes CoreDNS answer, in this order: the hosts file (database endpoints, the AWS stand-in), the cluster's
-// own names, and for everything else an empty root zone, because a plain "no such name" ends a look-up at once while a
-// refusal is tried again and again.
+// corefile lets CoreDNS answer from three sources, in this order: the hosts file (database endpoints, the AWS
+// stand-in), the cluster's names, and an empty root zone for everything else. The root zone answers "no such name",
+// which ends a lookup at once. A refusal would make clients retry.
 const corefile = `.:53 {
     errors
     ready :8181

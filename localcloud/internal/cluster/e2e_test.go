@@ -3,18 +3,15 @@
 package cluster_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -36,8 +33,8 @@ import (
 
 const limit = 2 * time.Minute
 
-// cloud is a local cloud of a project of its own, with ports of its own, so that it disturbs no other. It takes what
-// was built from this project's cache.
+// cloud is a local cloud of a separate project on separate ports, so that it does not disturb other clouds. It uses the
+// build results in this project's cache.
 type cloud struct {
 	t       *testing.T
 	binary  string
@@ -72,7 +69,7 @@ var built struct {
 	path string
 }
 
-// program is localcloud as the sources are now, built once for all tests.
+// program builds localcloud from the current sources, once for all tests.
 func program(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
@@ -82,7 +79,7 @@ func program(t *testing.T) string {
 	return built.path
 }
 
-// binaries is a folder that lasts as long as all tests.
+// binaries is a folder that exists until all tests have ended.
 var binaries string
 
 func TestMain(m *testing.M) {
@@ -168,90 +165,13 @@ func wait(t *testing.T, what string, is func() bool) {
 	require.Eventually(t, is, limit, 100*time.Millisecond, what)
 }
 
-// traces is what a local cloud could leave on the host, each kind by name.
-type traces map[string][]string
-
-func look(t *testing.T, p cluster.Project) traces {
-	t.Helper()
-	found := traces{}
-	processes, err := filepath.Glob("/proc/[0-9]*")
-	require.NoError(t, err)
-	for _, process := range processes {
-		// Other local clouds may come and go while the tests run, so only what bears this one's name counts.
-		command, _ := os.ReadFile(filepath.Join(process, "cmdline"))
-		mounts, _ := os.ReadFile(filepath.Join(process, "mountinfo"))
-		if (bytes.Contains(command, []byte(p.Dir)) || bytes.Contains(mounts, []byte(p.RunDir()))) &&
-			!bytes.HasPrefix(command, []byte("go\x00")) {
-			found["processes"] = append(found["processes"],
-				process+" "+strings.ReplaceAll(string(command), "\x00", " "))
-		}
-	}
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	require.NoError(t, err)
-	found["mounts"] = strings.Split(string(mounts), "\n")
-	interfaces, err := net.Interfaces()
-	require.NoError(t, err)
-	for _, i := range interfaces {
-		found["interfaces"] = append(found["interfaces"], i.Name)
-	}
-	rules, err := exec.CommandContext(t.Context(), "nft", "list", "ruleset").CombinedOutput()
-	require.NoError(t, err, "%s", rules)
-	found["nft rules"] = strings.Split(string(rules), "\n")
-	require.NoError(t, filepath.WalkDir("/sys/fs/cgroup", func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && strings.Contains(path, p.CgroupRoot()) {
-			found["cgroups"] = append(found["cgroups"], path)
-		}
-		return nil
-	}))
-	for _, dir := range []string{
-		"/run/netns", "/run/containerd", "/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet", "/opt/containerd",
-		p.RunDir(),
-	} {
-		entries, err := os.ReadDir(dir)
-		if err == nil {
-			found["folders"] = append(found["folders"], dir)
-		}
-		for _, e := range entries {
-			found["folders"] = append(found["folders"], filepath.Join(dir, e.Name()))
-		}
-	}
-	for _, name := range []string{
-		"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
-		"net/ipv4/ip_forward",
-	} {
-		value, err := os.ReadFile("/proc/sys/" + name)
-		require.NoError(t, err)
-		found["kernel settings"] = append(found["kernel settings"], name+" "+strings.TrimSpace(string(value)))
-	}
-	return found
-}
-
-// assertSame waits a little: the kernel takes a network namespace apart after its last process has gone.
-func assertSame(t *testing.T, p cluster.Project, before traces) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		after := look(t, p)
-		if time.Now().After(deadline) {
-			assert.Equal(t, before, after)
-			return
-		}
-		same := true
-		for kind := range after {
-			same = same && slices.Equal(before[kind], after[kind])
-		}
-		if same {
-			return
-		}
-	}
-}
-
 const (
 	debian = "localcloud.internal/pgbouncer:1.24.1"
 	web    = "localcloud.internal/coredns:1.12.4"
 )
 
-// serve runs a web server behind a Service: CoreDNS, for it is at hand, whose ready plugin answers HTTP.
+// serve runs a web server behind a Service. It uses the CoreDNS image, which is available, because its ready plugin
+// answers HTTP.
 func (c *cloud) serve() {
 	c.t.Helper()
 	ctx, client := c.t.Context(), c.client()
@@ -308,7 +228,7 @@ func (c *cloud) waitServer() {
 	})
 }
 
-// client runs a script in a pod until it ends, and returns its exit code and what it printed.
+// script runs a script in a pod until it ends, and returns its exit code and output.
 func (c *cloud) script(name, script string) (code int32, output string) {
 	c.t.Helper()
 	ctx, client := c.t.Context(), c.client()
@@ -329,7 +249,7 @@ func (c *cloud) script(name, script string) (code int32, output string) {
 		code = pod.Status.ContainerStatuses[0].State.Terminated.ExitCode
 		return true
 	})
-	// The log takes the way from the API server to the kubelet.
+	// The API server fetches the log from the kubelet.
 	log, err := client.CoreV1().Pods("default").GetLogs(name, &corev1.PodLogOptions{}).DoRaw(ctx)
 	require.NoError(c.t, err)
 	zero := int64(0)
@@ -357,12 +277,12 @@ func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
 	before := look(t, c.project)
 	out := c.start()
 	assert.Contains(t, out, "local cloud ready in")
-	assert.Contains(t, c.start(), "runs already", "a second start finds it")
+	assert.Contains(t, c.start(), "already running", "a second start finds it")
 
 	c.serve()
 	c.reach("first")
 
-	t.Run("names that nobody has do not exist, at once", func(t *testing.T) {
+	t.Run("a name that does not exist fails at once", func(t *testing.T) {
 		began := time.Now()
 		code, _ := c.script("nowhere", "getent hosts nobody.example")
 		assert.Equal(t, int32(2), code)
@@ -392,7 +312,7 @@ func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
 		}, metav1.CreateOptions{})
 		require.NoError(t, err)
 		code, output := c.script("stranger", fmt.Sprintf(fetch, 3))
-		assert.Equal(t, int32(124), code, "a stranger waits in vain: %s", output)
+		assert.Equal(t, int32(124), code, "a client that is not allowed gets no answer: %s", output)
 		c.reach("friend")
 		pods, err := c.client().CoreV1().Pods("default").List(ctx, metav1.ListOptions{LabelSelector: "app=server"})
 		require.NoError(t, err)
@@ -405,7 +325,7 @@ func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
 		c.reach("stranger")
 	})
 	t.Run("a component that dies is started again", func(t *testing.T) {
-		// Its number in here is not its number out there: found by its command line.
+		// The process ID on the host differs from the one inside, so the process is found by its command line.
 		pid := find(t, c.project, "kube-scheduler")
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 		wait(t, "restarted", func() bool {
@@ -428,18 +348,18 @@ func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
 		c.waitServer()
 		c.reach("third")
 	})
-	t.Run("kill -9 leaves nothing that the next start minds", func(t *testing.T) {
+	t.Run("kill -9 does not disturb the next start", func(t *testing.T) {
 		require.NoError(t, syscall.Kill(c.file().PID, syscall.SIGKILL))
 		out, err := c.try("status")
 		require.Error(t, err)
-		assert.Contains(t, out, "does not run")
+		assert.Contains(t, out, "is not running")
 		c.start()
 		c.waitServer()
 		c.reach("fourth")
 	})
 	t.Run("stop after kill -9 cleans up", func(t *testing.T) {
 		require.NoError(t, syscall.Kill(c.file().PID, syscall.SIGKILL))
-		assert.Contains(t, c.stop("--purge"), "does not run")
+		assert.Contains(t, c.stop("--purge"), "is not running")
 		assertSame(t, c.project, before)
 		assert.NoDirExists(t, c.project.State())
 	})
@@ -455,7 +375,7 @@ func TestATakenPortIsSaidInOneSentenceAndNothingIsHalfDone(t *testing.T) {
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)
 	assert.Equal(t, 1, exit.ExitCode())
-	assert.Contains(t, out, "localcloud: port "+c.ports[3]+" of 127.0.0.1 is taken by cluster.test (process")
+	assert.Contains(t, out, "localcloud: port "+c.ports[3]+" of 127.0.0.1 is in use by cluster.test (process")
 	assert.Contains(t, out, "choose another with --aws-port")
 	assertSame(t, c.project, before)
 }
@@ -470,8 +390,8 @@ func TestTooLittleDiskIsSaidInOneSentence(t *testing.T) {
 		append([]string{"start", "--dir", small}, c.ports...)...).CombinedOutput()
 	require.Error(t, err)
 	assert.Equal(t,
-		fmt.Sprintf("localcloud: too little disk: %s has 0.1 GiB free, the local cloud needs 2 GiB to run: "+
-			"free some, or move the project to a larger disk\n", small), string(out))
+		fmt.Sprintf("localcloud: not enough disk space: %s has 0.1 GiB free and the local cloud needs 2 GiB: "+
+			"free some space, or move the project to a larger disk\n", small), string(out))
 	assert.NoDirExists(t, filepath.Join(small, ".localcloud", "state"))
 }
 
@@ -485,53 +405,4 @@ func TestWithoutRootNothingStarts(t *testing.T) {
 	require.Error(t, err)
 	assert.Equal(t, "localcloud: the local cloud needs root (namespaces, mounts) and this is user 65534: "+
 		"run it again as root, for example with sudo\n", string(out))
-}
-
-// inNamespaces lists the processes of the cloud, by the run directory in their mounts.
-func inNamespaces(t *testing.T, p cluster.Project) []string {
-	t.Helper()
-	var found []string
-	processes, err := filepath.Glob("/proc/[0-9]*")
-	require.NoError(t, err)
-	for _, process := range processes {
-		if mounts, err := os.ReadFile(filepath.Join(process, "mountinfo")); err == nil &&
-			bytes.Contains(mounts, []byte(p.RunDir())) {
-			found = append(found, process)
-		}
-	}
-	return found
-}
-
-func find(t *testing.T, p cluster.Project, program string) int {
-	t.Helper()
-	for _, process := range inNamespaces(t, p) {
-		command, _ := os.ReadFile(filepath.Join(process, "cmdline"))
-		if bytes.Contains(command, []byte("\x00"+program+"\x00")) {
-			pid, err := strconv.Atoi(filepath.Base(process))
-			require.NoError(t, err)
-			return pid
-		}
-	}
-	t.Fatalf("no process %s", program)
-	return 0
-}
-
-// zombies are children of PID 1 of the namespaces that have ended and were not waited for.
-func zombies(t *testing.T, p cluster.Project) []string {
-	t.Helper()
-	text, err := os.ReadFile(p.State("cloud.json"))
-	require.NoError(t, err)
-	var file cluster.Cloud
-	require.NoError(t, json.Unmarshal(text, &file))
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", file.PID))
-	require.NoError(t, err)
-	var found []string
-	for _, child := range strings.Fields(string(children)) {
-		pid, err := strconv.Atoi(child)
-		require.NoError(t, err)
-		if _, zombie, err := cluster.ProcessStart(pid); err == nil && zombie {
-			found = append(found, child)
-		}
-	}
-	return found
 }

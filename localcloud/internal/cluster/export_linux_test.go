@@ -1,6 +1,6 @@
 package cluster
 
-// For tests of what the package keeps to itself.
+// Unexported identifiers that the tests use.
 var (
 	Hierarchies  = hierarchies
 	HeldImages   = heldImages

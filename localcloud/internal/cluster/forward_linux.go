@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// forward takes connections of a listener of the host and passes them on to an address inside.
+// forward accepts connections on a listener of the host and forwards them to an address inside.
 func forward(ctx context.Context, listener net.Listener, to string) {
 	for {
 		conn, err := listener.Accept()
@@ -32,7 +32,8 @@ func splice(ctx context.Context, outside net.Conn, to string) {
 	both.Wait()
 }
 
-// pass copies until the source ends and then ends the destination's input alone: a request may end before its answer.
+// pass copies until the source ends and then closes only the write side of the destination: a request can end before
+// its response does.
 func pass(to, from net.Conn) {
 	_, _ = io.Copy(to, from)
 	if half, ok := to.(interface{ CloseWrite() error }); ok {

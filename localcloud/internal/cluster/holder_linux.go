@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// holder names the process that listens on a TCP port of this machine, as ` by <program> (process <pid>)`, or is empty
-// when nobody can be found.
+// holder names the process that listens on a TCP port of this machine, as ` by <program> (process <pid>)`. It returns
+// "" if it finds none.
 func holder(port int) string {
 	inodes := map[string]bool{}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
@@ -43,7 +43,7 @@ func holder(port int) string {
 	return ""
 }
 
-// listening reads one line of /proc/net/tcp: the inode of the socket when it listens on the port.
+// listening parses one line of /proc/net/tcp. If the line is a listener on the port, it returns the socket's inode.
 func listening(line string, port int) (inode string, ok bool) {
 	const local, state, inodeField, listen = 1, 3, 9, "0A"
 	f := strings.Fields(line)

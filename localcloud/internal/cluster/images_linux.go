@@ -11,8 +11,8 @@ import (
 	"dbtier/localcloud/internal/artifacts"
 )
 
-// importImages hands containerd the images that it does not hold yet, those of the node itself first: nodeHas is called
-// when they are there.
+// importImages imports the images that containerd does not hold yet, the node's own images first. It calls nodeHas once
+// those are imported.
 func (s *supervisor) importImages(ctx context.Context, nodeHas func()) error {
 	images, err := artifacts.Images(s.project.Dir)
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *supervisor) importImages(ctx context.Context, nodeHas func()) error {
 		if _, err := s.runCtr(ctx, "images", "import", archive); err != nil {
 			return err
 		}
-		// Those of the node are the first in the list, and share an archive.
+		// The node's images come first in the list and share one archive.
 		if waiting {
 			waiting = false
 			nodeHas()
@@ -61,8 +61,8 @@ func (s *supervisor) runCtr(ctx context.Context, args ...string) (string, error)
 	return stdout.String(), nil
 }
 
-// heldImages reads `ctr images list`: the ID of each named image. containerd lists every image twice, under its name
-// and under its ID, and both lines carry the digest of the same manifest.
+// heldImages parses `ctr images list` and returns the ID of each named image. containerd lists every image twice, by
+// name and by ID, and both lines have the digest of the same manifest.
 func heldImages(listing string) map[string]string {
 	manifests, ids := map[string]string{}, map[string]string{}
 	for line := range strings.Lines(listing) {

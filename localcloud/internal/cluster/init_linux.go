@@ -15,33 +15,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File descriptors that `localcloud start` hands down, in this order.
+// File descriptors that `localcloud start` passes down, in this order.
 const (
 	apiListenerFD = 3 + iota
 	awsListenerFD
 	goAheadFD
 )
 
-// Init is PID 1 of the namespaces. It waits for the word of `localcloud start`, runs the supervisor as its one child,
-// reaps what else ends, and at the end leaves nothing: its own end takes every process, mount and interface with it,
-// and the cgroups it removes itself.
+// Init is PID 1 of the namespaces. It waits for the go-ahead of `localcloud start`, runs the supervisor as its only
+// child and reaps orphaned processes. When it exits, the kernel ends every process, mount and interface of the
+// namespaces. Init removes the cgroups itself.
 func Init(p Project, options StartOptions) error {
 	if os.Getpid() != 1 {
-		return errors.New("init is started by `localcloud start`, as the first process of new namespaces")
+		return errors.New("init must be the first process of new namespaces: use `localcloud start`")
 	}
-	// Until the starter has written down where the cloud is, nobody could find and stop it: if the starter dies before
-	// that, so does this.
+	// Until the starter has written cloud.json, no command can find and stop this process. If the starter dies before
+	// that, Init exits.
 	word, err := io.ReadAll(os.NewFile(goAheadFD, "go-ahead"))
 	if err != nil || len(word) == 0 {
-		return errors.New("whoever started this is gone")
+		return errors.New("the process that started init has exited")
 	}
 	groups, err := loadCgroups(p.CgroupRoot())
 	if err != nil {
 		return err
 	}
 	syscall.Umask(0o022)
-	// Go would take its own raised limit of open files back for its children: set explicitly it is theirs too, and the
-	// pods'.
+	// Go resets the raised limit of open files for child processes. Setting it explicitly passes it on to them and to
+	// the pods.
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
 		files.Cur = files.Max
@@ -57,7 +57,7 @@ func Init(p Project, options StartOptions) error {
 	if err := supervisor.Start(); err != nil {
 		return fmt.Errorf("starting the supervisor: %w", err)
 	}
-	// With these open here too, the host's ports would outlive the supervisor.
+	// If these files stayed open here, the host's ports would stay open longer than the supervisor runs.
 	_, _ = api.Close(), aws.Close()
 	status := reapUntil(supervisor.Process.Pid, signals)
 	reapRest()
@@ -69,11 +69,11 @@ func Init(p Project, options StartOptions) error {
 	if status.Exited() && status.ExitStatus() == 0 {
 		return nil
 	}
-	return fmt.Errorf("the supervisor ended: %s", describe(status))
+	return fmt.Errorf("the supervisor exited: %s", describe(status))
 }
 
-// reapUntil takes the status of every child that ends, most of them orphans that the kernel gave to PID 1, until the
-// one child ends. Signals that ask for an end go on to it.
+// reapUntil reaps every child that ends until the given child ends. Most of them are orphans that the kernel reparented
+// to PID 1. Signals that ask for an end are passed on to the given child.
 func reapUntil(child int, signals <-chan os.Signal) unix.WaitStatus {
 	for {
 		for {
@@ -95,7 +95,7 @@ func reapUntil(child int, signals <-chan os.Signal) unix.WaitStatus {
 	}
 }
 
-// reapRest ends every other process of the namespace and waits until all are gone.
+// reapRest kills every other process of the namespace and waits until all have ended.
 func reapRest() {
 	_ = unix.Kill(-1, unix.SIGKILL)
 	for {

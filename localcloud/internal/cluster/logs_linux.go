@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Logs prints the log of a component, the supervisor's own when none is named, and with follow what is added to it.
+// Logs prints the log of a component, by default the supervisor's. With follow it continues with new lines.
 func Logs(ctx context.Context, p Project, component string, follow bool, out io.Writer) error {
 	if component == "" {
 		component = "cloud"
@@ -21,7 +21,7 @@ func Logs(ctx context.Context, p Project, component string, follow bool, out io.
 	}
 	f, err := os.Open(p.logFile(component))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no log of %s: it has not run here yet", component)
+		return fmt.Errorf("no log of %s: it has not run in this project yet", component)
 	}
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
@@ -41,7 +41,7 @@ func Logs(ctx context.Context, p Project, component string, follow bool, out io.
 			return nil
 		case <-tick.C:
 		}
-		// Moved aside when it grew too long: go on with the new one.
+		// The log was renamed because it grew too large. Continue with the new one.
 		if next, err := reopened(f, p.logFile(component)); err == nil && next != nil {
 			_ = f.Close()
 			f = next
@@ -59,7 +59,7 @@ func reopened(old *os.File, path string) (*os.File, error) {
 		return nil, err
 	}
 	if os.SameFile(was, is) {
-		return nil, nil //nolint:nilnil // Nothing new to open is the normal answer.
+		return nil, nil //nolint:nilnil // No new file is the normal case.
 	}
 	return os.Open(path)
 }

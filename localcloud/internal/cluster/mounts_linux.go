@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelSettings are those that the kubelet wants for the whole machine. They belong to the host, so the kubelet is
-// shown files that already say what it wants, and the host's own stay as they are.
+// kernelSettings are sysctls that the kubelet requires. They apply to the whole machine, so the kubelet sees
+// bind-mounted files with these values and the host's settings stay unchanged.
 var kernelSettings = map[string]string{
 	"vm.overcommit_memory":      "1",
 	"vm.panic_on_oom":           "0",
@@ -23,19 +23,19 @@ var kernelSettings = map[string]string{
 	"kernel.keys.root_maxbytes": "25000000",
 }
 
-// bind is one folder of the project shown at another place inside.
+// bind is a folder of the project that is bind-mounted elsewhere.
 type bind struct{ from, to string }
 
-// setupMounts makes the mount namespace's own view: programs that insist on folders such as /run/containerd or
-// /var/lib/kubelet find them, made of the project's state, and the host's folders of those names see nothing of it.
+// setupMounts sets up the mount namespace. Programs with fixed paths such as /run/containerd and /var/lib/kubelet find
+// folders of the project's state there. The host's folders of those names stay unchanged.
 func setupMounts(p Project, postgresDir string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("detaching the mounts from the host's: %w", err)
+		return fmt.Errorf("detaching the mounts from those of the host: %w", err)
 	}
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mounting /proc: %w", err)
 	}
-	// PostgreSQL's segments go with the namespace, also after a kill.
+	// PostgreSQL's shared memory segments disappear with the namespace, even after kill -9.
 	if err := unix.Mount("shm", "/dev/shm", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC,
 		"mode=1777"); err != nil {
 		return fmt.Errorf("mounting /dev/shm: %w", err)
@@ -58,26 +58,26 @@ func setupMounts(p Project, postgresDir string) error {
 	}
 	for _, b := range binds {
 		if err := os.MkdirAll(b.to, 0o755); err != nil {
-			return fmt.Errorf("making %s: %w", b.to, err)
+			return fmt.Errorf("creating %s: %w", b.to, err)
 		}
 		if err := unix.Mount(b.from, b.to, "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("showing %s at %s: %w", b.from, b.to, err)
+			return fmt.Errorf("mounting %s at %s: %w", b.from, b.to, err)
 		}
 	}
 	if err := os.MkdirAll("/var/log/containers", 0o755); err != nil {
-		return fmt.Errorf("making /var/log/containers: %w", err)
+		return fmt.Errorf("creating /var/log/containers: %w", err)
 	}
 	if err := maskKernelSettings("/run/kernel-settings"); err != nil {
 		return err
 	}
-	// Shared again, among the mounts in here: volumes with mount propagation need it.
+	// Volumes with mount propagation need shared mounts. They are shared only inside the namespace.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("sharing the mounts inside: %w", err)
 	}
 	return nil
 }
 
-// shadow puts an empty folder in memory over a folder of the host, in which the kept folders below it stay to be seen.
+// shadow hides a folder of the host behind an empty folder in memory. The kept folders below it stay visible.
 func shadow(dir string, keep ...string) error {
 	type kept struct {
 		path string
@@ -104,7 +104,7 @@ func shadow(dir string, keep ...string) error {
 	}
 	for _, k := range open {
 		if err := os.MkdirAll(k.path, 0o755); err != nil {
-			return fmt.Errorf("making %s: %w", k.path, err)
+			return fmt.Errorf("creating %s: %w", k.path, err)
 		}
 		if err := unix.Mount("/proc/self/fd/"+strconv.Itoa(k.fd), k.path, "", unix.MS_BIND|unix.MS_REC,
 			""); err != nil {
@@ -116,7 +116,7 @@ func shadow(dir string, keep ...string) error {
 
 func maskKernelSettings(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("making %s: %w", dir, err)
+		return fmt.Errorf("creating %s: %w", dir, err)
 	}
 	for name, want := range kernelSettings {
 		path := sysctlPath(name)
@@ -141,7 +141,7 @@ func maskKernelSettings(dir string) error {
 	return nil
 }
 
-// overlayWorks tries whether the folder's file system can carry the layers of an overlay.
+// overlayWorks reports whether the folder's file system can carry the layers of an overlay, by mounting one.
 func overlayWorks(dir string) bool {
 	scratch, err := os.MkdirTemp(dir, "overlay-")
 	if err != nil {

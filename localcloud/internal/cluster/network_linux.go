@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Addresses inside. The service range's first address is the API server's, as Kubernetes has it.
+// Addresses inside the cluster. The first address of the service range is the API server's, as is usual in Kubernetes.
 var (
 	nodeAddress    = netip.MustParseAddr("198.18.0.1")
 	nodePrefix     = netip.MustParsePrefix("198.18.0.1/24")
@@ -25,7 +25,7 @@ var (
 
 const nodeInterface = "eth0"
 
-// setupNetwork gives a new network namespace its node address and routes.
+// setupNetwork sets up the node's address and routes in a new network namespace.
 func setupNetwork() error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
@@ -34,11 +34,11 @@ func setupNetwork() error {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return fmt.Errorf("bringing up the loopback interface: %w", err)
 	}
-	// The node's address sits on one end of a cable whose other end hangs free: not every kernel has the dummy device.
+	// The node's address is on one end of an unconnected veth pair, because not every kernel has the dummy device.
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = nodeInterface
 	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: nodeInterface + "p"}); err != nil {
-		return fmt.Errorf("making the node's interface: %w", err)
+		return fmt.Errorf("creating the node's interface: %w", err)
 	}
 	eth0, err := netlink.LinkByName(nodeInterface)
 	if err != nil {
@@ -55,14 +55,14 @@ func setupNetwork() error {
 		return fmt.Errorf("bringing up the node's interface: %w", err)
 	}
 	routes := []netlink.Route{
-		// Every database address is local without being set one by one.
+		// This route makes every database address local, without setting each one.
 		{
 			Dst: ipNet(databasePrefix), LinkIndex: lo.Attrs().Index, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL,
 			Scope: netlink.SCOPE_HOST,
 		},
-		// The node's own connections to Services need a route before kube-proxy's rules see them.
+		// Connections from the node to Services need a route before kube-proxy's rules apply to them.
 		{Dst: ipNet(servicePrefix), LinkIndex: eth0.Attrs().Index, Scope: netlink.SCOPE_LINK},
-		// There is no way out, and saying so at once is kinder than a timeout.
+		// No route leads outside. Failing at once is better than a timeout.
 		{Dst: ipNet(netip.MustParsePrefix("0.0.0.0/0")), Type: unix.RTN_UNREACHABLE},
 	}
 	for _, route := range routes {

@@ -57,7 +57,7 @@ func TestWhoListensOnAPort(t *testing.T) {
 	_, ok = cluster.Listening(line, 80)
 	assert.False(t, ok)
 	_, ok = cluster.Listening(strings.Replace(line, " 0A ", " 01 ", 1), 0x403B)
-	assert.False(t, ok, "a connection is no listener")
+	assert.False(t, ok, "an established connection is not a listener")
 
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -81,7 +81,7 @@ func TestAProcessIsKnownByItsStart(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, zombie, err := cluster.ProcessStart(child.Process.Pid)
 		return err == nil && zombie
-	}, 10e9, 1e6, "ended and not yet waited for")
+	}, 10e9, 1e6, "ended and not reaped yet")
 	require.NoError(t, child.Wait())
 	_, _, err = cluster.ProcessStart(child.Process.Pid)
 	assert.Error(t, err)
@@ -114,7 +114,7 @@ func TestAConnectionIsPassedOnBothWaysUntilBothHaveEnded(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		// The answer comes after the question has ended.
+		// The response comes after the request has ended.
 		question, _ := io.ReadAll(conn)
 		_, _ = conn.Write([]byte("re: " + string(question)))
 	}()

@@ -39,11 +39,11 @@ func TestPodsOfTheLastRunAreExpiredAndWaitedFor(t *testing.T) {
 		"one that was not Ready when the cloud ended is not waited for")
 	pool, err := api.CoreV1().Pods("shop").Get(t.Context(), "pool", metav1.GetOptions{})
 	require.NoError(t, err)
-	assert.False(t, isReady(pool), "it says Ready of a life that has ended")
+	assert.False(t, isReady(pool), "its Ready condition is from the run that has ended")
 
 	require.NoError(t, api.CoreV1().Pods("shop").Delete(t.Context(), "deleted", metav1.DeleteOptions{}))
 	missing, err := api.waitPods(t.Context(), before, 10*time.Millisecond)
-	require.NoError(t, err, "a pod that does not come back keeps nobody from the cloud")
+	require.NoError(t, err, "a pod that does not become Ready does not fail the start")
 	assert.Equal(t, []string{"shop/pool"}, missing)
 
 	pool.Status = pod("pool", corev1.PodRunning, corev1.ConditionTrue).Status

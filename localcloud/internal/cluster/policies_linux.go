@@ -6,7 +6,7 @@ import (
 	"dbtier/localcloud/internal/netpol"
 )
 
-// startPolicies enforces NetworkPolicies from before the first pod starts.
+// startPolicies starts enforcing NetworkPolicies. It must run before the first pod starts.
 func (s *supervisor) startPolicies(ctx context.Context, api *apiClient) error {
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	synced, ended := make(chan struct{}), make(chan struct{})

@@ -9,7 +9,7 @@ import (
 
 var errTimeout = errors.New("not in time")
 
-// poll asks until the answer is yes or an error, or the time is over.
+// poll calls done until it returns true or an error, or until the limit is reached.
 func poll(ctx context.Context, limit, every time.Duration, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: waited %s", errTimeout, limit))
 	defer cancel()

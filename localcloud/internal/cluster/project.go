@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 // Default ports on the host's 127.0.0.1.
@@ -19,13 +21,14 @@ const (
 	DefaultAWSPort = 14566
 )
 
-// Project is one project's folder and the names that derive from it.
+// Project is the folder of a project. Names of its local cloud derive from the path.
 type Project struct {
 	// Dir is the absolute path of the project.
 	Dir string
 }
 
-// FindProject takes the named folder, or the nearest folder upwards from here that has a Pulumi.yaml.
+// FindProject returns the project in dir. If dir is empty, it returns the nearest parent of the working directory with
+// a Pulumi.yaml.
 func FindProject(dir string) (Project, error) {
 	if dir != "" {
 		abs, err := filepath.Abs(dir)
@@ -39,7 +42,7 @@ func FindProject(dir string) (Project, error) {
 	}
 	here, err := os.Getwd()
 	if err != nil {
-		return Project{}, fmt.Errorf("where am I: %w", err)
+		return Project{}, fmt.Errorf("finding the working directory: %w", err)
 	}
 	for dir := here; ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "Pulumi.yaml")); err == nil {
@@ -47,13 +50,13 @@ func FindProject(dir string) (Project, error) {
 		}
 		if dir == filepath.Dir(dir) {
 			return Project{},
-				fmt.Errorf("no Pulumi.yaml in %s or above it: run this in the project's folder or name it with --dir",
+				fmt.Errorf("no Pulumi.yaml in %s or above it: run this in the project folder or set --dir",
 					here)
 		}
 	}
 }
 
-// resolve makes one name of all that lead to a folder: the run directory's name is made from it.
+// resolve follows symbolic links, because the name of the run directory is computed from the path.
 func resolve(dir string) (Project, error) {
 	target, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -62,34 +65,34 @@ func resolve(dir string) (Project, error) {
 	return Project{Dir: target}, nil
 }
 
-// State is the folder of everything with a life.
+// State returns a path in the folder of everything that the running cloud changes.
 func (p Project) State(elem ...string) string {
 	return filepath.Join(append([]string{p.Dir, ".localcloud", "state"}, elem...)...)
 }
 
-// Kubeconfig is the administrator's kubeconfig, which works on the host and inside.
+// Kubeconfig returns the path of the administrator's kubeconfig. It works on the host and inside the namespaces.
 func (p Project) Kubeconfig() string { return p.State("kubeconfig") }
 
-// Hash tells this project's local cloud from others on the machine.
+// Hash identifies this project's local cloud among others on the machine.
 func (p Project) Hash() string {
 	sum := sha256.Sum256([]byte(p.Dir))
 	return hex.EncodeToString(sum[:4])
 }
 
-// RunDir holds the sockets.
+// RunDir returns a path in the folder of the sockets.
 func (p Project) RunDir(elem ...string) string {
 	return filepath.Join(append([]string{"/run/localcloud-" + p.Hash()}, elem...)...)
 }
 
-// CgroupRoot is the cgroup below which all pods run, as a path from the root of each hierarchy.
+// CgroupRoot returns the cgroup below which all pods run, as a path from the root of each hierarchy.
 func (p Project) CgroupRoot() string { return "/localcloud-" + p.Hash() }
 
-// Cloud is state/cloud.json: where the running local cloud is. It is written before the cloud starts to work, and it is
-// true only while the process is alive and answers on its control socket, see [Project.Find].
+// Cloud is the content of state/cloud.json: the address and process of the running local cloud. It is written before
+// the cloud starts. It is valid only while the process lives and answers on its control socket, see [Project.Find].
 type Cloud struct {
 	Version int `json:"version"`
-	// PID is PID 1 of the namespaces as the host sees it, StartTime its start in clock ticks since boot
-	// (/proc/PID/stat), which tells it from a later process of the same number.
+	// PID is the process ID of the namespaces' PID 1 on the host. StartTime is its start in clock ticks since boot
+	// (/proc/PID/stat), which distinguishes it from a later process with the same ID.
 	PID         int    `json:"pid"`
 	StartTime   uint64 `json:"startTime"`
 	APIPort     int    `json:"apiPort"`
@@ -106,14 +109,14 @@ func (p Project) writeCloud(c Cloud) error {
 	if err != nil {
 		return fmt.Errorf("writing cloud.json: %w", err)
 	}
-	return replaceFile(p.cloudFile(), append(text, '\n'), 0o600)
+	return safefile.Replace(p.cloudFile(), append(text, '\n'), 0o600)
 }
 
-// readCloud returns nil where there is no cloud.json.
+// readCloud returns nil if there is no cloud.json.
 func (p Project) readCloud() (*Cloud, error) {
 	text, err := os.ReadFile(p.cloudFile())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // No file is the normal answer while nothing runs.
+		return nil, nil //nolint:nilnil // No file is normal while no cloud is running.
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, errors.New("the local cloud belongs to root: run it again as root, for example with sudo")
@@ -128,21 +131,6 @@ func (p Project) readCloud() (*Cloud, error) {
 	return &c, nil
 }
 
-// replaceFile writes a file whole: a reader sees the old content or the new.
-func replaceFile(path string, content []byte, mode fs.FileMode) error {
-	next := path + ".new"
-	if err := os.WriteFile(next, content, mode); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
-	}
-	if err := os.Chmod(next, mode); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
-	}
-	if err := os.Rename(next, path); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
-	}
-	return nil
-}
-
 // Phases of a local cloud.
 const (
 	PhaseStarting = "starting"
@@ -150,39 +138,39 @@ const (
 	PhaseStopping = "stopping"
 )
 
-// Status is what the control socket answers on GET /status.
+// Status is the response of the control socket to GET /status.
 type Status struct {
 	Phase string `json:"phase"`
-	// Since is when the supervisor started.
+	// Since is the time at which the supervisor started.
 	Since      time.Time         `json:"since"`
 	Steps      []Step            `json:"steps"`
 	Components []ComponentStatus `json:"components"`
-	// Problem is the error that ends a start or the whole.
+	// Problem is the error that ended the start or the cloud.
 	Problem string `json:"problem,omitempty"`
 }
 
-// Step is one part of a start, with the seconds since the supervisor started at which it began and ended.
+// Step is one part of a start. Began and Ended are seconds since the supervisor started.
 type Step struct {
 	Name  string  `json:"name"`
 	Began float64 `json:"began"`
 	Ended float64 `json:"ended,omitempty"`
 	Done  bool    `json:"done"`
-	// Note is what is worth knowing of it although it is no error.
+	// Note is a message about the step that is not an error.
 	Note string `json:"note,omitempty"`
 }
 
 // ComponentStatus is the state of one process that the supervisor keeps running.
 type ComponentStatus struct {
 	Name string `json:"name"`
-	// PID is its number inside the namespaces, 0 while it does not run.
+	// PID is the process ID inside the namespaces, 0 while the component is not running.
 	PID      int       `json:"pid"`
 	Restarts int       `json:"restarts"`
 	Since    time.Time `json:"since"`
-	// Last is how it ended the last time.
+	// Last is how the component's process last ended.
 	Last string `json:"last,omitempty"`
 }
 
-// Components names everything that `localcloud logs` can show, in the order in which it starts.
+// Components lists everything that `localcloud logs` can show, in start order.
 func Components() []string {
 	return []string{
 		"cloud", "etcd", "kube-apiserver", "containerd", "kube-controller-manager", "kube-scheduler", "kubelet",
@@ -192,21 +180,21 @@ func Components() []string {
 
 func (p Project) logFile(component string) string { return p.State("logs", component+".log") }
 
-// UnknownComponentError names what there is instead.
+// UnknownComponentError is returned for a component that does not exist. It lists the valid names.
 type UnknownComponentError struct{ Name string }
 
 func (e *UnknownComponentError) Error() string {
-	return fmt.Sprintf("no component %q: name one of %s", e.Name, strings.Join(Components(), ", "))
+	return fmt.Sprintf("unknown component %q: use one of %s", e.Name, strings.Join(Components(), ", "))
 }
 
-// StartOptions are the host's ports that lead into the local cloud.
+// StartOptions are the ports on the host that lead into the local cloud.
 type StartOptions struct {
 	APIPort int
 	AWSPort int
 }
 
-// reservedPorts are taken inside the namespaces, where the API server listens on the same port as on the host so that
-// one kubeconfig serves both sides.
+// reservedPorts are in use inside the namespaces. The API server listens on the same port there as on the host, so that
+// one kubeconfig works on both sides.
 var reservedPorts = map[int]string{
 	etcdClientPort: "etcd", etcdPeerPort: "etcd", awsInsidePort: "the AWS stand-in",
 	10250: "the kubelet", 10248: "the kubelet", 10249: "kube-proxy", 10256: "kube-proxy",
@@ -219,7 +207,7 @@ const (
 	awsInsidePort  = 4566
 )
 
-// Validate names every fault of the ports at once.
+// Validate returns all faults of the ports together.
 func (o StartOptions) Validate() error {
 	var faults []error
 	for _, port := range []struct {
@@ -227,7 +215,7 @@ func (o StartOptions) Validate() error {
 		value int
 	}{{"--api-port", o.APIPort}, {"--aws-port", o.AWSPort}} {
 		if port.value < 1 || port.value > 65535 {
-			faults = append(faults, fmt.Errorf("%s %d: not a port: give a number from 1 to 65535", port.flag,
+			faults = append(faults, fmt.Errorf("%s %d: is not a port: use a number from 1 to 65535", port.flag,
 				port.value))
 		}
 	}
@@ -236,7 +224,7 @@ func (o StartOptions) Validate() error {
 			o.APIPort, user))
 	}
 	if o.APIPort == o.AWSPort {
-		faults = append(faults, fmt.Errorf("--aws-port %d: the same as --api-port: choose another", o.AWSPort))
+		faults = append(faults, fmt.Errorf("--aws-port %d: is the same port as --api-port: choose another", o.AWSPort))
 	}
 	return errors.Join(faults...)
 }

@@ -48,7 +48,7 @@ func TestAllNamesOfAFolderAreOneProject(t *testing.T) {
 	assert.True(t, strings.HasPrefix(direct.RunDir(), "/run/localcloud-"))
 	other, err := cluster.FindProject(t.TempDir())
 	require.NoError(t, err)
-	assert.NotEqual(t, direct.RunDir(), other.RunDir(), "two projects can run side by side")
+	assert.NotEqual(t, direct.RunDir(), other.RunDir(), "so two projects can run side by side")
 }
 
 func TestPortsAreCheckedTogether(t *testing.T) {
@@ -62,7 +62,7 @@ func TestPortsAreCheckedTogether(t *testing.T) {
 		},
 		"no ports": {
 			cluster.StartOptions{APIPort: 0, AWSPort: 70000},
-			[]string{"--api-port 0: not a port", "--aws-port 70000: not a port"},
+			[]string{"--api-port 0: is not a port", "--aws-port 70000: is not a port"},
 		},
 		"taken inside": {
 			cluster.StartOptions{APIPort: 2379, AWSPort: 14566},
@@ -70,7 +70,7 @@ func TestPortsAreCheckedTogether(t *testing.T) {
 		},
 		"one port for both": {
 			cluster.StartOptions{APIPort: 14566, AWSPort: 14566},
-			[]string{"--aws-port 14566: the same as --api-port"},
+			[]string{"--aws-port 14566: is the same port as --api-port"},
 		},
 		"inside ports for AWS": {cluster.StartOptions{APIPort: 16443, AWSPort: 4566}, nil},
 	}

@@ -21,9 +21,10 @@ import (
 
 	"dbtier/localcloud/internal/artifacts"
 	"dbtier/localcloud/internal/dns"
+	"dbtier/localcloud/internal/safefile"
 )
 
-// Limits of a start, far beyond what a slow machine needs.
+// Limits of a start. They are generous even for a slow machine.
 const (
 	apiLimit    = 2 * time.Minute
 	nodeLimit   = 2 * time.Minute
@@ -32,7 +33,7 @@ const (
 	answerLimit = 20 * time.Second
 )
 
-// podsStep waits for the pods that were Ready when the last run ended.
+// podsStep waits for the pods that were Ready when the previous run ended.
 const podsStep = "pods of the last run"
 
 // supervisor runs everything inside the namespaces.
@@ -46,11 +47,11 @@ type supervisor struct {
 
 	control    *http.Server
 	awsControl atomic.Pointer[http.Handler]
-	// closers end what runs in this process, in reverse order.
+	// closers stop what runs in this process. They are called in reverse order.
 	closers []func()
 
 	parts map[string]*component
-	// finish carries the reason for the end: nil when it was asked for.
+	// finish carries the error that ended the cloud, or nil if a stop was requested.
 	finish chan error
 	once   sync.Once
 
@@ -60,7 +61,8 @@ type supervisor struct {
 	problem string
 }
 
-// Supervise sets up the namespaces, starts everything and keeps it running until it is asked to end or cannot go on.
+// Supervise sets up the namespaces, starts everything and keeps it running until a stop is requested or a component
+// gives up.
 func Supervise(ctx context.Context, p Project, options StartOptions, apiFile, awsFile *os.File) error {
 	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
@@ -72,18 +74,18 @@ func Supervise(ctx context.Context, p Project, options StartOptions, apiFile, aw
 	}
 	err := s.run(ctx, apiFile, awsFile)
 	if err != nil {
-		s.log.Error("the local cloud ends", "error", err)
+		s.log.Error("the local cloud is stopping after an error", "error", err)
 		s.mu.Lock()
 		s.problem = err.Error()
 		s.mu.Unlock()
-		// Whoever waits for the start reads it here when the control socket is gone.
-		_ = replaceFile(p.State("problem"), []byte(err.Error()+"\n"), 0o600)
+		// The command that waits for the start reads the error here once the control socket is gone.
+		_ = safefile.Replace(p.State("problem"), []byte(err.Error()+"\n"), 0o600)
 	}
 	s.stop()
 	return err
 }
 
-// end asks for the end, with the reason; only the first reason counts.
+// end stops the cloud with the given reason. Only the first call has an effect.
 func (s *supervisor) end(err error) { s.once.Do(func() { s.finish <- err }) }
 
 func (s *supervisor) run(ctx context.Context, apiFile, awsFile *os.File) error {
@@ -106,7 +108,7 @@ func (s *supervisor) run(ctx context.Context, apiFile, awsFile *os.File) error {
 		select {
 		case <-started:
 			if failure != nil {
-				// A component that gave up is the cause, what waited for it only the consequence.
+				// A component that gave up is the cause. The error of the step that waited for it is a consequence.
 				select {
 				case cause := <-s.finish:
 					return cause
@@ -145,7 +147,7 @@ func handedDown(files ...*os.File) ([]net.Listener, error) {
 	return listeners, nil
 }
 
-// start brings everything up, what does not depend on each other at the same time.
+// start starts everything, in parallel where possible.
 func (s *supervisor) start(ctx context.Context, listeners []net.Listener) error {
 	if err := s.step("network, mounts and keys", func() error { return s.prepare() }); err != nil {
 		return err
@@ -196,7 +198,7 @@ func (s *supervisor) start(ctx context.Context, listeners []net.Listener) error 
 		}
 		var before []corev1.Pod
 		err := s.step("node", func() (err error) {
-			// What the last run left in etcd says Ready of pods that died with it.
+			// The API still shows pods of the previous run as Ready, although they ended with it.
 			if before, err = api.expirePods(ctx); err != nil {
 				return err
 			}
@@ -209,7 +211,7 @@ func (s *supervisor) start(ctx context.Context, listeners []net.Listener) error 
 		return s.step(podsStep, func() error {
 			missing, err := api.waitPods(ctx, before, podsLimit)
 			if len(missing) > 0 {
-				// Whoever has to mend a pod needs a cloud that runs.
+				// A broken pod must not fail the start, because repairing it needs a running cloud.
 				s.note(podsStep, fmt.Sprintf("not Ready after %s: %s", podsLimit, strings.Join(missing, ", ")))
 			}
 			return err
@@ -246,19 +248,19 @@ func await(ctx context.Context, events ...<-chan struct{}) bool {
 	return true
 }
 
-// prepare makes the namespaces ready for the programs.
+// prepare sets up the network, mounts, keys and folders for the programs.
 func (s *supervisor) prepare() error {
 	if err := s.files.locate(); err != nil {
 		return err
 	}
 	for _, dir := range []string{"etcd", "containerd", "kubelet", "pki", "aws", "pod-logs"} {
 		if err := os.MkdirAll(s.project.State(dir), 0o700); err != nil {
-			return fmt.Errorf("making the state's folders: %w", err)
+			return fmt.Errorf("creating the folders of the state: %w", err)
 		}
 	}
-	// PostgreSQL runs as an unprivileged user, who has to get through to its own folder.
+	// PostgreSQL runs as an unprivileged user, which needs to traverse this folder.
 	if err := os.MkdirAll(s.project.State("postgres"), 0o711); err != nil {
-		return fmt.Errorf("making the state's folders: %w", err)
+		return fmt.Errorf("creating the folders of the state: %w", err)
 	}
 	if err := setupMounts(s.project, s.files.layout.Postgres); err != nil {
 		return err
@@ -284,7 +286,7 @@ func (s *supervisor) waitContainerd(ctx context.Context) error {
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, "unix", s.files.containerdSocket())
 		if err != nil {
-			return false, nil //nolint:nilerr // Not listening yet.
+			return false, nil //nolint:nilerr // containerd is not listening yet.
 		}
 		return true, conn.Close()
 	})
@@ -294,7 +296,7 @@ func (s *supervisor) waitContainerd(ctx context.Context) error {
 	return nil
 }
 
-// step records what a start is doing, and for how long, for whoever waits.
+// step runs one part of a start and records its times for the status.
 func (s *supervisor) step(name string, do func() error) error {
 	since := func() float64 { return time.Since(s.began).Seconds() }
 	s.mu.Lock()
@@ -312,7 +314,7 @@ func (s *supervisor) step(name string, do func() error) error {
 	return nil
 }
 
-// note adds to a step what is worth knowing although it is no error.
+// note adds a message to a step that is not an error.
 func (s *supervisor) note(name, text string) {
 	s.log.Warn(text, "step", name)
 	s.mu.Lock()
@@ -348,8 +350,8 @@ func (s *supervisor) onClose(f func()) {
 	s.closers = append(s.closers, f)
 }
 
-// stop ends everything in an order in which nothing waits for something that is gone. What is still there afterwards,
-// containers first of all, ends with PID 1.
+// stop ends the components so that each outlives those that depend on it. The kernel ends the remaining processes,
+// mainly containers, together with PID 1.
 func (s *supervisor) stop() {
 	s.setPhase(PhaseStopping)
 	s.mu.Lock()

@@ -17,25 +17,25 @@ func unsupported() error {
 	)
 }
 
-// Start is for Linux only.
+// Start returns an error: the local cloud runs only on Linux.
 func Start(context.Context, Project, StartOptions, io.Writer) error { return unsupported() }
 
-// Build is for Linux only.
+// Build returns an error: the local cloud runs only on Linux.
 func Build(context.Context, Project, io.Writer) error { return unsupported() }
 
-// Stop is for Linux only.
+// Stop returns an error: the local cloud runs only on Linux.
 func Stop(context.Context, Project, bool, io.Writer) error { return unsupported() }
 
-// Show is for Linux only.
+// Show returns an error: the local cloud runs only on Linux.
 func Show(context.Context, Project, bool, io.Writer) error { return unsupported() }
 
-// Logs is for Linux only.
+// Logs returns an error: the local cloud runs only on Linux.
 func Logs(context.Context, Project, string, bool, io.Writer) error { return unsupported() }
 
-// Init is for Linux only.
+// Init returns an error: the local cloud runs only on Linux.
 func Init(Project, StartOptions) error { return unsupported() }
 
-// Supervise is for Linux only.
+// Supervise returns an error: the local cloud runs only on Linux.
 func Supervise(context.Context, Project, StartOptions, *os.File, *os.File) error {
 	return unsupported()
 }

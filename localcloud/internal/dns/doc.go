@@ -1,3 +1,3 @@
-// Package dns keeps the hosts file from which the cluster's CoreDNS answers names that no Kubernetes Service has:
-// database endpoints and the AWS stand-in. CoreDNS reads it again within a second of a change.
+// Package dns maintains the hosts file that the cluster's CoreDNS serves for names that are not Kubernetes Services:
+// database endpoints and the AWS stand-in. CoreDNS picks up a change within a second.
 package dns

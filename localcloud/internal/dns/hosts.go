@@ -9,20 +9,22 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 // Hosts is a hosts file.
 type Hosts struct {
 	path string
 	mu   sync.Mutex
-	// addresses by lower-case name
+	// addresses maps lower-case names to addresses.
 	addresses map[string]netip.Addr
 }
 
-// New starts with an empty file: whoever owns a name sets it anew at every start.
+// New creates an empty hosts file in dir. Callers of [Hosts.Set] register their names again at every start.
 func New(dir string) (*Hosts, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("making the folder of the hosts file: %w", err)
+		return nil, fmt.Errorf("creating the folder of the hosts file: %w", err)
 	}
 	h := &Hosts{path: filepath.Join(dir, "hosts"), addresses: map[string]netip.Addr{}}
 	if err := h.write(); err != nil {
@@ -35,10 +37,10 @@ func New(dir string) (*Hosts, error) {
 func (h *Hosts) Set(name string, address netip.Addr) error {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if name == "" || strings.ContainsAny(name, " \t\n#") {
-		return fmt.Errorf("DNS name %q: not a host name", name)
+		return fmt.Errorf("DNS name %q: is not a host name", name)
 	}
 	if !address.IsValid() {
-		return fmt.Errorf("DNS name %s: no valid address", name)
+		return fmt.Errorf("DNS name %s: the address is not valid", name)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -49,7 +51,7 @@ func (h *Hosts) Set(name string, address netip.Addr) error {
 	return h.write()
 }
 
-// Remove makes the name resolve no more; a name that is not there is no error.
+// Remove deletes the name. It does nothing if the name is not set.
 func (h *Hosts) Remove(name string) error {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	h.mu.Lock()
@@ -61,17 +63,11 @@ func (h *Hosts) Remove(name string) error {
 	return h.write()
 }
 
-// write replaces the file whole: a reader never sees half of it.
+// write replaces the whole file by a rename, so that a reader never sees a partial file.
 func (h *Hosts) write() error {
 	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(h.addresses)) {
 		fmt.Fprintf(&text, "%s %s\n", h.addresses[name], name)
 	}
-	if err := os.WriteFile(h.path+".new", []byte(text.String()), 0o644); err != nil {
-		return fmt.Errorf("writing the hosts file: %w", err)
-	}
-	if err := os.Rename(h.path+".new", h.path); err != nil {
-		return fmt.Errorf("writing the hosts file: %w", err)
-	}
-	return nil
+	return safefile.Replace(h.path, []byte(text.String()), 0o644)
 }

@@ -24,8 +24,9 @@ import (
 	"dbtier/localcloud/internal/kubeprovider"
 )
 
-// playKubelet ends the pods of a namespace, as a kubelet would: by the exit code for their image.
-func playKubelet(t *testing.T, b *bench, namespace string, exit map[string]int32) {
+// playKubelet changes the status of a namespace's pods as a kubelet would, until the test ends. play returns whether it
+// changed the pod.
+func playKubelet(t *testing.T, b *bench, namespace string, play func(pod *corev1.Pod) bool) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	t.Cleanup(cancel)
@@ -33,35 +34,56 @@ func playKubelet(t *testing.T, b *bench, namespace string, exit map[string]int32
 		_ = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 			pods, err := b.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 			if err != nil {
-				return false, nil //nolint:nilerr // The next look may work.
+				return false, nil //nolint:nilerr // The next attempt may work.
 			}
-			for _, pod := range pods.Items {
-				code, known := exit[pod.Spec.Containers[0].Image]
-				if !known || pod.Status.Phase != corev1.PodPending {
-					continue
+			for i := range pods.Items {
+				if play(&pods.Items[i]) {
+					_, _ = b.kube.CoreV1().Pods(namespace).UpdateStatus(ctx, &pods.Items[i], metav1.UpdateOptions{})
 				}
-				phase, reason := corev1.PodSucceeded, "Completed"
-				if code != 0 {
-					phase, reason = corev1.PodFailed, "Error"
-				}
-				pod.Status.Phase = phase
-				pod.Status.ContainerStatuses = []corev1.ContainerStatus{
-					{Name: pod.Spec.Containers[0].Name, State: corev1.ContainerState{
-						Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason},
-					}},
-				}
-				_, _ = b.kube.CoreV1().Pods(namespace).UpdateStatus(ctx, &pod, metav1.UpdateOptions{})
 			}
 			return false, nil
 		})
 	}()
 }
 
+// endsWith ends pending pods with the exit code of their image.
+func endsWith(exit map[string]int32) func(*corev1.Pod) bool {
+	return func(pod *corev1.Pod) bool {
+		code, known := exit[pod.Spec.Containers[0].Image]
+		if !known || pod.Status.Phase != corev1.PodPending {
+			return false
+		}
+		phase, reason := corev1.PodSucceeded, "Completed"
+		if code != 0 {
+			phase, reason = corev1.PodFailed, "Error"
+		}
+		pod.Status.Phase = phase
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{
+			{Name: pod.Spec.Containers[0].Name, State: corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason},
+			}},
+		}
+		return true
+	}
+}
+
+// becomesReady sets pods to Running and Ready.
+func becomesReady(pod *corev1.Pod) bool {
+	if pod.Status.Phase == corev1.PodRunning {
+		return false
+	}
+	pod.Status.Phase = corev1.PodRunning
+	pod.Status.Conditions = []corev1.PodCondition{
+		{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
+	}
+	return true
+}
+
 func TestEngineJobs(t *testing.T) {
 	b := newBench(t, kubeprovider.Options{})
 	const namespace = "jobs"
 	exit := map[string]int32{"app:good": 0, "app:bad": 3}
-	playKubelet(t, b, namespace, exit)
+	playKubelet(t, b, namespace, endsWith(exit))
 	job := func(image string) object {
 		o := jobOf("migrate", namespace, image)
 		o.inputs["metadata"].(map[string]any)["annotations"] = map[string]any{"pulumi.com/replaceUnready": "true"}
@@ -114,41 +136,16 @@ func TestEngineDeployments(t *testing.T) {
 	}
 	b.objects = []object{namespaceOf(namespace), deployment("app:1", "2")}
 	output, _, err := b.up(t)
-	require.Error(t, err, "nobody runs the pods")
-	assert.Contains(t, output, "Deployment rollouts/api is not ready and the time for it is over")
+	require.Error(t, err, "no kubelet runs the pods")
+	assert.Contains(t, output, "Deployment rollouts/api is not ready (timed out)")
 	assert.Contains(t, output, "it is pending")
 
-	// The Deployment is in the state: the next run goes on with it.
+	// The Deployment is in the state. The next run continues with it.
 	b.objects[1] = deployment("app:1", "120")
-	playReadiness(t, b, namespace)
+	playKubelet(t, b, namespace, becomesReady)
 	changes := b.mustUp(t)
 	assert.Zero(t, changes["create"]+changes["replace"], "%v", changes)
 	b.destroy(t)
-}
-
-// playReadiness makes the pods of a namespace run and be ready, as a kubelet would.
-func playReadiness(t *testing.T, b *bench, namespace string) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	t.Cleanup(cancel)
-	go func() {
-		_ = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-			pods, err := b.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-			if err != nil {
-				return false, nil //nolint:nilerr // The next look may work.
-			}
-			for _, pod := range pods.Items {
-				if pod.Status.Phase != corev1.PodRunning {
-					pod.Status.Phase = corev1.PodRunning
-					pod.Status.Conditions = []corev1.PodCondition{
-						{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
-					}
-					_, _ = b.kube.CoreV1().Pods(namespace).UpdateStatus(ctx, &pod, metav1.UpdateOptions{})
-				}
-			}
-			return false, nil
-		})
-	}()
 }
 
 func definition(kind, scope string) object {
@@ -183,7 +180,7 @@ func TestEngineCustomResources(t *testing.T) {
 		},
 		"spec": map[string]any{"region": "ap-northeast-2"},
 	}}
-	// No dependency on the definition: the object is tried until its kind is there.
+	// The object does not depend on the definition. The provider retries until the kind exists.
 	b.objects = []object{store, definition("Store", "Cluster")}
 	go func() {
 		patch := []byte(`{"status":{"phase":"Up","conditions":[{"type":"Ready","status":"True"}]}}`)
@@ -206,7 +203,7 @@ func TestEnginePreviewAsksTheAPIServer(t *testing.T) {
 
 	b.objects = []object{configMap("fine", "not-made-yet", nil)}
 	result, err := b.stack.Preview(t.Context())
-	require.NoError(t, err, "the namespace may come with the same update")
+	require.NoError(t, err, "the same update may create the namespace")
 	assert.Equal(t, 3, result.ChangeSummary["create"])
 }
 
@@ -234,7 +231,7 @@ func TestEngineUnreachableClusterIsOneClearError(t *testing.T) {
 	b.provider["kubeconfig"] = pulumi.String(filepath.Join(t.TempDir(), "none"))
 	output, _, err = b.up(t)
 	require.Error(t, err)
-	assert.Contains(t, output, "none does not exist: start the cluster that writes it, or name another file")
+	assert.Contains(t, output, "none does not exist: start the cluster that writes it, or set another file")
 }
 
 func TestEngineRefusesASecondProviderConfiguration(t *testing.T) {
@@ -253,12 +250,12 @@ func TestEngineRefusesASecondProviderConfiguration(t *testing.T) {
 	output, _, err := b.up(t)
 	require.Error(t, err)
 	assert.Contains(t, output,
-		"an attached provider server serves one: use one explicit kubernetes provider for the whole program")
+		"an attached provider server serves only one: use one explicit kubernetes provider for the whole program")
 }
 
 type chartComponent struct{ pulumi.ResourceState }
 
-// operatorChart is the chart that `localcloud build` makes.
+// operatorChart returns the chart that `localcloud build` creates.
 func operatorChart(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs("../../../.localcloud/cache/charts/external-secrets")
@@ -282,9 +279,9 @@ func TestEngineOperatorChart(t *testing.T) {
 	b := newBench(t, kubeprovider.Options{})
 	b.objects = []object{namespaceOf("operator")}
 	operator(t, b, "operator", pulumi.Map{"replicaCount": pulumi.Int(2)})
-	begun := time.Now()
+	began := time.Now()
 	changes := b.mustUp(t)
-	t.Logf("create: %s, %v", time.Since(begun), changes)
+	t.Logf("create: %s, %v", time.Since(began), changes)
 	assert.Greater(t, changes["create"], 40)
 	live, err := b.kube.AppsV1().Deployments("operator").Get(t.Context(), "operator-external-secrets",
 		metav1.GetOptions{})
@@ -311,9 +308,9 @@ func TestEngineOperatorChart(t *testing.T) {
 	}
 	assert.True(t, found, "children are named <chart>:<namespace>/<name>")
 
-	begun = time.Now()
+	began = time.Now()
 	changes = b.mustUp(t)
-	t.Logf("no change: %s, %v, provider: %v, state: %d bytes", time.Since(begun), changes, b.calls.spent,
+	t.Logf("no change: %s, %v, provider: %v, state: %d bytes", time.Since(began), changes, b.calls.spent,
 		len(b.backend(t)))
 	assert.Zero(t, changes["update"]+changes["create"]+changes["replace"], "%v", changes)
 	assert.Less(t, b.calls.spent["Check"]+b.calls.spent["Diff"], 2*time.Second)
@@ -324,13 +321,14 @@ func TestEngineChartWithUnknownValuesIsNotPreviewed(t *testing.T) {
 	b := newBench(t, kubeprovider.Options{Offline: true})
 	path := operatorChart(t)
 	b.more = func(ctx *pulumi.Context, k8s pulumi.ProviderResource) error {
-		made := &withID{}
-		if err := ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "a", configMap("a", "default", nil).inputs, made,
+		first := &withID{}
+		if err := ctx.RegisterResource("kubernetes:core/v1:ConfigMap", "a", configMap("a", "default", nil).inputs,
+			first,
 			pulumi.Provider(k8s)); err != nil {
 			return err
 		}
 		return ctx.RegisterRemoteComponentResource("kubernetes:helm.sh/v4:Chart", "operator", pulumi.Map{
-			"chart": pulumi.String(path), "values": pulumi.Map{"nameOverride": made.ID().ToStringOutput()},
+			"chart": pulumi.String(path), "values": pulumi.Map{"nameOverride": first.ID().ToStringOutput()},
 		}, &chartComponent{}, pulumi.Providers(k8s))
 	}
 	var output strings.Builder

@@ -15,7 +15,7 @@ import (
 	"dbtier/localcloud/internal/kubeprovider/await"
 )
 
-// Annotations of pulumi-kubernetes beside those of package await.
+// Annotations of pulumi-kubernetes in addition to those in package await.
 const (
 	annotationAutonamed      = "pulumi.com/autonamed"
 	annotationTimeoutSeconds = "pulumi.com/timeoutSeconds"
@@ -26,14 +26,15 @@ const (
 	annotationLastApplied    = "kubectl.kubernetes.io/last-applied-configuration"
 )
 
-// Field managers: ours begin with the prefix that those of pulumi-kubernetes have, whose creations use the second name.
+// Field managers. Ours have the same prefix as those of pulumi-kubernetes. The second name is the one that
+// pulumi-kubernetes uses for creations.
 const (
 	fieldManagerPrefix  = "pulumi-kubernetes-"
 	pluginCreateManager = "pulumi-kubernetes"
 )
 
-// Check completes the inputs of an object: a name where there is none, the default namespace, secrets marked. It
-// reports all faults of the inputs at once.
+// Check completes the inputs of an object: it generates a missing name, sets the default namespace and marks secrets.
+// It reports all faults of the inputs together.
 func (s *Server) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
 	urn := resource.URN(req.GetUrn())
 	gvk, err := kindOf(urn)
@@ -54,8 +55,8 @@ func (s *Server) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulum
 	for _, path := range notObjects(nil, resource.NewObjectProperty(news)) {
 		failures = append(failures, &pulumirpc.CheckFailure{
 			Property: path,
-			Reason: "is an asset, an archive or a resource, and a Kubernetes object holds only data: pass its " +
-				"content, or one of its outputs",
+			Reason: "is an asset, an archive or a resource, and a Kubernetes object can contain only data: use its " +
+				"content or one of its outputs",
 		})
 	}
 	if gvk.Kind == "CustomResourceDefinition" {
@@ -109,9 +110,9 @@ func checkIdentity(gvk schema.GroupVersionKind, inputs resource.PropertyMap) []*
 		given, ok := field(inputs, key)
 		switch {
 		case isUnknown(inputs, key):
-			fail(key, "must be known and %q, as the type of the resource says", want[key])
+			fail(key, "must be known and be %q, to match the type of the resource", want[key])
 		case !ok || !given.IsString() || given.StringValue() != want[key]:
-			fail(key, "is %q and must be %q, as the type of the resource says", text(inputs, key), want[key])
+			fail(key, "is %q and must be %q, to match the type of the resource", text(inputs, key), want[key])
 		}
 	}
 	if metadata, ok := field(inputs, "metadata"); ok && !metadata.IsObject() && !metadata.IsNull() &&
@@ -123,15 +124,16 @@ func checkIdentity(gvk schema.GroupVersionKind, inputs resource.PropertyMap) []*
 	if text(inputs, "metadata", "generateName") != "" && text(inputs, "metadata", "name") == "" {
 		failures = append(failures, &pulumirpc.CheckFailure{
 			Property: "metadata.generateName",
-			Reason: "is not supported with server-side apply: leave it out, and the name is made of the resource's " +
+			Reason: "is not supported with server-side apply: leave it out, and a name is generated from the " +
+				"resource's " +
 				"name and a random suffix",
 		})
 	}
 	return failures
 }
 
-// checkAnnotations checks the annotations that steer this provider, which otherwise would fail in the middle of an
-// update, or be ignored.
+// checkAnnotations checks the annotations that control this provider. Otherwise they would fail in the middle of an
+// update or be ignored.
 func checkAnnotations(inputs resource.PropertyMap) []*pulumirpc.CheckFailure {
 	var failures []*pulumirpc.CheckFailure
 	fail := func(annotation, reason string) {
@@ -155,7 +157,7 @@ func checkAnnotations(inputs resource.PropertyMap) []*pulumirpc.CheckFailure {
 		}
 	}
 	if value, ok := given[annotationReplaceUnready]; ok && value == "true" && text(inputs, "kind") != "Job" {
-		fail(annotationReplaceUnready, "is only for Jobs: leave it out")
+		fail(annotationReplaceUnready, "applies only to Jobs: leave it out")
 	}
 	if value, ok := given[annotationPropagation]; ok {
 		if _, err := propagation(schema.GroupKind{}, value); err != nil {
@@ -165,8 +167,8 @@ func checkAnnotations(inputs resource.PropertyMap) []*pulumirpc.CheckFailure {
 	return failures
 }
 
-// chooseName takes for an object without a name the one that it has, or makes one of the resource's name and a random
-// suffix.
+// chooseName returns the current name of an object without a name in its inputs, or generates one from the resource's
+// name and a random suffix.
 func chooseName(urn resource.URN, req *pulumirpc.CheckRequest) (string, *pulumirpc.CheckFailure, error) {
 	olds, err := unmarshal("old inputs", req.GetOlds())
 	if err != nil {
@@ -190,8 +192,8 @@ func chooseName(urn resource.URN, req *pulumirpc.CheckRequest) (string, *pulumir
 	return chosen, nil, err
 }
 
-// named sets the name that was chosen, and marks it: only objects that got their name so can be replaced before the old
-// one is deleted.
+// named sets the generated name and marks it. Only objects with a generated name can be replaced before the old one is
+// deleted.
 func named(inputs resource.PropertyMap, chosen string) resource.PropertyMap {
 	return withMetadata(inputs, func(metadata resource.PropertyMap) {
 		metadata["name"] = resource.NewStringProperty(chosen)
@@ -209,8 +211,8 @@ func named(inputs resource.PropertyMap, chosen string) resource.PropertyMap {
 	})
 }
 
-// namespaceFor is the provider's namespace for objects that need one and name none. Where nobody can tell yet whether a
-// kind has a namespace, because its definition is not in the cluster, the creation decides.
+// namespaceFor returns the provider's namespace for objects that need a namespace and do not set one. If the scope of a
+// kind is not known yet, because its definition is not in the cluster, the creation decides.
 func (s *Server) namespaceFor(gvk schema.GroupVersionKind, inputs resource.PropertyMap) string {
 	if text(inputs, "metadata", "namespace") != "" || isUnknown(inputs, "metadata", "namespace") {
 		return ""

@@ -46,7 +46,7 @@ func TestCheckNamesAnObjectWithoutName(t *testing.T) {
 	again, faults := check(t, s, "kubernetes:core/v1:ConfigMap", inputs, news)
 	require.Empty(t, faults)
 	assert.Equal(t, text(inputs, "metadata", "name"), text(again, "metadata", "name"),
-		"the name stays for the life of the object")
+		"the name stays the same for the life of the object")
 }
 
 func TestCheckLeavesClusterScopedKindsWithoutNamespace(t *testing.T) {
@@ -79,7 +79,7 @@ func TestCheckLearnsTheScopeOfCustomKindsFromTheirDefinition(t *testing.T) {
 		return props(map[string]any{"apiVersion": "x.io/v1", "kind": kind, "metadata": map[string]any{"name": "o"}})
 	}
 	before, _ := check(t, s, "kubernetes:x.io/v1:Near", nil, object("Near"))
-	assert.Empty(t, text(before, "metadata", "namespace"), "nobody can know the scope yet")
+	assert.Empty(t, text(before, "metadata", "namespace"), "the scope is not known yet")
 	for kind, scope := range map[string]string{"Near": "Namespaced", "Far": "Cluster"} {
 		_, faults := check(t, s, "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", nil,
 			definition(kind, scope))
@@ -98,7 +98,7 @@ func TestCheckKeepsSecretsSecret(t *testing.T) {
 	}))
 	require.Empty(t, faults)
 	assert.True(t, inputs["stringData"].IsSecret(),
-		"the contents of a Secret are secret, also where the program forgot to say so")
+		"the contents of a Secret are secret even if the program does not mark them")
 
 	inputs, faults = check(t, server(t, nil), "kubernetes:core/v1:ConfigMap", nil, props(map[string]any{
 		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "s"},
@@ -128,14 +128,14 @@ func TestCheckReportsAllFaultsAtOnce(t *testing.T) {
 		"spec": map[string]any{"file": resource.NewAssetProperty(mustAsset(t))},
 	}))
 	assert.Equal(t, []string{
-		`apiVersion: is "apps/v1beta1" and must be "apps/v1", as the type of the resource says`,
+		`apiVersion: is "apps/v1beta1" and must be "apps/v1", to match the type of the resource`,
 		`metadata.annotations["pulumi.com/deletionPropagationPolicy"]: is "sideways" and must be "foreground", "background" or "orphan"`,
-		`metadata.annotations["pulumi.com/replaceUnready"]: is only for Jobs: leave it out`,
+		`metadata.annotations["pulumi.com/replaceUnready"]: applies only to Jobs: leave it out`,
 		`metadata.annotations["pulumi.com/skipAwait"]: is "yes" and must be "true" or "false"`,
 		`metadata.annotations["pulumi.com/timeoutSeconds"]: is "soon" and must be a number of seconds above 0`,
 		`metadata.annotations["pulumi.com/waitFor"]: "Ready": must begin with "condition=" or "jsonpath="`,
-		`metadata.generateName: is not supported with server-side apply: leave it out, and the name is made of the resource's name and a random suffix`,
-		`spec.file: is an asset, an archive or a resource, and a Kubernetes object holds only data: pass its content, or one of its outputs`,
+		`metadata.generateName: is not supported with server-side apply: leave it out, and a name is generated from the resource's name and a random suffix`,
+		`spec.file: is an asset, an archive or a resource, and a Kubernetes object can contain only data: use its content or one of its outputs`,
 	}, faults)
 }
 
@@ -148,8 +148,8 @@ func TestTypesThatAreNotSupportedAreRefusedByName(t *testing.T) {
 			"created: declare each ConfigMap by itself",
 		"kubernetes:helm.sh/v3:Release": "kubernetes:helm.sh/v3:Release is not supported here: use " +
 			"kubernetes:helm.sh/v4:Chart",
-		"kubernetes:nogroup:Thing": `names no group and version`,
-		"aws:s3/bucket:Bucket":     `is no Kubernetes object`,
+		"kubernetes:nogroup:Thing": `has no group and version`,
+		"aws:s3/bucket:Bucket":     `is not a Kubernetes object`,
 	} {
 		_, err := s.Check(t.Context(), &pulumirpc.CheckRequest{Urn: urnOf(token, "thing")})
 		require.ErrorContains(t, err, want, token)
@@ -195,7 +195,8 @@ func TestOfflineServerOnlyPreviews(t *testing.T) {
 			return err
 		},
 	} {
-		assert.ErrorContains(t, call(), name+" thing: this kubernetes provider runs offline and only previews", name)
+		assert.ErrorContains(t, call(), name+" thing: this kubernetes provider is offline and serves only previews",
+			name)
 	}
 }
 

@@ -20,10 +20,10 @@ import (
 	"k8s.io/client-go/restmapper"
 )
 
-// answerWithin bounds the first question to an API server: one that is up answers in milliseconds.
+// answerWithin limits the first request to an API server. A running one answers in milliseconds.
 const answerWithin = 10 * time.Second
 
-// cluster is the connection to one cluster, and what is known of its kinds.
+// cluster is the connection to one cluster, with its known kinds.
 type cluster struct {
 	connection
 	dynamic   dynamic.Interface
@@ -35,10 +35,10 @@ type cluster struct {
 	*kinds
 }
 
-// open connects to the cluster and asks for its version, which tells whether it can be reached at all.
+// open connects to the cluster and reads its version, which shows whether the cluster is reachable.
 func open(ctx context.Context, found connection, warn rest.WarningHandlerWithContext, known *kinds) (*cluster, error) {
 	config := rest.CopyConfig(found.config)
-	// The API server's own fairness decides how fast is too fast; waiting here would only make a run slower.
+	// The API server limits requests itself. A client-side limit would only slow down a run.
 	config.QPS, config.Burst = 200, 400
 	config.UserAgent = "pulumi-kubernetes (dbtier localcloud)"
 	config.WarningHandlerWithContext = warn
@@ -70,20 +70,20 @@ func open(ctx context.Context, found connection, warn rest.WarningHandlerWithCon
 	return opened, nil
 }
 
-// serverVersion asks for the version as kube.Discovery().ServerVersion does, which takes no context.
+// serverVersion reads the version like kube.Discovery().ServerVersion, which takes no context.
 func serverVersion(ctx context.Context, server discovery.DiscoveryInterface) (*version.Info, error) {
 	body, err := server.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the caller says what was asked
+		return nil, err //nolint:wrapcheck // the caller names the request
 	}
 	var info version.Info
 	if err := json.Unmarshal(body, &info); err != nil {
-		return nil, fmt.Errorf("its version is not understood: %w", err)
+		return nil, fmt.Errorf("cannot parse its version: %w", err)
 	}
 	return &info, nil
 }
 
-// rootCause drops the URL and the layers that http adds, which say nothing a user could act on.
+// rootCause drops the URL and the layers that net/http adds, because a user cannot act on them.
 func rootCause(err error) error {
 	for {
 		next := errors.Unwrap(err)
@@ -94,7 +94,7 @@ func rootCause(err error) error {
 	}
 }
 
-// client is the API for objects of a kind in a namespace; the namespace is ignored where the kind has none.
+// client returns the API for objects of a kind in a namespace. The namespace is ignored for cluster-scoped kinds.
 func (c *cluster) client(gvk schema.GroupVersionKind, namespace string) (dynamic.ResourceInterface, error) {
 	plural, namespaced, err := c.resource(gvk)
 	if err != nil {
@@ -109,8 +109,8 @@ func (c *cluster) client(gvk schema.GroupVersionKind, namespace string) (dynamic
 	return c.dynamic.Resource(plural).Namespace(namespace), nil
 }
 
-// resource maps a kind to its API resource: built-in kinds and those of CustomResourceDefinitions that this run has
-// seen without asking the server, all others by discovery.
+// resource maps a kind to its API resource. Built-in kinds, and those of CustomResourceDefinitions that this run has
+// seen, need no request. All others use discovery.
 func (c *cluster) resource(gvk schema.GroupVersionKind) (schema.GroupVersionResource, bool, error) {
 	if builtIn(gvk) {
 		plural, _ := meta.UnsafeGuessKindToResource(gvk)
@@ -126,11 +126,11 @@ func (c *cluster) resource(gvk schema.GroupVersionKind) (schema.GroupVersionReso
 	return mapping.Resource, mapping.Scope.Name() == meta.RESTScopeNameNamespace, nil
 }
 
-// forget makes the next question about an unknown kind go to the server.
+// forget makes the next lookup of an unknown kind query the server.
 func (c *cluster) forget() { c.mapper.Reset() }
 
-// kinds are the custom kinds that the CustomResourceDefinitions of this run define. A preview needs them to know which
-// custom resources have a namespace before the cluster does.
+// kinds are the custom kinds that the CustomResourceDefinitions of this run define. A preview uses them to decide which
+// custom resources have a namespace before the definitions are in the cluster.
 type kinds struct {
 	mutex sync.RWMutex
 	known map[schema.GroupVersionKind]customKind
@@ -143,7 +143,8 @@ type customKind struct {
 
 func newKinds() *kinds { return &kinds{known: map[schema.GroupVersionKind]customKind{}} }
 
-// learn takes up the kinds that a CustomResourceDefinition serves. It leaves the schemas alone, which are most of one.
+// learn adds the kinds that a CustomResourceDefinition serves. It does not read the schemas, which are most of a
+// definition.
 func (k *kinds) learn(definition resource.PropertyMap) {
 	group, scope := text(definition, "spec", "group"), text(definition, "spec", "scope")
 	kind, plural := text(definition, "spec", "names", "kind"), text(definition, "spec", "names", "plural")
@@ -168,7 +169,7 @@ func (k *kinds) learn(definition resource.PropertyMap) {
 	}
 }
 
-// custom finds a kind among those learnt.
+// custom finds a kind among the learnt ones.
 func (k *kinds) custom(gvk schema.GroupVersionKind) (schema.GroupVersionResource, bool, bool) {
 	k.mutex.RLock()
 	defer k.mutex.RUnlock()
@@ -176,7 +177,7 @@ func (k *kinds) custom(gvk schema.GroupVersionKind) (schema.GroupVersionResource
 	return gvk.GroupVersion().WithResource(found.plural), found.namespaced, ok
 }
 
-// scope tells whether a kind has a namespace; known is false where nobody can say yet.
+// scope reports whether a kind has a namespace. known is false if the scope cannot be determined yet.
 func (s *Server) scope(gvk schema.GroupVersionKind) (namespaced, known bool) {
 	if builtIn(gvk) {
 		return !clusterScoped[gvk.GroupKind()], true

@@ -28,8 +28,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// apiServer is a real API server with etcd and the controllers, without nodes: pods stay pending, and tests play the
-// kubelet by writing their status.
+// apiServer is a real API server with etcd and the controllers, without nodes. Pods stay pending, and tests write their
+// status like a kubelet.
 type apiServer struct {
 	kubeconfig string
 	kube       kubernetes.Interface
@@ -58,7 +58,7 @@ func cluster(t *testing.T) *apiServer {
 	return started
 }
 
-// binary finds a third-party program that make up builds, or an older build in bin.
+// binary finds a third-party program that make up has built, or an older build in bin.
 func binary(name string) (string, error) {
 	root, err := filepath.Abs("../../..")
 	if err != nil {
@@ -141,14 +141,14 @@ contexts: [{name: test, context: {cluster: test, user: admin}}]
 			answer, err := server.kube.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 			return err == nil && string(answer) == "ok", nil
 		}); err != nil {
-		return nil, fmt.Errorf("the API server did not get ready: %w:\n%s", err, tail(dir, "kube-apiserver"))
+		return nil, fmt.Errorf("the API server did not become ready: %w:\n%s", err, tail(dir, "kube-apiserver"))
 	}
 	return server, run(dir, kubernetesBinary, "kube-controller-manager", "--kubeconfig", server.kubeconfig,
 		"--leader-elect=false",
 		"--service-account-private-key-file", keyFile, "--secure-port", "0", "--use-service-account-credentials=false")
 }
 
-// run starts a program whose output goes to a file, and ends it with the tests.
+// run starts a program with its output in a file, and stops it when the tests end.
 func run(dir, path string, args ...string) error {
 	name := filepath.Base(path)
 	if !strings.HasPrefix(args[0], "-") {
@@ -160,7 +160,7 @@ func run(dir, path string, args ...string) error {
 	}
 	command := exec.Command(path, args...)
 	command.Stdout, command.Stderr = log, log
-	// A test binary that is killed at its timeout runs no clean-up. The tests' threads live as long as the process.
+	// A test binary that is killed at its timeout runs no clean-up. Test threads live as long as the process.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
 		return err

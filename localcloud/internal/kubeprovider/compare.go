@@ -8,7 +8,7 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-// change is one difference between two contents of an object.
+// change is one difference between two versions of an object.
 type change struct {
 	path resource.PropertyPath
 	kind pulumirpc.PropertyDiff_Kind // ADD, DELETE or UPDATE
@@ -16,8 +16,8 @@ type change struct {
 	new  any
 }
 
-// compare lists the differences between two contents, ordered by path. A null counts as absent, as it does for the API
-// server, and an unknown value differs from everything.
+// compare returns the differences between two versions of an object, ordered by path. A null counts as absent, as in
+// the API server. An unknown value differs from everything.
 func compare(old, updated map[string]any) []change {
 	return compareMaps(nil, old, updated)
 }
@@ -101,7 +101,7 @@ func number(value any) (float64, bool) {
 	return 0, false
 }
 
-// at follows a path into a content.
+// at follows a path into an object's content.
 func at(content any, path resource.PropertyPath) (any, bool) {
 	for _, step := range path {
 		switch key := step.(type) {

@@ -14,12 +14,12 @@ const stackURN = "urn:pulumi:dev::shop::"
 
 func urnOf(token, name string) string { return stackURN + token + "::" + name }
 
-// server is a server as after a Configure with the given inputs, without a cluster.
+// server returns a server without a cluster, as it is after Configure with the given inputs.
 func server(t *testing.T, inputs map[string]any) *Server {
 	t.Helper()
-	made, err := New(Options{Offline: true})
+	provider, err := New(Options{Offline: true})
 	require.NoError(t, err)
-	s := made.(*Server)
+	s := provider.(*Server)
 	args, err := marshal("", resource.NewPropertyMapFromMap(inputs))
 	require.NoError(t, err)
 	_, err = s.Configure(t.Context(), &pulumirpc.ConfigureRequest{
@@ -29,7 +29,7 @@ func server(t *testing.T, inputs map[string]any) *Server {
 	return s
 }
 
-// diff compares two versions of the inputs of an object, as an update without a change in the cluster would.
+// diff compares two versions of an object's inputs, as an update without changes in the cluster does.
 func diff(
 	t *testing.T, s *Server, token string, old, updated map[string]any, ignored ...string,
 ) *pulumirpc.DiffResponse {
@@ -126,7 +126,7 @@ func TestDiff(t *testing.T) {
 			token: "kubernetes:apps/v1:Deployment", old: deployment("a:1", "1", nil), new: deployment("a:2", "1", nil),
 			changed: []string{"spec.template.spec.containers[0].image"},
 		},
-		"an ignored change is none": {
+		"an ignored change does not count": {
 			token: "kubernetes:apps/v1:Deployment", old: deployment("a:1", "1", nil), new: deployment("a:2", "1", nil),
 			ignored: []string{"spec.template"},
 		},
@@ -156,17 +156,17 @@ func TestDiff(t *testing.T) {
 			old: secret(map[string]any{"a": "eA=="}, nil), new: secret(map[string]any{"a": "eQ=="}, nil),
 			changed: []string{"data.a"},
 		},
-		"an immutable Secret replaces all the same": {
+		"an immutable Secret replaces nevertheless": {
 			token: "kubernetes:core/v1:Secret", config: map[string]any{"enableSecretMutable": "true"},
 			old:     secret(map[string]any{"a": "eA=="}, map[string]any{"immutable": true}),
 			new:     secret(map[string]any{"a": "eQ=="}, map[string]any{"immutable": true}),
 			changed: []string{"data.a"}, replaces: []string{"data.a"}, deleteOld: true,
 		},
-		"a null is the same as nothing": {
+		"a null counts as absent": {
 			token: "kubernetes:x.io/v1:Thing", old: custom(map[string]any{"a": 1.0}),
 			new: custom(map[string]any{"a": 1.0, "b": nil}),
 		},
-		"a part that goes is a change": {
+		"a removed part is a change": {
 			token: "kubernetes:x.io/v1:Thing", old: custom(map[string]any{"a": 1.0, "b": map[string]any{"c": "d"}}),
 			new:     custom(map[string]any{"a": 1.0}),
 			changed: []string{"spec.b"},

@@ -22,7 +22,7 @@ import (
 	"dbtier/localcloud/internal/kubeprovider/chart"
 )
 
-// resourcePolicy is Helm's annotation for objects that stay when their release goes.
+// resourcePolicy is Helm's annotation for objects that stay when their release is uninstalled.
 const resourcePolicy = "helm.sh/resource-policy"
 
 // Construct renders a helm.v4.Chart and registers its objects as children.
@@ -54,7 +54,7 @@ func (s *Server) Construct(ctx context.Context, req *pulumirpc.ConstructRequest)
 				return nil, err
 			}
 			if inputs.ContainsUnknowns() {
-				// As in the real provider: what a chart renders to cannot be told without all of its values.
+				// As in the real provider: a chart cannot be rendered without all of its values.
 				_ = program.Log.Warn("inputs of the chart are not known yet, so its objects are not previewed",
 					&pulumi.LogArgs{Resource: component})
 				return provider.NewConstructResult(component)
@@ -66,7 +66,7 @@ func (s *Server) Construct(ctx context.Context, req *pulumirpc.ConstructRequest)
 		})
 }
 
-// chartComponent is the component that a chart becomes.
+// chartComponent is the component resource of a chart.
 type chartComponent struct {
 	pulumi.ResourceState
 
@@ -79,11 +79,11 @@ type chartArgs struct {
 
 	prefix    string
 	skipAwait bool
-	// secret tells that a value is secret, and with it what the chart makes of the values.
+	// secret reports that a value is secret. The rendered objects are then secret, too.
 	secret bool
 }
 
-// readChartArgs reads the inputs of a chart and reports all their faults.
+// readChartArgs reads the inputs of a chart and returns all their faults.
 func (s *Server) readChartArgs(name string, inputs resource.PropertyMap) (chartArgs, error) {
 	args := chartArgs{
 		Options: chart.Options{Dir: s.options.Dir, ReleaseName: name, Values: map[string]any{}},
@@ -132,7 +132,7 @@ func (s *Server) readChartArgs(name string, inputs resource.PropertyMap) (chartA
 		case input == "repositoryOpts" && value.IsObject():
 			s.readRepository(value.ObjectValue(), &args, fail)
 		case input == "postRenderer":
-			fail(input, "is not supported here: change the chart's values, or %s", installed)
+			fail(input, "is not supported here: set the chart's values instead, or %s", installed)
 		case texts[input] != nil:
 			fail(input, "must be a string and is a %s", value.TypeString())
 		case switches[input] != nil:
@@ -140,11 +140,11 @@ func (s *Server) readChartArgs(name string, inputs resource.PropertyMap) (chartA
 		case input == "values", input == "repositoryOpts", input == "valueYamlFiles":
 			fail(input, "is a %s and must be a map (valueYamlFiles: a list)", value.TypeString())
 		default:
-			fail(input, "is no input of %s that is supported here", chartToken)
+			fail(input, "is not a supported input of %s", chartToken)
 		}
 	}
 	if args.Chart == "" {
-		fail("chart", "is missing: name a path, an oci:// reference, or a chart of repositoryOpts.repo")
+		fail("chart", "is missing: set a path, an oci:// reference, or the name of a chart in repositoryOpts.repo")
 	}
 	if len(faults) > 0 {
 		return args, fmt.Errorf("chart %q: %w", name, errors.Join(faults...))
@@ -178,7 +178,7 @@ func (s *Server) readRepository(
 			}
 			*files[input] = path
 		default:
-			fail("repositoryOpts."+input, "is no option that is supported here")
+			fail("repositoryOpts."+input, "is not a supported option")
 		}
 	}
 }
@@ -197,7 +197,8 @@ func resolved(value resource.PropertyValue) resource.PropertyValue {
 	}
 }
 
-// path is the path of a file that is given as a file asset or as a string; a relative one is below the project.
+// path returns the path of a file that is given as a file asset or as a string. Relative paths start in the project
+// folder.
 func (s *Server) path(value resource.PropertyValue) (string, error) {
 	var path string
 	switch {
@@ -206,7 +207,7 @@ func (s *Server) path(value resource.PropertyValue) (string, error) {
 	case value.IsAsset() && value.AssetValue().IsPath():
 		path = value.AssetValue().Path
 	default:
-		return "", errors.New("must be a file: pass a file asset")
+		return "", errors.New("must be a file: use a file asset")
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.options.Dir, path)
@@ -214,14 +215,14 @@ func (s *Server) path(value resource.PropertyValue) (string, error) {
 	return path, nil
 }
 
-// content is the content of an asset.
+// content returns the content of an asset.
 func (s *Server) content(value resource.PropertyValue) ([]byte, error) {
 	if value.IsAsset() && value.AssetValue().IsText() {
 		return []byte(value.AssetValue().Text), nil
 	}
 	path, err := s.path(value)
 	if err != nil {
-		return nil, errors.New("must be a file or a text: pass a file asset or a string asset")
+		return nil, errors.New("must be a file or a text: use a file asset or a string asset")
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -251,7 +252,7 @@ func (s *Server) chart(
 		args.Instead = s.options.Chart
 	}
 	if found != nil {
-		// What the API server offers changes with the definitions that are installed, so it is asked each time.
+		// The API versions of the server change with the installed definitions, so they are read each time.
 		found.discovery.Invalidate()
 		args.Cluster = &chart.Cluster{Config: found.config, Discovery: found.discovery, Mapper: found.mapper}
 	}
@@ -262,21 +263,22 @@ func (s *Server) chart(
 	if rendered.Instead != "" {
 		_ = program.Log.Warn(
 			fmt.Sprintf(
-				"an offline preview fetches nothing: chart %s %s is previewed as version %s, which this machine has",
+				"an offline preview downloads nothing: chart %s %s is previewed as version %s, which is on this "+
+					"machine",
 				args.Chart, args.Version, rendered.Instead), &pulumi.LogArgs{Resource: component})
 	}
 	if rendered.Deprecated {
 		_ = program.Log.Warn(fmt.Sprintf("chart %s is deprecated", args.Chart), &pulumi.LogArgs{Resource: component})
 	}
 	if len(rendered.Hooks) > 0 {
-		_ = program.Log.Warn("the chart's hooks are not run: "+strings.Join(rendered.Hooks, ", "),
+		_ = program.Log.Warn("the hooks of the chart are not run: "+strings.Join(rendered.Hooks, ", "),
 			&pulumi.LogArgs{Resource: component})
 	}
 	return s.register(program, args, rendered.Objects, component)
 }
 
-// register registers the objects of a chart as children of its component, all at once: the engine waits for what they
-// depend on, namespaces and definitions before what is in them.
+// register registers the objects of a chart as children of its component, all at once. The engine waits for
+// dependencies: namespaces and definitions come before the objects that need them.
 func (s *Server) register(
 	program *pulumi.Context, args chartArgs, objects []*unstructured.Unstructured, component *chartComponent,
 ) error {
@@ -298,7 +300,7 @@ func (s *Server) register(
 	if err != nil {
 		return fmt.Errorf("order the objects of chart %s: %w", args.Chart, err)
 	}
-	made := map[object.ObjMetadata]pulumi.Resource{}
+	registered := map[object.ObjMetadata]pulumi.Resource{}
 	var definitions []pulumi.Resource
 	all := pulumi.Array{}
 	for _, definitionsFirst := range []bool{true, false} {
@@ -312,7 +314,7 @@ func (s *Server) register(
 				options := []pulumi.ResourceOption{pulumi.Parent(component)}
 				needs := []pulumi.Resource{}
 				for _, dependency := range dependencies.Dependencies(id) {
-					if other, ok := made[dependency]; ok {
+					if other, ok := registered[dependency]; ok {
 						needs = append(needs, other)
 					}
 				}
@@ -326,7 +328,7 @@ func (s *Server) register(
 				if err != nil {
 					return err
 				}
-				made[id] = child
+				registered[id] = child
 				all = append(all, pulumi.NewResourceOutput(child))
 				if isDefinition {
 					definitions = append(definitions, child)
@@ -338,7 +340,7 @@ func (s *Server) register(
 	return nil
 }
 
-// withoutSchemas is what a definition says about its kinds.
+// withoutSchemas returns what a definition says about its kinds.
 func withoutSchemas(definition *unstructured.Unstructured) map[string]any {
 	spec, _ := definition.Object["spec"].(map[string]any)
 	versions, _ := spec["versions"].([]any)
@@ -355,7 +357,7 @@ type child struct {
 	pulumi.CustomResourceState
 }
 
-// contents are the inputs of a child, which have no Go type of their own.
+// contents are the inputs of a child. They have no specific Go type.
 type contents map[string]any
 
 // ElementType implements pulumi.Input.
@@ -403,10 +405,10 @@ func registerChild(
 		}
 		inputs[key] = value
 	}
-	made := &child{}
+	registered := &child{}
 	token := fmt.Sprintf("%s:%s:%s", packageName, apiVersion, obj.GetKind())
-	if err := program.RegisterResource(token, name, inputs, made, options...); err != nil {
+	if err := program.RegisterResource(token, name, inputs, registered, options...); err != nil {
 		return nil, fmt.Errorf("register %s: %w", name, err)
 	}
-	return made, nil
+	return registered, nil
 }

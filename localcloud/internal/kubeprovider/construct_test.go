@@ -11,9 +11,9 @@ import (
 )
 
 func TestChartInputs(t *testing.T) {
-	made, err := New(Options{Offline: true, Dir: "project"})
+	provider, err := New(Options{Offline: true, Dir: "project"})
 	require.NoError(t, err)
-	s := made.(*Server)
+	s := provider.(*Server)
 	args, err := s.readChartArgs("operator", props(map[string]any{
 		"chart": "external-secrets", "version": "2.9.0", "namespace": "external-secrets", "skipCrds": false,
 		"resourcePrefix": "",
@@ -22,8 +22,8 @@ func TestChartInputs(t *testing.T) {
 		"valueYamlFiles": []any{resource.NewAssetProperty(mustAsset(t))},
 	}))
 	require.NoError(t, err)
-	assert.Equal(t, "operator", args.ReleaseName, "the resource's name by default")
-	assert.Empty(t, args.prefix, "an empty prefix is a prefix that was chosen")
+	assert.Equal(t, "operator", args.ReleaseName, "the default is the resource's name")
+	assert.Empty(t, args.prefix, "an explicit empty prefix is respected")
 	assert.True(t, args.secret)
 	assert.Equal(t, map[string]any{"port": int64(9443), "token": "t"}, args.Values)
 	assert.Equal(t, "https://charts.invalid", args.Repository.URL)
@@ -40,9 +40,9 @@ func TestChartInputsReportAllFaults(t *testing.T) {
 	for _, want := range []string{
 		`chart "operator": `,
 		"postRenderer: is not supported here",
-		"repositoryOpts.url: is no option that is supported here",
+		"repositoryOpts.url: is not a supported option",
 		"skipAwait: must be true or false and is a string",
-		"vals: is no input of kubernetes:helm.sh/v4:Chart that is supported here",
+		"vals: is not a supported input of kubernetes:helm.sh/v4:Chart",
 		"values: is a string and must be a map",
 		"chart: is missing",
 	} {

@@ -12,12 +12,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
 
 	"dbtier/localcloud/internal/kubeprovider/await"
 )
 
-// Create makes an object and waits until it is ready. In a preview it is a dry run, where the cluster is there and its
-// kind is known.
+// Create creates an object and waits until it is ready. A preview is a dry run if the cluster is reachable and knows
+// the kind.
 func (s *Server) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
 	urn := resource.URN(req.GetUrn())
 	inputs, err := unmarshal("inputs", req.GetProperties())
@@ -27,7 +28,8 @@ func (s *Server) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pul
 	ctx, cancel := s.bound(about(ctx, urn))
 	defer cancel()
 	if req.GetPreview() {
-		// What the inputs do not say stays unknown: a dry run would answer with a uid and a clusterIP that never come.
+		// Values that are not in the inputs stay unknown: a dry run would return a uid and a clusterIP that are never
+		// used.
 		return &pulumirpc.CreateResponse{Properties: req.GetProperties()}, s.previewCreate(ctx, urn, inputs)
 	}
 	o, err := s.begin(ctx, "create", urn, inputs, "")
@@ -51,8 +53,8 @@ func (s *Server) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pul
 	return &pulumirpc.CreateResponse{Id: identifier(live), Properties: recorded}, nil
 }
 
-// previewCreate asks the API server whether it would take the object. Reasons that only the order of a preview has (the
-// namespace or the definition does not exist yet, the object that is to be replaced does) are none.
+// previewCreate checks whether the API server would accept the object. It ignores errors that only occur in a preview:
+// a namespace or definition does not exist yet, or the object to be replaced still exists.
 func (s *Server) previewCreate(ctx context.Context, urn resource.URN, inputs resource.PropertyMap) error {
 	if _, err := kindOf(urn); err != nil {
 		return err
@@ -70,7 +72,7 @@ func (s *Server) previewCreate(ctx context.Context, urn resource.URN, inputs res
 	}
 	client, err := o.client(content.GetNamespace())
 	if err != nil {
-		return nil //nolint:nilerr // A kind that the cluster does not know yet cannot be tried.
+		return nil //nolint:nilerr // A kind that the cluster does not know yet cannot be checked.
 	}
 	_, err = client.Create(ctx, content, metav1.CreateOptions{
 		FieldManager: o.manager, DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationWarn,
@@ -81,49 +83,32 @@ func (s *Server) previewCreate(ctx context.Context, urn resource.URN, inputs res
 	return o.failed("the API server would refuse", content, err)
 }
 
-// refused tells whether the API server said no to an object itself, and would again.
+// refused reports whether the API server rejected the object itself and would do so again.
 func refused(err error) bool {
 	return apierrors.IsInvalid(err) ||
 		(apierrors.IsBadRequest(err) && !webhookDown(err) && !strings.Contains(err.Error(), "does not support dry run"))
 }
 
-// create posts the object, and takes over one that an interrupted run left.
+// create posts the object, or takes over one that an interrupted run left.
 func (o *operation) create(ctx context.Context) (*unstructured.Unstructured, error) {
 	content := o.wire()
 	if o.settings.UpsertExistingObjects {
 		return o.apply(ctx, content, true)
 	}
-	var live *unstructured.Unstructured
-	err := patient.retry(ctx, o.report, func() error {
-		client, err := o.client(content.GetNamespace())
-		if err != nil {
-			return err
-		}
-		live, err = client.Create(ctx, content, metav1.CreateOptions{
-			FieldManager: o.manager, FieldValidation: metav1.FieldValidationWarn,
+	live, err := o.write(ctx, content.GetNamespace(),
+		func(client dynamic.ResourceInterface) (*unstructured.Unstructured, error) {
+			return client.Create(ctx, content, metav1.CreateOptions{
+				FieldManager: o.manager, FieldValidation: metav1.FieldValidationWarn,
+			})
 		})
-		return err
-	})
-	switch {
-	case apierrors.IsAlreadyExists(err):
+	if apierrors.IsAlreadyExists(err) {
 		return o.adopt(ctx, content)
-	case err != nil:
-		return nil, err
 	}
-	o.learn()
-	return live, nil
+	return live, err
 }
 
-// learn takes up the kinds of a definition that was just applied.
-func (o *operation) learn() {
-	if o.gvk.Kind == "CustomResourceDefinition" {
-		o.server.kinds.learn(o.inputs)
-		o.cluster.forget()
-	}
-}
-
-// adopt takes over an object that exists already if it is the left-over of a creation of this very resource, which was
-// interrupted before the engine recorded it.
+// adopt takes over an existing object if it comes from an interrupted creation of this resource that the engine has not
+// recorded.
 func (o *operation) adopt(ctx context.Context, content *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	client, err := o.client(content.GetNamespace())
 	if err != nil {
@@ -134,29 +119,28 @@ func (o *operation) adopt(ctx context.Context, content *unstructured.Unstructure
 		return nil, err
 	}
 	if existing.GetDeletionTimestamp() != nil {
-		o.report("waiting until the object of this name that is being deleted is gone")
+		o.report("waiting for the deletion of an object with this name")
 		return o.recreate(ctx, content, existing)
 	}
 	if !managedBy(existing, o.manager) || o.server.remembers(existing.GetUID()) {
 		return nil, fmt.Errorf(
-			"it exists already and is not of this stack: if the resource was renamed in the program, give it an "+
-				"alias; "+
-				"if somebody else made the object, delete it (kubectl delete %s), bring it into the stack with pulumi "+
-				"import, or set the provider's "+
-				"upsertExistingObjects to take such objects over", kubectlName(o, existing))
+			"it already exists and does not belong to this stack: if the resource was renamed in the program, give it "+
+				"an alias; if something else created the object, delete it (kubectl delete %s), import it with pulumi "+
+				"import, or set the provider's upsertExistingObjects to take over such objects",
+			kubectlName(o, existing))
 	}
 	if !o.failedJob(existing) {
 		live, err := o.apply(ctx, content, true)
 		if err == nil || !apierrors.IsInvalid(err) {
 			return live, err
 		}
-		// Its immutable fields are those of an older program.
+		// Its immutable fields are those of an earlier version of the program.
 	}
-	o.report("deleting what an interrupted run left of it")
+	o.report("deleting the object that an interrupted run left")
 	return o.recreate(ctx, content, existing)
 }
 
-// recreate makes an object in place of one that has to go.
+// recreate deletes an object and creates it again.
 func (o *operation) recreate(
 	ctx context.Context, content, existing *unstructured.Unstructured,
 ) (*unstructured.Unstructured, error) {
@@ -176,7 +160,7 @@ func (o *operation) failedJob(existing *unstructured.Unstructured) bool {
 	return o.isJob() && await.JobFailed(existing)
 }
 
-// createdBy tells whether a field manager made an object by a plain POST, which leaves it as the manager of an Update.
+// createdBy reports whether a field manager created an object by a plain POST, which records an Update by that manager.
 func createdBy(obj *unstructured.Unstructured, manager string) bool {
 	return slices.ContainsFunc(obj.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
 		return entry.Manager == manager && entry.Operation == metav1.ManagedFieldsOperationUpdate &&
@@ -184,7 +168,7 @@ func createdBy(obj *unstructured.Unstructured, manager string) bool {
 	})
 }
 
-// managedBy tells whether a field manager made or applied an object.
+// managedBy reports whether a field manager created or applied an object.
 func managedBy(obj *unstructured.Unstructured, manager string) bool {
 	return slices.ContainsFunc(obj.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
 		return entry.Manager == manager && entry.Subresource == ""
@@ -199,8 +183,8 @@ func kubectlName(o *operation, obj *unstructured.Unstructured) string {
 	return name
 }
 
-// encodeStringData turns a Secret's stringData into data, as the API server does on reading it: only so does
-// server-side apply know which entries it owns, and removes the one that the program dropped.
+// encodeStringData converts a Secret's stringData to data, as the API server does when it receives it. Only then does
+// server-side apply know which entries it owns, and remove entries that the program dropped.
 func encodeStringData(secret map[string]any) {
 	plain, ok := secret["stringData"].(map[string]any)
 	if !ok {

@@ -16,7 +16,7 @@ import (
 	"dbtier/localcloud/internal/kubeprovider/await"
 )
 
-// Delete removes an object and waits until it is gone. An object that is gone already, or whose kind is, counts.
+// Delete deletes an object and waits until it is gone. It succeeds if the object or its kind no longer exists.
 func (s *Server) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
 	urn := resource.URN(req.GetUrn())
 	olds, err := unmarshal("old state", req.GetProperties())
@@ -61,8 +61,8 @@ func (s *Server) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emp
 	return &emptypb.Empty{}, nil
 }
 
-// remove deletes an object and waits until it is gone, unless it may linger. An object of the same name that somebody
-// else made since is left alone; one that an interrupted run of this resource made is not.
+// remove deletes an object and waits until it is gone, unless its kind may linger. It keeps an object of the same name
+// that another client has created since. It deletes one that an interrupted run of this resource created.
 func (o *operation) remove(
 	ctx context.Context, obj *unstructured.Unstructured, policy metav1.DeletionPropagation, linger bool,
 	seconds float64,
@@ -97,7 +97,8 @@ func (o *operation) remove(
 		case err != nil:
 			return err
 		case !managedBy(other, o.manager):
-			o.server.log(ctx, diag.Warning, o.urn, fmt.Sprintf("%s was made anew by somebody else and is left alone",
+			o.server.log(ctx, diag.Warning, o.urn, fmt.Sprintf(
+				"%s was created again by another client and is not deleted",
 				title(o.gvk, other)), false)
 			target = nil
 			return nil
@@ -115,7 +116,8 @@ func (o *operation) remove(
 	return awaiter.Gone(ctx, await.Target{Object: target, Resource: client})
 }
 
-// mayLinger are the kinds whose deletion pulumi.com/skipAwait does not wait for, in pulumi-kubernetes too.
+// mayLinger reports whether pulumi.com/skipAwait also skips the wait for a deletion of this kind, as in
+// pulumi-kubernetes.
 func mayLinger(kind string) bool {
 	switch kind {
 	case "Namespace", "Pod", "ReplicationController", "DaemonSet", "Deployment", "StatefulSet", "Job":

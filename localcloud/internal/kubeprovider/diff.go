@@ -21,8 +21,8 @@ import (
 	"dbtier/localcloud/internal/kubeprovider/await"
 )
 
-// Diff compares the new inputs with those that made the object, without asking the cluster: what changed there is found
-// by a refresh. Only a Job with pulumi.com/replaceUnready that was not complete when it was last seen is looked up.
+// Diff compares the new inputs with those of the last update, without a request to the cluster: a refresh finds changes
+// there. The exception is a Job with pulumi.com/replaceUnready that was not complete when it was last read.
 func (s *Server) Diff(ctx context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	urn := resource.URN(req.GetUrn())
 	gvk, err := kindOf(urn)
@@ -84,15 +84,15 @@ func (s *Server) Diff(ctx context.Context, req *pulumirpc.DiffRequest) (*pulumir
 	return response, nil
 }
 
-// unchanged tells whether a Diff needs no closer look: its inputs are those that made the object. Taking the properties
-// of the operator's definitions apart would be most of the work of a run without changes.
+// unchanged reports whether the inputs are those of the last update, so that no further comparison is needed. Parsing
+// the operator's definitions would be most of the work of a run without changes.
 func unchanged(req *pulumirpc.DiffRequest) bool {
 	before := req.GetOlds().GetFields()[inputsKey].GetStructValue()
 	return before != nil && stringAt(before, "metadata", "annotations", annotationReplaceUnready) != "true" &&
 		proto.Equal(before, req.GetNews())
 }
 
-// stringAt follows keys into a struct to a string; "" when there is none.
+// stringAt follows keys into a struct to a string. It returns "" if there is none.
 func stringAt(content *structpb.Struct, keys ...string) string {
 	for _, key := range keys[:len(keys)-1] {
 		content = content.GetFields()[key].GetStructValue()
@@ -111,7 +111,7 @@ func replacingKind(kind pulumirpc.PropertyDiff_Kind) pulumirpc.PropertyDiff_Kind
 	}
 }
 
-// keepsName tells whether the replacement must have the name of the object that it replaces, which therefore has to go
+// keepsName reports whether the replacement must have the name of the replaced object, which then must be deleted
 // first.
 func keepsName(news resource.PropertyMap, live *unstructured.Unstructured) bool {
 	if isUnknown(news, "metadata", "name") || annotations(news)[annotationAutonamed] == "true" {
@@ -121,8 +121,8 @@ func keepsName(news resource.PropertyMap, live *unstructured.Unstructured) bool 
 	return text(news, "metadata", "name") == live.GetName() && (namespace == "" || namespace == live.GetNamespace())
 }
 
-// sameNamespace fills in the namespace that the object has where inputs name none, so that a namespace that became
-// known only at the creation is no change.
+// sameNamespace fills in the object's namespace where inputs do not set one. A namespace that became known only at the
+// creation is then not a change.
 func sameNamespace(live *unstructured.Unstructured, contents ...map[string]any) {
 	for _, content := range contents {
 		metadata, ok := content["metadata"].(map[string]any)
@@ -139,8 +139,8 @@ func sameNamespace(live *unstructured.Unstructured, contents ...map[string]any) 
 	}
 }
 
-// withoutSpelling drops changes that mean the same to the API server, such as "1000m" and "1" or 1 of a CPU, or a field
-// that is empty instead of absent.
+// withoutSpelling drops changes that mean the same to the API server, such as "1000m" and "1" or 1 of a CPU, or an
+// empty field and an absent one.
 func withoutSpelling(gvk schema.GroupVersionKind, changes []change, old, updated map[string]any) []change {
 	was, ok := canonical(gvk, old)
 	is, okay := canonical(gvk, updated)
@@ -151,15 +151,15 @@ func withoutSpelling(gvk schema.GroupVersionKind, changes []change, old, updated
 		before, had := at(was, c.path)
 		after, has := at(is, c.path)
 		if !had && !has {
-			// The typed object drops what is empty, and also what this client does not know: only the first is no
-			// change.
+			// The typed object drops empty fields, and also fields that this client does not know. Only the former are
+			// not a change.
 			return empty(c.old) && empty(c.new)
 		}
 		return had == has && reflect.DeepEqual(before, after)
 	})
 }
 
-// canonical brings the content of a built-in kind into the one spelling that its Go type has.
+// canonical converts an object of a built-in kind to the spelling of its Go type.
 func canonical(gvk schema.GroupVersionKind, content map[string]any) (map[string]any, bool) {
 	if !scheme.Scheme.Recognizes(gvk) {
 		return nil, false
@@ -171,8 +171,8 @@ func canonical(gvk schema.GroupVersionKind, content map[string]any) (map[string]
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, typed); err != nil {
 		return nil, false
 	}
-	spelt, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
-	return spelt, err == nil
+	converted, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
+	return converted, err == nil
 }
 
 func empty(value any) bool {
@@ -194,19 +194,19 @@ func empty(value any) bool {
 	return false
 }
 
-// withoutIgnored drops the changes that the program ignores.
+// withoutIgnored drops changes that the program ignores.
 func withoutIgnored(changes []change, ignored []string) ([]change, error) {
 	for _, text := range ignored {
 		pattern, err := resource.ParsePropertyPath(text)
 		if err != nil {
-			return nil, fmt.Errorf("ignoreChanges: %q is no property path: %w", text, err)
+			return nil, fmt.Errorf("ignoreChanges: %q is not a property path: %w", text, err)
 		}
 		changes = slices.DeleteFunc(changes, func(c change) bool { return pattern.Contains(c.path) })
 	}
 	return changes, nil
 }
 
-// unready tells whether an object asks to be replaced when it is not ready, and is not.
+// unready reports whether an object asks to be replaced when it is not ready, and is not ready.
 func (s *Server) unready(
 	ctx context.Context, urn resource.URN, news resource.PropertyMap, live *unstructured.Unstructured,
 ) bool {
@@ -216,7 +216,7 @@ func (s *Server) unready(
 	found := s.reachable()
 	if found == nil {
 		s.log(ctx, diag.Warning, urn,
-			"whether the Job is complete cannot be looked up without its cluster, so it is not replaced for that",
+			"the Job is not replaced as unready, because its state cannot be read without the cluster",
 			false)
 		return false
 	}
@@ -224,7 +224,7 @@ func (s *Server) unready(
 	if err != nil {
 		return false
 	}
-	// A Job that is gone is for a refresh to notice: making it again here would run a migration unasked.
+	// A refresh handles a Job that no longer exists. Creating it again here would run a migration without a request.
 	now, err := client.Get(ctx, live.GetName(), metav1.GetOptions{})
 	return err == nil && !await.JobComplete(now)
 }

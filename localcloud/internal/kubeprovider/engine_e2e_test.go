@@ -60,7 +60,7 @@ type anyResource struct{ pulumi.CustomResourceState }
 
 type anyProvider struct{ pulumi.ProviderResourceState }
 
-// calls counts what the engine asks the provider.
+// calls counts the engine's requests to the provider.
 type calls struct {
 	mutex sync.Mutex
 	count map[string]int
@@ -74,11 +74,11 @@ func (c *calls) intercept(
 	method := info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:]
 	c.count[method]++
 	c.mutex.Unlock()
-	begun := time.Now()
+	began := time.Now()
 	defer func() {
 		c.mutex.Lock()
 		defer c.mutex.Unlock()
-		c.spent[method] += time.Since(begun)
+		c.spent[method] += time.Since(began)
 	}()
 	return handler(ctx, req)
 }
@@ -107,8 +107,8 @@ func newBench(t *testing.T, options kubeprovider.Options) *bench {
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
 		Cancel:  cancel,
 		Options: []grpc.ServerOption{grpc.UnaryInterceptor(b.calls.intercept)},
-		Init: func(made *grpc.Server) error {
-			pulumirpc.RegisterResourceProviderServer(made, server)
+		Init: func(grpcServer *grpc.Server) error {
+			pulumirpc.RegisterResourceProviderServer(grpcServer, server)
 			return nil
 		},
 	})
@@ -143,17 +143,17 @@ func (b *bench) program(ctx *pulumi.Context) error {
 	if err := ctx.RegisterResource("pulumi:providers:kubernetes", "k8s", b.provider, k8s); err != nil {
 		return err
 	}
-	made := map[string]pulumi.Resource{}
+	registered := map[string]pulumi.Resource{}
 	for _, o := range b.objects {
 		resource := &anyResource{}
 		options := append([]pulumi.ResourceOption{pulumi.Provider(k8s)}, o.options...)
-		if namespace, ok := made["namespace"]; ok {
+		if namespace, ok := registered["namespace"]; ok {
 			options = append(options, pulumi.DependsOn([]pulumi.Resource{namespace}))
 		}
 		if err := ctx.RegisterResource(o.token, o.name, o.inputs, resource, options...); err != nil {
 			return err
 		}
-		made[o.name] = resource
+		registered[o.name] = resource
 	}
 	if b.more != nil {
 		return b.more(ctx, k8s)
@@ -161,7 +161,7 @@ func (b *bench) program(ctx *pulumi.Context) error {
 	return nil
 }
 
-// up runs an update and returns what it printed.
+// up runs an update and returns its output.
 func (b *bench) up(t *testing.T) (string, auto.UpResult, error) {
 	t.Helper()
 	b.calls.reset()
@@ -185,7 +185,7 @@ func (b *bench) destroy(t *testing.T) {
 	require.NoError(t, err, output.String())
 }
 
-// backend is everything that the engine has written about the stack.
+// backend returns everything that the engine has written about the stack.
 func (b *bench) backend(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
@@ -254,7 +254,7 @@ func TestEngineLifeOfObjects(t *testing.T) {
 	assert.Equal(t, map[string]int{"same": 4, "update": 1}, b.mustUp(t))
 	live, err := b.kube.CoreV1().ConfigMaps(namespace).Get(t.Context(), "one", metav1.GetOptions{})
 	require.NoError(t, err)
-	assert.Equal(t, map[string]string{"b": "3"}, live.Data, "a key that the program dropped is gone")
+	assert.Equal(t, map[string]string{"b": "3"}, live.Data, "a key that the program dropped is removed")
 
 	before := secrets.Items[0].Name
 	b.objects[2].inputs["stringData"] = map[string]any{"password": "another-password"}
@@ -266,7 +266,7 @@ func TestEngineLifeOfObjects(t *testing.T) {
 
 	b.destroy(t)
 	_, err = b.kube.CoreV1().Namespaces().Get(t.Context(), namespace, metav1.GetOptions{})
-	assert.True(t, apierrors.IsNotFound(err), "the namespace is gone when destroy ends")
+	assert.True(t, apierrors.IsNotFound(err), "the namespace no longer exists when destroy ends")
 }
 
 func TestEngineRefreshFindsDriftAndNothingElse(t *testing.T) {
@@ -282,7 +282,7 @@ func TestEngineRefreshFindsDriftAndNothingElse(t *testing.T) {
 
 	_, err := b.stack.Refresh(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, map[string]int{"same": 5}, b.mustUp(t), "defaults of the server are no change")
+	assert.Equal(t, map[string]int{"same": 5}, b.mustUp(t), "defaults of the server are not a change")
 
 	_, err = b.kube.CoreV1().ConfigMaps(namespace).Update(t.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: "one", Namespace: namespace}, Data: map[string]string{"a": "by hand"},
@@ -292,7 +292,7 @@ func TestEngineRefreshFindsDriftAndNothingElse(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, (*result.Summary.ResourceChanges)["update"], "%v", *result.Summary.ResourceChanges)
 	output, _, err := b.up(t)
-	require.Error(t, err, "the fields belong to somebody else now")
+	require.Error(t, err, "another field manager owns the fields now")
 	assert.Contains(t, output, `take them with the annotation pulumi.com/patchForce: "true"`)
 
 	b.provider["enablePatchForce"] = pulumi.Bool(true)
@@ -318,7 +318,7 @@ func TestEngineRefusesAnObjectOfSomebodyElse(t *testing.T) {
 	b.objects = []object{configMap("theirs", "default", map[string]any{"a": "1"})}
 	output, _, err := b.up(t)
 	require.Error(t, err)
-	assert.Contains(t, output, "create ConfigMap default/theirs: it exists already and is not of this stack")
+	assert.Contains(t, output, "create ConfigMap default/theirs: it already exists and does not belong to this stack")
 
 	b.provider["upsertExistingObjects"] = pulumi.Bool(true)
 	b.mustUp(t)
@@ -331,7 +331,7 @@ func TestEngineGoesOnAfterAKilledRun(t *testing.T) {
 	b.objects = []object{configMap("left", "default", map[string]any{"a": "1"}), job}
 	job.inputs["metadata"].(map[string]any)["annotations"] = map[string]any{"pulumi.com/skipAwait": "true"}
 	b.mustUp(t)
-	made, err := b.kube.CoreV1().ConfigMaps("default").Get(t.Context(), "left", metav1.GetOptions{})
+	first, err := b.kube.CoreV1().ConfigMaps("default").Get(t.Context(), "left", metav1.GetOptions{})
 	require.NoError(t, err)
 
 	b.forgetObjects(t)
@@ -342,11 +342,12 @@ func TestEngineGoesOnAfterAKilledRun(t *testing.T) {
 	b.mustUp(t)
 	again, err := b.kube.CoreV1().ConfigMaps("default").Get(t.Context(), "left", metav1.GetOptions{})
 	require.NoError(t, err)
-	assert.Equal(t, made.UID, again.UID, "taken over, not made twice")
+	assert.Equal(t, first.UID, again.UID, "taken over, not created twice")
 	assert.Equal(t, map[string]string{"a": "2"}, again.Data)
 	live, err := b.kube.BatchV1().Jobs("default").Get(t.Context(), "left", metav1.GetOptions{})
 	require.NoError(t, err)
-	assert.Equal(t, "app:2", live.Spec.Template.Spec.Containers[0].Image, "an immutable left-over is made anew")
+	assert.Equal(t, "app:2", live.Spec.Template.Spec.Containers[0].Image,
+		"an object with other immutable fields is recreated")
 	b.destroy(t)
 }
 
@@ -357,20 +358,20 @@ func TestEngineNoChangeIsFast(t *testing.T) {
 		b.objects = append(b.objects, configMap(fmt.Sprintf("map-%03d", i), "many",
 			map[string]any{"content": strings.Repeat("x", 2000)}))
 	}
-	begun := time.Now()
+	began := time.Now()
 	b.mustUp(t)
-	created := time.Since(begun)
-	begun = time.Now()
+	created := time.Since(began)
+	began = time.Now()
 	assert.Equal(t, map[string]int{"same": 103}, b.mustUp(t))
-	same := time.Since(begun)
+	same := time.Since(began)
 	t.Logf("create %s, no change %s: %v", created, same, b.calls.spent)
 	assert.Less(t, b.calls.spent["Check"]+b.calls.spent["Diff"], time.Second,
-		"what the engine itself takes is not measured")
+		"only the provider's time counts, not the engine's")
 	b.destroy(t)
 }
 
-// forgetObjects makes the state what kill -9 leaves: the provider is in it, and the objects that were just made are
-// not.
+// forgetObjects leaves the state as after kill -9: the provider is recorded, but not the objects that were just
+// created.
 func (b *bench) forgetObjects(t *testing.T) {
 	t.Helper()
 	state, err := b.stack.Export(t.Context())
@@ -396,7 +397,7 @@ func TestEngineLeavesTheObjectsOfAnotherStackOfTheSameName(t *testing.T) {
 	theirs.mustUp(t)
 	output, _, err := ours.up(t)
 	require.Error(t, err, "the URN is the same, the state is not")
-	assert.Contains(t, output, "it exists already and is not of this stack")
+	assert.Contains(t, output, "it already exists and does not belong to this stack")
 	theirs.destroy(t)
 }
 

@@ -12,15 +12,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Keys beside the live object in the outputs, named as pulumi-kubernetes names them, so that a stack can change between
-// the two.
+// Keys in the outputs in addition to the live object. They are those of pulumi-kubernetes, so that a stack can switch
+// between the two.
 const (
 	inputsKey            = "__inputs"
 	fieldManagerKey      = "__fieldManager"
 	initialAPIVersionKey = "__initialApiVersion"
 )
 
-// unknown stands for a value that is not known before other resources exist.
+// unknown represents a value that is not known until other resources exist.
 type unknown struct{}
 
 func unmarshal(label string, properties *structpb.Struct) (resource.PropertyMap, error) {
@@ -33,7 +33,7 @@ func marshal(label string, properties resource.PropertyMap) (*structpb.Struct, e
 		plugin.MarshalOptions{Label: label, KeepUnknowns: true, KeepSecrets: true})
 }
 
-// The SDKs cannot name a field with dashes, so they spell these with underscores.
+// dashed maps field names of the SDKs to those of Kubernetes. The SDKs cannot use dashes in names.
 var dashed = map[string]string{
 	"x_kubernetes_embedded_resource":       "x-kubernetes-embedded-resource",
 	"x_kubernetes_int_or_string":           "x-kubernetes-int-or-string",
@@ -44,7 +44,7 @@ var dashed = map[string]string{
 	"x_kubernetes_validations":             "x-kubernetes-validations",
 }
 
-// underscored is how a field of the cluster is spelt in the outputs.
+// underscored returns the name of a field in the outputs.
 func underscored(key string) string {
 	if strings.HasPrefix(key, "x-kubernetes-") {
 		if spelling := strings.ReplaceAll(key, "-", "_"); dashed[spelling] != "" {
@@ -54,8 +54,8 @@ func underscored(key string) string {
 	return key
 }
 
-// plainMap turns properties into the content of an object: secrets are unwrapped, whole numbers become int64, unknown
-// values become [unknown].
+// plainMap converts properties to the content of an object. Secrets are unwrapped, whole numbers become int64, and
+// unknown values become [unknown].
 func plainMap(properties resource.PropertyMap) map[string]any {
 	content := make(map[string]any, len(properties))
 	for key, value := range properties {
@@ -88,7 +88,7 @@ func plainValue(value resource.PropertyValue) any {
 		}
 		return items
 	case value.IsNumber():
-		// Kubernetes tells int64 from float64; the engine knows only float64.
+		// Kubernetes distinguishes int64 and float64. The engine has only float64.
 		if number := value.NumberValue(); number == math.Trunc(number) && math.Abs(number) < 1<<53 {
 			return int64(number)
 		}
@@ -98,12 +98,12 @@ func plainValue(value resource.PropertyValue) any {
 	}
 }
 
-// asObject makes an unstructured object of properties that are all known.
+// asObject returns an unstructured object of properties that are all known.
 func asObject(properties resource.PropertyMap) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: plainMap(properties)}
 }
 
-// properties turns the content of an object into properties.
+// properties converts the content of an object to properties.
 func properties(content map[string]any) resource.PropertyMap {
 	return resource.NewPropertyMapFromMapRepl(content, func(key string) (resource.PropertyKey, bool) {
 		return resource.PropertyKey(underscored(key)), true
@@ -132,7 +132,7 @@ func field(properties resource.PropertyMap, keys ...string) (resource.PropertyVa
 	return value, true
 }
 
-// text is a string field; "" when it is absent, unknown or something else.
+// text returns a string field, or "" if it is absent, unknown or not a string.
 func text(properties resource.PropertyMap, keys ...string) string {
 	if value, ok := field(properties, keys...); ok && value.IsString() {
 		return value.StringValue()
@@ -140,7 +140,7 @@ func text(properties resource.PropertyMap, keys ...string) string {
 	return ""
 }
 
-// isUnknown tells whether a field, or one on the way to it, is not known yet.
+// isUnknown reports whether a field or one of its parents is not known yet.
 func isUnknown(properties resource.PropertyMap, keys ...string) bool {
 	for i := 1; i <= len(keys); i++ {
 		value, ok := field(properties, keys[:i]...)
@@ -154,7 +154,7 @@ func isUnknown(properties resource.PropertyMap, keys ...string) bool {
 	return false
 }
 
-// annotations are the known annotations of the inputs.
+// annotations returns the known annotations of the inputs.
 func annotations(properties resource.PropertyMap) map[string]string {
 	found := map[string]string{}
 	value, ok := field(properties, "metadata", "annotations")
@@ -169,7 +169,7 @@ func annotations(properties resource.PropertyMap) map[string]string {
 	return found
 }
 
-// withMetadata returns a copy of the inputs with fields of its metadata set; the inputs stay as they are.
+// withMetadata returns a copy of the inputs with changed metadata. It does not modify the inputs.
 func withMetadata(inputs resource.PropertyMap, change func(metadata resource.PropertyMap)) resource.PropertyMap {
 	inputs = maps.Clone(inputs)
 	value, ok := inputs["metadata"]
@@ -182,7 +182,7 @@ func withMetadata(inputs resource.PropertyMap, change func(metadata resource.Pro
 	case ok && value.IsObject():
 		metadata = maps.Clone(value.ObjectValue())
 	case ok && !value.IsNull():
-		// Unknown as a whole: there is no place to put a field.
+		// The metadata is unknown as a whole, so no field can be set.
 		return inputs
 	}
 	change(metadata)
@@ -193,13 +193,14 @@ func withMetadata(inputs resource.PropertyMap, change func(metadata resource.Pro
 	return inputs
 }
 
-// isSecretObject tells whether an object is a core Secret, whose contents are secret whatever the program says.
+// isSecretObject reports whether an object is a core Secret. Its contents are secret even if the program does not mark
+// them.
 func isSecretObject(content resource.PropertyMap) bool {
 	return text(content, "kind") == "Secret" && text(content, "apiVersion") == "v1"
 }
 
-// markSecrets marks what is secret in values that a server returned, by the inputs they came from. A list that has a
-// secret anywhere in the inputs becomes secret as a whole, because its order may have changed.
+// markSecrets marks values that a server returned as secret where the inputs were secret. A list with a secret anywhere
+// in the inputs becomes secret as a whole, because its order can differ.
 func markSecrets(values, inputs resource.PropertyMap) {
 	if isSecretObject(values) {
 		for _, key := range []resource.PropertyKey{"data", "stringData"} {
@@ -207,7 +208,7 @@ func markSecrets(values, inputs resource.PropertyMap) {
 				values[key] = resource.MakeSecret(value)
 			}
 		}
-		// kubectl apply keeps a copy of the whole object in an annotation.
+		// kubectl apply stores a copy of the whole object in an annotation.
 		if value, ok := field(values, "metadata", "annotations"); ok && value.IsObject() {
 			const applied = resource.PropertyKey("kubectl.kubernetes.io/last-applied-configuration")
 			if copied, ok := value.ObjectValue()[applied]; ok && !copied.IsSecret() {
@@ -227,12 +228,12 @@ func markSecrets(values, inputs resource.PropertyMap) {
 	}
 }
 
-// outputs are what the engine records of an object: the live object, and beside it the inputs that made it.
+// outputs returns what the engine records of an object: the live object and the inputs of the last update.
 func outputs(
 	live *unstructured.Unstructured, inputs resource.PropertyMap, initialAPIVersion, fieldManager string,
 ) resource.PropertyMap {
 	content := live.DeepCopy()
-	// Half the size of a typical object, and of no use to a program.
+	// managedFields is half of a typical object, and programs do not need it.
 	unstructured.RemoveNestedField(content.Object, "metadata", "managedFields")
 	state := properties(content.Object)
 	markSecrets(state, inputs)
@@ -271,7 +272,7 @@ func readState(state resource.PropertyMap) recordedState {
 	return recorded
 }
 
-// identifier is the ID of an object: "namespace/name", or "name" where there is no namespace.
+// identifier returns the ID of an object: "namespace/name", or "name" for cluster-scoped objects.
 func identifier(obj *unstructured.Unstructured) string {
 	if namespace := obj.GetNamespace(); namespace != "" {
 		return namespace + "/" + obj.GetName()
@@ -287,13 +288,13 @@ func parseIdentifier(id string) (namespace, name string, err error) {
 	}
 	if name == "" || strings.Contains(name, "/") {
 		return "", "",
-			fmt.Errorf("%q is no ID of a Kubernetes object: want \"namespace/name\", or \"name\" for objects without "+
-				"namespace", id)
+			fmt.Errorf("%q is not the ID of a Kubernetes object: want \"namespace/name\", or \"name\" for objects "+
+				"without a namespace", id)
 	}
 	return namespace, name, nil
 }
 
-// notObjects lists the fields of the inputs that no Kubernetes object can hold.
+// notObjects returns the paths of inputs that a Kubernetes object cannot contain.
 func notObjects(path resource.PropertyPath, value resource.PropertyValue) []string {
 	var faults []string
 	switch {

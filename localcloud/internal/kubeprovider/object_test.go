@@ -40,7 +40,7 @@ func TestOutputsHideWhatTheInputsHid(t *testing.T) {
 
 	spec := state["spec"].ObjectValue()
 	assert.True(t, spec["strategy"].IsSecret())
-	assert.True(t, spec["list"].IsSecret(), "a list is secret as a whole, for its order may change")
+	assert.True(t, spec["list"].IsSecret(), "a list is secret as a whole, because its order can change")
 	assert.Equal(t, "shown", text(state, "status", "phase"))
 	_, kept := field(state, "metadata", "managedFields")
 	assert.False(t, kept)
@@ -94,7 +94,7 @@ func TestIdentifiers(t *testing.T) {
 	}
 	for _, id := range []string{"", "a/", "a/b/c"} {
 		_, _, err := parseIdentifier(id)
-		assert.ErrorContains(t, err, "is no ID of a Kubernetes object", id)
+		assert.ErrorContains(t, err, "is not the ID of a Kubernetes object", id)
 	}
 }
 

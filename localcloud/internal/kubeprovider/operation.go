@@ -20,7 +20,7 @@ import (
 	"dbtier/localcloud/internal/kubeprovider/await"
 )
 
-// defaultTimeout is how long an object may take to become ready or to go, as in pulumi-kubernetes.
+// defaultTimeout limits the wait until an object is ready or gone, as in pulumi-kubernetes.
 const defaultTimeout = 10 * time.Minute
 
 // operation is one change of one object.
@@ -60,8 +60,8 @@ func (s *Server) begin(
 	}, nil
 }
 
-// client is the API for the object's kind; a kind that is not known yet may be defined at this moment by another
-// resource, so discovery is asked afresh.
+// client returns the API for the object's kind. Another resource can define an unknown kind at the same time, so
+// discovery is read again.
 func (o *operation) client(namespace string) (dynamic.ResourceInterface, error) {
 	client, err := o.cluster.client(o.gvk, namespace)
 	if err != nil {
@@ -70,7 +70,32 @@ func (o *operation) client(namespace string) (dynamic.ResourceInterface, error) 
 	return client, err
 }
 
-// wire is the object as it is sent: without the fields that only the server sets.
+// write calls do with the client for a namespace until it succeeds or fails permanently. It then learns the kinds of a
+// definition that was written.
+func (o *operation) write(
+	ctx context.Context, namespace string,
+	do func(client dynamic.ResourceInterface) (*unstructured.Unstructured, error),
+) (*unstructured.Unstructured, error) {
+	var live *unstructured.Unstructured
+	err := patient.retry(ctx, o.report, func() error {
+		client, err := o.client(namespace)
+		if err != nil {
+			return err
+		}
+		live, err = do(client)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if o.gvk.Kind == "CustomResourceDefinition" {
+		o.server.kinds.learn(o.inputs)
+		o.cluster.forget()
+	}
+	return live, nil
+}
+
+// wire returns the object as it is sent, without fields that only the server sets.
 func (o *operation) wire() *unstructured.Unstructured {
 	content := asObject(o.inputs)
 	for _, name := range []string{
@@ -85,7 +110,8 @@ func (o *operation) wire() *unstructured.Unstructured {
 	return content
 }
 
-// timeout is how long the object may take: the resource's customTimeouts, else its annotation, else ten minutes.
+// timeout returns the time limit for the object: the resource's customTimeouts, otherwise its annotation, otherwise ten
+// minutes.
 func (o *operation) timeout(seconds float64) time.Duration {
 	if seconds > 0 {
 		return time.Duration(seconds * float64(time.Second))
@@ -96,7 +122,7 @@ func (o *operation) timeout(seconds float64) time.Duration {
 	return defaultTimeout
 }
 
-// ready waits until the object is what it is for.
+// ready waits until the object is ready.
 func (o *operation) ready(
 	ctx context.Context, live *unstructured.Unstructured, seconds float64,
 ) (*unstructured.Unstructured, error) {
@@ -111,8 +137,8 @@ func (o *operation) ready(
 	var failure *await.Error
 	if errors.As(err, &failure) && o.isJob() && annotations(o.inputs)[annotationReplaceUnready] != "true" {
 		failure.Details = append(failure.Details,
-			fmt.Sprintf("the next update makes a new Job only when the Job changes: "+
-				"delete it, or give it the annotation %s: \"true\" to try an unchanged Job again",
+			fmt.Sprintf("the next update creates a new Job only if the Job changes: "+
+				"delete it, or set the annotation %s: \"true\" to retry an unchanged Job",
 				annotationReplaceUnready))
 	}
 	return live, err
@@ -120,8 +146,8 @@ func (o *operation) ready(
 
 func (o *operation) isJob() bool { return o.gvk.Kind == "Job" && o.gvk.Group == "batch" }
 
-// failed puts what was being done before an error, and hides in it what the program holds secret: an API server quotes
-// the values that it refuses.
+// failed adds the action to an error and hides secrets of the program in it, because an API server quotes the values
+// that it refuses.
 func (o *operation) failed(doing string, obj *unstructured.Unstructured, err error) error {
 	if err == nil {
 		return nil
@@ -130,7 +156,7 @@ func (o *operation) failed(doing string, obj *unstructured.Unstructured, err err
 		fmt.Sprintf("%s %s: %v", doing, title(o.gvk, obj), err)))
 }
 
-// secrets are the secret texts in properties.
+// secrets returns the secret texts in properties.
 func secrets(value resource.PropertyValue) []string {
 	var found []string
 	var collect func(value resource.PropertyValue, hidden bool)
@@ -154,7 +180,7 @@ func secrets(value resource.PropertyValue) []string {
 	return found
 }
 
-// recorded are the outputs of the operation.
+// recorded returns the outputs of the operation.
 func (o *operation) recorded(live *unstructured.Unstructured, initialAPIVersion string) resource.PropertyMap {
 	if initialAPIVersion == "" {
 		initialAPIVersion = live.GetAPIVersion()
@@ -162,8 +188,8 @@ func (o *operation) recorded(live *unstructured.Unstructured, initialAPIVersion 
 	return outputs(live, o.inputs, initialAPIVersion, o.manager)
 }
 
-// initFailed is the error for an object that exists and is not ready: the engine records the object, and goes on with
-// it at the next update.
+// initFailed returns the error for an object that exists and is not ready. The engine records the object and continues
+// with it in the next update.
 func initFailed(live *unstructured.Unstructured, state, inputs resource.PropertyMap, cause error) error {
 	reasons := []string{cause.Error()}
 	var failure *await.Error
@@ -183,13 +209,13 @@ func initFailed(live *unstructured.Unstructured, state, inputs resource.Property
 	return rpcerror.WithDetails(rpcerror.New(codes.Unknown, cause.Error()), detail)
 }
 
-// title names an object for messages.
+// title names an object in messages.
 func title(gvk schema.GroupVersionKind, obj *unstructured.Unstructured) string {
 	return fmt.Sprintf("%s %s", gvk.Kind, identifier(obj))
 }
 
-// childless are the kinds that own no other objects. Deleting one in the foreground, as is the default, would only make
-// it wait for the garbage collector to find that out.
+// childless are kinds that own no other objects. A foreground deletion, the default, would only make them wait for the
+// garbage collector.
 var childless = map[schema.GroupKind]bool{
 	{Kind: "ConfigMap"}:      true,
 	{Kind: "LimitRange"}:     true,
@@ -209,7 +235,8 @@ var childless = map[schema.GroupKind]bool{
 	{Group: "storage.k8s.io", Kind: "StorageClass"}:                                 true,
 }
 
-// propagation reads a pulumi.com/deletionPropagationPolicy annotation; what depends on an object goes first by default.
+// propagation parses a pulumi.com/deletionPropagationPolicy annotation. By default, dependent objects are deleted
+// first.
 func propagation(kind schema.GroupKind, value string) (metav1.DeletionPropagation, error) {
 	switch strings.ToLower(value) {
 	case "":

@@ -19,59 +19,59 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// release is what the server calls itself: the release of pulumi-kubernetes whose behaviour it follows.
+// release is the version that the server reports: the release of pulumi-kubernetes whose behaviour it follows.
 const release = "4.30.0"
 
-// Options of a provider server.
+// Options configure a provider server.
 type Options struct {
-	// Offline previews without a cluster: inputs are checked and returned, and everything that would change or read a
-	// cluster is refused.
+	// Offline serves previews without a cluster: inputs are checked and returned. Requests that would change or read a
+	// cluster are refused.
 	Offline bool
-	// Chart is the folder of a chart that offline previews render in place of one of the same name that would have to
-	// be fetched, so that they need no network and show the same everywhere. Without the folder they fetch.
+	// Chart is the folder of a chart. Offline previews render it instead of downloading a chart of the same name, so
+	// that they need no network and give the same result everywhere. If the folder does not exist, they download.
 	Chart string
-	// Dir is where relative paths of kubeconfigs, charts and values files begin; the working directory by default. The
-	// engine runs plugins in the project's directory, and does not tell an attached server which that is.
+	// Dir is the start of relative paths of kubeconfigs, charts and values files. The default is the working directory.
+	// The engine runs plugins in the project's folder, but does not tell an attached server which folder that is.
 	Dir string
 }
 
-// Server is the provider server. Its zero value is of no use: see [New].
+// Server is the provider server. Create it with [New].
 type Server struct {
 	pulumirpc.UnimplementedResourceProviderServer
 
 	options Options
 	kinds   *kinds
 
-	// configuring lets one Configure connect at a time.
+	// configuring serializes Configure calls.
 	configuring sync.Mutex
 
 	mutex sync.RWMutex
-	// cancelled ends every wait that runs when the engine asks for it.
+	// cancelled is the context of all waits. Cancel ends it.
 	cancelled context.Context
 	cancel    context.CancelFunc
-	// engine is the address of the engine that attached last. A new one is a new run, to which nothing applies that was
-	// settled for the one before: a server may outlive the engine, as that of a shell for plain pulumi commands does.
+	// engine is the address of the engine that attached last. A new engine is a new run, to which the settings of the
+	// previous run do not apply. A server can outlive its engine, for example in a shell for plain pulumi commands.
 	engine  string
 	settle  bool // the run has not configured yet
 	host    *provider.HostClient
 	checked map[string]settings // by URN of the provider resource
-	// configured is what the last Configure settled.
+	// configured is the result of the last Configure.
 	configured *configuration
 	cluster    *cluster
-	// seen are the objects that the engine has a record of, by UID: an object among them is no left-over of an
-	// interrupted creation.
+	// seen contains the UIDs of objects that the engine has recorded. Such an object does not come from an interrupted
+	// creation.
 	seen map[types.UID]bool
 }
 
-// configuration is what the first Configure of a run settled.
+// configuration is the result of the first Configure of a run.
 type configuration struct {
 	urn string
-	// id is the ID of the provider resource: random, and kept in the state of the stack.
+	// id is the random ID of the provider resource, stored in the state of the stack.
 	id string
 	settings
 }
 
-// New makes a provider server; serve it with pulumirpc.RegisterResourceProviderServer.
+// New returns a provider server. Serve it with pulumirpc.RegisterResourceProviderServer.
 func New(options Options) (pulumirpc.ResourceProviderServer, error) {
 	if options.Dir == "" {
 		options.Dir = "."
@@ -83,7 +83,7 @@ func New(options Options) (pulumirpc.ResourceProviderServer, error) {
 	}, nil
 }
 
-// Handshake tells the engine what this provider can do. The engine's address comes again with Attach.
+// Handshake tells the engine the provider's capabilities. Attach sends the engine's address again.
 func (s *Server) Handshake(
 	_ context.Context, req *pulumirpc.ProviderHandshakeRequest,
 ) (*pulumirpc.ProviderHandshakeResponse, error) {
@@ -111,14 +111,14 @@ func (s *Server) attach(address string) error {
 	if err != nil {
 		return fmt.Errorf("connect to the Pulumi engine at %s: %w", address, err)
 	}
-	// A connection made before may still carry messages of requests that run, so it is not closed.
+	// The previous connection stays open, because it can still carry messages of running requests.
 	s.engine, s.host, s.settle = address, host, true
 	clear(s.checked)
 	clear(s.seen)
 	return nil
 }
 
-// log sends a message about a resource to the user; a status message replaces the one before and is not kept.
+// log sends the user a message about a resource. A status message replaces the previous one and is not kept.
 func (s *Server) log(ctx context.Context, severity diag.Severity, urn resource.URN, message string, ephemeral bool) {
 	s.mutex.RLock()
 	host := s.host
@@ -126,7 +126,7 @@ func (s *Server) log(ctx context.Context, severity diag.Severity, urn resource.U
 	if host == nil {
 		return
 	}
-	// A message that does not arrive must not fail the operation that it is about.
+	// A message that cannot be sent must not fail the operation.
 	if ephemeral {
 		_ = host.LogStatus(ctx, severity, urn, message)
 		return
@@ -134,7 +134,7 @@ func (s *Server) log(ctx context.Context, severity diag.Severity, urn resource.U
 	_ = host.Log(ctx, severity, urn, message)
 }
 
-// reporter shows what is waited for in the engine's progress display.
+// reporter returns a function that shows what is being waited for in the engine's progress display.
 func (s *Server) reporter(ctx context.Context, urn resource.URN) func(string) {
 	return func(message string) { s.log(ctx, diag.Info, urn, firstLine(message), true) }
 }
@@ -146,13 +146,12 @@ func firstLine(text string) string {
 
 type urnKey struct{}
 
-// about marks a context with the resource it is for, so that a warning of the API server reaches the user at the right
-// resource.
+// about adds the resource to a context, so that warnings of the API server are shown at that resource.
 func about(ctx context.Context, urn resource.URN) context.Context {
 	return context.WithValue(ctx, urnKey{}, urn)
 }
 
-// warnings passes on what the API server warns of, each text once for a resource.
+// warnings forwards warnings of the API server, each text once for each resource.
 type warnings struct {
 	server *Server
 	said   sync.Map
@@ -169,17 +168,17 @@ func (w *warnings) HandleWarningHeaderWithContext(ctx context.Context, code int,
 	}
 }
 
-// GetPluginInfo answers which version this is.
+// GetPluginInfo returns the version.
 func (s *Server) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
 	return &pulumirpc.PluginInfo{Version: release}, nil
 }
 
-// Cancel ends the waits that run: each fails with what it saw last.
+// Cancel ends all running waits. Each fails with its last observed state.
 func (s *Server) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.cancel()
-	// For the next run; this one asks for nothing more.
+	// The new context is for the next run. This run sends no more requests.
 	s.cancelled, s.cancel = context.WithCancel(context.Background())
 	return &emptypb.Empty{}, nil
 }
@@ -214,8 +213,8 @@ func (s *Server) CheckConfig(_ context.Context, req *pulumirpc.CheckRequest) (*p
 	return response, nil
 }
 
-// DiffConfig compares the inputs of a provider resource. A change never replaces the provider, and with it everything
-// it made: a kubeconfig that moved to another file still means the same cluster.
+// DiffConfig compares the inputs of a provider resource. A change never replaces the provider and its objects: a
+// kubeconfig that moved to another file still describes the same cluster.
 func (s *Server) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	olds, err := unmarshal("old provider inputs", req.GetOlds())
 	if err != nil {
@@ -234,8 +233,8 @@ func (s *Server) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*pul
 	return response, nil
 }
 
-// Configure settles which cluster this process works on. The engine configures again for the update that follows a
-// preview; a configuration for something else is refused.
+// Configure selects the cluster of this process. The engine configures the provider again for the update after a
+// preview. A configuration for another provider resource is refused.
 func (s *Server) Configure(ctx context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
 	response := &pulumirpc.ConfigureResponse{
 		AcceptSecrets: true, SupportsPreview: true, SupportsAutonamingConfiguration: true,
@@ -274,7 +273,7 @@ func (s *Server) Configure(ctx context.Context, req *pulumirpc.ConfigureRequest)
 	return response, nil
 }
 
-// keeps tells whether a run goes on with the configuration that it has, and refuses one that is for another provider.
+// keeps reports whether a run continues with its current configuration. It refuses one for another provider.
 func (s *Server) keeps(urn string, given settings) (bool, error) {
 	s.mutex.RLock()
 	defer s.mutex.RUnlock()
@@ -287,16 +286,17 @@ func (s *Server) keeps(urn string, given settings) (bool, error) {
 	case before.urn != urn:
 		return false,
 			fmt.Errorf("kubernetes provider %s: another configuration is in use (that of %s), and an attached "+
-				"provider server serves one: "+
-				"use one explicit kubernetes provider for the whole program, or %s", name(urn), name(before.urn), installed)
+				"provider server serves only one: use one explicit kubernetes provider for the whole program, or %s",
+				name(urn), name(before.urn), installed)
 	default:
-		// Older inputs of the very provider that this run has checked with newer ones: the newer win.
+		// These are older inputs of a provider that this run has already checked with newer inputs. The newer inputs
+		// apply.
 		checked, ok := s.checked[urn]
 		return ok && checked != given, nil
 	}
 }
 
-// name shows a provider by the last part of its URN.
+// name returns the last part of a provider's URN.
 func name(urn string) string {
 	if urn == "" {
 		return "default"
@@ -304,15 +304,15 @@ func name(urn string) string {
 	return fmt.Sprintf("%q", resource.URN(urn).Name())
 }
 
-// connected answers the cluster, or why there is none.
+// connected returns the cluster, or an error that explains why there is none.
 func (s *Server) connected(doing string) (*cluster, settings, error) {
 	s.mutex.RLock()
 	defer s.mutex.RUnlock()
 	switch {
 	case s.options.Offline:
 		return nil, settings{},
-			fmt.Errorf("%s: this kubernetes provider runs offline and only previews: run without --offline, with a "+
-				"cluster", doing)
+			fmt.Errorf("%s: this kubernetes provider is offline and serves only previews: run without --offline, "+
+				"with a cluster", doing)
 	case s.configured == nil:
 		return nil, settings{}, fmt.Errorf("%s: the kubernetes provider is not configured", doing)
 	case s.cluster == nil:
@@ -322,7 +322,7 @@ func (s *Server) connected(doing string) (*cluster, settings, error) {
 	return s.cluster, s.configured.settings, nil
 }
 
-// reachable is connected for previews, which go on without a cluster.
+// reachable is connected for previews, which also work without a cluster.
 func (s *Server) reachable() *cluster {
 	s.mutex.RLock()
 	defer s.mutex.RUnlock()
@@ -332,10 +332,10 @@ func (s *Server) reachable() *cluster {
 	return s.cluster
 }
 
-// manager is the field manager for the object of a URN. It stays the same for the life of a stack, so that an object
-// which a killed run created can be recognised by it; and it holds the ID of the provider resource, so that another
-// stack of the same name, in another backend, does not take such objects for its own. Objects that are kept when their
-// stack goes must be recognised by its next life, which has another provider: their manager is named by the URN alone.
+// manager returns the field manager for the object of a URN. It is the same for the life of a stack, so that an object
+// from a killed run can be recognized. It depends on the ID of the provider resource, so that a stack of the same name
+// in another backend does not claim the object. Objects that are kept when their stack is destroyed must be recognized
+// by the next stack, which has another provider resource: their manager depends on the URN alone.
 func (s *Server) manager(urn resource.URN, kept bool) string {
 	s.mutex.RLock()
 	defer s.mutex.RUnlock()
@@ -356,7 +356,7 @@ func (s *Server) settled() settings {
 	return s.configured.settings
 }
 
-// remember notes that the engine has a record of an object.
+// remember records that the engine knows an object.
 func (s *Server) remember(uid types.UID) {
 	if uid == "" {
 		return
@@ -372,13 +372,13 @@ func (s *Server) remembers(uid types.UID) bool {
 	return s.seen[uid]
 }
 
-// Invoke refuses functions by name.
+// Invoke refuses all functions by name.
 func (s *Server) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "function %s is not supported by this kubernetes provider: %s",
 		req.GetTok(), installed)
 }
 
-// Call refuses methods by name.
+// Call refuses all methods by name.
 func (s *Server) Call(_ context.Context, req *pulumirpc.CallRequest) (*pulumirpc.CallResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method %s is not supported by this kubernetes provider: %s",
 		req.GetTok(), installed)

@@ -17,8 +17,8 @@ import (
 	"dbtier/localcloud/internal/kubeprovider/await"
 )
 
-// Read answers the state of an object in the cluster: for a refresh, an import or a .get. An object that does not
-// exist, or whose kind does not, is answered without an ID, which takes it out of the state.
+// Read returns the state of an object in the cluster, for a refresh, an import or a .get. If the object or its kind
+// does not exist, the response has no ID, and the engine removes the object from the state.
 func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
 	urn := resource.URN(req.GetUrn())
 	olds, err := unmarshal("old state", req.GetProperties())
@@ -89,7 +89,7 @@ func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumir
 	return response, err
 }
 
-// importable makes inputs of an object that no program has declared yet.
+// importable returns inputs for an object that no program has declared yet.
 func importable(gvk schema.GroupVersionKind, live *unstructured.Unstructured) resource.PropertyMap {
 	content := live.DeepCopy()
 	delete(content.Object, "status")
@@ -109,8 +109,8 @@ func importable(gvk schema.GroupVersionKind, live *unstructured.Unstructured) re
 	return inputs
 }
 
-// drifted brings into the inputs what changed in the cluster since the object was last seen. A field that is as it was
-// keeps the spelling of the program, and a field that the program does not set is not of interest.
+// drifted applies changes in the cluster since the last read to the inputs. An unchanged field keeps the program's
+// spelling. Fields that the program does not set are ignored.
 func drifted(inputs resource.PropertyMap, before, now map[string]any) resource.PropertyMap {
 	result := maps.Clone(inputs)
 	for key, input := range inputs {
@@ -122,7 +122,7 @@ func drifted(inputs resource.PropertyMap, before, now map[string]any) resource.P
 		value, has := now[name]
 		switch {
 		case !had && !has:
-			// Fields such as a Secret's stringData are never shown by the cluster.
+			// The cluster never returns fields such as a Secret's stringData.
 		case !has:
 			delete(result, key)
 		default:
@@ -152,15 +152,15 @@ func driftedValue(input resource.PropertyValue, before, now any) resource.Proper
 				values = append(values, driftedValue(input.ArrayValue()[i], oldItems[i], item))
 				continue
 			}
-			values = append(values, spelt(item))
+			values = append(values, asProperty(item))
 		}
 		return resource.NewArrayProperty(values)
 	}
-	return spelt(now)
+	return asProperty(now)
 }
 
-// spelt turns a value of the cluster into a property, with the field names of the SDKs.
-func spelt(value any) resource.PropertyValue {
+// asProperty converts a value of the cluster to a property with the field names of the SDKs.
+func asProperty(value any) resource.PropertyValue {
 	return resource.NewPropertyValueRepl(value, func(key string) (resource.PropertyKey, bool) {
 		return resource.PropertyKey(underscored(key)), true
 	}, nil)

@@ -7,8 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// immutable are the fields that the API server does not let change, by kind: a change of one replaces the object. "*"
-// is any item of a list. The rules are those of pulumi-kubernetes, so that a program means the same with both.
+// immutable lists the fields of each kind that the API server does not allow to change. A change of such a field
+// replaces the object. "*" matches any item of a list. The rules are those of pulumi-kubernetes, so that a program
+// behaves the same with both.
 var immutable = map[schema.GroupKind][]string{
 	{Group: "apps", Kind: "DaemonSet"}:  {"spec.selector"},
 	{Group: "apps", Kind: "Deployment"}: {"spec.selector"},
@@ -16,7 +17,7 @@ var immutable = map[schema.GroupKind][]string{
 		"spec.podManagementPolicy", "spec.revisionHistoryLimit", "spec.selector", "spec.serviceName",
 		"spec.volumeClaimTemplates",
 	},
-	// The whole template: a Job is one run.
+	// The whole template is immutable, because a Job is a single run.
 	{Group: "batch", Kind: "Job"}: {"spec.completions", "spec.parallelism", "spec.selector", "spec.template"},
 	{Kind: "PersistentVolume"}: {
 		"spec.awsElasticBlockStore", "spec.azureDisk", "spec.azureFile", "spec.cephfs", "spec.cinder", "spec.csi",
@@ -62,15 +63,15 @@ func containerFields(container string) []string {
 	return fields
 }
 
-// replacingFields are the fields whose change replaces an object.
+// replacingFields returns the fields whose change replaces an object.
 func replacingFields(gvk schema.GroupVersionKind, inputs resource.PropertyMap, given settings) [][]string {
 	patterns := append([]string{"metadata.name", "metadata.namespace"}, immutable[gvk.GroupKind()]...)
 	frozen := false
 	if value, ok := field(inputs, "immutable"); ok && value.IsBool() {
 		frozen = value.BoolValue()
 	}
-	// New content under the same name would reach only pods that start later, each at its own time: a new object under
-	// a new name rolls out.
+	// New content under the same name would reach only pods that start later, at different times. A new object with a
+	// new name is rolled out.
 	switch gvk.GroupKind() {
 	case schema.GroupKind{Kind: "Secret"}:
 		if !given.EnableSecretMutable || frozen {
@@ -88,8 +89,8 @@ func replacingFields(gvk schema.GroupVersionKind, inputs resource.PropertyMap, g
 	return split
 }
 
-// touches tells whether a change concerns one of the fields: it lies at or below it, or it adds or removes a part of
-// the object that holds it.
+// touches reports whether a change concerns one of the fields: it is at or below the field, or it adds or removes a
+// parent of the field.
 func (c change) touches(fields [][]string) bool {
 	for _, pattern := range fields {
 		if matches(c.path, pattern) || holds(c, pattern) {
@@ -107,7 +108,7 @@ func holds(c change, pattern []string) bool {
 	if len(c.path) >= len(pattern) || !agree(c.path, pattern, len(c.path)) {
 		return false
 	}
-	// An unknown value may turn out to be anything, the field included.
+	// An unknown value can turn out to contain the field.
 	if _, computed := c.new.(unknown); computed {
 		return true
 	}

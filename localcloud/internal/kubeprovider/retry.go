@@ -17,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// patience is how long a call is repeated that fails for a passing reason. Webhooks take longest: their pods are up
-// before their certificates have reached every API server.
+// patience is how long a call that fails for a temporary reason is retried. Webhooks need the longest time, because
+// their pods are up before their certificates have reached every API server.
 type patience struct {
 	webhook time.Duration
 	server  time.Duration
@@ -27,7 +27,7 @@ type patience struct {
 
 var patient = patience{webhook: time.Minute, server: 30 * time.Second, missing: 30 * time.Second}
 
-// retry calls do until it succeeds, fails for a lasting reason, or a passing reason has lasted too long. The pauses
+// retry calls do until it succeeds, fails permanently, or has failed for a temporary reason for too long. The pauses
 // grow from 50 ms to 1 s.
 func (p patience) retry(ctx context.Context, report func(string), do func() error) error {
 	start := time.Now()
@@ -55,7 +55,7 @@ func (p patience) retry(ctx context.Context, report func(string), do func() erro
 	}
 }
 
-// limit says how long an error may last; 0 is a lasting error.
+// limit returns how long an error is retried, and why it is temporary. 0 means that the error is permanent.
 func (p patience) limit(err error) (time.Duration, string) {
 	var status apierrors.APIStatus
 	switch {
@@ -64,12 +64,12 @@ func (p patience) limit(err error) (time.Duration, string) {
 	case meta.IsNoMatchError(err):
 		return p.missing, "its kind is not known to the cluster yet"
 	case apierrors.IsNotFound(err):
-		// On creation that is the namespace, or the endpoint of a kind that has just been defined.
+		// In a creation, this is the namespace, or the endpoint of a kind that was just defined.
 		return p.missing, "what it needs does not exist yet"
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return p.missing, "its namespace is being deleted"
 	case apierrors.IsConflict(err) && !fieldConflict(err):
-		return p.server, "somebody else changed it at the same moment"
+		return p.server, "another client changed it at the same time"
 	case apierrors.IsServiceUnavailable(err), apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err),
 		apierrors.IsTimeout(err):
 		return p.server, "the API server is busy"
@@ -84,12 +84,12 @@ func (p patience) limit(err error) (time.Duration, string) {
 	}
 }
 
-// webhookDown tells whether admission failed because the webhook could not be called, not because it said no.
+// webhookDown reports whether admission failed because the webhook could not be called, not because it refused.
 func webhookDown(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "failed calling webhook")
 }
 
-// fieldConflict tells whether a server-side apply was refused because other managers own some of the fields.
+// fieldConflict reports whether a server-side apply was refused because other managers own some of the fields.
 func fieldConflict(err error) bool {
 	return apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict)
 }

@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// settings are the inputs of the provider resource, as pulumi-kubernetes names them.
+// settings are the inputs of the provider resource, with the names of pulumi-kubernetes.
 type settings struct {
 	Kubeconfig             string
 	Context                string
@@ -30,19 +30,19 @@ type settings struct {
 	SkipUpdateUnreachable  bool
 }
 
-// fault is one thing wrong with one provider input.
+// fault is an error in one provider input.
 type fault struct {
 	property string
 	reason   string
 }
 
-// ignored are inputs of the real provider that mean nothing here.
+// ignored are inputs of the real provider that have no meaning here.
 var ignored = []string{
 	"kubeClientSettings", "helmReleaseSettings", "suppressDeprecationWarnings", "suppressHelmHookWarnings",
 	"rejectUnknownResources", "strictMode", "version", "pluginDownloadURL", "alwaysRender",
 }
 
-// readSettings reads the provider's inputs and reports all faults at once. Unknown inputs are left out.
+// readSettings reads the provider's inputs and returns all faults together. Unknown inputs are left out.
 func readSettings(inputs resource.PropertyMap) (settings, []fault) {
 	var read settings
 	var faults []fault
@@ -66,7 +66,7 @@ func readSettings(inputs resource.PropertyMap) (settings, []fault) {
 		}
 		switch {
 		case texts[name] != nil:
-			// A kubeconfig may be given as an object of the program's own making.
+			// A program can pass a kubeconfig as an object.
 			if value.IsObject() && name == "kubeconfig" {
 				content, err := json.Marshal(plainValue(value))
 				if err == nil {
@@ -102,13 +102,13 @@ func readSettings(inputs resource.PropertyMap) (settings, []fault) {
 			}
 		case slices.Contains(ignored, name):
 		default:
-			faults = append(faults, fault{name, "is no input of the kubernetes provider: leave it out"})
+			faults = append(faults, fault{name, "is not an input of the kubernetes provider: leave it out"})
 		}
 	}
 	return read, faults
 }
 
-// environment is the variable that sets a switch where the provider's inputs do not, for example
+// environment returns the variable that sets a switch unless the provider's inputs do, for example
 // PULUMI_K8S_ENABLE_SECRET_MUTABLE.
 func environment(name string) string {
 	var text strings.Builder
@@ -127,7 +127,7 @@ func boolean(value resource.PropertyValue) (bool, error) {
 		return value.BoolValue(), nil
 	}
 	if value.IsString() {
-		// The engine hands over JSON text where a program passed a string.
+		// The engine passes JSON text if a program set a string.
 		if on, err := strconv.ParseBool(value.StringValue()); err == nil {
 			return on, nil
 		}
@@ -136,33 +136,32 @@ func boolean(value resource.PropertyValue) (bool, error) {
 	return false, fmt.Errorf("must be true or false and is a %s", value.TypeString())
 }
 
-// connection is what a kubeconfig says about how to reach a cluster.
+// connection describes how to reach a cluster, from a kubeconfig.
 type connection struct {
 	config *rest.Config
-	// source is how to name the kubeconfig in messages; a content given inline is never shown.
+	// source names the kubeconfig in messages. Content that is given inline is never shown.
 	source    string
 	context   string
 	namespace string
 }
 
-// connect reads the kubeconfig: a path (a relative one is below dir), the content itself, or where it is not given what
-// kubectl would take.
+// connect reads the kubeconfig: a path (relative to dir), the content itself, or by default the file that kubectl uses.
 func connect(dir string, given settings) (connection, error) {
 	overrides := &clientcmd.ConfigOverrides{
 		CurrentContext: given.Context,
 		Context:        api.Context{Cluster: given.Cluster, Namespace: given.Namespace},
 	}
-	found := connection{source: "the kubeconfig that kubectl takes (KUBECONFIG or ~/.kube/config)"}
+	found := connection{source: "the default kubeconfig of kubectl (KUBECONFIG or ~/.kube/config)"}
 	var loader clientcmd.ClientConfig
 	switch {
 	case given.Kubeconfig == "":
 		loader = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(),
 			overrides)
 	case looksLikeContent(given.Kubeconfig):
-		found.source = "the kubeconfig given to the provider as text"
+		found.source = "the kubeconfig passed to the provider as text"
 		config, err := clientcmd.Load([]byte(given.Kubeconfig))
 		if err != nil {
-			// The parser quotes what it reads, and that can be a key.
+			// The parser quotes its input, which can be a key.
 			return found, fmt.Errorf("%s cannot be read as YAML or JSON of kind Config", found.source)
 		}
 		loader = clientcmd.NewDefaultClientConfig(*config, overrides)
@@ -173,7 +172,7 @@ func connect(dir string, given settings) (connection, error) {
 		}
 		found.source = "kubeconfig " + path
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			return found, fmt.Errorf("%s does not exist: start the cluster that writes it, or name another file",
+			return found, fmt.Errorf("%s does not exist: start the cluster that writes it, or set another file",
 				found.source)
 		}
 		loader = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(

@@ -24,7 +24,7 @@ func TestProviderInputs(t *testing.T) {
 	assert.Equal(t, settings{
 		Kubeconfig: "~/.kube/config", Context: "dev", Namespace: "shop",
 		EnableConfigMapMutable: true, DeleteUnreachable: true,
-	}, read, "inputs over environment over defaults")
+	}, read, "inputs override the environment, which overrides defaults")
 }
 
 func TestProviderInputsReportAllFaults(t *testing.T) {
@@ -44,7 +44,7 @@ func TestProviderInputsReportAllFaults(t *testing.T) {
 		"context: must be a string and is a number",
 		`enableSecretMutable: must be true or false and is "maybe"`,
 		"enableServerSideApply: client-side apply is not supported here: leave it out or set it to true",
-		"kubecfg: is no input of the kubernetes provider: leave it out",
+		"kubecfg: is not an input of the kubernetes provider: leave it out",
 		"renderYamlToDirectory: rendering to files is not supported here: leave it out, or " + installed,
 	}, faults)
 }
@@ -96,7 +96,7 @@ func TestKubeconfigFaults(t *testing.T) {
 		},
 		"a text, damaged": {
 			settings{Kubeconfig: "{a-secret-token"},
-			"the kubeconfig given to the provider as text cannot be read as YAML or JSON",
+			"the kubeconfig passed to the provider as text cannot be read as YAML or JSON",
 		},
 		"a context of none": {
 			settings{Kubeconfig: "apiVersion: v1\nkind: Config\n", Context: "x"},
@@ -137,7 +137,7 @@ func TestConfigureAgain(t *testing.T) {
 
 	check(s, "k8s", updated)
 	require.NoError(t, configure(s, "k8s", updated), "the program changed the provider")
-	require.NoError(t, configure(s, "k8s", old), "the state's version of it, for what depends on it")
+	require.NoError(t, configure(s, "k8s", old), "the version in the state, for resources that depend on it")
 	assert.Equal(t, "b", s.settled().Namespace)
 
 	_, err := s.Attach(t.Context(), &pulumirpc.PluginAttach{Address: "127.0.0.1:1"})

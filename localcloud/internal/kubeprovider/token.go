@@ -12,27 +12,27 @@ import (
 // packageName is the Pulumi package that this provider serves.
 const packageName = "kubernetes"
 
-// chartToken is the one component that this provider constructs.
-const chartToken = "kubernetes:helm.sh/v4:Chart" //nolint:gosec // A type token, no credential.
+// chartToken is the only component that this provider constructs.
+const chartToken = "kubernetes:helm.sh/v4:Chart" //nolint:gosec // This is a type token, not a credential.
 
-// installed tells how to get the plugin that can do what this server cannot.
+// installed tells the user how to use the plugin, which supports more than this server.
 const installed = "use the real plugin where it can be installed (dbtier --kubernetes-provider installed)"
 
-// kindOf reads the kind of object from the type of a URN, for example "kubernetes:apps/v1:Deployment" or
-// "kubernetes:core/v1:Secret", and refuses the types that are no objects of a cluster.
+// kindOf returns the kind of object for the type in a URN, for example "kubernetes:apps/v1:Deployment" or
+// "kubernetes:core/v1:Secret". It refuses types that are not objects in a cluster.
 func kindOf(urn resource.URN) (schema.GroupVersionKind, error) {
 	token := string(urn.Type())
 	pkg, rest, _ := strings.Cut(token, ":")
 	group, kind, found := strings.Cut(rest, ":")
 	if pkg != packageName || !found || kind == "" {
 		return schema.GroupVersionKind{}, fmt.Errorf(
-			"%s: type %q is no Kubernetes object: want \"kubernetes:<group>/<version>:<Kind>\"", urn.Name(), token,
+			"%s: type %q is not a Kubernetes object: want \"kubernetes:<group>/<version>:<Kind>\"", urn.Name(), token,
 		)
 	}
 	group, version, found := strings.Cut(group, "/")
 	if !found || version == "" {
 		return schema.GroupVersionKind{}, fmt.Errorf(
-			"%s: type %q names no group and version: want \"kubernetes:<group>/<version>:<Kind>\"", urn.Name(), token,
+			"%s: type %q has no group and version: want \"kubernetes:<group>/<version>:<Kind>\"", urn.Name(), token,
 		)
 	}
 	if group == "core" {
@@ -57,7 +57,7 @@ func kindOf(urn resource.URN) (schema.GroupVersionKind, error) {
 	return gvk, nil
 }
 
-// builtIn tells whether every cluster knows a kind. The two groups that client-go's scheme leaves out are named.
+// builtIn reports whether every cluster knows a kind. client-go's scheme lacks two groups, which are listed here.
 func builtIn(gvk schema.GroupVersionKind) bool {
 	switch gvk.Group {
 	case "apiextensions.k8s.io":
@@ -68,7 +68,7 @@ func builtIn(gvk schema.GroupVersionKind) bool {
 	return scheme.Scheme.Recognizes(gvk)
 }
 
-// clusterScoped are the built-in kinds that live in no namespace.
+// clusterScoped are the built-in kinds without a namespace.
 var clusterScoped = map[schema.GroupKind]bool{
 	{Kind: "ComponentStatus"}:  true,
 	{Kind: "Namespace"}:        true,

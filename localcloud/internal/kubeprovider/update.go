@@ -13,10 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/csaupgrade"
 )
 
-// Update brings an object to new inputs by server-side apply and waits until it is ready again. In a preview it is a
+// Update applies new inputs to an object by server-side apply and waits until it is ready again. In a preview it is a
 // dry run.
 func (s *Server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
 	urn := resource.URN(req.GetUrn())
@@ -54,7 +55,7 @@ func (s *Server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pul
 		default:
 			return &pulumirpc.UpdateResponse{Properties: req.GetNews()}, nil
 		}
-		// Every write makes a new version of an object, and which one only the write itself tells.
+		// Every write creates a new resource version, which only the real write knows.
 		unstructured.RemoveNestedField(live.Object, "metadata", "resourceVersion")
 		state, err := marshal("outputs", o.recorded(live, recorded.initialAPIVersion))
 		return &pulumirpc.UpdateResponse{Properties: state}, err
@@ -74,7 +75,7 @@ func (s *Server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pul
 	return &pulumirpc.UpdateResponse{Properties: marshalled}, err
 }
 
-// preview is update as a dry run, without patience: what fails for a passing reason cannot be previewed.
+// preview is an update as a dry run, without retries: a temporary error cannot be previewed.
 func (o *operation) preview(
 	ctx context.Context, content *unstructured.Unstructured, ignored []string,
 ) (*unstructured.Unstructured, error) {
@@ -94,8 +95,7 @@ func (o *operation) preview(
 		})
 	}
 	content = respecting(content, existing, o.manager, ignored)
-	// The fields that the creation owns change hands only in the real update, so here they would count as somebody
-	// else's.
+	// The creation owns these fields until the real update transfers them. Here they would cause a conflict.
 	force := o.force(existing) || createdBy(existing, o.manager) || createdBy(existing, pluginCreateManager)
 	return client.Patch(ctx, content.GetName(), types.ApplyPatchType, encode(content), metav1.PatchOptions{
 		FieldManager: o.manager, DryRun: []string{metav1.DryRunAll}, Force: &force,
@@ -106,69 +106,48 @@ func (o *operation) preview(
 func (o *operation) update(
 	ctx context.Context, content *unstructured.Unstructured, ignored []string,
 ) (*unstructured.Unstructured, error) {
-	var live *unstructured.Unstructured
-	err := patient.retry(ctx, o.report, func() error {
-		client, err := o.client(content.GetNamespace())
-		if err != nil {
-			return err
-		}
-		existing, err := client.Get(ctx, content.GetName(), metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			o.report("it is gone from the cluster, making it again")
-			live, err = client.Create(ctx, content, metav1.CreateOptions{FieldManager: o.manager})
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		if o.gvk.Kind == "CustomResourceDefinition" {
-			// A definition is replaced as a whole: lists of versions merge badly.
-			content := content.DeepCopy()
-			content.SetResourceVersion(existing.GetResourceVersion())
-			live, err = client.Update(ctx, content, metav1.UpdateOptions{FieldManager: o.manager})
-			return err
-		}
-		if existing, err = o.takeOver(ctx, existing); err != nil {
-			return err
-		}
-		live, err = client.Patch(ctx, content.GetName(), types.ApplyPatchType,
-			encode(respecting(content, existing, o.manager, ignored)),
-			metav1.PatchOptions{
-				FieldManager: o.manager, Force: new(o.force(existing)),
-				FieldValidation: metav1.FieldValidationWarn,
-			})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	o.learn()
-	return live, nil
+	return o.write(ctx, content.GetNamespace(),
+		func(client dynamic.ResourceInterface) (*unstructured.Unstructured, error) {
+			existing, err := client.Get(ctx, content.GetName(), metav1.GetOptions{})
+			if apierrors.IsNotFound(err) {
+				o.report("it no longer exists in the cluster and is created again")
+				return client.Create(ctx, content, metav1.CreateOptions{FieldManager: o.manager})
+			}
+			if err != nil {
+				return nil, err
+			}
+			if o.gvk.Kind == "CustomResourceDefinition" {
+				// A definition is replaced as a whole, because merging lists of versions is unreliable.
+				content := content.DeepCopy()
+				content.SetResourceVersion(existing.GetResourceVersion())
+				return client.Update(ctx, content, metav1.UpdateOptions{FieldManager: o.manager})
+			}
+			if existing, err = o.takeOver(ctx, existing); err != nil {
+				return nil, err
+			}
+			return client.Patch(ctx, content.GetName(), types.ApplyPatchType,
+				encode(respecting(content, existing, o.manager, ignored)),
+				metav1.PatchOptions{
+					FieldManager: o.manager, Force: new(o.force(existing)),
+					FieldValidation: metav1.FieldValidationWarn,
+				})
+		})
 }
 
-// apply is a server-side apply without a look at what is there.
+// apply runs a server-side apply without reading the object first.
 func (o *operation) apply(
 	ctx context.Context, content *unstructured.Unstructured, force bool,
 ) (*unstructured.Unstructured, error) {
-	var live *unstructured.Unstructured
-	err := patient.retry(ctx, o.report, func() error {
-		client, err := o.client(content.GetNamespace())
-		if err != nil {
-			return err
-		}
-		live, err = client.Patch(ctx, content.GetName(), types.ApplyPatchType, encode(content),
-			metav1.PatchOptions{FieldManager: o.manager, Force: &force, FieldValidation: metav1.FieldValidationWarn})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	o.learn()
-	return live, nil
+	return o.write(ctx, content.GetNamespace(),
+		func(client dynamic.ResourceInterface) (*unstructured.Unstructured, error) {
+			return client.Patch(ctx, content.GetName(), types.ApplyPatchType, encode(content), metav1.PatchOptions{
+				FieldManager: o.manager, Force: &force, FieldValidation: metav1.FieldValidationWarn,
+			})
+		})
 }
 
-// takeOver gives the fields that were written by the creation, or by kubectl apply, to the manager of the apply. An
-// apply could otherwise not remove a field that the program dropped: its creator would still own it.
+// takeOver transfers fields that the creation or kubectl apply wrote to the manager of the apply. Otherwise an apply
+// could not remove a field that the program dropped, because its creator would still own it.
 func (o *operation) takeOver(
 	ctx context.Context, existing *unstructured.Unstructured,
 ) (*unstructured.Unstructured, error) {
@@ -193,13 +172,13 @@ func (o *operation) takeOver(
 		metav1.PatchOptions{FieldManager: o.manager})
 }
 
-// force tells whether fields that another manager owns are taken from it.
+// force reports whether fields that another manager owns are taken from it.
 func (o *operation) force(existing *unstructured.Unstructured) bool {
 	return o.settings.EnablePatchForce || annotations(o.inputs)[annotationPatchForce] == "true" ||
 		len(existing.GetManagedFields()) == 0
 }
 
-// explained adds to a conflict between field managers what can be done about it.
+// explained adds the possible solutions to a conflict between field managers.
 func (o *operation) explained(err error) error {
 	if !fieldConflict(err) {
 		return err
@@ -209,8 +188,8 @@ func (o *operation) explained(err error) error {
 			"or take them with the annotation %s: \"true\"", err, annotationPatchForce)
 }
 
-// respecting leaves out of an apply the fields that the program ignores and that others own, so that for example the
-// replicas that an autoscaler set stay; of fields that this manager owns the value in the cluster is kept.
+// respecting removes from an apply the ignored fields that other managers own, so that for example the replicas that an
+// autoscaler set stay. Ignored fields that this manager owns keep their value in the cluster.
 func respecting(
 	content, existing *unstructured.Unstructured, manager string, ignored []string,
 ) *unstructured.Unstructured {
@@ -227,7 +206,7 @@ func respecting(
 		for _, step := range path {
 			key, ok := step.(string)
 			if !ok {
-				// Items of lists have no stable place in the cluster.
+				// Items of lists have no stable position in the cluster.
 				keys = nil
 				break
 			}
@@ -248,7 +227,7 @@ func respecting(
 	return content
 }
 
-// owns tells whether a manager applied a field.
+// owns reports whether a manager applied a field.
 func owns(obj *unstructured.Unstructured, manager string, keys []string) bool {
 	for _, entry := range obj.GetManagedFields() {
 		if entry.Manager != manager || entry.FieldsV1 == nil {
@@ -275,7 +254,7 @@ func owns(obj *unstructured.Unstructured, manager string, keys []string) bool {
 }
 
 func encode(content *unstructured.Unstructured) []byte {
-	// The content came from JSON-like properties, so it can always be written as JSON.
+	// The content comes from JSON-like properties, so it can always be encoded.
 	data, _ := json.Marshal(content.Object)
 	return data
 }

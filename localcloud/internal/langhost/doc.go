@@ -1,4 +1,3 @@
-// Package langhost is the smallest language host that plain `pulumi up` needs for a program that is compiled already:
-// attached with PULUMI_DEBUG_LANGUAGES=go:<port>, it starts the program where pulumi-language-go would build and start
-// it.
+// Package langhost is a minimal Pulumi language host for a program that is already compiled. The engine attaches to it
+// with PULUMI_DEBUG_LANGUAGES=go:<port>. It starts the compiled program where pulumi-language-go would build it first.
 package langhost

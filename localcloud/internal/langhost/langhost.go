@@ -24,13 +24,13 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// Options of a language host.
+// Options configure a language host.
 type Options struct {
-	// Program is the path of the compiled program, which every run starts.
+	// Program is the path of the compiled program. Every run starts it.
 	Program string
 }
 
-// Server is the language host; make it with [New].
+// Server is the language host. Create it with [New].
 type Server struct {
 	pulumirpc.UnimplementedLanguageRuntimeServer
 
@@ -38,16 +38,16 @@ type Server struct {
 
 	mutex  sync.Mutex
 	engine string
-	// running are the programs that run, to be ended by Cancel.
+	// running holds the cancel functions of the current runs. Cancel calls them.
 	running map[context.Context]context.CancelFunc
 }
 
-// New makes a language host; serve it with pulumirpc.RegisterLanguageRuntimeServer.
+// New returns a language host. Serve it with pulumirpc.RegisterLanguageRuntimeServer.
 func New(options Options) *Server {
 	return &Server{options: options, running: map[context.Context]context.CancelFunc{}}
 }
 
-// Handshake keeps the address of the engine, which a run's request does not carry.
+// Handshake stores the address of the engine. The request of a run does not carry it.
 func (s *Server) Handshake(
 	_ context.Context, req *pulumirpc.LanguageHandshakeRequest,
 ) (*pulumirpc.LanguageHandshakeResponse, error) {
@@ -57,12 +57,12 @@ func (s *Server) Handshake(
 	return &pulumirpc.LanguageHandshakeResponse{}, nil
 }
 
-// GetPluginInfo answers without a version: there is no release to name.
+// GetPluginInfo returns no version, because this host is not released separately.
 func (s *Server) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
 	return &pulumirpc.PluginInfo{}, nil
 }
 
-// GetRequiredPackages names none, so the engine fetches none: the providers are attached.
+// GetRequiredPackages returns an empty list, so the engine downloads no plugins: the providers are attached.
 func (s *Server) GetRequiredPackages(
 	context.Context, *pulumirpc.GetRequiredPackagesRequest,
 ) (*pulumirpc.GetRequiredPackagesResponse, error) {
@@ -76,33 +76,33 @@ func (s *Server) GetRequiredPlugins(
 	return &pulumirpc.GetRequiredPluginsResponse{}, nil
 }
 
-// InstallDependencies has nothing to install: the program is compiled.
+// InstallDependencies does nothing: the program is already compiled.
 func (s *Server) InstallDependencies(
 	*pulumirpc.InstallDependenciesRequest, grpc.ServerStreamingServer[pulumirpc.InstallDependenciesResponse],
 ) error {
 	return nil
 }
 
-// About names the program that runs.
+// About returns the path of the program.
 func (s *Server) About(context.Context, *pulumirpc.AboutRequest) (*pulumirpc.AboutResponse, error) {
 	return &pulumirpc.AboutResponse{Executable: s.options.Program}, nil
 }
 
-// GetProgramDependencies does not look into the binary.
+// GetProgramDependencies returns an empty list: the dependencies are compiled into the binary.
 func (s *Server) GetProgramDependencies(
 	context.Context, *pulumirpc.GetProgramDependenciesRequest,
 ) (*pulumirpc.GetProgramDependenciesResponse, error) {
 	return &pulumirpc.GetProgramDependenciesResponse{}, nil
 }
 
-// RuntimeOptionsPrompts asks nothing.
+// RuntimeOptionsPrompts returns no prompts.
 func (s *Server) RuntimeOptionsPrompts(
 	context.Context, *pulumirpc.RuntimeOptionsRequest,
 ) (*pulumirpc.RuntimeOptionsResponse, error) {
 	return &pulumirpc.RuntimeOptionsResponse{}, nil
 }
 
-// Cancel ends the programs that run.
+// Cancel stops all running programs.
 func (s *Server) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -112,7 +112,7 @@ func (s *Server) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error)
 	return &emptypb.Empty{}, nil
 }
 
-// Run starts the program with what the engine passes to it, shows what it prints, and waits for its end.
+// Run starts the program with the parameters of the run, forwards its output to the engine and waits until it exits.
 func (s *Server) Run(ctx context.Context, req *pulumirpc.RunRequest) (*pulumirpc.RunResponse, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,7 +133,7 @@ func (s *Server) Run(ctx context.Context, req *pulumirpc.RunRequest) (*pulumirpc
 	program := exec.CommandContext(ctx, s.options.Program, req.GetArgs()...)
 	program.Dir = req.GetPwd()
 	program.Env = append(inherited(os.Environ()), variables...)
-	// The engine asked for the end; the program gets the chance to end by itself.
+	// Cancellation sends SIGTERM first, so that the program can exit cleanly.
 	program.Cancel = func() error { return program.Process.Signal(syscall.SIGTERM) }
 	program.WaitDelay = 5 * time.Second
 
@@ -149,7 +149,7 @@ func (s *Server) Run(ctx context.Context, req *pulumirpc.RunRequest) (*pulumirpc
 	case err == nil:
 		return &pulumirpc.RunResponse{}, nil
 	case errors.As(err, &exit) && exit.ExitCode() == constant.ExitStatusLoggedError:
-		// The program has told the engine what went wrong.
+		// The program has already reported its error to the engine.
 		return &pulumirpc.RunResponse{Bail: true}, nil
 	case errors.As(err, &exit):
 		return &pulumirpc.RunResponse{Error: fmt.Sprintf("program %s ended: %v", s.options.Program, exit)}, nil
@@ -159,7 +159,7 @@ func (s *Server) Run(ctx context.Context, req *pulumirpc.RunRequest) (*pulumirpc
 	}
 }
 
-// environment is how an engine tells a Go program what it is run for.
+// environment returns the variables through which an engine passes the parameters of a run to a Go program.
 func environment(req *pulumirpc.RunRequest, engine string) ([]string, error) {
 	config, err := json.Marshal(req.GetConfig())
 	if err != nil {
@@ -186,7 +186,7 @@ func environment(req *pulumirpc.RunRequest, engine string) ([]string, error) {
 	return variables, nil
 }
 
-// inherited leaves out of an environment what is for another engine run.
+// inherited removes variables that belong to another engine run (PULUMI_*).
 func inherited(environ []string) []string {
 	kept := make([]string, 0, len(environ))
 	for _, variable := range environ {
@@ -197,7 +197,7 @@ func inherited(environ []string) []string {
 	return kept
 }
 
-// lines passes what a program prints on to the engine, line by line.
+// lines forwards the output of a program to the engine line by line.
 type lines struct {
 	*io.PipeWriter
 	done chan struct{}
@@ -210,7 +210,7 @@ func forward(ctx context.Context, engine string) (*lines, error) {
 	}
 	reader, writer := io.Pipe()
 	output := &lines{PipeWriter: writer, done: make(chan struct{})}
-	// Messages of a program that is being ended are shown too.
+	// Forward the messages of a program that is being stopped, too.
 	ctx = context.WithoutCancel(ctx)
 	go func() {
 		defer close(output.done)
@@ -229,7 +229,7 @@ func forward(ctx context.Context, engine string) (*lines, error) {
 	return output, nil
 }
 
-// close waits until everything is passed on.
+// close returns after all output has been forwarded.
 func (l *lines) close() {
 	_ = l.Close()
 	<-l.done

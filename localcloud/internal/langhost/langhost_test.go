@@ -22,7 +22,7 @@ import (
 	"dbtier/localcloud/internal/langhost"
 )
 
-// TestMain makes this test binary the program that a language host starts, when it is told so.
+// TestMain runs this test binary as the program when the language host starts it.
 func TestMain(m *testing.M) {
 	if os.Getenv("LANGHOST_TEST_PROGRAM") != "" && os.Getenv("PULUMI_MONITOR") != "" {
 		program()

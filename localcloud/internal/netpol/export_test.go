@@ -1,4 +1,4 @@
 package netpol
 
-// RunWith is Run with another way to the kernel.
+// RunWith is Run with a replacement for the kernel.
 var RunWith = run

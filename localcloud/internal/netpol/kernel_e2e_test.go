@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every ruleset of the other tests is also checked by the kernel, in a network namespace of its own.
+// The kernel also checks every ruleset of the other tests, in a separate network namespace.
 func init() {
 	kernelTakes = func(t *testing.T, ruleset string) {
 		t.Helper()

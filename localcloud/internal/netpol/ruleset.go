@@ -21,18 +21,18 @@ import (
 // Table is the name of the nftables table (family inet).
 const Table = "localcloud-policies"
 
-// Cluster is what policies are about.
+// Cluster is the input of [Ruleset].
 type Cluster struct {
 	Policies   []*networkingv1.NetworkPolicy
 	Pods       []*corev1.Pod
 	Namespaces []*corev1.Namespace
-	// External are addresses of the node that stand for hosts outside the cluster: egress to them is held to the
-	// policies.
+	// External contains the addresses of the node that represent hosts outside the cluster. Policies apply to egress to
+	// them.
 	External netip.Prefix
 }
 
-// Ruleset is the text for `nft -f` that replaces the table by one that enforces the policies. Equal clusters make equal
-// texts. A policy that cannot be translated isolates its pods and allows nothing; the errors say why.
+// Ruleset returns the text for `nft -f` that replaces the table by one that enforces the policies. Equal clusters give
+// equal texts. A policy that cannot be translated isolates its pods and allows nothing. The errors explain why.
 func Ruleset(c Cluster) (text string, faults []error) {
 	t := translator{namespaces: map[string]labels.Set{}, chains: map[string]string{}}
 	for _, ns := range c.Namespaces {
@@ -72,7 +72,7 @@ const (
 	egress  direction = "egress"
 )
 
-// peerField is the packet's field that holds the other side's address.
+// peerField returns the field of the packet that holds the address of the other side.
 func (d direction) peerField() string {
 	if d == ingress {
 		return "ip saddr"
@@ -80,12 +80,12 @@ func (d direction) peerField() string {
 	return "ip daddr"
 }
 
-// pod is one with an address of its own that runs.
+// pod is a running pod with its own address.
 type pod struct {
 	address   netip.Addr
 	namespace string
 	labels    labels.Set
-	// ports by name
+	// ports maps names to ports.
 	ports map[string][]port
 }
 
@@ -122,12 +122,12 @@ func podOf(p *corev1.Pod) (pod, bool) {
 type translator struct {
 	pods       []pod
 	namespaces map[string]labels.Set
-	// chains by name: pods with the same rules share one.
+	// chains maps names to chains. Pods with the same rules share one.
 	chains map[string]string
 	faults []error
 }
 
-// isolate finds the policies that select the pod, and the chain of what they allow together.
+// isolate finds the policies that select the pod, and returns the chain of everything they allow together.
 func (t *translator) isolate(
 	subject pod, d direction, policies []*networkingv1.NetworkPolicy,
 ) (chain string, isolated bool) {
@@ -170,7 +170,7 @@ func (t *translator) fault(policy *networkingv1.NetworkPolicy, err error) {
 	}
 }
 
-// types says which directions a policy isolates. The API server sets policyTypes, by the same rule as below.
+// types returns the directions that a policy isolates. The API server sets policyTypes by the same rule.
 func types(policy *networkingv1.NetworkPolicy) []direction {
 	if len(policy.Spec.PolicyTypes) == 0 {
 		if len(policy.Spec.Egress) > 0 {
@@ -190,7 +190,7 @@ func types(policy *networkingv1.NetworkPolicy) []direction {
 	return found
 }
 
-// rules are the lines of a chain that let through what a policy allows the pod.
+// rules returns the lines of a chain that accept what a policy allows the pod.
 func (t *translator) rules(policy *networkingv1.NetworkPolicy, subject pod, d direction) ([]string, error) {
 	var lines []string
 	add := func(peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) error {
@@ -225,7 +225,7 @@ func (t *translator) rules(policy *networkingv1.NetworkPolicy, subject pod, d di
 	return lines, nil
 }
 
-// peers are the matches of the other side: each is the start of a rule, and none means that nobody matches.
+// peers returns matches for the other side. Each is the start of a rule. An empty result matches no peer.
 func (t *translator) peers(namespace string, peers []networkingv1.NetworkPolicyPeer, d direction) ([]string, error) {
 	if len(peers) == 0 {
 		return []string{""}, nil
@@ -279,7 +279,7 @@ func blockMatch(block *networkingv1.IPBlock, d direction) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("ipBlock.cidr %q: %w", block.CIDR, err)
 	}
-	// The cluster has IPv4 only, so nobody is in a block of IPv6.
+	// The cluster has only IPv4, so a block of IPv6 matches no peer.
 	if !cidr.Addr().Is4() {
 		return "", nil
 	}
@@ -297,13 +297,13 @@ func blockMatch(block *networkingv1.IPBlock, d direction) (string, error) {
 		}
 	}
 	if match.Len() == 0 {
-		// Every IPv4 address, said so that it is no empty match, which would mean every packet.
+		// Match every IPv4 address. An empty match would mean every packet.
 		return "meta nfproto ipv4 ", nil
 	}
 	return match.String(), nil
 }
 
-// ports are the matches of protocol and destination port: each goes on a rule that its peers began.
+// ports returns matches for protocol and destination port. Each continues a rule that starts with a peer.
 func (t *translator) ports(ports []networkingv1.NetworkPolicyPort, subject pod, d direction) ([]string, error) {
 	if len(ports) == 0 {
 		return []string{""}, nil
@@ -319,7 +319,7 @@ func (t *translator) ports(ports []networkingv1.NetworkPolicyPort, subject pod, 
 		}[protocol]
 		switch {
 		case !known:
-			return nil, fmt.Errorf("protocol %q is none of TCP, UDP, SCTP", protocol)
+			return nil, fmt.Errorf("protocol %q is not TCP, UDP or SCTP", protocol)
 		case p.Port == nil:
 			matches = append(matches, "meta l4proto "+name+" ")
 		case p.Port.Type == intstr.Int && p.EndPort != nil:
@@ -335,8 +335,8 @@ func (t *translator) ports(ports []networkingv1.NetworkPolicyPort, subject pod, 
 	return matches, nil
 }
 
-// namedPort is a port by the name that the destination's containers give it: the isolated pod's for ingress, any pod's
-// for egress. A name that nobody has matches nothing.
+// namedPort returns the match for a named port. For ingress the isolated pod's containers define it, for egress the
+// containers of any destination pod. An unknown name matches nothing.
 func (t *translator) namedPort(named string, protocol corev1.Protocol, name string, subject pod, d direction) string {
 	destinations := []pod{subject}
 	if d == egress {
@@ -363,7 +363,7 @@ func (t *translator) namedPort(named string, protocol corev1.Protocol, name stri
 	return fmt.Sprintf("ip daddr . %s dport %s ", name, set(slices.Compact(pairs)))
 }
 
-// set is an anonymous nftables set.
+// set returns an anonymous nftables set.
 func set[T any](elements []T) string {
 	texts := make([]string, 0, len(elements))
 	for _, e := range elements {
@@ -372,8 +372,8 @@ func set[T any](elements []T) string {
 	return "{ " + strings.Join(texts, ", ") + " }"
 }
 
-// write composes the table. Adding it before deleting it makes the deletion valid where there is none yet; the kernel
-// takes the whole text or nothing.
+// write composes the table. It adds the table before deleting it, so that the deletion is valid when no table exists.
+// The kernel applies the whole text or nothing.
 func (t *translator) write(verdicts map[direction][]string, selves []string, external netip.Prefix) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "add table inet %[1]s\ndelete table inet %[1]s\ntable inet %[1]s {\n", Table)
@@ -389,10 +389,10 @@ func (t *translator) write(verdicts map[direction][]string, selves []string, ext
 	}
 	self := ""
 	if len(selves) > 0 {
-		// A pod that reaches itself through a Service is no concern of any policy.
+		// Policies do not apply to a pod that reaches itself through a Service.
 		self = "\n\t\tip saddr . ip daddr " + set(selves) + " accept"
 	}
-	// A chain returns from what it allows, so that both sides of a connection are asked.
+	// A chain returns for allowed packets, so that the policies of both sides of a connection are evaluated.
 	fmt.Fprintf(&b, `	chain forward {
 		type filter hook forward priority filter; policy accept;
 		ct state established,related accept%s

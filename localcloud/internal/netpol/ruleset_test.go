@@ -15,7 +15,7 @@ import (
 	"dbtier/localcloud/internal/netpol"
 )
 
-// The cluster of every case: an API and a job in shop, a pool in shop, a stranger in other.
+// cluster returns the cluster of every case: an API and a job in shop, a pool in shop, and an unrelated API in other.
 func cluster() netpol.Cluster {
 	pod := func(namespace, name, ip, role string, ports ...corev1.ContainerPort) *corev1.Pod {
 		return &corev1.Pod{
@@ -59,7 +59,7 @@ func policy(t *testing.T, spec string) *networkingv1.NetworkPolicy {
 	return p
 }
 
-// allows reads from a ruleset what the chain of an address lets through; isolated is false where it has none.
+// allows returns the rules of an address's chain from a ruleset. isolated is false if the address has no chain.
 func allows(ruleset, direction, address string) (rules []string, isolated bool) {
 	_, rest, found := strings.Cut(ruleset, "map "+direction+"-pods {")
 	if !found {
@@ -85,7 +85,7 @@ func allows(ruleset, direction, address string) (rules []string, isolated bool) 
 func TestAPolicyAllowsWhatItSays(t *testing.T) {
 	cases := map[string]struct {
 		spec string
-		// direction and pod whose chain is looked at
+		// direction and pod select the chain to look at.
 		direction, pod string
 		want           []string
 		open           bool
@@ -109,7 +109,7 @@ func TestAPolicyAllowsWhatItSays(t *testing.T) {
 		"an empty rule allows all": {
 			spec: "podSelector: {}\ningress: [{}]", direction: "ingress", pod: pool, want: []string{""},
 		},
-		"pods of the own namespace": {
+		"pods of the same namespace": {
 			spec: "podSelector: {matchLabels: {role: pool}}\ningress: [{from: [{podSelector: {matchLabels: " +
 				"{role: api}}}], ports: [{port: 6432}]}]",
 			direction: "ingress", pod: pool, want: []string{"ip saddr { 198.18.128.2 } tcp dport 6432"},
@@ -123,7 +123,7 @@ func TestAPolicyAllowsWhatItSays(t *testing.T) {
 				"[{key: role, operator: In, values: [api]}]}}]}]",
 			direction: "ingress", pod: pool, want: []string{"ip saddr { 198.18.128.2, 198.18.128.5 }"},
 		},
-		"peers that are nobody allow nobody": {
+		"peers that match no pod allow nothing": {
 			spec:      "podSelector: {}\ningress: [{from: [{podSelector: {matchLabels: {role: ghost}}}]}]",
 			direction: "ingress", pod: pool,
 		},
@@ -138,7 +138,7 @@ func TestAPolicyAllowsWhatItSays(t *testing.T) {
 			spec:      "podSelector: {}\ningress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]",
 			direction: "ingress", pod: pool, want: []string{"meta nfproto ipv4"},
 		},
-		"a block of IPv6 is nobody": {
+		"a block of IPv6 matches nothing": {
 			spec:      "podSelector: {}\ningress: [{from: [{ipBlock: {cidr: '::/0'}}]}]",
 			direction: "ingress", pod: pool,
 		},
@@ -159,7 +159,7 @@ func TestAPolicyAllowsWhatItSays(t *testing.T) {
 			spec:      "podSelector: {matchLabels: {role: pool}}\ningress: [{ports: [{port: db}]}]",
 			direction: "ingress", pod: pool, want: []string{"tcp dport { 6432 }"},
 		},
-		"a named port that the selected pod has not": {
+		"a named port that the selected pod does not have": {
 			spec:      "podSelector: {matchLabels: {role: api}}\ningress: [{ports: [{port: db}]}]",
 			direction: "ingress", pod: api,
 		},
@@ -185,7 +185,7 @@ func TestAPolicyAllowsWhatItSays(t *testing.T) {
 	}
 }
 
-// kernelTakes is replaced by nft's own check where tests may need the system's programs (build tag e2e).
+// kernelTakes is replaced by nft's check in tests that may use system programs (build tag e2e).
 var kernelTakes = func(*testing.T, string) {}
 
 func TestPoliciesAddUp(t *testing.T) {
@@ -247,7 +247,7 @@ func TestAPolicyThatCannotBeTranslatedAllowsNothingAndSaysSo(t *testing.T) {
 			world := cluster()
 			world.Policies = []*networkingv1.NetworkPolicy{policy(t, c.spec)}
 			ruleset, faults := netpol.Ruleset(world)
-			require.Len(t, faults, 1, "one error a policy, not one a pod")
+			require.Len(t, faults, 1, "one error for each policy, not for each pod")
 			require.ErrorContains(t, faults[0], c.fault)
 			rules, isolated := allows(ruleset, "ingress", pool)
 			assert.True(t, isolated)

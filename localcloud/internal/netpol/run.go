@@ -19,14 +19,13 @@ import (
 )
 
 const (
-	// Changes come in bursts; waiting this long makes one table of each.
+	// burst is how long changes are collected before one table is written for all of them.
 	burst = 50 * time.Millisecond
-	// After an error the same table is tried again.
+	// retry is the pause before the same table is tried again after an error.
 	retry = time.Second
 )
 
-// Run enforces the cluster's policies until the context ends. The channel synced closes when the first table is in
-// force.
+// Run enforces the cluster's policies until the context ends. It closes synced once the first table is in force.
 func Run(
 	ctx context.Context, client kubernetes.Interface, external netip.Prefix, log *slog.Logger, synced chan<- struct{},
 ) error {
@@ -82,11 +81,11 @@ func run(ctx context.Context, client kubernetes.Interface, external netip.Prefix
 		}
 		c, err := snapshot()
 		if err != nil {
-			return fmt.Errorf("reading what network policies are about: %w", err)
+			return fmt.Errorf("reading the objects of network policies: %w", err)
 		}
 		text, faults := Ruleset(c)
 		for _, fault := range faults {
-			log.Warn("network policy allows nothing, for it cannot be translated", "error", fault)
+			log.Warn("network policy allows nothing, because it cannot be translated", "error", fault)
 		}
 		pause := burst
 		if text != inForce {
@@ -110,7 +109,7 @@ func run(ctx context.Context, client kubernetes.Interface, external netip.Prefix
 	}
 }
 
-// withoutManagedFields drops what takes half of an object's memory and says nothing about policies.
+// withoutManagedFields drops a field that takes half of an object's memory and does not matter for policies.
 func withoutManagedFields(kept any) (any, error) {
 	if object, err := meta.Accessor(kept); err == nil {
 		object.SetManagedFields(nil)
@@ -118,7 +117,7 @@ func withoutManagedFields(kept any) (any, error) {
 	return kept, nil
 }
 
-// apply gives the kernel a new table.
+// apply replaces the table in the kernel.
 func apply(ctx context.Context, text string) error {
 	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(text)

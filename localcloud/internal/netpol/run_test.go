@@ -16,7 +16,7 @@ import (
 	"dbtier/localcloud/internal/netpol"
 )
 
-// until receives tables until one is as wanted.
+// until receives tables until one meets the condition.
 func until(t *testing.T, tables <-chan string, wanted func(string) bool) {
 	t.Helper()
 	deadline := time.After(10 * time.Second)
@@ -27,7 +27,7 @@ func until(t *testing.T, tables <-chan string, wanted func(string) bool) {
 				return
 			}
 		case <-deadline:
-			t.Fatal("no table as wanted")
+			t.Fatal("no table met the condition")
 		}
 	}
 }
@@ -45,7 +45,7 @@ func TestTheTableFollowsTheCluster(t *testing.T) {
 	tables := make(chan string, 100)
 	refused := false
 	apply := func(_ context.Context, text string) error {
-		// The kernel may be out of memory for once; the table must come again.
+		// The first attempt fails as if the kernel were out of memory. The table must be tried again.
 		if strings.Contains(text, "dport 6432") && !refused {
 			refused = true
 			return errors.New("no memory")

@@ -1,6 +1,6 @@
-// Package pki is the public key infrastructure of the local cluster: a certificate authority of its own, the
-// certificates that the Kubernetes components show each other, and the key pair that signs service account tokens.
+// Package pki is the public key infrastructure of the local cluster: a certificate authority, the certificates of the
+// Kubernetes components, and the key pair that signs service account tokens.
 //
-// Everything is made at the first start and kept below state/pki, because pods, kubeconfigs and the AWS stand-in trust
-// it across restarts. Certificates that run out, or that no longer say what they should, are made anew.
+// The files are created at the first start and kept below state/pki, because pods, kubeconfigs and the AWS stand-in
+// trust them across restarts. A certificate that expires soon, or whose content is out of date, is issued again.
 package pki

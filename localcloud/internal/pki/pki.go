@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -19,21 +18,24 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 const (
 	caLife   = 10 * 365 * 24 * time.Hour
 	leafLife = 365 * 24 * time.Hour
-	// A certificate that would run out during a working day of this length is made anew at the next start.
+	// renewBefore is the remaining lifetime below which a start issues a certificate again, so that none expires while
+	// the cloud runs.
 	renewBefore = 30 * 24 * time.Hour
 )
 
-// Leaf is one certificate that the authority signs. A server's names and addresses make it a server certificate;
-// without any it is a client's.
+// Leaf describes one certificate that the authority signs. With DNS names or addresses it is a server certificate,
+// otherwise a client certificate.
 type Leaf struct {
-	// Name is the file name without its ending: <Name>.crt and <Name>.key.
+	// Name is the file name without its extension: <Name>.crt and <Name>.key.
 	Name string
-	// CommonName and Groups are the user and the groups as which Kubernetes knows the bearer.
+	// CommonName and Groups are the user and the groups by which Kubernetes identifies the client.
 	CommonName string
 	Groups     []string
 	DNSNames   []string
@@ -42,7 +44,7 @@ type Leaf struct {
 
 func (l Leaf) server() bool { return len(l.DNSNames)+len(l.Addresses) > 0 }
 
-// Authority is a certificate authority in a folder.
+// Authority is a certificate authority whose files are in one folder.
 type Authority struct {
 	dir  string
 	cert *x509.Certificate
@@ -50,10 +52,10 @@ type Authority struct {
 	pem  []byte
 }
 
-// Load takes the authority in the folder, or makes it when there is none or when it is about to run out.
+// Load reads the authority from the folder. It creates a new one if there is none or if it expires soon.
 func Load(dir string) (*Authority, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the folder of keys: %w", err)
+		return nil, fmt.Errorf("creating the folder of keys: %w", err)
 	}
 	a := &Authority{dir: dir}
 	cert, key, err := readPair(dir, "ca")
@@ -76,13 +78,14 @@ func Load(dir string) (*Authority, error) {
 	return a, nil
 }
 
-// PEM is the authority's own certificate.
+// PEM returns the certificate of the authority.
 func (a *Authority) PEM() []byte { return a.pem }
 
-// Path names a file of the authority's folder.
+// Path returns the path of a file in the authority's folder.
 func (a *Authority) Path(file string) string { return filepath.Join(a.dir, file) }
 
-// Ensure makes the certificate and its key unless both are there, signed by this authority, say the same and last.
+// Ensure issues the certificate and its key unless both exist, match l, are signed by this authority and do not expire
+// soon.
 func (a *Authority) Ensure(l Leaf) error {
 	cert, key, err := readPair(a.dir, l.Name)
 	if err != nil {
@@ -112,21 +115,21 @@ func (a *Authority) current(cert *x509.Certificate, l Leaf) bool {
 		slices.Equal(cert.DNSNames, l.DNSNames) && sameAddresses
 }
 
-// issue signs the template with the authority's key, or with its own where there is no authority yet, and writes both
-// files.
+// issue signs the template with the authority's key and writes both files. Without an authority the certificate signs
+// itself.
 func (a *Authority) issue(
 	name string, template *x509.Certificate, life time.Duration,
 ) (*x509.Certificate, crypto.Signer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, fmt.Errorf("making a key for %s: %w", name, err)
+		return nil, nil, fmt.Errorf("creating a key for %s: %w", name, err)
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, nil, fmt.Errorf("making a serial number for %s: %w", name, err)
+		return nil, nil, fmt.Errorf("creating a serial number for %s: %w", name, err)
 	}
 	template.SerialNumber = serial
-	// A clock that is set back a little must not end the cluster.
+	// The hour allows for a clock that is set back a little.
 	template.NotBefore = time.Now().Add(-time.Hour)
 	template.NotAfter = time.Now().Add(life)
 	parent, signer := a.cert, a.key
@@ -146,14 +149,14 @@ func (a *Authority) issue(
 		return nil, nil, fmt.Errorf("reading back the certificate of %s: %w", name, err)
 	}
 	return cert, key, errors.Join(
-		writeFile(filepath.Join(a.dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
-			0o600),
-		writeFile(filepath.Join(a.dir, name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-			0o644),
+		safefile.Replace(a.Path(name+".key"),
+			pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600),
+		safefile.Replace(a.Path(name+".crt"),
+			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644),
 	)
 }
 
-// EnsureSigningKey makes the RSA key pair that signs service account tokens (RS256, as EKS does), sa.key and sa.pub.
+// EnsureSigningKey creates the RSA key pair that signs service account tokens (RS256, as on EKS): sa.key and sa.pub.
 func (a *Authority) EnsureSigningKey() error {
 	path := a.Path("sa.key")
 	if _, err := os.Stat(path); err == nil {
@@ -163,7 +166,7 @@ func (a *Authority) EnsureSigningKey() error {
 	}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
-		return fmt.Errorf("making the key of service account tokens: %w", err)
+		return fmt.Errorf("creating the key of service account tokens: %w", err)
 	}
 	public, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
@@ -171,12 +174,12 @@ func (a *Authority) EnsureSigningKey() error {
 	}
 	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	return errors.Join(
-		writeFile(path, private, 0o600),
-		writeFile(a.Path("sa.pub"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o644),
+		safefile.Replace(path, private, 0o600),
+		safefile.Replace(a.Path("sa.pub"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o644),
 	)
 }
 
-// SigningKeys are the public keys with which service account tokens are verified.
+// SigningKeys returns the public keys that verify service account tokens.
 func (a *Authority) SigningKeys() ([]crypto.PublicKey, error) {
 	text, err := os.ReadFile(a.Path("sa.pub"))
 	if err != nil {
@@ -193,7 +196,7 @@ func (a *Authority) SigningKeys() ([]crypto.PublicKey, error) {
 	return []crypto.PublicKey{key}, nil
 }
 
-// readPair returns nil for what is not there or cannot be used, which is then made anew.
+// readPair returns nil if a file is missing or unusable. The caller then issues the pair again.
 func readPair(dir, name string) (*x509.Certificate, crypto.Signer, error) {
 	certPEM, err := os.ReadFile(filepath.Join(dir, name+".crt"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -217,26 +220,11 @@ func readPair(dir, name string) (*x509.Certificate, crypto.Signer, error) {
 	cert, certErr := x509.ParseCertificate(certBlock.Bytes)
 	key, keyErr := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
 	if certErr != nil || keyErr != nil {
-		return nil, nil, nil //nolint:nilerr // A pair that a crash left half written is made anew.
+		return nil, nil, nil //nolint:nilerr // The caller replaces a pair that a crash left half written.
 	}
 	signer, ok := key.(*ecdsa.PrivateKey)
 	if public, same := cert.PublicKey.(*ecdsa.PublicKey); !ok || !same || !signer.PublicKey.Equal(public) {
 		return nil, nil, nil
 	}
 	return cert, signer, nil
-}
-
-// writeFile replaces a file whole, so that a crash leaves the old one or the new one.
-func writeFile(path string, content []byte, mode fs.FileMode) error {
-	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
-		return nil
-	}
-	next := path + ".new"
-	if err := os.WriteFile(next, content, mode); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
-	}
-	if err := os.Rename(next, path); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
-	}
-	return nil
 }

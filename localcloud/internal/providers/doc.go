@@ -1,4 +1,4 @@
-// Package providers is the command `localcloud providers`: it serves the Pulumi providers "aws" and "kubernetes", and
-// when asked a Go language host, on loopback ports that an engine attaches to with PULUMI_DEBUG_PROVIDERS and
-// PULUMI_DEBUG_LANGUAGES.
+// Package providers implements the command `localcloud providers`. It serves the Pulumi providers "aws" and
+// "kubernetes", and optionally a Go language host, on loopback ports. An engine attaches to them with
+// PULUMI_DEBUG_PROVIDERS and PULUMI_DEBUG_LANGUAGES.
 package providers

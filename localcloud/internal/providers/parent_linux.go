@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// parentEnded waits for the end of the parent process and is true then; it is false when ctx ends first.
+// parentEnded returns true when the parent process ends, and false when ctx ends first.
 //
-// A process that is started with a death signal gets it when the thread that started it ends, which in a Go program can
-// be any time; a pidfd is about the process.
+// It uses a pidfd because a parent death signal is bound to the thread that started the process, and a Go program may
+// end that thread at any time.
 func parentEnded(ctx context.Context) bool {
 	parent := os.Getppid()
 	if parent <= 1 {
@@ -23,13 +23,14 @@ func parentEnded(ctx context.Context) bool {
 		return true
 	}
 	if err != nil {
-		// An older kernel: the end of stdin tells it as well.
+		// On older kernels only the end of stdin shows that the parent has ended.
 		<-ctx.Done()
 		return false
 	}
 	defer func() { _ = unix.Close(fd) }()
 	for ctx.Err() == nil {
-		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 1000) //nolint:gosec // A file descriptor fits.
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // A file descriptor fits.
+		ready, err := unix.Poll(poll, 1000)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			<-ctx.Done()
 			return false

@@ -4,7 +4,7 @@ package providers
 
 import "context"
 
-// parentEnded leaves it to stdin, which closes when the parent process ends.
+// parentEnded waits for ctx: here the end of stdin shows that the parent has ended.
 func parentEnded(ctx context.Context) bool {
 	<-ctx.Done()
 	return false

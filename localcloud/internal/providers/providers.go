@@ -24,38 +24,37 @@ import (
 	"dbtier/localcloud/internal/langhost"
 )
 
-// Options say what to serve.
+// Options configure the servers.
 type Options struct {
-	// Project is the project's folder: relative paths of the program begin there, and its cloud.json tells where the
-	// stand-in listens.
+	// Project is the project folder. Relative paths of the program start there, and its cloud.json contains the address
+	// of the AWS stand-in.
 	Project string
-	// Offline serves previews that need no cloud.
+	// Offline serves previews that work without a cloud.
 	Offline bool
-	// Program is the compiled program that a language host starts; empty serves no language host.
+	// Program is the compiled program that the language host starts. If empty, no language host is served.
 	Program string
-	// Chart is the operator's chart of this machine, which offline previews render instead of fetching one.
+	// Chart is the operator's chart on this machine. Offline previews render it instead of downloading one.
 	Chart string
-	// Ports on 127.0.0.1; 0 takes a free one.
+	// AWSPort and KubernetesPort are ports on 127.0.0.1. 0 selects a free port.
 	AWSPort, KubernetesPort int
 }
 
-// Ports are where the servers listen, as the command prints it.
+// Ports are the ports on which the servers listen. The command prints them as JSON.
 type Ports struct {
 	AWS        int `json:"aws"`
 	Kubernetes int `json:"kubernetes"`
 	Language   int `json:"language,omitempty"`
 }
 
-// Command is `localcloud providers`.
+// Command returns the command `localcloud providers`.
 func Command() *cobra.Command {
 	var options Options
 	var language bool
 	command := &cobra.Command{
 		Use:   "providers",
-		Short: "Serve the Pulumi providers of this machine until stdin closes",
-		Long: "providers serves the Pulumi providers aws and kubernetes on 127.0.0.1 for one engine run. When they " +
-			"listen it prints one\n" +
-			"line of JSON with their ports. It ends when stdin closes, with its parent, or by SIGTERM.",
+		Short: "Serve the Pulumi providers of the local cloud until stdin closes",
+		Long: `providers serves the Pulumi providers aws and kubernetes on 127.0.0.1 for one engine run. Once they
+listen, it prints their ports as one line of JSON. It ends when stdin closes, when its parent process ends, or on SIGTERM.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			dir, err := c.Flags().GetString("dir")
@@ -69,7 +68,7 @@ func Command() *cobra.Command {
 			options.Project = project.Dir
 			options.Chart = artifacts.Paths(project.Dir).Chart
 			if options.Offline {
-				// A fresh clone has no chart yet, and a preview without it would show less than half of the operator.
+				// A fresh clone has no chart yet. Without the chart, a preview shows less than half of the operator.
 				if err := artifacts.New(project.Dir, c.ErrOrStderr()).BuildChart(c.Context()); err != nil {
 					return err
 				}
@@ -82,16 +81,16 @@ func Command() *cobra.Command {
 			return Serve(c.Context(), options, c.InOrStdin(), c.OutOrStdout())
 		},
 	}
-	command.Flags().BoolVar(&options.Offline, "offline", false, "serve previews only, without a cloud")
+	command.Flags().BoolVar(&options.Offline, "offline", false, "serve previews that work without a cloud")
 	command.Flags().BoolVar(&language, "language", false,
-		"serve a Go language host too, which runs dbtier beside this program")
-	command.Flags().IntVar(&options.AWSPort, "aws-port", 0, "port of the aws provider (0: any free one)")
+		"also serve a Go language host that runs dbtier from the folder of this program")
+	command.Flags().IntVar(&options.AWSPort, "aws-port", 0, "port of the aws provider (0: a free port)")
 	command.Flags().IntVar(&options.KubernetesPort, "kubernetes-port", 0,
-		"port of the kubernetes provider (0: any free one)")
+		"port of the kubernetes provider (0: a free port)")
 	return command
 }
 
-// beside is the path of a program in the folder of this one.
+// beside returns the path of a program in the same folder as this one.
 func beside(name string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -104,8 +103,8 @@ func beside(name string) (string, error) {
 	return path, nil
 }
 
-// Serve serves until ctx ends, stdin closes or the parent process ends. When everything listens it writes the ports to
-// stdout as one line of JSON.
+// Serve runs the servers until ctx ends, stdin closes or the parent process ends. Once all of them listen, it writes
+// the ports to stdout as one line of JSON.
 func Serve(ctx context.Context, options Options, stdin io.Reader, stdout io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -162,7 +161,7 @@ func Serve(ctx context.Context, options Options, stdin io.Reader, stdout io.Writ
 	}
 }
 
-// newAWS makes the aws provider for the local cloud of the project.
+// newAWS returns the aws provider for the project's local cloud.
 func newAWS(options Options) (pulumirpc.ResourceProviderServer, error) {
 	given := awsprovider.Options{Offline: options.Offline}
 	if !options.Offline {
@@ -171,11 +170,11 @@ func newAWS(options Options) (pulumirpc.ResourceProviderServer, error) {
 		content, err := os.ReadFile(project.State("cloud.json"))
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, errors.New(
-				"the local cloud does not run: start it with `localcloud start`, or preview with --offline",
+				"the local cloud is not running: start it with `localcloud start`, or preview with --offline",
 			)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read where the local cloud is: %w", err)
+			return nil, fmt.Errorf("read the address of the local cloud: %w", err)
 		}
 		var cloud cluster.Cloud
 		if err := json.Unmarshal(content, &cloud); err != nil {
@@ -187,12 +186,12 @@ func newAWS(options Options) (pulumirpc.ResourceProviderServer, error) {
 	return awsprovider.New(given)
 }
 
-// cancellable is what every server here can do: end what runs.
+// cancellable is implemented by every server here. Cancel ends its running requests.
 type cancellable interface {
 	Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error)
 }
 
-// servers are the gRPC servers of one process.
+// servers holds the gRPC servers of one process.
 type servers struct {
 	stops []func()
 	ended []<-chan error
@@ -204,23 +203,24 @@ func (s *servers) serve(name string, port int, server cancellable, register func
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
 		Port:   port,
 		Cancel: stop,
-		Init: func(made *grpc.Server) error {
-			serving = made
-			register(made)
+		Init: func(grpcServer *grpc.Server) error {
+			serving = grpcServer
+			register(grpcServer)
 			return nil
 		},
 	})
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w: name another port, or 0 for a free one", name, err)
+		return 0, fmt.Errorf("%s: %w: choose another port, or 0 for a free one", name, err)
 	}
 	s.ended = append(s.ended, handle.Done)
 	s.stops = append(s.stops, func() {
-		// What waits is told to end, and what does not end in time is cut off: the driver waits for this process.
+		// Cancel ends running waits. A request that does not end in time is cut off, because the driver waits for this
+		// process.
 		_, _ = server.Cancel(context.Background(), &emptypb.Empty{})
 		close(stop)
 		timer := time.AfterFunc(3*time.Second, serving.Stop)
 		defer timer.Stop()
-		for range handle.Done { // How a server ends that was told to end is of no interest.
+		for range handle.Done { // The error of a server that was stopped does not matter.
 		}
 	})
 	return handle.Port, nil
@@ -234,7 +234,7 @@ func (s *servers) stop() {
 	all.Wait()
 }
 
-// failed reports a server that ended by itself.
+// failed returns a channel that receives the error of a server that ends unexpectedly.
 func (s *servers) failed() <-chan error {
 	first := make(chan error, len(s.ended))
 	for _, ended := range s.ended {

@@ -28,7 +28,8 @@ type serving struct {
 	ended chan error
 }
 
-func serve(t *testing.T, ctx context.Context, options providers.Options) *serving { //nolint:revive // t comes first in helpers.
+//nolint:revive // t comes first in helpers.
+func serve(t *testing.T, ctx context.Context, options providers.Options) *serving {
 	t.Helper()
 	stdin, stdinWriter := io.Pipe()
 	stdout, stdoutWriter := io.Pipe()
@@ -79,7 +80,7 @@ func TestServesALanguageHostWhenAsked(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "dbtier", about.GetExecutable())
 	cancel()
-	require.NoError(t, <-s.ended, "a signal ends it as well")
+	require.NoError(t, <-s.ended, "the end of the context, as by a signal, ends it")
 }
 
 func TestEndsAWaitThatRunsWhenItIsToldToEnd(t *testing.T) {
@@ -91,7 +92,7 @@ func TestEndsAWaitThatRunsWhenItIsToldToEnd(t *testing.T) {
 	_, err = pulumirpc.NewResourceProviderClient(connection).Handshake(t.Context(),
 		&pulumirpc.ProviderHandshakeRequest{})
 	require.NoError(t, err)
-	// The connection stays open, as an engine's does that was killed.
+	// The connection stays open, like that of an engine that was killed.
 	require.NoError(t, s.stdin.Close())
 	require.NoError(t, <-s.ended)
 }
@@ -109,7 +110,7 @@ func TestFaults(t *testing.T) {
 	}{
 		"no cloud": {
 			providers.Options{Project: t.TempDir()},
-			"the local cloud does not run: start it with `localcloud start`, or preview with --offline",
+			"the local cloud is not running: start it with `localcloud start`, or preview with --offline",
 		},
 		"damaged cloud": {providers.Options{Project: damaged}, "is damaged"},
 		"a port that is in use": {

@@ -11,9 +11,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// What RDS puts into every new PostgreSQL. rds_superuser may grant rds_iam to others without being a member in any way
-// that counts: neither inheriting nor able to set the role (see instance.usesIAM). The master user's rights on its
-// databases come from owning them.
+// baseRoles creates the roles of RDS in a new PostgreSQL. rds_superuser can grant rds_iam to others. That membership
+// gives it no other rights: it neither inherits from rds_iam nor can set the role (see isIAMUser). The master
+// user owns its databases, which gives it its rights on them.
 const baseRoles = `
 CREATE ROLE rds_superuser NOLOGIN;
 CREATE ROLE rds_iam NOLOGIN;
@@ -23,20 +23,21 @@ GRANT rds_iam, rds_replication, rds_password TO rds_superuser WITH ADMIN TRUE, I
 GRANT pg_monitor, pg_signal_backend, pg_checkpoint, pg_use_reserved_connections TO rds_superuser WITH ADMIN OPTION;
 `
 
-// openAdmin makes a pool of connections as rdsadmin over the socket. They come out of the reserve of the superuser.
+// openAdmin opens a pool of connections as rdsadmin over the socket. They use the connections that are reserved for the
+// superuser.
 func openAdmin(ctx context.Context, socketDir string) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig("")
 	if err != nil {
-		return nil, fmt.Errorf("preparing the administrator's connection: %w", err)
+		return nil, fmt.Errorf("preparing the administrator's connections: %w", err)
 	}
 	c := cfg.ConnConfig
 	c.Host, c.Port, c.User, c.Database, c.Password = socketDir, socketPort, adminUser, "postgres", ""
-	// What ParseConfig took from this process's environment is not meant for this connection.
+	// Ignore settings that ParseConfig read from the environment of this process.
 	c.Fallbacks, c.TLSConfig = nil, nil
 	c.ConnectTimeout = 5 * time.Second
 	c.RuntimeParams = map[string]string{
 		"application_name": "rdsadmin",
-		// Nothing the administrator says belongs in a log that a customer reads.
+		// Customers read this log, so statements of the administrator must not get into it.
 		"log_statement": "none", "log_min_duration_statement": "-1", "log_min_error_statement": "panic",
 		"log_duration":      "off",
 		"statement_timeout": "30000", "lock_timeout": "10000", "idle_session_timeout": "0",
@@ -46,15 +47,15 @@ func openAdmin(ctx context.Context, socketDir string) (*pgxpool.Pool, error) {
 	cfg.MinConns = 0
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("preparing the administrator's connection: %w", err)
+		return nil, fmt.Errorf("preparing the administrator's connections: %w", err)
 	}
 	return pool, nil
 }
 
-// bootstrap makes the roles and the database of a new instance.
+// bootstrap creates the roles and the database of a new instance.
 func bootstrap(ctx context.Context, db *pgxpool.Pool, spec Spec, secret string) error {
 	if _, err := db.Exec(ctx, baseRoles); err != nil {
-		return fmt.Errorf("making the roles of RDS: %w", err)
+		return fmt.Errorf("creating the roles of RDS: %w", err)
 	}
 	master := pgx.Identifier{spec.MasterUsername}.Sanitize()
 	statements := []string{
@@ -68,13 +69,13 @@ func bootstrap(ctx context.Context, db *pgxpool.Pool, spec Spec, secret string) 
 	}
 	for i, statement := range statements {
 		if _, err := db.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("making user %s and its database (step %d): %w", spec.MasterUsername, i+1, err)
+			return fmt.Errorf("creating user %s and its database (step %d): %w", spec.MasterUsername, i+1, err)
 		}
 	}
 	return nil
 }
 
-// setPassword gives a user a password that PostgreSQL sees only as its SCRAM secret.
+// setPassword sets a user's password. PostgreSQL gets only its SCRAM secret.
 func setPassword(ctx context.Context, db *pgxpool.Pool, user, secret string) error {
 	if _, err := db.Exec(ctx, "ALTER ROLE "+pgx.Identifier{user}.Sanitize()+" PASSWORD '"+secret+"'"); err != nil {
 		return fmt.Errorf("setting the password of %s: %w", user, err)
@@ -82,8 +83,8 @@ func setPassword(ctx context.Context, db *pgxpool.Pool, user, secret string) err
 	return nil
 }
 
-// isIAMUser asks whether a user logs in with tokens. A membership that only allows granting rds_iam to others does not
-// count, so that a master user keeps its password.
+// isIAMUser reports whether a user logs in with tokens. A membership in rds_iam that only allows granting it to others
+// does not count, so a master user keeps its password.
 func isIAMUser(ctx context.Context, db *pgxpool.Pool, user string) (bool, error) {
 	var iam bool
 	err := db.QueryRow(ctx, `SELECT pg_has_role(oid, 'rds_iam', 'USAGE') OR pg_has_role(oid, 'rds_iam', 'SET')
@@ -92,26 +93,26 @@ func isIAMUser(ctx context.Context, db *pgxpool.Pool, user string) (bool, error)
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("asking how a user logs in: %w", err)
+		return false, fmt.Errorf("checking how a user logs in: %w", err)
 	}
 	return iam, nil
 }
 
-// pendingReboot lists the parameters whose new values wait for a restart.
+// pendingReboot returns the parameters whose new values wait for a restart.
 func pendingReboot(ctx context.Context, db *pgxpool.Pool) ([]string, error) {
 	rows, err := db.Query(ctx, "SELECT name FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name")
 	if err != nil {
-		return nil, fmt.Errorf("asking which parameters wait for a reboot: %w", err)
+		return nil, fmt.Errorf("reading which parameters wait for a reboot: %w", err)
 	}
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("asking which parameters wait for a reboot: %w", err)
+		return nil, fmt.Errorf("reading which parameters wait for a reboot: %w", err)
 	}
 	return names, nil
 }
 
-// reload makes PostgreSQL read its files again and waits until the postmaster has: a session that begins after that
-// carries the time of the reload.
+// reload makes PostgreSQL read its configuration files again. It waits until the postmaster has read them, so that new
+// sessions use them.
 func reload(ctx context.Context, db *pgxpool.Pool) error {
 	conn, err := db.Acquire(ctx)
 	if err != nil {
@@ -136,7 +137,7 @@ func reload(ctx context.Context, db *pgxpool.Pool) error {
 	})
 }
 
-// poll asks again and again until the condition holds, fails, or ctx ends.
+// poll calls holds at the interval every until it returns true or an error, or ctx ends.
 func poll(ctx context.Context, every time.Duration, what string, holds func() (bool, error)) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -153,8 +154,8 @@ func poll(ctx context.Context, every time.Duration, what string, holds func() (b
 	}
 }
 
-// unquotable says whether a user's name cannot stand in pg_hba.conf as itself: there a leading slash means a pattern,
-// quoted or not.
+// unquotable reports whether a user name cannot be written in pg_hba.conf. There, a leading slash begins a pattern,
+// even inside quotes.
 func unquotable(user string) bool {
 	return strings.HasPrefix(user, "/") || strings.ContainsAny(user, "\n\r\x00")
 }

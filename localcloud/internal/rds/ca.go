@@ -17,18 +17,20 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 const (
 	caLife   = 20 * 365 * 24 * time.Hour
 	leafLife = 90 * 24 * time.Hour
-	// A leaf is made anew when less of its life is left.
+	// A certificate is renewed when it expires within this time.
 	leafRenewal = 30 * 24 * time.Hour
-	// Certificates are valid from a little before they were made, for clients whose clock is behind.
+	// Certificates are valid from this long before their creation, for clients whose clock is behind.
 	clockSkew = time.Hour
 )
 
-// authority is the local CA of RDS endpoints.
+// authority is the local CA of the RDS endpoints.
 type authority struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
@@ -36,8 +38,8 @@ type authority struct {
 	now         func() time.Time
 }
 
-// openAuthority loads the CA from dir or makes it there. The key is written before the certificate, and the certificate
-// is what counts as done: a process killed between the two leaves a key without one, and the next run makes both anew.
+// openAuthority loads the CA from dir. If there is none, it creates one. The key is written before the certificate. If
+// the process is killed between the two, there is a key without a certificate, and the next run creates both again.
 func openAuthority(dir string, now func() time.Time) (*authority, error) {
 	certFile, keyFile := filepath.Join(dir, "rds-ca.pem"), filepath.Join(dir, "rds-ca.key")
 	bundle, err := os.ReadFile(certFile)
@@ -54,7 +56,7 @@ func openAuthority(dir string, now func() time.Time) (*authority, error) {
 	pair, err := tls.X509KeyPair(bundle, keyPEM)
 	if err != nil {
 		return nil, fmt.Errorf(
-			"the RDS CA %s and its key %s do not belong together: %w; remove both to have them made anew", certFile,
+			"the RDS CA %s and its key %s do not belong together: %w; remove both to have them created again", certFile,
 			keyFile, err,
 		)
 	}
@@ -63,7 +65,7 @@ func openAuthority(dir string, now func() time.Time) (*authority, error) {
 		return nil, fmt.Errorf("the key of the RDS CA %s cannot sign", keyFile)
 	}
 	if now().After(pair.Leaf.NotAfter) {
-		return nil, fmt.Errorf("the RDS CA %s expired on %s: remove it and %s to have both made anew",
+		return nil, fmt.Errorf("the RDS CA %s expired on %s: remove it and %s to have both created again",
 			certFile, pair.Leaf.NotAfter.Format(time.DateOnly), keyFile)
 	}
 	return &authority{certificate: pair.Leaf, key: key, bundle: bundle, now: now}, nil
@@ -71,11 +73,11 @@ func openAuthority(dir string, now func() time.Time) (*authority, error) {
 
 func makeAuthority(dir, certFile, keyFile string, now func() time.Time) (*authority, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the folder of the RDS CA: %w", err)
+		return nil, fmt.Errorf("creating the folder of the RDS CA: %w", err)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("making the key of the RDS CA: %w", err)
+		return nil, fmt.Errorf("creating the key of the RDS CA: %w", err)
 	}
 	serial, err := serialNumber()
 	if err != nil {
@@ -93,32 +95,32 @@ func makeAuthority(dir, certFile, keyFile string, now func() time.Time) (*author
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("making the RDS CA: %w", err)
+		return nil, fmt.Errorf("creating the RDS CA: %w", err)
 	}
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("making the RDS CA: %w", err)
+		return nil, fmt.Errorf("creating the RDS CA: %w", err)
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the key of the RDS CA: %w", err)
 	}
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := writeFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+	if err := safefile.Replace(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 		0o600); err != nil {
 		return nil, err
 	}
-	if err := writeFile(certFile, bundle, 0o644); err != nil {
+	if err := safefile.Replace(certFile, bundle, 0o644); err != nil {
 		return nil, err
 	}
 	return &authority{certificate: certificate, key: key, bundle: bundle, now: now}, nil
 }
 
-// issue makes a server certificate for one host.
+// issue creates a server certificate for a host.
 func (a *authority) issue(host string) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("making a key for %s: %w", host, err)
+		return nil, fmt.Errorf("creating a key for %s: %w", host, err)
 	}
 	serial, err := serialNumber()
 	if err != nil {
@@ -126,7 +128,7 @@ func (a *authority) issue(host string) (*tls.Certificate, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
-		// A common name has at most 64 characters; clients look at the alternative name.
+		// A common name has at most 64 characters. Clients check the alternative name.
 		Subject:     pkix.Name{CommonName: host[:min(len(host), 64)]},
 		DNSNames:    []string{host},
 		NotBefore:   a.now().Add(-clockSkew),
@@ -136,23 +138,23 @@ func (a *authority) issue(host string) (*tls.Certificate, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {
-		return nil, fmt.Errorf("making a certificate for %s: %w", host, err)
+		return nil, fmt.Errorf("creating a certificate for %s: %w", host, err)
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("making a certificate for %s: %w", host, err)
+		return nil, fmt.Errorf("creating a certificate for %s: %w", host, err)
 	}
 	return &tls.Certificate{Certificate: [][]byte{der, a.certificate.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// serverTLS is the TLS configuration of an endpoint; its certificate is made at the first handshake and renewed before
-// it expires.
+// serverTLS returns the TLS configuration of an endpoint. The certificate is created at the first handshake and renewed
+// before it expires.
 func (a *authority) serverTLS(host string) *tls.Config {
 	var mu sync.Mutex
 	var current *tls.Certificate
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		// The name that a client with sslnegotiation=direct must ask for; others may leave it out.
+		// Clients with sslnegotiation=direct must ask for this protocol. Others may omit it.
 		NextProtos: []string{alpnPostgreSQL},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			mu.Lock()
@@ -172,24 +174,7 @@ func (a *authority) serverTLS(host string) *tls.Config {
 func serialNumber() (*big.Int, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, fmt.Errorf("making a serial number: %w", err)
+		return nil, fmt.Errorf("generating a serial number: %w", err)
 	}
 	return serial.Add(serial, big.NewInt(1)), nil
-}
-
-// writeFile replaces a file in one step: readers, and a run after a kill, see the old text or the new one.
-func writeFile(name string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", name, err), os.Remove(f.Name()))
-	}
-	return nil
 }

@@ -25,7 +25,7 @@ func TestTheAuthorityIsMadeOnceAndFoundAgain(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	assert.Len(t, entries, 2, "no temporary file stays")
+	assert.Len(t, entries, 2, "no temporary file is left")
 }
 
 func TestAKillBetweenKeyAndCertificateIsRecovered(t *testing.T) {
@@ -39,7 +39,7 @@ func TestAKillBetweenKeyAndCertificateIsRecovered(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-func TestAnAuthorityThatCannotBeUsedIsRefusedWithWhatToDo(t *testing.T) {
+func TestAnAuthorityThatCannotBeUsedIsRefusedWithAFix(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	for _, d := range []string{dir, other} {
 		_, err := openAuthority(d, time.Now)

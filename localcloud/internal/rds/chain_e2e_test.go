@@ -44,7 +44,7 @@ const region = "ap-northeast-2"
 
 type props = map[string]any
 
-// chain is everything between a Pulumi engine and a database: provider server, stand-in, PostgreSQL.
+// chain is everything between a Pulumi engine and a database: provider server, stand-in and PostgreSQL.
 type chain struct {
 	t        *testing.T
 	engine   *rds.Engine
@@ -119,7 +119,7 @@ type made struct {
 	outputs      props
 }
 
-// create goes through Check, preview and Create as the engine does.
+// create calls Check, Create as a preview, and Create, as the engine does.
 func (c *chain) create(typ, name string, inputs props) made {
 	c.t.Helper()
 	urn := "urn:pulumi:local::dbtier::" + typ + "::" + name
@@ -135,7 +135,7 @@ func (c *chain) create(typ, name string, inputs props) made {
 	return made{urn, resp.GetId(), checked.GetInputs(), resp.GetProperties(), resp.GetProperties().AsMap()}
 }
 
-// instance is the database of the example service, with all that stands around it.
+// instance creates the database of the example service and everything that it needs.
 func (c *chain) instance(name string, more props) made {
 	c.t.Helper()
 	key := c.create("aws:kms/key:Key", name, props{"description": "of " + name})
@@ -189,7 +189,7 @@ func (c *chain) master(db made) (user, password string) {
 	return s.Username, s.Password
 }
 
-// login connects from a loopback address of the test's choice, since that is what security groups look at.
+// login connects from the given loopback address, because security groups check the source address.
 func (c *chain) login(db made, source, user, password string) (*pgx.Conn, error) {
 	c.t.Helper()
 	host, ok := db.outputs["address"].(string)
@@ -222,7 +222,8 @@ func scan[T any](t *testing.T, conn *pgx.Conn, query string) T {
 	return v
 }
 
-// From the provider's Create to a session in the database and back to nothing, with every part real but AWS.
+// A DB instance from its creation by the provider to its deletion, with a session in the database. Only AWS is not
+// real.
 func TestAPulumiInstanceIsADatabaseThatItsMasterSecretOpens(t *testing.T) {
 	c := newChain(t)
 	db := c.instance("myshop-local", nil)
@@ -293,7 +294,7 @@ func TestAPulumiInstanceIsADatabaseThatItsMasterSecretOpens(t *testing.T) {
 	assert.Empty(t, c.engine.Instances())
 }
 
-// token is what `aws rds generate-db-auth-token` makes.
+// token returns a token as `aws rds generate-db-auth-token` does.
 func (c *chain) token(db made, user string) string {
 	c.t.Helper()
 	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet,
@@ -315,8 +316,8 @@ func jsonText(t *testing.T, v any) string {
 	return string(text)
 }
 
-// The engine's Pulumi namesake was killed after the creation and before it wrote its state: it creates again.
-func TestACreationThatPulumiForgotIsTakenOver(t *testing.T) {
+// The Pulumi engine was killed after the creation and before it wrote its state. It creates the instance again.
+func TestACreationThatPulumiDidNotRecordIsAdopted(t *testing.T) {
 	c := newChain(t)
 	db := c.instance("again", nil)
 	user, password := c.master(db)

@@ -2,12 +2,8 @@ package rds
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -16,26 +12,28 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"dbtier/validation"
 )
 
-// Config says where an [Engine] lives.
+// Config configures an [Engine].
 type Config struct {
-	// Dir holds one folder an instance. The unprivileged user that PostgreSQL runs as must be able to reach it, and it
-	// must be short: a socket below it has a path of at most 107 bytes.
+	// Dir has one folder for each instance. The unprivileged user of PostgreSQL must be able to reach it. The path must
+	// be short, because the path of a socket below it can have at most 107 bytes.
 	Dir string
-	// PostgresDir is a PostgreSQL distribution (bin, lib, share) that this user can reach too.
+	// PostgresDir is a PostgreSQL distribution (bin, lib, share) that the same user can reach.
 	PostgresDir string
-	// PKIDir holds the CA of the endpoints; it is made there when it does not exist.
+	// PKIDir is the folder of the endpoints' CA, which is created if it does not exist.
 	PKIDir string
-	// Prefix is where endpoints get their addresses from; all of it must be local to this network namespace.
+	// Prefix is the range of the endpoints' addresses. All of them must be local to this network namespace.
 	Prefix netip.Prefix
 	Log    *slog.Logger
-	// SetDNS and RemoveDNS are told which name has which address; nil: nobody is.
+	// SetDNS and RemoveDNS add and remove the address of a host name. They may be nil.
 	SetDNS    func(name string, addr netip.Addr) error
 	RemoveDNS func(name string) error
 }
 
-// Engine runs the DB instances of one local cloud. Its methods may be called from several goroutines.
+// Engine runs the DB instances of one local cloud. Its methods are safe for concurrent use.
 type Engine struct {
 	cfg       Config
 	log       *slog.Logger
@@ -49,7 +47,7 @@ type Engine struct {
 
 	templateMu sync.Mutex
 	template   string
-	// creating keeps creations apart: each takes an address.
+	// creating serializes creations, because each takes a free address.
 	creating sync.Mutex
 
 	mu        sync.Mutex
@@ -61,18 +59,18 @@ type Engine struct {
 
 var errClosed = errors.New("the local RDS has been closed")
 
-// New opens the engine on its folders. Instances that exist are known but not running: see [Engine.Start].
+// New opens the engine on its folders. It does not start existing instances; call [Engine.Start] for that.
 func New(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if !cfg.Prefix.IsValid() || !cfg.Prefix.Addr().Is4() || cfg.Prefix.Bits() > 30 {
-		return nil, fmt.Errorf("the prefix of RDS endpoints: %s: want an IPv4 prefix with at least two addresses",
+		return nil, fmt.Errorf("the prefix of RDS endpoints: %s: must be an IPv4 prefix with at least two addresses",
 			cfg.Prefix)
 	}
 	me, err := user.Current()
 	if err != nil {
-		return nil, fmt.Errorf("asking which user this is: %w", err)
+		return nil, fmt.Errorf("looking up the current user: %w", err)
 	}
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, osUser: me.Username, instances: map[string]*instance{},
@@ -80,14 +78,15 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if n := len(socketPath(e.socketDir(""))); n > maxSocketPath {
 		return nil, fmt.Errorf(
-			"the folder %s is too deep: sockets below it would have paths of %d bytes, the kernel allows %d", cfg.Dir,
+			"the path of folder %s is too long: sockets below it would have paths of %d bytes, and the kernel allows "+
+				"%d", cfg.Dir,
 			n, maxSocketPath,
 		)
 	}
 	for _, dir := range []string{cfg.Dir, filepath.Join(cfg.Dir, socketsFolder)} {
-		// PostgreSQL's user passes through but sees no names.
+		// PostgreSQL's user can pass through the folder but not list it.
 		if err := errors.Join(os.MkdirAll(dir, 0o711), os.Chmod(dir, 0o711)); err != nil { //nolint:gosec // see above
-			return nil, fmt.Errorf("making the folder of DB instances: %w", err)
+			return nil, fmt.Errorf("creating the folder of DB instances: %w", err)
 		}
 	}
 	if e.authority, err = openAuthority(cfg.PKIDir, time.Now); err != nil {
@@ -98,89 +97,20 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.postgres = newPostgres(cfg.PostgresDir)
-	// The first instance then finds its template made.
+	// Create the template now, so that the first instance need not wait for it.
 	e.background.Go(func() {
 		if _, err := e.dataTemplate(); err != nil && e.ctx.Err() == nil {
-			e.log.Warn("no PostgreSQL can be made", "error", err)
+			e.log.Warn("creating the template of data folders", "error", err)
 		}
 	})
 	return e, nil
 }
 
-const (
-	socketsFolder  = ".sockets"
-	templatePrefix = ".template-"
-)
-
-// socketDir is where an instance's socket is. The identifier may have 63 characters, a socket's path has 107.
-func (e *Engine) socketDir(id string) string {
-	sum := sha256.Sum256([]byte(id))
-	return filepath.Join(e.cfg.Dir, socketsFolder, hex.EncodeToString(sum[:6]))
-}
-
-// load finds the instances that are complete.
-func (e *Engine) load() error {
-	entries, err := os.ReadDir(e.cfg.Dir)
-	if err != nil {
-		return fmt.Errorf("looking for DB instances: %w", err)
-	}
-	for _, entry := range entries {
-		i := &instance{engine: e, id: entry.Name(), dir: filepath.Join(e.cfg.Dir, entry.Name())}
-		text, err := os.ReadFile(i.recordFile())
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("reading DB instance %s: %w", i.id, err)
-		}
-		if err := json.Unmarshal(text, &i.record); err != nil {
-			return fmt.Errorf("reading DB instance %s: %s: %w", i.id, i.recordFile(), err)
-		}
-		e.instances[i.id] = i
-	}
-	return nil
-}
-
-// dataTemplate is the data folder that instances are copied from; it is made when it does not exist yet.
-func (e *Engine) dataTemplate() (string, error) {
-	e.templateMu.Lock()
-	defer e.templateMu.Unlock()
-	if e.template != "" {
-		return e.template, nil
-	}
-	version, err := e.postgres.version(e.ctx)
-	if err != nil {
-		return "", err
-	}
-	name := fmt.Sprintf("%s%s-%d", templatePrefix, version, templateVersion)
-	dir := filepath.Join(e.cfg.Dir, name)
-	if err := e.postgres.makeTemplate(e.ctx, dir); err != nil {
-		return "", err
-	}
-	e.removeOldTemplates(name)
-	e.template = dir
-	return dir, nil
-}
-
-func (e *Engine) removeOldTemplates(keep string) {
-	old, err := filepath.Glob(filepath.Join(e.cfg.Dir, templatePrefix+"*"))
-	if err != nil {
-		return
-	}
-	for _, dir := range old {
-		if filepath.Base(dir) != keep {
-			if err := os.RemoveAll(dir); err != nil {
-				e.log.Warn("removing an old template", "error", err)
-			}
-		}
-	}
-}
-
-// Create makes a DB instance, starts it and returns the address of its endpoint. Asked again for an instance that is
-// complete and was made from the same names and port, it takes that one, with the password and parameters given now: a
-// caller that was killed before it noted the instance can just ask again. Nothing is left of a creation that fails.
+// Create creates a DB instance, starts it and returns the address of its endpoint. If an instance with the same names
+// and port exists, Create adopts it and applies the given password and parameters, so a caller that was killed can
+// repeat its call. A creation that fails leaves nothing behind.
 //
-// Until [Engine.SetAccess] is called for the identifier, which may happen before, every connection is refused.
+// All connections are refused until [Engine.SetAccess] is called for the identifier. It can be called before Create.
 func (e *Engine) Create(ctx context.Context, spec Spec, masterPassword string) (netip.Addr, error) {
 	secret, passwordErr := scramSecret(masterPassword)
 	if err := errors.Join(spec.check(), passwordErr); err != nil {
@@ -234,7 +164,8 @@ func (e *Engine) adopt(ctx context.Context, i *instance, spec Spec, secret strin
 	have := i.record.Spec
 	if have.EndpointHost != spec.EndpointHost || have.Port != spec.Port || have.MasterUsername != spec.MasterUsername ||
 		have.DBName != spec.DBName {
-		return netip.Addr{}, fmt.Errorf("DB instance %s already exists, made from something else", spec.Identifier)
+		return netip.Addr{}, fmt.Errorf("DB instance %s already exists with another endpoint, port, user or database",
+			spec.Identifier)
 	}
 	if err := i.start(ctx); err != nil {
 		return netip.Addr{}, err
@@ -246,23 +177,6 @@ func (e *Engine) adopt(ctx context.Context, i *instance, spec Spec, secret strin
 		return netip.Addr{}, err
 	}
 	return i.record.Address, nil
-}
-
-// freeAddress is the lowest address of the prefix that no instance has.
-func (e *Engine) freeAddress() (netip.Addr, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var taken []netip.Addr
-	for _, i := range e.instances {
-		taken = append(taken, i.record.Address)
-	}
-	network := e.cfg.Prefix.Masked()
-	for addr := network.Addr().Next(); network.Contains(addr.Next()); addr = addr.Next() {
-		if !slices.Contains(taken, addr) {
-			return addr, nil
-		}
-	}
-	return netip.Addr{}, fmt.Errorf("no address is left in %s for a further DB instance: delete one", network)
 }
 
 func (e *Engine) add(i *instance) error {
@@ -283,7 +197,7 @@ func (e *Engine) forget(i *instance) {
 	}
 }
 
-// owns says whether the instance is still one of this engine's.
+// owns reports whether the instance still belongs to this engine.
 func (e *Engine) owns(i *instance) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -303,7 +217,7 @@ func (e *Engine) find(id string) (*instance, error) {
 	return i, nil
 }
 
-// with runs fn on an instance, alone.
+// with calls fn with an instance while holding the instance's lock.
 func (e *Engine) with(id string, fn func(i *instance) error) error {
 	i, err := e.find(id)
 	if err != nil {
@@ -317,12 +231,13 @@ func (e *Engine) with(id string, fn func(i *instance) error) error {
 	return fn(i)
 }
 
-// Start brings an instance up that exists, after a stop or a new start of the cloud; one that is up stays as it is.
+// Start starts an existing instance, for example after a restart of the cloud. It does nothing if the instance is
+// running.
 func (e *Engine) Start(ctx context.Context, id string) error {
 	return e.with(id, func(i *instance) error { return i.start(ctx) })
 }
 
-// Stop takes an instance down; its data and its address stay.
+// Stop stops an instance. It keeps its data and its address.
 func (e *Engine) Stop(_ context.Context, id string) error {
 	return e.with(id, func(i *instance) error {
 		i.stop()
@@ -330,8 +245,8 @@ func (e *Engine) Stop(_ context.Context, id string) error {
 	})
 }
 
-// Reboot cuts every connection, ends PostgreSQL and starts it again, so that parameters which waited for that hold. A
-// failover looks the same to clients.
+// Reboot closes all connections and restarts PostgreSQL, which applies the parameters that waited for a reboot. To
+// clients, a failover looks the same.
 func (e *Engine) Reboot(ctx context.Context, id string) error {
 	return e.with(id, func(i *instance) error {
 		i.stop()
@@ -339,7 +254,7 @@ func (e *Engine) Reboot(ctx context.Context, id string) error {
 	})
 }
 
-// Delete removes an instance with everything in it; one that does not exist is no error.
+// Delete deletes an instance and its data. It succeeds if the instance does not exist.
 func (e *Engine) Delete(_ context.Context, id string) error {
 	i, err := e.find(id)
 	if errors.Is(err, errClosed) {
@@ -347,7 +262,7 @@ func (e *Engine) Delete(_ context.Context, id string) error {
 	}
 	if err != nil {
 		// A creation that was killed may have left a folder.
-		if !identifierRule.MatchString(id) {
+		if !validation.DBIdentifier.Matches(id) {
 			return nil
 		}
 		e.creating.Lock()
@@ -379,7 +294,7 @@ func (e *Engine) Delete(_ context.Context, id string) error {
 	return nil
 }
 
-// Instances are the identifiers of all instances that are complete, running or not, sorted.
+// Instances returns the identifiers of all completely created instances, running or not, sorted.
 func (e *Engine) Instances() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -391,7 +306,7 @@ func (e *Engine) Instances() []string {
 	return ids
 }
 
-// Address is the address of an instance's endpoint.
+// Address returns the address of an instance's endpoint.
 func (e *Engine) Address(id string) (netip.Addr, error) {
 	i, err := e.find(id)
 	if err != nil {
@@ -400,7 +315,7 @@ func (e *Engine) Address(id string) (netip.Addr, error) {
 	return i.record.Address, nil
 }
 
-// SetMasterPassword gives the master user another password. Sessions that exist live on, as on RDS.
+// SetMasterPassword sets the password of the master user. Existing sessions stay open, as on RDS.
 func (e *Engine) SetMasterPassword(ctx context.Context, id, password string) error {
 	secret, err := scramSecret(password)
 	if err != nil {
@@ -408,21 +323,21 @@ func (e *Engine) SetMasterPassword(ctx context.Context, id, password string) err
 	}
 	return e.with(id, func(i *instance) error {
 		if i.life == nil {
-			return fmt.Errorf("DB instance %s is down: start it first", id)
+			return fmt.Errorf("DB instance %s is stopped: start it first", id)
 		}
 		return setPassword(ctx, i.life.db, i.record.Spec.MasterUsername, secret)
 	})
 }
 
-// Apply gives an instance the parameters of its group, those with formulas computed. PostgreSQL judges their values
-// first, and nothing changes unless all are good. What can change while it runs does so before Apply returns; what
-// cannot waits for [Engine.Reboot]: see [Engine.PendingReboot].
+// Apply sets the parameters of an instance, with formulas already computed. PostgreSQL checks them first, and nothing
+// is changed unless all are valid. Parameters that PostgreSQL can change while it runs are in effect when Apply
+// returns. The others wait for [Engine.Reboot]; see [Engine.PendingReboot].
 func (e *Engine) Apply(ctx context.Context, id string, maxConnections int, params map[string]string) error {
 	return e.with(id, func(i *instance) error { return i.apply(ctx, maxConnections, params) })
 }
 
-// PendingReboot lists the parameters of an instance whose applied values wait for a reboot (RDS: "pending-reboot").
-// An instance that is down has none: it starts with its newest parameters.
+// PendingReboot returns the parameters of an instance whose applied values wait for a reboot ("pending-reboot" on RDS).
+// A stopped instance has none, because it starts with its newest parameters.
 func (e *Engine) PendingReboot(ctx context.Context, id string) (names []string, err error) {
 	err = e.with(id, func(i *instance) error {
 		if i.life == nil {
@@ -434,9 +349,10 @@ func (e *Engine) PendingReboot(ctx context.Context, id string) (names []string, 
 	return names, err
 }
 
-// SetAccess sets who may connect to an instance: the rules of its security groups, asked at each new connection. It may
-// be called before the instance exists. An error from allow drops the connection without an answer. As stopping an
-// instance waits for its connections, allow must not wait for the engine; nor must an IAM verifier.
+// SetAccess sets the function that decides who may connect to an instance, by the rules of its security groups. It is
+// called at each new connection. If it returns an error, the connection gets no answer. SetAccess can be called before
+// the instance exists. Stopping an instance waits for its connections, so allow must not wait for the engine. The same
+// holds for an IAM verifier.
 func (e *Engine) SetAccess(id string, allow func(src netip.Addr) error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -453,7 +369,7 @@ func (e *Engine) allow(id string, src netip.Addr) error {
 	return allow(src)
 }
 
-// SetIAMVerifier sets what decides about the tokens of users that are members of rds_iam; without one none is good.
+// SetIAMVerifier sets the function that checks the tokens of members of rds_iam. Without it, all tokens are refused.
 func (e *Engine) SetIAMVerifier(verify func(ctx context.Context, host string, port int, user, token string) error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -475,15 +391,15 @@ func (e *Engine) setDNS(name string, addr netip.Addr) error {
 		return nil
 	}
 	if err := e.cfg.SetDNS(name, addr); err != nil {
-		return fmt.Errorf("naming %s: %w", name, err)
+		return fmt.Errorf("setting the address of %s: %w", name, err)
 	}
 	return nil
 }
 
-// CABundle is the certificate of the endpoints' CA, as PEM, for sslrootcert.
+// CABundle returns the certificate of the endpoints' CA as PEM, for sslrootcert.
 func (e *Engine) CABundle() []byte { return slices.Clone(e.authority.bundle) }
 
-// Close stops every instance, all at once, and waits until they have ended.
+// Close stops all instances at the same time and waits until they have stopped.
 func (e *Engine) Close() {
 	e.mu.Lock()
 	if e.closed {
@@ -506,7 +422,7 @@ func (e *Engine) Close() {
 		})
 	}
 	stopping.Wait()
-	// A creation that was under way has seen that the engine is closed by now.
+	// A creation in progress now finds the engine closed. Wait for it.
 	e.creating.Lock()
 	defer e.creating.Unlock()
 	e.background.Wait()

@@ -2,5 +2,5 @@
 
 package rds
 
-// Distribution is a PostgreSQL for tests outside this package, see distribution.
+// Distribution exports distribution to the tests outside this package.
 var Distribution = distribution

@@ -3,9 +3,7 @@ package rds
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -20,17 +18,17 @@ import (
 const (
 	alpnPostgreSQL = "postgresql"
 
-	// From the first byte to the startup packet, TLS included. Nothing of it waits for a person.
+	// The time from the first byte to the startup packet, TLS included. No part of it waits for a person.
 	helloTimeout = 15 * time.Second
-	// PostgreSQL's authentication_timeout, here for what the front itself waits for.
+	// PostgreSQL's authentication_timeout, for the steps in which the front waits for the client.
 	loginTimeout   = 60 * time.Second
 	backendTimeout = 5 * time.Second
 	cancelTimeout  = 5 * time.Second
-	// How long a reload may take to be seen by new sessions.
+	// The time until new sessions see a reload.
 	switchTimeout = 3 * time.Second
-	// A client whose session has ended gets this long to take what was sent to it last.
+	// The time for a client to read the last data after its session has ended.
 	lingerTimeout = 10 * time.Second
-	// How long a connection that no security group allows is left without an answer.
+	// The time for which a connection that no security group allows gets no answer.
 	droppedTimeout = 10 * time.Second
 
 	maxHandshakes = 256
@@ -41,16 +39,16 @@ const (
 	copyBuffer      = 32 << 10
 )
 
-// decisions are what the front asks others at each connection.
+// decisions are what the front asks at each connection.
 type decisions struct {
-	// allow is the security groups' answer; an error refuses.
+	// allow checks the security groups. An error refuses the connection.
 	allow func(src netip.Addr) error
-	// forceSSL is the parameter rds.force_ssl.
+	// forceSSL returns the parameter rds.force_ssl.
 	forceSSL func() bool
-	// iamUser says whether PostgreSQL, as configured once this returns, lets the front in as the user without a
-	// password, which it does for the users whose token the front has to check.
+	// iamUser reports whether the user logs in with a token. When it returns true, PostgreSQL lets the front in as this
+	// user without a password, and the front must check the token.
 	iamUser func(ctx context.Context, user string) (bool, error)
-	// verifyToken is the answer to a token.
+	// verifyToken checks a token.
 	verifyToken func(ctx context.Context, user, token string) error
 	// dial connects to PostgreSQL.
 	dial func(ctx context.Context) (net.Conn, error)
@@ -84,10 +82,10 @@ func newFront(listener net.Listener, tlsConfig *tls.Config, d decisions, log *sl
 	return f
 }
 
-// stopAccepting makes the endpoint refuse new connections; sessions go on.
+// stopAccepting makes the endpoint refuse new connections. Existing sessions continue.
 func (f *front) stopAccepting() { f.listener.Close() }
 
-// close cuts every connection and returns when nothing of the front runs any more.
+// close closes all connections and waits until all goroutines of the front have ended.
 func (f *front) close() {
 	f.listener.Close()
 	f.cancel()
@@ -100,7 +98,7 @@ func (f *front) close() {
 	f.wg.Wait()
 }
 
-// track notes a connection so that close can cut it, and says false when that has happened already.
+// track records a connection, so that close can close it. It returns false if the front is closed already.
 func (f *front) track(c net.Conn) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -126,7 +124,7 @@ func (f *front) serve() {
 			return
 		}
 		if err != nil {
-			// Out of file descriptors, most likely: let sessions end before asking again.
+			// Probably out of file descriptors. Wait until sessions have ended.
 			f.log.Error("accepting connections", "error", err)
 			select {
 			case <-time.After(100 * time.Millisecond):
@@ -145,7 +143,7 @@ func (f *front) serve() {
 	}
 }
 
-// connection serves one client from its first byte to its last.
+// connection serves one client until its connection ends.
 func (f *front) connection(conn net.Conn) {
 	source := remoteAddr(conn)
 	if err := f.allow(source); err != nil {
@@ -202,274 +200,7 @@ func (f *front) drop(conn net.Conn, source netip.Addr, why error) {
 	f.dropped.Add(-1)
 }
 
-// login brings a client to the point where it and PostgreSQL talk to each other. The connection it returns for the
-// client may be wrapped in TLS and is valid with an error too. No backend and no error: the client got what it wanted.
-func (f *front) login(conn net.Conn, source netip.Addr) (client, backend net.Conn, err error) {
-	if err := conn.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
-		return conn, nil, err
-	}
-	client, request, err := f.begin(f.ctx, conn)
-	if err != nil {
-		return client, nil, err
-	}
-	ctx, cancel := context.WithTimeout(f.ctx, loginTimeout)
-	defer cancel()
-	if err := conn.SetDeadline(time.Now().Add(loginTimeout)); err != nil {
-		return client, nil, err
-	}
-	if request.kind == startCancel {
-		return client, nil, f.forwardCancel(ctx, request)
-	}
-	_, encrypted := client.(*tls.Conn)
-	if err := f.hostBasedAccess(request, source, encrypted); err != nil {
-		return client, nil, err
-	}
-	backend, err = f.authenticate(ctx, client, request, source, encrypted)
-	if err != nil {
-		return client, backend, err
-	}
-	return client, backend, errors.Join(client.SetDeadline(time.Time{}), backend.SetDeadline(time.Time{}))
-}
-
-// begin answers requests for encryption and returns the first packet that is something else.
-func (f *front) begin(ctx context.Context, conn net.Conn) (net.Conn, startup, error) {
-	first := make([]byte, 1)
-	if _, err := io.ReadFull(conn, first); err != nil {
-		return conn, startup{}, err
-	}
-	plain := &prefixed{Conn: conn, prefix: first}
-	if first[0] == recordTypeHandshake {
-		return f.directTLS(ctx, plain)
-	}
-	var client net.Conn = plain
-	askedGSS := false
-	for {
-		request, err := readStartup(client)
-		if err != nil {
-			return client, startup{}, err
-		}
-		_, encrypted := client.(*tls.Conn)
-		switch {
-		case request.kind == startGSS && !encrypted && !askedGSS:
-			askedGSS = true
-			if _, err := client.Write([]byte{'N'}); err != nil {
-				return client, startup{}, err
-			}
-		case request.kind == startTLS && !encrypted:
-			if _, err := client.Write([]byte{'S'}); err != nil {
-				return client, startup{}, err
-			}
-			if client, err = f.handshake(ctx, client); err != nil {
-				return client, startup{}, err
-			}
-		case request.kind == startGSS, request.kind == startTLS:
-			return client, startup{}, invalidStartup("encryption was asked for twice")
-		default:
-			if !encrypted {
-				// Without a prefix left to read, the plain connection lets the kernel copy.
-				client = conn
-			}
-			return client, request, nil
-		}
-	}
-}
-
-// The first byte of a TLS connection (RFC 8446, 5.1); a PostgreSQL startup packet begins with a zero.
-const recordTypeHandshake = 0x16
-
-// directTLS is sslnegotiation=direct: TLS from the first byte, for which the client must name the protocol.
-func (f *front) directTLS(ctx context.Context, conn net.Conn) (net.Conn, startup, error) {
-	client, err := f.handshake(ctx, conn)
-	if err != nil {
-		return client, startup{}, err
-	}
-	if t, ok := client.(*tls.Conn); !ok || t.ConnectionState().NegotiatedProtocol != alpnPostgreSQL {
-		return client, startup{}, invalidStartup(
-			"received direct SSL connection request without ALPN protocol negotiation extension",
-		)
-	}
-	request, err := readStartup(client)
-	if err == nil && (request.kind == startTLS || request.kind == startGSS) {
-		err = invalidStartup("encryption was asked for twice")
-	}
-	return client, request, err
-}
-
-func (f *front) handshake(ctx context.Context, conn net.Conn) (net.Conn, error) {
-	client := tls.Server(conn, f.tls)
-	if err := client.HandshakeContext(ctx); err != nil {
-		// Nothing can be said in plain text to a client that is in a handshake.
-		return conn, fmt.Errorf("TLS handshake: %w", err)
-	}
-	return client, nil
-}
-
-// hostBasedAccess is what RDS keeps in pg_hba.conf for connections over the network.
-func (f *front) hostBasedAccess(s startup, source netip.Addr, encrypted bool) error {
-	if s.user == adminUser || s.database == adminUser {
-		return &protocolError{"28000", "pg_hba.conf rejects connection for " + from(s, source, encrypted)}
-	}
-	if !encrypted && f.forceSSL() {
-		return &protocolError{"28000", "no pg_hba.conf entry for " + from(s, source, encrypted)}
-	}
-	return nil
-}
-
-// from names a login as PostgreSQL does in its messages about pg_hba.conf: quoted, not escaped.
-func from(s startup, source netip.Addr, encrypted bool) string {
-	encryption := "no encryption"
-	if encrypted {
-		encryption = "SSL encryption"
-	}
-	return `host "` + source.String() + `", user "` + s.user + `", database "` + s.database + `", ` + encryption
-}
-
-// authenticate connects to PostgreSQL and begins the session there. For users with a password PostgreSQL's first
-// question is passed on and the rest is between the client and it. IAM users must show their token first; PostgreSQL
-// then lets the front in.
-//
-// Whether a user is an IAM user was asked a moment before. Should PostgreSQL see it differently, because a grant came
-// in between, it is asked again: its "you are in" never reaches a client that showed no token.
-func (f *front) authenticate(
-	ctx context.Context, client net.Conn, s startup, source netip.Addr, encrypted bool,
-) (net.Conn, error) {
-	shown := false
-	deadline := time.Now().Add(switchTimeout)
-	for {
-		iam, err := f.iamUser(ctx, s.user)
-		if err != nil {
-			f.log.Warn("login not possible", "user", s.user, "error", err)
-			return nil, &protocolError{"57P03", "the database system is not yet accepting connections"}
-		}
-		if iam && !shown {
-			if err := f.demandToken(ctx, client, s, source, encrypted); err != nil {
-				return nil, err
-			}
-			shown = true
-			deadline = time.Now().Add(switchTimeout)
-		}
-		backend, received, word, err := f.beginSession(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		if word == wordError || (word == wordOK) == iam {
-			// After an error PostgreSQL closes, which ends the session as any other.
-			_, err := client.Write(received)
-			return backend, err
-		}
-		f.release(backend)
-		if time.Now().After(deadline) {
-			return nil, &protocolError{"57P03", "the way this user logs in is being changed; try again"}
-		}
-	}
-}
-
-// word is what PostgreSQL says first about who the client is.
-type word int
-
-const (
-	wordQuestion word = iota
-	wordOK
-	wordError
-)
-
-// beginSession sends the startup packet to PostgreSQL and reads up to its first word on authentication.
-func (f *front) beginSession(
-	ctx context.Context, s startup,
-) (backend net.Conn, received []byte, first word, err error) {
-	ctx, cancel := context.WithTimeout(ctx, backendTimeout)
-	defer cancel()
-	backend, err = f.dial(ctx)
-	if err != nil {
-		f.log.Warn("PostgreSQL does not answer", "error", err)
-		return nil, nil, 0, &protocolError{"57P03", "the database system is not yet accepting connections"}
-	}
-	if !f.track(backend) {
-		return nil, nil, 0, net.ErrClosed
-	}
-	received, first, err = askFirst(ctx, backend, s.raw)
-	if err != nil {
-		f.release(backend)
-		return nil, nil, 0, fmt.Errorf("beginning a session: %w", err)
-	}
-	return backend, received, first, nil
-}
-
-func askFirst(ctx context.Context, backend net.Conn, packet []byte) (received []byte, first word, err error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := backend.SetDeadline(deadline); err != nil {
-			return nil, 0, err
-		}
-	}
-	if _, err := backend.Write(packet); err != nil {
-		return nil, 0, err
-	}
-	for {
-		message, err := readMessage(backend, maxAuthMessage)
-		if err != nil {
-			return nil, 0, err
-		}
-		// Before it there may be notices and the negotiation of the protocol's version.
-		received = append(received, message...)
-		switch message[0] {
-		case 'R':
-			if len(message) == 9 && binary.BigEndian.Uint32(message[5:]) == pgproto3.AuthTypeOk {
-				return received, wordOK, nil
-			}
-			return received, wordQuestion, nil
-		case 'E':
-			return received, wordError, nil
-		}
-	}
-}
-
-// readMessage reads one message with its type and length.
-func readMessage(r io.Reader, limit int) ([]byte, error) {
-	var header [5]byte
-	if _, err := io.ReadFull(r, header[:]); err != nil {
-		return nil, err
-	}
-	length := int64(binary.BigEndian.Uint32(header[1:]))
-	if length < 4 || length > int64(limit) {
-		return nil, invalidStartup("invalid message length")
-	}
-	message := make([]byte, 1+length)
-	copy(message, header[:])
-	if _, err := io.ReadFull(r, message[5:]); err != nil {
-		return nil, fmt.Errorf("incomplete message: %w", err)
-	}
-	return message, nil
-}
-
-// demandToken asks for the token as a password in clear text, which only TLS allows, and has it checked.
-func (f *front) demandToken(ctx context.Context, client net.Conn, s startup, source netip.Addr, encrypted bool) error {
-	if !encrypted {
-		return &protocolError{"28000", "pg_hba.conf rejects connection for " + from(s, source, encrypted)}
-	}
-	question, err := (&pgproto3.AuthenticationCleartextPassword{}).Encode(nil)
-	if err != nil {
-		return fmt.Errorf("asking for a token: %w", err)
-	}
-	if _, err := client.Write(question); err != nil {
-		return err
-	}
-	message, err := readMessage(client, maxTokenMessage)
-	if err != nil {
-		return err
-	}
-	var answer pgproto3.PasswordMessage
-	if message[0] != 'p' || len(message) < 6 || answer.Decode(message[5:]) != nil {
-		return invalidStartup("expected password response, got message type %q", message[0])
-	}
-	if err := f.verifyToken(ctx, s.user, answer.Password); err != nil {
-		// The reason is for the operator of the cloud: RDS tells its clients no more than this.
-		f.log.Warn("IAM authentication failed", "user", s.user, "source", source, "reason", err)
-		return &protocolError{"28000", `PAM authentication failed for user "` + s.user + `"`}
-	}
-	return nil
-}
-
-// forwardCancel hands a cancel request on. Its key is PostgreSQL's own, since sessions are passed through unchanged.
+// forwardCancel forwards a cancel request. Its key is PostgreSQL's, because sessions pass through unchanged.
 func (f *front) forwardCancel(ctx context.Context, s startup) error {
 	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
 	defer cancel()
@@ -489,7 +220,7 @@ func (f *front) forwardCancel(ctx context.Context, s startup) error {
 	if _, err := backend.Write(s.raw); err != nil {
 		return err
 	}
-	// PostgreSQL closes when it has sent the signal; the client may rely on that.
+	// PostgreSQL closes the connection after it has sent the signal. Clients may rely on that.
 	_, err = io.Copy(io.Discard, backend)
 	return err
 }
@@ -506,82 +237,7 @@ func (f *front) refuse(client net.Conn, why *protocolError) {
 		_, err = client.Write(message)
 	}
 	if err != nil {
-		f.log.Debug("telling a client why it was refused", "error", err)
+		f.log.Debug("sending an error to a client", "error", err)
 	}
 	closeWrite(client)
-}
-
-// splice copies both ways until the session is over. A client that ends its side still gets what PostgreSQL has to say;
-// when PostgreSQL ends, nobody is left to talk to.
-func splice(client, backend net.Conn) {
-	toBackend := make(chan struct{})
-	go func() {
-		defer close(toBackend)
-		copyBytes(backend, client)
-		closeWrite(backend)
-	}()
-	copyBytes(client, backend)
-	// If the client takes no more, neither side may keep the other waiting.
-	backend.Close()
-	_ = client.SetWriteDeadline(time.Now().Add(lingerTimeout))
-	closeWrite(client)
-	_ = client.SetReadDeadline(time.Now())
-	<-toBackend
-}
-
-var buffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
-
-// copyBytes lets the kernel copy between plain sockets and takes a shared buffer where TLS is in between.
-func copyBytes(to, from net.Conn) {
-	_, toTLS := to.(*tls.Conn)
-	_, fromTLS := from.(*tls.Conn)
-	if !toTLS && !fromTLS {
-		_, _ = io.Copy(to, from)
-		return
-	}
-	buffer, ok := buffers.Get().(*[copyBuffer]byte)
-	if !ok {
-		buffer = new([copyBuffer]byte)
-	}
-	defer buffers.Put(buffer)
-	// Without the methods that would bring buffers of their own.
-	_, _ = io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, buffer[:])
-}
-
-// closeWrite ends one direction of a connection.
-func closeWrite(c net.Conn) {
-	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-		return
-	}
-	c.Close()
-}
-
-// remoteAddr is where a connection comes from.
-func remoteAddr(c net.Conn) netip.Addr {
-	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
-}
-
-// prefixed is a connection of which the first bytes were read already.
-type prefixed struct {
-	net.Conn
-	prefix []byte
-}
-
-func (p *prefixed) Read(b []byte) (int, error) {
-	if len(p.prefix) > 0 {
-		n := copy(b, p.prefix)
-		p.prefix = p.prefix[n:]
-		return n, nil
-	}
-	return p.Conn.Read(b)
-}
-
-// CloseWrite ends the direction to the client.
-func (p *prefixed) CloseWrite() error {
-	closeWrite(p.Conn)
-	return nil
 }

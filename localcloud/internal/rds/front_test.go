@@ -23,13 +23,13 @@ import (
 
 const host = "myshop-local.cabcdefghijk.ap-northeast-2.rds.amazonaws.com"
 
-// server is a PostgreSQL of a few words: it lets users in at once whom it trusts, asks others for the password "right",
-// and answers every query with its own text.
+// server is a minimal PostgreSQL. It lets trusted users in at once, asks the others for the password "right", and
+// answers every query with the query's text.
 type server struct {
 	listener net.Listener
 	mu       sync.Mutex
 	trusted  map[string]bool
-	// logins counts sessions by user, cancels are the keys of cancel requests.
+	// logins counts sessions by user. cancels has the keys of cancel requests.
 	logins  map[string]int
 	cancels []string
 }
@@ -134,7 +134,7 @@ func (s *server) session(c net.Conn) {
 	}
 }
 
-// rig is a front before a server, with the decisions that a test may change.
+// rig is a front with a server behind it. Tests can change the front's decisions.
 type rig struct {
 	front   *front
 	server  *server
@@ -187,14 +187,14 @@ func newRig(t *testing.T, trusted ...string) *rig {
 	return r
 }
 
-// set changes what the front is told.
+// set changes the decisions of the front.
 func (r *rig) set(change func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	change()
 }
 
-// connect is a login by pgx, a client that we did not write.
+// connect logs in with pgx, an independent client.
 func (r *rig) connect(t *testing.T, user, password string, change ...func(*pgconn.Config)) (*pgconn.PgConn, error) {
 	t.Helper()
 	cfg, err := pgconn.ParseConfig("postgres://" + r.address + "/myshop?sslmode=disable")
@@ -292,14 +292,14 @@ func TestIAMUsersShowATokenUnderTLS(t *testing.T) {
 	assert.Equal(t, 1, r.server.logins["app_iam"])
 }
 
-// PostgreSQL still lets a user in without a password, though rds_iam was taken from it a moment ago.
+// PostgreSQL still lets the user in without a password, although rds_iam was revoked a moment ago.
 func TestNobodyGetsInWithoutAPasswordOrAToken(t *testing.T) {
 	r := newRig(t, "app")
 	_, err := r.connect(t, "app", "")
 	says(t, err, "57P03", "the way this user logs in is being changed; try again")
 }
 
-// The grant of rds_iam is not yet seen by PostgreSQL when the token is checked; it is a moment later.
+// PostgreSQL does not see the grant of rds_iam when the token is checked, but shortly after.
 func TestALoginWaitsForAGrantToTakeEffect(t *testing.T) {
 	r := newRig(t)
 	r.set(func() { r.iam["app"] = true })
@@ -314,7 +314,7 @@ func TestALoginWaitsForAGrantToTakeEffect(t *testing.T) {
 	assert.Equal(t, "hello", ask(t, c, "hello"))
 }
 
-func TestASecurityGroupDropsWithoutAWord(t *testing.T) {
+func TestASecurityGroupDropsConnectionsWithoutAnAnswer(t *testing.T) {
 	r := newRig(t)
 	r.set(func() { r.allow = errors.New("no rule allows it") })
 	c, err := net.Dial("tcp", r.address)
@@ -346,7 +346,7 @@ func TestACancelRequestReachesTheServer(t *testing.T) {
 	assert.Equal(t, []string{"key!", "keyx"}, r.server.cancels, "also without TLS, as older clients send it")
 }
 
-// raw sends bytes and returns everything that comes back until the end.
+// raw sends bytes and returns all bytes that the front sends until the connection ends.
 func (r *rig) raw(t *testing.T, send ...[]byte) string {
 	t.Helper()
 	c, err := net.Dial("tcp", r.address)
@@ -367,7 +367,7 @@ func TestEncryptionRequestsFollowTheProtocol(t *testing.T) {
 	answer := r.raw(t, packet(codeGSSENC, ""), packet(version30, "user\x00app\x00\x00"))
 	assert.Equal(t, "N", answer[:1], "GSS encryption is refused")
 	assert.Contains(t, answer, "no pg_hba.conf entry")
-	assert.Contains(t, r.raw(t, packet(codeGSSENC, ""), packet(codeGSSENC, "")), "asked for twice")
+	assert.Contains(t, r.raw(t, packet(codeGSSENC, ""), packet(codeGSSENC, "")), "requested twice")
 	assert.Contains(t, r.raw(t, packet(2<<16, "")), "unsupported frontend protocol 2.0")
 	answer = r.raw(t, packet(codeSSL, ""), packet(version30, "user\x00app\x00\x00"))
 	assert.NotContains(t, answer, "pg_hba", "a startup packet smuggled in behind the request for TLS is not read")
@@ -380,7 +380,7 @@ func TestEncryptionRequestsFollowTheProtocol(t *testing.T) {
 	assert.Contains(t, string(text), "without ALPN")
 }
 
-func TestWhatTheServerSaysLastReachesTheClient(t *testing.T) {
+func TestTheServersLastMessageReachesTheClient(t *testing.T) {
 	r := newRig(t)
 	r.set(func() { r.forceSSL = false })
 	for name, change := range map[string]func(*pgconn.Config){"TLS": func(*pgconn.Config) {}, "plain": plain} {
@@ -393,7 +393,7 @@ func TestWhatTheServerSaysLastReachesTheClient(t *testing.T) {
 	}
 }
 
-// A client may end its side and still wait for its answer.
+// A client may close its side and still wait for the answer.
 func TestAHalfClosedClientGetsItsAnswer(t *testing.T) {
 	r := newRig(t)
 	r.set(func() { r.forceSSL = false })
@@ -439,7 +439,7 @@ func TestCloseCutsEverySessionAndRefusesNewOnes(t *testing.T) {
 	assert.ErrorContains(t, err, "refused")
 }
 
-func TestAServerThatIsAwayIsReportedAsPostgreSQLDoes(t *testing.T) {
+func TestAServerThatDoesNotAnswerIsReportedAsPostgreSQLDoes(t *testing.T) {
 	r := newRig(t)
 	r.server.listener.Close()
 	_, err := r.connect(t, "app", "right")
@@ -466,5 +466,5 @@ func TestTooManyLoginsAtOnceAreRefused(t *testing.T) {
 	require.Eventually(t, func() bool { return len(r.front.handshakes) < maxHandshakes }, 5*time.Second,
 		5*time.Millisecond)
 	_, err := r.connect(t, "app", "right")
-	assert.NoError(t, err, "one that gave up makes room")
+	assert.NoError(t, err, "a client that gives up makes room for another")
 }

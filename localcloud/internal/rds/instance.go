@@ -11,30 +11,30 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 const (
 	startTimeout = 60 * time.Second
-	// Between attempts to bring back a PostgreSQL that ended by itself.
+	// The time between attempts to restart a PostgreSQL that ended unexpectedly.
 	firstRetry = time.Second
 	lastRetry  = 30 * time.Second
 )
 
-// record is what is kept of an instance. Its file is written when the instance is complete, so a folder without one is
-// what a killed creation left.
+// record is the stored record of an instance. Its file is written when the creation is complete. A folder without this
+// file is left over from a creation that was killed.
 type record struct {
 	Spec    Spec       `json:"spec"`
 	Address netip.Addr `json:"address"`
 }
 
-// instance is one DB instance. Its lifecycle is under mu; sessions are not.
+// instance is one DB instance. mu guards its lifecycle, but not its sessions.
 type instance struct {
 	engine *Engine
 	id     string
@@ -42,7 +42,7 @@ type instance struct {
 
 	mu     sync.Mutex
 	record record
-	// wanted says whether the instance is meant to run, life how it does; life is nil while it is down.
+	// wanted is true if the instance should run. life is its current run, or nil if it is stopped.
 	wanted bool
 	life   *life
 
@@ -54,10 +54,10 @@ type life struct {
 	proc  *process
 	db    *pgxpool.Pool
 	front *front
-	// stopping is set before PostgreSQL is told to end, so that its end is no surprise.
+	// stopping is set before PostgreSQL is told to end, so that watch does not restart it.
 	stopping atomic.Bool
 
-	// hba holds the users that the present pg_hba.conf lets in with a token.
+	// hba has the users that the current pg_hba.conf lets in with a token.
 	hbaMu sync.Mutex
 	hba   []string
 }
@@ -70,23 +70,23 @@ func (i *instance) socketDir() string  { return i.engine.socketDir(i.id) }
 func (i *instance) save() error {
 	text, err := json.MarshalIndent(i.record, "", "  ")
 	if err != nil {
-		return fmt.Errorf("noting DB instance %s: %w", i.id, err)
+		return fmt.Errorf("recording DB instance %s: %w", i.id, err)
 	}
-	return writeFile(i.recordFile(), append(text, '\n'), 0o600)
+	return safefile.Replace(i.recordFile(), append(text, '\n'), 0o600)
 }
 
-// make builds the data folder of a new instance and its users, and leaves it running without a front. What a killed
-// creation left goes first.
+// make creates the data folder and the users of a new instance and leaves PostgreSQL running without a front. It first
+// removes what a killed creation has left.
 func (i *instance) make(ctx context.Context, template, secret string) (err error) {
 	if err := i.remove(); err != nil {
 		return err
 	}
-	// PostgreSQL's user passes through to its data.
+	// PostgreSQL's user can pass through the folder to its data.
 	if err := os.MkdirAll(i.dir, 0o711); err != nil {
-		return fmt.Errorf("making the folder of DB instance %s: %w", i.id, err)
+		return fmt.Errorf("creating the folder of DB instance %s: %w", i.id, err)
 	}
 	if err := i.engine.postgres.copyTree(ctx, template, i.data()); err != nil {
-		return fmt.Errorf("making the data folder of DB instance %s: %w", i.id, err)
+		return fmt.Errorf("creating the data folder of DB instance %s: %w", i.id, err)
 	}
 	l, err := i.begin(ctx)
 	if err != nil {
@@ -104,7 +104,7 @@ func (i *instance) make(ctx context.Context, template, secret string) (err error
 	return nil
 }
 
-// remove deletes everything of the instance but its address. It is no instance any more as soon as its record is gone.
+// remove deletes all files of the instance. It deletes the record first, after which the instance no longer exists.
 func (i *instance) remove() error {
 	if err := os.Remove(i.recordFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing DB instance %s: %w", i.id, err)
@@ -125,12 +125,12 @@ func (i *instance) remove() error {
 
 func (i *instance) makeSocketDir() error {
 	if err := os.MkdirAll(i.socketDir(), 0o700); err != nil {
-		return fmt.Errorf("making the socket's folder of DB instance %s: %w", i.id, err)
+		return fmt.Errorf("creating the socket folder of DB instance %s: %w", i.id, err)
 	}
 	return i.engine.postgres.chown(i.socketDir())
 }
 
-// begin starts PostgreSQL and waits until it answers; there is no front yet.
+// begin starts PostgreSQL and waits until it answers. It does not open the front.
 func (i *instance) begin(ctx context.Context) (*life, error) {
 	fail := func(err error) (*life, error) { return nil, fmt.Errorf("starting DB instance %s: %w", i.id, err) }
 	if err := errors.Join(i.makeSocketDir(), os.MkdirAll(filepath.Dir(i.logFile()), 0o700)); err != nil {
@@ -144,7 +144,7 @@ func (i *instance) begin(ctx context.Context) (*life, error) {
 		"pg_hba.conf":     renderHBA(nil),
 		"pg_ident.conf":   renderIdent(i.engine.osUser),
 	} {
-		if err := writeFile(filepath.Join(i.data(), name), text, 0o644); err != nil {
+		if err := safefile.Replace(filepath.Join(i.data(), name), text, 0o644); err != nil {
 			return fail(err)
 		}
 	}
@@ -163,7 +163,7 @@ func (i *instance) begin(ctx context.Context) (*life, error) {
 	err = poll(ctx, 10*time.Millisecond, "PostgreSQL to answer", func() (bool, error) {
 		select {
 		case <-proc.ended:
-			return false, fmt.Errorf("PostgreSQL ended at once; the end of its log:\n%s", readTail(i.logFile()))
+			return false, fmt.Errorf("PostgreSQL ended immediately; the end of its log:\n%s", readTail(i.logFile()))
 		default:
 			return db.Ping(ctx) == nil, nil
 		}
@@ -179,7 +179,7 @@ func (i *instance) settings() []byte {
 	return renderSettings(settings(i.socketDir(), i.record.Spec.MaxConnections, i.record.Spec.Parameters))
 }
 
-// start brings the instance up; one that is up stays as it is.
+// start starts the instance if it is not running.
 func (i *instance) start(ctx context.Context) error {
 	i.wanted = true
 	if i.life == nil {
@@ -192,7 +192,7 @@ func (i *instance) start(ctx context.Context) error {
 	return i.open(ctx)
 }
 
-// open puts the front before a PostgreSQL that runs.
+// open opens the front of a running PostgreSQL.
 func (i *instance) open(ctx context.Context) error {
 	i.wanted = true
 	l := i.life
@@ -224,7 +224,7 @@ func (i *instance) open(ctx context.Context) error {
 		return fmt.Errorf("starting DB instance %s: %w", i.id, err)
 	}
 	i.engine.background.Go(func() { i.watch(l) })
-	i.engine.log.Info("DB instance is up", "instance", i.id, "endpoint", spec.EndpointHost, "address", address)
+	i.engine.log.Info("DB instance is running", "instance", i.id, "endpoint", spec.EndpointHost, "address", address)
 	return nil
 }
 
@@ -233,7 +233,7 @@ func (i *instance) noteForceSSL() {
 	i.forceSSL.Store(!given || value == "1")
 }
 
-// stop takes the instance down: the endpoint refuses, sessions are told, then everything ends.
+// stop stops the instance: the endpoint refuses connections, sessions are told, and then everything ends.
 func (i *instance) stop() {
 	i.wanted = false
 	if l := i.life; l != nil {
@@ -254,7 +254,7 @@ func (i *instance) end(l *life, fast bool) {
 	l.db.Close()
 }
 
-// watch brings an instance back whose PostgreSQL ended by itself, as RDS does.
+// watch restarts an instance whose PostgreSQL ended unexpectedly, as RDS does.
 func (i *instance) watch(l *life) {
 	select {
 	case <-l.proc.ended:
@@ -264,7 +264,7 @@ func (i *instance) watch(l *life) {
 	if l.stopping.Load() {
 		return
 	}
-	i.engine.log.Error("PostgreSQL ended by itself; starting it again", "instance", i.id, "log", readTail(i.logFile()))
+	i.engine.log.Error("PostgreSQL ended unexpectedly; restarting it", "instance", i.id, "log", readTail(i.logFile()))
 	wait := firstRetry
 	for {
 		i.mu.Lock()
@@ -272,7 +272,7 @@ func (i *instance) watch(l *life) {
 			i.life = nil
 			i.end(l, false)
 		}
-		// Somebody may have stopped, deleted or started the instance in the meantime.
+		// The instance may have been stopped, deleted or started in the meantime.
 		done := !i.wanted || i.life != nil
 		var err error
 		if !done {
@@ -282,7 +282,7 @@ func (i *instance) watch(l *life) {
 		if done || err == nil || i.engine.ctx.Err() != nil {
 			return
 		}
-		i.engine.log.Error("starting it again failed", "instance", i.id, "error", err, "next", wait)
+		i.engine.log.Error("restarting PostgreSQL failed", "instance", i.id, "error", err, "next", wait)
 		select {
 		case <-time.After(wait):
 			wait = min(2*wait, lastRetry)
@@ -292,7 +292,7 @@ func (i *instance) watch(l *life) {
 	}
 }
 
-// apply makes new parameters hold: those that PostgreSQL can change while it runs at once, the others at the next
+// apply sets new parameters. PostgreSQL applies those that it can change while it runs, and the others at its next
 // start.
 func (i *instance) apply(ctx context.Context, maxConnections int, params map[string]string) error {
 	next := i.record.Spec
@@ -310,7 +310,7 @@ func (i *instance) apply(ctx context.Context, maxConnections int, params map[str
 	if i.life == nil {
 		return nil
 	}
-	if err := writeFile(filepath.Join(i.data(), "postgresql.conf"), i.settings(), 0o644); err != nil {
+	if err := safefile.Replace(filepath.Join(i.data(), "postgresql.conf"), i.settings(), 0o644); err != nil {
 		return err
 	}
 	if err := reload(ctx, i.life.db); err != nil {
@@ -320,8 +320,8 @@ func (i *instance) apply(ctx context.Context, maxConnections int, params map[str
 	return nil
 }
 
-// iamUser asks PostgreSQL whether a user logs in with a token, and sees to it that pg_hba.conf says the same. Grants
-// are rare, so the file is too.
+// iamUser asks PostgreSQL whether a user logs in with a token, and updates pg_hba.conf if it differs. Grants are rare,
+// so the file seldom changes.
 func (i *instance) iamUser(ctx context.Context, l *life, user string) (bool, error) {
 	if unquotable(user) {
 		return false, nil
@@ -339,7 +339,7 @@ func (i *instance) iamUser(ctx context.Context, l *life, user string) (bool, err
 	if iam {
 		users = append(users, user)
 	}
-	if err := writeFile(filepath.Join(i.data(), "pg_hba.conf"), renderHBA(users), 0o644); err != nil {
+	if err := safefile.Replace(filepath.Join(i.data(), "pg_hba.conf"), renderHBA(users), 0o644); err != nil {
 		return false, err
 	}
 	if err := reload(ctx, l.db); err != nil {
@@ -347,76 +347,4 @@ func (i *instance) iamUser(ctx context.Context, l *life, user string) (bool, err
 	}
 	l.hba = users
 	return iam, nil
-}
-
-func socketPath(dir string) string {
-	return filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(socketPort))
-}
-
-// checkSettings has PostgreSQL itself read settings, without a server, and returns what it finds wrong with them.
-func (e *Engine) checkSettings(ctx context.Context, data string, s map[string]string) error {
-	var faults []error
-	for library := range strings.SplitSeq(s["shared_preload_libraries"], ",") {
-		library = strings.TrimSpace(library)
-		if library == "" {
-			continue
-		}
-		_, err := os.Stat(filepath.Join(e.postgres.dir, "lib", "postgresql", library+".so"))
-		if strings.Contains(library, "/") || err != nil {
-			faults = append(faults, fmt.Errorf("parameter shared_preload_libraries: %q: there is no such library here",
-				library))
-		}
-	}
-	faults = append(faults, checkReserve(s))
-	for {
-		found, err := e.tryConfiguration(ctx, data, s)
-		if err != nil {
-			return err
-		}
-		again := false
-		for _, reason := range found {
-			faults = append(faults, fmt.Errorf("parameters: %s", reason))
-			// A name that it does not know keeps PostgreSQL from looking at the values of the others.
-			if name, unknown := strings.CutPrefix(reason, "unrecognized configuration parameter "); unknown {
-				name = strings.Trim(name, `"`)
-				_, again = s[name]
-				delete(s, name)
-			}
-		}
-		if !again {
-			return errors.Join(faults...)
-		}
-	}
-}
-
-// tryConfiguration returns PostgreSQL's complaints about settings.
-func (e *Engine) tryConfiguration(ctx context.Context, data string, s map[string]string) ([]string, error) {
-	candidate := filepath.Join(data, "postgresql.conf.candidate")
-	if err := writeFile(candidate, renderSettings(s), 0o644); err != nil {
-		return nil, err
-	}
-	defer os.Remove(candidate)
-	_, err := e.postgres.run(ctx, "postgres", "-D", data, "-c", "config_file="+candidate, "-C", "max_connections")
-	if err == nil {
-		return nil, nil
-	}
-	found := complaints(err.Error())
-	if len(found) == 0 {
-		return nil, fmt.Errorf("checking parameters: %w", err)
-	}
-	return found, nil
-}
-
-// complaints are the reasons in what PostgreSQL wrote about a configuration file.
-func complaints(text string) []string {
-	var found []string
-	for line := range strings.Lines(text) {
-		_, reason, ok := strings.Cut(line, "LOG:  ")
-		if !ok {
-			continue
-		}
-		reason, _, _ = strings.Cut(strings.TrimSpace(reason), " in file ")
-		found = append(found, reason)
-	}
-	return found
 }

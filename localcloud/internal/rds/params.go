@@ -1,19 +1,25 @@
 package rds
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 const (
 	paramForceSSL = "rds.force_ssl"
 
-	// As RDS: three for rdsadmin, two more for members of rds_superuser (rds.rds_superuser_reserved_connections).
+	// As on RDS: three connections for rdsadmin, and two for members of rds_superuser
+	// (rds.rds_superuser_reserved_connections).
 	superuserReserved    = 3
 	rdsSuperuserReserved = 2
 
@@ -21,10 +27,11 @@ const (
 	maxMaxConnections = 262143
 )
 
+// parameterName is stricter than what RDS accepts, because names become lines of postgresql.conf.
 var parameterName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`)
 
-// Settings that are this machine's business: where things are, who may connect, and durability. RDS does not let them
-// be modified either.
+// fixedParameters are the settings that depend on this machine: paths, access and durability. RDS does not allow
+// changing them either.
 var fixedParameters = []string{
 	"allow_in_place_tablespaces", "archive_cleanup_command", "archive_command", "archive_library", "archive_mode",
 	"bonjour", "bonjour_name",
@@ -40,7 +47,8 @@ var fixedParameters = []string{
 	"zero_damaged_pages",
 }
 
-// Parameters that exist on RDS only, with what is accepted for them. They are visible to SHOW as on RDS.
+// rdsParameters are the parameters that exist only on RDS, with the check of their values. SHOW displays them, as on
+// RDS.
 var rdsParameters = map[string]func(value string) error{
 	paramForceSSL:                            oneOf("0", "1"),
 	"rds.logical_replication":                oneOf("0", "1"),
@@ -66,8 +74,8 @@ func wholeNumber(least, most int) func(string) error {
 	}
 }
 
-// checkParameters names every fault of a parameter group's parameters that can be seen without a server. The values of
-// PostgreSQL's own parameters are PostgreSQL's to judge (see [Engine.Apply]).
+// checkParameters returns all faults of a parameter group's parameters that can be found without a server. PostgreSQL
+// checks the values of its own parameters (see [Engine.Apply]).
 func checkParameters(params map[string]string) error {
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(params)) {
@@ -76,29 +84,29 @@ func checkParameters(params map[string]string) error {
 		check, known := rdsParameters[name]
 		switch {
 		case !parameterName.MatchString(name):
-			fault("no name of a parameter: want lower case letters, digits and _, with at most one dot")
+			fault("want the name of a parameter: lower-case letters, digits and _, with at most one dot")
 		case slices.Contains(fixedParameters, name), strings.HasPrefix(name, "ssl_"):
-			fault("RDS does not let it be modified")
+			fault("RDS does not allow changing it")
 		case strings.ContainsAny(value, "\x00\n\r"):
-			fault("a value is one line")
+			fault("must be a single line")
 		case known:
 			if err := check(value); err != nil {
 				fault(err.Error())
 			}
 		case strings.HasPrefix(name, "rds."):
-			fault("not modelled by the local cloud: it knows " +
+			fault("not modelled by the local cloud; the modelled parameters are " +
 				strings.Join(slices.Sorted(maps.Keys(rdsParameters)), ", "))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// settings are the lines of an instance's postgresql.conf: what this machine needs, what RDS sets, and over both what
-// the parameter group says.
+// settings returns the content of an instance's postgresql.conf: the settings of this machine and of RDS, overlaid by
+// those of the parameter group.
 func settings(socketDir string, maxConnections int, params map[string]string) map[string]string {
 	s := map[string]string{ //nolint:gosec // settings with "password" in their names, no passwords
-		// The machine: no network, no waiting for disks, nothing outside the data folder that a kill could leave
-		// behind.
+		// Settings of this machine: no network, no waiting for disks, and nothing outside the data folder that a kill
+		// could leave behind.
 		"listen_addresses":           "",
 		"unix_socket_directories":    socketDir,
 		"unix_socket_permissions":    "0700",
@@ -110,7 +118,7 @@ func settings(socketDir string, maxConnections int, params map[string]string) ma
 		"max_wal_size":               "256MB",
 		"logging_collector":          "off",
 		"log_line_prefix":            "%m:%u@%d:[%p]:",
-		// RDS.
+		// Settings of RDS.
 		"max_connections":                        strconv.Itoa(maxConnections),
 		"superuser_reserved_connections":         strconv.Itoa(superuserReserved),
 		"reserved_connections":                   strconv.Itoa(rdsSuperuserReserved),
@@ -129,11 +137,11 @@ func settings(socketDir string, maxConnections int, params map[string]string) ma
 	return s
 }
 
-// checkReserve sees to it that somebody besides the reserved ones can connect: PostgreSQL does not start otherwise.
+// checkReserve checks that there are connections besides the reserved ones. Otherwise PostgreSQL does not start.
 func checkReserve(s map[string]string) error {
 	most, err := strconv.Atoi(s["max_connections"])
 	if err != nil {
-		return fmt.Errorf("parameter max_connections: %q: want a whole number; a formula has to be computed first",
+		return fmt.Errorf("parameter max_connections: %q: want a whole number; compute formulas first",
 			s["max_connections"])
 	}
 	reserved, err := strconv.Atoi(s["reserved_connections"])
@@ -144,7 +152,7 @@ func checkReserve(s map[string]string) error {
 	return nil
 }
 
-// renderSettings writes settings as the text of a postgresql.conf, sorted by name.
+// renderSettings returns settings as the text of a postgresql.conf, sorted by name.
 func renderSettings(s map[string]string) []byte {
 	quote := strings.NewReplacer(`\`, `\\`, `'`, `''`)
 	var b strings.Builder
@@ -154,9 +162,9 @@ func renderSettings(s map[string]string) []byte {
 	return []byte(b.String())
 }
 
-// renderHBA writes who may log in how. Every line is for the one socket, which only PostgreSQL's user and root can
-// reach; "peer" lets the front in as the named user, and the front lets nobody through who has not shown a token.
-// Replication connections have no line, as RDS has none.
+// renderHBA returns the text of pg_hba.conf. All lines are for the socket, which only PostgreSQL's user and root can
+// reach. "peer" lets the front in as the named user. The front does so only for clients that have shown a token. As on
+// RDS, there is no line for replication connections.
 func renderHBA(iamUsers []string) []byte {
 	var b strings.Builder
 	line := func(user, method string) { fmt.Fprintf(&b, "local all %s %s\n", user, method) }
@@ -167,7 +175,76 @@ func renderHBA(iamUsers []string) []byte {
 	return []byte(b.String())
 }
 
-// renderIdent maps the operating system's user of this process to every database user, for the lines that name the map.
+// renderIdent returns the text of pg_ident.conf. It maps the operating system's user of this process to all database
+// users, for the lines of pg_hba.conf that name the map.
 func renderIdent(osUser string) []byte {
 	return []byte("front \"" + osUser + "\" all\n")
+}
+
+// checkSettings lets PostgreSQL read the settings, without starting a server, and returns its complaints.
+func (e *Engine) checkSettings(ctx context.Context, data string, s map[string]string) error {
+	var faults []error
+	for library := range strings.SplitSeq(s["shared_preload_libraries"], ",") {
+		library = strings.TrimSpace(library)
+		if library == "" {
+			continue
+		}
+		_, err := os.Stat(filepath.Join(e.postgres.dir, "lib", "postgresql", library+".so"))
+		if strings.Contains(library, "/") || err != nil {
+			faults = append(faults, fmt.Errorf("parameter shared_preload_libraries: %q: there is no such library here",
+				library))
+		}
+	}
+	faults = append(faults, checkReserve(s))
+	for {
+		found, err := e.tryConfiguration(ctx, data, s)
+		if err != nil {
+			return err
+		}
+		again := false
+		for _, reason := range found {
+			faults = append(faults, fmt.Errorf("parameters: %s", reason))
+			// PostgreSQL does not check any values while there is an unknown name. Remove the name and try again.
+			if name, unknown := strings.CutPrefix(reason, "unrecognized configuration parameter "); unknown {
+				name = strings.Trim(name, `"`)
+				_, again = s[name]
+				delete(s, name)
+			}
+		}
+		if !again {
+			return errors.Join(faults...)
+		}
+	}
+}
+
+// tryConfiguration returns PostgreSQL's complaints about the settings.
+func (e *Engine) tryConfiguration(ctx context.Context, data string, s map[string]string) ([]string, error) {
+	candidate := filepath.Join(data, "postgresql.conf.candidate")
+	if err := safefile.Replace(candidate, renderSettings(s), 0o644); err != nil {
+		return nil, err
+	}
+	defer os.Remove(candidate)
+	_, err := e.postgres.run(ctx, "postgres", "-D", data, "-c", "config_file="+candidate, "-C", "max_connections")
+	if err == nil {
+		return nil, nil
+	}
+	found := complaints(err.Error())
+	if len(found) == 0 {
+		return nil, fmt.Errorf("checking parameters: %w", err)
+	}
+	return found, nil
+}
+
+// complaints returns the reasons in PostgreSQL's output about a configuration file.
+func complaints(text string) []string {
+	var found []string
+	for line := range strings.Lines(text) {
+		_, reason, ok := strings.Cut(line, "LOG:  ")
+		if !ok {
+			continue
+		}
+		reason, _, _ = strings.Cut(strings.TrimSpace(reason), " in file ")
+		found = append(found, reason)
+	}
+	return found
 }

@@ -29,7 +29,7 @@ func TestParametersOfTheGroupStandOverTheDefaults(t *testing.T) {
 
 func TestParametersThatRDSWouldRefuseAreRefusedAllAtOnce(t *testing.T) {
 	err := checkParameters(map[string]string{
-		"work_mem": "4096", "pg_stat_statements.track": "all", // good
+		"work_mem": "4096", "pg_stat_statements.track": "all", // valid
 		"hba_file": "/etc/passwd", "ssl_ca_file": "x", "Log_Statement": "all", "rds.force_ssl": "yes",
 		"rds.extensions": "x",
 		"search_path":    "a\nhba_file='x'", "rds.log_retention_period": "5",
@@ -37,14 +37,14 @@ func TestParametersThatRDSWouldRefuseAreRefusedAllAtOnce(t *testing.T) {
 	require.Error(t, err)
 	lines := strings.Split(err.Error(), "\n")
 	assert.Equal(t, []string{
-		`parameter Log_Statement: "all": no name of a parameter: want lower case letters, digits and _, with at most one dot`,
-		`parameter hba_file: "/etc/passwd": RDS does not let it be modified`,
-		`parameter rds.extensions: "x": not modelled by the local cloud: it knows rds.force_ssl, rds.log_retention_period, ` +
+		`parameter Log_Statement: "all": want the name of a parameter: lower-case letters, digits and _, with at most one dot`,
+		`parameter hba_file: "/etc/passwd": RDS does not allow changing it`,
+		`parameter rds.extensions: "x": not modelled by the local cloud; the modelled parameters are rds.force_ssl, rds.log_retention_period, ` +
 			`rds.logical_replication, rds.rds_superuser_reserved_connections`,
 		`parameter rds.force_ssl: "yes": want one of 0, 1`,
 		`parameter rds.log_retention_period: "5": want a whole number from 1440 to 10080`,
-		`parameter search_path: "a\nhba_file='x'": a value is one line`,
-		`parameter ssl_ca_file: "x": RDS does not let it be modified`,
+		`parameter search_path: "a\nhba_file='x'": must be a single line`,
+		`parameter ssl_ca_file: "x": RDS does not allow changing it`,
 	}, lines)
 }
 
@@ -56,7 +56,7 @@ func TestReservedConnectionsMustLeaveOthers(t *testing.T) {
 		map[string]string{"max_connections": "LEAST({DBInstanceClassMemory/9531392},5000)"})), "formula")
 }
 
-func TestASpecIsCheckedWhole(t *testing.T) {
+func TestAllFaultsOfASpecAreReportedTogether(t *testing.T) {
 	good := Spec{
 		Identifier: "myshop-local", EndpointHost: "myshop-local.c.rds.amazonaws.com", Port: 5432,
 		MasterUsername: "myshop_admin", DBName: "myshop", MaxConnections: 414,
@@ -89,7 +89,7 @@ func TestHostBasedAccessNamesIAMUsersOnly(t *testing.T) {
 	assert.False(t, unquotable("app"))
 }
 
-func TestReasonsAreTakenFromWhatPostgreSQLWrites(t *testing.T) {
+func TestReasonsAreTakenFromTheOutputOfPostgreSQL(t *testing.T) {
 	text := `postgres: exit status 1: 2026-11-23 21:00:00.000 GMT [77] LOG:  invalid value for parameter "work_mem": "lots" in file "/x/postgresql.conf" line 3
 2026-11-23 21:00:00.000 GMT [77] HINT:  Valid units are ...
 2026-11-23 21:00:00.000 GMT [77] LOG:  unrecognized configuration parameter "wrk_mem" in file "/x/postgresql.conf" line 9
@@ -100,7 +100,7 @@ func TestReasonsAreTakenFromWhatPostgreSQLWrites(t *testing.T) {
 	}, complaints(text))
 }
 
-// The conversation of RFC 7677, section 3: its server signature comes out of the secret that we make.
+// The example of RFC 7677, section 3: its server signature must result from our secret.
 func TestTheSCRAMSecretIsThatOfTheRFC(t *testing.T) {
 	salt, err := base64.StdEncoding.DecodeString("W22ZaJ0SNY7soEsUEjb6gQ==")
 	require.NoError(t, err)
@@ -120,7 +120,7 @@ func TestTheSCRAMSecretIsThatOfTheRFC(t *testing.T) {
 	assert.Equal(t, "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-func TestMasterPasswordsAreRDSs(t *testing.T) {
+func TestMasterPasswordsFollowTheRuleOfRDS(t *testing.T) {
 	for _, good := range []string{"4k]-%hA|RI*[?j(-(l]{(", ":%#?*[&+", strings.Repeat("x", 128)} {
 		require.NoError(t, checkPassword(good))
 	}

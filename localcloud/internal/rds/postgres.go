@@ -18,32 +18,34 @@ import (
 )
 
 const (
-	// The user that PostgreSQL runs as, since it refuses root: one of its own, that no account has.
+	// The user that runs PostgreSQL, which refuses to run as root. No account has this number.
 	postgresUID = 55432
-	// initdb alone insists on an account. It is the one that every distribution has; what it made is given away after.
+	// initdb requires an existing account. It uses this one, which all distributions have, and its files are given to
+	// postgresUID afterwards.
 	initdbUID = 65534
 
 	adminUser  = "rdsadmin"
 	socketPort = 5432
-	// sun_path holds 108 bytes with its end.
+	// sun_path holds 108 bytes, the terminating zero included.
 	maxSocketPath = 107
 
 	fastStopTimeout = 20 * time.Second
 	killTimeout     = 5 * time.Second
-	// A log larger than this is set aside when PostgreSQL starts.
+	// A larger log is renamed when PostgreSQL starts. In bytes.
 	maxLogSize = 32 << 20
-	// How much of a log goes into an error.
+	// The length of the part of a log that an error quotes, in bytes.
 	logTail = 2000
 
-	// Changes when a template made by an older localcloud must not be used any more.
+	// Increase it when a template that an older localcloud made can no longer be used.
 	templateVersion = 1
 )
 
-// postgres starts the programs of one PostgreSQL distribution.
+// postgres runs the programs of one PostgreSQL distribution.
 type postgres struct {
 	dir string
-	uid int // -1: as this process
-	// Pdeathsig follows the thread that started the child, so all are started by one that lives as long as the engine.
+	uid int // -1: the user of this process
+	// Pdeathsig follows the thread that started a child. All children are therefore started by one thread that lives as
+	// long as the engine.
 	spawn chan func()
 	done  chan struct{}
 }
@@ -67,7 +69,7 @@ func newPostgres(dir string) *postgres {
 	return p
 }
 
-// close lets the spawning thread go; what it started must have ended.
+// close ends the thread that starts children. All children must have ended before.
 func (p *postgres) close() { close(p.done) }
 
 func (p *postgres) command(ctx context.Context, program string, args ...string) *exec.Cmd {
@@ -75,9 +77,9 @@ func (p *postgres) command(ctx context.Context, program string, args ...string) 
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// A terminal's ^C is for the local cloud, which then stops PostgreSQL in its own order.
+		// ^C in a terminal must reach only the local cloud, which then stops PostgreSQL in order.
 		Setpgid: true,
-		// A postmaster that is told to quit takes its children with it; one that is killed leaves them to notice.
+		// On SIGQUIT a postmaster ends its children. If it is killed, they remain until they notice.
 		Pdeathsig: syscall.SIGQUIT,
 	}
 	if p.uid >= 0 {
@@ -86,7 +88,7 @@ func (p *postgres) command(ctx context.Context, program string, args ...string) 
 	return cmd
 }
 
-// as makes a command run as a user that is in no other group.
+// as makes a command run as a user without supplementary groups.
 func as(cmd *exec.Cmd, uid uint32) {
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: uid}
 }
@@ -101,8 +103,7 @@ func (p *postgres) start(cmd *exec.Cmd) error {
 	}
 }
 
-// run runs a program to its end and returns what it wrote to stdout; an error carries the end of what it wrote to
-// stderr.
+// run runs a program to its end and returns its stdout. An error contains the end of its stderr.
 func (p *postgres) run(ctx context.Context, program string, args ...string) (string, error) {
 	return p.finish(ctx, p.command(ctx, program, args...))
 }
@@ -122,7 +123,7 @@ func (p *postgres) finish(ctx context.Context, cmd *exec.Cmd) (string, error) {
 		return "", fmt.Errorf("%s: %w", program, ctx.Err())
 	case errors.Is(err, fs.ErrPermission):
 		return "", fmt.Errorf(
-			"starting %s as an unprivileged user: %w: every user must be able to enter the folders above it", cmd.Path,
+			"starting %s as an unprivileged user: %w: all users must be able to enter the folders above it", cmd.Path,
 			err,
 		)
 	case errors.Is(err, fs.ErrNotExist):
@@ -140,7 +141,7 @@ func (p *postgres) version(ctx context.Context) (string, error) {
 	return fields[len(fields)-1], nil
 }
 
-// chown gives a file or folder to the user that PostgreSQL runs as.
+// chown makes PostgreSQL's user the owner of a file or folder.
 func (p *postgres) chown(name string) error {
 	if p.uid < 0 {
 		return nil
@@ -157,7 +158,7 @@ func (p *postgres) chownTree(dir string) error {
 	})
 }
 
-// makeTemplate makes a data folder to copy from. It appears under its name only when it is complete.
+// makeTemplate creates the data folder from which instances are copied. It gets its name only when it is complete.
 func (p *postgres) makeTemplate(ctx context.Context, dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
@@ -167,7 +168,7 @@ func (p *postgres) makeTemplate(ctx context.Context, dir string) error {
 		return fmt.Errorf("removing an unfinished template: %w", err)
 	}
 	if err := os.Mkdir(unfinished, 0o700); err != nil {
-		return fmt.Errorf("making the template's folder: %w", err)
+		return fmt.Errorf("creating the template's folder: %w", err)
 	}
 	cmd := p.command(ctx, "initdb", "--pgdata="+unfinished, "--username="+adminUser, "--auth=peer", "--encoding=UTF8",
 		"--locale=C.UTF-8",
@@ -184,7 +185,7 @@ func (p *postgres) makeTemplate(ctx context.Context, dir string) error {
 		err = p.chownTree(unfinished)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("making an empty PostgreSQL: %w", err), os.RemoveAll(unfinished))
+		return errors.Join(fmt.Errorf("creating an empty PostgreSQL: %w", err), os.RemoveAll(unfinished))
 	}
 	if err := os.Rename(unfinished, dir); err != nil {
 		return fmt.Errorf("keeping the template: %w", err)
@@ -192,7 +193,7 @@ func (p *postgres) makeTemplate(ctx context.Context, dir string) error {
 	return nil
 }
 
-// copyTree copies a data folder: regular files and folders, owned by PostgreSQL's user.
+// copyTree copies the regular files and folders of a data folder. PostgreSQL's user owns the copy.
 func (p *postgres) copyTree(ctx context.Context, from, to string) error {
 	return filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -212,7 +213,7 @@ func (p *postgres) copyTree(ctx context.Context, from, to string) error {
 		case entry.Type().IsRegular():
 			err = copyFile(name, target)
 		default:
-			err = fmt.Errorf("%s is neither file nor folder", name)
+			err = fmt.Errorf("%s is neither a file nor a folder", name)
 		}
 		return errors.Join(err, p.chown(target))
 	})
@@ -228,7 +229,7 @@ func copyFile(from, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	// The kernel copies, or shares blocks where the file system can.
+	// The kernel copies, or shares blocks if the file system can.
 	_, err = io.Copy(target, source)
 	return errors.Join(err, target.Close())
 }
@@ -236,15 +237,15 @@ func copyFile(from, to string) (err error) {
 // process is a running postmaster.
 type process struct {
 	cmd *exec.Cmd
-	// ended is closed when the postmaster is no more.
+	// ended is closed when the postmaster has ended.
 	ended chan struct{}
 }
 
-// startPostmaster starts PostgreSQL on a data folder; it does not wait until it answers.
+// startPostmaster starts PostgreSQL on a data folder. It does not wait until PostgreSQL answers.
 func (p *postgres) startPostmaster(data, logFile string) (*process, error) {
 	if info, err := os.Stat(logFile); err == nil && info.Size() > maxLogSize {
 		if err := os.Rename(logFile, logFile+".1"); err != nil {
-			return nil, fmt.Errorf("setting the log aside: %w", err)
+			return nil, fmt.Errorf("renaming the log: %w", err)
 		}
 	}
 	log, err := os.OpenFile(logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -259,15 +260,15 @@ func (p *postgres) startPostmaster(data, logFile string) (*process, error) {
 	}
 	proc := &process{cmd: cmd, ended: make(chan struct{})}
 	go func() {
-		// The first process of a PID namespace may have reaped it already; either way it is no more.
+		// Ignore the error: the first process of a PID namespace may have reaped the postmaster already.
 		_ = cmd.Wait()
 		close(proc.ended)
 	}()
 	return proc, nil
 }
 
-// stop ends PostgreSQL: "fast" tells sessions why, rolls back what is open and leaves a clean data folder; not fast, it
-// leaves at once and the folder recovers at the next start.
+// stop ends PostgreSQL. With fast, it tells the sessions, rolls back open transactions and leaves a clean data folder.
+// Otherwise it ends immediately, and the data folder is recovered at the next start.
 func (p *process) stop(fast bool) {
 	if fast {
 		_ = p.cmd.Process.Signal(syscall.SIGINT)
@@ -294,14 +295,14 @@ func (p *process) wait(atMost time.Duration) bool {
 	}
 }
 
-// clearStale removes what a PostgreSQL that was killed left in its data folder, and ends one that outlived its local
-// cloud. PostgreSQL itself looks only whether the number in postmaster.pid is in use, and in a new PID namespace the
-// small numbers of the last life are soon in use by something else.
+// clearStale removes the files that a killed PostgreSQL has left, and ends a PostgreSQL that outlived its local cloud.
+// PostgreSQL only checks whether the number in postmaster.pid is in use. In a new PID namespace, another process soon
+// uses that number.
 func clearStale(data, socketDir string) error {
 	pidFile := filepath.Join(data, "postmaster.pid")
 	text, err := os.ReadFile(pidFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("reading the process number of a former PostgreSQL: %w", err)
+		return fmt.Errorf("reading the process number of an earlier PostgreSQL: %w", err)
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 1 && isPostmasterOf(pid, data) {
@@ -310,21 +311,22 @@ func clearStale(data, socketDir string) error {
 		}
 	}
 	if err := os.Remove(pidFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing the process number of a former PostgreSQL: %w", err)
+		return fmt.Errorf("removing the process number of an earlier PostgreSQL: %w", err)
 	}
 	entries, err := os.ReadDir(socketDir)
 	if err != nil {
-		return fmt.Errorf("reading the socket's folder: %w", err)
+		return fmt.Errorf("reading the socket folder: %w", err)
 	}
 	for _, e := range entries {
 		if err := os.Remove(filepath.Join(socketDir, e.Name())); err != nil {
-			return fmt.Errorf("removing a former socket: %w", err)
+			return fmt.Errorf("removing an earlier socket: %w", err)
 		}
 	}
 	return nil
 }
 
-// isPostmasterOf says whether a process works in the data folder, as every PostgreSQL process does in its own.
+// isPostmasterOf reports whether a process has the data folder as its working directory, as every PostgreSQL process
+// does.
 func isPostmasterOf(pid int, data string) bool {
 	cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
 	if err != nil {
@@ -334,11 +336,11 @@ func isPostmasterOf(pid int, data string) bool {
 	return err == nil && cwd == folder
 }
 
-// endOrphan ends a postmaster that is no child of this process.
+// endOrphan ends a postmaster that is not a child of this process.
 func endOrphan(pid int) error {
 	proc, err := os.FindProcess(pid)
 	if err != nil {
-		return fmt.Errorf("finding a former PostgreSQL (process %d): %w", pid, err)
+		return fmt.Errorf("finding an earlier PostgreSQL (process %d): %w", pid, err)
 	}
 	defer func() { _ = proc.Release() }()
 	for _, signal := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL} {
@@ -362,10 +364,10 @@ func endOrphan(pid int) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("a former PostgreSQL (process %d) does not end: end it by hand", pid)
+	return fmt.Errorf("an earlier PostgreSQL (process %d) does not end: kill it", pid)
 }
 
-// readTail is the end of a log, for an error.
+// readTail returns the end of a log, for an error.
 func readTail(name string) string {
 	text, err := os.ReadFile(name)
 	if err != nil {

@@ -4,8 +4,6 @@ package rds
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +16,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -29,190 +26,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// projectRoot is the nearest parent with a Pulumi.yaml or a .localcloud folder.
-func projectRoot(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	require.NoError(t, err)
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		for _, mark := range []string{"Pulumi.yaml", ".localcloud"} {
-			if _, err := os.Stat(filepath.Join(dir, mark)); err == nil {
-				return dir
-			}
-		}
-	}
-	return dir
-}
-
-// distribution is a PostgreSQL that the unprivileged user can reach: a copy, since the project may lie in a folder that
-// only its owner can enter.
-func distribution(t *testing.T) string {
-	t.Helper()
-	if copied != "" {
-		return copied
-	}
-	source := os.Getenv("LOCALCLOUD_POSTGRES_DIR")
-	if source == "" {
-		source = filepath.Join(projectRoot(t), ".localcloud", "cache", "postgres")
-	}
-	if _, err := os.Stat(filepath.Join(source, "bin", "postgres")); err != nil {
-		t.Fatalf("there is no PostgreSQL in %s: run `bin/localcloud build`, or name another in LOCALCLOUD_POSTGRES_DIR",
-			source)
-	}
-	dir, err := os.MkdirTemp("", "pgsql-") //nolint:usetesting // for all tests, and other users must get in
-	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755))
-	require.NoError(t, filepath.WalkDir(source, func(name string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(source, name)
-		if err != nil || rel == "." {
-			return err
-		}
-		target := filepath.Join(dir, rel)
-		info, err := e.Info()
-		switch {
-		case err != nil:
-			return err
-		case e.IsDir():
-			return os.Mkdir(target, 0o755)
-		case e.Type()&fs.ModeSymlink != 0:
-			link, err := os.Readlink(name)
-			return errors.Join(err, os.Symlink(link, target))
-		default:
-			return errors.Join(copyFile(name, target), os.Chmod(target, info.Mode().Perm()|0o444))
-		}
-	}))
-	copied = dir
-	return dir
-}
-
-// copied is the folder that distribution made.
-var copied string
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if copied != "" {
-		os.RemoveAll(copied)
-	}
-	os.Exit(code)
-}
-
-const password = `4k]-%hA|RI*[?j:#&+{(`
-
-var subnets atomic.Int32
-
-// place is the folders and addresses of an engine that is opened and closed several times.
-type place struct {
-	dir    string
-	prefix netip.Prefix
-	names  map[string]netip.Addr
-}
-
-func newPlace(t *testing.T) *place {
-	t.Helper()
-	// t.TempDir has long names, and its parents are closed to other users.
-	dir, err := os.MkdirTemp("", "rds-") //nolint:usetesting // see above
-	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o711))
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	third := byte(os.Getpid()%200) + byte(subnets.Add(1))
-	return &place{
-		dir: dir, prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 0, third, 0}), 24),
-		names: map[string]netip.Addr{},
-	}
-}
-
-func (p *place) open(t *testing.T) *Engine {
-	t.Helper()
-	if copied, err := filepath.Glob(filepath.Join(distribution(t), templatePrefix+"*")); err == nil &&
-		len(copied) == 1 {
-		// initdb takes a second; the first engine's template serves all.
-		require.NoError(t, os.MkdirAll(filepath.Join(p.dir, "postgres"), 0o711))
-		out, err := exec.Command("cp", "-a", copied[0], filepath.Join(p.dir, "postgres")).CombinedOutput()
-		require.NoError(t, err, "%s", out)
-	}
-	e, err := New(Config{
-		Dir: filepath.Join(p.dir, "postgres"), PostgresDir: distribution(t), PKIDir: filepath.Join(p.dir, "pki"),
-		Prefix:    p.prefix,
-		SetDNS:    func(name string, addr netip.Addr) error { p.names[name] = addr; return nil },
-		RemoveDNS: func(name string) error { delete(p.names, name); return nil },
-	})
-	require.NoError(t, err)
-	t.Cleanup(e.Close)
-	return e
-}
-
-func spec(id string) Spec {
-	return Spec{
-		Identifier: id, EndpointHost: id + ".cabcdefghijk.ap-northeast-2.rds.amazonaws.com", Port: 5432,
-		MasterUsername: "myshop_admin", DBName: "myshop", MaxConnections: 50,
-	}
-}
-
-func create(t *testing.T, e *Engine, s Spec) netip.Addr {
-	t.Helper()
-	e.SetAccess(s.Identifier, func(netip.Addr) error { return nil })
-	addr, err := e.Create(t.Context(), s, password)
-	require.NoError(t, err)
-	shared := filepath.Join(distribution(t), filepath.Base(e.template))
-	if _, err := os.Stat(shared); err != nil {
-		out, err := exec.Command("cp", "-a", e.template, shared).CombinedOutput()
-		require.NoError(t, err, "%s", out)
-	}
-	return addr
-}
-
-// dsn names the endpoint as a client in the cluster would, with the address in place of a name server.
-func dsn(e *Engine, s Spec, user string) string {
-	addr, err := e.Address(s.Identifier)
-	if err != nil {
-		return err.Error()
-	}
-	return fmt.Sprintf("host=%s hostaddr=%s port=%d user=%s dbname=%s sslmode=verify-full", s.EndpointHost, addr,
-		s.Port, user, s.DBName)
-}
-
-func login(t *testing.T, e *Engine, s Spec, user, password string) (*pgx.Conn, error) {
-	t.Helper()
-	addr, err := e.Address(s.Identifier)
-	require.NoError(t, err)
-	cfg, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", addr, s.Port, user,
-		s.DBName))
-	require.NoError(t, err)
-	roots := x509.NewCertPool()
-	require.True(t, roots.AppendCertsFromPEM(e.CABundle()))
-	cfg.TLSConfig = &tls.Config{RootCAs: roots, ServerName: s.EndpointHost, MinVersion: tls.VersionTLS12}
-	cfg.Password = password
-	conn, err := pgx.ConnectConfig(t.Context(), cfg)
-	if err == nil {
-		t.Cleanup(func() { conn.Close(context.Background()) })
-	}
-	return conn, err
-}
-
-func mustLogin(t *testing.T, e *Engine, s Spec, user, password string) *pgx.Conn {
-	t.Helper()
-	conn, err := login(t, e, s, user, password)
-	require.NoError(t, err)
-	return conn
-}
-
-func value[T any](t *testing.T, c *pgx.Conn, query string, args ...any) T {
-	t.Helper()
-	var v T
-	require.NoError(t, c.QueryRow(t.Context(), query, args...).Scan(&v), query)
-	return v
-}
-
-func exec1(t *testing.T, c *pgx.Conn, query string) {
-	t.Helper()
-	_, err := c.Exec(t.Context(), query)
-	require.NoError(t, err, query)
-}
-
-func TestAnInstanceIsWhatRDSMakes(t *testing.T) {
+func TestAnInstanceHasTheRolesAndRightsOfRDS(t *testing.T) {
 	p := newPlace(t)
 	e := p.open(t)
 	s := spec("myshop-local")
@@ -249,7 +63,7 @@ func TestAnInstanceIsWhatRDSMakes(t *testing.T) {
 	require.Error(t, err)
 	_, err = c.Exec(t.Context(), "COPY (SELECT 1) TO PROGRAM 'id'")
 	require.Error(t, err)
-	// What a service needs to do.
+	// The statements that a service needs.
 	exec1(t, c, "CREATE EXTENSION pgcrypto; CREATE TABLE t (x int); CREATE SCHEMA s")
 	exec1(t, c, "CREATE DATABASE another")
 	exec1(t, c, "CREATE ROLE app LOGIN PASSWORD 'app-password'; GRANT CONNECT ON DATABASE myshop TO app")
@@ -287,7 +101,7 @@ func TestPasswordsAreCheckedByPostgreSQLAndNeverWrittenDown(t *testing.T) {
 			return err
 		}
 		for _, secret := range []string{password, second, url.QueryEscape(password), "SCRAM-SHA-256$"} {
-			// The one place for the hash is the table of roles itself and its log of changes.
+			// Only the table of roles and its log of changes may contain the hash.
 			if secret == "SCRAM-SHA-256$" && strings.Contains(name, "/data/") {
 				continue
 			}
@@ -479,7 +293,7 @@ func TestACreationThatWasKilledIsMadeAgain(t *testing.T) {
 	p := newPlace(t)
 	e := p.open(t)
 	s := spec("again")
-	// What a kill in the middle leaves: a folder with a part of the data, and no record.
+	// A kill in the middle of a creation leaves a folder with a part of the data and no record.
 	data := filepath.Join(p.dir, "postgres", s.Identifier, "data")
 	require.NoError(t, os.MkdirAll(filepath.Join(data, "base"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(data, "PG_VERSION"), []byte("16\n"), 0o600))
@@ -489,7 +303,7 @@ func TestACreationThatWasKilledIsMadeAgain(t *testing.T) {
 	first := create(t, e, s)
 	c := mustLogin(t, e, s, s.MasterUsername, password)
 	exec1(t, c, "CREATE TABLE keepsake (x int)")
-	// The caller was killed after that and asks again, with the password it made anew.
+	// The caller was killed after the creation and repeats it with a new password.
 	second, err := e.Create(t.Context(), s, password+"2")
 	require.NoError(t, err)
 	assert.Equal(t, first, second)
@@ -508,7 +322,7 @@ func TestACreationThatFailsLeavesNothing(t *testing.T) {
 	s.Parameters = map[string]string{"work_mem": "lots"}
 	_, err := e.Create(t.Context(), s, password)
 	require.ErrorContains(t, err, `invalid value for parameter "work_mem": "lots"`)
-	s.Parameters = map[string]string{"shared_buffers": "99999999"} // 763 GiB: a good value on another machine
+	s.Parameters = map[string]string{"shared_buffers": "99999999"} // 763 GiB, a valid value on another machine
 	_, err = e.Create(t.Context(), s, password)
 	require.ErrorContains(t, err, "the end of its log")
 	assert.Empty(t, e.Instances())
@@ -524,7 +338,7 @@ func TestAddressesAreKeptAndGivenAgainAfterADelete(t *testing.T) {
 	one, two := create(t, e, spec("one")), create(t, e, spec("two"))
 	require.NotEqual(t, one, two)
 	require.NoError(t, e.Delete(t.Context(), "one"))
-	require.NoError(t, e.Delete(t.Context(), "one"), "twice is no error")
+	require.NoError(t, e.Delete(t.Context(), "one"), "a second deletion succeeds")
 	assert.NoDirExists(t, filepath.Join(p.dir, "postgres", "one"))
 	assert.Equal(t, map[string]netip.Addr{spec("two").EndpointHost: two}, p.names)
 	e.Close()
@@ -537,7 +351,7 @@ func TestAddressesAreKeptAndGivenAgainAfterADelete(t *testing.T) {
 	require.ErrorContains(t, e.Start(t.Context(), "none"), `no DB instance "none"`)
 }
 
-// postmaster is the process number of an instance's PostgreSQL.
+// postmaster returns the process number of an instance's PostgreSQL.
 func postmaster(t *testing.T, p *place, id string) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(p.dir, "postgres", id, "data", "postmaster.pid"))
@@ -548,7 +362,7 @@ func postmaster(t *testing.T, p *place, id string) int {
 	return pid
 }
 
-func TestAPostgreSQLThatEndsByItselfComesBack(t *testing.T) {
+func TestAPostgreSQLThatEndsUnexpectedlyIsRestarted(t *testing.T) {
 	p := newPlace(t)
 	e := p.open(t)
 	s := spec("crashing")
@@ -566,7 +380,7 @@ func TestAPostgreSQLThatEndsByItselfComesBack(t *testing.T) {
 	assert.NotEqual(t, pid, postmaster(t, p, s.Identifier))
 }
 
-// TestHelperKilledEngine is no test of its own: it is the process that the next one kills.
+// TestHelperKilledEngine is not a test. It is the process that the next test kills.
 func TestHelperKilledEngine(t *testing.T) {
 	dir := os.Getenv("RDS_TEST_KILLED_ENGINE")
 	if dir == "" {
@@ -603,7 +417,7 @@ func TestTheNextEngineFindsWhatAKilledOneLeft(t *testing.T) {
 	require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }, 10*time.Second,
 		10*time.Millisecond,
 		"PostgreSQL does not outlive its engine")
-	// In a new PID namespace the old number may be somebody else's.
+	// In a new PID namespace, another process may have the old number.
 	pidFile := filepath.Join(p.dir, "postgres", "killed", "data", "postmaster.pid")
 	require.NoError(t, os.WriteFile(pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600))
 	e := p.open(t)
@@ -633,54 +447,6 @@ func TestCloseEndsEveryPostgreSQLAndStartsNoMore(t *testing.T) {
 	_, err := e.Create(t.Context(), spec("d"), password)
 	require.ErrorIs(t, err, errClosed)
 	require.ErrorIs(t, e.Start(t.Context(), "a"), errClosed)
-}
-
-// psql is a client that nobody here wrote; it knows channel binding, which a front that ends TLS cannot offer.
-func TestPsqlVerifiesTheEndpoint(t *testing.T) {
-	p := newPlace(t)
-	e := p.open(t)
-	s := spec("psql")
-	create(t, e, s)
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	require.NoError(t, os.WriteFile(ca, e.CABundle(), 0o600))
-	run := func(extra string, env ...string) (string, error) {
-		cmd := exec.Command("psql", "-XAtc", "SELECT current_user || ' on ' || current_database()",
-			dsn(e, s, s.MasterUsername)+" "+extra)
-		cmd.Env = append(os.Environ(), append(env, "PGPASSWORD="+password)...)
-		out, err := cmd.CombinedOutput()
-		return strings.TrimSpace(string(out)), err
-	}
-	out, err := run("sslrootcert=" + ca)
-	require.NoError(t, err, out)
-	assert.Equal(t, "myshop_admin on myshop", out)
-	out, err = run("sslrootcert=/etc/ssl/certs/ca-certificates.crt")
-	require.Error(t, err)
-	assert.Contains(t, out, "certificate verify failed")
-	out, err = run("sslmode=disable")
-	require.Error(t, err)
-	assert.Contains(t, out, `no pg_hba.conf entry for host "127.0.`)
-	assert.Contains(t, out, `user "myshop_admin", database "myshop", no encryption`)
-}
-
-// The example service's own tests run on an instance, over TLS, as its master user.
-func TestTheExampleServiceWorksOnAnInstance(t *testing.T) {
-	p := newPlace(t)
-	e := p.open(t)
-	s := spec("example")
-	s.EndpointHost = "localhost"
-	addr := create(t, e, s)
-	ca := filepath.Join(p.dir, "ca.pem")
-	require.NoError(t, os.WriteFile(ca, e.CABundle(), 0o644))
-	target := url.URL{
-		Scheme: "postgres", User: url.UserPassword(s.MasterUsername, password),
-		Host: netip.AddrPortFrom(addr, 5432).String(), Path: s.DBName,
-		RawQuery: url.Values{"sslmode": {"verify-ca"}, "sslrootcert": {ca}}.Encode(),
-	}
-	cmd := exec.Command("go", "test", "-tags", "e2e", "-count", "1", "./...")
-	cmd.Dir = filepath.Join(projectRoot(t), "examples", "myshop-api")
-	cmd.Env = append(os.Environ(), "MYSHOP_TEST_DATABASE_URL="+target.String())
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
 }
 
 func TestTheRecordOfAnInstanceHoldsNoSecret(t *testing.T) {

@@ -10,18 +10,18 @@ import (
 	"fmt"
 )
 
-// PostgreSQL's default of scram_iterations.
+// scramIterations is PostgreSQL's default of scram_iterations.
 const scramIterations = 4096
 
-// scramSecret is what PostgreSQL stores for a password (RFC 5803). The server is given this instead of the password, so
-// that no setting of log_statement can put a password into its log.
+// scramSecret returns the secret that PostgreSQL stores for a password (RFC 5803). The server gets the secret and not
+// the password, so no setting of log_statement can put a password into its log.
 func scramSecret(password string) (string, error) {
 	if err := checkPassword(password); err != nil {
 		return "", err
 	}
 	salt := make([]byte, 16)
 	if _, err := rand.Read(salt); err != nil {
-		return "", fmt.Errorf("making a salt: %w", err)
+		return "", fmt.Errorf("generating a salt: %w", err)
 	}
 	return scramSecretWith(password, salt, scramIterations)
 }
@@ -42,8 +42,8 @@ func scramSecretWith(password string, salt []byte, iterations int) (string, erro
 		encode(sign("Server Key"))), nil
 }
 
-// checkPassword holds RDS's rule: 8 to 128 printable ASCII characters without / ' " @ and space. (In that alphabet
-// SASLprep changes nothing.) The error does not quote the password.
+// checkPassword applies RDS's rule: 8 to 128 printable ASCII characters without / ' " @ and space. SASLprep changes
+// none of these characters. The error does not quote the password.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.Constraints
 func checkPassword(password string) error {
 	if len(password) < 8 || len(password) > 128 {
@@ -51,7 +51,9 @@ func checkPassword(password string) error {
 	}
 	for _, c := range []byte(password) {
 		if c <= ' ' || c > '~' || c == '/' || c == '\'' || c == '"' || c == '@' {
-			return errors.New(`the master password may hold printable ASCII characters besides / ' " @ and space`)
+			return errors.New(
+				`the master password must have printable ASCII characters only, and none of / ' " @ and space`,
+			)
 		}
 	}
 	return nil

@@ -3,51 +3,46 @@ package rds
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"dbtier/validation"
 )
 
-// Spec is what an instance is made from.
+// Spec describes an instance.
 type Spec struct {
-	// Identifier names the instance; lower case, as RDS stores it.
+	// Identifier names the instance, in lower case as RDS stores it.
 	Identifier string `json:"identifier"`
-	// EndpointHost is the host name that clients use and that the certificate carries.
+	// EndpointHost is the host name that clients use and that the certificate contains.
 	EndpointHost string `json:"endpointHost"`
 	Port         int    `json:"port"`
-	// MasterUsername is the user that owns the database; it is no superuser.
+	// MasterUsername is the user that owns the database. It is not a superuser.
 	MasterUsername string `json:"masterUsername"`
-	// DBName is the database to make besides postgres; empty makes none.
+	// DBName is a database to create besides postgres. Optional.
 	DBName string `json:"dbName,omitempty"`
-	// MaxConnections is the class's max_connections, already computed.
+	// MaxConnections is max_connections, computed for the class.
 	MaxConnections int `json:"maxConnections"`
-	// Parameters are a parameter group's own values, formulas already computed.
+	// Parameters are the values that a parameter group sets, with formulas already computed.
 	Parameters map[string]string `json:"parameters,omitempty"`
 }
 
-var (
-	identifierRule = regexp.MustCompile(`^[a-z](-?[a-z0-9])*$`)
-	usernameRule   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	hostRule       = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
-	// Names that RDS keeps for itself, and words that PostgreSQL reserves where a name stands.
-	reservedUsers = []string{
-		"admin", "all", "analyse", "analyze", "public", "rdsadmin", "rds_superuser", "rds_iam",
-		"rds_replication", "rds_password", "user",
-	}
-)
+// reservedUsers are names that RDS reserves, and words that PostgreSQL does not accept as a user name.
+var reservedUsers = []string{
+	"admin", "all", "analyse", "analyze", "public", "rdsadmin", "rds_superuser", "rds_iam",
+	"rds_replication", "rds_password", "user",
+}
 
-// check names every fault of the spec.
+// check returns all faults of the spec.
 func (s Spec) check() error {
 	var faults []error
 	fault := func(field string, value any, why string) {
 		faults = append(faults, fmt.Errorf("%s: %q: %s", field, fmt.Sprint(value), why))
 	}
-	if !identifierRule.MatchString(s.Identifier) || len(s.Identifier) > maxName {
-		fault("Identifier", s.Identifier,
-			"want 1 to 63 lower case letters, digits and single hyphens, beginning with a letter and not ending in a "+
-				"hyphen")
+	// The form counts a hyphen and the character after it once.
+	if !validation.DBIdentifier.Matches(s.Identifier) || len(s.Identifier) > maxName {
+		fault("Identifier", s.Identifier, validation.DBIdentifier.Rule)
 	}
-	if !hostRule.MatchString(s.EndpointHost) || len(s.EndpointHost) > 253 {
+	if !validation.Hostname.Matches(s.EndpointHost) || s.EndpointHost != strings.ToLower(s.EndpointHost) {
 		fault("EndpointHost", s.EndpointHost, "want a host name in lower case")
 	}
 	if s.Port < 1150 || s.Port > 65535 {
@@ -55,16 +50,15 @@ func (s Spec) check() error {
 	}
 	name := strings.ToLower(s.MasterUsername)
 	switch {
-	case !usernameRule.MatchString(s.MasterUsername) || len(s.MasterUsername) > maxName:
-		fault("MasterUsername", s.MasterUsername,
-			"want 1 to 63 letters, digits and underscores, not beginning with a digit")
+	case !validation.SQLName.Matches(s.MasterUsername):
+		fault("MasterUsername", s.MasterUsername, validation.SQLName.Rule)
 	case slices.Contains(reservedUsers, name), strings.HasPrefix(name, "pg_"):
 		fault("MasterUsername", s.MasterUsername, "is reserved")
 	}
 	switch {
 	case s.DBName == "":
-	case !usernameRule.MatchString(s.DBName) || len(s.DBName) > maxName:
-		fault("DBName", s.DBName, "want 1 to 63 letters, digits and underscores, not beginning with a digit")
+	case !validation.SQLName.Matches(s.DBName):
+		fault("DBName", s.DBName, validation.SQLName.Rule)
 	case slices.Contains([]string{"rdsadmin", "template0", "template1"}, strings.ToLower(s.DBName)):
 		fault("DBName", s.DBName, "is reserved")
 	}

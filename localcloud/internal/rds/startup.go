@@ -9,24 +9,24 @@ import (
 	"unicode/utf8"
 )
 
-// Request codes of the PostgreSQL protocol, in the place where a startup packet carries its version.
+// Request codes of the PostgreSQL protocol. They take the place of the version in a startup packet.
 // https://www.postgresql.org/docs/16/protocol-message-formats.html
 const (
 	codeCancel = 80877102
 	codeSSL    = 80877103
 	codeGSSENC = 80877104
 
-	// PostgreSQL's own bound (MAX_STARTUP_PACKET_LENGTH).
+	// PostgreSQL's limit (MAX_STARTUP_PACKET_LENGTH), in bytes.
 	maxStartupPacket = 10000
-	// The code, and nothing else.
+	// A packet with the code only.
 	minStartupPacket = 8
 	cancelPacket     = 16
 
-	// Longer names are cut by PostgreSQL (NAMEDATALEN - 1).
+	// PostgreSQL truncates longer names (NAMEDATALEN - 1).
 	maxName = 63
 )
 
-// startupKind is what the first packet of a connection asks for.
+// startupKind is the kind of a connection's first packet.
 type startupKind int
 
 const (
@@ -39,14 +39,14 @@ const (
 // startup is the first packet of a connection.
 type startup struct {
 	kind startupKind
-	// raw is the packet as received, with its length, for PostgreSQL.
+	// raw is the packet as received, with its length. It is forwarded to PostgreSQL.
 	raw  []byte
 	user string
-	// database is the user's name when the client gave none, as PostgreSQL takes it.
+	// database is the requested database. As in PostgreSQL, its default is the user's name.
 	database string
 }
 
-// protocolError is what a client is told before its connection ends.
+// protocolError is an error that is sent to the client before its connection ends.
 type protocolError struct {
 	code, message string
 }
@@ -57,8 +57,8 @@ func invalidStartup(format string, args ...any) error {
 	return &protocolError{"08P01", fmt.Sprintf(format, args...)}
 }
 
-// readStartup reads one startup packet and not a byte more: what follows an SSLRequest must reach the TLS handshake, so
-// that nothing sent in plain text can pass for something said under TLS.
+// readStartup reads one startup packet and not one byte more. The bytes after an SSLRequest belong to the TLS
+// handshake. If they were read here, text that was sent without TLS could pass as sent under TLS.
 func readStartup(r io.Reader) (startup, error) {
 	var header [4]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
@@ -100,8 +100,8 @@ func parseStartup(raw []byte) (startup, error) {
 	return s, nil
 }
 
-// parseParameters reads pairs of C strings up to the empty name that must end the packet. Of a name that comes twice
-// the last value counts, as in PostgreSQL.
+// parseParameters reads pairs of C strings until the empty name that must end the packet. If a name occurs twice, the
+// last value counts, as in PostgreSQL.
 func (s *startup) parseParameters(rest []byte) error {
 	for {
 		name, after, ok := bytes.Cut(rest, []byte{0})
@@ -138,10 +138,10 @@ func (s *startup) parseParameters(rest []byte) error {
 	return nil
 }
 
-// cutName shortens a name as PostgreSQL does, so that the front decides about the same user that PostgreSQL lets in.
+// cutName truncates a name as PostgreSQL does, so that the front decides about the same user as PostgreSQL.
 func cutName(value []byte) string {
 	return string(value[:min(len(value), maxName)])
 }
 
-// closedEarly says whether a client went away before it said anything, as a port probe does.
+// closedEarly reports whether a client closed the connection before it sent anything, as a port probe does.
 func closedEarly(err error) bool { return errors.Is(err, io.EOF) }

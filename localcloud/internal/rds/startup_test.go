@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// packet is a startup packet with a code and what follows it.
+// packet returns a startup packet with a code and the rest of its content.
 func packet(code uint32, rest string) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(8+len(rest)))
 	b = binary.BigEndian.AppendUint32(b, code)
@@ -60,18 +60,18 @@ func TestStartupPacketsThatBreakTheProtocolAreRefused(t *testing.T) {
 		code   string
 		want   string
 	}{
-		"too short":             {[]byte{0, 0, 0, 7, 0, 3, 0}, "08P01", "length"},
-		"too long":              {[]byte{0, 0, 0x27, 0x11}, "08P01", "length"},
-		"huge":                  {[]byte{0xff, 0xff, 0xff, 0xff}, "08P01", "length"},
-		"no user":               {packet(version30, "database\x00d\x00\x00"), "28000", "no PostgreSQL user name"},
-		"empty":                 {packet(version30, ""), "08P01", "layout"},
-		"value without end":     {packet(version30, "user\x00u"), "08P01", "layout"},
-		"bytes behind the end":  {packet(version30, "user\x00u\x00\x00more"), "08P01", "layout"},
-		"protocol 2":            {packet(2<<16, "user"), "0A000", "unsupported frontend protocol 2.0"},
-		"protocol 4":            {packet(4<<16, "user\x00u\x00\x00"), "0A000", "unsupported frontend protocol 4.0"},
-		"TLS with more":         {packet(codeSSL, "user"), "08P01", "length"},
-		"cancel without key":    {packet(codeCancel, ""), "08P01", "length"},
-		"user that is no UTF-8": {packet(version30, "user\x00\xff\x00\x00"), "28000", "UTF-8"},
+		"too short":              {[]byte{0, 0, 0, 7, 0, 3, 0}, "08P01", "length"},
+		"too long":               {[]byte{0, 0, 0x27, 0x11}, "08P01", "length"},
+		"huge":                   {[]byte{0xff, 0xff, 0xff, 0xff}, "08P01", "length"},
+		"no user":                {packet(version30, "database\x00d\x00\x00"), "28000", "no PostgreSQL user name"},
+		"empty":                  {packet(version30, ""), "08P01", "layout"},
+		"value without end":      {packet(version30, "user\x00u"), "08P01", "layout"},
+		"bytes behind the end":   {packet(version30, "user\x00u\x00\x00more"), "08P01", "layout"},
+		"protocol 2":             {packet(2<<16, "user"), "0A000", "unsupported frontend protocol 2.0"},
+		"protocol 4":             {packet(4<<16, "user\x00u\x00\x00"), "0A000", "unsupported frontend protocol 4.0"},
+		"TLS with more":          {packet(codeSSL, "user"), "08P01", "length"},
+		"cancel without key":     {packet(codeCancel, ""), "08P01", "length"},
+		"user that is not UTF-8": {packet(version30, "user\x00\xff\x00\x00"), "28000", "UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := readStartup(bytes.NewReader(c.packet))
@@ -83,7 +83,7 @@ func TestStartupPacketsThatBreakTheProtocolAreRefused(t *testing.T) {
 	}
 }
 
-func TestAClientThatGoesAwayIsNoProtocolError(t *testing.T) {
+func TestAClientThatDisconnectsIsNotAProtocolError(t *testing.T) {
 	for _, sent := range []string{"", "\x00", "\x00\x00\x00\x10\x00\x03"} {
 		_, err := readStartup(strings.NewReader(sent))
 		var told *protocolError
@@ -92,8 +92,8 @@ func TestAClientThatGoesAwayIsNoProtocolError(t *testing.T) {
 	}
 }
 
-// Whatever comes in: no panic, not more read than announced, and a packet that is accepted is one that PostgreSQL's own
-// client library would have sent in that meaning.
+// Whatever arrives: the parser does not panic and reads no more than the announced length. An accepted packet is one
+// that PostgreSQL's own client library could have sent with the same meaning.
 func FuzzReadStartup(f *testing.F) {
 	f.Add(packet(version30, "user\x00u\x00database\x00d\x00\x00"))
 	f.Add(packet(codeSSL, ""))
@@ -127,7 +127,7 @@ func FuzzReadStartup(f *testing.F) {
 	})
 }
 
-func TestAnErrorSaysItsCode(t *testing.T) {
+func TestAnErrorHasItsCode(t *testing.T) {
 	err := errors.Join(&protocolError{"28000", "no"})
 	assert.EqualError(t, err, "no (SQLSTATE 28000)")
 }

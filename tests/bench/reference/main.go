@@ -1,5 +1,5 @@
-// Command reference is what the size and the time of building dbtier are compared with: a Pulumi program that does
-// nothing, with the packages that a tier like this one cannot do without.
+// Command reference is the baseline for the size and build time of dbtier: a Pulumi program that does nothing, with the
+// packages that such a tier needs at least.
 package main
 
 import (

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newTarget is the account that the environment names.
+// newTarget returns the AWS account that the environment names.
 func newTarget(t *testing.T) *target {
 	t.Helper()
 	cfg, err := config.LoadDefaultConfig(context.Background())

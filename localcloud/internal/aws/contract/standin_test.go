@@ -26,7 +26,7 @@ const issuer = "https://oidc.localcloud.internal/id/local"
 
 var signingKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
-// newTarget is a stand-in of its own for each test.
+// newTarget starts a new stand-in for each test.
 func newTarget(t *testing.T) *target {
 	t.Helper()
 	dir := t.TempDir()

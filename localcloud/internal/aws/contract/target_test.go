@@ -32,9 +32,9 @@ import (
 type target struct {
 	config   sdk.Config
 	endpoint func(service string) (url, signingRegion string)
-	// propagate is how long a change of IAM may take to be seen everywhere.
+	// propagate is the longest time until a change in IAM is visible everywhere.
 	propagate time.Duration
-	// provider is the ARN of an IAM OIDC provider, and token a web identity token of it for the audience
+	// provider is the ARN of an IAM OIDC provider. token is a web identity token of it for the audience
 	// sts.amazonaws.com.
 	provider string
 	token    func(*testing.T) string
@@ -44,7 +44,7 @@ func (g *target) sts() *sts.Client                { return sts.NewFromConfig(g.c
 func (g *target) secrets() *secretsmanager.Client { return secretsmanager.NewFromConfig(g.config) }
 func (g *target) rds() *rds.Client                { return rds.NewFromConfig(g.config) }
 
-// as is the same account seen with other credentials.
+// as returns the same account with other credentials.
 func (g *target) as(c sdk.CredentialsProvider) *target {
 	other := *g
 	other.config = g.config.Copy()
@@ -52,14 +52,14 @@ func (g *target) as(c sdk.CredentialsProvider) *target {
 	return &other
 }
 
-// unique is a name for something that a test makes and deletes.
+// unique returns a unique name for something that a test creates and deletes.
 func unique() string {
 	b := make([]byte, 6)
 	_, _ = rand.Read(b)
 	return "dbtier-contract-" + hex.EncodeToString(b)
 }
 
-// code is AWS's code of an error, "" for others.
+// code returns AWS's code of an error, or "" for other errors.
 func code(err error) string {
 	var e smithy.APIError
 	if !errors.As(err, &e) {
@@ -74,7 +74,7 @@ func refused(t *testing.T, err error, want string) {
 	assert.Equal(t, want, code(err), "%v", err)
 }
 
-// xmlAnswer is as much of a query answer as the tests look at.
+// xmlAnswer has the parts of a query answer that the tests use.
 type xmlAnswer struct {
 	status int
 	body   string
@@ -106,7 +106,7 @@ func (g *target) iam(t *testing.T, action string, params map[string]string) xmlA
 	return g.query(t, "iam", "2010-05-08", action, params)
 }
 
-// kms sends a KMS request and gives the error type, if any.
+// kms sends a KMS request. It returns the error type, if any.
 func (g *target) kms(t *testing.T, action string, in map[string]any) (out map[string]any, errorType string) {
 	t.Helper()
 	text, err := json.Marshal(in)
@@ -142,7 +142,7 @@ func (g *target) send(t *testing.T, service string, body []byte, header map[stri
 	return resp.StatusCode, string(text)
 }
 
-// role makes a role and deletes it at the end.
+// role creates a role and deletes it after the test.
 func (g *target) role(t *testing.T, trust string) (name, arn string) {
 	t.Helper()
 	name = unique()
@@ -167,7 +167,7 @@ func (g *target) put(t *testing.T, role, document string) {
 	require.Equal(t, http.StatusOK, out.status, out.body)
 }
 
-// eventually waits until IAM's change is seen.
+// eventually waits until a change in IAM is visible.
 func (g *target) eventually(t *testing.T, what string, holds func() error) {
 	t.Helper()
 	var last error
@@ -175,7 +175,7 @@ func (g *target) eventually(t *testing.T, what string, holds func() error) {
 		lazily(func() string { return what + ": " + errorText(last) }))
 }
 
-// lazily is text that is made when it is shown.
+// lazily is text that is computed when it is printed.
 type lazily func() string
 
 func (l lazily) String() string { return l() }
@@ -187,7 +187,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// secret makes a secret and deletes it at the end.
+// secret creates a secret and deletes it after the test.
 func (g *target) secret(t *testing.T, value string) (name, arn string) {
 	t.Helper()
 	name = unique()
@@ -204,7 +204,7 @@ func (g *target) secret(t *testing.T, value string) (name, arn string) {
 	return name, *out.ARN
 }
 
-// accountID is who we are.
+// accountID returns the account of the caller.
 func (g *target) accountID(t *testing.T) string {
 	t.Helper()
 	who, err := g.sts().GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
@@ -236,7 +236,7 @@ func tamper(token string) string {
 	return token[:i] + c + token[i+1:]
 }
 
-// unsignedToken is a token of an issuer that no account knows.
+// unsignedToken returns a token of an issuer that no account knows.
 func unsignedToken(issuer string) string {
 	enc := base64.RawURLEncoding.EncodeToString
 	now := time.Now().Unix()

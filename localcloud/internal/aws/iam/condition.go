@@ -36,7 +36,7 @@ const (
 type operator struct {
 	name    string
 	negated bool
-	// variables: policy variables are replaced and * and ? may be wildcards.
+	// variables allows policy variables and the wildcards * and ?.
 	variables bool
 	compare   func(pattern []element, policy, request string) bool
 	check     func(policy string) error
@@ -109,7 +109,7 @@ func init() {
 	}
 }
 
-// asLiterals makes wildcards stand for themselves: StringEquals compares exactly.
+// asLiterals turns wildcards into ordinary characters, because StringEquals compares exactly.
 func asLiterals(p []element) []element {
 	out := make([]element, len(p))
 	for i, e := range p {
@@ -140,7 +140,7 @@ func checkBool(s string) error {
 	return nil
 }
 
-// numberPattern bounds what is handed to big.Rat, which would accept fractions and huge exponents.
+// numberPattern limits what reaches big.Rat, which would also accept fractions and huge exponents.
 var numberPattern = regexp.MustCompile(`^[+-]?\d{1,40}(\.\d{1,40})?$`)
 
 func checkNumber(s string) error {
@@ -208,12 +208,12 @@ func parseOperator(written string) (op *operator, ifExists bool, set setMode, er
 	}
 	op, ok := operators[strings.ToLower(name)]
 	if !ok {
-		return nil, false, 0, fmt.Errorf("condition operator %q: not one that the local AWS stand-in models (%s)",
+		return nil, false, 0, fmt.Errorf("condition operator %q: the local AWS stand-in models only %s",
 			written,
 			strings.Join(operatorNames(), ", "))
 	}
 	if op.name == "Null" && (ifExists || set != single) {
-		return nil, false, 0, fmt.Errorf("condition operator %q: Null takes neither IfExists nor a set operator",
+		return nil, false, 0, fmt.Errorf("condition operator %q: Null accepts neither IfExists nor a set operator",
 			written)
 	}
 	return op, ifExists, set, nil
@@ -228,7 +228,7 @@ func operatorNames() []string {
 	return names
 }
 
-// holds evaluates the condition. An operator that is negated asks that no value of the policy matches.
+// holds evaluates the condition. A negated operator holds when no value of the policy matches.
 func (c Condition) holds(ctx Context, version string) bool {
 	values, present := ctx.Get(c.Key)
 	if c.base.name == "Null" {
@@ -238,7 +238,7 @@ func (c Condition) holds(ctx Context, version string) bool {
 	}
 	if len(values) == 0 {
 		switch c.set {
-		case forAll: // vacuously true, as the IAM guide warns
+		case forAll: // true without any value, as the IAM guide warns
 			return true
 		case forAny:
 			return c.ifExists && !present

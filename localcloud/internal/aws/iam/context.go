@@ -5,39 +5,39 @@ import (
 	"strings"
 )
 
-// Context holds the condition keys of one request with their values. Key names do not depend on case, as in IAM; a key
-// that is absent differs from a key with no value.
+// Context holds the condition keys of one request and their values. As in IAM, the case of key names does not matter,
+// and a missing key differs from a key without values.
 type Context struct{ values map[string][]string }
 
-// NewContext makes an empty context.
+// NewContext returns an empty context.
 func NewContext() Context { return Context{values: map[string][]string{}} }
 
-// Set gives a key its values, replacing any it had.
+// Set sets the values of a key and replaces earlier ones.
 func (c Context) Set(key string, values ...string) { c.values[strings.ToLower(key)] = values }
 
-// SetTags sets one key a tag, for example aws:ResourceTag/team for the prefix aws:ResourceTag.
+// SetTags sets one key for each tag, for example aws:ResourceTag/team for the prefix aws:ResourceTag.
 func (c Context) SetTags(prefix string, tags map[string]string) {
 	for k, v := range tags {
 		c.Set(prefix+"/"+k, v)
 	}
 }
 
-// Get is the values of a key and whether the request carries it.
+// Get returns the values of a key, and whether the request carries the key.
 func (c Context) Get(key string) ([]string, bool) {
 	v, ok := c.values[strings.ToLower(key)]
 	return v, ok
 }
 
-// Clone is an independent copy, for adding keys of one evaluation.
+// Clone returns an independent copy, to which the caller can add keys for one evaluation.
 func (c Context) Clone() Context {
 	out := NewContext()
 	maps.Copy(out.values, c.values)
 	return out
 }
 
-// expand turns a policy string into a pattern, putting the request's values in place of policy variables. A wildcard
-// inside such a value stands for itself. ok is false when a variable has neither a single value in the request nor a
-// default: IAM then does not apply the statement.
+// expand turns a policy string into a pattern and replaces policy variables by the request's values. A wildcard inside
+// such a value matches only itself. ok is false if a variable has neither a single value in the request nor a default.
+// In that case IAM does not apply the statement.
 func (c Context) expand(text, version string) (pattern []element, ok bool) {
 	if version != Version2012 || !strings.Contains(text, "${") {
 		return elementsOf(text), true
@@ -74,7 +74,7 @@ func (c Context) variable(name string) (string, bool) {
 	return def, hasDefault
 }
 
-// cutDefault splits ${key, 'default'}.
+// cutDefault splits ${key, 'default'} into the key and its default.
 func cutDefault(name string) (key, def string, has bool) {
 	key, rest, found := strings.Cut(name, ",")
 	key = strings.TrimSpace(key)

@@ -6,29 +6,29 @@ import (
 	"strings"
 )
 
-// PrincipalKind is the sort of identity that makes a request.
+// PrincipalKind is the kind of identity that makes a request.
 type PrincipalKind int
 
-// Kinds of principals.
+// The kinds of principals.
 const (
 	Root PrincipalKind = iota
 	User
 	RoleSession
-	Federated // a web identity before it has a role
-	Service   // an AWS service acting for itself
+	Federated // a web identity that has not assumed a role yet
+	Service   // an AWS service acting on its own behalf
 )
 
-// Principal is who makes a request, with the policies that follow it.
+// Principal is the identity that makes a request, with the policies that apply to it.
 type Principal struct {
 	Kind     PrincipalKind
-	ARN      string // of the user or session, of the OIDC provider, or the service's name
-	RoleARN  string // of the role behind a session
+	ARN      string // ARN of the user, session or OIDC provider, or the service's name
+	RoleARN  string // ARN of the session's role
 	RoleID   string
 	Account  string
 	ID       string // aws:userid
 	Identity []*Policy
-	Boundary *Policy // nil: none
-	Session  *Policy // nil: none
+	Boundary *Policy // nil if there is none
+	Session  *Policy // nil if there is none
 }
 
 // Request is one action on one resource.
@@ -38,19 +38,19 @@ type Request struct {
 	Context  Context
 }
 
-// ResourcePolicy is a policy on the resource itself.
+// ResourcePolicy is a policy attached to the resource.
 type ResourcePolicy struct {
 	Policy  *Policy
-	Account string // the resource's
-	// Required: without an allow in this policy nothing is allowed, as for KMS keys and role trust. Otherwise the
-	// policy may grant, and identity policies may grant too.
+	Account string // account of the resource
+	// Required is set for KMS keys and role trust: nothing is allowed without an allow in this policy. Otherwise both
+	// this policy and identity policies can grant access.
 	Required bool
 }
 
-// Reason says which rule decided.
+// Reason is the rule that decided a request.
 type Reason string
 
-// Reasons of a decision, in the words of AWS's access-denied messages.
+// Reasons of decisions, in the words of AWS's access-denied messages.
 const (
 	Granted         Reason = "granted"
 	DeniedIdentity  Reason = "with an explicit deny in an identity-based policy"
@@ -63,13 +63,14 @@ const (
 	MissingSession  Reason = "because no session policy allows the %s action"
 )
 
-// Decision is the outcome for one request.
+// Decision is the result for one request.
 type Decision struct {
 	Allowed bool
 	Reason  Reason
 }
 
-// Explicit reports whether a statement denied, rather than none allowed.
+// Explicit reports whether a statement denied the request. It is false if the request was denied because nothing
+// allowed it.
 func (d Decision) Explicit() bool {
 	switch d.Reason {
 	case DeniedIdentity, DeniedResource, DeniedBoundary, DeniedSession:
@@ -79,7 +80,7 @@ func (d Decision) Explicit() bool {
 	}
 }
 
-// Explain is the message that AWS gives a denied caller.
+// Explain returns the message that AWS sends to a denied caller.
 func (d Decision) Explain(p Principal, r Request) string {
 	reason := string(d.Reason)
 	if strings.Contains(reason, "%s") {
@@ -89,17 +90,17 @@ func (d Decision) Explain(p Principal, r Request) string {
 		reason)
 }
 
-// grant is how directly a resource policy names the principal.
+// grant is how directly a resource policy names the principal, in rising order.
 type grant int
 
 const (
 	notNamed  grant = iota
-	byAccount       // delegates to the account: identity policies decide
-	byRole          // names the role, so boundary and session policy still limit
+	byAccount       // delegates to the account, so identity policies decide
+	byRole          // names the role, so the boundary and the session policy still limit it
 	direct          // names the user or session itself, or everyone
 )
 
-// Evaluate decides a request inside one account.
+// Evaluate decides a request within one account. resource is nil if the resource has no policy.
 func Evaluate(p Principal, r Request, resource *ResourcePolicy) Decision {
 	identity := apply(p.Identity, r)
 	boundary := apply(list(p.Boundary), r)
@@ -184,7 +185,7 @@ func applyResource(rp *ResourcePolicy, p Principal, r Request) (best grant, deni
 	return best, false
 }
 
-// names is how the statement's Principal element covers a principal.
+// names returns how directly the statement's Principal element names a principal.
 func (s Statement) names(p Principal, resourceAccount string) grant {
 	best := notNamed
 	for _, pattern := range s.Principals {
@@ -202,7 +203,7 @@ func (s Statement) names(p Principal, resourceAccount string) grant {
 		default:
 			switch {
 			case v == "*":
-				// A trust policy grants a web identity only by naming its provider; a deny for everyone covers it.
+				// A trust policy allows a web identity only if it names the provider. A deny for "*" does apply to it.
 				if p.Kind == Federated && s.Effect == Allow {
 					break
 				}
@@ -221,7 +222,7 @@ func (s Statement) names(p Principal, resourceAccount string) grant {
 			case p.RoleARN != "" && v == p.RoleARN || p.RoleID != "" && v == p.RoleID:
 				g = byRole
 			}
-			// Another account must always allow the request by its own identity policies as well.
+			// A principal of another account always needs an allow by its identity policies too.
 			if g > byAccount && p.Account != resourceAccount {
 				g = byAccount
 			}
@@ -246,7 +247,7 @@ func (s Statement) appliesTo(r Request, version string) bool {
 		}
 	}
 	if len(s.NotResources) > 0 {
-		// A variable that the request cannot fill leaves the statement out altogether, allow or deny.
+		// The statement does not apply, allow or deny, if the request lacks a variable of it.
 		if matched, complete := matchResources(s.NotResources, r, version); matched || !complete {
 			return false
 		}
@@ -267,7 +268,7 @@ func matchResources(patterns []string, r Request, version string) (matched, comp
 			complete = false
 			continue
 		}
-		// An action without resource-level permissions is asked for "*", which only "*" grants.
+		// An action without resource-level permissions has the resource "*". Only the pattern "*" matches it.
 		if r.Resource == "*" {
 			matched = matched || text == "*"
 			continue
@@ -277,7 +278,7 @@ func matchResources(patterns []string, r Request, version string) (matched, comp
 	return matched, complete
 }
 
-// NonWhitespace counts the characters that IAM counts against its size quotas.
+// NonWhitespace returns how many characters of a document count against IAM's size quotas.
 func NonWhitespace(document string) int {
 	n := 0
 	for _, r := range document {

@@ -245,7 +245,7 @@ func TestTrustPolicies(t *testing.T) {
 			false,
 		},
 		"no web identity at all": {statement("StringLike", "*"), reader(), web("x", "sts.amazonaws.com"), false},
-		"a service is no web identity": {
+		"a service is not a web identity": {
 			statement("StringLike", "*"),
 			iam.Principal{Kind: iam.Service, ARN: provider},
 			web("x", "sts.amazonaws.com"), false,

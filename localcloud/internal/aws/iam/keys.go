@@ -7,7 +7,7 @@ import (
 )
 
 // conditionKeys are the keys that requests to the stand-in can carry. A policy with any other key is refused: AWS would
-// supply a value where the stand-in has none, and a negated or IfExists condition would then decide differently.
+// supply a value that the stand-in does not have, so negated and IfExists conditions would decide differently.
 var conditionKeys = []string{
 	"aws:CurrentTime", "aws:EpochTime", "aws:TokenIssueTime", "aws:SecureTransport", "aws:SourceIp", "aws:UserAgent",
 	"aws:RequestedRegion", "aws:PrincipalAccount", "aws:PrincipalArn", "aws:PrincipalType", "aws:PrincipalIsAWSService",
@@ -25,14 +25,14 @@ var conditionKeys = []string{
 	"rds:DatabaseClass", "rds:DatabaseEngine", "rds:DatabaseName", "rds:MultiAz",
 }
 
-// conditionKeyPrefixes are keys with a free part behind a slash or colon.
+// conditionKeyPrefixes are the beginnings of keys that end with a name chosen by the user.
 var conditionKeyPrefixes = []string{
 	"aws:ResourceTag/", "aws:RequestTag/", "aws:PrincipalTag/",
 	"secretsmanager:ResourceTag/", "rds:db-tag/", "kms:EncryptionContext:",
 }
 
-// issuerKey is a claim of an OIDC provider, <issuer without scheme>:<claim>. IAM defines these three for providers like
-// EKS.
+// issuerKey is a claim of an OIDC provider, in the form <issuer without scheme>:<claim>. IAM defines these three claims
+// for providers such as EKS.
 var issuerKey = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?:(sub|aud|amr)$`)
 
 // KnownConditionKey reports whether requests to the stand-in can carry the key.

@@ -16,7 +16,8 @@ const (
 	anyRun              // *
 )
 
-// Match reports whether s matches a pattern with the wildcards * (any run, also empty) and ? (exactly one character).
+// Match reports whether s matches a pattern with the wildcards * (any characters, or none) and ? (exactly one
+// character).
 func Match(pattern, s string) bool {
 	return matchElements(elementsOf(pattern), []rune(s))
 }
@@ -49,8 +50,8 @@ func literalElements(s string) []element {
 	return out
 }
 
-// matchElements needs time proportional to the product of both lengths at worst: it returns only to the last * it met,
-// because an earlier one can never do better.
+// matchElements goes back only to the last * of the pattern, because an earlier * can never match more. In the worst
+// case it takes time proportional to the product of both lengths.
 func matchElements(pattern []element, s []rune) bool {
 	p, i := 0, 0
 	star, mark := -1, 0
@@ -77,9 +78,9 @@ func matchElements(pattern []element, s []rune) bool {
 
 const arnSegments = 6
 
-// MatchARN reports whether an ARN matches a pattern as IAM matches Resource elements and ArnLike: segment by segment,
-// so that a * before a colon never runs into the next segment. The last segment, the resource, may hold colons. "*"
-// alone matches all.
+// MatchARN reports whether an ARN matches a pattern, as IAM matches Resource elements and ArnLike: segment by segment,
+// so a * never matches across a colon. The last segment, the resource, may contain colons. The pattern "*" matches
+// every ARN.
 func MatchARN(pattern, arn string) bool {
 	return matchARNElements(elementsOf(pattern), arn)
 }

@@ -73,7 +73,7 @@ func FuzzMatch(f *testing.F) {
 	})
 }
 
-// slowMatch is the definition.
+// slowMatch matches by the definition of the wildcards.
 func slowMatch(pattern, s []rune) bool {
 	seen := map[[2]int]bool{}
 	var match func(p, i int) bool

@@ -6,29 +6,31 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
+
+	"dbtier/validation"
 )
 
-// Versions of the policy language. Only the newer one knows policy variables.
+// Versions of the policy language. Only the newer version has policy variables.
 const (
 	Version2012 = "2012-10-17"
 	Version2008 = "2008-10-17"
 )
 
-// Kind says where a policy is attached, which decides what elements it must and may have.
+// Kind is where a policy is attached. It decides which elements the policy must and may have.
 type Kind int
 
 // The kinds of policies that the stand-in stores.
 const (
-	Identity Kind = iota // inline or managed policy of a role or user, permissions boundary, session policy
+	Identity Kind = iota // a role's or user's inline or managed policy, permissions boundary or session policy
 	Trust                // a role's AssumeRolePolicyDocument
 	Key                  // a KMS key policy
 )
 
-// Effects of a statement.
+// The effects of a statement.
 const (
 	Allow = "Allow"
 	Deny  = "Deny"
@@ -41,8 +43,8 @@ type Policy struct {
 	Statements []Statement
 }
 
-// Statement is one statement; exactly one of Actions and NotActions is set, and for all but trust policies exactly one
-// of Resources and NotResources.
+// Statement is one statement of a policy. Exactly one of Actions and NotActions is set. Exactly one of Resources and
+// NotResources is set too, except in trust policies, which have neither.
 type Statement struct {
 	Sid          string
 	Effect       string
@@ -56,17 +58,16 @@ type Statement struct {
 
 // PrincipalPattern is one entry of a Principal element.
 type PrincipalPattern struct {
-	Type  string // AWS, Federated or Service; "*" in short form is AWS
+	Type  string // AWS, Federated or Service. The short form "*" has the type AWS.
 	Value string
 }
 
-// MalformedError lists every fault of a policy document. Its message is the one an API hands out as
-// MalformedPolicyDocument.
+// MalformedError lists all faults of a policy document. The API returns its message as MalformedPolicyDocument.
 type MalformedError struct{ Faults []string }
 
 func (e *MalformedError) Error() string { return strings.Join(e.Faults, "; ") }
 
-// Parse reads a policy document of a kind. The error, if any, is a *MalformedError with all faults.
+// Parse reads a policy document. Its error is a *MalformedError with all faults of the document.
 func Parse(document string, kind Kind) (*Policy, error) {
 	p := &parser{kind: kind}
 	policy := p.document(document)
@@ -85,8 +86,8 @@ func (p *parser) fault(format string, args ...any) {
 	p.faults = append(p.faults, fmt.Sprintf(format, args...))
 }
 
-// object decodes a JSON object and faults elements that are not allowed and elements given twice, which encoding/json
-// would silently merge.
+// object decodes a JSON object. It reports elements that are not allowed and elements that occur twice, which
+// encoding/json would merge without an error.
 func (p *parser) object(where string, raw []byte, allowed ...string) map[string]json.RawMessage {
 	out := map[string]json.RawMessage{}
 	dec := json.NewDecoder(bytes.NewReader(raw))
@@ -108,7 +109,7 @@ func (p *parser) object(where string, raw []byte, allowed ...string) map[string]
 			return nil
 		}
 		if _, twice := out[key]; twice {
-			p.fault("%s.%s: given twice", where, key)
+			p.fault("%s.%s: occurs twice", where, key)
 		}
 		out[key] = v
 		if allowed != nil && !slices.Contains(allowed, key) {
@@ -135,7 +136,7 @@ func (p *parser) str(where string, raw json.RawMessage) (string, bool) {
 	return s, true
 }
 
-// strings reads a string or a list of strings; scalars of other types are taken as text where a condition allows them.
+// strings reads a string or a list of strings. With scalars, it also accepts numbers and booleans, as conditions do.
 func (p *parser) strings(where string, raw json.RawMessage, scalars bool) []string {
 	var list []json.RawMessage
 	if err := json.Unmarshal(raw, &list); err != nil {
@@ -276,9 +277,8 @@ func (p *parser) principal(where string, o map[string]json.RawMessage, s *Statem
 }
 
 var (
-	accountID    = regexp.MustCompile(`^\d{12}$`)
 	awsPrincipal = regexp.MustCompile(
-		`^arn:aws:(iam::[0-9]{12}:(root|(user|role)/[\w+=,.@/-]+)|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`,
+		`^arn:aws:(iam::\d{12}:(root|(user|role)/[\w+=,.@/-]+)|sts::\d{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`,
 	)
 	federatedARN = regexp.MustCompile(
 		`^arn:aws:iam::[0-9]{12}:oidc-provider/[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$`,
@@ -291,7 +291,7 @@ func badPrincipal(typ, value string) string {
 	var ok bool
 	switch typ {
 	case "AWS":
-		ok = value == "*" || accountID.MatchString(value) || awsPrincipal.MatchString(value) ||
+		ok = value == "*" || validation.AccountID.Matches(value) || awsPrincipal.MatchString(value) ||
 			uniqueIDPattern.MatchString(value)
 	case "Federated":
 		ok = federatedARN.MatchString(value)
@@ -305,7 +305,7 @@ func badPrincipal(typ, value string) string {
 		return " (the local AWS stand-in models the principal types AWS, Federated and Service)"
 	}
 	if !ok {
-		return " (not in the form of such a principal)"
+		return " (the value has the wrong form for this type)"
 	}
 	return ""
 }
@@ -317,7 +317,7 @@ func (p *parser) actions(where string, o map[string]json.RawMessage, s *Statemen
 	n, hasN := o["NotAction"]
 	switch {
 	case hasA && hasN:
-		p.fault("%s: has both Action and NotAction", where)
+		p.fault("%s: must not have both Action and NotAction", where)
 	case !hasA && !hasN:
 		p.fault("%s: policy statement must contain actions", where)
 	case hasA:
@@ -346,7 +346,7 @@ func (p *parser) resources(where string, o map[string]json.RawMessage, s *Statem
 		}
 		return
 	case hasR && hasN:
-		p.fault("%s: has both Resource and NotResource", where)
+		p.fault("%s: must not have both Resource and NotResource", where)
 	case !hasR && !hasN:
 		p.fault("%s: policy statement must contain resources", where)
 	case hasR:
@@ -366,7 +366,8 @@ func (p *parser) resources(where string, o map[string]json.RawMessage, s *Statem
 	}
 }
 
-// checkVariables faults variables that no request carries, for the same reason as unknown condition keys.
+// checkVariables reports variables that no request carries. They are refused for the same reason as unknown condition
+// keys.
 func (p *parser) checkVariables(where, text, version string) {
 	if version != Version2012 {
 		return
@@ -422,11 +423,4 @@ func (p *parser) conditions(where string, raw json.RawMessage, version string) [
 	return out
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -82,7 +82,7 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 			iam.Identity, statement(allow + `,"Resources":"*"`),
 			"Resources: no such element",
 		},
-		"an element twice": {iam.Identity, statement(allow + `,"Effect":"Deny"`), "Effect: given twice"},
+		"an element twice": {iam.Identity, statement(allow + `,"Effect":"Deny"`), "Effect: occurs twice"},
 		"wrong version":    {iam.Identity, `{"Version":"2012-10-18","Statement":[]}`, `"2012-10-18"`},
 		"wrong effect": {
 			iam.Identity, statement(`"Effect":"allow","Action":"a:B","Resource":"*"`),
@@ -117,7 +117,7 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 			iam.Identity, statement(allow + `,"NotResource":"*"`),
 			"both Resource and NotResource",
 		},
-		"resource that is no ARN": {
+		"resource that is not an ARN": {
 			iam.Identity,
 			statement(`"Effect":"Allow","Action":"a:B","Resource":"myshop"`), `"myshop" must be in ARN format`,
 		},
@@ -136,7 +136,8 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 		},
 		"operator that is not modelled": {
 			iam.Identity,
-			statement(allow + `,"Condition":{"BinaryEquals":{"aws:userid":"eA=="}}`), `"BinaryEquals": not one`,
+			statement(allow + `,"Condition":{"BinaryEquals":{"aws:userid":"eA=="}}`),
+			`"BinaryEquals": the local AWS stand-in models only`,
 		},
 		"misspelt operator": {
 			iam.Identity,
@@ -148,7 +149,7 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 		},
 		"null with if-exists": {
 			iam.Identity,
-			statement(allow + `,"Condition":{"NullIfExists":{"aws:userid":"true"}}`), "Null takes neither",
+			statement(allow + `,"Condition":{"NullIfExists":{"aws:userid":"true"}}`), "Null accepts neither",
 		},
 		"key that is not modelled": {
 			iam.Identity,
@@ -159,20 +160,20 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 			iam.Identity,
 			statement(allow + `,"Condition":{"StringEquals":{"aws:userid":[]}}`), "must not be empty",
 		},
-		"boolean that is none": {
+		"invalid boolean": {
 			iam.Identity,
 			statement(allow + `,"Condition":{"Bool":{"aws:SecureTransport":"yes"}}`), `"yes": want true or false`,
 		},
-		"number that is none": {
+		"invalid number": {
 			iam.Identity,
 			statement(allow + `,"Condition":{"NumericEquals":{"secretsmanager:RecoveryWindowInDays":"seven"}}`),
 			"want a number",
 		},
-		"date that is none": {
+		"invalid date": {
 			iam.Identity,
 			statement(allow + `,"Condition":{"DateLessThan":{"aws:CurrentTime":"tomorrow"}}`), "ISO 8601",
 		},
-		"address that is none": {
+		"invalid address": {
 			iam.Identity,
 			statement(allow + `,"Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/33"}}`), "CIDR",
 		},
@@ -263,7 +264,7 @@ func FuzzParse(f *testing.F) {
 		ctx := iam.NewContext()
 		ctx.Set("aws:TagKeys", "a", "b")
 		ctx.Set("aws:userid", "${aws:userid}*")
-		// Whatever was accepted can be evaluated, and a deny is never an allow.
+		// Every accepted policy can be evaluated, and a deny never allows anything.
 		for _, s := range policy.Statements {
 			only := &iam.Policy{Version: policy.Version, Statements: []iam.Statement{s}}
 			d := iam.Evaluate(iam.Principal{Kind: iam.User, Account: "111122223333", Identity: []*iam.Policy{only}},

@@ -11,8 +11,8 @@ var classesTSV string
 
 const gib = 1 << 30
 
-// memoryShare is what RDS leaves of a class's memory to DBInstanceClassMemory: the operating system and RDS's own
-// processes take the rest. AWS publishes no value; about 8 % less than nominal is what instances show.
+// memoryShare is the part of a class's memory that RDS counts as DBInstanceClassMemory. The operating system and RDS's
+// processes use the rest. AWS publishes no value; instances show about 8 % less than the nominal memory.
 const memoryShare = 0.92
 
 var classMemory = func() map[string]int64 {
@@ -32,13 +32,13 @@ var classMemory = func() map[string]int64 {
 	return out
 }()
 
-// ClassMemory is the nominal memory of an instance class in bytes; false for a class that the table does not have.
+// ClassMemory returns the nominal memory of an instance class in bytes. ok is false if the table lacks the class.
 func ClassMemory(class string) (int64, bool) {
 	m, ok := classMemory[class]
 	return m, ok
 }
 
-// DBInstanceClassMemory is the formula variable for a class, in bytes.
+// DBInstanceClassMemory returns the value of the formula variable for a class, in bytes.
 func DBInstanceClassMemory(class string) (int64, bool) {
 	m, ok := classMemory[class]
 	return int64(float64(m) * memoryShare), ok

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// maxFormula bounds the recursion of the parser.
+// maxFormula is the longest formula in characters. It limits the parser's recursion.
 const maxFormula = 512
 
-// EvaluateFormula computes a parameter value in RDS's formula language: numbers, {expression} with
-// DBInstanceClassMemory, the operators + - * /, and the functions GREATEST, LEAST and SUM of comma-separated arguments.
-// Results are rounded down.
+// EvaluateFormula computes a parameter value from a formula of RDS: numbers, {expression} with DBInstanceClassMemory,
+// the operators + - * /, and the functions GREATEST, LEAST and SUM with comma-separated arguments. memory is the value
+// of DBInstanceClassMemory in bytes. The result is rounded down.
 func EvaluateFormula(text string, memory int64) (int64, error) {
 	if len(text) > maxFormula {
 		return 0, fmt.Errorf("formula longer than %d characters", maxFormula)

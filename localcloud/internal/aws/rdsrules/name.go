@@ -8,10 +8,11 @@ import (
 	"strings"
 )
 
+// identifierForm accepts upper case, which RDS turns into lower case.
 var identifierForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$`)
 
-// CheckIdentifier applies the rule that DB instances, snapshots and parameter groups share: letters, digits and single
-// hyphens, beginning with a letter, not ending with a hyphen.
+// CheckIdentifier checks an identifier of a DB instance, snapshot or parameter group: letters, digits and single
+// hyphens. It must begin with a letter and must not end with a hyphen.
 func CheckIdentifier(s string, longest int) error {
 	switch {
 	case s == "":
@@ -25,24 +26,28 @@ func CheckIdentifier(s string, longest int) error {
 	return nil
 }
 
+// userForm is stricter than PostgreSQL: RDS does not accept an underscore at the beginning.
 var userForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
 
-// reservedNames are master user names that RDS for PostgreSQL refuses: RDS's own roles, and below the reserved words of
-// PostgreSQL.
+// reservedNames are the names of RDS's roles. RDS for PostgreSQL refuses them, and the reserved words below, as master
+// user names.
 var reservedNames = []string{
 	"admin", "rdsadmin", "rdsrepladmin", "rdstopmgr", "rds_superuser", "rds_iam",
 	"rds_password", "rds_replication", "rds_ad",
 }
 
 // reservedWords are the key words that PostgreSQL 16 reserves (appendix C of its manual).
-var reservedWords = strings.Fields(`all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate
-collation column concurrently constraint create cross current_catalog current_date current_role current_schema current_time
-current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from full grant group
-having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime localtimestamp natural not
-notnull null offset on only or order outer overlaps placing primary references returning right select session_user similar some
-symmetric system_user table tablesample then to trailing true union unique user using variadic verbose when where window with`)
+var reservedWords = strings.Fields(`
+	all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
+	column concurrently constraint create cross current_catalog current_date current_role current_schema
+	current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for
+	foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral
+	leading left like limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps
+	placing primary references returning right select session_user similar some symmetric system_user table
+	tablesample then to trailing true union unique user using variadic verbose when where window with
+`)
 
-// CheckMasterUsername applies RDS's rule for master user names of PostgreSQL.
+// CheckMasterUsername checks a master user name by RDS's rule for PostgreSQL.
 func CheckMasterUsername(s string) error {
 	lower := strings.ToLower(s)
 	switch {
@@ -56,7 +61,7 @@ func CheckMasterUsername(s string) error {
 	return nil
 }
 
-// CheckDatabaseName applies RDS's rule for the first database of PostgreSQL.
+// CheckDatabaseName checks the name of the first database by RDS's rule for PostgreSQL.
 func CheckDatabaseName(s string) error {
 	lower := strings.ToLower(s)
 	switch {

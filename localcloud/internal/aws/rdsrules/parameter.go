@@ -13,11 +13,11 @@ import (
 //go:embed parameters16.tsv
 var parametersTSV string
 
-// Parameter is one parameter of a family as RDS describes it.
+// Parameter is one parameter of a family, as RDS describes it.
 type Parameter struct {
 	Name      string
 	ApplyType string // static (needs a reboot) or dynamic
-	Locked    bool   // RDS keeps it to itself
+	Locked    bool   // users cannot change it
 	Type      string // boolean, integer, real, string, enum
 	Min, Max  string
 }
@@ -45,7 +45,7 @@ func LookupParameter(name string) (Parameter, bool) {
 	return p, ok
 }
 
-// Apply methods of a parameter in a group.
+// The apply methods of a parameter in a group.
 const (
 	Immediate     = "immediate"
 	PendingReboot = "pending-reboot"
@@ -53,7 +53,7 @@ const (
 
 var unitForm = regexp.MustCompile(`^(-?\d+)[A-Za-z]*$`)
 
-// CheckParameter applies RDS's rules to one parameter of a group. An empty method means immediate.
+// CheckParameter checks one parameter of a group by RDS's rules. An empty method means immediate.
 func CheckParameter(name, value, method string) error {
 	p, ok := LookupParameter(name)
 	switch {
@@ -89,7 +89,7 @@ func CheckParameter(name, value, method string) error {
 				return invalid("want a whole number")
 			}
 			if m[1] != value {
-				return invalid("RDS takes numbers in the parameter's base unit, without a unit")
+				return invalid("RDS accepts numbers in the parameter's base unit, without a unit")
 			}
 			text = m[1]
 		}
@@ -106,14 +106,14 @@ func CheckParameter(name, value, method string) error {
 	return nil
 }
 
-// DefaultMaxConnections is the formula of the default parameter groups.
+// DefaultMaxConnections is the formula of max_connections in the default parameter groups.
 const DefaultMaxConnections = "LEAST({DBInstanceClassMemory/9531392},5000)"
 
-// MaxConnections is max_connections for a class, by the group's value for it ("" for the default).
+// MaxConnections returns max_connections for a class. value is the group's value, or "" for the default.
 func MaxConnections(class, value string) (int, error) {
 	memory, ok := DBInstanceClassMemory(class)
 	if !ok {
-		return 0, fmt.Errorf("DB instance class %q: its memory is not in the table of the local AWS stand-in", class)
+		return 0, fmt.Errorf("DB instance class %q: the local AWS stand-in does not know its memory", class)
 	}
 	if value == "" {
 		value = DefaultMaxConnections
@@ -122,18 +122,18 @@ func MaxConnections(class, value string) (int, error) {
 	return int(n), err
 }
 
-// localMemory are parameters that RDS sizes by the class's memory. The machine under the stand-in is not of that class,
-// so they are recorded and described but not given to PostgreSQL.
+// localMemory are the parameters that RDS sizes by the class's memory. They are recorded and described but not passed
+// to PostgreSQL, because the machine under the stand-in has another size.
 var localMemory = map[string]bool{
 	"shared_buffers": true, "effective_cache_size": true, "huge_pages": true, "wal_buffers": true,
 	"maintenance_work_mem": true, "autovacuum_work_mem": true, "min_dynamic_shared_memory": true,
 }
 
-// ForEngine turns the parameters of a group into those for PostgreSQL, formulas evaluated for the class;
-// max_connections is apart, see MaxConnections.
+// ForEngine turns a group's parameters into those that PostgreSQL gets, with formulas evaluated for the class. It
+// leaves out max_connections, which MaxConnections returns.
 func ForEngine(class string, group map[string]string) (map[string]string, error) {
 	memory, _ := DBInstanceClassMemory(class)
-	// The default group of PostgreSQL 15 and newer demands TLS.
+	// The default group of PostgreSQL 15 and later requires TLS.
 	out := map[string]string{"rds.force_ssl": "1"}
 	for name, value := range group {
 		name = strings.ToLower(name)
@@ -153,5 +153,5 @@ func ForEngine(class string, group map[string]string) (map[string]string, error)
 	return out, nil
 }
 
-// ParameterNames are all parameters of the family, sorted.
+// ParameterNames returns the names of all parameters of the family, sorted.
 func ParameterNames() []string { return slices.Sorted(maps.Keys(parameters)) }

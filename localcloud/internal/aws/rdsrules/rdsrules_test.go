@@ -170,7 +170,7 @@ func TestParameters(t *testing.T) {
 	}
 }
 
-func TestParametersForTheEngineAreComputedAndLeaveOutWhatTheMachineCannotHave(t *testing.T) {
+func TestParametersForTheEngineAreComputedAndLeaveOutMemorySizes(t *testing.T) {
 	out, err := rdsrules.ForEngine("db.t4g.medium", map[string]string{
 		"max_connections": "10", "shared_buffers": "{DBInstanceClassMemory/32768}", "log_statement": "ddl",
 		"work_mem": "{DBInstanceClassMemory/1048576}",

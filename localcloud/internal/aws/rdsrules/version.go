@@ -6,18 +6,19 @@ import (
 	"strings"
 )
 
-// PostgresVersion is the version that runs behind every instance of the stand-in.
+// PostgresVersion is the PostgreSQL version of every instance of the stand-in.
 const PostgresVersion = "16.14"
 
-// retired are minor versions of major 16 that RDS no longer creates (release calendar; 16.5 to 16.8 since 1 May 2026).
+// retired are the minor versions of major 16 with which RDS creates no more instances (release calendar; 16.5 to 16.8
+// since 1 May 2026).
 var retired = []string{"16.1", "16.2", "16.3", "16.4", "16.5", "16.6", "16.7", "16.8"}
 
-// otherMajors exist on RDS but not here.
+// otherMajors are major versions that RDS offers and the stand-in does not.
 var otherMajors = []string{"11", "12", "13", "14", "15", "17", "18"}
 
-// ResolveVersion turns engine_version into the version that is created: a major version means its newest minor. The
-// error is in RDS's words for versions that RDS does not create, and names the stand-in for those that only the
-// stand-in lacks; notModelled tells the two apart.
+// ResolveVersion returns the version that is created for an engine_version. A major version means its newest minor
+// version. If RDS does not offer the version either, the error has RDS's words and notModelled is false. If only the
+// stand-in lacks it, notModelled is true.
 func ResolveVersion(version string) (actual string, notModelled bool, err error) {
 	major, _, _ := strings.Cut(version, ".")
 	switch {
@@ -25,11 +26,8 @@ func ResolveVersion(version string) (actual string, notModelled bool, err error)
 		return PostgresVersion, false, nil
 	case slices.Contains(retired, version):
 		return "", false, fmt.Errorf("cannot find version %s for postgres", version)
-	case slices.Contains(otherMajors, major):
-		return "", true, fmt.Errorf("PostgreSQL %s: it runs %s; ask for engine version \"16\"", version,
-			PostgresVersion)
-	case major == "16" && laterThanRetired(version):
-		return "", true, fmt.Errorf("PostgreSQL %s: it runs %s; ask for engine version \"16\"", version,
+	case slices.Contains(otherMajors, major), major == "16" && laterThanRetired(version):
+		return "", true, fmt.Errorf("PostgreSQL %s: set the engine version to \"16\", which is %s", version,
 			PostgresVersion)
 	default:
 		return "", false, fmt.Errorf("cannot find version %s for postgres", version)
@@ -40,7 +38,7 @@ func laterThanRetired(version string) bool {
 	return slices.Contains([]string{"16.9", "16.10", "16.11", "16.12", "16.13"}, version)
 }
 
-// Family is the parameter group family of a version.
+// Family returns the parameter group family of a version.
 func Family(version string) string {
 	major, _, _ := strings.Cut(version, ".")
 	return "postgres" + major

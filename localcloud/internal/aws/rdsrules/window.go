@@ -15,8 +15,8 @@ const (
 	minWindow    = 30 // minutes
 )
 
-// Window is a span of minutes in UTC that begins at a minute of the day (backup) or of the week from Monday
-// (maintenance).
+// Window is a span of minutes in UTC. Start counts from midnight for a backup window, and from Monday 00:00 for a
+// maintenance window.
 type Window struct {
 	Start, Length int
 	daily         bool
@@ -33,7 +33,8 @@ var (
 	days            = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 )
 
-// ParseBackupWindow reads hh24:mi-hh24:mi; it may run over midnight and is at least 30 minutes long.
+// ParseBackupWindow reads a window of the form hh24:mi-hh24:mi. It may span midnight and must be at least 30 minutes
+// long.
 func ParseBackupWindow(s string) (Window, error) {
 	m := backupForm.FindStringSubmatch(s)
 	if m == nil {
@@ -44,8 +45,8 @@ func ParseBackupWindow(s string) (Window, error) {
 	return w, w.check(minutesADay)
 }
 
-// ParseMaintenanceWindow reads ddd:hh24:mi-ddd:hh24:mi, in any case; it may run over the end of the week and is between
-// 30 minutes and 24 hours long.
+// ParseMaintenanceWindow reads a window of the form ddd:hh24:mi-ddd:hh24:mi, in upper or lower case. It may span the
+// end of the week and must be between 30 minutes and 24 hours long.
 func ParseMaintenanceWindow(s string) (Window, error) {
 	m := maintenanceForm.FindStringSubmatch(strings.ToLower(s))
 	if m == nil {
@@ -74,7 +75,7 @@ func (w Window) check(longest int) error {
 	return nil
 }
 
-// Overlaps reports whether two windows share a minute; a daily window recurs on every day of the week.
+// Overlaps reports whether two windows share a minute. A daily window recurs on every day of the week.
 func (w Window) Overlaps(o Window) bool {
 	for _, a := range w.starts() {
 		for _, b := range o.starts() {
@@ -97,7 +98,7 @@ func (w Window) starts() []int {
 	return out
 }
 
-// Contains reports whether a point in time lies in the window.
+// Contains reports whether t lies in the window.
 func (w Window) Contains(t time.Time) bool {
 	t = t.UTC()
 	minute := int((t.Weekday()+6)%7)*minutesADay + t.Hour()*60 + t.Minute()
@@ -109,8 +110,8 @@ func (w Window) Contains(t time.Time) bool {
 	return false
 }
 
-// DefaultWindows are windows that do not overlap, half an hour each, in the block of the night that RDS would draw
-// from. Given one of them, the other avoids it.
+// DefaultWindows fills in the window that is empty. Default windows are half an hour long, lie in the nightly block
+// from which RDS would choose, and do not overlap the other window.
 func DefaultWindows(backup, maintenance string) (string, string, error) {
 	if maintenance == "" {
 		maintenance = "sun:17:00-sun:17:30"
@@ -145,6 +146,6 @@ func DefaultWindows(backup, maintenance string) (string, string, error) {
 func wrap(n, modulus int) int { return ((n % modulus) + modulus) % modulus }
 
 func number(s string) int {
-	n, _ := strconv.Atoi(s) // two digits by the pattern
+	n, _ := strconv.Atoi(s) // two digits, by the pattern
 	return n
 }

@@ -1,7 +1,7 @@
 // Package sigv4 verifies AWS Signature Version 4 on incoming requests, in the Authorization header and in the presigned
-// query form, as an AWS endpoint does: the canonical request is built from what arrived, the payload is hashed, the
-// clock may be off by five minutes.
+// query form. Like an AWS endpoint, it builds the canonical request from the request as it arrived, hashes the payload,
+// and accepts clocks that are up to five minutes off.
 //
-// Signature Version 4A, chunked uploads and unsigned payloads belong to services that the stand-in does not model and
-// are refused.
+// It refuses Signature Version 4A, chunked uploads and unsigned payloads, which belong to services that the stand-in
+// does not model.
 package sigv4

@@ -19,13 +19,13 @@ import (
 const (
 	algorithm  = "AWS4-HMAC-SHA256"
 	timeFormat = "20060102T150405Z"
-	// MaxSkew is how far a request's time may be from ours.
+	// MaxSkew is how far a request's time may differ from the server's.
 	MaxSkew = 5 * time.Minute
-	// maxExpires is the longest life of a presigned request, a week.
+	// maxExpires is the longest lifetime of a presigned request, a week.
 	maxExpires = 7 * 24 * time.Hour
 )
 
-// Codes of an Error, in the words of the query protocol; JSON services use other names for some of them.
+// Codes of an Error, as the query protocol spells them. JSON services use other names for some of them.
 const (
 	CodeMissing     = "MissingAuthenticationToken"
 	CodeIncomplete  = "IncompleteSignature"
@@ -33,7 +33,7 @@ const (
 	CodeUnsupported = "NotImplemented"
 )
 
-// Error is a refusal with the code that AWS uses for it.
+// Error is a refused request, with the code that AWS uses for it.
 type Error struct{ Code, Message string }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
@@ -42,27 +42,27 @@ func refuse(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Signature is what a request says about how it was signed. Nothing in it is verified yet.
+// Signature is what a request says about its signature. Parse verifies none of it; call Verify for that.
 type Signature struct {
 	AccessKeyID   string
-	SecurityToken string // session token of temporary credentials, "" otherwise
+	SecurityToken string // session token of temporary credentials, otherwise ""
 	Region        string
 	Service       string
 	Time          time.Time
 	Presigned     bool
-	Expires       time.Duration // of a presigned request
+	Expires       time.Duration // lifetime of a presigned request
 
 	date          string // of the credential scope
 	signedHeaders []string
 	signature     string
 }
 
-// Scope is the credential scope without the access key.
+// Scope returns the credential scope without the access key.
 func (s *Signature) Scope() string {
 	return s.date + "/" + s.Region + "/" + s.Service + "/aws4_request"
 }
 
-// Parse reads the signature of a request from its header or query.
+// Parse reads the signature of a request from its Authorization header or its query.
 func Parse(r *http.Request) (*Signature, error) {
 	header := r.Header.Values("Authorization")
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -216,13 +216,15 @@ func (s *Signature) time(text string) error {
 	}
 	s.Time = t
 	if s.date != t.Format("20060102") {
-		return refuse(CodeNoMatch, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s'",
+		return refuse(CodeNoMatch,
+			"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s'",
 			s.date, t.Format("20060102"))
 	}
 	return nil
 }
 
-// Verify checks that the secret key signed exactly this request with this body, and that it is neither too old nor from the future.
+// Verify checks that the secret key signed this request with this body, and that the request is neither expired nor
+// from the future.
 func (s *Signature) Verify(r *http.Request, body []byte, secretKey string, now time.Time) error {
 	if err := s.verifyTime(now); err != nil {
 		return err
@@ -231,7 +233,7 @@ func (s *Signature) Verify(r *http.Request, body []byte, secretKey string, now t
 	if err != nil {
 		return err
 	}
-	// Every x-amz header takes part in a header signature: one that is not signed could have been added on the way.
+	// A header signature must cover every x-amz header. An unsigned one could have been added on the way.
 	if !s.Presigned {
 		for name := range r.Header {
 			lower := strings.ToLower(name)
@@ -245,7 +247,8 @@ func (s *Signature) Verify(r *http.Request, body []byte, secretKey string, now t
 		return err
 	}
 	digest := sha256.Sum256([]byte(canonical))
-	toSign := strings.Join([]string{algorithm, s.Time.Format(timeFormat), s.Scope(), hex.EncodeToString(digest[:])}, "\n")
+	toSign := strings.Join(
+		[]string{algorithm, s.Time.Format(timeFormat), s.Scope(), hex.EncodeToString(digest[:])}, "\n")
 	key := hmacSHA256([]byte("AWS4"+secretKey), s.date)
 	for _, part := range []string{s.Region, s.Service, "aws4_request"} {
 		key = hmacSHA256(key, part)
@@ -272,7 +275,8 @@ func (s *Signature) verifyTime(now time.Time) error {
 		return refuse(CodeNoMatch, "Signature not yet current: %s is still later than %s (%s + 5 min.)", format(s.Time),
 			format(now.Add(MaxSkew)), format(now))
 	case s.Time.Before(now.Add(-life)):
-		return refuse(CodeNoMatch, "Signature expired: %s is now earlier than %s (%s - %s)", format(s.Time), format(now.Add(-life)), format(now), label)
+		return refuse(CodeNoMatch, "Signature expired: %s is now earlier than %s (%s - %s)", format(s.Time),
+			format(now.Add(-life)), format(now), label)
 	}
 	return nil
 }
@@ -286,7 +290,8 @@ func (s *Signature) payloadHash(r *http.Request, body []byte) (string, error) {
 		return actual, nil
 	case claimed == "UNSIGNED-PAYLOAD" || strings.HasPrefix(claimed, "STREAMING-"):
 		return "", refuse(CodeUnsupported,
-			"the local AWS stand-in models no service that takes an unsigned or streaming payload (x-amz-content-sha256: %s)", clip(claimed))
+			"the local AWS stand-in does not model unsigned and streaming payloads (x-amz-content-sha256: %s)",
+			clip(claimed))
 	default:
 		return "", refuse(CodeNoMatch, "the provided x-amz-content-sha256 header does not match what was computed")
 	}
@@ -312,7 +317,7 @@ func (s *Signature) canonicalRequest(r *http.Request, payload string) (string, e
 	return b.String(), nil
 }
 
-// headerValue is a header as it is signed. net/http keeps some headers outside the map.
+// headerValue returns a header's value as it is signed. net/http keeps some headers outside the map.
 func headerValue(r *http.Request, name string) (string, bool) {
 	switch name {
 	case "host":
@@ -336,7 +341,7 @@ func headerValue(r *http.Request, name string) (string, bool) {
 	return strings.Join(trimmed, ","), true
 }
 
-// canonicalPath encodes the path's segments twice, as every service but S3 has it.
+// canonicalPath encodes the path's segments twice, as all services except S3 do.
 func canonicalPath(u *url.URL) string {
 	path := u.EscapedPath()
 	if path == "" {
@@ -349,7 +354,7 @@ func canonicalPath(u *url.URL) string {
 	return strings.Join(segments, "/")
 }
 
-// canonicalQuery sorts by encoded name and value; the signature itself is left out.
+// canonicalQuery sorts the parameters by encoded name and value, and leaves out the signature.
 func canonicalQuery(raw string) (string, error) {
 	var pairs [][2]string
 	for part := range strings.SplitSeq(raw, "&") {
@@ -383,7 +388,7 @@ func canonicalQuery(raw string) (string, error) {
 	return strings.Join(out, "&"), nil
 }
 
-// encode is percent-encoding of everything but the unreserved characters of RFC 3986.
+// encode percent-encodes everything except the unreserved characters of RFC 3986.
 func encode(s string) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder

@@ -36,7 +36,7 @@ func hash(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// arrive makes of a client's request what a server sees.
+// arrive turns a client's request into the request that a server receives.
 func arrive(r *http.Request, body []byte) *http.Request {
 	in := httptest.NewRequest(r.Method, r.URL.RequestURI(), bytes.NewReader(body))
 	in.Host, in.Header = r.URL.Host, r.Header.Clone()
@@ -46,7 +46,7 @@ func arrive(r *http.Request, body []byte) *http.Request {
 	return in
 }
 
-// signed is a request that the SDK signed in its header.
+// signed returns a request that the SDK signed in its header.
 func signed(t *testing.T, method string, body []byte, change func(*http.Request)) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, target, bytes.NewReader(body))
@@ -113,7 +113,7 @@ func TestPresignedRequestsAreAcceptedAsLongAsTheyLive(t *testing.T) {
 	assert.ErrorContains(t, err, "Signature expired")
 }
 
-func TestWhatWasTamperedWithIsRefused(t *testing.T) {
+func TestTamperedRequestsAreRefused(t *testing.T) {
 	body := []byte(`{"SecretId":"x"}`)
 	replace := func(from, to string) func(*http.Request) {
 		return func(r *http.Request) {
@@ -278,7 +278,7 @@ func FuzzParse(f *testing.F) {
 			require.ErrorAs(t, err, &e)
 			return
 		}
-		// Nobody knows this key, so nothing can be signed with it.
+		// An invented key cannot have signed the request.
 		require.Error(t, s.Verify(r, nil, "q3VzRkN5cmFuZG9tIGtleSB0aGF0IG5vYm9keSBrbm93cw", s.Time))
 	})
 }

@@ -1,4 +1,4 @@
-// Package store keeps one document on disk such that every moment of a kill leaves either the state before a change or
-// the state after it: a change is written to a new file, synced, and renamed over the old one, and only then seen by
-// readers.
+// Package store keeps one document on disk. If the process is killed at any moment, the file holds the state before a
+// change or after it: a change is written to a new file, synced, and renamed over the old one. Readers see it only
+// then.
 package store

@@ -19,11 +19,11 @@ type Store[T any] struct {
 	doc  *T
 }
 
-// Open reads the document at path, or starts with what initial makes when there is none yet. Folder and file are
-// readable by their owner only.
+// Open reads the document at path. If the file does not exist, Open creates it with the document that initial returns.
+// Only the owner can read the folder and the file.
 func Open[T any](path string, initial func() (*T, error)) (*Store[T], error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("making the folder of %s: %w", path, err)
+		return nil, fmt.Errorf("creating the folder of %s: %w", path, err)
 	}
 	s := &Store[T]{path: path}
 	text, err := os.ReadFile(path)
@@ -41,31 +41,32 @@ func Open[T any](path string, initial func() (*T, error)) (*Store[T], error) {
 		return nil, fmt.Errorf("reading the state: %w", err)
 	}
 	doc := new(T)
-	// The error of encoding/json may quote the document, which holds secrets.
+	// The error is left out: encoding/json may quote the document, which holds secrets.
 	if json.Unmarshal(text, doc) != nil {
-		return nil, fmt.Errorf("state file %s is damaged: restore it, or forget the local cloud's state and start anew",
+		return nil, fmt.Errorf(
+			"state file %s is damaged: restore it, or delete the local cloud's state and start again",
 			path)
 	}
 	s.doc, s.text = doc, text
 	return s, nil
 }
 
-// Read is the document as it is now. It is never changed after it was handed out, so parts of it may be kept, and must
-// not be changed by the reader.
+// Read returns the current document. The caller can keep parts of it and must not change it. The store never changes a
+// document that it has returned.
 func (s *Store[T]) Read() *T {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.doc
 }
 
-// Update lets change alter a copy of the document and makes the copy the document once it is on disk. When change fails
-// nothing has happened. It must be quick and must not call the store.
+// Update calls change with a copy of the document, writes the copy to disk and makes it the current document. If change
+// fails, nothing is changed. change must be quick and must not call the store.
 func (s *Store[T]) Update(change func(*T) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := new(T)
 	if json.Unmarshal(s.text, next) != nil {
-		return fmt.Errorf("state of %s does not survive a copy", s.path)
+		return fmt.Errorf("the state of %s cannot be copied as JSON", s.path)
 	}
 	if err := change(next); err != nil {
 		return err
@@ -76,15 +77,15 @@ func (s *Store[T]) Update(change func(*T) error) error {
 func (s *Store[T]) replace(doc *T) error {
 	text, err := json.Marshal(doc)
 	if err != nil {
-		return errors.New("state cannot be written as JSON")
+		return errors.New("the state cannot be encoded as JSON")
 	}
 	if err := writeFile(s.path, text); err != nil {
 		return err
 	}
-	// What readers see is what a restart would read.
+	// Readers get the document as a restart would read it.
 	kept := new(T)
 	if json.Unmarshal(text, kept) != nil {
-		return fmt.Errorf("state of %s does not survive a copy", s.path)
+		return fmt.Errorf("the state of %s cannot be copied as JSON", s.path)
 	}
 	s.doc, s.text = kept, text
 	return nil
@@ -95,7 +96,7 @@ func WriteFile(path string, text []byte) error { return writeFile(path, text) }
 
 func writeFile(path string, text []byte) (err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // has mode 0600
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
@@ -120,7 +121,7 @@ func writeFile(path string, text []byte) (err error) {
 	return errors.Join(err, d.Close())
 }
 
-// RemoveLeftovers deletes temporary files that a kill left beside the document.
+// RemoveLeftovers deletes the temporary files that a killed process left beside the document.
 func RemoveLeftovers(path string) error {
 	old, err := filepath.Glob(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".*"))
 	if err != nil {

@@ -27,7 +27,8 @@ func open(path string) (*store.Store[doc], error) {
 	return store.Open(path, func() (*doc, error) { return &doc{}, nil })
 }
 
-// TestMain doubles as the process that is killed: it writes for ever, and says each number once it is on disk.
+// TestMain also is the process that the test kills. That process writes for ever and prints each number after it is on
+// disk.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("STORE_TEST_WRITES"); path != "" {
 		s, err := open(path)
@@ -59,7 +60,7 @@ func TestNothingThatWasConfirmedIsLostWhenTheProcessIsKilled(t *testing.T) {
 			require.True(t, lines.Scan())
 		}
 		require.NoError(t, cmd.Process.Kill())
-		for lines.Scan() { // what it still managed to say
+		for lines.Scan() { // the output before the kill
 		}
 		last := lines.Text()
 		_ = cmd.Wait()
@@ -129,7 +130,7 @@ func TestADamagedFileIsRefusedAndNotQuoted(t *testing.T) {
 	assert.NotContains(t, err.Error(), "secret-value")
 }
 
-func TestWhatReadHandedOutNeverChanges(t *testing.T) {
+func TestADocumentThatReadReturnedNeverChanges(t *testing.T) {
 	s, err := open(filepath.Join(t.TempDir(), "doc.json"))
 	require.NoError(t, err)
 	before := s.Read()

@@ -1,4 +1,4 @@
-// Package wire speaks the two AWS protocols that the stand-in needs: query (form parameters in, XML out: STS, IAM, RDS)
-// and AWS JSON 1.1 (Secrets Manager, KMS). It knows shapes, not meanings: errors, request ids, lists in numbered
-// parameters.
+// Package wire reads and writes the two AWS protocols of the stand-in: query (form parameters in, XML out) for STS, IAM
+// and RDS, and AWS JSON 1.1 for Secrets Manager and KMS. It handles errors, request ids and lists in numbered
+// parameters, and knows nothing of the services themselves.
 package wire

@@ -7,34 +7,34 @@ import (
 	"net/http"
 )
 
-// Error is a refusal with AWS's code for it. Its message goes to the client, so it must hold no secret.
+// Error is a refused request, with AWS's code for it. The client gets the message, so it must not contain a secret.
 type Error struct {
-	Status  int // HTTP
+	Status  int // HTTP status
 	Code    string
 	Message string
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
-// Errorf makes a refusal that is the caller's fault (HTTP 400).
+// Errorf returns an error that is the caller's fault (HTTP 400).
 func Errorf(code, format string, args ...any) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Status makes a refusal with its own HTTP status.
+// Status returns an error with the given HTTP status.
 func Status(status int, code, format string, args ...any) *Error {
 	return &Error{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// CodeNotModelled marks what AWS can do and the stand-in cannot. The status 501 keeps SDKs from trying again.
+// CodeNotModelled is the code for what AWS can do and the stand-in cannot. SDKs do not retry its status, 501.
 const CodeNotModelled = "NotImplemented"
 
-// NotModelled refuses something that the stand-in does not model.
+// NotModelled returns the error for something that the stand-in does not model.
 func NotModelled(format string, args ...any) *Error {
 	return Status(http.StatusNotImplemented, CodeNotModelled, "the local AWS stand-in does not model "+format, args...)
 }
 
-// jsonCodes are the names that JSON services have for refusals of the authentication layer.
+// jsonCodes maps the authentication layer's codes to the names that JSON services have for them.
 var jsonCodes = map[string]string{
 	"SignatureDoesNotMatch":      "InvalidSignatureException",
 	"InvalidClientTokenId":       "UnrecognizedClientException",
@@ -55,9 +55,9 @@ func WriteJSONError(w http.ResponseWriter, e *Error, requestID string) {
 	}
 	status := e.Status
 	if status == http.StatusForbidden {
-		status = http.StatusBadRequest // JSON services use 400 for these
+		status = http.StatusBadRequest // JSON services use 400 here
 	}
-	// Services differ in the case of this member; clients accept both.
+	// Services differ in the case of "message", and clients accept both.
 	WriteJSON(w, status, map[string]string{"__type": code, "message": e.Message, "Message": e.Message}, requestID)
 }
 
@@ -99,14 +99,14 @@ type ec2Error struct {
 	RequestID string
 }
 
-// WriteEC2Error answers in the shape of EC2, which has its own.
+// WriteEC2Error answers a request with an error in the shape that only EC2 uses.
 func WriteEC2Error(w http.ResponseWriter, e *Error, requestID string) {
 	var out ec2Error
 	out.Errors.Error.Code, out.Errors.Error.Message, out.RequestID = e.Code, e.Message, requestID
 	writeXML(w, e.Status, out, requestID)
 }
 
-// queryResponse wraps a result as <XResponse><XResult>…</XResult><ResponseMetadata>.
+// queryResponse wraps a result in <XResponse><XResult>…</XResult><ResponseMetadata>.
 type queryResponse struct {
 	action, namespace, requestID string
 	result                       any
@@ -134,7 +134,8 @@ func (q queryResponse) MarshalXML(e *xml.Encoder, _ xml.StartElement) error {
 	return e.EncodeToken(root.End())
 }
 
-// WriteQuery answers a query request. A nil result leaves the result element out, as for actions that return nothing.
+// WriteQuery answers a query request. If result is nil, the answer has no result element, as for actions that return
+// nothing.
 func WriteQuery(w http.ResponseWriter, action, namespace string, result any, requestID string) {
 	writeXML(w, http.StatusOK, queryResponse{action, namespace, requestID, result}, requestID)
 }

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// DecodeJSON reads the input of a JSON 1.1 action. Members that T does not have are refused by name.
+// DecodeJSON reads the input of a JSON 1.1 action. It fails, and names the members, if the input has members that T
+// does not have.
 func DecodeJSON[T any](action string, body []byte) (T, error) {
 	var in T
 	if len(bytes.TrimSpace(body)) == 0 {
@@ -37,12 +38,12 @@ func DecodeJSON[T any](action string, body []byte) (T, error) {
 	if err := dec.Decode(&in); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			// Its Value may quote the input, which may be a secret.
-			return in, Errorf("SerializationException", "the parameter %s of %s: not of the type that it takes",
+			// wrong.Value is left out: it may quote the input, which may be a secret.
+			return in, Errorf("SerializationException", "the parameter %s of %s has the wrong type",
 				wrong.Field, action)
 		}
 		return in, Errorf("SerializationException",
-			"the request body of %s has a member that this action does not take", action)
+			"the request body of %s has a member that this action does not accept", action)
 	}
 	return in, nil
 }
@@ -60,11 +61,11 @@ func memberNames(t reflect.Type) map[string]bool {
 	return out
 }
 
-// Time is a point in time as JSON 1.1 has it: seconds since 1970 with a fraction. The zero Time is left out with
-// omitzero.
+// Time is a point in time as JSON 1.1 writes it: seconds since 1970, with a fraction. Use omitzero to leave out the
+// zero Time.
 type Time struct{ time.Time }
 
-// MarshalJSON writes milliseconds precision, as AWS does.
+// MarshalJSON writes the time in milliseconds precision, as AWS does.
 func (t Time) MarshalJSON() ([]byte, error) {
 	return json.Marshal(math.Round(float64(t.UnixMilli())) / 1000)
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Params are the parameters of a query request. Each read marks a parameter as known, so that what nobody read can be
-// refused by name: a parameter that is accepted and ignored would be a lie about what happened.
+// Params are the parameters of a query request. Reading a parameter marks it as known. Check refuses the parameters
+// that nothing has read, because to accept and ignore them would mislead the caller.
 type Params struct {
 	action string
 	values url.Values
@@ -16,12 +16,12 @@ type Params struct {
 	faults []string
 }
 
-// NewParams takes the form of a request.
+// NewParams returns the parameters of a request's form.
 func NewParams(values url.Values) *Params {
 	return &Params{action: values.Get("Action"), values: values, read: map[string]bool{"Action": true, "Version": true}}
 }
 
-// Action is the action's name.
+// Action returns the action's name.
 func (p *Params) Action() string { return p.action }
 
 // Has reports whether the parameter is given.
@@ -30,13 +30,13 @@ func (p *Params) Has(name string) bool {
 	return p.values.Has(name)
 }
 
-// String is a parameter's value, "" when it is not given.
+// String returns a parameter's value, or "" if it is missing.
 func (p *Params) String(name string) string {
 	p.read[name] = true
 	return p.values.Get(name)
 }
 
-// Required is a parameter's value; it is a fault not to give one.
+// Required returns a parameter's value. Check fails if it is missing.
 func (p *Params) Required(name string) string {
 	v := p.String(name)
 	if v == "" {
@@ -45,7 +45,7 @@ func (p *Params) Required(name string) string {
 	return v
 }
 
-// Int is a parameter's value, or def.
+// Int returns a parameter's value, or def if it is missing.
 func (p *Params) Int(name string, def int) int {
 	text := p.String(name)
 	if text == "" {
@@ -59,7 +59,7 @@ func (p *Params) Int(name string, def int) int {
 	return n
 }
 
-// Bool is a parameter's value, or nil when it is not given.
+// Bool returns a parameter's value, or nil if it is missing.
 func (p *Params) Bool(name string) *bool {
 	text := p.String(name)
 	if text == "" {
@@ -72,7 +72,8 @@ func (p *Params) Bool(name string) *bool {
 	return &b
 }
 
-// Strings is a list, for example Strings("VpcSecurityGroupIds.VpcSecurityGroupId") or Strings("PolicyArns.member").
+// Strings returns a list, for example Strings("VpcSecurityGroupIds.VpcSecurityGroupId") or
+// Strings("PolicyArns.member").
 func (p *Params) Strings(prefix string) []string {
 	var out []string
 	for i := 1; ; i++ {
@@ -84,7 +85,7 @@ func (p *Params) Strings(prefix string) []string {
 	}
 }
 
-// Count is how many numbered members a list of structures has, for example Count("Filters.Filter").
+// Count returns the number of members in a list of structures, for example Count("Filters.Filter").
 func (p *Params) Count(prefix string) int {
 	n := 0
 	for {
@@ -100,8 +101,8 @@ func (p *Params) Count(prefix string) int {
 	}
 }
 
-// Check is the refusal of wrong and of unread parameters, or nil. Call it when all parameters have been read, before
-// anything is done.
+// Check returns an error if a parameter is invalid or was never read, and nil otherwise. Call it after all parameters
+// have been read and before anything is changed.
 func (p *Params) Check() *Error {
 	var unread []string
 	for k := range p.values {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Negotiate prepares a writer for answers to a request: compressed where the client takes that.
+// Negotiate returns a writer that compresses answers if the client accepts that.
 func Negotiate(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 	return &negotiated{ResponseWriter: w, gzip: strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")}
 }
@@ -20,17 +20,17 @@ type negotiated struct {
 }
 
 const (
-	// oneRead is what a client reads at once, with the header.
+	// oneRead is how many bytes a client reads at once, headers included.
 	oneRead = 3500
-	// roundTrip is less than a network on the way to AWS takes.
+	// roundTrip is shorter than a network round trip to AWS.
 	roundTrip = 20 * time.Millisecond
 )
 
-// respond writes an answer, small enough for one read of the client if that can be: the AWS SDK for Go closes the
-// request body as soon as the answer begins (smithy-go, ClientHandler.Handle), and when net/http has not looked for the
-// body's end by then it takes that for a failed write and drops the connection, in the middle of an answer that comes
-// in several reads. Behind a network nobody answers that fast; on loopback it happens. So large answers are compressed,
-// and what is still large waits as a network would.
+// respond writes an answer, if possible small enough for one read of the client. The AWS SDK for Go closes the request
+// body as soon as the answer begins (smithy-go, ClientHandler.Handle). If net/http has not reached the end of the body
+// by then, it takes the close for a failed write and drops the connection in the middle of a longer answer. This
+// happens on loopback, where answers come faster than over any network. So large answers are compressed, and answers
+// that are still large are delayed by a round trip.
 func respond(w http.ResponseWriter, status int, contentType string, text []byte, requestID string) {
 	if n, ok := w.(*negotiated); ok && n.gzip && len(text) > oneRead {
 		var b bytes.Buffer

@@ -18,7 +18,7 @@ import (
 	"dbtier/localcloud/internal/aws/wire"
 )
 
-func TestParametersThatNobodyReadAreRefusedByName(t *testing.T) {
+func TestUnreadParametersAreRefusedByName(t *testing.T) {
 	p := wire.NewParams(url.Values{
 		"Action": {"Do"}, "Version": {"1"}, "A": {"1"}, "Zeta": {"x"},
 		"Beta.member.1": {"y"}, "X-Amz-Date": {"z"},
@@ -46,7 +46,7 @@ func TestParametersAreRead(t *testing.T) {
 	assert.Contains(t, p.Check().Message, "L.member.4")
 }
 
-func TestAllFaultsOfParametersAreSaidTogether(t *testing.T) {
+func TestAllFaultsOfParametersAreReportedTogether(t *testing.T) {
 	p := wire.NewParams(url.Values{"Action": {"Do"}, "N": {"x"}, "B": {"maybe"}})
 	p.Int("N", 0)
 	p.Bool("B")
@@ -122,7 +122,7 @@ func TestTimesAreSecondsWithMilliseconds(t *testing.T) {
 	assert.Equal(t, "1795428000.123", string(text))
 }
 
-func TestLargeAnswersAreCompressedForWhoTakesThat(t *testing.T) {
+func TestLargeAnswersAreCompressedIfTheClientAcceptsIt(t *testing.T) {
 	large := strings.Repeat("many secrets ", 2000)
 	for accept, compressed := range map[string]bool{"gzip": true, "": false} {
 		r := httptest.NewRequest(http.MethodPost, "/", http.NoBody)

@@ -19,41 +19,41 @@ import (
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 )
 
-// Annotations of an object's inputs that steer how long and for what is waited.
+// Annotations of an object's inputs that control what to wait for and how long.
 const (
 	AnnotationSkipAwait = "pulumi.com/skipAwait"
 	AnnotationWaitFor   = "pulumi.com/waitFor"
 )
 
-// endpointSettle is how long a Service whose selector matches no pod at all is given before it counts as ready, as
-// pulumi-kubernetes does: the selector may be meant for pods that come later.
+// endpointSettle is how long a Service may have a selector that matches no pod before it counts as ready, as in
+// pulumi-kubernetes. The selector can be meant for pods that are created later.
 const endpointSettle = 10 * time.Second
 
 // Awaiter waits for objects of one cluster.
 type Awaiter struct {
-	// Kube reads what explains an object that does not get ready: its pods, their events and logs.
+	// Kube reads what explains why an object is not ready: its pods, their events and logs.
 	Kube kubernetes.Interface
-	// Report shows what is being waited for; each text replaces the one before.
+	// Report shows what is being waited for. Each text replaces the previous one.
 	Report func(text string)
 }
 
 // Target is the object to wait for.
 type Target struct {
-	// Object as the API server answered when it was applied.
+	// Object is the object as the API server returned it when it was applied.
 	Object *unstructured.Unstructured
-	// Resource is the client for objects of its kind in its namespace.
+	// Resource is the client for objects of this kind in this namespace.
 	Resource dynamic.ResourceInterface
-	// Annotations of the inputs, because a mutating webhook could have dropped them from the object.
+	// Annotations are those of the inputs, because a mutating webhook can drop them from the object.
 	Annotations map[string]string
 }
 
-// Error says that an object exists and is not what it should be.
+// Error reports an object that exists but is not in the expected state.
 type Error struct {
-	// Object is its last known state.
+	// Object is the last known state of the object.
 	Object *unstructured.Unstructured
 	// Summary is one sentence that names the object.
 	Summary string
-	// Details are what its pods, events and logs tell, the most telling first.
+	// Details come from its pods, events and logs. The most useful is first.
 	Details []string
 }
 
@@ -62,16 +62,16 @@ func (e *Error) Error() string {
 	return strings.Join(append([]string{e.Summary}, e.Details...), "\n")
 }
 
-// verdict is what one look at an object found.
+// verdict is the result of one look at an object.
 type verdict struct {
 	done bool
-	// failed ends the wait: waiting longer cannot help.
+	// failed ends the wait, because waiting longer cannot help.
 	failed  bool
 	message string
 }
 
-// Ready waits until the target is ready and returns its newest state. When it is not, the error is an [*Error]; the
-// deadline of ctx bounds the wait.
+// Ready waits until the target is ready and returns its newest state. If it is not ready in time, the error is an
+// [*Error]. The deadline of ctx limits the wait.
 func (a *Awaiter) Ready(ctx context.Context, target Target) (*unstructured.Unstructured, error) {
 	if target.Annotations[AnnotationSkipAwait] == "true" {
 		return target.Object, nil
@@ -106,8 +106,8 @@ func (a *Awaiter) Ready(ctx context.Context, target Target) (*unstructured.Unstr
 	}
 }
 
-// ReadyNow looks once whether the object is ready, without waiting: what a refresh wants to know. Kinds that are not
-// awaited count as ready.
+// ReadyNow checks once whether the object is ready, without waiting. A refresh uses it. Kinds that are not awaited
+// count as ready.
 func (a *Awaiter) ReadyNow(ctx context.Context, target Target) error {
 	if target.Annotations[AnnotationSkipAwait] == "true" || target.Annotations[AnnotationWaitFor] != "" {
 		return nil
@@ -134,13 +134,13 @@ func (a *Awaiter) ReadyNow(ctx context.Context, target Target) error {
 	}
 }
 
-// JobComplete tells whether a Job has ended well.
+// JobComplete reports whether a Job has completed successfully.
 func JobComplete(job *unstructured.Unstructured) bool { return jobVerdict(job).done }
 
-// JobFailed tells whether a Job has ended badly for good.
+// JobFailed reports whether a Job has failed permanently.
 func JobFailed(job *unstructured.Unstructured) bool { return jobVerdict(job).failed }
 
-// Gone waits until the object does not exist any more; an object of the same name with another UID counts as gone.
+// Gone waits until the object no longer exists. An object with the same name and another UID counts as gone.
 func (a *Awaiter) Gone(ctx context.Context, target Target) error {
 	last := target.Object
 	uid := target.Object.GetUID()
@@ -184,7 +184,7 @@ func (a *Awaiter) Gone(ctx context.Context, target Target) error {
 	return failure
 }
 
-// deletionProgress says what holds an object that is being deleted.
+// deletionProgress describes what delays the deletion of an object.
 func deletionProgress(obj *unstructured.Unstructured) string {
 	var parts []string
 	if finalizers := obj.GetFinalizers(); len(finalizers) > 0 {
@@ -201,7 +201,7 @@ func deletionProgress(obj *unstructured.Unstructured) string {
 	return strings.Join(parts, "; ")
 }
 
-// until watches the target until look finds it done or failed, or ctx ends.
+// until watches the target until look returns done or failed, or ctx ends.
 func (a *Awaiter) until(
 	ctx context.Context, target Target,
 	look func(*unstructured.Unstructured) verdict,
@@ -247,7 +247,7 @@ func (a *Awaiter) until(
 	return last, nil
 }
 
-// explanation runs explain although ctx may be over: the reason of a timeout is asked for after it.
+// explanation runs explain even if ctx has ended, because a timeout is explained after the deadline.
 func (a *Awaiter) explanation(
 	ctx context.Context, obj *unstructured.Unstructured,
 	explain func(context.Context, *unstructured.Unstructured) []string,
@@ -259,21 +259,21 @@ func (a *Awaiter) explanation(
 
 var errDeleted = errors.New("the object was deleted")
 
-// ending says in a few words how a wait ended that did not end well.
+// ending describes in a few words why a wait ended without success.
 func ending(ctx context.Context, err error) string {
 	switch {
 	case errors.Is(err, errDeleted):
-		return ": it was deleted by someone else while it was being waited for"
+		return ": it was deleted during the wait"
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return " and the time for it is over"
+		return " (timed out)"
 	case ctx.Err() != nil:
-		return " and the operation was cancelled"
+		return " (cancelled)"
 	default:
 		return fmt.Sprintf(" (watching it failed: %v)", err)
 	}
 }
 
-// single lists and watches one object by its name.
+// single lists and watches one object by name.
 func single(resource dynamic.ResourceInterface, name string) cache.ListerWatcher {
 	selector := fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
 	return &cache.ListWatch{
@@ -308,7 +308,7 @@ func allOf(conditions []Condition) func(*unstructured.Unstructured) verdict {
 	}
 }
 
-// kstatusVerdict asks kstatus, the library that kubectl-like tools share, for the status of a built-in kind.
+// kstatusVerdict returns the status of a built-in kind as computed by kstatus, the library of kubectl-like tools.
 func kstatusVerdict(obj *unstructured.Unstructured) verdict {
 	result, err := status.Compute(obj)
 	if err != nil {
@@ -336,12 +336,12 @@ func podVerdict(obj *unstructured.Unstructured) verdict {
 		return verdict{failed: true, message: "phase is Failed"}
 	}
 	found := kstatusVerdict(obj)
-	// A pod that crashes may come up later: pulumi-kubernetes goes on waiting until the time is over.
+	// A pod that crashes can recover later. pulumi-kubernetes keeps waiting until the timeout, too.
 	found.failed = false
 	return found
 }
 
-// claimVerdict waits for a claim to be bound unless its class binds only when a pod uses it.
+// claimVerdict waits for a claim to be bound, unless its class binds only when a pod uses it.
 func (a *Awaiter) claimVerdict(ctx context.Context) func(*unstructured.Unstructured) verdict {
 	late := map[string]bool{}
 	return func(obj *unstructured.Unstructured) verdict {
@@ -360,7 +360,7 @@ func (a *Awaiter) claimVerdict(ctx context.Context) func(*unstructured.Unstructu
 	}
 }
 
-// listWatch lists and watches namespaced objects of a typed client by label.
+// listWatch lists and watches the namespaced objects of a typed client by label.
 func listWatch[L runtime.Object](
 	selector string,
 	list func(context.Context, metav1.ListOptions) (L, error),

@@ -32,17 +32,17 @@ func parse(t *testing.T, manifest string) *unstructured.Unstructured {
 	return obj
 }
 
-// world is a cluster of fakes that holds one dynamic object.
+// world is a cluster of fakes that contains one dynamic object.
 type world struct {
 	awaiter *Awaiter
 	kube    *fake.Clientset
 	target  Target
 	reports chan string
-	// watched closes when the object is watched: a fake does not tell a watch what happened since the list before it.
+	// watched is closed when the object is watched. A fake does not report changes between the list and the watch.
 	watched chan struct{}
 }
 
-// listed tells informers that the fake cannot stream a list, which it otherwise waits for.
+// listed tells informers that the fake cannot stream a list. Otherwise they wait for it.
 type listed struct{ dynamic.ResourceInterface }
 
 func (listed) IsWatchListSemanticsUnSupported() bool { return true }
@@ -77,6 +77,22 @@ func (w *world) change(t *testing.T, manifest string) {
 	require.NoError(t, err)
 }
 
+// ready starts a wait for the target and returns its result. It passes the object to check if the wait succeeds.
+func (w *world) ready(t *testing.T, check func(live *unstructured.Unstructured)) <-chan error {
+	t.Helper()
+	ctx, cancel := waiting(t)
+	t.Cleanup(cancel)
+	done := make(chan error, 1)
+	go func() {
+		live, err := w.awaiter.Ready(ctx, w.target)
+		if err == nil && check != nil {
+			check(live)
+		}
+		done <- err
+	}()
+	return done
+}
+
 func waiting(t *testing.T) (context.Context, context.CancelFunc) {
 	t.Helper()
 	return context.WithTimeout(t.Context(), 20*time.Second)
@@ -97,17 +113,10 @@ func TestWaitForCondition(t *testing.T) {
 	w := newWorld(t,
 		parse(t, head+"status: {conditions: [{type: Ready, status: 'False', reason: NoStore, message: no such "+
 			"store}]}"), "things")
-	done := make(chan error, 1)
-	ctx, cancel := waiting(t)
-	defer cancel()
-	go func() {
-		live, err := w.awaiter.Ready(ctx, w.target)
-		if err == nil {
-			found, _ := statusCondition(live, "Ready")
-			assert.Equal(t, "True", found["status"])
-		}
-		done <- err
-	}()
+	done := w.ready(t, func(live *unstructured.Unstructured) {
+		found, _ := statusCondition(live, "Ready")
+		assert.Equal(t, "True", found["status"])
+	})
 	w.change(t, head+"status: {conditions: [{type: Ready, status: 'True'}]}")
 	require.NoError(t, <-done)
 }
@@ -122,7 +131,7 @@ status: {phase: Down, conditions: [{type: Ready, status: 'False', reason: NoStor
 	defer cancel()
 	_, err := w.awaiter.Ready(ctx, w.target)
 	require.EqualError(t, err,
-		"Thing shop/a is not ready and the time for it is over: condition=Ready: condition Ready is False (NoStore): "+
+		"Thing shop/a is not ready (timed out): condition=Ready: condition Ready is False (NoStore): "+
 			"no such store; "+
 			`jsonpath={.status.phase}=Up: {.status.phase} is "Down"`)
 }
@@ -131,16 +140,10 @@ func TestWaitEndsWhenTheObjectIsDeleted(t *testing.T) {
 	w := newWorld(t,
 		parse(t, "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a, namespace: shop, annotations: "+
 			"{pulumi.com/waitFor: condition=Ready}}"), "things")
-	done := make(chan error, 1)
-	ctx, cancel := waiting(t)
-	defer cancel()
-	go func() {
-		_, err := w.awaiter.Ready(ctx, w.target)
-		done <- err
-	}()
+	done := w.ready(t, nil)
 	<-w.watched
 	require.NoError(t, w.target.Resource.Delete(t.Context(), "a", metav1.DeleteOptions{}))
-	require.ErrorContains(t, <-done, "Thing shop/a is not ready: it was deleted by someone else")
+	require.ErrorContains(t, <-done, "Thing shop/a is not ready: it was deleted during the wait")
 }
 
 func TestSkipAwait(t *testing.T) {
@@ -157,13 +160,7 @@ func TestDeploymentIsReadyWhenItsRolloutIsComplete(t *testing.T) {
 	w := newWorld(t,
 		parse(t, head+"status: {observedGeneration: 1, replicas: 2, updatedReplicas: 2, readyReplicas: 2, "+
 			"availableReplicas: 2}"), "deployments")
-	done := make(chan error, 1)
-	ctx, cancel := waiting(t)
-	defer cancel()
-	go func() {
-		_, err := w.awaiter.Ready(ctx, w.target)
-		done <- err
-	}()
+	done := w.ready(t, nil)
 	w.change(t, head+"status: {observedGeneration: 2, replicas: 2, updatedReplicas: 2, readyReplicas: 2, "+
 		"availableReplicas: 2, conditions: ["+
 		"{type: Available, status: 'True'}, {type: Progressing, status: 'True', reason: NewReplicaSetAvailable}]}")
@@ -245,13 +242,7 @@ func TestFailedJobShowsItsLogWithoutSecrets(t *testing.T) {
 func TestJobIsReadyWhenItIsComplete(t *testing.T) {
 	const head = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: m, namespace: shop}\n"
 	w := newWorld(t, parse(t, head+"status: {active: 1, startTime: '2026-01-01T00:00:00Z'}"), "jobs")
-	done := make(chan error, 1)
-	ctx, cancel := waiting(t)
-	defer cancel()
-	go func() {
-		_, err := w.awaiter.Ready(ctx, w.target)
-		done <- err
-	}()
+	done := w.ready(t, nil)
 	w.change(t, head+"status: {succeeded: 1, conditions: [{type: Complete, status: 'True'}]}")
 	require.NoError(t, <-done)
 }
@@ -277,13 +268,7 @@ func TestServiceIsReadyWithItsFirstEndpoint(t *testing.T) {
 		watching, err := w.kube.Tracker().Watch(action.GetResource(), action.GetNamespace())
 		return true, watching, err
 	})
-	done := make(chan error, 1)
-	ctx, cancel := waiting(t)
-	defer cancel()
-	go func() {
-		_, err := w.awaiter.Ready(ctx, w.target)
-		done <- err
-	}()
+	done := w.ready(t, nil)
 	<-watched
 	_, err := w.kube.DiscoveryV1().EndpointSlices("shop").Update(t.Context(), slice(true), metav1.UpdateOptions{})
 	require.NoError(t, err)
@@ -314,10 +299,10 @@ func TestGone(t *testing.T) {
 	defer cancel()
 	err := w.awaiter.Gone(ctx, w.target)
 	require.EqualError(t, err,
-		"Thing shop/a is being deleted and still exists and the time for it is over\nits finalizers are x.io/keep")
+		"Thing shop/a is being deleted and still exists (timed out)\nits finalizers are x.io/keep")
 
 	require.NoError(t, w.target.Resource.Delete(t.Context(), "a", metav1.DeleteOptions{}))
-	require.NoError(t, w.awaiter.Gone(t.Context(), w.target), "what is gone already needs no wait")
+	require.NoError(t, w.awaiter.Gone(t.Context(), w.target), "an object that no longer exists needs no wait")
 }
 
 func TestGoneWhenAnotherObjectHasTheName(t *testing.T) {

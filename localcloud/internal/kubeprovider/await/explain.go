@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// logLines is how much of a failed container's log is shown.
+	// logLines is the number of lines of a failed container's log in an explanation.
 	logLines = 20
-	// maxPods bounds the explanation: the pods of one workload mostly fail alike.
+	// maxPods limits the number of pods in an explanation: the pods of one workload usually fail alike.
 	maxPods = 3
-	// maxEvents bounds the Warning events shown a pod.
+	// maxEvents limits the number of Warning events for each pod.
 	maxEvents = 3
-	// maxLog bounds a log of very long lines, in bytes.
+	// maxLog limits a log with very long lines, in bytes.
 	maxLog = 16 << 10
 )
 
@@ -33,7 +33,7 @@ func (a *Awaiter) explainPod(ctx context.Context, obj *unstructured.Unstructured
 	return a.podDetails(ctx, pod)
 }
 
-// explainPods tells what the troubled pods behind a selector suffer from, the newest first.
+// explainPods explains the problems of the selected pods. The newest pod comes first.
 func (a *Awaiter) explainPods(
 	ctx context.Context, namespace, selector string, belongs func(*corev1.Pod) bool,
 ) []string {
@@ -99,7 +99,7 @@ func (a *Awaiter) podDetails(ctx context.Context, pod *corev1.Pod) []string {
 	return details
 }
 
-// podTrouble says in one line what keeps a pod from being ready or made it fail; "" when nothing does.
+// podTrouble describes in one line why a pod is not ready or has failed. It returns "" for a healthy pod.
 func podTrouble(pod *corev1.Pod) string {
 	var parts []string
 	for _, container := range containerStatuses(pod) {
@@ -142,7 +142,7 @@ func containerStatuses(pod *corev1.Pod) []corev1.ContainerStatus {
 	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 }
 
-// warnings are the newest distinct Warning events of a pod.
+// warnings returns the newest distinct Warning events of a pod.
 func (a *Awaiter) warnings(ctx context.Context, pod *corev1.Pod) []string {
 	selector := fields.Set{"involvedObject.uid": string(pod.UID), "type": corev1.EventTypeWarning}.AsSelector().String()
 	list, err := a.Kube.CoreV1().Events(pod.Namespace).List(ctx, metav1.ListOptions{FieldSelector: selector})
@@ -159,7 +159,7 @@ func (a *Awaiter) warnings(ctx context.Context, pod *corev1.Pod) []string {
 	var texts []string
 	for _, event := range list.Items {
 		text := reasonAndMessage(event.Reason, event.Message)
-		// A back-off only repeats what the state of the container says.
+		// A back-off event only repeats the state of the container.
 		if event.Reason != "BackOff" && !slices.Contains(texts, text) && len(texts) < maxEvents {
 			texts = append(texts, text)
 		}

@@ -13,14 +13,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// masked stands where a secret stood.
+// masked replaces a secret.
 const masked = "***"
 
-// shortest is the length below which a value is no secret worth masking: masking "5432" would only make logs
+// shortest is the minimum length of a value to mask. Masking a short value such as "5432" would only make logs
 // unreadable.
 const shortest = 8
 
-// Patterns of secrets that may have come from elsewhere than a Secret of the pod.
+// Patterns of secrets that do not come from a Secret of the pod.
 var (
 	userinfo    = regexp.MustCompile(`(://[^\s:/@]*:)[^\s@]+@`)
 	assignments = regexp.MustCompile(
@@ -29,11 +29,12 @@ var (
 	quoted = regexp.MustCompile(`"((?:[^"\\]|\\.|"")*)"`)
 )
 
-// maskFor makes a function that masks, in text about a pod, the values of every Secret the pod uses (also URL-encoded,
-// base64 and JSON-escaped, and the password inside a connection URL), and what looks like a password.
+// maskFor returns a function that masks secrets in text about a pod: the values of every Secret that the pod uses (also
+// URL-encoded, base64-encoded and JSON-escaped, and the password inside a connection URL), and text that looks like a
+// password.
 //
-// Messages of a failed wait are stored in the state of the stack, and a migration tool that cannot connect likes to
-// print its whole connection URL.
+// Messages of a failed wait are stored in the state of the stack, and migration tools that cannot connect often print
+// the whole connection URL.
 func (a *Awaiter) maskFor(ctx context.Context, pod *corev1.Pod) func(string) string {
 	var values []string
 	for _, name := range usedSecrets(pod) {
@@ -48,7 +49,7 @@ func (a *Awaiter) maskFor(ctx context.Context, pod *corev1.Pod) func(string) str
 	return maskValues(values)
 }
 
-// Mask hides secret values in a text, in all the spellings in which they can show up there.
+// Mask hides secret values in a text, in all the spellings in which they can appear.
 func Mask(secrets []string, text string) string {
 	var values []string
 	for _, secret := range secrets {
@@ -58,7 +59,7 @@ func Mask(secrets []string, text string) string {
 }
 
 func maskValues(values []string) func(string) string {
-	// The longest first, so that a password inside a longer secret does not leave the rest of it standing.
+	// The longest value comes first. Otherwise a password inside a longer secret would leave the rest of it visible.
 	slices.SortFunc(values, func(x, y string) int { return len(y) - len(x) })
 	var pairs []string
 	for _, value := range slices.Compact(values) {
@@ -74,7 +75,7 @@ func maskValues(values []string) func(string) string {
 	}
 }
 
-// spellings are the forms in which a secret value can show up in a log.
+// spellings returns the forms in which a secret value can appear in a log.
 func spellings(value string) []string {
 	value = strings.TrimSpace(value)
 	plain := []string{value}
@@ -83,7 +84,7 @@ func spellings(value string) []string {
 			plain = append(plain, password)
 		}
 	}
-	// A file such as PgBouncer's userlist.txt holds its secrets in quotes.
+	// A file such as PgBouncer's userlist.txt contains its secrets in quotes.
 	for _, match := range quoted.FindAllStringSubmatch(value, -1) {
 		plain = append(plain, match[1], strings.ReplaceAll(match[1], `""`, `"`))
 	}
@@ -102,7 +103,7 @@ func spellings(value string) []string {
 	return all
 }
 
-// usedSecrets are the names of the Secrets that a pod takes into its environment or mounts.
+// usedSecrets returns the names of the Secrets that a pod uses in its environment or mounts.
 func usedSecrets(pod *corev1.Pod) []string {
 	names := map[string]bool{}
 	for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {

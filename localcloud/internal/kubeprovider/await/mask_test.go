@@ -21,7 +21,7 @@ func TestMaskHidesEverySpellingOfASecret(t *testing.T) {
 	} {
 		masked := mask("error: cannot log in with <" + spelling + "> to db.local")
 		assert.NotContains(t, masked, spelling)
-		assert.Contains(t, masked, "to db.local", "what is not secret stays")
+		assert.Contains(t, masked, "to db.local", "text that is not secret stays")
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 // errNoPods ends the wait for a Service whose selector matches no pod.
 var errNoPods = errors.New("the selector matches no pod")
 
-// service waits until a Service has a ready endpoint and, as a load balancer, an address. A Service without selector,
-// headless or of type ExternalName has no endpoints to wait for.
+// service waits until a Service has a ready endpoint and, if it is a load balancer, an address. A Service that is
+// headless, has no selector or is of type ExternalName has no endpoints to wait for.
 func (a *Awaiter) service(ctx context.Context, target Target) (*unstructured.Unstructured, error) {
 	if awaitsEndpoints(target.Object) {
 		if err := a.endpoints(ctx, target); err != nil {
@@ -67,7 +67,7 @@ func (a *Awaiter) endpoints(ctx context.Context, target Target) error {
 			return true
 		}
 		if sum(pending) > 0 {
-			// There are pods to wait for, so there is no reason to give up early.
+			// There are pods to wait for, so the wait does not end early.
 			settle.Stop()
 			a.Report(fmt.Sprintf("waiting: none of %d endpoints is ready", sum(pending)))
 		}

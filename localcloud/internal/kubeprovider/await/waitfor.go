@@ -11,25 +11,26 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Condition is one thing that an object must show before it counts as ready.
+// Condition is a requirement that an object must meet to count as ready.
 type Condition struct {
 	text string
-	// test answers whether the object satisfies the condition, and what was found instead.
+	// test reports whether the object meets the condition, and otherwise what it found.
 	test func(obj *unstructured.Unstructured) (bool, string)
 }
 
-// String is the condition as the user wrote it.
+// String returns the condition as the user wrote it.
 func (c Condition) String() string { return c.text }
 
-// ParseWaitFor reads the value of a pulumi.com/waitFor annotation: "condition=Type", "condition=Type=Status" (status
-// True by default), "jsonpath={.path}" (the path must exist), "jsonpath={.path}=value", or a JSON array of those, all
-// of which must hold. JSONPath is RFC 9535 in braces, as pulumi-kubernetes reads it. All faults are reported together.
+// ParseWaitFor parses the value of a pulumi.com/waitFor annotation: "condition=Type", "condition=Type=Status" (the
+// default status is True), "jsonpath={.path}" (the path must exist), "jsonpath={.path}=value", or a JSON array of
+// these, which must all hold. JSONPath follows RFC 9535 in braces, as in pulumi-kubernetes. All faults are returned
+// together.
 func ParseWaitFor(value string) ([]Condition, error) {
 	expressions := []string{value}
 	if strings.HasPrefix(strings.TrimSpace(value), "[") {
 		expressions = nil
 		if err := json.Unmarshal([]byte(value), &expressions); err != nil {
-			return nil, fmt.Errorf("%q is no JSON array of strings: %w", value, err)
+			return nil, fmt.Errorf("%q is not a JSON array of strings: %w", value, err)
 		}
 		if len(expressions) == 0 {
 			return nil, errors.New("the array is empty: name at least one condition, for example \"condition=Ready\"")
@@ -77,8 +78,7 @@ func parseStatusCondition(expression string) (Condition, error) {
 			if !ok {
 				return false, fmt.Sprintf("it has no condition %s yet", kind)
 			}
-			// A condition that says which generation it speaks of is not taken for one of the newest spec before it
-			// does.
+			// A condition with observedGeneration must be about the newest spec.
 			if observed, has := asInt(found["observedGeneration"]); has && observed < obj.GetGeneration() {
 				return false, fmt.Sprintf("its condition %s is about an older generation", kind)
 			}
@@ -101,18 +101,18 @@ func describeCondition(kind string, condition map[string]any) string {
 	return text
 }
 
-// braces takes the path out of "{ .path }".
+// braces matches a path in "{ .path }".
 var braces = regexp.MustCompile(`^\{\s*(.*?)\s*\}$`)
 
 func parsePath(expression string) (Condition, error) {
 	path, want := splitPath(strings.TrimPrefix(expression, "jsonpath="))
 	if strings.HasPrefix(path, "'") || strings.HasPrefix(path, `"`) {
-		return Condition{}, fmt.Errorf("%q: leave out the quotes that a shell would need", expression)
+		return Condition{}, fmt.Errorf("%q: remove the quotes, which only a shell needs", expression)
 	}
 	inner := braces.FindStringSubmatch(path)
 	if inner == nil {
 		return Condition{},
-			fmt.Errorf("%q: the path must stand in braces, for example \"jsonpath={.status.phase}=Ready\"", expression)
+			fmt.Errorf("%q: the path must be in braces, for example \"jsonpath={.status.phase}=Ready\"", expression)
 	}
 	if strings.HasSuffix(expression, "=") {
 		return Condition{}, fmt.Errorf("%q: a value is missing after the last =", expression)
@@ -147,7 +147,7 @@ func parsePath(expression string) (Condition, error) {
 	}, nil
 }
 
-// splitPath separates "{path}" from "=value"; an "=" or "==" inside the braces belongs to the path.
+// splitPath splits "{path}=value". An "=" or "==" inside the braces belongs to the path.
 func splitPath(text string) (path, value string) {
 	end := strings.LastIndex(text, "}")
 	if end < 0 {

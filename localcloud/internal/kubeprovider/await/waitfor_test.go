@@ -53,10 +53,10 @@ func TestParseWaitForFaults(t *testing.T) {
 		"Ready":                   `"Ready": must begin with`,
 		"condition=":              "names no condition type",
 		"[]":                      "the array is empty",
-		`["condition=Ready"`:      "is no JSON array of strings",
+		`["condition=Ready"`:      "is not a JSON array of strings",
 		`["a", "b"]`:              "\"a\": must begin with \"condition=\" or \"jsonpath=\"\n\"b\": must begin",
-		"jsonpath=.status.phase":  "the path must stand in braces",
-		"jsonpath='{.status}'=Up": "leave out the quotes",
+		"jsonpath=.status.phase":  "the path must be in braces",
+		"jsonpath='{.status}'=Up": "remove the quotes",
 		"jsonpath={.status}=":     "a value is missing after the last =",
 		"jsonpath={.status[}":     "jsonpath",
 	} {

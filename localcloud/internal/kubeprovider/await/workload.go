@@ -12,7 +12,8 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 )
 
-// workload waits for the rollout of a Deployment, StatefulSet or DaemonSet, and shows meanwhile what its pods wait for.
+// workload waits for the rollout of a Deployment, StatefulSet or DaemonSet, and meanwhile reports what its pods wait
+// for.
 func (a *Awaiter) workload(ctx context.Context, target Target) (*unstructured.Unstructured, error) {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
@@ -40,7 +41,7 @@ func (a *Awaiter) job(ctx context.Context, target Target) (*unstructured.Unstruc
 	return a.until(ctx, target, jobVerdict, a.explainJob)
 }
 
-// jobVerdict is stricter than kstatus, for which a Job that runs is already current.
+// jobVerdict is stricter than kstatus, which treats a running Job as current.
 func jobVerdict(job *unstructured.Unstructured) verdict {
 	if condition, ok := statusCondition(job, "Failed"); ok && asString(condition["status"]) == "True" {
 		return verdict{failed: true, message: reasonAndMessage(asString(condition["reason"]),
@@ -59,7 +60,7 @@ func jobVerdict(job *unstructured.Unstructured) verdict {
 
 func (a *Awaiter) explainJob(ctx context.Context, job *unstructured.Unstructured) []string {
 	return a.explainPods(ctx, job.GetNamespace(), jobPods(job), func(pod *corev1.Pod) bool {
-		// A Job of the same name that was deleted a moment ago can still have pods.
+		// Pods of a deleted Job with the same name can still exist.
 		for _, owner := range pod.OwnerReferences {
 			if owner.UID == job.GetUID() {
 				return true
@@ -87,11 +88,11 @@ func podSelector(obj *unstructured.Unstructured) (string, bool) {
 	return selector.String(), true
 }
 
-// reportPods shows why pods are not ready while their owner is waited for; it ends with ctx.
+// reportPods reports why pods are not ready while their owner is awaited, until ctx ends.
 func (a *Awaiter) reportPods(ctx context.Context, namespace, selector string) {
 	pods := a.Kube.CoreV1().Pods(namespace)
 	said := ""
-	// The error of this watch is of no interest: the wait itself reports what it ends with.
+	// The error of this watch is ignored: the wait itself reports how it ends.
 	_, _ = watchtools.UntilWithSync(ctx, listWatch(selector, pods.List, pods.Watch), &corev1.Pod{}, nil,
 		func(event watch.Event) (bool, error) {
 			pod, ok := event.Object.(*corev1.Pod)

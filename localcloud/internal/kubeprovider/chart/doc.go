@@ -1,3 +1,3 @@
-// Package chart renders Helm charts to Kubernetes objects with the Helm SDK, as helm template does: without a release,
-// without running hooks.
+// Package chart renders Helm charts to Kubernetes objects with the Helm SDK. Like helm template, it creates no release
+// and runs no hooks.
 package chart

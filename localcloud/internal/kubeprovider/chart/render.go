@@ -32,7 +32,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Repository is where a chart comes from that is not a local path or an OCI reference.
+// Repository is the source of a chart that is not a local path or an OCI reference.
 type Repository struct {
 	URL      string
 	Username string
@@ -42,38 +42,37 @@ type Repository struct {
 	KeyFile  string
 }
 
-// Options say what to render.
+// Options select the chart and how to render it.
 type Options struct {
-	// Chart is a path (a folder or a .tgz; a relative one is below Dir), an oci:// reference, or a name in Repository.
+	// Chart is a path (a folder or a .tgz file, relative to Dir), an oci:// reference, or a name in Repository.
 	Chart      string
 	Dir        string
 	Version    string
 	Devel      bool
 	Repository Repository
 	PlainHTTP  bool
-	// Instead is a folder with a chart of the same name that is rendered in place of one that would have to be fetched;
-	// when it is empty, or there is no such folder, the chart is fetched.
+	// Instead is a folder with a chart of the same name, which is rendered instead of downloading one. If it is empty
+	// or the folder does not exist, the chart is downloaded.
 	Instead string
 	// Verify checks the chart's provenance against Keyring.
 	Verify  bool
 	Keyring string
-	// DependencyUpdate fetches dependencies that the chart's folder lacks.
+	// DependencyUpdate downloads dependencies that the chart's folder lacks.
 	DependencyUpdate bool
 
-	// ReleaseName and Namespace are what templates see as .Release.Name and .Release.Namespace.
+	// ReleaseName and Namespace are .Release.Name and .Release.Namespace in templates.
 	ReleaseName string
 	Namespace   string
-	// ValueFiles are the contents of values files, the later over the earlier, and Values over all.
+	// ValueFiles are the contents of values files. Later files override earlier ones, and Values overrides all.
 	ValueFiles [][]byte
 	Values     map[string]any
 	SkipCRDs   bool
 
-	// Cluster tells templates what the cluster can do and lets their lookups reach it; nil renders with Helm's
-	// defaults.
+	// Cluster tells templates what the cluster supports and serves their lookups. If it is nil, Helm's defaults apply.
 	Cluster *Cluster
 }
 
-// Cluster is the cluster that a chart is rendered for.
+// Cluster is the cluster for which a chart is rendered.
 type Cluster struct {
 	Config    *rest.Config
 	Discovery discovery.CachedDiscoveryInterface
@@ -82,13 +81,14 @@ type Cluster struct {
 
 // Rendered is a rendered chart.
 type Rendered struct {
-	// Objects in the order in which Helm would install them, definitions of custom kinds first.
+	// Objects are in Helm's install order: definitions of custom kinds come first.
 	Objects []*unstructured.Unstructured
 	// Hooks are the hooks that were left out, for example "Job/migrate (pre-install)".
 	Hooks []string
-	// Deprecated tells that the chart calls itself deprecated.
+	// Deprecated reports that the chart is marked as deprecated.
 	Deprecated bool
-	// Instead is the version that was rendered in place of another that was asked for; empty when that one was.
+	// Instead is the version that was rendered instead of the requested one. It is empty if the requested one was
+	// rendered.
 	Instead string
 }
 
@@ -113,22 +113,22 @@ func Render(ctx context.Context, options Options) (*Rendered, error) {
 	if err != nil {
 		return nil, err
 	}
-	made, err := install.RunWithContext(ctx, loaded, values)
+	helmRelease, err := install.RunWithContext(ctx, loaded, values)
 	if err != nil {
 		return nil, fmt.Errorf("render chart %s: %w", options.Chart, err)
 	}
-	objects, err := parse(made.Manifest)
+	objects, err := parse(helmRelease.Manifest)
 	if err != nil {
-		return nil, fmt.Errorf("chart %s rendered what is no Kubernetes object: %w", options.Chart, err)
+		return nil, fmt.Errorf("chart %s rendered something that is not a Kubernetes object: %w", options.Chart, err)
 	}
-	rendered := &Rendered{Objects: objects, Hooks: hooks(made), Deprecated: loaded.Metadata.Deprecated}
+	rendered := &Rendered{Objects: objects, Hooks: hooks(helmRelease), Deprecated: loaded.Metadata.Deprecated}
 	if instead && loaded.Metadata.Version != asked {
 		rendered.Instead = loaded.Metadata.Version
 	}
 	return rendered, nil
 }
 
-// standIn replaces a chart that would have to be fetched by the one in the folder options.Instead, if that is there.
+// standIn replaces a chart that would be downloaded by the one in options.Instead, if it exists.
 func standIn(options *Options) (bool, error) {
 	fetched := registry.IsOCI(options.Chart) || options.Repository.URL != "" || strings.Contains(options.Chart, "://")
 	if options.Instead == "" || !fetched {
@@ -141,7 +141,7 @@ func standIn(options *Options) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("read the chart to preview with: %w", err)
 	case path.Base(options.Chart) != found.Name && !strings.HasPrefix(path.Base(options.Chart), found.Name+"-"):
-		// Another chart than the one that this machine has: only its repository can tell.
+		// The chart on this machine is a different one, so it must be downloaded.
 		return false, nil
 	}
 	options.Chart, options.Version, options.Repository, options.Verify = options.Instead, "", Repository{}, false
@@ -175,7 +175,7 @@ func describe(install *action.Install, configuration *action.Configuration, opti
 	if options.Cluster == nil {
 		return nil
 	}
-	// "server" lets the templates' lookup function ask the cluster.
+	// The value "server" lets the templates' lookup function query the cluster.
 	install.DryRunOption = "server"
 	configuration.RESTClientGetter = clientGetter{options.Cluster}
 	found, err := options.Cluster.Discovery.ServerVersion()
@@ -254,20 +254,20 @@ func registryClient(settings *cli.EnvSettings, options Options) (*registry.Clien
 	return client, nil
 }
 
-// merge puts the values over those of the files.
+// merge overlays the values on those of the files.
 func merge(options Options) (map[string]any, error) {
 	values := map[string]any{}
 	for i, content := range options.ValueFiles {
 		var file map[string]any
 		if err := yaml.Unmarshal(content, &file); err != nil {
-			return nil, fmt.Errorf("values file %d of chart %s is no YAML map: %w", i+1, options.Chart, err)
+			return nil, fmt.Errorf("values file %d of chart %s is not a YAML map: %w", i+1, options.Chart, err)
 		}
 		values = overlay(values, file)
 	}
 	return overlay(values, options.Values), nil
 }
 
-// overlay merges maps the way helm merges values files: maps key by key, everything else replaced. A null stays: it
+// overlay merges maps as Helm merges values files: maps key by key, everything else is replaced. It keeps a null, which
 // tells Helm to drop the chart's default.
 func overlay(base, over map[string]any) map[string]any {
 	merged := maps.Clone(base)
@@ -286,7 +286,7 @@ func overlay(base, over map[string]any) map[string]any {
 	return merged
 }
 
-// parse splits a manifest into objects and takes lists apart.
+// parse splits a manifest into objects and lists into their items.
 func parse(manifest string) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(manifest)))
@@ -345,7 +345,7 @@ func flatten(obj *unstructured.Unstructured, document []byte) ([]*unstructured.U
 	return []*unstructured.Unstructured{obj}, nil
 }
 
-// excerpt shows where in a manifest something is, without the contents, which may be secret.
+// excerpt shows where in a manifest an error is. It leaves out the contents, which can be secret.
 func excerpt(document []byte) string {
 	var lines []string
 	for line := range strings.Lines(string(document)) {
@@ -362,9 +362,9 @@ func excerpt(document []byte) string {
 	return strings.Join(lines, "\n")
 }
 
-func hooks(made *release.Release) []string {
+func hooks(helmRelease *release.Release) []string {
 	var names []string
-	for _, hook := range made.Hooks {
+	for _, hook := range helmRelease.Hooks {
 		if slices.Contains(hook.Events, release.HookTest) {
 			continue
 		}
@@ -377,7 +377,7 @@ func hooks(made *release.Release) []string {
 	return names
 }
 
-// clientGetter hands Helm the connection of the provider.
+// clientGetter gives Helm the provider's connection.
 type clientGetter struct{ cluster *Cluster }
 
 func (g clientGetter) ToRESTConfig() (*rest.Config, error) { return g.cluster.Config, nil }

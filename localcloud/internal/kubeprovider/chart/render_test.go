@@ -12,7 +12,7 @@ import (
 	"dbtier/localcloud/internal/kubeprovider/chart"
 )
 
-// files of a chart that has one of everything that matters here.
+// files is a chart with an example of everything that rendering treats specially.
 var files = map[string]string{
 	"Chart.yaml":  "apiVersion: v2\nname: shop\nversion: 1.2.3\n",
 	"values.yaml": "port: 9443\nreplicas: 1\nlabels: {team: core, tier: db}\nbig: 100\n",
@@ -84,7 +84,8 @@ func TestRender(t *testing.T) {
 	rendered, err := chart.Render(t.Context(), chart.Options{
 		Chart: write(t, files, nil), ReleaseName: "live", Namespace: "shop",
 		ValueFiles: [][]byte{[]byte("replicas: 2\nlabels: {tier: null}\n")},
-		// The engine's numbers are float64; whole ones arrive here as int64, so that a template prints no exponent.
+		// The engine's numbers are float64. Whole numbers arrive here as int64, so that templates do not print an
+		// exponent.
 		Values: map[string]any{"big": int64(30000000), "labels": map[string]any{"team": "data"}},
 	})
 	require.NoError(t, err)
@@ -99,7 +100,7 @@ func TestRender(t *testing.T) {
 	assert.Equal(t, map[string]string{"team": "data"}, deployment.GetLabels(),
 		"values over files over defaults; null drops a default")
 	replicas, _, err := unstructured.NestedInt64(deployment.Object, "spec", "replicas")
-	require.NoError(t, err, "numbers are as Kubernetes types them")
+	require.NoError(t, err, "numbers have the types that Kubernetes uses")
 	assert.Equal(t, int64(2), replicas)
 	containers, _, _ := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", "containers")
 	assert.Equal(t, []any{"--port=9443", "--big=30000000"}, containers[0].(map[string]any)["args"])
@@ -121,7 +122,7 @@ func TestRenderTakesTheChartOfThisMachineInsteadOfFetching(t *testing.T) {
 	}
 	rendered, err := chart.Render(t.Context(), options)
 	require.NoError(t, err)
-	assert.Equal(t, "1.2.3", rendered.Instead, "the version that is shown is not the one that was asked for")
+	assert.Equal(t, "1.2.3", rendered.Instead, "the rendered version is not the requested one")
 
 	options.Chart, options.Repository, options.Version = "oci://charts.invalid/team/shop", chart.Repository{}, "1.2.3"
 	rendered, err = chart.Render(t.Context(), options)
@@ -130,7 +131,7 @@ func TestRenderTakesTheChartOfThisMachineInsteadOfFetching(t *testing.T) {
 
 	options.Chart = "oci://charts.invalid/team/other"
 	_, err = chart.Render(t.Context(), options)
-	require.ErrorContains(t, err, "find chart oci://charts.invalid/team/other", "another chart is fetched")
+	require.ErrorContains(t, err, "find chart oci://charts.invalid/team/other", "another chart is downloaded")
 }
 
 func TestRenderFaults(t *testing.T) {
@@ -177,7 +178,7 @@ func TestRenderFaults(t *testing.T) {
 			for _, want := range c.want {
 				require.ErrorContains(t, err, want)
 			}
-			assert.NotContains(t, err.Error(), "sesame-open", "a fault does not show what may be secret")
+			assert.NotContains(t, err.Error(), "sesame-open", "an error does not show content that can be secret")
 		})
 	}
 }

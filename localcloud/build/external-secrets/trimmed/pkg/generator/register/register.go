@@ -1,4 +1,4 @@
-// Package register takes the place of the operator's own list of generators.
+// Package register replaces the operator's list of generators with those that work without another cloud.
 package register
 
 import (

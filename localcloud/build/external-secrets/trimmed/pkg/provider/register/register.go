@@ -1,4 +1,4 @@
-// Package register takes the place of the operator's own list of providers.
+// Package register replaces the operator's list of providers with those that the local cloud can use.
 package register
 
 import (

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/databaserole"
+	"dbtier/config"
+)
+
+// addApplicationRole creates the database role of the application, unless the pool logs in as the master user.
+func (t *tier) addApplicationRole() error {
+	if t.stack.Role.PoolUser == config.MasterUser {
+		return nil
+	}
+	var err error
+	t.role, err = databaserole.NewDatabaseRole(t.ctx, "role", &databaserole.DatabaseRoleArgs{
+		Settings:     t.stack.Role.Settings,
+		Service:      t.stack.Consumer.Name,
+		Namespace:    t.stack.Service.Namespace,
+		ObjectName:   t.pool.objectName(),
+		DirectSecret: t.secrets.DirectSecret,
+		CAConfigMap:  t.secrets.CAConfigMap,
+		DatabasePort: t.stack.Database.Port,
+		DatabaseLife: t.database.ResourceID,
+		UID:          t.stack.Pool.UID,
+	}, t.providers, pulumi.DependsOn(t.prepared))
+	return err
+}

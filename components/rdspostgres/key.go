@@ -1,0 +1,68 @@
+package rdspostgres
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/kms"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/iampolicy"
+)
+
+// key returns the ARN of the key that encrypts storage, secret, insights and logs.
+func (b *builder) key() (pulumi.StringOutput, error) {
+	if b.args.KmsKeyArn != "" {
+		return pulumi.String(b.args.KmsKeyArn).ToStringOutput(), nil
+	}
+	policy, err := b.keyPolicy()
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	key, err := kms.NewKey(b.Ctx, b.Child("key"), &kms.KeyArgs{
+		Description: pulumi.Sprintf("Storage, master secret, insights and logs of the RDS instance %s",
+			b.args.Identifier),
+		DeletionWindowInDays: pulumi.Int(b.args.KmsDeletionWindow),
+		EnableKeyRotation:    pulumi.Bool(true),
+		Policy:               pulumi.String(policy),
+		Tags:                 b.tags(),
+	}, b.Parent)
+	if err != nil {
+		return pulumi.StringOutput{}, fmt.Errorf("the key: %w", err)
+	}
+	_, err = kms.NewAlias(b.Ctx, b.Child("key-alias"), &kms.AliasArgs{
+		Name:        pulumi.String("alias/rds/" + b.args.Identifier),
+		TargetKeyId: key.KeyId,
+	}, b.Parent)
+	if err != nil {
+		return pulumi.StringOutput{}, fmt.Errorf("the key's alias: %w", err)
+	}
+	return key.Arn, nil
+}
+
+// keyPolicy allows the key to the account's IAM policies, and to CloudWatch Logs for this instance's log groups.
+func (b *builder) keyPolicy() (string, error) {
+	account := fmt.Sprintf("arn:%s:iam::%s:root", b.args.Partition, b.args.AccountID)
+	statements := []iampolicy.Statement{{
+		Sid:       "AccountDecidesByIAM",
+		Principal: &iampolicy.Principal{AWS: account},
+		Actions:   []string{"kms:*"},
+		Resources: []string{"*"},
+	}}
+	if len(b.args.LogExports) > 0 {
+		statements = append(statements, iampolicy.Statement{
+			Sid: "LogsOfThisInstance",
+			Principal: &iampolicy.Principal{Service: fmt.Sprintf("logs.%s.%s", b.args.Region,
+				iampolicy.Domain(b.args.Partition))},
+			Actions: []string{
+				"kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*",
+				"kms:Describe*",
+			},
+			Resources: []string{"*"},
+			Condition: iampolicy.Condition{"ArnLike": {
+				"kms:EncryptionContext:aws:logs:arn": {fmt.Sprintf("arn:%s:logs:%s:%s:log-group:%s*",
+					b.args.Partition, b.args.Region, b.args.AccountID, b.logGroupPrefix())},
+			}},
+		})
+	}
+	return iampolicy.JSON(statements...)
+}

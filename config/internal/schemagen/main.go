@@ -1,0 +1,45 @@
+// Command schemagen writes config/schema.json, the JSON Schema of Pulumi.<stack>.yaml, with which editors complete and
+// check the file. `go generate ./config` runs it in the folder of package config.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "schemagen:", err)
+		os.Exit(1)
+	}
+}
+
+// run writes the schema into the working directory, the folder of package config.
+func run() error {
+	text, err := generate(".")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(schemaFile("."), text, 0o644); err != nil {
+		return fmt.Errorf("writing the schema: %w", err)
+	}
+	return nil
+}
+
+// generate returns the text of the schema. The descriptions are read from the sources in dir and in ../components.
+func generate(dir string) ([]byte, error) {
+	root, err := stackSchema(dir)
+	if err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(root); err != nil {
+		return nil, fmt.Errorf("encoding the schema: %w", err)
+	}
+	return text.Bytes(), nil
+}

@@ -1,0 +1,110 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
+)
+
+// Load reads the config of the stack that is being run. The project is the folder of the stack's file. See [Parse].
+func Load(ctx *pulumi.Context, project string) (*Stack, error) {
+	// Pulumi lets a program ask for a key but does not list the keys, so unknown keys are found in the file.
+	values, err := ReadFile(filepath.Join(project, fmt.Sprintf("Pulumi.%s.yaml", ctx.Stack())))
+	if err != nil {
+		return nil, err
+	}
+	for key := range fieldsOf(reflect.ValueOf(&Stack{}).Elem()) {
+		full := Namespace + ":" + key
+		if text, found := ctx.GetConfig(full); found {
+			values.Keys[key] = Value{Text: text, Secret: ctx.IsConfigSecret(full)}
+		} else {
+			delete(values.Keys, key)
+		}
+	}
+	return Parse(values, outputsOf(ctx))
+}
+
+// ReadFile reads the config values of a stack's file without an engine. A file that does not exist has none.
+func ReadFile(file string) (Values, error) {
+	values := Values{File: filepath.Base(file), Keys: map[string]Value{}}
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return values, nil
+	}
+	if err != nil {
+		return values, fmt.Errorf("reading the stack's config: %w", err)
+	}
+	var settings struct {
+		SecretsProvider string         `yaml:"secretsprovider"`
+		Config          map[string]any `yaml:"config"`
+	}
+	if err := yaml.Unmarshal(text, &settings); err != nil {
+		return values, fmt.Errorf("reading the stack's config %s: not valid YAML: %s", values.File, oneLine(err))
+	}
+	values.SecretsProvider = settings.SecretsProvider
+	for full, value := range settings.Config {
+		key, ours := strings.CutPrefix(full, Namespace+":")
+		if !ours {
+			continue
+		}
+		if values.Keys[key], err = valueOf(value); err != nil {
+			return values, fmt.Errorf("reading the stack's config %s: %s: %w", values.File, full, err)
+		}
+	}
+	return values, nil
+}
+
+// valueOf is a value of the file as Pulumi passes it to a program.
+func valueOf(value any) (Value, error) {
+	if text, ok := value.(string); ok {
+		return Value{Text: text}, nil
+	}
+	text, err := json.Marshal(value)
+	return Value{Text: string(text), Secret: encrypted(value)}, err
+}
+
+// encrypted is true if a value or a part of it has the form that `pulumi config set --secret` writes.
+func encrypted(value any) bool {
+	switch value := value.(type) {
+	case map[string]any:
+		if _, ok := value["secure"].(string); ok && len(value) == 1 {
+			return true
+		}
+		for _, part := range value {
+			if encrypted(part) {
+				return true
+			}
+		}
+	case []any:
+		for _, part := range value {
+			if encrypted(part) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readStackOutputs is the engine's function behind stack references. Unlike the resource StackReference it answers at
+// once, and a stack that cannot be read is an error instead of the end of the run.
+const readStackOutputs = "pulumi:pulumi:readStackOutputs"
+
+// outputsOf reads stacks of the backend that holds the run's own state.
+func outputsOf(ctx *pulumi.Context) OutputsOf {
+	return func(stack string) (Outputs, error) {
+		var answer struct {
+			Outputs           map[string]any `pulumi:"outputs"`
+			SecretOutputNames []string       `pulumi:"secretOutputNames"`
+		}
+		_, err := ctx.InvokePackageRaw(readStackOutputs, map[string]any{"name": stack}, &answer, "")
+		return Outputs{answer.Outputs, answer.SecretOutputNames}, err
+	}
+}

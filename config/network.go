@@ -1,0 +1,95 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"dbtier/components/fault"
+	"dbtier/validation"
+)
+
+// Network is the network of the database, and its clients.
+type Network struct {
+	// StackReference takes the keys that are not given here from the outputs of another stack.
+	StackReference NetworkReference `json:"stackReference"`
+	// VpcID of the cluster.
+	VpcID string `json:"vpcId"`
+	// SubnetIDs of the database, in at least two zones.
+	SubnetIDs []string `json:"subnetIds"`
+	// DatabaseCIDRs are the address ranges of these subnets. NetworkPolicies keep every pod out of them that is not a
+	// declared holder of connections.
+	DatabaseCIDRs []string `json:"databaseCidrs"`
+	// DirectClients are pods in the service's namespace that may connect to the database directly, in addition to pool
+	// and migration. Default none.
+	DirectClients []DirectClient `json:"directClients"`
+	// CABundle is the path of a PEM file with the authorities that sign the instance's certificate, relative to the
+	// project. Default: the authorities of RDS in the stack's region, which are built in.
+	CABundle string `json:"caBundle"`
+	// Clients are security groups that may connect to the database, in addition to the cluster's nodes. Default none.
+	Clients []Client `json:"clients"`
+}
+
+// DirectClient is a group of pods that connects to the database directly.
+type DirectClient struct {
+	// Name is the value of the pods' label app.kubernetes.io/name.
+	Name string `json:"name"`
+	// Connections that all pods together open at most.
+	Connections int `json:"connections"`
+	// ConnectionsPerPod is how many connections each pod opens at most, instead of connections. They count twice,
+	// because an update has old and new pods.
+	ConnectionsPerPod int `json:"connectionsPerPod"`
+	// Replicas is the highest number of pods, for connectionsPerPod. Default: for the service itself the replicas of
+	// consumer (with autoscaling, maxReplicas).
+	Replicas int `json:"replicas"`
+}
+
+// Client is a security group that may connect to the database.
+type Client struct {
+	// Name of the client, for example bastion.
+	Name string `json:"name"`
+	// SecurityGroupID of the client's machines.
+	SecurityGroupID string `json:"securityGroupId"`
+}
+
+func (n *Network) validate() error {
+	var faults fault.List
+	faults.Form("vpcId", n.VpcID, validation.VpcID)
+	faults.Check(len(n.SubnetIDs) >= 2, "subnetIds", n.SubnetIDs,
+		"want subnets in at least two zones, which RDS requires")
+	for i, id := range n.SubnetIDs {
+		path := fmt.Sprintf("subnetIds[%d]", i)
+		faults.Form(path, id, validation.SubnetID)
+		faults.Check(slices.Index(n.SubnetIDs, id) == i, path, id, "is named twice")
+	}
+	faults.Check(len(n.DatabaseCIDRs) > 0, "databaseCidrs", nil,
+		"is missing: the address ranges of the subnets in subnetIds")
+	for i, text := range n.DatabaseCIDRs {
+		prefix, err := netip.ParsePrefix(text)
+		if at := fmt.Sprintf("databaseCidrs[%d]", i); faults.Check(err == nil, at, text, validation.CIDRRule) {
+			faults.Check(prefix == prefix.Masked(), at, text, "has bits set after its prefix length; want %s",
+				prefix.Masked())
+		}
+	}
+	for i, client := range n.DirectClients {
+		path := fmt.Sprintf("directClients[%d]", i)
+		faults.Form(path+".name", client.Name, validation.Label)
+		if client.ConnectionsPerPod == 0 {
+			faults.Between(path+".connections", client.Connections, 1, 5000, "that all pods together open at most")
+			faults.Check(client.Replicas == 0, path+".replicas", client.Replicas,
+				"is for connectionsPerPod; leave it out, or give connectionsPerPod instead of connections")
+			continue
+		}
+		faults.Between(path+".connectionsPerPod", client.ConnectionsPerPod, 1, 5000,
+			"that each pod opens at most")
+		faults.Check(client.Connections == 0, path+".connections", client.Connections,
+			"and connectionsPerPod are both given; keep one of them")
+		faults.Between(path+".replicas", client.Replicas, 1, 500, "pods")
+	}
+	for i, client := range n.Clients {
+		path := fmt.Sprintf("clients[%d]", i)
+		faults.Check(client.Name != "", path+".name", nil, "is missing: name the client")
+		faults.Form(path+".securityGroupId", client.SecurityGroupID, validation.SecurityGroupID)
+	}
+	return faults.Err()
+}

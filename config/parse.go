@@ -1,0 +1,132 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"dbtier/components/fault"
+)
+
+// Values are the config values of a stack.
+type Values struct {
+	// File is the name of the stack's file, for errors: Pulumi.prod.yaml.
+	File string
+	// Keys are the values by their keys without the namespace, for example database.
+	Keys map[string]Value
+	// SecretsProvider is the secrets provider that the file names; empty for the backend's default.
+	SecretsProvider string
+}
+
+// Value is one config value.
+type Value struct {
+	// Text is JSON for a list or a map, and plain text for a scalar. Pulumi passes config to programs in this form.
+	Text string
+	// Secret is true for an encrypted value.
+	Secret bool
+}
+
+// InvalidError lists every fault of a stack's config.
+type InvalidError struct {
+	// File is the name of the stack's file.
+	File string
+	// Faults have paths without the namespace: database.instanceClass.
+	Faults []fault.Fault
+}
+
+func (e *InvalidError) Error() string {
+	lines := make([]string, 0, len(e.Faults)+1)
+	lines = append(lines, "the stack's config has faults")
+	for _, f := range e.Faults {
+		lines = append(lines, fmt.Sprintf("%s: %s:%s", e.File, Namespace, f))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// profileKeys are the keys that the defaults depend on.
+var profileKeys = []string{"environment", "profile", "service"}
+
+// serviceSections are the sections that only a stack with a service uses.
+var serviceSections = []string{
+	"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer",
+}
+
+// Parse decodes and validates the config of a stack. It is pure: outputsOf answers stack references. If the values are
+// not valid, the error is an [*InvalidError] with every fault, and the stack holds the values that could be decoded.
+func Parse(values Values, outputsOf OutputsOf) (*Stack, error) {
+	var faults fault.List
+	tree := parseKeys(values.Keys, &faults)
+
+	var head Stack
+	decodeKeys(&faults, tree, &head, func(key string) bool { return slices.Contains(profileKeys, key) })
+	stack := Defaults(head.Profile, head.Environment, head.Service)
+	decodeKeys(&faults, tree, stack, func(key string) bool { return !slices.Contains(profileKeys, key) })
+	stack.clusterOnly = clusterOnly(tree)
+	stack.Pool.checkUnused(&faults, tree)
+	missing := stack.resolveReferences(&faults, outputsOf)
+	stack.settle()
+
+	var invalid *fault.Error
+	if errors.As(stack.Validate(), &invalid) {
+		// A key that a reference did not fill is reported by the reference.
+		invalid.Faults = slices.DeleteFunc(invalid.Faults, func(f fault.Fault) bool {
+			return slices.Contains(missing, f.Path) || slices.Contains(stack.Unread, f.Path)
+		})
+		faults.Within("", invalid)
+	}
+	if errors.As(faults.Err(), &invalid) {
+		return stack, &InvalidError{File: values.File, Faults: invalid.Faults}
+	}
+	return stack, nil
+}
+
+// parseKeys turns each value into a tree of maps, lists and scalars, as encoding/json has them with [json.Number].
+func parseKeys(keys map[string]Value, faults *fault.List) map[string]any {
+	tree := map[string]any{}
+	fields := fieldsOf(reflect.ValueOf(&Stack{}).Elem())
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		value := keys[key]
+		field, known := fields[key]
+		switch {
+		case known && value.Secret:
+			faults.Add(key, nil, "holds an encrypted value, but the tier takes no secret from its config: "+
+				"passwords are generated where they are used")
+		case known && field.Kind() != reflect.String:
+			tree[key] = parseText(value.Text)
+		default:
+			tree[key] = value.Text
+		}
+	}
+	return tree
+}
+
+func parseText(text string) any {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var value any
+	if decoder.Decode(&value) != nil {
+		return text
+	}
+	return value
+}
+
+// decodeKeys decodes the selected keys of a stack.
+func decodeKeys(faults *fault.List, tree map[string]any, stack *Stack, selected func(key string) bool) {
+	values := maps.Clone(tree)
+	maps.DeleteFunc(values, func(key string, _ any) bool { return !selected(key) })
+	decode(faults, "", values, reflect.ValueOf(stack).Elem())
+}
+
+// clusterOnly is true if the stack installs the operator and has no section of a service. A service's stack that lost
+// its section service by mistake has other sections, so it is not taken for a cluster's.
+func clusterOnly(tree map[string]any) bool {
+	operator, _ := tree["operator"].(map[string]any)
+	return operator["install"] == true && !slices.ContainsFunc(serviceSections, func(key string) bool {
+		_, given := tree[key]
+		return given
+	})
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/rdspostgres"
+)
+
+// addDatabase creates the RDS instance.
+func (t *tier) addDatabase() error {
+	clients := []rdspostgres.Client{{
+		Name: nodes, SecurityGroupID: pulumi.String(t.stack.Cluster.NodeSecurityGroupID),
+	}}
+	for _, client := range t.stack.Network.Clients {
+		clients = append(clients, rdspostgres.Client{
+			Name: client.Name, SecurityGroupID: pulumi.String(client.SecurityGroupID),
+		})
+	}
+	limit, _ := t.stack.Budget.Limit()
+	args := &rdspostgres.RdsPostgresArgs{
+		Settings: t.stack.Database,
+		// More open connections than the tier plans with belong to an unknown holder.
+		ConnectionLimit:        limit,
+		Region:                 t.stack.AWS.Region,
+		AccountID:              t.stack.AWS.AccountID,
+		Partition:              t.stack.AWS.Partition,
+		PermissionsBoundaryArn: t.stack.AWS.PermissionsBoundaryArn,
+		VpcID:                  pulumi.String(t.stack.Network.VpcID),
+		Clients:                clients,
+		Tags:                   t.stack.Tags(),
+	}
+	if args.SubnetGroupName == "" {
+		args.SubnetIDs = pulumi.ToStringArray(t.stack.Network.SubnetIDs)
+	}
+	args.ClientSecurityGroup = args.ClientSecurityGroup || t.pool.inDatabaseSubnets()
+	var err error
+	t.database, err = rdspostgres.NewRdsPostgres(t.ctx, "database", args, t.providers)
+	return err
+}
+
+// nodes is how security group rules call the cluster's nodes.
+const nodes = "EKS nodes"

@@ -1,0 +1,70 @@
+package driver
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"dbtier/config"
+	"dbtier/internal/kubectl"
+)
+
+// clusterAccess selects a Kubernetes cluster. Empty fields leave the choice to kubectl.
+type clusterAccess struct{ kubeconfig, context string }
+
+// clusterOf returns the access to the stack's cluster: the given values, then those of the stack's config.
+func (t *task) clusterOf(kubeconfig, context string) clusterAccess {
+	stack, _ := t.stack.Config()
+	if kubeconfig == "" && stack.Cluster.Kubeconfig != "" {
+		kubeconfig = stack.Cluster.Kubeconfig
+		if !filepath.IsAbs(kubeconfig) {
+			kubeconfig = filepath.Join(t.project.Dir, kubeconfig)
+		}
+	}
+	if context == "" {
+		context = stack.Cluster.Context
+	}
+	return clusterAccess{kubeconfig, context}
+}
+
+// cluster returns a kubectl for the stack's cluster, and the STS endpoint of the local cloud for a local stack.
+func (t *task) cluster(ctx context.Context, access clusterAccess) (client *kubectl.Client, sts string, err error) {
+	if t.stack.Cloud == config.Local {
+		cloud, err := t.cloud(t.project)
+		if err != nil {
+			return nil, "", err
+		}
+		state, err := cloud.Ready(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		return &kubectl.Client{Command: cloud.Kubectl(), Kubeconfig: state.Kubeconfig}, state.AWSEndpoint, nil
+	}
+	if err := t.checkShell(ctx, t.project); err != nil {
+		return nil, "", err
+	}
+	client = &kubectl.Client{Command: strings.Fields(os.Getenv("KUBECTL"))}
+	if len(client.Command) == 0 {
+		if client, err = kubectl.OnPath(); err != nil {
+			return nil, "", err
+		}
+	}
+	client.Kubeconfig, client.Context = access.kubeconfig, access.context
+	return client, "", nil
+}
+
+// command is the kubectl command that a person would type for the stack's cluster.
+func (t *task) command(access clusterAccess) string {
+	if t.stack.Cloud == config.Local {
+		return "bin/dbtier local kubectl"
+	}
+	words := "kubectl"
+	if access.kubeconfig != "" {
+		words += " --kubeconfig=" + access.kubeconfig
+	}
+	if access.context != "" {
+		words += " --context=" + access.context
+	}
+	return words
+}

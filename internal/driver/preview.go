@@ -1,0 +1,73 @@
+package driver
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dbtier/internal/guard"
+)
+
+func (a *app) preview() *cobra.Command {
+	var f stackFlags
+	var offline, inputs bool
+	cmd := a.onStacks(&f, func(t *task, ctx context.Context) error { return t.runPreview(ctx, offline, inputs) },
+		&cobra.Command{
+			Use:   "preview --stack <stack>",
+			Short: "Show what up would change",
+			Long: `Shows what up would change.
+
+With --offline it needs no credentials, no cluster and no network: it shows every resource of the
+stack with its inputs, as if the stack were created from nothing. It works on an empty state and
+never touches the stack's state. Values that only AWS can decide are shown as known after the
+update.
+
+Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mandatory policy is
+violated, 4 config, 5 failed.`,
+			Example: `  dbtier preview --stack local
+  dbtier preview --stack prod --offline
+  dbtier preview --stack prod --detailed-exitcode --summary summary.md
+  dbtier preview --stack prod --offline --json | jq '.resources[] | select(.type == "aws:rds/instance:Instance") | .inputs'`,
+		}, onSeveral, withEngine, withProgram, withTargets, withSummary)
+	cmd.Flags().BoolVar(&offline, "offline", false,
+		"preview from an empty state, without credentials, cluster or network")
+	cmd.Flags().BoolVar(&inputs, "inputs", false, "show each resource's inputs (default with --offline)")
+	cmd.Flags().StringVar(&f.plan, "plan", "", "write a plan to this file, for up --plan")
+	cmd.Flags().BoolVar(&f.detailedExitCode, "detailed-exitcode", false, "exit with code 2 if something would change")
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		inputs = inputs || offline && f.stacks == "" && !cmd.Flags().Changed("inputs")
+	}
+	return cmd
+}
+
+func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
+	started := time.Now()
+	t.report.Offline = offline
+	reader, done, err := t.openReader(ctx, operation{command: "preview", offline: offline, program: true})
+	if err != nil {
+		return err
+	}
+	defer done()
+	options := t.options()
+	options.Progress.Inputs = inputs
+	options.Plan, t.report.Plan = t.flags.plan, t.flags.plan
+	result, err := reader.Preview(ctx, options)
+	t.report.take(&result, true)
+	t.report.DataLoss = guard.Losses(result.Steps, nil)
+	if err != nil {
+		return err
+	}
+	title := "preview of stack " + t.stack.Name
+	if offline {
+		title = "offline " + title
+	}
+	t.finish(title, result, true, started)
+	for _, loss := range t.report.DataLoss {
+		t.say("  ! data would be lost: %s (up needs --allow-data-loss %s)", loss, loss.Name)
+	}
+	if result.Changed() && (t.flags.detailedExitCode || t.flags.expectNoChanges) {
+		return errPending
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dbtier/internal/engine"
+	"dbtier/internal/guard"
+	"dbtier/internal/progress"
+	"dbtier/internal/stackstate"
+)
+
+func (a *app) up() *cobra.Command {
+	var f stackFlags
+	cmd := a.onStacks(&f, (*task).runUp, &cobra.Command{
+		Use:   "up --stack <stack>",
+		Short: "Create or update a stack",
+		Long: `Creates or updates a stack's resources as the program and Pulumi.<stack>.yaml declare them.
+
+For a stack on the local cloud, up starts that cloud if it is not running, and does not ask. For any
+other stack it shows what would change and asks first; --yes skips the question. ^C lets running
+operations finish and records them; a second ^C stops at once.
+
+An update that would delete or replace a database, its key, its secret, a custom resource definition
+or the pool in use stops before anything is changed, even with --yes, unless --allow-data-loss names
+the resource. With --plan, an update that would do anything that is not in the plan fails.
+
+Exit codes: 0 done, 3 a policy is violated or data would be lost, 4 config, 5 failed, 6 another
+update works on the stack, 130 interrupted.`,
+		Example: `  dbtier up --stack local
+  dbtier up --stack prod
+  dbtier up --stacks 'cluster,orders,billing' --yes --json
+  dbtier preview --stack prod --plan prod.plan && dbtier up --stack prod --plan prod.plan --yes
+  dbtier up --stack dev --yes --config consumer.image=example.com/myshop-api:1.5.0`,
+	}, onSeveral, withEngine, withProgram, withTargets, withSummary, withConsent)
+	cmd.Flags().StringVar(&f.plan, "plan", "", "do only what this plan of preview --plan contains; anything else fails")
+	cmd.Flags().StringArrayVar(&f.allowDataLoss, "allow-data-loss", nil,
+		"the resource (name or URN) whose data may be lost")
+	return cmd
+}
+
+func (t *task) runUp(ctx context.Context) error {
+	started := time.Now()
+	ask, err := t.needsConsent("up")
+	if err != nil {
+		return err
+	}
+	if t.flags.plan != "" {
+		if _, err := os.Stat(t.flags.plan); err != nil {
+			return fmt.Errorf("--plan: %s: %w: write one with `dbtier preview --stack %s --plan FILE`", t.flags.plan,
+				errors.Unwrap(err), t.stack.Name)
+		}
+	}
+	run, done, err := t.openRun(ctx, operation{command: "up", starts: true, program: true})
+	if err != nil {
+		return err
+	}
+	defer done()
+	if ask || t.flags.expectNoChanges || (run.NeedsRefresh() || !t.sealed()) && mayHoldData(run) {
+		goAhead, err := t.previewUp(ctx, run, ask)
+		if err != nil || !goAhead {
+			return err
+		}
+	}
+	t.say("up of stack %s", t.stack.Name)
+	options := t.options()
+	options.Plan = t.flags.plan
+	result, err := run.Up(ctx, options)
+	if err = t.ended(started, "stack "+t.stack.Name, result, err); err == nil {
+		t.seal()
+	}
+	return err
+}
+
+// mayHoldData reports whether an update could lose data: the state has a resource that holds some, or cannot be read
+// without the CLI.
+func mayHoldData(run *engine.Run) bool {
+	text, ok, err := run.StateFile()
+	if err != nil || !ok {
+		return true
+	}
+	state, err := stackstate.Read(text)
+	return err != nil || guard.HoldsData(state)
+}
+
+// previewUp previews an update and returns an error if it would lose data. A person who must be asked sees the preview.
+func (t *task) previewUp(ctx context.Context, run *engine.Run, ask bool) (goAhead bool, err error) {
+	started := time.Now()
+	options := t.options()
+	options.Progress.Quiet = options.Progress.Quiet || !ask
+	options.Progress.Live = options.Progress.Live && ask
+	result, err := run.Preview(ctx, options)
+	t.report.take(&result, true)
+	if err != nil {
+		return false, err
+	}
+	if ask {
+		t.finish("preview of stack "+t.stack.Name, result, true, started)
+	}
+	if err := t.guardData(&result); err != nil {
+		return false, err
+	}
+	switch changed := result.Changed(); {
+	case changed && t.flags.expectNoChanges:
+		return false, coded(exitPending, fmt.Errorf("stack %s: changes are pending with --expect-no-changes, and "+
+			"nothing was changed: %s", t.stack.Name, result.Summary(true, time.Since(started))))
+	case changed && ask:
+		return true, t.confirm(ctx)
+	default:
+		return changed || !ask, nil
+	}
+}
+
+// guardData returns an error if the run would lose data without a flag that allows it.
+func (t *task) guardData(result *progress.Result) error {
+	t.report.DataLoss = guard.Losses(result.Steps, t.flags.allowDataLoss)
+	if refused := guard.Refused(t.report.DataLoss); len(refused) > 0 {
+		return coded(exitRefused, errors.New(guard.Refusal(t.stack.Name, refused)))
+	}
+	for _, loss := range t.report.DataLoss {
+		t.note("allowed: " + loss.String())
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+// Package stackstate reads a stack's state: an export of the CLI, or the file of a backend in a folder.
+package stackstate
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// State is the part of a stack's state that the driver reads.
+type State struct {
+	Resources []Resource `json:"resources"`
+	// Pending are operations that an engine began and did not finish.
+	Pending []Operation `json:"pending_operations"`
+}
+
+// Operation is an operation on a resource that an engine began.
+type Operation struct {
+	// Type is creating, updating, deleting, reading or importing.
+	Type     string   `json:"type"`
+	Resource Resource `json:"resource"`
+}
+
+// Resource is a resource of the state.
+type Resource struct {
+	URN      string `json:"urn"`
+	Type     string `json:"type"`
+	ID       string `json:"id"`
+	Parent   string `json:"parent"`
+	Provider string `json:"provider"`
+	// Delete is set for a resource that has been replaced and is still to be deleted.
+	Delete         bool            `json:"delete"`
+	Protect        bool            `json:"protect"`
+	RetainOnDelete bool            `json:"retainOnDelete"`
+	RawInputs      json.RawMessage `json:"inputs"`
+	RawOutputs     json.RawMessage `json:"outputs"`
+}
+
+// Inputs decodes the resource's inputs.
+func (r *Resource) Inputs() map[string]any {
+	var inputs map[string]any
+	_ = json.Unmarshal(r.RawInputs, &inputs)
+	return inputs
+}
+
+// Read reads an exported state or a backend's state file. An empty text is an empty state.
+func Read(text []byte) (*State, error) {
+	if len(text) == 0 {
+		return &State{}, nil
+	}
+	var either struct {
+		Deployment *State `json:"deployment"`
+		Checkpoint struct {
+			Latest *State `json:"latest"`
+		} `json:"checkpoint"`
+	}
+	if err := json.Unmarshal(text, &either); err != nil {
+		return nil, fmt.Errorf("reading the state: %w", err)
+	}
+	for _, state := range []*State{either.Deployment, either.Checkpoint.Latest} {
+		if state != nil {
+			return state, nil
+		}
+	}
+	return &State{}, nil
+}

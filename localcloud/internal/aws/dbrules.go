@@ -1,0 +1,381 @@
+package aws
+
+import (
+	"slices"
+	"strings"
+
+	"dbtier/localcloud/internal/aws/iam"
+	"dbtier/localcloud/internal/aws/rdsrules"
+)
+
+const (
+	codeInvalidValue = "InvalidParameterValue"
+	codeCombination  = "InvalidParameterCombination"
+)
+
+var logTypes = []string{"postgresql", "upgrade", "iam-db-auth-error"}
+
+var caCertificates = []string{"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"}
+
+var monitoringIntervals = []int{0, 1, 5, 10, 15, 30, 60}
+
+// check completes the settings of an instance and checks them by RDS's rules. before is nil at creation.
+func (k *call) check(st *state, i *dbInstance, before *settings, f *faults) {
+	s := &i.settings
+	actual, notModelled, err := rdsrules.ResolveVersion(s.EngineVersion)
+	switch {
+	case notModelled:
+		f.notModelled("engineVersion", "%v", err)
+	case err != nil:
+		f.add(codeCombination, "engineVersion", "%v", err)
+	default:
+		s.EngineVersionActual = actual
+		if s.EngineVersion == "" {
+			s.EngineVersion = actual
+		}
+	}
+	if _, ok := rdsrules.ClassMemory(s.Class); !ok {
+		f.add(codeInvalidValue, "instanceClass",
+			"Invalid DB Instance class: %s (or one whose memory the local AWS stand-in does not know)", clip(s.Class))
+	}
+	checkStorage(s, before, f)
+	checkWindows(s, f)
+	k.checkMonitoring(st, i, f)
+	checkInsights(s, before, f)
+	k.checkGroups(st, i, f)
+	for _, l := range s.LogExports {
+		if !slices.Contains(logTypes, l) {
+			f.add(codeCombination, "enabledCloudwatchLogsExports",
+				"You cannot use the log types '%s' with engine version postgres %s. For supported log types, see the "+
+					"documentation.",
+				clip(l), s.EngineVersionActual)
+		}
+	}
+	if !slices.Contains(caCertificates, s.CACertificate) {
+		f.add("CertificateNotFound", "caCertIdentifier", "%q: want one of %s", clip(s.CACertificate),
+			strings.Join(caCertificates, ", "))
+	}
+	if s.NetworkType != "IPV4" {
+		f.notModelled("networkType", "the network type %q", clip(s.NetworkType))
+	}
+	if !slices.Contains([]string{"open-source-rds-extended-support", "open-source-rds-extended-support-disabled"},
+		s.LifecycleSupport) {
+		f.add(codeInvalidValue, "engineLifecycleSupport",
+			"%q: want open-source-rds-extended-support or open-source-rds-extended-support-disabled",
+			clip(s.LifecycleSupport))
+	}
+	if s.Port < 1150 || s.Port > 65535 {
+		f.add(codeInvalidValue, "port", "%d: must be between 1150 and 65535", s.Port)
+	}
+	if s.MultiAZ && i.AZ != "" && before == nil {
+		f.add(codeCombination, "availabilityZone",
+			"Requesting a specific availability zone is not valid for Multi-AZ instances.")
+	}
+	if err := checkTags(i.Tags); err != nil {
+		f.add(codeInvalidValue, "tags", "%v", err)
+	}
+}
+
+// storageRules has, for each storage type, the smallest size in GiB for PostgreSQL and whether IOPS can be set.
+var storageRules = map[string]struct {
+	least int
+	iops  bool
+}{"gp2": {20, false}, "gp3": {20, true}, "io1": {100, true}, "io2": {100, true}, "standard": {5, false}}
+
+// gp3Threshold is the size in GiB from which PostgreSQL's IOPS and throughput on gp3 can be chosen.
+const gp3Threshold = 400
+
+func checkStorage(s, before *settings, f *faults) {
+	rule, ok := storageRules[s.StorageType]
+	if !ok {
+		f.add(codeInvalidValue, "storageType", "Invalid storage type: %s", clip(s.StorageType))
+		return
+	}
+	if s.AllocatedStorage < rule.least || s.AllocatedStorage > 65536 {
+		f.add(codeInvalidValue, "allocatedStorage",
+			"Invalid storage size for engine name postgres and storage type %s: %d (want %d to 65536 GiB)",
+			s.StorageType, s.AllocatedStorage, rule.least)
+	}
+	if before != nil && s.AllocatedStorage < before.AllocatedStorage {
+		f.add(codeInvalidValue, "allocatedStorage", "%d: storage cannot shrink; the instance has %d GiB",
+			s.AllocatedStorage,
+			before.AllocatedStorage)
+	}
+	if s.MaxAllocatedStorage != 0 && s.MaxAllocatedStorage*10 < s.AllocatedStorage*11 {
+		f.add(codeCombination, "maxAllocatedStorage",
+			"%d: Max storage size must be at least 10 percent greater than the storage size of %d GiB",
+			s.MaxAllocatedStorage, s.AllocatedStorage)
+	}
+	large := s.StorageType == "gp3" && s.AllocatedStorage >= gp3Threshold
+	switch {
+	case s.StorageType == "gp3" && !large:
+		if s.Iops != 0 && s.Iops != 3000 || s.Throughput != 0 && s.Throughput != 125 {
+			f.add(codeCombination, "iops",
+				"You can't specify IOPS or storage throughput for engine postgres and a storage size less than %d.",
+				gp3Threshold)
+		}
+		s.Iops, s.Throughput = 3000, 125
+	case large:
+		if s.Iops == 0 || s.Iops == 3000 {
+			s.Iops = 12000
+		}
+		if s.Throughput == 0 || s.Throughput == 125 {
+			s.Throughput = 500
+		}
+		if s.Iops < 12000 || s.Iops > 64000 || s.Throughput < 500 || s.Throughput > 4000 {
+			f.add(codeCombination, "iops", "gp3 storage of %d GiB requires 12000 to 64000 IOPS and 500 to 4000 MiB/s",
+				s.AllocatedStorage)
+		}
+	case rule.iops:
+		if s.Iops < 1000 {
+			f.add(codeCombination, "iops", "%d: %s requires at least 1000", s.Iops, s.StorageType)
+		}
+		s.Throughput = 0
+	default:
+		if before == nil && (s.Iops != 0 || s.Throughput != 0) {
+			f.add(codeCombination, "iops", "%s does not accept iops or storageThroughput", s.StorageType)
+		}
+		s.Iops, s.Throughput = 0, 0
+	}
+}
+
+func checkWindows(s *settings, f *faults) {
+	if s.BackupRetention < 0 || s.BackupRetention > 35 {
+		f.add(codeInvalidValue, "backupRetentionPeriod", "%d: must be between 0 and 35", s.BackupRetention)
+	}
+	backup, maintenance, err := rdsrules.DefaultWindows(s.BackupWindow, s.MaintenanceWindow)
+	if err == nil {
+		s.BackupWindow, s.MaintenanceWindow = backup, maintenance
+	}
+	b, errB := rdsrules.ParseBackupWindow(s.BackupWindow)
+	if errB != nil {
+		f.add(codeInvalidValue, "backupWindow", "%q: %v", clip(s.BackupWindow), errB)
+	}
+	m, errM := rdsrules.ParseMaintenanceWindow(s.MaintenanceWindow)
+	if errM != nil {
+		f.add(codeInvalidValue, "maintenanceWindow", "%q: %v", clip(s.MaintenanceWindow), errM)
+	}
+	if errB == nil && errM == nil && b.Overlaps(m) {
+		f.add(codeInvalidValue, "backupWindow",
+			"%q: The backup window and maintenance window must not overlap (maintenanceWindow is %q).",
+			s.BackupWindow, s.MaintenanceWindow)
+	}
+}
+
+func checkInsights(s, before *settings, f *faults) {
+	if s.InsightsMode != "standard" && s.InsightsMode != "advanced" {
+		f.add(codeInvalidValue, "databaseInsightsMode", "%q: want standard or advanced", clip(s.InsightsMode))
+	}
+	if !s.PerformanceInsights {
+		if s.PIRetention != 0 && before == nil {
+			f.add(codeCombination, "performanceInsightsRetentionPeriod", "requires performanceInsightsEnabled")
+		}
+		if s.InsightsMode == "advanced" {
+			f.add(codeCombination, "databaseInsightsMode",
+				"To enable the Advanced mode of Database Insights, set performanceInsightsEnabled and a retention of "+
+					"at least 465 days.")
+		}
+		s.PIKMSKeyARN, s.PIRetention = "", 0
+		return
+	}
+	if s.PIRetention == 0 {
+		s.PIRetention = 7
+		if s.InsightsMode == "advanced" {
+			s.PIRetention = 465
+		}
+	}
+	if n := s.PIRetention; n != 7 && n != 731 && (n%31 != 0 || n < 31 || n > 713) {
+		f.add(codeInvalidValue, "performanceInsightsRetentionPeriod",
+			"%d: Invalid Performance Insights retention period. Valid values are: [7, 731] or month * 31, where "+
+				"month is 1 to 23", n)
+	}
+	if s.InsightsMode == "advanced" && s.PIRetention < 465 {
+		f.add(codeCombination, "performanceInsightsRetentionPeriod",
+			"%d: To enable the Advanced mode of Database Insights, set at least 465 days.", s.PIRetention)
+	}
+}
+
+// checkMonitoring checks that RDS can write enhanced monitoring with the role. The role must trust RDS's monitoring
+// service and allow it to write to the log group.
+func (k *call) checkMonitoring(st *state, i *dbInstance, f *faults) {
+	s := &i.settings
+	switch {
+	case !slices.Contains(monitoringIntervals, s.MonitoringInterval):
+		f.add(codeInvalidValue, "monitoringInterval", "%d: Invalid monitoring interval. Valid values are: %v",
+			s.MonitoringInterval, monitoringIntervals)
+		return
+	case s.MonitoringInterval == 0:
+		s.MonitoringRole = ""
+		return
+	case s.MonitoringRole == "":
+		f.add(codeCombination, "monitoringRoleArn",
+			"A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.")
+		return
+	}
+	r := st.roleByARN(s.MonitoringRole)
+	if r == nil || !k.mayMonitor(r, i) {
+		f.add(codeInvalidValue, "monitoringRoleArn",
+			"IAM role ARN value is invalid or does not include the required permissions for: ENHANCED_MONITORING")
+	}
+}
+
+func (k *call) mayMonitor(r *role, i *dbInstance) bool {
+	trust, err := iam.Parse(r.Trust, iam.Trust)
+	if err != nil {
+		return false
+	}
+	ctx := k.c.conditionContext(nil, i.Region, "", "")
+	ctx.Set("aws:SourceAccount", AccountID)
+	ctx.Set("aws:SourceArn", i.arn())
+	ctx.Set("aws:PrincipalIsAWSService", "true")
+	service := iam.Principal{Kind: iam.Service, ARN: "monitoring.rds.amazonaws.com", Account: AccountID}
+	assume := iam.Request{Action: "sts:AssumeRole", Resource: r.arn(), Context: ctx}
+	if !iam.Evaluate(service, assume, &iam.ResourcePolicy{Policy: trust, Account: AccountID, Required: true}).Allowed {
+		return false
+	}
+	who, err := roleCaller(r, &session{Name: "RDSEnhancedMonitoring"})
+	if err != nil {
+		return false
+	}
+	group := "arn:aws:logs:" + i.Region + ":" + AccountID + ":log-group:RDSOSMetrics"
+	for action, on := range map[string]string{
+		"logs:CreateLogGroup": group,
+		"logs:PutLogEvents":   group + ":log-stream:" + i.ResourceID,
+	} {
+		if !iam.Evaluate(who.Principal, iam.Request{Action: action, Resource: on, Context: ctx}, nil).Allowed {
+			return false
+		}
+	}
+	return true
+}
+
+func (k *call) checkGroups(st *state, i *dbInstance, f *faults) {
+	s := &i.settings
+	family := rdsrules.Family(rdsrules.PostgresVersion)
+	if g := st.ParameterGroups[regional(i.Region, s.ParameterGroup)]; g != nil {
+		if g.Family != family {
+			f.add(codeCombination, "parameterGroupName",
+				"The parameter group %s with DBParameterGroupFamily %s can't be used for this instance. "+
+					"Please use a parameter group with DBParameterGroupFamily %s", g.Name, g.Family, family)
+		}
+	} else if s.ParameterGroup != "default."+family {
+		f.add("DBParameterGroupNotFound", "parameterGroupName", "DBParameterGroup not found: %s",
+			clip(s.ParameterGroup))
+	}
+	if g := st.SubnetGroups[regional(i.Region, s.SubnetGroup)]; g == nil {
+		name := s.SubnetGroup
+		if name == "" {
+			name = "default"
+		}
+		f.add("DBSubnetGroupNotFoundFault", "dbSubnetGroupName", "DB subnet group '%s' does not exist.", clip(name))
+	}
+	if len(s.SecurityGroups) == 0 {
+		f.notModelled("vpcSecurityGroupIds", "the VPC's default security group: name another group")
+	}
+	for _, id := range s.SecurityGroups {
+		if g := st.SecurityGroups[id]; id != NodeSecurityGroupID && (g == nil || g.Region != i.Region) {
+			f.add(codeInvalidValue, "vpcSecurityGroupIds", "Invalid security group, groupId= %s, groupName=.", clip(id))
+		}
+	}
+}
+
+// rdsKey finds a key that RDS should use on behalf of the caller, and checks that the caller may use it.
+func (k *call) rdsKey(st *state, region, property, id string, f *faults) *kmsKey {
+	key := st.findKey(region, id)
+	usable := key != nil && key.keyState() == "Enabled"
+	if usable && key.AWSManaged == "" {
+		inUpdate := *k
+		inUpdate.st = st
+		inUpdate.keys = k.keys.Clone()
+		inUpdate.keys.Set("kms:GrantIsForAWSResource", "true")
+		usable = inUpdate.allowKey(key, "kms:CreateGrant", "rds", nil) == nil &&
+			inUpdate.allowKey(key, "kms:DescribeKey", "rds", nil) == nil
+	}
+	if !usable {
+		f.add("KMSKeyNotAccessibleFault", property,
+			"The specified KMS key [%s] does not exist, is not enabled or you do not have permissions to access it.",
+			clip(id))
+		return nil
+	}
+	return key
+}
+
+// finalSnapshotRules checks the name of the final snapshot. RDS requires the name only at deletion.
+func finalSnapshotRules(in instanceInputs, f *faults) {
+	if id := or(in.FinalSnapshot, ""); id != "" {
+		if err := rdsrules.CheckIdentifier(id, 255); err != nil {
+			f.add(codeInvalidValue, "finalSnapshotIdentifier", "%q: %v", clip(id), err)
+		}
+	}
+}
+
+func (k *call) keysOfInstance(st *state, i *dbInstance, in instanceInputs, f *faults) {
+	if i.Encrypted {
+		if id := or(in.KMSKey, ""); id != "" {
+			if key := k.rdsKey(st, i.Region, "kmsKeyId", id, f); key != nil {
+				i.KMSKeyARN = key.arn()
+			}
+		} else {
+			i.KMSKeyARN = k.c.awsManagedKey(st, i.Region, "rds").arn()
+		}
+	} else if or(in.KMSKey, "") != "" {
+		f.add(codeCombination, "kmsKeyId", "requires storageEncrypted")
+	}
+	if i.PerformanceInsights && i.PIKMSKeyARN == "" {
+		if id := or(in.PIKMSKey, ""); id != "" {
+			if key := k.rdsKey(st, i.Region, "performanceInsightsKmsKeyId", id, f); key != nil {
+				i.PIKMSKeyARN = key.arn()
+			}
+		} else {
+			i.PIKMSKeyARN = k.c.awsManagedKey(st, i.Region, "rds").arn()
+		}
+	}
+}
+
+// fixed refuses changes to settings that an instance keeps for life, or that the stand-in cannot change.
+func (k *call) fixed(st *state, i *dbInstance, in instanceInputs, f *faults) {
+	keeps := func(property string, given *string, have string) {
+		if given != nil && *given != have {
+			f.add(codeCombination, property, "%q: cannot be changed (it is %q)", clip(*given), have)
+		}
+	}
+	keeps("dbName", in.DBName, i.DBName)
+	keeps("username", in.Username, i.MasterUsername)
+	if in.Encrypted != nil && *in.Encrypted != i.Encrypted {
+		f.add(codeCombination, "storageEncrypted", "cannot be changed")
+	}
+	if !or(in.Managed, true) {
+		f.notModelled("manageMasterUserPassword", "turning managed master passwords off")
+	}
+	sameKey := func(property string, given *string, have string) {
+		if id := or(given, ""); id != "" && have != "" {
+			if key := st.findKey(i.Region, id); key == nil || key.arn() != have {
+				f.add(codeCombination, property, "%q: cannot be changed (it is %s)", clip(id), have)
+			}
+		}
+	}
+	sameKey("kmsKeyId", in.KMSKey, i.KMSKeyARN)
+	sameKey("performanceInsightsKmsKeyId", in.PIKMSKey, i.PIKMSKeyARN)
+	if s := st.Secrets[i.SecretARN]; s != nil {
+		sameKey("masterUserSecretKmsKeyId", in.SecretKMSKey, st.secretKeyARN(s))
+	}
+	if in.Identifier != nil && !strings.EqualFold(*in.Identifier, i.Identifier) {
+		f.notModelled("identifier", "renaming a DB instance")
+	}
+	finalSnapshotRules(in, f)
+}
+
+// settle sets an instance's settings, completes them and checks them.
+func (k *call) settle(st *state, i *dbInstance, before *settings, next settings, f *faults) {
+	i.settings = next
+	k.check(st, i, before, f)
+	if i.Port != before.Port {
+		f.notModelled("port", "changing the port of a DB instance")
+	}
+	if i.SubnetGroup != before.SubnetGroup {
+		f.notModelled("dbSubnetGroupName", "moving a DB instance to another subnet group")
+	}
+	if i.PerformanceInsights && i.PIKMSKeyARN == "" {
+		i.PIKMSKeyARN = k.c.awsManagedKey(st, i.Region, "rds").arn()
+	}
+}

@@ -1,0 +1,78 @@
+package aws
+
+import (
+	"fmt"
+	"strings"
+
+	"dbtier/localcloud/internal/aws/iam"
+	"dbtier/localcloud/internal/aws/wire"
+)
+
+type tag struct{ Key, Value string }
+
+func tagList(tags map[string]string) []tag {
+	out := make([]tag, 0, len(tags))
+	for _, k := range sortedKeys(tags) {
+		out = append(out, tag{k, tags[k]})
+	}
+	return out
+}
+
+func readTags(tags []tag) (map[string]string, error) {
+	out := map[string]string{}
+	for _, t := range tags {
+		if _, twice := out[t.Key]; twice {
+			return nil, wire.Errorf(codeInvalidParam, "Duplicate tag key %q", clip(t.Key))
+		}
+		out[t.Key] = t.Value
+	}
+	if err := checkTags(out); err != nil {
+		return nil, wire.Errorf(codeInvalidParam, "%v", err)
+	}
+	return out, nil
+}
+
+// checkTags checks tags by the rules that all services share.
+func checkTags(tags map[string]string) error {
+	if len(tags) > 50 {
+		return fmt.Errorf("tags: %d: at most 50", len(tags))
+	}
+	for _, k := range sortedKeys(tags) {
+		switch {
+		case k == "" || len(k) > 128:
+			return fmt.Errorf("tag key %q: must have 1 to 128 characters", clip(k))
+		case strings.HasPrefix(strings.ToLower(k), "aws:"):
+			return fmt.Errorf("tag key %q: the prefix aws: is reserved for system use", clip(k))
+		case len(tags[k]) > 256:
+			return fmt.Errorf("tag %q: its value must have at most 256 characters", clip(k))
+		}
+	}
+	return nil
+}
+
+func requestTagKeys(ctx iam.Context, tags map[string]string) {
+	ctx.SetTags("aws:RequestTag", tags)
+	if len(tags) > 0 {
+		ctx.Set("aws:TagKeys", sortedKeys(tags)...)
+	}
+}
+
+type xmlTag struct{ Key, Value string }
+
+func xmlTags(tags map[string]string) []xmlTag {
+	var out []xmlTag
+	for _, t := range tagList(tags) {
+		out = append(out, xmlTag(t))
+	}
+	return out
+}
+
+// tagsOf reads the tags of a request from <prefix>.N.Key and <prefix>.N.Value.
+func tagsOf(p *wire.Params, prefix string) map[string]string {
+	out := map[string]string{}
+	for i := range p.Count(prefix) {
+		at := member(prefix, i)
+		out[p.String(at+".Key")] = p.String(at + ".Value")
+	}
+	return out
+}

@@ -1,0 +1,2 @@
+// Package safefile replaces files atomically and locks folders between processes.
+package safefile

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"slices"
+
+	"dbtier/components/databaserole"
+	"dbtier/components/migrationjob"
+	"dbtier/components/servicenamespace"
+	"dbtier/config"
+)
+
+// addNamespace creates the service's namespace, in which only the holders of connections reach the database.
+func (t *tier) addNamespace() error {
+	namespace, err := servicenamespace.NewServiceNamespace(t.ctx, "namespace", &servicenamespace.ServiceNamespaceArgs{
+		Name:           t.stack.Service.Namespace,
+		PartOf:         t.stack.Service.Name,
+		ServiceAccount: t.stack.Consumer.Name,
+		Existing:       t.stack.Service.ExistingNamespace,
+		DatabaseCIDRs:  t.stack.Network.DatabaseCIDRs,
+		DatabasePort:   t.stack.Database.Port,
+		Holders:        t.holders(),
+	}, t.providers)
+	if err != nil {
+		return err
+	}
+	t.namespace = namespace
+	t.prepared = slices.Concat(namespace.Ready, t.prepared)
+	return nil
+}
+
+// holders are the name labels of the pods that the namespace's rule for the database does not restrict.
+func (t *tier) holders() []string {
+	service := t.stack.Consumer.Name
+	holders := append(t.pool.holders(), migrationjob.PodName(service))
+	if t.pool.inDatabaseSubnets() || t.stack.IAM.Enabled {
+		holders = append(holders, service)
+	}
+	for _, client := range t.stack.Network.DirectClients {
+		holders = append(holders, client.Name)
+	}
+	if t.stack.Role.PoolUser == config.RoleUser {
+		holders = append(holders, databaserole.PodName(t.pool.objectName()))
+	}
+	if t.stack.Reconnects() {
+		// These pods have a narrower rule. The namespace's rule would widen it, because rules add up.
+		holders = append(holders, migrationjob.ReconnectPodName(service))
+	}
+	return holders
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"dbtier/components/externalsecrets"
+)
+
+// addOperator installs the cluster's operator, unless another stack of the cluster installs it.
+func (t *tier) addOperator() error {
+	if !t.stack.Operator.Install {
+		return nil
+	}
+	args := &externalsecrets.OperatorArgs{
+		OperatorSettings:       t.stack.Operator,
+		STSEndpoint:            t.stack.AWS.ClusterEndpoint,
+		SecretsManagerEndpoint: t.stack.AWS.ClusterEndpoint,
+	}
+	args.Chart = t.chart
+	operator, err := externalsecrets.NewExternalSecretsOperator(t.ctx, "operator", args, t.providers)
+	if err != nil {
+		return err
+	}
+	// The chart and not the component, which may not know its children yet.
+	t.prepared = append(t.prepared, operator.Chart)
+	return nil
+}

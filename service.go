@@ -1,0 +1,60 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/consumer"
+	"dbtier/components/irsarole"
+	"dbtier/config"
+)
+
+// addService runs the service.
+func (t *tier) addService() error {
+	args := &consumer.ConsumerArgs{
+		Settings:       t.stack.Consumer.Settings,
+		Namespace:      t.stack.Service.Namespace,
+		ServiceAccount: t.namespace.ServiceAccount,
+		DatabaseSecret: t.pool.consumerSecret(),
+		Database:       t.consumerDatabase(),
+	}
+	for i := range t.stack.Secrets.Further {
+		secret := &t.stack.Secrets.Further[i]
+		// The component's output, so that pods wait for the Secret.
+		name := t.secrets.SecretNames.MapIndex(pulumi.String(secret.Name))
+		switch {
+		case secret.InEnvironment():
+			args.EnvSecrets = append(args.EnvSecrets, name)
+		case secret.Use == config.Files:
+			args.SecretMounts = append(args.SecretMounts, consumer.SecretMount{Secret: name, Path: secret.MountPath})
+		}
+	}
+	after := slices.Clone(t.pool.ready())
+	if t.migration != nil {
+		after = slices.Concat(t.migration.Done, after)
+	}
+	var err error
+	t.service, err = consumer.NewConsumer(t.ctx, "consumer", args, t.providers, pulumi.DependsOn(after))
+	return err
+}
+
+// consumerDatabase is what the service's pods need in addition to DATABASE_URL.
+func (t *tier) consumerDatabase() consumer.Database {
+	database := t.pool.consumerDatabase()
+	if t.tokenRole == nil {
+		return database
+	}
+	login := t.pool.tokenLogin()
+	database.CAConfigMap, database.CAPath = login.caConfigMap, login.caPath
+	database.IAM = &consumer.IAM{
+		URL: pulumi.Sprintf("postgresql://%s@%s:%d/%s?sslmode=verify-full&sslrootcert=%s", t.stack.IAMUsers()[0],
+			login.host, login.port, t.stack.Database.DatabaseName, login.caPath),
+		Region:      t.stack.AWS.Region,
+		STSEndpoint: t.stack.AWS.ClusterEndpoint,
+	}
+	if t.stack.IAM.Binding == irsarole.WebIdentity {
+		database.IAM.RoleArn = t.tokenRole.Arn
+	}
+	return database
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"dbtier/components/consumer"
+	"dbtier/components/databaserole"
+	"dbtier/components/externalsecrets"
+	"dbtier/components/irsarole"
+	"dbtier/components/migrationjob"
+	"dbtier/components/rdsca"
+	"dbtier/components/rdspostgres"
+	"dbtier/components/servicenamespace"
+	"dbtier/config"
+	"dbtier/internal/project"
+)
+
+// tier is the chain, as far as it is built. Each link has a method in a file of the same name, which reads the fields
+// of the links before it and sets its own.
+type tier struct {
+	ctx       *pulumi.Context
+	stack     *config.Stack
+	providers pulumi.ResourceOption
+	// chart is the operator's chart: a name in a repository, or an absolute path.
+	chart string
+	// authorities are the certificates, in PEM, that verify the instance's certificate.
+	authorities string
+
+	// prepared is what everything in the cluster waits for: the operator and the namespace.
+	prepared    []pulumi.Resource
+	namespace   *servicenamespace.ServiceNamespace
+	database    *rdspostgres.RdsPostgres
+	secretsRole *irsarole.IrsaRole
+	secrets     *externalsecrets.ExternalSecretsStack
+	// role is nil if the pool logs in as the master user.
+	role *databaserole.DatabaseRole
+	pool pool
+	// tokenRole is nil if the service does not log in with IAM tokens.
+	tokenRole *irsarole.IrsaRole
+	// migration is nil if migrations are disabled.
+	migration *migrationjob.MigrationJob
+	service   *consumer.Consumer
+}
+
+// newTier reads the stack's config and the files that it names, and registers the providers.
+func newTier(ctx *pulumi.Context) (*tier, error) {
+	root, err := projectRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &tier{ctx: ctx}
+	if t.stack, err = config.Load(ctx, root); err != nil {
+		return nil, err
+	}
+	t.chart = t.stack.Operator.Chart
+	if t.stack.Operator.Repository == "" {
+		t.chart = inProject(root, t.chart)
+	}
+	if t.stack.HoldsService() {
+		if t.authorities, err = authorities(t.stack, root); err != nil {
+			return nil, err
+		}
+	}
+	t.pool = newPool(t)
+	t.providers, err = newProviders(ctx, t.stack, root)
+	return t, err
+}
+
+// projectRoot is the folder of Pulumi.yaml. The engine does not tell an inline program of the driver.
+func projectRoot(ctx *pulumi.Context) (string, error) {
+	if root := ctx.RootDirectory(); root != "" {
+		return root, nil
+	}
+	found, err := project.Find(".")
+	if err != nil {
+		return "", fmt.Errorf("finding the project: %w", err)
+	}
+	return found.Dir, nil
+}
+
+// authorities are the certificates of the file network.caBundle, or those of RDS in the stack's region.
+func authorities(stack *config.Stack, root string) (string, error) {
+	if stack.Network.CABundle == "" {
+		return rdsca.Bundle(stack.AWS.Region)
+	}
+	text, err := os.ReadFile(inProject(root, stack.Network.CABundle))
+	if err != nil {
+		fix := ""
+		if stack.Cloud == config.Local {
+			fix = " (the local cloud writes it: start it with `dbtier local start`)"
+		}
+		return "", fmt.Errorf("network.caBundle: reading the authorities of the database's certificate: %w%s", err, fix)
+	}
+	return string(text), nil
+}
+
+// inProject resolves a path of the stack's config, which is relative to the project.
+func inProject(root, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(root, path)
+}
