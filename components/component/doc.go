@@ -7,6 +7,9 @@
 //		}, opts...)
 //	}
 //
-// A component's arguments have SetDefaults, which fills what the caller left out, and Validate, which returns every fault
-// at once. Its outputs are the fields with a `pulumi:"…"` tag.
+// A component's arguments have SetDefaults, which fills what the caller left out, and Validate, which returns every
+// fault at once. Its outputs are the fields with a `pulumi:"…"` tag.
+//
+// Other resources must depend on a field such as Ready and not on the component itself: the SDK adds children to a
+// component in its own goroutines, so a dependency on the component may miss some of them.
 package component

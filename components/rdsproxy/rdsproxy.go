@@ -42,9 +42,8 @@ type RdsProxy struct {
 	ResourceID pulumi.StringOutput `pulumi:"resourceId"`
 	// SecurityGroupID of the proxy.
 	SecurityGroupID pulumi.StringOutput `pulumi:"securityGroupId"`
-	// Ready resolves when the proxy has its target and can read the credential. Depend on it and not on the component:
-	// the SDK adds children to a component in its own goroutines, so a dependency on the component may miss some of
-	// them.
+	// Ready resolves when the proxy has its target and can read the credential. Depend on it and not on the component
+	// (package component).
 	Ready []pulumi.Resource
 }
 
