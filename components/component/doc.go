@@ -1,10 +1,12 @@
 // Package component is the constructor that every component of the tier shares.
 //
-//	// NewThing makes a thing.
+//	// NewThing creates a thing.
 //	func NewThing(ctx *pulumi.Context, name string, args *ThingArgs, opts ...pulumi.ResourceOption) (*Thing, error) {
-//		return component.New(ctx, Type, name, args, func(s component.Scope, own *ThingArgs, thing *Thing) error {
-//			…
-//		}, opts...)
+//		return component.New(ctx, Type, name, args, build, opts...)
+//	}
+//
+//	func build(s component.Scope, args *ThingArgs, thing *Thing) error {
+//		…
 //	}
 //
 // A component's arguments have SetDefaults, which fills what the caller left out, and Validate, which returns every

@@ -45,14 +45,11 @@ type builder struct {
 func NewExternalSecretsStack(
 	ctx *pulumi.Context, name string, args *ExternalSecretsStackArgs, opts ...pulumi.ResourceOption,
 ) (*ExternalSecretsStack, error) {
-	return component.New(ctx, StackType, name, args,
-		func(s component.Scope, own *ExternalSecretsStackArgs, stack *ExternalSecretsStack) error {
-			b := &builder{s, own}
-			return b.build(stack)
-		}, opts...)
+	return component.New(ctx, StackType, name, args, build, opts...)
 }
 
-func (b *builder) build(stack *ExternalSecretsStack) error {
+func build(s component.Scope, args *ExternalSecretsStackArgs, stack *ExternalSecretsStack) error {
+	b := &builder{s, args}
 	var err error
 	if stack.ServiceAccount, stack.Store, err = b.store(); err != nil {
 		return err

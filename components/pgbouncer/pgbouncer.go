@@ -64,14 +64,11 @@ type builder struct {
 func NewPgBouncerPool(
 	ctx *pulumi.Context, name string, args *PgBouncerPoolArgs, opts ...pulumi.ResourceOption,
 ) (*PgBouncerPool, error) {
-	return component.New(ctx, Type, name, args,
-		func(s component.Scope, own *PgBouncerPoolArgs, pool *PgBouncerPool) error {
-			b := &builder{s, own}
-			return b.build(pool)
-		}, opts...)
+	return component.New(ctx, Type, name, args, build, opts...)
 }
 
-func (b *builder) build(pool *PgBouncerPool) error {
+func build(s component.Scope, args *PgBouncerPoolArgs, pool *PgBouncerPool) error {
+	b := &builder{s, args}
 	service, err := b.service()
 	if err != nil {
 		return err
