@@ -13,7 +13,7 @@ import (
 	"dbtier/policy/ruletest"
 )
 
-// edit changes a stack.
+// edit returns a changed stack.
 type edit func(t *testing.T, stack []*ruletest.Resource) []*ruletest.Resource
 
 func with(resource string, value any, path ...any) edit {
@@ -29,7 +29,7 @@ func adding(resources ...*ruletest.Resource) edit {
 	}
 }
 
-// changing edits one resource beyond its inputs.
+// changing changes more than the inputs of a resource.
 func changing(name string, change func(*ruletest.Resource)) edit {
 	return func(t *testing.T, stack []*ruletest.Resource) []*ruletest.Resource {
 		t.Helper()
@@ -46,7 +46,7 @@ type comparison struct {
 	rule   string
 	holds  edit
 	breaks []edit
-	// unknown are edits with which the rule waits.
+	// unknown are edits after which the rule waits for an unknown value.
 	unknown []edit
 }
 
@@ -169,7 +169,7 @@ func comparisons() []comparison {
 		},
 		{
 			rule: "iam-role-one-manager",
-			// As a role is read back: with what others have attached.
+			// A role in the state also lists the policies that other resources attach.
 			holds: with("database-monitoring-role", []any{
 				"arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
 			}, "managedPolicyArns"),
@@ -257,12 +257,11 @@ func comparisons() []comparison {
 	}
 }
 
-// TestEveryStackRuleBreaksHoldsAndWaits compares the resources of the stack prod, as the components make them, with one
-// of them changed.
+// TestEveryStackRuleBreaksHoldsAndWaits judges the stack prod, as the components create it, with one resource changed.
 func TestEveryStackRuleBreaksHoldsAndWaits(t *testing.T) {
 	t.Parallel()
 	stack := judged(run(t, "prod"))
-	tried := map[string]bool{"exceptions-current": true} // which is about the policy config: see the analyzer's tests
+	tried := map[string]bool{"exceptions-current": true} // tested in package analyzer
 	for _, c := range comparisons() {
 		r := registry.Find(c.rule)
 		require.NotNil(t, r, c.rule)
@@ -282,8 +281,8 @@ func TestEveryStackRuleBreaksHoldsAndWaits(t *testing.T) {
 		t.Run(c.rule, func(t *testing.T) {
 			t.Parallel()
 			held := judge(t, true, c.holds)
-			assert.Empty(t, held.Violations(c.rule), "as it is")
-			assert.Empty(t, held.Pending, "as it is")
+			assert.Empty(t, held.Violations(c.rule), "unchanged")
+			assert.Empty(t, held.Pending, "unchanged")
 			for i, change := range c.breaks {
 				answer := judge(t, true, change)
 				assert.NotEmpty(t, answer.Mandatory(), "break %d", i)
@@ -296,13 +295,14 @@ func TestEveryStackRuleBreaksHoldsAndWaits(t *testing.T) {
 				assert.Empty(t, answer.Violations(c.rule), "unknown %d", i)
 				assert.Equal(t, []string{c.rule}, answer.Pending, "unknown %d", i)
 				assert.Contains(t, answer.Said, c.rule)
-				// Where nothing becomes known any more, it is no pass either.
+				// If the value does not become known, that is not a pass either.
 				assert.NotEmpty(t, judge(t, true, change).Violations(c.rule), "unknown %d at the update", i)
 			}
 		})
 	}
 	for _, r := range registry.All() {
-		assert.True(t, !r.IsStack() || tried[r.Name], "%s: nothing breaks it, or nothing makes it wait", r.Name)
+		assert.True(t, !r.IsStack() || tried[r.Name],
+			"%s: a test that breaks it, or one that makes it wait, is missing", r.Name)
 	}
 }
 

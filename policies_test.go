@@ -19,7 +19,7 @@ import (
 	"dbtier/policy/ruletest"
 )
 
-// judged are a recording's resources as the policy pack sees them.
+// judged returns the resources of a recording as the policy pack sees them.
 func judged(recorded *componenttest.Recording) []*ruletest.Resource {
 	each := recorded.Each()
 	full := map[string]string{}
@@ -37,17 +37,16 @@ func judged(recorded *componenttest.Recording) []*ruletest.Resource {
 			Outputs: ruletest.Plain(r.Answered), Parent: r.Parent,
 			Dependencies: r.Dependencies, PropertyDependencies: r.PropertyDependencies,
 		}
-		// What the answer repeats of the inputs follows their changes.
+		// An output that repeats an input follows the changes of the input.
 		maps.DeleteFunc(resources[i].Outputs, func(key string, _ any) bool {
-			_,
-				input := resources[i].Inputs[key]
+			_, input := resources[i].Inputs[key]
 			return input
 		})
 	}
 	return resources
 }
 
-// profileOf is what the stack's file says of it.
+// profileOf returns the profile in the config of a stack.
 func profileOf(t *testing.T, stack string) rule.Profile {
 	t.Helper()
 	file := "Pulumi." + stack + ".yaml"
@@ -97,7 +96,7 @@ func TestNoStackBreaksAMandatoryRule(t *testing.T) {
 	}
 }
 
-// broken is a stack of which one thing is changed, and the rule that guards it.
+// broken is a change to a stack, and the rule that it violates.
 type broken struct {
 	rule, resource string
 	change         ruletest.Change
@@ -107,7 +106,7 @@ func (b broken) String() string {
 	return fmt.Sprintf("%s %v %v", b.resource, b.change.Path, b.change.Value)
 }
 
-// pod is a path below a pod's spec.
+// podPath returns a path below a pod spec.
 func podPath(steps ...any) []any { return append([]any{"spec", "template", "spec"}, steps...) }
 
 func set(guard, resource string, value any, path ...any) broken {
@@ -118,7 +117,7 @@ func drop(guard, resource string, path ...any) broken {
 	return broken{guard, resource, ruletest.Drop(path...)}
 }
 
-// secureDefaults are what the tier does for safety's sake where nobody asks for it.
+// secureDefaults undo the secure defaults of the tier, one by one.
 func secureDefaults() []broken {
 	const database = "database-instance"
 	defaults := []broken{
@@ -235,7 +234,7 @@ func secureDefaults() []broken {
 	return defaults
 }
 
-// on is the stack with the change.
+// on returns the stack with the change.
 func (b broken) on(t *testing.T, stack []*ruletest.Resource) []*ruletest.Resource {
 	t.Helper()
 	changed := slices.Clone(stack)
@@ -243,7 +242,7 @@ func (b broken) on(t *testing.T, stack []*ruletest.Resource) []*ruletest.Resourc
 	require.GreaterOrEqual(t, at, 0, "no resource %s", b.resource)
 	path := b.change.Path
 	if text, ok := componenttest.At(changed[at].Inputs, path[:len(path)-1]...).(string); ok {
-		// A part of a text.
+		// The last step is a part of the text.
 		old := path[len(path)-1].(string)
 		require.Contains(t, text, old)
 		changed[at] = ruletest.Set(strings.Replace(text, old, b.change.Value.(string), 1),
@@ -254,7 +253,7 @@ func (b broken) on(t *testing.T, stack []*ruletest.Resource) []*ruletest.Resourc
 	return changed
 }
 
-// advisedOnly are rules on secure defaults that warn and do not stop.
+// advisedOnly are rules for secure defaults that are advisory in production.
 var advisedOnly = []string{"rds-no-restart-in-hours", "k8s-high-uid"}
 
 func TestEachSecureDefaultIsGuarded(t *testing.T) {
@@ -270,7 +269,8 @@ func TestEachSecureDefaultIsGuarded(t *testing.T) {
 			assert.NotEmpty(t, answer.Violations(b.rule))
 			if !slices.Contains(advisedOnly, b.rule) {
 				assert.True(t, slices.ContainsFunc(answer.Mandatory(),
-					func(line string) bool { return strings.HasPrefix(line, b.rule+" ") }), "%s stops nothing", b.rule)
+					func(line string) bool { return strings.HasPrefix(line, b.rule+" ") }), "%s is not mandatory",
+					b.rule)
 			}
 		})
 	}

@@ -1,8 +1,8 @@
-// Command policy-pack is the policy pack of dbtier, as the Pulumi engine starts it:
+// Command policy-pack is the policy pack of dbtier. The Pulumi engine starts it:
 //
 //	pulumi preview --policy-pack bin/policy-pack
 //
-// It serves the programs of any language, and knows resources by their types in the state and not by who declared them.
+// It works for programs in any language, because its rules know resources by their types.
 package main
 
 import (
@@ -23,10 +23,8 @@ func main() {
 			fmt.Printf("%s %s (build %s)\n", registry.Name, registry.Version, version)
 			return
 		case "-h", "--help":
-			fmt.Println(
-				"usage: pulumi preview|up --policy-pack policy-pack [--policy-pack-config FILE]\nThe rules: dbtier " +
-					"policy list",
-			)
+			fmt.Println("usage: pulumi preview|up --policy-pack policy-pack [--policy-pack-config FILE]\n" +
+				"To list the rules: dbtier policy list")
 			return
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"dbtier/policy/registry"
 )
 
-// The test binary plays the pack when this is set.
+// playPack makes the test binary run as the pack.
 const playPack = "TEST_POLICY_PACK"
 
 func TestMain(m *testing.M) {
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// started starts a pack as the engine does, and returns the line with its port.
+// started starts a pack as the engine does, and returns its first line, which is the port.
 func started(ctx context.Context, tb testing.TB, binary string, args ...string) string {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(ctx)
@@ -36,7 +36,7 @@ func started(ctx context.Context, tb testing.TB, binary string, args ...string) 
 	require.NoError(tb, cmd.Start())
 	line, err := bufio.NewReader(out).ReadString('\n')
 	cancel()
-	// It is ended while it serves, which is no fault.
+	// It fails, because it is killed while it serves.
 	_ = cmd.Wait()
 	require.NoError(tb, err)
 	return line
@@ -51,8 +51,8 @@ func TestThePackTellsTheEngineItsPort(t *testing.T) {
 	assert.Contains(t, started(t.Context(), t, exe, "--help"), "--policy-pack")
 }
 
-// BenchmarkReady is the time from the start of the process to its port, with the binary as `make build` makes it. Its
-// aim is 60 ms.
+// BenchmarkReady measures the time from the start of the process to its port, with the binary that `make build` builds.
+// The aim is 60 ms.
 func BenchmarkReady(b *testing.B) {
 	binary := filepath.Join(b.TempDir(), "policy-pack")
 	out, err := exec.CommandContext(b.Context(), "go", "build", "-o", binary, "-ldflags", "-s -w", ".").CombinedOutput()

@@ -211,7 +211,10 @@ func TestStacksComeAfterThoseThatTheyReferTo(t *testing.T) {
 		after = map[string][]string{}
 		for _, n := range nodes {
 			order = append(order, n.stack.Name)
-			after[n.stack.Name] = n.after
+			after[n.stack.Name] = nil
+			for _, before := range n.after {
+				after[n.stack.Name] = append(after[n.stack.Name], before.stack.Name)
+			}
 		}
 		return order, after
 	}

@@ -363,7 +363,7 @@ func (x *examination) localCloud(ctx context.Context) {
 const servedAPI = "external-secrets.io/v1"
 
 func (x *examination) clusterAccess(ctx context.Context) {
-	client, _, err := x.cluster(ctx, x.clusterOf("", ""))
+	client, _, err := x.cluster(ctx, x.clusterOf(clusterAccess{}))
 	if errors.Is(err, localcloud.ErrNotRunning) {
 		return
 	}

@@ -99,7 +99,7 @@ func (t *task) dropOwned(ctx context.Context, result *progress.Result) {
 // scaled asks the cluster whether its own controller was the last to set an object's replicas: providers do not report
 // managedFields. If the cluster does not answer, the difference counts as drift.
 func (t *task) scaled(ctx context.Context, step *progress.Step) bool {
-	client, _, err := t.cluster(ctx, t.clusterOf("", ""))
+	client, _, err := t.cluster(ctx, t.clusterOf(clusterAccess{}))
 	if err != nil {
 		return false
 	}

@@ -45,7 +45,7 @@ Exit codes: 0, 3 a mandatory rule is violated, 4 the policy config has errors.`,
 					return fmt.Errorf("--policy-pack-config: %w", err)
 				}
 			}
-			report, err := state.Judge(cmd.Context(), registry.Pack(), text, options)
+			report, err := state.Judge(registry.Pack(), text, options)
 			var faulty *state.ConfigError
 			if errors.As(err, &faulty) {
 				return coded(exitConfig, err)

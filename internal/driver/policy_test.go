@@ -83,7 +83,7 @@ func TestPolicyCheckFailsForWhatIsMandatory(t *testing.T) {
 	code, out, errors := policies(t, "", "check", "--state", file)
 	assert.Equal(t, exitRefused, code)
 	assert.Contains(t, out,
-		"mandatory  rds-not-public: aws:rds:Instance database: A database has no address on the internet.")
+		"mandatory  rds-not-public: aws:rds:Instance database: A database does not have a public address.")
 	assert.Contains(t, errors, "the state violates mandatory rules")
 
 	code, out, _ = policies(t, publicDatabase, "check", "--state", "-", "--json")
@@ -103,7 +103,7 @@ func TestPolicyCheckFailsForWhatIsMandatory(t *testing.T) {
 	require.NoError(t, os.WriteFile(config, []byte(`{"rds-typo": "advisory"}`), 0o600))
 	code, _, errors = policies(t, publicDatabase, "check", "--state", "-", "--policy-pack-config", config)
 	assert.Equal(t, exitConfig, code)
-	assert.Contains(t, errors, "rds-typo: is no rule")
+	assert.Contains(t, errors, "rds-typo: is not a rule")
 }
 
 func TestPolicyCheckSaysWhatItCannotRead(t *testing.T) {
@@ -124,7 +124,7 @@ func TestPolicyCheckSaysWhatItCannotRead(t *testing.T) {
 			[]string{"check", "--state", "-", "--policy-pack-config", "missing.json"},
 			"--policy-pack-config: open missing.json", 1,
 		},
-		{[]string{"check", "--state", "-"}, "want what `pulumi stack export` writes", 1},
+		{[]string{"check", "--state", "-"}, "want the output of `pulumi stack export`", 1},
 	} {
 		code, _, errors := policies(t, "nonsense", c.args...)
 		assert.Equal(t, c.code, code, "%v", c.args)

@@ -12,11 +12,11 @@ import (
 func (a *app) preview() *cobra.Command {
 	var f stackFlags
 	var offline, inputs bool
-	cmd := a.onStacks(&f, func(t *task, ctx context.Context) error { return t.runPreview(ctx, offline, inputs) },
-		&cobra.Command{
-			Use:   "preview --stack <stack>",
-			Short: "Show what up would change",
-			Long: `Shows what up would change.
+	do := func(t *task, ctx context.Context) error { return t.runPreview(ctx, offline, inputs) }
+	cmd := a.onStacks(&f, do, &cobra.Command{
+		Use:   "preview --stack <stack>",
+		Short: "Show what up would change",
+		Long: `Shows what up would change.
 
 With --offline it needs no credentials, no cluster and no network: it shows every resource of the
 stack with its inputs, as if the stack were created from nothing. It works on an empty state and
@@ -25,11 +25,11 @@ update.
 
 Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mandatory policy is
 violated, 4 config, 5 failed.`,
-			Example: `  dbtier preview --stack local
+		Example: `  dbtier preview --stack local
   dbtier preview --stack prod --offline
   dbtier preview --stack prod --detailed-exitcode --summary summary.md
   dbtier preview --stack prod --offline --json | jq '.resources[] | select(.type == "aws:rds/instance:Instance") | .inputs'`,
-		}, onSeveral, withEngine, withProgram, withTargets, withSummary)
+	}, onSeveral, withEngine, withProgram, withTargets, withSummary)
 	cmd.Flags().BoolVar(&offline, "offline", false,
 		"preview from an empty state, without credentials, cluster or network")
 	cmd.Flags().BoolVar(&inputs, "inputs", false, "show each resource's inputs (default with --offline)")

@@ -12,9 +12,8 @@ import (
 
 func (a *app) verify() *cobra.Command {
 	var access clusterAccess
-	cmd := a.onStacks(&stackFlags{}, func(t *task, ctx context.Context) error {
-		return t.runVerify(ctx, t.clusterOf(access.kubeconfig, access.context))
-	}, &cobra.Command{
+	do := func(t *task, ctx context.Context) error { return t.runVerify(ctx, t.clusterOf(access)) }
+	cmd := a.onStacks(&stackFlags{}, do, &cobra.Command{
 		Use:   "verify --stack <stack>",
 		Short: "Check a running stack from inside its cluster",
 		Long: `Checks a running stack as its users see it:

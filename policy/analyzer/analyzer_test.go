@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"dbtier/policy/analyzer"
+	"dbtier/policy/pack"
 	"dbtier/policy/registry"
 	"dbtier/policy/rule"
 	"dbtier/policy/ruletest"
@@ -57,7 +58,7 @@ func TestLevelsFollowTheProfile(t *testing.T) {
 		assert.Equal(t, pulumirpc.PolicySeverity_POLICY_SEVERITY_MEDIUM, answer.Diagnostics[0].GetSeverity())
 	}
 	assert.Empty(t, judge(t, ruletest.Setup{Profile: rule.Development}, "rds-multi-az", instance(nil)).Diagnostics,
-		"no matter of development")
+		"the rule is disabled in development")
 }
 
 func TestTheStackSaysItsProfileByConfigTagOrEnvironment(t *testing.T) {
@@ -86,8 +87,8 @@ func TestTheStackSaysItsProfileByConfigTagOrEnvironment(t *testing.T) {
 		{name: "environment", environment: "development", want: pulumirpc.EnforcementLevel_ADVISORY},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Setenv(analyzer.ProfileVariable, c.environment)
-			server, err := analyzer.New(registry.Pack())
+			t.Setenv(pack.ProfileVariable, c.environment)
+			server, err := analyzer.New(registry.Pack(), nil)
 			require.NoError(t, err)
 			_, err = server.ConfigureStack(t.Context(),
 				&pulumirpc.AnalyzerStackConfigureRequest{Config: c.config, Tags: c.tags})
@@ -99,20 +100,20 @@ func TestTheStackSaysItsProfileByConfigTagOrEnvironment(t *testing.T) {
 			assert.Equal(t, c.want, info.GetPolicies()[at].GetEnforcementLevel())
 		})
 	}
-	server, err := analyzer.New(registry.Pack())
+	server, err := analyzer.New(registry.Pack(), nil)
 	require.NoError(t, err)
 	_, err = server.ConfigureStack(t.Context(),
 		&pulumirpc.AnalyzerStackConfigureRequest{Config: map[string]string{"dbtier-policy:profile": "prod"}})
 	require.EqualError(t, err, `dbtier-policy:profile: "prod": want production or development`)
-	t.Setenv(analyzer.ProfileVariable, "prod")
-	_, err = analyzer.New(registry.Pack())
+	t.Setenv(pack.ProfileVariable, "prod")
+	_, err = analyzer.New(registry.Pack(), nil)
 	require.Error(t, err)
 }
 
-// TestAPackThatNoStackWasConfiguredForJudges is what `pulumi policy analyze` does: no ConfigureStack before the rest.
+// `pulumi policy analyze` does not call ConfigureStack.
 func TestAPackThatNoStackWasConfiguredForJudges(t *testing.T) {
 	t.Parallel()
-	server, err := analyzer.New(registry.Pack())
+	server, err := analyzer.New(registry.Pack(), nil)
 	require.NoError(t, err)
 	info, err := server.GetAnalyzerInfo(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)
@@ -132,7 +133,7 @@ func TestAPackThatNoStackWasConfiguredForJudges(t *testing.T) {
 
 func TestInfoTellsEverythingAboutARule(t *testing.T) {
 	t.Parallel()
-	server, err := analyzer.New(registry.Pack())
+	server, err := analyzer.New(registry.Pack(), nil)
 	require.NoError(t, err)
 	info, err := server.GetAnalyzerInfo(t.Context(), &emptypb.Empty{})
 	require.NoError(t, err)
@@ -156,8 +157,8 @@ func TestTheDefaultsOfEverySchemaAreTaken(t *testing.T) {
 	t.Parallel()
 	for _, r := range registry.All() {
 		properties := map[string]any{}
-		for name, schema := range r.ConfigSchema().Properties {
-			if value, ok := schema["default"]; ok {
+		for name, schema := range r.ConfigSchema() {
+			if value, ok := schema.(map[string]any)["default"]; ok {
 				properties[name] = value
 			}
 		}
@@ -182,14 +183,13 @@ func TestTheConfigIsRefusedWithAllItsFaults(t *testing.T) {
 	require.Error(t, err)
 	assert.Equal(t, []string{
 		"the policy config:",
-		"k8s-image-registry.registries: [1]: want a list of texts",
-		"rds-backup-retention.days: is no setting of this rule: it has exceptions, minimumDays, checkReadReplicas",
-		"rds-backup-retention.exceptions[0].approved: is unknown: want resource, owner, reason and expires",
-		`rds-backup-retention.exceptions[0].expires: "soon": want a day such as 2027-03-31`,
-		"rds-backup-retention.exceptions[0].owner: is missing: an exception has a resource, an owner, a reason and a " +
-			"last day",
-		"rds-backup-retention.exceptions[0].reason: is missing: an exception has a resource, an owner, a reason and " +
-			"a last day",
+		"k8s-image-registry.registries: [1]: want a list of strings",
+		"rds-backup-retention.days: is not a setting of this rule: want exceptions, minimumDays, checkReadReplicas",
+		"rds-backup-retention.exceptions[0].approved: is not a field of an exception: want resource, owner, reason " +
+			"and expires",
+		`rds-backup-retention.exceptions[0].expires: "soon": want a date such as 2027-03-31`,
+		"rds-backup-retention.exceptions[0].owner: is required",
+		"rds-backup-retention.exceptions[0].reason: is required",
 		"rds-backup-retention.exceptions[1]: want an object with resource, owner, reason and expires",
 		"rds-backup-retention.minimumDays: seven: want a number",
 		"rds-not-public.exceptions: want a list",
@@ -211,11 +211,11 @@ func TestAnExceptionLetsOneResourcePassUntilItsLastDay(t *testing.T) {
 		require.Len(t, answer.Diagnostics, 2, what)
 		assert.Equal(t, pulumirpc.EnforcementLevel_ADVISORY, answer.Diagnostics[0].GetEnforcementLevel(), what)
 		assert.Contains(t, answer.Diagnostics[0].GetMessage(),
-			"let pass until 2027-03-31 by team-orders: migration under way")
+			"allowed until 2027-03-31 by team-orders: migration under way")
 		assert.Equal(t, pulumirpc.EnforcementLevel_MANDATORY, answer.Diagnostics[1].GetEnforcementLevel(),
-			"the other is not let pass")
+			"the other resource has no exception")
 	}
-	// The tests' day is 2027-01-15.
+	// It is 2027-01-15 in tests.
 	today := exception(func(e map[string]any) { e["expires"] = "2027-01-15" })
 	assert.Empty(t, judge(t, ruletest.Setup{Config: map[string]map[string]any{name: today}}, name, public).Mandatory(),
 		"the last day")
@@ -234,7 +234,7 @@ func TestAnExpiredExceptionFailsEvenWhereNothingBreaksItsRule(t *testing.T) {
 		"rds-iam-authentication: the exception of team-orders for database expired on 2027-01-14 (migration under way)")
 	broken := judge(t, setup, name, instance(nil)).Violations(name)
 	require.Len(t, broken, 1)
-	assert.Contains(t, broken[0], "the exception of team-orders for it expired on 2027-01-14")
+	assert.Contains(t, broken[0], "the exception of team-orders for this resource expired on 2027-01-14")
 }
 
 func TestKnobsChangeWhatARuleDemands(t *testing.T) {
@@ -260,7 +260,7 @@ func TestAResourceThatNoRuleKnowsCostsNothing(t *testing.T) {
 	assert.Less(t, allocations, 10.0)
 }
 
-// remedied is what the pack makes of a resource whose rule is set to remediate.
+// remedied returns the remediations of a resource when a rule has the given level.
 func remedied(t *testing.T, name string, r *ruletest.Resource, level string) []*pulumirpc.Remediation {
 	t.Helper()
 	rules := []*rule.Rule{registry.Find(name)}
@@ -324,7 +324,8 @@ func TestARemediationPutsRightWhatItsRuleFindsAndNothingElse(t *testing.T) {
 			map[string]any{"metadata": map[string]any{"name": "a"}, "automountServiceAccountToken": false},
 		},
 		{
-			"k8s-service-account-token", "kubernetes:apps/v1:Deployment", pod(map[string]any{"serviceAccountName": "a"}),
+			"k8s-service-account-token", "kubernetes:apps/v1:Deployment",
+			pod(map[string]any{"serviceAccountName": "a"}),
 			pod(map[string]any{"serviceAccountName": "a", "automountServiceAccountToken": false}),
 		},
 		{
@@ -347,11 +348,11 @@ func TestARemediationPutsRightWhatItsRuleFindsAndNothingElse(t *testing.T) {
 			assert.Equal(t, c.want, decoded(t, done[0]))
 			again := r.Clone()
 			again.Inputs = c.want
-			assert.Empty(t, remedied(t, c.rule, again, "remediate"), "there is nothing left to put right")
+			assert.Empty(t, remedied(t, c.rule, again, "remediate"), "nothing is left to remediate")
 			assert.Empty(t, judge(t, ruletest.Setup{
 				Config: map[string]map[string]any{c.rule: {"enforcementLevel": "mandatory"}},
 			}, c.rule, again).Diagnostics)
-			assert.Empty(t, remedied(t, c.rule, r, "mandatory"), "a rule that is not set to remediate changes nothing")
+			assert.Empty(t, remedied(t, c.rule, r, "mandatory"), "only the level remediate changes inputs")
 		})
 	}
 }
@@ -414,10 +415,10 @@ func TestASecretThatTheEngineCouldNotDecryptIsNotJudged(t *testing.T) {
 	answer := judge(t, ruletest.Setup{Update: true, Profile: rule.Production}, "rds-admin-name", redacted)
 	require.Len(t, answer.Diagnostics, 1)
 	assert.Equal(t, pulumirpc.EnforcementLevel_ADVISORY, answer.Diagnostics[0].GetEnforcementLevel())
-	assert.Contains(t, answer.Diagnostics[0].GetMessage(), "username: is not known, so this was not judged")
+	assert.Contains(t, answer.Diagnostics[0].GetMessage(), "username: is not known, so this rule was not evaluated")
 }
 
-// TestTheEnginesOwnClientUnderstandsThePack talks to the pack over gRPC with the engine's client.
+// TestTheEnginesOwnClientUnderstandsThePack uses the engine's client, over gRPC.
 func TestTheEnginesOwnClientUnderstandsThePack(t *testing.T) {
 	t.Parallel()
 	client := plugin.NewAnalyzerWithClient("pack", serve(t))

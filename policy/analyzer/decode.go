@@ -8,22 +8,43 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// marshalling is how values go over the wire.
+// marshalling is how the engine encodes values.
 var marshalling = plugin.MarshalOptions{
 	Label: "policy", KeepUnknowns: true, KeepSecrets: true, KeepResources: true, KeepOutputValues: true,
 }
 
-// decode turns the properties that rules read into values, with what is secret and unknown about them.
-func decode(encoded *structpb.Struct, wanted *reads) (property.Map, error) {
-	fields := encoded.GetFields()
-	if len(fields) == 0 {
-		return property.Map{}, nil
+// fields are the properties of a resource. Each is decoded when a rule first reads it.
+type fields struct {
+	encoded map[string]*structpb.Value
+	decoded map[string]property.Value
+	err     error
+}
+
+func fieldsOf(encoded *structpb.Struct) *fields {
+	return &fields{encoded: encoded.GetFields(), decoded: map[string]property.Value{}}
+}
+
+// GetOk returns a property. It keeps the first decoding error in err.
+func (f *fields) GetOk(key string) (property.Value, bool) {
+	encoded, found := f.encoded[key]
+	if !found {
+		return property.Value{}, false
 	}
-	values := make(map[string]property.Value, len(fields))
-	for key, field := range fields {
-		if !wanted.all && !wanted.keys[key] {
-			continue
+	value, done := f.decoded[key]
+	if !done {
+		var err error
+		if value, err = decodeValue(encoded); err != nil && f.err == nil {
+			f.err = err
 		}
+		f.decoded[key] = value
+	}
+	return value, true
+}
+
+// decode decodes all properties.
+func decode(encoded *structpb.Struct) (property.Map, error) {
+	values := make(map[string]property.Value, len(encoded.GetFields()))
+	for key, field := range encoded.GetFields() {
 		value, err := decodeValue(field)
 		if err != nil {
 			return property.Map{}, err
@@ -33,15 +54,15 @@ func decode(encoded *structpb.Struct, wanted *reads) (property.Map, error) {
 	return property.NewMap(values), nil
 }
 
-// unknowns are the texts that stand for a value that is not known, one a type.
+// unknowns are the strings that stand for an unknown value, one per type.
 var unknowns = map[string]bool{
 	plugin.UnknownBoolValue: true, plugin.UnknownNumberValue: true, plugin.UnknownStringValue: true,
-	plugin.UnknownArrayValue: true,
-	plugin.UnknownAssetValue: true, plugin.UnknownArchiveValue: true, plugin.UnknownObjectValue: true,
+	plugin.UnknownArrayValue: true, plugin.UnknownAssetValue: true, plugin.UnknownArchiveValue: true,
+	plugin.UnknownObjectValue: true,
 }
 
-// decodeValue does in one go what the SDK does in two, for the values that rules can read; the rest it leaves to the
-// SDK.
+// decodeValue decodes a value in one step, where the SDK needs two. It uses the SDK for assets, archives and
+// references, which rules do not read.
 func decodeValue(encoded *structpb.Value) (property.Value, error) {
 	switch kind := encoded.GetKind().(type) {
 	case *structpb.Value_BoolValue:
@@ -49,7 +70,7 @@ func decodeValue(encoded *structpb.Value) (property.Value, error) {
 	case *structpb.Value_NumberValue:
 		return property.New(kind.NumberValue), nil
 	case *structpb.Value_StringValue:
-		// They are all as long as each other.
+		// All unknowns have the same length.
 		if len(kind.StringValue) == len(plugin.UnknownStringValue) && unknowns[kind.StringValue] {
 			return property.New(property.Computed), nil
 		}
@@ -75,7 +96,7 @@ func decodeObject(encoded *structpb.Struct) (property.Value, error) {
 	fields := encoded.GetFields()
 	switch signature := fields[resource.SigKey].GetStringValue(); signature {
 	case "":
-		object, err := decode(encoded, &reads{all: true})
+		object, err := decode(encoded)
 		return property.New(object), err
 	case resource.SecretSig:
 		value, err := decodeValue(fields["value"])

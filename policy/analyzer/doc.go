@@ -1,7 +1,7 @@
-// Package analyzer serves the rules of the pack to the Pulumi engine.
+// Package analyzer serves a pack of rules to the Pulumi engine.
 //
-// It speaks the engine's analyzer protocol itself. The server of policyx decodes a resource once for every rule, tells
-// no rule whether the run is a preview, gives stack rules no config, and fails `pulumi policy analyze`, which
-// configures no stack. Here a resource is decoded once and only where a rule asks for its type, and of it only the
-// properties that the rules read.
+// It implements the engine's analyzer protocol itself. The server of the SDK's policyx decodes a resource once per
+// rule, does not tell a rule whether the run is a preview, gives no config to stack rules, and fails in `pulumi policy
+// analyze`, which does not configure a stack. This server decodes only resources of types that a rule lists, and only
+// the properties that a rule reads, once.
 package analyzer

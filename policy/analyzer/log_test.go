@@ -13,13 +13,13 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// Log takes a message.
+// Log receives a message.
 func (l *engineLog) Log(_ context.Context, request *pulumirpc.LogRequest) (*emptypb.Empty, error) {
 	l.said <- request
 	return &emptypb.Empty{}, nil
 }
 
-// listen serves the log, and returns its address.
+// listen serves the log and returns its address.
 func (l *engineLog) listen(t *testing.T) string {
 	t.Helper()
 	stop := make(chan bool)

@@ -17,7 +17,7 @@ import (
 	"dbtier/policy/ruletest"
 )
 
-// serve starts a pack as the binary does, and reads the port from what it writes.
+// serve starts the pack as the binary does, and connects to the port that it writes.
 func serve(t *testing.T) pulumirpc.AnalyzerClient {
 	t.Helper()
 	read, write := io.Pipe()
@@ -34,7 +34,7 @@ func serve(t *testing.T) pulumirpc.AnalyzerClient {
 	return pulumirpc.NewAnalyzerClient(conn)
 }
 
-// engineLog is the engine's side of the log.
+// engineLog plays the engine that receives log messages.
 type engineLog struct {
 	pulumirpc.UnimplementedEngineServer
 	said chan *pulumirpc.LogRequest
@@ -53,7 +53,8 @@ func TestWhatWaitsIsSaidInTheEnginesLogAndOnce(t *testing.T) {
 		ruletest.Request(t, instance(map[string]any{"kmsKeyId": ruletest.Unknown{}})))
 	require.NoError(t, err)
 	require.NotEmpty(t, answer.GetNotApplicable())
-	assert.Contains(t, answer.GetNotApplicable()[0].GetReason(), "is not known before the update, which judges it")
+	assert.Contains(t, answer.GetNotApplicable()[0].GetReason(),
+		"is not known yet; the rule is evaluated during the update")
 	for range 2 {
 		_, err = client.AnalyzeStack(t.Context(), &pulumirpc.AnalyzeStackRequest{})
 		require.NoError(t, err)
@@ -61,5 +62,5 @@ func TestWhatWaitsIsSaidInTheEnginesLogAndOnce(t *testing.T) {
 	said := <-log.said
 	assert.Equal(t, pulumirpc.LogSeverity_INFO, said.GetSeverity())
 	assert.Contains(t, said.GetMessage(), "database.kmsKeyId: rds-storage-cmk")
-	assert.Empty(t, log.said, "it is said once")
+	assert.Empty(t, log.said, "the message is shown once")
 }

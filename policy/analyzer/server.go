@@ -3,116 +3,46 @@ package analyzer
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
-	"github.com/pulumi/pulumi/sdk/v3/go/property"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"dbtier/policy/pack"
 	"dbtier/policy/rule"
 )
 
-// Pack is what a server serves.
-type Pack struct {
-	// Name, Version and Description of the pack.
-	Name, Version, Description string
-	Rules                      []*rule.Rule
-	// Now is the clock by which exceptions expire. Default time.Now.
-	Now func() time.Time
-	// Say tells the person at the engine something that is no violation. Default: the engine's log.
-	Say func(ctx context.Context, message string)
-}
-
-// served is a rule as the engine knows it.
-type served struct {
-	*rule.Rule
-	validate  policyx.ResourceValidationPolicy
-	stack     policyx.StackValidationPolicy
-	remediate policyx.ResourceRemediationPolicy
-}
-
-// reads are the properties of a type that rules read; all tells that one of them reads them all.
-type reads struct {
-	rules []*served
-	keys  map[string]bool
-	all   bool
-}
-
-func (r *reads) add(s *served) {
-	r.rules = append(r.rules, s)
-	r.all = r.all || len(s.Needs) == 0
-	for _, key := range s.Needs {
-		r.keys[key] = true
-	}
-}
-
-// Server is an analyzer for one engine.
+// Server is the analyzer of one engine.
 type Server struct {
 	pulumirpc.UnimplementedAnalyzerServer
 
-	pack   Pack
-	rules  []*served
-	byType map[string]*reads
-	stacks map[string]*reads
+	session *pack.Session
+	// say shows a message that is not a violation to the user. Nil writes it into the engine's log.
+	say func(ctx context.Context, message string)
 
 	mu      sync.Mutex
 	engine  string
-	profile rule.Profile
 	dryRun  bool
-	tags    map[string]string
-	config  map[string]policyx.PolicyConfig
 	waiting waiting
 }
 
-// New is a server of a pack.
-func New(pack Pack) (*Server, error) {
-	if pack.Now == nil {
-		pack.Now = time.Now
-	}
-	s := &Server{pack: pack, byType: map[string]*reads{}, stacks: map[string]*reads{}}
-	var err error
-	// Until a stack is configured, which `pulumi policy analyze` does not do.
-	if s.profile, err = profileOf(nil, nil, os.Getenv(ProfileVariable)); err != nil {
+// New returns a server of a pack. At the end of a preview it passes the rules that wait for unknown values to say. Nil
+// writes them into the engine's log.
+func New(p pack.Pack, say func(ctx context.Context, message string)) (*Server, error) {
+	// `pulumi policy analyze` never configures a stack.
+	profile, err := pack.ProfileOf(nil, nil, os.Getenv(pack.ProfileVariable))
+	if err != nil {
 		return nil, err
 	}
-	for _, r := range pack.Rules {
-		one := &served{Rule: r}
-		for _, policy := range r.Policies() {
-			switch policy := policy.(type) {
-			case policyx.ResourceValidationPolicy:
-				one.validate = policy
-			case policyx.StackValidationPolicy:
-				one.stack = policy
-			case policyx.ResourceRemediationPolicy:
-				one.remediate = policy
-			}
-		}
-		table := s.byType
-		if r.IsStack() {
-			table = s.stacks
-		}
-		for _, resourceType := range r.Types {
-			if table[resourceType] == nil {
-				table[resourceType] = &reads{keys: map[string]bool{}}
-			}
-			table[resourceType].add(one)
-		}
-		s.rules = append(s.rules, one)
-	}
-	return s, nil
+	return &Server{session: pack.NewSession(p, profile), say: say, waiting: waiting{}}, nil
 }
 
-// Handshake notes where the engine is.
+// Handshake stores the engine's address.
 func (s *Server) Handshake(
 	_ context.Context, req *pulumirpc.AnalyzerHandshakeRequest,
 ) (*pulumirpc.AnalyzerHandshakeResponse, error) {
@@ -122,306 +52,196 @@ func (s *Server) Handshake(
 	return &pulumirpc.AnalyzerHandshakeResponse{}, nil
 }
 
-// GetPluginInfo tells the pack's version.
+// GetPluginInfo returns the pack's version.
 func (s *Server) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
-	return &pulumirpc.PluginInfo{Version: s.pack.Version}, nil
+	return &pulumirpc.PluginInfo{Version: s.session.Version}, nil
 }
 
-// ConfigureStack decides the levels.
+// ConfigureStack sets the stack's profile, and whether the run is a preview.
 func (s *Server) ConfigureStack(
 	_ context.Context, req *pulumirpc.AnalyzerStackConfigureRequest,
 ) (*pulumirpc.AnalyzerStackConfigureResponse, error) {
-	profile, err := profileOf(req.GetConfig(), req.GetTags(), os.Getenv(ProfileVariable))
+	profile, err := pack.ProfileOf(req.GetConfig(), req.GetTags(), os.Getenv(pack.ProfileVariable))
 	if err != nil {
 		return nil, err
 	}
+	s.session.SetProfile(profile)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.profile, s.dryRun, s.tags = profile, req.GetDryRun(), req.GetTags()
+	s.dryRun = req.GetDryRun()
 	return &pulumirpc.AnalyzerStackConfigureResponse{}, nil
 }
 
 // GetAnalyzerInfo describes every rule, with its level in this stack.
 func (s *Server) GetAnalyzerInfo(context.Context, *emptypb.Empty) (*pulumirpc.AnalyzerInfo, error) {
-	s.mu.Lock()
-	profile := s.profile
-	s.mu.Unlock()
 	info := &pulumirpc.AnalyzerInfo{
-		Name: s.pack.Name, Version: s.pack.Version, Description: s.pack.Description,
-		SupportsConfig: true,
+		Name: s.session.Name, Version: s.session.Version, Description: s.session.Description, SupportsConfig: true,
 	}
-	for _, r := range s.rules {
-		schema, err := r.configSchema()
+	for _, r := range s.session.Rules {
+		schema, err := structpb.NewStruct(r.ConfigSchema())
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("rule %s: its config schema: %w", r.Name, err)
 		}
 		kind := pulumirpc.PolicyType_POLICY_TYPE_RESOURCE
 		if r.IsStack() {
 			kind = pulumirpc.PolicyType_POLICY_TYPE_STACK
 		}
 		info.Policies = append(info.Policies, &pulumirpc.PolicyInfo{
-			Name: r.Name, Description: r.Summary, Message: r.Why, RemediationSteps: r.Fix,
-			Tags:             append([]string{r.Family}, r.IDs...),
-			EnforcementLevel: pulumirpc.EnforcementLevel(r.Levels.Of(profile)), PolicyType: kind,
-			Severity: severity(r.Severity), ConfigSchema: schema,
+			Name: r.Name, Description: r.Summary, Message: r.Why, RemediationSteps: r.Fix, PolicyType: kind,
+			Tags: append([]string{r.Family}, r.IDs...), Severity: pulumirpc.PolicySeverity(r.Severity),
+			EnforcementLevel: pulumirpc.EnforcementLevel(s.session.Level(r)),
+			ConfigSchema:     &pulumirpc.PolicyConfigSchema{Properties: schema},
 		})
 	}
 	return info, nil
 }
 
-func severity(s rule.Severity) pulumirpc.PolicySeverity {
-	switch s {
-	case rule.Low:
-		return pulumirpc.PolicySeverity_POLICY_SEVERITY_LOW
-	case rule.Medium:
-		return pulumirpc.PolicySeverity_POLICY_SEVERITY_MEDIUM
-	case rule.High:
-		return pulumirpc.PolicySeverity_POLICY_SEVERITY_HIGH
-	default:
-		return pulumirpc.PolicySeverity_POLICY_SEVERITY_CRITICAL
-	}
-}
-
-func (r *served) configSchema() (*pulumirpc.PolicyConfigSchema, error) {
-	schema := r.ConfigSchema()
-	properties := make(map[string]any, len(schema.Properties))
-	for name, property := range schema.Properties {
-		properties[name] = property
-	}
-	encoded, err := structpb.NewStruct(properties)
-	if err != nil {
-		return nil, fmt.Errorf("rule %s: its config schema: %w", r.Name, err)
-	}
-	return &pulumirpc.PolicyConfigSchema{Properties: encoded, Required: schema.Required}, nil
-}
-
-// Configure takes what the policy config file says, and refuses it with all its faults.
+// Configure sets what the policy config file says. It returns an error with all faults of the file.
 func (s *Server) Configure(_ context.Context, req *pulumirpc.ConfigureAnalyzerRequest) (*emptypb.Empty, error) {
-	config := make(map[string]policyx.PolicyConfig, len(req.GetPolicyConfig()))
-	var faults []string
+	settings := make(map[string]pack.Setting, len(req.GetPolicyConfig()))
 	for name, given := range req.GetPolicyConfig() {
-		properties := given.GetProperties().AsMap()
-		at := slices.IndexFunc(s.rules, func(r *served) bool { return r.Name == name })
-		switch {
-		case at >= 0:
-			faults = append(faults, s.rules[at].CheckConfig(properties)...)
-		case name != "all":
-			// The engine hands on what it does not know: a rule that somebody misspelt would keep its level.
-			faults = append(faults, name+": is no rule of this pack: see `dbtier policy list`")
-		}
-		config[name] = policyx.PolicyConfig{
-			EnforcementLevel: policyx.EnforcementLevel(given.GetEnforcementLevel()),
-			Properties:       properties,
+		settings[name] = pack.Setting{
+			Level: rule.Level(given.GetEnforcementLevel()), Properties: given.GetProperties().AsMap(),
 		}
 	}
-	if len(faults) > 0 {
-		slices.Sort(faults)
-		return nil, fmt.Errorf("the policy config:\n  %s", strings.Join(faults, "\n  "))
+	if err := s.session.Configure(settings); err != nil {
+		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.config = config
 	return &emptypb.Empty{}, nil
 }
 
-// setting is a rule's level and config now.
-func (s *Server) setting(r *served) (rule.Level, map[string]any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if config, ok := s.config[r.Name]; ok {
-		return config.EnforcementLevel, config.Properties
-	}
-	return r.Levels.Of(s.profile), nil
-}
-
 // Analyze judges one resource.
-func (s *Server) Analyze(ctx context.Context, req *pulumirpc.AnalyzeRequest) (*pulumirpc.AnalyzeResponse, error) {
-	response := &pulumirpc.AnalyzeResponse{}
-	for found, err := range s.decoded(req, s.byType[req.GetType()]) {
-		if err != nil {
-			return nil, err
-		}
-		level, config := s.setting(found.rule)
-		if level == rule.Disabled {
-			continue
-		}
-		judge := &judge{
-			server: s, rule: found.rule, level: level, config: config, urn: req.GetUrn(),
-			response: response,
-		}
-		args := policyx.ResourceValidationArgs{
-			Manager: judge, Config: config, DryRun: judge.DryRun(),
-			StackTags: s.stackTags(), Resource: found.resource,
-		}
-		if err := found.rule.validate.Validate(ctx, args); err != nil {
-			return nil, fmt.Errorf("rule %s on %s: %w", found.rule.Name, req.GetUrn(), err)
-		}
+func (s *Server) Analyze(_ context.Context, req *pulumirpc.AnalyzeRequest) (*pulumirpc.AnalyzeResponse, error) {
+	if !s.session.Judges(req.GetType()) {
+		return &pulumirpc.AnalyzeResponse{}, nil
+	}
+	properties, provider := fieldsOf(req.GetProperties()), fieldsOf(req.GetProvider().GetProperties())
+	judged := resourceOf(req)
+	judged.Properties, judged.Provider = properties, provider
+	response := s.response(s.session.Resource(judged))
+	if properties.err != nil {
+		return nil, fmt.Errorf("decoding %s: %w", req.GetUrn(), properties.err)
+	}
+	if provider.err != nil {
+		return nil, fmt.Errorf("decoding the provider of %s: %w", req.GetUrn(), provider.err)
 	}
 	return response, nil
 }
 
-func (s *Server) stackTags() map[string]string {
+// described is what requests about one resource and about a stack have in common.
+type described interface {
+	GetType() string
+	GetUrn() string
+	GetName() string
+	GetOptions() *pulumirpc.AnalyzerResourceOptions
+}
+
+func resourceOf(req described) *rule.Resource {
+	return &rule.Resource{
+		Type: req.GetType(), URN: req.GetUrn(), Name: req.GetName(), Protected: req.GetOptions().GetProtect(),
+		Parent: req.GetOptions().GetParent(),
+	}
+}
+
+// response encodes findings. In a preview, an unknown value makes the rule not applicable, and the update evaluates it.
+// Otherwise the value will not become known, as in a state whose secrets cannot be decrypted, and is reported as an
+// advisory violation.
+func (s *Server) response(findings []pack.Finding) *pulumirpc.AnalyzeResponse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.tags)
-}
-
-// pair is a rule and the resource that it judges.
-type pair struct {
-	rule     *served
-	resource policyx.AnalyzerResource
-}
-
-// decoded goes over the rules of a resource, whose properties are decoded once for all of them.
-func (s *Server) decoded(req *pulumirpc.AnalyzeRequest, wanted *reads) func(yield func(pair, error) bool) {
-	return func(yield func(pair, error) bool) {
-		if wanted == nil {
-			return
+	response := &pulumirpc.AnalyzeResponse{}
+	for i := range findings {
+		f := &findings[i]
+		if f.Kind == rule.Unknown && s.dryRun {
+			s.waiting.add(f.Rule.Name, f.URN, f.Path)
+			response.NotApplicable = append(response.NotApplicable, &pulumirpc.PolicyNotApplicable{
+				PolicyName: f.Rule.Name, Reason: f.Path + " is not known yet; the rule is evaluated during the update",
+			})
+			continue
 		}
-		properties, err := decode(req.GetProperties(), wanted)
-		if err != nil {
-			yield(pair{}, fmt.Errorf("decoding %s: %w", req.GetUrn(), err))
-			return
-		}
-		provider, err := decode(req.GetProvider().GetProperties(), ofProviders)
-		if err != nil {
-			yield(pair{}, fmt.Errorf("decoding the provider of %s: %w", req.GetUrn(), err))
-			return
-		}
-		one := policyx.AnalyzerResource{
-			Provider: policyx.AnalyzerProviderResource{
-				Type: req.GetProvider().GetType(), URN: req.GetProvider().GetUrn(), Name: req.GetProvider().GetName(),
-				Properties: provider,
-			},
-			Type: req.GetType(), Properties: properties, URN: req.GetUrn(), Name: req.GetName(),
-			Options: options(req.GetOptions()),
-			Parent:  req.GetOptions().GetParent(),
-		}
-		for _, r := range wanted.rules {
-			if !yield(pair{r, one}, nil) {
-				return
-			}
-		}
+		response.Diagnostics = append(response.Diagnostics, &pulumirpc.AnalyzeDiagnostic{
+			PolicyName: f.Rule.Name, PolicyPackName: s.session.Name, PolicyPackVersion: s.session.Version, Urn: f.URN,
+			Description: f.Rule.Summary, Message: f.Text(), Severity: pulumirpc.PolicySeverity(f.Rule.Severity),
+			EnforcementLevel: pulumirpc.EnforcementLevel(f.Level),
+		})
 	}
+	return response
 }
 
-// ofProviders are what rules read of a resource's provider.
-var ofProviders = &reads{keys: map[string]bool{"defaultTags": true}}
-
-func options(o *pulumirpc.AnalyzerResourceOptions) pulumi.ResourceOptions {
-	return pulumi.ResourceOptions{
-		Protect: o.GetProtect(), IgnoreChanges: o.GetIgnoreChanges(), DeleteBeforeReplace: o.GetDeleteBeforeReplace(),
-		AdditionalSecretOutputs: o.GetAdditionalSecretOutputs(),
-	}
-}
-
-// Remediate puts right what rules find, where their level is remediate. Each sees what the ones before it did.
-func (s *Server) Remediate(ctx context.Context, req *pulumirpc.AnalyzeRequest) (*pulumirpc.RemediateResponse, error) {
+// Remediate corrects the inputs of a resource by the rules whose level is remediate.
+func (s *Server) Remediate(_ context.Context, req *pulumirpc.AnalyzeRequest) (*pulumirpc.RemediateResponse, error) {
 	response := &pulumirpc.RemediateResponse{}
-	wanted := s.byType[req.GetType()]
-	if wanted == nil {
+	if !s.session.Remediates(req.GetType()) {
 		return response, nil
 	}
-	var properties *property.Map
-	for _, r := range wanted.rules {
-		if r.remediate == nil {
-			continue
-		}
-		level, config := s.setting(r)
-		if level != rule.Remediate {
-			continue
-		}
-		if properties == nil {
-			// All of them: what is answered replaces the inputs.
-			all, err := decode(req.GetProperties(), &reads{all: true})
-			if err != nil {
-				return nil, fmt.Errorf("decoding %s: %w", req.GetUrn(), err)
-			}
-			properties = &all
-		}
-		fixed, err := r.remediate.Remediate(ctx,
-			policyx.ResourceRemediationArgs{Config: config, Resource: policyx.AnalyzerResource{
-				Type: req.GetType(), Properties: *properties, URN: req.GetUrn(), Name: req.GetName(),
-				Options: options(req.GetOptions()),
-			}})
-		if err != nil {
-			return nil, fmt.Errorf("rule %s on %s: %w", r.Name, req.GetUrn(), err)
-		}
-		if fixed == nil {
-			continue
-		}
-		properties = fixed
-		encoded, err := plugin.MarshalProperties(resource.ToResourcePropertyMap(*fixed), marshalling)
+	// The answer replaces the inputs, so all of them are decoded.
+	inputs, err := decode(req.GetProperties())
+	if err != nil {
+		return nil, fmt.Errorf("decoding %s: %w", req.GetUrn(), err)
+	}
+	for _, done := range s.session.Remediate(*resourceOf(req), inputs) {
+		encoded, err := plugin.MarshalProperties(resource.ToResourcePropertyMap(done.Inputs), marshalling)
 		if err != nil {
 			return nil, fmt.Errorf("encoding %s: %w", req.GetUrn(), err)
 		}
 		response.Remediations = append(response.Remediations, &pulumirpc.Remediation{
-			PolicyName: r.Name, Description: r.Summary, PolicyPackName: s.pack.Name, PolicyPackVersion: s.pack.Version,
-			Properties: encoded,
+			PolicyName: done.Rule.Name, Description: done.Rule.Summary, PolicyPackName: s.session.Name,
+			PolicyPackVersion: s.session.Version, Properties: encoded,
 		})
 	}
 	return response, nil
 }
 
-// AnalyzeStack judges all resources together, and says which rules still wait.
+// AnalyzeStack judges all resources together. Then it shows which rules still wait for unknown values.
 func (s *Server) AnalyzeStack(
 	ctx context.Context, req *pulumirpc.AnalyzeStackRequest,
 ) (*pulumirpc.AnalyzeResponse, error) {
-	resources := make([]policyx.AnalyzerResource, len(req.GetResources()))
+	resources := make([]*rule.Resource, len(req.GetResources()))
+	properties := make([]*fields, len(resources))
 	for i, r := range req.GetResources() {
-		// Resources that no rule knows are there for what depends on them.
-		resources[i] = policyx.AnalyzerResource{
-			Type: r.GetType(), URN: r.GetUrn(), Name: r.GetName(), Options: options(r.GetOptions()),
-			Parent: r.GetParent(), Dependencies: dependencies(r),
-			PropertyDependencies: propertyDependencies(r),
-		}
-		wanted := s.stacks[r.GetType()]
-		if wanted == nil {
-			continue
-		}
-		properties, err := decode(r.GetProperties(), wanted)
-		if err != nil {
-			return nil, fmt.Errorf("decoding %s: %w", r.GetUrn(), err)
-		}
-		resources[i].Properties = properties
+		properties[i] = fieldsOf(r.GetProperties())
+		resources[i] = resourceOf(r)
+		resources[i].Properties, resources[i].Parent = properties[i], r.GetParent()
+		resources[i].Dependencies, resources[i].PropertyDependencies = dependencies(r)
 	}
-	response := &pulumirpc.AnalyzeResponse{}
-	for _, r := range s.rules {
-		if r.stack == nil {
-			continue
-		}
-		level, config := s.setting(r)
-		if level == rule.Disabled {
-			continue
-		}
-		judge := &judge{server: s, rule: r, level: level, config: config, response: response}
-		if err := r.stack.Validate(ctx, policyx.StackValidationArgs{Manager: judge, Resources: resources}); err != nil {
-			return nil, fmt.Errorf("rule %s: %w", r.Name, err)
+	response := s.response(s.session.Stack(resources))
+	for i, decoded := range properties {
+		if decoded.err != nil {
+			return nil, fmt.Errorf("decoding %s: %w", resources[i].URN, decoded.err)
 		}
 	}
 	s.sayWaiting(ctx)
 	return response, nil
 }
 
-// dependencies are all that a resource waits for, by an option or by an input.
-func dependencies(r *pulumirpc.AnalyzerResource) []string {
-	all := slices.Clone(r.GetDependencies())
-	for _, of := range r.GetPropertyDependencies() {
+// dependencies returns what a resource depends on by an option or by an input, and what each input depends on.
+func dependencies(r *pulumirpc.AnalyzerResource) (all []string, properties map[string][]string) {
+	all = slices.Clone(r.GetDependencies())
+	properties = make(map[string][]string, len(r.GetPropertyDependencies()))
+	for key, of := range r.GetPropertyDependencies() {
+		properties[key] = of.GetUrns()
 		all = append(all, of.GetUrns()...)
 	}
 	slices.Sort(all)
-	return slices.Compact(all)
+	return slices.Compact(all), properties
 }
 
-func propertyDependencies(r *pulumirpc.AnalyzerResource) map[string][]string {
-	all := make(map[string][]string, len(r.GetPropertyDependencies()))
-	for key, of := range r.GetPropertyDependencies() {
-		all[key] = of.GetUrns()
+// sayWaiting shows which rules the update evaluates. A message that cannot be written does not fail the preview.
+func (s *Server) sayWaiting(ctx context.Context) {
+	s.mu.Lock()
+	waits, address := s.waiting, s.engine
+	s.waiting = waiting{}
+	s.mu.Unlock()
+	switch {
+	case len(waits) == 0:
+	case s.say != nil:
+		s.say(ctx, waits.String())
+	default:
+		_ = logAt(ctx, address, waits.String())
 	}
-	return all
 }
 
-// Cancel has nothing to cancel: no call takes long.
+// Cancel does nothing: no call takes long.
 func (s *Server) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 	return &emptypb.Empty{}, nil
 }

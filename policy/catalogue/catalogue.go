@@ -22,16 +22,16 @@ type Catalogue struct {
 
 // Row is one rule of a catalogue.
 type Row struct {
-	// ID in the catalogue, and what it demands, in this project's words.
+	// ID in the catalogue. Meaning says in this project's words what it requires.
 	ID, Meaning string
-	// Reason why no rule of the pack stands for it; empty where one does.
+	// Reason says why no rule of the pack covers the row. Empty if a rule covers it.
 	Reason string
 }
 
-// Own begins the ids of what no catalogue has, and this tier needs.
+// Own is the prefix of ids for requirements of this tier that no catalogue has.
 const Own = "tier:"
 
-// All are the catalogues.
+// All returns the catalogues.
 func All() ([]Catalogue, error) {
 	var all []Catalogue
 	if err := yaml.Unmarshal(text, &all); err != nil {
@@ -40,7 +40,7 @@ func All() ([]Catalogue, error) {
 	return all, nil
 }
 
-// Faults are the rows that are neither covered by a rule nor have a reason, those that are both, and the ids that no
+// Faults returns the rows that have neither a rule nor a reason, the rows that have both, and the ids of rules that no
 // row has.
 func Faults(all []Catalogue, rules []*rule.Rule) []string {
 	covered := map[string]bool{}
@@ -59,23 +59,23 @@ func Faults(all []Catalogue, rules []*rule.Rule) []string {
 			case row.Meaning == "":
 				faults = append(faults, row.ID+": has no meaning")
 			case covered[row.ID] && row.Reason != "":
-				faults = append(faults, row.ID+": has a rule, and a reason why it has none")
+				faults = append(faults, row.ID+": has a rule and a reason for having none")
 			case !covered[row.ID] && row.Reason == "":
-				faults = append(faults, row.ID+": has neither a rule nor a reason why not")
+				faults = append(faults, row.ID+": has neither a rule nor a reason for having none")
 			}
 			known[row.ID] = true
 		}
 	}
 	for id := range covered {
 		if !known[id] && !strings.HasPrefix(id, Own) {
-			faults = append(faults, id+": is in no catalogue")
+			faults = append(faults, id+": is not in a catalogue")
 		}
 	}
 	slices.Sort(faults)
 	return faults
 }
 
-// Markdown is the part of the documentation that is made of the rules and catalogues.
+// Markdown returns the generated part of docs/policies.md: the rules, and the coverage of catalogues.
 func Markdown(all []Catalogue, rules []*rule.Rule) string {
 	var out strings.Builder
 	stack := 0
@@ -84,13 +84,13 @@ func Markdown(all []Catalogue, rules []*rule.Rule) string {
 			stack++
 		}
 	}
-	fmt.Fprintf(&out, "%d rules, %d of them over the whole stack.\n", len(rules), stack)
+	fmt.Fprintf(&out, "%d rules; %d of them compare the resources of a stack with each other.\n", len(rules), stack)
 	family := ""
 	for _, r := range rules {
 		if r.Family != family {
 			family = r.Family
 			fmt.Fprintf(&out,
-				"\n### %s\n\n| rule | what holds | severity | production | development | config "+
+				"\n### %s\n\n| rule | requirement | severity | production | development | config "+
 					"|\n|---|---|---|---|---|---|\n", family)
 		}
 		var knobs []string
@@ -107,13 +107,14 @@ func Markdown(all []Catalogue, rules []*rule.Rule) string {
 	}
 	out.WriteString("\n## Coverage of public catalogues\n")
 	for _, catalogue := range all {
-		fmt.Fprintf(&out, "\n### %s\n\nSource: %s.\n\n| id | meaning | rule, or why there is none |\n|---|---|---|\n",
+		fmt.Fprintf(&out,
+			"\n### %s\n\nSource: %s.\n\n| id | meaning | rule, or reason for having none |\n|---|---|---|\n",
 			catalogue.Name, catalogue.Source)
 		for _, row := range catalogue.Rows {
-			fmt.Fprintf(&out, "| %s | %s | %s |\n", row.ID, cell(row.Meaning), cell(by(row, rules)))
+			fmt.Fprintf(&out, "| %s | %s | %s |\n", row.ID, cell(row.Meaning), cell(coverage(row, rules)))
 		}
 	}
-	out.WriteString("\n### Of this tier\n\nWhat no catalogue asks for.\n\n| id | rule |\n|---|---|\n")
+	out.WriteString("\n### This tier\n\nRequirements that no catalogue has.\n\n| id | rule |\n|---|---|\n")
 	for _, r := range rules {
 		for _, id := range r.IDs {
 			if own, ok := strings.CutPrefix(id, Own); ok {
@@ -124,8 +125,8 @@ func Markdown(all []Catalogue, rules []*rule.Rule) string {
 	return out.String()
 }
 
-// by are the rules that stand for a row, or the reason why none does.
-func by(row Row, rules []*rule.Rule) string {
+// coverage returns the rules that cover a row, or the reason for having none.
+func coverage(row Row, rules []*rule.Rule) string {
 	var names []string
 	for _, r := range rules {
 		if slices.Contains(r.IDs, row.ID) {
@@ -138,23 +139,23 @@ func by(row Row, rules []*rule.Rule) string {
 	return strings.Join(names, ", ")
 }
 
-// cell is a text in a table's cell.
+// cell escapes a text for a table.
 func cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "*", `\*`, "\n", " ").Replace(text)
 }
 
-// The marks between which the generated part of the documentation stands.
+// The marks around the generated part of docs/policies.md.
 const (
 	begin = "<!-- policies: begin -->"
 	end   = "<!-- policies: end -->"
 )
 
-// Replace puts the generated part into a document.
+// Replace replaces the generated part of a document.
 func Replace(document, generated string) (string, error) {
 	before, rest, found := strings.Cut(document, begin)
 	_, after, closed := strings.Cut(rest, end)
 	if !found || !closed {
-		return "", fmt.Errorf("the document lacks the marks %s and %s", begin, end)
+		return "", fmt.Errorf("the document does not contain the marks %s and %s", begin, end)
 	}
 	return before + begin + "\n\n" + generated + "\n" + end + after, nil
 }

@@ -39,8 +39,8 @@ func TestARowThatIsNeitherIsFound(t *testing.T) {
 		{ID: "E"},
 	}
 	assert.Equal(t, []string{
-		"A: is listed twice", "B: has neither a rule nor a reason why not",
-		"C: has a rule, and a reason why it has none", "E: has no meaning", "X: is in no catalogue",
+		"A: is listed twice", "B: has neither a rule nor a reason for having none",
+		"C: has a rule and a reason for having none", "E: has no meaning", "X: is not in a catalogue",
 	}, catalogue.Faults([]catalogue.Catalogue{{Name: "list", Rows: rows}}, rules))
 }
 

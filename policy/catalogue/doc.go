@@ -1,3 +1,3 @@
-// Package catalogue lists the rules of public catalogues that may apply to what this project makes, and writes the
-// table of what covers them: a rule of the pack, or a reason why there is none.
+// Package catalogue lists the rules of public catalogues that can apply to the resources of this project. It writes the
+// table of their coverage: for each, a rule of the pack or the reason for having none.
 package catalogue

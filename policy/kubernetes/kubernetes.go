@@ -1,3 +1,5 @@
+// Package kubernetes has the rules for Kubernetes objects: the Pod Security Standards, the quality of pods, namespaces,
+// Services and rights in the cluster.
 package kubernetes
 
 import (
@@ -5,24 +7,16 @@ import (
 
 	"dbtier/policy/internal/pods"
 	"dbtier/policy/rule"
+	"dbtier/policy/types"
 )
 
-const (
-	family         = "kubernetes"
-	namespace      = "kubernetes:core/v1:Namespace"
-	service        = "kubernetes:core/v1:Service"
-	serviceAccount = "kubernetes:core/v1:ServiceAccount"
-	configMap      = "kubernetes:core/v1:ConfigMap"
-	networkPolicy  = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
-	disruption     = "kubernetes:policy/v1:PodDisruptionBudget"
-	role           = "kubernetes:rbac.authorization.k8s.io/v1:Role"
-	clusterRole    = "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole"
-)
+// Rules returns all rules of the family.
+func Rules() []*rule.Rule {
+	return rule.Family("kubernetes", types.Workloads(), slices.Concat(isolation(), securityContext(), probes(),
+		resources(), images(), podQuality(), objects(), access())...)
+}
 
-// Rules are all rules of the family.
-func Rules() []*rule.Rule { return slices.Concat(podSecurity(), podQuality(), objects(), access()) }
-
-// pod is a rule on a pod's spec.
+// pod judges the spec of a workload's pods.
 func pod(judge func(s *rule.Subject, spec rule.Value)) func(*rule.Subject) {
 	return func(s *rule.Subject) {
 		if spec := pods.Spec(s); spec.Known() {
@@ -31,7 +25,7 @@ func pod(judge func(s *rule.Subject, spec rule.Value)) func(*rule.Subject) {
 	}
 }
 
-// containers is a rule on each container, with the pod's spec.
+// containers judges each container, init containers included.
 func containers(judge func(spec, container rule.Value)) func(*rule.Subject) {
 	return pod(func(_ *rule.Subject, spec rule.Value) {
 		for _, container := range pods.Containers(spec) {
@@ -42,35 +36,29 @@ func containers(judge func(spec, container rule.Value)) func(*rule.Subject) {
 	})
 }
 
-// inherited is a setting of a container's security context, or the pod's where the container has none.
+// context judges the security context of each container.
+func context(judge func(context rule.Value)) func(*rule.Subject) {
+	return containers(func(_, container rule.Value) { judge(container.Get("securityContext")) })
+}
+
+// inherited returns a setting of a container's security context, or the pod's if the container does not set it.
 func inherited(spec, container rule.Value, key string) rule.Value {
-	own := container.Get("securityContext").Get(key)
+	own := container.Get("securityContext", key)
 	if own.Missing() {
-		if shared := spec.Get("securityContext").Get(key); !shared.Missing() {
+		if shared := spec.Get("securityContext", key); !shared.Missing() {
 			return shared
 		}
 	}
 	return own
 }
 
-// exempting leaves operators' namespaces out of a rule.
-func exempting(r *rule.Rule) *rule.Rule {
-	judge := r.Resource
-	r.Knobs = append(r.Knobs, pods.Exempt)
-	r.Resource = func(s *rule.Subject) {
+// unlessExempt skips objects in the namespaces of the knob [pods.Exempt].
+func unlessExempt(judge func(*rule.Subject)) func(*rule.Subject) {
+	return func(s *rule.Subject) {
 		if !pods.Exempted(s) {
 			judge(s)
 		}
 	}
-	return r
 }
 
-func podRule(
-	name, summary, why, fix string, severity rule.Severity, levels rule.Levels, ids []string, judge func(*rule.Subject),
-) *rule.Rule {
-	return &rule.Rule{
-		Name: name, Family: family, Summary: summary, Why: why, Fix: fix, Severity: severity, Levels: levels, IDs: ids,
-		Types: pods.All,
-		Needs: pods.Needs, Resource: judge,
-	}
-}
+func exempt() []rule.Knob { return []rule.Knob{pods.Exempt()} }

@@ -7,46 +7,39 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"dbtier/policy/rule"
+	"dbtier/policy/types"
 )
-
-// taggable are the types of this pack that have tags.
-var taggable = []string{
-	instance, cluster, clusterInstance, parameterGroup, clusterParameters, snapshot, clusterSnapshot, eventSubscription,
-	proxy, logGroup,
-	"aws:rds/subnetGroup:SubnetGroup", "aws:kms/key:Key", "aws:iam/role:Role", "aws:iam/policy:Policy",
-	"aws:ec2/securityGroup:SecurityGroup",
-	"aws:secretsmanager/secret:Secret", "aws:cloudwatch/metricAlarm:MetricAlarm",
-}
 
 func tags() *rule.Rule {
 	return &rule.Rule{
-		Name: "aws-tags", Family: family,
-		Summary: "Resources on AWS say whose they are.",
-		Why:     "Costs, and rights by tag, belong to nobody without.",
-		Fix: "set the tags, on the resource or as the provider's defaultTags; with the rule's level at " +
-			"remediate, those of values are added",
-		Severity: rule.Low,
-		Levels:   rule.Advice,
+		Name:     "aws-tags",
+		Summary:  "Resources on AWS have the required tags.",
+		Why:      "Cost reports, and access rules that use tags, need them.",
+		Fix:      "set the tags here or as the provider's defaultTags, or set values and the level remediate",
+		Severity: rule.Low, Levels: rule.Advice,
 		Knobs: []rule.Knob{
-			{Name: "tags", Description: "The tags that there must be.", Default: []string{"environment", "service"}},
-			{
-				Name: "values", Description: "Values of tags that a remediation adds, as name=value.",
-				Default: []string{},
-			},
+			{Name: "tags", Description: "The required tags.", Default: []string{"environment", "service"}},
+			{Name: "values", Description: "Tags that a remediation adds, as name=value.", Default: []string{}},
 		},
-		IDs: []string{"tier:tags"}, Types: taggable, Needs: []string{"tags"},
+		IDs: []string{"tier:tags"},
+		Types: []string{
+			types.DBInstance, types.DBCluster, types.DBClusterInstance, types.DBParameterGroup,
+			types.DBClusterParameterGroup, types.DBSnapshot, types.DBClusterSnapshot, types.DBEventSubscription,
+			types.DBProxy, types.DBSubnetGroup, types.LogGroup, types.Key, types.IAMRole, types.IAMPolicy,
+			types.SecurityGroup, types.ManagedSecret, types.MetricAlarm,
+		},
 		Resource: func(s *rule.Subject) {
 			tags := s.Get("tags")
 			if !tags.Known() {
 				return
 			}
 			defaults := s.Provider("defaultTags")
-			var common struct{ Tags map[string]string }
-			// The configuration of a provider has objects as JSON.
-			defaults.JSON(&common)
+			// The config of a provider contains objects as JSON.
+			var encoded struct{ Tags map[string]string }
+			defaults.JSON(&encoded)
 			var missing []string
 			for _, name := range s.Texts("tags") {
-				if tags.Get(name).Missing() && common.Tags[name] == "" && defaults.Get("tags").Get(name).Missing() {
+				if tags.Get(name).Missing() && encoded.Tags[name] == "" && defaults.Get("tags", name).Missing() {
 					missing = append(missing, name)
 				}
 			}
@@ -54,20 +47,20 @@ func tags() *rule.Rule {
 				tags.Fail("lacks %s", strings.Join(missing, ", "))
 			}
 		},
-		Remedy: func(s *rule.Subject) (property.Map, bool) {
-			properties, changed := s.Properties(), false
-			tags := properties.Get("tags")
+		Remedy: func(s *rule.Subject, inputs property.Map) (property.Map, bool) {
+			changed := false
+			tags := inputs.Get("tags")
 			if !tags.IsMap() {
 				tags = property.New(map[string]property.Value{})
 			}
 			for _, pair := range s.Texts("values") {
 				name, value, ok := strings.Cut(pair, "=")
-				if _, has := tags.AsMap().GetOk(name); !ok || has || !slices.Contains(s.Texts("tags"), name) {
-					continue
+				if _, has := tags.AsMap().GetOk(name); ok && !has && slices.Contains(s.Texts("tags"), name) {
+					tags = property.WithGoValue(tags, tags.AsMap().Set(name, property.New(value)))
+					changed = true
 				}
-				tags, changed = property.WithGoValue(tags, tags.AsMap().Set(name, property.New(value))), true
 			}
-			return properties.Set("tags", tags), changed
+			return inputs.Set("tags", tags), changed
 		},
 	}
 }

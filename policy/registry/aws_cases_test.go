@@ -232,7 +232,8 @@ func kmsExamples() []example {
 			unknown: []path{{"isEnabled"}},
 		},
 		{
-			rule: "kms-policy-defined", of: "database-key", breaks: []ruletest.Change{drop("policy"), set("", "policy")},
+			rule: "kms-policy-defined", of: "database-key",
+			breaks:  []ruletest.Change{drop("policy"), set("", "policy")},
 			unknown: []path{{"policy"}},
 		},
 		{
@@ -390,7 +391,8 @@ func iamExamples() []example {
 				set(allow("secretsmanager:*", secretArn+"*"), "policy"),
 				set(allow("secretsmanager:GetSecretValue", "*"), "policy"),
 			},
-			keeps:   []ruletest.Change{set(allow("secretsmanager:GetSecretValue", secretArn+"myshop-??????"), "policy")},
+			keeps: []ruletest.Change{set(allow("secretsmanager:GetSecretValue", secretArn+"myshop-??????"),
+				"policy")},
 			unknown: []path{{"policy"}},
 		},
 		rights("iam-rds-connect-scoped", allow("rds-db:connect",

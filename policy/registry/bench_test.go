@@ -10,7 +10,7 @@ import (
 	"dbtier/policy/ruletest"
 )
 
-// BenchmarkPack is every rule on stacks of different sizes; the time a resource should not depend on the size.
+// BenchmarkPack runs every rule on stacks of different sizes. The time per resource should not depend on the size.
 func BenchmarkPack(b *testing.B) {
 	for _, count := range []int{50, 500, 5000} {
 		b.Run(strconv.Itoa(count), func(b *testing.B) {
@@ -24,7 +24,7 @@ func BenchmarkPack(b *testing.B) {
 	}
 }
 
-// TestWorkGrowsWithTheStackAndNotItsSquare counts allocations, which do not depend on the machine.
+// TestWorkGrowsWithTheStackAndNotItsSquare counts allocations, because they do not depend on the machine.
 func TestWorkGrowsWithTheStackAndNotItsSquare(t *testing.T) {
 	of := func(count int) float64 {
 		run := ruletest.NewRun(t, registry.All(), ruletest.Many(t, goldenProd, count))

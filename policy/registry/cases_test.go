@@ -14,18 +14,18 @@ import (
 	"dbtier/policy/ruletest"
 )
 
-// example is a resource that keeps a rule, and what breaks the rule on it.
+// example is a resource that satisfies a rule, and changes that violate the rule.
 type example struct {
 	rule string
-	// of is the name of a resource in the golden file of the stack prod, which the components made.
+	// of is the name of a resource in the golden file of the stack prod.
 	of string
-	// literal is a resource that no component makes, where of is empty.
+	// literal is a resource that no component creates. It is used if of is empty.
 	literal *ruletest.Resource
-	// breaks are changes each of which breaks the rule.
+	// breaks are changes that each violate the rule.
 	breaks []ruletest.Change
-	// keeps are changes with each of which the rule still holds.
+	// keeps are changes that each satisfy the rule.
 	keeps []ruletest.Change
-	// unknown are paths at each of which an unknown value makes the rule wait.
+	// unknown are paths. An unknown value at each of them makes the rule wait.
 	unknown [][]any
 	config  map[string]any
 }
@@ -57,8 +57,8 @@ func examples() []example {
 		podQualityExamples(), kubernetesExamples(), poolExamples(), migrationExamples())
 }
 
-// TestEveryRuleBreaksHoldsAndWaits tries every rule on one resource through the analyzer: on what breaks it, on what
-// does not, and on what is not known before the update, which is neither a violation nor a pass.
+// TestEveryRuleBreaksHoldsAndWaits judges a resource by every resource rule: changed so that it violates the rule,
+// changed so that it does not, and with unknown values, which are neither a violation nor a pass.
 func TestEveryRuleBreaksHoldsAndWaits(t *testing.T) {
 	t.Parallel()
 	golden := ruletest.Golden(t, goldenProd)
@@ -85,8 +85,8 @@ func TestEveryRuleBreaksHoldsAndWaits(t *testing.T) {
 		t.Run(fmt.Sprintf("%s/%d", e.rule, i), func(t *testing.T) {
 			t.Parallel()
 			answer := judge(t, base)
-			assert.Empty(t, answer.Violations(e.rule), "as it is")
-			assert.Empty(t, answer.Pending, "as it is")
+			assert.Empty(t, answer.Violations(e.rule), "unchanged")
+			assert.Empty(t, answer.Pending, "unchanged")
 			for _, change := range e.keeps {
 				assert.Empty(t, judge(t, change.On(base)).Violations(e.rule), "%v", change)
 			}
@@ -104,8 +104,8 @@ func TestEveryRuleBreaksHoldsAndWaits(t *testing.T) {
 			}
 			for _, at := range e.unknown {
 				answer := judge(t, ruletest.Set(ruletest.Unknown{}, at...).On(base))
-				assert.Empty(t, answer.Violations(e.rule), "%v is not known", at)
-				assert.Equal(t, []string{e.rule}, answer.Pending, "%v is not known", at)
+				assert.Empty(t, answer.Violations(e.rule), "%v is unknown", at)
+				assert.Equal(t, []string{e.rule}, answer.Pending, "%v is unknown", at)
 				assert.Contains(t, answer.Said, e.rule)
 			}
 		})
@@ -114,17 +114,17 @@ func TestEveryRuleBreaksHoldsAndWaits(t *testing.T) {
 		if r.IsStack() {
 			continue
 		}
-		assert.True(t, broken[r.Name], "%s: no example breaks it", r.Name)
-		assert.True(t, held[r.Name], "%s: no example keeps it", r.Name)
-		assert.True(t, waited[r.Name], "%s: no example makes it wait", r.Name)
+		assert.True(t, broken[r.Name], "%s: an example that breaks it is missing", r.Name)
+		assert.True(t, held[r.Name], "%s: an example that keeps it is missing", r.Name)
+		assert.True(t, waited[r.Name], "%s: an example that makes it wait is missing", r.Name)
 	}
 }
 
-// sentinel is what no message may quote.
+// sentinel is a text that messages must not contain.
 const sentinel = "hunter22"
 
-// noSecrets makes every text of a resource secret, as it is and with the sentinel in it, and looks for them in what the
-// rule says. Short texts are left out of the search: they are words that a rule may use itself, such as default.
+// noSecrets makes every text of a resource secret, unchanged and with the sentinel, and looks for the texts in the
+// rule's messages. It does not look for short texts, because a rule can use them itself, such as default.
 func noSecrets(
 	t *testing.T, judge func(*testing.T, *ruletest.Resource) *ruletest.Answer, r *rule.Rule,
 	resource *ruletest.Resource,
@@ -156,7 +156,7 @@ func noSecrets(
 		for _, message := range judge(t, hidden).Violations(r.Name) {
 			said := strings.NewReplacer(r.Summary, "", r.Fix, "").Replace(message)
 			for _, text := range texts {
-				assert.NotContains(t, said, text, "a secret in what %s says", r.Name)
+				assert.NotContains(t, said, text, "%s shows a secret", r.Name)
 			}
 		}
 	}

@@ -1,3 +1,3 @@
-// Package registry is the one list of the pack's rules: what the engine is served, what the tests try, what the
-// documentation and `dbtier policy list` show.
+// Package registry lists the rules of the pack. The server, the tests, docs/policies.md and `dbtier policy list` use
+// this list.
 package registry

@@ -6,14 +6,14 @@ import (
 	"dbtier/policy/ruletest"
 )
 
-// at is a path below the pod's spec of a Deployment or Job.
+// at returns a path below the pod spec of a Deployment or Job.
 func at(steps ...any) path { return append(path{"spec", "template", "spec"}, steps...) }
 
 func setAt(value any, steps ...any) ruletest.Change { return set(value, at(steps...)...) }
 
 func dropAt(steps ...any) ruletest.Change { return drop(at(steps...)...) }
 
-// security is a path below the security context of the first container.
+// security returns a path below the security context of the first container.
 func security(steps ...any) path {
 	return append(at("containers", 0, "securityContext"), steps...)
 }

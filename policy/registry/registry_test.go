@@ -23,18 +23,18 @@ func TestEveryRuleIsDescribed(t *testing.T) {
 	families := []string{"rds", "secrets", "kms", "iam", "network", "kubernetes", "pool", "migration", "stackwide"}
 	for _, r := range registry.All() {
 		assert.Regexp(t, form, r.Name)
-		assert.False(t, names[r.Name], "%s is there twice", r.Name)
+		assert.False(t, names[r.Name], "%s occurs twice", r.Name)
 		names[r.Name] = true
 		assert.Contains(t, families, r.Family, r.Name)
-		assert.True(t, strings.HasSuffix(r.Summary, "."), "%s: the summary is no sentence: %s", r.Name, r.Summary)
+		assert.True(t, strings.HasSuffix(r.Summary, "."), "%s: the summary is not a sentence: %s", r.Name, r.Summary)
 		for _, text := range []string{r.Summary, r.Why, r.Fix} {
 			assert.NotEmpty(t, text, r.Name)
 		}
 		assert.GreaterOrEqual(t, r.Severity, rule.Low, r.Name)
-		assert.NotEmpty(t, r.IDs, "%s stands for nothing", r.Name)
-		assert.NotEqual(t, r.Resource == nil, r.Stack == nil, "%s judges either a resource or a stack", r.Name)
-		assert.True(t, r.IsStack() || len(r.Types) > 0, "%s is asked about nothing", r.Name)
-		assert.Len(t, slices.Compact(slices.Sorted(slices.Values(r.Types))), len(r.Types), "%s: a type is there twice",
+		assert.NotEmpty(t, r.IDs, "%s covers nothing", r.Name)
+		assert.NotEqual(t, r.Resource == nil, r.Stack == nil, "%s must judge either a resource or a stack", r.Name)
+		assert.True(t, r.IsStack() || len(r.Types) > 0, "%s has no types", r.Name)
+		assert.Len(t, slices.Compact(slices.Sorted(slices.Values(r.Types))), len(r.Types), "%s: a type occurs twice",
 			r.Name)
 	}
 	for _, family := range families {
@@ -54,15 +54,15 @@ func TestThePackIsNamedAsItsProjectFileSays(t *testing.T) {
 		[]string{pack.Name, pack.Version, pack.Description})
 }
 
-// TestThePackKnowsNothingOfThisProgram looks at what the binary is built of: it serves programs of any language, and
-// has to start fast.
+// TestThePackKnowsNothingOfThisProgram checks the packages in the binary: it must work for every program, and start
+// fast.
 func TestThePackKnowsNothingOfThisProgram(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "dbtier/policy").Output()
 	require.NoError(t, err)
 	for _, name := range strings.Fields(string(out)) {
 		if own, ok := strings.CutPrefix(name, "dbtier/"); ok {
-			assert.True(t, strings.HasPrefix(own, "policy") || own == "budget", "the pack is built of %s", name)
+			assert.True(t, strings.HasPrefix(own, "policy") || own == "budget", "the pack contains %s", name)
 		}
 		assert.NotContains(t, name, "pulumi-aws")
 		assert.NotContains(t, name, "pulumi-kubernetes")

@@ -11,7 +11,7 @@ import (
 	"dbtier/policy/ruletest"
 )
 
-// paths are those of every value in a tree, down to a depth.
+// paths returns the paths of every value in a tree, down to a depth.
 func paths(value any, depth int) [][]any {
 	var found [][]any
 	below := func(step, inner any) {
@@ -35,8 +35,8 @@ func paths(value any, depth int) [][]any {
 	return found
 }
 
-// TestOddValuesBreakNoRule puts values of the wrong kind at every place of every resource: a program in another
-// language, or of tomorrow, may have them, and a rule that panics takes the engine's run with it.
+// TestOddValuesBreakNoRule sets values of wrong types everywhere in every resource. Programs in other languages can
+// contain them, and a rule that panics ends the engine's run.
 func TestOddValuesBreakNoRule(t *testing.T) {
 	t.Parallel()
 	golden := ruletest.Golden(t, goldenProd)
@@ -62,7 +62,7 @@ func TestOddValuesBreakNoRule(t *testing.T) {
 			for _, odd := range []any{"x", []any{nil, "x"}} {
 				stack := slices.Clone(golden)
 				stack[i] = ruletest.Set(odd, at...).On(r)
-				// The few that are compared with the one that is odd.
+				// A few resources are enough to compare with the odd one.
 				_, err := server.AnalyzeStack(t.Context(), ruletest.StackRequest(t, around(stack, i)))
 				require.NoError(t, err)
 			}
@@ -70,7 +70,7 @@ func TestOddValuesBreakNoRule(t *testing.T) {
 	}
 }
 
-// around are a resource and one of each other type.
+// around returns a resource, and one resource of each other type.
 func around(stack []*ruletest.Resource, i int) []*ruletest.Resource {
 	seen := map[string]bool{stack[i].Type: true}
 	found := []*ruletest.Resource{stack[i]}

@@ -1,10 +1,10 @@
-// Package rule says what a rule of the policy pack is, and gives rules their view of resources.
+// Package rule defines what a rule of the policy pack is, and how a rule reads resources.
 //
-// A rule is data (a name, why it matters, how to fix what it finds, how severe it is, which rules of the public
-// catalogues it stands for) around one function. Its [Rule.Policies] are policyx policy values, so that another pack
-// can take them; the pack of this project serves them by package analyzer.
+// A [Rule] is data (name, reason, fix, severity, the ids of public catalogues that it covers) and one function.
+// [Rule.Judge] runs that function on resources and returns its findings. It is the only way in which a rule judges: the
+// engine's server (package analyzer) and `dbtier policy check` (package state) both call it through package pack.
 //
-// A rule reads a resource through [Value], which knows four kinds of values: missing, known, secret and unknown.
-// Reading an unknown value notes that the rule has to wait for the update, so that no rule can take it for a violation
-// or for a pass. Reading a secret one takes every value out of the messages that follow.
+// A rule reads a resource through [Value]. A value is missing, known, secret or unknown. Reading an unknown value adds
+// an [Unknown] finding, so a rule cannot treat the value as a violation or as a pass. After a rule has read a secret,
+// its messages show [Secret] instead of values.
 package rule

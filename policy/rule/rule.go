@@ -1,20 +1,18 @@
 package rule
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 )
 
-// Severity of what a rule finds.
+// Severity says how serious a violation is.
 type Severity int
 
-// Severities, as Pulumi knows them.
+// The severities of Pulumi.
 const (
 	Low Severity = iota + 1
 	Medium
@@ -22,75 +20,62 @@ const (
 	Critical
 )
 
-// String is the severity's name.
+// String returns the severity's name in lower case.
 func (s Severity) String() string {
 	return [...]string{"unspecified", "low", "medium", "high", "critical"}[s]
 }
 
-// Level is how a violation is taken.
-type Level = policyx.EnforcementLevel
+// Level says what a violation does. The numbers are those of Pulumi's protocol.
+type Level int
 
-// The levels.
+// The enforcement levels of Pulumi.
 const (
-	Advisory  = policyx.EnforcementLevelAdvisory
-	Mandatory = policyx.EnforcementLevelMandatory
-	Disabled  = policyx.EnforcementLevelDisabled
-	Remediate = policyx.EnforcementLevelRemediate
+	Advisory Level = iota
+	Mandatory
+	Disabled
+	Remediate
 )
 
-// LevelName is a level as the policy config file writes it.
-func LevelName(level Level) string {
-	switch level {
-	case Mandatory:
-		return "mandatory"
-	case Disabled:
-		return "disabled"
-	case Remediate:
-		return "remediate"
-	default:
-		return "advisory"
-	}
+var levelNames = [...]string{"advisory", "mandatory", "disabled", "remediate"}
+
+// LevelName returns the name of a level in the policy config file.
+func LevelName(level Level) string { return levelNames[level] }
+
+// LevelOf returns the level with the given name. It is the reverse of [LevelName].
+func LevelOf(name string) (level Level, ok bool) {
+	at := slices.Index(levelNames[:], name)
+	return Level(at), at >= 0
 }
 
-// LevelOf is the level of a name, the reverse of [LevelName].
-func LevelOf(name string) (Level, bool) {
-	for _, level := range []Level{Advisory, Mandatory, Disabled, Remediate} {
-		if LevelName(level) == name {
-			return level, true
-		}
-	}
-	return 0, false
-}
-
-// Profile is the kind of stack, which decides the levels where the policy config says nothing.
+// Profile is the kind of a stack. It decides the level of each rule that the policy config does not set.
 type Profile string
 
-// The profiles. A stack that does not say what it is, is in production.
+// The profiles. Production is the default.
 const (
 	Production  Profile = "production"
 	Development Profile = "development"
 )
 
-// Levels of a rule by profile.
+// Levels are the levels of a rule by profile.
 type Levels struct{ Production, Development Level }
 
-// The usual levels. Each tells what is expected of a stack in production and of one in development.
+// The usual levels.
 var (
-	// Always holds everywhere: development has no excuse either.
+	// Always is mandatory in both profiles.
 	Always = Levels{Mandatory, Mandatory}
-	// InProduction is demanded there and advised elsewhere.
+	// InProduction is mandatory in production and advisory in development.
 	InProduction = Levels{Mandatory, Advisory}
-	// ProductionOnly is no matter of development.
+	// ProductionOnly is mandatory in production and disabled in development.
 	ProductionOnly = Levels{Mandatory, Disabled}
-	// Advice stops nothing.
+	// Advice is advisory in both profiles.
 	Advice = Levels{Advisory, Advisory}
-	// AdviceInProduction stops nothing, and is no matter of development.
+	// AdviceInProduction is advisory in production and disabled in development.
 	AdviceInProduction = Levels{Advisory, Disabled}
-	// OptIn is off until the policy config turns it on.
+	// OptIn is disabled until the policy config enables it.
 	OptIn = Levels{Disabled, Disabled}
 )
 
-// Of is the level in a profile.
+// Of returns the level in a profile.
 func (l Levels) Of(p Profile) Level {
 	if p == Development {
 		return l.Development
@@ -98,14 +83,53 @@ func (l Levels) Of(p Profile) Level {
 	return l.Production
 }
 
+// Rule is one rule of the pack.
+type Rule struct {
+	// Name in the policy config, for example rds-storage-encrypted.
+	Name string
+	// Family is the package that the rule is in. [Family] sets it.
+	Family string
+	// Summary is the requirement, Why the reason for it, and Fix what to do about a violation: one sentence each.
+	Summary, Why, Fix string
+	Severity          Severity
+	Levels            Levels
+	Knobs             []Knob
+	// IDs are the rules of public catalogues that this rule covers, as package catalogue writes them.
+	IDs []string
+	// Types are the resource types that a resource rule judges or that a stack rule reads.
+	Types []string
+	// Resource judges one resource. Each rule sets either Resource or Stack.
+	Resource func(*Subject)
+	// Stack judges all resources of a stack together.
+	Stack func(*Stack)
+	// Remedy returns corrected inputs of a resource, and false if it changed nothing. Optional. It is only called for a
+	// resource that violates the rule, and only at the level remediate.
+	Remedy func(s *Subject, inputs property.Map) (property.Map, bool)
+}
+
+// Family sets the family of rules, and the types of those that have none.
+func Family(name string, types []string, rules ...*Rule) []*Rule {
+	for _, r := range rules {
+		r.Family = name
+		if r.Types == nil {
+			r.Types = types
+		}
+	}
+	return rules
+}
+
+// IsStack reports whether the rule judges a whole stack and not single resources.
+func (r *Rule) IsStack() bool { return r.Stack != nil }
+
 // Knob is a setting of a rule in the policy config.
 type Knob struct {
-	// Name of the property and what it is for, with its unit.
+	// Name is the property's name. Description says what it is for, with its unit.
 	Name, Description string
 	// Default is a float64, a string, a bool or a []string.
 	Default any
 }
 
+// schema returns the JSON schema of the knob. Its default has the types that JSON decodes to.
 func (k Knob) schema() map[string]any {
 	schema := map[string]any{"description": k.Description, "default": k.Default}
 	switch value := k.Default.(type) {
@@ -125,45 +149,45 @@ func (k Knob) schema() map[string]any {
 	return schema
 }
 
-// Rule is one rule of the pack.
-type Rule struct {
-	// Name in the policy config, for example rds-storage-encrypted.
-	Name string
-	// Family is the package that the rule is in.
-	Family string
-	// Summary says what must hold, Why what happens otherwise, and Fix what to do: one sentence each.
-	Summary, Why, Fix string
-	Severity          Severity
-	Levels            Levels
-	Knobs             []Knob
-	// IDs are the rules of the public catalogues that this one stands for, as package catalogue writes them.
-	IDs []string
-	// Types are the resource types that a resource rule judges, or that a stack rule reads.
-	Types []string
-	// Needs are the top-level properties that the rule reads. None means all, and costs the decoding of all.
-	Needs []string
-	// Resource judges one resource. A rule has either this or Stack.
-	Resource func(*Subject)
-	// Stack judges all resources together.
-	Stack func(*Stack)
-	// Remedy puts the inputs of a resource right, and reports whether it changed any. It is asked for what breaks the
-	// rule only, where the policy config sets the rule's level to remediate.
-	Remedy func(*Subject) (property.Map, bool)
+// accepts reports whether the knob takes a value, and which values it wants.
+func (k Knob) accepts(value any) (want string, ok bool) {
+	switch k.Default.(type) {
+	case float64:
+		_, ok = value.(float64)
+		return "a number", ok
+	case bool:
+		_, ok = value.(bool)
+		return "true or false", ok
+	case []string:
+		list, ok := value.([]any)
+		return "a list of strings", ok && len(stringsOf(list)) == len(list)
+	default:
+		_, ok = value.(string)
+		return "a string", ok
+	}
 }
 
-// IsStack tells stack rules from resource rules.
-func (r *Rule) IsStack() bool { return r.Stack != nil }
+// stringsOf returns the strings of a list and leaves other items out.
+func stringsOf(list []any) []string {
+	texts := make([]string, 0, len(list))
+	for _, item := range list {
+		if text, ok := item.(string); ok {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
 
-// ConfigSchema is the schema of the rule's properties in the policy config: its knobs, and exceptions.
-func (r *Rule) ConfigSchema() *policyx.ConfigSchema {
-	properties := map[string]map[string]any{exceptionsKey: exceptionsSchema()}
+// ConfigSchema returns the JSON schemas of the rule's properties in the policy config: its knobs, and exceptions.
+func (r *Rule) ConfigSchema() map[string]any {
+	properties := map[string]any{exceptionsKey: exceptionsSchema()}
 	for _, knob := range r.Knobs {
 		properties[knob.Name] = knob.schema()
 	}
-	return &policyx.ConfigSchema{Properties: properties}
+	return properties
 }
 
-// CheckConfig reports every fault of the rule's properties in the policy config, one a line.
+// CheckConfig returns every fault of the rule's properties in the policy config, one per line.
 func (r *Rule) CheckConfig(properties map[string]any) []string {
 	var faults []string
 	for _, key := range slices.Sorted(maps.Keys(properties)) {
@@ -180,7 +204,7 @@ func (r *Rule) CheckConfig(properties map[string]any) []string {
 			for _, knob := range r.Knobs {
 				names = append(names, knob.Name)
 			}
-			faults = append(faults, fmt.Sprintf("%s.%s: is no setting of this rule: it has %s", r.Name, key,
+			faults = append(faults, fmt.Sprintf("%s.%s: is not a setting of this rule: want %s", r.Name, key,
 				strings.Join(names, ", ")))
 			continue
 		}
@@ -190,79 +214,3 @@ func (r *Rule) CheckConfig(properties map[string]any) []string {
 	}
 	return faults
 }
-
-func (k Knob) accepts(value any) (want string, ok bool) {
-	switch k.Default.(type) {
-	case float64:
-		_, ok = value.(float64)
-		return "a number", ok
-	case bool:
-		_, ok = value.(bool)
-		return "true or false", ok
-	case []string:
-		list, isList := value.([]any)
-		return "a list of texts", isList && !slices.ContainsFunc(list,
-			func(item any) bool { _, text := item.(string); return !text })
-	default:
-		_, ok = value.(string)
-		return "a text", ok
-	}
-}
-
-// Policies are the rule as policyx knows rules: one that validates, and one that remediates where the rule can.
-func (r *Rule) Policies() []policyx.Policy {
-	if r.IsStack() {
-		return []policyx.Policy{policyx.NewStackValidationPolicy(r.Name, policyx.StackValidationPolicyArgs{
-			Description: r.Summary, EnforcementLevel: r.Levels.Production, ConfigSchema: r.ConfigSchema(),
-			ValidateStack: r.validateStack,
-		})}
-	}
-	policies := []policyx.Policy{policyx.NewResourceValidationPolicy(r.Name, policyx.ResourceValidationPolicyArgs{
-		Description: r.Summary, EnforcementLevel: r.Levels.Production, ConfigSchema: r.ConfigSchema(),
-		ValidateResource: r.validate,
-	})}
-	if r.Remedy != nil {
-		policies = append(policies, policyx.NewResourceRemediationPolicy(r.Name, policyx.ResourceRemediationPolicyArgs{
-			Description: r.Summary, ConfigSchema: r.ConfigSchema(), RemediateResource: r.remediate,
-		}))
-	}
-	return policies
-}
-
-func (r *Rule) validate(_ context.Context, args policyx.ResourceValidationArgs) error {
-	if !slices.Contains(r.Types, args.Resource.Type) {
-		return nil
-	}
-	run := newRun(r, args.Manager, args.Config, args.DryRun)
-	r.Resource(&Subject{run: run, resource: &args.Resource})
-	return nil
-}
-
-func (r *Rule) validateStack(_ context.Context, args policyx.StackValidationArgs) error {
-	run := newRun(r, args.Manager, nil, false)
-	r.Stack(newStack(run, args.Resources))
-	return nil
-}
-
-func (r *Rule) remediate(_ context.Context, args policyx.ResourceRemediationArgs) (*property.Map, error) {
-	if !slices.Contains(r.Types, args.Resource.Type) {
-		return nil, nil
-	}
-	broken := &counter{}
-	run := newRun(r, broken, args.Config, true)
-	r.Resource(&Subject{run: run, resource: &args.Resource})
-	if broken.count == 0 {
-		return nil, nil
-	}
-	fixed, changed := r.Remedy(&Subject{run: run, resource: &args.Resource})
-	if !changed {
-		return nil, nil
-	}
-	return &fixed, nil
-}
-
-// counter is a manager that only counts.
-type counter struct{ count int }
-
-// ReportViolation counts.
-func (c *counter) ReportViolation(string, string) { c.count++ }

@@ -1,39 +1,34 @@
 package rule
 
-import (
-	"slices"
-	"time"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
-)
+import "slices"
 
 // Stack is all resources of a stack, as a stack rule sees them.
 type Stack struct {
-	run      *run
+	*evaluation
 	subjects []Subject
 	byType   map[string][]*Subject
-	// byURN is made when it is asked for.
+	// byURN is filled on first use.
 	byURN map[string]*Subject
 }
 
-func newStack(run *run, resources []policyx.AnalyzerResource) *Stack {
+func newStack(e *evaluation, resources []*Resource) *Stack {
 	s := &Stack{
-		run: run, subjects: make([]Subject, len(resources)),
-		byType: make(map[string][]*Subject, len(run.rule.Types)),
+		evaluation: e, subjects: make([]Subject, len(resources)),
+		byType: make(map[string][]*Subject, len(e.rule.Types)),
 	}
-	for _, resourceType := range run.rule.Types {
+	for _, resourceType := range e.rule.Types {
 		s.byType[resourceType] = nil
 	}
-	for i := range resources {
-		s.subjects[i] = Subject{run: run, resource: &resources[i]}
-		if of, read := s.byType[resources[i].Type]; read {
-			s.byType[resources[i].Type] = append(of, &s.subjects[i])
+	for i, resource := range resources {
+		s.subjects[i] = Subject{evaluation: e, resource: resource}
+		if of, read := s.byType[resource.Type]; read {
+			s.byType[resource.Type] = append(of, &s.subjects[i])
 		}
 	}
 	return s
 }
 
-// All are the resources of these types, each in the order of the stack. The rule must name the types.
+// All returns the resources of the given types, each type in the order of the stack. The rule must list the types.
 func (s *Stack) All(types ...string) []*Subject {
 	if len(types) == 1 {
 		return s.byType[types[0]]
@@ -45,7 +40,7 @@ func (s *Stack) All(types ...string) []*Subject {
 	return found
 }
 
-// Find is the resource of a URN, or nil.
+// Find returns the resource with a URN, or nil.
 func (s *Stack) Find(urn string) *Subject {
 	if s.byURN == nil {
 		s.byURN = make(map[string]*Subject, len(s.subjects))
@@ -56,27 +51,18 @@ func (s *Stack) Find(urn string) *Subject {
 	return s.byURN[urn]
 }
 
-// Number is a knob of the rule.
-func (s *Stack) Number(knob string) float64 { return s.run.number(knob) }
-
-// Text is a knob of the rule.
-func (s *Stack) Text(knob string) string { return s.run.text(knob) }
-
-// Texts are a knob of the rule.
-func (s *Stack) Texts(knob string) []string { return s.run.texts(knob) }
-
-// Now is the time by which exceptions expire.
-func (s *Stack) Now() time.Time { return s.run.now }
-
-// Exceptions are those of every rule, by its name.
-func (s *Stack) Exceptions() map[string][]Exception {
-	if s.run.extended == nil {
-		return nil
+// FindAll returns the resources of a type among URNs.
+func (s *Stack) FindAll(resourceType string, urns []string) []*Subject {
+	var found []*Subject
+	for _, urn := range urns {
+		if subject := s.Find(urn); subject != nil && subject.Type() == resourceType {
+			found = append(found, subject)
+		}
 	}
-	return s.run.extended.Exceptions()
+	return found
 }
 
-// DependedOn are the URNs that some resource depends on.
+// DependedOn returns the URNs that at least one resource depends on.
 func (s *Stack) DependedOn() map[string]bool {
 	used := map[string]bool{}
 	for i := range s.subjects {
@@ -87,17 +73,13 @@ func (s *Stack) DependedOn() map[string]bool {
 	return used
 }
 
-// DryRun tells a preview from an update.
-func (s *Stack) DryRun() bool { return s.run.dryRun }
-
-// Fail reports a violation of the stack as a whole.
+// Fail reports a violation by the stack as a whole.
 func (s *Stack) Fail(format string, args ...any) {
-	(&Subject{run: s.run, resource: &policyx.AnalyzerResource{}}).fail("", format, args)
+	(&Subject{evaluation: s.evaluation, resource: &Resource{}}).fail("", format, args)
 }
 
-// Follows tells whether a resource waits for another: by a dependency, by one of its parent, or through others that
-// wait. A stack rule sees the resources between them only if it names their types, so the pack hands it the
-// dependencies of all.
+// Follows reports whether Pulumi creates later after earlier: because of a dependency, a dependency of its parent, or a
+// chain of both.
 func (s *Stack) Follows(later, earlier *Subject) bool {
 	seen := map[string]bool{}
 	var visit func(at *Subject) bool

@@ -12,8 +12,8 @@ import (
 	"dbtier/policy/rule"
 )
 
-// Many are so many resources, as several services have them: the stack of a golden file again and again, each time
-// under other names and in another namespace.
+// Many returns the given number of resources, like those of many services: copies of the stack of a golden file with
+// other names and namespaces.
 func Many(tb testing.TB, golden string, count int) []*Resource {
 	tb.Helper()
 	stack := Golden(tb, golden)
@@ -59,7 +59,7 @@ func renamed(value any, service string) any {
 	}
 }
 
-// Run is one run of a pack over resources that are encoded already, as the engine sends them.
+// Run is a run of a pack over encoded resources.
 type Run struct {
 	server *analyzer.Server
 	single []*pulumirpc.AnalyzeRequest

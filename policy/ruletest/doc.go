@@ -1,3 +1,3 @@
-// Package ruletest runs rules as the engine does, through the analyzer and its encoding, on resources that tests write
-// down or take from the golden files: what the components of this project make.
+// Package ruletest runs rules in tests as the engine does: through the analyzer and its encoding. The resources are
+// those of the test, or come from the golden files, which contain what the components of this project create.
 package ruletest

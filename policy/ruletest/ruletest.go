@@ -1,6 +1,7 @@
 package ruletest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -18,34 +19,35 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"dbtier/policy/analyzer"
+	"dbtier/policy/pack"
 	"dbtier/policy/rule"
 )
 
-// Now is the time of tests.
+// Now is the current time in tests.
 var Now = time.Date(2027, time.January, 15, 12, 0, 0, 0, time.UTC)
 
-// Unknown is a value that only the update knows.
+// Unknown is a value that is not known before the update.
 type Unknown struct{}
 
 // Secret is a value that is secret.
 type Secret struct{ Value any }
 
-// Resource of a stack.
+// Resource is a resource of a stack.
 type Resource struct {
 	Type, Name string
-	// GivenURN is the URN where others depend on it.
+	// GivenURN is the URN if other resources depend on it.
 	GivenURN string
-	// Inputs as plain values, in which Unknown and Secret may stand.
+	// Inputs are plain values, which can contain Unknown and Secret.
 	Inputs map[string]any
-	// Outputs are what the cloud adds; they go over the inputs in what stack rules see.
+	// Outputs are values of the cloud. Stack rules see them instead of inputs with the same name.
 	Outputs      map[string]any
 	Parent       string
 	Dependencies []string
-	// PropertyDependencies are the URNs that a property depends on.
+	// PropertyDependencies are the URNs that each property depends on.
 	PropertyDependencies map[string][]string
 }
 
-// URN of the resource: the one that was given, or one without its parents' types.
+// URN returns GivenURN, or a URN without the types of parents.
 func (r *Resource) URN() string {
 	if r.GivenURN != "" {
 		return r.GivenURN
@@ -53,7 +55,7 @@ func (r *Resource) URN() string {
 	return "urn:pulumi:test::test::" + r.Type + "::" + r.Name
 }
 
-// Clone is a copy that can be changed.
+// Clone returns a deep copy.
 func (r *Resource) Clone() *Resource {
 	clone := *r
 	clone.Inputs, _ = cloned(r.Inputs).(map[string]any)
@@ -81,20 +83,20 @@ func cloned(value any) any {
 	}
 }
 
-// Change is one change of a resource.
+// Change is one change to the inputs of a resource.
 type Change struct {
-	// Path of keys and indexes; Value nil takes the member away.
+	// Path has keys and indexes. The value nil removes the member.
 	Path  []any
 	Value any
 }
 
-// Set puts a value under a path of keys and indexes, making objects on the way.
+// Set returns a change that sets the value at a path of keys and indexes, and creates missing objects.
 func Set(value any, path ...any) Change { return Change{path, value} }
 
-// Drop takes a member away.
+// Drop returns a change that removes a member.
 func Drop(path ...any) Change { return Change{path, nil} }
 
-// On is a copy of the resource with the change.
+// On returns a copy of the resource with the change.
 func (c Change) On(r *Resource) *Resource {
 	clone := r.Clone()
 	clone.Inputs, _ = change(clone.Inputs, c.Path, c.Value).(map[string]any)
@@ -125,19 +127,19 @@ func change(at any, path []any, value any) any {
 		list[step] = change(list[step], path[1:], value)
 		return list
 	default:
-		panic(fmt.Sprintf("a path has keys and indexes, and no %T", path[0]))
+		panic(fmt.Sprintf("a path has keys and indexes, not %T", path[0]))
 	}
 }
 
-// Answer is what a pack says.
+// Answer is the result of judging a stack.
 type Answer struct {
 	Diagnostics []*pulumirpc.AnalyzeDiagnostic
-	// Pending are the rules that wait, and Said is what the person is told of them.
+	// Pending are the rules that wait for unknown values. Said is the message about them.
 	Pending []string
 	Said    string
 }
 
-// Violations are the diagnostics of a rule that are no mere notes of what is not known.
+// Violations returns the messages of a rule.
 func (a *Answer) Violations(name string) []string {
 	var messages []string
 	for _, d := range a.Diagnostics {
@@ -148,7 +150,7 @@ func (a *Answer) Violations(name string) []string {
 	return messages
 }
 
-// Mandatory are the mandatory violations, one a line: rule, resource and message.
+// Mandatory returns the mandatory violations, sorted: rule, resource and message.
 func (a *Answer) Mandatory() []string {
 	var found []string
 	for _, d := range a.Diagnostics {
@@ -160,39 +162,33 @@ func (a *Answer) Mandatory() []string {
 	return found
 }
 
-// Setup is how a pack is run.
+// Setup says how a pack is run.
 type Setup struct {
 	Profile rule.Profile
-	// Update is no preview.
+	// Update says that the run is an update and not a preview.
 	Update bool
-	// Config of rules by name: the level with the key enforcementLevel, and properties.
+	// Config has the properties of rules by name, and the level with the key enforcementLevel.
 	Config map[string]map[string]any
 }
 
-// Server is a pack that is configured as the engine configures it.
+// Server returns a server that is configured as by the engine, and the messages that it shows.
 func Server(tb testing.TB, setup Setup, rules ...*rule.Rule) (*analyzer.Server, *string) {
 	tb.Helper()
 	said := ""
-	server, err := analyzer.New(analyzer.Pack{
-		Name: "test", Version: "1.2.3", Rules: rules, Now: func() time.Time { return Now },
-		Say: func(_ context.Context, message string) { said += message },
-	})
+	tested := pack.Pack{Name: "test", Version: "1.2.3", Rules: rules, Now: func() time.Time { return Now }}
+	server, err := analyzer.New(tested, func(_ context.Context, message string) { said += message })
 	require.NoError(tb, err)
-	profile := setup.Profile
-	if profile == "" {
-		profile = rule.Production
-	}
+	profile := cmp.Or(setup.Profile, rule.Production)
 	_, err = server.ConfigureStack(tb.Context(), &pulumirpc.AnalyzerStackConfigureRequest{
 		Stack: "test", Project: "test", DryRun: !setup.Update,
-		Config: map[string]string{"dbtier-policy:profile": string(profile)},
+		Config: map[string]string{pack.ProfileKey: string(profile)},
 	})
 	require.NoError(tb, err)
 	require.NoError(tb, Configure(tb.Context(), server, setup, rules))
 	return server, &said
 }
 
-// Configure gives a server the policy config, as the engine does: a level and defaults for every rule, and what the
-// file says over them.
+// Configure sends the policy config as the engine does: the level of every rule, or the one in the setup.
 func Configure(ctx context.Context, server *analyzer.Server, setup Setup, rules []*rule.Rule) error {
 	config := map[string]*pulumirpc.PolicyConfig{}
 	for _, r := range rules {
@@ -215,7 +211,7 @@ func Configure(ctx context.Context, server *analyzer.Server, setup Setup, rules 
 	return err
 }
 
-// Judge runs a pack on a whole stack, as an engine does: each resource by its inputs, and then all by their outputs.
+// Judge judges a stack as the engine does: first each resource with its inputs, then all with their outputs.
 func Judge(tb testing.TB, setup Setup, rules []*rule.Rule, resources ...*Resource) *Answer {
 	tb.Helper()
 	server, said := Server(tb, setup, rules...)
@@ -237,20 +233,14 @@ func Judge(tb testing.TB, setup Setup, rules []*rule.Rule, resources ...*Resourc
 	return answer
 }
 
-func init() { //nolint:gochecknoinits // Whoever tests rules wants to know.
-	rule.Undeclared = func(r *rule.Rule, key string) {
-		panic(fmt.Sprintf("rule %s reads %s, which its Needs do not name", r.Name, key))
-	}
-}
-
-// Request is a resource as the engine sends it.
+// Request returns a resource as the engine sends it.
 func Request(tb testing.TB, r *Resource) *pulumirpc.AnalyzeRequest {
 	tb.Helper()
 	return &pulumirpc.AnalyzeRequest{Type: r.Type, Name: r.Name, Urn: r.URN(), Properties: Encode(tb,
 		r.Inputs), Options: &pulumirpc.AnalyzerResourceOptions{Parent: r.Parent}}
 }
 
-// StackRequest is all resources as the engine sends them at the end.
+// StackRequest returns all resources as the engine sends them at the end.
 func StackRequest(tb testing.TB, resources []*Resource) *pulumirpc.AnalyzeStackRequest {
 	tb.Helper()
 	request := &pulumirpc.AnalyzeStackRequest{}
@@ -273,7 +263,7 @@ func StackRequest(tb testing.TB, resources []*Resource) *pulumirpc.AnalyzeStackR
 	return request
 }
 
-// Encode is an object as it goes over the wire.
+// Encode returns an object as the engine encodes it.
 func Encode(tb testing.TB, object map[string]any) *structpb.Struct {
 	tb.Helper()
 	encoded, err := plugin.MarshalProperties(value(object).ObjectValue(),
@@ -305,7 +295,7 @@ func value(of any) resource.PropertyValue {
 	}
 }
 
-// Plain is a property map as plain values, with Unknown and Secret where they stand.
+// Plain returns properties as plain values, with Unknown and Secret. It is the reverse of [Encode].
 func Plain(properties resource.PropertyMap) map[string]any {
 	object := make(map[string]any, len(properties))
 	for key, value := range properties {
@@ -342,7 +332,7 @@ func plain(value resource.PropertyValue) any {
 	}
 }
 
-// Golden are the resources of a golden file.
+// Golden returns the resources of a golden file.
 func Golden(tb testing.TB, file string) []*Resource {
 	tb.Helper()
 	text, err := os.ReadFile(file)
@@ -364,10 +354,10 @@ func Golden(tb testing.TB, file string) []*Resource {
 	return resources
 }
 
-// Named is the resource of a name.
+// Named returns the resource with a logical name.
 func Named(tb testing.TB, resources []*Resource, name string) *Resource {
 	tb.Helper()
 	at := slices.IndexFunc(resources, func(r *Resource) bool { return r.Name == name })
-	require.GreaterOrEqual(tb, at, 0, "no resource is named %s", name)
+	require.GreaterOrEqual(tb, at, 0, "there is no resource %s", name)
 	return resources[at]
 }

@@ -1,3 +1,3 @@
-// Package state judges an exported state (`pulumi stack export`) by the rules of the pack, without an engine: no login,
-// no plugins, no program. Encrypted secrets stay encrypted, and what depends on them is said to be not judged.
+// Package state judges an exported state (`pulumi stack export`) by a pack of rules, without an engine, a login,
+// plugins or the program. It does not decrypt secrets: a rule that needs one reports that it was not evaluated.
 package state

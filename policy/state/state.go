@@ -2,7 +2,6 @@ package state
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,43 +9,41 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
-	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
-	"google.golang.org/protobuf/types/known/structpb"
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
-	"dbtier/policy/analyzer"
+	"dbtier/policy/pack"
 	"dbtier/policy/rule"
 )
 
-// Options are how a state is judged.
+// Options say how a state is judged.
 type Options struct {
 	// Profile of the stack. Default production.
 	Profile rule.Profile
-	// Config is the text of a policy config file; none keeps the profile's levels.
+	// Config is the text of a policy config file. Default: the levels of the profile.
 	Config []byte
 }
 
-// Finding is what a rule says of a resource.
+// Finding is a finding of a rule about a resource.
 type Finding struct {
 	Rule     string `json:"rule"`
 	Level    string `json:"level"`
 	Severity string `json:"severity"`
-	// URN of the resource; empty where the whole stack is meant.
+	// URN of the resource. Empty for the stack as a whole.
 	URN     string `json:"urn,omitempty"`
 	Message string `json:"message"`
 }
 
-// Report is what the pack says of a state.
+// Report is the result of judging a state.
 type Report struct {
-	// Resources that were looked at.
+	// Resources is the number of resources that were judged.
 	Resources int `json:"resources"`
-	// Mandatory is how many findings are.
+	// Mandatory is the number of findings whose level is mandatory.
 	Mandatory int       `json:"mandatory"`
 	Findings  []Finding `json:"findings"`
 }
 
 // exported is the part of an exported state that rules read.
 type exported struct {
-	Version    int `json:"version"`
 	Deployment *struct {
 		Resources []entry `json:"resources"`
 	} `json:"deployment"`
@@ -64,151 +61,113 @@ type entry struct {
 	PropertyDependencies map[string][]string `json:"propertyDependencies"`
 }
 
-// name is the last part of the URN, which may itself have colons.
-func (e *entry) name() string {
-	parts := strings.SplitN(e.URN, "::", 4)
-	return parts[len(parts)-1]
-}
-
-// Judge runs the pack on the text of an exported state. A text that is none is an error, as is a policy config with
-// faults, which is a [*ConfigError].
-func Judge(ctx context.Context, pack analyzer.Pack, text []byte, options Options) (*Report, error) {
+// Judge judges the text of an exported state. It returns a [*ConfigError] if the policy config has faults.
+func Judge(p pack.Pack, text []byte, options Options) (*Report, error) {
 	var state exported
 	if err := json.Unmarshal(text, &state); err != nil {
-		return nil, fmt.Errorf("reading the state: want what `pulumi stack export` writes: %w", err)
+		return nil, fmt.Errorf("reading the state: want the output of `pulumi stack export`: %w", err)
 	}
 	if state.Deployment == nil {
-		return nil, errors.New("reading the state: it has no deployment: want what `pulumi stack export` writes")
+		return nil, errors.New("reading the state: it has no deployment: want the output of `pulumi stack export`")
 	}
-	profile := cmp.Or(options.Profile, rule.Production)
-	server, err := analyzer.New(pack)
+	profile, err := pack.ProfileOf(nil, nil, string(options.Profile))
 	if err != nil {
 		return nil, err
 	}
-	// Not a preview: what is not known now will not become known.
-	stack := &pulumirpc.AnalyzerStackConfigureRequest{Config: map[string]string{analyzer.ProfileKey: string(profile)}}
-	if _, err := server.ConfigureStack(ctx, stack); err != nil {
-		return nil, err
+	session := pack.NewSession(p, profile)
+	settings, err := configure(options.Config, p.Rules, profile)
+	if err == nil {
+		err = session.Configure(settings)
 	}
-	config, err := configure(options.Config, pack.Rules, profile)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := server.Configure(ctx, config); err != nil {
 		return nil, &ConfigError{err}
 	}
 	report := &Report{Findings: []Finding{}}
-	all := &pulumirpc.AnalyzeStackRequest{}
+	var all []*rule.Resource
 	for i := range state.Deployment.Resources {
 		e := &state.Deployment.Resources[i]
 		if e.Delete {
 			continue
 		}
 		report.Resources++
-		request, stack, err := e.requests()
-		if err != nil {
-			return nil, fmt.Errorf("reading the state: %s: %w", e.URN, err)
-		}
-		all.Resources = append(all.Resources, stack)
-		answer, err := server.Analyze(ctx, request)
-		if err != nil {
-			return nil, err
-		}
-		report.add(answer)
+		report.add(session.Resource(e.resource(e.Inputs)))
+		all = append(all, e.resource(e.Outputs))
 	}
-	answer, err := server.AnalyzeStack(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	report.add(answer)
+	report.add(session.Stack(all))
 	slices.SortStableFunc(report.Findings, func(a, b Finding) int {
-		// Mandatory first: that is what stops an update.
-		return cmp.Or(-cmp.Compare(order(a.Level), order(b.Level)), cmp.Compare(a.URN, b.URN),
-			cmp.Compare(a.Rule, b.Rule))
+		// Mandatory findings come first, because they stop an update.
+		return cmp.Or(-cmp.Compare(a.Level, b.Level), cmp.Compare(a.URN, b.URN), cmp.Compare(a.Rule, b.Rule))
 	})
 	return report, nil
 }
 
-func order(level string) int {
-	return slices.Index([]string{"advisory", "mandatory"}, level)
-}
-
-func (r *Report) add(answer *pulumirpc.AnalyzeResponse) {
-	for _, d := range answer.GetDiagnostics() {
-		level := rule.Level(d.GetEnforcementLevel())
+func (r *Report) add(findings []pack.Finding) {
+	for i := range findings {
+		f := &findings[i]
+		level := f.Level
 		if level == rule.Remediate {
-			// Nothing is put right in a state.
+			// Nothing is remediated in a state.
 			level = rule.Mandatory
 		}
 		if level == rule.Mandatory {
 			r.Mandatory++
 		}
 		r.Findings = append(r.Findings, Finding{
-			Rule: d.GetPolicyName(), Level: rule.LevelName(level), URN: d.GetUrn(), Message: d.GetMessage(),
-			Severity: strings.ToLower(strings.TrimPrefix(d.GetSeverity().String(), "POLICY_SEVERITY_")),
+			Rule: f.Rule.Name, Level: rule.LevelName(level), Severity: f.Rule.Severity.String(), URN: f.URN,
+			Message: f.Text(),
 		})
 	}
 }
 
-// requests are the resource as the engine sends it: by its inputs alone, and by its outputs among all.
-func (e *entry) requests() (*pulumirpc.AnalyzeRequest, *pulumirpc.AnalyzerResource, error) {
-	inputs, err := encode(e.Inputs)
-	if err != nil {
-		return nil, nil, err
+// resource returns the resource with its inputs or its outputs as properties.
+func (e *entry) resource(properties map[string]any) *rule.Resource {
+	// The name is the last part of the URN, and can itself contain colons.
+	parts := strings.SplitN(e.URN, "::", 4)
+	dependencies := slices.Clone(e.Dependencies)
+	for _, urns := range e.PropertyDependencies {
+		dependencies = append(dependencies, urns...)
 	}
-	outputs, err := encode(e.Outputs)
-	if err != nil {
-		return nil, nil, err
+	slices.Sort(dependencies)
+	return &rule.Resource{
+		Type: e.Type, URN: e.URN, Name: parts[len(parts)-1], Protected: e.Protect, Parent: e.Parent,
+		Properties: object(properties), Dependencies: slices.Compact(dependencies),
+		PropertyDependencies: e.PropertyDependencies,
 	}
-	options := &pulumirpc.AnalyzerResourceOptions{Protect: e.Protect, Parent: e.Parent}
-	dependencies := map[string]*pulumirpc.AnalyzerPropertyDependencies{}
-	for key, urns := range e.PropertyDependencies {
-		dependencies[key] = &pulumirpc.AnalyzerPropertyDependencies{Urns: urns}
-	}
-	return &pulumirpc.AnalyzeRequest{Type: e.Type, Urn: e.URN, Name: e.name(), Properties: inputs, Options: options},
-		&pulumirpc.AnalyzerResource{
-			Type: e.Type, Urn: e.URN, Name: e.name(), Properties: outputs, Options: options, Parent: e.Parent,
-			Dependencies:         e.Dependencies,
-			PropertyDependencies: dependencies,
-		}, nil
 }
 
-func encode(object map[string]any) (*structpb.Struct, error) {
-	visible, _ := uncover(object).(map[string]any)
-	encoded, err := structpb.NewStruct(visible)
-	if err != nil {
-		return nil, fmt.Errorf("its properties: %w", err)
+func object(members map[string]any) property.Map {
+	values := make(map[string]property.Value, len(members))
+	for key, member := range members {
+		values[key] = value(member)
 	}
-	return encoded, nil
+	return property.NewMap(values)
 }
 
-// redacted is what the engine puts in the place of a secret that it cannot decrypt; rules take it for not known.
-const redacted = "[secret]"
-
-// uncover turns secrets as the state has them, encrypted or in plain, into secrets as they go over the wire.
-func uncover(value any) any {
-	switch value := value.(type) {
-	case map[string]any:
-		if value[resource.SigKey] == resource.SecretSig {
-			secret := map[string]any{resource.SigKey: resource.SecretSig, "value": redacted}
-			var inner any
-			if plain, ok := value["plaintext"].(string); ok && json.Unmarshal([]byte(plain), &inner) == nil {
-				secret["value"] = uncover(inner)
-			}
-			return secret
-		}
-		object := make(map[string]any, len(value))
-		for key, inner := range value {
-			object[key] = uncover(inner)
-		}
-		return object
+// value converts a value of the state. A secret that is encrypted becomes [rule.Redacted].
+func value(of any) property.Value {
+	switch of := of.(type) {
+	case bool:
+		return property.New(of)
+	case float64:
+		return property.New(of)
+	case string:
+		return property.New(of)
 	case []any:
-		list := make([]any, len(value))
-		for i, inner := range value {
-			list[i] = uncover(inner)
+		list := make([]property.Value, len(of))
+		for i, item := range of {
+			list[i] = value(item)
 		}
-		return list
+		return property.New(property.NewArray(list))
+	case map[string]any:
+		if of[resource.SigKey] != resource.SecretSig {
+			return property.New(object(of))
+		}
+		var inner any
+		if plain, ok := of["plaintext"].(string); ok && json.Unmarshal([]byte(plain), &inner) == nil {
+			return value(inner).WithSecret(true)
+		}
+		return property.New(rule.Redacted).WithSecret(true)
 	default:
-		return value
+		return property.Value{}
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 const secretSig = "1b47061264138c4ac30d75fd1eb44270"
 
-// encrypted is a secret as the state has it.
+// encrypted returns a secret as in an exported state.
 func encrypted() map[string]any {
 	return map[string]any{"4dabf18193072939515e22adb298388d": secretSig, "ciphertext": "djE6aHVudGVyMjI="}
 }
@@ -39,12 +39,12 @@ func instance(inputs map[string]any) map[string]any {
 	return resource("aws:rds/instance:Instance", "database", inputs)
 }
 
-// golden is the stack prod as a state.
+// golden returns the resources of the stack prod.
 func golden(t *testing.T) []map[string]any {
 	t.Helper()
 	var resources []map[string]any
 	for _, r := range ruletest.Golden(t, "../../tests/golden/prod.yaml") {
-		// The golden file has no dependencies and outputs, which rules over the whole stack need.
+		// Stack rules need dependencies and outputs of these resources, which the golden file does not have.
 		if r.Name != "consumer-deployment" && r.Type != "aws:iam/role:Role" {
 			resources = append(resources, resource(r.Type, r.Name, r.Inputs))
 		}
@@ -54,7 +54,7 @@ func golden(t *testing.T) []map[string]any {
 
 func TestAStateIsJudgedByInputsAndByOutputs(t *testing.T) {
 	t.Parallel()
-	report, err := state.Judge(t.Context(), registry.Pack(), export(t, golden(t)...), state.Options{})
+	report, err := state.Judge(registry.Pack(), export(t, golden(t)...), state.Options{})
 	require.NoError(t, err)
 	assert.Zero(t, report.Mandatory, "%v", report.Findings)
 	assert.Equal(t, len(golden(t)), report.Resources)
@@ -62,12 +62,12 @@ func TestAStateIsJudgedByInputsAndByOutputs(t *testing.T) {
 	broken := append(golden(t), instance(map[string]any{
 		"publiclyAccessible": true, "identifier": "other", "enabledCloudwatchLogsExports": []any{"postgresql"},
 	}))
-	report, err = state.Judge(t.Context(), registry.Pack(), export(t, broken...), state.Options{})
+	report, err = state.Judge(registry.Pack(), export(t, broken...), state.Options{})
 	require.NoError(t, err)
 	require.NotZero(t, report.Mandatory)
-	assert.Equal(t, "mandatory", report.Findings[0].Level, "what stops comes first")
+	assert.Equal(t, "mandatory", report.Findings[0].Level, "mandatory findings come first")
 	assert.Contains(t, names(report), "rds-not-public")
-	assert.Contains(t, names(report), "log-groups-managed", "by a rule over the whole stack")
+	assert.Contains(t, names(report), "log-groups-managed", "by a stack rule")
 }
 
 func names(report *state.Report) []string {
@@ -82,7 +82,7 @@ func TestAResourceThatIsToBeDeletedIsNotJudged(t *testing.T) {
 	t.Parallel()
 	gone := instance(map[string]any{"publiclyAccessible": true})
 	gone["delete"] = true
-	report, err := state.Judge(t.Context(), registry.Pack(), export(t, gone), state.Options{})
+	report, err := state.Judge(registry.Pack(), export(t, gone), state.Options{})
 	require.NoError(t, err)
 	assert.Equal(t, &state.Report{Findings: []state.Finding{}}, report)
 }
@@ -90,15 +90,15 @@ func TestAResourceThatIsToBeDeletedIsNotJudged(t *testing.T) {
 func TestSecretsAreNotJudgedAndNotShown(t *testing.T) {
 	t.Parallel()
 	plain := map[string]any{"4dabf18193072939515e22adb298388d": secretSig, "plaintext": `"hunter22"`}
-	report, err := state.Judge(t.Context(), registry.Pack(), export(t, instance(map[string]any{
+	report, err := state.Judge(registry.Pack(), export(t, instance(map[string]any{
 		"username": encrypted(), "password": plain, "tags": map[string]any{"a": plain},
 	})), state.Options{})
 	require.NoError(t, err)
 	text, err := json.Marshal(report)
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), "hunter22")
-	assert.Contains(t, string(text), "username: is not known, so this was not judged")
-	assert.Contains(t, string(text), "password: is given by the program")
+	assert.Contains(t, string(text), "username: is not known, so this rule was not evaluated")
+	assert.Contains(t, string(text), "password: is set by the program")
 }
 
 func TestLevelsComeFromTheProfileAndTheConfigFile(t *testing.T) {
@@ -106,7 +106,7 @@ func TestLevelsComeFromTheProfileAndTheConfigFile(t *testing.T) {
 	single := export(t, instance(map[string]any{"manageMasterUserPassword": true}))
 	level := func(options state.Options) string {
 		t.Helper()
-		report, err := state.Judge(t.Context(), registry.Pack(), single, options)
+		report, err := state.Judge(registry.Pack(), single, options)
 		require.NoError(t, err)
 		for _, f := range report.Findings {
 			if f.Rule == "rds-multi-az" {
@@ -123,7 +123,7 @@ func TestLevelsComeFromTheProfileAndTheConfigFile(t *testing.T) {
 	}))
 	assert.Equal(t, "mandatory", level(state.Options{
 		Config: []byte(`{"rds-multi-az": "remediate", "environments": ["a"]}`),
-	}), "nothing is put right in a state")
+	}), "nothing is remediated in a state")
 	assert.Equal(t, "advisory", level(state.Options{Config: []byte(
 		`{"rds-multi-az": {"exceptions": [{"resource": "database", "owner": "a", "reason": "b", "expires": "2999-01-01"}]}}`)}))
 }
@@ -131,25 +131,25 @@ func TestLevelsComeFromTheProfileAndTheConfigFile(t *testing.T) {
 func TestFaultsAreAllReported(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"":                 "reading the state: want what `pulumi stack export` writes",
-		"[]":               "reading the state: want what `pulumi stack export` writes",
+		"":                 "reading the state: want the output of `pulumi stack export`",
+		"[]":               "reading the state: want the output of `pulumi stack export`",
 		`{"version": 3}`:   "it has no deployment",
 		`{"deployment": 1`: "reading the state",
 	} {
-		_, err := state.Judge(t.Context(), registry.Pack(), []byte(text), state.Options{})
+		_, err := state.Judge(registry.Pack(), []byte(text), state.Options{})
 		require.ErrorContains(t, err, want)
 	}
-	_, err := state.Judge(t.Context(), registry.Pack(), export(t),
+	_, err := state.Judge(registry.Pack(), export(t),
 		state.Options{Config: []byte(`{"rds-typo": "mandatory", "rds-multi-az": "always", "all": 1}`)})
 	require.Error(t, err)
 	assert.Equal(t, []string{
 		"the policy config:", "  all: 1: want advisory, mandatory, remediate or disabled",
 		"  rds-multi-az: always: want advisory, mandatory, remediate or disabled",
-		"  rds-typo: is no rule: see `dbtier policy list`",
+		"  rds-typo: is not a rule of this pack: see `dbtier policy list`",
 	}, strings.Split(err.Error(), "\n"))
-	_, err = state.Judge(t.Context(), registry.Pack(), export(t), state.Options{Config: []byte("rules")})
-	require.ErrorContains(t, err, "want a JSON object by rule")
-	_, err = state.Judge(t.Context(), registry.Pack(), export(t), state.Options{Profile: "prod"})
+	_, err = state.Judge(registry.Pack(), export(t), state.Options{Config: []byte("rules")})
+	require.ErrorContains(t, err, "want a JSON object with the names of rules")
+	_, err = state.Judge(registry.Pack(), export(t), state.Options{Profile: "prod"})
 	assert.ErrorContains(t, err, "want production or development")
 }
 
@@ -157,7 +157,7 @@ func FuzzAnyTextIsJudgedOrRefused(f *testing.F) {
 	f.Add(`{"version":3,"deployment":{"resources":[{"urn":"a::b","type":"aws:rds/instance:Instance","inputs":{"kmsKeyId":{"4dabf18193072939515e22adb298388d":"` + secretSig + `","plaintext":"{"}}}]}}`)
 	f.Add(`{"deployment":{"resources":[{"type":"kubernetes:apps/v1:Deployment","inputs":{"spec":{"template":{"spec":{"containers":[null,1]}}}}}]}}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		report, err := state.Judge(t.Context(), registry.Pack(), []byte(text), state.Options{})
+		report, err := state.Judge(registry.Pack(), []byte(text), state.Options{})
 		assert.Equal(t, report == nil, err != nil)
 	})
 }

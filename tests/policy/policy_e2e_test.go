@@ -23,16 +23,16 @@ import (
 	"dbtier/policy/ruletest"
 )
 
-// tier is the stack prod as a program of unknown language declares it.
+// tier is the stack prod, as a program without components declares it.
 type tier struct {
 	resources []*ruletest.Resource
-	// outputs are inputs that are another resource's output: by resource, input and output.
+	// outputs are inputs that are outputs of another resource.
 	outputs []output
 }
 
 type output struct {
 	of, input, from, property string
-	// into makes the input of the output.
+	// into converts the output to the input.
 	into func(any) any
 }
 
@@ -40,13 +40,13 @@ func prod(t *testing.T, changes ...change) *tier {
 	t.Helper()
 	stack := &tier{}
 	for _, r := range ruletest.Golden(t, "../golden/prod.yaml") {
-		// The components, providers and the chart are no resources of these providers.
+		// The provider of these tests does not know components, providers and charts.
 		if strings.HasPrefix(r.Type, "aws:") || strings.HasPrefix(r.Type, "kubernetes:") &&
 			r.Type != "kubernetes:helm.sh/v4:Chart" {
 			stack.resources = append(stack.resources, r)
 		}
 	}
-	// The golden file is sorted by type; in the program the service comes last.
+	// The golden file is sorted by type. In the program the service comes last.
 	last := slices.IndexFunc(stack.resources, func(r *ruletest.Resource) bool { return r.Name == consumer })
 	service := stack.resources[last]
 	stack.resources = append(slices.Delete(stack.resources, last, last+1), service)
@@ -74,7 +74,7 @@ type declared struct {
 
 const consumer = "consumer-deployment"
 
-// waits is what the golden file does not have: who waits for whom.
+// waits has the dependencies, which the golden file does not contain.
 var waits = map[string]string{
 	consumer: "migration-job", "secrets-role-policy": "secrets-role-role",
 	"database-instance": "database-security-group",
@@ -172,7 +172,7 @@ func (e *engine) up(config map[string]any) (said string, err error) {
 	return out.String(), err
 }
 
-// state is the stack's state, exported into a file.
+// state exports the stack's state into a file.
 func (e *engine) state() (file, text string) {
 	e.t.Helper()
 	exported, err := e.stack.Export(e.t.Context())
@@ -184,7 +184,7 @@ func (e *engine) state() (file, text string) {
 	return file, string(encoded)
 }
 
-// What the golden file cannot have: AWS's answers to a role and to an instance.
+// made disables a rule that needs AWS's output of a role, which the golden file does not contain.
 var made = map[string]any{"irsa-account-exists": "disabled"}
 
 func TestTheTierPassesAPreviewAndAnUpdate(t *testing.T) {
@@ -220,7 +220,7 @@ func TestARuleOfEachFamilyStopsAPreview(t *testing.T) {
 	} {
 		assert.Contains(t, said, rule, family)
 	}
-	assert.Contains(t, said, "there is room for 78 connections", "the message of a rule over the whole stack")
+	assert.Contains(t, said, "there is room for 78 connections", "the message of a stack rule")
 }
 
 func TestWhatAPreviewDoesNotKnowTheUpdateJudges(t *testing.T) {
@@ -237,16 +237,16 @@ func TestWhatAPreviewDoesNotKnowTheUpdateJudges(t *testing.T) {
 	}}
 	e := newEngine(t, stack)
 	said, err := e.preview(made)
-	require.NoError(t, err, "what is not known is no violation: %s", said)
-	assert.Contains(t, said, "policies will judge at the update, when these values are known")
+	require.NoError(t, err, "an unknown value is not a violation: %s", said)
+	assert.Contains(t, said, "policies will be evaluated during the update, when these values are known")
 	assert.Contains(t, said, "database-security-group.ingress: database-group-port, network-database-port",
-		"and no silent pass")
+		"nor a silent pass")
 
 	said, err = e.up(made)
 	require.Error(t, err)
 	assert.Contains(t, said, "network-no-public-ingress")
 	_, state := e.state()
-	assert.NotContains(t, state, "::database-security-group\"", "what breaks a mandatory rule is not made")
+	assert.NotContains(t, state, "::database-security-group\"", "a resource that violates a mandatory rule is not created")
 }
 
 func TestASecretIsInNothingThatIsSaid(t *testing.T) {
@@ -261,7 +261,7 @@ func TestASecretIsInNothingThatIsSaid(t *testing.T) {
 		assert.Contains(t, said, rule)
 	}
 	assert.NotContains(t, said, password)
-	assert.Contains(t, said, "username: (secret): is a name that everybody tries first")
+	assert.Contains(t, said, "username: (secret): is a common name")
 }
 
 func TestTheConfigFileChangesLevelsRemediatesAndLetsPass(t *testing.T) {
@@ -280,7 +280,7 @@ func TestTheConfigFileChangesLevelsRemediatesAndLetsPass(t *testing.T) {
 	}
 	said, err := e.up(config)
 	require.NoError(t, err, said)
-	assert.Contains(t, said, "let pass until 2999-12-31 by team-shop: load test")
+	assert.Contains(t, said, "allowed until 2999-12-31 by team-shop: load test")
 	_, state := e.state()
 	assert.Contains(t, state, `"copyTagsToSnapshot":true`)
 	assert.NotContains(t, state, `"copyTagsToSnapshot":false`)
@@ -288,11 +288,11 @@ func TestTheConfigFileChangesLevelsRemediatesAndLetsPass(t *testing.T) {
 	config["rds-multi-az"].(map[string]any)["exceptions"].([]any)[0].(map[string]any)["expires"] = "2026-01-01"
 	said, err = e.preview(config)
 	require.Error(t, err)
-	assert.Contains(t, said, "the exception of team-shop for it expired on 2026-01-01")
+	assert.Contains(t, said, "the exception of team-shop for this resource expired on 2026-01-01")
 
 	said, err = e.preview(map[string]any{"rds-typo": "mandatory"})
 	require.Error(t, err)
-	assert.Contains(t, said+err.Error(), "rds-typo: is no rule of this pack")
+	assert.Contains(t, said+err.Error(), "rds-typo: is not a rule of this pack")
 }
 
 func TestPolicyAnalyzeJudgesAnExportedState(t *testing.T) {

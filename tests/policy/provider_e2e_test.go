@@ -16,12 +16,12 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// provider makes nothing, and answers with the inputs and with what only a cloud would know.
+// provider creates nothing. It returns the inputs, and outputs that only a cloud would know.
 type provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
 }
 
-// later are outputs that a preview does not know, with what an update finds.
+// later has the outputs that are unknown in a preview, with their values in an update.
 var later = map[string]string{"arn": "arn:aws:tests:::made", "everybody": "0.0.0.0/0"}
 
 func (p *provider) Handshake(

@@ -1,3 +1,4 @@
+// Package iamdoc reads policy documents of IAM, as far as rules need them.
 package iamdoc
 
 import (
@@ -5,33 +6,64 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"dbtier/policy/rule"
 )
 
-// Document is a policy.
-type Document struct {
-	Statements Statements `json:"Statement"`
-}
-
-// Statements may be written as one.
-type Statements []Statement
-
-// UnmarshalJSON takes a list or one.
-func (s *Statements) UnmarshalJSON(text []byte) error {
-	var list []Statement
-	if err := json.Unmarshal(text, &list); err == nil {
-		*s = list
+// Statements returns the statements of the policy document that a value contains. It returns none if the value is
+// unknown or missing, and reports a violation if the value is not a policy document.
+func Statements(value rule.Value) []*Statement {
+	text, ok := value.Text("")
+	if !ok || text == "" {
 		return nil
 	}
-	var one Statement
-	if err := json.Unmarshal(text, &one); err != nil {
-		return fmt.Errorf("a statement: %w", err)
+	statements, err := Parse(text)
+	if err != nil {
+		value.Fail("is not a policy document")
 	}
-	*s = Statements{one}
+	return statements
+}
+
+// Parse returns the statements of a policy document.
+func Parse(text string) ([]*Statement, error) {
+	var document struct{ Statement oneOrMany[*Statement] }
+	if err := json.Unmarshal([]byte(text), &document); err != nil {
+		return nil, fmt.Errorf("a policy document: %w", err)
+	}
+	for i, statement := range document.Statement {
+		if statement == nil {
+			statement = &Statement{}
+			document.Statement[i] = statement
+		}
+		if statement.Name = fmt.Sprintf("statement %d", i+1); statement.Sid != "" {
+			statement.Name = "statement " + statement.Sid
+		}
+	}
+	return document.Statement, nil
+}
+
+// oneOrMany is a list. IAM accepts a single element without brackets.
+type oneOrMany[T any] []T
+
+// UnmarshalJSON accepts a list or a single element.
+func (l *oneOrMany[T]) UnmarshalJSON(text []byte) error {
+	var list []T
+	if err := json.Unmarshal(text, &list); err == nil {
+		*l = list
+		return nil
+	}
+	var one T
+	if err := json.Unmarshal(text, &one); err != nil {
+		return err
+	}
+	*l = []T{one}
 	return nil
 }
 
-// Statement of a policy.
+// Statement is a statement of a policy document.
 type Statement struct {
+	// Name is the Sid, or the position, for messages.
+	Name         string `json:"-"`
 	Sid, Effect  string
 	Principal    Principal
 	NotPrincipal *Principal
@@ -39,22 +71,18 @@ type Statement struct {
 	NotAction    Texts
 	Resource     Texts
 	NotResource  Texts
-	// Condition by operator and key.
+	// Condition has the wanted values by operator and key.
 	Condition map[string]map[string]Texts
 }
 
-// Texts may be written as one text.
+// Texts is a list of strings.
 type Texts []string
 
-// UnmarshalJSON takes a list or one value; numbers and booleans become text.
+// UnmarshalJSON accepts a list or a single value. Numbers and booleans become strings.
 func (t *Texts) UnmarshalJSON(text []byte) error {
-	var list []any
+	var list oneOrMany[any]
 	if err := json.Unmarshal(text, &list); err != nil {
-		var one any
-		if err := json.Unmarshal(text, &one); err != nil {
-			return fmt.Errorf("a text or list of texts: %w", err)
-		}
-		list = []any{one}
+		return fmt.Errorf("a string or a list of strings: %w", err)
 	}
 	*t = make(Texts, len(list))
 	for i, item := range list {
@@ -63,10 +91,10 @@ func (t *Texts) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Principal by kind: AWS, Service, Federated, CanonicalUser. Everybody is {"*": ["*"]}.
+// Principal has names by kind: AWS, Service, Federated or CanonicalUser. The text * becomes {"*": ["*"]}.
 type Principal map[string]Texts
 
-// UnmarshalJSON takes an object, or the text *.
+// UnmarshalJSON accepts an object or the text *.
 func (p *Principal) UnmarshalJSON(text []byte) error {
 	var all string
 	if err := json.Unmarshal(text, &all); err == nil {
@@ -81,24 +109,15 @@ func (p *Principal) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Everybody tells whether the principal is anybody at all.
-func (p Principal) Everybody() bool {
+// Everyone reports whether the principal includes everyone.
+func (p Principal) Everyone() bool {
 	return slices.Contains(p["*"], "*") || slices.Contains(p["AWS"], "*")
 }
 
-// Parse reads a document.
-func Parse(text string) (Document, error) {
-	var document Document
-	if err := json.Unmarshal([]byte(text), &document); err != nil {
-		return Document{}, fmt.Errorf("a policy document: %w", err)
-	}
-	return document, nil
-}
-
-// Allows tells statements that give rights from those that take them.
+// Allows reports whether the statement grants rights. Otherwise it denies them.
 func (s *Statement) Allows() bool { return !strings.EqualFold(s.Effect, "Deny") }
 
-// Gives tells whether the statement's actions include one, by name or pattern. NotAction gives everything else.
+// Gives reports whether the statement grants an action, by name or pattern. NotAction grants all other actions.
 func (s *Statement) Gives(action string) bool {
 	if !s.Allows() {
 		return false
@@ -109,7 +128,7 @@ func (s *Statement) Gives(action string) bool {
 	return slices.ContainsFunc(s.Action, func(p string) bool { return Match(p, action) })
 }
 
-// GivesAny is the first of the actions that the statement gives.
+// GivesAny returns the first of the actions that the statement grants.
 func (s *Statement) GivesAny(actions []string) (action string, gives bool) {
 	for _, action := range actions {
 		if s.Gives(action) {
@@ -119,17 +138,17 @@ func (s *Statement) GivesAny(actions []string) (action string, gives bool) {
 	return "", false
 }
 
-// Everywhere tells whether the statement is about every resource.
+// Everywhere reports whether the statement applies to every resource.
 func (s *Statement) Everywhere() bool {
 	return len(s.NotResource) > 0 || slices.Contains(s.Resource, "*") || slices.Contains(s.Resource, "arn:aws:*") ||
 		len(s.Resource) == 0 && len(s.Action)+len(s.NotAction) > 0 && len(s.Principal) == 0
 }
 
-// Conditioned tells whether a condition narrows the statement.
+// Conditioned reports whether the statement has a condition.
 func (s *Statement) Conditioned() bool { return len(s.Condition) > 0 }
 
-// Values are those that a condition demands of a key, by the operators that compare for equality or by pattern; keys
-// are compared without case, as IAM does.
+// Values returns the values that conditions want for a key, by operators that compare for equality or with a pattern.
+// It is exact if all of them compare for equality. As in IAM, the case of keys does not matter.
 func (s *Statement) Values(key string) (values []string, exact, found bool) {
 	exact = true
 	for operator, conditions := range s.Condition {
@@ -142,7 +161,7 @@ func (s *Statement) Values(key string) (values []string, exact, found bool) {
 		for at, texts := range conditions {
 			if strings.EqualFold(at, key) {
 				found = true
-				// IfExists lets requests without the key through.
+				// IfExists allows requests without the key.
 				exact = exact && !like && !strings.HasSuffix(name, "IfExists")
 				values = append(values, texts...)
 			}
@@ -151,21 +170,11 @@ func (s *Statement) Values(key string) (values []string, exact, found bool) {
 	return values, exact && found, found
 }
 
-// Name names the statement for people.
-func (s *Statement) Name(index int) string {
-	if s.Sid != "" {
-		return "statement " + s.Sid
-	}
-	return fmt.Sprintf("statement %d", index+1)
-}
-
-// Match compares a pattern of IAM, in which * is any text and ? any character, without case, as IAM compares actions.
+// Match reports whether a text matches a pattern of IAM, in which * is any text and ? any character. As in IAM's
+// actions, case does not matter.
 func Match(pattern, text string) bool {
-	return match(strings.ToLower(pattern), strings.ToLower(text))
-}
-
-func match(pattern, text string) bool {
-	// The last * can be tried again further on: no other needs to.
+	pattern, text = strings.ToLower(pattern), strings.ToLower(text)
+	// Only the last * has to be tried again at a later position.
 	star, resume := -1, 0
 	p, t := 0, 0
 	for t < len(text) {

@@ -17,15 +17,15 @@ func TestADocumentIsReadHoweverItIsWritten(t *testing.T) {
 		`{"Statement":[{"Sid":"Read","Effect":"Allow","Principal":{"AWS":["*"]},"Action":["s3:GetObject"],"Resource":["*"],"Condition":{"StringEquals":{"aws:x":["y"]}}}]}`,
 		`{"Statement":{"Sid":"Read","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*","Condition":{"StringEquals":{"AWS:X":"y"}}}}`,
 	} {
-		document, err := iamdoc.Parse(text)
+		statements, err := iamdoc.Parse(text)
 		require.NoError(t, err)
-		require.Len(t, document.Statements, 1)
-		s := document.Statements[0]
-		assert.True(t, s.Principal.Everybody())
+		require.Len(t, statements, 1)
+		s := statements[0]
+		assert.True(t, s.Principal.Everyone())
 		assert.True(t, s.Gives("s3:getobject"))
 		assert.False(t, s.Gives("s3:PutObject"))
 		assert.True(t, s.Everywhere())
-		assert.Equal(t, "statement Read", s.Name(0))
+		assert.Equal(t, "statement Read", s.Name)
 		values, exact, found := s.Values("aws:X")
 		assert.Equal(t, []string{"y"}, values)
 		assert.True(t, exact)
@@ -35,22 +35,22 @@ func TestADocumentIsReadHoweverItIsWritten(t *testing.T) {
 
 func TestADenyGivesNothingAndNotActionGivesTheRest(t *testing.T) {
 	t.Parallel()
-	document, err := iamdoc.Parse(
+	statements, err := iamdoc.Parse(
 		`{"Statement":[{"Effect":"Deny","Action":"*","Resource":"*"},{"Effect":"Allow","NotAction":"iam:*","Resource":"*"}]}`,
 	)
 	require.NoError(t, err)
-	assert.False(t, document.Statements[0].Gives("s3:GetObject"))
-	assert.True(t, document.Statements[1].Gives("s3:GetObject"))
-	assert.False(t, document.Statements[1].Gives("iam:PassRole"))
+	assert.False(t, statements[0].Gives("s3:GetObject"))
+	assert.True(t, statements[1].Gives("s3:GetObject"))
+	assert.False(t, statements[1].Gives("iam:PassRole"))
 }
 
 func TestAConditionThatMayBeAbsentIsNotExact(t *testing.T) {
 	t.Parallel()
 	for _, operator := range []string{"StringLike", "StringEqualsIfExists", "ForAnyValue:StringLike"} {
-		document, err := iamdoc.Parse(`{"Statement":{"Effect":"Allow","Action":"*","Condition":{"` + operator +
+		statements, err := iamdoc.Parse(`{"Statement":{"Effect":"Allow","Action":"*","Condition":{"` + operator +
 			`":{"k":"v"}}}}`)
 		require.NoError(t, err)
-		_, exact, found := document.Statements[0].Values("k")
+		_, exact, found := statements[0].Values("k")
 		assert.True(t, found, operator)
 		assert.False(t, exact, operator)
 	}
@@ -77,12 +77,11 @@ func FuzzMatchIsTheExpressionThatItStandsFor(f *testing.F) {
 func FuzzParseDoesNotPanic(f *testing.F) {
 	f.Add(`{"Statement":[{"Principal":{"AWS":1},"Action":[1,null]}]}`)
 	f.Fuzz(func(_ *testing.T, text string) {
-		document, err := iamdoc.Parse(text)
+		statements, err := iamdoc.Parse(text)
 		if err != nil {
 			return
 		}
-		for i := range document.Statements {
-			s := &document.Statements[i]
+		for _, s := range statements {
 			s.Gives("a:b")
 			s.Everywhere()
 			s.Values("k")

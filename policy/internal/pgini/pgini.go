@@ -1,3 +1,4 @@
+// Package pgini reads pgbouncer.ini in the Kubernetes objects that can contain it.
 package pgini
 
 import (
@@ -5,53 +6,46 @@ import (
 	"strings"
 
 	"dbtier/policy/rule"
+	"dbtier/policy/types"
 )
 
-// Types of the objects that may hold a configuration.
-var Types = []string{
-	"kubernetes:external-secrets.io/v1:ExternalSecret", "kubernetes:external-secrets.io/v1beta1:ExternalSecret",
-	"kubernetes:core/v1:ConfigMap",
-	"kubernetes:core/v1:Secret",
-}
-
-// Needs are the properties that hold it.
-var Needs = []string{"spec", "data", "stringData", "metadata"}
+// Types returns the types of objects that can contain a configuration.
+func Types() []string { return append(types.ExternalSecrets(), types.ConfigMap, types.Secret) }
 
 // Config is a configuration of PgBouncer.
 type Config struct {
-	// Value holds the text, and Object is the name of the Secret or ConfigMap that pods mount.
+	// Value is the text. Object is the name of the Secret or ConfigMap that pods mount.
 	Value  rule.Value
 	Object string
-	// Settings of the section pgbouncer, and connection strings of the section databases, by name.
+	// Settings are those of the section pgbouncer. Databases are the connection strings of the section databases, by
+	// name.
 	Settings, Databases map[string]string
-	// Beside are the files of the same object.
-	Beside rule.Value
+	// Files are all files of the object.
+	Files rule.Value
 }
 
-// Find is every configuration in an object.
+// Find returns every configuration in an object.
 func Find(s *rule.Subject) []Config {
 	object, _ := s.Get("metadata", "name").Text("")
-	var holders []rule.Value
+	places := []rule.Value{s.Get("data"), s.Get("stringData")}
 	if strings.HasSuffix(s.Type(), ":ExternalSecret") {
-		holders = append(holders, s.Get("spec", "target", "template", "data"))
+		places = []rule.Value{s.Get("spec", "target", "template", "data")}
 		if target := s.Get("spec", "target", "name"); !target.Missing() {
 			object, _ = target.Text(object)
 		}
-	} else {
-		holders = append(holders, s.Get("data"), s.Get("stringData"))
 	}
 	var found []Config
-	for _, holder := range holders {
-		for _, member := range holder.Members() {
-			// By its name first: what is not known yet may be one, too.
-			if !strings.HasSuffix(member.Key, ".ini") {
+	for _, files := range places {
+		for _, file := range files.Members() {
+			// The name comes first, because the text may be unknown.
+			if !strings.HasSuffix(file.Key, ".ini") {
 				continue
 			}
-			text, ok := member.Value.Text("")
+			text, ok := file.Value.Text("")
 			if !ok || !strings.Contains(text, "[pgbouncer]") {
 				continue
 			}
-			config := Config{Value: member.Value, Object: object, Beside: holder}
+			config := Config{Value: file.Value, Object: object, Files: files}
 			config.Settings, config.Databases = Parse(text)
 			found = append(found, config)
 		}
@@ -59,7 +53,7 @@ func Find(s *rule.Subject) []Config {
 	return found
 }
 
-// Parse reads the text of a configuration.
+// Parse returns the settings of the section pgbouncer, and the connection strings of the section databases.
 func Parse(text string) (settings, databases map[string]string) {
 	settings, databases = map[string]string{}, map[string]string{}
 	section := ""
@@ -86,7 +80,7 @@ func Parse(text string) (settings, databases map[string]string) {
 	return settings, databases
 }
 
-// Number is a setting, or what PgBouncer takes when it is missing.
+// Number returns a setting, or otherwise if it is missing or not a number.
 func (c Config) Number(key string, otherwise int) int {
 	if number, err := strconv.Atoi(c.Settings[key]); err == nil {
 		return number
@@ -94,7 +88,7 @@ func (c Config) Number(key string, otherwise int) int {
 	return otherwise
 }
 
-// Host is the host in a connection string of the section databases, without quotes.
+// Host returns the host of a connection string, without quotes.
 func Host(connection string) string {
 	_, rest, found := strings.Cut(connection, "host=")
 	if !found {

@@ -1,67 +1,52 @@
+// Package pods reads the pods of Kubernetes workloads.
 package pods
 
 import (
 	"slices"
 
 	"dbtier/policy/rule"
+	"dbtier/policy/types"
 )
 
-// Types of the objects that make pods.
-const (
-	Deployment  = "kubernetes:apps/v1:Deployment"
-	StatefulSet = "kubernetes:apps/v1:StatefulSet"
-	DaemonSet   = "kubernetes:apps/v1:DaemonSet"
-	ReplicaSet  = "kubernetes:apps/v1:ReplicaSet"
-	Job         = "kubernetes:batch/v1:Job"
-	CronJob     = "kubernetes:batch/v1:CronJob"
-	Pod         = "kubernetes:core/v1:Pod"
-)
-
-// Servers run until they are stopped; the others end by themselves.
-var Servers = []string{Deployment, StatefulSet, DaemonSet, ReplicaSet}
-
-// All are the types of all objects that make pods.
-var All = append([]string{Job, CronJob, Pod}, Servers...)
-
-// Needs are the properties that the functions of this package read.
-var Needs = []string{"metadata", "spec"}
-
-// Template is the pod's template, or the pod itself: an object with metadata and spec.
+// Template returns the template of a workload's pods, or the pod itself: an object with metadata and spec.
 func Template(s *rule.Subject) rule.Value {
 	switch s.Type() {
-	case Pod:
+	case types.Pod:
 		return s.Get()
-	case CronJob:
+	case types.CronJob:
 		return s.Get("spec", "jobTemplate", "spec", "template")
 	default:
 		return s.Get("spec", "template")
 	}
 }
 
-// Spec is the pod's spec.
+// Spec returns the spec of the pods.
 func Spec(s *rule.Subject) rule.Value { return Template(s).Get("spec") }
 
-// Labels are the pod's labels.
-func Labels(s *rule.Subject) rule.Value { return Template(s).Get("metadata").Get("labels") }
+// Labels returns the labels of the pods.
+func Labels(s *rule.Subject) rule.Value { return Template(s).Get("metadata", "labels") }
 
-// Namespace of an object; the default one is named.
-func Namespace(s *rule.Subject) (name string, ok bool) {
-	return s.Get("metadata", "namespace").Text("default")
+// Namespace reads the namespace of an object. It is "default" if the object does not set one.
+func Namespace(read *rule.Reader, s *rule.Subject) string {
+	return read.Text(s.Get("metadata", "namespace"), "default")
 }
 
-// Exempt is the knob by which rules leave namespaces out whose pods other people's charts decide about.
-var Exempt = rule.Knob{
-	Name: "exempt", Description: "Namespaces of the cluster's own operators, whose charts decide.",
-	Default: []string{"kube-system", "external-secrets"},
+// Exempt is the knob of rules that do not apply to namespaces whose pods come from public charts.
+func Exempt() rule.Knob {
+	return rule.Knob{
+		Name: "exempt", Description: "Namespaces of the cluster's operators, whose pods come from public charts.",
+		Default: []string{"kube-system", "external-secrets"},
+	}
 }
 
-// Exempted tells whether the knob leaves the object out.
+// Exempted reports whether the knob [Exempt] excludes the object.
 func Exempted(s *rule.Subject) bool {
-	namespace, ok := Namespace(s)
-	return ok && slices.Contains(s.Texts(Exempt.Name), namespace)
+	var read rule.Reader
+	namespace := Namespace(&read, s)
+	return read.OK() && slices.Contains(s.Texts("exempt"), namespace)
 }
 
-// Containers are all containers of a pod, those that run before it too.
+// Containers returns all containers of a pod, init containers included.
 func Containers(spec rule.Value) []rule.Value {
 	var all []rule.Value
 	for _, key := range []string{"initContainers", "containers", "ephemeralContainers"} {
@@ -70,7 +55,18 @@ func Containers(spec rule.Value) []rule.Value {
 	return all
 }
 
-// Secrets are the names of the Secrets that a pod takes values or files from.
+// Images returns the known images of a pod's containers, without init containers.
+func Images(spec rule.Value) []string {
+	var found []string
+	for _, container := range spec.Get("containers").Items() {
+		if image, ok := container.Get("image").Text(""); ok {
+			found = append(found, image)
+		}
+	}
+	return found
+}
+
+// Secrets returns the names of the Secrets that a pod reads as variables or files.
 func Secrets(spec rule.Value) []string {
 	var names []string
 	add := func(value rule.Value) {
@@ -83,16 +79,16 @@ func Secrets(spec rule.Value) []string {
 	}
 	for _, container := range Containers(spec) {
 		for _, from := range container.Get("envFrom").Items() {
-			add(from.Get("secretRef").Get("name"))
+			add(from.Get("secretRef", "name"))
 		}
 		for _, variable := range container.Get("env").Items() {
-			add(variable.Get("valueFrom").Get("secretKeyRef").Get("name"))
+			add(variable.Get("valueFrom", "secretKeyRef", "name"))
 		}
 	}
 	for _, volume := range spec.Get("volumes").Items() {
-		add(volume.Get("secret").Get("secretName"))
-		for _, source := range volume.Get("projected").Get("sources").Items() {
-			add(source.Get("secret").Get("name"))
+		add(volume.Get("secret", "secretName"))
+		for _, source := range volume.Get("projected", "sources").Items() {
+			add(source.Get("secret", "name"))
 		}
 	}
 	return names

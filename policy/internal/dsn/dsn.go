@@ -1,0 +1,48 @@
+// Package dsn reads connection URLs with credentials, which can be templates of the External Secrets Operator.
+package dsn
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// A template action such as {{ .password | urlquery }} can contain any characters.
+var (
+	hostForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`[a-z][a-z0-9+.-]*://(?:\{\{[^}]*\}\}|[^@/{])*@([^:/?]+)`)
+	})
+	userForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(
+			`[a-z][a-z0-9+.-]*://((?:\{\{[^}]*\}\}|[^@/:{])*)(?::((?:\{\{[^}]*\}\}|[^@/{])*))?@`,
+		)
+	})
+)
+
+// Host returns the host of the first URL with credentials in a text. It is not ok if there is none.
+func Host(text string) (host string, ok bool) {
+	found := hostForm().FindStringSubmatch(text)
+	if found == nil {
+		return "", false
+	}
+	return found[1], true
+}
+
+// Credentials returns the user, and the password if there is one, of the first URL with credentials in a text. It
+// returns nil if there is no such URL.
+func Credentials(text string) []string {
+	switch found := userForm().FindStringSubmatch(text); {
+	case found == nil:
+		return nil
+	case found[2] == "":
+		return found[1:2]
+	default:
+		return found[1:3]
+	}
+}
+
+// InCluster reports whether a host name resolves in a Kubernetes cluster only.
+func InCluster(host string) bool {
+	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.") ||
+		strings.HasSuffix(host, ".local")
+}

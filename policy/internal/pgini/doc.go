@@ -1,2 +1,0 @@
-// Package pgini reads pgbouncer.ini, and finds it in the objects that may hold it.
-package pgini

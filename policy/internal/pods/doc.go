@@ -1,2 +1,0 @@
-// Package pods finds pods in the Kubernetes objects that make them.
-package pods

@@ -1,2 +1,0 @@
-// Package kms holds the rules for KMS keys.
-package kms

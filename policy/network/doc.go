@@ -1,2 +1,0 @@
-// Package network holds the rules for security groups.
-package network

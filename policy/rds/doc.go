@@ -1,2 +1,0 @@
-// Package rds holds the rules for RDS instances, their parameter groups, snapshots, proxies and log groups.
-package rds

@@ -1,0 +1,126 @@
+package rds
+
+import (
+	"strconv"
+	"strings"
+
+	"dbtier/policy/rule"
+	"dbtier/policy/types"
+)
+
+func software() []*rule.Rule {
+	return []*rule.Rule{{
+		Name: "rds-engine-version", Severity: rule.High, Levels: rule.Always,
+		Summary: "RDS supports the engine version and can create it.",
+		Why: "RDS refuses withdrawn minor versions, upgrades old ones by force, and old major versions have known " +
+			"vulnerabilities (log_fdw among them).",
+		Fix: "set a major version only, for example \"16\", and let RDS choose the minor version",
+		Knobs: []rule.Knob{
+			{Name: "minimumMajor", Description: "The oldest allowed major version of PostgreSQL.", Default: 14.0},
+		},
+		IDs: []string{"CKV_AWS_250", "gap:engine-version-not-deprecated"},
+		Resource: func(s *rule.Subject) {
+			if !isPostgres(s) {
+				return
+			}
+			value := s.Get("engineVersion")
+			version, ok := value.Text("")
+			if !ok || version == "" {
+				return
+			}
+			if number := major(version); number > 0 && float64(number) < s.Number("minimumMajor") {
+				value.Fail("PostgreSQL %d is out of standard support: want %v or later", number,
+					s.Number("minimumMajor"))
+				return
+			}
+			if engine, _ := s.Get("engine").Text("postgres"); engine == "postgres" && withdrawn(version) {
+				value.Fail("RDS no longer creates this minor version")
+			}
+		},
+	}, {
+		Name: "rds-auto-minor-version", Severity: rule.Medium, Levels: rule.Always,
+		Summary:  "RDS applies minor versions automatically.",
+		Why:      "Minor versions contain security fixes, and RDS upgrades old ones by force.",
+		Fix:      "set autoMinorVersionUpgrade to true",
+		IDs:      []string{"CKV_AWS_226", "RDS.13", "CIS-2.3.2", "CIS-3.2.2"},
+		Types:    []string{types.DBInstance, types.DBClusterInstance},
+		Resource: on("autoMinorVersionUpgrade", true, "minor versions are not applied"),
+	}, {
+		Name: "rds-extended-support", Severity: rule.Low, Levels: rule.InProduction,
+		Summary: "The database is upgraded when support for its major version ends, without Extended Support.",
+		Why:     "Extended Support is billed per vCPU and hour, and starts automatically by default.",
+		Fix:     "set engineLifecycleSupport to open-source-rds-extended-support-disabled",
+		IDs:     []string{"tier:no-extended-support"},
+		Resource: func(s *rule.Subject) {
+			support := s.Get("engineLifecycleSupport")
+			if _, ok := support.Text(""); ok && isPostgres(s) {
+				support.RequireText("Extended Support is billed when support for the version ends",
+					"open-source-rds-extended-support-disabled")
+			}
+		},
+	}, {
+		Name: "rds-own-parameter-group", Severity: rule.Low, Levels: rule.InProduction,
+		Summary: "A database does not use the default parameter group.",
+		Why:     "The default group cannot be changed, and switching to another group needs a restart.",
+		Fix:     "set parameterGroupName",
+		IDs:     []string{"tier:own-parameter-group"}, Types: []string{types.DBInstance},
+		Resource: func(s *rule.Subject) {
+			value := s.Get("parameterGroupName")
+			if name, ok := value.Text(""); ok && (name == "" || strings.HasPrefix(name, "default.")) {
+				value.Fail("the default group is used")
+			}
+		},
+	}}
+}
+
+// withdrawn reports whether RDS no longer creates a minor version: of PostgreSQL 16, those before 16.9 (source: release
+// calendar of RDS for PostgreSQL).
+func withdrawn(version string) bool {
+	whole, minor, named := strings.Cut(version, ".")
+	number, err := strconv.Atoi(minor)
+	return named && err == nil && whole == "16" && number < 9
+}
+
+func companions() []*rule.Rule {
+	return []*rule.Rule{{
+		Name: "rds-snapshot-private", Severity: rule.Critical, Levels: rule.Always,
+		Summary: "A snapshot is not public.",
+		Why:     "A public snapshot exposes the whole database to everyone.",
+		Fix:     "remove all from sharedAccounts",
+		IDs:     []string{"CKV_AWS_302", "RDS.1"}, Types: []string{types.DBSnapshot, types.DBClusterSnapshot},
+		Resource: func(s *rule.Subject) {
+			if s.Get("sharedAccounts").Contains("all") {
+				s.Get("sharedAccounts").Fail("the snapshot is public")
+			}
+		},
+	}, {
+		Name: "rds-copies-cmk", Severity: rule.Medium, Levels: rule.InProduction,
+		Summary:  "Copies of snapshots and backups are encrypted with a customer managed key.",
+		Why:      "A copy in another region or account needs a key there, and an AWS managed key cannot be shared.",
+		Fix:      "set kmsKeyId",
+		IDs:      []string{"CKV_AWS_266", "CKV_AWS_245"},
+		Types:    []string{types.DBSnapshotCopy, types.DBBackupsReplication},
+		Resource: given("kmsKeyId", "is missing: the copy does not have a customer managed key"),
+	}, {
+		Name: "rds-event-subscription-on", Severity: rule.Low, Levels: rule.InProduction,
+		Summary: "An event subscription is enabled.",
+		Why:     "A disabled subscription sends nothing, but looks as if failovers were reported.",
+		Fix:     "set enabled to true",
+		IDs:     []string{"RDS.20", "RDS.21", "RDS.22"}, Types: []string{types.DBEventSubscription},
+		Resource: on("enabled", true, "the subscription is off"),
+	}, {
+		Name: "rds-proxy-tls", Severity: rule.High, Levels: rule.Always,
+		Summary: "RDS Proxy refuses clients without TLS.",
+		Why:     "Every statement passes through the proxy.",
+		Fix:     "set requireTls",
+		IDs:     []string{"RDS.43"}, Types: []string{types.DBProxy},
+		Resource: on("requireTls", false, "clients can connect without TLS"),
+	}, {
+		Name: "rds-proxy-no-debug-logging", Severity: rule.Medium, Levels: rule.Always,
+		Summary: "RDS Proxy does not log statements.",
+		Why:     "The debug log contains the text of statements, and RDS turns it off only after a day.",
+		Fix:     "set debugLogging to false",
+		IDs:     []string{"tier:proxy-no-debug-logging"}, Types: []string{types.DBProxy},
+		Resource: off("debugLogging", false, "statements are logged"),
+	}}
+}

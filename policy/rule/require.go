@@ -1,0 +1,66 @@
+package rule
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
+)
+
+// RequireTrue fails if the value is false. A missing value counts as otherwise.
+func (v Value) RequireTrue(otherwise bool, reason string) {
+	if is, ok := v.Bool(otherwise); ok && !is {
+		v.Fail("%s", reason)
+	}
+}
+
+// RequireFalse fails if the value is true. A missing value counts as otherwise.
+func (v Value) RequireFalse(otherwise bool, reason string) {
+	if is, ok := v.Bool(otherwise); ok && is {
+		v.Fail("%s", reason)
+	}
+}
+
+// RequireFilled fails if the value is [Value.Empty].
+func (v Value) RequireFilled(reason string) {
+	if v.Empty() {
+		v.Fail("%s", reason)
+	}
+}
+
+// RequireAtLeast fails if the number is below least. A missing value counts as otherwise. The unit is " days", for
+// example, or "".
+func (v Value) RequireAtLeast(least, otherwise float64, unit string) {
+	if number, ok := v.Number(otherwise); ok && number < least {
+		v.Fail("want at least %v%s", least, unit)
+	}
+}
+
+// RequireAtMost fails if the number is above most. A missing value counts as otherwise. The unit is as in
+// [Value.RequireAtLeast].
+func (v Value) RequireAtMost(most, otherwise float64, unit string) {
+	if number, ok := v.Number(otherwise); ok && number > most {
+		v.Fail("want at most %v%s", most, unit)
+	}
+}
+
+// RequireText fails if the text is not among allowed. A missing value counts as "".
+func (v Value) RequireText(reason string, allowed ...string) {
+	if text, ok := v.Text(""); ok && !slices.Contains(allowed, text) {
+		v.Fail("%s", reason)
+	}
+}
+
+// RequireDescription fails if the text is blank, or one of the texts that tools write by default.
+func (v Value) RequireDescription(defaults ...string) {
+	if text, ok := v.Text(""); ok && (strings.TrimSpace(text) == "" || slices.Contains(defaults, text)) {
+		v.Fail("is missing")
+	}
+}
+
+// Describe is a [Rule.Remedy] that sets description to a prefix and the resource's name.
+func Describe(prefix string) func(*Subject, property.Map) (property.Map, bool) {
+	return func(s *Subject, inputs property.Map) (property.Map, bool) {
+		return inputs.Set("description", property.New(prefix+s.Name())), true
+	}
+}
