@@ -32,7 +32,7 @@ func (v Value) RequireFilled(reason string) {
 // for example, or "".
 func (v Value) RequireAtLeast(least, byDefault float64, unit string) {
 	if number, ok := v.Number(byDefault); ok && number < least {
-		v.Fail("want at least %v%s", least, unit)
+		v.Fail("want at least %v"+unit, least)
 	}
 }
 
