@@ -15,11 +15,11 @@ import (
 	"dbtier/components/rdsca"
 )
 
-// The fingerprints are those of Amazon Trust Services' repository.
+// The fingerprints are from Amazon Trust Services' repository.
 func TestTheRootsAreAmazonsAndLastForYears(t *testing.T) {
 	t.Parallel()
 	bundle := amazontrust.Bundle()
-	require.NoError(t, rdsca.Check(bundle, time.Now().AddDate(5, 0, 0)), "five years are left to replace them")
+	require.NoError(t, rdsca.Check(bundle, time.Now().AddDate(5, 0, 0)), "there must be five years left to replace them")
 	found := map[string]string{}
 	for rest := []byte(bundle); ; {
 		var block *pem.Block
@@ -41,5 +41,5 @@ func TestTheRootsAreAmazonsAndLastForYears(t *testing.T) {
 		"Starfield Services Root Certificate Authority - " +
 			"G2": "568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5",
 	}, found)
-	assert.Error(t, rdsca.Check(bundle, time.Date(2038, 1, 1, 0, 0, 0, 0, time.UTC)), "by then they are others")
+	assert.Error(t, rdsca.Check(bundle, time.Date(2038, 1, 1, 0, 0, 0, 0, time.UTC)), "a root has expired by then")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// answer is what the cloud knows of a new resource: its inputs, and what only it can say.
+// answer returns the outputs of a new resource: its inputs, and the values that only the cloud knows.
 func (r *Recording) answer(args pulumi.MockResourceArgs) (string, resource.PropertyMap) {
 	outputs := maps.Clone(args.Inputs)
 	if outputs == nil {
@@ -18,7 +18,7 @@ func (r *Recording) answer(args pulumi.MockResourceArgs) (string, resource.Prope
 	if !args.Custom {
 		return "", outputs
 	}
-	id, known := knownAfterwards(args)
+	id, known := cloudOutputs(args)
 	for key, value := range known {
 		property := resource.PropertyKey(key)
 		if r.dryRun {
@@ -33,7 +33,7 @@ func (r *Recording) answer(args pulumi.MockResourceArgs) (string, resource.Prope
 	return id, outputs
 }
 
-func knownAfterwards(args pulumi.MockResourceArgs) (id string, outputs map[string]any) {
+func cloudOutputs(args pulumi.MockResourceArgs) (id string, outputs map[string]any) {
 	text := func(key string) string {
 		if value, ok := args.Inputs[resource.PropertyKey(key)]; ok && value.IsString() {
 			return value.StringValue()

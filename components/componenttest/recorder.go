@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the recorded AWS is.
+// Values of the recorded AWS.
 const (
 	Account = "111122223333"
 	Region  = "ap-northeast-2"
@@ -24,28 +24,28 @@ const (
 	KeyArn  = "arn:aws:kms:ap-northeast-2:111122223333:key/5f2d1c3e-0000-4000-8000-1234567890ab"
 )
 
-// SecretArn is the secret that RDS makes for an instance: a random name that nothing can compute.
+// SecretArn is the secret that RDS creates for an instance. Its name is random, so nothing can compute it.
 //
-//nolint:gosec // a name, and no credential
+//nolint:gosec // a name, not a credential
 const SecretArn = "arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:rds!db-033d7456-2c96-450d-9d48-f5de3025e51c-xmJRDx"
 
-// Resource is one registration.
+// Resource is one registered resource.
 type Resource struct {
 	Type, Name, URN, Parent string
-	// Inputs as plain values; secret and output wrappers are taken off.
+	// Inputs as plain values, without secret and output wrappers.
 	Inputs map[string]any
-	// Given are the inputs as they were given, and Answered the outputs, with what is secret and unknown about them.
+	// Given are the inputs and Answered the outputs, both with their secret and unknown markers.
 	Given, Answered resource.PropertyMap
-	// Dependencies are URNs that must be done first, by dependsOn or by an input; PropertyDependencies are those of
-	// each input.
+	// Dependencies are the URNs that the resource waits for, by dependsOn or by an input. PropertyDependencies are those
+	// of each input.
 	Dependencies         []string
 	PropertyDependencies map[string][]string
-	// Provider is the provider instance, "<urn>::<id>"; empty for components.
+	// Provider is the provider instance, "<urn>::<id>". Empty for components.
 	Provider string
-	// Secrets are the inputs that are secret, as dotted paths.
+	// Secrets are the secret inputs, as dotted paths.
 	Secrets       []string
 	IgnoreChanges []string
-	// ReplacementTrigger is the plain value whose change replaces the resource; nil when there is none.
+	// ReplacementTrigger is the plain value whose change replaces the resource, or nil.
 	ReplacementTrigger  any
 	DeleteBeforeReplace bool
 	RetainOnDelete      bool
@@ -53,7 +53,7 @@ type Resource struct {
 	Custom              bool
 }
 
-// Text is the inputs as JSON, for searching.
+// Text returns the inputs as JSON, for searching.
 func (r *Resource) Text() string {
 	text, err := json.Marshal(r.Inputs)
 	if err != nil {
@@ -62,10 +62,10 @@ func (r *Resource) Text() string {
 	return string(text)
 }
 
-// At is the value under a path of object keys and list indexes; nil when there is none.
+// At returns the input at a path of object keys and list indexes, or nil.
 func (r *Resource) At(path ...any) any { return At(r.Inputs, path...) }
 
-// At is the value in a tree under a path of object keys and list indexes; nil when there is none.
+// At returns the value at a path of object keys and list indexes in a tree, or nil.
 func At(value any, path ...any) any {
 	for _, step := range path {
 		switch key := step.(type) {
@@ -86,11 +86,11 @@ func At(value any, path ...any) any {
 	return value
 }
 
-// Recording is everything that a program registered, in order.
+// Recording holds everything that a program registered, in order.
 type Recording struct {
 	mu        sync.Mutex
 	resources []*Resource
-	// Outputs are what the program exported.
+	// Outputs are the program's exports.
 	Outputs map[string]any
 	dryRun  bool
 	others  map[string]map[string]any
@@ -99,12 +99,12 @@ type Recording struct {
 // Option changes how a program is run.
 type Option func(*pulumi.RunInfo, *Recording)
 
-// Preview runs the program as a preview does: what only AWS can know is unknown.
+// Preview runs the program as a preview: values that only AWS knows are unknown.
 func Preview() Option {
 	return func(info *pulumi.RunInfo, r *Recording) { info.DryRun, r.dryRun = true, true }
 }
 
-// Config sets the stack config, by full key ("dbtier:cloud").
+// Config sets the stack config by full key ("dbtier:cloud").
 func Config(config map[string]string) Option {
 	return func(info *pulumi.RunInfo, _ *Recording) { info.Config = config }
 }
@@ -114,17 +114,17 @@ func SecretConfig(keys ...string) Option {
 	return func(info *pulumi.RunInfo, _ *Recording) { info.ConfigSecretKeys = keys }
 }
 
-// Stack names the stack; by default it is test.
+// Stack sets the name of the stack. Default test.
 func Stack(name string) Option {
 	return func(info *pulumi.RunInfo, _ *Recording) { info.Stack = name }
 }
 
-// Root is the folder of the project.
+// Root sets the folder of the project.
 func Root(dir string) Option {
 	return func(info *pulumi.RunInfo, _ *Recording) { info.RootDirectory = dir }
 }
 
-// Run runs a program that must succeed.
+// Run runs a program and fails the test if the program fails.
 func Run(t *testing.T, program pulumi.RunFunc, options ...Option) *Recording {
 	t.Helper()
 	recording, err := Try(program, options...)
@@ -132,7 +132,7 @@ func Run(t *testing.T, program pulumi.RunFunc, options ...Option) *Recording {
 	return recording
 }
 
-// Try runs a program.
+// Try runs a program and returns its error.
 func Try(program pulumi.RunFunc, options ...Option) (*Recording, error) {
 	recording := &Recording{Outputs: map[string]any{}}
 	runOptions := []pulumi.RunOption{pulumi.WithMocks("dbtier", "test", recording)}
@@ -152,7 +152,7 @@ func Try(program pulumi.RunFunc, options ...Option) (*Recording, error) {
 }
 
 func (r *Recording) export(ctx *pulumi.Context, name string, value pulumi.Input) {
-	// The engine waits for outputs of the context only; a plain value has none.
+	// The engine waits only for outputs of the context, and a plain value has none.
 	ours, resolve, _ := ctx.NewOutput()
 	resolve(nil)
 	pulumi.All(ours, value).ApplyT(func(resolved []any) any {
@@ -163,7 +163,7 @@ func (r *Recording) export(ctx *pulumi.Context, name string, value pulumi.Input)
 	})
 }
 
-// NewResource records a registration and answers as the cloud would.
+// NewResource records a registration and answers as the cloud does.
 func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	recorded := &Resource{
 		Type:     args.TypeToken,
@@ -176,7 +176,7 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 	}
 	if rpc := args.RegisterRPC; rpc != nil {
 		recorded.Parent = rpc.GetParent()
-		// The mocks leave out what is not known.
+		// The mocks leave out unknown values.
 		whole := plugin.MarshalOptions{
 			KeepUnknowns: true, KeepSecrets: true, KeepResources: true,
 			KeepOutputValues: true,
@@ -220,10 +220,10 @@ func urn(r *Resource) string {
 	return fmt.Sprintf("%s%s::%s", parentType, r.Type, r.Name)
 }
 
-// SecretOutput is an output of another stack that is secret.
+// SecretOutput is a secret output of another stack.
 type SecretOutput string
 
-// OtherStack is a stack of the same backend with its outputs, for stack references.
+// OtherStack adds a stack with outputs to the backend, for stack references.
 func OtherStack(name string, outputs map[string]any) Option {
 	return func(_ *pulumi.RunInfo, r *Recording) {
 		if r.others == nil {
@@ -233,8 +233,8 @@ func OtherStack(name string, outputs map[string]any) Option {
 	}
 }
 
-// Call reads stack references. It refuses all else: the program asks nothing of a provider outside of resources, so
-// that it can be previewed without credentials.
+// Call answers stack references. It refuses every other call: the program must call no provider functions, so that it
+// can be previewed without credentials.
 func (r *Recording) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	if args.Token == "pulumi:pulumi:readStackOutputs" {
 		name := args.Args["name"].StringValue()
@@ -254,10 +254,10 @@ func (r *Recording) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error)
 			"secretOutputNames": resource.NewProperty(secret),
 		}, nil
 	}
-	return nil, fmt.Errorf("the program called %s, but it must need no invokes", args.Token)
+	return nil, fmt.Errorf("the program called %s, but it must not use invokes", args.Token)
 }
 
-// All are the resources of a type, by their names: the SDK registers what does not wait for each other in any order.
+// All returns the resources of a type, sorted by name: the SDK registers independent resources in any order.
 func (r *Recording) All(resourceType string) []*Resource {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -271,14 +271,14 @@ func (r *Recording) All(resourceType string) []*Resource {
 	return found
 }
 
-// Each are all resources, in the order of registration.
+// Each returns all resources in the order of registration.
 func (r *Recording) Each() []*Resource {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.resources)
 }
 
-// One is the only resource of a type.
+// One returns the only resource of a type.
 func (r *Recording) One(t *testing.T, resourceType string) *Resource {
 	t.Helper()
 	found := r.All(resourceType)
@@ -286,7 +286,7 @@ func (r *Recording) One(t *testing.T, resourceType string) *Resource {
 	return found[0]
 }
 
-// Named is the resource of a type with a logical name.
+// Named returns the resource of a type with a logical name.
 func (r *Recording) Named(t *testing.T, resourceType, name string) *Resource {
 	t.Helper()
 	var names []string
@@ -309,8 +309,8 @@ func (r *Recording) Types() map[string]int {
 	return counts
 }
 
-// Follows reports whether a resource waits for another: by a dependency, by one of its parent component, which is
-// registered before it, or through others that wait.
+// Follows reports whether a resource waits for another: by its own dependencies, by those of its parent component, which
+// is registered before it, or through other resources.
 func (r *Recording) Follows(later, earlier *Resource) bool {
 	byURN := map[string]*Resource{}
 	for _, resource := range r.Each() {
@@ -340,7 +340,7 @@ func (r *Recording) Follows(later, earlier *Resource) bool {
 	return visit(later)
 }
 
-// short takes stack and project off a URN.
+// short returns a URN without stack and project.
 func short(full string) string {
 	parts := strings.SplitN(full, "::", 3)
 	if len(parts) < 3 {
@@ -349,7 +349,7 @@ func short(full string) string {
 	return parts[2]
 }
 
-// ParentOf is the short URN of a resource's parent.
+// ParentOf returns the short URN of a resource's parent.
 func ParentOf(r *Resource) string { return short(r.Parent) }
 
 func plain(value resource.PropertyValue) any {

@@ -1,7 +1,6 @@
 package consumer_test
 
 import (
-	"regexp"
 	"strings"
 	"testing"
 	"testing/quick"
@@ -15,6 +14,7 @@ import (
 	"dbtier/components/componenttest"
 	"dbtier/components/consumer"
 	"dbtier/components/workload"
+	"dbtier/validation"
 )
 
 func arguments() *consumer.ConsumerArgs {
@@ -64,7 +64,7 @@ func TestAChangedConfigurationIsANewObjectThatNewPodsName(t *testing.T) {
 	assert.NotEqual(t, of(arguments()), of(changed))
 }
 
-func TestADatabaseThatIsAwayMakesPodsUnreadyButRestartsNone(t *testing.T) {
+func TestAnUnavailableDatabaseMakesPodsUnreadyButRestartsNone(t *testing.T) {
 	t.Parallel()
 	container := deployment(t, arguments()).At("spec", "template", "spec", "containers", 0)
 	assert.Equal(t, "/healthz", componenttest.At(container, "readinessProbe", "httpGet", "path"))
@@ -72,13 +72,13 @@ func TestADatabaseThatIsAwayMakesPodsUnreadyButRestartsNone(t *testing.T) {
 	assert.NotNil(t, componenttest.At(container, "livenessProbe", "tcpSocket"))
 }
 
-func TestNoPodGoesBeforeItsSuccessorServes(t *testing.T) {
+func TestNoPodStopsBeforeItsSuccessorServes(t *testing.T) {
 	t.Parallel()
 	d := deployment(t, arguments())
 	assert.EqualValues(t, 2, d.At("spec", "replicas"))
 	assert.EqualValues(t, 0, d.At("spec", "strategy", "rollingUpdate", "maxUnavailable"))
 	assert.EqualValues(t, 35, d.At("spec", "template", "spec", "terminationGracePeriodSeconds"),
-		"the drain comes on top of the grace that was asked for")
+		"the drain is added to the configured grace period")
 	assert.EqualValues(t, 5, d.At("spec", "template", "spec", "containers", 0, "lifecycle", "preStop", "sleep",
 		"seconds"))
 }
@@ -98,8 +98,8 @@ func TestTheAutoscalerOwnsTheNumberOfReplicas(t *testing.T) {
 	recorded := componenttest.Run(t, create(args))
 	d := recorded.One(t, "kubernetes:apps/v1:Deployment")
 	assert.EqualValues(t, 2, d.At("spec", "replicas"),
-		"the first number, so that the service does not begin with one pod")
-	assert.Equal(t, []string{"spec.replicas"}, d.IgnoreChanges, "afterwards no update sets it back")
+		"the initial number, so that the service does not start with one pod")
+	assert.Equal(t, []string{"spec.replicas"}, d.IgnoreChanges, "later updates do not reset it")
 	autoscaler := recorded.One(t, "kubernetes:autoscaling/v2:HorizontalPodAutoscaler")
 	assert.Equal(t, map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": "myshop-api"},
 		autoscaler.At("spec", "scaleTargetRef"))
@@ -123,10 +123,10 @@ func TestTheAutoscalerOwnsTheNumberOfReplicas(t *testing.T) {
 	assert.Empty(t, without.One(t, "kubernetes:apps/v1:Deployment").IgnoreChanges)
 	args.Autoscaling.MinReplicas = 1
 	assert.Empty(t, componenttest.Run(t, create(args)).All("kubernetes:policy/v1:PodDisruptionBudget"),
-		"one pod may be all there is")
+		"the service may have only one pod")
 }
 
-func TestACommandOfItsOwnReplacesTheImages(t *testing.T) {
+func TestACommandReplacesTheImagesOwn(t *testing.T) {
 	t.Parallel()
 	args := arguments()
 	args.Command, args.Arguments = []string{"/myshop-api"}, []string{"serve", "--verbose"}
@@ -149,7 +149,7 @@ func TestFurtherSecretsAreVariablesOrFiles(t *testing.T) {
 	container := componenttest.At(pod, "containers", 0)
 	assert.Equal(t, "myshop-cache", componenttest.At(container, "envFrom", 1, "secretRef", "name"))
 	assert.Equal(t, "myshop-api-db", componenttest.At(container, "envFrom", 2, "secretRef", "name"),
-		"the last one that has a key counts")
+		"the last source that has a key counts")
 	assert.Equal(t, map[string]any{"name": "secret-0", "mountPath": "/etc/myshop/tls", "readOnly": true},
 		componenttest.At(container, "volumeMounts", 1))
 	assert.Equal(t, map[string]any{"secretName": "myshop-tls", "defaultMode": 288.0},
@@ -165,7 +165,7 @@ func TestReloaderIsAskedToWatchWhatPodsReadOnce(t *testing.T) {
 	d := deployment(t, args)
 	assert.Equal(t, map[string]any{"secret.reloader.stakater.com/reload": "myshop-api-db,myshop-cache"},
 		d.At("metadata", "annotations"))
-	assert.Nil(t, d.At("spec", "template", "metadata", "annotations"), "there Reloader itself writes")
+	assert.Nil(t, d.At("spec", "template", "metadata", "annotations"), "Reloader itself writes there")
 	assert.Nil(t, deployment(t, arguments()).At("metadata", "annotations"))
 }
 
@@ -215,7 +215,7 @@ func TestOptionsOfTheComponentStayWithItAndDependenciesAndSecretsPassThrough(t *
 	d := recorded.One(t, "kubernetes:apps/v1:Deployment")
 	assert.Empty(t, d.IgnoreChanges)
 	assert.True(t, recorded.Follows(d, recorded.Named(t, "kubernetes:core/v1:Secret", "first")))
-	assert.Contains(t, strings.Join(d.Secrets, " "), "spec", "a secret name makes the pods that name it secret")
+	assert.Contains(t, strings.Join(d.Secrets, " "), "spec", "a secret name makes the pod template secret")
 	component := recorded.One(t, consumer.Type)
 	for _, child := range recorded.Each() {
 		if strings.HasPrefix(child.Name, "service-") {
@@ -224,9 +224,7 @@ func TestOptionsOfTheComponentStayWithItAndDependenciesAndSecretsPassThrough(t *
 	}
 }
 
-var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-
-// Whatever the service's name and configuration, every object's name is a label.
+// The name of every object is a DNS label, whatever the service's name and configuration are.
 func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 	t.Parallel()
 	property := func(length uint8, value string) bool {
@@ -236,7 +234,7 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 		args.Autoscaling.Enabled, args.Autoscaling.MaxReplicas = true, 3
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom &&
-				!assert.Regexp(t, label, name, resource.Type) {
+				!assert.True(t, validation.Label.Matches(name), "%s: %q", resource.Type, name) {
 				return false
 			}
 		}

@@ -37,8 +37,8 @@ func environmentOf(deployment *componenttest.Resource) map[string]any {
 	return found
 }
 
-// Nothing is left to a webhook of the cluster: the pod says all that taking the role needs.
-func TestPodsTakeTheirRoleWithATokenOfTheirServiceAccount(t *testing.T) {
+// The pod contains everything that it needs to assume the role, so no webhook of the cluster is needed.
+func TestPodsAssumeTheirRoleWithATokenOfTheirServiceAccount(t *testing.T) {
 	t.Parallel()
 	d := deployment(t, withTokens())
 	assert.Equal(t, map[string]any{
@@ -66,7 +66,7 @@ func TestPodsTakeTheirRoleWithATokenOfTheirServiceAccount(t *testing.T) {
 		},
 	}, componenttest.At(pod, "containers", 0, "volumeMounts"))
 	assert.Equal(t, false, componenttest.At(pod, "automountServiceAccountToken"),
-		"the API server's token is another one")
+		"the token for the API server is another one")
 	assert.Equal(t, "myshop_app_b", d.At("spec", "template", "metadata", "annotations", "dbtier/database-revision"))
 }
 
@@ -82,7 +82,7 @@ func TestWithPodIdentityTheClusterGivesTheCredentials(t *testing.T) {
 	assert.Len(t, d.At("spec", "template", "spec", "volumes"), 2)
 }
 
-func TestWithoutADatabaseOfItsOwnKindThePodIsAsItWas(t *testing.T) {
+func TestTheZeroDatabaseAddsNothingToThePod(t *testing.T) {
 	t.Parallel()
 	d := deployment(t, arguments())
 	assert.Nil(t, d.At("spec", "template", "spec", "containers", 0, "env"))
@@ -90,7 +90,7 @@ func TestWithoutADatabaseOfItsOwnKindThePodIsAsItWas(t *testing.T) {
 	assert.Len(t, d.At("spec", "template", "spec", "volumes"), 1)
 }
 
-func TestTheRoleIsWaitedForAndASecretURLStaysSecret(t *testing.T) {
+func TestASecretURLStaysSecret(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
 		args := withTokens()

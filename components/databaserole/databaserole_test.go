@@ -66,7 +66,7 @@ func TestGenerationsAlternateBetweenTwoUsers(t *testing.T) {
 		name := fmt.Sprintf("pgbouncer-database-%d", generation)
 		assert.Equal(t, name, secret.At("metadata", "name"))
 		assert.Equal(t, fmt.Sprintf("role-credential-%d", generation), secret.Name,
-			"another resource, so the last one goes after the pool has changed")
+			"another resource, so that the old one is deleted after the pool has changed")
 		assert.Equal(t, map[string]any{"username": user, "password": "{{ .password }}"},
 			secret.At("spec", "target", "template", "data"))
 		job := recorded.One(t, jobType)
@@ -77,7 +77,7 @@ func TestGenerationsAlternateBetweenTwoUsers(t *testing.T) {
 	}
 }
 
-func TestThePasswordIsMadeOnceInTheCluster(t *testing.T) {
+func TestThePasswordIsCreatedOnceInTheCluster(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, create(arguments()))
 	secret := recorded.One(t, externalSecret)
@@ -99,7 +99,7 @@ func TestTheJobRunsAgainWhenItsContentChanges(t *testing.T) {
 	}
 	same := name(func(*databaserole.DatabaseRoleArgs) {})
 	assert.Equal(t, same, name(func(a *databaserole.DatabaseRoleArgs) { a.DeadlineSeconds = 900 }),
-		"how long it may take changes nothing that runs")
+		"the deadline does not change what runs")
 	for what, change := range map[string]func(*databaserole.DatabaseRoleArgs){
 		"generation": func(a *databaserole.DatabaseRoleArgs) { a.Generation = 2 },
 		"name":       func(a *databaserole.DatabaseRoleArgs) { a.Name = "shop_app" },
@@ -124,8 +124,7 @@ func TestTheJobIsAwaitedTriedAgainAndKeepsItsLogs(t *testing.T) {
 	assert.True(t, recorded.Follows(job, recorded.One(t, policyType)))
 }
 
-// Neither the credential nor the way to the database is among the arguments: a list of processes shows those to
-// everybody.
+// Every user of a node can read the arguments of its processes.
 func TestNoCredentialIsAnArgument(t *testing.T) {
 	t.Parallel()
 	container := componenttest.Run(t, create(arguments())).One(t, jobType).At("spec", "template", "spec", "containers",
@@ -144,7 +143,7 @@ func TestNoCredentialIsAnArgument(t *testing.T) {
 	}
 }
 
-func TestTheIAMUserIsMadeOnlyWhenAskedFor(t *testing.T) {
+func TestTheIAMUserIsCreatedOnlyOnRequest(t *testing.T) {
 	t.Parallel()
 	args := arguments()
 	assert.NotContains(t, environment(componenttest.Run(t, create(args)).One(t, jobType)), "ROLE_IAM_USER")
@@ -233,9 +232,9 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	assert.ErrorContains(t, err, "DatabaseRole : registering it: ", "a resource must have a name")
 }
 
-// Whatever a name is, it either is a fault or reaches psql as a variable's value: the files that psql and the shell
-// read are the same for all.
-func FuzzNamesNeverReachTheText(f *testing.F) {
+// A name is either invalid or reaches psql as the value of a variable: the files that psql and the shell read are the
+// same for all names.
+func FuzzNamesNeverReachTheScripts(f *testing.F) {
 	f.Add("myshop_app", "myshop_iam")
 	f.Add(`x"; drop table orders; --`, "a")
 	f.Add("a$(id)", "`id`")
@@ -252,7 +251,7 @@ func FuzzNamesNeverReachTheText(f *testing.F) {
 		assert.Equal(t, []any{"sh", "/etc/bootstrap/bootstrap.sh"},
 			job.At("spec", "template", "spec", "containers", 0, "command"))
 		for _, role := range []string{name, name + "_a", name + "_b", iam} {
-			assert.LessOrEqual(t, len(role), 63, "PostgreSQL cuts longer names, and two would be one")
+			assert.LessOrEqual(t, len(role), 63, "PostgreSQL truncates longer names, so that two could become one")
 			assert.Regexp(t, `^[a-z0-9_]*$`, role)
 		}
 	})

@@ -83,7 +83,7 @@ func TestTheOperatorComesFromItsChartAndItsDefinitionsOutliveIt(t *testing.T) {
 	assert.Equal(t, "external-secrets", chart.At("namespace"))
 	assert.Equal(t, true, chart.At("values", "installCRDs"))
 	assert.Equal(t, "keep", chart.At("values", "crds", "annotations", "helm.sh/resource-policy"),
-		"else a removed operator takes every team's secrets along")
+		"otherwise a removed operator deletes every team's secrets")
 	assert.Nil(t, chart.At("values", "extraEnv"))
 	assert.Nil(t, chart.At("values", "image"))
 	namespace := recorded.One(t, "kubernetes:core/v1:Namespace")
@@ -128,7 +128,7 @@ func TestAnotherCloudHasAChartImagesAndEndpointsOfItsOwn(t *testing.T) {
 	}
 }
 
-// One unknown value leaves a chart's preview empty, and policies without anything to look at.
+// One unknown value would empty the chart's preview, and the policies would have nothing to check.
 func TestTheChartsValuesAreAllKnownInAPreview(t *testing.T) {
 	t.Parallel()
 	args := &externalsecrets.OperatorArgs{OperatorSettings: externalsecrets.DefaultOperator()}
@@ -160,7 +160,7 @@ func TestTheStoreTakesTheRoleOfItsServiceAndServesItsNamespaceOnly(t *testing.T)
 	account := recorded.One(t, accountType)
 	assert.Equal(t, "arn:aws:iam::111122223333:role/myshop-secrets",
 		account.At("metadata", "annotations", "eks.amazonaws.com/role-arn"))
-	assert.Equal(t, false, account.At("automountServiceAccountToken"), "no pod runs as it")
+	assert.Equal(t, false, account.At("automountServiceAccountToken"), "no pod runs as this account")
 	store := recorded.One(t, clusterStoreType)
 	assert.Equal(t, map[string]any{
 		"provider": map[string]any{"aws": map[string]any{
@@ -177,7 +177,7 @@ func TestTheStoreTakesTheRoleOfItsServiceAndServesItsNamespaceOnly(t *testing.T)
 	assert.Equal(t, "myshop-prod", recorded.Outputs["store"])
 }
 
-func TestFurtherNamespacesAreNamed(t *testing.T) {
+func TestOtherNamespacesAreListed(t *testing.T) {
 	t.Parallel()
 	args := arguments(t)
 	args.Namespaces = []string{"reports"}
@@ -195,7 +195,7 @@ func TestANamespacedStoreIsTheAlternative(t *testing.T) {
 	assert.Nil(t, store.At("spec", "conditions"))
 	assert.Equal(t, map[string]any{"name": "myshop-secrets"},
 		store.At("spec", "provider", "aws", "auth", "jwt", "serviceAccountRef"),
-		"a SecretStore may name ServiceAccounts of its own namespace only")
+		"a SecretStore can only use ServiceAccounts of its own namespace")
 	assert.Equal(t, "SecretStore", recorded.One(t, externalSecretType).At("spec", "dataFrom", 0, "sourceRef",
 		"storeRef", "kind"))
 }
@@ -210,7 +210,7 @@ func TestTheDirectSecretVerifiesTheInstance(t *testing.T) {
 	assert.Equal(t, []any{map[string]any{
 		"extract":   map[string]any{"key": componenttest.SecretArn},
 		"sourceRef": map[string]any{"storeRef": map[string]any{"kind": "ClusterSecretStore", "name": "myshop-prod"}},
-	}}, secret.At("spec", "dataFrom"), "one request to Secrets Manager a refresh")
+	}}, secret.At("spec", "dataFrom"), "one request to Secrets Manager per refresh")
 	assert.True(t, recorded.Follows(secret, recorded.One(t, clusterStoreType)))
 	authorities := recorded.One(t, "kubernetes:core/v1:ConfigMap")
 	assert.Equal(t, bundle(t), authorities.At("data", contract.CAKey))
@@ -218,7 +218,7 @@ func TestTheDirectSecretVerifiesTheInstance(t *testing.T) {
 	assert.Equal(t, "myshop-api-db-direct", recorded.Outputs["direct"])
 }
 
-// psql finds its way by the environment alone, with the values as they are.
+// psql needs only the environment. Its values are not encoded.
 func TestTheDirectSecretHasLibpqsVariables(t *testing.T) {
 	t.Parallel()
 	data, _ := componenttest.Run(t, create(arguments(t))).One(t, externalSecretType).At("spec", "target", "template",
@@ -237,7 +237,7 @@ func TestAnyPasswordOfRdsSurvivesTheURL(t *testing.T) {
 		"data", contract.DatabaseURL)
 	render := func(password string) string {
 		var out strings.Builder
-		// The operator's engine is Go's; urlquery is one of its own functions.
+		// The operator uses Go's template engine, in which urlquery is built in.
 		values := map[string]string{"username": "myshop_admin", "password": password}
 		require.NoError(t, template.Must(template.New("").Parse(text.(string))).Execute(&out, values))
 		return out.String()

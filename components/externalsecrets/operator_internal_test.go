@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestTheChartsFirstProbesComeAtOnce(t *testing.T) {
+func TestTheChartsFirstProbesComeEarly(t *testing.T) {
 	t.Parallel()
 	deployment := func(containers pulumi.Input) *pulumi.ResourceTransformArgs {
 		return &pulumi.ResourceTransformArgs{Type: "kubernetes:apps/v1:Deployment", Props: pulumi.Map{
@@ -27,7 +27,7 @@ func TestTheChartsFirstProbesComeAtOnce(t *testing.T) {
 		pulumi.Map{"name": pulumi.String("without a probe")},
 	}).Props, transformed.Props)
 
-	// A chart of another day may look otherwise.
+	// A later chart may have another structure.
 	for _, other := range []pulumi.Input{nil, pulumi.String("none"), pulumi.Array{nil, pulumi.String("x")}} {
 		assert.Equal(t, deployment(other).Props, probeEarly(t.Context(), deployment(other)).Props)
 	}

@@ -15,7 +15,6 @@ import (
 	"dbtier/components/componenttest"
 	"dbtier/components/eso"
 	"dbtier/components/externalsecrets"
-	"dbtier/components/rdsca"
 	"dbtier/validation"
 )
 
@@ -25,8 +24,8 @@ func of(property string) externalsecrets.Value {
 	return externalsecrets.Value{Secret: pulumi.String(cacheArn), Property: property}
 }
 
-// further are two Secrets besides the database's.
-func further() []externalsecrets.Secret {
+// appSecrets returns two Secrets besides the database's.
+func appSecrets() []externalsecrets.Secret {
 	user, password := of("user name"), of("password")
 	return []externalsecrets.Secret{
 		{Name: "myshop-cache", Keys: map[string]externalsecrets.Template{
@@ -41,10 +40,10 @@ func further() []externalsecrets.Secret {
 	}
 }
 
-func withFurther(t *testing.T) *componenttest.Recording {
+func withAppSecrets(t *testing.T) *componenttest.Recording {
 	t.Helper()
 	args := arguments(t)
-	args.Secrets = further()
+	args.Secrets = appSecrets()
 	return componenttest.Run(t, func(ctx *pulumi.Context) error {
 		secrets, err := externalsecrets.NewExternalSecretsStack(ctx, "secrets", args)
 		if err != nil {
@@ -55,9 +54,9 @@ func withFurther(t *testing.T) *componenttest.Recording {
 	})
 }
 
-func TestFurtherSecretsAreMadeOfNamedValues(t *testing.T) {
+func TestAppSecretsAreMadeOfNamedValues(t *testing.T) {
 	t.Parallel()
-	recorded := withFurther(t)
+	recorded := withAppSecrets(t)
 	cache := recorded.Named(t, externalSecretType, "secrets-secret-myshop-cache")
 	store := map[string]any{"storeRef": map[string]any{"kind": "ClusterSecretStore", "name": "myshop-prod"}}
 	var wanted []any
@@ -68,7 +67,7 @@ func TestFurtherSecretsAreMadeOfNamedValues(t *testing.T) {
 		})
 	}
 	assert.Equal(t, wanted, cache.At("spec", "data"),
-		"a key that the secret does not have is an error, and no empty value")
+		"a key that the secret does not have is an error, not an empty value")
 	assert.Nil(t, cache.At("spec", "dataFrom"))
 	assert.Equal(t, "CreatedOnce", cache.At("spec", "refreshPolicy"))
 	assert.Equal(t, "1h", cache.At("spec", "refreshInterval"))
@@ -79,12 +78,12 @@ func TestFurtherSecretsAreMadeOfNamedValues(t *testing.T) {
 
 	whole := recorded.Named(t, externalSecretType, "secrets-secret-myshop-all")
 	assert.Equal(t, cacheArn, whole.At("spec", "dataFrom", 0, "extract", "key"))
-	assert.Nil(t, whole.At("spec", "target", "template", "data"), "every key as it is")
+	assert.Nil(t, whole.At("spec", "target", "template", "data"), "every key is copied unchanged")
 	assert.Equal(t, map[string]string{"myshop-cache": "myshop-cache", "myshop-all": "myshop-all"},
 		recorded.Outputs["names"])
 }
 
-// rendered does what the operator does with the templates of the first of the Secrets.
+// rendered renders the templates of the first Secret as the operator does.
 func rendered(t *testing.T, recorded *componenttest.Recording, values map[string]string) map[string]string {
 	t.Helper()
 	data, _ := recorded.Named(t, externalSecretType, "secrets-secret-myshop-cache").At("spec", "target", "template",
@@ -111,7 +110,7 @@ func checkURL(t *testing.T, recorded *componenttest.Recording, user, password st
 	assert.Equal(t, "cache.internal:6379", at.Host)
 	assert.Equal(t, "/0", at.Path)
 	assert.Equal(t, url.Values{"timeout": {"5s"}, "a&b": {"{{ .password }}"}}, at.Query(),
-		"what is no value of a secret is no template")
+		"only values of secrets are templates")
 	assert.Equal(t, user, at.User.Username())
 	got, _ := at.User.Password()
 	assert.Equal(t, password, got)
@@ -119,7 +118,7 @@ func checkURL(t *testing.T, recorded *componenttest.Recording, user, password st
 
 func TestValuesReachTheReaderOfAURLAsTheyAre(t *testing.T) {
 	t.Parallel()
-	recorded := withFurther(t)
+	recorded := withAppSecrets(t)
 	for _, text := range []string{
 		"plain", "a b+c", `p@ss:w/o?r#d&%41`, `"'{{ .x }}`, "ümläut€",
 		"4k]-%hA|RI*[?j(-(l]{(",
@@ -135,7 +134,7 @@ func FuzzURL(f *testing.F) {
 	var recorded *componenttest.Recording
 	f.Fuzz(func(t *testing.T, user, password string) {
 		if recorded == nil {
-			recorded = withFurther(t)
+			recorded = withAppSecrets(t)
 		}
 		checkURL(t, recorded, user, password)
 	})
@@ -144,7 +143,7 @@ func FuzzURL(f *testing.F) {
 func TestURLsWithoutUserPortOrName(t *testing.T) {
 	t.Parallel()
 	password := of("password")
-	for want, made := range map[string]externalsecrets.URL{
+	for want, url := range map[string]externalsecrets.URL{
 		"amqps://queue.internal": {Scheme: "amqps", Host: pulumi.String("queue.internal")},
 		"redis://:p%20w@[2001:db8::1]": {
 			Scheme: "redis", Host: pulumi.String("2001:db8::1"), Password: &password,
@@ -156,14 +155,14 @@ func TestURLsWithoutUserPortOrName(t *testing.T) {
 	} {
 		args := arguments(t)
 		args.Secrets = []externalsecrets.Secret{
-			{Name: "myshop-cache", Keys: map[string]externalsecrets.Template{"URL": made}},
+			{Name: "myshop-cache", Keys: map[string]externalsecrets.Template{"URL": url}},
 		}
 		recorded := componenttest.Run(t, create(args))
 		assert.Equal(t, want, rendered(t, recorded, map[string]string{"value0": "p w"})["URL"])
 	}
 }
 
-func TestAHostOfAURLThatIsNoneStopsTheRun(t *testing.T) {
+func TestAnInvalidHostOfAURLStopsTheRun(t *testing.T) {
 	t.Parallel()
 	args := arguments(t)
 	args.Secrets = []externalsecrets.Secret{{Name: "x", Keys: map[string]externalsecrets.Template{
@@ -173,7 +172,7 @@ func TestAHostOfAURLThatIsNoneStopsTheRun(t *testing.T) {
 	assert.ErrorContains(t, err, `host: "a/b": want the name or the address of a host`)
 }
 
-func TestFaultsOfFurtherSecrets(t *testing.T) {
+func TestFaultsOfAppSecrets(t *testing.T) {
 	t.Parallel()
 	args := arguments(t)
 	nothing := externalsecrets.Value{}
@@ -214,13 +213,13 @@ func TestFaultsOfFurtherSecrets(t *testing.T) {
 	}
 }
 
-// Whatever the service's name, every object's name is a label.
+// Every object's name is a label, for any name of the service.
 func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 	t.Parallel()
 	for length := 1; length <= 63; length++ {
 		args := arguments(t)
 		args.Service = strings.Repeat("s", length)
-		args.Secrets = further()
+		args.Secrets = appSecrets()
 		for _, resource := range componenttest.Run(t, create(args)).Each() {
 			if name, _ := resource.At("metadata", "name").(string); resource.Custom {
 				assert.True(t, validation.Label.Matches(name), "%s of a service name of %d characters: %q",
@@ -229,48 +228,4 @@ func TestEveryNameStaysWithinItsLimit(t *testing.T) {
 			}
 		}
 	}
-}
-
-func ExampleNewExternalSecretsStack() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		authorities := exampleBundle()
-		user, password := of("user"), of("password")
-		secrets, err := externalsecrets.NewExternalSecretsStack(ctx, "secrets",
-			&externalsecrets.ExternalSecretsStackArgs{
-				Settings: externalsecrets.Defaults(), Service: "myshop-api", Namespace: "myshop",
-					StoreName: "myshop-prod",
-				ServiceAccount: "myshop-secrets",
-				RoleArn:        pulumi.String("arn:aws:iam::111122223333:role/myshop-secrets"),
-					Region: "ap-northeast-2",
-				MasterSecretArn: pulumi.String(componenttest.SecretArn), DatabaseHost: pulumi.String("myshop.example"),
-				DatabasePort: pulumi.Int(5432),
-				DatabaseName: "myshop", CABundle: authorities,
-				Secrets: []externalsecrets.Secret{{Name: "myshop-cache", Keys: map[string]externalsecrets.Template{
-					"CACHE_URL": externalsecrets.URL{
-						Scheme: "rediss", User: &user, Password: &password,
-						Host: pulumi.String("cache.internal"),
-					},
-				}}},
-			})
-		if err != nil {
-			return err
-		}
-		ctx.Export("direct", secrets.DirectSecret)
-		ctx.Export("cache", secrets.SecretNames.MapIndex(pulumi.String("myshop-cache")))
-		return nil
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["direct"], recorded.Outputs["cache"])
-	// Output: myshop-api-db-direct myshop-cache
-}
-
-func exampleBundle() string {
-	text, err := rdsca.Bundle(componenttest.Region)
-	if err != nil {
-		panic(err)
-	}
-	return text
 }

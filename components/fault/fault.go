@@ -91,7 +91,9 @@ func (l *List) OptionalForm(path, text string, form *validation.Form) bool {
 }
 
 // Present adds a fault if value is nil, and reports whether it is present.
-func (l *List) Present(path string, value any) bool { return l.Check(value != nil, path, nil, "is missing") }
+func (l *List) Present(path string, value any) bool {
+	return l.Check(value != nil, path, nil, "is missing")
+}
 
 // Names adds a fault for each value that does not have the form or is in the list twice.
 func (l *List) Names(path string, values []string, form *validation.Form) {

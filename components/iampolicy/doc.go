@@ -1,5 +1,4 @@
-// Package iampolicy builds IAM policy documents from types, so that no policy is put together from strings.
+// Package iampolicy builds IAM policy documents from types instead of strings.
 //
-// The grammar is that of the IAM user guide, "Grammar of the IAM JSON policy language". Only what this project needs is
-// here.
+// It covers the part of the IAM user guide's "Grammar of the IAM JSON policy language" that this project needs.
 package iampolicy

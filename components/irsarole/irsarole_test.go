@@ -104,7 +104,7 @@ func TestTheRoleReadsItsSecretAndNothingElse(t *testing.T) {
 	assert.Equal(t, "permissions", policy.Inputs["name"])
 }
 
-// In one statement each namespace that is named would go with each name: jobs/myshop-secrets could take the role, too.
+// A single statement would allow each namespace with each name: jobs/myshop-secrets could take the role as well.
 func TestPodIdentityTrustsExactPairsInOneCluster(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, create(podIdentity()))
@@ -276,7 +276,7 @@ func TestEveryFaultIsReported(t *testing.T) {
 			recorded, err := componenttest.Try(create(args))
 			require.ErrorContains(t, err, "IrsaRole secrets: ")
 			require.ErrorContains(t, err, c.fault)
-			assert.Empty(t, recorded.Each(), "nothing is made")
+			assert.Empty(t, recorded.Each(), "nothing is created")
 		})
 	}
 	_, err := componenttest.Try(create(nil))
@@ -286,7 +286,7 @@ func TestEveryFaultIsReported(t *testing.T) {
 	require.ErrorContains(t, err, "permissions: is missing", "all faults come together")
 }
 
-// accounts are valid ServiceAccounts, long names among them.
+// accounts are valid ServiceAccounts, some with long names.
 type accounts []irsarole.ServiceAccount
 
 func (accounts) Generate(random *rand.Rand, _ int) reflect.Value {
@@ -306,7 +306,7 @@ func (accounts) Generate(random *rand.Rand, _ int) reflect.Value {
 	return reflect.ValueOf(out)
 }
 
-// Whatever is valid gives names and documents that AWS takes.
+// All valid arguments give names and documents that AWS accepts.
 func TestNamesAndDocumentsKeepAWSsLimits(t *testing.T) {
 	t.Parallel()
 	name := regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
@@ -331,25 +331,4 @@ func TestNamesAndDocumentsKeepAWSsLimits(t *testing.T) {
 		return good && (!byPodIdentity || assert.Len(t, seen, len(who), "each association has a name of its own"))
 	}
 	require.NoError(t, quick.Check(keeps, &quick.Config{MaxCount: 60}))
-}
-
-func ExampleNewIrsaRole() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		role, err := irsarole.NewIrsaRole(ctx, "login", &irsarole.IrsaRoleArgs{
-			Name:            "myshop-prod-database",
-			OIDCProviderArn: "arn:aws:iam::111122223333:oidc-provider/oidc.eks.ap-northeast-2.amazonaws.com/id/0A1B",
-			Region:          "ap-northeast-2",
-			ServiceAccounts: []irsarole.ServiceAccount{{Namespace: "myshop", Name: "myshop-api"}},
-			Permissions: []permission.Permission{permission.ConnectAsDatabaseUser{
-				ResourceID: pulumi.String("db-ABCDEFGHIJKLMNOPQRSTUVWXY0"), Users: []string{"myshop_iam"},
-			}},
-		})
-		if err != nil {
-			return err
-		}
-		ctx.Export("role", role.Arn)
-		return nil
-	})
-	fmt.Println(recorded.Outputs["role"], err)
-	// Output: arn:aws:iam::111122223333:role/myshop-prod-database <nil>
 }

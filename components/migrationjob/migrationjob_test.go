@@ -59,9 +59,9 @@ func TestAFailedAttemptKeepsItsLogAndIsMadeThreeMoreTimes(t *testing.T) {
 	assert.Equal(t, "Never", j.At("spec", "template", "spec", "restartPolicy"))
 	assert.EqualValues(t, 3, j.At("spec", "backoffLimit"))
 	assert.EqualValues(t, 600, j.At("spec", "activeDeadlineSeconds"))
-	assert.Nil(t, j.At("spec", "ttlSecondsAfterFinished"), "a Job that vanishes by itself would run again")
+	assert.Nil(t, j.At("spec", "ttlSecondsAfterFinished"), "a Job that Kubernetes deletes would run again")
 	assert.Equal(t, "true", j.At("metadata", "annotations", "pulumi.com/replaceUnready"))
-	assert.True(t, j.DeleteBeforeReplace, "going back to an older version must not meet a Job of its own name")
+	assert.True(t, j.DeleteBeforeReplace, "an update to an older version must not find a Job with its own name")
 }
 
 func TestTheNameFollowsTheContent(t *testing.T) {
@@ -73,7 +73,7 @@ func TestTheNameFollowsTheContent(t *testing.T) {
 	}
 	same := name(func(*migrationjob.MigrationJobArgs) {})
 	assert.Equal(t, same, name(func(a *migrationjob.MigrationJobArgs) { a.DeadlineSeconds = 900 }),
-		"how long it may take changes nothing that runs")
+		"the deadline does not change what runs")
 	assert.NotEqual(t, same, name(func(a *migrationjob.MigrationJobArgs) {
 		a.Image = "registry.example/myshop-api:1.5.0"
 	}))
@@ -102,7 +102,7 @@ func TestMigrationPodsGetNoRequestsAndReachOnlyResolverAndDatabase(t *testing.T)
 	recorded := componenttest.Run(t, create(arguments()))
 	labels := recorded.One(t, "kubernetes:batch/v1:Job").At("spec", "template", "metadata", "labels")
 	assert.NotEqual(t, "myshop-api", componenttest.At(labels, contract.NameLabel),
-		"the service's own label would make a Service send requests here")
+		"with the service's own label, a Service would send requests to the migration")
 	policy := recorded.One(t, "kubernetes:networking.k8s.io/v1:NetworkPolicy")
 	assert.Equal(t, componenttest.At(labels, contract.NameLabel),
 		policy.At("spec", "podSelector", "matchLabels", contract.NameLabel))

@@ -70,9 +70,9 @@ func TestThePoolReconnectsAfterTheMigrationAndBeforeWhatWaitsForIt(t *testing.T)
 	assert.True(t, recorded.Follows(recorded.Named(t, "kubernetes:core/v1:Secret", "pods"), reconnect))
 	assert.Equal(t, reconnect.At("metadata", "name"), recorded.Outputs["reconnect"])
 	assert.Equal(t, "Never", reconnect.At("spec", "template", "spec", "restartPolicy"),
-		"the log of a failed attempt survives")
+		"the log of a failed attempt is kept")
 	assert.Equal(t, "true", reconnect.At("metadata", "annotations", "pulumi.com/replaceUnready"),
-		"a failed one is tried again")
+		"a failed Job is tried again")
 	assert.Nil(t, reconnect.At("spec", "ttlSecondsAfterFinished"))
 	assert.True(t, reconnect.DeleteBeforeReplace)
 }
@@ -96,7 +96,7 @@ func TestThereIsOneReconnectionForEachMigration(t *testing.T) {
 	}
 	assert.Equal(t, migration(func(*migrationjob.MigrationJobArgs) {}),
 		migration(func(a *migrationjob.MigrationJobArgs) { a.Pool.Image = "other:1" }),
-		"another image of the pool migrates nothing")
+		"another image of the pool does not migrate again")
 }
 
 func TestTheReconnectionHasTheConsolesPasswordAndNothingOfTheDatabase(t *testing.T) {
@@ -128,7 +128,7 @@ func TestTheReconnectionHasTheConsolesPasswordAndNothingOfTheDatabase(t *testing
 	assert.Equal(t, "myshop-api-reconnect", account.At("metadata", "name"))
 	assert.Equal(t, false, account.At("automountServiceAccountToken"))
 	assert.Equal(t, "myshop-api-reconnect", componenttest.At(pod, "serviceAccountName"),
-		"the service's may have a role in AWS")
+		"the service's account may have a role in AWS")
 	assert.Equal(t, true, componenttest.At(pod, "securityContext", "runAsNonRoot"))
 	assert.Equal(t, []any{"ALL"}, componenttest.At(pod, "containers", 0, "securityContext", "capabilities", "drop"))
 
@@ -190,8 +190,8 @@ func TestFaultsOfThePoolsConsole(t *testing.T) {
 	assert.Equal(t, 4000, args.Pool.WaitSeconds)
 }
 
-// runScript runs the Job's script with a resolver and a psql that answer as a test says: the addresses, and after how
-// many tries each takes its command.
+// runScript runs the Job's script with a fake resolver and a fake psql. addresses is the resolver's answer. tries is
+// the number of attempts that each address refuses, or "gone" if its pod disappears.
 func runScript(t *testing.T, addresses string, tries map[string]string) (said string, calls []string, err error) {
 	t.Helper()
 	container := reconnection(t, pooled()).At("spec", "template", "spec", "containers", 0)
@@ -228,7 +228,7 @@ left=$(cat "$DIR/$PGHOSTADDR")
 
 const twoPods = "10.0.0.1 STREAM pods\n10.0.0.1 DGRAM\n10.0.0.2 STREAM pods\n10.0.0.2 DGRAM\n"
 
-func TestEveryPodOfThePoolIsToldOnce(t *testing.T) {
+func TestEveryPodOfThePoolReconnectsOnce(t *testing.T) {
 	t.Parallel()
 	said, calls, err := runScript(t, twoPods, map[string]string{"10.0.0.1": "0", "10.0.0.2": "0"})
 	require.NoError(t, err, said)
@@ -240,11 +240,11 @@ func TestAPodThatTakesNoConnectionsIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	said, calls, err := runScript(t, twoPods, map[string]string{"10.0.0.1": "0", "10.0.0.2": "2"})
 	require.NoError(t, err, said)
-	assert.Len(t, calls, 4, "the first is not told again")
+	assert.Len(t, calls, 4, "the first pod does not get the command again")
 }
 
-// RECONNECT would break the login off.
-func TestALoginThatIsUnderWayIsWaitedForAWhile(t *testing.T) {
+// RECONNECT would break off the login.
+func TestALoginInProgressDelaysTheReconnection(t *testing.T) {
 	t.Parallel()
 	const options = " --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --command=RECONNECT"
 	said, calls, err := runScript(t, twoPods,
@@ -253,11 +253,11 @@ func TestALoginThatIsUnderWayIsWaitedForAWhile(t *testing.T) {
 	assert.Equal(t, []string{"10.0.0.2" + options, "10.0.0.1" + options}, calls)
 	said, calls, err = runScript(t, twoPods,
 		map[string]string{"10.0.0.1": "0", "10.0.0.2": "0", "10.0.0.1-logins": "99"})
-	require.NoError(t, err, "a pool that never stops logging in is told all the same: %s", said)
+	require.NoError(t, err, "a pool that never stops logging in also gets the command: %s", said)
 	assert.Len(t, calls, 2)
 }
 
-func TestAPodThatHasGoneIsNotWaitedFor(t *testing.T) {
+func TestAPodThatHasDisappearedIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	said, _, err := runScript(t, twoPods, map[string]string{"10.0.0.1": "0", "10.0.0.2": "gone"})
 	require.NoError(t, err, said)
@@ -269,6 +269,6 @@ func TestAPodThatCannotBeReachedFailsTheJobByName(t *testing.T) {
 	require.Error(t, err)
 	assert.Contains(t, said, "have not been reached: 10.0.0.2\n")
 	said, _, err = runScript(t, "", nil)
-	require.Error(t, err, "a pool without pods has not been told")
+	require.Error(t, err, "a pool without pods cannot reconnect")
 	assert.Contains(t, said, "none is known by the name pgbouncer-pods.myshop.svc")
 }

@@ -15,63 +15,63 @@ import (
 	"dbtier/validation"
 )
 
-// PolicyLimit is how long all inline policies of a role may be together, characters ("IAM and AWS STS quotas").
+// PolicyLimit is the quota of all inline policies of a role together, in characters ("IAM and AWS STS quotas").
 const PolicyLimit = 10240
 
-// Place is where the resources of a policy are.
+// Place is the partition, region and account of a policy's resources.
 type Place struct{ Partition, Region, AccountID string }
 
-// Permission is something that an identity may do.
+// Permission allows an identity to do something.
 type Permission interface {
-	// Validate reports every fault of what is known before the resources are.
+	// Validate reports every fault that can be found before the resources are known.
 	Validate() error
 	statement(at Place) statement
 }
 
-// statement is a permission whose resources are not known yet.
+// statement is a statement whose resources are not known yet.
 type statement struct {
 	iampolicy.Statement
 	resources []pulumi.StringInput
-	// arn makes the resource's ARN of what was given, or says what is wrong with it.
+	// arn returns the ARN of a resource, or an error if the resource is invalid.
 	arn func(given string) (string, error)
 }
 
-// ReadSecrets lets the values of Secrets Manager secrets be read. Give [UseKeys] for the keys that encrypt them.
+// ReadSecrets allows reading the values of Secrets Manager secrets. Add [UseKeys] for the keys that encrypt them.
 type ReadSecrets struct {
 	// Arns of the secrets, with their six-character suffix.
 	Arns []pulumi.StringInput
 }
 
-// PushSecrets lets the External Secrets Operator write the values of secrets that exist, and read what it compares them
-// with. The secrets must be tagged managed-by: external-secrets. It deletes the resource policy of what it pushes where
-// its PushSecret names none, and asks for that right whether there is a policy or not.
+// PushSecrets allows the External Secrets Operator to write the values of existing secrets, and to read them for a
+// comparison. The secrets must have the tag managed-by: external-secrets. If the PushSecret has no resource policy, the
+// operator deletes the secret's, and it needs that right even if there is no policy.
 type PushSecrets struct {
 	// Arns of the secrets, with their six-character suffix.
 	Arns []pulumi.StringInput
 }
 
-// UseKeys lets KMS keys be used on behalf of the identity by one service of AWS, and in no other way: a key that also
-// encrypts the database's storage opens no storage.
+// UseKeys allows one AWS service to use KMS keys on behalf of the identity. The identity cannot use the keys in another
+// way: a key that also encrypts the database's storage does not give access to the storage.
 type UseKeys struct {
-	// Arns of the keys, no aliases.
+	// Arns of the keys. Aliases are refused.
 	Arns []pulumi.StringInput
 	// Via is the service (the condition kms:ViaService), for example secretsmanager.
 	Via string
-	// Encrypt also lets new values be encrypted. Default false.
+	// Encrypt also allows encrypting new values. Default false.
 	Encrypt bool
 }
 
-// ConnectAsDatabaseUser lets the identity log in with a token in place of a password (rds-db:connect). The database
-// users must have the role rds_iam, unless a proxy stands in between that logs in for them.
+// ConnectAsDatabaseUser allows the identity to log in with a token instead of a password (rds-db:connect). The database
+// users must have the role rds_iam, unless they log in through a proxy.
 type ConnectAsDatabaseUser struct {
-	// ResourceID of the instance (db-…), or of the RDS Proxy (prx-…) through which the identity connects. Not the
-	// instance's name: a later instance of the same name is another database.
+	// ResourceID of the instance (db-…), or of the RDS Proxy (prx-…) through which the identity connects. It is not the
+	// instance's name, because a later instance with the same name is another database.
 	ResourceID pulumi.StringInput
-	// Users of the database, as they are written there.
+	// Users of the database, as the database spells them.
 	Users []string
 }
 
-// Statement is what the other permissions do not say.
+// Statement is for everything that has no permission type.
 type Statement struct {
 	// Sid names the statement: letters and digits.
 	Sid string
@@ -80,9 +80,9 @@ type Statement struct {
 	// Resources are ARNs.
 	Resources []pulumi.StringInput
 	Condition iampolicy.Condition
-	// WildcardActions says that * in an action is meant. Default: it is a fault.
+	// WildcardActions allows * in actions. Default false.
 	WildcardActions bool
-	// WildcardResources says that * or ? in a resource is meant. Default: it is a fault.
+	// WildcardResources allows * and ? in resources. Default false.
 	WildcardResources bool
 }
 
@@ -93,28 +93,28 @@ var (
 	arnForm     = regexp.MustCompile(`^(arn:[^:]*:[^:]*:[^:]*:[^:]*:.+|\*)$`)
 )
 
-// given notes a fault for each input that is missing.
-func given(faults *fault.List, path string, inputs []pulumi.StringInput) {
+// present adds a fault for each input that is missing.
+func present(faults *fault.List, path string, inputs []pulumi.StringInput) {
 	faults.Check(len(inputs) > 0, path, nil, "is missing")
 	for i, input := range inputs {
-		faults.Check(input != nil, fmt.Sprintf("%s[%d]", path, i), nil, "is missing")
+		faults.Present(fmt.Sprintf("%s[%d]", path, i), input)
 	}
 }
 
-// form takes what is given where it has the form of an exact ARN.
-func form(exact func(string) bool, what string) func(string) (string, error) {
-	return func(given string) (string, error) {
-		if !exact(given) {
-			return "", fmt.Errorf("%q: want the exact ARN of %s", given, what)
+// exactly accepts ARNs of a form.
+func exactly(form *validation.Form, what string) func(string) (string, error) {
+	return func(arn string) (string, error) {
+		if !form.Matches(arn) {
+			return "", fmt.Errorf("%q: want the exact ARN of %s", arn, what)
 		}
-		return given, nil
+		return arn, nil
 	}
 }
 
 // Validate reports every fault.
 func (p ReadSecrets) Validate() error {
 	var faults fault.List
-	given(&faults, "arns", p.Arns)
+	present(&faults, "arns", p.Arns)
 	return faults.Err()
 }
 
@@ -124,14 +124,14 @@ func (p ReadSecrets) statement(Place) statement {
 			Sid:     "ReadSecrets",
 			Actions: []string{"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"},
 		},
-		resources: p.Arns, arn: form(validation.SecretArn.Matches, "a secret"),
+		resources: p.Arns, arn: exactly(validation.SecretArn, "a secret"),
 	}
 }
 
 // Validate reports every fault.
 func (p PushSecrets) Validate() error {
 	var faults fault.List
-	given(&faults, "arns", p.Arns)
+	present(&faults, "arns", p.Arns)
 	return faults.Err()
 }
 
@@ -141,20 +141,20 @@ func (p PushSecrets) statement(Place) statement {
 			"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue",
 			"secretsmanager:DeleteResourcePolicy",
 		}},
-		resources: p.Arns, arn: form(validation.SecretArn.Matches, "a secret"),
+		resources: p.Arns, arn: exactly(validation.SecretArn, "a secret"),
 	}
 }
 
 // Validate reports every fault.
 func (p UseKeys) Validate() error {
 	var faults fault.List
-	given(&faults, "arns", p.Arns)
+	present(&faults, "arns", p.Arns)
 	faults.Check(serviceForm.MatchString(p.Via), "via", p.Via,
 		"want the service that uses the keys, as in its endpoint: secretsmanager")
 	return faults.Err()
 }
 
-// serviceNames are AWS's spellings, for the names of statements.
+// serviceNames are AWS's spellings, for the Sids of statements.
 var serviceNames = map[string]string{"secretsmanager": "SecretsManager", "rds": "RDS", "ssm": "SSM", "s3": "S3"}
 
 func (p UseKeys) statement(at Place) statement {
@@ -173,14 +173,14 @@ func (p UseKeys) statement(at Place) statement {
 				"kms:ViaService": {fmt.Sprintf("%s.%s.%s", p.Via, at.Region, iampolicy.Domain(at.Partition))},
 			}},
 		},
-		resources: p.Arns, arn: form(validation.KeyArn.Matches, "a key"),
+		resources: p.Arns, arn: exactly(validation.KeyArn, "a key"),
 	}
 }
 
 // Validate reports every fault.
 func (p ConnectAsDatabaseUser) Validate() error {
 	var faults fault.List
-	faults.Check(p.ResourceID != nil, "resourceId", nil, "is missing")
+	faults.Present("resourceId", p.ResourceID)
 	faults.Check(len(p.Users) > 0, "users", nil, "is missing")
 	for i, user := range p.Users {
 		faults.Check(validation.DatabaseUser.Matches(user), fmt.Sprintf("users[%d]", i), user,
@@ -198,7 +198,7 @@ func (p ConnectAsDatabaseUser) statement(at Place) statement {
 		Statement: iampolicy.Statement{Sid: "ConnectAsDatabaseUser", Actions: []string{"rds-db:connect"}},
 		resources: resources,
 		arn: func(given string) (string, error) {
-			// A user's name has no slash, so what is before the last one is the id, whatever it holds.
+			// A user's name has no slash, so everything before the last slash is the id.
 			if id := given[:strings.LastIndex(given, "/")]; !validation.DBResourceID.Matches(id) {
 				return "", fmt.Errorf("%q: want the resource id of an instance (db-…) or a proxy (prx-…)", id)
 			}
@@ -216,10 +216,11 @@ func (p Statement) Validate() error {
 		path := fmt.Sprintf("actions[%d]", i)
 		if faults.Check(actionForm.MatchString(action), path, action, "want an action such as s3:GetObject") {
 			faults.Check(p.WildcardActions || !strings.Contains(action, "*"), path, action,
-				"has a wildcard, which also allows what AWS adds later; name the actions, or set wildcardActions")
+				"has a wildcard, which also allows actions that AWS adds later; list the actions, or set "+
+					"wildcardActions")
 		}
 	}
-	given(&faults, "resources", p.Resources)
+	present(&faults, "resources", p.Resources)
 	return faults.Err()
 }
 
@@ -232,14 +233,14 @@ func (p Statement) statement(Place) statement {
 			case !arnForm.MatchString(given):
 				return "", fmt.Errorf("%q: want an ARN", given)
 			case !p.WildcardResources && strings.ContainsAny(given, "*?"):
-				return "", fmt.Errorf("%q: has a wildcard; name the resources, or set wildcardResources", given)
+				return "", fmt.Errorf("%q: has a wildcard; list the resources, or set wildcardResources", given)
 			}
 			return given, nil
 		},
 	}
 }
 
-// Validate reports every fault of the permissions, each under its index.
+// Validate reports every fault of the permissions, under their indexes.
 func Validate(permissions []Permission) error {
 	var faults fault.List
 	for i, p := range permissions {
@@ -251,8 +252,8 @@ func Validate(permissions []Permission) error {
 	return faults.Err()
 }
 
-// Policy is the document that allows all of it. It waits for the resources, since RDS puts random names into them. A
-// resource that is not what its permission wants, or a document above [PolicyLimit], is an error.
+// Policy returns the document of the permissions. It resolves when the resources are known, because RDS puts random
+// names into ARNs. An invalid resource, or a document longer than [PolicyLimit], is an error.
 func Policy(at Place, permissions ...Permission) pulumi.StringOutput {
 	var statements []statement
 	var resources []any
@@ -287,7 +288,7 @@ func Policy(at Place, permissions ...Permission) pulumi.StringOutput {
 		text, err := iampolicy.JSON(document...)
 		if err == nil && len(text) > PolicyLimit {
 			return "", fmt.Errorf(
-				"a policy of %d characters is longer than the %d that IAM takes of a role: give it fewer resources",
+				"the policy has %d characters, but IAM accepts %d for a role: use fewer resources",
 				len(text), PolicyLimit,
 			)
 		}
@@ -295,7 +296,7 @@ func Policy(at Place, permissions ...Permission) pulumi.StringOutput {
 	}).(pulumi.StringOutput)
 }
 
-// distinct numbers a name that the document has already.
+// distinct adds a number to a Sid that the document already has.
 func distinct(document []iampolicy.Statement, sid string) string {
 	name := sid
 	for n := 2; slices.ContainsFunc(document, func(s iampolicy.Statement) bool { return s.Sid == name }); n++ {

@@ -25,7 +25,7 @@ func inputs(texts ...string) []pulumi.StringInput {
 	return out
 }
 
-// policy is the document of permissions that are in order.
+// policy returns the document of valid permissions.
 func policy(at permission.Place, permissions ...permission.Permission) (string, error) {
 	if err := permission.Validate(permissions); err != nil {
 		return "", err
@@ -38,7 +38,7 @@ func policy(at permission.Place, permissions ...permission.Permission) (string, 
 	return text, err
 }
 
-func TestEachPermissionIsExactlyItsName(t *testing.T) {
+func TestEachPermissionAllowsWhatItsNameSays(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		permission permission.Permission
@@ -117,7 +117,7 @@ func TestAPolicyIsOfItsPartition(t *testing.T) {
 	assert.Contains(t, text, `"arn:aws-cn:rds-db:cn-north-1:111122223333:dbuser:db-A/u"`)
 }
 
-func TestStatementsOfOneKindHaveNamesOfTheirOwnAndResourcesAreNamedOnce(t *testing.T) {
+func TestStatementsOfOneKindHaveDifferentSidsAndResourcesAreListedOnce(t *testing.T) {
 	t.Parallel()
 	text, err := policy(seoul,
 		permission.UseKeys{Arns: inputs(componenttest.KeyArn, componenttest.KeyArn), Via: "secretsmanager"},
@@ -160,15 +160,15 @@ func TestEveryFaultIsReportedUnderItsIndex(t *testing.T) {
 [4].users[0]: "*": want the name of a database user, without wildcards: 1 to 63 letters, digits and underscores
 [5].users: is missing
 [6].sid: "a b": want 1 to 100 letters and digits
-[6].actions[0]: "s3:*": has a wildcard, which also allows what AWS adds later; name the actions, or set wildcardActions
+[6].actions[0]: "s3:*": has a wildcard, which also allows actions that AWS adds later; list the actions, or set wildcardActions
 [6].actions[1]: "GetObject": want an action such as s3:GetObject
 [6].resources: is missing
-[7].actions[0]: "*": has a wildcard, which also allows what AWS adds later; name the actions, or set wildcardActions
+[7].actions[0]: "*": has a wildcard, which also allows actions that AWS adds later; list the actions, or set wildcardActions
 [8].actions: is missing`)
 }
 
-// Resources are known when AWS has made them; what they must not be is found then.
-func TestResourcesThatAreNoneFailTheUpdate(t *testing.T) {
+// Resources are known only after AWS has created them, so invalid ones are found then.
+func TestInvalidResourcesFailTheUpdate(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		permission permission.Permission
@@ -225,10 +225,10 @@ func TestAPolicyThatIAMWouldRefuseForItsLengthIsAnError(t *testing.T) {
 			strings.Repeat("x", 60), i))
 	}
 	_, err := policy(seoul, permission.ReadSecrets{Arns: inputs(arns...)})
-	require.ErrorContains(t, err, "is longer than the 10240 that IAM takes of a role")
+	require.ErrorContains(t, err, "but IAM accepts 10240 for a role")
 }
 
-// Whatever a helper takes, no wildcard comes out of it.
+// No input makes a permission type return a wildcard.
 func FuzzNoHelperEverWritesAWildcard(f *testing.F) {
 	for _, seed := range []string{
 		"*", componenttest.SecretArn, componenttest.KeyArn, "db-A*", "prx-?", "prx-0/*",
@@ -250,17 +250,4 @@ func FuzzNoHelperEverWritesAWildcard(f *testing.F) {
 			}
 		}
 	})
-}
-
-func ExamplePolicy() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		place := permission.Place{Partition: "aws", Region: "ap-northeast-2", AccountID: "111122223333"}
-		ctx.Export("policy", permission.Policy(place, permission.ConnectAsDatabaseUser{
-			ResourceID: pulumi.String("db-ABCDEFGHIJKLMNOPQRSTUVWXY0"), Users: []string{"shop_iam"},
-		}))
-		return nil
-	})
-	fmt.Println(recorded.Outputs["policy"], err)
-	// Output:
-	// {"Version":"2012-10-17","Statement":[{"Sid":"ConnectAsDatabaseUser","Effect":"Allow","Action":["rds-db:connect"],"Resource":["arn:aws:rds-db:ap-northeast-2:111122223333:dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXY0/shop_iam"]}]} <nil>
 }

@@ -1,6 +1,6 @@
 package pgbouncer_test
 
-// Certificates of authorities that exist only here; their keys are gone.
+// Certificates of authorities made for these tests. Their keys no longer exist.
 const (
 	authority = `-----BEGIN CERTIFICATE-----
 MIIBjTCCATOgAwIBAgIUIWPk3hQyL74IGdJ+a8d/tcsxjrIwCgYIKoZIzj0EAwIw

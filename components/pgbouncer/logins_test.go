@@ -1,7 +1,6 @@
 package pgbouncer_test
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -25,12 +24,12 @@ const (
 	serviceMonitor = "kubernetes:monitoring.coreos.com/v1:ServiceMonitor"
 )
 
-// further is a login besides the service's.
-func further() pgbouncer.Login {
+// reports returns a login besides the service's.
+func reports() pgbouncer.Login {
 	return pgbouncer.Login{Name: "reports", Credential: pgbouncer.Credential{Key: pulumi.String("reports-database")}}
 }
 
-// shared is a pool with two databases and three logins.
+// shared returns a pool with two databases and three logins.
 func shared() *pgbouncer.PgBouncerPoolArgs {
 	args := arguments()
 	args.Databases = append(args.Databases, pgbouncer.Database{
@@ -45,7 +44,7 @@ func shared() *pgbouncer.PgBouncerPoolArgs {
 		},
 		Clients: []pgbouncer.Client{{Namespace: "batch", Labels: map[string]string{"app": "nightly"}}},
 	}
-	args.Logins = []pgbouncer.Login{further(), batch}
+	args.Logins = []pgbouncer.Login{reports(), batch}
 	return args
 }
 
@@ -91,7 +90,7 @@ func TestEachPairOfLoginAndDatabaseIsAPoolWithTheLoginsDatabaseUser(t *testing.T
 	}, users)
 }
 
-// Without the rules a login could take another's line of the configuration, and would be its database user.
+// Without the rules a login could use the line of another login, and would become its database user.
 func TestALoginReachesItsOwnDatabasesOnly(t *testing.T) {
 	t.Parallel()
 	rules := readHBA(t, templates(t, componenttest.Run(t, create(shared())), "pool-config")["hba.conf"])
@@ -99,10 +98,10 @@ func TestALoginReachesItsOwnDatabasesOnly(t *testing.T) {
 		"myshop_api":    {"archive", "myshop"},
 		"reports":       {"myshop_reports"},
 		"nightly-batch": {"archive_nightly_batch", "myshop_nightly_batch"},
-	}, rules, "neither a database user nor the console is among them")
+	}, rules, "database users and the console are not listed")
 }
 
-func TestALoginIsTheNameOfNoDatabaseUser(t *testing.T) {
+func TestALoginMustNotHaveTheNameOfADatabaseUser(t *testing.T) {
 	t.Parallel()
 	files := templates(t, componenttest.Run(t, create(shared())), "pool-config")
 	for _, clash := range [][2]string{
@@ -136,7 +135,7 @@ func TestEachLoginHasItsOwnSecretWithItsOwnURL(t *testing.T) {
 	assert.Equal(t, "batch-database", recorded.Named(t, externalSecret,
 		"pool-consumer-secret-nightly-batch").At("metadata", "name"))
 	data := recorded.Named(t, externalSecret, "pool-consumer-secret-reports").At("spec", "data")
-	assert.Len(t, data, 2, "it reads its own login, and nobody else's")
+	assert.Len(t, data, 2, "it reads only its own login")
 	assert.Equal(t, "pgbouncer-login-reports", componenttest.At(data, 0, "remoteRef", "key"))
 
 	role := recorded.One(t, "kubernetes:rbac.authorization.k8s.io/v1:Role")
@@ -170,7 +169,7 @@ func TestTheClientsOfEveryLoginAreLetIn(t *testing.T) {
 	}, from)
 }
 
-func TestTheConsoleIsForOneGroupOfPodsAndLeadsToNoDatabase(t *testing.T) {
+func TestTheConsoleIsForOneGroupOfPodsAndReachesNoDatabase(t *testing.T) {
 	t.Parallel()
 	args := arguments()
 	args.Console = &pgbouncer.Client{Labels: map[string]string{"app.kubernetes.io/name": "myshop-api-reconnect"}}
@@ -199,7 +198,7 @@ func TestTheConsoleIsForOneGroupOfPodsAndLeadsToNoDatabase(t *testing.T) {
 
 	pods := recorded.Named(t, serviceType, "pool-pods")
 	assert.Equal(t, "None", pods.At("spec", "clusterIP"), "its name has the address of every pod")
-	assert.Equal(t, true, pods.At("spec", "publishNotReadyAddresses"), "also of one that drains")
+	assert.Equal(t, true, pods.At("spec", "publishNotReadyAddresses"), "including a pod that drains")
 	assert.Equal(t, map[string]any{
 		"host": "pgbouncer-pods.myshop.svc", "secret": "pgbouncer-console",
 		"secrets": []any{"myshop-api-db", "pgbouncer-login", "pgbouncer-console", "pgbouncer-config"},
@@ -207,10 +206,10 @@ func TestTheConsoleIsForOneGroupOfPodsAndLeadsToNoDatabase(t *testing.T) {
 
 	ini := parseINI(t, render(t, templates(t, componenttest.Run(t, create(arguments())),
 		"pool-config")["pgbouncer.ini"], secrets()))["pgbouncer"]
-	assert.NotContains(t, ini, "admin_users", "without it nobody comes in from outside of the pod")
+	assert.NotContains(t, ini, "admin_users", "without a console no client outside of the pod can log in to it")
 }
 
-// plainOutputs have lists of any, whatever they were made as.
+// plainOutputs have lists of any, regardless of their original type.
 func plainOutputs(recorded *componenttest.Recording) map[string]any {
 	out := map[string]any{}
 	for key, value := range recorded.Outputs {
@@ -226,7 +225,7 @@ func plainOutputs(recorded *componenttest.Recording) map[string]any {
 	return out
 }
 
-func TestTheExporterMayLookAndNothingElse(t *testing.T) {
+func TestTheExporterMayOnlyRead(t *testing.T) {
 	t.Parallel()
 	args := arguments()
 	args.Metrics.Enabled = true
@@ -238,10 +237,10 @@ func TestTheExporterMayLookAndNothingElse(t *testing.T) {
 	assert.Equal(t, []any{
 		"--pgBouncer.connectionString=host=/run/pgbouncer port=6432 user=metrics dbname=pgbouncer sslmode=disable",
 		"--web.listen-address=:9127",
-	}, componenttest.At(exporter, "args"), "no password: the socket is the pod's alone")
+	}, componenttest.At(exporter, "args"), "no password: only the pod can reach the socket")
 	assert.NotEqual(t, componenttest.At(pod, "securityContext", "runAsUser"),
 		componenttest.At(exporter, "securityContext", "runAsUser"),
-		"with PgBouncer's own user id it could be the administrator")
+		"with PgBouncer's user id it could be the administrator")
 	assert.Equal(t, []any{map[string]any{"name": "run", "mountPath": pgbouncer.SocketDir, "readOnly": true}},
 		componenttest.At(exporter, "volumeMounts"))
 	assert.Equal(t, true, componenttest.At(exporter, "securityContext", "readOnlyRootFilesystem"))
@@ -250,7 +249,7 @@ func TestTheExporterMayLookAndNothingElse(t *testing.T) {
 	assert.NotContains(t, readHBA(t, files["hba.conf"]), "metrics", "not over the network")
 	ini := parseINI(t, render(t, files["pgbouncer.ini"], secrets()))["pgbouncer"]
 	assert.Equal(t, "metrics", ini["stats_users"])
-	assert.Equal(t, "extra_float_digits", ini["ignore_startup_parameters"], "the exporter's driver sends it")
+	assert.Equal(t, "extra_float_digits", ini["ignore_startup_parameters"], "the exporter's driver sends this parameter")
 	rule := recorded.One(t, networkPolicy).At("spec", "ingress", 1)
 	assert.Equal(t, map[string]any{
 		"from": []any{map[string]any{"namespaceSelector": map[string]any{
@@ -349,7 +348,7 @@ var (
 	loginLetter = []rune("abcdefghijklmnopqrstuvwxyz0123456789_-")
 )
 
-// word makes a name of a given alphabet from random numbers.
+// word returns a name from an alphabet and random numbers.
 func word(first, rest []rune, numbers []uint8, longest int) string {
 	text := []rune{first[0]}
 	if len(numbers) > 0 {
@@ -364,7 +363,7 @@ func word(first, rest []rune, numbers []uint8, longest int) string {
 	return string(text)
 }
 
-// Whatever names are valid, the objects' names are labels, no two Secrets share one, and PgBouncer's names fit.
+// For all valid names the objects' names are labels, no two Secrets have the same name, and PgBouncer's names fit.
 func TestEveryNameStaysWithinItsLimits(t *testing.T) {
 	t.Parallel()
 	letters := []rune("abcdefghijklmnopqrstuvwxyz")
@@ -375,12 +374,12 @@ func TestEveryNameStaysWithinItsLimits(t *testing.T) {
 		args.Service = strings.TrimRight(word(letters, labels, service, 63), "-")
 		args.Console = &pgbouncer.Client{Labels: map[string]string{"app": "x"}}
 		args.Metrics.Enabled, args.Metrics.ServiceMonitor = true, true
-		args.Logins = []pgbouncer.Login{further(), further()}
+		args.Logins = []pgbouncer.Login{reports(), reports()}
 		args.Logins[0].Name = word([]rune("abcdefg_"), loginLetter, first, 56)
 		args.Logins[1].Name = word([]rune("hijklmn"), loginLetter, second, 56)
 		recorded, err := componenttest.Try(create(args))
 		if err != nil {
-			// The one thing left that can be wrong: names that are taken.
+			// The only possible fault is a name that is taken.
 			return assert.Regexp(t, `is the name of another Secret|does not differ from another`, err.Error())
 		}
 		taken := map[string]bool{}
@@ -406,7 +405,7 @@ func TestEveryNameStaysWithinItsLimits(t *testing.T) {
 	require.NoError(t, quick.Check(property, &quick.Config{MaxCount: 60}))
 }
 
-// readHBA reads hba.conf by PgBouncer's rules: who may connect over the network to which databases.
+// readHBA parses hba.conf by PgBouncer's rules: which login may connect over the network to which databases.
 func readHBA(t *testing.T, text string) map[string][]string {
 	t.Helper()
 	rules := map[string][]string{}
@@ -436,8 +435,7 @@ func unquoted(t *testing.T, word string) string {
 	return text
 }
 
-// FuzzLogins wants that whatever names are valid, the rules and the configuration name them as they are, and nobody
-// else.
+// For all valid names, the rules and the configuration contain them unchanged, and no others.
 func FuzzLogins(f *testing.F) {
 	f.Add("reports", "archive")
 	f.Add("all", "samegroup")
@@ -447,7 +445,7 @@ func FuzzLogins(f *testing.F) {
 		args.Databases = append(args.Databases, pgbouncer.Database{
 			Name: database, Host: pulumi.String(host), Port: pulumi.Int(5432),
 		})
-		args.Logins = []pgbouncer.Login{further()}
+		args.Logins = []pgbouncer.Login{reports()}
 		args.Logins[0].Name, args.Logins[0].Databases, args.Logins[0].Secret = login, []string{database}, "further"
 		recorded, err := componenttest.Try(create(args))
 		if err != nil {
@@ -464,26 +462,4 @@ func FuzzLogins(f *testing.F) {
 		require.NoError(t, err)
 		assert.Equal(t, database, connection["dbname"])
 	})
-}
-
-func ExampleNewPgBouncerPool() {
-	args := arguments()
-	args.Logins = []pgbouncer.Login{{
-		Name:       "reports",
-		Credential: pgbouncer.Credential{Key: pulumi.String("reports-database")}, PoolSize: 5,
-	}}
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		pool, err := pgbouncer.NewPgBouncerPool(ctx, "pool", args)
-		if err != nil {
-			return err
-		}
-		ctx.Export("secrets", pool.ConsumerSecretNames)
-		return nil
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["secrets"])
-	// Output: map[myshop_api:myshop-api-db reports:reports-db]
 }

@@ -35,19 +35,19 @@ import (
 	"dbtier/components/pgbouncer"
 )
 
-// Users inside. The pool's has no name in the image, as in a pod; initdb wants one for the server's.
+// Users inside. The pool's user has no name in the image, as in a pod. initdb needs a name for the server's.
 const (
 	uid       = 10001
 	serverUID = 10002
 
 	databaseHost = "database.test"
 
-	// refused is what PgBouncer says to whom its rules do not name.
+	// refused is PgBouncer's message to a login that its rules do not list.
 	refused = "no authentication method is found"
 )
 
 // The pool's container, rendered by the component, runs from the local cloud's Debian files (PgBouncer, psql, sh)
-// against a PostgreSQL with TLS and SCRAM. Needs root, and `bin/localcloud build` before.
+// against a PostgreSQL with TLS and SCRAM. The test needs root and an earlier `bin/localcloud build`.
 func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 	const first, second = `f1rst"p'a\ss {{%}}`, `s3cond'"~`
 	box := newBox(t)
@@ -108,7 +108,7 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 	_, err = box.try(other.String(), "select 1")
 	require.ErrorContains(t, err, refused, "only the databases that were named")
 
-	// SIGTERM waits for clients, and takes no new ones.
+	// After SIGTERM the pool waits for its clients and accepts no new ones.
 	client := box.run(nil, "psql", dsn.String(), "--no-psqlrc", "--command=select pg_sleep(2)",
 		"--command=select 'served to the' || ' end'")
 	require.Eventually(t, func() bool {
@@ -125,8 +125,8 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 	reloader.ends(t, 10*time.Second)
 }
 
-// Two logins with a database user each, the console for the Job after a migration, and the exporter's rights, with the
-// real PgBouncer.
+// Tests two logins with their database users, the console for the Job after a migration, and the exporter's rights with
+// the real PgBouncer.
 func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 	box := newBox(t)
 	server := box.startPostgres("d4tabase")
@@ -174,7 +174,7 @@ func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 	assert.Regexp(t, `myshop_reports\|[^\n]*\|reader\|1\|[^\n]*\|session\|\|1\|`, console,
 		"its own pool's size and mode")
 
-	// The Job after a migration: each pod lends new connections from then on.
+	// The Job after a migration makes each pod use new connections.
 	script, err := os.ReadFile("../migrationjob/reconnect.sh")
 	require.NoError(t, err)
 	reconnect := func(user, password string) (string, error) {
@@ -195,7 +195,7 @@ func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 	_, err = box.try(fmt.Sprintf("postgresql://console:c@%s/myshop", service.Host), "select 1")
 	require.ErrorContains(t, err, refused, "the console's login reaches no database")
 
-	// The exporter, with a user id of its own.
+	// The exporter has another user id.
 	look := func(user, command string) (string, error) {
 		return box.as(uid+1).output(nil, "psql",
 			fmt.Sprintf("host=%s port=%d user=%s dbname=pgbouncer", pgbouncer.SocketDir, args.ContainerPort, user),
@@ -212,7 +212,7 @@ func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 	require.ErrorContains(t, err, refused, "not over the network")
 }
 
-// box is a mount namespace in which a container's files lie where Kubernetes would mount them.
+// box is a mount namespace with a container's files where Kubernetes would mount them.
 type box struct {
 	t       *testing.T
 	dir     string
@@ -231,7 +231,7 @@ func newBox(t *testing.T) *box {
 		require.NoError(t, err, "the local cloud's artefacts are missing: run `bin/localcloud build` first")
 	}
 	b := &box{t: t, dir: t.TempDir(), uid: uid}
-	// The folders above belong to root alone; inside the namespace they are not on the way.
+	// The parent folders belong to root only, but inside the namespace they are not part of the path.
 	script := `set -e
 mount -t tmpfs none "$1"
 cd "$1"
@@ -269,19 +269,19 @@ exec cat`
 	return b
 }
 
-// path is a file of the namespace as this process sees it.
+// path returns the path of a file of the namespace for this process.
 func (b *box) path(parts ...string) string {
 	return filepath.Join(append([]string{fmt.Sprintf("/proc/%d/root", b.pid), b.dir}, parts...)...)
 }
 
-// as is the same box for another user.
+// as returns the same box for another user.
 func (b *box) as(user int) *box {
 	other := *b
 	other.uid = user
 	return &other
 }
 
-// command runs inside, as the box's user.
+// command returns a command that runs inside as the box's user.
 func (b *box) command(ctx context.Context, env []string, words ...string) *exec.Cmd {
 	user := fmt.Sprintf("%d:%d", b.uid, b.uid)
 	args := append([]string{
@@ -294,7 +294,7 @@ func (b *box) command(ctx context.Context, env []string, words ...string) *exec.
 	return command
 }
 
-// project writes the files as the kubelet does: into a new folder, to which a link is then moved at one stroke.
+// project writes the files as the kubelet does: into a new folder, and then moves a link to it atomically.
 func (b *box) project(files, values map[string]string) {
 	b.t.Helper()
 	b.version++
@@ -337,7 +337,7 @@ func (b *box) start(container any) *process {
 	return b.run(environment(container), words...)
 }
 
-// psql runs psql as someone does who execs into the container.
+// psql runs psql as `kubectl exec` in the container does.
 func (b *box) psql(container any, args ...string) string {
 	b.t.Helper()
 	out, err := b.output(environment(container),
@@ -370,7 +370,7 @@ func (b *box) output(env []string, words ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// process is a running command whose lines are read one after another.
+// process is a running command whose output is read line by line.
 type process struct {
 	command *exec.Cmd
 	lines   chan string
@@ -405,7 +405,7 @@ func (b *box) run(env []string, words ...string) *process {
 	return p
 }
 
-// waitFor reads lines until one holds the text.
+// waitFor reads lines until one contains the text.
 func (p *process) waitFor(t *testing.T, text string) {
 	t.Helper()
 	deadline := time.After(60 * time.Second)
@@ -421,7 +421,7 @@ func (p *process) waitFor(t *testing.T, text string) {
 	}
 }
 
-// ends wants the process to end by itself within a time.
+// ends fails the test unless the process exits by itself in time.
 func (p *process) ends(t *testing.T, within time.Duration) {
 	t.Helper()
 	done := make(chan error, 1)

@@ -123,7 +123,7 @@ func TestTheNumbersOfTheTier(t *testing.T) {
 	assert.Equal(t, 200, settings.MaxServerConnections(2))
 }
 
-// The template is the whole file, and no secret is in it.
+// The template is the whole file and contains no secret.
 func TestTheConfigurationInFull(t *testing.T) {
 	t.Parallel()
 	args := arguments()
@@ -171,7 +171,7 @@ ignore_startup_parameters = extra_float_digits
 host "myshop" "myshop_api" ::/0 scram-sha-256
 host "reports" "myshop_api" 0.0.0.0/0 scram-sha-256
 host "reports" "myshop_api" ::/0 scram-sha-256
-`, config["hba.conf"], "the service's login, its databases, and nothing else")
+`, config["hba.conf"], "only the service's login and its databases")
 	assert.Equal(t, `{{ if eq .databaseUser .loginUser "pgbouncer" "console" "metrics" }}`+
 		`{{ fail "a login of the pool has the name of the database user: give the pool another loginUser" }}{{ end }}`+
 		`"{{ .loginUser | replace "\"" "\"\"" }}" "{{ .loginPassword | replace "\"" "\"\"" }}"
@@ -190,16 +190,16 @@ func TestTheServicesURLLeadsToThePoolWithItsOwnLogin(t *testing.T) {
 		parsed, err := url.Parse(render(t, dsn["DATABASE_URL"], values))
 		require.NoError(t, err, "%q", password)
 		got, _ := parsed.User.Password()
-		// Spaces become "+" in the password; the generator makes none.
+		// urlquery turns a space into +, but the generator creates no spaces.
 		assert.Equal(t, strings.ReplaceAll(password, " ", "+"), got)
 		assert.Equal(t, "myshop_api", parsed.User.Username())
 		assert.Equal(t, "pgbouncer.myshop.svc:5432", parsed.Host)
 		assert.Equal(t, "/myshop", parsed.Path)
-		assert.Equal(t, "sslmode=disable", parsed.RawQuery, "said aloud, so that no client tries TLS first")
+		assert.Equal(t, "sslmode=disable", parsed.RawQuery, "explicit, so that no client tries TLS first")
 	}
 }
 
-func TestClientTLSIsOneSettingAway(t *testing.T) {
+func TestClientTLSNeedsOneSetting(t *testing.T) {
 	t.Parallel()
 	args := arguments()
 	args.ClientTLSSecret = "pgbouncer-tls"
@@ -213,10 +213,10 @@ func TestClientTLSIsOneSettingAway(t *testing.T) {
 	assert.Contains(t, deployment.Text(), `"mountPath":"/etc/pgbouncer-tls"`)
 	assert.Contains(t, deployment.Text(), `"secretName":"pgbouncer-tls"`)
 	assert.Contains(t, templates(t, recorded, "pool-config")["hba.conf"], `hostssl "myshop"`,
-		"a client without TLS finds no line")
+		"no line matches a client without TLS")
 	reloader, _ := deployment.At("spec", "template", "spec", "initContainers", 0, "command").([]any)
 	assert.Equal(t, []any{"reloader", "/etc/pgbouncer/..data", "/etc/pgbouncer-tls/..data"}, reloader[3:],
-		"a renewed certificate is taken, too")
+		"a renewed certificate is loaded")
 }
 
 func TestConnectionsOfAPodCanBeKeptTogetherForCancelRequests(t *testing.T) {
@@ -229,7 +229,7 @@ func TestConnectionsOfAPodCanBeKeptTogetherForCancelRequests(t *testing.T) {
 		"sessionAffinity"))
 }
 
-func TestTheLoginIsMadeOnceInTheCluster(t *testing.T) {
+func TestTheLoginIsCreatedOnceInTheCluster(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, create(arguments()))
 	login := recorded.Named(t, externalSecret, "pool-login")
@@ -271,7 +271,7 @@ func TestTheOperatorReadsTheLoginAndNothingElse(t *testing.T) {
 		},
 		"auth": map[string]any{"serviceAccount": map[string]any{"name": "pgbouncer-login-reader"}},
 	}, store.At("spec", "provider", "kubernetes"))
-	assert.True(t, recorded.Follows(store, binding), "a store whose reader may read nothing is not ready")
+	assert.True(t, recorded.Follows(store, binding), "a store whose reader has no rights is not ready")
 }
 
 func TestOnlyThePoolsSecretHoldsTheDatabasesCredential(t *testing.T) {
@@ -301,7 +301,7 @@ func TestOnlyThePoolsSecretHoldsTheDatabasesCredential(t *testing.T) {
 	}
 }
 
-// A credential that is made in the cluster needs no way to AWS, and the reader reads it and the login alone.
+// A credential from the cluster needs no access to AWS. The reader can read it and the login, and nothing else.
 func TestACredentialInTheClusterIsReadByThePoolsOwnReader(t *testing.T) {
 	t.Parallel()
 	args := arguments()
@@ -318,10 +318,10 @@ func TestACredentialInTheClusterIsReadByThePoolsOwnReader(t *testing.T) {
 			componenttest.At(data[2+i], "sourceRef", "storeRef"))
 	}
 	login := recorded.Named(t, externalSecret, "pool-consumer-secret")
-	assert.NotContains(t, login.Text(), "pgbouncer-database-2", "the service's own Secret has nothing of it")
+	assert.NotContains(t, login.Text(), "pgbouncer-database-2", "the service's own Secret does not contain it")
 }
 
-func TestExternalSecretsAreOwnedFreshAndWaitedFor(t *testing.T) {
+func TestExternalSecretsAreOwnedRefreshedAndWaitedFor(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, create(arguments()))
 	for _, secret := range recorded.All(externalSecret) {
@@ -356,7 +356,7 @@ func TestPodsAreRestricted(t *testing.T) {
 	}, componenttest.At(pod, "securityContext"))
 	assert.Equal(t, false, componenttest.At(pod, "automountServiceAccountToken"))
 	assert.Equal(t, "pgbouncer", componenttest.At(pod, "serviceAccountName"))
-	assert.Nil(t, componenttest.At(pod, "shareProcessNamespace"), "the console needs no view of the other's processes")
+	assert.Nil(t, componenttest.At(pod, "shareProcessNamespace"), "the reloader does not need to see PgBouncer's processes")
 	for _, container := range []any{
 		componenttest.At(pod, "containers", 0),
 		componenttest.At(pod, "initContainers", 0),
@@ -382,7 +382,7 @@ func TestPodsComeAndGoWithoutLosingClients(t *testing.T) {
 	container := componenttest.At(pod, "containers", 0)
 	assert.Equal(t, map[string]any{"preStop": map[string]any{"sleep": map[string]any{"seconds": 15.0}}},
 		componenttest.At(container, "lifecycle"),
-		"no signal of ours: the kubelet's would then mean: exit at once")
+		"an earlier signal would make PgBouncer exit at once on the kubelet's")
 	assert.Equal(t, map[string]any{
 		"tcpSocket": map[string]any{"port": "pgbouncer"}, "periodSeconds": 2.0,
 		"timeoutSeconds": 2.0, "failureThreshold": 3.0,
@@ -402,7 +402,7 @@ func TestTheReloaderWatchesWhatPgBouncerReads(t *testing.T) {
 	deployment := componenttest.Run(t, create(arguments())).One(t, deploymentType)
 	pod := componenttest.At(deployment.Inputs, "spec", "template", "spec")
 	pool, reloader := componenttest.At(pod, "containers", 0), componenttest.At(pod, "initContainers", 0)
-	assert.Equal(t, "Always", componenttest.At(reloader, "restartPolicy"), "a sidecar in Kubernetes' sense")
+	assert.Equal(t, "Always", componenttest.At(reloader, "restartPolicy"), "it is a Kubernetes sidecar")
 	assert.Equal(t, componenttest.At(pool, "image"), componenttest.At(reloader, "image"))
 	assert.Equal(t, []any{"pgbouncer", pgbouncer.ConfigFile}, componenttest.At(pool, "command"))
 	config := map[string]any{"name": "config", "mountPath": "/etc/pgbouncer", "readOnly": true}
@@ -425,8 +425,8 @@ func TestTheReloaderWatchesWhatPgBouncerReads(t *testing.T) {
 	}
 }
 
-// What a refreshed secret or another pool size changes must not be in the pod template, or every rotation would restart
-// the pool.
+// The pod template must not contain what a refreshed secret or another pool size changes. Otherwise every rotation would
+// restart the pool.
 func TestPodsStayWhenFilesChange(t *testing.T) {
 	t.Parallel()
 	before := componenttest.Run(t, create(arguments())).One(t, deploymentType).Text()
@@ -437,7 +437,7 @@ func TestPodsStayWhenFilesChange(t *testing.T) {
 	assert.Equal(t, before, componenttest.Run(t, create(args)).One(t, deploymentType).Text())
 	args.CABundle += anotherAuthority
 	assert.NotEqual(t, before, componenttest.Run(t, create(args)).One(t, deploymentType).Text(),
-		"pods with another bundle are other pods")
+		"another bundle replaces the pods")
 }
 
 func TestTheNetworkPolicyLetsInTheServiceAndOutToTheDatabase(t *testing.T) {
@@ -519,7 +519,7 @@ func TestSecretAndDependentInputsStayWhatTheyAre(t *testing.T) {
 		return err
 	})
 	config := recorded.Named(t, externalSecret, "pool-config")
-	assert.Contains(t, strings.Join(config.Secrets, " "), "spec", "a secret host makes the file that names it secret")
+	assert.Contains(t, strings.Join(config.Secrets, " "), "spec", "a file with a secret host is secret")
 	assert.True(t, recorded.Follows(config, recorded.Named(t, "kubernetes:core/v1:Secret", "store")))
 	namespace := recorded.Named(t, "kubernetes:core/v1:Namespace", "namespace")
 	for _, child := range recorded.Each() {
@@ -550,7 +550,7 @@ func TestAPreviewNeedsNoAddress(t *testing.T) {
 	assert.Equal(t, 1, recorded.Types()[deploymentType])
 }
 
-func TestAHostThatIsNoneStopsTheRun(t *testing.T) {
+func TestAnInvalidHostStopsTheRun(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "a b", "x' user='root", "{{ .databasePassword }}", "a,b", "/run/socket"} {
 		args := arguments()
@@ -560,7 +560,7 @@ func TestAHostThatIsNoneStopsTheRun(t *testing.T) {
 	}
 }
 
-func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
+func TestEveryFaultIsReportedBeforeAnythingIsCreated(t *testing.T) {
 	t.Parallel()
 	recorded, err := componenttest.Try(create(&pgbouncer.PgBouncerPoolArgs{
 		Settings: pgbouncer.Settings{
@@ -686,7 +686,7 @@ func TestTheArgumentsStayTheCallers(t *testing.T) {
 	assert.Empty(t, args.ReloaderImage)
 	assert.Empty(t, args.Databases[0].DBName)
 	assert.Empty(t, args.Clients)
-	args.Logins = []pgbouncer.Login{further()}
+	args.Logins = []pgbouncer.Login{reports()}
 	componenttest.Run(t, create(args))
 	assert.Empty(t, args.Logins[0].Secret)
 }
@@ -698,7 +698,7 @@ func ExampleSettings_MaxServerConnections() {
 	// Output: 2 replicas with 20 connections each: 40, and 80 while one version replaces another
 }
 
-// nasty are passwords that break careless quoting: everything that RDS may generate, and what it does not.
+// nasty are passwords that break careless quoting, with every character that RDS may generate, and others.
 var nasty = []string{
 	`plain`, `a"b`, `""`, `a'b''`, `{{ .x }}`, `%41+%`, `a:b@c/d?e#f&g=h`, `back\slash\`, `$(id) ${HOME} ` + "`id`",
 	`*?[]!~`, `;comment`, `#comment`,
@@ -712,7 +712,7 @@ func secrets() map[string]string {
 	}
 }
 
-// templates are the templates of an ExternalSecret.
+// templates returns the templates of an ExternalSecret.
 func templates(t *testing.T, recorded *componenttest.Recording, name string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -723,7 +723,7 @@ func templates(t *testing.T, recorded *componenttest.Recording, name string) map
 	return out
 }
 
-// fill does what the operator does: text/template with sprig's functions, of which two are used.
+// fill renders templates as the operator does, with the two functions of sprig that the templates use.
 func fill(text string, values map[string]string) (string, error) {
 	parsed, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
 		"replace": func(old, replacement, in string) string { return strings.ReplaceAll(in, old, replacement) },
@@ -744,7 +744,7 @@ func render(t *testing.T, text string, values map[string]string) string {
 	return out
 }
 
-// parseINI reads a file by PgBouncer's rules: sections, and one key a line.
+// parseINI parses a file by PgBouncer's rules: sections with one key per line.
 func parseINI(t *testing.T, text string) map[string]map[string]string {
 	t.Helper()
 	out := map[string]map[string]string{}

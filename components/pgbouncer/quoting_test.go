@@ -12,7 +12,7 @@ import (
 	"dbtier/components/componenttest"
 )
 
-// poolTemplates are the templates of the pool's files.
+// poolTemplates returns the templates of the pool's files.
 func poolTemplates(t *testing.T) map[string]string {
 	t.Helper()
 	return templates(t, componenttest.Run(t, create(arguments())), "pool-config")
@@ -20,8 +20,8 @@ func poolTemplates(t *testing.T) map[string]string {
 
 var errQuoting = errors.New("not quoted")
 
-// readUserlist reads userlist.txt by PgBouncer's rules: a line is two words in double quotes, in which a doubled one is
-// one.
+// readUserlist parses userlist.txt by PgBouncer's rules: a line is two words in double quotes. Inside, a doubled quote is
+// one quote.
 func readUserlist(text string) ([][2]string, error) {
 	var users [][2]string
 	for text != "" {
@@ -38,7 +38,7 @@ func readUserlist(text string) ([][2]string, error) {
 	return users, nil
 }
 
-// readConnection reads a database's line: key='value' pairs, in which a doubled quote is one.
+// readConnection parses a database's line: key='value' pairs. Inside, a doubled quote is one quote.
 func readConnection(text string) (map[string]string, error) {
 	out := map[string]string{}
 	for text != "" {
@@ -115,7 +115,7 @@ func FuzzQuoting(f *testing.F) {
 	var files map[string]string
 	f.Fuzz(func(t *testing.T, user, password string) {
 		once.Do(func() { files = poolTemplates(t) })
-		// A line is a line: PostgreSQL allows no NUL, and nobody puts line breaks or blanks around a name.
+		// A name is on one line: PostgreSQL allows no NUL, and names have no line breaks or outer blanks.
 		if strings.ContainsAny(user+password, "\x00\r\n") || user == "" || user == "myshop_api" {
 			return
 		}

@@ -46,7 +46,7 @@ func TestAnUnknownRegionSaysWhatToDo(t *testing.T) {
 	assert.ErrorContains(t, err, "set network.caBundle to the file")
 }
 
-func TestBundlesThatAreNone(t *testing.T) {
+func TestInvalidBundles(t *testing.T) {
 	t.Parallel()
 	bundle, err := rdsca.Bundle("ap-northeast-2")
 	require.NoError(t, err)

@@ -1,7 +1,6 @@
 package rdspostgres_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
@@ -25,25 +24,25 @@ const (
 	roleArn           = "arn:aws:iam::111122223333:role/monitoring"
 )
 
-// with is a production instance with a change.
+// with returns a production instance with a change.
 func with(change func(*rdspostgres.RdsPostgresArgs)) *rdspostgres.RdsPostgresArgs {
 	args := arguments(rdspostgres.Production())
 	change(args)
 	return args
 }
 
-func TestWhatIsGivenByNameIsUsedAndNotMade(t *testing.T) {
+func TestExistingResourcesAreUsedAndNotCreated(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
 		a.SubnetGroupName, a.SubnetIDs = "databases", nil
 		a.ParameterGroupName = "team-postgres16"
 		a.MonitoringRoleArn = roleArn
 	})))
-	for _, made := range []string{
+	for _, created := range []string{
 		"aws:rds/subnetGroup:SubnetGroup", parameterType, "aws:iam/role:Role",
 		"aws:iam/rolePolicyAttachment:RolePolicyAttachment",
 	} {
-		assert.Empty(t, recorded.All(made))
+		assert.Empty(t, recorded.All(created))
 	}
 	instance := recorded.One(t, instanceType)
 	assert.Equal(t, "databases", instance.Inputs["dbSubnetGroupName"])
@@ -51,7 +50,7 @@ func TestWhatIsGivenByNameIsUsedAndNotMade(t *testing.T) {
 	assert.Equal(t, roleArn, instance.Inputs["monitoringRoleArn"])
 }
 
-func TestAnAccountsBoundaryHoldsForTheRoleMadeHere(t *testing.T) {
+func TestTheMonitoringRoleHasTheAccountsBoundary(t *testing.T) {
 	t.Parallel()
 	const boundary = "arn:aws:iam::111122223333:policy/boundary"
 	recorded := componenttest.Run(t, create(
@@ -95,7 +94,7 @@ func TestLogGroupsMayStayAndHaveAKeyOfTheirOwn(t *testing.T) {
 	assert.Equal(t, "INFREQUENT_ACCESS", group.Inputs["logGroupClass"])
 }
 
-func TestARotationScheduleIsThatOfTheSecretThatRDSMade(t *testing.T) {
+func TestARotationScheduleIsSetOnTheSecretThatRDSCreated(t *testing.T) {
 	t.Parallel()
 	rotation := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
 		a.Rotation = rdspostgres.Rotation{ScheduleExpression: "cron(0 3 ? * SUN *)", Duration: "2h"}
@@ -117,7 +116,7 @@ func TestARotationScheduleIsThatOfTheSecretThatRDSMade(t *testing.T) {
 	assert.Empty(t, none.All(rotationType), "RDS rotates by itself")
 }
 
-func TestARestoredInstanceIsMadeBesideItsSource(t *testing.T) {
+func TestARestoredInstanceIsCreatedBesideItsSource(t *testing.T) {
 	t.Parallel()
 	restored := with(func(a *rdspostgres.RdsPostgresArgs) {
 		a.Identifier = "myshop-prod-2"
@@ -132,13 +131,13 @@ func TestARestoredInstanceIsMadeBesideItsSource(t *testing.T) {
 		assert.NotContains(t, instance.Inputs, ofTheSource)
 	}
 	assert.Equal(t, true, instance.Inputs["manageMasterUserPassword"], "RDS gives the copy a new managed password")
-	assert.False(t, instance.DeleteBeforeReplace, "the source must live while it is copied")
+	assert.False(t, instance.DeleteBeforeReplace, "the source must exist while it is copied")
 	assert.Empty(t, instance.IgnoreChanges)
 
 	lives := componenttest.Run(t, create(arguments(rdspostgres.Production()))).One(t, instanceType)
 	assert.True(t, lives.DeleteBeforeReplace)
 	assert.Equal(t, []string{"restoreToPointInTime", "snapshotIdentifier"}, lives.IgnoreChanges,
-		"where data came from replaces nothing afterwards")
+		"a later change of the origin replaces nothing")
 	assert.NotEqual(t, lives.Inputs["finalSnapshotIdentifier"], instance.Inputs["finalSnapshotIdentifier"])
 }
 
@@ -154,7 +153,7 @@ func TestARestoreKnowsItsSources(t *testing.T) {
 	other := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
 		a.Restore.SnapshotIdentifier = "before-the-mistake"
 	}))).One(t, instanceType)
-	assert.NotEqual(t, first, other.Inputs["finalSnapshotIdentifier"], "another origin, another life")
+	assert.NotEqual(t, first, other.Inputs["finalSnapshotIdentifier"], "another origin gives another name")
 
 	latest := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
 		a.Restore.PointInTime = rdspostgres.PointInTime{
@@ -235,9 +234,9 @@ func TestNamedAddressRangesAndMembersOfTheClientGroupMayConnect(t *testing.T) {
 		a.ClientSecurityGroup = true
 		a.Clients = []rdspostgres.Client{{Name: "office VPN", CIDRs: []string{"10.9.0.0/24", "fd00:9::/64"}}}
 	})))
-	badge := recorded.Named(t, securityGroupType, "database-client-security-group")
-	assert.Equal(t, []any{}, badge.Inputs["ingress"])
-	assert.Equal(t, []any{}, badge.Inputs["egress"], "it opens nothing by itself")
+	clients := recorded.Named(t, securityGroupType, "database-client-security-group")
+	assert.Equal(t, []any{}, clients.Inputs["ingress"])
+	assert.Equal(t, []any{}, clients.Inputs["egress"], "the group itself has no rules")
 	group := recorded.Named(t, securityGroupType, "database-security-group")
 	rules := group.Inputs["ingress"].([]any)
 	require.Len(t, rules, 2)
@@ -247,11 +246,11 @@ func TestNamedAddressRangesAndMembersOfTheClientGroupMayConnect(t *testing.T) {
 	}, rules[0])
 	assert.Equal(t, "PostgreSQL from members of myshop-prod-rds-clients", componenttest.At(rules[1], "description"))
 	assert.Len(t, componenttest.At(rules[1], "securityGroups"), 1)
-	assert.True(t, recorded.Follows(group, badge))
+	assert.True(t, recorded.Follows(group, clients))
 }
 
-// A new major version's group is another resource of another name, and the old one goes after the instance has left it:
-// nothing here asks for it to be deleted first.
+// The group of a new major version is another resource with another name. The old one is deleted after the instance has
+// left it, because nothing asks for it to be deleted first.
 func TestAChangeOfFamilyDoesNotCollide(t *testing.T) {
 	t.Parallel()
 	group := func(version string) *componenttest.Resource {
@@ -265,7 +264,7 @@ func TestAChangeOfFamilyDoesNotCollide(t *testing.T) {
 	assert.False(t, after.DeleteBeforeReplace)
 }
 
-// What the component hands on is as secret, and as late, as what it was given.
+// The component keeps secrets secret, and keeps dependencies.
 func TestOutputsAndInputsCarrySecretsAndDependencies(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
@@ -283,7 +282,7 @@ func TestOutputsAndInputsCarrySecretsAndDependencies(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		// A consumer of the outputs waits for the instance, and for the rotation's sake for nothing else.
+		// What uses the outputs waits for the instance, and not for the rotation.
 		_, err = ec2.NewSecurityGroup(ctx, "after",
 			&ec2.SecurityGroupArgs{Name: database.MasterSecretArn, Description: database.Host})
 		return err
@@ -502,7 +501,7 @@ func TestFaultsOneByOne(t *testing.T) {
 	}
 }
 
-func TestWhatIsRightIsTaken(t *testing.T) {
+func TestValidSettingsAreAccepted(t *testing.T) {
 	t.Parallel()
 	type args = rdspostgres.RdsPostgresArgs
 	for name, change := range map[string]func(*args){
@@ -556,46 +555,4 @@ func TestFaultsOfAllPartsComeTogether(t *testing.T) {
 	} {
 		assert.ErrorContains(t, err, part)
 	}
-}
-
-func ExampleNewRdsPostgres() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		settings := rdspostgres.Production()
-		settings.Identifier, settings.DatabaseName, settings.MasterUsername = "myshop-prod", "myshop", "myshop_admin"
-		settings.Rotation.ScheduleExpression = "cron(0 3 ? * SUN *)"
-		settings.Alarms.TopicArns = []string{"arn:aws:sns:ap-northeast-2:111122223333:oncall"}
-		database, err := rdspostgres.NewRdsPostgres(ctx, "database", &rdspostgres.RdsPostgresArgs{
-			Settings:  settings,
-			Region:    "ap-northeast-2",
-			AccountID: "111122223333",
-			VpcID:     pulumi.String("vpc-0b1c2d3e4f5a6b7c8"),
-			SubnetIDs: pulumi.ToStringArray([]string{"subnet-0b1c2d3e4f5a6b7c1", "subnet-0b1c2d3e4f5a6b7c2"}),
-			Clients: []rdspostgres.Client{{
-				Name:            "EKS nodes",
-				SecurityGroupID: pulumi.String("sg-0b1c2d3e4f5a6b7c9"),
-			}},
-			// Of the connection budget: what may be open, reserves taken off.
-			ConnectionLimit: 800,
-			Tags:            map[string]string{"service": "myshop"},
-		})
-		if err != nil {
-			return err
-		}
-		ctx.Export("secret", database.MasterSecretArn)
-		return nil
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["secret"])
-	for _, alarm := range recorded.All("aws:cloudwatch/metricAlarm:MetricAlarm") {
-		fmt.Println(alarm.Inputs["name"])
-	}
-	// Unordered output:
-	// arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:rds!db-033d7456-2c96-450d-9d48-f5de3025e51c-xmJRDx
-	// myshop-prod-cpu
-	// myshop-prod-free-storage
-	// myshop-prod-freeable-memory
-	// myshop-prod-connections
 }

@@ -15,10 +15,10 @@ import (
 	"dbtier/components/rdspostgres"
 )
 
-// identifier is a valid instance identifier. Long ones and the longest are frequent, as they are what breaks names.
+// identifier is a valid instance identifier. Long ones are frequent, because they break names.
 type identifier string
 
-// Generate makes one of 1 to 63 characters.
+// Generate returns one of 1 to 63 characters.
 func (identifier) Generate(random *rand.Rand, _ int) reflect.Value {
 	const letters, more = "abcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrstuvwxyz0123456789-"
 	length := 1 + random.Intn(63)
@@ -36,7 +36,7 @@ func (identifier) Generate(random *rand.Rand, _ int) reflect.Value {
 	return reflect.ValueOf(identifier(name))
 }
 
-// Rules of AWS for the names of each type, by the type and input.
+// nameRules are AWS's rules for names, by type and input.
 var nameRules = map[[2]string]*regexp.Regexp{
 	{instanceType, "identifier"}:                regexp.MustCompile(`^[a-z](-?[a-z0-9]){0,62}$`),
 	{instanceType, "finalSnapshotIdentifier"}:   regexp.MustCompile(`^[a-zA-Z](-?[a-zA-Z0-9]){0,254}$`),
@@ -98,7 +98,7 @@ func TestEveryNameKeepsAWSsLimitsForAnyIdentifier(t *testing.T) {
 	require.NoError(t, quick.Check(keeps, &quick.Config{MaxCount: 60}))
 }
 
-// A version that is taken has a family, and a fault names the field and never panics.
+// An accepted version has a family. A fault names the field. Nothing panics.
 func FuzzEngineVersion(f *testing.F) {
 	for _, seed := range []string{
 		"16", "16.11", "17.2", "16.3", "9.6", "", "16.", "16.99999999999999999999", "١٦",

@@ -91,7 +91,7 @@ func TestProductionSurvivesAZoneAndAMistake(t *testing.T) {
 	assert.Equal(t, "myshop-prod.c9akciq32rgx.ap-northeast-2.rds.amazonaws.com", recorded.Outputs["host"])
 }
 
-func TestDevelopmentCanBeThrownAway(t *testing.T) {
+func TestADevelopmentInstanceCanBeDeleted(t *testing.T) {
 	t.Parallel()
 	instance := componenttest.Run(t, create(arguments(rdspostgres.Development()))).One(t, instanceType)
 	for key, want := range map[string]any{
@@ -103,7 +103,7 @@ func TestDevelopmentCanBeThrownAway(t *testing.T) {
 	assert.NotContains(t, instance.Inputs, "finalSnapshotIdentifier")
 }
 
-func TestTheFinalSnapshotHasAnotherNameInEveryLife(t *testing.T) {
+func TestTheFinalSnapshotHasAnotherNameAfterEachReplacement(t *testing.T) {
 	t.Parallel()
 	name := func(component, user string) string {
 		args := arguments(rdspostgres.Production())
@@ -116,9 +116,9 @@ func TestTheFinalSnapshotHasAnotherNameInEveryLife(t *testing.T) {
 	}
 	first := name("database", "myshop_admin")
 	assert.Regexp(t, `^final-myshop-prod-[0-9a-f]{8}$`, first)
-	assert.Equal(t, first, name("database", "myshop_admin"), "it stands still while the instance lives")
+	assert.Equal(t, first, name("database", "myshop_admin"), "the name does not change while the instance exists")
 	assert.NotEqual(t, first, name("database", "other_admin"), "a change that replaces the instance")
-	assert.NotEqual(t, first, name("reborn", "myshop_admin"), "another security group, another life")
+	assert.NotEqual(t, first, name("reborn", "myshop_admin"), "another security group gives another name")
 }
 
 func TestOnlyTheClientsReachThePort(t *testing.T) {
@@ -167,7 +167,7 @@ func TestOnlyRdsOfThisInstanceTakesTheMonitoringRole(t *testing.T) {
 			"aws:SourceArn": "arn:aws:rds:ap-northeast-2:111122223333:db:myshop-prod"}}}]}`, role.Inputs["assumeRolePolicy"].(string))
 }
 
-func TestAKeyThatIsGivenIsUsedAndNoneIsMade(t *testing.T) {
+func TestAnExistingKeyIsUsedAndNoneIsCreated(t *testing.T) {
 	t.Parallel()
 	args := arguments(rdspostgres.Production())
 	args.KmsKeyArn = "arn:aws:kms:ap-northeast-2:111122223333:key/0a1b"
@@ -175,7 +175,7 @@ func TestAKeyThatIsGivenIsUsedAndNoneIsMade(t *testing.T) {
 	assert.Empty(t, recorded.All("aws:kms/key:Key"))
 	assert.Equal(t, args.KmsKeyArn, recorded.One(t, instanceType).Inputs["kmsKeyId"])
 	assert.NotContains(t, recorded.One(t, "aws:cloudwatch/logGroup:LogGroup").Inputs, "kmsKeyId",
-		"its policy may not know CloudWatch Logs")
+		"its policy may not allow CloudWatch Logs")
 }
 
 func TestTheKeyRotatesAndItsPolicyIsForThisInstance(t *testing.T) {
@@ -221,7 +221,7 @@ func TestParametersAreSortedAndComplete(t *testing.T) {
 		map[string]any{"name": "max_connections", "value": "500", "applyMethod": "pending-reboot"},
 		map[string]any{"name": "work_mem", "value": "16384", "applyMethod": "immediate"},
 	}, group.Inputs["parameters"])
-	assert.Empty(t, args.Parameters["work_mem"].ApplyMethod, "the caller's value stays as it was")
+	assert.Empty(t, args.Parameters["work_mem"].ApplyMethod, "the caller's value is unchanged")
 }
 
 func TestProvisionedStorageIsPassedOn(t *testing.T) {
@@ -247,7 +247,7 @@ func TestChildrenBelongToTheComponentAndItsOptionsStayWithIt(t *testing.T) {
 		assert.True(t, strings.HasPrefix(child.Name, "database-"), child.Name)
 		assert.NotContains(t, child.IgnoreChanges, "tags", child.URN)
 	}
-	assert.True(t, recorded.One(t, instanceType).DeleteBeforeReplace, "the identifier is taken while the old one lives")
+	assert.True(t, recorded.One(t, instanceType).DeleteBeforeReplace, "the identifier is taken while the old instance exists")
 }
 
 func TestSecretAndDependentInputsStayWhatTheyAre(t *testing.T) {
@@ -276,7 +276,7 @@ func TestAPreviewKnowsNoSecretArn(t *testing.T) {
 	assert.Equal(t, 1, recorded.Types()[instanceType])
 }
 
-func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
+func TestEveryFaultIsReportedBeforeAnythingIsCreated(t *testing.T) {
 	t.Parallel()
 	recorded, err := componenttest.Try(create(&rdspostgres.RdsPostgresArgs{
 		Settings: rdspostgres.Settings{

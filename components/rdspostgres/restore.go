@@ -92,7 +92,7 @@ func (p PointInTime) validate(identifier string) error {
 		faults.Check(validation.DBIdentifier.Matches(id), "sourceDbInstanceIdentifier", id,
 			"want the identifier of an instance, for example myshop-prod")
 		faults.Check(id != identifier, "sourceDbInstanceIdentifier", id,
-			"is this instance itself, and the copy is created beside it: give the stack another identifier, for " +
+			"is this instance itself, and the copy is created beside it: give the stack another identifier, for "+
 				"example "+
 				"%s-2", id)
 	}

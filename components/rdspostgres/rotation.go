@@ -47,8 +47,8 @@ func (r Rotation) validate() error {
 		faults.Check(r.Duration == "", "duration", r.Duration, "needs automaticallyAfterDays or scheduleExpression")
 		faults.Check(!r.RotateImmediately, "rotateImmediately", true,
 			"needs automaticallyAfterDays or scheduleExpression; to rotate once: "+
-				"aws rds modify-db-instance --rotate-master-user-password --apply-immediately " +
-					"--db-instance-identifier "+
+				"aws rds modify-db-instance --rotate-master-user-password --apply-immediately "+
+				"--db-instance-identifier "+
 				"<identifier>")
 		return faults.Err()
 	}

@@ -79,7 +79,7 @@ func (s *Settings) validateEngine(faults *fault.List) {
 	faults.Check(minor >= oldestMinor[major], "engineVersion", s.EngineVersion,
 		"RDS no longer creates it; use %q and let RDS pick the newest", version[1])
 	faults.Check(!s.AutoMinorVersionUpgrade, "engineVersion", s.EngineVersion,
-		"is a minor version, from which autoMinorVersionUpgrade will upgrade; use %q, or set autoMinorVersionUpgrade " +
+		"is a minor version, from which autoMinorVersionUpgrade will upgrade; use %q, or set autoMinorVersionUpgrade "+
 			"to "+
 			"false", version[1])
 }
@@ -209,7 +209,7 @@ func (s *Settings) validateParameters(faults *fault.List) {
 			"want the name of a parameter group: lower-case letters, digits, periods and single hyphens, beginning "+
 				"with a letter")
 		faults.Check(len(s.Parameters) == 0 || maps.Equal(s.Parameters, DefaultParameters()), "parameters", nil,
-			"cannot be set in the group %s, because the stack does not own it; set them there, or leave " +
+			"cannot be set in the group %s, because the stack does not own it; set them there, or leave "+
 				"parameterGroupName out",
 			s.ParameterGroupName)
 	}

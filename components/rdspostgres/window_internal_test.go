@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWindowsThatAreNone(t *testing.T) {
+func TestInvalidWindows(t *testing.T) {
 	t.Parallel()
 	for window, reason := range map[string]string{
 		"":            "want hh:mm-hh:mm in UTC, for example 03:00-04:00",
@@ -58,7 +58,7 @@ func TestWindowsOverlapAlsoOverMidnightAndTheWeeksEnd(t *testing.T) {
 	}
 }
 
-// The quick answer must be that of counting minutes one by one.
+// The result must be the same as that of counting minutes one by one.
 func FuzzOverlap(f *testing.F) {
 	f.Add(180, 60, 240, 60)
 	f.Add(1410, 60, 10050, 120)

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What AWS answers goes into a URL and a policy; what is none of its kind stops the update.
-func TestAnswersOfAWSThatAreNone(t *testing.T) {
+// AWS's answers go into a URL and a policy, so an invalid answer stops the update.
+func TestInvalidAnswersOfAWS(t *testing.T) {
 	t.Parallel()
 	args := &RdsProxyArgs{DatabaseName: "shop"}
 	for _, host := range []string{"", "a b", `h"`, "{{ .password }}", "h@other", "h/"} {

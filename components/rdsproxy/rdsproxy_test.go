@@ -2,7 +2,6 @@ package rdsproxy_test
 
 import (
 	"errors"
-	"fmt"
 	"math/rand"
 	"reflect"
 	"regexp"
@@ -97,9 +96,9 @@ func TestTheProxyTakesItsUsersByTLSOnly(t *testing.T) {
 		"auths":               []any{user("myshop_app_a", userSecret), user("myshop_app_b", otherSecret)},
 		"tags":                map[string]any{"service": "myshop"},
 	}, proxy.Inputs)
-	assert.Equal(t, "sg-clients", proxy.At("vpcSecurityGroupIds", 1), "as whose member the instance admits it")
+	assert.Equal(t, "sg-clients", proxy.At("vpcSecurityGroupIds", 1), "the instance admits members of this group")
 	assert.Equal(t, "myshop-prod-proxy.proxy-c9akciq32rgx.ap-northeast-2.rds.amazonaws.com", recorded.Outputs["host"])
-	assert.EqualValues(t, 5432, recorded.Outputs["port"], "whatever the instance's is")
+	assert.EqualValues(t, 5432, recorded.Outputs["port"], "regardless of the instance's port")
 	assert.Equal(t, componenttest.ProxyID, recorded.Outputs["resourceId"])
 }
 
@@ -141,7 +140,7 @@ func TestTheProxysRoleReadsItsUsersSecretsAndNothingElse(t *testing.T) {
 		 "Resource": ["`+userSecret+`", "`+otherSecret+`"]},
 		{"Sid": "DecryptAsSecretsManager", "Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": ["`+componenttest.KeyArn+`"],
 		 "Condition": {"StringEquals": {"kms:ViaService": "secretsmanager.ap-northeast-2.amazonaws.com"}}}]}`, policy.Inputs["policy"].(string))
-	assert.True(t, recorded.Follows(recorded.One(t, proxyType), policy), "else the proxy finds no secrets at first")
+	assert.True(t, recorded.Follows(recorded.One(t, proxyType), policy), "otherwise the proxy cannot read the secrets at first")
 }
 
 func TestOnlyItsClientsReachTheProxyAndTheProxyOnlyTheInstance(t *testing.T) {
@@ -158,17 +157,17 @@ func TestOnlyItsClientsReachTheProxyAndTheProxyOnlyTheInstance(t *testing.T) {
 	assert.Equal(t, "vpc-1", group.Inputs["vpcId"])
 }
 
-func TestTheLogGroupIsOursWithItsRetention(t *testing.T) {
+func TestTheLogGroupBelongsToTheStackAndHasARetention(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, create(arguments()))
 	log := recorded.One(t, logType)
 	assert.Equal(t, "/aws/rds/proxy/myshop-prod-proxy", log.Inputs["name"])
 	assert.EqualValues(t, 30, log.Inputs["retentionInDays"])
-	assert.True(t, recorded.Follows(recorded.One(t, proxyType), log), "else RDS makes one that nobody deletes")
+	assert.True(t, recorded.Follows(recorded.One(t, proxyType), log), "otherwise RDS creates one that is never deleted")
 }
 
-// The password goes from the cluster to where the proxy reads it, and through no program.
-func TestTheOperatorPushesThePasswordAsTextIntoTheSecretThatIsThere(t *testing.T) {
+// The password goes from the cluster to the secret that the proxy reads. It does not pass through the program.
+func TestTheOperatorPushesThePasswordAsTextIntoTheExistingSecret(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, create(arguments()))
 	push := recorded.One(t, pushType)
@@ -189,7 +188,7 @@ func TestTheOperatorPushesThePasswordAsTextIntoTheSecretThatIsThere(t *testing.T
 	assert.True(t, recorded.Follows(pull, push))
 	assert.True(t, recorded.Follows(pull, recorded.One(t, proxyType)))
 	assert.False(t, recorded.Follows(recorded.One(t, proxyType), push),
-		"making the proxy takes minutes, and needs no password")
+		"creating the proxy takes minutes and needs no password")
 }
 
 func TestASecretThatRDSFillsIsNotPushed(t *testing.T) {
@@ -219,7 +218,7 @@ func TestTheServicesURLLeadsToTheProxyAndVerifiesIt(t *testing.T) {
 				"data":          map[string]any{"DATABASE_URL": "postgresql://" + login + host},
 			},
 		}, pull.At("spec", "target"))
-		assert.Equal(t, userSecret, pull.At("spec", "dataFrom", 0, "extract", "key"), "the first user's")
+		assert.Equal(t, userSecret, pull.At("spec", "dataFrom", 0, "extract", "key"), "the first user's secret")
 		assert.Equal(t, "myshop-api-db", recorded.Outputs["secret"])
 		assert.Equal(t, auth, recorded.One(t, proxyType).At("auths", 1, "iamAuth"))
 	}
@@ -245,10 +244,10 @@ func TestReadyIsTheTargetAndThePushedPassword(t *testing.T) {
 	assert.True(t, recorded.Follows(after, recorded.One(t, pushType)))
 }
 
-func TestSecretsExistEmptyAndAreTheOperatorsToFill(t *testing.T) {
+func TestSecretsAreEmptyAndTheOperatorFillsThem(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
-		made, err := rdsproxy.NewProxySecrets(ctx, "proxy-secrets", &rdsproxy.ProxySecretsArgs{
+		secrets, err := rdsproxy.NewProxySecrets(ctx, "proxy-secrets", &rdsproxy.ProxySecretsArgs{
 			Prefix: "myshop-prod", Users: []string{"myshop_app_b", "myshop_app_a"},
 			KmsKeyArn: pulumi.String(componenttest.KeyArn),
 			Tags:      map[string]string{"managed-by": "dbtier", "service": "myshop"},
@@ -256,8 +255,8 @@ func TestSecretsExistEmptyAndAreTheOperatorsToFill(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		ctx.Export("arns", made.Arns)
-		assert.Equal(t, "myshop_app_b", made.Users[0].Name)
+		ctx.Export("arns", secrets.Arns)
+		assert.Equal(t, "myshop_app_b", secrets.Users[0].Name)
 		return nil
 	})
 	secret := recorded.Named(t, secretType, "proxy-secrets-myshop_app_b")
@@ -272,12 +271,12 @@ func TestSecretsExistEmptyAndAreTheOperatorsToFill(t *testing.T) {
 	assert.Empty(t, recorded.All("aws:secretsmanager/secretVersion:SecretVersion"))
 
 	for fault, args := range map[string]*rdsproxy.ProxySecretsArgs{
-		"no arguments given":                        nil,
-		`prefix: "a b": want`:                       {Prefix: "a b"},
-		"users: is missing":                         {},
-		`users[0]: "a-b": want 1 to 63`:             {Users: []string{"a-b"}},
-		`users[1]: "a": is named twice`:             {Users: []string{"a", "a"}},
-		"kmsKeyArn: is missing":                     {},
+		"no arguments given":                          nil,
+		`prefix: "a b": want`:                         {Prefix: "a b"},
+		"users: is missing":                           {},
+		`users[0]: "a-b": want 1 to 63`:               {Users: []string{"a-b"}},
+		`users[1]: "a": is named twice`:               {Users: []string{"a", "a"}},
+		"kmsKeyArn: is missing":                       {},
 		"RdsProxySecrets s: prefix: \"\": want the i": {},
 	} {
 		recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
@@ -295,14 +294,14 @@ func TestSecretAndDependentInputsStayWhatTheyAre(t *testing.T) {
 		return pulumi.ToSecret(pulumi.String(text)).(pulumi.StringOutput)
 	}
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
-		made, err := rdsproxy.NewProxySecrets(ctx, "proxy-secrets", &rdsproxy.ProxySecretsArgs{
+		secrets, err := rdsproxy.NewProxySecrets(ctx, "proxy-secrets", &rdsproxy.ProxySecretsArgs{
 			Prefix: "myshop-prod", Users: []string{"u"}, KmsKeyArn: hidden(componenttest.KeyArn),
 		})
 		if err != nil {
 			return err
 		}
 		args := arguments()
-		args.Users = made.Users
+		args.Users = secrets.Users
 		args.DatabaseIdentifier, args.CredentialSecret, args.VpcID = hidden("myshop-prod"), hidden("credential"),
 			hidden("vpc-1")
 		return create(args)(ctx)
@@ -310,7 +309,7 @@ func TestSecretAndDependentInputsStayWhatTheyAre(t *testing.T) {
 	secret := recorded.One(t, secretType)
 	assert.Equal(t, []string{"kmsKeyId"}, secret.Secrets)
 	policy := recorded.One(t, policyType)
-	assert.Equal(t, []string{"policy"}, policy.Secrets, "with the key's ARN in it")
+	assert.Equal(t, []string{"policy"}, policy.Secrets, "it contains the key's ARN")
 	assert.True(t, recorded.Follows(policy, secret))
 	assert.Equal(t, []string{"dbInstanceIdentifier"}, recorded.One(t, targetType).Secrets)
 	assert.Equal(t, []string{"vpcId"}, recorded.One(t, networkType).Secrets)
@@ -344,7 +343,7 @@ func TestAPreviewNeedsNoEndpoint(t *testing.T) {
 	assert.Nil(t, recorded.One(t, pullType).At("spec", "target", "template", "data", "DATABASE_URL"))
 }
 
-func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
+func TestEveryFaultIsReportedBeforeAnythingIsCreated(t *testing.T) {
 	t.Parallel()
 	_, err := componenttest.Try(create(nil))
 	require.ErrorContains(t, err, "RdsProxy proxy: no arguments given")
@@ -355,7 +354,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsMade(t *testing.T) {
 		})
 		return errors.Join(err, secretsErr)
 	})
-	require.ErrorContains(t, err, "RdsProxy : registering it: ", "a resource without a name is none")
+	require.ErrorContains(t, err, "RdsProxy : registering it: ", "a resource needs a name")
 	require.ErrorContains(t, err, "RdsProxySecrets : registering it: ")
 	recorded, err := componenttest.Try(create(&rdsproxy.RdsProxyArgs{}))
 	assert.Empty(t, recorded.Each())
@@ -437,7 +436,7 @@ func TestFaultsOneByOne(t *testing.T) {
 	}
 }
 
-// identifier is that of an instance: long ones are frequent, as they are what breaks names.
+// identifier is the identifier of an instance. Long ones are frequent, because they break names.
 type identifier string
 
 func (identifier) Generate(random *rand.Rand, _ int) reflect.Value {
@@ -457,7 +456,7 @@ func (identifier) Generate(random *rand.Rand, _ int) reflect.Value {
 	return reflect.ValueOf(identifier(name))
 }
 
-// Rules of AWS and Kubernetes for the names of each type, by the type and input.
+// nameRules are the rules of AWS and Kubernetes for names, by type and input.
 var nameRules = map[[2]string]*regexp.Regexp{
 	{proxyType, "name"}:          regexp.MustCompile(`^[a-zA-Z](-?[a-zA-Z0-9]){0,62}$`),
 	{secretType, "name"}:         regexp.MustCompile(`^[a-zA-Z0-9/_+=.@-]{1,512}$`),
@@ -511,7 +510,7 @@ func TestEveryNameKeepsItsLimitsForAnyInstanceAndService(t *testing.T) {
 	require.NoError(t, quick.Check(keeps, &quick.Config{MaxCount: 40}))
 }
 
-// An init query that is taken is SET statements and nothing else.
+// An accepted init query contains only SET statements.
 func FuzzInitQueries(f *testing.F) {
 	for _, seed := range []string{
 		"SET a = 1", "set a=1;SET b=2;", ";", "SET", "SET a; DROP TABLE b",
@@ -532,43 +531,4 @@ func FuzzInitQueries(f *testing.F) {
 			}
 		}
 	})
-}
-
-func ExampleNewRdsProxy() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		settings := rdsproxy.Defaults()
-		settings.Name = rdsproxy.NameFor("shop-prod")
-		user := rdsproxy.User{
-			Name: "shop_app_a", SecretArn: pulumi.String(userSecret),
-			KmsKeyArn: pulumi.String(componenttest.KeyArn),
-		}
-		proxy, err := rdsproxy.NewRdsProxy(ctx, "proxy", &rdsproxy.RdsProxyArgs{
-			Settings: settings, Service: "shop-api", Namespace: "shop", Region: "ap-northeast-2",
-			AccountID: "111122223333",
-			VpcID:     pulumi.String("vpc-1"), SubnetIDs: pulumi.ToStringArray([]string{"subnet-1", "subnet-2"}),
-			Clients:            []rdsproxy.Client{{Name: "EKS nodes", SecurityGroupID: pulumi.String("sg-1")}},
-			DatabaseIdentifier: pulumi.String("shop-prod"), DatabaseName: "shop",
-			DatabaseSecurityGroupID: pulumi.String("sg-2"), DatabaseClientGroupID: pulumi.String("sg-3"),
-			Users: []rdsproxy.User{user}, Store: eso.StoreRef{Kind: "SecretStore", Name: pulumi.String("shop")},
-		})
-		if err != nil {
-			return err
-		}
-		ctx.Export("host", proxy.Host)
-		ctx.Export("secret", proxy.ConsumerSecretName)
-		return nil
-	})
-	fmt.Println(recorded.Outputs["host"], recorded.Outputs["secret"], err)
-	// Output: shop-prod-proxy.proxy-c9akciq32rgx.ap-northeast-2.rds.amazonaws.com shop-api-db <nil>
-}
-
-func ExampleNewProxySecrets() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		_, err := rdsproxy.NewProxySecrets(ctx, "proxy-secrets", &rdsproxy.ProxySecretsArgs{
-			Prefix: "shop-prod", Users: []string{"shop_app_a"}, KmsKeyArn: pulumi.String(componenttest.KeyArn),
-		})
-		return err
-	})
-	fmt.Println(recorded.All(secretType)[0].Inputs["name"], err)
-	// Output: shop-prod/proxy/shop_app_a <nil>
 }

@@ -1,7 +1,6 @@
 package servicenamespace_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -47,14 +46,14 @@ func TestPodsOfTheNamespaceMeetTheRestrictedStandard(t *testing.T) {
 func TestOnlyHoldersReachTheDatabaseAndAllReachTheRest(t *testing.T) {
 	t.Parallel()
 	policy := componenttest.Run(t, create(arguments())).One(t, policyType)
-	assert.Equal(t, []any{"Egress"}, policy.At("spec", "policyTypes"), "who may come in is not this rule's business")
+	assert.Equal(t, []any{"Egress"}, policy.At("spec", "policyTypes"), "the rule does not restrict ingress")
 	assert.Equal(t, map[string]any{
 		"key": "app.kubernetes.io/name", "operator": "NotIn",
 		"values": []any{"pgbouncer", "myshop-api-migration"},
 	},
 		policy.At("spec", "podSelector", "matchExpressions", 0))
 	assert.Equal(t, map[string]any{}, policy.At("spec", "egress", 0, "to", 0, "namespaceSelector"),
-		"every pod, DNS among them")
+		"every pod, including DNS")
 	assert.Equal(t, []any{
 		map[string]any{"ipBlock": map[string]any{"cidr": "0.0.0.0/0", "except": []any{"10.0.192.0/20"}}},
 		map[string]any{"ipBlock": map[string]any{"cidr": "::/0", "except": []any{"fd00::/64"}}},
@@ -63,7 +62,7 @@ func TestOnlyHoldersReachTheDatabaseAndAllReachTheRest(t *testing.T) {
 		map[string]any{"protocol": "TCP", "port": 1.0, "endPort": 5431.0},
 		map[string]any{"protocol": "TCP", "port": 5433.0, "endPort": 65535.0},
 		map[string]any{"protocol": "UDP", "port": 1.0, "endPort": 65535.0},
-	}, policy.At("spec", "egress", 2, "ports"), "the database's neighbours stay in reach")
+	}, policy.At("spec", "egress", 2, "ports"), "the other machines in the database's subnets stay reachable")
 }
 
 func TestANamespaceOfSomeoneElseIsLeftAlone(t *testing.T) {
@@ -104,21 +103,4 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	}
 	_, err = componenttest.Try(create(nil))
 	assert.ErrorContains(t, err, "ServiceNamespace namespace: no arguments given")
-}
-
-func ExampleNewServiceNamespace() {
-	recorded, err := componenttest.Try(func(ctx *pulumi.Context) error {
-		namespace, err := servicenamespace.NewServiceNamespace(ctx, "namespace", arguments())
-		if err != nil {
-			return err
-		}
-		ctx.Export("account", namespace.ServiceAccount)
-		return nil
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(recorded.Outputs["account"])
-	// Output: myshop-api
 }

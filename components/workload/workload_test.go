@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dbtier/components/component"
 	"dbtier/components/componenttest"
 	"dbtier/components/contract"
 	"dbtier/components/workload"
@@ -16,7 +17,7 @@ import (
 
 var modest = workload.Resources{CPURequest: "50m", MemoryRequest: "64Mi", MemoryLimit: "128Mi"}
 
-// pod is a pod on which nothing is left out.
+// pod returns a pod with everything that every pod has.
 func pod(t *testing.T, resources workload.Resources) *componenttest.Resource {
 	t.Helper()
 	recorded := componenttest.Run(t, func(ctx *pulumi.Context) error {
@@ -47,10 +48,10 @@ func TestAPodMeetsTheRestrictedStandard(t *testing.T) {
 	}, p.At("spec", "containers", 0, "securityContext"))
 	assert.Equal(t, p.At("spec", "volumes", 0, "name"), p.At("spec", "containers", 0, "volumeMounts", 0, "name"))
 	assert.Equal(t, "64Mi", p.At("spec", "volumes", 0, "emptyDir", "sizeLimit"),
-		"what is written there is on the node's disk")
+		"the folder is on the node's disk")
 }
 
-func TestALimitOnCPUIsThereOnlyWhenItIsAskedFor(t *testing.T) {
+func TestTheCPUHasALimitOnlyOnRequest(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, map[string]any{
 		"requests": map[string]any{"cpu": "50m", "memory": "64Mi"}, "limits": map[string]any{"memory": "128Mi"},
@@ -60,7 +61,7 @@ func TestALimitOnCPUIsThereOnlyWhenItIsAskedFor(t *testing.T) {
 	assert.Equal(t, "200m", pod(t, limited).At("spec", "containers", 0, "resources", "limits", "cpu"))
 }
 
-func TestEveryQuantityThatIsNoneIsReported(t *testing.T) {
+func TestEveryInvalidQuantityIsReported(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, modest.Validate())
 	for _, good := range []string{"1", "0.5", "250m", "1Gi", "2G", "512Ki"} {
@@ -76,7 +77,7 @@ func TestEveryQuantityThatIsNoneIsReported(t *testing.T) {
 	require.ErrorContains(t, err, `cpuLimit: "a": want a quantity such as 250m or 64Mi`)
 }
 
-func TestObjectsAreFoundByTheirNameAndTheirService(t *testing.T) {
+func TestLabelsNameTheObjectAndItsService(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, pulumi.StringMap{
 		"app.kubernetes.io/name": pulumi.String("pool"), "app.kubernetes.io/part-of": pulumi.String("shop"),
@@ -88,4 +89,74 @@ func TestObjectsAreFoundByTheirNameAndTheirService(t *testing.T) {
 func ExampleResources_Validate() {
 	fmt.Println(workload.Resources{CPURequest: "50m", MemoryRequest: "64Mi", MemoryLimit: "128 MiB"}.Validate())
 	// Output: memoryLimit: "128 MiB": want a quantity such as 250m or 64Mi
+}
+
+func cleanup() *workload.Job {
+	return &workload.Job{
+		Owner: "shop", Task: "cleanup", Service: "shop", Namespace: "shop", Content: "v1",
+		Image: "registry.example/shop:1", Command: []string{"cleanup"},
+			Env: workload.Variables([2]string{"DAYS", "30"}),
+		Resources: modest, UID: workload.DefaultUID, Port: 5432, DeadlineSeconds: 60,
+	}
+}
+
+func run(t *testing.T, job *workload.Job) *componenttest.Recording {
+	t.Helper()
+	return componenttest.Run(t, func(ctx *pulumi.Context) error {
+		scope := component.Scope{Ctx: ctx, Name: "tasks", Parent: pulumi.Composite()}
+		done, err := workload.NewJob(scope, scope.Child("cleanup"), job)
+		if err != nil {
+			return err
+		}
+		ctx.Export("job", done.Name)
+		return nil
+	})
+}
+
+func TestAJobIsNamedByItsContent(t *testing.T) {
+	t.Parallel()
+	name := run(t, cleanup()).Outputs["job"]
+	assert.Regexp(t, `^shop-cleanup-[0-9a-f]{8}$`, name)
+	job := cleanup()
+	job.Image = "registry.example/shop:2"
+	assert.Equal(t, name, run(t, job).Outputs["job"], "only the caller decides what makes another Job")
+	job.Content = "v2"
+	assert.NotEqual(t, name, run(t, job).Outputs["job"])
+	job.Content = func() {}
+	_, err := job.Name()
+	require.ErrorContains(t, err, "hashing content for a name")
+}
+
+func TestAJobWithoutAServiceAccountGetsOneWithoutRights(t *testing.T) {
+	t.Parallel()
+	recorded := run(t, cleanup())
+	account := recorded.One(t, "kubernetes:core/v1:ServiceAccount")
+	assert.Equal(t, "tasks-account", account.Name)
+	assert.Equal(t, false, account.At("automountServiceAccountToken"))
+	spec := []any{"spec", "template", "spec"}
+	job := recorded.One(t, "kubernetes:batch/v1:Job")
+	assert.Equal(t, "shop-cleanup", job.At(append(spec, "serviceAccountName")...))
+	assert.Nil(t, job.At(append(spec, "volumes")...), "without mounts, the pod has no volumes")
+
+	given := cleanup()
+	given.ServiceAccount = pulumi.String("shop")
+	recorded = run(t, given)
+	assert.Empty(t, recorded.All("kubernetes:core/v1:ServiceAccount"))
+	assert.Equal(t, "shop", recorded.One(t, "kubernetes:batch/v1:Job").At(append(spec, "serviceAccountName")...))
+}
+
+func TestAJobReachesOnlyTheResolverAndItsPort(t *testing.T) {
+	t.Parallel()
+	job := cleanup()
+	job.Pods = "pool"
+	recorded := run(t, job)
+	policy := recorded.One(t, "kubernetes:networking.k8s.io/v1:NetworkPolicy")
+	assert.Nil(t, policy.At("spec", "ingress"))
+	assert.Len(t, policy.At("spec", "egress"), 2)
+	assert.Equal(t, "pool",
+		policy.At("spec", "egress", 1, "to", 0, "podSelector", "matchLabels", contract.NameLabel))
+	assert.Equal(t, workload.JobPodName("shop", "cleanup"),
+		policy.At("spec", "podSelector", "matchLabels", contract.NameLabel))
+	assert.True(t, recorded.Follows(recorded.One(t, "kubernetes:batch/v1:Job"), policy),
+		"the policy applies from the pod's first packet")
 }

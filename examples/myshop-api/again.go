@@ -14,37 +14,36 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// A database is taken away from under a service now and then: a failover, a reboot, sessions that an operator ends.
-// What such a session was about to answer is lost, whoever its user is and whatever pool stands between; so the service
-// asks again, as long as its client waits.
+// Database sessions end now and then: by a failover, a reboot, or an operator. The answer of such a session is lost,
+// whichever user or pool it belongs to. The service therefore retries the request, as long as its client waits.
 
-// The pauses between attempts grow from the first to the longest, each spread by half: a second is how long PgBouncer
-// turns clients away after a login of its own failed.
+// The pauses between attempts grow from the first to the longest, each with a random spread of half. PgBouncer rejects
+// clients for a second after one of its own logins has failed.
 const (
 	firstPause   = 20 * time.Millisecond
 	longestPause = 500 * time.Millisecond
 )
 
-// again asks over a connection of the pool until there is an answer, an error that another attempt would meet too, or
-// ctx ends. What is not repeatable is asked again only if the database certainly did not begin it: a session that ended
-// may have stored what it could no longer confirm.
+// again runs ask on a connection of the pool until it succeeds, fails with an error that is not transient, or ctx ends.
+// A request that is not repeatable is retried only if the database certainly did not start it: a session that ended may
+// have stored the data without a confirmation.
 func again[T any](
 	ctx context.Context, pool *pgxpool.Pool, repeatable bool, ask func(context.Context, *pgxpool.Conn) (T, error),
 ) (T, error) {
 	return attempts(ctx, repeatable, func() (answer T, err error) {
 		connection, err := pool.Acquire(ctx)
 		if err != nil {
-			return answer, unbegun{err}
+			return answer, notStarted{err}
 		}
 		defer connection.Release()
 		return ask(ctx, connection)
 	})
 }
 
-// unbegun is an error from before a request was sent.
-type unbegun struct{ error }
+// notStarted is an error that occurred before a request was sent.
+type notStarted struct{ error }
 
-func (u unbegun) Unwrap() error { return u.error }
+func (u notStarted) Unwrap() error { return u.error }
 
 func attempts[T any](ctx context.Context, repeatable bool, attempt func() (T, error)) (T, error) {
 	pauses := backoff.NewExponentialBackOff()
@@ -55,24 +54,24 @@ func attempts[T any](ctx context.Context, repeatable bool, attempt func() (T, er
 		if err == nil {
 			return answer, nil
 		}
-		// The end of ctx says nothing of the database; what was seen before does.
+		// The end of ctx says nothing about the database; the error before it does.
 		if ctx.Err() == nil {
 			last = err
 		}
-		if !passes(err, repeatable) {
+		if !isTransient(err, repeatable) {
 			err = backoff.Permanent(err)
 		}
 		return answer, err
 	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(0))
 	if err != nil && last != nil && !errors.Is(err, last) {
-		err = fmt.Errorf("%w, and before that: %w", err, last)
+		err = fmt.Errorf("%w; the last error before that: %w", err, last)
 	}
 	return answer, err
 }
 
-// passes says that an error is one of a moment, and that what met it may be done again.
-func passes(err error, repeatable bool) bool {
-	var before unbegun
+// isTransient reports whether an error is transient and its request may be retried.
+func isTransient(err error, repeatable bool) bool {
+	var before notStarted
 	begun := !errors.As(err, &before) && !pgconn.SafeToRetry(err)
 	mayRepeat := repeatable || !begun
 	var said *pgconn.PgError
@@ -83,8 +82,7 @@ func passes(err error, repeatable bool) bool {
 		case pgerrcode.AdminShutdown, pgerrcode.CrashShutdown:
 			return mayRepeat
 		default:
-			// PgBouncer's own errors, and those of servers that it could not log in at, are protocol violations
-			// (08P01).
+			// PgBouncer reports its own errors and its failed logins to servers as protocol violations (08P01).
 			return mayRepeat && pgerrcode.IsConnectionException(said.Code)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// unsent is an error from before anything was sent.
+// unsent is an error that occurred before anything was sent.
 type unsent struct{ error }
 
 func (unsent) SafeToRetry() bool { return true }
@@ -33,12 +33,12 @@ func TestWhatPasses(t *testing.T) {
 		err         error
 		read, write bool
 	}{
-		"a connection that cannot be opened": {unbegun{connecting}, true, true},
+		"a connection that cannot be opened": {notStarted{connecting}, true, true},
 		"a pool whose connections are all broken": {
-			unbegun{errors.New("pgxpool: too many failed attempts acquiring connection")}, true, true,
+			notStarted{errors.New("pgxpool: too many failed attempts acquiring connection")}, true, true,
 		},
-		"a login that PgBouncer turns away":            {unbegun{sqlState("08P01")}, true, true},
-		"a login with a wrong password":                {unbegun{sqlState("28P01")}, false, false},
+		"a login that PgBouncer turns away":            {notStarted{sqlState("08P01")}, true, true},
+		"a login with a wrong password":                {notStarted{sqlState("28P01")}, false, false},
 		"a connection found closed before it was used": {unsent{errors.New("conn closed")}, true, true},
 		"a session that was ended":                     {sqlState("57P01"), true, false},
 		"a server that crashed":                        {sqlState("57P02"), true, false},
@@ -56,8 +56,8 @@ func TestWhatPasses(t *testing.T) {
 		"no rows":                   {pgx.ErrNoRows, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, c.read, passes(c.err, true), "read")
-			assert.Equal(t, c.write, passes(c.err, false), "write")
+			assert.Equal(t, c.read, isTransient(c.err, true), "read")
+			assert.Equal(t, c.write, isTransient(c.err, false), "write")
 		})
 	}
 }

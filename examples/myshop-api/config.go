@@ -13,22 +13,24 @@ import (
 const (
 	defaultListen         = ":8080"
 	defaultMaxConnections = 10
-	// An unreachable database must fail a request while its client still waits, not after the kernel's two minutes.
+	// A request to an unreachable database must fail while its client still waits. The kernel's own timeout is two
+	// minutes.
 	connectTimeout = 5 * time.Second
 )
 
-// databaseConfig reads a connection URL. Its errors never quote the URL: a URL that does not parse is exactly the one
-// whose password cannot be found and masked.
+// databaseConfig parses a connection URL. Its errors never quote the URL: in a URL that does not parse, the password
+// cannot be found and masked.
 func databaseConfig(databaseURL string) (*pgxpool.Config, error) {
 	if databaseURL == "" {
 		return nil, errors.New(
-			"DATABASE_URL is not set: give it the PostgreSQL URL of the database, for example from the Secret " +
+			"DATABASE_URL is not set: set it to the PostgreSQL URL of the database, for example from the Secret " +
 				"myshop-api-db",
 		)
 	}
 	cfg, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
-		return nil, errors.New("DATABASE_URL is no PostgreSQL URL that can be used (not shown, it holds a password): " +
+		return nil, errors.New(
+			"DATABASE_URL is not a usable PostgreSQL URL (not shown because it contains a password): " +
 			"want postgres://user:password@host:port/database?sslmode=…, user and password URL-encoded, sslrootcert " +
 			"an existing file")
 	}
@@ -38,8 +40,8 @@ func databaseConfig(databaseURL string) (*pgxpool.Config, error) {
 	return cfg, nil
 }
 
-// poolConfig is how the service connects, with the limits of this process. Prepared statements stay pgx's default:
-// PgBouncer keeps track of them in transaction mode since 1.21.
+// poolConfig returns how the service connects, with the limits of this process. It keeps pgx's default of prepared
+// statements: PgBouncer supports them in transaction mode since version 1.21.
 func poolConfig(ctx context.Context, getenv func(string) string) (*pgxpool.Config, error) {
 	var cfg *pgxpool.Config
 	var err error

@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// These tests want an empty database of their own: MYSHOP_TEST_DATABASE_URL. The local cloud's tests run them on one of
-// its instances.
+// These tests need an empty database: MYSHOP_TEST_DATABASE_URL. The local cloud's tests run them on one of its
+// instances.
 func databaseURL(t *testing.T) string {
 	t.Helper()
 	url := os.Getenv("MYSHOP_TEST_DATABASE_URL")

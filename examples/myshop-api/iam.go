@@ -16,19 +16,19 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Login with IAM tokens in place of a password. A token is a request to connect that is signed with the credentials of
-// the pod's role; it holds for 15 minutes, and for a login only: a connection lives on when its token has run out.
-// Signing needs no call to AWS, so each new connection gets a token of its own, and there is nothing to renew on a
-// schedule. What does run out are the role's credentials, an hour after STS gave them; the SDK takes new ones in time.
+// This file logs in with IAM tokens instead of a password. A token is a request to connect, signed with the credentials
+// of the pod's role. It is valid for 15 minutes and only needed for the login: a connection continues when its token
+// has expired. Signing needs no call to AWS, so each new connection gets a new token and nothing is renewed on a
+// schedule. The role's credentials expire an hour after STS issued them; the SDK renews them before that.
 
-// identity is who signs.
+// identity signs tokens.
 type identity struct {
 	region      string
 	credentials aws.CredentialsProvider
 }
 
-// podIdentity is the role of this pod: by a token of its ServiceAccount (AWS_WEB_IDENTITY_TOKEN_FILE) or by EKS Pod
-// Identity, as the SDK finds it.
+// podIdentity returns the role of this pod. The SDK finds it by a token of the ServiceAccount
+// (AWS_WEB_IDENTITY_TOKEN_FILE) or by EKS Pod Identity.
 func podIdentity(ctx context.Context) (identity, error) {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
@@ -40,7 +40,7 @@ func podIdentity(ctx context.Context) (identity, error) {
 	return identity{cfg.Region, cfg.Credentials}, nil
 }
 
-// iamConfig reads DATABASE_IAM_URL, a URL without a password, and has every connection log in with a token of its own.
+// iamConfig parses DATABASE_IAM_URL, a URL without a password, and makes each connection log in with a new token.
 func iamConfig(
 	ctx context.Context, databaseURL string, pod func(context.Context) (identity, error),
 ) (*pgxpool.Config, error) {
@@ -52,17 +52,18 @@ func iamConfig(
 	cfg, err := pgxpool.ParseConfig(databaseURL)
 	switch {
 	case err != nil:
-		// Not quoted all the same: it may be another URL, with a password.
-		return nil, errors.New("DATABASE_IAM_URL is no PostgreSQL URL that can be used: " +
+		// The error does not quote the URL: by mistake it may be one with a password.
+		return nil, errors.New("DATABASE_IAM_URL is not a usable PostgreSQL URL: " +
 			"want postgresql://user@host:port/database?sslmode=verify-full&sslrootcert=<file>")
 	case cfg.ConnConfig.Password != "":
 		return nil, errors.New(
-			"DATABASE_IAM_URL holds a password, and the login is by a token: leave it out, or use DATABASE_URL " +
+			"DATABASE_IAM_URL contains a password, but the login uses a token: remove the password, or use " +
+				"DATABASE_URL " +
 				"without DATABASE_AUTH=iam",
 		)
 	case !verifies(cfg.ConnConfig.TLSConfig) || len(cfg.ConnConfig.Fallbacks) > 0:
 		return nil, errors.New(
-			"DATABASE_IAM_URL does not verify whom it gives the token to: want sslmode=verify-full and " +
+			"DATABASE_IAM_URL does not verify the server that gets the token: want sslmode=verify-full and " +
 				"sslrootcert=<file>",
 		)
 	}
@@ -85,22 +86,22 @@ func iamConfig(
 	return cfg, nil
 }
 
-// verifies says that a connection checks both the certificate and the name in it.
+// verifies reports whether a connection verifies both the certificate and its name.
 func verifies(t *tls.Config) bool { return t != nil && !t.InsecureSkipVerify && t.ServerName != "" }
 
-// whoAmI connects once, and writes the name that the database knows this process by.
+// whoAmI connects once and writes the name of the database user.
 func whoAmI(ctx context.Context, cfg *pgxpool.Config, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
 	defer cancel()
 	cfg.MaxConns = 1
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("making the connection pool: %w", err)
+		return fmt.Errorf("creating the connection pool: %w", err)
 	}
 	defer pool.Close()
 	var user string
 	if err := pool.QueryRow(ctx, "SELECT current_user").Scan(&user); err != nil {
-		return fmt.Errorf("asking the database who this is: %w", err)
+		return fmt.Errorf("asking the database for the user: %w", err)
 	}
 	_, err = fmt.Fprintln(out, user)
 	return err

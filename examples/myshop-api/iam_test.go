@@ -30,8 +30,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// rdsFront is a database as RDS shows itself to a user with rds_iam: TLS, and a password in plain text within it, which
-// is the token.
+// rdsFront imitates RDS for a user with rds_iam: TLS, and inside it the token as a password in plain text.
 type rdsFront struct {
 	address, authority string
 
@@ -125,7 +124,7 @@ func (f *rdsFront) serve(conn net.Conn, config *tls.Config) error {
 	}
 }
 
-// anHour are credentials that are others each time, as those of a role are each hour.
+// anHour returns different credentials each time, as a role does each hour.
 type anHour struct{ number int }
 
 func (h *anHour) Retrieve(context.Context) (aws.Credentials, error) {
@@ -148,7 +147,7 @@ func TestEachConnectionLogsInWithATokenOfItsOwn(t *testing.T) {
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	require.NoError(t, err)
 	defer pool.Close()
-	// Both are held at once, so that the second is a connection of its own.
+	// Both are held at the same time, so that the second is another connection.
 	var held []*pgxpool.Conn
 	for range 2 {
 		conn, err := pool.Acquire(t.Context())
@@ -182,8 +181,8 @@ func TestATokenIsGivenToNobodyWhoIsNotVerified(t *testing.T) {
 	const verify = "want sslmode=verify-full"
 	for databaseURL, fault := range map[string]string{
 		"":                      "DATABASE_IAM_URL is not set",
-		"postgresql://u@h:port": "is no PostgreSQL URL that can be used",
-		strings.Replace(front.url("u"), "u@", "u:hunter2@", 1):                       "holds a password",
+		"postgresql://u@h:port": "is not a usable PostgreSQL URL",
+		strings.Replace(front.url("u"), "u@", "u:hunter2@", 1):                       "contains a password",
 		strings.Replace(front.url("u"), "verify-full", "verify-ca", 1):               verify,
 		strings.Replace(front.url("u"), "verify-full", "prefer", 1):                  verify,
 		"postgresql://u@" + front.address + "/shop?sslmode=require":                  verify,

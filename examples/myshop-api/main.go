@@ -17,10 +17,11 @@ const usage = `usage:
   myshop-api migrate [--migrations DIR] up  bring the schema to the newest version
   myshop-api whoami                         connect as serve does, and print the database user
   myshop-api soak [--clients N] [--reconnect]
-                                            list orders as serve does, by 50 or N clients, until SIGTERM; print what they got
+                                            list orders as serve does, with N clients (default 50), until
+                                            SIGTERM, then print the results
 `
 
-// errUsage marks a wrong command line: exit 2, with the usage.
+// errUsage marks an invalid command line: the program prints the usage and exits with 2.
 var errUsage = errors.New("wrong usage")
 
 func main() {
@@ -62,8 +63,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, log *sl
 	case "soak":
 		flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 		flags.SetOutput(io.Discard)
-		clients := flags.Uint("clients", 50, "clients at once")
-		reconnect := flags.Bool("reconnect", false, "a connection for each request")
+		clients := flags.Uint("clients", 50, "number of concurrent clients")
+		reconnect := flags.Bool("reconnect", false, "open a connection for each request")
 		if err := flags.Parse(args); err != nil {
 			return fmt.Errorf("%w: soak: %w", errUsage, err)
 		}
@@ -83,7 +84,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, log *sl
 		if err := flags.Parse(args); err != nil {
 			return fmt.Errorf("%w: migrate: %w", errUsage, err)
 		}
-		// The flag may stand on either side of the verb.
+		// The flag can come before or after the verb.
 		if flags.Arg(0) != "up" {
 			return fmt.Errorf("%w: migrate wants the word up, got %q", errUsage, flags.Args())
 		}
@@ -95,6 +96,6 @@ func run(ctx context.Context, args []string, getenv func(string) string, log *sl
 		}
 		return migrateUp(ctx, getenv("DATABASE_URL"), *dir, log)
 	default:
-		return fmt.Errorf("%w: %q is no command", errUsage, command)
+		return fmt.Errorf("%w: unknown command %q", errUsage, command)
 	}
 }

@@ -24,11 +24,11 @@ import (
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-// How long to wait for another run that holds the lock: longer than a migration of this service takes.
+// lockTimeout is how long to wait for another run that holds the lock: longer than a migration of this service takes.
 const lockTimeout = 5 * time.Minute
 
-// migrateUp applies every migration that the database does not have yet; none is no error. dir is a folder that
-// replaces the migrations in the binary; empty means those.
+// migrateUp applies every migration that the database does not have yet. It is no error if there are none. dir is a
+// folder of migrations; if it is empty, migrateUp uses the migrations in the binary.
 func migrateUp(ctx context.Context, databaseURL, dir string, log *slog.Logger) (err error) {
 	files, err := migrationFiles(dir)
 	if err != nil {
@@ -56,7 +56,7 @@ func migrateUp(ctx context.Context, databaseURL, dir string, log *slog.Logger) (
 		return fmt.Errorf("preparing to migrate: %w", err)
 	}
 	m.LockTimeout = lockTimeout
-	// On SIGTERM the migration that runs ends, and no further one begins.
+	// On SIGTERM, the current migration completes and no other starts.
 	defer context.AfterFunc(ctx, func() { m.GracefulStop <- true })()
 
 	before, _, err := inner.Version()
@@ -72,11 +72,11 @@ func migrateUp(ctx context.Context, databaseURL, dir string, log *slog.Logger) (
 		return nil
 	case errors.As(err, &dirty):
 		return fmt.Errorf(
-			"the schema is marked dirty at version %d, which this program never does: another tool failed there; "+
+			"the schema is marked dirty at version %d, which this program never does: another tool has failed; "+
 				"repair by hand and set schema_migrations.dirty to false", dirty.Version)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf(
-			"the database is at version %d, which these migrations do not know: is this an older image? %w", before,
+			"the database is at version %d, which these migrations do not contain: is this an older image? %w", before,
 			err,
 		)
 	case err != nil:
@@ -87,7 +87,7 @@ func migrateUp(ctx context.Context, databaseURL, dir string, log *slog.Logger) (
 		return fmt.Errorf("reading the schema version: %w", err)
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("told to stop at version %d, further migrations may be left", after)
+		return fmt.Errorf("stopped by a signal at version %d; more migrations may be left", after)
 	}
 	log.Info("migrated", "from", max(before, 0), "to", after, "took",
 		time.Since(started).Round(time.Millisecond).String())
@@ -99,14 +99,14 @@ func migrationFiles(dir string) (fs.FS, error) {
 		return fs.Sub(embedded, "migrations")
 	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("--migrations: %q is no folder", dir)
+		return nil, fmt.Errorf("--migrations: %q is not a folder", dir)
 	}
 	return os.DirFS(dir), nil
 }
 
-// demandDirect refuses a connection that goes through a pooler. The lock that keeps two runs apart belongs to a
-// session, and a pooler in transaction mode gives each transaction another one: the lock would guard nothing and could
-// stay behind. A pooler shows in the process number: it tells its clients one of its own making.
+// demandDirect refuses a connection that goes through a pooler. The lock that excludes other runs belongs to a session,
+// and a pooler in transaction mode uses another session for each transaction: the lock would protect nothing and could
+// remain. A pooler is recognized by the process id, which it invents for its clients.
 func demandDirect(ctx context.Context, db *sql.DB) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
 	defer cancel()
@@ -129,25 +129,26 @@ func demandDirect(ctx context.Context, db *sql.DB) (err error) {
 	})
 	if err == nil && told != actual {
 		err = errors.New(
-			"DATABASE_URL leads through a connection pooler, where the advisory lock of a migration guards nothing: " +
-				"give the direct URL of the database, for example from the Secret myshop-api-db-direct")
+			"DATABASE_URL goes through a connection pooler, where the advisory lock of a migration protects nothing: " +
+				"use the direct URL of the database, for example from the Secret myshop-api-db-direct")
 	}
 	return err
 }
 
-// atomicDriver makes a migration and the note of its version one transaction. By itself golang-migrate notes "dirty"
-// before and "clean" after, so a migration that fails, or a pod that is killed, leaves a database in which every later
-// run stops until someone repairs it by hand. Here a failed run leaves nothing, and the next one just tries again.
+// atomicDriver runs a migration and the update of its version number in one transaction. Without it, golang-migrate
+// marks the schema dirty before a migration and clean after it: if the migration fails or its pod is killed, every
+// later run stops until someone repairs the database. With atomicDriver, a failed run changes nothing and the next one
+// tries again.
 //
-// PostgreSQL runs the statements of one simple query as one transaction, so it is enough to append the note to the
-// migration. A file with its own BEGIN and COMMIT gives this up for what stands before its COMMIT.
+// PostgreSQL runs the statements of one simple query in one transaction, so the update is appended to the migration. In
+// a file with its own BEGIN and COMMIT, the statements before the COMMIT are not covered.
 type atomicDriver struct {
 	database.Driver
 	version int
 	noted   bool
 }
 
-// SetVersion notes nothing before a migration, and nothing after one that brought its note along.
+// SetVersion writes nothing before a migration, and nothing after a migration that has updated the version itself.
 func (d *atomicDriver) SetVersion(version int, dirty bool) error {
 	if dirty {
 		d.version, d.noted = version, false
@@ -159,18 +160,19 @@ func (d *atomicDriver) SetVersion(version int, dirty bool) error {
 	return d.Driver.SetVersion(version, false)
 }
 
-// Run executes a migration together with the note of its version.
+// Run executes a migration together with the update of its version number.
 func (d *atomicDriver) Run(migration io.Reader) error {
 	text, err := io.ReadAll(migration)
 	if err != nil {
 		return fmt.Errorf("migration %d: %w", d.version, err)
 	}
-	note := "\n;TRUNCATE " + pgx.DefaultMigrationsTable + "; INSERT INTO " + pgx.DefaultMigrationsTable +
+	update := "\n;TRUNCATE " + pgx.DefaultMigrationsTable + "; INSERT INTO " + pgx.DefaultMigrationsTable +
 		" (version, dirty) VALUES (" + strconv.Itoa(d.version) + ", false)"
-	if err := d.Driver.Run(io.MultiReader(bytes.NewReader(text), bytes.NewReader([]byte(note)))); err != nil {
+	if err := d.Driver.Run(io.MultiReader(bytes.NewReader(text), bytes.NewReader([]byte(update)))); err != nil {
 		var failed database.Error
 		if errors.As(err, &failed) && failed.OrigErr != nil {
-			return fmt.Errorf("migration %d: line %d: %w; nothing of it was kept", d.version, max(failed.Line, 1),
+			return fmt.Errorf("migration %d: line %d: %w; the migration was rolled back", d.version,
+				max(failed.Line, 1),
 				failed.OrigErr)
 		}
 		return fmt.Errorf("migration %d: %w", d.version, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recorder is a database that only notes what it is told.
+// recorder is a database that only records its calls.
 type recorder struct {
 	database.Driver
 	ran   []string
@@ -62,15 +62,15 @@ func TestAFailureNamesTheMigrationAndItsLine(t *testing.T) {
 	err := d.Run(strings.NewReader("ALTER …"))
 	require.ErrorIs(t, err, cause)
 	assert.EqualError(t, err,
-		`migration 3: line 6: ERROR: column "currency" contains null values (SQLSTATE 23502); nothing of it was kept`)
+		`migration 3: line 6: ERROR: column "currency" contains null values (SQLSTATE 23502); the migration was rolled back`)
 }
 
 func TestAFolderThatDoesNotExistIsNamed(t *testing.T) {
 	_, err := migrationFiles("/nowhere")
-	assert.EqualError(t, err, `--migrations: "/nowhere" is no folder`)
+	assert.EqualError(t, err, `--migrations: "/nowhere" is not a folder`)
 }
 
-// The broken folder must fail at its last migration, so the ones before it have to be those of the binary.
+// The broken folder must fail at its last migration, so the migrations before it must be those of the binary.
 func TestTheBrokenFolderBeginsWithTheRealMigrations(t *testing.T) {
 	names, err := filepath.Glob("migrations/*.up.sql")
 	require.NoError(t, err)

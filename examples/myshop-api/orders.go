@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Order is one line of the list.
+// Order is an order as the service lists it.
 type Order struct {
 	ID       int64     `json:"id"`
 	Item     string    `json:"item"`
@@ -20,7 +20,7 @@ type Order struct {
 // orders is the order book in PostgreSQL.
 type orders struct{ pool *pgxpool.Pool }
 
-// Ping runs a query, because a connection that can be opened is not yet a database that answers.
+// Ping runs a query: a connection that opens does not prove that the database answers.
 func (o orders) Ping(ctx context.Context) (string, error) {
 	version, err := again(ctx, o.pool, true, func(ctx context.Context, c *pgxpool.Conn) (version string, err error) {
 		err = c.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&version)
@@ -48,8 +48,8 @@ func (o orders) List(ctx context.Context, limit int32) ([]Order, error) {
 	return list, nil
 }
 
-// Place adds an order and returns it as stored. An order that broke off may have been stored: that is for the client to
-// decide.
+// Place adds an order and returns it as stored. If the session ends during the request, the order may have been stored:
+// Place returns the error and leaves a retry to the client.
 func (o orders) Place(ctx context.Context, item string, quantity int32) (Order, error) {
 	order, err := again(ctx, o.pool, false, func(ctx context.Context, c *pgxpool.Conn) (Order, error) {
 		rows, err := c.Query(ctx,

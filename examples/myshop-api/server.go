@@ -17,14 +17,15 @@ import (
 const (
 	healthTimeout  = 2 * time.Second
 	requestTimeout = 10 * time.Second
-	// Shorter than Kubernetes' default grace period of 30 s, so that requests in flight end before SIGKILL.
+	// drainTimeout is shorter than Kubernetes' default grace period of 30 s, so that requests in flight end before
+	// SIGKILL.
 	drainTimeout = 20 * time.Second
 	maxBody      = 64 << 10
 	defaultLimit = 20
 	maxLimit     = 100
 )
 
-// orderBook is what the handlers need of the database.
+// orderBook is what the handlers need from the database.
 type orderBook interface {
 	Ping(ctx context.Context) (version string, err error)
 	List(ctx context.Context, limit int32) ([]Order, error)
@@ -38,7 +39,7 @@ func serve(ctx context.Context, getenv func(string) string, log *slog.Logger) er
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("making the connection pool: %w", err)
+		return fmt.Errorf("creating the connection pool: %w", err)
 	}
 	defer pool.Close()
 
@@ -56,7 +57,7 @@ func serve(ctx context.Context, getenv func(string) string, log *slog.Logger) er
 	return serveOn(ctx, listener, routes(orders{pool}, log), log)
 }
 
-// serveOn answers until ctx ends, then stops accepting and lets requests in flight end.
+// serveOn serves until ctx ends. Then it accepts no more connections and completes the requests in flight.
 func serveOn(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
@@ -86,7 +87,7 @@ func routes(book orderBook, log *slog.Logger) http.Handler {
 	s := &service{book: book, log: log}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
-	// For the liveness probe: a database that is away is no reason to restart this process.
+	// The liveness probe must not depend on the database: a restart of this process would not bring the database back.
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		s.answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
@@ -164,7 +165,7 @@ func (s *service) refuse(w http.ResponseWriter, why string) {
 	s.answer(w, http.StatusBadRequest, map[string]string{"error": why})
 }
 
-// fail logs the cause for operators and keeps it from clients.
+// fail logs the cause for operators and does not show it to clients.
 func (s *service) fail(w http.ResponseWriter, err error) {
 	if !errors.Is(err, context.Canceled) {
 		s.log.Error("request failed", "error", err.Error())

@@ -72,12 +72,12 @@ func TestOrdersArePlacedAndListed(t *testing.T) {
 
 func TestBadRequestsAreRefusedWithTheReason(t *testing.T) {
 	for name, c := range map[string]struct{ method, target, body, want string }{
-		"limit is no number":  {"GET", "/?limit=many", "", "limit"},
-		"limit is too large":  {"GET", "/?limit=101", "", "limit"},
-		"body is no JSON":     {"POST", "/", "cup", "as JSON"},
-		"body has more":       {"POST", "/", `{"item":"cup","quantity":1,"price":0}`, "as JSON"},
-		"no item":             {"POST", "/", `{"quantity":1}`, "item"},
-		"quantity is nothing": {"POST", "/", `{"item":"cup"}`, "quantity"},
+		"limit is not a number": {"GET", "/?limit=many", "", "limit"},
+		"limit is too large":    {"GET", "/?limit=101", "", "limit"},
+		"body is no JSON":       {"POST", "/", "cup", "as JSON"},
+		"body has more":         {"POST", "/", `{"item":"cup","quantity":1,"price":0}`, "as JSON"},
+		"no item":               {"POST", "/", `{"quantity":1}`, "item"},
+		"quantity is nothing":   {"POST", "/", `{"item":"cup"}`, "quantity"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, answer := request(&book{}, c.method, c.target, c.body)
@@ -148,7 +148,7 @@ func TestBadConfigurationIsReportedAllAtOnceAndWithoutThePassword(t *testing.T) 
 			"postgres://u:" + "x@h/db?sslmode=verify-full&sslrootcert=/nowhere.pem", "9",
 			[]string{"sslrootcert"},
 		},
-		"limit is no number": {"postgres://u:x@h/db", "ten", []string{"DATABASE_MAX_CONNECTIONS", `"ten"`}},
+		"limit is not a number": {"postgres://u:x@h/db", "ten", []string{"DATABASE_MAX_CONNECTIONS", `"ten"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := poolConfig(t.Context(), env("DATABASE_URL", c.url, "DATABASE_MAX_CONNECTIONS", c.limit))

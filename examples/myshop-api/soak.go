@@ -12,22 +12,22 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// soakPause is how long a client of soak waits between an answer and its next request.
+// soakPause is the time between an answer and the client's next request.
 const soakPause = time.Second
 
-// soaked is what the clients got.
+// soaked is the result of all clients.
 type soaked struct {
 	Answered int `json:"answered"`
 	Failed   int `json:"failed"`
-	// LongestSeconds is the longest that a client waited for an answer, attempts and pauses and all.
+	// LongestSeconds is the longest time that a client waited for an answer, including retries and pauses.
 	LongestSeconds float64 `json:"longestSeconds"`
-	// Error is one of those that clients got.
+	// Error is one of the errors that clients got.
 	Error string `json:"error,omitempty"`
 }
 
-// soak lists orders as the service does, for so many clients at once, each over a connection of its own, until ctx
-// ends; then it writes what they got, as JSON. With reconnect every request opens a connection. The connections end
-// with the process.
+// soak lists orders as the service does, with the given number of concurrent clients, until ctx ends. Then it writes
+// the result as JSON. Each client has its own connection; with reconnect, each request opens a new one. The connections
+// stay open until the process exits.
 func soak(ctx context.Context, cfg *pgxpool.Config, clients uint, reconnect bool, out io.Writer) error {
 	cfg.MaxConns = 1
 	if reconnect {
@@ -37,13 +37,13 @@ func soak(ctx context.Context, cfg *pgxpool.Config, clients uint, reconnect bool
 	for i := range books {
 		pool, err := pgxpool.NewWithConfig(ctx, cfg.Copy())
 		if err != nil {
-			return fmt.Errorf("making the connection pool: %w", err)
+			return fmt.Errorf("creating the connection pool: %w", err)
 		}
 		books[i] = orders{pool}
 	}
 	all := ask(ctx, books)
 	if err := json.NewEncoder(out).Encode(all); err != nil {
-		return fmt.Errorf("writing what the clients got: %w", err)
+		return fmt.Errorf("writing the result: %w", err)
 	}
 	if all.Failed > 0 {
 		return fmt.Errorf("%d of %d requests failed", all.Failed, all.Failed+all.Answered)
@@ -58,7 +58,7 @@ func ask(ctx context.Context, books []orderBook) (all soaked) {
 		wait.Go(func() {
 			for ctx.Err() == nil {
 				began := time.Now()
-				// A request that has begun is let end.
+				// A request that has started is completed, even when ctx ends.
 				request, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 				_, err := book.List(request, 1)
 				cancel()

@@ -103,6 +103,15 @@ func TestAnAnswerIsJSONAlsoWhenTheCommandFails(t *testing.T) {
 	}
 }
 
+func TestARunThatDidNotBeginSaysNothingOfChanges(t *testing.T) {
+	b := newBench(t)
+	t.Setenv("PULUMI_CONFIG_PASSPHRASE", "")
+	for _, command := range []string{"preview", "drift"} {
+		assert.Equal(t, exitTrouble, b.run(command, "--stack", "prod", "--json"))
+		assert.Nil(t, b.answer().Changed, command)
+	}
+}
+
 func TestTheGravestCodeOfSeveralStacksIsThatOfAll(t *testing.T) {
 	b := newBench(t)
 	b.cloudScript(serves)
@@ -211,7 +220,10 @@ func TestStacksComeAfterThoseThatTheyReferTo(t *testing.T) {
 		after = map[string][]string{}
 		for _, n := range nodes {
 			order = append(order, n.stack.Name)
-			after[n.stack.Name] = n.after
+			after[n.stack.Name] = nil
+			for _, before := range n.after {
+				after[n.stack.Name] = append(after[n.stack.Name], before.stack.Name)
+			}
 		}
 		return order, after
 	}

@@ -14,18 +14,18 @@ import (
 type clusterAccess struct{ kubeconfig, context string }
 
 // clusterOf returns the access to the stack's cluster: the given values, then those of the stack's config.
-func (t *task) clusterOf(kubeconfig, context string) clusterAccess {
+func (t *task) clusterOf(given clusterAccess) clusterAccess {
 	stack, _ := t.stack.Config()
-	if kubeconfig == "" && stack.Cluster.Kubeconfig != "" {
-		kubeconfig = stack.Cluster.Kubeconfig
-		if !filepath.IsAbs(kubeconfig) {
-			kubeconfig = filepath.Join(t.project.Dir, kubeconfig)
+	if given.kubeconfig == "" && stack.Cluster.Kubeconfig != "" {
+		given.kubeconfig = stack.Cluster.Kubeconfig
+		if !filepath.IsAbs(given.kubeconfig) {
+			given.kubeconfig = filepath.Join(t.project.Dir, given.kubeconfig)
 		}
 	}
-	if context == "" {
-		context = stack.Cluster.Context
+	if given.context == "" {
+		given.context = stack.Cluster.Context
 	}
-	return clusterAccess{kubeconfig, context}
+	return given
 }
 
 // cluster returns a kubectl for the stack's cluster, and the STS endpoint of the local cloud for a local stack.

@@ -11,15 +11,15 @@ import (
 
 func (a *app) export() *cobra.Command {
 	var file string
-	cmd := a.onStacks(&stackFlags{}, func(t *task, ctx context.Context) error { return t.runExport(ctx, file) },
-		&cobra.Command{
-			Use:   "export --stack <stack>",
-			Short: "Write a stack's state as JSON",
-			Long: `Writes a stack's state as JSON to a file that only its owner can read, or to standard output.
-Secrets in it are encrypted with the stack's passphrase or key.`,
-			Example: `  dbtier export --stack prod --file prod.json
+	do := func(t *task, ctx context.Context) error { return t.runExport(ctx, file) }
+	cmd := a.onStacks(&stackFlags{}, do, &cobra.Command{
+		Use:   "export --stack <stack>",
+		Short: "Write a stack's state as JSON",
+		Long: `Writes a stack's state as JSON to a file that only its owner can read, or to standard output. Secrets in
+it are encrypted with the stack's passphrase or key.`,
+		Example: `  dbtier export --stack prod --file prod.json
   dbtier export --stack prod | jq -r '.deployment.resources[].urn'`,
-		})
+	})
 	cmd.Flags().StringVarP(&file, "file", "f", "", "write to this file")
 	cmd.PreRunE = func(*cobra.Command, []string) error { return absolute(&file) }
 	return cmd

@@ -11,15 +11,15 @@ import (
 
 func (a *app) history() *cobra.Command {
 	var limit int
-	cmd := a.onStacks(&stackFlags{}, func(t *task, ctx context.Context) error { return t.runHistory(ctx, limit) },
-		&cobra.Command{
-			Use:   "history --stack <stack>",
-			Short: "Show the last updates of a stack",
-			Long: "Shows the last updates of a stack, the newest first. The history of a local stack has the last " +
-				"five.",
-			Example: `  dbtier history --stack prod
+	do := func(t *task, ctx context.Context) error { return t.runHistory(ctx, limit) }
+	cmd := a.onStacks(&stackFlags{}, do, &cobra.Command{
+		Use:   "history --stack <stack>",
+		Short: "Show the last updates of a stack",
+		Long: "Shows the last updates of a stack, the newest first. The history of a local stack has the last " +
+			"five.",
+		Example: `  dbtier history --stack prod
   dbtier history --stack prod --limit 3 --json | jq '.history[0].result'`,
-		}, onSeveral)
+	}, onSeveral)
 	cmd.Flags().IntVar(&limit, "limit", 10, "the number of updates to show")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if limit < 1 {

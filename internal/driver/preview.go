@@ -12,24 +12,23 @@ import (
 func (a *app) preview() *cobra.Command {
 	var f stackFlags
 	var offline, inputs bool
-	cmd := a.onStacks(&f, func(t *task, ctx context.Context) error { return t.runPreview(ctx, offline, inputs) },
-		&cobra.Command{
-			Use:   "preview --stack <stack>",
-			Short: "Show what up would change",
-			Long: `Shows what up would change.
+	do := func(t *task, ctx context.Context) error { return t.runPreview(ctx, offline, inputs) }
+	cmd := a.onStacks(&f, do, &cobra.Command{
+		Use:   "preview --stack <stack>",
+		Short: "Show what up would change",
+		Long: `Shows what up would change.
 
-With --offline it needs no credentials, no cluster and no network: it shows every resource of the
-stack with its inputs, as if the stack were created from nothing. It works on an empty state and
-never touches the stack's state. Values that only AWS can decide are shown as known after the
-update.
+With --offline it needs no credentials, no cluster and no network: it shows every resource of the stack
+with its inputs, as if the stack were created from nothing. It works on an empty state and never touches
+the stack's state. Values that only AWS can decide are shown as known after the update.
 
-Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mandatory policy is
-violated, 4 config, 5 failed.`,
-			Example: `  dbtier preview --stack local
+Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mandatory policy is violated,
+4 config, 5 failed.`,
+		Example: `  dbtier preview --stack local
   dbtier preview --stack prod --offline
   dbtier preview --stack prod --detailed-exitcode --summary summary.md
   dbtier preview --stack prod --offline --json | jq '.resources[] | select(.type == "aws:rds/instance:Instance") | .inputs'`,
-		}, onSeveral, withEngine, withProgram, withTargets, withSummary)
+	}, onSeveral, withEngine, withProgram, withTargets, withSummary)
 	cmd.Flags().BoolVar(&offline, "offline", false,
 		"preview from an empty state, without credentials, cluster or network")
 	cmd.Flags().BoolVar(&inputs, "inputs", false, "show each resource's inputs (default with --offline)")

@@ -46,90 +46,73 @@ func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do work) error {
 	if err != nil {
 		return coded(exitConfig, err)
 	}
-	results := a.runAll(ctx, f, order, do)
+	a.runAll(ctx, f, order, do)
 	codes := map[int]bool{}
 	var failures []string
 	for _, n := range order {
-		r := results[n.stack.Name]
-		a.report.Stacks = append(a.report.Stacks, r)
-		codes[r.ExitCode] = true
-		if !r.OK {
+		a.report.Stacks = append(a.report.Stacks, n.report)
+		codes[n.report.ExitCode] = true
+		if !n.report.OK {
 			failures = append(failures, n.stack.Name)
 		}
 	}
-	a.overview(order, results)
+	a.overview(order)
 	var result error
-	for _, code := range severity {
-		if codes[code] {
-			if code != exitDone {
-				result = &codedError{
-					error: fmt.Errorf("stacks that failed: %s", strings.Join(failures, ", ")),
-					code:  code, silent: code == exitPending,
-				}
-			}
-			break
+	if code := severity[slices.IndexFunc(severity, func(code int) bool { return codes[code] })]; code != exitDone {
+		result = &codedError{
+			error: fmt.Errorf("stacks that failed: %s", strings.Join(failures, ", ")),
+			code:  code, silent: code == exitPending,
 		}
 	}
 	a.report.end(ctx, result)
 	return errors.Join(result, a.summarize(f, a.report.Stacks...))
 }
 
-// node is one of several stacks, with the names of those that must come before it.
+// node is one of several stacks.
 type node struct {
 	target
-	after []string
+	// after are the stacks that must come before it.
+	after []*node
+	// done closes when the report is complete.
+	done   chan struct{}
+	report *report
 }
 
-// runAll runs the work on the stacks and returns their reports.
-func (a *app) runAll(ctx context.Context, f *stackFlags, order []node, do work) map[string]*report {
-	var mu sync.Mutex
-	reports := map[string]*report{}
-	done := map[string]chan struct{}{}
-	for _, n := range order {
-		done[n.stack.Name] = make(chan struct{})
-	}
+// runAll does the work on the stacks.
+func (a *app) runAll(ctx context.Context, f *stackFlags, order []*node, do work) {
 	width := widest(order)
 	slots := make(chan struct{}, f.parallelStacks)
 	lines := &sync.Mutex{}
 	var all sync.WaitGroup
 	for _, n := range order {
 		all.Go(func() {
-			name := n.stack.Name
-			defer close(done[name])
-			r := newReport(a.report.Command, name)
-			defer func() {
-				mu.Lock()
-				reports[name] = r
-				mu.Unlock()
-			}()
+			defer close(n.done)
+			n.report = newReport(a.report.Command, n.stack.Name)
+			t := a.taskAmong(f, n, lines, width)
 			for _, before := range n.after {
-				<-done[before]
-				mu.Lock()
-				failed := !reports[before].OK
-				mu.Unlock()
-				if failed {
-					r.Skipped = true
-					r.end(ctx, coded(exitTrouble, fmt.Errorf("stack %s: skipped, because of stack %s", name, before)))
-					fmt.Fprintf(a.stderr, "%-*s | skipped, because of stack %s\n", width, name, before)
+				<-before.done
+				if !before.report.OK {
+					reason := "skipped, because of stack " + before.stack.Name
+					n.report.Skipped = true
+					n.report.end(ctx, coded(exitTrouble, fmt.Errorf("stack %s: %s", n.stack.Name, reason)))
+					fmt.Fprintln(t.err, reason)
 					return
 				}
 			}
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			r.started = time.Now()
-			t := a.taskAmong(f, n.target, r, lines, width)
-			r.end(ctx, do(t, ctx))
-			for _, fault := range r.Faults {
+			n.report.started = time.Now()
+			n.report.end(ctx, do(t, ctx))
+			for _, fault := range n.report.Faults {
 				fmt.Fprintf(t.err, "error: %s\n", fault)
 			}
 		})
 	}
 	all.Wait()
-	return reports
 }
 
 // widest is the length of the longest name.
-func widest(order []node) int {
+func widest(order []*node) int {
 	width := 0
 	for _, n := range order {
 		width = max(width, len(n.stack.Name))
@@ -138,9 +121,9 @@ func widest(order []node) int {
 }
 
 // taskAmong returns the work on one of several stacks. The stack's name is put before each line.
-func (a *app) taskAmong(f *stackFlags, at target, r *report, mu *sync.Mutex, width int) *task {
-	t := a.newTask(f, at, r)
-	prefix := fmt.Sprintf("%-*s | ", width, at.stack.Name)
+func (a *app) taskAmong(f *stackFlags, n *node, mu *sync.Mutex, width int) *task {
+	t := a.newTask(f, n.target, n.report)
+	prefix := fmt.Sprintf("%-*s | ", width, n.stack.Name)
 	t.err = &prefixed{to: a.stderr, mu: mu, prefix: prefix}
 	if a.asJSON {
 		t.progress.Out = t.err
@@ -154,14 +137,13 @@ func (a *app) taskAmong(f *stackFlags, at target, r *report, mu *sync.Mutex, wid
 }
 
 // overview prints one line for each stack.
-func (a *app) overview(order []node, results map[string]*report) {
+func (a *app) overview(order []*node) {
 	if a.asJSON {
 		return
 	}
 	fmt.Fprintln(a.stdout)
 	for _, n := range order {
-		r := results[n.stack.Name]
-		fmt.Fprintf(a.stdout, "%-*s  %s, %.1fs\n", widest(order), n.stack.Name, r.outcome(), r.Seconds)
+		fmt.Fprintf(a.stdout, "%-*s  %s, %.1fs\n", widest(order), n.stack.Name, n.report.outcome(), n.report.Seconds)
 	}
 }
 
@@ -252,50 +234,48 @@ func matching(p *project.Project, patterns string) ([]string, error) {
 }
 
 // inOrder sorts stacks so that each comes after the stacks that it refers to, or before them if backwards.
-func inOrder(targets []target, backwards bool) ([]node, error) {
-	refers := map[string][]string{}
+func inOrder(targets []target, backwards bool) (order []*node, err error) {
+	nodes := make([]*node, 0, len(targets))
 	for _, t := range targets {
-		for _, name := range t.stack.References() {
-			other := slices.IndexFunc(targets, func(o target) bool {
-				return o.stack.Name != t.stack.Name && isStack(name, o)
-			})
-			if other < 0 {
+		nodes = append(nodes, &node{target: t, done: make(chan struct{})})
+	}
+	for _, n := range nodes {
+		for _, name := range n.stack.References() {
+			at := slices.IndexFunc(nodes, func(o *node) bool { return o != n && isStack(name, o.target) })
+			if at < 0 {
 				continue
 			}
-			before, after := targets[other].stack.Name, t.stack.Name
+			before, after := nodes[at], n
 			if backwards {
 				before, after = after, before
 			}
-			if !slices.Contains(refers[after], before) {
-				refers[after] = append(refers[after], before)
+			if !slices.Contains(after.after, before) {
+				after.after = append(after.after, before)
 			}
 		}
 	}
-	var order []node
-	state := map[string]int{}
-	var visit func(t target, way []string) error
-	visit = func(t target, way []string) error {
-		name := t.stack.Name
-		switch state[name] {
-		case 1:
-			return fmt.Errorf("stacks refer to each other in a circle: %s",
-				strings.Join(append(way[slices.Index(way, name):], name), " → "))
-		case 2:
+	var visit func(n *node, way []*node) error
+	visit = func(n *node, way []*node) error {
+		if at := slices.Index(way, n); at >= 0 {
+			var names []string
+			for _, n := range append(way[at:], n) {
+				names = append(names, n.stack.Name)
+			}
+			return fmt.Errorf("stacks refer to each other in a circle: %s", strings.Join(names, " → "))
+		}
+		if slices.Contains(order, n) {
 			return nil
 		}
-		state[name] = 1
-		for _, before := range refers[name] {
-			at := slices.IndexFunc(targets, func(o target) bool { return o.stack.Name == before })
-			if err := visit(targets[at], append(way, name)); err != nil {
+		for _, before := range n.after {
+			if err := visit(before, append(way, n)); err != nil {
 				return err
 			}
 		}
-		state[name] = 2
-		order = append(order, node{target: t, after: refers[name]})
+		order = append(order, n)
 		return nil
 	}
-	for _, t := range targets {
-		if err := visit(t, nil); err != nil {
+	for _, n := range nodes {
+		if err := visit(n, nil); err != nil {
 			return nil, err
 		}
 	}

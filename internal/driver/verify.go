@@ -12,9 +12,8 @@ import (
 
 func (a *app) verify() *cobra.Command {
 	var access clusterAccess
-	cmd := a.onStacks(&stackFlags{}, func(t *task, ctx context.Context) error {
-		return t.runVerify(ctx, t.clusterOf(access.kubeconfig, access.context))
-	}, &cobra.Command{
+	do := func(t *task, ctx context.Context) error { return t.runVerify(ctx, t.clusterOf(access)) }
+	cmd := a.onStacks(&stackFlags{}, do, &cobra.Command{
 		Use:   "verify --stack <stack>",
 		Short: "Check a running stack from inside its cluster",
 		Long: `Checks a running stack as its users see it:
@@ -26,10 +25,10 @@ func (a *app) verify() *cobra.Command {
   - the ServiceAccount's token gets its IAM role; another ServiceAccount's token, and a token for another audience, are
     denied
 
-It needs kubectl (the local cloud brings its own), and for stacks on AWS a kubeconfig whose user can
-get Secrets and ExternalSecrets, exec into pods and create tokens. It changes nothing and prints no
-secret. If the service's image has no psql, it queries from a temporary pod that has the service's
-settings and the pool's image.
+It needs kubectl (the local cloud brings its own), and for stacks on AWS a kubeconfig whose user can get
+Secrets and ExternalSecrets, exec into pods and create tokens. It changes nothing and prints no secret.
+If the service's image has no psql, it queries from a temporary pod that has the service's settings and
+the pool's image.
 
 Exit codes: 0, or 1 if a check fails. Each failure names its cause and the next command to run.`,
 		Example: `  dbtier verify --stack local

@@ -79,8 +79,12 @@ func (r *Reader) Outputs(ctx context.Context) (map[string]any, error) {
 				}
 			}
 		}
-		masked := progress.Replace(outputs, func(value any) (any, bool) { return "[secret]", progress.IsSecret(value) })
-		return masked.(map[string]any), nil //nolint:forcetypeassert // Replace keeps the type of a map without a mark
+		for name, value := range outputs {
+			outputs[name] = progress.Replace(value, func(value any) (any, bool) {
+				return "[secret]", progress.IsSecret(value)
+			})
+		}
+		return outputs, nil
 	}
 	stdout, err := r.cli(ctx, "stack", "output", "--json")
 	if isUnknownStack(err) {

@@ -1,7 +1,6 @@
 package localcloud
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,42 +83,19 @@ func (c *Cloud) Attached(ctx context.Context, command []string) (ports Ports, er
 		return ports, err
 	}
 	defer log.Close()
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		return ports, err
-	}
-	defer reader.Close()
 	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // it outlives this command
-	cmd.Dir = c.Project.Dir
-	cmd.Stdout, cmd.Stderr = writer, log
+	cmd.Dir, cmd.Stderr = c.Project.Dir, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = cmd.Start()
-	writer.Close()
-	if err != nil {
+	ports, _, err = startServers(ctx, cmd)
+	switch {
+	case err == nil:
+		return ports, cmd.Process.Release()
+	case cmd.Process == nil:
 		return ports, err
 	}
-	line, err := bufio.NewReader(&contextReader{ctx, reader}).ReadString('\n')
-	if err == nil {
-		err = json.Unmarshal([]byte(line), &ports)
-	}
-	if err != nil {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		return ports, fmt.Errorf("they did not start: see %s", log.Name())
-	}
-	return ports, cmd.Process.Release()
-}
-
-// contextReader ends a read when its context ends.
-type contextReader struct {
-	ctx    context.Context
-	reader *os.File
-}
-
-func (r *contextReader) Read(p []byte) (int, error) {
-	stop := context.AfterFunc(r.ctx, func() { r.reader.Close() })
-	defer stop()
-	return r.reader.Read(p)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	return ports, fmt.Errorf("they did not start: see %s", log.Name())
 }
 
 // Keep is the keeper: it starts the servers, prints their ports, and ends with the cloud, the servers or the context.

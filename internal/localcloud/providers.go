@@ -77,17 +77,13 @@ func (c *Cloud) Providers(ctx context.Context, o ProviderOptions) (*Providers, e
 	if err != nil {
 		return nil, fmt.Errorf("starting the provider servers: %w", err)
 	}
-	// cmd.Wait must not close the pipe while it is read.
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("starting the provider servers: %w", err)
-	}
-	defer reader.Close()
-	said := &tail{}
-	cmd.Stdout, cmd.Stderr = writer, said
-	err = cmd.Start()
-	writer.Close()
-	if err != nil {
+	p := &Providers{cmd: cmd, stdin: stdin, tail: &tail{}}
+	cmd.Stderr = p.tail
+	const patience = 60 * time.Second
+	starting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ports, line, err := startServers(starting, cmd)
+	if cmd.Process == nil {
 		return nil, fmt.Errorf("starting the provider servers: %w", err)
 	}
 	ended := make(chan struct{})
@@ -95,29 +91,41 @@ func (c *Cloud) Providers(ctx context.Context, o ProviderOptions) (*Providers, e
 		_ = cmd.Wait()
 		close(ended)
 	}()
-	p := &Providers{Ended: ended, cmd: cmd, stdin: stdin, tail: said}
-
-	line := make(chan string, 1)
-	go func() {
-		first, _ := bufio.NewReader(reader).ReadString('\n')
-		line <- first
-	}()
-	timeout := time.NewTimer(60 * time.Second)
-	defer timeout.Stop()
-	select {
-	case first := <-line:
-		if err := json.Unmarshal([]byte(first), &p.Ports); err != nil {
-			p.Close()
-			return nil, fmt.Errorf("the provider servers did not start: %s", p.Why(first))
-		}
+	p.Ports, p.Ended = ports, ended
+	if err == nil {
 		return p, nil
-	case <-timeout.C:
-		p.Close()
-		return nil, fmt.Errorf("the provider servers were not ready within 60s: %s", p.Why(""))
-	case <-ctx.Done():
-		p.Close()
-		return nil, ctx.Err()
 	}
+	p.Close()
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case starting.Err() != nil:
+		return nil, fmt.Errorf("the provider servers were not ready within %s: %s", patience, p.Why(""))
+	default:
+		return nil, fmt.Errorf("the provider servers did not start: %s", p.Why(line))
+	}
+}
+
+// startServers starts a command and reads the ports that it prints on its first line. After an error, the command may be
+// running.
+func startServers(ctx context.Context, cmd *exec.Cmd) (ports Ports, line string, err error) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return ports, "", err
+	}
+	defer reader.Close()
+	cmd.Stdout = writer
+	err = cmd.Start()
+	writer.Close()
+	if err != nil {
+		return ports, "", err
+	}
+	stop := context.AfterFunc(ctx, func() { reader.Close() })
+	defer stop()
+	if line, err = bufio.NewReader(reader).ReadString('\n'); err == nil {
+		err = json.Unmarshal([]byte(line), &ports)
+	}
+	return ports, line, err
 }
 
 // Why returns the last line that the servers printed on stderr, or the given text.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"dbtier/components/contract"
 	"dbtier/internal/kubectl"
 )
 
@@ -57,31 +58,23 @@ func (v *Verifier) secret(ctx context.Context) (string, error) {
 	}
 	if err := v.Kubectl.Get(ctx, &object, t.Namespace, "secret", t.Secret); err != nil {
 		if notFound(err) {
-			return "", &finding{
-				fmt.Sprintf("no Secret %s/%s: the operator has not created it", t.Namespace, t.Secret),
-				v.kubectl("describe externalsecrets"),
-			}
+			return "", found(v.kubectl("describe externalsecrets"), "no Secret %s/%s: the operator has not created it",
+				t.Namespace, t.Secret)
 		}
 		return "", err
 	}
-	dsn := string(object.Data["DATABASE_URL"])
+	dsn := string(object.Data[contract.DatabaseURL])
 	if dsn == "" {
-		return "", &finding{
-			fmt.Sprintf("Secret %s/%s has no DATABASE_URL", t.Namespace, t.Secret),
-			v.kubectl("describe secret " + t.Secret),
-		}
+		return "", found(v.kubectl("describe secret "+t.Secret), "Secret %s/%s has no DATABASE_URL", t.Namespace,
+			t.Secret)
 	}
 	v.secrets.Add(dsn)
 	parsed, err := url.Parse(dsn)
 	if err != nil || parsed.Host == "" || parsed.User == nil {
 		// The parser's error would quote the URL.
-		return "", &finding{
-			fmt.Sprintf(
-				"DATABASE_URL in Secret %s/%s is not a URL of the form postgresql://user:password@host:port/database",
-				t.Namespace, t.Secret,
-			),
-			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
-		}
+		return "", found(v.kubectl("get externalsecret "+t.Secret+" --output=yaml"),
+			"DATABASE_URL in Secret %s/%s is not a URL of the form postgresql://user:password@host:port/database",
+			t.Namespace, t.Secret)
 	}
 	if password, ok := parsed.User.Password(); ok {
 		v.secrets.Add(password)
@@ -106,7 +99,7 @@ func (v *Verifier) query(ctx context.Context) (string, error) {
 	}
 	version := strings.TrimSpace(out)
 	if !strings.HasPrefix(version, "PostgreSQL ") {
-		return "", &finding{fmt.Sprintf("SELECT version() answered %q", version), v.poolStatus()}
+		return "", found(v.poolStatus(), "SELECT version() answered %q", version)
 	}
 	short, _, _ := strings.Cut(version, " on ")
 	return short + like, nil
@@ -150,37 +143,30 @@ func (v *Verifier) databaseFault(err error) error {
 	deployment := "deployment/" + t.Deployment
 	switch {
 	case failed.NotFound():
-		return &finding{fmt.Sprintf("no Deployment %s in namespace %s", t.Deployment, t.Namespace), v.up()}
+		return found(v.up(), "no Deployment %s in namespace %s", t.Deployment, t.Namespace)
 	case lacksPsql(failed):
-		return &finding{
-			fmt.Sprintf("neither the image of %s nor the pool's has psql: add postgresql-client to one of them",
-				deployment),
-			v.kubectl("exec -it " + deployment + " -- sh"),
-		}
+		return found(v.kubectl("exec -it "+deployment+" -- sh"),
+			"neither the image of %s nor the pool's has psql: add postgresql-client to one of them", deployment)
 	case strings.Contains(said, "is not in the environment"):
-		return &finding{
-			fmt.Sprintf("the pods of %s have no DATABASE_URL: they have no envFrom Secret %s, or are older than it",
-				deployment, t.Secret),
-			v.kubectl("rollout restart " + deployment),
-		}
+		return found(v.kubectl("rollout restart "+deployment),
+			"the pods of %s have no DATABASE_URL: they have no envFrom Secret %s, or are older than it", deployment,
+			t.Secret)
 	case strings.Contains(said, "invalid") && strings.Contains(said, "URI"),
 		strings.Contains(said, "connection option"):
 		// libpq quotes the part that it could not read, which may be part of the password.
-		return &finding{
-			"DATABASE_URL is not a URL that psql understands: a value in it is not URL-encoded",
-			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
-		}
+		return found(v.kubectl("get externalsecret "+t.Secret+" --output=yaml"),
+			"DATABASE_URL is not a URL that psql understands: a value in it is not URL-encoded")
 	case strings.Contains(said, "authentication failed"), strings.Contains(said, "SASL"):
-		return &finding{"the login is refused: " + said, v.poolStatus()}
+		return found(v.poolStatus(), "the login is refused: %s", said)
 	case strings.Contains(said, "could not translate host name"):
-		return &finding{"the pool's name does not resolve: " + said, v.kubectl("get service,endpointslices")}
+		return found(v.kubectl("get service,endpointslices"), "the pool's name does not resolve: %s", said)
 	case strings.Contains(said, "timeout expired"), strings.Contains(said, "Connection refused"),
 		strings.Contains(said, "connection to server"):
-		return &finding{"the database does not answer: " + said, v.kubectl("get networkpolicies,pods --output=wide")}
+		return found(v.kubectl("get networkpolicies,pods --output=wide"), "the database does not answer: %s", said)
 	case strings.Contains(said, "unable to upgrade connection"),
 		strings.Contains(said, "does not have a host assigned"),
 		strings.Contains(said, "not found in pod"):
-		return &finding{"no pod of " + deployment + " runs: " + said, v.kubectl("describe " + deployment)}
+		return found(v.kubectl("describe "+deployment), "no pod of %s runs: %s", deployment, said)
 	}
 	return failed
 }
@@ -209,7 +195,7 @@ func (v *Verifier) externalSecrets(ctx context.Context) (string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return "", &finding{"namespace " + t.Namespace + " has no ExternalSecret", v.up()}
+		return "", found(v.up(), "namespace %s has no ExternalSecret", t.Namespace)
 	}
 	var faults, next []string
 	oldest := time.Duration(0)
@@ -228,7 +214,7 @@ func (v *Verifier) externalSecrets(ctx context.Context) (string, error) {
 		oldest = max(oldest, age)
 	}
 	if len(faults) > 0 {
-		return "", &finding{strings.Join(faults, "; "), next[0]}
+		return "", found(next[0], "%s", strings.Join(faults, "; "))
 	}
 	return fmt.Sprintf("%s: refreshed %s ago at most", strings.Join(names, ", "), oldest.Round(time.Second)), nil
 }
@@ -309,7 +295,7 @@ func (v *Verifier) pool(ctx context.Context) (string, error) {
 	}
 	pools, err := parsePools(out)
 	if err != nil {
-		return "", &finding{err.Error(), v.kubectl("logs deployment/" + t.Pool + " --tail=20")}
+		return "", found(v.kubectl("logs deployment/"+t.Pool+" --tail=20"), "%s", err.Error())
 	}
 	if len(pools) == 0 {
 		return "the console answers; no client has connected since the start", nil
@@ -377,16 +363,12 @@ func (v *Verifier) poolFault(err error) error {
 	said := failed.Error()
 	switch {
 	case failed.NotFound():
-		return &finding{fmt.Sprintf("no Deployment %s in namespace %s", v.Target.Pool, v.Target.Namespace), v.up()}
+		return found(v.up(), "no Deployment %s in namespace %s", v.Target.Pool, v.Target.Namespace)
 	case lacksPsql(failed):
-		return &finding{
-			"the pool's image has no psql, which the console needs",
-			v.kubectl("port-forward deployment/" + v.Target.Pool + " 6432"),
-		}
+		return found(v.kubectl("port-forward deployment/"+v.Target.Pool+" 6432"),
+			"the pool's image has no psql, which the console needs")
 	default:
-		return &finding{
-			"the console does not answer: " + said,
-			v.kubectl("logs deployment/" + v.Target.Pool + " --tail=20"),
-		}
+		return found(v.kubectl("logs deployment/"+v.Target.Pool+" --tail=20"), "the console does not answer: %s",
+			said)
 	}
 }

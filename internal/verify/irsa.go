@@ -24,10 +24,8 @@ func (v *Verifier) irsa(ctx context.Context) (string, error) {
 	// The namespace's default ServiceAccount always exists.
 	other := "default"
 	if t.ServiceAccount == other {
-		return "", &finding{
-			"the role belongs to the ServiceAccount `default`, which every pod of the namespace has",
-			v.up(),
-		}
+		return "", found(v.up(),
+			"the role belongs to the ServiceAccount `default`, which every pod of the namespace has")
 	}
 	attempts := []struct {
 		what, serviceAccount, audience string
@@ -52,17 +50,12 @@ func (v *Verifier) irsa(ctx context.Context) (string, error) {
 			case err != nil:
 				faults[i] = err
 			case attempt.granted && denial != "":
-				faults[i] = &finding{
-					fmt.Sprintf("ServiceAccount %s/%s is denied its role %s: %s", t.ServiceAccountNamespace,
-						t.ServiceAccount, t.Role, denial),
-					fmt.Sprintf("%s --namespace=%s get serviceaccount %s --output=yaml", t.Kubectl,
-						t.ServiceAccountNamespace, t.ServiceAccount),
-				}
+				faults[i] = found(fmt.Sprintf("%s --namespace=%s get serviceaccount %s --output=yaml", t.Kubectl,
+					t.ServiceAccountNamespace, t.ServiceAccount), "ServiceAccount %s/%s is denied its role %s: %s",
+					t.ServiceAccountNamespace, t.ServiceAccount, t.Role, denial)
 			case !attempt.granted && denial == "":
-				faults[i] = &finding{
-					fmt.Sprintf("%s gets role %s: its trust policy allows more than ServiceAccount %s", attempt.what,
-						t.Role, t.ServiceAccount), v.up(),
-				}
+				faults[i] = found(v.up(), "%s gets role %s: its trust policy allows more than ServiceAccount %s",
+					attempt.what, t.Role, t.ServiceAccount)
 			}
 			denials[i] = denial
 		})
@@ -84,8 +77,8 @@ func (v *Verifier) token(ctx context.Context, serviceAccount, forAudience string
 		"--audience="+forAudience, "--duration=10m")
 	var failed *kubectl.Error
 	if errors.As(err, &failed) && failed.NotFound() {
-		return "", &finding{fmt.Sprintf("no ServiceAccount %s in namespace %s", serviceAccount,
-			v.Target.ServiceAccountNamespace), v.up()}
+		return "", found(v.up(), "no ServiceAccount %s in namespace %s", serviceAccount,
+			v.Target.ServiceAccountNamespace)
 	}
 	if err != nil {
 		return "", err
@@ -109,10 +102,7 @@ func (v *Verifier) assumeRole(ctx context.Context, token string) (denial string,
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	answer, err := v.HTTP.Do(request)
 	if err != nil {
-		return "", &finding{
-			fmt.Sprintf("STS at %s does not answer: %s", v.Target.STS, lastCause(err)),
-			"curl --head " + v.Target.STS,
-		}
+		return "", found("curl --head "+v.Target.STS, "STS at %s does not answer: %s", v.Target.STS, lastCause(err))
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))

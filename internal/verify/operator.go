@@ -20,11 +20,10 @@ func noOperator(err error) bool {
 
 // withoutOperator is the finding on a cluster that does not serve it.
 func withoutOperator(next string) *finding {
-	return &finding{
-		"the cluster does not serve " + resource + ": it has no External Secrets Operator, or one older than v0.16: " +
-			"bring up the stack that installs the cluster's operator, or set dbtier:operator.install to true in this " +
-			"stack", next,
-	}
+	return found(next,
+		"the cluster does not serve %s: it has no External Secrets Operator, or one older than v0.16: bring up the "+
+			"stack that installs the cluster's operator, or set dbtier:operator.install to true in this stack",
+		resource)
 }
 
 // operator checks that the operator's Deployments are available and its API is served.
@@ -61,13 +60,13 @@ func (v *Verifier) operator(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if len(list.Items) == 0 {
-		return "", &finding{"namespace " + namespace + " has no Deployment", v.up()}
+		return "", found(v.up(), "namespace %s has no Deployment", namespace)
 	}
 	var seen []string
 	for _, item := range list.Items {
 		if available, wanted := item.Status.AvailableReplicas, item.Spec.Replicas; available < wanted {
-			return "", &finding{fmt.Sprintf("Deployment %s/%s has %d of %d pods available", namespace,
-				item.Metadata.Name, available, wanted), look}
+			return "", found(look, "Deployment %s/%s has %d of %d pods available", namespace, item.Metadata.Name,
+				available, wanted)
 		}
 		version := ""
 		for _, container := range item.Spec.Template.Spec.Containers {

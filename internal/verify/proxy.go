@@ -22,17 +22,15 @@ func (v *Verifier) service(ctx context.Context) (string, error) {
 	}
 	if err := v.Kubectl.Get(ctx, &deployment, t.Namespace, "deployment", t.Deployment); err != nil {
 		if notFound(err) {
-			return "", &finding{fmt.Sprintf("no Deployment %s in namespace %s", t.Deployment, t.Namespace), v.up()}
+			return "", found(v.up(), "no Deployment %s in namespace %s", t.Deployment, t.Namespace)
 		}
 		return "", err
 	}
 	ready, want := deployment.Status.ReadyReplicas, deployment.Spec.Replicas
 	if ready < want || ready == 0 {
-		return "", &finding{
-			fmt.Sprintf("%d of %d pods of %s are ready: the others do not reach their database through the proxy %s",
-				ready, want, t.Deployment, t.Proxy),
-			v.kubectl("logs deployment/" + t.Deployment + " --tail=20"),
-		}
+		return "", found(v.kubectl("logs deployment/"+t.Deployment+" --tail=20"),
+			"%d of %d pods of %s are ready: the others do not reach their database through the proxy %s", ready, want,
+			t.Deployment, t.Proxy)
 	}
 	return fmt.Sprintf("%d pods of %s are ready, through the RDS Proxy %s", ready, t.Deployment, t.Proxy), nil
 }
@@ -41,11 +39,9 @@ func (v *Verifier) service(ctx context.Context) (string, error) {
 func (v *Verifier) withoutPassword(dsn *url.URL) (string, error) {
 	t := v.Target
 	if _, given := dsn.User.Password(); given {
-		return "", &finding{
-			fmt.Sprintf("DATABASE_URL in Secret %s/%s has a password, but the proxy %s accepts only tokens",
-				t.Namespace, t.Secret, t.Proxy),
-			v.kubectl("get externalsecret " + t.Secret + " --output=yaml"),
-		}
+		return "", found(v.kubectl("get externalsecret "+t.Secret+" --output=yaml"),
+			"DATABASE_URL in Secret %s/%s has a password, but the proxy %s accepts only tokens", t.Namespace, t.Secret,
+			t.Proxy)
 	}
 	return fmt.Sprintf("Secret %s: %s at %s, logs in with tokens", t.Secret, dsn.User.Username(), dsn.Host), nil
 }

@@ -70,10 +70,8 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 		kind, name = "job", t.Bootstrap
 	}
 	if name == "" {
-		return "", &finding{
-			"no image of the stack has psql: add postgresql-client to that of " + t.Deployment,
-			v.kubectl("get pods"),
-		}
+		return "", found(v.kubectl("get pods"), "no image of the stack has psql: add postgresql-client to that of %s",
+			t.Deployment)
 	}
 	if err := v.Kubectl.Get(ctx, &pool, t.Namespace, kind, name); err != nil {
 		return "", err
@@ -135,10 +133,8 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 	running := "--for=jsonpath={.status.phase}=Running"
 	if _, err := v.Kubectl.Run(ctx, "", "wait", "--namespace="+t.Namespace, running, "--timeout=60s",
 		"pod/"+pod); err != nil {
-		return "", &finding{
-			"a pod with the service's settings and the pool's image for psql does not start: " + err.Error(),
-			v.kubectl("describe pod " + pod),
-		}
+		return "", found(v.kubectl("describe pod "+pod),
+			"a pod with the service's settings and the pool's image for psql does not start: %s", err.Error())
 	}
 	return pod, nil
 }

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -86,6 +87,11 @@ type Verifier struct {
 type finding struct{ cause, next string }
 
 func (f *finding) Error() string { return f.cause }
+
+// found returns a failure with the next command. The format is that of the cause.
+func found(next, format string, args ...any) *finding {
+	return &finding{fmt.Sprintf(format, args...), next}
+}
 
 // Run runs all checks at the same time and returns the results in the order of the chain.
 func (v *Verifier) Run(ctx context.Context) []Check {
