@@ -28,6 +28,16 @@ type ExternalSecretsOperator struct {
 	Chart pulumi.Resource
 }
 
+// OperatorArgs is what [NewExternalSecretsOperator] needs.
+type OperatorArgs struct {
+	OperatorSettings
+	// STSEndpoint and SecretsManagerEndpoint replace AWS's endpoints. Default: AWS.
+	STSEndpoint, SecretsManagerEndpoint string
+}
+
+// SetDefaults does nothing: [DefaultOperator] has the defaults.
+func (a *OperatorArgs) SetDefaults() {}
+
 // NewExternalSecretsOperator installs the operator.
 func NewExternalSecretsOperator(
 	ctx *pulumi.Context, name string, args *OperatorArgs, opts ...pulumi.ResourceOption,

@@ -12,10 +12,10 @@ func (a *app) cancel() *cobra.Command {
 	return a.onStacks(&stackFlags{}, (*task).runCancel, &cobra.Command{
 		Use:   "cancel --stack <stack>",
 		Short: "Remove the lock of an update that is gone",
-		Long: `Removes the lock of an update that is gone for good: one of another machine that has died. The next
-up removes the lock of a process of this machine that has ended by itself. The lock of a process
-that is alive is never removed, because two updates at once would damage the state. In Pulumi Cloud,
-cancel ends the running update.
+		Long: `Removes the lock of an update that is gone for good: one of another machine that has died. The next up
+removes the lock of a process of this machine that has ended by itself. The lock of a process that is
+alive is never removed, because two updates at once would damage the state. In Pulumi Cloud, cancel ends
+the running update.
 
 Make sure first that the update is really gone. The next up settles what it had begun.`,
 		Example: `  dbtier cancel --stack prod --yes`,

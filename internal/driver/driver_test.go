@@ -284,7 +284,7 @@ func TestUpOffTheLocalCloudNeedsConsent(t *testing.T) {
 		{"cancel"},
 		{"import", "--file", "Pulumi.yaml"},
 	} {
-		b.says(exitUsage, "nobody can be asked here", append(command, "--stack", "prod")...)
+		b.says(exitUsage, "cannot be asked here", append(command, "--stack", "prod")...)
 	}
 	commands, _ := b.engineRuns()
 	assert.Empty(t, commands)
