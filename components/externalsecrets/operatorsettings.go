@@ -13,7 +13,7 @@ type OperatorSettings struct {
 	Install bool `json:"install"`
 	// Adopt takes over an operator, or CRDs, that exist in the cluster: CRDs outlive the stack that created them, and
 	// Helm may have installed them before. Set it for one update and remove it again: while it is set, this stack takes
-	// over every object that has the name of one of its own, whoever owns it. Default false.
+	// over every object that has the name of one of its own, regardless of the owner. Default false.
 	Adopt bool `json:"adopt"`
 	// Namespace of the operator. Default external-secrets.
 	Namespace string `json:"namespace"`

@@ -233,7 +233,7 @@ func TestEveryFaultIsReported(t *testing.T) {
 				clusterArn
 		}, `is for the binding irsa; leave it out`},
 		"region": {func(a *irsarole.IrsaRoleArgs) { a.Region = "" }, `region: "": want`},
-		"nobody": {
+		"no account": {
 			func(a *irsarole.IrsaRoleArgs) { a.ServiceAccounts = nil },
 			`serviceAccounts: is missing: without one no pod can take the role`,
 		},
@@ -328,7 +328,7 @@ func TestNamesAndDocumentsKeepAWSsLimits(t *testing.T) {
 		for _, association := range recorded.All(irsarole.AssociationType) {
 			seen[association.Name] = true
 		}
-		return good && (!byPodIdentity || assert.Len(t, seen, len(who), "each association has a name of its own"))
+		return good && (!byPodIdentity || assert.Len(t, seen, len(who), "each association has a different name"))
 	}
 	require.NoError(t, quick.Check(keeps, &quick.Config{MaxCount: 60}))
 }

@@ -207,7 +207,7 @@ func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 	_, err = look("metrics", "RECONNECT")
 	require.ErrorContains(t, err, "admin access needed")
 	_, err = look("pgbouncer", "SHOW POOLS")
-	require.ErrorContains(t, err, refused, "the administrator is who has PgBouncer's own user id")
+	require.ErrorContains(t, err, refused, "only PgBouncer's own user id is the administrator")
 	_, err = box.try(fmt.Sprintf("postgresql://metrics@%s/pgbouncer", service.Host), "SHOW POOLS")
 	require.ErrorContains(t, err, refused, "not over the network")
 }
