@@ -1,12 +1,12 @@
-# Makes the application's role, and gives the user of this generation its password. The way to the database as the master user is in
-# libpq's variables (PGHOST, PGUSER, …), so that no password is among any process's arguments.
+# Creates the application's role and sets the password of this generation's user. libpq's variables (PGHOST, PGUSER, …)
+# connect to the database as the master user, so that no password is an argument of a process.
 set -eu
 here=/etc/bootstrap
 password=$(cat /etc/credential/password)
 [ -n "$password" ] || { echo "the credential holds no password" >&2; exit 1; }
 
 sql() { psql --no-psqlrc --quiet --tuples-only --no-align "$@"; }
-# A login with the password that the pool is about to use.
+# Logs in with the password that the pool will use.
 logs_in() {
   [ "$(
     PGUSER=$ROLE_USER
@@ -16,21 +16,23 @@ logs_in() {
 }
 
 sql --file="$here/roles.sql"
-echo "role $ROLE_GROUP and its users are there"
+echo "role $ROLE_GROUP and its users exist"
 
 if logs_in 2>/dev/null; then
-  echo "$ROLE_USER has this password already"
+  echo "$ROLE_USER already has this password"
   exit
 fi
 
-# Whoever still is this user came in with the password of two generations ago: a pool that has not taken the last one. It would lose the
-# database now.
+# A session of this user logged in with the password of two generations ago: its pool has not read the last generation
+# yet, and would lose the database now.
 waited=0
 while :; do
-  sessions=$(echo "select count(*) from pg_catalog.pg_stat_activity where usename = :'user'" | sql --set=user="$ROLE_USER")
+  sessions=$(echo "select count(*) from pg_catalog.pg_stat_activity where usename = :'user'" |
+    sql --set=user="$ROLE_USER")
   [ "$sessions" = 0 ] && break
   if [ "$waited" -ge "$ROLE_WAIT_SECONDS" ]; then
-    echo "$ROLE_USER still has $sessions sessions, so its password is left as it is: not every pool has taken the last generation yet" >&2
+    echo "$ROLE_USER still has $sessions sessions, so its password is not changed:" \
+      "a pool has not read the last generation yet" >&2
     exit 1
   fi
   [ "$waited" -gt 0 ] || echo "waiting until $sessions sessions of $ROLE_USER have ended"
@@ -38,9 +40,10 @@ while :; do
   waited=$((waited + 2))
 done
 
-# psql makes the SCRAM verifier itself and sends only that: the password is in no statement, and so in no log of the server.
+# psql computes the SCRAM verifier and sends only that, so the password is in no statement and in no log of the server.
 printf '%s\n%s\n' "$password" "$password" |
-  PGOPTIONS='-c password_encryption=scram-sha-256' sql --set=ON_ERROR_STOP=1 --set=user="$ROLE_USER" --file="$here/password.sql" 2>/tmp/password.log || {
+  PGOPTIONS='-c password_encryption=scram-sha-256' sql --set=ON_ERROR_STOP=1 --set=user="$ROLE_USER" \
+    --file="$here/password.sql" 2>/tmp/password.log || {
   grep -v '^Enter ' /tmp/password.log >&2 || :
   exit 1
 }

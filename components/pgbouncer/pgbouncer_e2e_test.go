@@ -71,7 +71,7 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 	reloader := box.start(componenttest.At(pod, "initContainers", 0))
 	pool := box.start(componenttest.At(pod, "containers", 0))
 	pool.waitFor(t, "process up")
-	reloader.waitFor(t, "has taken version")
+	reloader.waitFor(t, "has read version")
 
 	dsn, err := url.Parse(render(t, templates(t, recorded, "pool-consumer-secret")["DATABASE_URL"], values))
 	require.NoError(t, err)
@@ -89,7 +89,7 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 	values["databasePassword"] = second
 	before := time.Now()
 	box.project(config, values)
-	reloader.waitFor(t, "has taken version")
+	reloader.waitFor(t, "has read version")
 	t.Logf("PgBouncer took the new password %s after the files changed", time.Since(before).Round(time.Millisecond))
 
 	// New server connections need the new password.
@@ -188,10 +188,10 @@ func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 	require.Equal(t, before, box.query(service.String(), "select pg_backend_pid()"), "the pool keeps its connections")
 	said, err := reconnect("console", "c")
 	require.NoError(t, err)
-	assert.Contains(t, said, "the pool's pod 127.0.0.1 opens new connections")
+	assert.Contains(t, said, "pod 127.0.0.1 of the pool opens new connections")
 	assert.NotEqual(t, before, box.query(service.String(), "select pg_backend_pid()"))
 	_, err = reconnect("console", "wrong")
-	require.ErrorContains(t, err, "have not been reached: 127.0.0.1")
+	require.ErrorContains(t, err, "were not reached: 127.0.0.1")
 	_, err = box.try(fmt.Sprintf("postgresql://console:c@%s/myshop", service.Host), "select 1")
 	require.ErrorContains(t, err, refused, "the console's login reaches no database")
 

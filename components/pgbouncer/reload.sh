@@ -1,10 +1,11 @@
-# Has PgBouncer read its files when the kubelet has changed them. The kubelet writes a new folder and then points the link ..data to it, so the
-# links' targets are the files' version; the arguments are the links to watch. While PgBouncer does not answer it is asked again. psql
-# finds its console by the environment.
+# Makes PgBouncer reread its files after the kubelet has changed them. The kubelet writes a new folder and then points the
+# link ..data to it, so the target of the link is the version of the files. The arguments are the links to watch. If
+# PgBouncer does not answer, the script asks again. psql finds PgBouncer's console by the environment.
 trap 'exit 0' TERM INT
 
-# With a change of who it is in the database PgBouncer breaks off the logins that are under way and, when these were its only connections, turns
-# away every client that waits. So it is asked at a moment without logins. One session looks and asks: between two, a login could begin.
+# If the database user changes, PgBouncer aborts the server logins in progress. If these are its only connections, it
+# refuses every waiting client. The script therefore waits for a moment without logins. One session both looks and
+# reloads, because a login could start between two sessions.
 reload() {
   psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --set=servers="$PGHOST/servers" <<'END'
 \o :servers
@@ -36,7 +37,7 @@ while :; do
     0)
       taken=$found
       waited=0
-      echo "PgBouncer has taken version $found of its files"
+      echo "PgBouncer has read version $found of its files"
       ;;
     0login) waited=$((waited + 1)) ;;
     esac
