@@ -46,6 +46,6 @@
 //
 // # Cancel requests
 //
-// A cancel request is a connection of its own. With several replicas it reaches the right one by chance, unless
+// A cancel request is a separate connection. With several replicas it reaches the right one by chance, unless
 // [Settings].ClientAffinity sends all connections of a client pod to one replica.
 package pgbouncer

@@ -343,7 +343,7 @@ func (d *document) shorten(text string) string {
 	return text
 }
 
-// text is a text in a line or a cell of a table: it makes no Markdown, no HTML, no mention and no line of its own.
+// text writes a text into a line or a cell of a table. The text cannot add Markdown, HTML, a mention or a line.
 func (d *document) text(text string) string {
 	text = strings.Join(strings.Fields(d.shorten(text)), " ")
 	return escaping.Replace(text)
