@@ -8,7 +8,7 @@ import (
 	"dbtier/config"
 )
 
-// pool is what the service connects through: PgBouncer or RDS Proxy. It is the only place that depends on the kind.
+// pool is what the service connects through: PgBouncer or RDS Proxy. No other link depends on the kind.
 type pool interface {
 	// holders are the name labels of the pool's pods, which connect to the database.
 	holders() []string

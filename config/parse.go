@@ -50,11 +50,6 @@ func (e *InvalidError) Error() string {
 // profileKeys are the keys that the defaults depend on.
 var profileKeys = []string{"environment", "profile", "service"}
 
-// serviceSections are the sections that only a stack with a service uses.
-var serviceSections = []string{
-	"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer",
-}
-
 // Parse decodes and validates the config of a stack. It is pure: outputsOf answers stack references. If the values are
 // not valid, the error is an [*InvalidError] with every fault, and the stack holds the values that could be decoded.
 func Parse(values Values, outputsOf OutputsOf) (*Stack, error) {

@@ -78,6 +78,12 @@ type Stack struct {
 	clusterOnly bool
 }
 
+// serviceSections are the sections of [Stack] that only a stack with a service uses. A stack that installs the operator and
+// has none of them belongs to a cluster. A new section of the service must be listed here.
+var serviceSections = []string{
+	"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer",
+}
+
 // Service is the service that the tier is for.
 type Service struct {
 	// Name of the service. It is part of every other name.

@@ -36,9 +36,10 @@ type Scope struct {
 // Child is the name of a child in Pulumi's state.
 func (s Scope) Child(part string) string { return s.Name + "-" + part }
 
-// New makes a component of a type, which is the type in its URN (dbtier:components:RdsPostgres). It copies the arguments,
-// fills their defaults and validates them before it registers anything, then calls build, and registers the fields of the
-// component with a `pulumi:"…"` tag as its outputs. A string output that build leaves unset is the empty string.
+// New makes a component of a type, which is the type in its URN (dbtier:components:RdsPostgres). It copies the
+// arguments, fills their defaults and validates them before it registers anything, then calls build, and registers the
+// fields of the component with a `pulumi:"…"` tag as its outputs. A string output that build leaves unset is the empty
+// string.
 func New[C, A any, PC Resource[C], PA Args[A]](
 	ctx *pulumi.Context, typ, name string, args PA, build func(s Scope, args PA, component PC) error,
 	opts ...pulumi.ResourceOption,

@@ -24,10 +24,19 @@ const firstProbeSeconds = 2
 type ExternalSecretsOperator struct {
 	pulumi.ResourceState
 
-	// Chart that was installed. Depend on it and not on the component: the SDK adds children to a component in its own
-	// goroutines, so a dependency on the component may miss the chart.
+	// Chart that was installed. Depend on it and not on the component (package component).
 	Chart pulumi.Resource
 }
+
+// OperatorArgs is what [NewExternalSecretsOperator] needs.
+type OperatorArgs struct {
+	OperatorSettings
+	// STSEndpoint and SecretsManagerEndpoint replace AWS's endpoints. Default: AWS.
+	STSEndpoint, SecretsManagerEndpoint string
+}
+
+// SetDefaults does nothing: [DefaultOperator] has the defaults.
+func (a *OperatorArgs) SetDefaults() {}
 
 // NewExternalSecretsOperator installs the operator.
 func NewExternalSecretsOperator(
@@ -42,7 +51,7 @@ func install(s component.Scope, args *OperatorArgs, operator *ExternalSecretsOpe
 		Labels: pulumi.StringMap{"pod-security.kubernetes.io/enforce": pulumi.String("restricted")},
 	}, s.Parent)
 	if err != nil {
-		return fmt.Errorf("the namespace: %w", err)
+		return err
 	}
 	chart := &helmv4.ChartArgs{
 		Name:      pulumi.String(release),

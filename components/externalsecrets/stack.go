@@ -1,7 +1,6 @@
 package externalsecrets
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -46,14 +45,11 @@ type builder struct {
 func NewExternalSecretsStack(
 	ctx *pulumi.Context, name string, args *ExternalSecretsStackArgs, opts ...pulumi.ResourceOption,
 ) (*ExternalSecretsStack, error) {
-	return component.New(ctx, StackType, name, args,
-		func(s component.Scope, own *ExternalSecretsStackArgs, stack *ExternalSecretsStack) error {
-			b := &builder{s, own}
-			return b.build(stack)
-		}, opts...)
+	return component.New(ctx, StackType, name, args, build, opts...)
 }
 
-func (b *builder) build(stack *ExternalSecretsStack) error {
+func build(s component.Scope, args *ExternalSecretsStackArgs, stack *ExternalSecretsStack) error {
+	b := &builder{s, args}
 	var err error
 	if stack.ServiceAccount, stack.Store, err = b.store(); err != nil {
 		return err
@@ -68,7 +64,7 @@ func (b *builder) build(stack *ExternalSecretsStack) error {
 		b.meta(contract.Object(b.args.Service, "rds", "ca")),
 		map[string]string{contract.CAKey: b.args.CABundle}, b.Parent)
 	if err != nil {
-		return fmt.Errorf("the ConfigMap of the certificate authorities: %w", err)
+		return err
 	}
 	stack.CAConfigMap = authorities.Name
 	names := pulumi.StringMap{}
@@ -97,7 +93,7 @@ func (b *builder) store() (pulumi.StringOutput, eso.StoreRef, error) {
 	// No pod runs as this account: the operator requests its tokens.
 	account, err := object.NewServiceAccount(b.Ctx, b.Child("service-account"), meta, b.Parent)
 	if err != nil {
-		return pulumi.StringOutput{}, eso.StoreRef{}, fmt.Errorf("the ServiceAccount: %w", err)
+		return pulumi.StringOutput{}, eso.StoreRef{}, err
 	}
 	args := &eso.StoreArgs{Meta: b.meta(b.args.StoreName), Kind: b.args.StoreKind, WaitSeconds: eso.WaitSeconds}
 	accountNamespace := ""
@@ -107,19 +103,12 @@ func (b *builder) store() (pulumi.StringOutput, eso.StoreRef, error) {
 	}
 	args.Provider = eso.SecretsManager(b.args.Region, account.Name, accountNamespace)
 	store, err := eso.NewStore(b.Ctx, b.Child("store"), args, b.Parent)
-	if err != nil {
-		return pulumi.StringOutput{}, eso.StoreRef{}, fmt.Errorf("the store: %w", err)
-	}
-	return account.Name, store, nil
+	return account.Name, store, err
 }
 
 func (b *builder) externalSecret(part string, args *eso.ExternalSecretArgs) (object.Object, error) {
 	args.MergePolicy, args.WaitSeconds = "Replace", eso.WaitSeconds
-	secret, err := eso.NewExternalSecret(b.Ctx, b.Child(part), args, b.Parent)
-	if err != nil {
-		return object.Object{}, fmt.Errorf("the ExternalSecret %s: %w", args.Name, err)
-	}
-	return secret, nil
+	return eso.NewExternalSecret(b.Ctx, b.Child(part), args, b.Parent)
 }
 
 // directSecret holds the connection to the instance itself as the master user. It is for migrations and the bootstrap

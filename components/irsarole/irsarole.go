@@ -24,25 +24,15 @@ type IrsaRole struct {
 	Name pulumi.StringOutput `pulumi:"name"`
 }
 
-type builder struct {
-	component.Scope
-
-	args *IrsaRoleArgs
-}
-
 // NewIrsaRole creates the role. A resource of a permission that turns out to be invalid once it is known fails the
 // update.
 func NewIrsaRole(
 	ctx *pulumi.Context, name string, args *IrsaRoleArgs, opts ...pulumi.ResourceOption,
 ) (*IrsaRole, error) {
-	return component.New(ctx, Type, name, args, func(s component.Scope, own *IrsaRoleArgs, role *IrsaRole) error {
-		b := &builder{s, own}
-		return b.build(role)
-	}, opts...)
+	return component.New(ctx, Type, name, args, build, opts...)
 }
 
-func (b *builder) build(out *IrsaRole) error {
-	a := b.args
+func build(s component.Scope, a *IrsaRoleArgs, out *IrsaRole) error {
 	trust, err := a.trustPolicy()
 	if err != nil {
 		return err
@@ -60,22 +50,22 @@ func (b *builder) build(out *IrsaRole) error {
 	if a.PermissionsBoundaryArn != "" {
 		args.PermissionsBoundary = pulumi.String(a.PermissionsBoundaryArn)
 	}
-	role, err := iam.NewRole(b.Ctx, b.Child("role"), args, b.Parent)
+	role, err := iam.NewRole(s.Ctx, s.Child("role"), args, s.Parent)
 	if err != nil {
 		return fmt.Errorf("the role: %w", err)
 	}
-	policy, err := iam.NewRolePolicy(b.Ctx, b.Child("policy"), &iam.RolePolicyArgs{
+	policy, err := iam.NewRolePolicy(s.Ctx, s.Child("policy"), &iam.RolePolicyArgs{
 		Name:   pulumi.String(a.PolicyName),
 		Role:   role.Name,
 		Policy: permission.Policy(a.place(), a.Permissions...),
-	}, b.Parent)
+	}, s.Parent)
 	if err != nil {
 		return fmt.Errorf("the policy: %w", err)
 	}
 	usable := []any{role.Arn, policy.ID()}
 	if a.Binding == PodIdentity {
 		for _, account := range a.ServiceAccounts {
-			bound, err := b.associate(account, role.Arn)
+			bound, err := associate(s, a, account, role.Arn)
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/component"
 	"dbtier/components/iampolicy"
 )
 
@@ -19,15 +20,17 @@ type association struct {
 	AssociationArn pulumi.StringOutput `pulumi:"associationArn"`
 }
 
-func (b *builder) associate(account ServiceAccount, role pulumi.StringInput) (*association, error) {
+func associate(
+	s component.Scope, a *IrsaRoleArgs, account ServiceAccount, role pulumi.StringInput,
+) (*association, error) {
 	bound := &association{}
-	err := b.Ctx.RegisterResource(AssociationType, b.Child(account.Namespace+"."+account.Name), pulumi.Map{
-		"clusterName":    pulumi.String(clusterForm.FindStringSubmatch(b.args.ClusterArn)[3]),
+	err := s.Ctx.RegisterResource(AssociationType, s.Child(account.Namespace+"."+account.Name), pulumi.Map{
+		"clusterName":    pulumi.String(clusterForm.FindStringSubmatch(a.ClusterArn)[3]),
 		"namespace":      pulumi.String(account.Namespace),
 		"serviceAccount": pulumi.String(account.Name),
 		"roleArn":        role,
-		"tags":           pulumi.ToStringMap(b.args.Tags),
-	}, bound, b.Parent)
+		"tags":           pulumi.ToStringMap(a.Tags),
+	}, bound, s.Parent)
 	if err != nil {
 		return nil, fmt.Errorf("the Pod Identity association of %s/%s: %w", account.Namespace, account.Name, err)
 	}

@@ -1,6 +1,8 @@
 package object
 
 import (
+	"fmt"
+
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -41,6 +43,11 @@ type Object struct {
 	Resource pulumi.Resource
 }
 
+// failed returns an error that names the kind and the object, so that callers need not.
+func (m Meta) failed(kind string, err error) (Object, error) {
+	return Object{}, fmt.Errorf("%s %s: %w", kind, m.Name, err)
+}
+
 // Resources returns the resources of objects, for [pulumi.DependsOn].
 func Resources(objects ...Object) []pulumi.Resource {
 	var all []pulumi.Resource
@@ -54,24 +61,25 @@ func Resources(objects ...Object) []pulumi.Resource {
 func NewConfigMap(
 	ctx *pulumi.Context, name string, meta Meta, data map[string]string, opts ...pulumi.ResourceOption,
 ) (Object, error) {
-	return newConfigMap(ctx, name, &corev1.ConfigMapArgs{Metadata: Args(meta), Data: pulumi.ToStringMap(data)}, opts)
+	return newConfigMap(ctx, name, meta, &corev1.ConfigMapArgs{Data: pulumi.ToStringMap(data)}, opts)
 }
 
 // NewImmutableConfigMap creates a ConfigMap that cannot change. Its name must follow its content.
 func NewImmutableConfigMap(
 	ctx *pulumi.Context, name string, meta Meta, data map[string]string, opts ...pulumi.ResourceOption,
 ) (Object, error) {
-	return newConfigMap(ctx, name, &corev1.ConfigMapArgs{
-		Metadata: Args(meta), Immutable: pulumi.Bool(true), Data: pulumi.ToStringMap(data),
+	return newConfigMap(ctx, name, meta, &corev1.ConfigMapArgs{
+		Immutable: pulumi.Bool(true), Data: pulumi.ToStringMap(data),
 	}, opts)
 }
 
 func newConfigMap(
-	ctx *pulumi.Context, name string, args *corev1.ConfigMapArgs, opts []pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, meta Meta, args *corev1.ConfigMapArgs, opts []pulumi.ResourceOption,
 ) (Object, error) {
+	args.Metadata = Args(meta)
 	created, err := corev1.NewConfigMap(ctx, name, args, opts...)
 	if err != nil {
-		return Object{}, err
+		return meta.failed("ConfigMap", err)
 	}
 	return Object{Name: created.Metadata.Name().Elem(), Resource: created}, nil
 }
@@ -84,7 +92,7 @@ func NewServiceAccount(
 		Metadata: Args(meta), AutomountServiceAccountToken: pulumi.Bool(false),
 	}, opts...)
 	if err != nil {
-		return Object{}, err
+		return meta.failed("ServiceAccount", err)
 	}
 	return Object{Name: created.Metadata.Name().Elem(), Resource: created}, nil
 }
@@ -93,7 +101,7 @@ func NewServiceAccount(
 func NewNamespace(ctx *pulumi.Context, name string, meta Meta, opts ...pulumi.ResourceOption) (Object, error) {
 	created, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: Args(meta)}, opts...)
 	if err != nil {
-		return Object{}, err
+		return meta.failed("namespace", err)
 	}
 	return Object{Name: created.Metadata.Name().Elem(), Resource: created}, nil
 }
@@ -109,7 +117,7 @@ func NewCustom(
 		OtherFields: kubernetes.UntypedArgs{"spec": spec},
 	}, opts...)
 	if err != nil {
-		return Object{}, err
+		return meta.failed(kind, err)
 	}
 	return Object{Name: created.Metadata.Name().Elem(), Resource: created}, nil
 }

@@ -29,7 +29,7 @@ var reloadScript string
 func (b *builder) deployment(config, authorities, policy object.Object) (*appsv1.Deployment, error) {
 	account, err := object.NewServiceAccount(b.Ctx, b.Child("account"), b.meta(b.args.Name), b.options())
 	if err != nil {
-		return nil, fmt.Errorf("the ServiceAccount: %w", err)
+		return nil, err
 	}
 	deployment, err := appsv1.NewDeployment(b.Ctx, b.Child("deployment"), &appsv1.DeploymentArgs{
 		Metadata: object.Args(b.meta(b.args.Name)),

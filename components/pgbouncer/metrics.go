@@ -51,14 +51,12 @@ func (b *builder) serviceMonitor() error {
 	for key, text := range m.Labels {
 		meta.Labels[key] = pulumi.String(text)
 	}
-	if _, err := object.NewCustom(b.Ctx, b.Child("service-monitor"), "monitoring.coreos.com/v1", "ServiceMonitor", meta,
+	_, err := object.NewCustom(b.Ctx, b.Child("service-monitor"), "monitoring.coreos.com/v1", "ServiceMonitor", meta,
 		pulumi.Map{
 			"selector": pulumi.Map{"matchLabels": workload.Selector(b.args.podsService())},
 			"endpoints": pulumi.Array{pulumi.Map{
 				"port": pulumi.String(metricsPort), "interval": pulumi.Sprintf("%ds", m.IntervalSeconds),
 			}},
-		}, b.options()); err != nil {
-		return fmt.Errorf("the ServiceMonitor: %w", err)
-	}
-	return nil
+		}, b.options())
+	return err
 }

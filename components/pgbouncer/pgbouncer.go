@@ -50,8 +50,7 @@ type PgBouncerPool struct {
 	ExternalSecretNames pulumi.StringArrayOutput `pulumi:"externalSecretNames"`
 	// PodLabels select the pool's pods.
 	PodLabels pulumi.StringMapOutput `pulumi:"podLabels"`
-	// Ready is the Deployment. Depend on it and not on the component: the SDK adds children to a component in its own
-	// goroutines, so a dependency on the component may miss some of them.
+	// Ready is the Deployment. Depend on it and not on the component (package component).
 	Ready []pulumi.Resource
 }
 
@@ -65,14 +64,11 @@ type builder struct {
 func NewPgBouncerPool(
 	ctx *pulumi.Context, name string, args *PgBouncerPoolArgs, opts ...pulumi.ResourceOption,
 ) (*PgBouncerPool, error) {
-	return component.New(ctx, Type, name, args,
-		func(s component.Scope, own *PgBouncerPoolArgs, pool *PgBouncerPool) error {
-			b := &builder{s, own}
-			return b.build(pool)
-		}, opts...)
+	return component.New(ctx, Type, name, args, build, opts...)
 }
 
-func (b *builder) build(pool *PgBouncerPool) error {
+func build(s component.Scope, args *PgBouncerPoolArgs, pool *PgBouncerPool) error {
+	b := &builder{s, args}
 	service, err := b.service()
 	if err != nil {
 		return err
@@ -173,10 +169,6 @@ func (b *builder) authorities() (object.Object, error) {
 	if err != nil {
 		return object.Object{}, err
 	}
-	authorities, err := object.NewImmutableConfigMap(b.Ctx, b.Child("ca"),
+	return object.NewImmutableConfigMap(b.Ctx, b.Child("ca"),
 		b.meta(contract.Object(b.args.Name, "ca", hash)), map[string]string{contract.CAKey: bundle}, b.options())
-	if err != nil {
-		return object.Object{}, fmt.Errorf("the ConfigMap of the certificate authorities: %w", err)
-	}
-	return authorities, nil
 }

@@ -35,14 +35,10 @@ func (b *builder) logins() (*loginSecrets, error) {
 	generator, err := eso.NewGenerator(b.Ctx, b.Child("login-generator"), b.meta(b.args.loginSecret()), passwordLength,
 		b.options())
 	if err != nil {
-		return nil, fmt.Errorf("the generator of passwords: %w", err)
+		return nil, err
 	}
 	login := func(part, secret, user string) (object.Object, error) {
-		created, err := eso.NewLogin(b.Ctx, b.Child(part), b.meta(secret), user, generator, b.options())
-		if err != nil {
-			return object.Object{}, fmt.Errorf("the login of %s: %w", user, err)
-		}
-		return created, nil
+		return eso.NewLogin(b.Ctx, b.Child(part), b.meta(secret), user, generator, b.options())
 	}
 	secrets := &loginSecrets{}
 	for _, m := range b.args.members() {
@@ -66,7 +62,7 @@ func (b *builder) loginStore(logins *loginSecrets) (eso.StoreRef, error) {
 	name := b.args.loginReader()
 	account, err := object.NewServiceAccount(b.Ctx, b.Child("login-reader"), b.meta(name), b.options())
 	if err != nil {
-		return eso.StoreRef{}, fmt.Errorf("the ServiceAccount that reads the logins: %w", err)
+		return eso.StoreRef{}, err
 	}
 	var readable pulumi.StringArray
 	for _, login := range logins.all() {
@@ -102,14 +98,10 @@ func (b *builder) loginStore(logins *loginSecrets) (eso.StoreRef, error) {
 	if err != nil {
 		return eso.StoreRef{}, fmt.Errorf("the RoleBinding that reads the logins: %w", err)
 	}
-	store, err := eso.NewStore(b.Ctx, b.Child("login-store"), &eso.StoreArgs{
+	return eso.NewStore(b.Ctx, b.Child("login-store"), &eso.StoreArgs{
 		Meta: b.meta(b.args.loginSecret()), Kind: eso.SecretStore,
 		Provider: eso.Cluster(b.args.Namespace, account.Name),
 	}, b.options(binding))
-	if err != nil {
-		return eso.StoreRef{}, fmt.Errorf("the store of the logins: %w", err)
-	}
-	return store, nil
 }
 
 // secret creates a Secret that is filled from templates.
@@ -126,12 +118,8 @@ func (b *builder) consumerSecret(
 	m *member, login object.Object, store eso.StoreRef, host pulumi.StringOutput,
 ) (object.Object, error) {
 	url := host.ApplyT(func(host string) string { return b.args.databaseURL(host, m) }).(pulumi.StringOutput)
-	secret, err := b.secret("consumer-secret"+m.suffix, m.Secret, pulumi.StringMap{contract.DatabaseURL: url},
+	return b.secret("consumer-secret"+m.suffix, m.Secret, pulumi.StringMap{contract.DatabaseURL: url},
 		loginValues(m, login, store), login)
-	if err != nil {
-		return object.Object{}, fmt.Errorf("the Secret of %s: %w", m.Name, err)
-	}
-	return secret, nil
 }
 
 // configSecret is the Secret with the pool's files. They contain the logins and the databases' credentials.
@@ -150,15 +138,11 @@ func (b *builder) configSecret(logins *loginSecrets, store eso.StoreRef) (object
 	if logins.console != nil {
 		values = append(values, secretValue(consolePasswordValue, store, logins.console.Name, contract.PasswordKey))
 	}
-	secret, err := b.secret("config", b.args.configSecret(), pulumi.StringMap{
+	return b.secret("config", b.args.configSecret(), pulumi.StringMap{
 		"pgbouncer.ini": b.configTemplate(),
 		"hba.conf":      pulumi.String(b.args.hba()),
 		"userlist.txt":  pulumi.String(b.args.users()),
 	}, values, logins.all()...)
-	if err != nil {
-		return object.Object{}, fmt.Errorf("the Secret with the configuration: %w", err)
-	}
-	return secret, nil
 }
 
 // configTemplate returns the template of pgbouncer.ini, once the instances' addresses are known.

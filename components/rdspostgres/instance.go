@@ -51,6 +51,7 @@ func (b *builder) instanceArgs(p *parts) *rds.InstanceArgs {
 		DedicatedLogVolume:  pulumi.Bool(a.DedicatedLogVolume),
 		KmsKeyId:            p.key,
 		MultiAz:             pulumi.Bool(a.MultiAZ),
+		AvailabilityZone:    optional(a.AvailabilityZone),
 
 		DbName:                   pulumi.String(a.DatabaseName),
 		Username:                 pulumi.String(a.MasterUsername),
@@ -88,9 +89,6 @@ func (b *builder) instanceArgs(p *parts) *rds.InstanceArgs {
 	}
 	if a.StorageThroughput != 0 {
 		args.StorageThroughput = pulumi.Int(a.StorageThroughput)
-	}
-	if a.AvailabilityZone != "" {
-		args.AvailabilityZone = pulumi.String(a.AvailabilityZone)
 	}
 	if a.PerformanceInsights {
 		args.PerformanceInsightsKmsKeyId = p.key

@@ -32,18 +32,15 @@ func (b *builder) monitoringRole() (pulumi.StringPtrInput, []pulumi.Resource, er
 	if err != nil {
 		return nil, nil, err
 	}
-	args := &iam.RoleArgs{
+	role, err := iam.NewRole(b.Ctx, b.Child("monitoring-role"), &iam.RoleArgs{
 		// Roles are global to an account, and two regions may have an instance of the same name.
 		Name: pulumi.String(naming.Join(naming.RoleLimit, b.args.Identifier, b.args.Region,
 			"rds-monitoring")),
-		Description:      pulumi.String("Enhanced monitoring of the RDS instance " + b.args.Identifier),
-		AssumeRolePolicy: pulumi.String(trust),
-		Tags:             b.tags(),
-	}
-	if b.args.PermissionsBoundaryArn != "" {
-		args.PermissionsBoundary = pulumi.String(b.args.PermissionsBoundaryArn)
-	}
-	role, err := iam.NewRole(b.Ctx, b.Child("monitoring-role"), args, b.Parent)
+		Description:         pulumi.String("Enhanced monitoring of the RDS instance " + b.args.Identifier),
+		AssumeRolePolicy:    pulumi.String(trust),
+		PermissionsBoundary: optional(b.args.PermissionsBoundaryArn),
+		Tags:                b.tags(),
+	}, b.Parent)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the monitoring role: %w", err)
 	}

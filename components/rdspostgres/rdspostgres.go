@@ -53,14 +53,11 @@ type builder struct {
 func NewRdsPostgres(
 	ctx *pulumi.Context, name string, args *RdsPostgresArgs, opts ...pulumi.ResourceOption,
 ) (*RdsPostgres, error) {
-	return component.New(ctx, Type, name, args,
-		func(s component.Scope, own *RdsPostgresArgs, database *RdsPostgres) error {
-			b := &builder{s, own}
-			return b.build(database)
-		}, opts...)
+	return component.New(ctx, Type, name, args, build, opts...)
 }
 
-func (b *builder) build(out *RdsPostgres) error {
+func build(s component.Scope, args *RdsPostgresArgs, out *RdsPostgres) error {
+	b := &builder{s, args}
 	key, err := b.key()
 	if err != nil {
 		return err

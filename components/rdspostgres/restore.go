@@ -116,12 +116,6 @@ func (b *builder) restore(args *rds.InstanceArgs) {
 		args.SnapshotIdentifier = pulumi.String(r.SnapshotIdentifier)
 		return
 	}
-	optional := func(text string) pulumi.StringPtrInput {
-		if text == "" {
-			return nil
-		}
-		return pulumi.String(text)
-	}
 	point := &rds.InstanceRestoreToPointInTimeArgs{
 		RestoreTime:                         optional(r.PointInTime.RestoreTime),
 		SourceDbInstanceIdentifier:          optional(r.PointInTime.SourceDBInstanceIdentifier),
@@ -132,6 +126,14 @@ func (b *builder) restore(args *rds.InstanceArgs) {
 		point.UseLatestRestorableTime = pulumi.Bool(true)
 	}
 	args.RestoreToPointInTime = point
+}
+
+// optional returns nil for an empty text.
+func optional(text string) pulumi.StringPtrInput {
+	if text == "" {
+		return nil
+	}
+	return pulumi.String(text)
 }
 
 // life returns a text that differs for each origin of the instance, for the name of its final snapshot.

@@ -31,31 +31,23 @@ func (b *builder) options(after ...pulumi.Resource) pulumi.ResourceOption {
 
 // push makes the operator write the first user's password into the secret that the proxy reads.
 func (b *builder) push() (object.Object, error) {
-	pushed, err := eso.NewPushSecret(b.Ctx, b.Child("credential"), &eso.PushSecretArgs{
+	return eso.NewPushSecret(b.Ctx, b.Child("credential"), &eso.PushSecretArgs{
 		Meta:      b.meta(b.object("credential")),
 		Store:     b.args.Store,
 		Secret:    b.args.CredentialSecret,
 		RemoteKey: b.args.Users[0].SecretArn,
 	}, b.options())
-	if err != nil {
-		return object.Object{}, fmt.Errorf("the PushSecret of the credential: %w", err)
-	}
-	return pushed, nil
 }
 
 // authorities creates the ConfigMap of the certificates, which are public.
 func (b *builder) authorities() (object.Object, error) {
-	authorities, err := object.NewConfigMap(b.Ctx, b.Child("authorities"), b.meta(b.object("ca")),
+	return object.NewConfigMap(b.Ctx, b.Child("authorities"), b.meta(b.object("ca")),
 		map[string]string{contract.CAKey: amazontrust.Bundle()}, b.options())
-	if err != nil {
-		return object.Object{}, fmt.Errorf("the ConfigMap of the certificate authorities: %w", err)
-	}
-	return authorities, nil
 }
 
 // consumerSecret is the Secret with the service's DATABASE_URL.
 func (b *builder) consumerSecret(endpoint pulumi.StringOutput, after []pulumi.Resource) (object.Object, error) {
-	secret, err := eso.NewExternalSecret(b.Ctx, b.Child("consumer-secret"), &eso.ExternalSecretArgs{
+	return eso.NewExternalSecret(b.Ctx, b.Child("consumer-secret"), &eso.ExternalSecretArgs{
 		Meta:            b.meta(b.args.ConsumerSecret),
 		RefreshPolicy:   eso.Periodic,
 		RefreshInterval: b.args.RefreshInterval,
@@ -65,10 +57,6 @@ func (b *builder) consumerSecret(endpoint pulumi.StringOutput, after []pulumi.Re
 		},
 		WaitSeconds: eso.WaitSeconds,
 	}, b.options(after...))
-	if err != nil {
-		return object.Object{}, fmt.Errorf("the service's Secret: %w", err)
-	}
-	return secret, nil
 }
 
 // databaseURL returns the operator's template of DATABASE_URL. A service that logs in with tokens has no password.

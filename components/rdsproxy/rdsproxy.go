@@ -42,9 +42,8 @@ type RdsProxy struct {
 	ResourceID pulumi.StringOutput `pulumi:"resourceId"`
 	// SecurityGroupID of the proxy.
 	SecurityGroupID pulumi.StringOutput `pulumi:"securityGroupId"`
-	// Ready resolves when the proxy has its target and can read the credential. Depend on it and not on the component:
-	// the SDK adds children to a component in its own goroutines, so a dependency on the component may miss some of
-	// them.
+	// Ready resolves when the proxy has its target and can read the credential. Depend on it and not on the component
+	// (package component).
 	Ready []pulumi.Resource
 }
 
@@ -58,13 +57,11 @@ type builder struct {
 func NewRdsProxy(
 	ctx *pulumi.Context, name string, args *RdsProxyArgs, opts ...pulumi.ResourceOption,
 ) (*RdsProxy, error) {
-	return component.New(ctx, Type, name, args, func(s component.Scope, own *RdsProxyArgs, proxy *RdsProxy) error {
-		b := &builder{s, own}
-		return b.build(proxy)
-	}, opts...)
+	return component.New(ctx, Type, name, args, build, opts...)
 }
 
-func (b *builder) build(out *RdsProxy) error {
+func build(s component.Scope, args *RdsProxyArgs, out *RdsProxy) error {
+	b := &builder{s, args}
 	role, policy, roleErr := b.role()
 	group, groupErr := b.securityGroup()
 	log, logErr := b.logGroup()

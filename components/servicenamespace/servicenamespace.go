@@ -65,8 +65,7 @@ type ServiceNamespace struct {
 	// ServiceAccount of the service's pods.
 	ServiceAccount pulumi.StringOutput `pulumi:"serviceAccount"`
 	// Ready is the rule for the database and the ServiceAccount, and with them the namespace. Depend on it and not on
-	// the component: the SDK adds children to a component in its own goroutines, so a dependency on the component may
-	// miss some of them.
+	// the component (package component).
 	Ready []pulumi.Resource
 }
 
@@ -87,7 +86,7 @@ func build(s component.Scope, args *ServiceNamespaceArgs, out *ServiceNamespace)
 		namespace, err := object.NewNamespace(s.Ctx, s.Child("namespace"), object.Meta{Name: args.Name, Labels: labels},
 			options...)
 		if err != nil {
-			return fmt.Errorf("the namespace: %w", err)
+			return err
 		}
 		options = append(options, pulumi.DependsOn([]pulumi.Resource{namespace.Resource}))
 	}
@@ -100,7 +99,7 @@ func build(s component.Scope, args *ServiceNamespaceArgs, out *ServiceNamespace)
 		Name: args.ServiceAccount, Namespace: args.Name, Labels: workload.Labels(args.ServiceAccount, args.PartOf),
 	}, options...)
 	if err != nil {
-		return fmt.Errorf("the service's ServiceAccount: %w", err)
+		return err
 	}
 	out.Ready = []pulumi.Resource{rule, account.Resource}
 	out.ServiceAccount = account.Name

@@ -78,7 +78,7 @@ func TestAFailedMigrationLeavesNothingAndCanBeTriedAgain(t *testing.T) {
 	defer conn.Close(context.Background())
 	var left bool
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT to_regclass('currencies') IS NOT NULL").Scan(&left))
-	assert.False(t, left, "the table that the failed migration made first")
+	assert.False(t, left, "the table that the failed migration created first")
 }
 
 func TestRunsAtOnceMigrateOnce(t *testing.T) {

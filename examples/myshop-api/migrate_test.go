@@ -41,7 +41,7 @@ func TestAMigrationAndItsVersionAreOneStatementList(t *testing.T) {
 	require.NoError(t, d.SetVersion(3, true))
 	require.NoError(t, d.Run(strings.NewReader("CREATE TABLE a () -- no semicolon")))
 	require.NoError(t, d.SetVersion(3, false))
-	assert.Empty(t, r.notes, "the version is not written in a separate transaction")
+	assert.Empty(t, r.notes, "the version must not be in a separate transaction")
 	require.Len(t, r.ran, 1)
 	assert.Equal(t, "CREATE TABLE a () -- no semicolon\n"+
 		";TRUNCATE schema_migrations; INSERT INTO schema_migrations (version, dirty) VALUES (3, false)", r.ran[0])

@@ -74,7 +74,7 @@ func TestBadRequestsAreRefusedWithTheReason(t *testing.T) {
 	for name, c := range map[string]struct{ method, target, body, want string }{
 		"limit is not a number": {"GET", "/?limit=many", "", "limit"},
 		"limit is too large":    {"GET", "/?limit=101", "", "limit"},
-		"body is no JSON":       {"POST", "/", "cup", "as JSON"},
+		"body is not JSON":      {"POST", "/", "cup", "as JSON"},
 		"body has more":         {"POST", "/", `{"item":"cup","quantity":1,"price":0}`, "as JSON"},
 		"no item":               {"POST", "/", `{"quantity":1}`, "item"},
 		"quantity is nothing":   {"POST", "/", `{"item":"cup"}`, "quantity"},

@@ -103,6 +103,15 @@ func TestAnAnswerIsJSONAlsoWhenTheCommandFails(t *testing.T) {
 	}
 }
 
+func TestARunThatDidNotBeginSaysNothingOfChanges(t *testing.T) {
+	b := newBench(t)
+	t.Setenv("PULUMI_CONFIG_PASSPHRASE", "")
+	for _, command := range []string{"preview", "drift"} {
+		assert.Equal(t, exitTrouble, b.run(command, "--stack", "prod", "--json"))
+		assert.Nil(t, b.answer().Changed, command)
+	}
+}
+
 func TestTheGravestCodeOfSeveralStacksIsThatOfAll(t *testing.T) {
 	b := newBench(t)
 	b.cloudScript(serves)

@@ -18,9 +18,9 @@ func (a *app) destroy() *cobra.Command {
 	cmd := a.onStacks(&f, (*task).runDestroy, &cobra.Command{
 		Use:   "destroy --stack <stack>",
 		Short: "Delete every resource of a stack",
-		Long: `Deletes every resource of a stack. If something is protected, nothing is deleted, and each obstacle
-is listed with its fix. The CRDs of External Secrets are retained: deleting them would delete the
-secrets of every team.
+		Long: `Deletes every resource of a stack. If something is protected, nothing is deleted, and each obstacle is
+listed with its fix. The CRDs of External Secrets are retained: deleting them would delete the secrets of
+every team.
 
 To delete a local stack completely, with its database, use: dbtier local stop --purge`,
 		Example: `  dbtier destroy --stack local

@@ -45,10 +45,10 @@ func (a *app) doctor() *cobra.Command {
 	return a.onStacks(&stackFlags{}, (*task).runDoctor, &cobra.Command{
 		Use:   "doctor --stack <stack>",
 		Short: "Check that a stack has everything that a run needs",
-		Long: `Checks what a run on a stack needs, and changes nothing: the Pulumi CLI, policies and plugins with
-their versions, the stack's config, the backend and its locks, the encryption of secrets, the
-credentials for the stack's AWS account, the access to its cluster, and the operator's API there.
-Each problem is listed with its fix.
+		Long: `Checks what a run on a stack needs, and changes nothing: the Pulumi CLI, policies and plugins with their
+versions, the stack's config, the backend and its locks, the encryption of secrets, the credentials for
+the stack's AWS account, the access to its cluster, and the operator's API there. Each problem is listed
+with its fix.
 
 Exit codes: 0, or 1 if a run would fail.`,
 		Example: `  dbtier doctor --stack local

@@ -17,13 +17,13 @@ func (a *app) drift() *cobra.Command {
 	return a.onStacks(&stackFlags{}, (*task).runDrift, &cobra.Command{
 		Use:   "drift --stack <stack>",
 		Short: "Find changes that were made by hand",
-		Long: `Compares the real resources with the inputs of the last up, and changes nothing. Drift is what the
-next up would put back: a resource that was deleted, or a property that differs. Values that another
+		Long: `Compares the real resources with the inputs of the last up, and changes nothing. Drift is what the next
+up would put back: a resource that was deleted, or a property that differs. Values that another
 controller owns are not drift: the replicas that a HorizontalPodAutoscaler sets, the status that an
 operator writes.
 
-After drift was found, the next up on this machine refreshes the state first and so repairs the
-drift. On another machine use up --refresh.
+After drift was found, the next up on this machine refreshes the state first and so repairs the drift. On
+another machine use up --refresh.
 
 Exit codes: 0 no drift, 2 drift, 5 failed.`,
 		Example: `  dbtier drift --stack prod

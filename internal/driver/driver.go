@@ -131,8 +131,8 @@ func (a *app) root() *cobra.Command {
 		Use:   "dbtier",
 		Short: "A production PostgreSQL tier on AWS for a service on Kubernetes, and the same tier on this machine",
 		Long: `dbtier runs the tier's Pulumi program on a stack: RDS PostgreSQL, Secrets Manager, External Secrets
-Operator, PgBouncer, migration and service. The file of each stack, Pulumi.<stack>.yaml, names its
-cloud (dbtier:cloud):
+Operator, PgBouncer, migration and service. The file of each stack, Pulumi.<stack>.yaml, names its cloud
+(dbtier:cloud):
 
     local   the local cloud on this machine; up starts it, .localcloud/ holds it
     aws     AWS and the Kubernetes cluster of your kubeconfig, with the installed Pulumi plugins`,

@@ -15,8 +15,8 @@ func (a *app) export() *cobra.Command {
 	cmd := a.onStacks(&stackFlags{}, do, &cobra.Command{
 		Use:   "export --stack <stack>",
 		Short: "Write a stack's state as JSON",
-		Long: `Writes a stack's state as JSON to a file that only its owner can read, or to standard output.
-Secrets in it are encrypted with the stack's passphrase or key.`,
+		Long: `Writes a stack's state as JSON to a file that only its owner can read, or to standard output. Secrets in
+it are encrypted with the stack's passphrase or key.`,
 		Example: `  dbtier export --stack prod --file prod.json
   dbtier export --stack prod | jq -r '.deployment.resources[].urn'`,
 	})

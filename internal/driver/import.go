@@ -28,10 +28,10 @@ func (a *app) importing() *cobra.Command {
 		Long: `With --file, replaces a stack's state by one that export wrote. The present state is kept below
 .dbtier/backups.
 
-With a type, a name and an id, adds an existing resource to the state as the program's resource of
-that name. Give the URN of its component with --parent, and with --provider that of the stack's
-provider if there are several; preview --json shows them. The next up then finds the resource and
-does not create a second one.`,
+With a type, a name and an id, adds an existing resource to the state as the program's resource of that
+name. Give the URN of its component with --parent, and with --provider that of the stack's provider if
+there are several; preview --json shows them. The next up then finds the resource and does not create a
+second one.`,
 		Example: `  dbtier import --stack prod --file prod.json --yes
   dbtier import --stack prod aws:rds/instance:Instance database-instance myshop-prod --yes`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -19,9 +19,9 @@ func (a *app) localEnv() *cobra.Command {
 		Use:   "env",
 		Short: "Print shell exports with which pulumi, kubectl and aws work on the local cloud",
 		Long: `Prints shell exports for eval. With them the plain pulumi CLI, kubectl, and every AWS client that
-supports AWS_ENDPOINT_URL work on the local cloud. The command also starts the provider servers that
-a plain pulumi attaches to, if they are not running; they end with the cloud. dbtier refuses stacks
-on AWS in a shell with these exports.`,
+supports AWS_ENDPOINT_URL work on the local cloud. The command also starts the provider servers that a
+plain pulumi attaches to, if they are not running; they end with the cloud. dbtier refuses stacks on AWS
+in a shell with these exports.`,
 		Example: `  eval "$(dbtier local env)"
   pulumi up --stack local
   eval "$(dbtier local env --unset)"`,

@@ -7,8 +7,8 @@ func (a *app) localLogs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [component]",
 		Short: "Show the logs of the local cloud's components",
-		Long: `Shows the logs of the local cloud's components, such as etcd, kube-apiserver or kubelet. For pods
-use: dbtier local kubectl logs …`,
+		Long: `Shows the logs of the local cloud's components, such as etcd, kube-apiserver or kubelet. For pods use:
+dbtier local kubectl logs …`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cloud, err := a.here()

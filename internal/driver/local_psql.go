@@ -18,9 +18,9 @@ func (a *app) localPsql() *cobra.Command {
 	return passOn(&cobra.Command{
 		Use:   "psql [--stack <stack>] [--] <arguments of psql>",
 		Short: "Run psql in a service pod, through the pool",
-		Long: `Runs psql in a pod of the service with the pod's DATABASE_URL, and so through PgBouncer, as the
-service connects. The stack is the project's only local one, or the one named local, unless the
-first argument is --stack. Every other argument goes to psql; input can come from a pipe.`,
+		Long: `Runs psql in a pod of the service with the pod's DATABASE_URL, and so through PgBouncer, as the service
+connects. The stack is the project's only local one, or the one named local, unless the first argument is
+--stack. Every other argument goes to psql; input can come from a pipe.`,
 		Example: `  dbtier local psql
   dbtier local psql -c 'select version()'
   dbtier local psql --stack orders < report.sql`,

@@ -11,9 +11,9 @@ func (a *app) localStart() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start",
 		Short: "Start the local cloud; build what is missing",
-		Long: `Starts the local cloud and waits until it is ready. It first builds what is missing: Kubernetes,
-etcd, CoreDNS, the operator, images. The results are kept in .localcloud/cache, so the next start is
-fast. A running cloud is left alone.`,
+		Long: `Starts the local cloud and waits until it is ready. It first builds what is missing: Kubernetes, etcd,
+CoreDNS, the operator, images. The results are kept in .localcloud/cache, so the next start is fast. A
+running cloud is left alone.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cloud, err := a.here()

@@ -7,9 +7,9 @@ func (a *app) localStop() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop",
 		Short: "Stop the local cloud and keep its state",
-		Long: `Stops the local cloud and leaves no process, mount, interface or cgroup behind. Its state is kept,
-and the next start continues from it. --purge deletes the state: the cluster, the databases, the AWS
-account and the Pulumi state of local stacks. What was built is kept.`,
+		Long: `Stops the local cloud and leaves no process, mount, interface or cgroup behind. Its state is kept, and
+the next start continues from it. --purge deletes the state: the cluster, the databases, the AWS account
+and the Pulumi state of local stacks. What was built is kept.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cloud, err := a.here()

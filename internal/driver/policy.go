@@ -10,12 +10,11 @@ func (a *app) policy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Show the rules of the policy pack, and check a state by them",
-		Long: `The policy pack beside dbtier checks every preview and update. These commands show its rules, and
-check what is deployed already.
+		Long: `The policy pack beside dbtier checks every preview and update. These commands show its rules, and check
+what is deployed already.
 
-A rule is mandatory, advisory or disabled, depending on the stack's profile (dbtier:profile). A
-policy config file can change the level and exempt resources for a limited time: see
-docs/policies.md.`,
+A rule is mandatory, advisory or disabled, depending on the stack's profile (dbtier:profile). A policy
+config file can change the level and exempt resources for a limited time: see docs/policies.md.`,
 		Args: cobra.NoArgs,
 		RunE: showHelp,
 	}

@@ -21,8 +21,8 @@ func (a *app) policyCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check --state FILE",
 		Short: "Check an exported state by the rules, without an engine",
-		Long: `Checks what is deployed already: the file is the output of "pulumi stack export". The command needs
-no login, no plugin and no program. Encrypted secrets stay encrypted; rules that need them say so.
+		Long: `Checks what is deployed already: the file is the output of "pulumi stack export". The command needs no
+login, no plugin and no program. Encrypted secrets stay encrypted; rules that need them say so.
 
 Exit codes: 0, 3 a mandatory rule is violated, 4 the policy config has errors.`,
 		Example: `  pulumi stack export --stack prod | dbtier policy check --state -

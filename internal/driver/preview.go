@@ -18,13 +18,12 @@ func (a *app) preview() *cobra.Command {
 		Short: "Show what up would change",
 		Long: `Shows what up would change.
 
-With --offline it needs no credentials, no cluster and no network: it shows every resource of the
-stack with its inputs, as if the stack were created from nothing. It works on an empty state and
-never touches the stack's state. Values that only AWS can decide are shown as known after the
-update.
+With --offline it needs no credentials, no cluster and no network: it shows every resource of the stack
+with its inputs, as if the stack were created from nothing. It works on an empty state and never touches
+the stack's state. Values that only AWS can decide are shown as known after the update.
 
-Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mandatory policy is
-violated, 4 config, 5 failed.`,
+Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mandatory policy is violated,
+4 config, 5 failed.`,
 		Example: `  dbtier preview --stack local
   dbtier preview --stack prod --offline
   dbtier preview --stack prod --detailed-exitcode --summary summary.md

@@ -17,11 +17,11 @@ func (a *app) refresh() *cobra.Command {
 	cmd := a.onStacks(&stackFlags{}, do, &cobra.Command{
 		Use:   "refresh --stack <stack>",
 		Short: "Update the state from the real resources",
-		Long: `Reads each resource and writes what it finds into the state; no resource is changed. The next up
-then restores what differs from the program.
+		Long: `Reads each resource and writes what it finds into the state; no resource is changed. The next up then
+restores what differs from the program.
 
-A run that was killed may leave creations whose outcome is unknown. up settles the resources that it
-can find by name and asks about the others: --adopt-pending gives the id of a resource that exists,
+A run that was killed may leave creations whose outcome is unknown. up settles the resources that it can
+find by name and asks about the others: --adopt-pending gives the id of a resource that exists,
 --forget-pending names one that does not.`,
 		Example: `  dbtier refresh --stack prod --yes
   dbtier refresh --stack prod --yes --adopt-pending database-key=1234abcd-12ab-34cd-56ef-1234567890ab

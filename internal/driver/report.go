@@ -83,8 +83,11 @@ func newReport(command, stack string) *report {
 	return &report{Schema: schema, Command: command, Stack: stack, started: time.Now()}
 }
 
-// take copies the result of a run or a preview.
+// take copies the result of a run or a preview. A run that did not begin has no result.
 func (r *report) take(result *progress.Result, planning bool) {
+	if result.Changes == nil {
+		return
+	}
 	changed := result.Changed()
 	r.Changed, r.Changes, r.planning, r.steps = &changed, result.Changes, planning, result.Steps
 	r.Policies, r.Warnings = result.Findings, result.Warnings

@@ -26,12 +26,12 @@ For a stack on the local cloud, up starts that cloud if it is not running, and d
 other stack it shows what would change and asks first; --yes skips the question. ^C lets running
 operations finish and records them; a second ^C stops at once.
 
-An update that would delete or replace a database, its key, its secret, a custom resource definition
-or the pool in use stops before anything is changed, even with --yes, unless --allow-data-loss names
-the resource. With --plan, an update that would do anything that is not in the plan fails.
+An update that would delete or replace a database, its key, its secret, a custom resource definition or
+the pool in use stops before anything is changed, even with --yes, unless --allow-data-loss names the
+resource. With --plan, an update that would do anything that is not in the plan fails.
 
-Exit codes: 0 done, 3 a policy is violated or data would be lost, 4 config, 5 failed, 6 another
-update works on the stack, 130 interrupted.`,
+Exit codes: 0 done, 3 a policy is violated or data would be lost, 4 config, 5 failed, 6 another update
+works on the stack, 130 interrupted.`,
 		Example: `  dbtier up --stack local
   dbtier up --stack prod
   dbtier up --stacks 'cluster,orders,billing' --yes --json

@@ -25,10 +25,10 @@ func (a *app) verify() *cobra.Command {
   - the ServiceAccount's token gets its IAM role; another ServiceAccount's token, and a token for another audience, are
     denied
 
-It needs kubectl (the local cloud brings its own), and for stacks on AWS a kubeconfig whose user can
-get Secrets and ExternalSecrets, exec into pods and create tokens. It changes nothing and prints no
-secret. If the service's image has no psql, it queries from a temporary pod that has the service's
-settings and the pool's image.
+It needs kubectl (the local cloud brings its own), and for stacks on AWS a kubeconfig whose user can get
+Secrets and ExternalSecrets, exec into pods and create tokens. It changes nothing and prints no secret.
+If the service's image has no psql, it queries from a temporary pod that has the service's settings and
+the pool's image.
 
 Exit codes: 0, or 1 if a check fails. Each failure names its cause and the next command to run.`,
 		Example: `  dbtier verify --stack local

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"dbtier/components/contract"
 	"dbtier/internal/kubectl"
 )
 
@@ -62,7 +63,7 @@ func (v *Verifier) secret(ctx context.Context) (string, error) {
 		}
 		return "", err
 	}
-	dsn := string(object.Data["DATABASE_URL"])
+	dsn := string(object.Data[contract.DatabaseURL])
 	if dsn == "" {
 		return "", found(v.kubectl("describe secret "+t.Secret), "Secret %s/%s has no DATABASE_URL", t.Namespace,
 			t.Secret)

@@ -30,7 +30,7 @@ func Rules() []*rule.Rule {
 			if value := s.Get("spec", "backoffLimit"); value.Missing() {
 				value.Fail("is missing: Kubernetes retries six times")
 			} else {
-				value.RequireAtMost(s.Number("maximum"), 6, "")
+				value.RequireAtMost(s.Number("maximum"), 6)
 			}
 		},
 	}, {
@@ -70,8 +70,8 @@ func Rules() []*rule.Rule {
 		Fix:     "set parallelism and completions to 1",
 		IDs:     []string{"tier:job-one-run"},
 		Resource: func(s *rule.Subject) {
-			s.Get("spec", "parallelism").RequireAtMost(1, 1, "")
-			s.Get("spec", "completions").RequireAtMost(1, 1, "")
+			s.Get("spec", "parallelism").RequireAtMost(1, 1)
+			s.Get("spec", "completions").RequireAtMost(1, 1)
 		},
 	}, {
 		Name: "job-awaited", Severity: rule.Medium, Levels: rule.InProduction,

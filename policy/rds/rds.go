@@ -15,7 +15,7 @@ import (
 func Rules() []*rule.Rule {
 	return rule.Family("rds", types.Databases(),
 		slices.Concat(credentials(), encryption(), availability(), monitoring(),
-			logs(), software(), companions(), []*rule.Rule{tags()})...)
+			logs(), logKeys(), software(), companions(), []*rule.Rule{tags()})...)
 }
 
 // replica reports whether the instance copies another one, which then decides on backups, user and encryption.
@@ -30,19 +30,14 @@ func isPostgres(s *rule.Subject) bool {
 	return ok && strings.Contains(engine, "postgres")
 }
 
-// on requires that a switch is on. A missing switch counts as missing.
-func on(key string, missing bool, reason string) func(*rule.Subject) {
-	return func(s *rule.Subject) { s.Get(key).RequireTrue(missing, reason) }
+// on requires that a switch is on. The default is the value of a missing switch.
+func on(key string, byDefault bool, reason string) func(*rule.Subject) {
+	return func(s *rule.Subject) { s.Get(key).RequireTrue(byDefault, reason) }
 }
 
-// off requires that a switch is off. A missing switch counts as missing.
-func off(key string, missing bool, reason string) func(*rule.Subject) {
-	return func(s *rule.Subject) { s.Get(key).RequireFalse(missing, reason) }
-}
-
-// given requires a value.
-func given(key, reason string) func(*rule.Subject) {
-	return func(s *rule.Subject) { s.Get(key).RequireFilled(reason) }
+// off requires that a switch is off. The default is the value of a missing switch.
+func off(key string, byDefault bool, reason string) func(*rule.Subject) {
+	return func(s *rule.Subject) { s.Get(key).RequireFalse(byDefault, reason) }
 }
 
 func unlessReplica(judge func(*rule.Subject)) func(*rule.Subject) {

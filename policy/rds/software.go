@@ -95,12 +95,14 @@ func companions() []*rule.Rule {
 		},
 	}, {
 		Name: "rds-copies-cmk", Severity: rule.Medium, Levels: rule.InProduction,
-		Summary:  "Copies of snapshots and backups are encrypted with a customer managed key.",
-		Why:      "A copy in another region or account needs a key there, and an AWS managed key cannot be shared.",
-		Fix:      "set kmsKeyId",
-		IDs:      []string{"CKV_AWS_266", "CKV_AWS_245"},
-		Types:    []string{types.DBSnapshotCopy, types.DBBackupsReplication},
-		Resource: given("kmsKeyId", "is missing: the copy does not have a customer managed key"),
+		Summary: "Copies of snapshots and backups are encrypted with a customer managed key.",
+		Why:     "A copy in another region or account needs a key there, and an AWS managed key cannot be shared.",
+		Fix:     "set kmsKeyId",
+		IDs:     []string{"CKV_AWS_266", "CKV_AWS_245"},
+		Types:   []string{types.DBSnapshotCopy, types.DBBackupsReplication},
+		Resource: func(s *rule.Subject) {
+			s.Get("kmsKeyId").RequireFilled("is missing: the copy does not have a customer managed key")
+		},
 	}, {
 		Name: "rds-event-subscription-on", Severity: rule.Low, Levels: rule.InProduction,
 		Summary: "An event subscription is enabled.",

@@ -66,5 +66,6 @@ func TestThePackKnowsNothingOfThisProgram(t *testing.T) {
 		}
 		assert.NotContains(t, name, "pulumi-aws")
 		assert.NotContains(t, name, "pulumi-kubernetes")
+		assert.NotContains(t, name, "policyx")
 	}
 }

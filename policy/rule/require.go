@@ -7,16 +7,16 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 )
 
-// RequireTrue fails if the value is false. A missing value counts as otherwise.
-func (v Value) RequireTrue(otherwise bool, reason string) {
-	if is, ok := v.Bool(otherwise); ok && !is {
+// RequireTrue fails if the value is false. The default is used if the value is missing.
+func (v Value) RequireTrue(byDefault bool, reason string) {
+	if is, ok := v.Bool(byDefault); ok && !is {
 		v.Fail("%s", reason)
 	}
 }
 
-// RequireFalse fails if the value is true. A missing value counts as otherwise.
-func (v Value) RequireFalse(otherwise bool, reason string) {
-	if is, ok := v.Bool(otherwise); ok && is {
+// RequireFalse fails if the value is true. The default is used if the value is missing.
+func (v Value) RequireFalse(byDefault bool, reason string) {
+	if is, ok := v.Bool(byDefault); ok && is {
 		v.Fail("%s", reason)
 	}
 }
@@ -28,23 +28,22 @@ func (v Value) RequireFilled(reason string) {
 	}
 }
 
-// RequireAtLeast fails if the number is below least. A missing value counts as otherwise. The unit is " days", for
-// example, or "".
-func (v Value) RequireAtLeast(least, otherwise float64, unit string) {
-	if number, ok := v.Number(otherwise); ok && number < least {
-		v.Fail("want at least %v%s", least, unit)
+// RequireAtLeast fails if the number is below least. The default is used if the value is missing. The unit is " days",
+// for example, or "".
+func (v Value) RequireAtLeast(least, byDefault float64, unit string) {
+	if number, ok := v.Number(byDefault); ok && number < least {
+		v.Fail("want at least %v"+unit, least)
 	}
 }
 
-// RequireAtMost fails if the number is above most. A missing value counts as otherwise. The unit is as in
-// [Value.RequireAtLeast].
-func (v Value) RequireAtMost(most, otherwise float64, unit string) {
-	if number, ok := v.Number(otherwise); ok && number > most {
-		v.Fail("want at most %v%s", most, unit)
+// RequireAtMost fails if the number is above most. The default is used if the value is missing.
+func (v Value) RequireAtMost(most, byDefault float64) {
+	if number, ok := v.Number(byDefault); ok && number > most {
+		v.Fail("want at most %v", most)
 	}
 }
 
-// RequireText fails if the text is not among allowed. A missing value counts as "".
+// RequireText fails if the text is not among allowed. The text of a missing value is "".
 func (v Value) RequireText(reason string, allowed ...string) {
 	if text, ok := v.Text(""); ok && !slices.Contains(allowed, text) {
 		v.Fail("%s", reason)

@@ -66,7 +66,6 @@ const (
 	Service            = "kubernetes:core/v1:Service"
 	ServiceAccount     = "kubernetes:core/v1:ServiceAccount"
 	ConfigMap          = "kubernetes:core/v1:ConfigMap"
-	Secret             = "kubernetes:core/v1:Secret"
 	NetworkPolicy      = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 	DisruptionBudget   = "kubernetes:policy/v1:PodDisruptionBudget"
 	Role               = "kubernetes:rbac.authorization.k8s.io/v1:Role"
@@ -76,10 +75,11 @@ const (
 	CustomResource     = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
 )
 
-// Types of the External Secrets Operator. The operator served v1beta1 before v1.
+// Types of Secrets, and of the External Secrets Operator. The operator served v1beta1 before v1.
 //
 //nolint:gosec // types, not credentials
 const (
+	Secret                 = "kubernetes:core/v1:Secret"
 	ExternalSecret         = "kubernetes:external-secrets.io/v1:ExternalSecret"
 	ExternalSecretBeta     = "kubernetes:external-secrets.io/v1beta1:ExternalSecret"
 	SecretStore            = "kubernetes:external-secrets.io/v1:SecretStore"

@@ -68,13 +68,3 @@ func (s *OperatorSettings) Validate() error {
 		"has no effect in a stack that does not install the operator; remove it")
 	return faults.Err()
 }
-
-// OperatorArgs is what [NewExternalSecretsOperator] needs.
-type OperatorArgs struct {
-	OperatorSettings
-	// STSEndpoint and SecretsManagerEndpoint replace AWS's endpoints. Default: AWS.
-	STSEndpoint, SecretsManagerEndpoint string
-}
-
-// SetDefaults does nothing: [DefaultOperator] has the defaults.
-func (a *OperatorArgs) SetDefaults() {}
