@@ -102,7 +102,7 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 		20*time.Second, 200*time.Millisecond, "no connection with the new password")
 
 	_, err = box.try(strings.Replace(dsn.String(), "myshop_api:", "myshop_admin:", 1), "select 1")
-	require.ErrorContains(t, err, refused, "the database user itself has no business here, whatever password it brings")
+	require.ErrorContains(t, err, refused, "the database user itself cannot log in to the pool with any password")
 	other := *dsn
 	other.Path = "/postgres"
 	_, err = box.try(other.String(), "select 1")
@@ -207,7 +207,7 @@ func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 	_, err = look("metrics", "RECONNECT")
 	require.ErrorContains(t, err, "admin access needed")
 	_, err = look("pgbouncer", "SHOW POOLS")
-	require.ErrorContains(t, err, refused, "the administrator is who has PgBouncer's own user id")
+	require.ErrorContains(t, err, refused, "only PgBouncer's own user id is the administrator")
 	_, err = box.try(fmt.Sprintf("postgresql://metrics@%s/pgbouncer", service.Host), "SHOW POOLS")
 	require.ErrorContains(t, err, refused, "not over the network")
 }

@@ -119,7 +119,7 @@ func TestAJobIsNamedByItsContent(t *testing.T) {
 	assert.Regexp(t, `^shop-cleanup-[0-9a-f]{8}$`, name)
 	job := cleanup()
 	job.Image = "registry.example/shop:2"
-	assert.Equal(t, name, run(t, job).Outputs["job"], "only the caller decides what makes another Job")
+	assert.Equal(t, name, run(t, job).Outputs["job"], "only the caller's content changes the Job's name")
 	job.Content = "v2"
 	assert.NotEqual(t, name, run(t, job).Outputs["job"])
 	job.Content = func() {}

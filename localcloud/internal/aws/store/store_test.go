@@ -70,7 +70,7 @@ func TestNothingThatWasConfirmedIsLostWhenTheProcessIsKilled(t *testing.T) {
 		s, err := open(path)
 		require.NoError(t, err)
 		n := s.Read().N
-		assert.GreaterOrEqual(t, n, confirmed, "a change that was confirmed is there")
+		assert.GreaterOrEqual(t, n, confirmed, "a confirmed change is on disk")
 		assert.Len(t, s.Read().Fill, 1000*(n%50), "and whole")
 		confirmed = n
 	}
