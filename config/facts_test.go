@@ -28,7 +28,7 @@ func TestWrongFactsAreReportedOneByOne(t *testing.T) {
 		},
 		`network.subnetIds[1]: "subnet": want the id of a subnet`:            {"subnet-0123456789abcdef2", "subnet"},
 		`cluster.nodeSecurityGroupId: "sg": want the id of a security group`: {"sg-0123456789abcdef0", "sg"},
-		`environment: "Prod": want`:                                          {
+		`environment: "Prod": want`: {
 			"environment: prod", "environment: Prod",
 		},
 	} {

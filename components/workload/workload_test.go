@@ -95,7 +95,7 @@ func cleanup() *workload.Job {
 	return &workload.Job{
 		Owner: "shop", Task: "cleanup", Service: "shop", Namespace: "shop", Content: "v1",
 		Image: "registry.example/shop:1", Command: []string{"cleanup"},
-			Env: workload.Variables([2]string{"DAYS", "30"}),
+		Env:       workload.Variables([2]string{"DAYS", "30"}),
 		Resources: modest, UID: workload.DefaultUID, Port: 5432, DeadlineSeconds: 60,
 	}
 }
