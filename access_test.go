@@ -45,7 +45,7 @@ func TestRDSProxyStandsWhereThePoolDid(t *testing.T) {
 	assert.Empty(t, recorded.All("dbtier:components:PgBouncerPool"))
 	assert.Equal(t, "rdsProxy", recorded.Outputs[config.OutputPoolKind])
 	assert.Equal(t, "myshop-prod-proxy", recorded.Outputs[config.OutputProxy])
-	assert.Equal(t, "myshop-api-db", recorded.Outputs[config.OutputSecret])
+	assert.Equal(t, "myshop-api-db", recorded.Outputs[config.OutputDatabaseSecret])
 	assert.ElementsMatch(t, []any{"myshop-api-db", "myshop-api-db-direct", "database-database-2"},
 		recorded.Outputs[config.OutputExternalSecrets])
 	assert.NotContains(t, recorded.Outputs, config.OutputPool)
@@ -162,7 +162,7 @@ func TestTokensPastThePool(t *testing.T) {
 	bootstrap := recorded.Named(t, jobType, "role-job")
 	assert.Contains(t, bootstrap.Text(), `{"name":"ROLE_IAM_USER","value":"myshop_iam"}`,
 		"the user who is granted rds_iam")
-	assert.Equal(t, "myshop_iam", recorded.Outputs[config.OutputIAMUser])
+	assert.Equal(t, "myshop_iam", recorded.Outputs[config.OutputDatabaseIAMUser])
 	assert.NotContains(t, run(t, "local").Outputs, config.OutputDatabaseRoleArn)
 }
 

@@ -13,7 +13,7 @@ func (t *tier) addApplicationRole() error {
 		return nil
 	}
 	var err error
-	t.role, err = databaserole.NewDatabaseRole(t.ctx, "role", &databaserole.DatabaseRoleArgs{
+	t.applicationRole, err = databaserole.NewDatabaseRole(t.ctx, "role", &databaserole.DatabaseRoleArgs{
 		Settings:     t.stack.Role.Settings,
 		Service:      t.stack.Consumer.Name,
 		Namespace:    t.stack.Service.Namespace,

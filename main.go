@@ -1,4 +1,4 @@
-// Command dbtier is one program with two doors. Started by the Pulumi engine, it is the program that declares a
+// Command dbtier is one program with two entry points. Started by the Pulumi engine, it is the program that declares a
 // PostgreSQL tier. Started by a person, it is the driver around the same program (dbtier up, preview, verify, …).
 package main
 

@@ -27,8 +27,8 @@ func (t *tier) addMigration() error {
 		Pool:           t.pool.console(),
 	}
 	after := slices.Clone(t.prepared)
-	if t.role != nil {
-		after = append(after, t.role.Done...)
+	if t.applicationRole != nil {
+		after = append(after, t.applicationRole.Done...)
 	}
 	var err error
 	t.migration, err = migrationjob.NewMigrationJob(t.ctx, "migration", args, t.providers, pulumi.DependsOn(after))

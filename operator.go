@@ -4,7 +4,8 @@ import (
 	"dbtier/components/externalsecrets"
 )
 
-// addOperator installs the cluster's operator, unless another stack of the cluster installs it.
+// addOperator installs the cluster's operator, unless another stack of the cluster installs it. The operator has no
+// role in AWS: it assumes the role of each service, which addSecretsRole creates.
 func (t *tier) addOperator() error {
 	if !t.stack.Operator.Install {
 		return nil

@@ -55,27 +55,28 @@ func (t *tier) serviceOutputs() pulumi.Map {
 		config.OutputConnectionsPlanned: pulumi.Int(t.stack.Budget.Most()),
 		config.OutputConnectionsLimit:   pulumi.Int(limit),
 
-		config.OutputRoleArn:                 t.secretsRole.Arn,
-		config.OutputServiceAccount:          t.secrets.ServiceAccount,
-		config.OutputServiceAccountNamespace: pulumi.String(t.stack.Service.Namespace),
+		config.OutputSecretsRoleArn:                 t.secretsRole.Arn,
+		config.OutputSecretsServiceAccount:          t.secrets.ServiceAccount,
+		config.OutputSecretsServiceAccountNamespace: pulumi.String(t.stack.Service.Namespace),
 
-		config.OutputNamespace:       pulumi.String(t.stack.Service.Namespace),
-		config.OutputStore:           t.secrets.Store.Name,
-		config.OutputExternalSecrets: t.externalSecrets(),
-		config.OutputSecret:          t.pool.consumerSecret(),
-		config.OutputDirectSecret:    t.secrets.DirectSecret,
-		config.OutputPoolKind:        pulumi.String(t.stack.Pool.Kind),
+		config.OutputNamespace:            pulumi.String(t.stack.Service.Namespace),
+		config.OutputSecretStore:          t.secrets.Store.Name,
+		config.OutputExternalSecrets:      t.externalSecrets(),
+		config.OutputDatabaseSecret:       t.pool.consumerSecret(),
+		config.OutputDirectDatabaseSecret: t.secrets.DirectSecret,
+		config.OutputPoolKind:             pulumi.String(t.stack.Pool.Kind),
 
 		config.OutputDeployment: t.service.DeploymentName,
-		config.OutputContainer:  t.service.DeploymentName,
-		config.OutputService:    t.service.ServiceName,
+		// The container has the name of its Deployment.
+		config.OutputContainer: t.service.DeploymentName,
+		config.OutputService:   t.service.ServiceName,
 	}
 	if t.tokenRole != nil {
 		outputs[config.OutputDatabaseRoleArn] = t.tokenRole.Arn
-		outputs[config.OutputIAMUser] = pulumi.String(t.stack.IAMUsers()[0])
+		outputs[config.OutputDatabaseIAMUser] = pulumi.String(t.stack.IAMUsers()[0])
 	}
-	if t.role != nil {
-		outputs[config.OutputBootstrapJob] = t.role.JobName
+	if t.applicationRole != nil {
+		outputs[config.OutputBootstrapJob] = t.applicationRole.JobName
 	}
 	if t.migration != nil {
 		outputs[config.OutputMigrationJob] = t.migration.JobName
@@ -89,8 +90,8 @@ func (t *tier) serviceOutputs() pulumi.Map {
 // externalSecrets returns the names of all ExternalSecrets of the service, those of its database first.
 func (t *tier) externalSecrets() pulumi.StringArrayOutput {
 	own := pulumi.StringArray{t.secrets.DirectSecret}
-	if t.role != nil {
-		own = append(own, t.role.CredentialSecret)
+	if t.applicationRole != nil {
+		own = append(own, t.applicationRole.CredentialSecret)
 	}
 	return pulumi.All(own, t.pool.externalSecrets(), t.secrets.SecretNames).ApplyT(func(known []any) []string {
 		others := known[2].(map[string]string)

@@ -12,44 +12,44 @@ import (
 
 // pgBouncerPool is PgBouncer in the service's namespace.
 type pgBouncerPool struct {
-	*tier
+	tier    *tier
 	bouncer *pgbouncer.PgBouncerPool
 }
 
-func (p *pgBouncerPool) holders() []string { return []string{p.stack.Pool.Name} }
+func (p *pgBouncerPool) holders() []string { return []string{p.tier.stack.Pool.Name} }
 
-func (p *pgBouncerPool) objectName() string { return p.stack.Pool.Name }
+func (p *pgBouncerPool) objectName() string { return p.tier.stack.Pool.Name }
 
 func (p *pgBouncerPool) inDatabaseSubnets() bool { return false }
 
-func (p *pgBouncerPool) addSecrets() ([]pulumi.StringInput, error) { return nil, nil }
+func (p *pgBouncerPool) addManagerSecrets() ([]pulumi.StringInput, error) { return nil, nil }
 
 func (p *pgBouncerPool) add() error {
 	args := &pgbouncer.PgBouncerPoolArgs{
-		Settings:      p.stack.Pool.Settings,
-		Service:       p.stack.Consumer.Name,
-		Namespace:     p.stack.Service.Namespace,
-		Credential:    pgbouncer.Credential{Store: p.secrets.Store, Key: p.database.MasterSecretArn},
-		Logins:        p.stack.PoolLogins(p.secrets.Store),
-		CABundle:      p.authorities,
-		Clients:       p.stack.PoolClients(),
-		DatabaseCIDRs: p.stack.Network.DatabaseCIDRs,
-		DependsOn:     p.prepared,
+		Settings:      p.tier.stack.Pool.Settings,
+		Service:       p.tier.stack.Consumer.Name,
+		Namespace:     p.tier.stack.Service.Namespace,
+		Credential:    pgbouncer.Credential{Store: p.tier.secrets.Store, Key: p.tier.database.MasterSecretArn},
+		Logins:        p.tier.stack.PoolLogins(p.tier.secrets.Store),
+		CABundle:      p.tier.authorities,
+		Clients:       p.tier.stack.PoolClients(),
+		DatabaseCIDRs: p.tier.stack.Network.DatabaseCIDRs,
+		DependsOn:     p.tier.prepared,
 	}
-	if p.role != nil {
-		args.Credential = pgbouncer.Credential{Key: p.role.CredentialSecret}
+	if p.tier.applicationRole != nil {
+		args.Credential = pgbouncer.Credential{Key: p.tier.applicationRole.CredentialSecret}
 	}
-	for _, name := range p.stack.DatabaseNames() {
+	for _, name := range p.tier.stack.DatabaseNames() {
 		args.Databases = append(args.Databases,
-			pgbouncer.Database{Name: name, Host: p.database.Host, Port: p.database.Port})
+			pgbouncer.Database{Name: name, Host: p.tier.database.Host, Port: p.tier.database.Port})
 	}
-	if p.stack.Reconnects() {
+	if p.tier.stack.Reconnects() {
 		args.Console = &pgbouncer.Client{Labels: map[string]string{
-			contract.NameLabel: migrationjob.ReconnectPodName(p.stack.Consumer.Name),
+			contract.NameLabel: migrationjob.ReconnectPodName(p.tier.stack.Consumer.Name),
 		}}
 	}
 	var err error
-	p.bouncer, err = pgbouncer.NewPgBouncerPool(p.ctx, "pool", args, p.providers)
+	p.bouncer, err = pgbouncer.NewPgBouncerPool(p.tier.ctx, "pool", args, p.tier.providers)
 	return err
 }
 
@@ -64,23 +64,23 @@ func (p *pgBouncerPool) consumerDatabase() consumer.Database {
 // tokenLogin is the instance: PgBouncer cannot renew tokens.
 func (p *pgBouncerPool) tokenLogin() tokenLogin {
 	return tokenLogin{
-		host: p.database.Host, port: p.database.Port, resourceID: p.database.ResourceID,
-		caConfigMap: p.secrets.CAConfigMap, caPath: contract.CAPath,
+		host: p.tier.database.Host, port: p.tier.database.Port, resourceID: p.tier.database.ResourceID,
+		caConfigMap: p.tier.secrets.CAConfigMap, caPath: contract.CAPath,
 	}
 }
 
 func (p *pgBouncerPool) console() *migrationjob.Console {
-	if !p.stack.Reconnects() {
+	if !p.tier.stack.Reconnects() {
 		return nil
 	}
 	return &migrationjob.Console{
 		Host:        p.bouncer.ConsoleHost,
-		Port:        p.stack.Pool.ContainerPort,
+		Port:        p.tier.stack.Pool.ContainerPort,
 		Secret:      p.bouncer.ConsoleSecretName,
-		PoolName:    p.stack.Pool.Name,
-		Image:       p.stack.Pool.Image,
-		UID:         p.stack.Pool.UID,
-		WaitSeconds: p.stack.Pool.TerminationGracePeriodSeconds + 30,
+		PoolName:    p.tier.stack.Pool.Name,
+		Image:       p.tier.stack.Pool.Image,
+		UID:         p.tier.stack.Pool.UID,
+		WaitSeconds: p.tier.stack.Pool.TerminationGracePeriodSeconds + 30,
 		DependsOn:   p.bouncer.Ready,
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // rdsProxyPool is RDS Proxy, which AWS runs in the subnets of the database.
 type rdsProxyPool struct {
-	*tier
+	tier  *tier
 	users []rdsproxy.User
 	proxy *rdsproxy.RdsProxy
 }
@@ -23,20 +23,22 @@ func (p *rdsProxyPool) objectName() string { return "database" }
 
 func (p *rdsProxyPool) inDatabaseSubnets() bool { return true }
 
-// addSecrets creates a secret for each database user that the proxy logs in as. RDS writes the master user's secret.
-// The operator pushes the password of the current generation's user. The previous generation's secret already has its
-// password.
-func (p *rdsProxyPool) addSecrets() ([]pulumi.StringInput, error) {
-	if p.stack.Role.PoolUser == config.MasterUser {
+// addManagerSecrets creates a secret for each database user that the proxy logs in as. RDS writes the master user's
+// secret. The operator pushes the password of the current generation's user. The previous generation's secret already
+// has its password.
+func (p *rdsProxyPool) addManagerSecrets() ([]pulumi.StringInput, error) {
+	if p.tier.stack.Role.PoolUser == config.MasterUser {
 		p.users = []rdsproxy.User{{
-			Name: p.stack.DatabaseUser(), SecretArn: p.database.MasterSecretArn, KmsKeyArn: p.database.KmsKeyArn,
+			Name: p.tier.stack.DatabaseUser(), SecretArn: p.tier.database.MasterSecretArn,
+			KmsKeyArn: p.tier.database.KmsKeyArn,
 		}}
 		return nil, nil
 	}
-	secrets, err := rdsproxy.NewProxySecrets(p.ctx, "proxy-secrets", &rdsproxy.ProxySecretsArgs{
-		Prefix: p.stack.Database.Identifier, Users: p.stack.ProxyUsers(), KmsKeyArn: p.database.KmsKeyArn,
-		Tags: p.stack.Tags(),
-	}, p.providers)
+	secrets, err := rdsproxy.NewProxySecrets(p.tier.ctx, "proxy-secrets", &rdsproxy.ProxySecretsArgs{
+		Prefix: p.tier.stack.Database.Identifier, Users: p.tier.stack.ProxyUsers(),
+		KmsKeyArn: p.tier.database.KmsKeyArn,
+		Tags:      p.tier.stack.Tags(),
+	}, p.tier.providers)
 	if err != nil {
 		return nil, err
 	}
@@ -46,36 +48,36 @@ func (p *rdsProxyPool) addSecrets() ([]pulumi.StringInput, error) {
 
 func (p *rdsProxyPool) add() error {
 	args := &rdsproxy.RdsProxyArgs{
-		Settings:               p.stack.Proxy,
-		Service:                p.stack.Consumer.Name,
-		Namespace:              p.stack.Service.Namespace,
-		Region:                 p.stack.AWS.Region,
-		AccountID:              p.stack.AWS.AccountID,
-		Partition:              p.stack.AWS.Partition,
-		PermissionsBoundaryArn: p.stack.AWS.PermissionsBoundaryArn,
-		VpcID:                  pulumi.String(p.stack.Network.VpcID),
-		SubnetIDs:              pulumi.ToStringArray(p.stack.Network.SubnetIDs),
+		Settings:               p.tier.stack.Proxy,
+		Service:                p.tier.stack.Consumer.Name,
+		Namespace:              p.tier.stack.Service.Namespace,
+		Region:                 p.tier.stack.AWS.Region,
+		AccountID:              p.tier.stack.AWS.AccountID,
+		Partition:              p.tier.stack.AWS.Partition,
+		PermissionsBoundaryArn: p.tier.stack.AWS.PermissionsBoundaryArn,
+		VpcID:                  pulumi.String(p.tier.stack.Network.VpcID),
+		SubnetIDs:              pulumi.ToStringArray(p.tier.stack.Network.SubnetIDs),
 		Clients: []rdsproxy.Client{{
-			Name: nodes, SecurityGroupID: pulumi.String(p.stack.Cluster.NodeSecurityGroupID),
+			Name: nodes, SecurityGroupID: pulumi.String(p.tier.stack.Cluster.NodeSecurityGroupID),
 		}},
 
-		DatabaseIdentifier:      p.database.Identifier,
-		DatabaseName:            p.stack.Database.DatabaseName,
-		DatabasePort:            p.stack.Database.Port,
-		DatabaseSecurityGroupID: p.database.SecurityGroupID,
-		DatabaseClientGroupID:   p.database.ClientSecurityGroupID,
+		DatabaseIdentifier:      p.tier.database.Identifier,
+		DatabaseName:            p.tier.stack.Database.DatabaseName,
+		DatabasePort:            p.tier.stack.Database.Port,
+		DatabaseSecurityGroupID: p.tier.database.SecurityGroupID,
+		DatabaseClientGroupID:   p.tier.database.ClientSecurityGroupID,
 
 		Users:           p.users,
-		Store:           p.secrets.Store,
-		RefreshInterval: p.stack.Secrets.RefreshInterval,
-		DependsOn:       p.prepared,
-		Tags:            p.stack.Tags(),
+		Store:           p.tier.secrets.Store,
+		RefreshInterval: p.tier.stack.Secrets.RefreshInterval,
+		DependsOn:       p.tier.prepared,
+		Tags:            p.tier.stack.Tags(),
 	}
-	if p.role != nil {
-		args.CredentialSecret = p.role.CredentialSecret
+	if p.tier.applicationRole != nil {
+		args.CredentialSecret = p.tier.applicationRole.CredentialSecret
 	}
 	var err error
-	p.proxy, err = rdsproxy.NewRdsProxy(p.ctx, "proxy", args, p.providers)
+	p.proxy, err = rdsproxy.NewRdsProxy(p.tier.ctx, "proxy", args, p.tier.providers)
 	return err
 }
 
@@ -88,8 +90,8 @@ func (p *rdsProxyPool) consumerSecret() pulumi.StringOutput { return p.proxy.Con
 func (p *rdsProxyPool) consumerDatabase() consumer.Database {
 	return consumer.Database{
 		CAConfigMap: p.proxy.CAConfigMap, CAPath: contract.ProxyCAPath,
-		Revision: pulumi.Sprintf("%s@%s:%d/%s", p.stack.DatabaseUser(), p.proxy.Host, p.proxy.Port,
-			p.stack.Database.DatabaseName),
+		Revision: pulumi.Sprintf("%s@%s:%d/%s", p.tier.stack.DatabaseUser(), p.proxy.Host, p.proxy.Port,
+			p.tier.stack.Database.DatabaseName),
 	}
 }
 

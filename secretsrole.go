@@ -11,7 +11,8 @@ import (
 
 // addSecretsRole creates the role with which the operator reads this service's secrets, and no other service's.
 func (t *tier) addSecretsRole() error {
-	pushed, err := t.pool.addSecrets()
+	// The role's policy names the secrets that the pool needs, so they come first.
+	pushed, err := t.pool.addManagerSecrets()
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,10 @@ import (
 )
 
 // tier holds what the chain has built so far. Each link is a method in a file of the same name. It reads the fields of
-// the links before it and sets its own.
+// the links before it and sets its own. The pool has a file for each kind.
+//
+// stack.Service is the team's service, whose name is part of every other name. stack.Consumer is its Deployment, and the
+// argument Service of the components is the Deployment's name.
 type tier struct {
 	ctx       *pulumi.Context
 	stack     *config.Stack
@@ -31,15 +34,16 @@ type tier struct {
 	authorities string
 
 	// prepared is what everything in the cluster waits for: the operator and the namespace.
-	prepared    []pulumi.Resource
-	namespace   *servicenamespace.ServiceNamespace
-	database    *rdspostgres.RdsPostgres
+	prepared  []pulumi.Resource
+	namespace *servicenamespace.ServiceNamespace
+	database  *rdspostgres.RdsPostgres
+	// secretsRole is the IAM role with which the operator reads the service's secrets.
 	secretsRole *irsarole.IrsaRole
 	secrets     *externalsecrets.ExternalSecretsStack
-	// role is nil if the pool logs in as the master user.
-	role *databaserole.DatabaseRole
-	pool pool
-	// tokenRole is nil if the service does not log in with IAM tokens.
+	// applicationRole is a role of the database. It is nil if the pool logs in as the master user.
+	applicationRole *databaserole.DatabaseRole
+	pool            pool
+	// tokenRole is the IAM role with which the service logs in to the database. It is nil without IAM tokens.
 	tokenRole *irsarole.IrsaRole
 	// migration is nil if migrations are disabled.
 	migration *migrationjob.MigrationJob

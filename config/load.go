@@ -26,6 +26,7 @@ func Load(ctx *pulumi.Context, project string) (*Stack, error) {
 		if text, found := ctx.GetConfig(full); found {
 			values.Keys[key] = Value{Text: text, Secret: ctx.IsConfigSecret(full)}
 		} else {
+			// The engine decides: a key that it does not have is not set, whatever the file says.
 			delete(values.Keys, key)
 		}
 	}

@@ -34,19 +34,19 @@ const (
 	// OutputConnectionsLimit is how many connections the tier may plan with.
 	OutputConnectionsLimit = "connectionsLimit"
 
-	OutputRoleArn                 = "secretsRoleArn"
-	OutputServiceAccount          = "secretsServiceAccount"
-	OutputServiceAccountNamespace = "secretsServiceAccountNamespace"
+	OutputSecretsRoleArn                 = "secretsRoleArn"
+	OutputSecretsServiceAccount          = "secretsServiceAccount"
+	OutputSecretsServiceAccountNamespace = "secretsServiceAccountNamespace"
 
-	OutputNamespace = "namespace"
-	OutputStore     = "secretStore"
+	OutputNamespace   = "namespace"
+	OutputSecretStore = "secretStore"
 	// OutputExternalSecrets are the names of all ExternalSecrets in the service's namespace.
 	OutputExternalSecrets = "externalSecrets"
-	// OutputSecret is the Secret with the DATABASE_URL of the pool.
-	OutputSecret = "databaseSecret"
-	// OutputDirectSecret is the Secret with the DATABASE_URL of the instance, for migrations.
-	OutputDirectSecret = "directDatabaseSecret"
-	OutputPoolSecret   = "poolSecret"
+	// OutputDatabaseSecret is the Secret with the DATABASE_URL of the pool.
+	OutputDatabaseSecret = "databaseSecret"
+	// OutputDirectDatabaseSecret is the Secret with the DATABASE_URL of the instance, for migrations.
+	OutputDirectDatabaseSecret = "directDatabaseSecret"
+	OutputPoolSecret           = "poolSecret"
 
 	// OutputPoolKind is pgbouncer or rdsProxy. A stack with pgbouncer has the outputs pool, poolContainer,
 	// poolSocketDir and poolSecret; a stack with rdsProxy has the output proxy.
@@ -55,8 +55,8 @@ const (
 	OutputProxy = "proxy"
 	// OutputDatabaseRoleArn is the role with which the service logs in to the database by IAM tokens.
 	OutputDatabaseRoleArn = "databaseRoleArn"
-	// OutputIAMUser is the database user that the service logs in as by IAM tokens.
-	OutputIAMUser = "databaseIamUser"
+	// OutputDatabaseIAMUser is the database user that the service logs in as by IAM tokens.
+	OutputDatabaseIAMUser = "databaseIamUser"
 	// OutputPool is the name of the pool's Deployment and Service.
 	OutputPool = "pool"
 	// OutputPoolContainer is the name of the container that runs PgBouncer.

@@ -85,7 +85,8 @@ func (s *Stack) validatePgBouncer() error {
 		faults.Within(fmt.Sprintf("logins[%d]", i), s.Pool.Logins[i].validate(s.AWS.Region))
 	}
 	args := &pgbouncer.PgBouncerPoolArgs{
-		Settings: s.Pool.Settings, Service: s.Consumer.Name, Logins: s.PoolLogins(eso.StoreRef{}), Clients: s.Pool.Clients,
+		Settings: s.Pool.Settings, Service: s.Consumer.Name, Logins: s.PoolLogins(eso.StoreRef{}),
+			Clients: s.Pool.Clients,
 	}
 	for _, name := range s.DatabaseNames() {
 		args.Databases = append(args.Databases, pgbouncer.Database{Name: name})

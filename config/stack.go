@@ -78,8 +78,8 @@ type Stack struct {
 	clusterOnly bool
 }
 
-// serviceSections are the sections of [Stack] that only a stack with a service uses. A stack that installs the operator and
-// has none of them belongs to a cluster. A new section of the service must be listed here.
+// serviceSections are the sections of [Stack] that only a stack with a service uses. A stack that installs the operator
+// and has none of them belongs to a cluster. A new section of the service must be listed here.
 var serviceSections = []string{
 	"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer",
 }
@@ -244,7 +244,7 @@ func (s *Stack) Tags() map[string]string {
 	return tags
 }
 
-// RoleName is the name of a role of the stack. Roles are global to an account, so the region is part of it.
+// RoleName is the name of an IAM role of the stack. Roles are global to an account, so the region is part of it.
 func (s *Stack) RoleName(purpose string) string {
 	return naming.Join(naming.RoleLimit, s.Service.Name, s.Environment, s.AWS.Region, purpose)
 }

@@ -115,12 +115,6 @@ func TestTheNumbersOfTheTier(t *testing.T) {
 	assert.Equal(t, "20", ini["default_pool_size"])
 	assert.Equal(t, "20", ini["max_db_connections"])
 	assert.Equal(t, "6432", ini["listen_port"])
-
-	settings := pgbouncer.Defaults()
-	assert.Equal(t, 40, settings.ServerConnections(1), "five pods with 50 connections each end in at most 40")
-	assert.Equal(t, 80, settings.MaxServerConnections(1))
-	settings.ReservePoolSize = 5
-	assert.Equal(t, 200, settings.MaxServerConnections(2))
 }
 
 // The template is the whole file and contains no secret.
@@ -689,13 +683,6 @@ func TestTheArgumentsStayTheCallers(t *testing.T) {
 	args.Logins = []pgbouncer.Login{reports()}
 	componenttest.Run(t, create(args))
 	assert.Empty(t, args.Logins[0].Secret)
-}
-
-func ExampleSettings_MaxServerConnections() {
-	settings := pgbouncer.Defaults()
-	fmt.Printf("%d replicas with %d connections each: %d, and %d while one version replaces another\n",
-		settings.Replicas, settings.DefaultPoolSize, settings.ServerConnections(1), settings.MaxServerConnections(1))
-	// Output: 2 replicas with 20 connections each: 40, and 80 while one version replaces another
 }
 
 // nasty are passwords that break careless quoting, with every character that RDS may generate, and others.

@@ -183,19 +183,6 @@ func Defaults() Settings {
 	}
 }
 
-// ServerConnections returns the maximum number of server connections of the pool for a number of pairs of login and
-// database, while no update is running.
-func (s *Settings) ServerConnections(pairs int) int {
-	return s.Replicas * s.perPair() * pairs
-}
-
-// MaxServerConnections returns the maximum number of server connections of the pool at any time. During a rolling
-// update the pods that wait for their last clients no longer count as replicas, so at its end all old and all new pods
-// can hold connections.
-func (s *Settings) MaxServerConnections(pairs int) int {
-	return 2 * s.ServerConnections(pairs)
-}
-
 func (s *Settings) perPair() int { return s.DefaultPoolSize + s.ReservePoolSize }
 
 // longestName leaves room for the longest suffix that this component adds to the name.

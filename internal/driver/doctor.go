@@ -84,7 +84,7 @@ func (t *task) runDoctor(ctx context.Context) error {
 	if faults > 0 {
 		t.say("stack %s: %s", t.stack.Name, text.Count(faults, "problem would make a run fail",
 			"problems would make a run fail"))
-		return localcloud.ErrSaid
+		return localcloud.ErrReported
 	}
 	t.say("stack %s: ready for a run", t.stack.Name)
 	return nil

@@ -102,7 +102,7 @@ func faults(ctx context.Context, err error) []string {
 	var coded *codedError
 	var failure *engine.FailureError
 	switch code := exitCode(ctx, err); {
-	case err == nil, errors.Is(err, localcloud.ErrSaid), errors.As(err, &coded) && coded.silent:
+	case err == nil, errors.Is(err, localcloud.ErrReported), errors.As(err, &coded) && coded.silent:
 		return nil
 	case code == exitCancelled:
 		return []string{engine.ErrCancelled.Error()}

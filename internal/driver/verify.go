@@ -68,7 +68,7 @@ func (t *task) runVerify(ctx context.Context, access clusterAccess) error {
 	took := time.Since(started).Seconds()
 	if failed := verify.Failed(checks); failed > 0 {
 		t.say("stack %s: %d of %d checks failed, %.1fs", t.stack.Name, failed, len(checks), took)
-		return localcloud.ErrSaid
+		return localcloud.ErrReported
 	}
 	t.say("stack %s: all %d checks passed, %.1fs", t.stack.Name, len(checks), took)
 	return nil

@@ -62,7 +62,7 @@ func (r *Reader) explain(err error) error {
 	// The messages of a backend of files or objects, and of Pulumi Cloud.
 	case contains("the stack is currently locked by", "Another update is currently in progress"):
 		return &statelock.HeldError{
-			Stack: name, Holder: "another update (" + lockedBy(said) + ")", Locks: statelock.SaidLocks(said),
+			Stack: name, Holder: "another update (" + lockedBy(said) + ")", Locks: statelock.ParseLocks(said),
 			Advice: fmt.Sprintf("wait until it ends; if it is gone for good: dbtier cancel --stack %s", name),
 		}
 	case contains("PULUMI_ACCESS_TOKEN must be set"):

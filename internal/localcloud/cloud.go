@@ -162,7 +162,7 @@ func (c *Cloud) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Run runs localcloud on the person's terminal. It returns ErrSaid if the command failed, because it has printed why.
+// Run runs localcloud on the person's terminal. It returns ErrReported if the command failed, because it has printed why.
 func (c *Cloud) Run(ctx context.Context, stdout, stderr io.Writer, args ...string) error {
 	cmd := c.Command(ctx, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, stdout, stderr
@@ -174,7 +174,7 @@ func (c *Cloud) Run(ctx context.Context, stdout, stderr io.Writer, args ...strin
 			status.Signal() != syscall.SIGPIPE {
 			return fmt.Errorf("localcloud %s was ended by signal %s", args[0], status.Signal())
 		}
-		return ErrSaid
+		return ErrReported
 	}
 	if err != nil {
 		return fmt.Errorf("starting localcloud: %w", err)
@@ -182,5 +182,5 @@ func (c *Cloud) Run(ctx context.Context, stdout, stderr io.Writer, args ...strin
 	return nil
 }
 
-// ErrSaid is the failure of a command that has already been explained to the person.
-var ErrSaid = errors.New("localcloud failed")
+// ErrReported is the failure of a command that has already been explained to the person.
+var ErrReported = errors.New("localcloud failed")

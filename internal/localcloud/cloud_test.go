@@ -130,7 +130,7 @@ func TestRunHandsOverOutputAndLeavesTheWordsToTheChild(t *testing.T) {
 	c := fake(t, `echo "$*"; echo "error: port 16443 is taken" >&2; exit 1`)
 	var out, errOut bytes.Buffer
 	err := c.Run(t.Context(), &out, &errOut, "start", "--aws-port=1")
-	require.ErrorIs(t, err, localcloud.ErrSaid)
+	require.ErrorIs(t, err, localcloud.ErrReported)
 	assert.Equal(t, "start --aws-port=1 --dir "+c.Project.Dir+"\n", out.String())
 	assert.Equal(t, "error: port 16443 is taken\n", errOut.String())
 

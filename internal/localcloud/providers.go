@@ -139,9 +139,6 @@ func (p *Providers) Why(otherwise string) string {
 	return "they printed nothing"
 }
 
-// PID is the servers' process.
-func (p *Providers) PID() int { return p.cmd.Process.Pid }
-
 // Close ends the servers. They stop when their stdin closes; after 5 s they are killed.
 func (p *Providers) Close() {
 	p.stdin.Close()

@@ -155,14 +155,14 @@ func (b FileBackend) Locks() ([]BackendLock, error) {
 	return locks, nil
 }
 
-// saidLock matches the CLI's message about a lock: created by kim@host (pid 7) at 2026-01-01T00:00:00Z.
-var saidLock = regexp.MustCompile(`created by (\S*)@(\S+) \(pid (\d+)\) at (\S+)`)
+// printedLock matches the CLI's message about a lock: created by kim@host (pid 7) at 2026-01-01T00:00:00Z.
+var printedLock = regexp.MustCompile(`created by (\S*)@(\S+) \(pid (\d+)\) at (\S+)`)
 
-// SaidLocks reads the locks from a message of the CLI, for backends that are not a folder of this machine.
-func SaidLocks(message string) []BackendLock {
+// ParseLocks reads the locks from a message of the CLI, for backends that are not a folder of this machine.
+func ParseLocks(message string) []BackendLock {
 	host, err := os.Hostname()
 	var locks []BackendLock
-	for _, said := range saidLock.FindAllStringSubmatch(message, -1) {
+	for _, said := range printedLock.FindAllStringSubmatch(message, -1) {
 		lock := BackendLock{backendLock: backendLock{Username: said[1], Hostname: said[2]}}
 		lock.PID, _ = strconv.Atoi(said[3])
 		lock.Timestamp, _ = time.Parse(time.RFC3339, said[4])

@@ -343,7 +343,7 @@ func (d *document) shorten(text string) string {
 	return text
 }
 
-// text writes a text into a line or a cell of a table. The text cannot add Markdown, HTML, a mention or a line.
+// text escapes a text for a line or a cell of a table: nothing in it is Markdown, HTML, a mention or a line break.
 func (d *document) text(text string) string {
 	text = strings.Join(strings.Fields(d.shorten(text)), " ")
 	return escaping.Replace(text)

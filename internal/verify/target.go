@@ -39,18 +39,18 @@ func FromOutputs(stack string, outputs map[string]any) (Target, error) {
 		Namespace:               text(config.OutputNamespace),
 		Deployment:              text(config.OutputDeployment),
 		Container:               text(config.OutputContainer),
-		Secret:                  text(config.OutputSecret),
+		Secret:                  text(config.OutputDatabaseSecret),
 		Pool:                    ofPool(config.OutputPool),
 		PoolContainer:           ofPool(config.OutputPoolContainer),
 		PoolSocketDir:           ofPool(config.OutputPoolSocketDir),
-		Role:                    text(config.OutputRoleArn),
-		ServiceAccount:          text(config.OutputServiceAccount),
-		ServiceAccountNamespace: text(config.OutputServiceAccountNamespace),
+		Role:                    text(config.OutputSecretsRoleArn),
+		ServiceAccount:          text(config.OutputSecretsServiceAccount),
+		ServiceAccountNamespace: text(config.OutputSecretsServiceAccountNamespace),
 		STS:                     text(config.OutputSTSEndpoint),
 	}
 	if proxied {
 		t.Proxy = text(config.OutputProxy)
-		_, t.Tokens = outputs[config.OutputIAMUser]
+		_, t.Tokens = outputs[config.OutputDatabaseIAMUser]
 		t.Bootstrap, _ = outputs[config.OutputBootstrapJob].(string)
 	}
 	names, ok := outputs[config.OutputExternalSecrets].([]any)
