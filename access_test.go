@@ -58,7 +58,7 @@ func TestRDSProxyStandsWhereThePoolDid(t *testing.T) {
 	assert.Equal(t, "myshop-api-proxy-ca", componenttest.At(pod, "volumes", 1, "configMap", "name"))
 	assert.Equal(t, "myshop_app_b@myshop-prod-proxy.proxy-c9akciq32rgx.ap-northeast-2.rds.amazonaws.com:5432/myshop",
 		service.At("spec", "template", "metadata", "annotations", "dbtier/database-revision"),
-		"another user means other pods, which read the Secret when they start")
+		"another user replaces the pods, which read the Secret when they start")
 	for _, earlier := range []*componenttest.Resource{
 		recorded.One(t, "aws:rds/proxyTarget:ProxyTarget"),
 		recorded.One(t, "kubernetes:external-secrets.io/v1alpha1:PushSecret"),
@@ -68,11 +68,11 @@ func TestRDSProxyStandsWhereThePoolDid(t *testing.T) {
 	}
 	push := recorded.One(t, "kubernetes:external-secrets.io/v1alpha1:PushSecret")
 	assert.True(t, recorded.Follows(push, recorded.Named(t, jobType, "role-job")),
-		"the password is pushed when the database knows it")
+		"the password is pushed once the database has it")
 	assert.Equal(t, "database-database-2", push.At("spec", "selector", "secret", "name"))
 }
 
-// The operator may write the proxy's secrets and read the master's, and the other way round it may not.
+// The operator may write the proxy's secrets and read the master user's secret, but not the reverse.
 func TestTheOperatorWritesOnlyTheProxysSecrets(t *testing.T) {
 	t.Parallel()
 	recorded, _ := proxyStack(t, "password")
@@ -112,7 +112,7 @@ func environment(deployment *componenttest.Resource) map[string]any {
 	return found
 }
 
-// Through the proxy it is the proxy's id that the role names; the instance's would open nothing.
+// With RDS Proxy the role names the proxy's resource id. The instance's id would not allow the connection.
 func TestTokensThroughTheProxy(t *testing.T) {
 	t.Parallel()
 	recorded, _ := proxyStack(t, "tokens")
@@ -160,13 +160,14 @@ func TestTokensPastThePool(t *testing.T) {
 	assert.Contains(t, rule.At("spec", "podSelector", "matchExpressions", 0, "values"), "myshop-api",
 		"its pods may reach the instance")
 	bootstrap := recorded.Named(t, jobType, "role-job")
-	assert.Contains(t, bootstrap.Text(), `{"name":"ROLE_IAM_USER","value":"myshop_iam"}`, "who is granted rds_iam")
+	assert.Contains(t, bootstrap.Text(), `{"name":"ROLE_IAM_USER","value":"myshop_iam"}`,
+		"the user who is granted rds_iam")
 	assert.Equal(t, "myshop_iam", recorded.Outputs[config.OutputDatabaseIAMUser])
 	assert.NotContains(t, run(t, "local").Outputs, config.OutputDatabaseRoleArn)
 }
 
-// An account that demands a boundary denies each role without: those of the operator, the proxy, the service and
-// enhanced monitoring.
+// An account that requires a permissions boundary refuses every role without one: those of the operator, the proxy, the
+// service and enhanced monitoring.
 func TestABoundaryBoundsEveryRole(t *testing.T) {
 	t.Parallel()
 	const boundary = "arn:aws:iam::123456789012:policy/boundary"
@@ -187,7 +188,7 @@ func TestABoundaryBoundsEveryRole(t *testing.T) {
 	}, bounded)
 }
 
-// The stacks of the example name their roles, secrets and objects apart, too, and hold no secret.
+// The stacks of the example use different names for their roles, secrets and objects, and contain no secret.
 func TestNoSecretIsInAnyInputOfTheProxysStacks(t *testing.T) {
 	t.Parallel()
 	credential := regexp.MustCompile(`postgres(?:ql)?://[^@\s"]*:([^@\s"]*)@`)

@@ -19,7 +19,7 @@ func (t *tier) addDatabase() error {
 	limit, _ := t.stack.Budget.Limit()
 	args := &rdspostgres.RdsPostgresArgs{
 		Settings: t.stack.Database,
-		// More open connections than the tier plans with belong to an unknown holder.
+		// If more connections are open than the tier plans with, an unknown client holds them.
 		ConnectionLimit:        limit,
 		Region:                 t.stack.AWS.Region,
 		AccountID:              t.stack.AWS.AccountID,
@@ -38,5 +38,5 @@ func (t *tier) addDatabase() error {
 	return err
 }
 
-// nodes is how security group rules call the cluster's nodes.
+// nodes is the name of the cluster's nodes in security group rules.
 const nodes = "EKS nodes"

@@ -18,14 +18,14 @@ import (
 
 //go:generate env UPDATE_GOLDEN=1 go test -vet=off -count=1 -run ^TestGolden .
 
-// updateGolden is the variable with which the tests write the files instead of comparing. `make generate` sets it. The
-// difference in Git then shows what a change does to each stack.
+// updateGolden is the environment variable that makes the tests write the golden files instead of comparing them. `make
+// generate` sets it. The difference in Git then shows what a change does to each stack.
 const updateGolden = "UPDATE_GOLDEN"
 
 var certificates = regexp.MustCompile(`(?s)-{5}BEGIN CERTIFICATE-{5}.*-{5}END CERTIFICATE-{5}\n`)
 
-// TestGolden compares every resource of each stack, with all inputs, to what was reviewed last. What only AWS knows has
-// the value that the recorder makes up for it.
+// TestGolden compares every resource of each stack, with all inputs, with the reviewed golden files. The recorder
+// supplies the values that only AWS knows.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for _, stack := range stacks {
@@ -49,8 +49,8 @@ func compareGolden(t *testing.T, file string, got []byte) {
 	assert.Equal(t, string(want), string(got), "if the change is intended, run `make generate`")
 }
 
-// describe is a recording as text that is the same for the same program: sorted, without paths of this machine,
-// certificates left out.
+// describe returns a recording as text. The same program gives the same text: it is sorted, and has no certificates and
+// no paths of this machine.
 func describe(t *testing.T, recorded *componenttest.Recording, root string) []byte {
 	t.Helper()
 	type entry struct {
@@ -74,7 +74,7 @@ func describe(t *testing.T, recorded *componenttest.Recording, root string) []by
 	return out.Bytes()
 }
 
-// shorten goes over the encoded form, so that it finds texts wherever they stand.
+// shorten works on the encoded form, so that it finds the texts wherever they occur.
 func shorten(t *testing.T, value any, root string) any {
 	t.Helper()
 	text, err := yaml.Marshal(value)

@@ -28,7 +28,7 @@ const (
 	storeType          = "kubernetes:external-secrets.io/v1:ClusterSecretStore"
 )
 
-// projectWith is a folder as a stack finds it: its config, and what the local cloud writes.
+// projectWith returns a project folder with the stack's config and the files that the local cloud writes.
 func projectWith(
 	t *testing.T, stack string, changes func(text string) string,
 ) (root string, options []componenttest.Option) {
@@ -114,9 +114,9 @@ func TestTheChainIsMadeInItsOrder(t *testing.T) {
 		{pool, recorded.Named(t, externalSecretType, "pool-config")},
 		{job, direct},
 		{bootstrap, direct},
-		{job, bootstrap}, // whose default privileges are the role's rights on what the migration makes
+		{job, bootstrap}, // the bootstrap sets the role's rights on what the migration creates
 		{recorded.Named(t, externalSecretType, "pool-config"), bootstrap},
-		// Connections with plans of the old schema go before the first pod of the new version comes.
+		// Connections with plans of the old schema are closed before the first pod of the new version starts.
 		{recorded.Named(t, jobType, "migration-reconnect"), job},
 		{recorded.Named(t, jobType, "migration-reconnect"), pool},
 		{service, recorded.Named(t, jobType, "migration-reconnect")},
@@ -142,7 +142,7 @@ func TestTheChainIsMadeInItsOrder(t *testing.T) {
 	}
 }
 
-// What the config says of further logins and secrets is in the role, the store's Secrets, the pool and the pods.
+// The additional logins and secrets of the config appear in the role, the store's Secrets, the pool and the pods.
 func TestFurtherLoginsAndSecretsGoTheWholeWay(t *testing.T) {
 	t.Parallel()
 	const reports, cache, key = "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:myshop/reports-AbCdEf",
@@ -188,7 +188,7 @@ func TestEveryResourceHasTheStacksOwnProvider(t *testing.T) {
 	}
 }
 
-// A DSN in the program is a template that the operator fills; what the stack shows to people is public.
+// A DSN in the program is a template that the operator fills. The outputs that the stack shows are public.
 func TestNoSecretIsInAnyInputOrOutput(t *testing.T) {
 	t.Parallel()
 	credential := regexp.MustCompile(`postgres(?:ql)?://([^@\s"]*)@`)
@@ -197,7 +197,7 @@ func TestNoSecretIsInAnyInputOrOutput(t *testing.T) {
 		for _, resource := range recorded.Each() {
 			assert.Empty(t, resource.Secrets, resource.URN)
 			assert.NotEqual(t, "kubernetes:core/v1:Secret", resource.Type,
-				"the operator makes Secrets, the program none")
+				"the operator creates the Secrets, the program does not")
 			assert.Nil(t, resource.At("password"), resource.URN)
 			for _, found := range credential.FindAllStringSubmatch(resource.Text(), -1) {
 				assert.Regexp(t, `^\{\{ .*urlquery \}\}:\{\{ .*urlquery \}\}$`, found[1], resource.URN)
@@ -243,7 +243,7 @@ func TestEveryOutputIsThereForTheDriver(t *testing.T) {
 	assert.Equal(t, "https://sts.ap-northeast-2.amazonaws.com", run(t, "prod").Outputs[config.OutputSTSEndpoint])
 }
 
-// The mark without which the stand-in serves nobody; and no call of a local stack can go to AWS.
+// The stand-in serves only a stack with this mark, and no call of a local stack can reach AWS.
 func TestOnlyTheLocalStackNamesTheStandIn(t *testing.T) {
 	t.Parallel()
 	root, options := projectWith(t, "local", nil)
@@ -300,11 +300,11 @@ func TestAServiceWithoutMigrations(t *testing.T) {
 		return strings.Replace(text, "command: [alembic, upgrade, head]", "enabled: false", 1)
 	})
 	recorded := componenttest.Run(t, deploy, options...)
-	assert.Len(t, recorded.All(jobType), 1, "the one that makes the role")
+	assert.Len(t, recorded.All(jobType), 1, "the Job that creates the role")
 	assert.NotContains(t, recorded.Outputs, config.OutputMigrationJob)
 }
 
-// The pool is told another user only when that user can log in; the service's own Secret stays as it is.
+// The pool switches to another user only when that user can log in. The service's own Secret does not change.
 func TestAnotherGenerationIsAnotherUserOfThePool(t *testing.T) {
 	t.Parallel()
 	_, options := projectWith(t, "prod", func(text string) string {
@@ -326,7 +326,7 @@ func TestAnotherGenerationIsAnotherUserOfThePool(t *testing.T) {
 	}
 }
 
-// A restored or another instance has neither the schema of today nor today's password.
+// A restored or replaced instance has neither the current schema nor the current password.
 func TestTheJobsThatPrepareADatabaseRunAgainForItsNextLife(t *testing.T) {
 	t.Parallel()
 	r := run(t, "prod")
@@ -388,8 +388,8 @@ func TestEveryPodOfOursMeetsTheRestrictedStandard(t *testing.T) {
 	}
 }
 
-// The namespace keeps all pods but the holders from the database, so who holds connections must be among them under the
-// names that its pods bear.
+// The namespace's rule keeps all pods except the holders from the database, so the rule must list every component that
+// holds connections, by the name label of its pods.
 func TestHoldersOfConnectionsAreExemptFromTheNamespacesRule(t *testing.T) {
 	t.Parallel()
 	recorded := run(t, "prod")
@@ -402,7 +402,7 @@ func TestHoldersOfConnectionsAreExemptFromTheNamespacesRule(t *testing.T) {
 	assert.Contains(t, holders, name(recorded.Named(t, jobType, "migration-job")))
 	assert.Contains(t, holders, name(recorded.Named(t, jobType, "role-job")))
 	assert.Contains(t, holders, name(recorded.Named(t, jobType, "migration-reconnect")),
-		"a rule of its own keeps it from the database and from all else")
+		"its own rule keeps it from the database and everything else")
 	assert.NotContains(t, holders, name(recorded.Named(t, deploymentType, "consumer-deployment")),
 		"the service goes through the pool")
 }

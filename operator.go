@@ -20,7 +20,7 @@ func (t *tier) addOperator() error {
 	if err != nil {
 		return err
 	}
-	// The chart and not the component, which may not know its children yet.
+	// This is the chart and not the component, because the component may not know its children yet.
 	t.prepared = append(t.prepared, operator.Chart)
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"dbtier/config"
 )
 
-// outputs are the outputs of the stack. None of them is secret.
+// outputs returns the outputs of the stack. None of them is secret.
 func (t *tier) outputs() pulumi.Map {
 	outputs := t.clusterOutputs()
 	if t.stack.HoldsService() {
@@ -19,7 +19,7 @@ func (t *tier) outputs() pulumi.Map {
 	return outputs
 }
 
-// clusterOutputs say where the stack is, and what another stack in the same cluster can refer to.
+// clusterOutputs returns where the stack is, and what another stack in the same cluster can refer to.
 func (t *tier) clusterOutputs() pulumi.Map {
 	outputs := pulumi.Map{
 		config.OutputCloud:               pulumi.String(t.stack.Cloud),
@@ -40,7 +40,7 @@ func (t *tier) clusterOutputs() pulumi.Map {
 	return outputs
 }
 
-// serviceOutputs say where each part of the service's tier is.
+// serviceOutputs returns where each part of the service's tier is.
 func (t *tier) serviceOutputs() pulumi.Map {
 	limit, _ := t.stack.Budget.Limit()
 	outputs := pulumi.Map{
@@ -87,7 +87,7 @@ func (t *tier) serviceOutputs() pulumi.Map {
 	return outputs
 }
 
-// externalSecrets are the names of all ExternalSecrets of the service, those of its database first.
+// externalSecrets returns the names of all ExternalSecrets of the service, those of its database first.
 func (t *tier) externalSecrets() pulumi.StringArrayOutput {
 	own := pulumi.StringArray{t.secrets.DirectSecret}
 	if t.applicationRole != nil {

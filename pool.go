@@ -21,7 +21,7 @@ type pool interface {
 	// addManagerSecrets creates the secrets in Secrets Manager that the pool logs in with, and returns the ARNs of those
 	// that the operator fills with the password of the application's role. Only RDS Proxy has any.
 	addManagerSecrets() (pushed []pulumi.StringInput, err error)
-	// add creates the pool. The methods below are for after that.
+	// add creates the pool. Call the methods below only after add.
 	add() error
 	// ready is what the service waits for.
 	ready() []pulumi.Resource
@@ -45,7 +45,8 @@ type tokenLogin struct {
 	port pulumi.IntOutput
 	// resourceID is the instance or proxy that rds-db:connect names.
 	resourceID pulumi.StringOutput
-	// The certificates that verify the endpoint: a ConfigMap, its key, and the file in the service's pods.
+	// caConfigMap is the ConfigMap with the certificates that verify the endpoint. The service's pods find them at
+	// caPath.
 	caConfigMap pulumi.StringOutput
 	caPath      string
 }

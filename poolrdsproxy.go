@@ -23,8 +23,9 @@ func (p *rdsProxyPool) objectName() string { return "database" }
 
 func (p *rdsProxyPool) inDatabaseSubnets() bool { return true }
 
-// addManagerSecrets creates a secret for each database user that the proxy logs in as. RDS itself writes the master
-// user's. Of the others, the operator pushes the current generation's; the previous one has its password already.
+// addManagerSecrets creates a secret for each database user that the proxy logs in as. RDS writes the master user's
+// secret. The operator pushes the password of the current generation's user. The previous generation's secret already
+// has its password.
 func (p *rdsProxyPool) addManagerSecrets() ([]pulumi.StringInput, error) {
 	if p.tier.stack.Role.PoolUser == config.MasterUser {
 		p.users = []rdsproxy.User{{

@@ -15,9 +15,9 @@ import (
 // localCloud is the folder of the local cloud, below the checkout.
 const localCloud = ".localcloud"
 
-// newProviders makes the one kubernetes provider of the stack, and the one aws provider, where it has anything on AWS.
-// They are explicit, and handed to every component: the account and the cluster are the stack's and never those of
-// whoever's shell runs it.
+// newProviders creates the stack's Kubernetes provider and, if the stack has anything on AWS, its AWS provider. Both
+// are explicit and passed to every component, so that the stack's account and cluster never depend on the shell that
+// runs it.
 func newProviders(ctx *pulumi.Context, stack *config.Stack, root string) (pulumi.ResourceOption, error) {
 	cluster, err := kubernetes.NewProvider(ctx, "kubernetes", kubernetesArgs(stack, root))
 	if err != nil {
@@ -39,7 +39,8 @@ func awsArgs(stack *config.Stack) *aws.ProviderArgs {
 		AllowedAccountIds: pulumi.ToStringArray([]string{stack.AWS.AccountID}),
 	}
 	if stack.Cloud == config.Local {
-		// The stand-in serves only who names it for every service: no call of a local stack can reach AWS.
+		// The stand-in serves only clients that set its address for every service, so no call of a local stack can
+		// reach AWS.
 		endpoint := pulumi.String(stack.AWS.Endpoint)
 		args.Endpoints = aws.ProviderEndpointArray{aws.ProviderEndpointArgs{
 			Sts: endpoint, Rds: endpoint, Secretsmanager: endpoint, Kms: endpoint, Iam: endpoint, Ec2: endpoint,
@@ -56,12 +57,12 @@ func awsArgs(stack *config.Stack) *aws.ProviderArgs {
 
 func kubernetesArgs(stack *config.Stack, root string) *kubernetes.ProviderArgs {
 	args := &kubernetes.ProviderArgs{
-		// A change of a ConfigMap or Secret is a change and no replacement under the same name; what must roll pods
-		// carries its content in its name.
+		// A changed ConfigMap or Secret is updated in place and not replaced. An object whose change must restart pods
+		// has its content's hash in its name.
 		EnableConfigMapMutable: pulumi.Bool(true),
 		EnableSecretMutable:    pulumi.Bool(true),
-		// What the program says of an object is the program's: a field that somebody has changed by hand, and so owns,
-		// is put back.
+		// The program decides the value of each field it sets. An update restores a field that a person has changed by
+		// hand and therefore owns.
 		EnablePatchForce: pulumi.Bool(true),
 	}
 	if stack.Operator.Adopt {

@@ -21,7 +21,7 @@ func (t *tier) addService() error {
 	}
 	for i := range t.stack.Secrets.Further {
 		secret := &t.stack.Secrets.Further[i]
-		// The component's output, so that pods wait for the Secret.
+		// This is the component's output, so that the pods wait for the Secret.
 		name := t.secrets.SecretNames.MapIndex(pulumi.String(secret.Name))
 		switch {
 		case secret.InEnvironment():

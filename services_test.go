@@ -95,7 +95,8 @@ func TestAClustersStackMakesNothingOnAWSAndAServicesNoOperator(t *testing.T) {
 	assert.NotContains(t, orders.Outputs, config.OutputOperatorNamespace)
 }
 
-// Two stacks never own one object: what has no namespace, or is global to the account, bears the service's name.
+// Two stacks never own the same object: an object without a namespace, or global to the account, has the service's name
+// in its own name.
 func TestTwoServicesShareNoName(t *testing.T) {
 	t.Parallel()
 	named := func(stack string) map[string]bool {

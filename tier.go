@@ -19,7 +19,7 @@ import (
 	"dbtier/internal/project"
 )
 
-// tier is the chain, as far as it is built. Each link has a method in a file of the same name, which reads the fields of
+// tier holds what the chain has built so far. Each link is a method in a file of the same name. It reads the fields of
 // the links before it and sets its own. The pool has a file for each kind.
 //
 // stack.Service is the team's service, whose name is part of every other name. stack.Consumer is its Deployment, and the
@@ -74,7 +74,7 @@ func newTier(ctx *pulumi.Context) (*tier, error) {
 	return t, err
 }
 
-// projectRoot is the folder of Pulumi.yaml. The engine does not tell an inline program of the driver.
+// projectRoot returns the folder of Pulumi.yaml. The engine does not pass it to an inline program of the driver.
 func projectRoot(ctx *pulumi.Context) (string, error) {
 	if root := ctx.RootDirectory(); root != "" {
 		return root, nil
@@ -86,7 +86,7 @@ func projectRoot(ctx *pulumi.Context) (string, error) {
 	return found.Dir, nil
 }
 
-// authorities are the certificates of the file network.caBundle, or those of RDS in the stack's region.
+// authorities returns the certificates in the file network.caBundle, or by default those of RDS in the stack's region.
 func authorities(stack *config.Stack, root string) (string, error) {
 	if stack.Network.CABundle == "" {
 		return rdsca.Bundle(stack.AWS.Region)

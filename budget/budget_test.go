@@ -119,7 +119,7 @@ func TestAShareOfTheConnectionsIsCountedWithWhatTheInstanceTakes(t *testing.T) {
 	require.ErrorContains(t, b.Check(), "it fits with proxy.maxConnectionsPercent 78")
 	greedy := budget.Budget{Class: "db.t4g.micro", Holders: []budget.Holder{proxy(90)}}
 	require.ErrorContains(t, greedy.Check(), "it fits with proxy.maxConnectionsPercent 75")
-	assert.NotContains(t, greedy.Check().Error(), "instanceClass", "no class has room for nine tenths of itself")
+	assert.NotContains(t, greedy.Check().Error(), "instanceClass", "no class has room for nine tenths of its own limit")
 	assert.Zero(t, (&budget.Budget{Class: "db.m99.large", Holders: []budget.Holder{proxy(60)}}).Most())
 }
 

@@ -71,7 +71,7 @@ func TestTokensPastThePoolHaveAUserAndEnterTheBudget(t *testing.T) {
 		least+"  dbtier:role: {iamUser: other, name: reader}\n  dbtier:iam: {enabled: true, binding: podIdentity, "+
 			"clusterName: prod}\n")
 	require.NoError(t, err)
-	assert.Equal(t, []string{"other"}, stack.IAMUsers(), "who is named stays")
+	assert.Equal(t, []string{"other"}, stack.IAMUsers(), "a named user stays")
 	assert.Equal(t, "arn:aws:eks:ap-northeast-2:123456789012:cluster/prod", stack.ClusterArn())
 }
 
@@ -81,7 +81,7 @@ func TestTokensThroughTheProxyAreThoseOfItsUsers(t *testing.T) {
 		proxied+"  dbtier:proxy: {iamAuth: REQUIRED}\n  dbtier:iam: {enabled: true}\n  dbtier:role: {generation: 2}\n")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"my_shop_app_b", "my_shop_app_a"}, stack.IAMUsers())
-	assert.Empty(t, stack.Role.IAMUser, "the proxy has passwords: who has rds_iam could not log in with one")
+	assert.Empty(t, stack.Role.IAMUser, "the proxy logs in with passwords, and a user with rds_iam cannot")
 	b := stack.Budget
 	for _, holder := range b.Holders {
 		assert.NotEqual(t, "service with tokens", holder.Name, "its connections are the proxy's")
@@ -157,7 +157,7 @@ func TestWaysToTheDatabaseThatAreNone(t *testing.T) {
 			least + "  dbtier:iam: {enabled: true}\n  dbtier:database: {iamDatabaseAuthentication: false}\n",
 			`database.iamDatabaseAuthentication: false: makes the instance refuse tokens`,
 		},
-		"nobody to make the user": {
+		"no bootstrap to create the user": {
 			least + "  dbtier:iam: {enabled: true}\n  dbtier:role: {poolUser: master}\n",
 			`role.poolUser: "master": does not create the user`,
 		},
@@ -175,7 +175,7 @@ func TestWaysToTheDatabaseThatAreNone(t *testing.T) {
 	}
 }
 
-// Else a stack that lost its section service would be taken for a cluster's, and its database deleted.
+// Otherwise a stack that lost its section service would be taken for a cluster's stack, and its database deleted.
 func TestASectionOfTheProxyOrOfTokensIsAServices(t *testing.T) {
 	t.Parallel()
 	for _, section := range []string{"proxy: {}", "role: {}", "iam: {}"} {

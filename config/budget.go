@@ -49,7 +49,8 @@ func (s *Stack) connections() budget.Budget {
 	return b
 }
 
-// poolHolders are the pools of server connections: one for each pair of login and database, those of one size together.
+// poolHolders returns the pools of server connections. Each pair of login and database has a pool. Pools of the same
+// size are one holder.
 func (s *Stack) poolHolders() []budget.Holder {
 	own := budget.Holder{
 		Name: "pool " + s.Pool.Name, Instances: s.Pool.Replicas, Setting: "pool.defaultPoolSize",

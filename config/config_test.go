@@ -19,7 +19,7 @@ import (
 	"dbtier/config"
 )
 
-// least is a stack that says only what nobody can guess.
+// least is a minimal stack: it sets only what has no default.
 const least = `config:
   dbtier:cloud: aws
   dbtier:environment: prod
@@ -230,7 +230,7 @@ func TestWhatBelongsToOneCloudOnly(t *testing.T) {
 	assert.ErrorContains(t, err, `cluster.kubeconfig: "prod": a local stack uses the local cloud's kubeconfig`)
 }
 
-// The value would stand in the error, and in the terminal of whoever reads it.
+// An error with the value would show it in the terminal.
 func TestAnEncryptedValueIsRefusedAndNotShown(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, least+"\n  dbtier:pool: {image: s3cret-value}\n", componenttest.SecretConfig("dbtier:pool"))
@@ -304,7 +304,7 @@ func TestThePoolIsTheApplicationsOwnRoleUnlessToldOtherwise(t *testing.T) {
 	assert.Equal(t, "shop_b", stack.DatabaseUser())
 
 	stack, err = load(t, least+"  dbtier:role: {poolUser: master, generation: 0}\n")
-	require.NoError(t, err, "what has no effect is no fault")
+	require.NoError(t, err, "a setting without effect is not a fault")
 	assert.Equal(t, "my_shop_admin", stack.DatabaseUser())
 
 	_, err = load(t, least+"  dbtier:role: {poolUser: admin, generatoin: 2}\n")

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each fact of account, network and cluster is wrong once, in a stack that is in order otherwise.
+// Each value of account, network and cluster is invalid once, in an otherwise valid stack.
 func TestWrongFactsAreReportedOneByOne(t *testing.T) {
 	t.Parallel()
 	for fault, change := range map[string][2]string{
@@ -28,7 +28,7 @@ func TestWrongFactsAreReportedOneByOne(t *testing.T) {
 		},
 		`network.subnetIds[1]: "subnet": want the id of a subnet`:            {"subnet-0123456789abcdef2", "subnet"},
 		`cluster.nodeSecurityGroupId: "sg": want the id of a security group`: {"sg-0123456789abcdef0", "sg"},
-		`environment: "Prod": want`:                                          {
+		`environment: "Prod": want`: {
 			"environment: prod", "environment: Prod",
 		},
 	} {

@@ -9,7 +9,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// FuzzConfig wants that whatever a stack's file holds, it is a stack or a list of faults with file and key, and never a
+// FuzzConfig requires that every stack file gives either a stack or a list of faults with file and key. It must never
 // panic.
 func FuzzConfig(f *testing.F) {
 	for _, text := range []string{
@@ -24,7 +24,7 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		for key := range file.Config {
-			// What Pulumi itself refuses.
+			// Pulumi itself refuses such keys.
 			if strings.Count(key, ":") != 1 || strings.ContainsAny(key, " \n") {
 				return
 			}
@@ -42,8 +42,8 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
-// marshals tells what JSON can hold, which is how Pulumi hands a value with parts to the program: no keys but text, no
-// infinity.
+// marshals reports whether JSON can hold the value, because Pulumi passes lists and maps to the program as JSON: keys
+// must be text and numbers finite.
 func marshals(value any) bool {
 	_, err := json.Marshal(value)
 	return err == nil

@@ -115,7 +115,7 @@ func TestFaultsOfLoginsAreReportedWithTheOthers(t *testing.T) {
 		`dbtier:pool.logins[0].secret: "my-shop-db": is the name of another Secret of the pool`)
 }
 
-// What the service may grow to counts, and not what it begins with.
+// The largest number of pods counts, not the initial one.
 func TestTheServicesConnectionsFitIntoThePool(t *testing.T) {
 	t.Parallel()
 	const wide = least + "  dbtier:pool: {maxClientConn: 400}\n"
@@ -148,7 +148,7 @@ func TestADirectClientOfManyPodsIsCountedByPodsAndTheServicesByWhatItMayGrowTo(t
 	assert.Equal(t, "network.directClients[0].connectionsPerPod", own.Setting)
 	cron := holder(t, b, "direct client cron")
 	assert.Equal(t, 3, cron.Most(0))
-	assert.Equal(t, 3, stack.Consumer.LeastReplicas(), "by default what the service has without it")
+	assert.Equal(t, 3, stack.Consumer.LeastReplicas(), "by default the number of replicas")
 
 	_, err = load(t,
 		with("", "{name: a, connectionsPerPod: 4}, {name: b, connections: 1, connectionsPerPod: 4, replicas: 2}, "+

@@ -12,7 +12,7 @@ import (
 
 const platform = "acme/infra/prod"
 
-// referring is the least stack with its network and cluster taken from another one.
+// referring is a minimal stack that takes its network and cluster from another stack.
 func referring(network, cluster string) string {
 	head, rest, _ := strings.Cut(least, "  dbtier:network:")
 	_, tail, _ := strings.Cut(rest, "  dbtier:consumer:")
@@ -46,7 +46,8 @@ func TestNetworkAndClusterMayBeAnotherStacksOutputs(t *testing.T) {
 		referring("{databaseCidrs: [10.1.0.0/20], stackReference: {stack: "+platform+", subnetIds: privateSubnets}}",
 			"{stackReference: {stack: "+platform+"}}"), componenttest.OtherStack(platform, facts()))
 	require.NoError(t, err)
-	assert.Equal(t, []string{"10.1.0.0/20"}, stack.Network.DatabaseCIDRs, "what is given is not asked for")
+	assert.Equal(t, []string{"10.1.0.0/20"}, stack.Network.DatabaseCIDRs,
+		"a key in the file is not read from the reference")
 }
 
 func TestAnUnreadableReferenceNamesTheKeysToGiveInstead(t *testing.T) {
@@ -59,7 +60,7 @@ Pulumi.test.yaml: dbtier:network.stackReference.stack: "acme/infra/gone": cannot
 Pulumi.test.yaml: dbtier:cluster.stackReference.stack: "acme/infra/gone": cannot be read (unknown stack "acme/infra/gone"); `+
 		`bring that stack up, or give cluster.nodeSecurityGroupId, cluster.oidcProviderArn instead of the reference, as an offline preview needs it`)
 	assert.NotContains(t, err.Error(), "dbtier:network.vpcId",
-		"what the reference should have said is not called missing as well")
+		"a key that the reference should fill is not also reported as missing")
 }
 
 func TestReferencesThatAreWrong(t *testing.T) {
@@ -132,21 +133,21 @@ func TestAStackMayHoldAClustersPartOnly(t *testing.T) {
 	assert.False(t, stack.KnowsNetwork())
 
 	_, err = load(t, clusterOnly+"  dbtier:network: {vpcId: main}\n")
-	require.ErrorContains(t, err, `network.vpcId: "main": want`, "facts for others are checked as well")
+	require.ErrorContains(t, err, `network.vpcId: "main": want`, "values for other stacks are also checked")
 
 	stack, err = load(t, least)
 	require.NoError(t, err)
 	assert.True(t, stack.HoldsService())
 }
 
-// Else a bad merge would make a service's stack delete its database.
+// Otherwise a bad merge would make a service's stack delete its database.
 func TestAServicesStackThatLostItsServiceIsNotTakenForAClusters(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, strings.Replace(least, "  dbtier:service: {name: my-shop}\n",
 		"  dbtier:operator: {install: true}\n", 1))
 	require.ErrorContains(t, err, `service.name: "": want`)
 	_, err = load(t, strings.Replace(clusterOnly, "  dbtier:operator: {install: true}\n", "", 1))
-	require.ErrorContains(t, err, `service.name: "": want`, "the operator alone has to be asked for")
+	require.ErrorContains(t, err, `service.name: "": want`, "a stack without a service must ask for the operator")
 }
 
 func TestOnlyWhoInstallsTheOperatorAdoptsIt(t *testing.T) {

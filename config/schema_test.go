@@ -66,10 +66,10 @@ func TestTheSchemaRefusesWhatTheProgramRefuses(t *testing.T) {
 	t.Parallel()
 	s := compiled(t)
 	require.NoError(t, valid(t, s, least))
-	require.NoError(t, valid(t, s, least+"  aws:region: eu-west-1\n"), "keys of other namespaces are not its business")
+	require.NoError(t, valid(t, s, least+"  aws:region: eu-west-1\n"), "keys of other namespaces are not checked")
 	for name, line := range map[string]string{
-		"a section that is none":  "  dbtier:operatr: {install: true}\n",
-		"a key that is none":      "  dbtier:pool: {poolSize: 20}\n",
+		"an unknown section":      "  dbtier:operatr: {install: true}\n",
+		"an unknown key":          "  dbtier:pool: {poolSize: 20}\n",
 		"a number in quotes":      "  dbtier:pool: {replicas: \"2\"}\n",
 		"too many":                "  dbtier:pool: {replicas: 51}\n",
 		"none of the choices":     "  dbtier:pool: {poolMode: statement}\n",
@@ -89,7 +89,7 @@ func TestTheSchemaRefusesWhatTheProgramRefuses(t *testing.T) {
 	assert.Error(t, valid(t, s, strings.Replace(least, "  dbtier:profile: production\n", "", 1)))
 }
 
-// A document that names a key which is none sends its reader into a fault.
+// A reader who copies an unknown key from a document gets a fault.
 func TestEveryKeyInTheDocumentsIsOne(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(schemaFile)

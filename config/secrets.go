@@ -142,7 +142,8 @@ func (f *FurtherSecret) validate(region string) error {
 	return faults.Err()
 }
 
-// named gives the faults of the component the paths of this section, which has URLs apart from other keys.
+// named translates the paths of the component's faults to the paths of this section, in which URLs are apart from other
+// keys.
 func (f *FurtherSecret) named(err error) error {
 	var invalid *fault.Error
 	if !errors.As(err, &invalid) {

@@ -32,7 +32,7 @@ func TestFurtherSecretsOfTheConfigAreThoseOfTheComponent(t *testing.T) {
 	}}, further[0].Args())
 	assert.True(t, further[0].InEnvironment())
 	whole := further[1].Args()
-	assert.Equal(t, []pulumi.StringInput{pulumi.String(reportsArn)}, whole.Extract, "without keys it is taken whole")
+	assert.Equal(t, []pulumi.StringInput{pulumi.String(reportsArn)}, whole.Extract, "without keys every key is taken")
 	assert.Equal(t, "OnChange", whole.RefreshPolicy)
 	assert.False(t, further[1].InEnvironment())
 	assert.Equal(t, "1m", stack.Secrets.RefreshInterval, "the database's keeps its default")

@@ -39,7 +39,7 @@ var (
 		"want the ARN of a role (arn:aws:iam::<account>:role/<name>)")
 	// SecretArn is the whole ARN of a secret. Its first group is the region.
 	SecretArn = form(`arn:[a-z-]+:secretsmanager:([a-z0-9-]+):\d{12}:secret:[A-Za-z0-9/_+=.@!-]+-[A-Za-z0-9]{6}`,
-		"want the whole ARN of a secret, with the six characters that Secrets Manager puts behind its name")
+		"want the whole ARN of a secret, with the six characters that Secrets Manager adds to its name")
 	// SecretName is the name of a secret that no service manages.
 	SecretName = form(`[A-Za-z0-9/_+=.@-]{1,512}`, "want 1 to 512 letters, digits and characters of /_+=.@-")
 	// LogGroup is the name of a log group of CloudWatch Logs.

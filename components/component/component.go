@@ -48,7 +48,7 @@ func New[C, A any, PC Resource[C], PA Args[A]](
 	if args == nil {
 		return nil, fmt.Errorf("%s %s: %w", kind, name, errors.New("no arguments given"))
 	}
-	// A copy: defaults must not show up in the caller's value.
+	// Copy the arguments, so that defaults do not change the caller's value.
 	own := *args
 	PA(&own).SetDefaults()
 	if err := PA(&own).Validate(); err != nil {

@@ -40,7 +40,7 @@ const (
 	// ManagedByLabel is [ManagedBy] on every object of the tier.
 	ManagedByLabel = "app.kubernetes.io/managed-by"
 	ManagedBy      = "dbtier"
-	// NamespaceLabel holds a namespace's name. Kubernetes sets it, and it cannot be changed.
+	// NamespaceLabel holds a namespace's name. Kubernetes sets it, and it cannot be removed.
 	NamespaceLabel = "kubernetes.io/metadata.name"
 )
 

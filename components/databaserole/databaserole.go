@@ -112,8 +112,8 @@ func newCredential(s component.Scope, args *DatabaseRoleArgs) (object.Object, er
 	if err != nil {
 		return object.Object{}, err
 	}
-	// The resource's name contains the generation, too, so that an update deletes the last generation's Secret at the
-	// very end, after the pool has changed.
+	// The resource's name also contains the generation, so that an update deletes the previous generation's Secret
+	// last, after the pool has switched.
 	return eso.NewLogin(s.Ctx, s.Child("credential-"+strconv.Itoa(args.Generation)), args.meta(args.credentialSecret()),
 		args.User(), generator, s.Parent)
 }

@@ -12,8 +12,8 @@ type OperatorSettings struct {
 	// Install installs the operator with this stack. Exactly one stack of a cluster must do so. Default true.
 	Install bool `json:"install"`
 	// Adopt takes over an operator, or CRDs, that exist in the cluster: CRDs outlive the stack that created them, and
-	// Helm may have installed them before. Set it for one update and remove it again: while it is set, this stack takes
-	// over every object that has the name of one of its own, regardless of the owner. Default false.
+	// Helm may have installed them before. Set it for one update and then remove it: while it is set, this stack takes
+	// over every existing object with the same name as one of its objects, regardless of its owner. Default false.
 	Adopt bool `json:"adopt"`
 	// Namespace of the operator. Default external-secrets.
 	Namespace string `json:"namespace"`

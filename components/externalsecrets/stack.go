@@ -147,7 +147,7 @@ func (b *builder) secret(store eso.StoreRef, secret *Secret) (object.Object, err
 		args.Extract = append(args.Extract, eso.Extract{Store: store, Key: key})
 	}
 	known := &values{store: store}
-	// Sorted, so that the same arguments give the same object.
+	// Sort the keys, so that the same arguments give the same object.
 	for _, key := range slices.Sorted(maps.Keys(secret.Keys)) {
 		args.Template[key] = secret.Keys[key].render(known)
 	}

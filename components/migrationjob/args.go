@@ -46,7 +46,7 @@ func (a *MigrationJobArgs) SetDefaults() {
 		a.UID = workload.DefaultUID
 	}
 	if a.Pool != nil {
-		// A copy, so that the caller's value does not change.
+		// Copy the value, so that the caller's value does not change.
 		pool := *a.Pool
 		pool.setDefaults()
 		a.Pool = &pool

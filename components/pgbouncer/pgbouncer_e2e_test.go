@@ -102,7 +102,7 @@ func TestTheRealPgBouncerSurvivesARotation(t *testing.T) {
 		20*time.Second, 200*time.Millisecond, "no connection with the new password")
 
 	_, err = box.try(strings.Replace(dsn.String(), "myshop_api:", "myshop_admin:", 1), "select 1")
-	require.ErrorContains(t, err, refused, "the database user itself has no business here, whatever password it brings")
+	require.ErrorContains(t, err, refused, "the database user itself cannot log in to the pool with any password")
 	other := *dsn
 	other.Path = "/postgres"
 	_, err = box.try(other.String(), "select 1")

@@ -95,7 +95,7 @@ func cleanup() *workload.Job {
 	return &workload.Job{
 		Owner: "shop", Task: "cleanup", Service: "shop", Namespace: "shop", Content: "v1",
 		Image: "registry.example/shop:1", Command: []string{"cleanup"},
-			Env: workload.Variables([2]string{"DAYS", "30"}),
+		Env:       workload.Variables([2]string{"DAYS", "30"}),
 		Resources: modest, UID: workload.DefaultUID, Port: 5432, DeadlineSeconds: 60,
 	}
 }
@@ -119,7 +119,7 @@ func TestAJobIsNamedByItsContent(t *testing.T) {
 	assert.Regexp(t, `^shop-cleanup-[0-9a-f]{8}$`, name)
 	job := cleanup()
 	job.Image = "registry.example/shop:2"
-	assert.Equal(t, name, run(t, job).Outputs["job"], "only the caller decides what makes another Job")
+	assert.Equal(t, name, run(t, job).Outputs["job"], "only the caller's content changes the Job's name")
 	job.Content = "v2"
 	assert.NotEqual(t, name, run(t, job).Outputs["job"])
 	job.Content = func() {}

@@ -12,12 +12,12 @@ func (a *app) cancel() *cobra.Command {
 	return a.onStacks(&stackFlags{}, (*task).runCancel, &cobra.Command{
 		Use:   "cancel --stack <stack>",
 		Short: "Remove the lock of an update that is gone",
-		Long: `Removes the lock of an update that is gone for good: one of another machine that has died. The next up
-removes the lock of a process of this machine that has ended by itself. The lock of a process that is
-alive is never removed, because two updates at once would damage the state. In Pulumi Cloud, cancel ends
-the running update.
+		Long: `Removes the lock of an update that has ended without removing it, for example on another machine that has
+died. If the process was on this machine, cancel is not needed: the next up removes the lock. The lock of
+a running process on this machine is never removed, because two updates at once would damage the state.
+In Pulumi Cloud, cancel ends the running update.
 
-Make sure first that the update is really gone. The next up settles what it had begun.`,
+Make sure first that the update has really ended. The next up settles what it had begun.`,
 		Example: `  dbtier cancel --stack prod --yes`,
 	}, withConsent)
 }
@@ -30,9 +30,8 @@ func (t *task) runCancel(ctx context.Context) error {
 	reader := engine.NewReader(t.config(operation{command: "cancel"}))
 	defer reader.Close()
 	if ask {
-		t.say("cancel removes the lock of stack %s, whose state is in %s: the update that holds it must be gone for "+
-			"good",
-			t.stack.Name, reader.Backend())
+		t.say("cancel removes the lock of stack %s, whose state is in %s: the update that holds it must really "+
+			"have ended", t.stack.Name, reader.Backend())
 		if err := t.confirm(ctx); err != nil {
 			return err
 		}

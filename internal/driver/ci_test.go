@@ -83,7 +83,7 @@ func TestTheSameUpdateOfTheSameStateIsNotPreviewedAgain(t *testing.T) {
 	again("after an update of another kind")
 	config("  dbtier:cluster: {stackReference: {stack: organization/dbtier/cluster}}\n")
 	for range 2 {
-		assert.Equal(t, []string{"preview", "up"}, ups(), "what another stack says is not in any file")
+		assert.Equal(t, []string{"preview", "up"}, ups(), "the outputs of another stack are not in a file")
 	}
 }
 
@@ -115,7 +115,7 @@ func TestARunThatDidNotBeginSaysNothingOfChanges(t *testing.T) {
 func TestTheGravestCodeOfSeveralStacksIsThatOfAll(t *testing.T) {
 	b := newBench(t)
 	b.cloudScript(serves)
-	// The local cloud does not run, and preview starts none.
+	// The local cloud is not running, and preview does not start it.
 	assert.Equal(t, exitTrouble, b.run("preview", "--stacks", "*", "--detailed-exitcode", "--json"), b.stderr.String())
 	answer := b.answer()
 	require.Len(t, answer.Stacks, 2)
@@ -143,7 +143,7 @@ func TestInGitHubActionsTheJobsPageGetsTheSummaryToo(t *testing.T) {
 	require.Zero(t, b.run("outputs", "--stack", "prod"), b.stderr.String())
 	after, err := os.ReadFile(job)
 	require.NoError(t, err)
-	assert.Equal(t, string(both), string(after), "a question changes nothing and is summed up nowhere")
+	assert.Equal(t, string(both), string(after), "a command that only reads writes no summary")
 }
 
 func TestThePolicyPackBesideTheDriverIsOnByDefault(t *testing.T) {
@@ -279,11 +279,11 @@ func TestDoctorNamesTheFixOfEachFinding(t *testing.T) {
 	assert.Equal(t, levelOK, levels["Pulumi CLI"])
 	assert.Equal(t, levelOK, levels["backend"])
 	assert.Equal(t, levelWarning, levels["cluster"])
-	assert.NoDirExists(t, filepath.Join(b.dir, ".dbtier"), "it looks and makes nothing")
+	assert.NoDirExists(t, filepath.Join(b.dir, ".dbtier"), "it only reads")
 
 	// A valid stack from here on.
 	require.NoError(t, os.WriteFile(file, prod, 0o600))
-	// What AWS and the cluster say counts.
+	// From here on AWS and the cluster answer.
 	tools := t.TempDir()
 	t.Setenv("PATH", tools+":/bin:/usr/bin")
 	t.Setenv("PULUMI_CONFIG_PASSPHRASE", "x")
@@ -396,8 +396,8 @@ func TestWhatAnAutoscalerSetIsNoDrift(t *testing.T) {
 			changed + "," + image, autoscaler, exitPending,
 			"differs: spec.template.spec.containers[0].image\n",
 		},
-		"the status that is no wish":   {`"status.conditions":{}`, "", exitDone, "no drift"},
-		"a field that nobody tells of": {changed, rollout, exitPending, "differs: spec.replicas"},
+		"the status, which no program sets": {`"status.conditions":{}`, "", exitDone, "no drift"},
+		"a field without a known manager":   {changed, rollout, exitPending, "differs: spec.replicas"},
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(tools, "kubectl"), []byte(`#!/bin/sh
 [ "$*" = "get --namespace=myshop --output=json Deployment.v1.apps api --show-managed-fields" ] || exit 1
@@ -412,5 +412,5 @@ echo '{"metadata":{"managedFields":[`+c.managed+`]}}'
 	t.Setenv("PATH", tools)
 	b.happens(found(changed))
 	assert.Equal(t, exitPending, b.run("drift", "--stack", "prod"),
-		"a cluster that does not answer takes no drift away")
+		"without an answer of the cluster the difference is drift")
 }

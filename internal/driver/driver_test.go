@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// playCLI records each call in <file>.calls, and streams the events of <file> where it is asked for them.
+// playCLI records each call in <file>.calls. If the call asks for events, it streams those in <file>.
 func playCLI(file string, args []string) int {
 	if slices.Contains(args, "version") {
 		fmt.Println("v" + pulumicli.Version)
@@ -173,14 +173,14 @@ func (b *bench) run(args ...string) int {
 	return b.app.run(b.t.Context(), args)
 }
 
-// says runs a command that must end with a code and say something on stderr.
+// says runs a command and asserts its exit code and a text on stderr.
 func (b *bench) says(code int, want string, args ...string) {
 	b.t.Helper()
 	assert.Equal(b.t, code, b.run(args...), "dbtier %v: %s", args, b.stderr.String())
 	assert.Contains(b.t, b.stderr.String(), want, "dbtier %v", args)
 }
 
-// answer is what the last command answered to --json.
+// answer is the JSON that the last command printed.
 func (b *bench) answer() *report {
 	b.t.Helper()
 	var r report
@@ -284,7 +284,7 @@ func TestUpOffTheLocalCloudNeedsConsent(t *testing.T) {
 		{"cancel"},
 		{"import", "--file", "Pulumi.yaml"},
 	} {
-		b.says(exitUsage, "cannot be asked here", append(command, "--stack", "prod")...)
+		b.says(exitUsage, "cannot ask for confirmation", append(command, "--stack", "prod")...)
 	}
 	commands, _ := b.engineRuns()
 	assert.Empty(t, commands)
@@ -294,7 +294,7 @@ func TestUpOffTheLocalCloudNeedsConsent(t *testing.T) {
 	assert.Equal(t, []string{"up"}, commands)
 	assert.Equal(t, []string{""}, providers)
 	assert.Contains(t, b.stdout.String(), "stack prod: 1 created, ")
-	assert.Empty(t, b.cloudCalls(), "the local cloud has no part in it")
+	assert.Empty(t, b.cloudCalls(), "the local cloud is not used")
 }
 
 func TestAPersonSeesThePreviewAndIsAsked(t *testing.T) {
@@ -319,7 +319,7 @@ func TestAPersonSeesThePreviewAndIsAsked(t *testing.T) {
 	assert.NotContains(t, b.stdout.String(), "type the stack's name", "nothing to ask about")
 }
 
-// serves is a localcloud whose start makes it run, and whose providers listen.
+// serves is a localcloud whose start succeeds and whose providers listen.
 const serves = `case "$1" in
 start) mv .localcloud/state/prepared .localcloud/state/cloud.json; echo "local cloud ready" ;;
 providers) echo '{"aws":11,"kubernetes":22}'; cat > /dev/null ;;
@@ -332,7 +332,7 @@ func TestUpOfALocalStackStartsTheCloudAndAttachesItsProviders(t *testing.T) {
 	require.Zero(t, b.run("up", "--stack", "local"), b.stderr.String())
 	assert.Equal(t, []string{"start", "providers"}, b.cloudCalls())
 	commands, providers := b.engineRuns()
-	assert.Equal(t, []string{"up"}, commands, "nobody is asked")
+	assert.Equal(t, []string{"up"}, commands, "no question is asked")
 	assert.Equal(t, []string{"aws:11,kubernetes:22"}, providers)
 	assert.Contains(t, b.stdout.String(), "local cloud ready\n")
 
@@ -370,7 +370,7 @@ func TestAnotherSystemIsToldWhatWorksThere(t *testing.T) {
 		b.says(1, "error: the local cloud needs Linux and this is darwin: use a Linux machine or VM; offline "+
 			"previews work everywhere\n", args...)
 	}
-	assert.NoDirExists(t, filepath.Join(b.dir, ".dbtier"), "nothing half done")
+	assert.NoDirExists(t, filepath.Join(b.dir, ".dbtier"), "nothing is left half done")
 	b.cloudScript(serves)
 	require.Zero(t, b.run("preview", "--stack", "prod", "--offline"), b.stderr.String())
 }

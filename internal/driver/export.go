@@ -40,6 +40,6 @@ func (t *task) runExport(ctx context.Context, file string) error {
 	if err := os.WriteFile(file, state, 0o600); err != nil {
 		return fmt.Errorf("writing the state: %w", err)
 	}
-	t.say("stack %s: its state is in %s", t.stack.Name, file)
+	t.say("stack %s: the state is in %s", t.stack.Name, file)
 	return nil
 }

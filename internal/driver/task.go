@@ -97,7 +97,7 @@ func (t *task) needsConsent(command string) (ask bool, err error) {
 	ask = t.stack.Cloud != config.Local && !t.flags.yes
 	if ask && !t.asks {
 		return false, &usageError{
-			error: fmt.Errorf("stack %s is not on the local cloud, and confirmation cannot be asked here: look at "+
+			error: fmt.Errorf("stack %s is not on the local cloud, and this run cannot ask for confirmation: check "+
 				"`bin/dbtier preview --stack %s`, then add --yes", t.stack.Name, t.stack.Name),
 			command: "dbtier " + command,
 		}

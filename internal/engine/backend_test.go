@@ -70,7 +70,7 @@ func TestAStackOffTheLocalCloudMustBeGivenSomethingToEncryptWith(t *testing.T) {
 			stack: prod, backend: "file:///s",
 			env: map[string]string{"PULUMI_CONFIG_PASSPHRASE_FILE": file},
 		},
-		"a file that is none": {
+		"a missing file": {
 			stack: prod, backend: "file:///s",
 			env:  map[string]string{"PULUMI_CONFIG_PASSPHRASE_FILE": "/nowhere"},
 			want: "PULUMI_CONFIG_PASSPHRASE_FILE: /nowhere: cannot be read",

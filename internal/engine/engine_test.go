@@ -201,7 +201,7 @@ func TestAnOfflinePreviewHasAStateOfItsOwnAndNoCredentials(t *testing.T) {
 	copied, err := os.ReadFile(filepath.Join(preview.Dir, "Pulumi.prod.yaml"))
 	require.NoError(t, err)
 	assert.NotContains(t, string(copied), "secure")
-	assert.NotContains(t, string(copied), "v1:", "nothing that only the stack's key decrypts")
+	assert.NotContains(t, string(copied), "v1:", "no value that only the stack's key decrypts")
 	s.Close()
 	assert.NoDirExists(t, preview.Dir)
 
@@ -240,7 +240,7 @@ func TestPendingOperationsOfTheLocalStackAreForgotten(t *testing.T) {
 	assert.Empty(t, leftovers)
 }
 
-// A deletion that was under way may have deleted what the state still has.
+// An interrupted deletion may have deleted a resource that the state still has.
 func TestTheUpdateAfterAKilledRunLooksAtWhatIsThereUntilOneSucceeds(t *testing.T) {
 	f := newFixture(t)
 	writeState(t, f, "local", pendingState)
@@ -257,14 +257,14 @@ func TestTheUpdateAfterAKilledRunLooksAtWhatIsThereUntilOneSucceeds(t *testing.T
 func TestARunThatDoesNotEndByItselfIsLookedAfter(t *testing.T) {
 	f := newFixture(t)
 	mark := f.project.Own("locks", "local.refresh")
-	// Killed: the engine says nothing more.
+	// The engine was killed and sends no more events.
 	f.file("up.events", `{"cancelEvent":{}}`)
 	f.file("up.stderr", "error: \n")
 	_, err := f.open(f.config("local")).Up(t.Context(), quiet())
 	require.Error(t, err)
 	assert.FileExists(t, mark)
 
-	// Failed in good order, but without having seen every resource.
+	// The run failed without being killed, but has not seen every resource.
 	f = newFixture(t)
 	mark = f.project.Own("locks", "local.refresh")
 	f.file("up.events", `{"diagnosticEvent":{"severity":"error","message":"no"}}`+"\n"+`{"summaryEvent":{}}`)
@@ -276,7 +276,7 @@ func TestARunThatDoesNotEndByItselfIsLookedAfter(t *testing.T) {
 	require.NoError(t, os.WriteFile(mark, nil, 0o600))
 	_, err = s.Up(t.Context(), quiet())
 	require.Error(t, err)
-	assert.FileExists(t, mark, "what a killed run left is looked at until an update succeeds")
+	assert.FileExists(t, mark, "the next update refreshes until one succeeds")
 
 	_, err = os.Stat(f.project.Own("locks", "prod.refresh"))
 	require.ErrorIs(t, err, fs.ErrNotExist)

@@ -84,5 +84,5 @@ func lockedBy(said string) string {
 			return strings.TrimSpace(by)
 		}
 	}
-	return "the backend does not say whose"
+	return "the backend does not name its holder"
 }

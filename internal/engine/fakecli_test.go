@@ -155,7 +155,7 @@ func (f *fakeCLI) calls() []call {
 	return calls
 }
 
-// only returns the one call of these words.
+// only returns the call with these words and fails the test unless there is exactly one.
 func (f *fakeCLI) only(words ...string) call {
 	f.t.Helper()
 	var found []call

@@ -26,7 +26,7 @@ func begun(operation, resourceType, name, inputs string) string {
 		`::id-1","inputs":` + inputs + `}}`
 }
 
-// killed leaves a state of the stack prod in which operations are pending, as an engine does that was killed.
+// killed leaves a state of the stack prod with pending operations, as a killed engine does.
 func (f *fixture) killed(pending ...string) {
 	f.t.Helper()
 	operations := strings.Join(pending, ",")
@@ -100,7 +100,7 @@ func TestACreationThatWasBegunIsLookedForByItsName(t *testing.T) {
 			assert.Contains(t, strings.Join(f.notes, "\n"), "an earlier run was killed while it was creating")
 			_, err := s.Up(t.Context(), quiet())
 			require.NoError(t, err)
-			assert.Contains(t, f.only("up").Args, "--refresh", "whether it is there, the provider tells")
+			assert.Contains(t, f.only("up").Args, "--refresh", "the provider reports whether it exists")
 			assert.NoFileExists(t, f.project.Own("locks", "prod.refresh"))
 		})
 	}
@@ -126,7 +126,7 @@ func TestWhatOnlyTheCloudKnowsIsForAPersonToJudgeWithACommandForEach(t *testing.
 	} {
 		require.ErrorContains(t, err, want)
 	}
-	assert.NoFileExists(t, filepath.Join(f.dir, "imported"), "nothing is decided by half")
+	assert.NoFileExists(t, filepath.Join(f.dir, "imported"), "nothing is imported unless everything is decided")
 
 	f = newFixture(t)
 	f.killed(key, named, group)
@@ -176,7 +176,7 @@ func TestBegunUpdatesAndDeletionsAreSettledByALook(t *testing.T) {
 		begun("deleting", "aws:ec2/securityGroup:SecurityGroup", "g", `{}`),
 		`{"type":"creating","resource":{"urn":"urn:pulumi:prod::dbtier::pulumi:providers:kubernetes::k","type":"pulumi:providers:kubernetes","inputs":{}}}`)
 	f.open(f.config("prod"))
-	assert.Len(t, f.imported(), 2, "nothing is taken in: a provider is nothing but settings")
+	assert.Len(t, f.imported(), 2, "no provider is imported: it consists of settings only")
 	assert.FileExists(t, f.project.Own("locks", "prod.refresh"))
 }
 

@@ -66,7 +66,7 @@ func TestAnImportedStateReplacesOneThatIsKept(t *testing.T) {
 	info, err := os.Stat(backup)
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-	assert.FileExists(t, f.project.Own("locks", "prod.refresh"), "nobody knows how old it is")
+	assert.FileExists(t, f.project.Own("locks", "prod.refresh"), "its age is unknown")
 }
 
 const known = `{"version":3,"deployment":{"resources":[{"urn":"urn:pulumi:prod::dbtier::pulumi:pulumi:Stack::dbtier-prod","type":"pulumi:pulumi:Stack"},

@@ -54,7 +54,7 @@ type Loss struct {
 	Name string `json:"name"`
 	// Op is delete or replace.
 	Op apitype.OpType `json:"op"`
-	// What is lost with it.
+	// What describes the data that is lost with the resource.
 	What string `json:"what"`
 	// Because are the properties whose change forces the replacement.
 	Because []string `json:"because,omitempty"`

@@ -45,10 +45,10 @@ func startTime(t *testing.T, pid int) uint64 {
 	return started
 }
 
-// runs makes the cloud look as if process pid were its first, with a control socket that answers.
+// runs makes the cloud look as if it were running with pid as its first process and a control socket that answers.
 func runs(t *testing.T, c *localcloud.Cloud, pid, answers int, phase string) {
 	t.Helper()
-	// Socket paths are short: not below the test's folder.
+	// The path of a socket must be short, so it is not in the test's folder.
 	dir, err := os.MkdirTemp("", "lc") //nolint:usetesting // t.TempDir is too long for a socket
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
@@ -92,9 +92,9 @@ func TestACloudRunsWhenItsFirstProcessLivesAndItsSocketAnswers(t *testing.T) {
 	ended := exec.CommandContext(t.Context(), "true")
 	require.NoError(t, ended.Run())
 	for what, change := range map[string]map[string]any{
-		"its process has ended":            {"pid": ended.Process.Pid, "startTime": 1},
-		"its id belongs to another by now": {"pid": os.Getpid(), "startTime": 1},
-		"nobody answers": {
+		"its process has ended":                 {"pid": ended.Process.Pid, "startTime": 1},
+		"its id now belongs to another process": {"pid": os.Getpid(), "startTime": 1},
+		"nothing answers": {
 			"pid": os.Getpid(), "startTime": startTime(t, os.Getpid()),
 			"runDir": "/nowhere",
 		},
@@ -153,7 +153,7 @@ func TestProvidersListenUntilTheyAreClosed(t *testing.T) {
 	default:
 	}
 	p.Close()
-	assert.FileExists(t, filepath.Join(c.Project.Dir, "ended"), "it was told to end, and waited for")
+	assert.FileExists(t, filepath.Join(c.Project.Dir, "ended"), "Stop ends it and waits for it")
 }
 
 func TestProvidersOutliveACancelSoThatTheEngineCanEndItsWork(t *testing.T) {
@@ -209,7 +209,7 @@ func TestAKeeperHoldsTheServersForAsLongAsTheCloudLives(t *testing.T) {
 
 func TestAKeeperIsStartedOnceAndEndedByStop(t *testing.T) {
 	c := fake(t, `echo "$1" >> calls`)
-	// A keeper of another process: it says what the real one says.
+	// A keeper in another process prints what the real one prints.
 	keeper := filepath.Join(t.TempDir(), "keeper")
 	require.NoError(t, os.WriteFile(keeper, []byte(`#!/bin/sh
 started=$(cut -d' ' -f22 /proc/$$/stat)
@@ -274,7 +274,7 @@ func TestExportsSurviveAShell(t *testing.T) {
 	left := shell(exports + localcloud.Unset() + "env")
 	for _, v := range vars {
 		if v[0] != "PATH" {
-			assert.NotContains(t, left, v[0]+"=", "unset takes all away")
+			assert.NotContains(t, left, v[0]+"=", "unset removes every variable")
 		}
 	}
 

@@ -91,7 +91,7 @@ func TestSilenceIsBrokenByWhatIsWaitedFor(t *testing.T) {
 	assert.Equal(t, "    … creating kubernetes:Job migrate, 3.0s: waiting for the Job: 0 of 1 complete (and 1 more)\n",
 		s.out.String())
 	s.after(time.Second).Tick()
-	assert.Equal(t, 1, strings.Count(s.out.String(), "\n"), "said once in a while only")
+	assert.Equal(t, 1, strings.Count(s.out.String(), "\n"), "it is shown only now and then")
 	s.after(2 * time.Second).Tick()
 	assert.Equal(t, 2, strings.Count(s.out.String(), "\n"))
 	s.after(time.Minute).Tick()
@@ -190,7 +190,7 @@ func TestARefreshTellsWhatItFoundAndNotWhatItReads(t *testing.T) {
 	}
 	s.after(5 * time.Second).Tick()
 	assert.Contains(t, s.out.String(), "… refreshing aws:rds:Instance myshop-db, 5.0s (and 1 more)",
-		"one that takes long is told of")
+		"a long refresh is shown")
 	s.out.Reset()
 	s.refreshed(apitype.OpSame, tier, nil)
 	s.refreshed(apitype.OpUpdate, instance, map[string]apitype.PropertyDiff{
@@ -206,7 +206,7 @@ func TestARefreshTellsWhatItFoundAndNotWhatItReads(t *testing.T) {
 	assert.Equal(t, apitype.OpUpdate, result.Steps[1].Op)
 	assert.Equal(t, "db", result.Steps[1].ID)
 	assert.Equal(t, map[string]any{"a": 1, "b": 2}, result.Steps[1].Before,
-		"what inputs and outputs tell, the inputs tell")
+		"where inputs and outputs differ, the inputs count")
 	assert.Equal(t, 2, result.Done)
 	s.out.Reset()
 	s.after(time.Hour).Tick()
@@ -327,7 +327,7 @@ func TestConsumeEndsAlsoWhenNobodyClosesTheStream(t *testing.T) {
 	stop := make(chan struct{})
 	close(stop)
 	result := s.Consume(stream, stop)
-	assert.Equal(t, 3, result.Changes[apitype.OpCreate], "what has arrived counts")
+	assert.Equal(t, 3, result.Changes[apitype.OpCreate], "the events that arrived count")
 }
 
 func TestSummary(t *testing.T) {

@@ -124,5 +124,5 @@ func TestAllProjectsOfACheckoutShareItsLocalCloud(t *testing.T) {
 	assert.Equal(t, []string{"billing", "orders"}, p.LocalStacks())
 
 	alone := t.TempDir()
-	assert.Equal(t, alone, project.Checkout(alone), "outside of a checkout a project has a local cloud of its own")
+	assert.Equal(t, alone, project.Checkout(alone), "outside of a checkout each project has its own local cloud")
 }

@@ -16,7 +16,7 @@ import (
 	"dbtier/internal/redact"
 )
 
-// Passwords as RDS makes them: every character that it may use.
+// These passwords contain every character that RDS may use.
 var passwords = []string{"4k]-%hA|RI*[?j(-(l]{(`", `:%#?*[](){}<>&$!~^+,;=_.-"'\`, "plain-enough-1234", "ünïcödé pass wörd"}
 
 func carriers(secret string) map[string]string {

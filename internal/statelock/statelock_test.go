@@ -108,7 +108,7 @@ func TestOnlyLocksOfDeadProcessesOfThisMachineAreRemoved(t *testing.T) {
 	b := backend(t)
 	host, err := os.Hostname()
 	require.NoError(t, err)
-	// A process that is a Pulumi CLI by name.
+	// This process has the name of a Pulumi CLI.
 	cli := filepath.Join(t.TempDir(), "pulumi")
 	sleep, err := exec.LookPath("sleep")
 	require.NoError(t, err)

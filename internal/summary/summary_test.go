@@ -76,7 +76,7 @@ func TestWhatLosesDataComesFirstAndLoud(t *testing.T) {
 		last = at
 	}
 	assert.NotContains(t, text, "same")
-	assert.NotContains(t, text, "pulumi:providers", "the engine's own business")
+	assert.NotContains(t, text, "pulumi:providers", "providers are not shown")
 	assert.NotContains(t, text, "Shortened")
 }
 
@@ -110,10 +110,10 @@ func TestDriftIsToldInItsOwnWords(t *testing.T) {
 		assert.Contains(t, text, want)
 	}
 	assert.NotContains(t, text, "to delete")
-	assert.NotContains(t, text, "lost", "nobody is about to delete it")
+	assert.NotContains(t, text, "lost", "it is not about to be deleted")
 }
 
-// many is a stack with so many changes that no place takes them.
+// many is a stack with more changes than any summary has room for.
 func many(n int) summary.Stack {
 	s := prod()
 	for i := range n {
@@ -146,8 +146,8 @@ func TestWhatDoesNotFitIsLeftOutFromTheEndAndCounted(t *testing.T) {
 	assert.Equal(t, strings.Count(text, "<details>"), strings.Count(text, "</details>"))
 }
 
-// Whatever the limit, and however much there is to tell: never longer, and never a loss that is not told where there is
-// any room for it.
+// Whatever the limit and the number of changes, the summary is never longer than the limit, and it shows every loss
+// that it has room for.
 func TestNoLimitIsEverExceeded(t *testing.T) {
 	stacks := []summary.Stack{
 		many(300), many(3),

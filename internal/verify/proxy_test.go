@@ -14,8 +14,8 @@ import (
 	"dbtier/internal/verify"
 )
 
-// proxied plays kubectl where RDS Proxy stands for PgBouncer: there is no Deployment of a pool, and the service's image
-// has no psql.
+// proxied plays kubectl on a stack with RDS Proxy instead of PgBouncer: the pool has no Deployment, and the service's
+// image has no psql.
 type proxied struct {
 	*cluster
 	ready int
@@ -89,7 +89,7 @@ func TestBehindRDSProxyTheServiceItselfStandsForThePool(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(p.stdin["pod"]), &pod))
 	assert.Equal(t, "registry/bootstrap:1", pod.Spec.Containers[0].Image, "which has psql")
 	assert.Equal(t, "/etc/database-ca", pod.Spec.Containers[0].VolumeMounts[0].MountPath,
-		"with which it verifies the proxy")
+		"the file that verifies the proxy")
 	assert.Equal(t, "database-ca", pod.Spec.Volumes[0].Name)
 }
 
@@ -121,7 +121,7 @@ func TestAServiceWithTokensIsAskedForNoPassword(t *testing.T) {
 	checks := p.run(tokens)
 	assert.Equal(t, "Secret myshop-api-db: myshop_app_a at myshop-prod-proxy.example:5432, logs in with tokens",
 		checks["secret"].Detail)
-	assert.NotContains(t, checks, "query", "nobody else can log in as the service")
+	assert.NotContains(t, checks, "query", "no other client can log in as the service")
 	assert.True(t, checks["service"].OK)
 
 	p = behindProxy(t)

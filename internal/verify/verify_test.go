@@ -31,15 +31,15 @@ myshop|myshop_admin|50|2|0|3|4|1|transaction
 pgbouncer|pgbouncer|1|0|0|0|0|0|statement`
 )
 
-// cluster plays kubectl on a cluster where all is well; a test changes what it wants to see fail.
+// cluster plays kubectl on a healthy cluster. A test changes the part that must fail.
 type cluster struct {
 	t *testing.T
 	// secret is the Secret's DATABASE_URL; objects replaces the ExternalSecrets.
 	secret  string
 	objects string
-	// fails is what a call that contains the key ends with.
+	// fails maps a text to the error of the calls that contain it.
 	fails map[string]error
-	// granted are the tokens that STS takes.
+	// granted are the tokens that STS accepts.
 	granted []string
 	stsSays int
 
@@ -401,7 +401,7 @@ func TestAClustersOwnStackIsItsOperator(t *testing.T) {
 	}
 }
 
-// operator plays kubectl on a cluster in which only the operator is looked at.
+// operator plays kubectl on a cluster in which only the operator is checked.
 type operator struct {
 	deployments string
 	api         error

@@ -59,7 +59,8 @@ func TestDecodingIsThatOfTheSDK(t *testing.T) {
 	_, found = lazy.GetOk("missing")
 	assert.False(t, found)
 	require.NoError(t, lazy.err)
-	assert.Equal(t, map[string]property.Value{"text": value}, lazy.decoded, "what no rule reads is not decoded")
+	assert.Equal(t, map[string]property.Value{"text": value}, lazy.decoded,
+		"a property that no rule reads is not decoded")
 }
 
 func FuzzDecodingIsThatOfTheSDK(f *testing.F) {

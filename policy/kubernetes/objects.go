@@ -24,7 +24,7 @@ func objects() []*rule.Rule {
 			types.Role, types.Secret, types.RoleBinding, types.ExternalSecret, types.SecretStore,
 		}, types.Workloads()...),
 		Resource: func(s *rule.Subject) {
-			// The Service of the API server itself is there.
+			// The Service of the API server itself is in the namespace default.
 			if name, _ := s.Get("metadata", "name").Text(""); name == "kubernetes" && s.Type() == types.Service {
 				return
 			}

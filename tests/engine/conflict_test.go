@@ -214,7 +214,7 @@ func TestAnInterruptedUpdateEndsWhatItHasBegun(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, string(state), "pending_operations", "the stop is clean")
 	for _, id := range there {
-		assert.Contains(t, string(state), "::"+id+`"`, "what was made is recorded")
+		assert.Contains(t, string(state), "::"+id+`"`, "the created resources are recorded")
 	}
 	s.must(0, "up", "--stack", "local")
 	assert.Equal(t, []string{"a", "b", "c"}, s.there())

@@ -88,6 +88,6 @@ func TestAnUpdateOfABucketsStateThatWasKilledIsGoneOnWith(t *testing.T) {
 	assert.Contains(t, up.stderr, "note: removed the lock that process ")
 	assert.Equal(t, []string{"a", "b", "c"}, s.there())
 	for _, operation := range s.operations() {
-		assert.NotContains(t, operation, "adopt", "what was begun was found, not made again")
+		assert.NotContains(t, operation, "adopt", "the resource was found and not created again")
 	}
 }

@@ -116,7 +116,7 @@ func TestResourcesAreCreatedReadUpdatedAndDeleted(t *testing.T) {
 			c.inputs["__defaults"] = []any{}
 			one := a.create(typ, "x", c.inputs)
 			two := a.create(typ, "x", c.inputs)
-			assert.Equal(t, one.ID, two.ID, "a create that is repeated adopts what the first one made")
+			assert.Equal(t, one.ID, two.ID, "a repeated create adopts the resource of the first one")
 			for k, v := range c.outputs {
 				assert.Equal(t, canonical(m{"v": v})["v"], one.Outputs[k], k)
 			}

@@ -343,7 +343,7 @@ func TestChangesWaitForTheMaintenanceWindowUnlessTheyAreAppliedImmediately(t *te
 	assert.Equal(t, "db.t4g.medium", *i.DBInstanceClass)
 	assert.Equal(t, "db.m6g.large", *i.PendingModifiedValues.DBInstanceClass)
 	assert.True(t, *i.PendingModifiedValues.MultiAZ)
-	assert.Equal(t, int32(9), *i.BackupRetentionPeriod, "what needs no outage is done at once")
+	assert.Equal(t, int32(9), *i.BackupRetentionPeriod, "a change without an outage is applied at once")
 	_, err = a.rds(a.admin()).ModifyDBInstance(ctx,
 		&awsrds.ModifyDBInstanceInput{DBInstanceIdentifier: sdk.String("myshop"), AllocatedStorage: sdk.Int32(60)})
 	require.NoError(t, err)

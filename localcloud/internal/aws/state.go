@@ -140,7 +140,7 @@ type securityRule struct {
 
 type logGroup struct {
 	Region, Name, KMSKeyARN, Class string
-	Retention                      int // days, or 0 for ever
+	Retention                      int // days, or 0 for no limit
 	Created                        time.Time
 	Tags                           map[string]string
 	// Origin is nil if RDS created the group. A later create of the same name then fails.

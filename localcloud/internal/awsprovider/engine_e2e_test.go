@@ -238,7 +238,7 @@ func TestEngineCreatesUpdatesReplacesAndDeletesOnTheLocalCloud(t *testing.T) {
 
 	deployment, err := b.stack.Export(t.Context())
 	require.NoError(t, err)
-	assert.Contains(t, string(deployment.Deployment), "arn:of:secret", "the search can find what is there")
+	assert.Contains(t, string(deployment.Deployment), "arn:of:secret", "the search finds a value that exists")
 	quoted, err := json.Marshal(b.password)
 	require.NoError(t, err)
 	for _, form := range []string{b.password, strings.Trim(string(quoted), `"`)} {
@@ -262,7 +262,7 @@ func TestEngineCreatesUpdatesReplacesAndDeletesOnTheLocalCloud(t *testing.T) {
 	_, err = b.stack.Refresh(t.Context())
 	require.NoError(t, err)
 	assert.ElementsMatch(t, []string{"GET Key", "GET Alias", "GET Instance"}, b.control.steps())
-	assert.Equal(t, map[string]int{"same": 4, "update": 1}, b.mustUp(t), "what was changed by hand is changed back")
+	assert.Equal(t, map[string]int{"same": 4, "update": 1}, b.mustUp(t), "a change by hand is reverted")
 	assert.Equal(t, []string{"PUT Instance"}, b.control.steps())
 
 	b.world.byHand(aliasType, nil)

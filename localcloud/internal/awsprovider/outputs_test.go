@@ -24,7 +24,7 @@ func TestAPreviewOfACreationKnowsTheInputsAndNothingElse(t *testing.T) {
 	})
 	require.NoError(t, err)
 	outputs := unmarshal(t, resp.GetProperties())
-	assert.Empty(t, resp.GetId(), "an id is not known before there is a resource")
+	assert.Empty(t, resp.GetId(), "an id is not known before the resource exists")
 	assert.NotContains(t, outputs, resource.PropertyKey("__defaults"))
 	for _, name := range []resource.PropertyKey{
 		"address", "arn", "endpoint", "engineVersionActual", "hostedZoneId", "masterUserSecrets", "resourceId",

@@ -161,7 +161,7 @@ func TestAMissingResourceReadsAsMissingAndDeletesWithoutAnError(t *testing.T) {
 func TestAnOfflineServerPreviewsAndDoesNothingElse(t *testing.T) {
 	server := offline(t)
 	inputs, failures := check(t, server, instanceType, nil, with(least[instanceType], props{"domain": "d-1"}))
-	assert.Empty(t, failures, "what only AWS models is fine in a preview for AWS")
+	assert.Empty(t, failures, "a preview for AWS accepts what only AWS models")
 	assert.Equal(t, "d-1", inputs["domain"].StringValue())
 	_, failures = check(t, server, instanceType, nil, with(least[instanceType], props{"sparkle": 1}))
 	assert.Contains(t, failures, "sparkle")

@@ -144,7 +144,7 @@ func TestRunReportsHowTheProgramEnded(t *testing.T) {
 
 	response, err = host.Run(t.Context(), request(dir, filepath.Join(dir, "x"), "logged"))
 	require.NoError(t, err)
-	assert.True(t, response.GetBail(), "the program has told the engine itself")
+	assert.True(t, response.GetBail(), "the program has already reported the error to the engine")
 	assert.Empty(t, response.GetError())
 
 	host, _, _ = start(t, filepath.Join(dir, "none"))

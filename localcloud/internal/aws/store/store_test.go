@@ -27,8 +27,8 @@ func open(path string) (*store.Store[doc], error) {
 	return store.Open(path, func() (*doc, error) { return &doc{}, nil })
 }
 
-// TestMain also is the process that the test kills. That process writes for ever and prints each number after it is on
-// disk.
+// TestMain is also the process that the test kills. That process writes until it is killed, and prints each number once
+// it is on disk.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("STORE_TEST_WRITES"); path != "" {
 		s, err := open(path)
@@ -70,7 +70,7 @@ func TestNothingThatWasConfirmedIsLostWhenTheProcessIsKilled(t *testing.T) {
 		s, err := open(path)
 		require.NoError(t, err)
 		n := s.Read().N
-		assert.GreaterOrEqual(t, n, confirmed, "a change that was confirmed is there")
+		assert.GreaterOrEqual(t, n, confirmed, "a confirmed change is on disk")
 		assert.Len(t, s.Read().Fill, 1000*(n%50), "and whole")
 		confirmed = n
 	}
