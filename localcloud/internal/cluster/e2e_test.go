@@ -114,6 +114,18 @@ func (c *cloud) try(args ...string) (string, error) {
 	return string(out), err
 }
 
+// kill ends the cloud by SIGKILL, waits until it is gone, and returns what status then prints.
+func (c *cloud) kill() (status string) {
+	c.t.Helper()
+	require.NoError(c.t, syscall.Kill(c.file().PID, syscall.SIGKILL))
+	require.Eventually(c.t, func() bool {
+		var err error
+		status, err = c.try("status")
+		return err != nil
+	}, 30*time.Second, 50*time.Millisecond)
+	return status
+}
+
 func (c *cloud) start() string {
 	c.t.Helper()
 	out, err := c.try(append([]string{"start"}, c.ports...)...)
@@ -349,16 +361,13 @@ func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
 		c.reach("third")
 	})
 	t.Run("kill -9 does not disturb the next start", func(t *testing.T) {
-		require.NoError(t, syscall.Kill(c.file().PID, syscall.SIGKILL))
-		out, err := c.try("status")
-		require.Error(t, err)
-		assert.Contains(t, out, "is not running")
+		assert.Contains(t, c.kill(), "is not running")
 		c.start()
 		c.waitServer()
 		c.reach("fourth")
 	})
 	t.Run("stop after kill -9 cleans up", func(t *testing.T) {
-		require.NoError(t, syscall.Kill(c.file().PID, syscall.SIGKILL))
+		c.kill()
 		assert.Contains(t, c.stop("--purge"), "is not running")
 		assertSame(t, c.project, before)
 		assert.NoDirExists(t, c.project.State())

@@ -221,7 +221,7 @@ func TestASessionIsToldThatTheInstanceGoesDownAndTheEndpointRefuses(t *testing.T
 	says(t, <-ended, "57P01", "terminating connection due to administrator command")
 	_, err := net.Dial("tcp", netip.AddrPortFrom(addr, 5432).String())
 	require.ErrorContains(t, err, "refused")
-	require.ErrorContains(t, e.SetMasterPassword(t.Context(), s.Identifier, password), "is down")
+	require.ErrorContains(t, e.SetMasterPassword(t.Context(), s.Identifier, password), "is stopped")
 	started = time.Now()
 	require.NoError(t, e.Start(t.Context(), s.Identifier))
 	t.Logf("started in %s", time.Since(started).Round(time.Millisecond))
