@@ -74,7 +74,7 @@ func (s *Stack) PoolClients() []pgbouncer.Client {
 
 func (s *Stack) validatePgBouncer() error {
 	var faults fault.List
-	faults.Within("", s.Pool.Settings.Validate())
+	faults.Within("", s.Pool.Validate())
 	for i, name := range s.Pool.Databases {
 		at := fmt.Sprintf("databases[%d]", i)
 		faults.Form(at, name, validation.SQLName)
@@ -86,7 +86,7 @@ func (s *Stack) validatePgBouncer() error {
 	}
 	args := &pgbouncer.PgBouncerPoolArgs{
 		Settings: s.Pool.Settings, Service: s.Consumer.Name, Logins: s.PoolLogins(eso.StoreRef{}),
-			Clients: s.Pool.Clients,
+		Clients: s.Pool.Clients,
 	}
 	for _, name := range s.DatabaseNames() {
 		args.Databases = append(args.Databases, pgbouncer.Database{Name: name})

@@ -217,14 +217,14 @@ func (m *Migration) validate() error {
 		return faults.Err()
 	}
 	faults.Between("connections", m.Connections, 1, 100, "")
-	faults.Within("", m.Settings.Validate())
+	faults.Within("", m.Validate())
 	return faults.Err()
 }
 
 func (c *Consumer) validate() error {
 	var faults fault.List
 	faults.Between("connections", c.Connections, 1, 5000, "that a pod opens at most")
-	faults.Within("", c.Settings.Validate())
+	faults.Within("", c.Validate())
 	return faults.Err()
 }
 

@@ -27,7 +27,8 @@ const (
 // SecretArn is the secret that RDS creates for an instance. Its name is random, so nothing can compute it.
 //
 //nolint:gosec // a name, not a credential
-const SecretArn = "arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:rds!db-033d7456-2c96-450d-9d48-f5de3025e51c-xmJRDx"
+const SecretArn = "arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:" +
+	"rds!db-033d7456-2c96-450d-9d48-f5de3025e51c-xmJRDx"
 
 // Resource is one registered resource.
 type Resource struct {
@@ -36,8 +37,8 @@ type Resource struct {
 	Inputs map[string]any
 	// Given are the inputs and Answered the outputs, both with their secret and unknown markers.
 	Given, Answered resource.PropertyMap
-	// Dependencies are the URNs that the resource waits for, by dependsOn or by an input. PropertyDependencies are those
-	// of each input.
+	// Dependencies are the URNs that the resource waits for, by dependsOn or by an input. PropertyDependencies are
+	// those of each input.
 	Dependencies         []string
 	PropertyDependencies map[string][]string
 	// Provider is the provider instance, "<urn>::<id>". Empty for components.
@@ -309,8 +310,8 @@ func (r *Recording) Types() map[string]int {
 	return counts
 }
 
-// Follows reports whether a resource waits for another: by its own dependencies, by those of its parent component, which
-// is registered before it, or through other resources.
+// Follows reports whether a resource waits for another: by its own dependencies, by those of its parent component,
+// which is registered before it, or through other resources.
 func (r *Recording) Follows(later, earlier *Resource) bool {
 	byURN := map[string]*Resource{}
 	for _, resource := range r.Each() {

@@ -23,10 +23,10 @@ type Settings struct {
 	Replicas int `json:"replicas"`
 	// Autoscaling lets a HorizontalPodAutoscaler choose the number of replicas.
 	Autoscaling Autoscaling `json:"autoscaling"`
-	// Reloader asks Stakater's Reloader to replace the pods when a Secret in their environment changes. Reloader must run
-	// with --reload-strategy=annotations: its default strategy adds a variable to the pod template, which this program and
-	// Reloader would then overwrite in turn. The login to the pool in DATABASE_URL does not change by itself. Default
-	// false.
+	// Reloader asks Stakater's Reloader to replace the pods when a Secret in their environment changes. Reloader must
+	// run with --reload-strategy=annotations: its default strategy adds a variable to the pod template, which this
+	// program and Reloader would then overwrite in turn. The login to the pool in DATABASE_URL does not change by
+	// itself. Default false.
 	Reloader bool `json:"reloader"`
 	// Port on which the container serves HTTP. Default 8080.
 	Port int `json:"port"`

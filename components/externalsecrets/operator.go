@@ -89,11 +89,11 @@ func probeEarly(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.R
 	return &pulumi.ResourceTransformResult{Props: args.Props, Opts: args.Opts}
 }
 
-func within(object pulumi.Map, path ...string) pulumi.Map {
+func within(fields pulumi.Map, path ...string) pulumi.Map {
 	for _, key := range path {
-		object, _ = object[key].(pulumi.Map)
+		fields, _ = fields[key].(pulumi.Map)
 	}
-	return object
+	return fields
 }
 
 // values returns the chart's values. All of them are literals: one unknown value would empty the chart's preview, and

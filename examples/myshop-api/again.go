@@ -33,17 +33,17 @@ func again[T any](
 	return attempts(ctx, repeatable, func() (answer T, err error) {
 		connection, err := pool.Acquire(ctx)
 		if err != nil {
-			return answer, notStarted{err}
+			return answer, notStartedError{err}
 		}
 		defer connection.Release()
 		return ask(ctx, connection)
 	})
 }
 
-// notStarted is an error that occurred before a request was sent.
-type notStarted struct{ error }
+// notStartedError is an error that occurred before a request was sent.
+type notStartedError struct{ error }
 
-func (u notStarted) Unwrap() error { return u.error }
+func (u notStartedError) Unwrap() error { return u.error }
 
 func attempts[T any](ctx context.Context, repeatable bool, attempt func() (T, error)) (T, error) {
 	pauses := backoff.NewExponentialBackOff()
@@ -71,7 +71,7 @@ func attempts[T any](ctx context.Context, repeatable bool, attempt func() (T, er
 
 // isTransient reports whether an error is transient and its request may be retried.
 func isTransient(err error, repeatable bool) bool {
-	var before notStarted
+	var before notStartedError
 	begun := !errors.As(err, &before) && !pgconn.SafeToRetry(err)
 	mayRepeat := repeatable || !begun
 	var said *pgconn.PgError

@@ -33,12 +33,12 @@ func TestWhatPasses(t *testing.T) {
 		err         error
 		read, write bool
 	}{
-		"a connection that cannot be opened": {notStarted{connecting}, true, true},
+		"a connection that cannot be opened": {notStartedError{connecting}, true, true},
 		"a pool whose connections are all broken": {
-			notStarted{errors.New("pgxpool: too many failed attempts acquiring connection")}, true, true,
+			notStartedError{errors.New("pgxpool: too many failed attempts acquiring connection")}, true, true,
 		},
-		"a login that PgBouncer turns away":            {notStarted{sqlState("08P01")}, true, true},
-		"a login with a wrong password":                {notStarted{sqlState("28P01")}, false, false},
+		"a login that PgBouncer turns away":            {notStartedError{sqlState("08P01")}, true, true},
+		"a login with a wrong password":                {notStartedError{sqlState("28P01")}, false, false},
 		"a connection found closed before it was used": {unsent{errors.New("conn closed")}, true, true},
 		"a session that was ended":                     {sqlState("57P01"), true, false},
 		"a server that crashed":                        {sqlState("57P02"), true, false},

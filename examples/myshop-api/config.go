@@ -31,8 +31,8 @@ func databaseConfig(databaseURL string) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, errors.New(
 			"DATABASE_URL is not a usable PostgreSQL URL (not shown because it contains a password): " +
-				"want postgres://user:password@host:port/database?sslmode=…, user and password URL-encoded, sslrootcert " +
-				"an existing file")
+				"want postgres://user:password@host:port/database?sslmode=…, user and password URL-encoded, " +
+				"sslrootcert an existing file")
 	}
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = connectTimeout

@@ -292,16 +292,16 @@ func (x *examination) credentials(ctx context.Context) {
 	}
 	switch {
 	case err != nil:
-		x.fault("AWS credentials", credentialsFix, "AWS does not accept them: %s", reason(err))
+		x.fault("AWS credentials", loginAdvice, "AWS does not accept them: %s", reason(err))
 	case identity.Account != wanted:
-		x.fault("AWS credentials", credentialsFix, "%s is in account %s, but the stack is in %s", identity.Arn,
+		x.fault("AWS credentials", loginAdvice, "%s is in account %s, but the stack is in %s", identity.Arn,
 			identity.Account, wanted)
 	default:
 		x.ok("AWS credentials", "%s", identity.Arn)
 	}
 }
 
-const credentialsFix = "aws sso login, or set AWS_PROFILE; in CI assume a role by OIDC (examples/ci)"
+const loginAdvice = "aws sso login, or set AWS_PROFILE; in CI assume a role by OIDC (examples/ci)"
 
 // credentialsSet looks for credentials without asking AWS.
 func (x *examination) credentialsSet(account string) {
@@ -321,7 +321,7 @@ func (x *examination) credentialsSet(account string) {
 		}
 	}
 	if found == "" {
-		x.fault("AWS credentials", credentialsFix, "none are set for account %s", account)
+		x.fault("AWS credentials", loginAdvice, "none are set for account %s", account)
 		return
 	}
 	x.warn("AWS credentials", "install the AWS CLI, so that doctor can ask AWS",

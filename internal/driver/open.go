@@ -44,21 +44,21 @@ func (t *task) reader() *engine.Reader { return engine.NewReader(t.config(operat
 
 // openReader prepares a run of the engine that does not change the stack; done ends it.
 func (t *task) openReader(ctx context.Context, op operation) (reader *engine.Reader, done func(), err error) {
-	config, detach, err := t.prepare(ctx, op)
+	settings, detach, err := t.prepare(ctx, op)
 	if err != nil {
 		return nil, nil, err
 	}
-	reader = engine.NewReader(config)
+	reader = engine.NewReader(settings)
 	return reader, func() { reader.Close(); detach() }, nil
 }
 
 // openRun prepares a run of the engine that changes the stack; done ends it.
 func (t *task) openRun(ctx context.Context, op operation) (run *engine.Run, done func(), err error) {
-	config, detach, err := t.prepare(ctx, op)
+	settings, detach, err := t.prepare(ctx, op)
 	if err != nil {
 		return nil, nil, err
 	}
-	run, err = engine.NewRun(ctx, config)
+	run, err = engine.NewRun(ctx, settings)
 	if err != nil {
 		detach()
 		return nil, nil, err

@@ -27,7 +27,7 @@ Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mand
 		Example: `  dbtier preview --stack local
   dbtier preview --stack prod --offline
   dbtier preview --stack prod --detailed-exitcode --summary summary.md
-  dbtier preview --stack prod --offline --json | jq '.resources[] | select(.type == "aws:rds/instance:Instance") | .inputs'`,
+  dbtier preview --stack prod --offline --json | jq '.resources[] | select(.type | test("rds/instance")) | .inputs'`,
 	}, onSeveral, withEngine, withProgram, withTargets, withSummary)
 	cmd.Flags().BoolVar(&offline, "offline", false,
 		"preview from an empty state, without credentials, cluster or network")

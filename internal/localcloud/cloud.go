@@ -162,7 +162,8 @@ func (c *Cloud) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Run runs localcloud on the person's terminal. It returns ErrReported if the command failed, because it has printed why.
+// Run runs localcloud on the person's terminal. It returns ErrReported if the command failed, because it has printed
+// why.
 func (c *Cloud) Run(ctx context.Context, stdout, stderr io.Writer, args ...string) error {
 	cmd := c.Command(ctx, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, stdout, stderr

@@ -106,8 +106,8 @@ func (c *Cloud) Providers(ctx context.Context, o ProviderOptions) (*Providers, e
 	}
 }
 
-// startServers starts a command and reads the ports that it prints on its first line. After an error, the command may be
-// running.
+// startServers starts a command and reads the ports that it prints on its first line. After an error, the command may
+// be running.
 func startServers(ctx context.Context, cmd *exec.Cmd) (ports Ports, line string, err error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {

@@ -22,7 +22,8 @@ func Ended(pid int) (<-chan struct{}, error) {
 		defer close(gone)
 		defer unix.Close(fd)
 		for {
-			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1) //nolint:gosec // file descriptors are small
+			fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // File descriptors are small.
+			_, err := unix.Poll(fds, -1)
 			if !errors.Is(err, unix.EINTR) {
 				return
 			}

@@ -95,7 +95,8 @@ func clean(message string) string {
 
 var (
 	prefixes = regexp.MustCompile(
-		`(?m)^(error: |an unhandled error occurred: |program failed:? ?|waiting for RPCs: |go inline source runtime error, )+\n*`,
+		`(?m)^(error: |an unhandled error occurred: |program failed:? ?|waiting for RPCs: |` +
+			`go inline source runtime error, )+\n*`,
 	)
 	// soleFault is go-multierror's list of one error.
 	soleFault = regexp.MustCompile(`(?s)^1 error occurred:\s*\* (.*)$`)

@@ -10,7 +10,7 @@ import (
 )
 
 // Severity says how serious a violation is.
-type Severity int
+type Severity int32
 
 // The severities of Pulumi.
 const (
@@ -26,7 +26,7 @@ func (s Severity) String() string {
 }
 
 // Level says what a violation does. The numbers are those of Pulumi's protocol.
-type Level int
+type Level int32
 
 // The enforcement levels of Pulumi.
 const (

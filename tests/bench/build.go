@@ -119,7 +119,8 @@ func buildCold(dir, pkg string, byMake bool) (built, error) {
 
 // modulesOf maps the packages that pkg depends on to their modules.
 func modulesOf(pkg string) (map[string]string, error) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}} {{with .Module}}{{.Path}}{{end}}", pkg).Output() //nolint:noctx // It ends by itself.
+	const format = "{{.ImportPath}} {{with .Module}}{{.Path}}{{end}}"
+	out, err := exec.Command("go", "list", "-deps", "-f", format, pkg).Output() //nolint:noctx // It ends by itself.
 	if err != nil {
 		return nil, fmt.Errorf("listing the packages: %w", err)
 	}

@@ -52,7 +52,8 @@ func benchUp() (string, error) {
 
 func run(out io.Writer, args ...string) error {
 	var said bytes.Buffer
-	cmd := exec.Command("make", append([]string{"--no-print-directory"}, args...)...) //nolint:noctx // It has no time limit.
+	args = append([]string{"--no-print-directory"}, args...)
+	cmd := exec.Command("make", args...) //nolint:noctx // It has no time limit.
 	cmd.Stdout = io.MultiWriter(&said, out)
 	cmd.Stderr = cmd.Stdout
 	if err := cmd.Run(); err != nil {

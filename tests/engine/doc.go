@@ -1,5 +1,6 @@
-// Package engine tests the driver on the real Pulumi engine without a cloud. The resources are files in a folder, kept by
-// a provider of these tests and declared by a program of these tests from the stack's config. The tests need bin/pulumi:
+// Package engine tests the driver on the real Pulumi engine without a cloud. The resources are files in a folder, kept
+// by a provider of these tests and declared by a program of these tests from the stack's config. The tests need
+// bin/pulumi:
 //
 //	make build && go test ./tests/engine
 //

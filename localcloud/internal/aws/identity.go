@@ -237,7 +237,8 @@ func mustParse(document string) *iam.Policy {
 
 // managedPolicies are the AWS managed policies that the stand-in models, as AWS publishes them.
 var managedPolicies = map[string]string{
-	"arn:aws:iam::aws:policy/AdministratorAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,
+	"arn:aws:iam::aws:policy/AdministratorAccess": `{"Version":"2012-10-17",` +
+		`"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,
 	"arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole": `{"Version":"2012-10-17","Statement":[
 		{"Sid":"EnableCreationAndManagementOfRDSCloudwatchLogGroups","Effect":"Allow",
 		 "Action":["logs:CreateLogGroup","logs:PutRetentionPolicy"],"Resource":["arn:aws:logs:*:*:log-group:RDS*"]},

@@ -54,7 +54,8 @@ func Command() *cobra.Command {
 		Use:   "providers",
 		Short: "Serve the Pulumi providers of the local cloud until stdin closes",
 		Long: `providers serves the Pulumi providers aws and kubernetes on 127.0.0.1 for one engine run. Once they
-listen, it prints their ports as one line of JSON. It ends when stdin closes, when its parent process ends, or on SIGTERM.`,
+listen, it prints their ports as one line of JSON. It ends when stdin closes, when its parent process ends, or on
+SIGTERM.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			dir, err := c.Flags().GetString("dir")
