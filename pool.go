@@ -18,8 +18,8 @@ type pool interface {
 	// and the pool is a member of the instance's client security group.
 	inDatabaseSubnets() bool
 
-	// addManagerSecrets creates the secrets in Secrets Manager that the pool logs in with, and returns the ARNs of those
-	// that the operator fills with the password of the application's role. Only RDS Proxy has any.
+	// addManagerSecrets creates the secrets in Secrets Manager that the pool logs in with, and returns the ARNs of
+	// those that the operator fills with the password of the application's role. Only RDS Proxy has any.
 	addManagerSecrets() (pushed []pulumi.StringInput, err error)
 	// add creates the pool. Call the methods below only after add.
 	add() error

@@ -22,8 +22,8 @@ import (
 // tier holds what the chain has built so far. Each link is a method in a file of the same name. It reads the fields of
 // the links before it and sets its own. The pool has a file for each kind.
 //
-// stack.Service is the team's service, whose name is part of every other name. stack.Consumer is its Deployment, and the
-// argument Service of the components is the Deployment's name.
+// stack.Service is the team's service, whose name is part of every other name. stack.Consumer is its Deployment, and
+// the argument Service of the components is the Deployment's name.
 type tier struct {
 	ctx       *pulumi.Context
 	stack     *config.Stack

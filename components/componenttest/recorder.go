@@ -25,8 +25,6 @@ const (
 )
 
 // SecretArn is the secret that RDS creates for an instance. Its name is random, so nothing can compute it.
-//
-//nolint:gosec // a name, not a credential
 const SecretArn = "arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:" +
 	"rds!db-033d7456-2c96-450d-9d48-f5de3025e51c-xmJRDx"
 

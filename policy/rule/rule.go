@@ -36,15 +36,21 @@ const (
 	Remediate
 )
 
-var levelNames = [...]string{"advisory", "mandatory", "disabled", "remediate"}
+var levelNames = map[Level]string{
+	Advisory: "advisory", Mandatory: "mandatory", Disabled: "disabled", Remediate: "remediate",
+}
 
 // LevelName returns the name of a level in the policy config file.
 func LevelName(level Level) string { return levelNames[level] }
 
 // LevelOf returns the level with the given name. It is the reverse of [LevelName].
 func LevelOf(name string) (level Level, ok bool) {
-	at := slices.Index(levelNames[:], name)
-	return Level(at), at >= 0
+	for level, known := range levelNames {
+		if known == name {
+			return level, true
+		}
+	}
+	return 0, false
 }
 
 // Profile is the kind of a stack. It decides the level of each rule that the policy config does not set.
