@@ -6,6 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/consumer"
+	"dbtier/components/contract"
 	"dbtier/components/irsarole"
 	"dbtier/config"
 )
@@ -48,8 +49,10 @@ func (t *tier) consumerDatabase() consumer.Database {
 	login := t.pool.tokenLogin()
 	database.CAConfigMap, database.CAPath = login.caConfigMap, login.caPath
 	database.IAM = &consumer.IAM{
-		URL: pulumi.Sprintf("postgresql://%s@%s:%d/%s?sslmode=verify-full&sslrootcert=%s", t.stack.IAMUsers()[0],
-			login.host, login.port, t.stack.Database.DatabaseName, login.caPath),
+		URL: pulumi.All(login.host, login.port).ApplyT(func(known []any) string {
+			return contract.URL(t.stack.IAMUsers()[0], known[0].(string), known[1].(int), t.stack.Database.DatabaseName,
+				login.caPath)
+		}).(pulumi.StringOutput),
 		Region:      t.stack.AWS.Region,
 		STSEndpoint: t.stack.AWS.ClusterEndpoint,
 	}

@@ -100,7 +100,7 @@ func (a *RdsProxyArgs) Validate() error {
 	faults.Form("namespace", a.Namespace, validation.Label)
 	faults.Form("region", a.Region, validation.Region)
 	faults.Form("accountId", a.AccountID, validation.AccountID)
-	fault.OneOf(&faults, "partition", a.Partition, "aws", "aws-cn", "aws-us-gov")
+	fault.OneOf(&faults, "partition", a.Partition, validation.Partitions...)
 	faults.OptionalForm("permissionsBoundaryArn", a.PermissionsBoundaryArn, validation.PolicyArn)
 	faults.Present("vpcId", a.VpcID)
 	faults.Present("subnetIds", a.SubnetIDs)
