@@ -1,10 +1,13 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
 
 	"dbtier/components/fault"
+	"dbtier/internal/suggest"
 	"dbtier/validation"
+	"dbtier/validation/awsrules"
 )
 
 // Account is the AWS account of the stack. Everything that a preview needs to know of it is config, so that a preview
@@ -30,9 +33,15 @@ type Account struct {
 
 func (a *Account) validate(cloud Cloud) error {
 	var faults fault.List
-	faults.Form("region", a.Region, validation.Region)
 	faults.Form("accountId", a.AccountID, validation.AccountID)
-	fault.OneOf(&faults, "partition", a.Partition, validation.Partitions...)
+	a.validateRegion(&faults)
+	for _, tag := range awsrules.CheckTags(a.Tags, builtInTags("", "")) {
+		path, value := "tags", any(nil)
+		if _, one := a.Tags[tag.Key]; one {
+			path, value = "tags."+tag.Key, a.Tags[tag.Key]
+		}
+		faults.Add(path, value, "%s", tag.Reason)
+	}
 	faults.OptionalForm("permissionsBoundaryArn", a.PermissionsBoundaryArn, validation.PolicyArn)
 	for name, endpoint := range map[string]string{"endpoint": a.Endpoint, "clusterEndpoint": a.ClusterEndpoint} {
 		switch cloud {
@@ -46,4 +55,28 @@ func (a *Account) validate(cloud Cloud) error {
 		}
 	}
 	return faults.Err()
+}
+
+// validateRegion checks that the region exists and is one of the partition: the partition is part of every ARN.
+func (a *Account) validateRegion(faults *fault.List) {
+	known := fault.OneOf(faults, "partition", a.Partition, validation.Partitions...)
+	if !faults.Form("region", a.Region, validation.Region) {
+		return
+	}
+	partition, exists := awsrules.Partition(a.Region)
+	if !exists {
+		reason := "is not a region of AWS"
+		if nearest := suggest.Nearest(a.Region, awsrules.Regions()); nearest != "" {
+			reason += fmt.Sprintf("; did you mean %s?", nearest)
+		}
+		faults.Add("region", a.Region, "%s", reason)
+		return
+	}
+	faults.Check(!known || a.Partition == partition, "partition", a.Partition,
+		"is not the partition of %s; want %s", a.Region, partition)
+}
+
+// builtInTags are the tags that every AWS resource of a stack has.
+func builtInTags(service, environment string) map[string]string {
+	return map[string]string{"service": service, "environment": environment, "managed-by": Namespace}
 }

@@ -64,16 +64,13 @@ func (n *Network) validate() error {
 	}
 	faults.Check(len(n.DatabaseCIDRs) > 0, "databaseCidrs", nil,
 		"is missing: the address ranges of the subnets in subnetIds")
-	for i, text := range n.DatabaseCIDRs {
-		prefix, err := netip.ParsePrefix(text)
-		if at := fmt.Sprintf("databaseCidrs[%d]", i); faults.Check(err == nil, at, text, validation.CIDRRule) {
-			faults.Check(prefix == prefix.Masked(), at, text, "has bits set after its prefix length; want %s",
-				prefix.Masked())
-		}
-	}
+	n.validateCIDRs(&faults)
 	for i, client := range n.DirectClients {
 		path := fmt.Sprintf("directClients[%d]", i)
 		faults.Form(path+".name", client.Name, validation.Label)
+		same := func(other DirectClient) bool { return other.Name == client.Name }
+		faults.Check(slices.IndexFunc(n.DirectClients, same) == i, path+".name", client.Name,
+			"is named twice; add up the connections of its pods")
 		if client.ConnectionsPerPod == 0 {
 			faults.Between(path+".connections", client.Connections, 1, 5000, "that all pods together open at most")
 			faults.Check(client.Replicas == 0, path+".replicas", client.Replicas,
@@ -88,8 +85,56 @@ func (n *Network) validate() error {
 	}
 	for i, client := range n.Clients {
 		path := fmt.Sprintf("clients[%d]", i)
-		faults.Check(client.Name != "", path+".name", nil, "is missing: name the client")
+		if faults.Check(client.Name != "", path+".name", nil, "is missing: name the client") {
+			faults.Form(path+".name", client.Name, validation.SecurityGroupRule)
+		}
 		faults.Form(path+".securityGroupId", client.SecurityGroupID, validation.SecurityGroupID)
 	}
 	return faults.Err()
+}
+
+// Lengths of the address ranges of subnets. Source: "Subnet sizing", Amazon VPC User Guide.
+const (
+	widestSubnet, narrowestSubnet         = 16, 28
+	widestSubnetIPv6, narrowestSubnetIPv6 = 44, 64
+)
+
+func (n *Network) validateCIDRs(faults *fault.List) {
+	var ranges []netip.Prefix
+	for i, text := range n.DatabaseCIDRs {
+		at := fmt.Sprintf("databaseCidrs[%d]", i)
+		prefix, err := netip.ParsePrefix(text)
+		if !faults.Check(err == nil, at, text, validation.CIDRRule) {
+			continue
+		}
+		widest, narrowest := widestSubnet, narrowestSubnet
+		if prefix.Addr().Is6() {
+			widest, narrowest = widestSubnetIPv6, narrowestSubnetIPv6
+		}
+		if !faults.Check(prefix == prefix.Masked(), at, text, "has bits set after its prefix length; want %s",
+			prefix.Masked()) ||
+			!faults.Check(widest <= prefix.Bits() && prefix.Bits() <= narrowest, at, text,
+				"is no range of a subnet, which AWS makes from /%d to /%d; want the ranges of the subnets in subnetIds",
+				widest, narrowest) {
+			continue
+		}
+		if j := slices.IndexFunc(ranges, prefix.Overlaps); j >= 0 {
+			faults.Add(at, text, "overlaps with %s, which subnets of a VPC cannot; name each range once", ranges[j])
+		}
+		ranges = append(ranges, prefix)
+	}
+}
+
+// checkSecurityGroups adds a fault for each security group that is admitted twice, which EC2 refuses
+// (InvalidPermission.Duplicate).
+func (s *Stack) checkSecurityGroups(faults *fault.List) {
+	admitted := map[string]string{s.Cluster.NodeSecurityGroupID: "cluster.nodeSecurityGroupId"}
+	for i, client := range s.Network.Clients {
+		path := fmt.Sprintf("network.clients[%d].securityGroupId", i)
+		if other, twice := admitted[client.SecurityGroupID]; twice && client.SecurityGroupID != "" {
+			faults.Add(path, client.SecurityGroupID, "is the security group of %s, which is admitted already; remove one", other)
+			continue
+		}
+		admitted[client.SecurityGroupID] = path
+	}
 }

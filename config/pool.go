@@ -82,7 +82,7 @@ func (s *Stack) validatePgBouncer() error {
 			"is named twice, or is the service's own database")
 	}
 	for i := range s.Pool.Logins {
-		faults.Within(fmt.Sprintf("logins[%d]", i), s.Pool.Logins[i].validate(s.AWS.Region))
+		faults.Within(fmt.Sprintf("logins[%d]", i), s.Pool.Logins[i].validate())
 	}
 	args := &pgbouncer.PgBouncerPoolArgs{
 		Settings: s.Pool.Settings, Service: s.Consumer.Name, Logins: s.PoolLogins(eso.StoreRef{}),
@@ -96,22 +96,13 @@ func (s *Stack) validatePgBouncer() error {
 }
 
 // validate checks the credential. The component validates the rest.
-func (l *PoolLogin) validate(region string) error {
+func (l *PoolLogin) validate() error {
 	var faults fault.List
 	faults.Check((l.CredentialArn == "") != (l.CredentialSecret == ""), "credentialArn", l.CredentialArn,
 		"want either credentialArn or credentialSecret: the secret with the username and password of the database user")
-	if l.CredentialArn != "" {
-		checkSecretArn(&faults, "credentialArn", l.CredentialArn, region)
-	}
+	faults.OptionalForm("credentialArn", l.CredentialArn, validation.SecretArn)
 	faults.OptionalForm("kmsKeyArn", l.KmsKeyArn, validation.KeyArn)
 	return faults.Err()
-}
-
-func checkSecretArn(faults *fault.List, path, arn, region string) {
-	if faults.Form(path, arn, validation.SecretArn) {
-		faults.Check(validation.SecretArn.Submatches(arn)[1] == region, path, arn,
-			"is in another region than the stack (%s), whose store cannot read it; replicate it there", region)
-	}
 }
 
 // checkClients adds a fault if the service can open more connections to the pool than the pool accepts. As for the

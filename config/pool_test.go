@@ -102,7 +102,7 @@ func TestFaultsOfLoginsAreReportedWithTheOthers(t *testing.T) {
 		`dbtier:pool.logins[0].name: "A": want`,
 		`dbtier:pool.logins[0].databases[0]: "orders": is not a database of the pool`,
 		`dbtier:pool.logins[0].credentialArn: "": want either credentialArn or credentialSecret`,
-		`dbtier:pool.logins[1].credentialArn: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf": is in another region than the stack (ap-northeast-2)`,
+		`dbtier:pool.logins[1].credentialArn: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf": is in the region eu-west-1, and the stack is in ap-northeast-2`,
 		`dbtier:pool.logins[1].kmsKeyArn: "alias/x": want`,
 		`dbtier:pool.logins[2].credentialArn: "my-secret": want either credentialArn or credentialSecret`,
 		`dbtier:pool.logins[2].credentialArn: "my-secret": want the whole ARN of a secret`,

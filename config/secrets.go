@@ -113,10 +113,10 @@ func (f *FurtherSecret) Args() externalsecrets.Secret {
 // InEnvironment is true if the service reads the secret from environment variables.
 func (f *FurtherSecret) InEnvironment() bool { return f.Use == Environment || f.Use == "" }
 
-func (f *FurtherSecret) validate(region string) error {
+func (f *FurtherSecret) validate() error {
 	var faults fault.List
 	faults.Within("", f.named(f.Args().Validate()))
-	checkSecretArn(&faults, "arn", f.Arn, region)
+	faults.Form("arn", f.Arn, validation.SecretArn)
 	faults.OptionalForm("kmsKeyArn", f.KmsKeyArn, validation.KeyArn)
 	fault.OneOf(&faults, "use", f.Use, "", Environment, Files, Nothing)
 	for _, key := range slices.Sorted(maps.Keys(f.URLs)) {
@@ -170,7 +170,7 @@ func (s *Stack) validateSecrets() error {
 	for i := range s.Secrets.Further {
 		f := &s.Secrets.Further[i]
 		at := fmt.Sprintf("further[%d]", i)
-		faults.Within(at, f.validate(s.AWS.Region))
+		faults.Within(at, f.validate())
 		faults.Check(!taken[f.Name], at+".name", f.Name, "is the name of another Secret")
 		taken[f.Name] = true
 	}

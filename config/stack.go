@@ -173,9 +173,16 @@ func (s *Stack) Validate() error {
 	fault.OneOf(&faults, "cloud", s.Cloud, AWS, Local)
 	faults.Form("environment", s.Environment, validation.Label)
 	fault.OneOf(&faults, "profile", s.Profile, Production, Development)
-	faults.Within("aws", s.AWS.validate(s.Cloud))
-	faults.Within("cluster", s.Cluster.validate(s.Cloud))
-	faults.Within("operator", s.Operator.Validate())
+	section := func(path string, err error) (valid bool) {
+		faults.Within(path, err)
+		return err == nil
+	}
+	account := section("aws", s.AWS.validate(s.Cloud))
+	section("cluster", s.Cluster.validate(s.Cloud))
+	section("operator", s.Operator.Validate())
+	if account {
+		s.checkPlaces(&faults)
+	}
 	if !s.HoldsService() {
 		if s.KnowsNetwork() {
 			faults.Within("network", s.Network.validate())
@@ -184,10 +191,7 @@ func (s *Stack) Validate() error {
 	}
 	faults.Form("service.name", s.Service.Name, validation.Label)
 	faults.Form("service.namespace", s.Service.Namespace, validation.Label)
-	section := func(path string, err error) (valid bool) {
-		faults.Within(path, err)
-		return err == nil
-	}
+	s.checkSecurityGroups(&faults)
 	network := section("network", s.Network.validate())
 	database := section("database", s.Database.Validate())
 	section("secrets", s.validateSecrets())
@@ -238,9 +242,8 @@ func (s *Stack) KnowsNetwork() bool { return s.HoldsService() || !reflect.ValueO
 
 // Tags are the tags of every AWS resource of the stack.
 func (s *Stack) Tags() map[string]string {
-	tags := map[string]string{}
+	tags := builtInTags(s.Service.Name, s.Environment)
 	maps.Copy(tags, s.AWS.Tags)
-	tags["service"], tags["environment"], tags["managed-by"] = s.Service.Name, s.Environment, Namespace
 	return tags
 }
 
