@@ -55,6 +55,11 @@ help: ## Show this list
 up: preflight all ## Build everything, start the local cloud, deploy the stack `local`, verify it
 	@bin/dbtier up --stack local
 	@bin/dbtier verify --stack local
+	@printf '%s\n' '' 'The tier runs on this machine. Next:' \
+		'  bin/dbtier local kubectl get pods -A             what runs in the cluster' \
+		"  bin/dbtier local psql -c 'select version()'      the database, through the pool" \
+		'  bin/dbtier preview --stack prod --offline        the same tier on AWS, without an account' \
+		'make down stops it and keeps its data.'
 
 .PHONY: down
 down: ## Stop the local cloud and keep its state (PURGE=1 removes the state)
@@ -93,7 +98,7 @@ downloads:
 # it makes every process, including those that tests start, sleep for a second before it exits, to catch late races. The
 # tests here wait for their goroutines, so that sleep is off.
 .PHONY: test
-test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with the race detector)
+test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules, some 20 minutes at first (RACE=1 with the race detector)
 	@failed=0; for module in $(wildcard $(MODULES)); do \
 		[ "$$(find $$module -name '*_test.go' -print -quit)" ] || continue; \
 		echo "== module $$module"; \
@@ -101,6 +106,15 @@ test: bin/tools/gotestsum bin/pulumi ## Unit tests of all modules (RACE=1 with t
 			--format $(or $(GOTESTSUM_FORMAT),pkgname-and-test-fails) --format-hide-empty-pkg \
 			-- -vet=off $(if $(RACE),-race -ldflags=-w -timeout 30m) $(if $(RUN),-run '$(RUN)') ./... ) || failed=1; \
 	done; exit $$failed
+
+# The inner loop: what changed is compiled and tested, and the results of the other packages are cached. The tests of
+# the local cloud need root and take minutes, so they are left to `make test`.
+.PHONY: check
+check: bin/tools/gofumpt ## Format and unit tests of the program, for the inner loop (2 minutes when warm)
+	@unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs --no-run-if-empty bin/tools/gofumpt -l); \
+	[ -z "$$unformatted" ] || { echo "make: run make fmt for: $$unformatted" >&2; exit 1; }
+	@cd validation && $(GO) test -vet=off ./...
+	@GOGC=$(BUILD_GOGC) $(GO) test -vet=off $(if $(RUN),-run '$(RUN)') $$($(GO) list ./... | grep -v /tests/)
 
 FUZZTIME ?= 20000x
 # Fuzz tests run in ordinary test binaries. `go test -fuzz` would build all of Pulumi's SDK a second time with coverage

@@ -8,9 +8,11 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/internal/driver"
+	"dbtier/internal/terminal"
 )
 
 func main() {
+	terminal.Restore()
 	if startedByEngine() {
 		pulumi.Run(deploy)
 		return

@@ -54,6 +54,7 @@ func (t *tier) serviceOutputs() pulumi.Map {
 
 		config.OutputConnectionsPlanned: pulumi.Int(t.stack.Budget.Most()),
 		config.OutputConnectionsLimit:   pulumi.Int(limit),
+		config.OutputConnectionPlan:     pulumi.ToStringArray(t.stack.Budget.Lines()),
 
 		config.OutputSecretsRoleArn:                 t.secretsRole.Arn,
 		config.OutputSecretsServiceAccount:          t.secrets.ServiceAccount,

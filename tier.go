@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -10,6 +12,7 @@ import (
 	"dbtier/components/consumer"
 	"dbtier/components/databaserole"
 	"dbtier/components/externalsecrets"
+	"dbtier/components/fault"
 	"dbtier/components/irsarole"
 	"dbtier/components/migrationjob"
 	"dbtier/components/rdsca"
@@ -93,13 +96,25 @@ func authorities(stack *config.Stack, root string) (string, error) {
 	}
 	text, err := os.ReadFile(inProject(root, stack.Network.CABundle))
 	if err != nil {
-		fix := ""
+		fix := "name a file with the certificates of the database's authorities, in PEM"
 		if stack.Cloud == config.Local {
-			fix = " (the local cloud writes it: start it with `dbtier local start`)"
+			fix = "the local cloud writes it: start it with `dbtier local start`"
 		}
-		return "", fmt.Errorf("network.caBundle: reading the authorities of the database's certificate: %w%s", err, fix)
+		var faults fault.List
+		faults.Add(config.Namespace+":network.caBundle", stack.Network.CABundle, "cannot be read: %s: %s",
+			reason(err), fix)
+		return "", faults.Err()
 	}
 	return string(text), nil
+}
+
+// reason is an error of a file without the operation and the path.
+func reason(err error) error {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
 }
 
 // inProject resolves a path of the stack's config, which is relative to the project.

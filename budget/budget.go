@@ -158,12 +158,20 @@ func (b *Budget) Check() error {
 	}
 	lines := []string{fmt.Sprintf("%s; less %d reserved ones, and %g of the rest for the tier: %d", source,
 		ReservedConnections, Share, limit)}
+	lines = append(lines, b.Lines()...)
+	lines = append(lines, fmt.Sprintf("together %d, which is %d too many", most, most-limit))
+	return &ExceededError{Most: most, Limit: limit, Lines: lines, Fixes: b.fixes(usable, limit, most)}
+}
+
+// Lines explain how many connections each holder can have open: one line for each.
+func (b *Budget) Lines() []string {
+	usable, _, _ := b.usable()
+	lines := make([]string, 0, len(b.Holders))
 	for i := range b.Holders {
 		h := &b.Holders[i]
 		lines = append(lines, fmt.Sprintf("%s: %s", h.Name, h.arithmetic(usable)))
 	}
-	lines = append(lines, fmt.Sprintf("together %d, which is %d too many", most, most-limit))
-	return &ExceededError{Most: most, Limit: limit, Lines: lines, Fixes: b.fixes(usable, limit, most)}
+	return lines
 }
 
 // fixes returns the smallest single changes that fit: a lower setting of one holder, or a larger class.

@@ -2,16 +2,10 @@ package config
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"reflect"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"gopkg.in/yaml.v3"
 )
 
 // Load reads the config of the stack that is being run. The project is the folder of the stack's file. See [Parse].
@@ -21,46 +15,23 @@ func Load(ctx *pulumi.Context, project string) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	for key := range fieldsOf(reflect.ValueOf(&Stack{}).Elem()) {
+	for key := range sections() {
 		full := Namespace + ":" + key
 		if text, found := ctx.GetConfig(full); found {
-			values.Keys[key] = Value{Text: text, Secret: ctx.IsConfigSecret(full)}
+			// An offline preview has a placeholder in the place of an encrypted value, which the engine does not mark.
+			secret := values.Keys[key].Secret || ctx.IsConfigSecret(full)
+			values.Keys[key] = Value{Text: text, Secret: secret}
 		} else {
 			// The engine decides: a key that it does not have is not set, whatever the file says.
 			delete(values.Keys, key)
 		}
 	}
+	for _, key := range values.Unused {
+		if err := ctx.Log.Warn(values.unusedKey(key), nil); err != nil {
+			return nil, fmt.Errorf("warning of config that nothing reads: %w", err)
+		}
+	}
 	return Parse(values, outputsOf(ctx))
-}
-
-// ReadFile reads the config values of a stack's file without an engine. A file that does not exist has none.
-func ReadFile(file string) (Values, error) {
-	values := Values{File: filepath.Base(file), Keys: map[string]Value{}}
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return values, nil
-	}
-	if err != nil {
-		return values, fmt.Errorf("reading the stack's config: %w", err)
-	}
-	var settings struct {
-		SecretsProvider string         `yaml:"secretsprovider"`
-		Config          map[string]any `yaml:"config"`
-	}
-	if err := yaml.Unmarshal(text, &settings); err != nil {
-		return values, fmt.Errorf("reading the stack's config %s: not valid YAML: %s", values.File, oneLine(err))
-	}
-	values.SecretsProvider = settings.SecretsProvider
-	for full, value := range settings.Config {
-		key, ours := strings.CutPrefix(full, Namespace+":")
-		if !ours {
-			continue
-		}
-		if values.Keys[key], err = valueOf(value); err != nil {
-			return values, fmt.Errorf("reading the stack's config %s: %s: %w", values.File, full, err)
-		}
-	}
-	return values, nil
 }
 
 // valueOf is a value of the file as Pulumi passes it to a program.

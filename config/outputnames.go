@@ -33,6 +33,8 @@ const (
 	OutputConnectionsPlanned = "connectionsPlanned"
 	// OutputConnectionsLimit is how many connections the tier may plan with.
 	OutputConnectionsLimit = "connectionsLimit"
+	// OutputConnectionPlan explains connectionsPlanned: one line for each holder of connections.
+	OutputConnectionPlan = "connectionPlan"
 
 	OutputSecretsRoleArn                 = "secretsRoleArn"
 	OutputSecretsServiceAccount          = "secretsServiceAccount"

@@ -20,6 +20,10 @@ type Values struct {
 	Keys map[string]Value
 	// SecretsProvider is the secrets provider that the file names; empty for the backend's default.
 	SecretsProvider string
+	// Strays are the mistakes in keys that are not the tier's: one line each, with file and key.
+	Strays []string
+	// Unused are the full keys of other namespaces, which neither the tier nor the engine reads.
+	Unused []string
 }
 
 // Value is one config value.
@@ -36,15 +40,21 @@ type InvalidError struct {
 	File string
 	// Faults have paths without the namespace: database.instanceClass.
 	Faults []fault.Fault
+	// Strays are those of [Values].
+	Strays []string
 }
 
 func (e *InvalidError) Error() string {
-	lines := make([]string, 0, len(e.Faults)+1)
-	lines = append(lines, "the stack's config has faults")
+	return strings.Join(append([]string{"the stack's config has faults"}, e.Lines()...), "\n")
+}
+
+// Lines returns one line for each fault, with file and key.
+func (e *InvalidError) Lines() []string {
+	lines := slices.Clone(e.Strays)
 	for _, f := range e.Faults {
 		lines = append(lines, fmt.Sprintf("%s: %s:%s", e.File, Namespace, f))
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 // profileKeys are the keys that the defaults depend on.
@@ -73,8 +83,9 @@ func Parse(values Values, outputsOf OutputsOf) (*Stack, error) {
 		})
 		faults.Within("", invalid)
 	}
-	if errors.As(faults.Err(), &invalid) {
-		return stack, &InvalidError{File: values.File, Faults: invalid.Faults}
+	invalid = &fault.Error{}
+	if errors.As(faults.Err(), &invalid) || len(values.Strays) > 0 {
+		return stack, &InvalidError{File: values.File, Faults: invalid.Faults, Strays: values.Strays}
 	}
 	return stack, nil
 }
@@ -82,7 +93,7 @@ func Parse(values Values, outputsOf OutputsOf) (*Stack, error) {
 // parseKeys turns each value into a tree of maps, lists and scalars, as encoding/json has them with [json.Number].
 func parseKeys(keys map[string]Value, faults *fault.List) map[string]any {
 	tree := map[string]any{}
-	fields := fieldsOf(reflect.ValueOf(&Stack{}).Elem())
+	fields := sections()
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		value := keys[key]
 		field, known := fields[key]

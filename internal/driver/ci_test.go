@@ -169,18 +169,18 @@ func TestThePolicyPackBesideTheDriverIsOnByDefault(t *testing.T) {
 
 func TestConfigOfOneRunIsReadAsTheFileIs(t *testing.T) {
 	values, err := (&stackFlags{config: []string{
-		"pool.replicas=3", "dbtier:environment=staging", "other:key=true", "consumer.env={A: b}",
-		"database.engineVersion='16'", "empty=", "url=a=b",
+		"pool.replicas=3", "dbtier:environment=staging", "consumer.env={A: b}",
+		"database.engineVersion='16'", "consumer.name=", "consumer.env.URL=a=b",
 	}}).overrides()
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{
-		"dbtier:pool.replicas": 3, "dbtier:environment": "staging", "other:key": true,
+		"dbtier:pool.replicas": 3, "dbtier:environment": "staging",
 		"dbtier:consumer.env":           map[string]any{"A": "b"},
-		"dbtier:database.engineVersion": "16", "dbtier:empty": "", "dbtier:url": "a=b",
+		"dbtier:database.engineVersion": "16", "dbtier:consumer.name": "", "dbtier:consumer.env.URL": "a=b",
 	}, values)
 	for given, want := range map[string]string{
 		"x": "want key=value", "=x": "want key=value",
-		"cloud=aws": "only the stack's file can choose", "a=[": "not valid YAML",
+		"cloud=aws": "only the stack's file can choose", "pool=[": "not valid YAML", "a=1": "there is no such key",
 	} {
 		_, err := (&stackFlags{config: []string{given}}).overrides()
 		require.ErrorContains(t, err, want)

@@ -141,13 +141,16 @@ func (x *examination) configFile() {
 	var invalid *config.InvalidError
 	switch {
 	case errors.As(err, &invalid):
-		for _, f := range invalid.Faults {
-			x.fault("config", "edit "+file, "%s:%s", config.Namespace, f)
+		for _, line := range invalid.Lines() {
+			x.fault("config", "edit "+file, "%s", strings.TrimPrefix(line, file+": "))
 		}
 	case err != nil:
 		x.fault("config", "edit "+file, "%s", err)
 	default:
 		x.ok("config", "%s: the stack is on %s", file, stack.Cloud)
+	}
+	if unused := x.stack.Values.Unused; len(unused) > 0 {
+		x.warn("config", "remove them from "+file, "keys that the tier does not read: %s", strings.Join(unused, ", "))
 	}
 	if len(stack.Unread) > 0 {
 		x.warn("config", "dbtier preview --stack "+x.stack.Name+" reads them",

@@ -54,7 +54,10 @@ func (t *task) runDrift(ctx context.Context) error {
 		case apitype.OpDelete:
 			t.say("  - %s is gone", progress.Subject(step.URN))
 		case apitype.OpUpdate:
-			t.say("  ~ %s differs: %s", progress.Subject(step.URN), strings.Join(step.Changed, ", "))
+			t.say("  ~ %s", progress.Subject(step.URN))
+			if !t.asJSON {
+				progress.New(t.progress).Changes(&step, "differs")
+			}
 		default:
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,8 @@ import (
 	"golang.org/x/term"
 
 	"dbtier/internal/project"
+	"dbtier/internal/redact"
+	"dbtier/internal/suggest"
 )
 
 // version is set by the linker.
@@ -39,6 +42,8 @@ type app struct {
 	// asJSON is the flag --json of the command, report its answer.
 	asJSON bool
 	report *report
+	// secrets are those of the environment, which no output shows.
+	secrets *redact.Redactor
 	// preparing guards what is prepared once for all stacks: cli is the path of the Pulumi CLI once it is found.
 	preparing sync.Mutex
 	cli       string
@@ -50,9 +55,10 @@ type app struct {
 func Main(deploy pulumi.RunFunc) int {
 	ctx, kill, stop := interrupts(os.Stderr)
 	defer stop()
+	surviveClosedPipes()
 	a := &app{
-		deploy: deploy, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kill: kill, system: runtime.GOOS,
-		replace: syscall.Exec,
+		deploy: deploy, stdin: os.Stdin, stdout: &stream{to: os.Stdout}, stderr: &stream{to: os.Stderr}, kill: kill,
+		system: runtime.GOOS, replace: syscall.Exec,
 	}
 	if out := int(os.Stdout.Fd()); term.IsTerminal(out) {
 		a.terminal = os.Getenv("CI") == ""
@@ -75,21 +81,42 @@ func Main(deploy pulumi.RunFunc) int {
 
 // run executes the arguments and reports the result.
 func (a *app) run(ctx context.Context, args []string) int {
-	a.asJSON, a.report = false, newReport("", "")
+	a.secrets = redact.Environment(os.Environ())
+	a.asJSON, a.report = false, a.newReport("", "")
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	err := root.ExecuteContext(ctx)
+	err := misspelt(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
+	if a.report.Command == "" && slices.Contains(args, "--json") {
+		// The command line was refused before a command could read its flags.
+		meant, _, _ := root.Find(args)
+		a.asJSON, a.report.Command = true, strings.TrimPrefix(meant.CommandPath(), "dbtier ")
+	}
 	code := exitCode(ctx, err)
 	a.printError(ctx, err)
 	if a.asJSON && a.report.Command != "" {
 		a.report.end(ctx, err)
 		if err := a.encode(a.report); err != nil {
-			fmt.Fprintf(a.stderr, "error: writing the answer: %s\n", err)
-			return exitTrouble
+			return a.unwritten(code, err)
 		}
+	}
+	if out, ok := a.stdout.(*stream); ok && out.failure() != nil {
+		return a.unwritten(code, out.failure())
+	}
+	return code
+}
+
+// unwritten reports that the output is not complete, and returns the exit code for it. A code that says more than that
+// the command has done its work stays.
+func (a *app) unwritten(code int, err error) int {
+	fmt.Fprintf(a.stderr, "error: writing the output: %s\n", err)
+	if code == exitDone || code == exitPending {
+		return exitTrouble
 	}
 	return code
 }
@@ -155,6 +182,27 @@ Operator, PgBouncer, migration and service. The file of each stack, Pulumi.<stac
 		a.history(), a.cancel(), a.export(), a.importing(), a.doctor(), a.local(), a.man(), a.version())
 	checkArguments(root)
 	return root
+}
+
+// misspelt returns an error for the name of a command that does not exist. Cobra parses the flags first, and would
+// complain of the first flag that only the meant command has.
+func misspelt(root *cobra.Command, args []string) error {
+	parent, rest, err := root.Find(args)
+	if err != nil || !parent.HasAvailableSubCommands() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
+		return nil
+	}
+	var names []string
+	for _, child := range parent.Commands() {
+		names = append(names, child.Name())
+	}
+	switch nearest := suggest.Nearest(rest[0], names); {
+	case rest[0] == "help", strings.HasPrefix(rest[0], "__complete"):
+		return nil
+	case nearest != "":
+		return usage(parent, "unknown command %q: did you mean %s %s?", rest[0], parent.CommandPath(), nearest)
+	default:
+		return usage(parent, "unknown command %q: the commands are %s", rest[0], strings.Join(names, ", "))
+	}
 }
 
 func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }

@@ -395,7 +395,7 @@ func TestAnOfflinePreviewNeedsNoCloudAndHidesSecrets(t *testing.T) {
 	b := newBench(t)
 	b.cloudScript(serves)
 	t.Setenv("PULUMI_CONFIG_PASSPHRASE", "")
-	require.Zero(t, b.run("preview", "--stack", "prod", "--offline"), b.stderr.String())
+	require.Zero(t, b.run("preview", "--stack", "prod", "--offline", "--inputs"), b.stderr.String())
 	assert.Equal(t, []string{"providers --offline"}, b.cloudCalls())
 	assert.Contains(t, b.stdout.String(), "description: d\n")
 	assert.Contains(t, b.stdout.String(), "offline preview of stack prod: 1 to create")

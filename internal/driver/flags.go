@@ -190,6 +190,10 @@ func (f *stackFlags) overrides() (map[string]any, error) {
 		if key == project.ConfigKey {
 			return nil, fmt.Errorf("--config %s: only the stack's file can choose the cloud", key)
 		}
+		if err := config.CheckKey(key); err != nil {
+			name, _, _ := strings.Cut(given, "=")
+			return nil, fmt.Errorf("--config %s: %w", name, err)
+		}
 		var value any
 		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
 			return nil, fmt.Errorf("--config %s: the value is not valid YAML: %w", key, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dbtier/internal/engine"
+	"dbtier/internal/stackstate"
 )
 
 func (a *app) importing() *cobra.Command {
@@ -54,8 +55,16 @@ second one.`,
 }
 
 func (t *task) runImportState(ctx context.Context, file string) error {
-	if _, err := os.Stat(file); err != nil {
-		return fmt.Errorf("--file: %s: %w", file, errors.Unwrap(err))
+	isState := func(*engine.Run) error {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("--file: %s: %w", file, errors.Unwrap(err))
+		}
+		if err := stackstate.CheckExport(content); err != nil {
+			return fmt.Errorf("--file: %s: %w: write one with `dbtier export --stack %s --file FILE`", file, err,
+				t.stack.Name)
+		}
+		return nil
 	}
 	return t.change(ctx, operation{command: "import"}, "import replaces the state of stack %s in %s by that in "+file,
 		func(run *engine.Run) error {
@@ -71,7 +80,7 @@ func (t *task) runImportState(ctx context.Context, file string) error {
 			}
 			t.say("stack %s has the state of %s; the previous one is in %s", t.stack.Name, file, short)
 			return nil
-		})
+		}, isState)
 }
 
 func (t *task) runImport(ctx context.Context, existing engine.Existing) error {

@@ -14,6 +14,9 @@ import (
 	"dbtier/internal/localcloud"
 	"dbtier/internal/project"
 	"dbtier/internal/pulumicli"
+	"dbtier/internal/text"
+	"dbtier/policy/registry"
+	"dbtier/policy/state"
 )
 
 // operation is one run of the engine for a command.
@@ -96,6 +99,10 @@ func (t *task) prepare(ctx context.Context, op operation) (c engine.Config, deta
 		if t.policies, note = t.policyPacksOf(t.flags); note != "" {
 			t.note(note)
 		}
+		if err := t.checkPolicyConfigs(); err != nil {
+			detach()
+			return c, nil, err
+		}
 	}
 	// The program runs in this process and resolves relative paths from the project's folder.
 	if err := os.Chdir(t.project.Dir); err != nil {
@@ -132,6 +139,39 @@ func (a *app) policyPacksOf(f *stackFlags) (packs []string, note string) {
 			" is not beside dbtier: run `make build`, or confirm with --no-policy"
 	}
 	return slices.Concat(packs, f.policyPacks), note
+}
+
+// checkPolicyConfigs returns an error if a file of --policy-pack-config is not for its pack. The engine's own message for
+// such a file is cut off.
+func (t *task) checkPolicyConfigs() error {
+	files := t.flags.policyConfigs
+	if len(files) > 0 && len(files) != len(t.policies) {
+		return &usageError{
+			error: fmt.Errorf("--policy-pack-config: %s for %s: give one for each pack, in the order of the packs: %s",
+				text.Count(len(files), "file", "files"), text.Count(len(t.policies), "pack", "packs"),
+				strings.Join(t.policies, ", ")),
+			command: "dbtier " + t.report.Command,
+		}
+	}
+	var faults []error
+	for i, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("--policy-pack-config: %w", err)
+		}
+		pack := registry.Pack()
+		if t.policies[i] != filepath.Join(t.beside, policyPack) {
+			// The rules of another pack are not known here.
+			pack.Rules = nil
+			if state.IsConfig(content) {
+				continue
+			}
+		}
+		if err := state.CheckConfig(pack, content); err != nil {
+			faults = append(faults, fmt.Errorf("--policy-pack-config %s: %w", file, err))
+		}
+	}
+	return coded(exitConfig, errors.Join(faults...))
 }
 
 // attach starts the provider servers, and the local cloud before them if the operation may.

@@ -18,9 +18,10 @@ func (a *app) preview() *cobra.Command {
 		Short: "Show what up would change",
 		Long: `Shows what up would change.
 
-With --offline it needs no credentials, no cluster and no network: it shows every resource of the stack
-with its inputs, as if the stack were created from nothing. It works on an empty state and never touches
-the stack's state. Values that only AWS can decide are shown as known after the update.
+With --offline it needs no credentials, no cluster and no network: it shows every resource of the stack,
+as if the stack were created from nothing. It works on an empty state and never touches the stack's state.
+With --inputs it also shows the inputs of each resource. Values that only AWS can decide are shown as known
+after the update.
 
 Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mandatory policy is violated,
 4 config, 5 failed.`,
@@ -31,12 +32,9 @@ Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mand
 	}, onSeveral, withEngine, withProgram, withTargets, withSummary)
 	cmd.Flags().BoolVar(&offline, "offline", false,
 		"preview from an empty state, without credentials, cluster or network")
-	cmd.Flags().BoolVar(&inputs, "inputs", false, "show each resource's inputs (default with --offline)")
+	cmd.Flags().BoolVar(&inputs, "inputs", false, "show each resource's inputs")
 	cmd.Flags().StringVar(&f.plan, "plan", "", "write a plan to this file, for up --plan")
 	cmd.Flags().BoolVar(&f.detailedExitCode, "detailed-exitcode", false, "exit with code 2 if something would change")
-	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
-		inputs = inputs || offline && f.stacks == "" && !cmd.Flags().Changed("inputs")
-	}
 	return cmd
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -69,6 +71,8 @@ type report struct {
 	// steps are all steps with their states, for the summary. planning is true if nothing was changed.
 	steps    []progress.Step
 	planning bool
+	// clean removes the secrets of the environment from a text.
+	clean func(string) string
 }
 
 // connections are the database connections of the tier.
@@ -77,10 +81,14 @@ type connections struct {
 	Planned int `json:"planned"`
 	// Limit is the maximum that the tier may open; 0 if the instance class is not known.
 	Limit int `json:"limit"`
+	// Plan explains Planned: one line for each holder of connections.
+	Plan []string `json:"plan,omitempty"`
+	// Changed is true if the run changed the plan, or would change it.
+	Changed bool `json:"changed,omitempty"`
 }
 
-func newReport(command, stack string) *report {
-	return &report{Schema: schema, Command: command, Stack: stack, started: time.Now()}
+func (a *app) newReport(command, stack string) *report {
+	return &report{Schema: schema, Command: command, Stack: stack, started: time.Now(), clean: a.secrets.Clean}
 }
 
 // take copies the result of a run or a preview. A run that did not begin has no result.
@@ -92,12 +100,18 @@ func (r *report) take(result *progress.Result, planning bool) {
 	r.Changed, r.Changes, r.planning, r.steps = &changed, result.Changes, planning, result.Steps
 	r.Policies, r.Warnings = result.Findings, result.Warnings
 	r.Connections = connectionsOf(result.Outputs)
+	if before := connectionsOf(result.Before); r.Connections != nil {
+		r.Connections.Changed = before == nil || !reflect.DeepEqual(before, r.Connections)
+	}
 	r.Resources = nil
 	for _, step := range result.Steps {
 		if visible, ok := progress.Sanitize(step.Inputs).(map[string]any); ok && planning {
 			step.Inputs = visible
 		} else {
 			step.Inputs = nil
+		}
+		if step.Op != apitype.OpSame {
+			step.Values = step.Changes(r.clean)
 		}
 		if planning || step.Op != apitype.OpSame {
 			r.Resources = append(r.Resources, step)
@@ -112,7 +126,12 @@ func connectionsOf(outputs map[string]any) *connections {
 		return nil
 	}
 	limit, _ := outputs[config.OutputConnectionsLimit].(float64)
-	return &connections{Planned: int(planned), Limit: int(limit)}
+	c := &connections{Planned: int(planned), Limit: int(limit)}
+	lines, _ := outputs[config.OutputConnectionPlan].([]any)
+	for _, line := range lines {
+		c.Plan = append(c.Plan, fmt.Sprint(line))
+	}
+	return c
 }
 
 // end records how the command ended.
@@ -125,6 +144,15 @@ func (r *report) end(ctx context.Context, err error) {
 	if errors.As(err, &held) {
 		r.Holder = held.Holder
 	}
+}
+
+// String is the plan for people.
+func (c *connections) String() string {
+	text := fmt.Sprintf("connections to the database: at most %d", c.Planned)
+	if c.Limit > 0 {
+		text += fmt.Sprintf(" of the allowed %d", c.Limit)
+	}
+	return strings.Join(append([]string{text}, c.Plan...), "\n    ")
 }
 
 func (a *app) encode(r *report) error {

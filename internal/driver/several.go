@@ -87,7 +87,7 @@ func (a *app) runAll(ctx context.Context, f *stackFlags, order []*node, do work)
 	for _, n := range order {
 		all.Go(func() {
 			defer close(n.done)
-			n.report = newReport(a.report.Command, n.stack.Name)
+			n.report = a.newReport(a.report.Command, n.stack.Name)
 			t := a.taskAmong(f, n, lines, width)
 			for _, before := range n.after {
 				<-before.done

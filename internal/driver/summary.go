@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"dbtier/internal/redact"
 	"dbtier/internal/summary"
 )
 
@@ -25,7 +24,7 @@ func (a *app) summarize(f *stackFlags, reports ...*report) error {
 	for _, r := range reports {
 		stacks = append(stacks, r.summary())
 	}
-	text := summary.Markdown(stacks, redact.Environment(os.Environ()), summary.Limit-room)
+	text := summary.Markdown(stacks, a.secrets, summary.Limit-room)
 	var problems []error
 	if f.summary != "" {
 		problems = append(problems, write(f.summary, os.O_TRUNC, text))
@@ -60,6 +59,7 @@ func (r *report) summary() summary.Stack {
 	}
 	if r.Connections != nil {
 		s.Connections, s.ConnectionLimit = r.Connections.Planned, r.Connections.Limit
+		s.ConnectionPlan = r.Connections.Plan
 	}
 	return s
 }

@@ -48,7 +48,7 @@ func (t *task) note(text string) {
 // newTask returns the work on one stack, the only one or one of several.
 func (a *app) newTask(f *stackFlags, at target, r *report) *task {
 	t := &task{app: a, flags: f, target: at, report: r, out: a.stdout, err: a.stderr, asks: a.asks}
-	t.progress = progress.Options{Out: a.stdout, Live: a.terminal, Width: a.width}
+	t.progress = progress.Options{Out: a.stdout, Live: a.terminal, Width: a.width, Clean: a.secrets.Clean}
 	if a.asJSON {
 		t.out, t.asks = io.Discard, false
 		t.progress = progress.Options{Out: a.stderr, Quiet: true}
@@ -165,7 +165,10 @@ func (t *task) ended(started time.Time, title string, result progress.Result, er
 	return nil
 }
 
-// finish prints the last line about a run.
+// finish prints the connections if the run changes them, and the last line about the run.
 func (t *task) finish(title string, result progress.Result, planning bool, started time.Time) {
+	if c := t.report.Connections; c != nil && c.Changed {
+		t.say("%s", c)
+	}
 	t.say("%s: %s", title, result.Summary(planning, time.Since(started)))
 }

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -51,9 +52,9 @@ func (t *task) runUp(ctx context.Context) error {
 		return err
 	}
 	if t.flags.plan != "" {
-		if _, err := os.Stat(t.flags.plan); err != nil {
-			return fmt.Errorf("--plan: %s: %w: write one with `dbtier preview --stack %s --plan FILE`", t.flags.plan,
-				errors.Unwrap(err), t.stack.Name)
+		if err := checkPlan(t.flags.plan); err != nil {
+			return fmt.Errorf("--plan: %s: %w: write one with `dbtier preview --stack %s --plan FILE`", t.flags.plan, err,
+				t.stack.Name)
 		}
 	}
 	run, done, err := t.openRun(ctx, operation{command: "up", starts: true, program: true})
@@ -75,6 +76,21 @@ func (t *task) runUp(ctx context.Context) error {
 		t.seal()
 	}
 	return err
+}
+
+// checkPlan returns an error unless the file is a plan of the engine.
+func checkPlan(file string) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return errors.Unwrap(err)
+	}
+	var plan struct {
+		ResourcePlans map[string]json.RawMessage `json:"resourcePlans"`
+	}
+	if json.Unmarshal(content, &plan) != nil || plan.ResourcePlans == nil {
+		return errors.New("is not a plan")
+	}
+	return nil
 }
 
 // mayHoldData reports whether an update could lose data: the state has a resource that holds some, or cannot be read

@@ -51,8 +51,12 @@ func CheckSecrets(s *project.Stack, backend, secretsProvider string, env Lookup)
 		return nil
 	}
 	if file, _ := env("PULUMI_CONFIG_PASSPHRASE_FILE"); file != "" {
-		if _, err := os.Stat(file); err != nil {
+		text, err := os.ReadFile(file)
+		if err != nil {
 			return fmt.Errorf("PULUMI_CONFIG_PASSPHRASE_FILE: %s: cannot be read: %w", file, errors.Unwrap(err))
+		}
+		if strings.TrimSpace(string(text)) == "" {
+			return fmt.Errorf("PULUMI_CONFIG_PASSPHRASE_FILE: %s: is empty: write the passphrase into it", file)
 		}
 		return nil
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"dbtier/components/fault"
 	"dbtier/config"
 	"dbtier/internal/progress"
 	"dbtier/internal/pulumicli"
@@ -30,6 +32,7 @@ type Reader struct {
 	lock    *statelock.Lock
 	// work is the folder in which the CLI runs, home its PULUMI_HOME, temp a folder that Close removes.
 	work, home, temp string
+	environment      environment
 	// executing is true while the Automation API runs an operation.
 	executing bool
 	closed    chan struct{}
@@ -73,7 +76,7 @@ func (r *Reader) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.home = environment.Home
+	r.home, r.environment = environment.Home, environment
 	if err := pulumicli.PrepareHome(r.home); err != nil {
 		return err
 	}
@@ -97,24 +100,14 @@ func (r *Reader) prepare(ctx context.Context) error {
 func (r *Reader) place() (env environment, err error) {
 	c := r.config
 	if c.Offline {
-		if r.temp, err = os.MkdirTemp("", "dbtier-offline-"); err != nil {
-			return env, fmt.Errorf("making a folder for the offline preview: %w", err)
-		}
-		state := filepath.Join(r.temp, "state")
-		if err := os.Mkdir(state, 0o700); err != nil {
-			return env, fmt.Errorf("making a folder for the offline preview: %w", err)
-		}
-		r.backend, r.work = "file://"+state, filepath.Join(r.temp, "work")
-		env = environment{
-			Backend: r.backend, Home: filepath.Join(r.temp, "home"), Attach: c.Attach,
-			Passphrase: "offline preview, nothing is kept",
-		}
-		return env, copyProject(c.Project, c.Stack, r.work, copying{offline: true, overrides: c.Overrides})
+		env, err = r.emptyState(environment{Attach: c.Attach}, copying{offline: true, overrides: c.Overrides})
+		env.Home = filepath.Join(r.temp, "home")
+		return env, err
 	}
 	if err := CheckSecrets(c.Stack, r.backend, c.SecretsProvider, os.LookupEnv); err != nil {
 		return env, err
 	}
-	if files, ok := r.files(); ok {
+	if files, ok := r.files(); ok && c.Command != previewing {
 		if err := os.MkdirAll(files.Dir, 0o700); err != nil {
 			return env, fmt.Errorf("making the folder of the state: %w", err)
 		}
@@ -144,6 +137,24 @@ func (r *Reader) place() (env environment, err error) {
 	return env, copyProject(c.Project, c.Stack, r.work, copying{encryption: true, overrides: c.Overrides})
 }
 
+// emptyState moves the reader to an empty state in a temporary folder, and returns the environment for it.
+func (r *Reader) emptyState(env environment, how copying) (environment, error) {
+	var err error
+	if r.temp == "" {
+		r.temp, err = os.MkdirTemp("", "dbtier-preview-")
+	}
+	state := filepath.Join(r.temp, "state")
+	if err == nil {
+		err = os.Mkdir(state, 0o700)
+	}
+	if err != nil {
+		return env, fmt.Errorf("making a folder for the preview: %w", err)
+	}
+	r.backend, r.work = "file://"+state, filepath.Join(r.temp, "work")
+	env.Backend, env.PassphraseFile, env.Passphrase = r.backend, "", "a preview, nothing is kept"
+	return env, copyProject(r.config.Project, r.config.Stack, r.work, how)
+}
+
 // credentialsPath is the folder of the user's Pulumi logins.
 func credentialsPath() string {
 	if path := os.Getenv("PULUMI_CREDENTIALS_PATH"); path != "" {
@@ -161,6 +172,10 @@ func (r *Reader) selectStack(ctx context.Context, existing bool) error {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
+	creates := r.lock == nil && r.config.Command == previewing && !r.config.Offline && !existing
+	if files, ok := r.files(); ok && creates && !files.Exists() {
+		return r.previewCreation(ctx)
+	}
 	name := r.config.Stack.Name
 	workspace, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(r.work), auto.Program(r.program),
 		auto.Pulumi(r.command), auto.PulumiHome(r.home), auto.SecretsProvider(r.config.SecretsProvider))
@@ -169,8 +184,11 @@ func (r *Reader) selectStack(ctx context.Context, existing bool) error {
 	}
 	stack, err := auto.SelectStack(ctx, name, workspace)
 	if err != nil && auto.IsSelectStack404Error(err) {
-		if existing {
+		switch {
+		case existing:
 			return r.missing()
+		case creates:
+			return r.previewCreation(ctx)
 		}
 		stack, err = auto.NewStack(ctx, name, workspace)
 		if err == nil && !r.config.Offline {
@@ -184,9 +202,46 @@ func (r *Reader) selectStack(ctx context.Context, existing bool) error {
 	return nil
 }
 
+// previewing is the command that looks at a stack that may not exist yet.
+const previewing = "preview"
+
+// previewCreation makes a stack in a temporary state ready. A reader has no lock and must not create the real one, which
+// would also write into the stack's file.
+func (r *Reader) previewCreation(ctx context.Context) (err error) {
+	r.config.Note(fmt.Sprintf("stack %s is not in %s yet: this shows its creation", r.config.Stack.Name, r.backend))
+	r.environment, err = r.emptyState(r.environment, copying{overrides: r.config.Overrides})
+	if err != nil {
+		return err
+	}
+	r.command.Env = r.environment.apply(os.Environ())
+	workspace, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(r.work), auto.Program(r.program),
+		auto.Pulumi(r.command), auto.PulumiHome(r.home))
+	if err != nil {
+		return fmt.Errorf("preparing the engine's workspace: %w", err)
+	}
+	stack, err := auto.NewStack(ctx, r.config.Stack.Name, workspace)
+	if err != nil {
+		return r.explain(err)
+	}
+	r.stack = &stack
+	return nil
+}
+
 func (r *Reader) missing() error {
 	name := r.config.Stack.Name
 	return fmt.Errorf("stack %s is not in %s: bring it up with `dbtier up --stack %s`", name, r.backend, name)
+}
+
+// refused reports whether the program ended with faults of its config. A program also ends with an error after a
+// resource has failed.
+func (r *Reader) refused() bool {
+	refusal := r.refusal.Load()
+	if refusal == nil {
+		return false
+	}
+	var invalid *config.InvalidError
+	var faults *fault.Error
+	return errors.As(*refusal, &invalid) || errors.As(*refusal, &faults)
 }
 
 // program runs the stack's program and keeps its error. The engine's report of it does not distinguish a config that
@@ -252,7 +307,7 @@ func (r *Reader) execute(o progress.Options, operate func(chan<- events.EngineEv
 		return result, ErrCancelled
 	case len(result.Errors) > 0:
 		return result, &FailureError{
-			Faults: result.Errors, Policy: result.Violated(), Config: r.refusal.Load() != nil,
+			Faults: result.Errors, Policy: result.Violated(), Config: r.refused(),
 		}
 	case err != nil:
 		return result, failed(r.explain(err))

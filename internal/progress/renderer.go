@@ -29,6 +29,8 @@ type Options struct {
 	Quiet bool
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
+	// Clean removes what must not be shown from a value, such as credentials of the environment. Optional.
+	Clean func(string) string
 	// Patience is how long the output stays silent before a line names the operation being waited for. Default 3 s.
 	Patience time.Duration
 }
@@ -48,6 +50,8 @@ type Result struct {
 	// Outputs are the stack's outputs after the run, or as far as a preview knows them, with the placeholders of
 	// Step.Inputs.
 	Outputs map[string]any
+	// Before are the stack's outputs before the run. Secret ones are placeholders.
+	Before map[string]any
 	// Done counts the operations that succeeded, without the one on the stack itself.
 	Done int
 	// Ended is true when the engine has sent its summary of the run.
@@ -64,6 +68,8 @@ type Step struct {
 	Inputs map[string]any `json:"inputs,omitempty"`
 	// Changed are the paths of the properties that differ.
 	Changed []string `json:"changed,omitempty"`
+	// Values are the changes of these properties. A report fills them in.
+	Values []Change `json:"values,omitempty"`
 	// Because are the properties whose change forces a replacement.
 	Because []string `json:"because,omitempty"`
 	// Retained is true when a deletion removes the resource from the state only.
@@ -256,8 +262,28 @@ func (r *Renderer) plan(step Step) {
 	r.line("  %s %-40s %s", verbs[step.Op].sign, ShortType(step.Type), step.Name)
 	if r.o.Inputs && step.Op != apitype.OpDelete && len(step.Inputs) > 0 {
 		fmt.Fprint(r.o.Out, indent(strings.TrimRight(writeInputs(step.Inputs), "\n"), "        ")+"\n")
-	} else if len(step.Changed) > 0 {
-		r.line("        changes: %s", strings.Join(step.Changed, ", "))
+		return
+	}
+	r.Changes(&step, "changes")
+}
+
+// diffShown is the number of lines that are shown of a text's difference.
+const diffShown = 40
+
+// Changes prints what a step changes. The verb introduces the properties of a step without values.
+func (r *Renderer) Changes(step *Step, verb string) {
+	changes := step.Changes(r.o.Clean)
+	if changes == nil && len(step.Changed) > 0 {
+		r.line("        %s: %s", verb, strings.Join(step.Changed, ", "))
+	}
+	for _, change := range changes {
+		r.line("        %s", change)
+		for _, line := range change.Diff[:min(len(change.Diff), diffShown)] {
+			r.line("          %s", line)
+		}
+		if more := len(change.Diff) - diffShown; more > 0 {
+			r.line("          … %d more lines; --json shows all", more)
+		}
 	}
 }
 
@@ -266,6 +292,9 @@ func (r *Renderer) end(m apitype.StepEventMetadata, ok bool) {
 	if m.Type == stackType && m.New != nil && ok {
 		if outputs, known := Sanitize(m.New.Outputs).(map[string]any); known && len(outputs) > 0 {
 			r.result.Outputs = outputs
+		}
+		if m.Old != nil {
+			r.result.Before, _ = Sanitize(m.Old.Outputs).(map[string]any)
 		}
 	}
 	if step, found := r.refreshed[m.URN]; found && (ok || m.Op == apitype.OpRefresh) {
@@ -331,9 +360,7 @@ func (r *Renderer) found(step Step, m apitype.StepEventMetadata, ok bool) {
 		return
 	}
 	r.line("  %s %-40s %s", verbs[m.Op].sign, ShortType(m.Type), step.Name)
-	if len(step.Changed) > 0 {
-		r.line("        differs: %s", strings.Join(step.Changed, ", "))
-	}
+	r.Changes(&step, "differs")
 }
 
 func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {

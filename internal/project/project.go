@@ -156,7 +156,9 @@ func (p *Project) Stack(name string) (*Stack, error) {
 	cloud, given := s.Values.Keys["cloud"]
 	switch s.Cloud = config.Cloud(cloud.Text); {
 	case !given:
-		return nil, fmt.Errorf("%s: config.%s: is missing: set it to aws or local", s.Values.File, ConfigKey)
+		// A key in the wrong place may be the reason.
+		missing := fmt.Sprintf("%s: config.%s: is missing: set it to aws or local", s.Values.File, ConfigKey)
+		return nil, errors.New(strings.Join(append(s.Values.Strays, missing), "\n"))
 	case s.Cloud != config.AWS && s.Cloud != config.Local:
 		return nil, fmt.Errorf("%s: config.%s: %s: no such cloud: set it to aws or local", s.Values.File, ConfigKey,
 			cloud.Text)

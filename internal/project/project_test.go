@@ -85,7 +85,7 @@ func TestStackRefusesWhatItCannotPlace(t *testing.T) {
 		"moon":     "Pulumi.moon.yaml: config.dbtier:cloud: moon: no such cloud",
 		"odd":      `config.dbtier:cloud: ["aws"]: no such cloud`,
 		"torn":     "Pulumi.torn.yaml: not valid YAML",
-		"typed":    "Pulumi.typed.yaml: not valid YAML",
+		"typed":    "Pulumi.typed.yaml: config: want keys and values",
 		"no stack": "not a stack name",
 	} {
 		_, err := p.Stack(name)

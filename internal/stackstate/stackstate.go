@@ -3,6 +3,7 @@ package stackstate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -54,7 +55,7 @@ func Read(text []byte) (*State, error) {
 		} `json:"checkpoint"`
 	}
 	if err := json.Unmarshal(text, &either); err != nil {
-		return nil, fmt.Errorf("reading the state: %w", err)
+		return nil, fmt.Errorf("reading the state: %w", notAState(err))
 	}
 	for _, state := range []*State{either.Deployment, either.Checkpoint.Latest} {
 		if state != nil {
@@ -62,4 +63,28 @@ func Read(text []byte) (*State, error) {
 		}
 	}
 	return &State{}, nil
+}
+
+// CheckExport returns an error unless the text is an exported state.
+func CheckExport(text []byte) error {
+	var export struct {
+		Version    int            `json:"version"`
+		Deployment map[string]any `json:"deployment"`
+	}
+	if err := json.Unmarshal(text, &export); err != nil {
+		return notAState(err)
+	}
+	if export.Version == 0 || export.Deployment == nil {
+		return errors.New("is not an exported state: it has no version and deployment")
+	}
+	return nil
+}
+
+// notAState explains an error of the decoder without naming Go types.
+func notAState(err error) error {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("is not JSON (at byte %d: %w)", syntax.Offset, syntax)
+	}
+	return errors.New("is not a state: it is JSON of another form")
 }

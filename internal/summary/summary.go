@@ -1,7 +1,6 @@
 package summary
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,7 +35,9 @@ type Stack struct {
 	Findings  []progress.Finding
 	// Connections is the maximum that the tier opens, ConnectionLimit the maximum that it may open; 0 if not known.
 	Connections, ConnectionLimit int
-	Faults, Warnings, Notes      []string
+	// ConnectionPlan explains Connections: one line for each holder.
+	ConnectionPlan          []string
+	Faults, Warnings, Notes []string
 }
 
 // Markdown writes the summary of one or several stacks in at most limit characters.
@@ -132,7 +133,14 @@ func (d *document) stack(s *Stack) {
 		if s.ConnectionLimit > 0 {
 			text += fmt.Sprintf(" of the allowed %d (%d %%)", s.ConnectionLimit, 100*s.Connections/s.ConnectionLimit)
 		}
-		d.add(&section{head: text + "\n\n", priority: important})
+		plan := &section{head: text + "\n\n", priority: important, what: "holders of connections"}
+		for _, line := range s.ConnectionPlan {
+			plan.rows = append(plan.rows, "- "+d.text(line)+"\n")
+		}
+		if len(plan.rows) > 0 {
+			plan.foot = "\n"
+		}
+		d.add(plan)
 	}
 	d.changes(s)
 	d.warnings(s)
@@ -185,7 +193,7 @@ func (d *document) faults(s *Stack) {
 	}
 	out := &section{head: "**Faults**\n\n", foot: "\n", priority: loud, what: "faults"}
 	for _, fault := range s.Faults {
-		out.rows = append(out.rows, d.block(fault))
+		out.rows = append(out.rows, d.block("text", fault))
 	}
 	d.add(out)
 }
@@ -280,37 +288,29 @@ func (d *document) changes(s *Stack) {
 	}
 }
 
-// values lists the properties that a step changes, with their old and new values.
+// values lists the properties that a step changes, with their old and new values or the lines that differ.
 func (d *document) values(step progress.Step) string {
-	if len(step.Changed) == 0 {
+	changes := step.Changes(d.secrets.Clean)
+	if len(changes) == 0 {
 		return ""
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "- %s %s\n", d.text(progress.ShortType(step.Type)), d.code(step.Name))
-	for _, path := range step.Changed {
-		fmt.Fprintf(&out, "  - %s: %s → %s\n", d.code(path), d.value(step.Before, path), d.value(step.After, path))
+	for _, change := range changes {
+		if change.Diff == nil {
+			fmt.Fprintf(&out, "  - %s: %s → %s\n", d.code(change.Path), d.value(change.Was), d.value(change.Is))
+			continue
+		}
+		fmt.Fprintf(&out, "  - %s:\n", d.code(change.Path))
+		block := strings.TrimRight(d.block("diff", strings.Join(change.Diff, "\n")), "\n")
+		out.WriteString("    " + strings.ReplaceAll(block, "\n", "\n    ") + "\n")
 	}
 	return out.String()
 }
 
-// value returns a property of a state without secrets.
-func (d *document) value(state map[string]any, path string) string {
-	found, ok := progress.At(progress.Sanitize(state), path)
-	if !ok || found == nil {
+func (d *document) value(text string) string {
+	if text == "" {
 		return "nothing"
-	}
-	text, isText := found.(string)
-	if !isText {
-		encoded, err := json.Marshal(found)
-		if err != nil {
-			return "?"
-		}
-		text = string(encoded)
-	}
-	const most = 120
-	text = d.secrets.Clean(text)
-	if runes := []rune(text); len(runes) > most {
-		text = fmt.Sprintf("%s… (%d characters)", string(runes[:most]), len(runes))
 	}
 	return d.code(text)
 }
@@ -326,7 +326,7 @@ func (d *document) warnings(s *Stack) {
 		head, what := "<details><summary>"+list.title+"</summary>\n\n", strings.ToLower(list.title)
 		out := &section{head: head, foot: "\n</details>\n\n", priority: detail, what: what}
 		for _, line := range list.lines {
-			out.rows = append(out.rows, d.block(line))
+			out.rows = append(out.rows, d.block("text", line))
 		}
 		d.add(out)
 	}
@@ -376,11 +376,11 @@ func (d *document) codes(texts []string) string {
 	return strings.Join(parts, ", ")
 }
 
-// block writes a text as a block of code.
-func (d *document) block(text string) string {
+// block writes a text as a block of code in a language.
+func (d *document) block(language, text string) string {
 	text = d.shorten(strings.TrimRight(text, "\n"))
 	fence := strings.Repeat("`", max(3, run(text, '`')+1))
-	return fence + "text\n" + text + "\n" + fence + "\n"
+	return fence + language + "\n" + text + "\n" + fence + "\n"
 }
 
 // run returns the length of the longest run of a character.

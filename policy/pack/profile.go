@@ -18,9 +18,14 @@ const (
 )
 
 // ProfileOf returns the profile that a stack has by its config, its tags or the environment: the first that is set
-// wins. The default is [rule.Production].
+// wins. The default is [rule.Production], also if the project's own key has another value: the program reports that as
+// a fault of the stack's config, with all others.
 func ProfileOf(config, tags map[string]string, environment string) (rule.Profile, error) {
-	said := cmp.Or(config[ProfileKey], config[projectKey], tags[ProfileKey], environment)
+	own := config[projectKey]
+	if own != "" && own != string(rule.Development) {
+		own = string(rule.Production)
+	}
+	said := cmp.Or(config[ProfileKey], own, tags[ProfileKey], environment)
 	switch profile := rule.Profile(said); profile {
 	case "":
 		return rule.Production, nil

@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,13 +19,40 @@ const environments = "environments"
 // ConfigError is a fault of the policy config file.
 type ConfigError struct{ error }
 
+// syntax is the error of a text that is not JSON, and nothing for JSON of another type, whose error names Go types.
+func syntax(err error) string {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Sprintf(": at byte %d: %s", syntax.Offset, err)
+	}
+	return ""
+}
+
+// IsConfig reports whether a text has the form of a policy config file: a JSON object.
+func IsConfig(text []byte) bool {
+	var given map[string]any
+	return json.Unmarshal(text, &given) == nil
+}
+
+// CheckConfig returns a [*ConfigError] with every fault of a policy config file for a pack.
+func CheckConfig(p pack.Pack, text []byte) error {
+	settings, err := configure(text, p.Rules, rule.Production)
+	if err == nil {
+		err = pack.NewSession(p, rule.Production).Configure(settings)
+	}
+	if err != nil {
+		return &ConfigError{err}
+	}
+	return nil
+}
+
 // configure returns what a policy config file says about each rule. As for the engine, the file has for each rule a
 // level, or an object with enforcementLevel and the rule's properties. The name all sets every rule.
 func configure(text []byte, rules []*rule.Rule, profile rule.Profile) (map[string]pack.Setting, error) {
 	given := map[string]any{}
 	if strings.TrimSpace(string(text)) != "" {
 		if err := json.Unmarshal(text, &given); err != nil {
-			return nil, fmt.Errorf("the policy config: want a JSON object with the names of rules: %w", err)
+			return nil, fmt.Errorf("want a JSON object with the names of rules%s", syntax(err))
 		}
 	}
 	delete(given, environments)

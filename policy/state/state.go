@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -42,11 +43,39 @@ type Report struct {
 	Findings  []Finding `json:"findings"`
 }
 
-// exported is the part of an exported state that rules read.
+// exported is the part of an exported state that rules read. `dbtier export --json` puts the state itself into the
+// deployment of its answer.
 type exported struct {
 	Deployment *struct {
-		Resources []entry `json:"resources"`
+		exported
+		// Resources is missing if the stack was never deployed.
+		Resources json.RawMessage `json:"resources"`
+		Manifest  map[string]any  `json:"manifest"`
 	} `json:"deployment"`
+}
+
+// read returns the resources of an exported state.
+func read(text []byte) ([]entry, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	var state exported
+	if err := json.Unmarshal(text, &state); err != nil && !json.Valid(text) {
+		return nil, fmt.Errorf("it is not JSON: %w", err)
+	}
+	for at := state.Deployment; at != nil; at = at.Deployment {
+		switch {
+		case at.Resources != nil:
+			var resources []entry
+			if json.Unmarshal(at.Resources, &resources) != nil {
+				return nil, errors.New("its resources have another form")
+			}
+			return resources, nil
+		case at.Manifest != nil:
+			return nil, nil
+		}
+	}
+	return nil, errors.New("it has no deployment with resources")
 }
 
 type entry struct {
@@ -63,12 +92,9 @@ type entry struct {
 
 // Judge judges the text of an exported state. It returns a [*ConfigError] if the policy config has faults.
 func Judge(p pack.Pack, text []byte, options Options) (*Report, error) {
-	var state exported
-	if err := json.Unmarshal(text, &state); err != nil {
-		return nil, fmt.Errorf("reading the state: want the output of `pulumi stack export`: %w", err)
-	}
-	if state.Deployment == nil {
-		return nil, errors.New("reading the state: it has no deployment: want the output of `pulumi stack export`")
+	resources, err := read(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the state: %w: want the output of `pulumi stack export` or `dbtier export`", err)
 	}
 	profile, err := pack.ProfileOf(nil, nil, string(options.Profile))
 	if err != nil {
@@ -84,8 +110,8 @@ func Judge(p pack.Pack, text []byte, options Options) (*Report, error) {
 	}
 	report := &Report{Findings: []Finding{}}
 	var all []*rule.Resource
-	for i := range state.Deployment.Resources {
-		e := &state.Deployment.Resources[i]
+	for i := range resources {
+		e := &resources[i]
 		if e.Delete {
 			continue
 		}

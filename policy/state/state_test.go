@@ -131,8 +131,8 @@ func TestLevelsComeFromTheProfileAndTheConfigFile(t *testing.T) {
 func TestFaultsAreAllReported(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"":                 "reading the state: want the output of `pulumi stack export`",
-		"[]":               "reading the state: want the output of `pulumi stack export`",
+		"":                 "reading the state: it is empty: want the output of `pulumi stack export`",
+		"[]":               "want the output of `pulumi stack export` or `dbtier export`",
 		`{"version": 3}`:   "it has no deployment",
 		`{"deployment": 1`: "reading the state",
 	} {
@@ -160,4 +160,32 @@ func FuzzAnyTextIsJudgedOrRefused(f *testing.F) {
 		report, err := state.Judge(registry.Pack(), []byte(text), state.Options{})
 		assert.Equal(t, report == nil, err != nil)
 	})
+}
+
+func TestTheAnswerOfExportIsAState(t *testing.T) {
+	t.Parallel()
+	plain := export(t, golden(t)...)
+	answer := []byte(`{"schema": "dbtier/v1", "deployment": ` + string(plain) + `}`)
+	want, err := state.Judge(registry.Pack(), plain, state.Options{})
+	require.NoError(t, err)
+	got, err := state.Judge(registry.Pack(), answer, state.Options{})
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+
+	empty, err := state.Judge(registry.Pack(), []byte(`{"version":3,"deployment":{"manifest":{}}}`), state.Options{})
+	require.NoError(t, err, "a stack that was never deployed has no resources")
+	assert.Zero(t, empty.Resources)
+}
+
+func TestWhatIsNoStateIsRefused(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"": "it is empty", "urn:pulumi": "it is not JSON", "[]": "no deployment", "{}": "no deployment",
+		`{"deployment": 3}`: "no deployment", `{"deployment": {}}`: "no deployment", `{"resources": []}`: "no deployment",
+	} {
+		_, err := state.Judge(registry.Pack(), []byte(text), state.Options{})
+		require.Error(t, err, text)
+		assert.Contains(t, err.Error(), want, text)
+		assert.NotContains(t, err.Error(), "Go ", text)
+	}
 }

@@ -215,14 +215,15 @@ func TestTargetsReplacementsAndConfigOfOneRun(t *testing.T) {
 
 	before, err := os.ReadFile(filepath.Join(s.dir, "Pulumi.local.yaml"))
 	require.NoError(t, err)
-	s.must(0, "up", "--stack", "local", "--config",
-		`resources=[{type: "aws:iam/role:Role", name: c, props: {name: c}}]`)
+	s.must(0, "up", "--stack", "local", "--config", "environment=c")
 	assert.Contains(t, s.there(), "c")
 	after, err := os.ReadFile(filepath.Join(s.dir, "Pulumi.local.yaml"))
 	require.NoError(t, err)
 	assert.Equal(t, string(before), string(after))
 	s.must(64, "up", "--stack", "local", "--config", "cloud=aws")
 	s.must(64, "up", "--stack", "local", "--config", "nothing")
+	unknown := s.must(64, "up", "--stack", "local", "--config", "image=shop:2")
+	assert.Contains(t, unknown.stderr, "--config image: there is no such key; did you mean consumer.image")
 }
 
 func TestAFaultOfTheConfigIsTold(t *testing.T) {
@@ -232,7 +233,8 @@ func TestAFaultOfTheConfigIsTold(t *testing.T) {
 	for _, command := range []string{"preview", "up"} {
 		a := s.ask(4, command, "--stack", "local")
 		require.Len(t, a.Faults, 1, "%v", a.Faults)
-		assert.Equal(t, "Pulumi.local.yaml: dbtier:resources: a fault of the config", a.Faults[0])
+		assert.Equal(t, "the stack's config has faults\nPulumi.local.yaml: dbtier:resources: a fault of the config",
+			a.Faults[0])
 	}
 	s.file("Pulumi.broken.yaml", "config: [\n")
 	s.ask(4, "up", "--stack", "broken")

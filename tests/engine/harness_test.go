@@ -15,15 +15,20 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
+	"dbtier/components/fault"
+	"dbtier/config"
 	"dbtier/internal/driver"
+	"dbtier/internal/terminal"
 )
 
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "dbtier":
+		terminal.Restore()
 		os.Exit(driver.Main(program))
 	case "localcloud":
 		os.Exit(playLocalCloud(os.Args[1:]))
@@ -44,10 +49,12 @@ type declared struct {
 	// After are the names of resources that it depends on.
 	After           []string `yaml:",omitempty"`
 	Protect, Retain bool     `yaml:",omitempty"`
+	// Await makes the program end with the resource's error, as a program does that needs its outputs.
+	Await bool `yaml:",omitempty"`
 }
 
-// program declares the resources of the config key dbtier:resources. A resource of type fault is an error of
-// the config.
+// program declares the resources of the config key dbtier:resources, and a role named by dbtier:environment. A resource
+// of type fault is an error of the config.
 func program(ctx *pulumi.Context) error {
 	text, _ := ctx.GetConfig("dbtier:resources")
 	var list []struct {
@@ -56,6 +63,14 @@ func program(ctx *pulumi.Context) error {
 		Secrets         map[string]string
 		After           []string
 		Protect, Retain bool
+		Await           bool
+	}
+	if name, given := ctx.GetConfig("dbtier:environment"); given {
+		named := &pulumi.CustomResourceState{}
+		err := ctx.RegisterResource("aws:iam/role:Role", name, pulumi.Map{"name": pulumi.String(name)}, named)
+		if err != nil {
+			return err
+		}
 	}
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
 		return fmt.Errorf("dbtier:resources: %w", err)
@@ -63,7 +78,9 @@ func program(ctx *pulumi.Context) error {
 	made := map[string]pulumi.Resource{}
 	for _, r := range list {
 		if r.Type == "fault" {
-			return errors.New("Pulumi.local.yaml: dbtier:resources: a fault of the config")
+			return &config.InvalidError{
+				File: "Pulumi.local.yaml", Faults: []fault.Fault{{Path: "resources", Reason: "a fault of the config"}},
+			}
 		}
 		props := pulumi.Map{}
 		for key, value := range r.Props {
@@ -82,7 +99,11 @@ func program(ctx *pulumi.Context) error {
 		if err != nil {
 			return err
 		}
-		made[r.Name] = resource
+		if made[r.Name] = resource; r.Await {
+			if _, err := internals.UnsafeAwaitOutput(ctx.Context(), resource.URN()); err != nil {
+				return fmt.Errorf("%s: %w", r.Name, err)
+			}
+		}
 	}
 	ctx.Export("connectionsPlanned", pulumi.Int(86))
 	ctx.Export("connectionsLimit", pulumi.Int(327))

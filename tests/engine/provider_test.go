@@ -29,7 +29,8 @@ import (
 const folder = "TEST_WORLD"
 
 // provider keeps resources of any type as files. The property id, identifier or name is the resource's id. A change of it
-// or of the property engine replaces the resource. The property delay is the duration of a creation in milliseconds.
+// or of the property engine replaces the resource. The property delay is the duration of a creation in milliseconds. The
+// property fails is the error of a creation.
 type provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
 	dir string
@@ -109,6 +110,9 @@ func keys(of ...map[string]any) []string {
 func (p *provider) Create(ctx context.Context, r *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
 	if r.GetPreview() {
 		return &pulumirpc.CreateResponse{Properties: r.GetProperties()}, nil
+	}
+	if reason, fails := r.GetProperties().AsMap()["fails"].(string); fails {
+		return nil, errors.New(reason)
 	}
 	id := idOf(r.GetUrn(), r.GetProperties().AsMap())
 	// A resource that a killed run has created is adopted, as by the local cloud's providers.
