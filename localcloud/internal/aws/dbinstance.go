@@ -151,10 +151,7 @@ func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, iden
 		f.add(codeInvalidValue, "availabilityZone", "%q: want one of %[2]sa, %[2]sb, %[2]sc", clip(i.AZ), r.Region)
 	}
 	i.placeStandby()
-	var secretKey *kmsKey
-	if id := or(in.SecretKMSKey, ""); id != "" {
-		secretKey = k.rdsKey(st, r.Region, "masterUserSecretKmsKeyId", id, f)
-	}
+	secretKey := k.rdsKey(st, r.Region, "secretsmanager", "masterUserSecretKmsKeyId", or(in.SecretKMSKey, ""), f)
 	if err := f.err(); err != nil {
 		return err
 	}

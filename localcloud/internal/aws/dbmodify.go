@@ -22,7 +22,7 @@ func updateInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 			in.overlay(next)
 			k.fixed(st, i, in, f)
 			if key := or(in.PIKMSKey, ""); key != "" && next.PerformanceInsights && i.PIKMSKeyARN == "" {
-				if found := k.rdsKey(st, i.Region, "performanceInsightsKmsKeyId", key, f); found != nil {
+				if found := k.rdsKey(st, i.Region, "rds", "performanceInsightsKmsKeyId", key, f); found != nil {
 					next.PIKMSKeyARN = found.arn()
 				}
 			}

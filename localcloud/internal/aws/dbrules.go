@@ -228,6 +228,7 @@ func (k *call) mayMonitor(r *role, i *dbInstance) bool {
 	ctx.Set("aws:SourceAccount", AccountID)
 	ctx.Set("aws:SourceArn", i.arn())
 	ctx.Set("aws:PrincipalIsAWSService", "true")
+	ctx.SetTags("aws:ResourceTag", r.Tags)
 	service := iam.Principal{Kind: iam.Service, ARN: "monitoring.rds.amazonaws.com", Account: AccountID}
 	assume := iam.Request{Action: "sts:AssumeRole", Resource: r.arn(), Context: ctx}
 	if !iam.Evaluate(service, assume, &iam.ResourcePolicy{Policy: trust, Account: AccountID, Required: true}).Allowed {
@@ -237,6 +238,7 @@ func (k *call) mayMonitor(r *role, i *dbInstance) bool {
 	if err != nil {
 		return false
 	}
+	ctx = k.c.conditionContext(who, i.Region, "", "")
 	group := "arn:aws:logs:" + i.Region + ":" + AccountID + ":log-group:RDSOSMetrics"
 	for action, on := range map[string]string{
 		"logs:CreateLogGroup": group,
@@ -279,17 +281,25 @@ func (k *call) checkGroups(st *state, i *dbInstance, f *faults) {
 	}
 }
 
-// rdsKey finds a key that RDS should use on behalf of the caller, and checks that the caller may use it.
-func (k *call) rdsKey(st *state, region, property, id string, f *faults) *kmsKey {
+// rdsKey finds a key that RDS should use on behalf of the caller, and checks that the caller may use it. Without an ID
+// it is the AWS managed key of service, which can be denied to the caller, too.
+func (k *call) rdsKey(st *state, region, service, property, id string, f *faults) *kmsKey {
+	if id == "" {
+		id = k.c.awsManagedKey(st, region, service).arn()
+	}
 	key := st.findKey(region, id)
 	usable := key != nil && key.keyState() == "Enabled"
-	if usable && key.AWSManaged == "" {
+	if usable {
+		via := "rds"
+		if key.AWSManaged == service {
+			via = service
+		}
 		inUpdate := *k
 		inUpdate.st = st
 		inUpdate.keys = k.keys.Clone()
 		inUpdate.keys.Set("kms:GrantIsForAWSResource", "true")
-		usable = inUpdate.allowKey(key, "kms:CreateGrant", "rds", nil) == nil &&
-			inUpdate.allowKey(key, "kms:DescribeKey", "rds", nil) == nil
+		usable = inUpdate.allowKey(key, "kms:CreateGrant", via, nil) == nil &&
+			inUpdate.allowKey(key, "kms:DescribeKey", via, nil) == nil
 	}
 	if !usable {
 		f.add("KMSKeyNotAccessibleFault", property,
@@ -311,24 +321,22 @@ func finalSnapshotRules(in instanceInputs, f *faults) {
 
 func (k *call) keysOfInstance(st *state, i *dbInstance, in instanceInputs, f *faults) {
 	if i.Encrypted {
-		if id := or(in.KMSKey, ""); id != "" {
-			if key := k.rdsKey(st, i.Region, "kmsKeyId", id, f); key != nil {
-				i.KMSKeyARN = key.arn()
-			}
-		} else {
-			i.KMSKeyARN = k.c.awsManagedKey(st, i.Region, "rds").arn()
+		if key := k.rdsKey(st, i.Region, "rds", "kmsKeyId", or(in.KMSKey, ""), f); key != nil {
+			i.KMSKeyARN = key.arn()
 		}
 	} else if or(in.KMSKey, "") != "" {
 		f.add(codeCombination, "kmsKeyId", "requires storageEncrypted")
 	}
-	if i.PerformanceInsights && i.PIKMSKeyARN == "" {
-		if id := or(in.PIKMSKey, ""); id != "" {
-			if key := k.rdsKey(st, i.Region, "performanceInsightsKmsKeyId", id, f); key != nil {
-				i.PIKMSKeyARN = key.arn()
-			}
-		} else {
-			i.PIKMSKeyARN = k.c.awsManagedKey(st, i.Region, "rds").arn()
-		}
+	k.insightsKey(st, i, or(in.PIKMSKey, ""), f)
+}
+
+// insightsKey sets the key of Performance Insights when it is turned on. An empty ID stands for the AWS managed key.
+func (k *call) insightsKey(st *state, i *dbInstance, id string, f *faults) {
+	if !i.PerformanceInsights || i.PIKMSKeyARN != "" {
+		return
+	}
+	if key := k.rdsKey(st, i.Region, "rds", "performanceInsightsKmsKeyId", id, f); key != nil {
+		i.PIKMSKeyARN = key.arn()
 	}
 }
 
@@ -375,7 +383,5 @@ func (k *call) settle(st *state, i *dbInstance, before *settings, next settings,
 	if i.SubnetGroup != before.SubnetGroup {
 		f.notModelled("dbSubnetGroupName", "moving a DB instance to another subnet group")
 	}
-	if i.PerformanceInsights && i.PIKMSKeyARN == "" {
-		i.PIKMSKeyARN = k.c.awsManagedKey(st, i.Region, "rds").arn()
-	}
+	k.insightsKey(st, i, "", f)
 }

@@ -350,16 +350,18 @@ func text(v any) string {
 }
 
 // irsaTrust returns a trust policy for one ServiceAccount.
-func irsaTrust(subject string) string {
+func irsaTrust(subject string) string { return policy(irsaStatement(subject)) }
+
+func irsaStatement(subject string) m {
 	key := issuer[len("https://"):]
-	return text(m{"Version": "2012-10-17", "Statement": []m{{
+	return m{
 		"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
 		"Principal": m{"Federated": "arn:aws:iam::" + AccountID + ":oidc-provider/" + key},
 		"Condition": m{"StringEquals": m{
 			key + ":sub": "system:serviceaccount:" + subject,
 			key + ":aud": "sts.amazonaws.com",
 		}},
-	}}})
+	}
 }
 
 func allow(actions []string, resources ...string) m {

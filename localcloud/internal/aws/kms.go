@@ -6,7 +6,15 @@ import (
 	"slices"
 	"strings"
 
+	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/wire"
+)
+
+// Properties of all keys here. KMS also makes condition keys of them.
+const (
+	keySpec   = "SYMMETRIC_DEFAULT"
+	keyUsage  = "ENCRYPT_DECRYPT"
+	keyOrigin = "AWS_KMS"
 )
 
 // findKey finds a key of a region by its ID, ARN, alias name or alias ARN.
@@ -45,6 +53,14 @@ func (c *Cloud) awsManagedKey(st *state, region, service string) *kmsKey {
 	return k
 }
 
+// conditionKeys sets the condition keys that come from the key. Every request on it has them.
+func (k *kmsKey) conditionKeys(ctx iam.Context) {
+	ctx.Set("kms:KeySpec", keySpec)
+	ctx.Set("kms:KeyUsage", keyUsage)
+	ctx.Set("kms:KeyOrigin", keyOrigin)
+	ctx.SetTags("aws:ResourceTag", k.Tags)
+}
+
 type keyInputs struct {
 	Description  *string           `json:"description"`
 	Policy       *string           `json:"policy"`
@@ -80,10 +96,10 @@ func (in keyInputs) merge(c *Cloud, st *state, k *kmsKey, f *faults) {
 	if len(k.Description) > 8192 {
 		f.add("ValidationException", "description", "must have at most 8192 characters")
 	}
-	if s := or(in.Spec, "SYMMETRIC_DEFAULT"); s != "SYMMETRIC_DEFAULT" {
+	if s := or(in.Spec, keySpec); s != keySpec {
 		f.notModelled("customerMasterKeySpec", "keys of spec %q", s)
 	}
-	if u := or(in.Usage, "ENCRYPT_DECRYPT"); u != "ENCRYPT_DECRYPT" {
+	if u := or(in.Usage, keyUsage); u != keyUsage {
 		f.notModelled("keyUsage", "keys for %q", u)
 	}
 	if err := checkTags(in.Tags); err != nil {
@@ -151,7 +167,7 @@ func (k *kmsKey) resource() *resource {
 	out := &resource{ID: k.ID, Inputs: echo(inputs, nil), Outputs: echo(inputs, map[string]any{
 		"arn": k.arn(), "keyId": k.ID, "policy": k.Policy, "description": k.Description,
 		"enableKeyRotation": k.Rotation, "isEnabled": k.Enabled,
-		"multiRegion": false, "customerMasterKeySpec": "SYMMETRIC_DEFAULT", "keyUsage": "ENCRYPT_DECRYPT",
+		"multiRegion": false, "customerMasterKeySpec": keySpec, "keyUsage": keyUsage,
 		"tags": anyMap(k.Tags), "tagsAll": anyMap(k.Tags),
 	})}
 	if k.Rotation {

@@ -59,11 +59,10 @@ func (c *Cloud) checkKeyPolicy(st *state, k *kmsKey, bypass bool, f *faults) {
 		return
 	}
 	admin := administrator(st)
-	d := iam.Evaluate(admin.Principal,
-		iam.Request{
-			Action: "kms:PutKeyPolicy", Resource: k.arn(),
-			Context: c.conditionContext(admin, k.Region, "", ""),
-		},
+	ctx := c.conditionContext(admin, k.Region, "", "")
+	ctx.Set("kms:CallerAccount", admin.Account)
+	k.conditionKeys(ctx)
+	d := iam.Evaluate(admin.Principal, iam.Request{Action: "kms:PutKeyPolicy", Resource: k.arn(), Context: ctx},
 		&iam.ResourcePolicy{Policy: policy, Account: AccountID, Required: true})
 	if !d.Allowed {
 		f.add(code, "policy", "The new key policy will not allow you to update the key policy in the future. "+

@@ -35,9 +35,9 @@ func (k *call) describeKey(in keyIDInput) (any, error) {
 	meta := map[string]any{
 		"AWSAccountId": AccountID, "KeyId": key.ID, "Arn": key.arn(), "CreationDate": wire.Time{Time: key.Created},
 		"Enabled":     key.keyState() == "Enabled",
-		"Description": key.Description, "KeyUsage": "ENCRYPT_DECRYPT", "KeyState": key.keyState(), "Origin": "AWS_KMS",
+		"Description": key.Description, "KeyUsage": keyUsage, "KeyState": key.keyState(), "Origin": keyOrigin,
 		"KeyManager":            manager,
-		"CustomerMasterKeySpec": "SYMMETRIC_DEFAULT", "KeySpec": "SYMMETRIC_DEFAULT",
+		"CustomerMasterKeySpec": keySpec, "KeySpec": keySpec,
 		"EncryptionAlgorithms": []string{"SYMMETRIC_DEFAULT"},
 		"MultiRegion":          false,
 	}

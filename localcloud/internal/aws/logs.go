@@ -63,6 +63,8 @@ func (c *Cloud) logsMayUse(st *state, arn string, g *logGroup) bool {
 	ctx.Set("kms:EncryptionContextKeys", "aws:logs:arn")
 	ctx.Set("aws:SourceAccount", AccountID)
 	ctx.Set("aws:SourceArn", g.arn())
+	ctx.Set("aws:PrincipalIsAWSService", "true")
+	key.conditionKeys(ctx)
 	service := iam.Principal{Kind: iam.Service, ARN: "logs." + g.Region + ".amazonaws.com", Account: AccountID}
 	for _, action := range []string{"kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey"} {
 		request := iam.Request{Action: action, Resource: key.arn(), Context: ctx}

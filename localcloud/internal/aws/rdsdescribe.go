@@ -1,11 +1,11 @@
 package aws
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 	"strings"
 
+	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/rdsrules"
 	"dbtier/localcloud/internal/aws/wire"
 )
@@ -46,7 +46,7 @@ func (k *call) describeDBInstances(p *wire.Params) (any, error) {
 		}
 		all = append(all, i)
 	} else {
-		if err := k.allow("rds:DescribeDBInstances", k.rdsARN("db", "*"), nil); err != nil {
+		if err := k.allowRDS("DescribeDBInstances", "db", ""); err != nil {
 			return nil, err
 		}
 		for _, id := range sortedKeys(k.st.Instances) {
@@ -88,7 +88,7 @@ func (k *call) describeDBInstances(p *wire.Params) (any, error) {
 func (k *call) describeDBSnapshots(p *wire.Params) (any, error) {
 	snapshot, instance, kind := strings.ToLower(p.String("DBSnapshotIdentifier")),
 		strings.ToLower(p.String("DBInstanceIdentifier")), p.String("SnapshotType")
-	if err := k.allow("rds:DescribeDBSnapshots", k.rdsARN("snapshot", cmp.Or(snapshot, "*")), nil); err != nil {
+	if err := k.allowRDS("DescribeDBSnapshots", "snapshot", snapshot); err != nil {
 		return nil, err
 	}
 	var all []*dbSnapshot
@@ -121,7 +121,7 @@ func (k *call) describeDBSnapshots(p *wire.Params) (any, error) {
 // that a group could set.
 func (k *call) describeDBParameters(p *wire.Params) (any, error) {
 	name, source := strings.ToLower(p.Required("DBParameterGroupName")), p.String("Source")
-	if err := k.allow("rds:DescribeDBParameters", k.rdsARN("pg", name), nil); err != nil {
+	if err := k.allowRDS("DescribeDBParameters", "pg", name); err != nil {
 		return nil, err
 	}
 	g := k.st.ParameterGroups[regional(k.region, name)]
@@ -165,7 +165,7 @@ func (k *call) describeDBParameters(p *wire.Params) (any, error) {
 
 func (k *call) describeDBParameterGroups(p *wire.Params) (any, error) {
 	name := strings.ToLower(p.String("DBParameterGroupName"))
-	if err := k.allow("rds:DescribeDBParameterGroups", k.rdsARN("pg", cmp.Or(name, "*")), nil); err != nil {
+	if err := k.allowRDS("DescribeDBParameterGroups", "pg", name); err != nil {
 		return nil, err
 	}
 	type group struct{ DBParameterGroupName, DBParameterGroupFamily, Description, DBParameterGroupArn string }
@@ -191,7 +191,7 @@ func (k *call) describeDBParameterGroups(p *wire.Params) (any, error) {
 
 func (k *call) describeDBSubnetGroups(p *wire.Params) (any, error) {
 	name := strings.ToLower(p.String("DBSubnetGroupName"))
-	if err := k.allow("rds:DescribeDBSubnetGroups", k.rdsARN("subgrp", cmp.Or(name, "*")), nil); err != nil {
+	if err := k.allowRDS("DescribeDBSubnetGroups", "subgrp", name); err != nil {
 		return nil, err
 	}
 	var all []xmlSubnetGroup
@@ -219,36 +219,21 @@ func (k *call) listTagsForResource(p *wire.Params) (any, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	if err := k.allow("rds:ListTagsForResource", arn, nil); err != nil {
-		return nil, err
-	}
 	parts := strings.SplitN(arn, ":", 7)
-	if len(parts) != 7 || parts[3] != k.region {
+	named := len(parts) == 7 && parts[3] == k.region
+	var tags map[string]string
+	var keys func(iam.Context)
+	if named {
+		tags, keys = k.st.rdsResource(k.region, parts[5], parts[6])
+	}
+	err := k.allow("rds:ListTagsForResource", arn, keys)
+	switch {
+	case err != nil:
+		return nil, err
+	case !named:
 		return nil, wire.Errorf(codeInvalidValue,
 			"The specified resource name does not match an RDS resource in this region.")
-	}
-	var tags map[string]string
-	found := false
-	id := regional(k.region, parts[6])
-	switch parts[5] {
-	case "db":
-		if i := k.st.Instances[id]; i != nil {
-			tags, found = i.Tags, true
-		}
-	case "subgrp":
-		if g := k.st.SubnetGroups[id]; g != nil {
-			tags, found = g.Tags, true
-		}
-	case "pg":
-		if g := k.st.ParameterGroups[id]; g != nil {
-			tags, found = g.Tags, true
-		}
-	case "snapshot":
-		if s := k.st.Snapshots[id]; s != nil {
-			tags, found = s.Tags, true
-		}
-	}
-	if !found {
+	case keys == nil:
 		return nil, wire.Status(http.StatusNotFound, "InvalidParameterValue", "%s was not found", clip(arn))
 	}
 	return struct {

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -32,20 +33,11 @@ func (k *call) rdsARN(kind, name string) string {
 // instance finds an instance and checks that the caller may perform the action on it.
 func (k *call) instance(action, identifier string) (string, *dbInstance, error) {
 	id, i := k.st.instanceID(k.region, identifier)
-	arn := k.rdsARN("db", strings.ToLower(identifier))
+	name := strings.ToLower(identifier)
 	if i != nil {
-		arn = i.arn()
+		name = i.Identifier
 	}
-	err := k.allow("rds:"+action, arn, func(ctx iam.Context) {
-		if i != nil {
-			ctx.SetTags("aws:ResourceTag", i.Tags)
-			ctx.SetTags("rds:db-tag", i.Tags)
-			ctx.Set("rds:DatabaseClass", i.Class)
-			ctx.Set("rds:DatabaseEngine", "postgres")
-			ctx.Set("rds:DatabaseName", i.DBName)
-			ctx.Set("rds:MultiAz", strconv.FormatBool(i.MultiAZ))
-		}
-	})
+	err := k.allowRDS(action, "db", name)
 	switch {
 	case err != nil:
 		return "", nil, err
@@ -53,6 +45,49 @@ func (k *call) instance(action, identifier string) (string, *dbInstance, error) 
 		return "", nil, errNoInstance(identifier)
 	}
 	return id, i, nil
+}
+
+// conditionKeys sets the condition keys that come from the instance. Every request on it has them.
+func (i *dbInstance) conditionKeys(ctx iam.Context) {
+	ctx.SetTags("aws:ResourceTag", i.Tags)
+	ctx.SetTags("rds:db-tag", i.Tags)
+	ctx.Set("rds:DatabaseClass", i.Class)
+	ctx.Set("rds:DatabaseEngine", "postgres")
+	ctx.Set("rds:MultiAz", strconv.FormatBool(i.MultiAZ))
+	if i.DBName != "" {
+		ctx.Set("rds:DatabaseName", i.DBName)
+	}
+}
+
+// rdsResource finds a resource by the kind and name in its ARN. keys sets the condition keys that come from it, and is
+// nil if there is none.
+func (st *state) rdsResource(region, kind, name string) (tags map[string]string, keys func(iam.Context)) {
+	id := regional(region, name)
+	switch kind {
+	case "db":
+		if i := st.Instances[id]; i != nil {
+			tags, keys = i.Tags, i.conditionKeys
+		}
+	case "subgrp":
+		if g := st.SubnetGroups[id]; g != nil {
+			tags, keys = g.Tags, g.conditionKeys
+		}
+	case "pg":
+		if g := st.ParameterGroups[id]; g != nil {
+			tags, keys = g.Tags, g.conditionKeys
+		}
+	case "snapshot":
+		if s := st.Snapshots[id]; s != nil {
+			tags, keys = s.Tags, s.conditionKeys
+		}
+	}
+	return tags, keys
+}
+
+// allowRDS checks that the caller may perform an action on a resource, or on all of a kind if the name is empty.
+func (k *call) allowRDS(action, kind, name string) error {
+	_, keys := k.st.rdsResource(k.region, kind, name)
+	return k.allow("rds:"+action, k.rdsARN(kind, cmp.Or(name, "*")), keys)
 }
 
 func member(prefix string, index int) string { return prefix + "." + strconv.Itoa(index+1) }
@@ -206,7 +241,7 @@ func (k *call) deleteDBSnapshot(p *wire.Params) (any, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	if err := k.allow("rds:DeleteDBSnapshot", k.rdsARN("snapshot", id), nil); err != nil {
+	if err := k.allowRDS("DeleteDBSnapshot", "snapshot", id); err != nil {
 		return nil, err
 	}
 	var gone *dbSnapshot

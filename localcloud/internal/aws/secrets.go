@@ -116,10 +116,10 @@ func unmanaged(s *secret, verb string) error {
 
 // decryptable checks that the secret's key is enabled and that the caller may use it.
 func (k *call) decryptable(s *secret, versionID string, actions ...string) error {
-	if s.KMSKeyID == "" {
-		return nil // the AWS managed key allows all principals of the account through Secrets Manager
+	key, err := k.keyOf(s)
+	if err != nil {
+		return err
 	}
-	key := k.st.Keys[s.KMSKeyID]
 	if key == nil || key.keyState() != "Enabled" {
 		return wire.Errorf("DecryptionFailure",
 			"Secrets Manager can't decrypt the protected secret text using the provided KMS key.")
@@ -136,6 +136,22 @@ func (k *call) decryptable(s *secret, versionID string, actions ...string) error
 		}
 	}
 	return nil
+}
+
+// keyOf returns the key of a secret, or nil if it was deleted. The policy of the AWS managed key allows all principals
+// of the account to use it through Secrets Manager, but a policy of the caller can deny it.
+func (k *call) keyOf(s *secret) (key *kmsKey, err error) {
+	if s.KMSKeyID != "" {
+		return k.st.Keys[s.KMSKeyID], nil
+	}
+	if key = k.st.findKey(s.Region, "alias/aws/secretsmanager"); key != nil {
+		return key, nil
+	}
+	err = k.c.store.Update(func(st *state) error {
+		key = k.c.awsManagedKey(st, s.Region, "secretsmanager")
+		return nil
+	})
+	return key, err
 }
 
 // secretKey returns the key ID for a secret's KmsKeyId. "" means the AWS managed key.

@@ -50,12 +50,7 @@ func (k *call) createSecret(in struct {
 	}
 	err = k.allow("secretsmanager:CreateSecret", s.ARN, func(ctx iam.Context) {
 		ctx.Set("secretsmanager:Name", in.Name)
-		if in.Description != "" {
-			ctx.Set("secretsmanager:Description", in.Description)
-		}
-		if in.KmsKeyID != "" {
-			ctx.Set("secretsmanager:KmsKeyId", in.KmsKeyID)
-		}
+		k.secretSettings(ctx, in.Description, in.KmsKeyID)
 		requestTagKeys(ctx, tags)
 	})
 	if err != nil {
@@ -105,6 +100,19 @@ func (k *call) createSecret(in struct {
 	return out, nil
 }
 
+// secretSettings sets the condition keys of the settings that a request gives to a secret.
+func (k *call) secretSettings(ctx iam.Context, description, keyID string) {
+	if description != "" {
+		ctx.Set("secretsmanager:Description", description)
+	}
+	if keyID != "" {
+		ctx.Set("secretsmanager:KmsKeyId", keyID)
+		if key := k.st.findKey(k.region, keyID); key != nil {
+			ctx.Set("secretsmanager:KmsKeyArn", key.arn())
+		}
+	}
+}
+
 func (k *call) putSecretValue(in struct {
 	SecretID           string `json:"SecretId"`
 	ClientRequestToken string
@@ -151,7 +159,9 @@ func (k *call) updateSecret(in struct {
 	SecretBinary       []byte
 },
 ) (any, error) {
-	s, err := k.secretFor("UpdateSecret", in.SecretID, nil)
+	s, err := k.secretFor("UpdateSecret", in.SecretID, func(ctx iam.Context) {
+		k.secretSettings(ctx, or(in.Description, ""), or(in.KmsKeyID, ""))
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -330,6 +330,7 @@ func (k *call) allowKey(key *kmsKey, action, service string, encryptionContext m
 	}
 	ctx := k.keys.Clone()
 	ctx.Set("kms:CallerAccount", k.who.Account)
+	key.conditionKeys(ctx)
 	if service != "" {
 		ctx.Set("kms:ViaService", service+"."+key.Region+".amazonaws.com")
 		ctx.Set("aws:ViaAWSService", "true")
@@ -340,7 +341,6 @@ func (k *call) allowKey(key *kmsKey, action, service string, encryptionContext m
 	if len(encryptionContext) > 0 {
 		ctx.Set("kms:EncryptionContextKeys", sortedKeys(encryptionContext)...)
 	}
-	ctx.SetTags("aws:ResourceTag", key.Tags)
 	request := iam.Request{Action: action, Resource: key.arn(), Context: ctx}
 	d := iam.Evaluate(k.who.Principal, request, &iam.ResourcePolicy{Policy: policy, Account: AccountID, Required: true})
 	if d.Allowed {

@@ -3,6 +3,8 @@ package aws
 import (
 	"strings"
 	"time"
+
+	"dbtier/localcloud/internal/aws/iam"
 )
 
 // state is the whole state of the stand-in. It is one document on disk.
@@ -162,6 +164,8 @@ func (g *subnetGroup) arn() string {
 	return "arn:aws:rds:" + g.Region + ":" + AccountID + ":subgrp:" + g.Name
 }
 
+func (g *subnetGroup) conditionKeys(ctx iam.Context) { ctx.SetTags("aws:ResourceTag", g.Tags) }
+
 type parameterGroup struct {
 	Region, Name, Family, Description string
 	Parameters                        map[string]parameter // by lower-case name
@@ -174,6 +178,8 @@ type parameter struct{ Value, Method string }
 func (g *parameterGroup) arn() string {
 	return "arn:aws:rds:" + g.Region + ":" + AccountID + ":pg:" + g.Name
 }
+
+func (g *parameterGroup) conditionKeys(ctx iam.Context) { ctx.SetTags("aws:ResourceTag", g.Tags) }
 
 func (g *parameterGroup) values() map[string]string {
 	out := map[string]string{}
@@ -262,6 +268,8 @@ type dbSnapshot struct {
 func (s *dbSnapshot) arn() string {
 	return "arn:aws:rds:" + s.Region + ":" + AccountID + ":snapshot:" + s.Identifier
 }
+
+func (s *dbSnapshot) conditionKeys(ctx iam.Context) { ctx.SetTags("aws:ResourceTag", s.Tags) }
 
 func newState() *state {
 	return &state{

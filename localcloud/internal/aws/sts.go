@@ -125,6 +125,7 @@ func (k *call) assumeRoleWithWebIdentity(p *wire.Params) (any, error) {
 	keys.Set(k.c.issuerKey()+":aud", claims.Audience...)
 	keys.Set("aws:FederatedProvider", provider)
 	keys.Set("sts:RoleSessionName", in.sessionName)
+	keys.SetTags("aws:ResourceTag", r.Tags)
 	identity := iam.Principal{Kind: iam.Federated, ARN: provider, Account: AccountID}
 	request := iam.Request{Action: "sts:AssumeRoleWithWebIdentity", Resource: r.arn(), Context: keys}
 	decision := iam.Evaluate(identity, request, &iam.ResourcePolicy{Policy: trust, Account: AccountID, Required: true})
@@ -152,11 +153,6 @@ func (k *call) assumeRole(p *wire.Params) (any, error) {
 		return nil, err
 	}
 	r := k.st.roleByARN(in.roleARN)
-	request := iam.Request{Action: "sts:AssumeRole", Resource: in.roleARN, Context: k.keys.Clone()}
-	request.Context.Set("sts:RoleSessionName", in.sessionName)
-	if externalID != "" {
-		request.Context.Set("sts:ExternalId", externalID)
-	}
 	denied := wire.Status(http.StatusForbidden, "AccessDenied",
 		"User: %s is not authorized to perform: sts:AssumeRole on resource: %s",
 		k.who.ARN, in.roleARN)
@@ -167,6 +163,12 @@ func (k *call) assumeRole(p *wire.Params) (any, error) {
 	if err != nil {
 		return nil, denied
 	}
+	request := iam.Request{Action: "sts:AssumeRole", Resource: in.roleARN, Context: k.keys.Clone()}
+	request.Context.Set("sts:RoleSessionName", in.sessionName)
+	if externalID != "" {
+		request.Context.Set("sts:ExternalId", externalID)
+	}
+	request.Context.SetTags("aws:ResourceTag", r.Tags)
 	if !iam.Evaluate(k.who.Principal, request,
 		&iam.ResourcePolicy{Policy: trust, Account: AccountID, Required: true}).Allowed {
 		return nil, denied

@@ -37,7 +37,7 @@ func (c Context) Clone() Context {
 
 // expand turns a policy string into a pattern and replaces policy variables by the request's values. A wildcard inside
 // such a value matches only itself. ok is false if a variable has neither a single value in the request nor a default.
-// In that case IAM does not apply the statement.
+// In that case the text matches nothing.
 func (c Context) expand(text, version string) (pattern []element, ok bool) {
 	if version != Version2012 || !strings.Contains(text, "${") {
 		return elementsOf(text), true

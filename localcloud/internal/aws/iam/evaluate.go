@@ -97,7 +97,7 @@ const (
 	notNamed  grant = iota
 	byAccount       // delegates to the account, so identity policies decide
 	byRole          // names the role, so the boundary and the session policy still limit it
-	direct          // names the user or session itself, or everyone
+	direct          // names the user or session itself, or everyone: neither boundary nor session policy limits it
 )
 
 // Evaluate decides a request within one account. resource is nil if the resource has no policy.
@@ -208,9 +208,6 @@ func (s Statement) names(p Principal, resourceAccount string) grant {
 					break
 				}
 				g = direct
-				if p.Kind == RoleSession {
-					g = byRole
-				}
 			case p.Kind == Federated || p.Kind == Service:
 			case v == p.Account || v == "arn:aws:iam::"+p.Account+":root":
 				g = byAccount
@@ -240,17 +237,11 @@ func (s Statement) appliesTo(r Request, version string) bool {
 	if len(s.NotActions) > 0 && slices.ContainsFunc(s.NotActions, matchAction) {
 		return false
 	}
-	if len(s.Resources) > 0 {
-		matched, _ := matchResources(s.Resources, r, version)
-		if !matched {
-			return false
-		}
+	if len(s.Resources) > 0 && !matchResources(s.Resources, r, version) {
+		return false
 	}
-	if len(s.NotResources) > 0 {
-		// The statement does not apply, allow or deny, if the request lacks a variable of it.
-		if matched, complete := matchResources(s.NotResources, r, version); matched || !complete {
-			return false
-		}
+	if len(s.NotResources) > 0 && matchResources(s.NotResources, r, version) {
+		return false
 	}
 	for _, c := range s.Conditions {
 		if !c.holds(r.Context, version) {
@@ -260,22 +251,17 @@ func (s Statement) appliesTo(r Request, version string) bool {
 	return true
 }
 
-func matchResources(patterns []string, r Request, version string) (matched, complete bool) {
-	complete = true
-	for _, text := range patterns {
-		pattern, ok := r.Context.expand(text, version)
-		if !ok {
-			complete = false
-			continue
-		}
+// matchResources reports whether one of the patterns matches the resource. A pattern with a variable that has no value
+// matches nothing, in NotResource too, where the rest of the statement still applies.
+func matchResources(patterns []string, r Request, version string) bool {
+	return slices.ContainsFunc(patterns, func(text string) bool {
 		// An action without resource-level permissions has the resource "*". Only the pattern "*" matches it.
-		if r.Resource == "*" {
-			matched = matched || text == "*"
-			continue
+		if r.Resource == "*" || text == "*" {
+			return text == "*"
 		}
-		matched = matched || matchARNElements(pattern, r.Resource)
-	}
-	return matched, complete
+		pattern, ok := r.Context.expand(text, version)
+		return ok && matchResourceElements(pattern, r.Resource)
+	})
 }
 
 // NonWhitespace returns how many characters of a document count against IAM's size quotas.

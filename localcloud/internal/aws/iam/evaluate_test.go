@@ -117,6 +117,9 @@ func TestBoundaryAndSessionPolicyLimitWhatTheIdentityMay(t *testing.T) {
 	denies := parse(t, iam.Identity, `{"Effect":"Allow","Action":"*","Resource":"*"}`,
 		`{"Effect":"Deny","Action":"secretsmanager:*","Resource":"*"}`)
 	direct := parse(t, iam.Key, `{"Effect":"Allow","Principal":{"AWS":"`+session+`"},"Action":"*","Resource":"*"}`)
+	everyone := parse(t, iam.Key, `{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}`)
+	anyOfAWS := parse(t, iam.Key, `{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"*","Resource":"*",
+		"Condition":{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/*"}}}`)
 	byRole := parse(t, iam.Key, `{"Effect":"Allow","Principal":{"AWS":"`+roleARN+`"},"Action":"*","Resource":"*"}`)
 	for name, c := range map[string]struct {
 		identity, boundary, session, resource *iam.Policy
@@ -130,6 +133,10 @@ func TestBoundaryAndSessionPolicyLimitWhatTheIdentityMay(t *testing.T) {
 		"session denies":                            {all, nil, denies, nil, iam.DeniedSession},
 		"a grant to the role is limited":            {nil, lists, nil, byRole, iam.MissingBoundary},
 		"a grant to the session itself is not":      {nil, lists, lists, direct, iam.Granted},
+		"a grant to everyone is not":                {nil, lists, lists, everyone, iam.Granted},
+		"a grant to everyone with a condition too":  {nil, lists, lists, anyOfAWS, iam.Granted},
+		"a session's deny beats a grant to all":     {nil, nil, denies, everyone, iam.DeniedSession},
+		"a boundary's deny beats a grant to all":    {nil, denies, nil, everyone, iam.DeniedBoundary},
 		"a grant to the role needs no identity":     {nil, nil, nil, byRole, iam.Granted},
 		"an identity's deny beats the resource's":   {denies, nil, nil, direct, iam.DeniedIdentity},
 		"a boundary's deny beats a grant to itself": {nil, denies, nil, direct, iam.DeniedBoundary},
@@ -144,7 +151,9 @@ func TestBoundaryAndSessionPolicyLimitWhatTheIdentityMay(t *testing.T) {
 			if c.resource != nil {
 				rp = &iam.ResourcePolicy{Policy: c.resource, Account: account}
 			}
-			assert.Equal(t, c.want, iam.Evaluate(p, get(secretARN), rp).Reason)
+			request := get(secretARN)
+			request.Context.Set("aws:PrincipalArn", roleARN)
+			assert.Equal(t, c.want, iam.Evaluate(p, request, rp).Reason)
 		})
 	}
 }
@@ -351,15 +360,54 @@ func TestVariablesInResources(t *testing.T) {
 	assert.True(t, iam.Evaluate(reader(mine), request("a*/x"), nil).Allowed)
 	assert.False(t, iam.Evaluate(reader(mine), request("abc/x"), nil).Allowed,
 		"a wildcard from a tag stands for itself")
-	unknown := parse(t, iam.Identity,
-		`{"Effect":"Allow","Action":"*","NotResource":"arn:aws:s3:::${aws:PrincipalTag/none}/*"}`)
-	assert.False(t, iam.Evaluate(reader(unknown), request("x"), nil).Allowed,
-		"a statement with a variable that has no value grants nothing")
+	none := parse(t, iam.Identity,
+		`{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:PrincipalTag/none}*"}`)
+	assert.False(t, iam.Evaluate(reader(none), request("x"), nil).Allowed,
+		"a pattern with a variable that has no value matches nothing")
 	old, err := iam.Parse(`{"Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:userid}"}}`,
 		iam.Identity)
 	require.NoError(t, err)
 	assert.True(t, iam.Evaluate(reader(old), request("${aws:userid}"), nil).Allowed,
 		"the older language has no variables")
+}
+
+func TestAPatternWhoseVariableHasNoValueMatchesNothingInNotResourceToo(t *testing.T) {
+	const none = `"arn:aws:s3:::${aws:PrincipalTag/none}/*"`
+	request := func(name string) iam.Request {
+		return iam.Request{Action: "a:B", Resource: "arn:aws:s3:::" + name, Context: iam.NewContext()}
+	}
+	all := `{"Effect":"Allow","Action":"*","Resource":"*"}`
+	denyRest := parse(t, iam.Identity, all,
+		`{"Effect":"Deny","Action":"*","NotResource":[`+none+`,"arn:aws:s3:::mine/*"]}`)
+	assert.Equal(t, iam.DeniedIdentity, iam.Evaluate(reader(denyRest), request("other/x"), nil).Reason)
+	assert.Equal(t, iam.Granted, iam.Evaluate(reader(denyRest), request("mine/x"), nil).Reason)
+	denyAll := parse(t, iam.Identity, all, `{"Effect":"Deny","Action":"*","NotResource":`+none+`}`)
+	assert.Equal(t, iam.DeniedIdentity, iam.Evaluate(reader(denyAll), request("x"), nil).Reason)
+	allowRest := parse(t, iam.Identity, `{"Effect":"Allow","Action":"*","NotResource":[`+none+`,"arn:aws:s3:::mine/*"]}`)
+	assert.Equal(t, iam.Granted, iam.Evaluate(reader(allowRest), request("other/x"), nil).Reason)
+	assert.Equal(t, iam.MissingIdentity, iam.Evaluate(reader(allowRest), request("mine/x"), nil).Reason)
+}
+
+func TestIncompleteARNsStandForAllThatFollows(t *testing.T) {
+	for _, c := range []struct {
+		resource string
+		want     iam.Reason
+	}{
+		{"arn:aws:secretsmanager", iam.Granted},
+		{"arn:aws:secretsmanager:ap-northeast-2", iam.Granted},
+		{"arn:aws:secretsmanager:ap-*:111122223333", iam.Granted},
+		{"arn:aws:secretsmanager:*", iam.Granted},
+		{"arn:aws:secretsmanager:eu-west-1", iam.MissingIdentity},
+		{"arn:aws:secretsmanager:ap-northeast-2:999999999999", iam.MissingIdentity},
+		{"arn:aws:secretsmanager::111122223333", iam.MissingIdentity},
+		{"arn:aws:kms", iam.MissingIdentity},
+		{"arn:aws:secretsmanager:${aws:RequestedRegion, 'ap-northeast-2'}", iam.Granted},
+	} {
+		p := parse(t, iam.Identity, `{"Effect":"Allow","Action":"*","Resource":"`+c.resource+`"}`)
+		assert.Equal(t, c.want, iam.Evaluate(reader(p), get(secretARN), nil).Reason, c.resource)
+		not := parse(t, iam.Identity, `{"Effect":"Allow","Action":"*","NotResource":"`+c.resource+`"}`)
+		assert.Equal(t, c.want != iam.Granted, iam.Evaluate(reader(not), get(secretARN), nil).Allowed, c.resource)
+	}
 }
 
 func TestDenialsAreExplainedInAWSsWords(t *testing.T) {

@@ -31,9 +31,20 @@ var conditionKeyPrefixes = []string{
 	"secretsmanager:ResourceTag/", "rds:db-tag/", "kms:EncryptionContext:",
 }
 
-// issuerKey is a claim of an OIDC provider, in the form <issuer without scheme>:<claim>. IAM defines these three claims
-// for providers such as EKS.
-var issuerKey = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?:(sub|aud|amr)$`)
+// multivaluedKeys are the keys that can have several values in one request. IAM compares them by ForAnyValue or
+// ForAllValues; without one of these it does not say which value counts.
+var multivaluedKeys = []string{"aws:TagKeys", "kms:EncryptionContextKeys"}
+
+func multivalued(key string) bool {
+	return slices.ContainsFunc(multivaluedKeys, func(k string) bool { return strings.EqualFold(k, key) })
+}
+
+// issuerKey is a claim of an OIDC provider, in the form <issuer without scheme>:<claim>. Tokens of a cluster have no
+// other claim that IAM makes a key of.
+var issuerKey = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?:(sub|aud)$`)
+
+// ConditionKeys returns the keys with a fixed name that requests to the stand-in can carry.
+func ConditionKeys() []string { return slices.Clone(conditionKeys) }
 
 // KnownConditionKey reports whether requests to the stand-in can carry the key.
 func KnownConditionKey(key string) bool {

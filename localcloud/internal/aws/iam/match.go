@@ -78,11 +78,52 @@ func matchElements(pattern []element, s []rune) bool {
 
 const arnSegments = 6
 
-// MatchARN reports whether an ARN matches a pattern, as IAM matches Resource elements and ArnLike: segment by segment,
-// so a * never matches across a colon. The last segment, the resource, may contain colons. The pattern "*" matches
-// every ARN.
+// MatchARN reports whether an ARN matches a pattern, as the operator ArnLike matches: segment by segment, so a * never
+// matches across a colon. The last segment, the resource, may contain colons. The pattern "*" matches every ARN.
 func MatchARN(pattern, arn string) bool {
 	return matchARNElements(elementsOf(pattern), arn)
+}
+
+// MatchResource reports whether an ARN matches a pattern, as the elements Resource and NotResource match. Wildcards
+// match within one segment too, but a * that ends a segment can also match beyond the segment's colon. ("If the *
+// wildcard is the last character of a resource ARN segment, it can expand to match beyond the colon boundaries", IAM
+// user guide, "IAM JSON policy elements: Resource".)
+func MatchResource(pattern, arn string) bool {
+	return matchResourceElements(elementsOf(pattern), arn)
+}
+
+// matchResourceElements keeps the set of positions that the pattern can have reached. Going back to the last * would
+// not be enough, because a * that stops at a colon may follow one that does not.
+func matchResourceElements(pattern []element, arn string) bool {
+	text := []rune(arn)
+	reached := make([]bool, len(text)+1)
+	reached[0] = true
+	segment := 0
+	for p, e := range pattern {
+		last := p+1 == len(pattern) || pattern[p+1].kind == literal && pattern[p+1].r == ':'
+		crosses := segment == arnSegments-1 || e.kind == anyRun && last
+		next := make([]bool, len(text)+1)
+		for i, r := range text {
+			passes := crosses || r != ':'
+			switch e.kind {
+			case anyRun:
+				next[i] = next[i] || reached[i]
+				next[i+1] = next[i] && passes
+			case anyOne:
+				next[i+1] = reached[i] && passes
+			case literal:
+				next[i+1] = reached[i] && r == e.r
+			}
+		}
+		if e.kind == anyRun {
+			next[len(text)] = next[len(text)] || reached[len(text)]
+		}
+		if e.kind == literal && e.r == ':' && segment < arnSegments-1 {
+			segment++
+		}
+		reached = next
+	}
+	return reached[len(text)]
 }
 
 func matchARNElements(pattern []element, arn string) bool {

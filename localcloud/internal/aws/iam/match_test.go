@@ -35,7 +35,7 @@ func TestMatchTakesStarForAnyRunAndQuestionMarkForOneCharacter(t *testing.T) {
 	}
 }
 
-func TestAWildcardOfAnARNStaysInItsSegment(t *testing.T) {
+func TestAWildcardOfArnLikeStaysInItsSegment(t *testing.T) {
 	const secret = "arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:rds!db-1-abcdef"
 	for _, c := range []struct {
 		pattern, arn string
@@ -59,6 +59,52 @@ func TestAWildcardOfAnARNStaysInItsSegment(t *testing.T) {
 	} {
 		assert.Equal(t, c.want, iam.MatchARN(c.pattern, c.arn), "%s ~ %s", c.pattern, c.arn)
 	}
+}
+
+func TestAStarThatEndsASegmentOfAResourceCrossesColons(t *testing.T) {
+	const secret = "arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:rds!db-1-abcdef"
+	for _, c := range []struct {
+		pattern, arn string
+		want         bool
+	}{
+		{"*", secret, true},
+		{secret, secret, true},
+		{"arn:aws:secretsmanager:*:secret:rds!db-*", secret, true},
+		{"arn:aws:secretsmanager:ap-*:secret:rds!db-*", secret, true},
+		{"arn:aws:secretsmanager:*:111122223333:secret:*", secret, true},
+		{"arn:aws:secretsmanager:*", secret, true},
+		{"arn:aws:secretsmanager:*2:secret:rds!db-*", secret, false},
+		{"arn:aws:secretsmanager:ap-*-2:111122223333:secret:*", secret, true},
+		{"arn:aws:secretsmanager:a*3:secret:rds!db-*", secret, false},
+		{"arn:aws:secretsmanager:ap-northeast-2?111122223333:secret:*", secret, false},
+		{"arn:aws:secretsmanager:ap-northeast-?:111122223333:secret:*", secret, true},
+		{"arn:aws:secretsmanager:*:*:secret:rds!db-*-??????", secret, true},
+		{"arn:aws:secretsmanager:ap-northeast-2:111122223333:*abcdef", secret, true},
+		{"arn:aws:secretsmanager:us-*:111122223333:secret:*", secret, false},
+		{"arn:aws:secretsmanager:*:111122223333:secret:team-b/*", secret, false},
+		{"arn:aws:iam::*:role/x", "arn:aws:iam::111122223333:role/x", true},
+		{"arn:aws:iam::*:x", "arn:aws:iam::111122223333:role/x", false},
+		{"arn:aws:iam::1:role/x", "not an arn", false},
+	} {
+		assert.Equal(t, c.want, iam.MatchResource(c.pattern, c.arn), "%s ~ %s", c.pattern, c.arn)
+	}
+}
+
+// A pattern of ArnLike that matches also matches as a resource, because there its wildcards reach at least as far.
+func FuzzMatchResource(f *testing.F) {
+	f.Add("arn:aws:iam::*:role/*", "arn:aws:iam::111122223333:role/x")
+	f.Add("arn:aws:s*:?:*:x", "arn:aws:sqs:a:b:x")
+	f.Fuzz(func(t *testing.T, pattern, arn string) {
+		if len(pattern) > 60 || len(arn) > 60 {
+			return
+		}
+		if iam.MatchARN(pattern, arn) {
+			assert.True(t, iam.MatchResource(pattern, arn))
+		}
+		if iam.MatchResource(pattern, arn) {
+			assert.True(t, iam.Match(pattern, arn), "no wildcard reaches further than that of a plain text")
+		}
+	})
 }
 
 func FuzzMatch(f *testing.F) {

@@ -198,7 +198,7 @@ func (p *parser) document(text string) *Policy {
 	sids := map[string]bool{}
 	for i, s := range list {
 		st := p.statement(fmt.Sprintf("Statement[%d]", i), s, out.Version)
-		if st.Sid != "" && sids[st.Sid] && p.kind == Identity {
+		if st.Sid != "" && sids[st.Sid] {
 			p.fault("Statement[%d].Sid: %q: statement IDs (SID) in a single policy must be unique", i, st.Sid)
 		}
 		sids[st.Sid] = true
@@ -207,7 +207,7 @@ func (p *parser) document(text string) *Policy {
 	return out
 }
 
-var identitySid = regexp.MustCompile(`^[A-Za-z0-9]*$`)
+var alphanumericSid = regexp.MustCompile(`^[A-Za-z0-9]*$`)
 
 func (p *parser) statement(where string, raw json.RawMessage, version string) Statement {
 	var s Statement
@@ -218,7 +218,7 @@ func (p *parser) statement(where string, raw json.RawMessage, version string) St
 	}
 	if raw, ok := o["Sid"]; ok {
 		s.Sid, _ = p.str(where+".Sid", raw)
-		if p.kind == Identity && !identitySid.MatchString(s.Sid) {
+		if p.kind != Key && !alphanumericSid.MatchString(s.Sid) {
 			p.fault("%s.Sid: %q: statement IDs (SID) must be alpha-numeric", where, s.Sid)
 		}
 	}
@@ -312,6 +312,12 @@ func badPrincipal(typ, value string) string {
 
 var actionPattern = regexp.MustCompile(`^[A-Za-z0-9-]+:[A-Za-z0-9*?]+$`)
 
+// trustActions are the actions of STS that take a role as their resource.
+var trustActions = []string{
+	"sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity", "sts:SetContext",
+	"sts:SetSourceIdentity", "sts:TagSession",
+}
+
 func (p *parser) actions(where string, o map[string]json.RawMessage, s *Statement) {
 	a, hasA := o["Action"]
 	n, hasN := o["NotAction"]
@@ -330,7 +336,7 @@ func (p *parser) actions(where string, o map[string]json.RawMessage, s *Statemen
 		case action == "*" && p.kind != Trust:
 		case !actionPattern.MatchString(action):
 			p.fault("%s: action %q: want <service>:<action>, with wildcards in the action only", where, action)
-		case p.kind == Trust && !strings.HasPrefix(strings.ToLower(action), "sts:"):
+		case p.kind == Trust && !slices.ContainsFunc(trustActions, func(a string) bool { return MatchFold(action, a) }):
 			p.fault("%s: action %q: AssumeRole policy may only specify STS AssumeRole actions", where, action)
 		}
 	}
@@ -354,16 +360,59 @@ func (p *parser) resources(where string, o map[string]json.RawMessage, s *Statem
 	default:
 		s.NotResources = p.strings(where+".NotResource", n, false)
 	}
-	for _, res := range slices.Concat(s.Resources, s.NotResources) {
-		if res == "*" {
-			continue
+	for _, list := range [][]string{s.Resources, s.NotResources} {
+		for i, res := range list {
+			list[i] = p.resource(where, res, version)
+			p.checkVariables(where+".Resource", res, version)
 		}
-		parts := strings.SplitN(res, ":", arnSegments)
-		if len(parts) != arnSegments || parts[0] != "arn" || parts[1] == "" || parts[2] == "" || parts[5] == "" {
-			p.fault("%s: resource %q must be in ARN format or \"*\"", where, res)
-		}
-		p.checkVariables(where+".Resource", res, version)
 	}
+}
+
+// partition is the AWS partition that the stand-in stands for.
+const partition = "aws"
+
+var servicePart = regexp.MustCompile(`^[a-z0-9-]+$`)
+
+// resource checks a pattern of Resource or NotResource and returns it complete: identity policies may leave out the
+// last segments of an ARN, which IAM takes as *.
+func (p *parser) resource(where, pattern, version string) string {
+	if pattern == "*" {
+		return pattern
+	}
+	segments := splitARN(pattern, version)
+	switch {
+	case segments[0] != "arn" || len(segments) < 3 || slices.Contains(segments[1:3], "") ||
+		segments[len(segments)-1] == "" && len(segments) == arnSegments:
+		p.fault("%s: resource %q must be in ARN format or \"*\"", where, pattern)
+	case segments[1] != partition:
+		p.fault("%s: partition %q is not valid for resource %q: want %s, without wildcards", where, segments[1],
+			pattern, partition)
+	case !servicePart.MatchString(segments[2]):
+		p.fault("%s: vendor %q is not valid for resource %q: want the name of one service, without wildcards", where,
+			segments[2], pattern)
+	case len(segments) < arnSegments && p.kind != Identity:
+		p.fault("%s: resource %q has %d segments: want %d, only identity policies may leave out the last ones", where,
+			pattern, len(segments), arnSegments)
+	}
+	return pattern + strings.Repeat(":*", arnSegments-len(segments))
+}
+
+// splitARN splits a pattern at its first five colons. Those within policy variables do not count.
+func splitARN(pattern, version string) []string {
+	var out []string
+	start := 0
+	for i := 0; i < len(pattern) && len(out) < arnSegments-1; i++ {
+		switch {
+		case version == Version2012 && strings.HasPrefix(pattern[i:], "${"):
+			if end := strings.IndexByte(pattern[i:], '}'); end > 0 {
+				i += end
+			}
+		case pattern[i] == ':':
+			out = append(out, pattern[start:i])
+			start = i + 1
+		}
+	}
+	return append(out, pattern[start:])
 }
 
 // checkVariables reports variables that no request carries. They are refused for the same reason as unknown condition
@@ -384,8 +433,12 @@ func (p *parser) checkVariables(where, text, version string) {
 		}
 		text = after
 		key, _, _ := cutDefault(name)
-		if key != "*" && key != "?" && key != "$" && !KnownConditionKey(key) {
+		switch {
+		case key == "*" || key == "?" || key == "$":
+		case !KnownConditionKey(key):
 			p.fault("%s: policy variable ${%s}: the local AWS stand-in does not model this key", where, name)
+		case multivalued(key):
+			p.fault("%s: policy variable ${%s}: the key has several values, so it cannot be a variable", where, name)
 		}
 	}
 }
@@ -393,6 +446,7 @@ func (p *parser) checkVariables(where, text, version string) {
 func (p *parser) conditions(where string, raw json.RawMessage, version string) []Condition {
 	var out []Condition
 	ops := p.object(where, raw)
+	p.distinct(where, ops)
 	for _, written := range sortedKeys(ops) {
 		op, ifExists, set, err := parseOperator(written)
 		if err != nil {
@@ -400,12 +454,16 @@ func (p *parser) conditions(where string, raw json.RawMessage, version string) [
 			continue
 		}
 		keys := p.object(where+"."+written, ops[written])
+		p.distinct(where+"."+written, keys)
 		for _, key := range sortedKeys(keys) {
 			at := where + "." + written + "." + key
 			c := Condition{Operator: written, Key: key, base: op, ifExists: ifExists, set: set}
 			c.Values = p.strings(at, keys[key], true)
-			if !KnownConditionKey(key) {
+			switch {
+			case !KnownConditionKey(key):
 				p.fault("%s: the local AWS stand-in does not model this condition key", at)
+			case multivalued(key) && set == single && op.name != "Null":
+				p.fault("%s: the key has several values: want ForAnyValue:%s or ForAllValues:%s", at, written, written)
 			}
 			for _, v := range c.Values {
 				if op.check != nil {
@@ -421,6 +479,19 @@ func (p *parser) conditions(where string, raw json.RawMessage, version string) [
 		}
 	}
 	return out
+}
+
+// distinct reports names that differ only in case. Neither operators nor keys of conditions have case, so the same one
+// would stand there twice.
+func (p *parser) distinct(where string, members map[string]json.RawMessage) {
+	seen := map[string]string{}
+	for _, name := range sortedKeys(members) {
+		if other, twice := seen[strings.ToLower(name)]; twice {
+			p.fault("%s.%s: occurs twice, the other time as %s: the case of the name does not matter", where, name,
+				other)
+		}
+		seen[strings.ToLower(name)] = name
+	}
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -54,6 +54,18 @@ func TestDocumentsThatIAMTakes(t *testing.T) {
 			iam.Trust, `{"Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}]}`,
 		},
 		"account trust": {iam.Trust, anyTrust},
+		"trust in a session with tags": {
+			iam.Trust, `{"Statement":[{"Sid":"A","Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]},
+			{"Sid":"B","Effect":"Deny","Principal":"*","Action":"sts:*"}]}`,
+		},
+		"incomplete ARNs": {
+			iam.Identity,
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"a:B","Resource":["arn:aws:sqs","arn:aws:sqs:*","arn:aws:s3::","arn:aws:s3:${aws:RequestedRegion}"]}]}`,
+		},
+		"several values with a set operator": {
+			iam.Identity,
+			`{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"ForAllValues:StringLike":{"aws:TagKeys":["a*"]},"Null":{"aws:TagKeys":"false"}}}]}`,
+		},
 		"key policy": {
 			iam.Key, `{"Id":"x","Statement":[{"Sid":"with spaces, as in key policies","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*","Resource":"*"}]}`,
 		},
@@ -105,7 +117,7 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 			iam.Identity,
 			statement(`"Effect":"Allow","Action":"GetObject","Resource":"*"`), `"GetObject"`,
 		},
-		"wildcard service": {
+		"wildcard service of an action": {
 			iam.Identity,
 			statement(`"Effect":"Allow","Action":"s*:GetObject","Resource":"*"`), `"s*:GetObject"`,
 		},
@@ -121,9 +133,93 @@ func TestDocumentsThatIAMRefusesAreRefusedWithTheReason(t *testing.T) {
 			iam.Identity,
 			statement(`"Effect":"Allow","Action":"a:B","Resource":"myshop"`), `"myshop" must be in ARN format`,
 		},
-		"short ARN": {
+		"ARN without service": {
+			iam.Identity, statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws"`), "ARN format",
+		},
+		"ARN with an empty resource": {
+			iam.Identity, statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws:s3:::"`), "ARN format",
+		},
+		"wildcard partition": {
+			iam.Identity, statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:*:s3:::x"`),
+			`partition "*" is not valid for resource "arn:*:s3:::x"`,
+		},
+		"wildcard in a partition": {
+			iam.Identity, statement(`"Effect":"Allow","Action":"a:B","NotResource":"arn:aw?:s3:::x"`), `partition "aw?"`,
+		},
+		"another partition": {
+			iam.Identity, statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws-cn:s3:::x"`),
+			`partition "aws-cn" is not valid`,
+		},
+		"wildcard service": {
+			iam.Identity, statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws:*:::x"`), `vendor "*" is not valid`,
+		},
+		"wildcard in a service": {
+			iam.Identity, statement(`"Effect":"Allow","Action":"a:B","NotResource":"arn:aws:s?"`), `vendor "s?" is not valid`,
+		},
+		"variable as a service": {
+			iam.Identity, statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws:${aws:userid}:::x"`),
+			`vendor "${aws:userid}"`,
+		},
+		"incomplete ARN in a key policy": {
+			iam.Key, statement(`"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"arn:aws:kms:*"`),
+			"only identity policies",
+		},
+		"wildcard service in a key policy": {
+			iam.Key, statement(`"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"arn:aws:*:*:*:*"`), `vendor "*"`,
+		},
+		"sid with a space in a trust policy": {
+			iam.Trust, statement(`"Sid":"a b","Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"`),
+			"alpha-numeric",
+		},
+		"the same sid twice in a trust policy": {
+			iam.Trust, `{"Statement":[{"Sid":"A","Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"},
+				{"Sid":"A","Effect":"Deny","Principal":"*","Action":"sts:AssumeRole"}]}`, "must be unique",
+		},
+		"the same sid twice in a key policy": {
+			iam.Key, `{"Statement":[{"Sid":"a b","Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"},
+				{"Sid":"a b","Effect":"Deny","Principal":"*","Action":"kms:*","Resource":"*"}]}`, "must be unique",
+		},
+		"an action of STS that is not on roles": {
+			iam.Trust, statement(`"Effect":"Allow","Principal":"*","Action":["sts:AssumeRole","sts:GetCallerIdentity"]`),
+			`"sts:GetCallerIdentity": AssumeRole policy may only specify STS AssumeRole actions`,
+		},
+		"actions of STS that are not on roles": {
+			iam.Trust, statement(`"Effect":"Deny","Principal":"*","Action":"sts:Get*"`), `"sts:Get*"`,
+		},
+		"the same key twice in different case": {
 			iam.Identity,
-			statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws:s3"`), "ARN format",
+			statement(allow + `,"Condition":{"StringEquals":{"aws:userid":"a","AWS:UserId":"b"}}`),
+			"occurs twice, the other time as AWS:UserId",
+		},
+		"the same tag twice in different case": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"StringEquals":{"aws:ResourceTag/team":"a","aws:ResourceTag/Team":"b"}}`),
+			"occurs twice",
+		},
+		"the same operator twice in different case": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"StringEquals":{"aws:userid":"a"},"stringequals":{"aws:userid":"b"}}`),
+			"occurs twice",
+		},
+		"several values without a set operator": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"StringEqualsIfExists":{"aws:tagkeys":"a"}}`),
+			"aws:tagkeys: the key has several values: want ForAnyValue:StringEqualsIfExists",
+		},
+		"several values of an encryption context without a set operator": {
+			iam.Key, statement(`"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*",` +
+				`"Condition":{"StringEquals":{"kms:EncryptionContextKeys":"a"}}`),
+			"kms:EncryptionContextKeys: the key has several values",
+		},
+		"several values as a variable": {
+			iam.Identity,
+			statement(`"Effect":"Allow","Action":"a:B","Resource":"arn:aws:s3:::${aws:TagKeys}"`),
+			"${aws:TagKeys}: the key has several values",
+		},
+		"a claim that no token of a cluster has": {
+			iam.Identity,
+			statement(allow + `,"Condition":{"ForAnyValue:StringEquals":{"oidc.example.org/id/1:amr":"x"}}`),
+			"does not model this condition key",
 		},
 		"a principal in identity": {
 			iam.Identity, statement(allow + `,"Principal":"*"`),

@@ -233,14 +233,9 @@ func (s *Signature) Verify(r *http.Request, body []byte, secretKey string, now t
 	if err != nil {
 		return err
 	}
-	// A header signature must cover every x-amz header. An unsigned one could have been added on the way.
-	if !s.Presigned {
-		for name := range r.Header {
-			lower := strings.ToLower(name)
-			if strings.HasPrefix(lower, "x-amz-") && !slices.Contains(s.signedHeaders, lower) {
-				return refuse(CodeNoMatch, "there were headers present in the request which were not signed: %s", lower)
-			}
-		}
+	if unsigned := s.unsignedHeaders(r); len(unsigned) > 0 {
+		return refuse(CodeNoMatch, "there were headers present in the request which were not signed: %s",
+			strings.Join(unsigned, ", "))
 	}
 	canonical, err := s.canonicalRequest(r, payload)
 	if err != nil {
@@ -259,6 +254,20 @@ func (s *Signature) Verify(r *http.Request, body []byte, secretKey string, now t
 			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 	}
 	return nil
+}
+
+// unsignedHeaders returns the x-amz headers that the signature does not cover. They could have been added on the way,
+// and x-amz-target alone decides which action of a JSON service a request performs.
+func (s *Signature) unsignedHeaders(r *http.Request) []string {
+	var out []string
+	for name := range r.Header {
+		lower := strings.ToLower(name)
+		if strings.HasPrefix(lower, "x-amz-") && !slices.Contains(s.signedHeaders, lower) {
+			out = append(out, lower)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (s *Signature) verifyTime(now time.Time) error {
