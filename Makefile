@@ -169,6 +169,10 @@ fmt: bin/tools/gofumpt ## Format every Go file
 generate: ## Regenerate config/schema.json, docs/policies.md and tests/golden
 	@$(GO) generate ./...
 
+.PHONY: lock-images
+lock-images: bin/localcloud ## Take the versions of the images' Debian packages that Debian has today (images/*/*.lock)
+	@bin/localcloud image lock
+
 # Compares the tree before and after, so that it also works with uncommitted changes. safe.directory admits a checkout
 # of another user.
 .PHONY: check-generate

@@ -149,11 +149,11 @@ func TestFurtherLoginsAndSecretsGoTheWholeWay(t *testing.T) {
 		"arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:myshop/cache-AbCdEf",
 		"arn:aws:kms:ap-northeast-2:123456789012:key/cache"
 	_, options := projectWith(t, "prod", func(text string) string {
-		return text + `  dbtier:pool:
+		return strings.Replace(text, "  dbtier:pool:\n", `  dbtier:pool:
     clientAffinity: true
     metrics: {enabled: true, serviceMonitor: true}
-    logins: [{name: reports, credentialArn: "` + reports + `", poolSize: 2}]
-  dbtier:secrets:
+    logins: [{name: reports, credentialArn: "`+reports+`", poolSize: 2}]
+`, 1) + `  dbtier:secrets:
     further:
       - {name: cache, arn: "` + cache + `", kmsKeyArn: "` + key + `", keys: {CACHE_TOKEN: token}}
       - {name: files, arn: "` + cache + `", use: files, mountPath: /etc/cache}

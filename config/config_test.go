@@ -37,8 +37,30 @@ const least = `config:
   dbtier:migration: {command: [flyway, migrate]}
 `
 
+// withImage adds the image with psql, which has no default, to a stack of the tests that is otherwise complete.
+func withImage(text string) string {
+	section, line := "  dbtier:pool:", "image: registry.example/pgbouncer:1.26.1"
+	if strings.Contains(text, "kind: rdsProxy") {
+		section = "  dbtier:role:"
+	}
+	switch {
+	case !strings.Contains(text, "\n  dbtier:migration: {command: [flyway, migrate]}\n"):
+		return text
+	case strings.Contains(text, section+" {"):
+		return strings.Replace(text, section+" {", section+" {"+line+", ", 1)
+	case strings.Contains(text, section+"\n"):
+		return strings.Replace(text, section+"\n", section+"\n    "+line+"\n", 1)
+	}
+	return text + section + " {" + line + "}\n"
+}
+
 // load reads a stack's file as the engine hands it to the program.
 func load(t *testing.T, text string, more ...componenttest.Option) (*config.Stack, error) {
+	t.Helper()
+	return loadAsIs(t, withImage(text), more...)
+}
+
+func loadAsIs(t *testing.T, text string, more ...componenttest.Option) (*config.Stack, error) {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.test.yaml"), []byte(text), 0o600))
@@ -79,6 +101,26 @@ func TestTheLeastConfigIsEnough(t *testing.T) {
 	assert.Equal(t, map[string]string{"service": "my-shop", "environment": "prod", "managed-by": "dbtier"},
 		stack.Tags())
 	assert.Equal(t, "https://sts.ap-northeast-2.amazonaws.com", stack.STSEndpoint())
+}
+
+// No public registry has the pool's image. A default would name one that was never tested with the tier.
+func TestTheImageOfThePoolHasNoDefault(t *testing.T) {
+	t.Parallel()
+	const want = "is missing: run `dbtier image export pool --output pool.tar`, push it"
+	for name, c := range map[string]struct{ more, path, other string }{
+		"PgBouncer": {"", "dbtier:pool.image", "dbtier:role.image"},
+		"RDS Proxy": {"  dbtier:pool: {kind: rdsProxy}\n", "dbtier:role.image", "dbtier:pool.image"},
+	} {
+		_, err := loadAsIs(t, least+c.more)
+		require.ErrorContains(t, err, c.path+": "+want, name)
+		assert.NotContains(t, err.Error(), c.other, name)
+	}
+	digest := "registry.example/pgbouncer:1.26.1@sha256:" + strings.Repeat("0a", 32)
+	stack, err := loadAsIs(t, least+"  dbtier:pool: {image: \""+digest+"\"}\n")
+	require.NoError(t, err)
+	assert.Equal(t, digest, stack.Role.Image)
+	_, err = loadAsIs(t, least+"  dbtier:pool: {kind: rdsProxy}\n  dbtier:role: {poolUser: master}\n")
+	assert.NoError(t, err, "nothing needs psql")
 }
 
 func TestTheProfileChoosesTheDefaults(t *testing.T) {

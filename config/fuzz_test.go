@@ -13,7 +13,7 @@ import (
 // panic.
 func FuzzConfig(f *testing.F) {
 	for _, text := range []string{
-		least, least + logins, "config: {dbtier:pool: {replicas: [1, {a: null}]}}",
+		withImage(least), withImage(least + logins), "config: {dbtier:pool: {replicas: [1, {a: null}]}}",
 		"config: {dbtier:network: {directClients: {}}}",
 	} {
 		f.Add(text)
@@ -32,7 +32,7 @@ func FuzzConfig(f *testing.F) {
 		if !marshals(file.Config) {
 			return
 		}
-		stack, err := load(t, text)
+		stack, err := loadAsIs(t, text)
 		if err == nil {
 			assert.NoError(t, stack.Validate())
 			return

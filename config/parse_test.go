@@ -16,7 +16,7 @@ import (
 func read(t *testing.T, text string) config.Values {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "Pulumi.test.yaml")
-	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(withImage(text)), 0o600))
 	values, err := config.ReadFile(file)
 	require.NoError(t, err)
 	return values

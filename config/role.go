@@ -5,6 +5,7 @@ import (
 
 	"dbtier/components/databaserole"
 	"dbtier/components/fault"
+	"dbtier/components/pgbouncer"
 )
 
 // DatabaseUser is the kind of database user that the pool logs in as.
@@ -40,12 +41,19 @@ func (r *Role) settle(database, poolImage string) {
 	}
 }
 
-func (r *Role) validate() error {
+func (s *Stack) validateRole() error {
 	var faults fault.List
-	fault.OneOf(&faults, "poolUser", r.PoolUser, RoleUser, MasterUser)
-	if r.PoolUser == RoleUser {
-		faults.Within("", r.Validate())
+	role := s.Role
+	fault.OneOf(&faults, "poolUser", role.PoolUser, RoleUser, MasterUser)
+	if role.PoolUser != RoleUser {
+		return faults.Err()
 	}
+	if role.Image == "" {
+		// Where PgBouncer runs, its image is the default, and the fault is that of pool.image.
+		faults.Check(s.Pool.Kind == PgBouncer, "image", nil, pgbouncer.MissingImage)
+		role.Image = "checked"
+	}
+	faults.Within("", role.Validate())
 	return faults.Err()
 }
 

@@ -196,7 +196,7 @@ func (s *Stack) Validate() error {
 	database := section("database", s.Database.Validate())
 	section("secrets", s.validateSecrets())
 	pool := section("", s.validatePool())
-	section("role", s.Role.validate())
+	section("role", s.validateRole())
 	iam := section("", s.validateIAM())
 	migration := section("migration", s.Migration.validate())
 	service := section("consumer", s.Consumer.validate())

@@ -20,7 +20,8 @@ type Settings struct {
 	// IAMUser is an additional user that logs in with IAM tokens instead of a password, without the pool. Use it for
 	// services that renew their tokens. The instance must have IAM authentication enabled. Default none.
 	IAMUser string `json:"iamUser"`
-	// Image of the bootstrap, with psql (14 or later) and sh. Default: the pool's.
+	// Image of the bootstrap, with psql (14 or later) and sh. Default: that of PgBouncer, if the pool is
+	// PgBouncer.
 	Image string `json:"image"`
 	// WaitSeconds is how long a rotation waits for the sessions of a pool that has not applied the last one, 0 to 3600.
 	// Default 180.

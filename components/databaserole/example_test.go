@@ -13,7 +13,7 @@ import (
 func ExampleNewDatabaseRole() {
 	program := func(ctx *pulumi.Context) error {
 		settings := databaserole.Defaults()
-		settings.Name, settings.Image = "myshop_app", "edoburu/pgbouncer:v1.25.2-p0"
+		settings.Name, settings.Image = "myshop_app", "registry.example/pgbouncer:1.26.1"
 		role, err := databaserole.NewDatabaseRole(ctx, "role", &databaserole.DatabaseRoleArgs{
 			Settings: settings, Service: "myshop-api", Namespace: "myshop", ObjectName: "pgbouncer",
 			DirectSecret: pulumi.String(contract.DirectSecret("myshop-api")),

@@ -28,7 +28,7 @@ func console() *migrationjob.Console {
 	return &migrationjob.Console{
 		Host: pulumi.String("pgbouncer-pods.myshop.svc"), Port: 6432, Secret: pulumi.String("pgbouncer-console"),
 		PoolName: "pgbouncer",
-		Image:    "edoburu/pgbouncer:v1.25.2-p0",
+		Image:    "registry.example/pgbouncer:1.26.1",
 	}
 }
 

@@ -16,8 +16,10 @@ func ExampleNewPgBouncerPool() {
 		if err != nil {
 			return err
 		}
+		settings := pgbouncer.Defaults()
+		settings.Image = "registry.example/pgbouncer:1.26.1"
 		pool, err := pgbouncer.NewPgBouncerPool(ctx, "pool", &pgbouncer.PgBouncerPoolArgs{
-			Settings:  pgbouncer.Defaults(),
+			Settings:  settings,
 			Service:   "myshop-api",
 			Namespace: "myshop",
 			Databases: []pgbouncer.Database{{

@@ -289,7 +289,7 @@ func (b *box) command(ctx context.Context, env []string, words ...string) *exec.
 		filepath.Join(b.dir, "root"),
 	}, words...)
 	command := exec.CommandContext(ctx, "nsenter", args...)
-	command.Env = append([]string{"PATH=/usr/lib/postgresql/17/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}, env...)
+	command.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}, env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return command
 }

@@ -29,9 +29,15 @@ const (
 	host           = "myshop-prod.c9akciq32rgx.ap-northeast-2.rds.amazonaws.com"
 )
 
+func settings() pgbouncer.Settings {
+	s := pgbouncer.Defaults()
+	s.Image = "registry.example/pgbouncer:1.26.1"
+	return s
+}
+
 func arguments() *pgbouncer.PgBouncerPoolArgs {
 	return &pgbouncer.PgBouncerPoolArgs{
-		Settings:  pgbouncer.Defaults(),
+		Settings:  settings(),
 		Service:   "myshop-api",
 		Namespace: "myshop",
 		Databases: []pgbouncer.Database{{Name: "myshop", Host: pulumi.String(host), Port: pulumi.Int(5432)}},

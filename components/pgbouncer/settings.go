@@ -26,7 +26,10 @@ type Settings struct {
 	Name string `json:"name"`
 	// Replicas of the pool. Default 2.
 	Replicas int `json:"replicas"`
-	// Image with pgbouncer, psql and sh. Default [DefaultImage].
+	// Image with pgbouncer, psql, getent and sh, best with its digest. It has no default, because no public registry
+	// has the image that the tier is tested with: "dbtier image export pool" makes it. Its PgBouncer must be 1.25.2 or
+	// later, because older versions have known vulnerabilities, and should be built with c-ares, because libevent's
+	// resolver may not recover from a failed lookup.
 	Image string `json:"image"`
 	// Command of the container, as a list without a shell. It replaces the image's entrypoint, which in some images
 	// rewrites the configuration. Default pgbouncer with [ConfigFile].
@@ -135,19 +138,14 @@ const (
 	tlsDir    = "/etc/pgbouncer-tls"
 )
 
-// DefaultImage is the default of [Settings].Image. PgBouncer before 1.25.2 has known vulnerabilities (CVE-2026-6664 to
-// 6667).
-const DefaultImage = "edoburu/pgbouncer:v1.25.2-p0"
-
 // DefaultExporterImage is the default of [Metrics].Image.
 const DefaultExporterImage = "prometheuscommunity/pgbouncer-exporter:v0.12.1"
 
-// Defaults returns the default [Settings].
+// Defaults returns the default [Settings], without the image.
 func Defaults() Settings {
 	return Settings{
 		Name:                          "pgbouncer",
 		Replicas:                      2,
-		Image:                         DefaultImage,
 		Command:                       []string{"pgbouncer", ConfigFile},
 		PoolMode:                      Transaction,
 		MaxClientConn:                 1000,
@@ -188,6 +186,10 @@ func (s *Settings) perPair() int { return s.DefaultPoolSize + s.ReservePoolSize 
 // longestName leaves room for the longest suffix that this component adds to the name.
 const longestName = naming.LabelLimit - len("-login-reader")
 
+// MissingImage is what the fault of a missing image says.
+const MissingImage = "is missing: run `dbtier image export pool --output pool.tar`, push it to a registry that the " +
+	"cluster can read, and name it with its digest"
+
 // Validate reports every fault of the settings.
 func (s *Settings) Validate() error {
 	var faults fault.List
@@ -195,7 +197,11 @@ func (s *Settings) Validate() error {
 		"want 1 to %d lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
 		longestName)
 	faults.Between("replicas", s.Replicas, 1, 50, "")
-	faults.Form("image", s.Image, validation.Image)
+	if s.Image == "" {
+		faults.Check(false, "image", nil, MissingImage)
+	} else {
+		faults.Form("image", s.Image, validation.Image)
+	}
 	faults.OptionalForm("reloaderImage", s.ReloaderImage, validation.Image)
 	faults.Check(len(s.Command) > 0 && !slices.Contains(s.Command, ""), "command", s.Command,
 		"want pgbouncer's command as a list of non-empty words, such as [pgbouncer, %s]", ConfigFile)

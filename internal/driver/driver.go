@@ -179,7 +179,7 @@ Operator, PgBouncer, migration and service. The file of each stack, Pulumi.<stac
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%w", err) })
 	root.AddCommand(a.preview(), a.up(), a.drift(), a.refresh(), a.destroy(), a.outputs(), a.verify(), a.policy(),
-		a.history(), a.cancel(), a.export(), a.importing(), a.doctor(), a.local(), a.man(), a.version())
+		a.history(), a.cancel(), a.export(), a.importing(), a.doctor(), a.image(), a.local(), a.man(), a.version())
 	checkArguments(root)
 	return root
 }

@@ -34,7 +34,7 @@ func serves(container rule.Value) bool {
 func workload() []*rule.Rule {
 	workloads := []string{types.Deployment, types.StatefulSet, types.DaemonSet}
 	return []*rule.Rule{{
-		Name: "pool-version", Severity: rule.High, Levels: rule.InProduction,
+		Name: "pool-version", Severity: rule.High, Levels: rule.Always,
 		Summary: "The pool runs a version of PgBouncer without known vulnerabilities.",
 		Why:     "Before 1.25.1, a client could run statements during its login (CVE-2025-12819).",
 		Fix:     "use an image of 1.25.2 or later",

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -107,7 +106,7 @@ func (b *Builder) phases() [][][]step {
 		}
 	}
 	return [][][]step{
-		{kubernetes, append(others, b.postgres(), b.chart(), b.rootfs())},
+		{kubernetes, append(others, b.postgres(), b.chart(), b.rootfs(), b.pgbench())},
 		{b.images()},
 	}
 }
@@ -354,21 +353,7 @@ func (b *Builder) output(ctx context.Context, dir, name string, args ...string) 
 func (b *Builder) outputEnv(
 	ctx context.Context, dir string, env []string, name string, args ...string,
 ) (string, error) {
-	return b.outputOf(exec.CommandContext(ctx, name, args...), dir, env)
-}
-
-// outputApart runs a command in a separate mount namespace, so that its mounts disappear with it, even if it is killed.
-func (b *Builder) outputApart(
-	ctx context.Context, dir string, env []string, name string, args ...string,
-) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.SysProcAttr = apart()
-	// Child processes keep the mounts alive, so the whole process group is killed.
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	return b.outputOf(cmd, dir, env)
-}
-
-func (b *Builder) outputOf(cmd *exec.Cmd, dir string, env []string) (string, error) {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env...)
 	var stdout, stderr bytes.Buffer

@@ -19,7 +19,7 @@ var hostPrograms = []struct{ pkg, program, file string }{
 	{pkg: "containernetworking-plugins", program: "host-local", file: "/usr/lib/cni/host-local"},
 	{pkg: "nftables", program: "nft"},
 	{pkg: "iproute2", program: "ip"},
-	{pkg: "debootstrap", program: "debootstrap"},
+	{pkg: "debian-archive-keyring", file: "/usr/share/keyrings/debian-archive-keyring.gpg"},
 }
 
 // required lists programs that the build does not install, because there are too many ways to install them.

@@ -2,15 +2,9 @@ package artifacts
 
 import (
 	"fmt"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// apart returns attributes that give a process a separate mount namespace, hidden from the host, and a process group.
-func apart() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Setpgid: true}
-}
 
 // diskOf returns the device that a folder is on, and the number of free bytes there.
 func diskOf(dir string) (device uint64, free float64, err error) {

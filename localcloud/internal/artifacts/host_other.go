@@ -2,14 +2,9 @@
 
 package artifacts
 
-import (
-	"errors"
-	"syscall"
-)
+import "errors"
 
 // Other systems can list artefacts but cannot build them.
 var errNotLinux = errors.New("the local cloud needs Linux")
-
-func apart() *syscall.SysProcAttr { return nil }
 
 func diskOf(string) (device uint64, free float64, err error) { return 0, 0, errNotLinux }

@@ -15,7 +15,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/compression"
@@ -52,6 +51,15 @@ type recipe struct {
 	entrypoint []string
 	env        []string
 	user       string
+	labels     map[string]string
+}
+
+// config returns the configuration of the image.
+func (r recipe) config() registryv1.Config {
+	return registryv1.Config{
+		Entrypoint: r.entrypoint, Env: append([]string{searchPath}, r.env...), User: r.user, WorkingDir: "/",
+		Labels: r.labels,
+	}
 }
 
 // archive is a set of images that are imported together and share their layers.
@@ -60,7 +68,21 @@ type archive struct {
 	recipes []recipe
 }
 
-const path17 = "PATH=/usr/lib/postgresql/17/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+// PoolVersion is PgBouncer's version in the locks of the pool's image, and the tag of that image.
+const PoolVersion = "1.26.1"
+
+const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// poolRecipe is the image of the pool, here and as it is exported. images/pool/Dockerfile makes the same.
+func poolRecipe() recipe {
+	return recipe{
+		name: "pgbouncer:" + PoolVersion, base: true, entrypoint: []string{"/usr/sbin/pgbouncer"}, user: "10001:10001",
+		labels: map[string]string{
+			"org.opencontainers.image.title":   "pgbouncer",
+			"org.opencontainers.image.version": PoolVersion,
+		},
+	}
+}
 
 func archives() []archive {
 	const cache = ".localcloud/cache/bin/"
@@ -74,23 +96,20 @@ func archives() []archive {
 	coredns := static("coredns", "coredns", "1.12.4")
 	coredns.user = ""
 	myshop := recipe{
-		name: "myshop-api:1.4.2", base: true, files: map[string]string{"/myshop-api": cache + "myshop-api"},
-		entrypoint: []string{"/myshop-api"}, user: "10001:10001",
+		name: "myshop-api:1.4.2", base: true, entrypoint: []string{"/myshop-api"}, user: "10001:10001",
+		files: map[string]string{"/myshop-api": cache + "myshop-api", "/usr/bin/pgbench": cache + "pgbench"},
 	}
 	// A later version of the same service whose newest migration fails.
 	broken := myshop
 	broken.name = "myshop-api:1.5.0-broken"
-	broken.files = map[string]string{
-		"/myshop-api": cache + "myshop-api",
-		"/migrations": "examples/myshop-api/broken",
-	}
+	broken.files = maps.Clone(myshop.files)
+	broken.files["/migrations"] = "examples/myshop-api/broken"
 	broken.env = []string{"MIGRATIONS_DIR=/migrations"}
 	return []archive{
 		{name: "node", recipes: []recipe{pause, coredns}},
 		{name: "operator", recipes: []recipe{static("external-secrets", "external-secrets", "v0.19.2")}},
 		{name: "debian", recipes: []recipe{
-			{name: "pgbouncer:1.24.1", base: true, entrypoint: []string{"/usr/sbin/pgbouncer"}, user: "10001:10001"},
-			myshop, broken,
+			poolRecipe(), myshop, broken,
 		}},
 	}
 }
@@ -132,7 +151,7 @@ func (b *Builder) images() []step {
 // archiveKey combines the keys of the artefacts that the archive contains. Reading the files themselves would add
 // seconds to every start.
 func (b *Builder) archiveKey(_ context.Context, a archive) (string, error) {
-	parts := []string{"images 1"}
+	parts := []string{"images 2"}
 	var paths []string
 	for _, r := range a.recipes {
 		parts = append(parts, fmt.Sprintf("%+v", r))
@@ -192,22 +211,8 @@ func (b *Builder) writeArchive(a archive, to string) error {
 			}
 			layers = append(layers, layer)
 		}
-		image, err := mutate.AppendLayers(empty.Image, layers...)
+		image, err := r.image(runtime.GOARCH, layers...)
 		if err != nil {
-			return err
-		}
-		config, err := image.ConfigFile()
-		if err != nil {
-			return err
-		}
-		config = config.DeepCopy()
-		config.Architecture, config.OS = runtime.GOARCH, "linux"
-		config.Created = registryv1.Time{Time: time.Unix(0, 0).UTC()}
-		config.Config = registryv1.Config{
-			Entrypoint: r.entrypoint, Env: append([]string{path17}, r.env...),
-			User: r.user, WorkingDir: "/",
-		}
-		if image, err = mutate.ConfigFile(image, config); err != nil {
 			return err
 		}
 		ref, err := name.NewTag(Registry + "/" + r.name)
@@ -229,6 +234,25 @@ func (b *Builder) writeArchive(a archive, to string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(to, "images.json"), append(text, '\n'), 0o644)
+}
+
+// image returns an image of layers for an architecture, with the recipe's configuration and without times.
+func (r recipe) image(arch string, layers ...registryv1.Layer) (registryv1.Image, error) {
+	image, err := mutate.AppendLayers(empty.Image, layers...)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", r.name, err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", r.name, err)
+	}
+	config = config.DeepCopy()
+	config.Architecture, config.OS, config.Config = arch, "linux", r.config()
+	config.Created = registryv1.Time{Time: time.Unix(0, 0).UTC()}
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		return nil, fmt.Errorf("image %s: %w", r.name, err)
+	}
+	return image, nil
 }
 
 // layerOf returns an uncompressed layer. It is read from local disk, and every first start would have to unpack it.
@@ -281,7 +305,7 @@ func (b *Builder) filesLayer(files map[string]string) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// writeTree writes a root file system as a tar file: sorted, without times, devices or sockets.
+// writeTree writes a root file system as a tar file: sorted, without times, devices or sockets, and owned by root.
 func writeTree(file, root string) error {
 	out, err := os.Create(file)
 	if err != nil {
@@ -318,11 +342,7 @@ func writeTree(file, root string) error {
 		if info.IsDir() {
 			header.Name += "/"
 		}
-		stat, ok := info.Sys().(*syscall.Stat_t)
-		if !ok {
-			return fmt.Errorf("cannot read the owner of %s", p)
-		}
-		header.Uid, header.Gid, header.Uname, header.Gname = int(stat.Uid), int(stat.Gid), "", ""
+		header.Uid, header.Gid, header.Uname, header.Gname = 0, 0, "", ""
 		header.ModTime, header.AccessTime, header.ChangeTime, header.Format = time.Unix(0, 0), time.Time{}, time.Time{},
 			tar.FormatPAX
 		if err := w.WriteHeader(header); err != nil || !info.Mode().IsRegular() {

@@ -4,130 +4,211 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 )
 
-const (
-	debianSuite = "trixie"
-	// Packages that the images contain beyond Debian's minimal system. The package of pgbench is the server's. Only
-	// pgbench is taken from it.
-	debianPackages = "pgbouncer,postgresql-client"
-	pgbenchPackage = "postgresql-17"
-	pgbenchFile    = "./usr/lib/postgresql/17/bin/pgbench"
-)
+// imagesDir holds the recipes of the images of Debian packages: for each image a folder with the lists of packages, and
+// the scripts that make a lock and a root file system. The Dockerfile of the pool runs the same scripts.
+const imagesDir = "images"
 
-// rootfs builds the Debian root file system that the images of PgBouncer and the example service share.
-func (b *Builder) rootfs() step {
-	return step{
-		name:   "debian root file system",
-		target: b.Rootfs,
-		key: func(context.Context) (string, error) {
-			return hash([]string{debianSuite, debianPackages, pgbenchPackage, "slim 2"})
-		},
-		make: func(ctx context.Context, to string) error {
-			args := []string{"--variant=minbase", "--include=" + debianPackages, debianSuite, to}
-			if mirror := b.debianMirror(ctx); mirror != "" {
-				args = append(args, mirror)
-			}
-			// debootstrap mounts kernel file systems below its target. A later clean-up must not find them.
-			if _, err := b.outputApart(ctx, b.project, []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin"},
-				"debootstrap", args...); err != nil {
-				return errors.Join(err, os.RemoveAll(to))
-			}
-			script := fmt.Sprintf("cd /tmp && apt-get update -qq && apt-get download -qq %[1]s && "+
-				"dpkg-deb --fsys-tarfile %[1]s_*.deb | tar -x -C / %[2]s && rm -f *.deb", pgbenchPackage, pgbenchFile)
-			if _, err := b.outputApart(ctx, b.project, []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, "chroot", to,
-				"sh", "-ec", script); err != nil {
+// rootfs builds the root file system of the pool's image. The image of the example service shares it.
+func (b *Builder) rootfs() step { return b.debian("debian root file system", "pool", b.Rootfs, b.root) }
+
+// pgbench extracts the one program of the example service's image that the pool does not need.
+func (b *Builder) pgbench() step {
+	return b.debian("pgbench", "pgbench", filepath.Join(b.Bin, "pgbench"),
+		func(ctx context.Context, image, arch, to string) error {
+			root := to + ".root"
+			defer os.RemoveAll(root)
+			if err := b.root(ctx, image, arch, root); err != nil {
 				return err
 			}
-			return slim(to)
+			programs, err := filepath.Glob(filepath.Join(root, "usr", "lib", "postgresql", "*", "bin", "pgbench"))
+			if err == nil && len(programs) != 1 {
+				err = fmt.Errorf("the packages of %s have %d files named pgbench: want 1", image, len(programs))
+			}
+			if err != nil {
+				return err
+			}
+			return os.Rename(programs[0], to)
+		})
+}
+
+// debian is a step whose artefact depends on the lock of an image and on the scripts.
+func (b *Builder) debian(
+	name, image, target string, maker func(ctx context.Context, image, arch, to string) error,
+) step {
+	lock := b.lockOf(image, runtime.GOARCH)
+	return step{
+		name: name, target: target,
+		key: func(context.Context) (string, error) {
+			return hash([]string{image}, lock, filepath.Join(b.project, imagesDir, "root.sh"))
 		},
+		make: func(ctx context.Context, to string) error { return maker(ctx, image, runtime.GOARCH, to) },
 	}
 }
 
-// debianMirror returns the mirror from which this machine installs Debian packages, or "" to use debootstrap's default.
-func (b *Builder) debianMirror(ctx context.Context) string {
-	out, err := b.output(ctx, b.project, "apt-get", "indextargets", "--format",
-		"$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(SITE)", "Created-By: Packages")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(out) {
-		f := strings.Split(strings.TrimSpace(line), "|")
-		if len(f) == 4 && f[0] == "Debian" && f[2] == "main" && !strings.Contains(f[1], "-") {
-			return f[3]
-		}
-	}
-	return ""
+func (b *Builder) lockOf(image, arch string) string {
+	return filepath.Join(b.project, imagesDir, image, arch+".lock")
 }
 
-// slim removes what containers never use. Debian's psql and pgbench are Perl wrappers that choose between server
-// versions. There is only one version, so the programs replace the wrappers, and Perl is removed.
-func slim(root string) error {
-	bin := filepath.Join(root, "usr", "lib", "postgresql", "17", "bin")
-	programs, err := os.ReadDir(bin)
+// root makes a root file system of the locked packages. If Debian has dropped one of them, it locks the packages that
+// Debian has today, in the cache only, and says so. A newer package is better than a local cloud that cannot be built.
+func (b *Builder) root(ctx context.Context, image, arch, to string) error {
+	lock := b.lockOf(image, arch)
+	gone, err := b.runRoot(ctx, lock, to)
+	if err != nil || gone == "" {
+		return err
+	}
+	fresh := filepath.Join(b.Cache, "locks", image+"-"+arch+".lock")
+	if err := os.MkdirAll(filepath.Dir(fresh), 0o755); err != nil {
+		return err
+	}
+	if err := b.Lock(ctx, image, arch, fresh); err != nil {
+		return fmt.Errorf("%s\nand the packages that Debian has today cannot be listed either: %w", gone, err)
+	}
+	before, err := packagesOf(lock)
 	if err != nil {
 		return err
 	}
-	var faults []error
-	for _, p := range programs {
-		link := filepath.Join(root, "usr", "bin", p.Name())
-		faults = append(faults, os.RemoveAll(link), os.Symlink("/usr/lib/postgresql/17/bin/"+p.Name(), link))
+	after, err := packagesOf(fresh)
+	if err != nil {
+		return err
 	}
-	for _, drop := range []string{
-		"usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/perl", "usr/share/perl5",
-		"usr/share/bash-completion",
-		"usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/perl-base", "usr/lib/x86_64-linux-gnu/gconv",
-		"usr/lib/postgresql/17/lib",
-		"var/cache", "var/lib/apt", "var/lib/dpkg/info", "var/log", "boot", "home", "media", "mnt", "opt", "srv", "dev",
-		"etc/resolv.conf", "etc/hostname",
-	} {
-		faults = append(faults, os.RemoveAll(filepath.Join(root, drop)))
+	fmt.Fprintf(b.out, "  warning: %s\n  warning: the image %s is built with other versions: %s\n"+
+		"  warning: run `make lock-images`, review and commit the changed versions\n",
+		strings.ReplaceAll(gone, "\n", "\n  warning: "), image, strings.Join(changes(before, after), ", "))
+	if gone, err = b.runRoot(ctx, fresh, to); err == nil && gone != "" {
+		err = errors.New(gone)
 	}
-	perl, err := filepath.Glob(filepath.Join(root, "usr", "lib", "x86_64-linux-gnu", "libperl.so*"))
-	faults = append(faults, err)
-	for _, p := range perl {
-		faults = append(faults, os.Remove(p))
-	}
-	for _, keep := range []string{"var/log", "var/cache", "dev"} {
-		faults = append(faults, os.MkdirAll(filepath.Join(root, keep), 0o755))
-	}
-	faults = append(faults, neutral(root))
-	return errors.Join(faults...)
+	return err
 }
 
-// neutral removes what differs between two builds with the same packages: a key and certificate that a package
-// generates for this machine's name (no image may rely on them), backup copies of changed files, and dates.
-func neutral(root string) error {
-	etc := filepath.Join(root, "etc")
-	faults := []error{os.RemoveAll(filepath.Join(etc, "ssl", "private"))}
-	certificates := filepath.Join(etc, "ssl", "certs")
-	entries, err := os.ReadDir(certificates)
-	faults = append(faults, err)
-	for _, e := range entries {
-		target, err := os.Readlink(filepath.Join(certificates, e.Name()))
-		if e.Name() == snakeOil || err == nil && filepath.Base(target) == snakeOil {
-			faults = append(faults, os.Remove(filepath.Join(certificates, e.Name())))
+// packageGone is the exit code of root.sh if a package is nowhere to be had.
+const packageGone = 3
+
+// runRoot runs root.sh. It returns what the script says about packages that are nowhere to be had.
+func (b *Builder) runRoot(ctx context.Context, lock, to string) (gone string, err error) {
+	script := filepath.Join(b.project, imagesDir, "root.sh")
+	args := append([]string{script, lock, to, filepath.Join(b.Cache, "debs")}, b.mirrors(ctx)...)
+	_, err = b.output(ctx, b.project, "sh", args...)
+	if gone = packagesGone(err); gone != "" {
+		return gone, os.RemoveAll(to)
+	}
+	return "", err
+}
+
+// packagesGone returns what root.sh says about packages that are nowhere to be had, or "" if it failed otherwise.
+func packagesGone(err error) string {
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != packageGone {
+		return ""
+	}
+	// The first line is the command.
+	_, said, _ := strings.Cut(err.Error(), "\n")
+	return said
+}
+
+// Lock writes the lock of an image for an architecture: the versions that Debian has today.
+func (b *Builder) Lock(ctx context.Context, image, arch, to string) error {
+	script := filepath.Join(b.project, imagesDir, "lock.sh")
+	text, err := b.output(ctx, b.project, "sh", script, image, arch, b.mirrors(ctx)[0])
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, []byte(text), 0o644)
+}
+
+// LockAll writes the checked-in locks of all images anew and reports which versions changed.
+func (b *Builder) LockAll(ctx context.Context) error {
+	locks, err := filepath.Glob(filepath.Join(b.project, imagesDir, "*", "*.lock"))
+	if err != nil {
+		return err
+	}
+	for _, lock := range locks {
+		image, arch := filepath.Base(filepath.Dir(lock)), strings.TrimSuffix(filepath.Base(lock), ".lock")
+		before, err := packagesOf(lock)
+		if err != nil {
+			return err
+		}
+		if err := b.Lock(ctx, image, arch, lock); err != nil {
+			return fmt.Errorf("locking image %s for %s: %w", image, arch, err)
+		}
+		after, err := packagesOf(lock)
+		if err != nil {
+			return err
+		}
+		changed := changes(before, after)
+		if len(changed) == 0 {
+			changed = []string{"no change"}
+		}
+		fmt.Fprintf(b.out, "  %s for %s: %s\n", image, arch, strings.Join(changed, ", "))
+	}
+	return nil
+}
+
+// packagesOf returns the version of each package of a lock.
+func packagesOf(lock string) (map[string]string, error) {
+	text, err := os.ReadFile(lock)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist: images are locked for amd64 and arm64", lock)
+	}
+	if err != nil {
+		return nil, err
+	}
+	versions := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") || strings.TrimSpace(line) == "" {
+			continue
+		}
+		name := filepath.Base(strings.TrimSpace(line))
+		parts := strings.Split(strings.TrimSuffix(name, ".deb"), "_")
+		if len(parts) != 3 {
+			return nil, fmt.Errorf("%s: %q is no line of a lock: run `make lock-images`", lock, strings.TrimSpace(line))
+		}
+		versions[parts[0]] = strings.NewReplacer("%2b", "+", "%7e", "~", "%3a", ":").Replace(parts[1])
+	}
+	return versions, nil
+}
+
+// changes describes the packages whose version differs.
+func changes(before, after map[string]string) []string {
+	var all []string
+	for name, version := range after {
+		switch old, had := before[name]; {
+		case !had:
+			all = append(all, fmt.Sprintf("%s %s (new)", name, version))
+		case old != version:
+			all = append(all, fmt.Sprintf("%s %s (was %s)", name, version, old))
 		}
 	}
-	copies, err := filepath.Glob(filepath.Join(etc, "*-"))
-	faults = append(faults, err)
-	for _, c := range copies {
-		faults = append(faults, os.Remove(c))
+	for name := range before {
+		if _, has := after[name]; !has {
+			all = append(all, name+" (gone)")
+		}
 	}
-	shadow := filepath.Join(etc, "shadow")
-	text, err := os.ReadFile(shadow)
-	if err != nil {
-		return errors.Join(append(faults, err)...)
-	}
-	// The third field is the day of the last password change.
-	text = shadowDay.ReplaceAll(text, []byte("${1}1:"))
-	return errors.Join(append(faults, os.WriteFile(shadow, text, 0o640))...)
+	slices.Sort(all)
+	return all
 }
 
-const snakeOil = "ssl-cert-snakeoil.pem"
-
-var shadowDay = regexp.MustCompile(`(?m)^([^:]*:[^:]*:)\d+:`)
+// mirrors returns the Debian mirror that this machine uses, if it uses one, and Debian's own.
+func (b *Builder) mirrors(ctx context.Context) []string {
+	const debian = "http://deb.debian.org/debian"
+	out, err := b.output(ctx, b.project, "apt-get", "indextargets", "--format",
+		"$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(SITE)", "Created-By: Packages")
+	if err != nil {
+		return []string{debian}
+	}
+	for line := range strings.Lines(out) {
+		f := strings.Split(strings.TrimSpace(line), "|")
+		if len(f) == 4 && f[0] == "Debian" && f[2] == "main" && !strings.Contains(f[1], "-") && f[3] != debian {
+			return []string{f[3], debian}
+		}
+	}
+	return []string{debian}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dbtier/localcloud/internal/artifacts"
 	"dbtier/localcloud/internal/cluster"
 	"dbtier/localcloud/internal/providers"
 )
@@ -58,7 +59,7 @@ the host.`,
 			return do(c.Context(), project, args, c.OutOrStdout())
 		}
 	}
-	root.AddCommand(buildCommand(in), startCommand(in), stopCommand(in), statusCommand(in), logsCommand(in),
+	root.AddCommand(buildCommand(in), imageCommand(in), startCommand(in), stopCommand(in), statusCommand(in), logsCommand(in),
 		initCommand(in), superviseCommand(in), providers.Command(), versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
@@ -91,6 +92,42 @@ func buildCommand(in wrapper) *cobra.Command {
 			return cluster.Build(ctx, p, out)
 		}),
 	}
+}
+
+func imageCommand(in wrapper) *cobra.Command {
+	image := &cobra.Command{
+		Use:   "image",
+		Short: "Export the pool's image, or update the packages that images are made of",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	var output string
+	export := &cobra.Command{
+		Use:       "export pool --output <file>",
+		Short:     "Write the pool's image to a file, as an OCI archive for amd64 and arm64",
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"pool"},
+		RunE: in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
+			digest, err := artifacts.New(p.Dir, out).ExportPool(ctx, output)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(out, "%s: pgbouncer:%s@%s\n", output, artifacts.PoolVersion, digest)
+			return err
+		}),
+	}
+	export.Flags().StringVar(&output, "output", "", "the file to write")
+	_ = export.MarkFlagRequired("output")
+	lock := &cobra.Command{
+		Use:   "lock",
+		Short: "Lock the versions of Debian packages that Debian has today, in images/*/*.lock",
+		Args:  cobra.NoArgs,
+		RunE: in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
+			return artifacts.New(p.Dir, out).LockAll(ctx)
+		}),
+	}
+	image.AddCommand(export, lock)
+	return image
 }
 
 func ports(c *cobra.Command) *cluster.StartOptions {

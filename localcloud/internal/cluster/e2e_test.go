@@ -178,7 +178,7 @@ func wait(t *testing.T, what string, is func() bool) {
 }
 
 const (
-	debian = "localcloud.internal/pgbouncer:1.24.1"
+	debian = "localcloud.internal/pgbouncer:1.26.1"
 	web    = "localcloud.internal/coredns:1.12.4"
 )
 
