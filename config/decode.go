@@ -57,9 +57,39 @@ func decode(faults *fault.List, path string, value any, dst reflect.Value) {
 			"want a whole number, without quotes") {
 			dst.SetInt(whole)
 		}
+	case reflect.Interface:
+		dst.Set(reflect.ValueOf(literal(value)))
 	default:
 		panic(fmt.Sprintf("config: %s: a field of kind %s cannot be read", path, dst.Kind()))
 	}
+}
+
+// literal returns a value whose form another program defines, such as one for a Helm chart. Whole numbers are int.
+func literal(value any) any {
+	switch value := value.(type) {
+	case json.Number:
+		if whole, err := value.Int64(); err == nil && whole >= math.MinInt32 && whole <= math.MaxInt32 {
+			return int(whole)
+		}
+		number, err := value.Float64()
+		if err != nil {
+			return value.String()
+		}
+		return number
+	case map[string]any:
+		inner := map[string]any{}
+		for key, element := range value {
+			inner[key] = literal(element)
+		}
+		return inner
+	case []any:
+		inner := make([]any, len(value))
+		for i, element := range value {
+			inner[i] = literal(element)
+		}
+		return inner
+	}
+	return value
 }
 
 func decodeStruct(faults *fault.List, path string, value any, dst reflect.Value) {

@@ -13,7 +13,8 @@ trap 'rm -rf "$work"' EXIT
 # Each line is the sum, the name and the path of a file. base-files comes first: it has the links /bin, /lib and /sbin
 # that the other packages are unpacked through.
 sed -n 's|^\([0-9a-f]*\)  \(.*/\([^/]*\)\)$|\1  \3 \2|p' "$lock" >"$work/all"
-{ grep '  base-files_' "$work/all" || :; grep -v '  base-files_' "$work/all"; } >"$work/files"
+[ -s "$work/all" ] || { echo "$lock names no package: run \`make lock-images\`" >&2; exit 1; }
+{ grep '  base-files_' "$work/all" || :; grep -v '  base-files_' "$work/all" || :; } >"$work/files"
 
 : >"$work/said"
 missing() {

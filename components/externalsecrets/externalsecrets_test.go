@@ -128,6 +128,48 @@ func TestAnotherCloudHasAChartImagesAndEndpointsOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestFurtherValuesOfTheChartAreMergedAndTheTiersOwnAreKept(t *testing.T) {
+	t.Parallel()
+	settings := externalsecrets.DefaultOperator()
+	settings.Replicas, settings.WebhookPort = 2, 9443
+	settings.Values = map[string]any{
+		"concurrent":          8,
+		"priorityClassName":   "platform",
+		"tolerations":         []any{map[string]any{"key": "platform", "operator": "Exists"}},
+		"extraEnv":            []any{map[string]any{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}},
+		"podDisruptionBudget": map[string]any{"minAvailable": 2},
+	}
+	values := componenttest.Run(t, install(&externalsecrets.OperatorArgs{
+		OperatorSettings: settings, STSEndpoint: "http://aws:4566",
+	}), componenttest.Preview()).One(t, chartType).At("values")
+	assert.EqualValues(t, 8, componenttest.At(values, "concurrent"))
+	assert.Equal(t, "platform", componenttest.At(values, "priorityClassName"))
+	assert.Equal(t, "Exists", componenttest.At(values, "tolerations", 0, "operator"))
+	assert.Equal(t, "AWS_STS_ENDPOINT", componenttest.At(values, "extraEnv", 0, "name"))
+	assert.Equal(t, "HTTPS_PROXY", componenttest.At(values, "extraEnv", 1, "name"))
+	assert.EqualValues(t, 2, componenttest.At(values, "podDisruptionBudget", "minAvailable"))
+	assert.Equal(t, true, componenttest.At(values, "podDisruptionBudget", "enabled"))
+	assert.EqualValues(t, 1, componenttest.At(values, "webhook", "podDisruptionBudget", "minAvailable"))
+	assert.EqualValues(t, 9443, componenttest.At(values, "webhook", "port"))
+	assert.Equal(t, true, componenttest.At(values, "installCRDs"))
+
+	settings.WebhookPort = 443
+	settings.Values = map[string]any{
+		"installCRDs": false, "crds": map[string]any{"annotations": map[string]any{}},
+		"image": map[string]any{"tag": "v1"}, "leaderElect": true,
+		"webhook": map[string]any{"port": 9443, "replicaCount": 3, "image": map[string]any{}},
+	}
+	_, err := componenttest.Try(install(&externalsecrets.OperatorArgs{OperatorSettings: settings}))
+	for _, fault := range []string{
+		`values.installCRDs: false: cannot be set here: the stack installs`, `values.crds: {"annotations":{}}: cannot`,
+		`use operator.image`, `values.leaderElect: true: cannot be set here: it follows operator.replicas`,
+		`values.webhook.port: 9443: cannot be set here: use operator.webhookPort`, `values.webhook.replicaCount: 3`,
+		`values.webhook.image: {}`, `webhookPort: 443: want 1024 to 65535`,
+	} {
+		require.ErrorContains(t, err, fault)
+	}
+}
+
 // One unknown value would empty the chart's preview, and the policies would have nothing to check.
 func TestTheChartsValuesAreAllKnownInAPreview(t *testing.T) {
 	t.Parallel()

@@ -121,9 +121,12 @@ func (a *OperatorArgs) values() pulumi.Map {
 		"concurrent": pulumi.Int(4),
 	}
 	if a.Replicas > 1 {
-		budget := pulumi.Map{"enabled": pulumi.Bool(true), "minAvailable": pulumi.Int(1)}
-		values["podDisruptionBudget"] = budget
-		values["webhook"].(pulumi.Map)["podDisruptionBudget"] = budget
+		for _, part := range []pulumi.Map{values, values["webhook"].(pulumi.Map)} {
+			part["podDisruptionBudget"] = pulumi.Map{"enabled": pulumi.Bool(true), "minAvailable": pulumi.Int(1)}
+		}
+	}
+	if a.WebhookPort != defaultWebhookPort {
+		values["webhook"].(pulumi.Map)["port"] = pulumi.Int(a.WebhookPort)
 	}
 	if a.Image.Repository != "" {
 		image := pulumi.Map{"repository": pulumi.String(a.Image.Repository), "tag": pulumi.String(a.Image.Tag)}
@@ -142,5 +145,46 @@ func (a *OperatorArgs) values() pulumi.Map {
 	if len(env) > 0 {
 		values["extraEnv"] = env
 	}
+	more, _ := literal(a.Values).(pulumi.Map)
+	merge(values, more)
 	return values
+}
+
+// merge adds further values. Maps are merged, and variables of the environment are added to those that are there.
+// Everything else is replaced, as by Helm.
+func merge(values, more pulumi.Map) {
+	for key, value := range more {
+		switch value := value.(type) {
+		case pulumi.Map:
+			if inner, ok := values[key].(pulumi.Map); ok {
+				merge(inner, value)
+				continue
+			}
+		case pulumi.Array:
+			if own, ok := values[key].(pulumi.Array); ok && key == "extraEnv" {
+				values[key] = append(own, value...)
+				continue
+			}
+		}
+		values[key] = value
+	}
+}
+
+// literal returns a value of the config as an input.
+func literal(value any) pulumi.Input {
+	switch value := value.(type) {
+	case map[string]any:
+		inputs := pulumi.Map{}
+		for key, element := range value {
+			inputs[key] = literal(element)
+		}
+		return inputs
+	case []any:
+		inputs := pulumi.Array{}
+		for _, element := range value {
+			inputs = append(inputs, literal(element))
+		}
+		return inputs
+	}
+	return pulumi.Any(value)
 }

@@ -2,6 +2,7 @@ package externalsecrets
 
 import (
 	"regexp"
+	"strings"
 
 	"dbtier/components/fault"
 	"dbtier/validation"
@@ -28,6 +29,13 @@ type OperatorSettings struct {
 	// Replicas of the operator and of its webhook. With two or more, the operator elects a leader. Default 2 in
 	// production, 1 in development.
 	Replicas int `json:"replicas"`
+	// WebhookPort is the port of the webhook's pods, 1024 to 65535. The cluster's control plane must reach it. On
+	// Fargate, choose another than the default, which is the kubelet's there. Default 10250.
+	WebhookPort int `json:"webhookPort"`
+	// Values are further values of the chart. They take precedence over those that this program sets, except where
+	// another setting or the program itself needs the value. Literals only: an unknown value would empty the chart's
+	// preview. Default none.
+	Values map[string]any `json:"values"`
 }
 
 // Image is an image by repository and tag.
@@ -47,7 +55,24 @@ func DefaultOperator() OperatorSettings {
 		Repository: "https://charts.external-secrets.io",
 		Version:    "2.9.0",
 		Replicas:   1,
+
+		WebhookPort: defaultWebhookPort,
 	}
+}
+
+const defaultWebhookPort = 10250
+
+// reserved are the values of the chart that the program sets and that Values may not change, and what to do instead.
+var reserved = []struct{ path, instead string }{
+	{"installCRDs", "the stack installs the CRDs: without them there is nothing to operate"},
+	{"crds", "the stack keeps the CRDs when it is removed, because their deletion deletes every team's secrets"},
+	{"image", "use operator.image"},
+	{"webhook.image", "use operator.image"},
+	{"certController.image", "use operator.image"},
+	{"replicaCount", "use operator.replicas"},
+	{"webhook.replicaCount", "use operator.replicas"},
+	{"leaderElect", "it follows operator.replicas"},
+	{"webhook.port", "use operator.webhookPort"},
 }
 
 var versionForm = regexp.MustCompile(`^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
@@ -64,7 +89,20 @@ func (s *OperatorSettings) Validate() error {
 	faults.Check((s.Image.Repository == "") == (s.Image.Tag == ""), "image", s.Image,
 		"want both repository and tag, or neither")
 	faults.Between("replicas", s.Replicas, 1, 5, "")
+	faults.Between("webhookPort", s.WebhookPort, 1024, 65535, "")
+	for _, r := range reserved {
+		value, given := valueAt(s.Values, strings.Split(r.path, "."))
+		faults.Check(!given, "values."+r.path, value, "cannot be set here: %s", r.instead)
+	}
 	faults.Check(s.Install || !s.Adopt, "adopt", s.Adopt,
 		"has no effect in a stack that does not install the operator; remove it")
 	return faults.Err()
+}
+
+func valueAt(values map[string]any, path []string) (value any, given bool) {
+	value, given = values[path[0]]
+	if inner, ok := value.(map[string]any); ok && len(path) > 1 {
+		return valueAt(inner, path[1:])
+	}
+	return value, given && len(path) == 1
 }

@@ -118,6 +118,8 @@ func (g *generator) value(of reflect.Type, path []string) (*schema, error) {
 	case reflect.Slice:
 		element, err := g.value(of.Elem(), append(slices.Clone(path), "0"))
 		return &schema{Type: "array", Items: element}, err
+	case reflect.Interface:
+		return &schema{}, nil
 	case reflect.Bool:
 		return &schema{Type: "boolean", Default: defaultOf(path)}, nil
 	case reflect.Int:

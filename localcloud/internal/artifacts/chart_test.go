@@ -54,10 +54,10 @@ func module(t *testing.T) string {
 func render(t *testing.T, values map[string]any) map[string]string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "chart")
-	require.NoError(t, releaseChart(module(t), "v0.19.2", to))
+	require.NoError(t, releaseChart(module(t), "v0.20.4", to))
 	c, err := loader.Load(to)
 	require.NoError(t, err)
-	assert.Equal(t, "0.19.2", c.Metadata.Version)
+	assert.Equal(t, "0.20.4", c.Metadata.Version)
 	assert.Empty(t, c.Metadata.Dependencies)
 	all, err := chartutil.ToRenderValues(c, values, chartutil.ReleaseOptions{}, nil)
 	require.NoError(t, err)

@@ -107,7 +107,7 @@ func archives() []archive {
 	broken.env = []string{"MIGRATIONS_DIR=/migrations"}
 	return []archive{
 		{name: "node", recipes: []recipe{pause, coredns}},
-		{name: "operator", recipes: []recipe{static("external-secrets", "external-secrets", "v0.19.2")}},
+		{name: "operator", recipes: []recipe{static("external-secrets", "external-secrets", "v0.20.4")}},
 		{name: "debian", recipes: []recipe{
 			poolRecipe(), myshop, broken,
 		}},

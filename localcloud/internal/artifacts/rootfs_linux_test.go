@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recipe of tests: a project with the real root.sh, and a mirror that serves what the test puts into a folder.
+// mirrored is a project with the real root.sh, and a mirror that serves what the test puts into a folder.
 type mirrored struct {
 	t       *testing.T
 	project string
@@ -46,12 +46,13 @@ func (m *mirrored) deb(name, version string, files map[string]string) string {
 		version)
 	require.NoError(m.t, os.WriteFile(filepath.Join(tree, "DEBIAN", "control"), []byte(control), 0o644))
 	file := fmt.Sprintf("%s_%s_all.deb", name, version)
+	require.NoError(m.t, os.MkdirAll(filepath.Join(m.served, "pool"), 0o755))
 	out, err := exec.CommandContext(m.t.Context(), "dpkg-deb", "--root-owner-group", "--build", tree,
-		filepath.Join(m.served, file)).CombinedOutput()
+		filepath.Join(m.served, "pool", file)).CombinedOutput()
 	require.NoError(m.t, err, string(out))
-	content, err := os.ReadFile(filepath.Join(m.served, file))
+	content, err := os.ReadFile(filepath.Join(m.served, "pool", file))
 	require.NoError(m.t, err)
-	return fmt.Sprintf("%x  %s\n", sha256.Sum256(content), file)
+	return fmt.Sprintf("%x  pool/%s\n", sha256.Sum256(content), file)
 }
 
 // root runs root.sh for a lock with the given lines.
@@ -102,7 +103,7 @@ func TestARootFileSystemHasTheLockedPackagesOnly(t *testing.T) {
 func TestAPackageThatIsGoneOrChangedIsNamed(t *testing.T) {
 	m := newMirror(t)
 	kept, gone := m.deb("kept", "1", map[string]string{"usr/bin/kept": "1"}), m.deb("gone", "1", nil)
-	require.NoError(t, os.Remove(filepath.Join(m.served, "gone_1_all.deb")))
+	require.NoError(t, os.Remove(filepath.Join(m.served, "pool", "gone_1_all.deb")))
 	root, said, err := m.root(kept+gone, m.url)
 	require.Error(t, err)
 	assert.Contains(t, said, "has these packages")
