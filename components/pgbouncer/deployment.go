@@ -24,6 +24,20 @@ const portName = "pgbouncer"
 //go:embed reload.sh
 var reloadScript string
 
+// aliveScript is the liveness probe.
+//
+//go:embed alive.sh
+var aliveScript string
+
+const (
+	// livenessPeriod is the time between two probes. So many failures in a row end the process.
+	livenessPeriod, livenessFailures = 10, 6
+	// lookupPatience is how long PgBouncer may fail to resolve a name that the probe resolves before the probe fails.
+	lookupPatience = 60
+	// stuckGrace is what the clients of a process that is not alive get, beyond the drain.
+	stuckGrace = 15
+)
+
 // deployment creates the pods. They follow the Secret and the ConfigMap by name. Nothing in the pod template depends on
 // the Secret's content, so a rotated password restarts nothing.
 func (b *builder) deployment(config, authorities, policy object.Object) (*appsv1.Deployment, error) {
@@ -124,7 +138,8 @@ func (b *builder) console() corev1.EnvVarArray {
 
 func (b *builder) pgbouncer(mounts corev1.VolumeMountArray) *corev1.ContainerArgs {
 	// PgBouncer is one thread. While many logins keep it busy, the kernel still accepts connections, and the probes
-	// need no more: removing a slow pod would only add load to the others.
+	// need no more: removing a slow pod would only add load to the others. The readiness probe does not ask for lookups,
+	// because the open server connections work without.
 	socket := &corev1.TCPSocketActionArgs{Port: pulumi.String(portName)}
 	container := workload.Container(ContainerName, b.args.Image, b.args.Resources)
 	container.Command = pulumi.ToStringArray(b.args.Command)
@@ -142,8 +157,13 @@ func (b *builder) pgbouncer(mounts corev1.VolumeMountArray) *corev1.ContainerArg
 		TimeoutSeconds: pulumi.Int(2), FailureThreshold: pulumi.Int(3),
 	}
 	container.LivenessProbe = &corev1.ProbeArgs{
-		TcpSocket: socket, PeriodSeconds: pulumi.Int(10),
-		TimeoutSeconds: pulumi.Int(5), FailureThreshold: pulumi.Int(6),
+		Exec: &corev1.ExecActionArgs{Command: pulumi.ToStringArray(
+			[]string{"sh", "-c", aliveScript, "alive", strconv.Itoa(lookupPatience)},
+		)},
+		PeriodSeconds: pulumi.Int(livenessPeriod), FailureThreshold: pulumi.Int(livenessFailures),
+		// More than the script waits for the console and for lookups.
+		TimeoutSeconds:                pulumi.Int(30),
+		TerminationGracePeriodSeconds: pulumi.Int(b.args.DrainSeconds + stuckGrace),
 	}
 	// After the sleep comes SIGTERM, on which PgBouncer waits for its clients. An earlier signal from us would make
 	// PgBouncer exit at once on the kubelet's.

@@ -212,6 +212,73 @@ func TestTheRealPgBouncerKeepsLoginsApart(t *testing.T) {
 	require.ErrorContains(t, err, refused, "not over the network")
 }
 
+// Tests the resolver of the real PgBouncer, and its liveness probe, in a container where no name server answers.
+func TestTheRealPgBouncerRecoversFromAFailedLookup(t *testing.T) {
+	box := newBox(t)
+	server := box.startPostgres("d4tabase")
+	version, err := box.output(nil, "pgbouncer", "--version")
+	require.NoError(t, err)
+	assert.Contains(t, version, "adns: c-ares", "libevent's resolver may not recover")
+
+	args := arguments()
+	args.ContainerPort = freePort(t)
+	args.CABundle = string(server.authority)
+	args.QueryWaitTimeout = 2
+	args.Databases = []pgbouncer.Database{{
+		Name: "myshop", DBName: "postgres", Host: pulumi.String(databaseHost),
+		Port: pulumi.Int(server.port),
+	}}
+	recorded := componenttest.Run(t, create(args))
+	container := componenttest.At(recorded.One(t, deploymentType).Inputs, "spec", "template", "spec", "containers", 0)
+	box.mountCA(args.CABundle)
+	box.project(templates(t, recorded, "pool-config"), sharedSecrets())
+	hosts := box.path("root", "etc", "hosts")
+	known, err := os.ReadFile(hosts)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(hosts, nil, 0o644))
+	box.start(container).waitFor(t, "process up")
+	dsn, err := url.Parse(render(t, templates(t, recorded, "pool-consumer-secret")["DATABASE_URL"], sharedSecrets()))
+	require.NoError(t, err)
+	dsn.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(args.ContainerPort))
+
+	// The probe's own lookup fails like PgBouncer's, or succeeds by a program in its place.
+	require.NoError(t, os.MkdirAll(box.path("root", "tmp", "resolves"), 0o755))
+	require.NoError(t, os.WriteFile(box.path("root", "tmp", "resolves", "getent"), []byte("#!/bin/sh\n"), 0o755))
+	alive := func(path string) (bool, string) {
+		var words []string
+		for _, word := range componenttest.At(container, "livenessProbe", "exec", "command").([]any) {
+			words = append(words, word.(string))
+		}
+		words[len(words)-1] = "3"
+		probe := box.command(t.Context(), append(environment(container), "PATH="+path+"/usr/bin:/bin"), words...)
+		out, err := probe.CombinedOutput()
+		return err == nil, string(out)
+	}
+	const resolves, fails = "/tmp/resolves:", ""
+	require.Eventually(t, func() bool {
+		_, err := box.try(dsn.String(), "select 1")
+		live, said := alive(fails)
+		assert.True(t, live, said)
+		seen, problem := box.output(environment(container), "psql", "--no-psqlrc", "--tuples-only", "--no-align",
+			"--command=SHOW DNS_HOSTS")
+		return err != nil && problem == nil && strings.Contains(seen, databaseHost+"|")
+	}, 30*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool {
+		_, err := box.try(dsn.String(), "select 1")
+		live, said := alive(resolves)
+		return err != nil && !live && strings.Contains(said, "has not resolved "+databaseHost)
+	}, 60*time.Second, 100*time.Millisecond, "a process that cannot resolve what its container can is ended")
+
+	// The name resolves again, and the process has not been restarted.
+	require.NoError(t, os.WriteFile(hosts, known, 0o644))
+	require.Eventually(t, func() bool {
+		out, err := box.try(dsn.String(), "select 1")
+		return err == nil && out == "1"
+	}, 20*time.Second, 200*time.Millisecond, "PgBouncer does not recover by itself")
+	live, said := alive(resolves)
+	assert.True(t, live, said)
+}
+
 // box is a mount namespace with a container's files where Kubernetes would mount them.
 type box struct {
 	t       *testing.T

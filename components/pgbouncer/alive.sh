@@ -1,0 +1,48 @@
+# Liveness of PgBouncer. It fails if nothing accepts connections, and if PgBouncer has failed for so many seconds as the
+# first argument says to resolve a name that this script resolves: such a process may never recover (pgbouncer#1119). If
+# the name does not resolve here either, the resolver is at fault, and a restart would only cut the open connections. A
+# busy PgBouncer that does not answer is alive. psql finds PgBouncer's console by the environment.
+patience=$1
+seen=$PGHOST/unresolved
+
+console() { timeout 8 psql --no-psqlrc --quiet --tuples-only --no-align --command="$1" 2>&1; }
+
+hosts=$(console 'SHOW DNS_HOSTS') || case $hosts in
+*refused* | *'No such file'* | *'temporarily unavailable'*) echo "$hosts" && exit 1 ;;
+*) exit 0 ;;
+esac
+
+# Each line is a name, the seconds for which the result is kept, and the addresses, of which a failed lookup has none.
+failing=
+tried=
+while IFS='|' read -r name kept addresses; do
+  if [ -n "$name" ] && [ -z "$addresses" ] && timeout 5 getent ahosts "$name" >/dev/null 2>&1; then
+    failing="$failing $name"
+    [ "$kept" = 0 ] || tried=yes
+  fi
+done <<END
+$hosts
+END
+if [ -z "$failing" ]; then
+  rm -f "$seen"
+  exit 0
+fi
+# A lookup that is in progress belongs to a server connection that is new.
+case $(console 'SHOW SERVERS') in *'|new|'*) tried=yes ;; esac
+
+# A result that nobody has asked for since may be an old one.
+now=$(date +%s)
+first=
+last=
+[ ! -f "$seen" ] || read -r first last <"$seen"
+[ -z "$tried" ] || last=$now
+if [ -z "$last" ] || [ $((now - last)) -gt "$patience" ]; then
+  rm -f "$seen"
+  exit 0
+fi
+first=${first:-$now}
+echo "$first $last" >"$seen"
+if [ $((last - first)) -ge "$patience" ]; then
+  echo "PgBouncer has not resolved$failing for $((last - first)) s, and this container does"
+  exit 1
+fi
