@@ -275,7 +275,7 @@ func TestWhatBelongsToOneCloudOnly(t *testing.T) {
 // An error with the value would show it in the terminal.
 func TestAnEncryptedValueIsRefusedAndNotShown(t *testing.T) {
 	t.Parallel()
-	_, err := load(t, least+"\n  dbtier:pool: {image: s3cret-value}\n", componenttest.SecretConfig("dbtier:pool"))
+	_, err := loadAsIs(t, least+"\n  dbtier:pool: {image: s3cret-value}\n", componenttest.SecretConfig("dbtier:pool"))
 	require.ErrorContains(t, err, "dbtier:pool: holds an encrypted value")
 	assert.NotContains(t, err.Error(), "s3cret-value")
 }

@@ -138,8 +138,8 @@ func (b *builder) console() corev1.EnvVarArray {
 
 func (b *builder) pgbouncer(mounts corev1.VolumeMountArray) *corev1.ContainerArgs {
 	// PgBouncer is one thread. While many logins keep it busy, the kernel still accepts connections, and the probes
-	// need no more: removing a slow pod would only add load to the others. The readiness probe does not ask for lookups,
-	// because the open server connections work without.
+	// need no more: removing a slow pod would only add load to the others. The readiness probe does not ask for
+	// lookups, because the open server connections work without.
 	socket := &corev1.TCPSocketActionArgs{Port: pulumi.String(portName)}
 	container := workload.Container(ContainerName, b.args.Image, b.args.Resources)
 	container.Command = pulumi.ToStringArray(b.args.Command)

@@ -72,7 +72,8 @@ func podQualityExamples() []example {
 	}
 	first := func(steps ...any) path { return append(at("containers", 0), steps...) }
 	probe := map[string]any{"tcpSocket": map[string]any{"port": 1}}
-	registries := map[string]any{"registries": []any{"edoburu"}}
+	const own = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
+	registries := map[string]any{"registries": []any{own}}
 	return []example{
 		pool("k8s-readiness-probe", first("readinessProbe"), drop(first("readinessProbe")...)),
 		pool("k8s-liveness-probe", first("livenessProbe"), drop(first("livenessProbe")...)),
@@ -106,7 +107,7 @@ func podQualityExamples() []example {
 		},
 		{
 			rule: "k8s-image-registry", of: "pool-deployment", config: registries,
-			breaks:  []ruletest.Change{set("edoburu.example.com/a:1", first("image")...)},
+			breaks:  []ruletest.Change{set(own+".example.com/a:1", first("image")...)},
 			unknown: []path{first("image")},
 		},
 		{rule: "k8s-image-registry", of: "consumer-deployment"},

@@ -1,5 +1,5 @@
 // Command prune writes what the tests of package crds need of the operator's CRDs to standard output: for each kind the
-// schema of its newest served version, without descriptions, and of the stores' many providers only AWS's.
+// schema of its newest served version, without descriptions, and of the stores' many providers only those of the tier.
 //
 //	go run ./tests/crds/prune FOLDER > tests/crds/testdata/VERSION.json
 //
@@ -12,12 +12,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 )
 
 // kinds are those that the tier creates.
 var kinds = []string{"ClusterSecretStore", "ExternalSecret", "Password", "PushSecret", "SecretStore"}
+
+// providers are those of the tier's stores.
+var providers = []string{"aws", "kubernetes"}
 
 func main() {
 	if err := run(); err != nil {
@@ -80,7 +84,7 @@ func read(file string, schemas map[string]any) error {
 			delete(properties, "status")
 			if provider, ok := within(properties, "spec", "properties", "provider", "properties"); ok {
 				for name := range provider {
-					if name != "aws" {
+					if !slices.Contains(providers, name) {
 						delete(provider, name)
 					}
 				}
