@@ -40,7 +40,7 @@ func TestTheOperatorsObjectsAreValidForEverySupportedVersion(t *testing.T) {
 				object["apiVersion"], object["kind"] = group, kind
 			}
 			for _, v := range versions {
-				assert.NoError(t, v.Check(object), r.URN)
+				require.NoError(t, v.Check(object), r.URN)
 			}
 			checked[r.Type[strings.LastIndex(r.Type, ":")+1:]]++
 			// The check can fail: no version knows this field.

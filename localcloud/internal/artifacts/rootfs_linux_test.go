@@ -39,7 +39,6 @@ func (m *mirrored) deb(name, version string, files map[string]string) string {
 	for file, text := range files {
 		require.NoError(m.t, os.MkdirAll(filepath.Join(tree, filepath.Dir(file)), 0o755))
 		require.NoError(m.t, os.WriteFile(filepath.Join(tree, file), []byte(text), 0o755|os.ModeSetuid))
-		require.NoError(m.t, os.Chmod(filepath.Join(tree, file), 0o755|os.ModeSetuid))
 	}
 	require.NoError(m.t, os.MkdirAll(filepath.Join(tree, "DEBIAN"), 0o755))
 	control := fmt.Sprintf("Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: d\n", name,

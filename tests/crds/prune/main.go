@@ -50,13 +50,13 @@ func run() error {
 	out := json.NewEncoder(os.Stdout)
 	out.SetIndent("", " ")
 	out.SetEscapeHTML(false)
-	return out.Encode(schemas) //nolint:wrapcheck // the error of standard output says everything
+	return out.Encode(schemas)
 }
 
 func read(file string, schemas map[string]any) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return err //nolint:wrapcheck // the caller names the file
+		return err
 	}
 	var crd struct {
 		Spec struct {
@@ -72,7 +72,7 @@ func read(file string, schemas map[string]any) error {
 		}
 	}
 	if err := yaml.Unmarshal(text, &crd); err != nil {
-		return err //nolint:wrapcheck // the caller names the file
+		return err
 	}
 	for _, kind := range kinds {
 		for _, version := range crd.Spec.Versions {
