@@ -312,6 +312,8 @@ mount --bind files root/etc/pgbouncer
 mount --bind ca root/etc/pgbouncer-ca
 mount --bind run root/run/pgbouncer
 mount --bind "$2/postgres" root/pgsql
+# The server needs a library that the pool's image does not have.
+cp -L /usr/lib/x86_64-linux-gnu/libstdc++.so.6 root/usr/lib/x86_64-linux-gnu/
 mount --bind /dev root/dev
 mount -t proc none root/proc
 echo "127.0.0.1 ` + databaseHost + `" >root/etc/hosts
