@@ -18,7 +18,7 @@ sed -n 's|^\([0-9a-f]*\)  \(.*/\([^/]*\)\)$|\1  \3 \2|p' "$lock" >"$work/all"
 
 : >"$work/said"
 missing() {
-  find "$cache" -name '*.deb' -type f -exec sha256sum {} + | sed 's|  .*/|  |; s|$| |' >"$work/have"
+  find "$cache/" -name '*.deb' -type f -exec sha256sum {} + | sed 's|  .*/|  |; s|$| |' >"$work/have"
   grep -vFf "$work/have" "$work/files" >"$work/missing"
 }
 
