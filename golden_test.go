@@ -24,7 +24,7 @@ const updateGolden = "UPDATE_GOLDEN"
 
 var certificates = regexp.MustCompile(`(?s)-{5}BEGIN CERTIFICATE-{5}.*-{5}END CERTIFICATE-{5}\n`)
 
-// TestGolden compares every resource of each stack, with all inputs, with the reviewed golden files. The recorder
+// TestGolden compares every resource of each stack, with all inputs and options, with the reviewed golden files. The recorder
 // supplies the values that only AWS knows.
 func TestGolden(t *testing.T) {
 	t.Parallel()
@@ -56,11 +56,12 @@ func describe(t *testing.T, recorded *componenttest.Recording, root string) []by
 	type entry struct {
 		Resource string         `yaml:"resource"`
 		Parent   string         `yaml:"parent,omitempty"`
+		Options  map[string]any `yaml:"options,omitempty"`
 		Inputs   map[string]any `yaml:"inputs,omitempty"`
 	}
 	var entries []entry
 	for _, resource := range recorded.Each() {
-		e := entry{Resource: resource.Type + " " + resource.Name, Inputs: resource.Inputs}
+		e := entry{Resource: resource.Type + " " + resource.Name, Options: resource.Options(), Inputs: resource.Inputs}
 		if parent := componenttest.ParentOf(resource); !strings.HasPrefix(parent, "pulumi:pulumi:Stack") {
 			e.Parent = parent
 		}

@@ -19,6 +19,7 @@ func (t *tier) addNamespace() error {
 		DatabaseCIDRs:  t.stack.Network.DatabaseCIDRs,
 		DatabasePort:   t.stack.Database.Port,
 		Holders:        t.holders(),
+		Protect:        t.stack.Database.DeletionProtection,
 	}, t.providers)
 	if err != nil {
 		return err

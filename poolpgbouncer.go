@@ -34,6 +34,7 @@ func (p *pgBouncerPool) add() error {
 		CABundle:      p.tier.authorities,
 		Clients:       p.tier.stack.PoolClients(),
 		DatabaseCIDRs: p.tier.stack.Network.DatabaseCIDRs,
+		Protect:       p.tier.stack.Database.DeletionProtection,
 		DependsOn:     p.tier.prepared,
 	}
 	if p.tier.applicationRole != nil {

@@ -71,6 +71,8 @@ func (p *rdsProxyPool) add() error {
 		Store:           p.tier.secrets.Store,
 		RefreshInterval: p.tier.stack.Secrets.RefreshInterval,
 		DependsOn:       p.tier.prepared,
+		KeepLogs:        p.tier.stack.Database.LogSkipDestroy,
+		Protect:         p.tier.stack.Database.DeletionProtection,
 		Tags:            p.tier.stack.Tags(),
 	}
 	if p.tier.applicationRole != nil {

@@ -19,6 +19,7 @@ func (t *tier) addService() error {
 		ServiceAccount: t.namespace.ServiceAccount,
 		DatabaseSecret: t.pool.consumerSecret(),
 		Database:       t.consumerDatabase(),
+		Protect:        t.stack.Database.DeletionProtection,
 	}
 	for i := range t.stack.Secrets.Further {
 		secret := &t.stack.Secrets.Further[i]

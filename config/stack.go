@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"dbtier/budget"
@@ -203,11 +204,26 @@ func (s *Stack) Validate() error {
 	if service && pool && s.Pool.Kind == PgBouncer {
 		s.checkClients(&faults)
 	}
+	if network && database {
+		s.checkAddresses(&faults)
+	}
 	s.Budget = s.connections()
 	if network && database && pool && iam && migration && (service || !s.IAM.Enabled) {
 		s.checkBudget(&faults)
 	}
 	return faults.Err()
+}
+
+// checkAddresses compares the database's kinds of addresses with its ranges: a NetworkPolicy without a range of a kind
+// keeps the pool from these addresses, and no other pod.
+func (s *Stack) checkAddresses(faults *fault.List) {
+	six := func(cidr string) bool { return strings.Contains(cidr, ":") }
+	has := slices.ContainsFunc(s.Network.DatabaseCIDRs, six)
+	faults.Check(has || s.Database.NetworkType != "DUAL", "network.databaseCidrs", s.Network.DatabaseCIDRs,
+		"has no IPv6 range, but database.networkType is DUAL; add the IPv6 ranges of the subnets in subnetIds")
+	faults.Check(slices.ContainsFunc(s.Network.DatabaseCIDRs, func(cidr string) bool { return !six(cidr) }),
+		"network.databaseCidrs", s.Network.DatabaseCIDRs,
+		"has no IPv4 range, but every instance has an IPv4 address; add the IPv4 ranges of the subnets in subnetIds")
 }
 
 func (m *Migration) validate() error {

@@ -44,12 +44,35 @@ type Resource struct {
 	// Secrets are the secret inputs, as dotted paths.
 	Secrets       []string
 	IgnoreChanges []string
+	// ReplaceOnChanges are the paths whose change replaces the resource, although its provider would update it.
+	ReplaceOnChanges []string
 	// ReplacementTrigger is the plain value whose change replaces the resource, or nil.
 	ReplacementTrigger  any
 	DeleteBeforeReplace bool
 	RetainOnDelete      bool
 	Protect             bool
 	Custom              bool
+}
+
+// Options returns the options that decide what happens to the resource when it changes or leaves the program, without
+// those that are not set.
+func (r *Resource) Options() map[string]any {
+	options := map[string]any{}
+	for name, set := range map[string]bool{
+		"protect": r.Protect, "retainOnDelete": r.RetainOnDelete, "deleteBeforeReplace": r.DeleteBeforeReplace,
+	} {
+		if set {
+			options[name] = true
+		}
+	}
+	for name, paths := range map[string][]string{
+		"ignoreChanges": r.IgnoreChanges, "replaceOnChanges": r.ReplaceOnChanges,
+	} {
+		if len(paths) > 0 {
+			options[name] = paths
+		}
+	}
+	return options
 }
 
 // Text returns the inputs as JSON, for searching.
@@ -198,6 +221,7 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 			recorded.PropertyDependencies[key] = of.GetUrns()
 		}
 		recorded.IgnoreChanges = rpc.GetIgnoreChanges()
+		recorded.ReplaceOnChanges = rpc.GetReplaceOnChanges()
 		recorded.DeleteBeforeReplace = rpc.GetDeleteBeforeReplace()
 		recorded.RetainOnDelete = rpc.GetRetainOnDelete()
 		recorded.Protect = rpc.GetProtect()

@@ -57,7 +57,7 @@ func build(s component.Scope, args *ConsumerArgs, consumer *Consumer) error {
 				Name: pulumi.String(portName), Port: pulumi.Int(80), TargetPort: pulumi.String(portName),
 			}},
 		},
-	}, s.Parent)
+	}, s.Parent, pulumi.Protect(args.Protect))
 	if err != nil {
 		return fmt.Errorf("service: %w", err)
 	}
@@ -87,7 +87,7 @@ func newDeployment(
 	if args.Reloader {
 		meta.Annotations = pulumi.StringMap{"secret.reloader.stakater.com/reload": reloads(args)}
 	}
-	options := []pulumi.ResourceOption{s.Parent}
+	options := []pulumi.ResourceOption{s.Parent, pulumi.Protect(args.Protect)}
 	if args.Autoscaling.Enabled {
 		// The number of replicas is only the initial one: later updates must not reset what the autoscaler has chosen.
 		// Without the field, Kubernetes would start with one pod.

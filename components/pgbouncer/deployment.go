@@ -68,7 +68,7 @@ func (b *builder) deployment(config, authorities, policy object.Object) (*appsv1
 				Spec: b.pod(account, config, authorities),
 			},
 		},
-	}, b.options(config.Resource, policy.Resource))
+	}, b.options(config.Resource, policy.Resource), pulumi.Protect(b.args.Protect))
 	if err != nil {
 		return nil, fmt.Errorf("the Deployment: %w", err)
 	}

@@ -30,7 +30,7 @@ func (b *builder) service() (*corev1.Service, error) {
 	service, err := corev1.NewService(b.Ctx, b.Child("service"), &corev1.ServiceArgs{
 		Metadata: object.Args(withoutWait(b.meta(b.args.Name))),
 		Spec:     spec,
-	}, b.options())
+	}, b.options(), pulumi.Protect(b.args.Protect))
 	if err != nil {
 		return nil, fmt.Errorf("the Service: %w", err)
 	}

@@ -82,16 +82,58 @@ func TestInsightsVolumesZonesAndNetworksArePassedOn(t *testing.T) {
 	}
 }
 
-func TestLogGroupsMayStayAndHaveAKeyOfTheirOwn(t *testing.T) {
+func TestLogGroupsMayHaveAKeyOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	const key = "arn:aws:kms:ap-northeast-2:111122223333:key/10c5"
 	group := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
-		a.LogSkipDestroy, a.LogKmsKeyArn, a.LogGroupClass = true, key, "INFREQUENT_ACCESS"
+		a.LogKmsKeyArn, a.LogGroupClass = key, "INFREQUENT_ACCESS"
 		a.KmsKeyArn = "arn:aws:kms:ap-northeast-2:111122223333:key/0a1b"
 	}))).One(t, "aws:cloudwatch/logGroup:LogGroup")
-	assert.Equal(t, true, group.Inputs["skipDestroy"])
 	assert.Equal(t, key, group.Inputs["kmsKeyId"])
 	assert.Equal(t, "INFREQUENT_ACCESS", group.Inputs["logGroupClass"])
+}
+
+func TestTheKeyStaysAsLongAsWhatItEncrypts(t *testing.T) {
+	t.Parallel()
+	nothing := func(a *rdspostgres.RdsPostgresArgs) {
+		a.FinalSnapshot, a.DeleteAutomatedBackups, a.LogSkipDestroy = false, true, false
+	}
+	for name, c := range map[string]struct {
+		change func(*rdspostgres.RdsPostgresArgs)
+		kept   bool
+	}{
+		"nothing stays":       {func(*rdspostgres.RdsPostgresArgs) {}, false},
+		"the final snapshot":  {func(a *rdspostgres.RdsPostgresArgs) { a.FinalSnapshot = true }, true},
+		"retained backups":    {func(a *rdspostgres.RdsPostgresArgs) { a.DeleteAutomatedBackups = false }, true},
+		"logs under this key": {func(a *rdspostgres.RdsPostgresArgs) { a.LogSkipDestroy = true }, true},
+		"logs under another key": {func(a *rdspostgres.RdsPostgresArgs) {
+			a.LogSkipDestroy, a.LogKmsKeyArn = true, "arn:aws:kms:ap-northeast-2:111122223333:key/10c5"
+		}, false},
+		"no logs": {func(a *rdspostgres.RdsPostgresArgs) { a.LogSkipDestroy, a.LogExports = true, nil }, false},
+		"no backups": {func(a *rdspostgres.RdsPostgresArgs) {
+			a.DeleteAutomatedBackups, a.BackupRetentionPeriod, a.MultiAZ, a.DeletionProtection = false, 0, false, false
+		}, false},
+	} {
+		recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+			nothing(a)
+			c.change(a)
+		})))
+		for _, kept := range []string{"aws:kms/key:Key", "aws:kms/alias:Alias"} {
+			assert.Equal(t, c.kept, recorded.One(t, kept).RetainOnDelete, "%s: %s", name, kept)
+		}
+	}
+}
+
+func TestLogGroupsThatStayRemainReadableUnderTheKey(t *testing.T) {
+	t.Parallel()
+	for keep, admitted := range map[bool]string{
+		true: "/aws/rds/instance/*", false: "/aws/rds/instance/myshop-prod/*",
+	} {
+		recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) { a.LogSkipDestroy = keep })))
+		assert.Equal(t, keep, recorded.One(t, "aws:cloudwatch/logGroup:LogGroup").RetainOnDelete)
+		assert.Contains(t, recorded.One(t, "aws:kms/key:Key").Inputs["policy"],
+			`"arn:aws:logs:ap-northeast-2:111122223333:log-group:`+admitted+`"`)
+	}
 }
 
 func TestARotationScheduleIsSetOnTheSecretThatRDSCreated(t *testing.T) {

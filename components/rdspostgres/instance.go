@@ -107,6 +107,11 @@ func (b *builder) instanceOptions(p *parts) []pulumi.ResourceOption {
 	timeouts := b.args.Timeouts
 	options := []pulumi.ResourceOption{
 		b.Parent, pulumi.DependsOn(p.before),
+		// Otherwise an engine that is told to destroy the stack deletes pods and pool before RDS refuses.
+		pulumi.Protect(b.args.DeletionProtection),
+		// The provider would rename the instance, and then fail to move it to the subnet group of the new name. As a
+		// replacement, the change is a loss of data that a person must allow, or a restore.
+		pulumi.ReplaceOnChanges([]string{"identifier"}),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{
 			Create: timeouts.Create, Update: timeouts.Update,
 			Delete: timeouts.Delete,

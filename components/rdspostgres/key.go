@@ -18,6 +18,8 @@ func (b *builder) key() (pulumi.StringOutput, error) {
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}
+	// Without its key, what stays is lost: KMS deletes a key for good after at most 30 days.
+	kept := pulumi.RetainOnDelete(b.args.keyOutlives())
 	key, err := kms.NewKey(b.Ctx, b.Child("key"), &kms.KeyArgs{
 		Description: pulumi.Sprintf("Storage, master secret, insights and logs of the RDS instance %s",
 			b.args.Identifier),
@@ -25,21 +27,21 @@ func (b *builder) key() (pulumi.StringOutput, error) {
 		EnableKeyRotation:    pulumi.Bool(true),
 		Policy:               pulumi.String(policy),
 		Tags:                 b.tags(),
-	}, b.Parent)
+	}, b.Parent, kept)
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("the key: %w", err)
 	}
 	_, err = kms.NewAlias(b.Ctx, b.Child("key-alias"), &kms.AliasArgs{
 		Name:        pulumi.String("alias/rds/" + b.args.Identifier),
 		TargetKeyId: key.KeyId,
-	}, b.Parent)
+	}, b.Parent, kept)
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("the key's alias: %w", err)
 	}
 	return key.Arn, nil
 }
 
-// keyPolicy allows the key to the account's IAM policies, and to CloudWatch Logs for this instance's log groups.
+// keyPolicy allows the key to the account's IAM policies, and to CloudWatch Logs for the instance's log groups.
 func (b *builder) keyPolicy() (string, error) {
 	account := fmt.Sprintf("arn:%s:iam::%s:root", b.args.Partition, b.args.AccountID)
 	statements := []iampolicy.Statement{{
@@ -60,9 +62,19 @@ func (b *builder) keyPolicy() (string, error) {
 			Resources: []string{"*"},
 			Condition: iampolicy.Condition{"ArnLike": {
 				"kms:EncryptionContext:aws:logs:arn": {fmt.Sprintf("arn:%s:logs:%s:%s:log-group:%s*",
-					b.args.Partition, b.args.Region, b.args.AccountID, b.logGroupPrefix())},
+					b.args.Partition, b.args.Region, b.args.AccountID, b.admittedLogs())},
 			}},
 		})
 	}
 	return iampolicy.JSON(statements...)
+}
+
+// admittedLogs is how the names of the log groups begin that the key's policy admits. Where log groups are kept, it is
+// all of the account's instances: a group that was kept has a former identifier, which the program does not know, and
+// without the key neither its logs can be read nor can an instance that is still being replaced write to it.
+func (b *builder) admittedLogs() string {
+	if b.args.LogSkipDestroy {
+		return instanceLogs
+	}
+	return b.logGroupPrefix()
 }

@@ -7,7 +7,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-func (b *builder) logGroupPrefix() string { return "/aws/rds/instance/" + b.args.Identifier + "/" }
+// instanceLogs is how the names of all log groups of RDS instances begin.
+const instanceLogs = "/aws/rds/instance/"
+
+func (b *builder) logGroupPrefix() string { return instanceLogs + b.args.Identifier + "/" }
 
 func (b *builder) logGroups(key pulumi.StringOutput) ([]*cloudwatch.LogGroup, error) {
 	var groups []*cloudwatch.LogGroup
@@ -16,7 +19,6 @@ func (b *builder) logGroups(key pulumi.StringOutput) ([]*cloudwatch.LogGroup, er
 			Name:            pulumi.String(b.logGroupPrefix() + log),
 			RetentionInDays: pulumi.Int(b.args.LogRetention),
 			LogGroupClass:   pulumi.String(b.args.LogGroupClass),
-			SkipDestroy:     pulumi.Bool(b.args.LogSkipDestroy),
 			Tags:            b.tags(),
 		}
 		switch {
@@ -26,7 +28,8 @@ func (b *builder) logGroups(key pulumi.StringOutput) ([]*cloudwatch.LogGroup, er
 			// The policy of a given key may not allow CloudWatch Logs; the policy of our own key does.
 			args.KmsKeyId = key
 		}
-		group, err := cloudwatch.NewLogGroup(b.Ctx, b.Child("log-"+log), args, b.Parent)
+		group, err := cloudwatch.NewLogGroup(b.Ctx, b.Child("log-"+log), args, b.Parent,
+			pulumi.RetainOnDelete(b.args.LogSkipDestroy))
 		if err != nil {
 			return nil, fmt.Errorf("the log group of %s: %w", log, err)
 		}

@@ -10,7 +10,8 @@ import (
 )
 
 // parameterGroup returns the name of the parameter group. The name contains the family, so the group of a new major
-// version is created beside the old one, which is deleted after the instance has left it.
+// version is created beside the old one. The old one is deleted after the instance has left it. Where changes wait for
+// the maintenance window, that is after the update, and RDS would refuse to delete the group: then it stays.
 func (b *builder) parameterGroup() (pulumi.StringInput, error) {
 	if b.args.ParameterGroupName != "" {
 		return pulumi.String(b.args.ParameterGroupName), nil
@@ -29,7 +30,7 @@ func (b *builder) parameterGroup() (pulumi.StringInput, error) {
 		Family:      pulumi.String(b.args.Family()),
 		Parameters:  parameters,
 		Tags:        b.tags(),
-	}, b.Parent)
+	}, b.Parent, pulumi.RetainOnDelete(!b.args.ApplyImmediately))
 	if err != nil {
 		return nil, fmt.Errorf("the parameter group: %w", err)
 	}

@@ -180,7 +180,8 @@ func TestAnExistingKeyIsUsedAndNoneIsCreated(t *testing.T) {
 
 func TestTheKeyRotatesAndItsPolicyIsForThisInstance(t *testing.T) {
 	t.Parallel()
-	key := componenttest.Run(t, create(arguments(rdspostgres.Production()))).One(t, "aws:kms/key:Key")
+	key := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) { a.LogSkipDestroy = false }))).
+		One(t, "aws:kms/key:Key")
 	assert.Equal(t, true, key.Inputs["enableKeyRotation"])
 	assert.EqualValues(t, 30, key.Inputs["deletionWindowInDays"])
 	var policy struct{ Statement []map[string]any }

@@ -22,7 +22,8 @@ type Settings struct {
 	// Support for every vCPU and hour. The value is set at creation: a change replaces the instance.
 	EngineLifecycleSupport string `json:"engineLifecycleSupport"`
 	// ApplyImmediately applies changes that restart the instance at once, instead of in the next maintenance window.
-	// Default true in development, false in production.
+	// Where they wait, a parameter group that the stack leaves stays in the account, because the instance may still use
+	// it. Default true in development, false in production.
 	ApplyImmediately bool `json:"applyImmediately"`
 
 	// InstanceClass of the instance. Default db.m6g.large in production, db.t4g.medium in development.
@@ -52,7 +53,8 @@ type Settings struct {
 	MasterUsername string `json:"masterUsername"`
 	// Port the instance listens on. Default 5432.
 	Port int `json:"port"`
-	// NetworkType is IPV4 (default), or DUAL for IPv4 and IPv6. DUAL needs subnets with IPv6 ranges.
+	// NetworkType is IPV4 (default), or DUAL for IPv4 and IPv6. DUAL needs subnets with IPv6 ranges, which
+	// network.databaseCidrs must list.
 	NetworkType string `json:"networkType"`
 	// SubnetGroupName is an existing DB subnet group. Default: the stack creates one from the subnets.
 	SubnetGroupName string `json:"subnetGroupName"`
@@ -67,7 +69,8 @@ type Settings struct {
 	// KmsKeyArn is an existing key for storage, secret and insights. Default: the stack creates one. It must be the
 	// key's ARN: RDS returns the ARN, so an id or alias would always show as a difference.
 	KmsKeyArn string `json:"kmsKeyArn"`
-	// KmsDeletionWindow is how long the stack's key can be restored after its deletion, in days from 7 to 30. Default
+	// KmsDeletionWindow is how long the stack's key can be restored after its deletion, in days from 7 to 30. The key
+	// is not deleted with the stack if it encrypts what stays: a final snapshot, retained backups, log groups. Default
 	// 30 in production, 7 in development.
 	KmsDeletionWindow int `json:"kmsDeletionWindow"`
 
@@ -77,7 +80,8 @@ type Settings struct {
 	BackupWindow string `json:"backupWindow"`
 	// MaintenanceWindow is the weekly time of maintenance, in UTC. Default Mon:04:00-Mon:05:00.
 	MaintenanceWindow string `json:"maintenanceWindow"`
-	// DeletionProtection makes RDS refuse to delete the instance. Default true in production only.
+	// DeletionProtection makes RDS refuse to delete the instance, and the engine refuse to delete or replace what the
+	// service runs on: instance, namespace, pool and pods. Default true in production only.
 	DeletionProtection bool `json:"deletionProtection"`
 	// FinalSnapshot takes a snapshot before the instance is deleted. Default true in production only.
 	FinalSnapshot bool `json:"finalSnapshot"`
@@ -113,8 +117,9 @@ type Settings struct {
 	// LogKmsKeyArn is a key for the log groups. Its policy must allow CloudWatch Logs. Default: the stack's key; with
 	// kmsKeyArn set, no key, because that key's policy may not allow CloudWatch Logs.
 	LogKmsKeyArn string `json:"logKmsKeyArn"`
-	// LogSkipDestroy keeps the log groups in the account when the stack no longer has them. A later stack with the same
-	// identifier then fails because they exist. Default false.
+	// LogSkipDestroy keeps the log groups, with the logs until the end of their retention, when the stack or the
+	// instance is deleted or gets another identifier. A later instance with the same identifier must adopt them
+	// (dbtier import). Default true in production only.
 	LogSkipDestroy bool `json:"logSkipDestroy"`
 	// Alarms in CloudWatch.
 	Alarms Alarms `json:"alarms"`
@@ -229,8 +234,17 @@ func Production() Settings {
 	s.FinalSnapshot = true
 	s.DeleteAutomatedBackups = false
 	s.LogRetention = 365
+	s.LogSkipDestroy = true
 	s.Alarms.Enabled = true
 	return s
+}
+
+// keyOutlives reports whether something that the key encrypts stays after the instance: its final snapshot, the backups
+// that RDS retains, or its log groups.
+func (s *Settings) keyOutlives() bool {
+	backups := !s.DeleteAutomatedBackups && s.BackupRetentionPeriod > 0
+	logs := s.LogSkipDestroy && len(s.LogExports) > 0 && s.LogKmsKeyArn == ""
+	return s.FinalSnapshot || backups || logs
 }
 
 // Family returns the parameter group family of the engine version.

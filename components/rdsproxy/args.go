@@ -72,6 +72,11 @@ type RdsProxyArgs struct {
 	ConsumerSecret string
 	// DependsOn must exist before any object in the cluster: the operator with its CRDs, and the namespace.
 	DependsOn []pulumi.Resource
+	// KeepLogs keeps the log group when the proxy is deleted or gets another name. Default false.
+	KeepLogs bool
+	// Protect makes the engine refuse to delete or replace the proxy. The driver asks instead: a person must name them.
+	// Default false.
+	Protect bool
 	// Tags of every AWS resource.
 	Tags map[string]string
 }

@@ -191,7 +191,7 @@ func (b *builder) logGroup() (*cloudwatch.LogGroup, error) {
 		Name:            pulumi.String("/aws/rds/proxy/" + b.args.Name),
 		RetentionInDays: pulumi.Int(b.args.LogRetention),
 		Tags:            b.tags(),
-	}, b.Parent)
+	}, b.Parent, pulumi.RetainOnDelete(b.args.KeepLogs))
 	if err != nil {
 		return nil, fmt.Errorf("the log group: %w", err)
 	}
@@ -220,7 +220,7 @@ func (b *builder) proxy(role *iam.Role, group *ec2.SecurityGroup, before []pulum
 		VpcSubnetIds:        b.args.SubnetIDs,
 		VpcSecurityGroupIds: pulumi.StringArray{group.ID(), b.args.DatabaseClientGroupID},
 		Tags:                b.tags(),
-	}, b.Parent, pulumi.DependsOn(before))
+	}, b.Parent, pulumi.DependsOn(before), pulumi.Protect(b.args.Protect))
 	if err != nil {
 		return nil, fmt.Errorf("the proxy: %w", err)
 	}

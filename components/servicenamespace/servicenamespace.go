@@ -37,9 +37,12 @@ type ServiceNamespaceArgs struct {
 	// Holders are the pods that this rule does not restrict, by their label app.kubernetes.io/name: pods that may reach
 	// the database, and pods whose own rule lists everything that they may reach.
 	Holders []string
+	// Protect makes the engine refuse to delete or replace the namespace. The driver asks instead: a person must name them.
+	// Default false.
+	Protect bool
 }
 
-// SetDefaults does nothing: every field but Existing is required.
+// SetDefaults does nothing: every field but Existing and Protect is required.
 func (a *ServiceNamespaceArgs) SetDefaults() {}
 
 // Validate reports every fault of the arguments.
@@ -84,7 +87,7 @@ func build(s component.Scope, args *ServiceNamespaceArgs, out *ServiceNamespace)
 			labels["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
 		}
 		namespace, err := object.NewNamespace(s.Ctx, s.Child("namespace"), object.Meta{Name: args.Name, Labels: labels},
-			options...)
+			s.Parent, pulumi.Protect(args.Protect))
 		if err != nil {
 			return err
 		}

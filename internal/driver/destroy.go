@@ -18,9 +18,12 @@ func (a *app) destroy() *cobra.Command {
 	cmd := a.onStacks(&f, (*task).runDestroy, &cobra.Command{
 		Use:   "destroy --stack <stack>",
 		Short: "Delete every resource of a stack",
-		Long: `Deletes every resource of a stack. If something is protected, nothing is deleted, and each obstacle is
-listed with its fix. The CRDs of External Secrets are retained: deleting them would delete the secrets of
-every team.
+		Long: `Deletes every resource of a stack. If something stands in the way, nothing is deleted, and each obstacle
+is listed with its fix: deletion protection, or a resource that a person has protected.
+
+What holds data for later is kept: in production the final snapshot, the backups, the key that encrypts
+them, and the logs. destroy names each with the command that removes it for good. The CRDs of External
+Secrets are kept too: deleting them would delete the secrets of every team.
 
 To delete a local stack completely, with its database, use: dbtier local stop --purge`,
 		Example: `  dbtier destroy --stack local
@@ -36,24 +39,41 @@ func (t *task) runDestroy(ctx context.Context) error {
 		"destroy deletes every resource of stack %s, whose state is in %s",
 		func(run *engine.Run) error {
 			t.say("destroy of stack %s", t.stack.Name)
-			result, err := run.Destroy(ctx, t.options())
+			options := t.options()
+			// The obstacles have been checked, and a person has been asked.
+			options.IgnoreProtect = true
+			result, err := run.Destroy(ctx, options)
 			return t.ended(started, "stack "+t.stack.Name, result, err)
 		},
 		func(run *engine.Run) error { return t.checkProtection(ctx, run) })
 }
 
-// checkProtection returns an error if a resource is protected: a stack must not be deleted by half.
+// checkProtection returns an error if a resource is protected: a stack must not be deleted by half. It says what the
+// destroy keeps, before a person is asked.
 func (t *task) checkProtection(ctx context.Context, run *engine.Run) error {
 	state, err := run.State(ctx)
 	if err != nil {
 		return err
 	}
-	t.report.Obstacles = guard.Obstacles(state, t.stack.Name, t.flags.targets)
-	if len(t.report.Obstacles) == 0 {
+	if err := t.refuse("deleted", guard.Obstacles(state, t.stack.Name, t.flags.targets)); err != nil {
+		return err
+	}
+	if ask, err := t.needsConsent("destroy"); ask || err != nil {
+		t.report.Kept = guard.Keeps(guard.Deletions(state, t.flags.targets))
+		t.sayKept()
+		return err
+	}
+	return nil
+}
+
+// refuse returns an error that lists the obstacles, if there are any. Done is what was not done because of them.
+func (t *task) refuse(done string, obstacles []guard.Obstacle) error {
+	t.report.Obstacles = obstacles
+	if len(obstacles) == 0 {
 		return nil
 	}
-	lines := []string{fmt.Sprintf("stack %s: nothing was deleted, because of these obstacles:", t.stack.Name)}
-	for _, obstacle := range t.report.Obstacles {
+	lines := []string{fmt.Sprintf("stack %s: nothing was %s, because of these obstacles:", t.stack.Name, done)}
+	for _, obstacle := range obstacles {
 		lines = append(lines, "  "+obstacle.String())
 	}
 	return coded(exitRefused, errors.New(strings.Join(lines, "\n")))

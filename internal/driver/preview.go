@@ -51,7 +51,7 @@ func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
 	options.Plan, t.report.Plan = t.flags.plan, t.flags.plan
 	result, err := reader.Preview(ctx, options)
 	t.report.take(&result, true)
-	t.report.DataLoss = guard.Losses(result.Steps, nil)
+	t.report.DataLoss, t.report.Kept = guard.Losses(result.Steps, nil), guard.Keeps(result.Steps)
 	if err != nil {
 		return err
 	}
@@ -63,6 +63,7 @@ func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
 	for _, loss := range t.report.DataLoss {
 		t.say("  ! data would be lost: %s (up needs --allow-data-loss %s)", loss, loss.Name)
 	}
+	t.sayKept()
 	if result.Changed() && (t.flags.detailedExitCode || t.flags.expectNoChanges) {
 		return errPending
 	}

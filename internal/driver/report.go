@@ -48,6 +48,7 @@ type report struct {
 	Resources   []progress.Step        `json:"resources,omitempty"`
 	DataLoss    []guard.Loss           `json:"dataLoss,omitempty"`
 	Obstacles   []guard.Obstacle       `json:"obstacles,omitempty"`
+	Kept        []guard.Kept           `json:"kept,omitempty"`
 	Policies    []progress.Finding     `json:"policies,omitempty"`
 	Connections *connections           `json:"connections,omitempty"`
 	Plan        string                 `json:"plan,omitempty"`

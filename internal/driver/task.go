@@ -13,6 +13,7 @@ import (
 
 	"dbtier/config"
 	"dbtier/internal/engine"
+	"dbtier/internal/guard"
 	"dbtier/internal/progress"
 	"dbtier/internal/project"
 )
@@ -162,7 +163,16 @@ func (t *task) ended(started time.Time, title string, result progress.Result, er
 		return err
 	}
 	t.finish(title, result, false, started)
+	t.report.Kept = guard.Keeps(result.Steps)
+	t.sayKept()
 	return nil
+}
+
+// sayKept says what stays when its resource leaves the stack, and how to remove it.
+func (t *task) sayKept() {
+	for _, kept := range t.report.Kept {
+		t.say("  kept: %s", kept)
+	}
 }
 
 // finish prints the connections if the run changes them, and the last line about the run.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,6 +72,8 @@ func (t *task) runUp(ctx context.Context) error {
 	t.say("up of stack %s", t.stack.Name)
 	options := t.options()
 	options.Plan = t.flags.plan
+	// The engine's own protection stays on, unless a person has named what is protected.
+	options.IgnoreProtect = slices.ContainsFunc(t.report.DataLoss, func(l guard.Loss) bool { return l.Protected })
 	result, err := run.Up(ctx, options)
 	if err = t.ended(started, "stack "+t.stack.Name, result, err); err == nil {
 		t.seal()
@@ -137,6 +140,9 @@ func (t *task) guardData(result *progress.Result) error {
 	t.report.DataLoss = guard.Losses(result.Steps, t.flags.allowDataLoss)
 	if refused := guard.Refused(t.report.DataLoss); len(refused) > 0 {
 		return coded(exitRefused, errors.New(guard.Refusal(t.stack.Name, refused)))
+	}
+	if err := t.refuse("changed", guard.Blocked(t.report.DataLoss, result.Steps, t.stack.Name)); err != nil {
+		return err
 	}
 	for _, loss := range t.report.DataLoss {
 		t.note("allowed: " + loss.String())

@@ -291,15 +291,15 @@ func (r *Reader) cli(ctx context.Context, args ...string) (string, error) {
 
 // execute runs an operation of the engine and shows its events. The error of an operation that began is a
 // [FailureError], a [statelock.HeldError] or ErrCancelled.
-func (r *Reader) execute(o progress.Options, operate func(chan<- events.EngineEvent) error) (progress.Result, error) {
+func (r *Reader) execute(o Options, operate func(chan<- events.EngineEvent) error) (progress.Result, error) {
 	stream := make(chan events.EngineEvent)
 	stop := make(chan struct{})
 	done := make(chan progress.Result, 1)
-	renderer := progress.New(o)
+	renderer := progress.New(o.Progress)
 	go func() { done <- renderer.Consume(stream, stop) }()
-	r.executing = true
+	r.executing, r.command.IgnoreProtect = true, o.IgnoreProtect
 	err := operate(stream)
-	r.executing = false
+	r.executing, r.command.IgnoreProtect = false, false
 	close(stop)
 	result := <-done
 	switch {
@@ -318,14 +318,14 @@ func (r *Reader) execute(o progress.Options, operate func(chan<- events.EngineEv
 	return result, nil
 }
 
-// Preview shows what Up would do.
+// Preview shows what Up would do, also to what is protected.
 func (r *Reader) Preview(ctx context.Context, o Options) (progress.Result, error) {
 	if err := r.selectStack(ctx, r.config.Existing); err != nil {
 		return progress.Result{}, err
 	}
-	o.Progress.Planning = true
+	o.Progress.Planning, o.IgnoreProtect = true, true
 	refresh := o.Refresh || r.NeedsRefresh() && !r.config.Offline
-	return r.execute(o.Progress, func(stream chan<- events.EngineEvent) error {
+	return r.execute(o, func(stream chan<- events.EngineEvent) error {
 		_, err := r.stack.Preview(ctx, apply[optpreview.Options](func(preview *optpreview.Options) {
 			preview.EventStreams, preview.SuppressProgress, preview.SuppressOutputs = streams{stream}, true, true
 			preview.Target, preview.TargetDependents, preview.Replace = o.Targets, o.Dependents, o.Replaces
@@ -343,7 +343,7 @@ func (r *Reader) Drift(ctx context.Context, o Options) (progress.Result, error) 
 		return progress.Result{}, err
 	}
 	o.Progress.Planning = true
-	return r.execute(o.Progress, func(stream chan<- events.EngineEvent) error {
+	return r.execute(o, func(stream chan<- events.EngineEvent) error {
 		_, err := r.stack.PreviewRefresh(ctx, o.refresh(stream))
 		return err
 	})

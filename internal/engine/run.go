@@ -113,7 +113,7 @@ func (r *Run) change(
 		return result, failed(err)
 	}
 	err = r.retrying(ctx, func() (err error) {
-		result, err = r.execute(o.Progress, func(stream chan<- events.EngineEvent) error {
+		result, err = r.execute(o, func(stream chan<- events.EngineEvent) error {
 			return operate(stream, needed || o.Refresh)
 		})
 		return err
@@ -162,7 +162,7 @@ func (r *Run) Destroy(ctx context.Context, o Options) (progress.Result, error) {
 // Refresh updates the state from the real resources and changes no resource.
 func (r *Run) Refresh(ctx context.Context, o Options) (result progress.Result, err error) {
 	err = r.retrying(ctx, func() (err error) {
-		result, err = r.execute(o.Progress, func(stream chan<- events.EngineEvent) error {
+		result, err = r.execute(o, func(stream chan<- events.EngineEvent) error {
 			_, err := r.stack.Refresh(ctx, o.refresh(stream))
 			return err
 		})

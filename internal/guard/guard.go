@@ -12,12 +12,17 @@ import (
 	"dbtier/internal/stackstate"
 )
 
+// instance is the type of a database instance.
+const instance = "aws:rds/instance:Instance"
+
 // holders are the types of resources that hold data, with what is lost with them.
 var holders = map[string]string{
-	"aws:rds/instance:Instance": "the database",
+	instance:                    "the database",
 	"aws:rds/cluster:Cluster":   "the database",
 	"aws:rds/snapshot:Snapshot": "a snapshot of the database",
-	"aws:kms/key:Key":           "the key that encrypts storage, backups and secrets",
+	keyType:                     "the key that encrypts storage, backups and secrets",
+
+	logGroupType: "a log",
 
 	"aws:secretsmanager/secret:Secret":                 "a secret",
 	"aws:rds/proxy:Proxy":                              poolInUse,
@@ -26,7 +31,7 @@ var holders = map[string]string{
 	"kubernetes:core/v1:PersistentVolumeClaim":         "a volume",
 	"kubernetes:external-secrets.io/v1:ExternalSecret": "a secret that services log in with",
 
-	"kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition": "a definition, with every object of its kind in " +
+	definitionType: "a definition, with every object of its kind in " +
 		"the cluster",
 }
 
@@ -58,8 +63,12 @@ type Loss struct {
 	What string `json:"what"`
 	// Because are the properties whose change forces the replacement.
 	Because []string `json:"because,omitempty"`
+	// Hint is how the change can be made without the loss, if there is a way.
+	Hint string `json:"hint,omitempty"`
 	// Allowed is true if --allow-data-loss names the resource.
 	Allowed bool `json:"allowed"`
+	// Protected is true if the engine refuses the step as long as it protects the resource.
+	Protected bool `json:"protected,omitempty"`
 }
 
 // String describes the loss on one line.
@@ -71,11 +80,15 @@ func (l Loss) String() string {
 			doing += " because of " + strings.Join(l.Because, ", ")
 		}
 	}
-	return fmt.Sprintf("%s %s: %s", progress.Subject(l.URN), doing, l.What)
+	line := fmt.Sprintf("%s %s: %s", progress.Subject(l.URN), doing, l.What)
+	if l.Hint != "" {
+		line += " (" + l.Hint + ")"
+	}
+	return line
 }
 
-// Losses returns the losses of a run's steps. A resource that is only removed from the state is not lost. Allowed are
-// names or URNs of resources that may be lost.
+// Losses returns the losses of a run's steps: of what holds data, and of what the stack protects. A resource that is
+// only removed from the state is not lost. Allowed are names or URNs of resources that may be lost.
 func Losses(steps []progress.Step, allowed []string) []Loss {
 	var losses []Loss
 	for _, step := range steps {
@@ -88,14 +101,17 @@ func Losses(steps []progress.Step, allowed []string) []Loss {
 			continue
 		}
 		what, holds := Holds(step.URN, step.Type)
-		if !holds || op == apitype.OpDelete && (step.Retained || hasSuccessor(steps, step)) {
+		if !holds && step.Protected {
+			what, holds = "what the stack protects", true
+		}
+		if !holds || step.Retained || op == apitype.OpDelete && hasSuccessor(steps, step) {
 			continue
 		}
 		at := slices.IndexFunc(losses, func(l Loss) bool { return l.URN == step.URN && l.Op == op })
 		if at < 0 {
 			losses = append(losses, Loss{
-				URN: step.URN, Type: step.Type, Name: step.Name, Op: op, What: what,
-				Allowed: slices.ContainsFunc(allowed, func(name string) bool {
+				URN: step.URN, Type: step.Type, Name: step.Name, Op: op, What: what, Hint: hint(step),
+				Protected: step.Protected, Allowed: slices.ContainsFunc(allowed, func(name string) bool {
 					return progress.Matches(step.URN, name)
 				}),
 			})
@@ -108,6 +124,22 @@ func Losses(steps []progress.Step, allowed []string) []Loss {
 		}
 	}
 	return losses
+}
+
+// hint returns how the step's change can be made without a loss, or "".
+func hint(step progress.Step) string {
+	switch {
+	case slices.Contains(step.Options, "retainOnDelete"):
+		return "bring the stack up without this change first: then the old one is kept"
+	case step.Type == instance && slices.Contains(step.Because, "identifier") && !restoring(step.Inputs):
+		return "to keep the data, give dbtier:database.restore the old identifier as source"
+	}
+	return ""
+}
+
+// restoring reports whether an instance with these inputs begins as a copy.
+func restoring(inputs map[string]any) bool {
+	return inputs["snapshotIdentifier"] != nil || inputs["restoreToPointInTime"] != nil
 }
 
 // externalSecret is the type of the secrets that services log in with.
@@ -157,10 +189,10 @@ func (o Obstacle) String() string {
 	return fmt.Sprintf("%s %s\n    %s", progress.Subject(o.URN), o.Reason, o.Fix)
 }
 
-// HoldsData reports whether a resource of the state holds data.
+// HoldsData reports whether a resource of the state holds data or is protected.
 func HoldsData(s *stackstate.State) bool {
 	for _, r := range s.Resources {
-		if _, holds := Holds(r.URN, r.Type); holds {
+		if _, holds := Holds(r.URN, r.Type); holds || r.Protect {
 			return true
 		}
 	}
@@ -168,28 +200,59 @@ func HoldsData(s *stackstate.State) bool {
 }
 
 // Obstacles lists the reasons why resources of the state cannot be destroyed: those of the targets, or all if there are
-// no targets.
+// no targets. What the tier itself protects is no obstacle: the driver asks before it destroys.
 func Obstacles(s *stackstate.State, stack string, targets []string) []Obstacle {
 	var found []Obstacle
 	for _, r := range s.Resources {
-		if r.Delete || len(targets) > 0 && !slices.ContainsFunc(targets,
-			func(name string) bool { return progress.Matches(r.URN, name) }) {
+		if r.Delete || !targeted(r.URN, targets) {
 			continue
 		}
-		if r.Protect {
+		if r.Protect && !protectedByTier(r.URN) {
 			found = append(found, Obstacle{
 				URN: r.URN, Reason: "is protected in the state",
 				Fix: fmt.Sprintf("unprotect it: pulumi state unprotect --stack %s '%s'", stack, r.URN),
 			})
 		}
 		if r.Inputs()["deletionProtection"] == true && !r.RetainOnDelete {
-			found = append(found, Obstacle{
-				URN: r.URN, Reason: "has deletion protection, so AWS refuses to delete it",
-				Fix: fmt.Sprintf(
-					"disable it: set dbtier:database.deletionProtection: false in Pulumi.%s.yaml, then dbtier "+
-						"up --stack %s", stack, stack),
-			})
+			found = append(found, deletionProtected(r.URN, stack))
+		}
+	}
+	return append(found, keyLoss(Deletions(s, targets), stack)...)
+}
+
+func targeted(urn string, targets []string) bool {
+	return len(targets) == 0 ||
+		slices.ContainsFunc(targets, func(name string) bool { return progress.Matches(urn, name) })
+}
+
+// Blocked lists the instances that a run would delete or replace, and that AWS refuses to delete. Without this, a
+// restore would end with two instances, of which the old one can no longer be changed.
+func Blocked(losses []Loss, steps []progress.Step, stack string) []Obstacle {
+	var found []Obstacle
+	for _, loss := range losses {
+		if slices.ContainsFunc(steps, func(s progress.Step) bool {
+			return s.URN == loss.URN && s.Before["deletionProtection"] == true
+		}) {
+			found = append(found, deletionProtected(loss.URN, stack))
 		}
 	}
 	return found
+}
+
+func deletionProtected(urn, stack string) Obstacle {
+	return Obstacle{
+		URN: urn, Reason: "has deletion protection, so AWS refuses to delete it",
+		Fix: fmt.Sprintf("disable it: set dbtier:database.deletionProtection: false in Pulumi.%s.yaml, then dbtier "+
+			"up --stack %s", stack, stack),
+	}
+}
+
+// tierComponents are the components that protect resources of their own when deletion protection is on.
+var tierComponents = []string{
+	"dbtier:components:RdsPostgres$", "dbtier:components:ServiceNamespace$", "dbtier:components:Consumer$",
+	poolComponent, "dbtier:components:RdsProxy$",
+}
+
+func protectedByTier(urn string) bool {
+	return slices.ContainsFunc(tierComponents, func(component string) bool { return strings.Contains(urn, component) })
 }

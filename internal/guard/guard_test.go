@@ -1,6 +1,8 @@
 package guard_test
 
 import (
+	"encoding/json"
+	"maps"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -28,7 +30,7 @@ func TestWhatHoldsDataIsALossWhenItIsDeletedOrReplaced(t *testing.T) {
 	for _, resourceType := range []string{
 		instance, key, "aws:secretsmanager/secret:Secret", "aws:rds/proxy:Proxy", "kubernetes:core/v1:Secret",
 		"kubernetes:core/v1:Namespace",
-		"kubernetes:external-secrets.io/v1:ExternalSecret",
+		"kubernetes:external-secrets.io/v1:ExternalSecret", "aws:cloudwatch/logGroup:LogGroup",
 		"kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition",
 		"dbtier:components:PgBouncerPool$kubernetes:apps/v1:Deployment",
 	} {
@@ -144,4 +146,136 @@ func TestObstaclesNameTheWayOn(t *testing.T) {
 		assert.False(t, guard.HoldsData(read))
 		assert.Empty(t, guard.Obstacles(read, "prod", nil))
 	}
+}
+
+func TestWhatIsProtectedIsALossWhateverItIs(t *testing.T) {
+	service := step(apitype.OpDelete, "kubernetes:core/v1:Service", "consumer-service")
+	assert.Empty(t, guard.Losses([]progress.Step{service}, nil))
+	service.Protected = true
+	losses := guard.Losses([]progress.Step{service}, []string{"consumer-service"})
+	require.Len(t, losses, 1)
+	assert.True(t, losses[0].Protected)
+	assert.True(t, losses[0].Allowed)
+	assert.Equal(t, "kubernetes:Service consumer-service is deleted: what the stack protects", losses[0].String())
+	read, err := stackstate.Read([]byte(`{"deployment":{"resources":[{"urn":"u","type":"a:b:C","protect":true}]}}`))
+	require.NoError(t, err)
+	assert.True(t, guard.HoldsData(read), "an update of it is previewed")
+}
+
+func TestWhatIsRetainedIsNoLossWhateverHappensToIt(t *testing.T) {
+	for _, op := range []apitype.OpType{
+		apitype.OpDelete, apitype.OpReplace, apitype.OpCreateReplacement, apitype.OpDeleteReplaced,
+	} {
+		group := step(op, "aws:cloudwatch/logGroup:LogGroup", "database-log-postgresql")
+		group.Retained = true
+		assert.Empty(t, guard.Losses([]progress.Step{group}, nil), op)
+	}
+}
+
+func TestALossSaysHowToAvoidIt(t *testing.T) {
+	group := step(apitype.OpReplace, "aws:cloudwatch/logGroup:LogGroup", "database-log-postgresql")
+	group.Options = []string{"retainOnDelete"}
+	renamed := step(apitype.OpReplace, instance, "database-instance")
+	renamed.Because = []string{"identifier"}
+	restored := renamed
+	restored.Inputs = map[string]any{"snapshotIdentifier": "before"}
+	for hint, s := range map[string]progress.Step{
+		"bring the stack up without this change first: then the old one is kept":      group,
+		"to keep the data, give dbtier:database.restore the old identifier as source": renamed,
+		"": restored,
+	} {
+		losses := guard.Losses([]progress.Step{s}, nil)
+		require.Len(t, losses, 1)
+		assert.Equal(t, hint, losses[0].Hint)
+	}
+}
+
+func TestAnInstanceThatAWSWouldNotDeleteIsAnObstacle(t *testing.T) {
+	old := step(apitype.OpReplace, instance, "database-instance")
+	old.Before = map[string]any{"deletionProtection": true}
+	losses := guard.Losses([]progress.Step{old}, []string{"database-instance"})
+	blocked := guard.Blocked(losses, []progress.Step{old}, "prod")
+	require.Len(t, blocked, 1)
+	assert.Contains(t, blocked[0].Fix, "deletionProtection: false in Pulumi.prod.yaml")
+	old.Before["deletionProtection"] = false
+	assert.Empty(t, guard.Blocked(losses, []progress.Step{old}, "prod"))
+}
+
+// tier is the state of a stack in production. The version says whether it was brought up by one that retains keys.
+func tier(keepsKey bool, keep map[string]any) string {
+	const of = "urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$"
+	inputs := map[string]any{
+		"kmsKeyId": "arn:key", "finalSnapshotIdentifier": "final-shop-prod-1", "backupRetentionPeriod": 30,
+		"skipFinalSnapshot": true, "deleteAutomatedBackups": true,
+	}
+	maps.Copy(inputs, keep)
+	text, err := json.Marshal(map[string]any{"deployment": map[string]any{"resources": []map[string]any{
+		{
+			"urn": of + "aws:kms/key:Key::database-key", "type": "aws:kms/key:Key", "id": "1234",
+			"outputs": map[string]any{"arn": "arn:key"}, "retainOnDelete": keepsKey,
+		},
+		{
+			"urn": of + "aws:kms/alias:Alias::database-key-alias", "type": "aws:kms/alias:Alias", "id": "alias/rds/shop",
+			"retainOnDelete": keepsKey,
+		},
+		{
+			"urn": of + instance + "::database-instance", "type": instance, "id": "db-1", "inputs": inputs,
+			"outputs": map[string]any{"resourceId": "db-1"}, "protect": true,
+		},
+		{
+			"urn":  "urn:pulumi:prod::dbtier::kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition::a",
+			"type": "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", "id": "a", "retainOnDelete": true,
+		},
+	}}})
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+func TestAKeyGoesOnlyWithEverythingThatItEncrypts(t *testing.T) {
+	for name, keep := range map[string]map[string]any{
+		"final snapshot": {"skipFinalSnapshot": false}, "backups": {"deleteAutomatedBackups": false},
+	} {
+		read, err := stackstate.Read([]byte(tier(false, keep)))
+		require.NoError(t, err)
+		obstacles := guard.Obstacles(read, "prod", nil)
+		require.Len(t, obstacles, 1, "%s: the tier's own protection is none", name)
+		assert.Contains(t, obstacles[0].String(), "aws:kms:Key database-key encrypts the final snapshot or the backups")
+		assert.Contains(t, obstacles[0].Fix, "dbtier up --stack prod")
+		assert.Empty(t, guard.Obstacles(read, "prod", []string{"database-instance"}), "the key is no target")
+
+		read, err = stackstate.Read([]byte(tier(true, keep)))
+		require.NoError(t, err)
+		assert.Empty(t, guard.Obstacles(read, "prod", nil), name)
+	}
+	read, err := stackstate.Read([]byte(tier(false, nil)))
+	require.NoError(t, err)
+	assert.Empty(t, guard.Obstacles(read, "prod", nil), "nothing stays")
+}
+
+func TestWhatStaysIsNamedWithItsEnd(t *testing.T) {
+	read, err := stackstate.Read([]byte(tier(true, map[string]any{
+		"skipFinalSnapshot": false, "deleteAutomatedBackups": false,
+	})))
+	require.NoError(t, err)
+	ends := map[string]bool{}
+	for _, kept := range guard.Keeps(guard.Deletions(read, nil)) {
+		ends[kept.End] = true
+	}
+	for _, end := range []string{
+		"aws kms schedule-key-deletion --key-id 1234", "aws kms delete-alias --alias-name alias/rds/shop",
+		"aws rds delete-db-snapshot --db-snapshot-identifier final-shop-prod-1",
+		"aws rds delete-db-instance-automated-backup --dbi-resource-id db-1",
+		"kubectl get crd --output=name | grep external-secrets.io, then kubectl delete each",
+	} {
+		assert.True(t, ends[end], "%s in %v", end, ends)
+	}
+	assert.Len(t, ends, 5)
+	read, err = stackstate.Read([]byte(tier(false, nil)))
+	require.NoError(t, err)
+	assert.Len(t, guard.Keeps(guard.Deletions(read, nil)), 1, "only the definitions")
+	update := step(apitype.OpUpdate, instance, "database-instance")
+	update.Before = map[string]any{"backupRetentionPeriod": 30.0, "deleteAutomatedBackups": false}
+	assert.Empty(t, guard.Keeps([]progress.Step{update}), "nothing is deleted")
 }

@@ -74,6 +74,11 @@ type Step struct {
 	Because []string `json:"because,omitempty"`
 	// Retained is true when a deletion removes the resource from the state only.
 	Retained bool `json:"retained,omitempty"`
+	// Protected is true if the engine protects the resource from being deleted or replaced.
+	Protected bool `json:"protected,omitempty"`
+	// Options are the options of the engine that the step sets or clears in the state: protect, retainOnDelete. The
+	// resource itself does not change by them.
+	Options []string `json:"options,omitempty"`
 	// Failed is true when the operation failed.
 	Failed bool `json:"failed,omitempty"`
 	// ID is the provider's id of the resource; empty until the resource exists.
@@ -203,6 +208,8 @@ func (r *Renderer) begin(m apitype.StepEventMetadata) {
 		r.result.Steps = append(r.result.Steps, step)
 	}
 	switch {
+	case m.Op == apitype.OpSame && len(step.Options) > 0 && step.Type != stackType:
+		r.plan(step)
 	case m.Op == apitype.OpSame || verbs[m.Op].sign == "":
 	case m.Op == apitype.OpRefresh:
 		// A refresh is shown only while it is waited for.
@@ -225,9 +232,17 @@ func stepOf(m apitype.StepEventMetadata) Step {
 		step.Inputs, step.After, step.ID = m.New.Inputs, whole(m.New), m.New.ID
 	}
 	if m.Old != nil {
-		step.Before, step.Retained = whole(m.Old), m.Old.RetainOnDelete
+		step.Before, step.Retained, step.Protected = whole(m.Old), m.Old.RetainOnDelete, m.Old.Protect
 		if step.ID == "" {
 			step.ID = m.Old.ID
+		}
+	}
+	if m.Old != nil && m.New != nil {
+		if m.Old.Protect != m.New.Protect {
+			step.Options = append(step.Options, "protect")
+		}
+		if m.Old.RetainOnDelete != m.New.RetainOnDelete {
+			step.Options = append(step.Options, "retainOnDelete")
 		}
 	}
 	for path, diff := range m.DetailedDiff {
@@ -259,7 +274,14 @@ func (r *Renderer) plan(step Step) {
 		step.Type == stackType {
 		return
 	}
-	r.line("  %s %-40s %s", verbs[step.Op].sign, ShortType(step.Type), step.Name)
+	sign := verbs[step.Op].sign
+	if step.Op == apitype.OpSame {
+		sign = verbs[apitype.OpUpdate].sign
+	}
+	r.line("  %s %-40s %s", sign, ShortType(step.Type), step.Name)
+	if len(step.Options) > 0 {
+		r.line("        changes in the state only: %s", strings.Join(step.Options, ", "))
+	}
 	if r.o.Inputs && step.Op != apitype.OpDelete && len(step.Inputs) > 0 {
 		fmt.Fprint(r.o.Out, indent(strings.TrimRight(writeInputs(step.Inputs), "\n"), "        ")+"\n")
 		return

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"dbtier/internal/text"
 )
 
 var order = []apitype.OpType{apitype.OpCreate, apitype.OpUpdate, apitype.OpReplace, apitype.OpImport, apitype.OpDelete}
@@ -17,7 +19,17 @@ func (r Result) Changed() bool {
 			return true
 		}
 	}
-	return false
+	return r.marked() > 0
+}
+
+// marked is the number of resources that stay the same but for options of the engine in the state.
+func (r Result) marked() (n int) {
+	for _, step := range r.Steps {
+		if step.Op == apitype.OpSame && len(step.Options) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // Summary is one line: the number of resources for each operation, or "no changes"; the unchanged ones; the time.
@@ -38,13 +50,17 @@ func (r Result) Summary(planning bool, took time.Duration) string {
 		}
 		parts = append(parts, fmt.Sprintf("%d %s", n, word))
 	}
-	same := r.Changes[apitype.OpSame]
-	text := strings.Join(parts, ", ")
+	marked := r.marked()
+	if marked > 0 {
+		parts = append(parts, text.Count(marked, "resource", "resources")+" with other options in the state")
+	}
+	same := r.Changes[apitype.OpSame] - marked
+	line := strings.Join(parts, ", ")
 	switch {
 	case !r.Changed():
-		text = fmt.Sprintf("no changes (%d resources)", same)
+		line = fmt.Sprintf("no changes (%d resources)", same)
 	case same > 0:
-		text += fmt.Sprintf(", %d unchanged", same)
+		line += fmt.Sprintf(", %d unchanged", same)
 	}
-	return text + ", " + seconds(took)
+	return line + ", " + seconds(took)
 }

@@ -30,6 +30,9 @@ type Command struct {
 	Env []string
 	// Held are files that the CLI inherits: the lock, which lasts as long as the CLI even if the driver is killed.
 	Held []*os.File
+	// IgnoreProtect makes previews, updates and destroys ignore the option protect of resources. The Automation API has
+	// no option for it.
+	IgnoreProtect bool
 	// Answer can answer a call without a process, with what the CLI would print.
 	Answer func(args []string) (stdout string, ok bool)
 
@@ -53,6 +56,9 @@ func (c *Command) Run(ctx context.Context, workdir string, stdin io.Reader, addi
 	}
 	if err := ctx.Err(); err != nil {
 		return "", "", -1, err
+	}
+	if c.IgnoreProtect && len(args) > 0 && slices.Contains([]string{"preview", "up", "destroy"}, args[0]) {
+		args = append(slices.Clone(args), "--ignore-protect")
 	}
 	if !slices.Contains(args, "--non-interactive") {
 		args = append([]string{"--non-interactive"}, args...)

@@ -37,10 +37,15 @@ type Resource struct {
 }
 
 // Inputs decodes the resource's inputs.
-func (r *Resource) Inputs() map[string]any {
-	var inputs map[string]any
-	_ = json.Unmarshal(r.RawInputs, &inputs)
-	return inputs
+func (r *Resource) Inputs() map[string]any { return decode(r.RawInputs) }
+
+// Outputs decodes the resource's outputs.
+func (r *Resource) Outputs() map[string]any { return decode(r.RawOutputs) }
+
+func decode(raw json.RawMessage) map[string]any {
+	var properties map[string]any
+	_ = json.Unmarshal(raw, &properties)
+	return properties
 }
 
 // Read reads an exported state or a backend's state file. An empty text is an empty state.

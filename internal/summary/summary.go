@@ -242,7 +242,7 @@ var order = []apitype.OpType{
 
 func (d *document) changes(s *Stack) {
 	steps := slices.DeleteFunc(slices.Clone(s.Steps), func(step progress.Step) bool {
-		return !slices.Contains(order, step.Op) || strings.HasPrefix(step.Type, "pulumi:")
+		return !slices.Contains(order, step.Op) && len(step.Options) == 0 || strings.HasPrefix(step.Type, "pulumi:")
 	})
 	if len(steps) == 0 {
 		return
@@ -269,6 +269,9 @@ func (d *document) changes(s *Stack) {
 		if step.Retained && step.Op == apitype.OpDelete && s.Command != Drift {
 			word = "forget (retained)"
 		}
+		if step.Op == apitype.OpSame {
+			word = "change in the state only"
+		}
 		if step.Failed {
 			word = "❌ " + word
 		}
@@ -277,7 +280,7 @@ func (d *document) changes(s *Stack) {
 		}
 		table.rows = append(table.rows,
 			fmt.Sprintf("| %s | %s | %s | %s |\n", word, d.text(progress.ShortType(step.Type)), d.code(step.Name),
-				d.codes(step.Changed)))
+				d.codes(slices.Concat(step.Changed, step.Options))))
 		if row := d.values(step); row != "" {
 			values.rows = append(values.rows, row)
 		}
