@@ -20,7 +20,8 @@ func (a *app) drift() *cobra.Command {
 		Long: `Compares the real resources with the inputs of the last up, and changes nothing. Drift is what the next
 up would put back: a resource that was deleted, or a property that differs. Values that another
 controller owns are not drift: the replicas that a HorizontalPodAutoscaler sets, the status that an
-operator writes.
+operator writes. Neither are changes that RDS applies in the maintenance window, which are listed as
+pending, and a disk that RDS has grown.
 
 After drift was found, the next up on this machine refreshes the state first and so repairs the drift. On
 another machine use up --refresh.
@@ -42,12 +43,14 @@ func (t *task) runDrift(ctx context.Context) error {
 	options.Progress.Quiet = true
 	result, err := reader.Drift(ctx, options)
 	t.dropOwned(ctx, &result)
+	t.settle(ctx, reader, &result)
 	t.report.take(&result, true)
 	t.report.Resources = slices.DeleteFunc(t.report.Resources,
 		func(s progress.Step) bool { return s.Op == apitype.OpSame })
 	if err != nil {
 		return err
 	}
+	t.sayPending()
 	drifted := 0
 	for _, step := range result.Steps {
 		switch step.Op {
@@ -91,9 +94,7 @@ func (t *task) dropOwned(ctx context.Context, result *progress.Result) {
 			return path == "status" || strings.HasPrefix(path, "status.") || path == replicas && t.scaled(ctx, step)
 		})
 		if len(left) == 0 && len(step.Changed) > 0 {
-			step.Op = apitype.OpSame
-			result.Changes[apitype.OpUpdate]--
-			result.Changes[apitype.OpSame]++
+			result.Same(step)
 		}
 		step.Changed = left
 	}

@@ -50,6 +50,7 @@ func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
 	options.Progress.Inputs = inputs
 	options.Plan, t.report.Plan = t.flags.plan, t.flags.plan
 	result, err := reader.Preview(ctx, options)
+	t.settle(ctx, reader, &result)
 	t.report.take(&result, true)
 	t.report.DataLoss, t.report.Kept = guard.Losses(result.Steps, nil), guard.Keeps(result.Steps)
 	if err != nil {
@@ -64,6 +65,7 @@ func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
 		t.say("  ! data would be lost: %s (up needs --allow-data-loss %s)", loss, loss.Name)
 	}
 	t.sayKept()
+	t.sayPending()
 	if result.Changed() && (t.flags.detailedExitCode || t.flags.expectNoChanges) {
 		return errPending
 	}

@@ -15,6 +15,7 @@ import (
 	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/guard"
+	"dbtier/internal/pending"
 	"dbtier/internal/progress"
 	"dbtier/internal/statelock"
 	"dbtier/internal/verify"
@@ -49,6 +50,7 @@ type report struct {
 	DataLoss    []guard.Loss           `json:"dataLoss,omitempty"`
 	Obstacles   []guard.Obstacle       `json:"obstacles,omitempty"`
 	Kept        []guard.Kept           `json:"kept,omitempty"`
+	Pending     []pending.Change       `json:"pending,omitempty"`
 	Policies    []progress.Finding     `json:"policies,omitempty"`
 	Connections *connections           `json:"connections,omitempty"`
 	Plan        string                 `json:"plan,omitempty"`

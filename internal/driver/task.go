@@ -165,6 +165,7 @@ func (t *task) ended(started time.Time, title string, result progress.Result, er
 	t.finish(title, result, false, started)
 	t.report.Kept = guard.Keeps(result.Steps)
 	t.sayKept()
+	t.sayPending()
 	return nil
 }
 

@@ -75,6 +75,7 @@ func (t *task) runUp(ctx context.Context) error {
 	// The engine's own protection stays on, unless a person has named what is protected.
 	options.IgnoreProtect = slices.ContainsFunc(t.report.DataLoss, func(l guard.Loss) bool { return l.Protected })
 	result, err := run.Up(ctx, options)
+	t.settle(ctx, run.Reader, &result)
 	if err = t.ended(started, "stack "+t.stack.Name, result, err); err == nil {
 		t.seal()
 	}
@@ -114,12 +115,14 @@ func (t *task) previewUp(ctx context.Context, run *engine.Run, ask bool) (goAhea
 	options.Progress.Quiet = options.Progress.Quiet || !ask
 	options.Progress.Live = options.Progress.Live && ask
 	result, err := run.Preview(ctx, options)
+	t.settle(ctx, run.Reader, &result)
 	t.report.take(&result, true)
 	if err != nil {
 		return false, err
 	}
 	if ask {
 		t.finish("preview of stack "+t.stack.Name, result, true, started)
+		t.sayPending()
 	}
 	if err := t.guardData(&result); err != nil {
 		return false, err

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dbtier/internal/localcloud"
+	"dbtier/internal/pending"
 	"dbtier/internal/verify"
 )
 
@@ -65,6 +66,10 @@ func (t *task) runVerify(ctx context.Context, access clusterAccess) error {
 	}
 	t.report.Checks = checks
 	verify.Table(t.out, checks)
+	if state, err := t.reader().State(ctx); err == nil {
+		t.report.Pending = pending.OfState(state, time.Now())
+		t.sayPending()
+	}
 	took := time.Since(started).Seconds()
 	if failed := verify.Failed(checks); failed > 0 {
 		t.say("stack %s: %d of %d checks failed, %.1fs", t.stack.Name, failed, len(checks), took)

@@ -81,11 +81,20 @@ type Step struct {
 	Options []string `json:"options,omitempty"`
 	// Failed is true when the operation failed.
 	Failed bool `json:"failed,omitempty"`
+	// Parent and Provider are the URNs of the resource's parent and provider, before or after the step.
+	Parent, Provider string `json:"-"`
 	// ID is the provider's id of the resource; empty until the resource exists.
 	ID string `json:"id,omitempty"`
 	// Before and After are the resource's states before and after the step, with secrets masked by the engine.
 	Before, After map[string]any `json:"-"`
+	// Last is the state that the last update left, before a refresh in this run. Now is the state that this run left.
+	Last, Now State `json:"-"`
+	// Found are the properties that a refresh has found; nil for any other step.
+	Found map[string]any `json:"-"`
 }
+
+// State is a resource's inputs, and its outputs as the provider answered.
+type State struct{ Inputs, Outputs map[string]any }
 
 // Finding is a violation that a policy reported.
 type Finding struct {
@@ -124,6 +133,8 @@ type Renderer struct {
 	said    map[string]bool
 	// refreshed are the steps of a refresh, by URN, until their result is known.
 	refreshed map[string]Step
+	// before are the states that a refresh in this run has replaced, by URN.
+	before map[string]State
 	// last is the time of the last line. live is true while the live line is shown.
 	last time.Time
 	live bool
@@ -141,7 +152,8 @@ func New(o Options) *Renderer {
 		o.Width = 120
 	}
 	return &Renderer{
-		o: o, said: map[string]bool{}, refreshed: map[string]Step{}, last: o.Now(),
+		o: o, said: map[string]bool{}, refreshed: map[string]Step{}, before: map[string]State{},
+		last:   o.Now(),
 		result: Result{Changes: map[apitype.OpType]int{}},
 	}
 }
@@ -203,8 +215,11 @@ func (r *Renderer) Event(event events.EngineEvent) {
 func (r *Renderer) begin(m apitype.StepEventMetadata) {
 	step := stepOf(m)
 	if m.Op == apitype.OpRefresh {
-		r.refreshed[m.URN] = step
+		r.refreshed[m.URN], r.before[m.URN] = step, step.Last
 	} else {
+		if last, ok := r.before[m.URN]; ok {
+			step.Last = last
+		}
 		r.result.Steps = append(r.result.Steps, step)
 	}
 	switch {
@@ -231,7 +246,13 @@ func stepOf(m apitype.StepEventMetadata) Step {
 	if m.New != nil {
 		step.Inputs, step.After, step.ID = m.New.Inputs, whole(m.New), m.New.ID
 	}
+	for _, state := range []*apitype.StepEventStateMetadata{m.Old, m.New} {
+		if state != nil {
+			step.Parent, step.Provider = state.Parent, withoutID(state.Provider)
+		}
+	}
 	if m.Old != nil {
+		step.Last = State{m.Old.Inputs, m.Old.Outputs}
 		step.Before, step.Retained, step.Protected = whole(m.Old), m.Old.RetainOnDelete, m.Old.Protect
 		if step.ID == "" {
 			step.ID = m.Old.ID
@@ -257,6 +278,14 @@ func stepOf(m apitype.StepEventMetadata) Step {
 	slices.Sort(step.Changed)
 	slices.Sort(step.Because)
 	return step
+}
+
+// withoutID returns the URN in a reference to a provider, <urn>::<id>.
+func withoutID(reference string) string {
+	if at := strings.LastIndex(reference, "::"); at >= 0 {
+		return reference[:at]
+	}
+	return reference
 }
 
 // whole merges a state's outputs and inputs. Inputs win: they are spelled as the program spells them.
@@ -323,6 +352,9 @@ func (r *Renderer) end(m apitype.StepEventMetadata, ok bool) {
 		r.found(step, m, ok)
 		return
 	}
+	if ok && !r.o.Planning && m.New != nil {
+		r.answered(m)
+	}
 	if !ok {
 		r.failed(m)
 	}
@@ -344,6 +376,16 @@ func (r *Renderer) end(m apitype.StepEventMetadata, ok bool) {
 		return
 	}
 	r.line("  ✗ %-40s %-56s failed after %s", ShortType(m.Type), name, seconds(took))
+}
+
+// answered records the state that a step left.
+func (r *Renderer) answered(m apitype.StepEventMetadata) {
+	for i := len(r.result.Steps) - 1; i >= 0; i-- {
+		if step := &r.result.Steps[i]; step.URN == m.URN && step.Op == m.Op {
+			step.Now = State{m.New.Inputs, m.New.Outputs}
+			return
+		}
+	}
 }
 
 func (r *Renderer) failed(m apitype.StepEventMetadata) {
@@ -371,6 +413,9 @@ func (r *Renderer) found(step Step, m apitype.StepEventMetadata, ok bool) {
 		return
 	}
 	step = stepOf(m)
+	if m.New != nil {
+		step.Found = m.New.Outputs
+	}
 	r.result.Steps = append(r.result.Steps, step)
 	if m.Op == apitype.OpSame || step.Type == stackType {
 		return

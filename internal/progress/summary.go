@@ -22,6 +22,13 @@ func (r Result) Changed() bool {
 	return r.marked() > 0
 }
 
+// Same turns an update step into one without a change.
+func (r *Result) Same(step *Step) {
+	step.Op = apitype.OpSame
+	r.Changes[apitype.OpUpdate]--
+	r.Changes[apitype.OpSame]++
+}
+
 // marked is the number of resources that stay the same but for options of the engine in the state.
 func (r Result) marked() (n int) {
 	for _, step := range r.Steps {

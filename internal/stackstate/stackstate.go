@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // State is the part of a stack's state that the driver reads.
@@ -29,11 +30,13 @@ type Resource struct {
 	Parent   string `json:"parent"`
 	Provider string `json:"provider"`
 	// Delete is set for a resource that has been replaced and is still to be deleted.
-	Delete         bool            `json:"delete"`
-	Protect        bool            `json:"protect"`
-	RetainOnDelete bool            `json:"retainOnDelete"`
-	RawInputs      json.RawMessage `json:"inputs"`
-	RawOutputs     json.RawMessage `json:"outputs"`
+	Delete         bool `json:"delete"`
+	Protect        bool `json:"protect"`
+	RetainOnDelete bool `json:"retainOnDelete"`
+	// Modified is the time of the last update of the resource.
+	Modified   time.Time       `json:"modified"`
+	RawInputs  json.RawMessage `json:"inputs"`
+	RawOutputs json.RawMessage `json:"outputs"`
 }
 
 // Inputs decodes the resource's inputs.

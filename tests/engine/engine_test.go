@@ -29,6 +29,7 @@ type answer struct {
 		Op, Type, Name string
 		Changed        []string
 		Because        []string
+		Options        []string
 		Inputs         map[string]any
 	}
 	DataLoss []struct {
@@ -36,6 +37,7 @@ type answer struct {
 		Allowed  bool
 	}
 	Obstacles   []struct{ Reason, Fix string }
+	Pending     []struct{ Property string }
 	Policies    []struct{ Policy, Level, Message, URN string }
 	Connections *struct{ Planned, Limit int }
 	History     []struct{ Kind, Result string }

@@ -51,6 +51,8 @@ type declared struct {
 	Protect, Retain bool     `yaml:",omitempty"`
 	// Await makes the program end with the resource's error, as a program does that needs its outputs.
 	Await bool `yaml:",omitempty"`
+	// Component is the type of the tier's component that it is in, such as RdsPostgres.
+	Component string `yaml:",omitempty"`
 }
 
 // program declares the resources of the config key dbtier:resources, and a role named by dbtier:environment. A resource
@@ -64,6 +66,7 @@ func program(ctx *pulumi.Context) error {
 		After           []string
 		Protect, Retain bool
 		Await           bool
+		Component       string
 	}
 	if name, given := ctx.GetConfig("dbtier:environment"); given {
 		named := &pulumi.CustomResourceState{}
@@ -93,9 +96,18 @@ func program(ctx *pulumi.Context) error {
 		for _, name := range r.After {
 			after = append(after, made[name])
 		}
+		var parent pulumi.Resource
+		if r.Component != "" {
+			component := &pulumi.ResourceState{}
+			err := ctx.RegisterComponentResource("dbtier:components:"+r.Component, "of-"+r.Name, component)
+			if err != nil {
+				return err
+			}
+			parent = component
+		}
 		resource := &pulumi.CustomResourceState{}
 		err := ctx.RegisterResource(r.Type, r.Name, props, resource, pulumi.DependsOn(after), pulumi.Protect(r.Protect),
-			pulumi.RetainOnDelete(r.Retain))
+			pulumi.RetainOnDelete(r.Retain), pulumi.Parent(parent))
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -31,6 +32,8 @@ const folder = "TEST_WORLD"
 // provider keeps resources of any type as files. The property id, identifier or name is the resource's id. A change of it
 // or of the property engine replaces the resource. The property delay is the duration of a creation in milliseconds. The
 // property fails is the error of a creation.
+// With the property defers, an update leaves the property instanceClass as it is, and a difference is one between the
+// answer to the last update and the program, as in the plugin for AWS.
 type provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
 	dir string
@@ -74,6 +77,9 @@ var naming = []string{"id", "identifier", "name", "engine"}
 
 func (p *provider) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	olds, news := r.GetOldInputs().AsMap(), r.GetNews().AsMap()
+	if news["defers"] == true {
+		olds = r.GetOlds().AsMap()
+	}
 	answer := &pulumirpc.DiffResponse{
 		Changes: pulumirpc.DiffResponse_DIFF_NONE, HasDetailedDiff: true,
 		DetailedDiff: map[string]*pulumirpc.PropertyDiff{},
@@ -182,10 +188,15 @@ func (p *provider) Update(ctx context.Context, r *pulumirpc.UpdateRequest) (*pul
 	if r.GetPreview() {
 		return &pulumirpc.UpdateResponse{Properties: r.GetNews()}, nil
 	}
-	if err := p.write(r.GetId(), r.GetNews(), "update"); err != nil {
+	answer := r.GetNews()
+	if answer.AsMap()["defers"] == true {
+		answer = proto.CloneOf(answer)
+		answer.Fields["instanceClass"] = r.GetOlds().GetFields()["instanceClass"]
+	}
+	if err := p.write(r.GetId(), answer, "update"); err != nil {
 		return nil, err
 	}
-	return &pulumirpc.UpdateResponse{Properties: r.GetNews()}, takeTime(ctx, r.GetNews())
+	return &pulumirpc.UpdateResponse{Properties: answer}, takeTime(ctx, r.GetNews())
 }
 
 func (p *provider) Delete(_ context.Context, r *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {

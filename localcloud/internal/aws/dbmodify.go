@@ -19,6 +19,7 @@ func updateInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 	err := c.run(ctx, "modify DB instance "+i.Identifier, func(ctx context.Context) error {
 		return k.modify(ctx, id, or(in.ApplyImmediately, false), f, func(st *state, i *dbInstance, next *settings) {
 			next.reset()
+			in.dropGrown(next)
 			in.overlay(next)
 			k.fixed(st, i, in, f)
 			if key := or(in.PIKMSKey, ""); key != "" && next.PerformanceInsights && i.PIKMSKeyARN == "" {

@@ -101,7 +101,10 @@ func checkStorage(s, before *settings, f *faults) {
 			s.AllocatedStorage,
 			before.AllocatedStorage)
 	}
-	if s.MaxAllocatedStorage != 0 && s.MaxAllocatedStorage*10 < s.AllocatedStorage*11 {
+	// RDS itself may grow the disk up to the limit.
+	chosen := before == nil || s.MaxAllocatedStorage != before.MaxAllocatedStorage ||
+		s.AllocatedStorage != before.AllocatedStorage
+	if chosen && s.MaxAllocatedStorage != 0 && s.MaxAllocatedStorage*10 < s.AllocatedStorage*11 {
 		f.add(codeCombination, "maxAllocatedStorage",
 			"%d: Max storage size must be at least 10 percent greater than the storage size of %d GiB",
 			s.MaxAllocatedStorage, s.AllocatedStorage)

@@ -123,6 +123,15 @@ func (in instanceInputs) overlay(s *settings) {
 	s.ParameterGroup, s.SubnetGroup = strings.ToLower(s.ParameterGroup), strings.ToLower(s.SubnetGroup)
 }
 
+// dropGrown leaves out the size of a disk that RDS has grown since: the provider does not ask it to shrink as long as
+// the disk may grow.
+func (in *instanceInputs) dropGrown(s *settings) {
+	asked, most := or(in.AllocatedStorage, 0), or(in.MaxStorage, 0)
+	if asked < s.AllocatedStorage && most > asked {
+		in.AllocatedStorage = nil
+	}
+}
+
 func set[T any](field, given *T) {
 	if given != nil {
 		*field = *given

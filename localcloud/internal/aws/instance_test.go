@@ -370,6 +370,32 @@ func TestChangesWaitForTheMaintenanceWindowUnlessTheyAreAppliedImmediately(t *te
 	assert.Equal(t, "db.m6g.large", read.Outputs["instanceClass"], "a refresh sees what was changed by hand")
 }
 
+func TestADiskThatHasGrownIsNotAskedToShrink(t *testing.T) {
+	a := newAccount(t)
+	ctx := t.Context()
+	db, _ := a.instance("myshop", m{"maxAllocatedStorage": 100})
+	// RDS grows it almost up to the limit.
+	_, err := a.rds(a.admin()).ModifyDBInstance(ctx, &awsrds.ModifyDBInstanceInput{
+		DBInstanceIdentifier: sdk.String("myshop"), AllocatedStorage: sdk.Int32(90), ApplyImmediately: sdk.Bool(true),
+	})
+	require.NoError(t, err)
+	require.NoError(t, a.store.Update(func(st *state) error {
+		_, i := st.instanceID(region, "myshop")
+		i.AllocatedStorage = 95
+		return nil
+	}))
+	changed := a.controlCall(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, m{"backupRetentionPeriod": 9}), nil)
+	require.Empty(t, changed.Code, changed.Message)
+	assert.EqualValues(t, 95, changed.Outputs["allocatedStorage"])
+	assert.EqualValues(t, 9, changed.Outputs["backupRetentionPeriod"])
+	larger := a.controlCall(http.MethodPut, typeInstance, "", db.ID,
+		with(db.Inputs, m{"allocatedStorage": 120, "maxAllocatedStorage": 500}), nil)
+	require.Empty(t, larger.Code, larger.Message)
+	assert.EqualValues(t, 120, larger.Outputs["allocatedStorage"])
+	lower := a.controlCall(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, m{"maxAllocatedStorage": 125}), nil)
+	assert.Equal(t, "InvalidParameterCombination", lower.Code, "a new limit must leave a tenth to grow")
+}
+
 func TestSomeSettingsOfAnInstanceCannotBeChanged(t *testing.T) {
 	a := newAccount(t)
 	db, _ := a.instance("myshop", nil)
@@ -386,7 +412,7 @@ func TestSomeSettingsOfAnInstanceCannotBeChanged(t *testing.T) {
 		"key":        {m{"kmsKeyId": other.Outputs["arn"]}, "InvalidParameterCombination"},
 		"secret key": {m{"masterUserSecretKmsKeyId": other.Outputs["arn"]}, "InvalidParameterCombination"},
 		"management": {m{"manageMasterUserPassword": false}, "NotImplemented"},
-		"shrinking":  {m{"allocatedStorage": 40}, "InvalidParameterValue"},
+		"shrinking":  {m{"allocatedStorage": 40, "maxAllocatedStorage": 0}, "InvalidParameterValue"},
 	} {
 		out := a.controlCall(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, c.change), nil)
 		assert.Equal(t, c.code, out.Code, "%s: %s", name, out.Message)

@@ -124,7 +124,7 @@ func (t *resourceType) refreshed(oldInputs resource.PropertyMap, inputs, outputs
 		switch {
 		case had && (p.writeOnly || p.secret || !has && isZero(plain(old))):
 			result[key] = old
-		case had && has && p.answers(plain(old), now):
+		case had && has && (p.answers(plain(old), now) || p.grown(oldInputs, plain(old), now)):
 			result[key] = old
 		case had && has:
 			result[key] = resource.NewPropertyValue(now)

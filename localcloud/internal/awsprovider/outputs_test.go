@@ -114,6 +114,28 @@ func TestReadFindsDriftAndKeepsTheProgramsWords(t *testing.T) {
 		"the next update undoes what was done by hand")
 }
 
+func TestADiskThatRDSHasGrownIsNoDrift(t *testing.T) {
+	for name, c := range map[string]struct {
+		inputs props
+		want   float64
+	}{
+		"within the limit": {props{"allocatedStorage": 50, "maxAllocatedStorage": 100}, 50},
+		"without a limit":  {props{"allocatedStorage": 50}, 60},
+		"smaller":          {props{"allocatedStorage": 70, "maxAllocatedStorage": 100}, 60},
+	} {
+		server, _ := local(t, func(call) (int, any) {
+			return http.StatusOK, props{"id": "db-1", "outputs": with(c.inputs, props{"allocatedStorage": 60})}
+		})
+		resp, err := server.Read(t.Context(), &pulumirpc.ReadRequest{
+			Id: "db-1", Urn: urn(instanceType, "Db"), Inputs: marshal(t, c.inputs), Properties: marshal(t, c.inputs),
+		})
+		require.NoError(t, err)
+		assert.InEpsilon(t, c.want, unmarshal(t, resp.GetInputs())["allocatedStorage"].NumberValue(), 0, name)
+		assert.InEpsilon(t, 60, unmarshal(t, resp.GetProperties())["allocatedStorage"].NumberValue(), 0,
+			"%s: the state has the real size", name)
+	}
+}
+
 func TestReadImports(t *testing.T) {
 	server, _ := local(t, func(call) (int, any) {
 		return http.StatusOK, props{

@@ -82,6 +82,9 @@ type property struct {
 	// covers reports whether an answer satisfies what the program asked for, although the values differ. State and
 	// refresh then keep the program's value.
 	covers func(asked, answered any) bool
+	// growsTo is the input with the limit up to which AWS itself may raise this one. As in the real plugin, a larger
+	// value than the program asked for is then no difference.
+	growsTo string
 	// fields are the properties of an object, or of the elements of a list of objects.
 	fields map[string]property
 }
@@ -252,6 +255,14 @@ func (p property) same(a, b any) bool {
 // answers reports whether the stand-in's value is the one that the program asked for.
 func (p property) answers(asked, answered any) bool {
 	return p.same(asked, answered) || p.covers != nil && p.covers(asked, answered)
+}
+
+// grown reports whether AWS has raised a value within the limit that the program gives.
+func (p property) grown(inputs resource.PropertyMap, asked, answered any) bool {
+	size, ok := asked.(float64)
+	larger, grew := answered.(float64)
+	most, limited := plain(inputs[resource.PropertyKey(p.growsTo)]).(float64)
+	return ok && grew && limited && larger > size && most > size
 }
 
 // isZero reports whether a value means the same as a missing value.

@@ -4,7 +4,9 @@ package awsprovider
 // renamed. Changing the identifier or the subnet group is therefore an update, not a replacement.
 var instanceType = &resourceType{
 	properties: map[string]property{
-		"allocatedStorage":         {kind: kindInt, computed: true, validate: between(5, 65536)},
+		"allocatedStorage": {
+			kind: kindInt, computed: true, validate: between(5, 65536), growsTo: "maxAllocatedStorage",
+		},
 		"allowMajorVersionUpgrade": {kind: kindBool, writeOnly: true},
 		"applyImmediately":         {kind: kindBool, defaultValue: false, writeOnly: true},
 		"autoMinorVersionUpgrade":  {kind: kindBool, defaultValue: true},
