@@ -15,7 +15,7 @@ import (
 func Rules() []*rule.Rule {
 	return rule.Family("rds", types.Databases(),
 		slices.Concat(credentials(), encryption(), availability(), monitoring(),
-			logs(), logKeys(), software(), companions(), []*rule.Rule{tags()})...)
+			logs(), logKeys(), software(), snapshots(), events(), proxies(), []*rule.Rule{tags()})...)
 }
 
 // replica reports whether the instance copies another one, which then decides on backups, user and encryption.
