@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -115,17 +113,9 @@ func (s *Server) Analyze(_ context.Context, req *pulumirpc.AnalyzeRequest) (*pul
 	if !s.session.Judges(req.GetType()) {
 		return &pulumirpc.AnalyzeResponse{}, nil
 	}
-	properties, provider := fieldsOf(req.GetProperties()), fieldsOf(req.GetProvider().GetProperties())
 	judged := resourceOf(req)
-	judged.Properties, judged.Provider = properties, provider
-	response := s.response(s.session.Resource(judged))
-	if properties.err != nil {
-		return nil, fmt.Errorf("decoding %s: %w", req.GetUrn(), properties.err)
-	}
-	if provider.err != nil {
-		return nil, fmt.Errorf("decoding the provider of %s: %w", req.GetUrn(), provider.err)
-	}
-	return response, nil
+	judged.Properties, judged.Provider = fieldsOf(req.GetProperties()), fieldsOf(req.GetProvider().GetProperties())
+	return s.response(s.session.Resource(judged)), nil
 }
 
 // described is what requests about one resource and about a stack have in common.
@@ -175,18 +165,11 @@ func (s *Server) Remediate(_ context.Context, req *pulumirpc.AnalyzeRequest) (*p
 		return response, nil
 	}
 	// The answer replaces the inputs, so all of them are decoded.
-	inputs, err := decode(req.GetProperties())
-	if err != nil {
-		return nil, fmt.Errorf("decoding %s: %w", req.GetUrn(), err)
-	}
+	inputs := decode(req.GetProperties())
 	for _, done := range s.session.Remediate(*resourceOf(req), inputs) {
-		encoded, err := plugin.MarshalProperties(resource.ToResourcePropertyMap(done.Inputs), marshalling)
-		if err != nil {
-			return nil, fmt.Errorf("encoding %s: %w", req.GetUrn(), err)
-		}
 		response.Remediations = append(response.Remediations, &pulumirpc.Remediation{
 			PolicyName: done.Rule.Name, Description: done.Rule.Summary, PolicyPackName: s.session.Name,
-			PolicyPackVersion: s.session.Version, Properties: encoded,
+			PolicyPackVersion: s.session.Version, Properties: encode(done.Inputs),
 		})
 	}
 	return response, nil
@@ -197,19 +180,12 @@ func (s *Server) AnalyzeStack(
 	ctx context.Context, req *pulumirpc.AnalyzeStackRequest,
 ) (*pulumirpc.AnalyzeResponse, error) {
 	resources := make([]*rule.Resource, len(req.GetResources()))
-	properties := make([]*fields, len(resources))
 	for i, r := range req.GetResources() {
-		properties[i] = fieldsOf(r.GetProperties())
 		resources[i] = resourceOf(r)
-		resources[i].Properties, resources[i].Parent = properties[i], r.GetParent()
+		resources[i].Properties, resources[i].Parent = fieldsOf(r.GetProperties()), r.GetParent()
 		resources[i].Dependencies, resources[i].PropertyDependencies = dependencies(r)
 	}
 	response := s.response(s.session.Stack(resources))
-	for i, decoded := range properties {
-		if decoded.err != nil {
-			return nil, fmt.Errorf("decoding %s: %w", resources[i].URN, decoded.err)
-		}
-	}
 	s.sayWaiting(ctx)
 	return response, nil
 }
