@@ -39,7 +39,7 @@ PROGRAM_SOURCES := $(call sources,*.go go.mod go.sum budget config components in
 POLICY_SOURCES := $(call sources,go.mod go.sum budget policy validation)
 CLOUD_SOURCES := $(call sources,localcloud/main.go localcloud/go.mod localcloud/go.sum localcloud/internal validation)
 
-MODULES := . validation localcloud examples/myshop-api tests/s3
+MODULES := . validation localcloud examples/myshop-api tests/s3 tests/podsecurity
 
 ##@ Use
 

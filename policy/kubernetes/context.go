@@ -18,8 +18,10 @@ func securityContext() []*rule.Rule {
 			"CKV_K8S_20", "KSV-0001", "kyverno:disallow-privilege-escalation",
 			"PSS:privilege-escalation",
 		},
-		Resource: context(func(context rule.Value) {
-			context.Get("allowPrivilegeEscalation").RequireFalse(true, "setuid programs work")
+		Resource: onLinux(func(spec rule.Value) {
+			for _, context := range contexts(spec) {
+				context.Get("allowPrivilegeEscalation").RequireFalse(true, "setuid programs work")
+			}
 		}),
 	}, {
 		Name: "k8s-run-as-non-root", Severity: rule.High, Levels: rule.Always,
@@ -30,11 +32,15 @@ func securityContext() []*rule.Rule {
 			"CKV_K8S_23", "CKV_K8S_29", "CKV_K8S_30", "KSV-0012", "KSV-0105", "KSV-0118",
 			"kyverno:require-run-as-nonroot", "kyverno:require-run-as-non-root-user", "PSS:run-as-non-root",
 		},
-		Resource: containers(func(spec, container rule.Value) {
-			inherited(spec, container, "runAsNonRoot").RequireTrue(false, "can run as root")
-			user := inherited(spec, container, "runAsUser")
-			if uid, ok := user.Number(-1); ok && uid == 0 {
-				user.Fail("is root")
+		Resource: pod(func(_ *rule.Subject, spec rule.Value) {
+			for _, value := range settings(spec, "runAsNonRoot") {
+				value.RequireTrue(false, "can run as root")
+			}
+			requireSet(spec, "runAsNonRoot", "is missing: can run as root")
+			for _, user := range settings(spec, "runAsUser") {
+				if uid, ok := user.Number(-1); ok && uid == 0 {
+					user.Fail("is root")
+				}
 			}
 		}),
 	}, {
@@ -43,11 +49,13 @@ func securityContext() []*rule.Rule {
 		Why:     "A lower number can be a user of the node, whose files an escaped process can then change.",
 		Fix:     "set securityContext.runAsUser and runAsGroup to 10001 or higher",
 		IDs:     []string{"CKV_K8S_40", "KSV-0020", "KSV-0021"},
-		Resource: unlessExempt(containers(func(spec, container rule.Value) {
-			for _, key := range []string{"runAsUser", "runAsGroup"} {
-				value := inherited(spec, container, key)
-				if uid, ok := value.Number(0); ok && uid <= 10000 {
-					value.Fail("want a number above 10000")
+		Resource: unlessExempt(onLinux(func(spec rule.Value) {
+			for _, container := range pods.Containers(spec) {
+				for _, key := range []string{"runAsUser", "runAsGroup"} {
+					value := inherited(spec, container, key)
+					if uid, ok := value.Number(0); ok && uid <= 10000 {
+						value.Fail("want a number above 10000")
+					}
 				}
 			}
 		})),
@@ -61,12 +69,15 @@ func securityContext() []*rule.Rule {
 			"kyverno:disallow-capabilities", "kyverno:disallow-capabilities-strict", "kyverno:require-drop-all",
 			"PSS:capabilities",
 		},
-		Resource: context(func(context rule.Value) {
-			if drop := context.Get("capabilities", "drop"); drop.Known() && !drop.Contains("ALL") {
-				drop.Fail("does not drop ALL")
-			}
-			for _, item := range context.Get("capabilities", "add").Items() {
-				item.RequireText("is a capability that services do not need", "NET_BIND_SERVICE")
+		Resource: pod(func(_ *rule.Subject, spec rule.Value) {
+			windows := onWindows(spec)
+			for _, context := range contexts(spec) {
+				if drop := context.Get("capabilities", "drop"); !windows && drop.Known() && !drop.Contains("ALL") {
+					drop.Fail("does not drop ALL")
+				}
+				for _, item := range context.Get("capabilities", "add").Items() {
+					item.RequireText("is a capability that services do not need", "NET_BIND_SERVICE")
+				}
 			}
 		}),
 	}, {
@@ -78,9 +89,14 @@ func securityContext() []*rule.Rule {
 			"CKV_K8S_31", "KSV-0030", "KSV-0104", "kyverno:restrict-seccomp", "kyverno:restrict-seccomp-strict",
 			"PSS:seccomp",
 		},
-		Resource: containers(func(spec, container rule.Value) {
-			inherited(spec, container, "seccompProfile").Get("type").RequireText("want RuntimeDefault or Localhost",
-				"RuntimeDefault", "Localhost")
+		Resource: pod(func(_ *rule.Subject, spec rule.Value) {
+			const want = "want RuntimeDefault or Localhost"
+			for _, profile := range settings(spec, "seccompProfile") {
+				profile.Get("type").RequireText(want, "RuntimeDefault", "Localhost")
+			}
+			if !onWindows(spec) {
+				requireSet(spec, "seccompProfile", "is missing: "+want)
+			}
 		}),
 	}, {
 		Name: "k8s-read-only-root", Severity: rule.Medium, Levels: rule.InProduction,
@@ -90,8 +106,11 @@ func securityContext() []*rule.Rule {
 		IDs: []string{
 			"CKV_K8S_22", "KSV-0014", "kyverno:require-ro-rootfs", "pulumi:kubernetes.enableReadOnlyRootFilesystem",
 		},
-		Resource: context(func(context rule.Value) {
-			context.Get("readOnlyRootFilesystem").RequireTrue(false, "the root file system is writable")
+		Resource: onLinux(func(spec rule.Value) {
+			for _, container := range pods.Containers(spec) {
+				container.Get("securityContext", "readOnlyRootFilesystem").RequireTrue(false,
+					"the root file system is writable")
+			}
 		}),
 	}, {
 		Name: "k8s-proc-mount", Severity: rule.High, Levels: rule.Always,
@@ -100,7 +119,9 @@ func securityContext() []*rule.Rule {
 		Fix:     "remove procMount",
 		IDs:     []string{"kyverno:disallow-proc-mount", "PSS:proc-mount"},
 		Resource: context(func(context rule.Value) {
-			context.Get("procMount").RequireText("want Default", "", "Default")
+			if value := context.Get("procMount"); !value.Missing() {
+				value.RequireText("want Default", "Default")
+			}
 		}),
 	}, {
 		Name: "k8s-selinux", Severity: rule.High, Levels: rule.Always,
@@ -108,10 +129,8 @@ func securityContext() []*rule.Rule {
 		Why:     "Another type, user or role removes the confinement.",
 		Fix:     "remove seLinuxOptions, or use container_t, container_init_t or container_kvm_t",
 		IDs:     []string{"kyverno:disallow-selinux", "PSS:selinux"},
-		Resource: containers(func(spec, container rule.Value) {
-			options := inherited(spec, container, "seLinuxOptions")
-			options.Get("type").RequireText("is not a type for containers", "", "container_t", "container_init_t",
-				"container_kvm_t", "container_engine_t")
+		Resource: eachSetting("seLinuxOptions", func(options rule.Value) {
+			options.Get("type").RequireText("is not a type for containers", containerTypes()...)
 			options.Get("user").RequireText("must not be set", "")
 			options.Get("role").RequireText("must not be set", "")
 		}),
@@ -122,18 +141,16 @@ func securityContext() []*rule.Rule {
 		Fix:     "remove appArmorProfile, or use RuntimeDefault",
 		IDs:     []string{"kyverno:restrict-apparmor-profiles", "PSS:apparmor"},
 		Resource: pod(func(s *rule.Subject, spec rule.Value) {
-			for _, container := range pods.Containers(spec) {
-				value := inherited(spec, container, "appArmorProfile").Get("type")
-				if kind, ok := value.Text(""); ok && kind == "Unconfined" {
-					value.Fail("want RuntimeDefault or Localhost")
-				}
+			for _, profile := range settings(spec, "appArmorProfile") {
+				profile.Get("type").RequireText("want RuntimeDefault or Localhost", "RuntimeDefault", "Localhost")
 			}
 			for _, annotation := range pods.Template(s).Get("metadata", "annotations").Members() {
 				if !strings.HasPrefix(annotation.Key, "container.apparmor.security.beta.kubernetes.io/") {
 					continue
 				}
-				if profile, ok := annotation.Value.Text(""); ok && profile == "unconfined" {
-					annotation.Value.Fail("want runtime/default")
+				profile, ok := annotation.Value.Text("")
+				if ok && profile != "" && profile != "runtime/default" && !strings.HasPrefix(profile, "localhost/") {
+					annotation.Value.Fail("want runtime/default or localhost/<profile>")
 				}
 			}
 		}),

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"slices"
+	"strings"
 
 	"dbtier/policy/rule"
 )
@@ -28,8 +29,8 @@ func isolation() []*rule.Rule {
 		Why:     "Such a pod is an administrator of its node.",
 		Fix:     "remove windowsOptions.hostProcess",
 		IDs:     []string{"kyverno:disallow-host-process", "PSS:host-process"},
-		Resource: containers(func(spec, container rule.Value) {
-			inherited(spec, container, "windowsOptions").Get("hostProcess").RequireFalse(false, "runs on the node")
+		Resource: eachSetting("windowsOptions", func(options rule.Value) {
+			options.Get("hostProcess").RequireFalse(false, "runs on the node")
 		}),
 	}, {
 		Name: "k8s-privileged", Severity: rule.Critical, Levels: rule.Always,
@@ -44,18 +45,16 @@ func isolation() []*rule.Rule {
 		Name: "k8s-volume-types", Severity: rule.Critical, Levels: rule.Always,
 		Summary: "Pods mount volumes of the restricted types only.",
 		Why:     "A path of the node is a way out of the container, and the runtime's socket gives root on the node.",
-		Fix:     "use configMap, csi, downwardAPI, emptyDir, ephemeral, persistentVolumeClaim, projected or secret",
+		Fix:     "use one of " + strings.Join(restrictedVolumes(), ", "),
 		IDs: []string{
 			"CKV_K8S_27", "KSV-0023", "kyverno:disallow-host-path", "kyverno:restrict-volume-types", "PSS:volume-types",
 		},
 		Resource: pod(func(_ *rule.Subject, spec rule.Value) {
-			allowed := []string{
-				"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected",
-				"secret",
-			}
 			for _, volume := range spec.Get("volumes").Items() {
+				// A volume without a type is an emptyDir.
 				for _, member := range volume.Members() {
-					if member.Key != "name" && member.Value.Given() && !slices.Contains(allowed, member.Key) {
+					if member.Key != "name" && !slices.Contains(restrictedVolumes(), member.Key) &&
+						member.Value.Given() {
 						member.Value.Fail("is not an allowed type of volume")
 					}
 				}
@@ -86,20 +85,30 @@ func isolation() []*rule.Rule {
 			}
 		}),
 	}, {
+		Name: "k8s-probe-hosts", Severity: rule.High, Levels: rule.Always,
+		Summary: "Probes and lifecycle hooks go to their own pod.",
+		Why:     "The kubelet connects to any other host from the node's network, past every NetworkPolicy.",
+		Fix:     "remove host: the default is the pod's address",
+		IDs:     []string{"PSS:host-probes"},
+		Resource: containers(func(_, container rule.Value) {
+			for _, path := range [][]string{
+				{"livenessProbe"}, {"readinessProbe"}, {"startupProbe"}, {"lifecycle", "postStart"},
+				{"lifecycle", "preStop"},
+			} {
+				for _, kind := range []string{"httpGet", "tcpSocket"} {
+					container.Get(path...).Get(kind, "host").RequireText("is a host other than the pod", "")
+				}
+			}
+		}),
+	}, {
 		Name: "k8s-sysctls", Severity: rule.High, Levels: rule.Always,
 		Summary: "Pods set safe kernel parameters only.",
 		Why:     "Other parameters affect every pod on the node.",
 		Fix:     "remove the other sysctls",
 		IDs:     []string{"kyverno:restrict-sysctls", "PSS:sysctls"},
 		Resource: pod(func(_ *rule.Subject, spec rule.Value) {
-			safe := []string{
-				"kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start",
-				"net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports",
-				"net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
-				"net.ipv4.tcp_keepalive_probes",
-			}
 			for _, sysctl := range spec.Get("securityContext", "sysctls").Items() {
-				sysctl.Get("name").RequireText("is a parameter of the node", safe...)
+				sysctl.Get("name").RequireText("is a parameter of the node", safeSysctls()...)
 			}
 		}),
 	}}

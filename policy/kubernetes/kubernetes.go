@@ -12,7 +12,7 @@ import (
 
 // Rules returns all rules of the family.
 func Rules() []*rule.Rule {
-	return rule.Family("kubernetes", types.Workloads(), slices.Concat(isolation(), securityContext(), probes(),
+	return rule.Family("kubernetes", types.Templates(), slices.Concat(isolation(), securityContext(), probes(),
 		resources(), images(), podQuality(), objects(), access())...)
 }
 

@@ -192,7 +192,7 @@ func podQuality() []*rule.Rule {
 		Summary: "Pods do not use the default ServiceAccount.",
 		Why:     "A right of the default account is a right of every pod that uses it.",
 		Fix:     "set serviceAccountName",
-		IDs:     []string{"CKV_K8S_41", "CKV_K8S_42"},
+		IDs:     []string{"tier:own-service-account"},
 		Resource: pod(func(_ *rule.Subject, spec rule.Value) {
 			value := spec.Get("serviceAccountName")
 			if name, ok := value.Text(""); ok && (name == "" || name == "default") {
@@ -205,7 +205,7 @@ func podQuality() []*rule.Rule {
 		Why:     "By default every pod gets a token, and with it the rights of its account.",
 		Fix:     "set automountServiceAccountToken to false, or set this rule's level to remediate",
 		IDs:     []string{"CKV_K8S_38", "KSV-0036", "kyverno:restrict-automount-sa-token"},
-		Types:   append([]string{types.ServiceAccount}, types.Workloads()...),
+		Types:   append([]string{types.ServiceAccount}, types.Templates()...),
 		Resource: func(s *rule.Subject) {
 			value := s.Get("automountServiceAccountToken")
 			if s.Type() != types.ServiceAccount {
@@ -274,6 +274,8 @@ func noToken(s *rule.Subject, inputs property.Map) (property.Map, bool) {
 		path = nil
 	case types.Pod:
 		path = []string{"spec"}
+	case types.PodTemplate:
+		path = []string{"template", "spec"}
 	case types.CronJob:
 		path = []string{"spec", "jobTemplate", "spec", "template", "spec"}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"dbtier/policy/rule"
+	"dbtier/policy/types"
 )
 
 // Pack is a list of rules.
@@ -60,8 +61,12 @@ type Session struct {
 	// byType are the resource rules of a type. stacks are the stack rules.
 	byType map[string][]*rule.Rule
 	stacks []*rule.Rule
+	// keeps are the types whose inputs stack rules read.
+	keeps map[string]bool
 
-	mu         sync.RWMutex
+	mu sync.RWMutex
+	// inputs are those of resources of these types, by URN.
+	inputs     map[string]rule.Properties
 	profile    rule.Profile
 	settings   map[string]Setting
 	exceptions map[string][]rule.Exception
@@ -72,10 +77,14 @@ func NewSession(pack Pack, profile rule.Profile) *Session {
 	if pack.Now == nil {
 		pack.Now = time.Now
 	}
-	s := &Session{Pack: pack, profile: profile, byType: map[string][]*rule.Rule{}}
+	s := &Session{Pack: pack, profile: profile, byType: map[string][]*rule.Rule{}, keeps: map[string]bool{},
+		inputs: map[string]rule.Properties{}}
 	for _, r := range pack.Rules {
 		if r.IsStack() {
 			s.stacks = append(s.stacks, r)
+			for _, resourceType := range r.Inputs {
+				s.keeps[resourceType] = true
+			}
 			continue
 		}
 		for _, resourceType := range r.Types {
@@ -149,16 +158,39 @@ func (s *Session) run(r *rule.Rule) (rule.Level, rule.Run) {
 	return setting.Level, rule.Run{Config: setting.Properties, Exceptions: s.exceptions, Now: s.Now()}
 }
 
-// Judges reports whether a resource rule is about a type.
-func (s *Session) Judges(resourceType string) bool { return len(s.byType[resourceType]) > 0 }
+// Judges reports whether [Session.Resource] needs resources of a type.
+func (s *Session) Judges(resourceType string) bool {
+	return len(s.of(resourceType)) > 0 || s.keeps[resourceType]
+}
+
+// of returns the resource rules about a type.
+func (s *Session) of(resourceType string) []*rule.Rule {
+	known, _ := types.Known(resourceType)
+	return s.byType[known]
+}
 
 // Resource judges one resource by the resource rules. The resource has the inputs of the program.
 func (s *Session) Resource(resource *rule.Resource) []Finding {
-	return s.judge(s.byType[resource.Type], resource)
+	if s.keeps[resource.Type] {
+		s.mu.Lock()
+		s.inputs[resource.URN] = resource.Properties
+		s.mu.Unlock()
+	}
+	return s.judge(s.of(resource.Type), resource)
 }
 
-// Stack judges all resources by the stack rules. The resources have the outputs of the cloud.
-func (s *Session) Stack(resources []*rule.Resource) []Finding { return s.judge(s.stacks, resources...) }
+// Stack judges all resources by the stack rules. The resources have the outputs of the cloud. Their inputs are those of
+// [Session.Resource].
+func (s *Session) Stack(resources []*rule.Resource) []Finding {
+	s.mu.RLock()
+	for _, resource := range resources {
+		if s.keeps[resource.Type] {
+			resource.Inputs = s.inputs[resource.URN]
+		}
+	}
+	s.mu.RUnlock()
+	return s.judge(s.stacks, resources...)
+}
 
 func (s *Session) judge(rules []*rule.Rule, resources ...*rule.Resource) []Finding {
 	var findings []Finding
@@ -180,7 +212,7 @@ func (s *Session) judge(rules []*rule.Rule, resources ...*rule.Resource) []Findi
 
 // Remediates reports whether a rule on a type has the level remediate and can correct inputs.
 func (s *Session) Remediates(resourceType string) bool {
-	return slices.ContainsFunc(s.byType[resourceType], s.remediates)
+	return slices.ContainsFunc(s.of(resourceType), s.remediates)
 }
 
 func (s *Session) remediates(r *rule.Rule) bool {
@@ -192,7 +224,7 @@ func (s *Session) remediates(r *rule.Rule) bool {
 // the rules before it.
 func (s *Session) Remediate(resource rule.Resource, inputs property.Map) []Remediation {
 	var done []Remediation
-	for _, r := range s.byType[resource.Type] {
+	for _, r := range s.of(resource.Type) {
 		if !s.remediates(r) {
 			continue
 		}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
+
+	"dbtier/policy/types"
 )
 
 // Resource is a resource that rules judge.
@@ -17,6 +19,8 @@ type Resource struct {
 	Protected bool
 	// Properties of the resource, and of its provider.
 	Properties, Provider Properties
+	// Inputs are what the program sets. Package pack gives them to the stack rules that ask for them.
+	Inputs Properties
 	// Dependencies are the URNs that the resource depends on by an option or by an input. Only set for stack rules.
 	Dependencies []string
 	// PropertyDependencies are the URNs that each input depends on. Only set for stack rules.
@@ -56,7 +60,7 @@ type Finding struct {
 	Kind Kind
 	// URN of the resource. Empty for the stack as a whole.
 	URN string
-	// Path of the unknown value. Only set for [Unknown].
+	// Path of the value that is unknown or violates the rule. Empty for the resource as a whole.
 	Path string
 	// Message for people. Empty for [Unknown].
 	Message string
@@ -71,8 +75,8 @@ func (r *Rule) Judge(run Run, resources ...*Resource) []Finding {
 		return e.findings
 	}
 	for _, resource := range resources {
-		if slices.Contains(r.Types, resource.Type) {
-			r.Resource(&Subject{evaluation: e, resource: resource})
+		if known, patch := types.Known(resource.Type); slices.Contains(r.Types, known) {
+			r.Resource(&Subject{evaluation: e, resource: resource, known: known, patch: patch})
 		}
 	}
 	return e.findings
@@ -85,7 +89,10 @@ func (r *Rule) Remediate(run Run, resource *Resource, inputs property.Map) (prop
 	if r.Remedy == nil || !slices.ContainsFunc(r.Judge(run, resource), violates) {
 		return inputs, false
 	}
-	return r.Remedy(&Subject{evaluation: &evaluation{Run: run, rule: r}, resource: resource}, inputs)
+	known, patch := types.Known(resource.Type)
+	return r.Remedy(&Subject{
+		evaluation: &evaluation{Run: run, rule: r}, resource: resource, known: known, patch: patch,
+	}, inputs)
 }
 
 // evaluation is one run of a rule and what it has found so far.
@@ -103,7 +110,7 @@ func (e *evaluation) unknown(path, urn string) {
 }
 
 // violation adds a [Violation], or an [Excepted] if an exception covers the resource.
-func (e *evaluation) violation(message string, resource *Resource) {
+func (e *evaluation) violation(path, message string, resource *Resource) {
 	kind := Violation
 	for _, exception := range e.Exceptions[e.rule.Name] {
 		if resource.URN == "" || !exception.covers(resource) {
@@ -121,7 +128,7 @@ func (e *evaluation) violation(message string, resource *Resource) {
 	if kind == Violation {
 		message += "\nfix: " + e.rule.Fix
 	}
-	e.findings = append(e.findings, Finding{Kind: kind, URN: resource.URN, Message: message})
+	e.findings = append(e.findings, Finding{Kind: kind, URN: resource.URN, Path: path, Message: message})
 }
 
 // knob returns the configured value of a knob, or its default.

@@ -104,6 +104,8 @@ type Rule struct {
 	IDs []string
 	// Types are the resource types that a resource rule judges or that a stack rule reads.
 	Types []string
+	// Inputs are the types of which a stack rule also reads what the program sets, with [Subject.Input].
+	Inputs []string
 	// Resource judges one resource. Each rule sets either Resource or Stack.
 	Resource func(*Subject)
 	// Stack judges all resources of a stack together.

@@ -1,6 +1,10 @@
 package rule
 
-import "slices"
+import (
+	"slices"
+
+	"dbtier/policy/types"
+)
 
 // Stack is all resources of a stack, as a stack rule sees them.
 type Stack struct {
@@ -20,9 +24,11 @@ func newStack(e *evaluation, resources []*Resource) *Stack {
 		s.byType[resourceType] = nil
 	}
 	for i, resource := range resources {
-		s.subjects[i] = Subject{evaluation: e, resource: resource}
-		if of, read := s.byType[resource.Type]; read {
-			s.byType[resource.Type] = append(of, &s.subjects[i])
+		known, patch := types.Known(resource.Type)
+		s.subjects[i] = Subject{evaluation: e, resource: resource, known: known, patch: patch}
+		// A patch is not a further object of the stack.
+		if of, read := s.byType[known]; read && !patch {
+			s.byType[known] = append(of, &s.subjects[i])
 		}
 	}
 	return s
@@ -55,8 +61,50 @@ func (s *Stack) Find(urn string) *Subject {
 func (s *Stack) FindAll(resourceType string, urns []string) []*Subject {
 	var found []*Subject
 	for _, urn := range urns {
-		if subject := s.Find(urn); subject != nil && subject.Type() == resourceType {
+		if subject := s.Find(urn); subject != nil && subject.Type() == resourceType && !subject.patch {
 			found = append(found, subject)
+		}
+	}
+	return found
+}
+
+// Companions are resources that change another resource of the stack, such as a key's policy, by what they name.
+type Companions struct {
+	byURN, byValue map[string][]*Subject
+}
+
+// Companions returns the resources of types that name another resource in the property key. The rule must list the types.
+func (s *Stack) Companions(key string, types ...string) Companions {
+	c := Companions{map[string][]*Subject{}, map[string][]*Subject{}}
+	for _, one := range s.All(types...) {
+		for _, urn := range one.DependenciesOf(key) {
+			c.byURN[urn] = append(c.byURN[urn], one)
+		}
+		// A value that is not known yet has a dependency.
+		if value := one.Get(key); !value.unknown() {
+			if text, ok := value.Text(""); ok && text != "" {
+				c.byValue[text] = append(c.byValue[text], one)
+			}
+		}
+	}
+	return c
+}
+
+// Of returns the companions of a resource: those that depend on it by the property, and those whose property is equal to
+// one of its own at the keys.
+func (c Companions) Of(subject *Subject, keys ...string) []*Subject {
+	found := c.byURN[subject.URN()]
+	for _, key := range keys {
+		value := subject.Get(key)
+		if value.unknown() || value.Missing() {
+			continue
+		}
+		if text, ok := value.Text(""); ok && text != "" {
+			for _, one := range c.byValue[text] {
+				if !slices.Contains(found, one) {
+					found = append(slices.Clip(found), one)
+				}
+			}
 		}
 	}
 	return found
@@ -75,7 +123,7 @@ func (s *Stack) DependedOn() map[string]bool {
 
 // Fail reports a violation by the stack as a whole.
 func (s *Stack) Fail(format string, args ...any) {
-	(&Subject{evaluation: s.evaluation, resource: &Resource{}}).fail("", format, args)
+	(&Subject{evaluation: s.evaluation, resource: &Resource{}}).fail("", "", format, args)
 }
 
 // Follows reports whether Pulumi creates later after earlier: because of a dependency, a dependency of its parent, or a

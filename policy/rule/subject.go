@@ -12,6 +12,9 @@ const Secret = "(secret)"
 type Subject struct {
 	*evaluation
 	resource *Resource
+	// known is the type under which the rule knows the resource. patch says that the resource changes an object.
+	known string
+	patch bool
 	// tainted is set when the rule has read a secret of the resource.
 	tainted bool
 }
@@ -19,8 +22,8 @@ type Subject struct {
 // URN returns the resource's URN.
 func (s *Subject) URN() string { return s.resource.URN }
 
-// Type returns the resource's type token.
-func (s *Subject) Type() string { return s.resource.Type }
+// Type returns the resource's type token, as package types knows it.
+func (s *Subject) Type() string { return s.known }
 
 // Name returns the resource's logical name.
 func (s *Subject) Name() string { return s.resource.Name }
@@ -40,7 +43,13 @@ func (s *Subject) Protected() bool { return s.resource.Protected }
 // Get returns the value at a path of keys. Without keys it returns the resource itself, of which [Value.Get] reads
 // members.
 func (s *Subject) Get(keys ...string) Value {
-	return Value{subject: s, members: s.resource.Properties, found: true}.Get(keys...)
+	return Value{subject: s, members: s.resource.Properties, found: true, partial: s.patch}.Get(keys...)
+}
+
+// Input returns what the program sets at a path of keys. Get of a stack rule returns what the cloud answered, which has
+// defaults too. The rule must list the type in [Rule.Inputs].
+func (s *Subject) Input(keys ...string) Value {
+	return Value{subject: s, members: s.resource.Inputs, found: true}.Get(keys...)
 }
 
 // Provider returns a property of the resource's provider. It is missing for stack rules.
@@ -50,16 +59,16 @@ func (s *Subject) Provider(key string) Value {
 
 // Fail reports a violation by the resource as a whole. Put values into args: after the rule has read a secret, the
 // message shows [Secret] instead of them.
-func (s *Subject) Fail(format string, args ...any) { s.fail("", format, args) }
+func (s *Subject) Fail(format string, args ...any) { s.fail("", "", format, args) }
 
-func (s *Subject) fail(prefix, format string, args []any) {
+func (s *Subject) fail(path, prefix, format string, args []any) {
 	if s.tainted {
 		args = slices.Clone(args)
 		for i := range args {
 			args[i] = hidden{}
 		}
 	}
-	s.violation(prefix+fmt.Sprintf(format, args...), s.resource)
+	s.violation(path, prefix+fmt.Sprintf(format, args...), s.resource)
 }
 
 // hidden prints as [Secret] with every verb.

@@ -23,6 +23,10 @@ type Value struct {
 	path    string
 	found   bool
 	secret  bool
+	// partial says that the object may have members that the resource does not set: the resource is a patch.
+	partial bool
+	// absent says that a patch does not set the value.
+	absent bool
 }
 
 // Path returns the path of the value in its resource.
@@ -52,11 +56,21 @@ func (v Value) Get(keys ...string) Value {
 }
 
 func (v Value) child(path string, value property.Value, found bool) Value {
-	child := Value{subject: v.subject, path: path, value: value, found: found, secret: v.secret || v.value.Secret()}
-	if v.unknown() {
+	child := Value{
+		subject: v.subject, path: path, value: value, found: found, secret: v.secret || v.value.Secret(),
+		partial: v.partial,
+	}
+	child.absent = v.absent || v.partial && !v.unknown() && (!found || value.IsNull())
+	if v.unknown() || child.absent {
 		child.value, child.found = property.New(property.Computed), true
 	}
 	return child
+}
+
+// Whole returns the value of a patch as a complete object, whose missing members are missing.
+func (v Value) Whole() Value {
+	v.partial = false
+	return v
 }
 
 // Items returns the elements of a list.
@@ -97,11 +111,14 @@ func (v Value) unknown() bool {
 	return v.value.IsString() && v.value.AsString() == Redacted && (v.secret || v.value.Secret())
 }
 
-// Known reports whether the value is known, and adds an [Unknown] finding if it is not. A missing value is known. All
+// Known reports whether the value is known, and adds an [Unknown] finding if it is not. A missing value is known, except
+// in a patch: the object that the patch changes has the value, and no finding is added. All
 // methods below that read the value do the same, except Missing, IsList and IsObject.
 func (v Value) Known() bool {
 	if v.unknown() {
-		v.subject.unknown(v.path, v.subject.resource.URN)
+		if !v.absent {
+			v.subject.unknown(v.path, v.subject.resource.URN)
+		}
 		return false
 	}
 	if v.found && (v.secret || v.value.Secret()) {
@@ -112,6 +129,9 @@ func (v Value) Known() bool {
 
 // Missing reports whether there is no value, or null. An unknown value is not missing.
 func (v Value) Missing() bool { return !v.unknown() && (!v.found || v.value.IsNull()) }
+
+// Unset reports whether the resource does not set the value: the value is missing, or a patch leaves it as it is.
+func (v Value) Unset() bool { return v.absent || v.Missing() }
 
 // Given reports whether there is a known value other than null.
 func (v Value) Given() bool { return v.Known() && !v.Missing() }
@@ -226,12 +246,14 @@ func (v Value) Fail(format string, args ...any) {
 			prefix += shown + ": "
 		}
 	}
-	v.subject.fail(prefix, format, args)
+	v.subject.fail(v.path, prefix, format, args)
 }
 
 // FailUnseen is [Value.Fail] without the value. Use it for a value that may be a credential although it is not marked
 // as secret.
-func (v Value) FailUnseen(format string, args ...any) { v.subject.fail(v.path+": ", format, args) }
+func (v Value) FailUnseen(format string, args ...any) {
+	v.subject.fail(v.path, v.path+": ", format, args)
+}
 
 // show returns a short form of the value for a message.
 func (v Value) show() string {

@@ -4,7 +4,10 @@
 // providers.
 package types
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Types of AWS.
 const (
@@ -29,6 +32,9 @@ const (
 	Key       = "aws:kms/key:Key"
 	KeyPolicy = "aws:kms/keyPolicy:KeyPolicy"
 
+	ReplicaKey  = "aws:kms/replicaKey:ReplicaKey"
+	ExternalKey = "aws:kms/externalKey:ExternalKey"
+
 	IAMRole             = "aws:iam/role:Role"
 	IAMRolePolicy       = "aws:iam/rolePolicy:RolePolicy"
 	IAMPolicy           = "aws:iam/policy:Policy"
@@ -39,6 +45,13 @@ const (
 	IAMGroupAttachment  = "aws:iam/groupPolicyAttachment:GroupPolicyAttachment"
 	IAMPolicyAttachment = "aws:iam/policyAttachment:PolicyAttachment"
 
+	// IAMRoleAttachments lists all policies of a role, and IAMUserAttachments all of a user.
+	IAMRoleAttachments  = "aws:iam/rolePolicyAttachmentsExclusive:RolePolicyAttachmentsExclusive"
+	IAMUserAttachments  = "aws:iam/userPolicyAttachmentsExclusive:UserPolicyAttachmentsExclusive"
+	IAMGroupAttachments = "aws:iam/groupPolicyAttachmentsExclusive:GroupPolicyAttachmentsExclusive"
+
+	VPC                  = "aws:ec2/vpc:Vpc"
+	DefaultVPC           = "aws:ec2/defaultVpc:DefaultVpc"
 	SecurityGroup        = "aws:ec2/securityGroup:SecurityGroup"
 	DefaultSecurityGroup = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
 	SecurityGroupRule    = "aws:ec2/securityGroupRule:SecurityGroupRule"
@@ -61,13 +74,21 @@ const (
 	Job         = "kubernetes:batch/v1:Job"
 	CronJob     = "kubernetes:batch/v1:CronJob"
 	Pod         = "kubernetes:core/v1:Pod"
+	PodTemplate = "kubernetes:core/v1:PodTemplate"
+
+	ReplicationController = "kubernetes:core/v1:ReplicationController"
 
 	Namespace          = "kubernetes:core/v1:Namespace"
 	Service            = "kubernetes:core/v1:Service"
 	ServiceAccount     = "kubernetes:core/v1:ServiceAccount"
 	ConfigMap          = "kubernetes:core/v1:ConfigMap"
 	NetworkPolicy      = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+	Ingress            = "kubernetes:networking.k8s.io/v1:Ingress"
 	DisruptionBudget   = "kubernetes:policy/v1:PodDisruptionBudget"
+	Autoscaler         = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
+	VolumeClaim        = "kubernetes:core/v1:PersistentVolumeClaim"
+	ResourceQuota      = "kubernetes:core/v1:ResourceQuota"
+	LimitRange         = "kubernetes:core/v1:LimitRange"
 	Role               = "kubernetes:rbac.authorization.k8s.io/v1:Role"
 	ClusterRole        = "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole"
 	RoleBinding        = "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding"
@@ -93,10 +114,49 @@ const (
 func Databases() []string { return []string{DBInstance, DBCluster} }
 
 // Servers returns the types of objects whose pods run until they are stopped.
-func Servers() []string { return []string{Deployment, StatefulSet, DaemonSet, ReplicaSet} }
+func Servers() []string {
+	return []string{Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController}
+}
 
 // Workloads returns the types of all objects that create pods, and the pod itself.
 func Workloads() []string { return append([]string{Job, CronJob, Pod}, Servers()...) }
+
+// Templates returns the types of all objects that hold a pod template, and the pod itself.
+func Templates() []string { return append(Workloads(), PodTemplate) }
+
+// Known returns the type under which rules know a type of Kubernetes. An older version of an API becomes the current
+// one. Pulumi has a second type for each kind, such as DeploymentPatch, which changes an object that exists: it becomes
+// the type of that object, and is reported as a patch.
+func Known(resourceType string) (known string, patch bool) {
+	rest, ok := strings.CutPrefix(resourceType, "kubernetes:")
+	if !ok {
+		return resourceType, false
+	}
+	version, kind, _ := strings.Cut(rest, ":")
+	kind, patch = strings.CutSuffix(kind, "Patch")
+	switch version {
+	case "apps/v1beta1", "apps/v1beta2":
+		version = "apps/v1"
+	case "batch/v1beta1", "batch/v2alpha1":
+		version = "batch/v1"
+	case "extensions/v1beta1":
+		version = "apps/v1"
+		if kind == "Ingress" || kind == "NetworkPolicy" {
+			version = "networking.k8s.io/v1"
+		}
+	case "networking.k8s.io/v1beta1":
+		version = "networking.k8s.io/v1"
+	case "policy/v1beta1":
+		version = "policy/v1"
+	case "rbac.authorization.k8s.io/v1beta1", "rbac.authorization.k8s.io/v1alpha1":
+		version = "rbac.authorization.k8s.io/v1"
+	case "autoscaling/v1", "autoscaling/v2beta1", "autoscaling/v2beta2":
+		version = "autoscaling/v2"
+	case "apiextensions.k8s.io/v1beta1":
+		version = "apiextensions.k8s.io/v1"
+	}
+	return "kubernetes:" + version + ":" + kind, patch
+}
 
 // ExternalSecrets returns the types of ExternalSecrets.
 func ExternalSecrets() []string { return []string{ExternalSecret, ExternalSecretBeta} }

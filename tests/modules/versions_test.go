@@ -21,6 +21,8 @@ const root = "../.."
 var apart = map[string]string{
 	// Its controller-runtime requires Kubernetes 0.33, and the operator is built as released.
 	"localcloud/build/external-secrets": "as released",
+	// It compares the policies with the newest Kubernetes, and imports nothing of the other modules.
+	"tests/podsecurity": "newest",
 }
 
 // TestModulesShareVersions keeps the first build short: shared packages are compiled once only if two binaries use the

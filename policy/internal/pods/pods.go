@@ -13,6 +13,8 @@ func Template(s *rule.Subject) rule.Value {
 	switch s.Type() {
 	case types.Pod:
 		return s.Get()
+	case types.PodTemplate:
+		return s.Get("template")
 	case types.CronJob:
 		return s.Get("spec", "jobTemplate", "spec", "template")
 	default:
