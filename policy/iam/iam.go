@@ -32,7 +32,7 @@ func trust() []*rule.Rule {
 		Summary: "A role names the principals that can assume it.",
 		Why:     "A role that everyone can assume grants its rights to every AWS account.",
 		Fix:     "name accounts, services or an identity provider instead of *",
-		IDs:     []string{"CKV_AWS_60", "CKV_AWS_61"},
+		IDs:     []string{"CKV_AWS_60"},
 		Resource: trusting(func(value rule.Value, statement *iamdoc.Statement) {
 			everyone := func(name string) bool { return name == "*" || strings.HasPrefix(name, "*.") }
 			for kind, names := range statement.Principal {
@@ -43,6 +43,19 @@ func trust() []*rule.Rule {
 			}
 			if statement.NotPrincipal != nil {
 				value.Fail("%s lets everyone except a few principals assume the role", statement.Name)
+			}
+		}),
+	}, {
+		Name: "iam-trust-account", Severity: rule.High, Levels: rule.InProduction,
+		Summary: "A role does not trust a whole account.",
+		Why:     "Every principal of that account with the right to assume roles can then assume this one.",
+		Fix:     "name the roles, or add a condition on sts:ExternalId or aws:PrincipalArn",
+		IDs:     []string{"CKV_AWS_61"},
+		Resource: trusting(func(value rule.Value, statement *iamdoc.Statement) {
+			for _, name := range statement.Principal["AWS"] {
+				if wholeAccount(name) && !statement.BoundsPrincipals() {
+					value.Fail("%s trusts the whole account %s", statement.Name, name)
+				}
 			}
 		}),
 	}, {
@@ -82,6 +95,14 @@ func trust() []*rule.Rule {
 		Resource: func(s *rule.Subject) { s.Get("description").RequireDescription() },
 		Remedy:   rule.Describe("Role "),
 	}}
+}
+
+// wholeAccount reports whether a principal is an account: its number, or the ARN of its root.
+func wholeAccount(principal string) bool {
+	if arn := strings.Split(principal, ":"); len(arn) == 6 && arn[2] == "iam" && arn[5] == "root" {
+		return true
+	}
+	return len(principal) == 12 && strings.Trim(principal, "0123456789") == ""
 }
 
 // webIdentity judges the web identities that a role trusts.
@@ -128,11 +149,12 @@ func attachments() []*rule.Rule {
 		IDs:     []string{"CKV_AWS_274", "CKV_AWS_275", "CKV2_AWS_56"},
 		Types: []string{
 			types.IAMRole, types.IAMRoleAttachment, types.IAMUserAttachment, types.IAMGroupAttachment,
-			types.IAMPolicyAttachment,
+			types.IAMPolicyAttachment, types.IAMRoleAttachments, types.IAMUserAttachments, types.IAMGroupAttachments,
 		},
 		Resource: func(s *rule.Subject) {
 			admin := []string{"AdministratorAccess", "IAMFullAccess", "PowerUserAccess"}
-			for _, value := range append(s.Get("managedPolicyArns").Items(), s.Get("policyArn")) {
+			for _, value := range slices.Concat(s.Get("managedPolicyArns").Items(), s.Get("policyArns").Items(),
+				[]rule.Value{s.Get("policyArn")}) {
 				arn, ok := value.Text("")
 				if ok && slices.Contains(admin, arn[strings.LastIndex(arn, "/")+1:]) {
 					value.Fail("grants everything")
@@ -145,9 +167,15 @@ func attachments() []*rule.Rule {
 		Why:     "The rights of a person are often not removed when the person leaves the team.",
 		Fix:     "attach the policy to a role or a group",
 		IDs:     []string{"CKV_AWS_40", "AVD-AWS-0143"},
-		Types:   []string{types.IAMUserPolicy, types.IAMUserAttachment, types.IAMPolicyAttachment},
+		Types: []string{
+			types.IAMUserPolicy, types.IAMUserAttachment, types.IAMPolicyAttachment, types.IAMUserAttachments,
+		},
 		Resource: func(s *rule.Subject) {
-			if s.Type() != types.IAMPolicyAttachment {
+			if s.Type() == types.IAMUserAttachments {
+				if arns := s.Get("policyArns"); len(arns.Items()) > 0 {
+					arns.Fail("grants rights to a user")
+				}
+			} else if s.Type() != types.IAMPolicyAttachment {
 				s.Fail("grants rights to a user")
 			} else if users := s.Get("users"); len(users.Items()) > 0 {
 				users.Fail("grants rights to users")
@@ -158,10 +186,12 @@ func attachments() []*rule.Rule {
 		Summary: "The policy of a secret names the principals that can read it.",
 		Why:     "If everyone can read a secret, it is no longer secret.",
 		Fix:     "name principals instead of *",
-		IDs:     []string{"tier:secret-policy-principals"}, Types: []string{types.SecretPolicy},
+		IDs:     []string{"CKV_AWS_283", "tier:secret-policy-principals"},
+		Types:   []string{types.SecretPolicy, types.ManagedSecret},
 		Resource: func(s *rule.Subject) {
 			for _, statement := range iamdoc.Statements(s.Get("policy")) {
-				if statement.Allows() && statement.Principal.Everyone() && !statement.Conditioned() {
+				if statement.Allows() && !statement.BoundsPrincipals() &&
+					(statement.NotPrincipal != nil || statement.Principal.Everyone()) {
 					s.Get("policy").Fail("%s is for everyone", statement.Name)
 				}
 			}

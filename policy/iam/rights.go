@@ -2,57 +2,44 @@ package iam
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
+	"dbtier/policy/internal/iamactions"
 	"dbtier/policy/internal/iamdoc"
 	"dbtier/policy/rule"
 	"dbtier/policy/types"
 )
 
-// The actions of each kind, from AWS's Service Authorization Reference.
+// The actions whose effect the access level does not tell.
 var (
-	// escalating actions let a principal gain more rights.
+	// escalating actions let a principal gain more rights, beside those of IAM that manage permissions: they act as
+	// another principal, create credentials for one, or change the program that runs as one.
 	escalating = []string{
-		"iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:AttachUserPolicy", "iam:AttachGroupPolicy",
-		"iam:AttachRolePolicy", "iam:PutUserPolicy", "iam:PutGroupPolicy", "iam:PutRolePolicy", "iam:AddUserToGroup",
-		"iam:UpdateAssumeRolePolicy", "iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile",
-		"iam:PassRole", "sts:AssumeRole",
+		"iam:PassRole", "iam:AddUserToGroup", "iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile",
+		"iam:CreateServiceSpecificCredential", "iam:ResetServiceSpecificCredential", "iam:AddRoleToInstanceProfile",
+		"sts:AssumeRole", "sts:AssumeRoot", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration",
+		"glue:UpdateDevEndpoint", "ec2:AssociateIamInstanceProfile", "ec2:ReplaceIamInstanceProfileAssociation",
+		"ssm:SendCommand", "ssm:StartSession",
 	}
-	// exposing actions return credentials. ecr:GetAuthorizationToken does too, but it only accepts *.
+	// exposing actions return credentials. Some more do, such as ecr:GetAuthorizationToken, but accept * only.
 	exposing = []string{
-		"iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile",
+		"iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile", "iam:UpdateAccessKey",
 		"iam:CreateServiceSpecificCredential", "iam:ResetServiceSpecificCredential", "sts:AssumeRole",
-		"sts:GetFederationToken", "rds-db:connect", "redshift:GetClusterCredentials",
-		"cognito-identity:GetCredentialsForIdentity", "codeartifact:GetAuthorizationToken",
+		"sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoot", "sts:GetFederationToken",
+		"rds-db:connect", "redshift:GetClusterCredentials", "redshift:GetClusterCredentialsWithIAM",
+		"redshift-serverless:GetCredentials", "cognito-identity:GetOpenIdTokenForDeveloperIdentity",
+		"codeartifact:GetAuthorizationToken", "codepipeline:PollForJobs", "connect:GetFederationToken",
+		"ec2:GetPasswordData", "gamelift:RequestUploadCredentials", "lightsail:GetInstanceAccessDetails",
+		"lightsail:GetRelationalDatabaseMasterUserPassword", "mediapackage:RotateChannelCredentials",
+		"mediapackage:RotateIngestEndpointCredentials",
 	}
 	// reading actions return data. secretsmanager:BatchGetSecretValue does too, but it only accepts *.
 	reading = []string{
 		"s3:GetObject", "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath",
 		"secretsmanager:GetSecretValue", "rds-data:ExecuteStatement", "dynamodb:Scan", "dynamodb:GetItem",
-	}
-	// permitting actions change rights.
-	permitting = []string{
-		"iam:AttachRolePolicy", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:DetachRolePolicy",
-		"iam:CreatePolicyVersion", "iam:CreateRole", "iam:PutRolePermissionsBoundary",
-		"iam:DeleteRolePermissionsBoundary", "kms:PutKeyPolicy", "kms:CreateGrant", "s3:PutBucketPolicy",
-		"secretsmanager:PutResourcePolicy", "secretsmanager:DeleteResourcePolicy", "sns:AddPermission",
-		"sqs:AddPermission", "lambda:AddPermission",
-	}
-	// writing actions change or delete resources that others depend on.
-	writing = []string{
-		"rds:DeleteDBInstance", "rds:ModifyDBInstance", "rds:DeleteDBSnapshot", "secretsmanager:DeleteSecret",
-		"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecret", "kms:ScheduleKeyDeletion", "kms:DisableKey",
-		"s3:PutObject", "s3:DeleteObject", "ec2:TerminateInstances", "ec2:AuthorizeSecurityGroupIngress",
-		"logs:DeleteLogGroup", "dynamodb:PutItem", "dynamodb:DeleteItem", "lambda:UpdateFunctionCode",
-	}
-	// unscoped actions only accept * as resource.
-	unscoped = []string{
-		"sts:GetCallerIdentity", "ecr:GetAuthorizationToken", "secretsmanager:ListSecrets",
-		"secretsmanager:GetRandomPassword", "ssm:DescribeParameters", "kms:ListKeys", "kms:ListAliases",
-		"kms:GenerateRandom", "ec2:Describe*", "rds:Describe*", "cloudwatch:PutMetricData", "cloudwatch:ListMetrics",
-		"cloudwatch:GetMetricData", "logs:DescribeLogGroups", "xray:PutTraceSegments", "xray:PutTelemetryRecords",
-		"tag:GetResources", "secretsmanager:BatchGetSecretValue",
+		"dynamodb:Query", "dynamodb:BatchGetItem", "rds:DownloadCompleteDBLogFile", "rds:DownloadDBLogFilePortion",
 	}
 )
 
@@ -76,16 +63,42 @@ func statements(judge judgement) func(*rule.Subject) {
 	}
 }
 
-// onNamed requires that actions are granted on named resources only. The effect completes "grants <action> on every
-// resource, which".
-func onNamed(actions []string, effect string) judgement {
+// everywhere requires that actions which a statement could grant on named resources are not granted on all of them. The
+// effect completes "grants <action> on every resource, which".
+func everywhere(wanted func(iamactions.Action) bool, effect string) judgement {
 	return func(statement *iamdoc.Statement) string {
-		action, gives := statement.GivesAny(actions)
-		if !gives || !statement.Everywhere() || statement.Conditioned() {
+		if !statement.Allows() || !statement.Everywhere() || statement.BoundsRequests() {
 			return ""
 		}
-		return fmt.Sprintf("grants %s on every resource, which %s", action, effect)
+		for action := range granted(statement) {
+			if action.Types != "" && wanted(action) {
+				return fmt.Sprintf("grants %s on every resource, which %s", action.Name, effect)
+			}
+		}
+		return ""
 	}
+}
+
+// granted returns the actions of AWS that a statement grants.
+func granted(statement *iamdoc.Statement) iter.Seq[iamactions.Action] {
+	patterns := []string(statement.Action)
+	if len(statement.NotAction) > 0 {
+		patterns = []string{"*"}
+	}
+	return func(yield func(iamactions.Action) bool) {
+		for _, pattern := range patterns {
+			for action := range iamactions.Matching(pattern) {
+				if statement.Gives(action.Name) && !yield(action) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// named returns a function that reports whether an action is in a list.
+func named(actions []string) func(iamactions.Action) bool {
+	return func(a iamactions.Action) bool { return slices.Contains(actions, a.Name) }
 }
 
 // notOn requires that actions are not granted on wide resources.
@@ -106,7 +119,8 @@ func noStarAction(statement *iamdoc.Statement) string {
 	}
 	for _, action := range statement.Action {
 		service, verb, found := strings.Cut(action, ":")
-		if action == "*" || service == "*" || found && verb == "*" {
+		everything := func(part string) bool { return part != "" && strings.Trim(part, "*") == "" }
+		if everything(service) || found && everything(verb) {
 			return "grants " + action
 		}
 	}
@@ -116,13 +130,27 @@ func noStarAction(statement *iamdoc.Statement) string {
 	return ""
 }
 
+// noStarResource requires that the actions on * are those that accept nothing else.
 func noStarResource(statement *iamdoc.Statement) string {
-	if !statement.Allows() || !statement.Everywhere() || statement.Conditioned() {
+	if !statement.Allows() || !statement.Everywhere() || statement.BoundsRequests() {
 		return ""
 	}
-	for _, action := range statement.Action {
-		if !slices.ContainsFunc(unscoped, func(known string) bool { return iamdoc.Match(known, action) }) {
-			return fmt.Sprintf("grants %s on every resource", action)
+	for _, pattern := range statement.Action {
+		known := false
+		for action := range iamactions.Matching(pattern) {
+			known = true
+			if action.Types == "" {
+				continue
+			}
+			by := ""
+			if action.Name != pattern {
+				by = " (by " + pattern + ")"
+			}
+			return fmt.Sprintf("grants %s%s on every resource: name a resource of the type %s", action.Name, by,
+				strings.ReplaceAll(action.Types, " ", ", "))
+		}
+		if !known {
+			return fmt.Sprintf("grants %s on every resource, which AWS's reference does not list", pattern)
 		}
 	}
 	return ""
@@ -149,35 +177,39 @@ func rights() []*rule.Rule {
 		Resource: statements(noStarResource),
 	}, {
 		Name: "iam-no-privilege-escalation", Severity: rule.Critical, IDs: []string{"CKV_AWS_286", "CKV_AWS_110"},
-		Summary:  "A policy does not grant actions with which a principal can gain more rights.",
-		Why:      "Otherwise the policy does not limit what the principal can do.",
-		Fix:      "name the roles, users or policies that the action applies to",
-		Resource: statements(onNamed(escalating, "leads to every other right")),
+		Summary: "A policy does not grant actions with which a principal can gain more rights.",
+		Why:     "Otherwise the policy does not limit what the principal can do.",
+		Fix:     "name the roles, users or policies that the action applies to",
+		Resource: statements(everywhere(func(a iamactions.Action) bool {
+			return named(escalating)(a) || a.Level == iamactions.Permissions && strings.HasPrefix(a.Name, "iam:")
+		}, "leads to every other right")),
 	}, {
 		Name: "iam-no-credentials-exposure", Severity: rule.High, IDs: []string{"CKV_AWS_287", "CKV_AWS_107"},
 		Summary:  "A policy does not grant actions that return credentials, except on named resources.",
 		Why:      "Credentials outlive the session that requested them.",
 		Fix:      "name the resource that the credentials are for",
-		Resource: statements(onNamed(exposing, "returns credentials")),
+		Resource: statements(everywhere(named(exposing), "returns credentials")),
 	}, {
 		Name: "iam-no-data-exfiltration", Severity: rule.High, IDs: []string{"CKV_AWS_288", "CKV_AWS_108"},
 		Summary:  "A policy reads data of named resources only.",
 		Why:      "A role that can read everything can leak everything.",
 		Fix:      "name the objects, parameters or secrets",
-		Resource: statements(onNamed(reading, "reads the data of every team")),
+		Resource: statements(everywhere(named(reading), "reads the data of every team")),
 	}, {
 		Name: "iam-no-permissions-management", Severity: rule.High, IDs: []string{"CKV_AWS_289", "CKV_AWS_109"},
-		Summary:  "A policy changes rights on named resources only.",
-		Why:      "A principal that can change all rights has all rights.",
-		Fix:      "name the resources",
-		Resource: statements(onNamed(permitting, "changes rights")),
+		Summary: "A policy changes rights on named resources only.",
+		Why:     "A principal that can change all rights has all rights.",
+		Fix:     "name the resources",
+		Resource: statements(everywhere(func(a iamactions.Action) bool { return a.Level == iamactions.Permissions },
+			"changes rights")),
 	}, {
 		Name:     "iam-no-unconstrained-write",
 		Summary:  "A policy changes and deletes named resources only.",
 		Why:      "A mistake or a stolen session then affects those resources only.",
 		Fix:      "name the resources",
-		Severity: rule.High, IDs: []string{"CKV_AWS_290", "CKV_AWS_111", "CKV_AWS_283"},
-		Resource: statements(onNamed(writing, "changes the resources of every team")),
+		Severity: rule.High, IDs: []string{"CKV_AWS_290", "CKV_AWS_111"},
+		Resource: statements(everywhere(func(a iamactions.Action) bool { return a.Level == iamactions.Write },
+			"changes the resources of every team")),
 	}, {
 		Name: "iam-pass-role", Severity: rule.High, IDs: []string{"AVD-AWS-0342"},
 		Summary: "A policy passes named roles only.",

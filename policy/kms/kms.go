@@ -2,8 +2,6 @@
 package kms
 
 import (
-	"slices"
-
 	"dbtier/policy/internal/iamdoc"
 	"dbtier/policy/rule"
 	"dbtier/policy/types"
@@ -11,7 +9,7 @@ import (
 
 // Rules returns all rules of the family.
 func Rules() []*rule.Rule {
-	withPolicy := []string{types.Key, types.KeyPolicy}
+	withPolicy := []string{types.Key, types.KeyPolicy, types.ReplicaKey, types.ExternalKey}
 	return rule.Family("kms", []string{types.Key}, []*rule.Rule{{
 		Name: "kms-rotation", Severity: rule.Medium, Levels: rule.Always,
 		Summary: "KMS rotates the key material every year.",
@@ -44,19 +42,26 @@ func Rules() []*rule.Rule {
 		Why:     "The default policy admits all principals with KMS rights, and no services such as CloudWatch Logs.",
 		Fix:     "set policy",
 		IDs:     []string{"CKV2_AWS_64"},
-		Resource: func(s *rule.Subject) {
-			s.Get("policy").RequireFilled("is missing: the default policy of AWS applies")
+		Types:   []string{types.Key, types.KeyPolicy}, Inputs: []string{types.Key},
+		Stack: func(s *rule.Stack) {
+			policies := s.Companions("keyId", types.KeyPolicy)
+			for _, key := range s.All(types.Key) {
+				// In the cloud, every key has a policy.
+				if policy := key.Input("policy"); policy.Empty() && len(policies.Of(key, "keyId", "arn", "id")) == 0 {
+					policy.Fail("is missing: the default policy of AWS applies")
+				}
+			}
 		},
 	}, {
 		Name: "kms-policy-principals", Severity: rule.Critical, Levels: rule.Always,
 		Summary: "A key's policy names the principals that can use the key.",
 		Why:     "If everyone can use a key, it protects nothing.",
 		Fix:     "name principals instead of *, or add a condition that restricts the statement to the account",
-		IDs:     []string{"CKV_AWS_33", "KMS.5"}, Types: withPolicy,
+		IDs:     []string{"CKV_AWS_33", "CKV_AWS_283", "KMS.5"}, Types: withPolicy,
 		Resource: func(s *rule.Subject) {
 			for _, statement := range iamdoc.Statements(s.Get("policy")) {
 				if statement.Allows() && (statement.NotPrincipal != nil || statement.Principal.Everyone()) &&
-					!restricted(statement) {
+					!statement.BoundsPrincipals() {
 					s.Get("policy").Fail("%s is for everyone", statement.Name)
 				}
 			}
@@ -89,16 +94,4 @@ func Rules() []*rule.Rule {
 			s.Get("deletionWindowInDays").RequireAtLeast(s.Number("minimumDays"), 30, " days")
 		},
 	}}...)
-}
-
-// restricted reports whether a condition keeps other accounts out of a statement that is for everyone.
-func restricted(s *iamdoc.Statement) bool {
-	keys := []string{
-		"kms:CallerAccount", "aws:PrincipalAccount", "aws:SourceAccount", "aws:PrincipalOrgID", "aws:SourceArn",
-		"aws:PrincipalArn",
-	}
-	return slices.ContainsFunc(keys, func(key string) bool {
-		values, _, found := s.Values(key)
-		return found && !slices.Contains(values, "*")
-	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
+	"dbtier/policy/internal/cidr"
 	"dbtier/policy/rule"
 	"dbtier/policy/types"
 )
@@ -65,15 +66,14 @@ func Rules() []*rule.Rule {
 		Name: "network-default-group-closed", Severity: rule.Medium, Levels: rule.Always,
 		Summary: "The default security group of a VPC has no rules.",
 		Why:     "A resource without a security group gets the default one.",
-		Fix:     "leave ingress and egress empty",
-		IDs:     []string{"CKV2_AWS_12", "AVD-AWS-0173"}, Types: []string{types.DefaultSecurityGroup},
-		Resource: func(s *rule.Subject) {
-			for _, direction := range []string{"ingress", "egress"} {
-				if rules := s.Get(direction); len(rules.Items()) > 0 {
-					rules.Fail("the default group has rules")
-				}
-			}
+		Fix:     "add a DefaultSecurityGroup without ingress and egress, and no separate rules for it",
+		IDs:     []string{"CKV2_AWS_12", "AVD-AWS-0173"},
+		Types: []string{
+			types.VPC, types.DefaultVPC, types.DefaultSecurityGroup, types.SecurityGroup, types.SecurityGroupRule,
+			types.IngressRule, types.EgressRule,
 		},
+		Inputs: []string{types.DefaultSecurityGroup},
+		Stack:  defaultGroups,
 	}, {
 		Name: "network-database-port", Severity: rule.High, Levels: rule.Always,
 		Summary: "A database's port is open to security groups and narrow address ranges only.",
@@ -94,6 +94,34 @@ func Rules() []*rule.Rule {
 			}
 		},
 	}}...)
+}
+
+// defaultGroups judges the default group of each VPC: whether the stack manages it, and its rules.
+func defaultGroups(s *rule.Stack) {
+	managed := s.Companions("vpcId", types.DefaultSecurityGroup)
+	rules := s.Companions("securityGroupId", types.SecurityGroupRule, types.IngressRule, types.EgressRule)
+	closed := func(of *rule.Subject, keys ...string) {
+		for _, r := range rules.Of(of, keys...) {
+			// The id of a group that is created in the VPC can depend on the VPC too.
+			if len(s.FindAll(types.SecurityGroup, r.DependenciesOf("securityGroupId"))) == 0 {
+				r.Fail("is a rule of the default group")
+			}
+		}
+	}
+	for _, vpc := range s.All(types.VPC, types.DefaultVPC) {
+		if len(managed.Of(vpc, "id")) == 0 {
+			vpc.Fail("has a default group that nobody manages: it allows all traffic among its members")
+		}
+		closed(vpc, "defaultSecurityGroupId")
+	}
+	for _, group := range s.All(types.DefaultSecurityGroup) {
+		for _, direction := range []string{"ingress", "egress"} {
+			if inline := group.Input(direction); len(inline.Items()) > 0 {
+				inline.Fail("the default group has rules")
+			}
+		}
+		closed(group, "id")
+	}
 }
 
 // rulesOf returns the rules of one direction: those of a group, or the resource itself if it is a rule.
@@ -126,9 +154,9 @@ func ranges(value rule.Value) []rule.Value {
 func notInternet(direction, reason string) func(*rule.Subject) {
 	return func(s *rule.Subject) {
 		for _, value := range rulesOf(s, direction) {
-			for _, cidr := range ranges(value) {
-				if text, ok := cidr.Text(""); ok && (text == "0.0.0.0/0" || text == "::/0") {
-					cidr.Fail("%s", reason)
+			for _, from := range ranges(value) {
+				if text, ok := from.Text(""); ok && cidr.Internet(text) {
+					from.Fail("%s", reason)
 				}
 			}
 		}
@@ -157,15 +185,15 @@ func opensDatabase(s *rule.Subject, value rule.Value) bool {
 
 // narrow requires that the address ranges of a rule are narrow.
 func narrow(s *rule.Subject, value rule.Value) {
-	for _, cidr := range ranges(value) {
-		text, ok := cidr.Text("")
-		_, bits, found := strings.Cut(text, "/")
+	for _, from := range ranges(value) {
+		text, ok := from.Text("")
+		bits, ipv6, isRange := cidr.Bits(text)
 		shortest := s.Number("minimumPrefix")
-		if strings.Contains(text, ":") {
+		if ipv6 {
 			shortest = s.Number("minimumPrefix6")
 		}
-		if ok && found && parse(bits) < shortest {
-			cidr.Fail("opens a database's port to a range wider than /%v", shortest)
+		if ok && isRange && float64(bits) < shortest {
+			from.Fail("opens a database's port to a range wider than /%v", shortest)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"dbtier/policy/internal/cidr"
 	"dbtier/policy/rule"
 )
 
@@ -140,12 +141,85 @@ func (s *Statement) GivesAny(actions []string) (action string, gives bool) {
 
 // Everywhere reports whether the statement applies to every resource.
 func (s *Statement) Everywhere() bool {
-	return len(s.NotResource) > 0 || slices.Contains(s.Resource, "*") || slices.Contains(s.Resource, "arn:aws:*") ||
+	return len(s.NotResource) > 0 || slices.ContainsFunc(s.Resource, universal) ||
 		len(s.Resource) == 0 && len(s.Action)+len(s.NotAction) > 0 && len(s.Principal) == 0
 }
 
-// Conditioned reports whether the statement has a condition.
-func (s *Statement) Conditioned() bool { return len(s.Condition) > 0 }
+// universal reports whether a pattern matches every name, ARN or address: *, ?*, arn:aws:*, 0.0.0.0/0.
+func universal(pattern string) bool {
+	if cidr.Internet(pattern) {
+		return true
+	}
+	rest := strings.ToLower(strings.TrimSpace(pattern))
+	for _, prefix := range []string{"arn:aws-cn", "arn:aws-us-gov", "arn:aws", "arn"} {
+		if after, found := strings.CutPrefix(rest, prefix); found && strings.HasPrefix(after+":", ":") {
+			rest = after
+			break
+		}
+	}
+	return strings.Contains(rest, "*") && strings.Trim(rest, "*?:/") == ""
+}
+
+// BoundsRequests reports whether a condition limits what the statement grants to certain resources or requests. A
+// condition on the principal does not: the policy is attached to it.
+func (s *Statement) BoundsRequests() bool {
+	return s.bounds(func(key string) bool {
+		return !principalKey(key) && !slices.Contains([]string{
+			"aws:securetransport", "aws:useragent", "aws:referer", "aws:multifactorauthpresent", "aws:sourceidentity",
+			"s3:tlsversion", "s3:signatureversion", "s3:authtype", "s3:x-amz-content-sha256",
+		}, key)
+	})
+}
+
+// BoundsPrincipals reports whether a condition limits who the statement is for.
+func (s *Statement) BoundsPrincipals() bool {
+	return s.bounds(func(key string) bool {
+		return principalKey(key) && key != "aws:principaltype" && key != "aws:principalisawsservice" ||
+			slices.Contains([]string{
+				"kms:calleraccount", "aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths",
+				"aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip", "aws:sourcevpcarn",
+				"sts:externalid", "aws:federatedprovider",
+			}, key) || strings.HasSuffix(key, ":sub")
+	})
+}
+
+func principalKey(key string) bool {
+	return strings.HasPrefix(key, "aws:principal") || key == "aws:userid" || key == "aws:username"
+}
+
+// bounds reports whether a condition on one of the keys admits only some values. IAM requires all conditions of a
+// statement, so one is enough. Conditions that exclude values, compare numbers or dates, or hold for requests without the
+// key, admit almost everything.
+func (s *Statement) bounds(counts func(key string) bool) bool {
+	for operator, conditions := range s.Condition {
+		set, name, qualified := strings.Cut(strings.ToLower(operator), ":")
+		if !qualified {
+			name = set
+		} else if set == "forallvalues" {
+			continue
+		}
+		switch name {
+		case "stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress":
+		case "bool":
+			// The other keys of this type are true for almost every request.
+			for key, values := range conditions {
+				if slices.Contains([]string{"kms:grantisforawsresource", "aws:viaawsservice"}, strings.ToLower(key)) &&
+					!slices.Contains(values, "false") {
+					return true
+				}
+			}
+			continue
+		default:
+			continue
+		}
+		for key, values := range conditions {
+			if counts(strings.ToLower(key)) && len(values) > 0 && !slices.ContainsFunc(values, universal) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // Values returns the values that conditions want for a key, by operators that compare for equality or with a pattern.
 // It is exact if all of them compare for equality. As in IAM, the case of keys does not matter.
