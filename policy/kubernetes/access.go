@@ -46,9 +46,24 @@ func operators(what string) []rule.Knob {
 	}}
 }
 
-func anyOf(list []string, wanted ...string) bool {
-	return slices.Contains(list, "*") ||
-		slices.ContainsFunc(wanted, func(one string) bool { return slices.Contains(list, one) })
+// gives returns the first of the verbs that the rule grants on a resource of an API group. As in Kubernetes, a resource
+// is named alone, as resource/subresource, or by */subresource; the * alone includes subresources.
+func (g grant) gives(group, resource string, verbs ...string) (verb string, gives bool) {
+	_, sub, isSub := strings.Cut(resource, "/")
+	if !has(g.groups, group) || !has(g.resources, resource) && (!isSub || !slices.Contains(g.resources, "*/"+sub)) {
+		return "", false
+	}
+	for _, verb := range verbs {
+		if has(g.verbs, verb) {
+			return verb, true
+		}
+	}
+	return "", false
+}
+
+// has reports whether a list of a rule has a name, or the * that stands for all.
+func has(list []string, name string) bool {
+	return slices.Contains(list, "*") || slices.Contains(list, name)
 }
 
 // access returns the rules for rights in the cluster.
@@ -90,35 +105,93 @@ func access() []*rule.Rule {
 		IDs:     []string{"CKV2_K8S_5", "KSV-0041", "KSV-0113", "kyverno:restrict-secret-role-verbs"},
 		Types:   roles,
 		Resource: grants(func(g grant) string {
-			if !anyOf(g.groups, "") || !anyOf(g.resources, "secrets") {
-				return ""
+			if verb, gives := g.gives("", "secrets", "list", "watch"); gives {
+				return fmt.Sprintf("grants %s on Secrets", verb)
 			}
-			for _, verb := range []string{"list", "watch"} {
-				if anyOf(g.verbs, verb) {
-					return fmt.Sprintf("grants %s on Secrets", verb)
-				}
-			}
-			if anyOf(g.verbs, "get", "update", "patch") && g.value.Get("resourceNames").Empty() {
+			_, gives := g.gives("", "secrets", "get", "update", "patch")
+			if gives && g.value.Get("resourceNames").Empty() {
 				return "grants access to every Secret of the namespace"
 			}
 			return ""
 		}),
+	}, {
+		Name: "k8s-default-account", Severity: rule.Medium, Levels: rule.Always,
+		Summary: "The default ServiceAccount has no rights and no token.",
+		Why:     "Every pod that names no account uses it.",
+		Fix: "bind the role to an account of the workload, and set automountServiceAccountToken of the default account " +
+			"to false",
+		IDs:   []string{"CKV_K8S_41", "CKV_K8S_42"},
+		Types: []string{types.ServiceAccount, types.RoleBinding, types.ClusterRoleBinding},
+		Resource: func(s *rule.Subject) {
+			if s.Type() == types.ServiceAccount {
+				if name, ok := s.Get("metadata", "name").Text(""); ok && name == "default" {
+					s.Get("automountServiceAccountToken").RequireFalse(true, "pods get a token of the default account")
+				}
+				return
+			}
+			for _, subject := range s.Get("subjects").Items() {
+				var read rule.Reader
+				kind, name := read.Text(subject.Get("kind"), ""), read.Text(subject.Get("name"), "")
+				if read.OK() && kind == "ServiceAccount" && name == "default" {
+					subject.Get("name").Fail("is the default account")
+				}
+			}
+		},
 	}}
 }
 
+// escalations are the rights with which a user can gain others.
+var escalations = []struct {
+	group     string
+	resources []string
+	verbs     []string
+	effect    string
+}{
+	{"", []string{"users", "groups", "serviceaccounts"}, []string{"impersonate"}, "acts as others"},
+	{"authentication.k8s.io", []string{"uids", "userextras"}, []string{"impersonate"}, "acts as others"},
+	{
+		"rbac.authorization.k8s.io",
+		[]string{"roles", "clusterroles"},
+		[]string{"bind", "escalate"},
+		"grants rights that its users do not have",
+	},
+	{
+		"rbac.authorization.k8s.io",
+		[]string{"rolebindings", "clusterrolebindings"},
+		[]string{"bind", "create", "update", "patch"},
+		"creates or changes bindings",
+	},
+	{
+		"admissionregistration.k8s.io",
+		[]string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"},
+		[]string{"create", "update", "patch"},
+		"changes the webhooks that process every object",
+	},
+	{
+		"certificates.k8s.io",
+		[]string{"certificatesigningrequests/approval", "certificatesigningrequests/status"},
+		[]string{"create", "update", "patch"},
+		"approves certificates",
+	},
+	{"certificates.k8s.io", []string{"signers"}, []string{"approve", "sign"}, "approves certificates"},
+	{"", []string{"pods/exec", "pods/attach", "nodes/proxy"}, []string{"create", "get"}, "runs commands in pods"},
+	{"", []string{"pods/ephemeralcontainers"}, []string{"update", "patch"}, "runs commands in pods"},
+	{"", []string{"serviceaccounts/token"}, []string{"create"}, "creates tokens of other accounts"},
+	{
+		"",
+		[]string{"services/status"},
+		[]string{"update", "patch"},
+		"takes over the traffic of other addresses (CVE-2020-8554)",
+	},
+}
+
 func escalates(g grant) string {
-	writes, rbac := anyOf(g.verbs, "create", "update", "patch"), anyOf(g.groups, "rbac.authorization.k8s.io")
-	switch {
-	case anyOf(g.verbs, "impersonate") && anyOf(g.resources, "users", "groups", "serviceaccounts"):
-		return "grants impersonate"
-	case rbac && anyOf(g.verbs, "bind", "escalate"):
-		return "grants bind or escalate"
-	case rbac && writes && anyOf(g.resources, "rolebindings", "clusterrolebindings"):
-		return "creates or changes bindings"
-	case writes && anyOf(g.resources, "mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
-		return "creates or changes the webhooks that process every object"
-	case writes && anyOf(g.resources, "certificatesigningrequests/approval", "certificatesigningrequests/status"):
-		return "approves certificates"
+	for _, e := range escalations {
+		for _, resource := range e.resources {
+			if verb, gives := g.gives(e.group, resource, e.verbs...); gives {
+				return fmt.Sprintf("grants %s on %s, which %s", verb, resource, e.effect)
+			}
+		}
 	}
 	return ""
 }

@@ -1,11 +1,10 @@
 package kubernetes
 
 import (
-	"regexp"
 	"slices"
-	"strings"
-	"sync"
 
+	"dbtier/policy/internal/cidr"
+	"dbtier/policy/internal/credential"
 	"dbtier/policy/internal/pods"
 	"dbtier/policy/rule"
 	"dbtier/policy/types"
@@ -21,8 +20,9 @@ func objects() []*rule.Rule {
 		IDs:     []string{"CKV_K8S_21", "KSV-0110", "kyverno:disallow-default-namespace"},
 		Types: append([]string{
 			types.Service, types.ServiceAccount, types.ConfigMap, types.NetworkPolicy, types.DisruptionBudget,
-			types.Role, types.Secret, types.RoleBinding, types.ExternalSecret, types.SecretStore,
-		}, types.Workloads()...),
+			types.Role, types.Secret, types.RoleBinding, types.ExternalSecret, types.SecretStore, types.PushSecret,
+			types.Ingress, types.Autoscaler, types.VolumeClaim, types.ResourceQuota, types.LimitRange,
+		}, types.Templates()...),
 		Resource: func(s *rule.Subject) {
 			// The Service of the API server itself is in the namespace default.
 			if name, _ := s.Get("metadata", "name").Text(""); name == "kubernetes" && s.Type() == types.Service {
@@ -98,9 +98,9 @@ func objects() []*rule.Rule {
 					ingress.Fail(reason)
 				}
 				for _, peer := range from.Items() {
-					cidr := peer.Get("ipBlock", "cidr")
-					if text, ok := cidr.Text(""); ok && (text == "0.0.0.0/0" || text == "::/0") {
-						cidr.Fail(reason)
+					block := peer.Get("ipBlock", "cidr")
+					if text, ok := block.Text(""); ok && cidr.Internet(text) {
+						block.Fail(reason)
 					}
 				}
 			}
@@ -111,7 +111,7 @@ func objects() []*rule.Rule {
 		Why:     "They are stored in the state and in backups, and everyone who can read the namespace can read them.",
 		Fix:     "take the value from a Secret that the operator creates",
 		IDs:     []string{"KSV-0109", "KSV-01010", "gap:no-secret-in-config"},
-		Types:   append([]string{types.ConfigMap}, types.Workloads()...),
+		Types:   append([]string{types.ConfigMap}, types.Templates()...),
 		Resource: func(s *rule.Subject) {
 			if s.Type() == types.ConfigMap {
 				for _, member := range s.Get("data").Members() {
@@ -130,35 +130,11 @@ func objects() []*rule.Rule {
 	}}
 }
 
-// expression compiles a regular expression on first use, because the pack must start fast.
-func expression(text string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
-}
-
-// The forms of credentials. A value that a template fills in, or that names a file, is not a credential.
-var (
-	credentialURL = expression(`[a-z][a-z0-9+.-]*://[^\s/:@{}$]*:[^\s/@{}$]+@`)
-	privateKey    = expression(`-{5}BEGIN [A-Z ]*PRIVATE KEY-{5}`)
-	accessKey     = expression(`\b(AKIA|ASIA)[A-Z0-9]{16}\b`)
-	userlist      = expression(`(?m)^"[^"\n]+" "[^"\n]+"\s*$`)
-	secretName    = expression(`(?i)(^|[_.-])(password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|` +
-		`private[_-]?key|credentials?)$|^pgpassword$`)
-)
-
 // requireNoCredential fails if a value looks like a credential. The key is its name.
 func requireNoCredential(key string, value rule.Value) {
-	text, ok := value.Text("")
-	switch {
-	case !ok || strings.TrimSpace(text) == "":
-	case credentialURL().MatchString(text):
-		value.FailUnseen("contains a password in a URL")
-	case privateKey().MatchString(text):
-		value.FailUnseen("is a private key")
-	case accessKey().MatchString(text):
-		value.FailUnseen("contains an access key of AWS")
-	case userlist().MatchString(text):
-		value.FailUnseen("contains users and passwords of PgBouncer")
-	case secretName().MatchString(key) && !strings.HasPrefix(text, "/") && !strings.Contains(text, "{{"):
-		value.FailUnseen("has the name of a credential")
+	if text, ok := value.Text(""); ok {
+		if reason := credential.Reason(key, text); reason != "" {
+			value.FailUnseen("%s", reason)
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package rds
 
 import (
+	"strings"
+
 	"dbtier/policy/rule"
 	"dbtier/policy/types"
 )
@@ -64,7 +66,7 @@ func encryption() []*rule.Rule {
 			case !ok:
 			case value.Path() != "":
 				value.RequireText("rds.force_ssl is off", "1")
-			case major(family) < 15: // From PostgreSQL 15 on, the default of RDS is 1.
+			case major(family) < forcesTLS(family):
 				s.Get("parameters").Fail("rds.force_ssl is not set, and the default of %s is 0", family)
 			}
 		},
@@ -79,4 +81,12 @@ func encryption() []*rule.Rule {
 				"rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
 		},
 	}}
+}
+
+// forcesTLS returns the major version from which on rds.force_ssl is 1 by default.
+func forcesTLS(family string) int {
+	if strings.HasPrefix(family, "aurora") {
+		return 17
+	}
+	return 15
 }

@@ -12,7 +12,7 @@ func events() []*rule.Rule {
 		Summary: "An event subscription is enabled.",
 		Why:     "A disabled subscription sends nothing, but looks as if failovers were reported.",
 		Fix:     "set enabled to true",
-		IDs:     []string{"RDS.20", "RDS.21", "RDS.22"}, Types: []string{types.DBEventSubscription},
+		IDs:     []string{"RDS.20"}, Types: []string{types.DBEventSubscription},
 		Resource: on("enabled", true, "the subscription is off"),
 	}}
 }

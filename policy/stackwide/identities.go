@@ -35,7 +35,8 @@ func identities() []*rule.Rule {
 		Fix:     "name the ARNs of the ExternalSecrets in the role's policy",
 		IDs:     []string{"gap:eso-role-one-secret", "tier:rights-fit"},
 		Types: []string{
-			types.IAMRole, types.IAMRolePolicy, types.ExternalSecret, types.PushSecret, types.SecretStore,
+			types.IAMRole, types.IAMRolePolicy, types.IAMPolicy, types.IAMRoleAttachment, types.IAMPolicyAttachment,
+			types.ExternalSecret, types.PushSecret, types.SecretStore,
 			types.ClusterSecretStore,
 		},
 		Stack: rightsFit,
@@ -158,6 +159,13 @@ func rightsFit(s *rule.Stack) {
 	for _, p := range s.All(types.IAMRolePolicy) {
 		for _, urn := range p.Dependencies() {
 			policies[urn] = append(policies[urn], p)
+		}
+	}
+	// A policy of its own is attached to a role by a third resource.
+	for _, attachment := range s.All(types.IAMRoleAttachment, types.IAMPolicyAttachment) {
+		for _, role := range s.FindAll(types.IAMRole, attachment.Dependencies()) {
+			attached := s.FindAll(types.IAMPolicy, attachment.Dependencies())
+			policies[role.URN()] = append(policies[role.URN()], attached...)
 		}
 	}
 	for _, role := range s.All(types.IAMRole) {

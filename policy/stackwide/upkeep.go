@@ -37,7 +37,7 @@ func upkeep() []*rule.Rule {
 		Summary: "Events of a database are sent to a topic.",
 		Why:     "RDS reports failovers, low storage and failures once, and only to subscribers.",
 		Fix:     "add an EventSubscription with the source type db-instance",
-		IDs:     []string{"RDS.20", "RDS.21", "RDS.22"},
+		IDs:     []string{"RDS.20"},
 		Types:   []string{types.DBInstance, types.DBEventSubscription},
 		Stack: func(s *rule.Stack) {
 			subscribed := slices.ContainsFunc(s.All(types.DBEventSubscription), func(one *rule.Subject) bool {

@@ -19,9 +19,22 @@ var (
 	})
 )
 
+// A JDBC URL has its credentials in the query.
+var (
+	queryHost = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`jdbc:[a-z0-9:]+://([^/:?\s]+)[^?\s]*\?\S*?\b(?:user|password)=`)
+	})
+	queryPart = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`[?&](user|password)=((?:\{\{[^}]*\}\}|[^&\s"'{;])*)`)
+	})
+)
+
 // Host returns the host of the first URL with credentials in a text. It is not ok if there is none.
 func Host(text string) (host string, ok bool) {
 	found := hostForm().FindStringSubmatch(text)
+	if found == nil && strings.Contains(text, "jdbc:") {
+		found = queryHost().FindStringSubmatch(text)
+	}
 	if found == nil {
 		return "", false
 	}
@@ -31,14 +44,33 @@ func Host(text string) (host string, ok bool) {
 // Credentials returns the user, and the password if there is one, of the first URL with credentials in a text. It
 // returns nil if there is no such URL.
 func Credentials(text string) []string {
+	if !strings.Contains(text, "://") {
+		return nil
+	}
 	switch found := userForm().FindStringSubmatch(text); {
 	case found == nil:
-		return nil
+		return inQuery(text)
 	case found[2] == "":
 		return found[1:2]
 	default:
 		return found[1:3]
 	}
+}
+
+// inQuery returns the user and the password of a JDBC URL.
+func inQuery(text string) []string {
+	at := queryHost().FindStringIndex(text)
+	if at == nil {
+		return nil
+	}
+	values := map[string]string{}
+	for _, part := range queryPart().FindAllStringSubmatch(text[at[0]:], -1) {
+		values[part[1]] = part[2]
+	}
+	if values["password"] == "" {
+		return []string{values["user"]}
+	}
+	return []string{values["user"], values["password"]}
 }
 
 // InCluster reports whether a host name resolves in a Kubernetes cluster only.

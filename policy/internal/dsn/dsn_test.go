@@ -14,6 +14,8 @@ func TestAURLCanBeATemplate(t *testing.T) {
 		"postgresql://a:b@db.example.com:5432/x":                                  {"db.example.com", "a", "b"},
 		"postgresql://{{ .user | urlquery }}:{{ .password }}@pool.shop.svc/x?a=b": {"pool.shop.svc", "{{ .user | urlquery }}", "{{ .password }}"},
 		"rediss://a@db/0": {"db", "a"},
+		"jdbc:postgresql://db.example.com:5432/x?ssl=true&user=a&password=b": {"db.example.com", "a", "b"},
+		"jdbc:postgresql://db/x?user={{ .u | urlquery }}&password={{ .p }}":  {"db", "{{ .u | urlquery }}", "{{ .p }}"},
 	} {
 		host, ok := dsn.Host(text)
 		assert.True(t, ok, text)
@@ -22,6 +24,7 @@ func TestAURLCanBeATemplate(t *testing.T) {
 	_, ok := dsn.Host("https://example.com/x")
 	assert.False(t, ok, "a URL without credentials")
 	assert.Nil(t, dsn.Credentials("https://example.com/x"))
+	assert.Nil(t, dsn.Credentials("jdbc:postgresql://db/x?ssl=true"))
 }
 
 func TestNamesOfTheCluster(t *testing.T) {
