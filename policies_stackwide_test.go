@@ -89,7 +89,47 @@ func comparisons() []comparison {
 			Inputs: map[string]any{"sourceType": kind},
 		}
 	}
+	vpc := &ruletest.Resource{
+		Type: "aws:ec2/vpc:Vpc", Name: "vpc", Inputs: map[string]any{},
+		Outputs: map[string]any{"id": "vpc-1", "defaultSecurityGroupId": "sg-default"},
+	}
+	defaultGroup := func(ingress any) *ruletest.Resource {
+		return &ruletest.Resource{
+			Type: "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", Name: "default",
+			Inputs:  map[string]any{"vpcId": "vpc-1", "ingress": ingress},
+			Outputs: map[string]any{"id": "sg-default"},
+		}
+	}
+	inDefaultGroup := &ruletest.Resource{
+		Type: "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", Name: "rule",
+		Inputs: map[string]any{"securityGroupId": "sg-default"},
+	}
 	return []comparison{
+		{
+			rule: "kms-policy-defined",
+			breaks: []edit{
+				with("database-key", nil, "policy"), with("database-key", "", "policy"),
+				changing("database-key", func(r *ruletest.Resource) {
+					// The cloud answers with the policy that it gives every key.
+					delete(r.Inputs, "policy")
+					r.Outputs = map[string]any{"policy": "{}"}
+				}),
+			},
+			unknown: []edit{with("database-key", unknown, "policy")},
+		},
+		{
+			rule: "network-default-group-closed", holds: adding(vpc, defaultGroup([]any{})),
+			breaks: []edit{
+				adding(vpc), adding(vpc, defaultGroup(rules)), adding(vpc, defaultGroup(nil), inDefaultGroup),
+				adding(defaultGroup(nil), inDefaultGroup),
+				adding(vpc, defaultGroup(nil), &ruletest.Resource{
+					Type: "aws:ec2/securityGroupRule:SecurityGroupRule", Name: "rule", Inputs: map[string]any{},
+					Dependencies:         []string{vpc.URN()},
+					PropertyDependencies: map[string][]string{"securityGroupId": {vpc.URN()}},
+				}),
+			},
+			unknown: []edit{adding(vpc, defaultGroup(unknown))},
+		},
 		{
 			rule: "connections-fit",
 			breaks: []edit{
@@ -161,6 +201,16 @@ func comparisons() []comparison {
 				with("secrets-role-policy", policy(other), "policy"),
 				with("secrets-direct", other, "spec", "dataFrom", 0, "extract", "key"),
 				with("secrets-role-policy", policy("arn:aws:secretsmanager:*:*:secret:nothing"), "policy"),
+				func(t *testing.T, stack []*ruletest.Resource) []*ruletest.Resource {
+					t.Helper()
+					more := &ruletest.Resource{
+						Type: "aws:iam/policy:Policy", Name: "more", Inputs: map[string]any{"policy": policy(other)},
+					}
+					return append(slices.Clone(stack), more, &ruletest.Resource{
+						Type: "aws:iam/rolePolicyAttachment:RolePolicyAttachment", Name: "more", Inputs: map[string]any{},
+						Dependencies: []string{ruletest.Named(t, stack, "secrets-role-role").URN(), more.URN()},
+					})
+				},
 			},
 			unknown: []edit{
 				with("secrets-role-policy", unknown, "policy"),

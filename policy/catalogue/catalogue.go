@@ -40,15 +40,12 @@ func All() ([]Catalogue, error) {
 	return all, nil
 }
 
+// Claims are the names of the rules that cover an id, by the id.
+type Claims map[string][]string
+
 // Faults returns the rows that have neither a rule nor a reason, the rows that have both, and the ids of rules that no
 // row has.
-func Faults(all []Catalogue, rules []*rule.Rule) []string {
-	covered := map[string]bool{}
-	for _, r := range rules {
-		for _, id := range r.IDs {
-			covered[id] = true
-		}
-	}
+func Faults(all []Catalogue, claims Claims) []string {
 	var faults []string
 	known := map[string]bool{}
 	for _, catalogue := range all {
@@ -58,15 +55,15 @@ func Faults(all []Catalogue, rules []*rule.Rule) []string {
 				faults = append(faults, row.ID+": is listed twice")
 			case row.Meaning == "":
 				faults = append(faults, row.ID+": has no meaning")
-			case covered[row.ID] && row.Reason != "":
+			case len(claims[row.ID]) > 0 && row.Reason != "":
 				faults = append(faults, row.ID+": has a rule and a reason for having none")
-			case !covered[row.ID] && row.Reason == "":
+			case len(claims[row.ID]) == 0 && row.Reason == "":
 				faults = append(faults, row.ID+": has neither a rule nor a reason for having none")
 			}
 			known[row.ID] = true
 		}
 	}
-	for id := range covered {
+	for id := range claims {
 		if !known[id] && !strings.HasPrefix(id, Own) {
 			faults = append(faults, id+": is not in a catalogue")
 		}
@@ -75,8 +72,8 @@ func Faults(all []Catalogue, rules []*rule.Rule) []string {
 	return faults
 }
 
-// Markdown returns the generated part of docs/policies.md: the rules, and the coverage of catalogues.
-func Markdown(all []Catalogue, rules []*rule.Rule) string {
+// Markdown returns the generated part of docs/policies.md: the rules, and the coverage of catalogues by their claims.
+func Markdown(all []Catalogue, rules []*rule.Rule, claims Claims) string {
 	var out strings.Builder
 	stack := 0
 	for _, r := range rules {
@@ -111,7 +108,7 @@ func Markdown(all []Catalogue, rules []*rule.Rule) string {
 			"\n### %s\n\nSource: %s.\n\n| id | meaning | rule, or reason for having none |\n|---|---|---|\n",
 			catalogue.Name, catalogue.Source)
 		for _, row := range catalogue.Rows {
-			fmt.Fprintf(&out, "| %s | %s | %s |\n", row.ID, cell(row.Meaning), cell(coverage(row, rules)))
+			fmt.Fprintf(&out, "| %s | %s | %s |\n", row.ID, cell(row.Meaning), cell(coverage(row, rules, claims)))
 		}
 	}
 	out.WriteString("\n### This tier\n\nRequirements that no catalogue has.\n\n| id | rule |\n|---|---|\n")
@@ -126,10 +123,10 @@ func Markdown(all []Catalogue, rules []*rule.Rule) string {
 }
 
 // coverage returns the rules that cover a row, or the reason for having none.
-func coverage(row Row, rules []*rule.Rule) string {
+func coverage(row Row, rules []*rule.Rule, claims Claims) string {
 	var names []string
 	for _, r := range rules {
-		if slices.Contains(r.IDs, row.ID) {
+		if slices.Contains(claims[row.ID], r.Name) {
 			names = append(names, "`"+r.Name+"`")
 		}
 	}

@@ -82,6 +82,12 @@ func rdsExamples() []example {
 				map[string]any{"family": "postgres14", "parameters": parameters("rds.force_ssl", "1")}),
 			breaks: []ruletest.Change{drop("parameters")},
 		},
+		{
+			rule: "rds-force-ssl", literal: made("aws:rds/clusterParameterGroup:ClusterParameterGroup",
+				map[string]any{"family": "aurora-postgresql16", "parameters": parameters("rds.force_ssl", "1")}),
+			breaks: []ruletest.Change{drop("parameters")},
+			keeps:  []ruletest.Change{set("aurora-postgresql17", "family"), set("postgres15", "family")},
+		},
 		instance("rds-ca-certificate", one("rds-ca-2019", "caCertIdentifier"), path{"caCertIdentifier"}),
 		instance("rds-not-public", one(true, "publiclyAccessible"), path{"publiclyAccessible"}),
 		{
@@ -232,11 +238,6 @@ func kmsExamples() []example {
 			unknown: []path{{"isEnabled"}},
 		},
 		{
-			rule: "kms-policy-defined", of: "database-key",
-			breaks:  []ruletest.Change{drop("policy"), set("", "policy")},
-			unknown: []path{{"policy"}},
-		},
-		{
 			rule: "kms-policy-principals", of: "database-key",
 			breaks: []ruletest.Change{
 				set(document(map[string]any{"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}),
@@ -288,6 +289,14 @@ func allow(action, resource any) string {
 	return document(map[string]any{"Effect": "Allow", "Action": action, "Resource": resource})
 }
 
+// conditioned grants an action on every resource under a condition.
+func conditioned(action, operator, key, value string) string {
+	return document(map[string]any{
+		"Effect": "Allow", "Action": action, "Resource": "*",
+		"Condition": map[string]any{operator: map[string]any{key: value}},
+	})
+}
+
 func trustOf(principal, condition map[string]any) string {
 	statement := map[string]any{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
 	if principal["Federated"] != nil {
@@ -334,6 +343,23 @@ func iamExamples() []example {
 			unknown: []path{{"assumeRolePolicy"}},
 		},
 		{
+			rule: "iam-trust-account", of: "database-monitoring-role",
+			breaks: []ruletest.Change{
+				set(trustOf(map[string]any{"AWS": "arn:aws:iam::444455556666:root"}, nil), "assumeRolePolicy"),
+				set(trustOf(map[string]any{"AWS": []any{"444455556666"}}, nil), "assumeRolePolicy"),
+				set(trustOf(map[string]any{"AWS": "arn:aws-cn:iam::444455556666:root"}, map[string]any{
+					"Bool": map[string]any{"aws:SecureTransport": "true"},
+				}), "assumeRolePolicy"),
+			},
+			keeps: []ruletest.Change{
+				set(trustOf(map[string]any{"AWS": "arn:aws:iam::444455556666:role/deploy"}, nil), "assumeRolePolicy"),
+				set(trustOf(map[string]any{"AWS": "444455556666"}, map[string]any{
+					"StringEquals": map[string]any{"sts:ExternalId": "a"},
+				}), "assumeRolePolicy"),
+			},
+			unknown: []path{{"assumeRolePolicy"}},
+		},
+		{
 			rule: "iam-irsa-trust", of: "secrets-role-role",
 			breaks: []ruletest.Change{
 				set(trustOf(federated, nil), "assumeRolePolicy"),
@@ -369,18 +395,37 @@ func iamExamples() []example {
 			document(map[string]any{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})),
 		{
 			rule: "iam-no-star-resource", of: "secrets-role-policy",
-			breaks: []ruletest.Change{set(allow("rds:ModifyDBInstance", "*"), "policy")},
+			breaks: []ruletest.Change{
+				set(allow("rds:ModifyDBInstance", "*"), "policy"), set(allow("rds:Describe*", "*"), "policy"),
+				set(allow("s3:Get*", "*"), "policy"), set(allow("s3:NoSuchAction", "*"), "policy"),
+				set(allow("rds:ModifyDBInstance", "arn:aws:*"), "policy"),
+				set(conditioned("rds:ModifyDBInstance", "Bool", "aws:SecureTransport", "true"), "policy"),
+				set(conditioned("rds:ModifyDBInstance", "StringLike", "aws:RequestTag/a", "*"), "policy"),
+				set(conditioned("rds:ModifyDBInstance", "StringEqualsIfExists", "aws:ResourceTag/a", "b"), "policy"),
+				set(conditioned("rds:ModifyDBInstance", "StringNotEquals", "aws:ResourceTag/a", "b"), "policy"),
+				set(conditioned("rds:ModifyDBInstance", "ForAllValues:StringEquals", "aws:TagKeys", "b"), "policy"),
+				set(conditioned("rds:ModifyDBInstance", "IpAddress", "aws:SourceIp", "0.0.0.0/1"), "policy"),
+				set(conditioned("rds:ModifyDBInstance", "StringEquals", "aws:PrincipalOrgID", "o-1"), "policy"),
+			},
 			keeps: []ruletest.Change{
-				set(allow([]string{"sts:GetCallerIdentity", "ec2:DescribeVpcs", "secretsmanager:ListSecrets"}, "*"),
-					"policy"),
+				set(allow([]string{
+					"sts:GetCallerIdentity", "ec2:DescribeVpcs", "secretsmanager:ListSecrets", "s3:ListAllMyBuckets",
+					"eks:ListClusters", "route53:ListHostedZones", "tag:Get*",
+				}, "*"), "policy"),
+				set(conditioned("rds:ModifyDBInstance", "StringEquals", "aws:ResourceTag/a", "b"), "policy"),
+				set(conditioned("rds:ModifyDBInstance", "IpAddress", "aws:SourceIp", "192.0.2.0/24"), "policy"),
 			}, unknown: []path{{"policy"}},
 		},
 		rights("iam-no-privilege-escalation", allow("iam:AttachRolePolicy", "*"), allow("iam:*", "*"),
-			allow("sts:Assume*", "*")),
-		rights("iam-no-credentials-exposure", allow("iam:CreateAccessKey", "*"), allow("rds-db:connect", "*")),
+			allow("sts:Assume*", "*"), allow("lambda:UpdateFunctionCode", "*"), allow("iam:PutRolePermissionsBoundary", "*"),
+			document(map[string]any{"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"})),
+		rights("iam-no-credentials-exposure", allow("iam:CreateAccessKey", "*"), allow("rds-db:connect", "*"),
+			allow("redshift:GetClusterCredentialsWithIAM", "*")),
 		rights("iam-no-data-exfiltration", allow("s3:GetObject", "*"), allow("secretsmanager:Get*", "*")),
-		rights("iam-no-permissions-management", allow("kms:PutKeyPolicy", "*")),
-		rights("iam-no-unconstrained-write", allow("secretsmanager:DeleteSecret", "*")),
+		rights("iam-no-permissions-management", allow("kms:PutKeyPolicy", "*"), allow("ecr:SetRepositoryPolicy", "*"),
+			allow("lambda:Add*", "*")),
+		rights("iam-no-unconstrained-write", allow("secretsmanager:DeleteSecret", "*"),
+			allow("dynamodb:UpdateItem", "*"), allow("elasticache:Delete*", "*")),
 		rights("iam-pass-role", allow("iam:PassRole", "*"), allow("iam:PassRole", "arn:aws:iam::123456789012:role/*")),
 		rights("iam-kms-decrypt", allow("kms:Decrypt", "*"),
 			allow("kms:*", "arn:aws:kms:ap-northeast-2:111122223333:key/*")),
@@ -429,6 +474,17 @@ func iamExamples() []example {
 			},
 			unknown: []path{{"policy"}},
 		},
+		{
+			rule: "secret-policy-principals", literal: made("aws:secretsmanager/secret:Secret", map[string]any{}),
+			breaks: []ruletest.Change{set(document(map[string]any{
+				"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*",
+				"Condition": map[string]any{"Bool": map[string]any{"aws:SecureTransport": "true"}},
+			}), "policy")},
+			keeps: []ruletest.Change{set(document(map[string]any{
+				"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*",
+				"Condition": map[string]any{"StringEquals": map[string]any{"aws:PrincipalOrgID": "o-1"}},
+			}), "policy")},
+		},
 	}
 }
 
@@ -446,6 +502,8 @@ func networkExamples() []example {
 			breaks: []ruletest.Change{
 				set(everybody, "ingress", 0, "cidrBlocks"),
 				set([]any{"::/0"}, "ingress", 0, "ipv6CidrBlocks"),
+				set([]any{"0::0/0"}, "ingress", 0, "ipv6CidrBlocks"),
+				set([]any{"0.0.0.0/1", "128.0.0.0/1"}, "ingress", 0, "cidrBlocks"),
 			},
 			unknown: []path{{"ingress"}, {"ingress", 0, "cidrBlocks"}},
 		},
@@ -480,12 +538,6 @@ func networkExamples() []example {
 		{
 			rule: "network-rule-description", literal: made(groupRuleType, rule("ingress")),
 			breaks: []ruletest.Change{drop("description")},
-		},
-		{
-			rule: "network-default-group-closed", literal: made("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
-				map[string]any{}),
-			breaks:  []ruletest.Change{set([]any{map[string]any{"self": true}}, "ingress")},
-			unknown: []path{{"ingress"}},
 		},
 		{
 			rule: "network-database-port", of: "database-security-group",
