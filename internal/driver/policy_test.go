@@ -106,6 +106,46 @@ func TestPolicyCheckFailsForWhatIsMandatory(t *testing.T) {
 	assert.Contains(t, errors, "rds-typo: is not a rule")
 }
 
+func TestPolicyCheckStopsForFindingsThatAreNotInTheBaseline(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, config := filepath.Join(dir, "findings.json"), filepath.Join(dir, "policies.json")
+	require.NoError(t, os.WriteFile(config,
+		[]byte(`{"all": "disabled", "rds-not-public": "mandatory", "rds-multi-az": "mandatory"}`), 0o600))
+	check := func(state string, args ...string) (code int, out, errors string) {
+		return policies(t, state, append([]string{
+			"check", "--state", "-", "--policy-pack-config", config, "--baseline", file,
+		}, args...)...)
+	}
+	code, _, errors := check(publicDatabase)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, errors, "there is no such file: create it with --write-baseline")
+
+	multiAZ := strings.Replace(publicDatabase, `"inputs":{`, `"inputs":{"multiAz":true,`, 1)
+	code, out, _ := check(multiAZ, "--write-baseline")
+	assert.Zero(t, code)
+	assert.Contains(t, out, "known      rds-not-public")
+	assert.Contains(t, out, "1 resources, 1 findings, 0 of them mandatory, 1 known")
+	code, out, _ = check(multiAZ)
+	assert.Zero(t, code, out)
+
+	code, out, _ = check(publicDatabase)
+	assert.Equal(t, exitRefused, code, "a second finding is new")
+	assert.Contains(t, out, "known      rds-not-public")
+	assert.Contains(t, out, "mandatory  rds-multi-az")
+
+	code, out, _ = check(strings.Replace(multiAZ, `"publiclyAccessible":true`, `"publiclyAccessible":false`, 1))
+	assert.Zero(t, code)
+	assert.Contains(t, out, "gone       rds-not-public: aws:rds:Instance database: removed from the baseline")
+	code, _, _ = check(multiAZ)
+	assert.Equal(t, exitRefused, code, "the finding is new again")
+
+	require.NoError(t, os.WriteFile(file, []byte(`{"findings": [{}]}`), 0o600))
+	code, _, errors = check(multiAZ)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, errors, "findings[0].rule: is missing")
+}
+
 func TestPolicyCheckSaysWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -120,6 +160,7 @@ func TestPolicyCheckSaysWhatItCannotRead(t *testing.T) {
 			exitUsage,
 		},
 		{[]string{"check", "--state", "missing.json"}, "--state: open missing.json", 1},
+		{[]string{"check", "--state", "-", "--write-baseline"}, "--write-baseline needs the file", exitUsage},
 		{
 			[]string{"check", "--state", "-", "--policy-pack-config", "missing.json"},
 			"--policy-pack-config: open missing.json", 1,

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/sig"
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"dbtier/policy/pack"
@@ -30,28 +30,40 @@ type Finding struct {
 	Level    string `json:"level"`
 	Severity string `json:"severity"`
 	// URN of the resource. Empty for the stack as a whole.
-	URN     string `json:"urn,omitempty"`
+	URN string `json:"urn,omitempty"`
+	// Path of the value in the resource. Empty for the resource as a whole.
+	Path    string `json:"path,omitempty"`
 	Message string `json:"message"`
+	// Known says that the finding is in the baseline.
+	Known bool `json:"known,omitempty"`
 }
 
 // Report is the result of judging a state.
 type Report struct {
 	// Resources is the number of resources that were judged.
 	Resources int `json:"resources"`
-	// Mandatory is the number of findings whose level is mandatory.
+	// Mandatory is the number of findings whose level is mandatory and that are not in the baseline.
 	Mandatory int       `json:"mandatory"`
 	Findings  []Finding `json:"findings"`
+	// Gone are the findings of the baseline that the state no longer has.
+	Gone []Known `json:"gone,omitempty"`
 }
 
-// exported is the part of an exported state that rules read. `dbtier export --json` puts the state itself into the
-// deployment of its answer.
+// exported is a state. An exported state has a deployment, and `dbtier export --json` puts the state itself into the
+// deployment of its answer. A file of a backend on disk or in a bucket has the deployment as the latest of a checkpoint.
 type exported struct {
-	Deployment *struct {
-		exported
-		// Resources is missing if the stack was never deployed.
-		Resources json.RawMessage `json:"resources"`
-		Manifest  map[string]any  `json:"manifest"`
-	} `json:"deployment"`
+	Deployment *deployment `json:"deployment"`
+	Checkpoint *struct {
+		Latest *deployment `json:"latest"`
+	} `json:"checkpoint"`
+}
+
+// deployment is the part of a state that rules read.
+type deployment struct {
+	exported
+	// Resources is missing if the stack was never deployed.
+	Resources json.RawMessage `json:"resources"`
+	Manifest  map[string]any  `json:"manifest"`
 }
 
 // read returns the resources of an exported state.
@@ -62,6 +74,11 @@ func read(text []byte) ([]entry, error) {
 	var state exported
 	if err := json.Unmarshal(text, &state); err != nil && !json.Valid(text) {
 		return nil, fmt.Errorf("it is not JSON: %w", err)
+	}
+	if state.Deployment == nil && state.Checkpoint != nil {
+		if state.Deployment = state.Checkpoint.Latest; state.Deployment == nil {
+			return nil, nil
+		}
 	}
 	for at := state.Deployment; at != nil; at = at.Deployment {
 		switch {
@@ -86,6 +103,7 @@ type entry struct {
 	Inputs               map[string]any      `json:"inputs"`
 	Outputs              map[string]any      `json:"outputs"`
 	Parent               string              `json:"parent"`
+	Provider             string              `json:"provider"`
 	Dependencies         []string            `json:"dependencies"`
 	PropertyDependencies map[string][]string `json:"propertyDependencies"`
 }
@@ -109,6 +127,12 @@ func Judge(p pack.Pack, text []byte, options Options) (*Report, error) {
 		return nil, &ConfigError{err}
 	}
 	report := &Report{Findings: []Finding{}}
+	providers := map[string]property.Map{}
+	for i := range resources {
+		if e := &resources[i]; strings.HasPrefix(e.Type, "pulumi:providers:") {
+			providers[e.URN] = object(e.Inputs)
+		}
+	}
 	var all []*rule.Resource
 	for i := range resources {
 		e := &resources[i]
@@ -116,7 +140,12 @@ func Judge(p pack.Pack, text []byte, options Options) (*Report, error) {
 			continue
 		}
 		report.Resources++
-		report.add(session.Resource(e.resource(e.Inputs)))
+		judged := e.resource(e.Inputs)
+		// The reference to a provider is its URN and its id.
+		if at := strings.LastIndex(e.Provider, "::"); at > 0 {
+			judged.Provider = providers[e.Provider[:at]]
+		}
+		report.add(session.Resource(judged))
 		all = append(all, e.resource(e.Outputs))
 	}
 	report.add(session.Stack(all))
@@ -140,7 +169,7 @@ func (r *Report) add(findings []pack.Finding) {
 		}
 		r.Findings = append(r.Findings, Finding{
 			Rule: f.Rule.Name, Level: rule.LevelName(level), Severity: f.Rule.Severity.String(), URN: f.URN,
-			Message: f.Text(),
+			Path: f.Path, Message: f.Text(),
 		})
 	}
 }
@@ -185,7 +214,7 @@ func value(of any) property.Value {
 		}
 		return property.New(property.NewArray(list))
 	case map[string]any:
-		if of[resource.SigKey] != resource.SecretSig {
+		if of[sig.Key] != sig.Secret {
 			return property.New(object(of))
 		}
 		var inner any

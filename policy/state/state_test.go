@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -126,6 +127,69 @@ func TestLevelsComeFromTheProfileAndTheConfigFile(t *testing.T) {
 	}), "nothing is remediated in a state")
 	assert.Equal(t, "advisory", level(state.Options{Config: []byte(
 		`{"rds-multi-az": {"exceptions": [{"resource": "database", "owner": "a", "reason": "b", "expires": "2999-01-01"}]}}`)}))
+}
+
+func TestAFileOfABackendIsAState(t *testing.T) {
+	t.Parallel()
+	text, err := json.Marshal(map[string]any{"version": 3, "checkpoint": map[string]any{
+		"stack": "prod", "latest": map[string]any{
+			"resources": []any{instance(map[string]any{"publiclyAccessible": true})},
+		},
+	}})
+	require.NoError(t, err)
+	report, err := state.Judge(registry.Pack(), text, state.Options{})
+	require.NoError(t, err)
+	assert.Contains(t, names(report), "rds-not-public")
+}
+
+func TestTheProviderOfAResourceIsRead(t *testing.T) {
+	t.Parallel()
+	const provider = "urn:pulumi:prod::shop::pulumi:providers:aws::regional"
+	tagged := instance(map[string]any{})
+	tagged["provider"] = provider + "::6f1a"
+	of := func(defaults any) []string {
+		t.Helper()
+		report, err := state.Judge(registry.Pack(), export(t, tagged, map[string]any{
+			"urn": provider, "type": "pulumi:providers:aws", "inputs": map[string]any{"defaultTags": defaults},
+		}), state.Options{})
+		require.NoError(t, err)
+		return names(report)
+	}
+	assert.NotContains(t, of(`{"tags":{"environment":"prod","service":"shop"}}`), "aws-tags")
+	assert.Contains(t, of(`{"tags":{"environment":"prod"}}`), "aws-tags")
+}
+
+// TestALargeStateOfAnotherProjectIsJudged has types that no rule knows, too. BenchmarkJudge measures the time.
+func TestALargeStateOfAnotherProjectIsJudged(t *testing.T) {
+	t.Parallel()
+	report, err := state.Judge(registry.Pack(), large(t), state.Options{})
+	require.NoError(t, err)
+	assert.Equal(t, 5000, report.Resources)
+}
+
+func BenchmarkJudge(b *testing.B) {
+	text := large(b)
+	for b.Loop() {
+		_, err := state.Judge(registry.Pack(), text, state.Options{})
+		require.NoError(b, err)
+	}
+}
+
+// large returns the state of many services.
+func large(tb testing.TB) []byte {
+	tb.Helper()
+	var resources []map[string]any
+	for i, r := range ruletest.Many(tb, "../../tests/golden/prod.yaml", 4000) {
+		judged := resource(r.Type, r.Name, r.Inputs)
+		judged["dependencies"] = r.Dependencies
+		resources = append(resources, judged)
+		if i%4 == 0 {
+			resources = append(resources, resource("aws:s3/bucketV2:BucketV2", strconv.Itoa(i), nil))
+		}
+	}
+	text, err := json.Marshal(map[string]any{"version": 3, "deployment": map[string]any{"resources": resources}})
+	require.NoError(tb, err)
+	return text
 }
 
 func TestFaultsAreAllReported(t *testing.T) {
