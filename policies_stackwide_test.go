@@ -207,7 +207,8 @@ func comparisons() []comparison {
 						Type: "aws:iam/policy:Policy", Name: "more", Inputs: map[string]any{"policy": policy(other)},
 					}
 					return append(slices.Clone(stack), more, &ruletest.Resource{
-						Type: "aws:iam/rolePolicyAttachment:RolePolicyAttachment", Name: "more", Inputs: map[string]any{},
+						Type: "aws:iam/rolePolicyAttachment:RolePolicyAttachment", Name: "more",
+						Inputs:       map[string]any{},
 						Dependencies: []string{ruletest.Named(t, stack, "secrets-role-role").URN(), more.URN()},
 					})
 				},

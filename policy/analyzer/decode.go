@@ -57,8 +57,8 @@ var unknowns = map[string]bool{
 	"dd056dcd-154b-4c76-9bd3-c8f88648b5ff": true, // object
 }
 
-// decodeValue decodes a value. Assets, archives and references become the objects that stand for them: rules do not read
-// them, and encode returns them as they came.
+// decodeValue decodes a value. Assets, archives and references become the objects that stand for them: rules do not
+// read them, and encode returns them as they came.
 func decodeValue(encoded *structpb.Value) property.Value {
 	switch kind := encoded.GetKind().(type) {
 	case *structpb.Value_BoolValue:

@@ -118,8 +118,8 @@ func access() []*rule.Rule {
 		Name: "k8s-default-account", Severity: rule.Medium, Levels: rule.Always,
 		Summary: "The default ServiceAccount has no rights and no token.",
 		Why:     "Every pod that names no account uses it.",
-		Fix: "bind the role to an account of the workload, and set automountServiceAccountToken of the default account " +
-			"to false",
+		Fix: "bind the role to an account of the workload, and set automountServiceAccountToken of the default " +
+			"account to false",
 		IDs:   []string{"CKV_K8S_41", "CKV_K8S_42"},
 		Types: []string{types.ServiceAccount, types.RoleBinding, types.ClusterRoleBinding},
 		Resource: func(s *rule.Subject) {

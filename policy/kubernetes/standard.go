@@ -6,8 +6,8 @@ import (
 )
 
 // PodSecurityVersion is the version of the Pod Security Standards that the rules with a PSS id follow, and that the
-// lists below are from. The tests in tests/podsecurity compare both with the admission plugin of Kubernetes, and fail if
-// a newer plugin has more.
+// lists below are from. The tests in tests/podsecurity compare both with the admission plugin of Kubernetes, and fail
+// if a newer plugin has more.
 const PodSecurityVersion = "v1.37"
 
 // safeSysctls returns the kernel parameters that affect only the pod that sets them.
@@ -93,8 +93,8 @@ func contexts(spec rule.Value) []rule.Value {
 	return found
 }
 
-// onWindows reports whether the pod is for nodes with Windows, or may be. There the API server refuses the settings that
-// Linux needs.
+// onWindows reports whether the pod is for nodes with Windows, or may be. There the API server refuses the settings
+// that Linux needs.
 func onWindows(spec rule.Value) bool {
 	system := spec.Get("os", "name")
 	if system.Unset() {

@@ -35,7 +35,9 @@ func TestARuleJudgesAResource(t *testing.T) {
 	t.Parallel()
 	run := rule.Run{Now: time.Date(2027, time.January, 15, 0, 0, 0, 0, time.UTC)}
 	violation := func(message string) []rule.Finding {
-		return []rule.Finding{{Kind: rule.Violation, URN: "urn:a", Path: "size", Message: message + "\nfix: raise size"}}
+		return []rule.Finding{{
+			Kind: rule.Violation, URN: "urn:a", Path: "size", Message: message + "\nfix: raise size",
+		}}
 	}
 	assert.Empty(t, atLeast().Judge(run, resource(property.New(3.0))))
 	assert.Equal(t, violation("size: 2: want at least 3"), atLeast().Judge(run, resource(property.New(2.0))))
@@ -56,7 +58,8 @@ func TestARuleJudgesAResource(t *testing.T) {
 		"widget-size": {{Resource: "a", Owner: "team", Reason: "test", Expires: run.Now}},
 	}
 	assert.Equal(t, []rule.Finding{{
-		Kind: rule.Excepted, URN: "urn:a", Path: "size", Message: "size: 2: want at least 3\nallowed until 2027-01-15 by team: test",
+		Kind: rule.Excepted, URN: "urn:a", Path: "size",
+		Message: "size: 2: want at least 3\nallowed until 2027-01-15 by team: test",
 	}}, atLeast().Judge(run, resource(property.New(2.0))))
 	run.Now = run.Now.AddDate(0, 0, 1)
 	assert.Equal(t,

@@ -73,7 +73,8 @@ type Companions struct {
 	byURN, byValue map[string][]*Subject
 }
 
-// Companions returns the resources of types that name another resource in the property key. The rule must list the types.
+// Companions returns the resources of types that name another resource in the property key. The rule must list the
+// types.
 func (s *Stack) Companions(key string, types ...string) Companions {
 	c := Companions{map[string][]*Subject{}, map[string][]*Subject{}}
 	for _, one := range s.All(types...) {
@@ -90,8 +91,8 @@ func (s *Stack) Companions(key string, types ...string) Companions {
 	return c
 }
 
-// Of returns the companions of a resource: those that depend on it by the property, and those whose property is equal to
-// one of its own at the keys.
+// Of returns the companions of a resource: those that depend on it by the property, and those whose property is equal
+// to one of its own at the keys.
 func (c Companions) Of(subject *Subject, keys ...string) []*Subject {
 	found := c.byURN[subject.URN()]
 	for _, key := range keys {

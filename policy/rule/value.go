@@ -111,9 +111,9 @@ func (v Value) unknown() bool {
 	return v.value.IsString() && v.value.AsString() == Redacted && (v.secret || v.value.Secret())
 }
 
-// Known reports whether the value is known, and adds an [Unknown] finding if it is not. A missing value is known, except
-// in a patch: the object that the patch changes has the value, and no finding is added. All
-// methods below that read the value do the same, except Missing, IsList and IsObject.
+// Known reports whether the value is known, and adds an [Unknown] finding if it is not. A missing value is known,
+// except in a patch: the object that the patch changes has the value, and no finding is added. All methods below that read the
+// value do the same, except Missing, Unset, IsList and IsObject.
 func (v Value) Known() bool {
 	if v.unknown() {
 		if !v.absent {

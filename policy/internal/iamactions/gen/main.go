@@ -57,7 +57,8 @@ func generate() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	pack := exec.CommandContext(context.Background(), "npm", "pack", "--silent", "--pack-destination", dir, source+"@"+version)
+	pack := exec.CommandContext(context.Background(), "npm", "pack", "--silent", "--pack-destination", dir,
+		source+"@"+version)
 	pack.Stderr = os.Stderr
 	if err := pack.Run(); err != nil {
 		return fmt.Errorf("npm pack %s@%s: %w", source, version, err)
@@ -131,8 +132,8 @@ func read(archive string) (services map[string][]action, date string, err error)
 	}
 }
 
-// tableOf returns the text of the table: a line with the source, then for each service a line with a colon and its name,
-// and lines of its actions. Each of these has an access level, the types of resources, a tab, and the names of all
+// tableOf returns the text of the table: a line with the source, then for each service a line with a colon and its
+// name, and lines of its actions. Each of these has an access level, the types of resources, a tab, and the names of all
 // actions of which both are true.
 func tableOf(services map[string][]action, date string) ([]byte, error) {
 	var out bytes.Buffer
