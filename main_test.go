@@ -87,7 +87,7 @@ func TestEachStackIsTheWholeChain(t *testing.T) {
 				"pulumi:providers:aws": 1, "pulumi:providers:kubernetes": 1,
 				instanceType: 1, "aws:kms/key:Key": 1, "aws:ec2/securityGroup:SecurityGroup": 1, "aws:iam/role:Role": 2,
 				"aws:iam/rolePolicy:RolePolicy": 1,
-				chartType:                       1, storeType: 1, externalSecretType: 6, deploymentType: 2, jobType: 3,
+				chartType:                       1, storeType: 1, externalSecretType: 8, deploymentType: 2, jobType: 3,
 				"dbtier:components:DatabaseRole": 1, "kubernetes:core/v1:Namespace": 2,
 			} {
 				assert.Equal(t, count, types[resourceType], resourceType)
@@ -226,6 +226,9 @@ func TestEveryOutputIsThereForTheDriver(t *testing.T) {
 		config.OutputSecretStore:                    "myshop-local",
 		config.OutputDatabaseSecret:                 "myshop-api-db",
 		config.OutputDirectDatabaseSecret:           "myshop-api-db-direct",
+		config.OutputDatabaseCredential:             "pgbouncer-database-1",
+		config.OutputPoolLogin:                      "pgbouncer-login",
+		config.OutputRecoveries:                     0,
 		config.OutputPool:                           "pgbouncer",
 		config.OutputPoolContainer:                  "pgbouncer",
 		config.OutputDeployment:                     "myshop-api",
@@ -238,7 +241,7 @@ func TestEveryOutputIsThereForTheDriver(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{
 		"myshop-api-db", "myshop-api-db-direct", "pgbouncer-config", "pgbouncer-console", "pgbouncer-database-1",
-		"pgbouncer-login",
+		"pgbouncer-kept-database-1", "pgbouncer-kept-login", "pgbouncer-login",
 	}, outputs[config.OutputExternalSecrets])
 	assert.Equal(t, "https://sts.ap-northeast-2.amazonaws.com", run(t, "prod").Outputs[config.OutputSTSEndpoint])
 }
@@ -304,6 +307,23 @@ func TestAServiceWithoutMigrations(t *testing.T) {
 	assert.NotContains(t, recorded.Outputs, config.OutputMigrationJob)
 }
 
+// A recovery counts like a generation, and the service's pods start again, because their login can be another.
+func TestARecoveryIsTheNextGenerationAndReplacesTheServicesPods(t *testing.T) {
+	t.Parallel()
+	_, options := projectWith(t, "prod", func(text string) string {
+		return strings.Replace(text, "config:\n", "config:\n  dbtier:secrets: {recoveries: 1}\n", 1)
+	})
+	first, second := run(t, "prod"), componenttest.Run(t, deploy, options...)
+	assert.Equal(t, "myshop_app_b", second.Outputs[config.OutputDatabaseUser])
+	assert.Equal(t, "pgbouncer-database-2", second.Outputs[config.OutputDatabaseCredential])
+	assert.EqualValues(t, 1, second.Outputs[config.OutputRecoveries])
+	template := func(r *componenttest.Recording, name string) any {
+		return r.Named(t, deploymentType, name).At("spec", "template")
+	}
+	assert.NotEqual(t, template(first, "consumer-deployment"), template(second, "consumer-deployment"))
+	assert.Equal(t, template(first, "pool-deployment"), template(second, "pool-deployment"))
+}
+
 // The pool switches to another user only when that user can log in. The service's own Secret does not change.
 func TestAnotherGenerationIsAnotherUserOfThePool(t *testing.T) {
 	t.Parallel()
@@ -313,7 +333,8 @@ func TestAnotherGenerationIsAnotherUserOfThePool(t *testing.T) {
 	first, second := run(t, "prod"), componenttest.Run(t, deploy, options...)
 	assert.Equal(t, "myshop_app_b", second.Outputs[config.OutputDatabaseUser])
 	pool := second.Named(t, externalSecretType, "pool-config")
-	assert.Contains(t, pool.Text(), `"pgbouncer-database-2"`)
+	assert.Contains(t, pool.Text(), `"pgbouncer-kept-database-2"`)
+	assert.Contains(t, second.Named(t, externalSecretType, "pool-kept-credential-2").Text(), `"pgbouncer-database-2"`)
 	assert.True(t, second.Follows(pool, second.Named(t, jobType, "role-job")))
 	for _, unchanged := range []struct{ kind, name string }{
 		{externalSecretType, "pool-consumer-secret"},

@@ -63,6 +63,7 @@ func (t *tier) serviceOutputs() pulumi.Map {
 		config.OutputNamespace:            pulumi.String(t.stack.Service.Namespace),
 		config.OutputSecretStore:          t.secrets.Store.Name,
 		config.OutputExternalSecrets:      t.externalSecrets(),
+		config.OutputRecoveries:           pulumi.Int(t.stack.Secrets.Recoveries),
 		config.OutputDatabaseSecret:       t.pool.consumerSecret(),
 		config.OutputDirectDatabaseSecret: t.secrets.DirectSecret,
 		config.OutputPoolKind:             pulumi.String(t.stack.Pool.Kind),
@@ -78,6 +79,7 @@ func (t *tier) serviceOutputs() pulumi.Map {
 	}
 	if t.applicationRole != nil {
 		outputs[config.OutputBootstrapJob] = t.applicationRole.JobName
+		outputs[config.OutputDatabaseCredential] = t.applicationRole.CredentialSecret
 	}
 	if t.migration != nil {
 		outputs[config.OutputMigrationJob] = t.migration.JobName

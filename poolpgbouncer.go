@@ -5,6 +5,7 @@ import (
 
 	"dbtier/components/consumer"
 	"dbtier/components/contract"
+	"dbtier/components/databaserole"
 	"dbtier/components/migrationjob"
 	"dbtier/components/pgbouncer"
 	"dbtier/config"
@@ -38,7 +39,11 @@ func (p *pgBouncerPool) add() error {
 		DependsOn:     p.tier.prepared,
 	}
 	if p.tier.applicationRole != nil {
-		args.Credential = pgbouncer.Credential{Key: p.tier.applicationRole.CredentialSecret}
+		args.Credential = pgbouncer.Credential{
+			Key: p.tier.applicationRole.CredentialSecret, User: p.tier.applicationRole.User,
+			Generated:  databaserole.CredentialSecret(p.objectName(), p.tier.stack.Role.Generation),
+			Generation: p.tier.stack.Role.Generation,
+		}
 	}
 	for _, name := range p.tier.stack.DatabaseNames() {
 		args.Databases = append(args.Databases,
@@ -59,7 +64,12 @@ func (p *pgBouncerPool) ready() []pulumi.Resource { return p.bouncer.Ready }
 func (p *pgBouncerPool) consumerSecret() pulumi.StringOutput { return p.bouncer.ConsumerSecretName }
 
 func (p *pgBouncerPool) consumerDatabase() consumer.Database {
-	return consumer.Database{Revision: p.bouncer.ConsumerRevision}
+	revision := p.bouncer.ConsumerRevision
+	if recoveries := p.tier.stack.Secrets.Recoveries; recoveries > 0 {
+		// The URL has another password, which the revision does not contain.
+		revision = pulumi.Sprintf("%s-%d", revision, recoveries)
+	}
+	return consumer.Database{Revision: revision}
 }
 
 // tokenLogin is the instance: PgBouncer cannot renew tokens.
@@ -89,6 +99,7 @@ func (p *pgBouncerPool) console() *migrationjob.Console {
 func (p *pgBouncerPool) outputs() pulumi.Map {
 	return pulumi.Map{
 		config.OutputPoolSecret:    p.bouncer.ConfigSecretName,
+		config.OutputPoolLogin:     p.bouncer.LoginSecretName,
 		config.OutputPool:          p.bouncer.DeploymentName,
 		config.OutputPoolContainer: pulumi.String(pgbouncer.ContainerName),
 		config.OutputPoolHost:      p.bouncer.Host,

@@ -44,6 +44,13 @@ const (
 	OutputSecretStore = "secretStore"
 	// OutputExternalSecrets are the names of all ExternalSecrets in the service's namespace.
 	OutputExternalSecrets = "externalSecrets"
+	// OutputDatabaseCredential is the Secret with the generated password of the database user. A stack whose pool logs
+	// in as the master user does not have it.
+	OutputDatabaseCredential = "databaseCredential"
+	// OutputPoolLogin is the Secret with the generated password of the service's login to the pool. RDS Proxy has none.
+	OutputPoolLogin = "poolLogin"
+	// OutputRecoveries is how many times `dbtier up` has replaced the generated passwords.
+	OutputRecoveries = "recoveries"
 	// OutputDatabaseSecret is the Secret with the DATABASE_URL of the pool.
 	OutputDatabaseSecret = "databaseSecret"
 	// OutputDirectDatabaseSecret is the Secret with the DATABASE_URL of the instance, for migrations.

@@ -22,6 +22,10 @@ type Secrets struct {
 	externalsecrets.Settings
 	// Further are secrets of Secrets Manager that the service needs in addition to those of its database. Default none.
 	Further []FurtherSecret `json:"further"`
+	// Recoveries is how many times lost generated passwords were replaced, from 0. Each adds 1 to the generation of the
+	// role and replaces the service's pods. The driver counts them: `dbtier up` finds a loss, and passes the number that
+	// the stack's state has. Set it only if you run plain `pulumi up`. Default 0.
+	Recoveries int `json:"recoveries"`
 }
 
 // Use is how the service reads a secret.
@@ -163,6 +167,7 @@ func (f *FurtherSecret) named(err error) error {
 func (s *Stack) validateSecrets() error {
 	var faults fault.List
 	faults.Within("", s.Secrets.Validate())
+	faults.Between("recoveries", s.Secrets.Recoveries, 0, 1<<20, "")
 	taken := map[string]bool{}
 	for _, suffix := range []string{"db", "db-direct"} {
 		taken[naming.Join(naming.LabelLimit, s.Consumer.Name, suffix)] = true

@@ -161,6 +161,8 @@ func (s *Stack) settle() {
 		}
 	}
 	s.Role.settle(s.Database.DatabaseName, s.Pool.Image)
+	// The other of the two users gets a new password.
+	s.Role.Generation += s.Secrets.Recoveries
 	if s.Proxy.Name == "" {
 		s.Proxy.Name = rdsproxy.NameFor(s.Database.Identifier)
 	}

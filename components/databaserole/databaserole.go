@@ -93,10 +93,14 @@ func onceCompleted(job object.Object, value string) pulumi.StringOutput {
 	return job.Name.ApplyT(func(string) string { return value }).(pulumi.StringOutput)
 }
 
-// credentialSecret contains the generation: the pool reads the Secret of the last generation until it gets the new
-// name.
+// CredentialSecret is the name of a generation's Secret. It contains the generation: the pool reads the Secret of the
+// last generation until it gets the new name.
+func CredentialSecret(objectName string, generation int) string {
+	return contract.Object(objectName, "database", strconv.Itoa(generation))
+}
+
 func (a *DatabaseRoleArgs) credentialSecret() string {
-	return contract.Object(a.ObjectName, "database", strconv.Itoa(a.Generation))
+	return CredentialSecret(a.ObjectName, a.Generation)
 }
 
 func (a *DatabaseRoleArgs) meta(name string) object.Meta {

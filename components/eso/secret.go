@@ -160,6 +160,22 @@ func NewLogin(
 		append(opts, pulumi.ReplaceOnChanges([]string{"spec"}), pulumi.DeleteBeforeReplace(true)))
 }
 
+// NewLoginCopy creates a Secret with the username and the password of another one, which the store reads. It is created
+// once: it keeps its password when the other Secret is lost and gets another one, and it gets the same password again
+// when it is lost itself.
+func NewLoginCopy(
+	ctx *pulumi.Context, name string, meta object.Meta, username, of pulumi.StringInput, store StoreRef,
+	opts ...pulumi.ResourceOption,
+) (object.Object, error) {
+	return NewExternalSecret(ctx, name, &ExternalSecretArgs{
+		Meta: meta, RefreshPolicy: CreatedOnce, RefreshInterval: "0s",
+		Template: pulumi.StringMap{
+			contract.UsernameKey: username, contract.PasswordKey: pulumi.String("{{ .password }}"),
+		},
+		Values: []Value{{Name: "password", Store: store, Key: of, Property: contract.PasswordKey}},
+	}, append(opts, pulumi.ReplaceOnChanges([]string{"spec"}), pulumi.DeleteBeforeReplace(true))...)
+}
+
 // PushSecretArgs describes a Secret that the operator copies into a store.
 type PushSecretArgs struct {
 	object.Meta

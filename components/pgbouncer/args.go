@@ -35,12 +35,23 @@ type Credential struct {
 	// Key is the ARN or name of a secret with the keys username and password. Use an output that resolves when the
 	// credential is valid: the pool switches to another credential when its key is known.
 	Key pulumi.StringInput
+	// Generated is the name of the Secret that Key resolves to, if the operator generates its password once. Generation
+	// counts its passwords, and User is its username. The pool then keeps a copy of it, which stays valid when that
+	// Secret is lost and gets another password. Default: the pool reads Key itself, whose password may change.
+	Generated  string
+	Generation int
+	User       pulumi.StringInput
 }
 
 func (c *Credential) validate() error {
 	var faults fault.List
 	if !c.inCluster() {
 		faults.Within("store", c.Store.Validate())
+	}
+	if c.Generated != "" {
+		faults.Form("generated", c.Generated, validation.Label)
+		faults.Check(c.inCluster(), "generated", c.Generated, "is for a Secret of the pool's namespace; want no store")
+		faults.Check(c.User != nil, "user", nil, "is missing: the username of the generated credential")
 	}
 	faults.Check(c.Key != nil, "key", nil, "is missing: the secret with the database user's username and password")
 	return faults.Err()
@@ -158,7 +169,13 @@ func (a *PgBouncerPoolArgs) validateDatabases(faults *fault.List) {
 	}
 }
 
-func (a *PgBouncerPoolArgs) loginSecret() string   { return a.Name + "-login" }
+func (a *PgBouncerPoolArgs) loginSecret() string { return a.Name + "-login" }
+
+// KeptSecret is the name of a pool's copy of a generated Secret, whose name begins with the pool's.
+func KeptSecret(pool, generated string) string {
+	return contract.Object(pool, "kept", strings.TrimPrefix(generated, pool+"-"))
+}
+
 func (a *PgBouncerPoolArgs) configSecret() string  { return a.Name + "-config" }
 func (a *PgBouncerPoolArgs) consoleSecret() string { return a.Name + "-console" }
 func (a *PgBouncerPoolArgs) loginReader() string   { return a.Name + "-login-reader" }

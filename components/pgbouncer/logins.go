@@ -141,6 +141,12 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 	}
 	entries := map[string]bool{}
 	secrets := map[string]bool{a.configSecret(): true, a.consoleSecret(): true}
+	for _, m := range a.members() {
+		secrets[KeptSecret(a.Name, m.loginSecret)] = true
+		if m.Credential.Generated != "" {
+			secrets[KeptSecret(a.Name, m.Credential.Generated)] = true
+		}
+	}
 	members := a.members()
 	for i := range members {
 		m := &members[i]

@@ -136,12 +136,12 @@ func TestEachLoginHasItsOwnSecretWithItsOwnURL(t *testing.T) {
 		"pool-consumer-secret-nightly-batch").At("metadata", "name"))
 	data := recorded.Named(t, externalSecret, "pool-consumer-secret-reports").At("spec", "data")
 	assert.Len(t, data, 2, "it reads only its own login")
-	assert.Equal(t, "pgbouncer-login-reports", componenttest.At(data, 0, "remoteRef", "key"))
+	assert.Equal(t, "pgbouncer-kept-login-reports", componenttest.At(data, 0, "remoteRef", "key"))
 
 	role := recorded.One(t, "kubernetes:rbac.authorization.k8s.io/v1:Role")
 	assert.Equal(t, []any{
-		"pgbouncer-login", "pgbouncer-login-reports", "pgbouncer-login-nightly-batch",
-		"reports-database",
+		"pgbouncer-login", "pgbouncer-login-reports", "pgbouncer-login-nightly-batch", "pgbouncer-kept-login",
+		"pgbouncer-kept-login-reports", "reports-database", "pgbouncer-kept-login-nightly-batch",
 	}, role.At("rules", 0, "resourceNames"))
 	assert.Len(t, recorded.All("kubernetes:generators.external-secrets.io/v1alpha1:Password"), 1)
 	for _, name := range []string{"pool-login", "pool-login-reports", "pool-login-nightly-batch"} {
@@ -201,7 +201,9 @@ func TestTheConsoleIsForOneGroupOfPodsAndReachesNoDatabase(t *testing.T) {
 	assert.Equal(t, true, pods.At("spec", "publishNotReadyAddresses"), "including a pod that drains")
 	assert.Equal(t, map[string]any{
 		"host": "pgbouncer-pods.myshop.svc", "secret": "pgbouncer-console",
-		"secrets": []any{"myshop-api-db", "pgbouncer-login", "pgbouncer-console", "pgbouncer-config"},
+		"secrets": []any{
+			"myshop-api-db", "pgbouncer-login", "pgbouncer-console", "pgbouncer-kept-login", "pgbouncer-config",
+		},
 	}, plainOutputs(recorded))
 
 	ini := parseINI(t, render(t, templates(t, componenttest.Run(t, create(arguments())),

@@ -120,11 +120,15 @@ func (b *builder) secrets(pool *PgBouncerPool) (object.Object, error) {
 	if err != nil {
 		return object.Object{}, err
 	}
+	from, err := b.keep(logins, store)
+	if err != nil {
+		return object.Object{}, err
+	}
 	members := b.args.members()
 	byLogin := pulumi.StringMap{}
 	var names pulumi.StringArray
 	for i := range members {
-		consumer, err := b.consumerSecret(&members[i], logins.members[i], store, pool.Host)
+		consumer, err := b.consumerSecret(&members[i], from.logins[i], store, pool.Host)
 		if err != nil {
 			return object.Object{}, err
 		}
@@ -136,13 +140,19 @@ func (b *builder) secrets(pool *PgBouncerPool) (object.Object, error) {
 	pool.ConsumerRevision = pool.Host.ApplyT(func(host string) (string, error) {
 		return naming.Hash(b.args.databaseURL(host, &members[0]))
 	}).(pulumi.StringOutput)
-	config, err := b.configSecret(logins, store)
+	config, err := b.configSecret(from)
 	if err != nil {
 		return object.Object{}, err
 	}
 	pool.ConfigSecretName = config.Name
 	for _, login := range logins.all() {
 		names = append(names, login.Name)
+	}
+	for i, login := range from.logins {
+		names = append(names, login.Name)
+		if members[i].Credential.Generated != "" {
+			names = append(names, from.credentials[i].Key)
+		}
 	}
 	pool.ExternalSecretNames = append(names, config.Name).ToStringArrayOutput()
 	return config, nil

@@ -73,7 +73,7 @@ func TestAPoolIsTheseObjects(t *testing.T) {
 		pgbouncer.Type:               1,
 		"kubernetes:core/v1:Service": 1,
 		"kubernetes:generators.external-secrets.io/v1alpha1:Password": 1,
-		externalSecret:                      3,
+		externalSecret:                      4,
 		secretStore:                         1,
 		"kubernetes:core/v1:ServiceAccount": 2,
 		"kubernetes:rbac.authorization.k8s.io/v1:Role":        1,
@@ -254,7 +254,7 @@ func TestTheOperatorReadsTheLoginAndNothingElse(t *testing.T) {
 	recorded := componenttest.Run(t, create(arguments()))
 	role := recorded.One(t, "kubernetes:rbac.authorization.k8s.io/v1:Role")
 	assert.Equal(t, []any{map[string]any{
-		"apiGroups": []any{""}, "resources": []any{"secrets"}, "resourceNames": []any{"pgbouncer-login"},
+		"apiGroups": []any{""}, "resources": []any{"secrets"}, "resourceNames": []any{"pgbouncer-login", "pgbouncer-kept-login"},
 		"verbs": []any{"get"},
 	}}, role.Inputs["rules"])
 	binding := recorded.One(t, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding")
@@ -286,8 +286,8 @@ func TestOnlyThePoolsSecretHoldsTheDatabasesCredential(t *testing.T) {
 		}
 	}
 	login := []any{
-		want("loginUser", "pgbouncer-login", "username", own),
-		want("loginPassword", "pgbouncer-login", "password", own),
+		want("loginUser", "pgbouncer-kept-login", "username", own),
+		want("loginPassword", "pgbouncer-kept-login", "password", own),
 	}
 	assert.Equal(t, login, recorded.Named(t, externalSecret, "pool-consumer-secret").At("spec", "data"))
 	assert.Equal(t, append(login,
@@ -308,7 +308,8 @@ func TestACredentialInTheClusterIsReadByThePoolsOwnReader(t *testing.T) {
 	args.Credential = pgbouncer.Credential{Key: pulumi.String("pgbouncer-database-2")}
 	recorded := componenttest.Run(t, create(args))
 	role := recorded.One(t, "kubernetes:rbac.authorization.k8s.io/v1:Role")
-	assert.Equal(t, []any{"pgbouncer-login", "pgbouncer-database-2"}, role.At("rules", 0, "resourceNames"))
+	assert.Equal(t, []any{"pgbouncer-login", "pgbouncer-kept-login", "pgbouncer-database-2"},
+		role.At("rules", 0, "resourceNames"))
 	data, _ := recorded.Named(t, externalSecret, "pool-config").At("spec", "data").([]any)
 	require.Len(t, data, 4)
 	for i, property := range []string{"username", "password"} {
@@ -321,6 +322,41 @@ func TestACredentialInTheClusterIsReadByThePoolsOwnReader(t *testing.T) {
 	assert.NotContains(t, login.Text(), "pgbouncer-database-2", "the service's own Secret does not contain it")
 }
 
+// The operator generates another password when the Secret of one is lost. The pool and the service then still have the
+// one that works.
+func TestThePoolReadsACopyOfEachGeneratedPassword(t *testing.T) {
+	t.Parallel()
+	args := arguments()
+	args.Credential = pgbouncer.Credential{
+		Key: pulumi.String("pgbouncer-database-2"), Generated: "pgbouncer-database-2", Generation: 2,
+		User: pulumi.String("myshop_app_b"),
+	}
+	recorded := componenttest.Run(t, create(args))
+	for name, want := range map[string]struct{ secret, user, of string }{
+		"pool-kept-login":        {"pgbouncer-kept-login", "myshop_api", "pgbouncer-login"},
+		"pool-kept-credential-2": {"pgbouncer-kept-database-2", "myshop_app_b", "pgbouncer-database-2"},
+	} {
+		kept := recorded.Named(t, externalSecret, name)
+		assert.Equal(t, want.secret, kept.At("metadata", "name"))
+		assert.Equal(t, "CreatedOnce", kept.At("spec", "refreshPolicy"), name)
+		assert.Equal(t, map[string]string{"username": want.user, "password": "{{ .password }}"},
+			templates(t, recorded, name))
+		assert.Equal(t, map[string]any{"key": want.of, "property": "password"},
+			kept.At("spec", "data", 0, "remoteRef"), name)
+		assert.True(t, kept.DeleteBeforeReplace, "another user makes another copy")
+		assert.True(t, recorded.Follows(recorded.Named(t, externalSecret, "pool-config"), kept), name)
+	}
+	for _, reader := range []string{"pool-config", "pool-consumer-secret"} {
+		text := recorded.Named(t, externalSecret, reader).Text()
+		assert.NotContains(t, text, `"pgbouncer-login","property"`, reader)
+		assert.NotContains(t, text, `"pgbouncer-database-2"`, reader)
+	}
+	role := recorded.One(t, "kubernetes:rbac.authorization.k8s.io/v1:Role")
+	assert.Equal(t, []any{
+		"pgbouncer-login", "pgbouncer-kept-login", "pgbouncer-database-2", "pgbouncer-kept-database-2",
+	}, role.At("rules", 0, "resourceNames"))
+}
+
 func TestExternalSecretsAreOwnedRefreshedAndWaitedFor(t *testing.T) {
 	t.Parallel()
 	recorded := componenttest.Run(t, create(arguments()))
@@ -330,7 +366,7 @@ func TestExternalSecretsAreOwnedRefreshedAndWaitedFor(t *testing.T) {
 		assert.Equal(t, "Retain", secret.At("spec", "target", "deletionPolicy"), secret.Name)
 		assert.Equal(t, "v2", secret.At("spec", "target", "template", "engineVersion"), secret.Name)
 		assert.Equal(t, secret.At("metadata", "name"), secret.At("spec", "target", "name"), secret.Name)
-		if secret.Name != "pool-login" {
+		if secret.Name != "pool-login" && secret.Name != "pool-kept-login" {
 			assert.Equal(t, "1m0s", secret.At("spec", "refreshInterval"), secret.Name)
 			assert.Nil(t, secret.At("spec", "refreshPolicy"), secret.Name)
 		}
@@ -546,7 +582,7 @@ func TestAPreviewNeedsNoAddress(t *testing.T) {
 		_, err := pgbouncer.NewPgBouncerPool(ctx, "pool", args)
 		return err
 	}, componenttest.Preview())
-	assert.Equal(t, 3, recorded.Types()[externalSecret])
+	assert.Equal(t, 4, recorded.Types()[externalSecret])
 	assert.Equal(t, 1, recorded.Types()[deploymentType])
 }
 

@@ -23,6 +23,26 @@ type loginSecrets struct {
 	console *object.Object
 }
 
+// reader reads the Secrets of the pool's namespace.
+type reader struct {
+	store eso.StoreRef
+	// logins are the Secrets that the pool and the owners of the logins read, in the order of the members.
+	logins []object.Object
+	// console is nil without [PgBouncerPoolArgs].Console.
+	console *object.Object
+	// credentials are where the pool reads the members' database users, in the same order.
+	credentials []Credential
+}
+
+// all are the Secrets that must exist before the pool's files.
+func (r *reader) all() []object.Object {
+	all := slices.Clone(r.logins)
+	if r.console != nil {
+		all = append(all, *r.console)
+	}
+	return all
+}
+
 func (s *loginSecrets) all() []object.Object {
 	if s.console == nil {
 		return s.members
@@ -56,6 +76,38 @@ func (b *builder) logins() (*loginSecrets, error) {
 	return secrets, nil
 }
 
+// keep creates the copies of generated Secrets that the pool reads instead of them. The operator generates another
+// password when such a Secret is lost, or its ExternalSecret; the copy then keeps the one that is in use, and a copy that
+// is lost is read again. The console needs none: its users are the pool, and a Job that reads it when it starts.
+func (b *builder) keep(logins *loginSecrets, store eso.StoreRef) (*reader, error) {
+	r := &reader{store: store, console: logins.console}
+	for i, m := range b.args.members() {
+		login, err := eso.NewLoginCopy(b.Ctx, b.Child("kept-login"+m.suffix),
+			b.meta(KeptSecret(b.args.Name, m.loginSecret)), pulumi.String(m.Name), logins.members[i].Name, store,
+			b.options(logins.members[i].Resource))
+		if err != nil {
+			return nil, err
+		}
+		r.logins = append(r.logins, login)
+		credential := m.Credential
+		if credential.Generated != "" {
+			// The resource's name contains the generation: an update deletes the last generation's copy last.
+			part := fmt.Sprintf("kept-credential%s-%d", m.suffix, credential.Generation)
+			kept, err := eso.NewLoginCopy(b.Ctx, b.Child(part),
+				b.meta(KeptSecret(b.args.Name, credential.Generated)), credential.User, credential.Key, store, b.options())
+			if err != nil {
+				return nil, err
+			}
+			credential.Key = kept.Name
+		}
+		if credential.inCluster() {
+			credential.Store = store
+		}
+		r.credentials = append(r.credentials, credential)
+	}
+	return r, nil
+}
+
 // loginStore creates the store that reads the Secrets of the pool's namespace. It can read the logins and those
 // credentials of the databases that are Secrets, and no other Secret.
 func (b *builder) loginStore(logins *loginSecrets) (eso.StoreRef, error) {
@@ -69,8 +121,12 @@ func (b *builder) loginStore(logins *loginSecrets) (eso.StoreRef, error) {
 		readable = append(readable, login.Name)
 	}
 	for _, m := range b.args.members() {
+		readable = append(readable, pulumi.String(KeptSecret(b.args.Name, m.loginSecret)))
 		if m.Credential.inCluster() {
 			readable = append(readable, m.Credential.Key)
+		}
+		if generated := m.Credential.Generated; generated != "" {
+			readable = append(readable, pulumi.String(KeptSecret(b.args.Name, generated)))
 		}
 	}
 	role, err := rbacv1.NewRole(b.Ctx, b.Child("login-reader-role"), &rbacv1.RoleArgs{
@@ -123,26 +179,23 @@ func (b *builder) consumerSecret(
 }
 
 // configSecret is the Secret with the pool's files. They contain the logins and the databases' credentials.
-func (b *builder) configSecret(logins *loginSecrets, store eso.StoreRef) (object.Object, error) {
+func (b *builder) configSecret(from *reader) (object.Object, error) {
 	var values []eso.Value
 	for i, m := range b.args.members() {
-		from := m.Credential.Store
-		if m.Credential.inCluster() {
-			from = store
-		}
-		values = append(values, loginValues(&m, logins.members[i], store)...)
+		credential := from.credentials[i]
+		values = append(values, loginValues(&m, from.logins[i], from.store)...)
 		values = append(values,
-			secretValue(m.value(databaseUserValue), from, m.Credential.Key, contract.UsernameKey),
-			secretValue(m.value(databasePasswordValue), from, m.Credential.Key, contract.PasswordKey))
+			secretValue(m.value(databaseUserValue), credential.Store, credential.Key, contract.UsernameKey),
+			secretValue(m.value(databasePasswordValue), credential.Store, credential.Key, contract.PasswordKey))
 	}
-	if logins.console != nil {
-		values = append(values, secretValue(consolePasswordValue, store, logins.console.Name, contract.PasswordKey))
+	if from.console != nil {
+		values = append(values, secretValue(consolePasswordValue, from.store, from.console.Name, contract.PasswordKey))
 	}
 	return b.secret("config", b.args.configSecret(), pulumi.StringMap{
 		"pgbouncer.ini": b.configTemplate(),
 		"hba.conf":      pulumi.String(b.args.hba()),
 		"userlist.txt":  pulumi.String(b.args.users()),
-	}, values, logins.all()...)
+	}, values, from.all()...)
 }
 
 // configTemplate returns the template of pgbouncer.ini, once the instances' addresses are known.

@@ -21,7 +21,8 @@ func (a *app) drift() *cobra.Command {
 up would put back: a resource that was deleted, or a property that differs. Values that another
 controller owns are not drift: the replicas that a HorizontalPodAutoscaler sets, the status that an
 operator writes. Neither are changes that RDS applies in the maintenance window, which are listed as
-pending, and a disk that RDS has grown.
+pending, and a disk that RDS has grown. Generated passwords that were lost with their Secrets are drift,
+too: drift asks the cluster for them with kubectl.
 
 After drift was found, the next up on this machine refreshes the state first and so repairs the drift. On
 another machine use up --refresh.
@@ -66,7 +67,12 @@ func (t *task) runDrift(ctx context.Context) error {
 		}
 		drifted++
 	}
-	if drifted == 0 {
+	outputs, err := reader.Outputs(ctx)
+	if err != nil {
+		return err
+	}
+	missing, lost := t.lostPasswords(ctx, outputs)
+	if drifted == 0 && !missing && !lost {
 		t.say("stack %s: no drift (%d resources), %.1fs", t.stack.Name, result.Changes[apitype.OpSame],
 			time.Since(started).Seconds())
 		return nil
@@ -74,8 +80,15 @@ func (t *task) runDrift(ctx context.Context) error {
 	if err := reader.RequireRefresh(); err != nil {
 		return err
 	}
-	t.say("stack %s: %s; repair with: dbtier up --stack %s --refresh", t.stack.Name,
-		text.Count(drifted, "resource drifted", "resources drifted"), t.stack.Name)
+	var found []string
+	if drifted > 0 || missing {
+		found = append(found, text.Count(drifted, "resource drifted", "resources drifted"))
+	}
+	if lost {
+		found = append(found, "generated passwords are lost")
+	}
+	t.say("stack %s: %s; repair with: dbtier up --stack %s --refresh", t.stack.Name, strings.Join(found, ", "),
+		t.stack.Name)
 	return errPending
 }
 

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// playCLI records each call in <file>.calls. If the call asks for events, it streams those in <file>.
+// playCLI records each call in <file>.calls, and the config of the stack prod in <file>.config. If the call asks for events, it streams those in <file>.
 func playCLI(file string, args []string) int {
 	if slices.Contains(args, "version") {
 		fmt.Println("v" + pulumicli.Version)
@@ -48,6 +48,9 @@ func playCLI(file string, args []string) int {
 	}
 	fmt.Fprintf(calls, "%s\n", record)
 	calls.Close()
+	if settings, err := os.ReadFile("Pulumi.prod.yaml"); err == nil {
+		_ = os.WriteFile(file+".config", settings, 0o600)
+	}
 	at := slices.Index(args, "--event-log")
 	if at < 0 {
 		return 0

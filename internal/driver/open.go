@@ -26,6 +26,8 @@ type operation struct {
 	starts, offline bool
 	// program makes the policies check the program.
 	program bool
+	// recovers makes the run replace generated passwords that are lost.
+	recovers bool
 	// existing makes a missing stack an error.
 	existing bool
 	// adopt and forget settle creations that a killed run left unfinished.
@@ -100,6 +102,12 @@ func (t *task) prepare(ctx context.Context, op operation) (c engine.Config, deta
 			t.note(note)
 		}
 		if err := t.checkPolicyConfigs(); err != nil {
+			detach()
+			return c, nil, err
+		}
+	}
+	if op.program && !op.offline {
+		if err := t.addRecoveries(ctx, op, &c); err != nil {
 			detach()
 			return c, nil, err
 		}

@@ -43,17 +43,19 @@ type report struct {
 	// Skipped is true for a stack that was left out because a stack that it refers to failed.
 	Skipped bool `json:"skipped,omitempty"`
 
-	Offline     bool                   `json:"offline,omitempty"`
-	Changed     *bool                  `json:"changed,omitempty"`
-	Changes     map[apitype.OpType]int `json:"changes,omitempty"`
-	Resources   []progress.Step        `json:"resources,omitempty"`
-	DataLoss    []guard.Loss           `json:"dataLoss,omitempty"`
-	Obstacles   []guard.Obstacle       `json:"obstacles,omitempty"`
-	Kept        []guard.Kept           `json:"kept,omitempty"`
-	Pending     []pending.Change       `json:"pending,omitempty"`
-	Policies    []progress.Finding     `json:"policies,omitempty"`
-	Connections *connections           `json:"connections,omitempty"`
-	Plan        string                 `json:"plan,omitempty"`
+	Offline   bool                   `json:"offline,omitempty"`
+	Changed   *bool                  `json:"changed,omitempty"`
+	Changes   map[apitype.OpType]int `json:"changes,omitempty"`
+	Resources []progress.Step        `json:"resources,omitempty"`
+	DataLoss  []guard.Loss           `json:"dataLoss,omitempty"`
+	Obstacles []guard.Obstacle       `json:"obstacles,omitempty"`
+	Kept      []guard.Kept           `json:"kept,omitempty"`
+	Pending   []pending.Change       `json:"pending,omitempty"`
+	// LostPasswords are the generated passwords that do not work any more.
+	LostPasswords []verify.LostPassword `json:"lostPasswords,omitempty"`
+	Policies      []progress.Finding    `json:"policies,omitempty"`
+	Connections   *connections          `json:"connections,omitempty"`
+	Plan          string                `json:"plan,omitempty"`
 
 	Outputs    map[string]any    `json:"outputs,omitempty"`
 	Checks     []verify.Check    `json:"checks,omitempty"`

@@ -30,7 +30,8 @@ operations finish and records them; a second ^C stops at once.
 
 An update that would delete or replace a database, its key, its secret, a custom resource definition or
 the pool in use stops before anything is changed, even with --yes, unless --allow-data-loss names the
-resource. With --plan, an update that would do anything that is not in the plan fails.
+resource. An update replaces generated passwords that were lost with their Secrets. With --plan, an
+update that would do anything that is not in the plan fails.
 
 Exit codes: 0 done, 3 a policy is violated or data would be lost, 4 config, 5 failed, 6 another update
 works on the stack, 130 interrupted.`,
@@ -58,7 +59,7 @@ func (t *task) runUp(ctx context.Context) error {
 				t.stack.Name)
 		}
 	}
-	run, done, err := t.openRun(ctx, operation{command: "up", starts: true, program: true})
+	run, done, err := t.openRun(ctx, operation{command: "up", starts: true, program: true, recovers: true})
 	if err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func (t *task) previewUp(ctx context.Context, run *engine.Run, ask bool) (goAhea
 		t.finish("preview of stack "+t.stack.Name, result, true, started)
 		t.sayPending()
 	}
-	if err := t.guardData(&result); err != nil {
+	if err := t.guardData(ctx, run, &result); err != nil {
 		return false, err
 	}
 	switch changed := result.Changed(); {
@@ -139,8 +140,13 @@ func (t *task) previewUp(ctx context.Context, run *engine.Run, ask bool) (goAhea
 }
 
 // guardData returns an error if the run would lose data without a flag that allows it.
-func (t *task) guardData(result *progress.Result) error {
-	t.report.DataLoss = guard.Losses(result.Steps, t.flags.allowDataLoss)
+func (t *task) guardData(ctx context.Context, run *engine.Run, result *progress.Result) error {
+	state, err := run.State(ctx)
+	if err != nil {
+		return err
+	}
+	t.report.DataLoss = slices.Concat(guard.Losses(result.Steps, t.flags.allowDataLoss),
+		guard.Gone(result.Steps, state, t.flags.allowDataLoss))
 	if refused := guard.Refused(t.report.DataLoss); len(refused) > 0 {
 		return coded(exitRefused, errors.New(guard.Refusal(t.stack.Name, refused)))
 	}

@@ -23,6 +23,7 @@ func (a *app) verify() *cobra.Command {
   - SELECT version() from a service pod
   - SHOW POOLS on PgBouncer's console
   - every ExternalSecret is Ready and was refreshed within twice its interval
+  - PostgreSQL accepts the users of the pool, and no generated password is newer than what uses it
   - the ServiceAccount's token gets its IAM role; another ServiceAccount's token, and a token for another audience, are
     denied
 

@@ -57,7 +57,7 @@ type Loss struct {
 	URN  string `json:"urn"`
 	Type string `json:"type"`
 	Name string `json:"name"`
-	// Op is delete or replace.
+	// Op is delete or replace, or create for a resource that is gone.
 	Op apitype.OpType `json:"op"`
 	// What describes the data that is lost with the resource.
 	What string `json:"what"`
@@ -74,7 +74,10 @@ type Loss struct {
 // String describes the loss on one line.
 func (l Loss) String() string {
 	doing := "is deleted"
-	if l.Op == apitype.OpReplace {
+	switch l.Op {
+	case apitype.OpCreate:
+		doing = "is gone, and is created again, empty"
+	case apitype.OpReplace:
 		doing = "is replaced by an empty one"
 		if len(l.Because) > 0 {
 			doing += " because of " + strings.Join(l.Because, ", ")
@@ -111,9 +114,7 @@ func Losses(steps []progress.Step, allowed []string) []Loss {
 		if at < 0 {
 			losses = append(losses, Loss{
 				URN: step.URN, Type: step.Type, Name: step.Name, Op: op, What: what, Hint: hint(step),
-				Protected: step.Protected, Allowed: slices.ContainsFunc(allowed, func(name string) bool {
-					return progress.Matches(step.URN, name)
-				}),
+				Protected: step.Protected, Allowed: isAllowed(step.URN, allowed),
 			})
 			at = len(losses) - 1
 		}
@@ -140,6 +141,32 @@ func hint(step progress.Step) string {
 // restoring reports whether an instance with these inputs begins as a copy.
 func restoring(inputs map[string]any) bool {
 	return inputs["snapshotIdentifier"] != nil || inputs["restoreToPointInTime"] != nil
+}
+
+// irreplaceable are the types whose data nothing in the stack can bring back.
+var irreplaceable = []string{"aws:rds/instance:Instance", "aws:rds/cluster:Cluster", "aws:kms/key:Key"}
+
+// Gone returns the losses that happened before the run: a database or a key that the state has and the run would create
+// again, empty. A run sees that after a refresh.
+func Gone(steps []progress.Step, s *stackstate.State, allowed []string) []Loss {
+	known := map[string]bool{}
+	for _, r := range s.Resources {
+		known[r.URN] = true
+	}
+	var losses []Loss
+	for _, step := range steps {
+		if step.Op == apitype.OpCreate && known[step.URN] && slices.Contains(irreplaceable, step.Type) {
+			losses = append(losses, Loss{
+				URN: step.URN, Type: step.Type, Name: step.Name, Op: step.Op, What: holders[step.Type],
+				Allowed: isAllowed(step.URN, allowed),
+			})
+		}
+	}
+	return losses
+}
+
+func isAllowed(urn string, allowed []string) bool {
+	return slices.ContainsFunc(allowed, func(name string) bool { return progress.Matches(urn, name) })
 }
 
 // externalSecret is the type of the secrets that services log in with.

@@ -50,6 +50,24 @@ func TestWhatHoldsDataIsALossWhenItIsDeletedOrReplaced(t *testing.T) {
 	}
 }
 
+func TestADatabaseThatIsGoneIsNotSilentlyCreatedAgain(t *testing.T) {
+	steps := []progress.Step{
+		step(apitype.OpCreate, instance, "database-instance"), step(apitype.OpCreate, key, "database-key"),
+		step(apitype.OpCreate, "kubernetes:core/v1:Namespace", "namespace"), step(apitype.OpUpdate, instance, "other"),
+	}
+	assert.Empty(t, guard.Gone(steps, &stackstate.State{}, nil), "a new stack")
+	var known stackstate.State
+	for _, s := range steps {
+		known.Resources = append(known.Resources, stackstate.Resource{URN: s.URN, Type: s.Type})
+	}
+	gone := guard.Gone(steps, &known, []string{"database-key"})
+	require.Len(t, gone, 2)
+	assert.Equal(t, "aws:rds:Instance database-instance is gone, and is created again, empty: the database",
+		gone[0].String())
+	require.Len(t, guard.Refused(gone), 1)
+	assert.Contains(t, guard.Refusal("prod", guard.Refused(gone)), "--allow-data-loss database-instance")
+}
+
 func TestWhatCanBeMadeAgainIsNoLoss(t *testing.T) {
 	for _, resourceType := range []string{
 		"aws:ec2/securityGroup:SecurityGroup", "kubernetes:batch/v1:Job",

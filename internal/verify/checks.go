@@ -226,6 +226,13 @@ type externalSecret struct {
 	Spec struct {
 		RefreshInterval string `json:"refreshInterval"`
 		RefreshPolicy   string `json:"refreshPolicy"`
+		DataFrom        []struct {
+			SourceRef struct {
+				GeneratorRef struct {
+					Name string `json:"name"`
+				} `json:"generatorRef"`
+			} `json:"sourceRef"`
+		} `json:"dataFrom"`
 	} `json:"spec"`
 	Status struct {
 		RefreshTime time.Time `json:"refreshTime"`

@@ -48,10 +48,14 @@ func FromOutputs(stack string, outputs map[string]any) (Target, error) {
 		ServiceAccountNamespace: text(config.OutputSecretsServiceAccountNamespace),
 		STS:                     text(config.OutputSTSEndpoint),
 	}
+	// A state of an older program does not have these.
+	t.DatabaseUser, _ = outputs[config.OutputDatabaseUser].(string)
+	t.Credential, _ = outputs[config.OutputDatabaseCredential].(string)
+	t.Login, _ = outputs[config.OutputPoolLogin].(string)
+	t.Bootstrap, _ = outputs[config.OutputBootstrapJob].(string)
 	if proxied {
 		t.Proxy = text(config.OutputProxy)
 		_, t.Tokens = outputs[config.OutputDatabaseIAMUser]
-		t.Bootstrap, _ = outputs[config.OutputBootstrapJob].(string)
 	}
 	names, ok := outputs[config.OutputExternalSecrets].([]any)
 	if !ok || len(names) == 0 {

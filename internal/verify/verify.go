@@ -34,6 +34,11 @@ type Target struct {
 	Tokens bool
 	// Bootstrap is the Job that created the application's role, if there is one. Its image has psql.
 	Bootstrap string
+	// Credential is the Secret with the generated password that the Job gave the database user. Login is the Secret
+	// with the service's generated password for the pool. Each is empty if the tier has none.
+	Credential, Login string
+	// DatabaseUser is the user whose password the Credential is.
+	DatabaseUser string
 	// ExternalSecrets are the names of the service's ExternalSecrets.
 	ExternalSecrets []string
 	// Role is the ARN of the role that only ServiceAccount, in ServiceAccountNamespace, can assume.
@@ -113,6 +118,7 @@ func (v *Verifier) Run(ctx context.Context) []Check {
 		{"query", "SELECT version() from a service pod", v.query},
 		{"pool", "SHOW POOLS on PgBouncer", v.pool},
 		{"externalsecrets", "ExternalSecrets are Ready and fresh", v.externalSecrets},
+		{"passwords", "PostgreSQL and the service have the generated passwords", v.passwords},
 		{"irsa", "the ServiceAccount's token gets its role, others do not", v.irsa},
 	}
 	if v.Target.Proxy != "" {

@@ -21,7 +21,11 @@ import (
 	"dbtier/internal/verify"
 )
 
-var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+var (
+	now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	// generated is when the operator generated the passwords.
+	generated = now.Add(-90 * 24 * time.Hour)
+)
 
 const (
 	password = "p:%#?*[&+w"
@@ -37,6 +41,10 @@ type cluster struct {
 	// secret is the Secret's DATABASE_URL; objects replaces the ExternalSecrets.
 	secret  string
 	objects string
+	// given is when the bootstrap Job completed, started when the service's containers did. logins is what the pool
+	// says about its users.
+	given, started time.Time
+	logins         string
 	// fails maps a text to the error of the calls that contain it.
 	fails map[string]error
 	// granted are the tokens that STS accepts.
@@ -53,9 +61,12 @@ func healthy(t *testing.T) *cluster {
 	return &cluster{
 		t: t, secret: dsn, fails: map[string]error{}, stdin: map[string]string{},
 		granted: []string{"myshop-secrets for sts.amazonaws.com"},
-		objects: fmt.Sprintf(`{"items":[%s,%s,%s]}`,
+		given:   generated.Add(4 * time.Second), started: generated.Add(time.Minute),
+		logins: "accepted myshop_app_a\naccepted reports_reader\n",
+		objects: fmt.Sprintf(`{"items":[%s,%s,%s,%s]}`,
 			externalSecret("myshop-api-db", "1m", "", now.Add(-30*time.Second), "True"),
-			externalSecret("myshop-pool-login", "1h", "CreatedOnce", now.Add(-90*24*time.Hour), "True"),
+			externalSecret("myshop-pool-login", "1h", "CreatedOnce", generated, "True"),
+			externalSecret("pgbouncer-database-1", "0s", "CreatedOnce", generated, "True"),
 			externalSecret("other-teams", "1m", "", now.Add(-time.Hour), "False")),
 	}
 }
@@ -90,6 +101,8 @@ func (c *cluster) Run(_ context.Context, stdin string, args ...string) (string, 
 		return args[2] + " for " + strings.TrimPrefix(args[4], "--audience=") + "\n", nil
 	case strings.Contains(all, "SHOW POOLS"):
 		return pools, nil
+	case strings.Contains(all, "userlist.txt"):
+		return c.logins, nil
 	case strings.Contains(all, "select current_user"):
 		c.stdin["secret"] = stdin
 		return "myshop_api\n", nil
@@ -114,7 +127,16 @@ func (c *cluster) Get(_ context.Context, into any, namespace string, what ...str
 			what[1], container, "registry/"+what[1]+":1")
 		return json.Unmarshal([]byte(text), into)
 	}
-	if what[0] == "secret" {
+	switch what[0] {
+	case "job":
+		return json.Unmarshal(fmt.Appendf(nil, `{"status":{"completionTime":%q}}`, c.given.Format(time.RFC3339)), into)
+	case "pods":
+		assert.Equal(c.t, "--selector=app.kubernetes.io/name=myshop-api", what[1])
+		return json.Unmarshal(fmt.Appendf(nil, `{"items":[{"metadata":{"name":"going","deletionTimestamp":%[2]q},"status":{"containerStatuses":[
+			{"name":"api","state":{"running":{"startedAt":"2020-01-01T00:00:00Z"}}}]}},{"metadata":{"name":"myshop-api-1"},"status":{"containerStatuses":[
+			{"name":"sidecar","state":{"running":{"startedAt":"2020-01-01T00:00:00Z"}}},{"name":"api","state":{"running":{"startedAt":%[1]q}}}]}}]}`,
+			c.started.Format(time.RFC3339), now.Format(time.RFC3339)), into)
+	case "secret":
 		data, err := json.Marshal(map[string]any{"data": map[string][]byte{"DATABASE_URL": []byte(c.secret)}})
 		require.NoError(c.t, err)
 		return json.Unmarshal(data, into)
@@ -151,8 +173,10 @@ func (c *cluster) verify() map[string]verify.Check {
 		Target: verify.Target{
 			Stack: "local", Namespace: "myshop", Deployment: "myshop-api", Container: "api", Secret: "myshop-api-db",
 			Pool: "pgbouncer", PoolContainer: "pgbouncer",
-			PoolSocketDir: "/run/pgbouncer", ExternalSecrets: []string{"myshop-api-db", "myshop-pool-login"},
-			Role: "arn:aws:iam::111122223333:role/myshop-secrets", ServiceAccount: "myshop-secrets",
+			PoolSocketDir: "/run/pgbouncer", ExternalSecrets: []string{"myshop-api-db", "myshop-pool-login", "pgbouncer-database-1"},
+			Bootstrap: "pgbouncer-bootstrap-1", Credential: "pgbouncer-database-1", Login: "myshop-pool-login",
+			DatabaseUser: "myshop_app_a",
+			Role:         "arn:aws:iam::111122223333:role/myshop-secrets", ServiceAccount: "myshop-secrets",
 			ServiceAccountNamespace: "myshop",
 			STS:                     c.sts().URL, Kubectl: "kubectl",
 		},
@@ -169,7 +193,7 @@ func (c *cluster) verify() map[string]verify.Check {
 			assert.NotContains(c.t, string(text), secret, "check %s", check.Name)
 		}
 	}
-	assert.Equal(c.t, []string{"secret", "query", "pool", "externalsecrets", "irsa"}, names)
+	assert.Equal(c.t, []string{"secret", "query", "pool", "externalsecrets", "passwords", "irsa"}, names)
 	return found
 }
 
@@ -180,7 +204,8 @@ func TestAHealthyTierPassesEveryCheck(t *testing.T) {
 		"secret":          "Secret myshop-api-db: logged in to pgbouncer.myshop.svc:5432 as myshop_api",
 		"query":           "PostgreSQL 16.14",
 		"pool":            "myshop/myshop_admin 50 clients on 8 servers, 2 clients wait",
-		"externalsecrets": "myshop-api-db, myshop-pool-login: refreshed 30s ago at most",
+		"externalsecrets": "myshop-api-db, myshop-pool-login, pgbouncer-database-1: refreshed 30s ago at most",
+		"passwords":       "PostgreSQL accepts myshop_app_a, reports_reader",
 		"irsa": "myshop-secrets has myshop-secrets; another ServiceAccount: AccessDenied; another " +
 			"audience: AccessDenied",
 	} {
@@ -268,6 +293,59 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 					externalSecret("myshop-pool-login", "0", "", now.Add(-time.Hour), "True"))
 			}, "externalsecrets", "myshop-api-db is stale: refreshed 2m1s ago with an interval of 1m0s",
 			"describe externalsecret myshop-api-db",
+		},
+		"a database password generated again": {
+			func(c *cluster) {
+				c.objects = strings.Replace(c.objects, externalSecret("pgbouncer-database-1", "0s", "CreatedOnce",
+					generated, "True"), externalSecret("pgbouncer-database-1", "0s", "CreatedOnce", now, "True"), 1)
+			}, "passwords",
+			"the password in Secret pgbouncer-database-1 was generated again at 2026-11-23T12:00:00Z, and PostgreSQL " +
+				"has the password of 2026-08-25T12:00:04Z", "dbtier up --stack local",
+		},
+		"a database password that nobody can generate": {
+			func(c *cluster) {
+				c.objects = strings.Replace(c.objects, externalSecret("pgbouncer-database-1", "0s", "CreatedOnce",
+					generated, "True"), externalSecret("pgbouncer-database-1", "0s", "CreatedOnce", generated, "False"), 1)
+			}, "passwords",
+			"the password in Secret pgbouncer-database-1 is not Ready: SecretSyncedError", "dbtier up --stack local",
+		},
+		"a missing generator": {
+			func(c *cluster) {
+				c.objects = strings.Replace(c.objects, `"spec":{`,
+					`"spec":{"dataFrom":[{"sourceRef":{"generatorRef":{"name":"pgbouncer-login"}}}],`, 1)
+			}, "passwords",
+			"cannot be generated again: the cluster has no generator myshop/pgbouncer-login", "dbtier up --stack local",
+		},
+		"a login generated again": {
+			func(c *cluster) { c.started = generated.Add(-time.Second) }, "passwords",
+			"the password in Secret myshop-pool-login was generated again at 2026-08-25T12:00:00Z, and pod " +
+				"myshop-api-1 has the password from before", "dbtier up --stack local",
+		},
+		"no namespace": {
+			func(c *cluster) { c.objects = `{"items":[]}` }, "passwords",
+			"Secret myshop-pool-login is gone: the cluster has no ExternalSecret myshop/myshop-pool-login; the " +
+				"password in Secret pgbouncer-database-1 is gone", "dbtier up --stack local",
+		},
+		"another cluster": {
+			func(c *cluster) {
+				c.fails["get externalsecrets.v1.external-secrets.io,passwords.v1alpha1.generators.external-secrets.io"] =
+					failure(1, `error: the server doesn't have a resource type "externalsecrets"`)
+			}, "passwords", "Secret pgbouncer-database-1 is gone", "dbtier up --stack local",
+		},
+		"a password changed in PostgreSQL": {
+			func(c *cluster) {
+				c.logins = `failed myshop_app_a: psql: error: FATAL:  password authentication failed for user "myshop_app_a"`
+			}, "passwords", "Secret pgbouncer-database-1 is not the password that PostgreSQL has: psql: error: FATAL",
+			"dbtier up --stack local",
+		},
+		"a database that is away": {
+			func(c *cluster) { c.logins = `failed myshop_app_a: psql: error: connection to server: timeout expired` },
+			"passwords", "the pool cannot log in as myshop_app_a: psql: error: connection", "logs deployment/pgbouncer",
+		},
+		"another login's user": {
+			func(c *cluster) {
+				c.logins = "accepted myshop_app_a\nfailed reports_reader: FATAL:  password authentication failed\n"
+			}, "passwords", "the pool cannot log in as reports_reader: FATAL", "logs deployment/pgbouncer",
 		},
 		"its own token denied": {
 			func(c *cluster) { c.granted = nil }, "irsa",

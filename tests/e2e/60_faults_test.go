@@ -55,8 +55,8 @@ type checkpoint struct {
 	Deployment struct {
 		PendingOperations []any `json:"pending_operations"`
 		Resources         []struct {
-			URN    string
-			Delete bool
+			URN, Type, ID  string
+			Custom, Delete bool
 		}
 	}
 }

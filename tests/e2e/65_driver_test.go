@@ -31,6 +31,8 @@ type answer struct {
 		Changed        []string
 	}
 	DataLoss []struct{ Name string }
+	// LostPasswords are those that were found.
+	LostPasswords []struct{ Secret, Cause string }
 }
 
 func ask(t *testing.T, args ...string) answer {
