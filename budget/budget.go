@@ -5,7 +5,30 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"dbtier/validation/rdsrules"
 )
+
+const (
+	// ReservedConnections are not available to ordinary users: superuser_reserved_connections (3) and
+	// rds.rds_superuser_reserved_connections (2).
+	ReservedConnections = 5
+
+	// Share is the part of the remaining connections that the tier may plan with. The rest is for people, monitoring
+	// and the next replica.
+	Share = 0.8
+)
+
+// MaxConnections returns the max_connections that RDS's own formula gives for the whole memory of the class. The real
+// number is somewhat lower. known is false for a class whose memory is not known.
+func MaxConnections(class string) (n int, known bool) {
+	gib, known := rdsrules.ClassMemory(class)
+	if !known {
+		return 0, false
+	}
+	most, err := rdsrules.EvaluateFormula(rdsrules.DefaultMaxConnections, int64(gib*(1<<30)))
+	return int(most), err == nil
+}
 
 // Holder opens connections to the database.
 type Holder struct {
@@ -74,8 +97,11 @@ func (h *Holder) arithmetic(maxConnections int) string {
 type Budget struct {
 	// Class of the instance, for example db.m6g.large.
 	Class string
-	// MaxConnections is the parameter max_connections if it is set to a number. 0 means RDS's formula.
+	// MaxConnections is what the parameter max_connections gives for the class, if it is set. 0 means RDS's own
+	// formula.
 	MaxConnections int
+	// Formula is the value of max_connections if it is not a number.
+	Formula string
 	// Holders of connections.
 	Holders []Holder
 }
@@ -107,15 +133,19 @@ func limitOf(usable int) int {
 
 // usable returns the max_connections to expect, and how the number was found.
 func (b *Budget) usable() (n int, source string, known bool) {
-	if b.MaxConnections > 0 {
+	switch {
+	case b.MaxConnections > 0 && b.Formula != "":
+		return b.MaxConnections, fmt.Sprintf("max_connections is %s, which makes about %d on %s", b.Formula,
+			b.MaxConnections, b.Class), true
+	case b.MaxConnections > 0:
 		return b.MaxConnections, fmt.Sprintf("max_connections is set to %d", b.MaxConnections), true
 	}
 	nominal, known := MaxConnections(b.Class)
 	if !known {
 		return 0, "", false
 	}
-	gib, _ := Memory(b.Class)
-	n = int(math.Floor(float64(nominal) * memoryShare))
+	gib, _ := rdsrules.ClassMemory(b.Class)
+	n = int(math.Floor(float64(nominal) * rdsrules.MemoryShare))
 	return n, fmt.Sprintf("%s has %g GiB, which makes max_connections %d at most and about %d after the system's share",
 		b.Class, gib, nominal, n), true
 }
@@ -197,7 +227,7 @@ func (b *Budget) fixes(usable, limit, most int) []string {
 	if b.MaxConnections > 0 {
 		return fixes
 	}
-	for _, class := range larger(b.Class) {
+	for _, class := range rdsrules.LargerClasses(b.Class) {
 		bigger := Budget{Class: class, Holders: b.Holders}
 		if bigger.Check() == nil {
 			return append(fixes, "database.instanceClass "+class)

@@ -1,20 +1,25 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 
 	"dbtier/budget"
 	"dbtier/components/fault"
+	"dbtier/validation/rdsrules"
 )
 
 // connections are all connections that the tier can open to its instance, and how many the instance accepts. The pool's
 // exporter and the Job that makes it reconnect do not count: they connect to PgBouncer's console.
 func (s *Stack) connections() budget.Budget {
 	b := budget.Budget{Class: s.Database.InstanceClass}
-	if n, err := strconv.Atoi(s.Database.Parameters["max_connections"].Value); err == nil {
-		b.MaxConnections = n
+	if value := s.Database.Parameters["max_connections"].Value; value != "" {
+		if n, err := rdsrules.MaxConnections(b.Class, value); err == nil {
+			b.MaxConnections = n
+		}
+		if _, err := strconv.Atoi(value); err != nil {
+			b.Formula = value
+		}
 	}
 	if s.Pool.Kind == RDSProxy {
 		b.Holders = append(b.Holders, budget.Holder{
@@ -75,15 +80,21 @@ func (s *Stack) poolHolders() []budget.Holder {
 
 // checkBudget adds a fault if the connections do not fit.
 func (s *Stack) checkBudget(faults *fault.List) {
-	err := s.Budget.Check()
-	var unknown *budget.UnknownClassError
-	parameter, set := s.Database.Parameters["max_connections"]
-	switch {
-	case err == nil:
-	case errors.As(err, &unknown) && set:
-		faults.Add("database.parameters.max_connections.value", parameter.Value,
-			"want a number, so that the connections of the tier can be compared with it")
-	default:
+	const path = "database.parameters.max_connections.value"
+	if value := s.Database.Parameters["max_connections"].Value; value != "" {
+		n, err := rdsrules.MaxConnections(s.Database.InstanceClass, value)
+		switch {
+		case err != nil:
+			faults.Add(path, value, "%s; want a number, so that the connections of the tier can be compared with "+
+				"it", err)
+			return
+		case n <= budget.ReservedConnections:
+			faults.Add(path, value, "is %d on %s, of which RDS reserves %d; want more", n, s.Database.InstanceClass,
+				budget.ReservedConnections)
+			return
+		}
+	}
+	if err := s.Budget.Check(); err != nil {
 		faults.Add("database.instanceClass", s.Database.InstanceClass, "%s", err)
 	}
 }

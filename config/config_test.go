@@ -187,7 +187,6 @@ func TestAllFaultsAreReportedWithFileAndKey(t *testing.T) {
 		`operatr: is not a setting; did you mean operator?`,
 		`profile: "large": want one of production, development`,
 		`service: "myshop": want keys and values`,
-		`service.name: "": want`,
 		`environment: "": want`,
 		`aws.region: "Seoul": want`,
 		`aws.accountId: 123456789012: want text; put it in quotes`,
@@ -251,7 +250,21 @@ func TestConnectionsThatDoNotFitAreAFaultWithTheArithmetic(t *testing.T) {
 	_, err = load(t,
 		least+"  dbtier:database: {instanceClass: db.m99.large, parameters: {max_connections: {value: LEAST(4), "+
 			"applyMethod: pending-reboot}}}\n")
-	require.ErrorContains(t, err, `database.parameters.max_connections.value: "LEAST(4)": want a number`)
+	require.ErrorContains(t, err, `database.parameters.max_connections.value: "LEAST(4)": is 4 on db.m99.large, of which `+
+		`RDS reserves 5`)
+	formula := func(class, value string) error {
+		_, err := load(t, least+"  dbtier:database: {instanceClass: "+class+", parameters: {max_connections: {value: \""+
+			value+"\"}}}\n")
+		return err
+	}
+	require.NoError(t, formula("db.m6g.large", "LEAST({DBInstanceClassMemory/9531392},400)"))
+	require.ErrorContains(t, formula("db.m6g.large", "{DBInstanceClassMemory/95313920}"),
+		"max_connections is {DBInstanceClassMemory/95313920}, which makes about 82 on db.m6g.large; less 5 reserved ones")
+	require.ErrorContains(t, formula("db.m99.large", "{DBInstanceClassMemory/9531392}"),
+		"the memory of db.m99.large is not known here; want a number")
+	require.ErrorContains(t, formula("db.m6g.large", "{DBInstanceVCPU*100}"), "the value of DBInstanceVCPU is not known here")
+	require.ErrorContains(t, formula("db.m6g.large", "{DBInstanceClassMemory/…}"),
+		"database.parameters.max_connections.value: ")
 	stack, err := load(t,
 		least+"  dbtier:database: {instanceClass: db.m99.large, parameters: {max_connections: {value: \"400\", "+
 			"applyMethod: pending-reboot}}}\n")

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -113,6 +114,7 @@ func (v *Values) add(file string, config map[string]any) (err error) {
 			if v.Keys[key], err = valueOf(config[full]); err != nil {
 				return fmt.Errorf("reading the stack's config %s: %s: %w", file, full, err)
 			}
+			v.addDates(key, config[full])
 			continue
 		}
 		switch reason, known := strayReason(full); {
@@ -212,4 +214,27 @@ func settingsNamed(name string) []string {
 	}
 	visit("", reflect.ValueOf(&Stack{}).Elem())
 	return paths
+}
+
+// addDates adds the parts of a value that YAML reads as dates.
+func (v *Values) addDates(path string, value any) {
+	switch value := value.(type) {
+	case time.Time:
+		if v.Dates == nil {
+			v.Dates = map[string]string{}
+		}
+		layout := time.RFC3339Nano
+		if value.Equal(value.Truncate(24 * time.Hour)) {
+			layout = time.DateOnly
+		}
+		v.Dates[path] = value.Format(layout)
+	case map[string]any:
+		for key, part := range value {
+			v.addDates(join(path, key), part)
+		}
+	case []any:
+		for i, part := range value {
+			v.addDates(fmt.Sprintf("%s[%d]", path, i), part)
+		}
+	}
 }

@@ -132,7 +132,8 @@ func (s *Stack) checkSecurityGroups(faults *fault.List) {
 	for i, client := range s.Network.Clients {
 		path := fmt.Sprintf("network.clients[%d].securityGroupId", i)
 		if other, twice := admitted[client.SecurityGroupID]; twice && client.SecurityGroupID != "" {
-			faults.Add(path, client.SecurityGroupID, "is the security group of %s, which is admitted already; remove one", other)
+			faults.Add(path, client.SecurityGroupID, "is the security group of %s, which is admitted already; "+
+				"remove one", other)
 			continue
 		}
 		admitted[client.SecurityGroupID] = path

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"dbtier/components/consumer"
 	"dbtier/components/fault"
 )
 
@@ -24,6 +25,8 @@ type Values struct {
 	Strays []string
 	// Unused are the full keys of other namespaces, which neither the tier nor the engine reads.
 	Unused []string
+	// Dates are the texts of the file that YAML reads as dates, by their paths. Programs get another text.
+	Dates map[string]string
 }
 
 // Value is one config value.
@@ -61,15 +64,42 @@ func (e *InvalidError) Lines() []string {
 var profileKeys = []string{"environment", "profile", "service"}
 
 // Parse decodes and validates the config of a stack. It is pure: outputsOf answers stack references. If the values are
-// not valid, the error is an [*InvalidError] with every fault, and the stack holds the values that could be decoded.
+// not valid, the error is an [*InvalidError] with every fault, and the stack holds the values that could be decoded. A
+// fault is told once, at a setting that the values have if one of them led to it.
 func Parse(values Values, outputsOf OutputsOf) (*Stack, error) {
+	outputsOf = once(outputsOf)
 	var faults fault.List
 	tree := parseKeys(values.Keys, &faults)
+	for _, path := range slices.Sorted(maps.Keys(values.Dates)) {
+		faults.Add(path, values.Dates[path], "is a date in YAML, which turns it into another text; put it in quotes")
+	}
+	stack, found := parseTree(tree, outputsOf, faults.Paths())
+	found = blame(tree, found, func(changed map[string]any) []fault.Fault {
+		_, others := parseTree(changed, outputsOf, faults.Paths())
+		return others
+	})
+	if len(found) > 0 {
+		faults.Within("", &fault.Error{Faults: found})
+	}
+	invalid := &fault.Error{}
+	if errors.As(faults.Err(), &invalid) || len(values.Strays) > 0 {
+		return stack, &InvalidError{File: values.File, Faults: invalid.Faults, Strays: values.Strays}
+	}
+	return stack, nil
+}
 
+// parseTree decodes and validates a tree. unread are the paths of values that could not be read.
+func parseTree(tree map[string]any, outputsOf OutputsOf, unread []string) (*Stack, []fault.Fault) {
+	var faults fault.List
 	var head Stack
 	decodeKeys(&faults, tree, &head, func(key string) bool { return slices.Contains(profileKeys, key) })
 	stack := Defaults(head.Profile, head.Environment, head.Service)
 	decodeKeys(&faults, tree, stack, func(key string) bool { return !slices.Contains(profileKeys, key) })
+	unread = append(slices.Clone(unread), faults.Paths()...)
+	if !selects(tree, "consumer", "replicas") && stack.Consumer.Autoscaling.Enabled {
+		// The default must not contradict the bounds that are given.
+		stack.Consumer.Replicas = within(stack.Consumer.Replicas, stack.Consumer.Autoscaling)
+	}
 	stack.clusterOnly = clusterOnly(tree)
 	stack.Pool.checkUnused(&faults, tree)
 	missing := stack.resolveReferences(&faults, outputsOf)
@@ -77,15 +107,16 @@ func Parse(values Values, outputsOf OutputsOf) (*Stack, error) {
 
 	var invalid *fault.Error
 	if errors.As(stack.Validate(), &invalid) {
-		// A key that a reference did not fill is reported by the reference.
+		// A key that a reference did not fill is reported by the reference, and a value that could not be read has its
+		// fault already.
 		invalid.Faults = slices.DeleteFunc(invalid.Faults, func(f fault.Fault) bool {
-			return slices.Contains(missing, f.Path) || slices.Contains(stack.Unread, f.Path)
+			return slices.Contains(missing, f.Path) || slices.Contains(stack.Unread, f.Path) ||
+				slices.ContainsFunc(unread, func(path string) bool { return isPart(f.Path, path) })
 		})
 		faults.Within("", invalid)
 	}
-	invalid = &fault.Error{}
-	if errors.As(faults.Err(), &invalid) || len(values.Strays) > 0 {
-		return stack, &InvalidError{File: values.File, Faults: invalid.Faults, Strays: values.Strays}
+	if errors.As(faults.Err(), &invalid) {
+		return stack, invalid.Faults
 	}
 	return stack, nil
 }
@@ -135,4 +166,28 @@ func clusterOnly(tree map[string]any) bool {
 		_, given := tree[key]
 		return given
 	})
+}
+
+// isPart reports whether a path is another one or leads to a part of its value.
+func isPart(path, of string) bool {
+	rest, ok := strings.CutPrefix(path, of)
+	return ok && of != "" && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// selects reports whether the config gives a key of a section.
+func selects(tree map[string]any, section, key string) bool {
+	keys, _ := tree[section].(map[string]any)
+	_, given := keys[key]
+	return given
+}
+
+// within returns the number of replicas that is nearest to replicas within the bounds of the autoscaler.
+func within(replicas int, bounds consumer.Autoscaling) int {
+	if bounds.MinReplicas != 0 {
+		replicas = max(replicas, bounds.MinReplicas)
+	}
+	if bounds.MaxReplicas > 0 {
+		replicas = min(replicas, bounds.MaxReplicas)
+	}
+	return replicas
 }

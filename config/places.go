@@ -41,7 +41,8 @@ func (s *Stack) checkPlaces(faults *fault.List) {
 	backups := regional
 	backups.Account = s.AWS.AccountID
 	in(backups, "database.restore.pointInTime.sourceDbInstanceAutomatedBackupsArn",
-		d.Restore.PointInTime.SourceDBInstanceAutomatedBackupsArn, "want backups that were copied to the stack's region")
+		d.Restore.PointInTime.SourceDBInstanceAutomatedBackupsArn, "want backups that were copied to the stack's "+
+			"region")
 	in(account, "database.monitoringRoleArn", d.MonitoringRoleArn, "want a role of the stack's account")
 	for _, feature := range slices.Sorted(maps.Keys(d.Roles)) {
 		in(account, "database.roles."+feature, d.Roles[feature], "want a role of the stack's account")
@@ -52,7 +53,8 @@ func (s *Stack) checkPlaces(faults *fault.List) {
 		// "Permissions for AWS Secrets Manager secrets in a different account": the AWS managed key cannot be shared.
 		outside := (awsrules.Place{Account: s.AWS.AccountID}).Outside(arn)
 		faults.Check(outside == "" || key != "", path+name, arn,
-			"%s, from which it can be read only if a key of that account encrypts it: name the key in kmsKeyArn", outside)
+			"%s, from which it can be read only if a key of that account encrypts it: name the key in "+
+				"kmsKeyArn", outside)
 	}
 	for i := range s.Secrets.Further {
 		f := &s.Secrets.Further[i]
@@ -66,12 +68,13 @@ func (s *Stack) checkPlaces(faults *fault.List) {
 		"database.availabilityZone", d.AvailabilityZone, "is not a zone of %s", s.AWS.Region)
 }
 
-// checkIssuer adds a fault if the identity provider is that of an EKS cluster in another region. The database admits the
-// nodes of the cluster by their security group, which only works within a region.
+// checkIssuer adds a fault if the identity provider is that of an EKS cluster in another region. The database admits
+// the nodes of the cluster by their security group, which only works within a region.
 func (s *Stack) checkIssuer(faults *fault.List) {
 	_, issuer, _ := strings.Cut(s.Cluster.OIDCProviderArn, ":oidc-provider/")
 	region, eks := awsrules.IssuerRegion(issuer)
 	faults.Check(!eks || region == s.AWS.Region, "cluster.oidcProviderArn", s.Cluster.OIDCProviderArn,
-		"is the provider of a cluster in %s, and the stack is in %s; want the provider of the cluster that the service "+
+		"is the provider of a cluster in %s, and the stack is in %s; want the provider of the cluster that the "+
+			"service "+
 			"runs in, or that cluster's region", region, s.AWS.Region)
 }

@@ -18,6 +18,7 @@ import (
 	"dbtier/components/rdspostgres"
 	"dbtier/components/rdsproxy"
 	"dbtier/validation"
+	"dbtier/validation/kuberules"
 )
 
 // Namespace is the namespace of the config keys.
@@ -192,19 +193,25 @@ func (s *Stack) Validate() error {
 		}
 		return faults.Err()
 	}
-	faults.Form("service.name", s.Service.Name, validation.Label)
-	faults.Form("service.namespace", s.Service.Namespace, validation.Label)
+	s.checkService(&faults)
 	s.checkSecurityGroups(&faults)
 	network := section("network", s.Network.validate())
 	database := section("database", s.Database.Validate())
-	section("secrets", s.validateSecrets())
+	secrets := section("secrets", s.validateSecrets())
 	pool := section("", s.validatePool())
-	section("role", s.validateRole())
+	role := section("role", s.validateRole())
 	iam := section("", s.validateIAM())
 	migration := section("migration", s.Migration.validate())
 	service := section("consumer", s.Consumer.validate())
 	if service && pool && s.Pool.Kind == PgBouncer {
 		s.checkClients(&faults)
+	}
+	if service && pool && secrets {
+		s.checkObjects(&faults)
+		s.checkVariables(&faults)
+	}
+	if role && database {
+		s.checkUsers(&faults)
 	}
 	if network && database {
 		s.checkAddresses(&faults)
@@ -226,6 +233,39 @@ func (s *Stack) checkAddresses(faults *fault.List) {
 	faults.Check(slices.ContainsFunc(s.Network.DatabaseCIDRs, func(cidr string) bool { return !six(cidr) }),
 		"network.databaseCidrs", s.Network.DatabaseCIDRs,
 		"has no IPv4 range, but every instance has an IPv4 address; add the IPv4 ranges of the subnets in subnetIds")
+}
+
+// checkService checks the names of the service. Kubernetes keeps some namespaces for itself, and the operator's pods
+// must not share theirs with a service's, whose Pod Security and NetworkPolicies would apply to them.
+func (s *Stack) checkService(faults *fault.List) {
+	const path = "service.namespace"
+	faults.Form("service.name", s.Service.Name, validation.Label)
+	if !faults.Form(path, s.Service.Namespace, validation.Label) {
+		return
+	}
+	reserved := kuberules.ReservedNamespace(s.Service.Namespace)
+	faults.Check(reserved == "", path, s.Service.Namespace, "%s; want a namespace of the service's own", reserved)
+	faults.Check(s.Service.Namespace != s.Operator.Namespace, path, s.Service.Namespace,
+		"is the operator's namespace (operator.namespace); want a namespace of the service's own")
+}
+
+// checkUsers adds a fault for each user of the application that is the master user: the bootstrap of the role would
+// take its rights away. PostgreSQL compares names without quotes in lower case.
+func (s *Stack) checkUsers(faults *fault.List) {
+	if s.Role.PoolUser != RoleUser {
+		return
+	}
+	for _, user := range []struct{ path, value, name string }{
+		{"role.name", s.Role.Name, s.Role.Name},
+		{"role.name", s.Role.Name, s.Role.Name + "_a"},
+		{"role.name", s.Role.Name, s.Role.Name + "_b"},
+		{"role.iamUser", s.Role.IAMUser, s.Role.IAMUser},
+	} {
+		faults.Check(!strings.EqualFold(user.name, s.Database.MasterUsername), user.path, user.value,
+			"makes the user %s, which is the master user (database.masterUsername), whose rights it would take "+
+				"away; want "+
+				"another name", user.name)
+	}
 }
 
 func (m *Migration) validate() error {

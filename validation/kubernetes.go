@@ -18,9 +18,4 @@ var (
 		"want a type of Secrets, such as kubernetes.io/tls")
 	// EnvName is the name of an environment variable as shells and most runtimes read it.
 	EnvName = form(`[A-Za-z_][A-Za-z0-9_]*`, "want the name of an environment variable")
-	// Quantity is a resource quantity.
-	Quantity = form(`\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi)?`, "want a quantity such as 250m or 64Mi")
-	// Image is the name of a container image, with a tag or a digest.
-	Image = form(`[a-zA-Z0-9][a-zA-Z0-9._/:@-]*`,
-		"want the name of an image, such as registry.example/myshop-api:1.4.2")
 )

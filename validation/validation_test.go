@@ -30,8 +30,6 @@ var forms = map[string]struct {
 	"data key":    {validation.DataKey, []string{"ca.pem", "A-b_c"}, []string{"", "a/b", "a b"}},
 	"secret type": {validation.SecretType, []string{"Opaque", "kubernetes.io/tls"}, []string{"", "/", "a b"}},
 	"env name":    {validation.EnvName, []string{"A", "_a1"}, []string{"", "1A", "A-B", "a.b"}},
-	"quantity":    {validation.Quantity, []string{"1", "0.5", "250m", "64Mi"}, []string{"", "-1", "64MB", "a"}},
-	"image":       {validation.Image, []string{"a", "r.example/a:1@sha256:0f"}, []string{"", ":1", "a b"}},
 	"region": {
 		validation.Region,
 		[]string{"us-gov-west-1", "eu-central-1"},

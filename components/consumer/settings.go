@@ -75,7 +75,7 @@ const maxReplicas = 500
 // MostReplicas returns the largest number of pods that the service has, apart from the surge of a rolling update.
 func (s *Settings) MostReplicas() int {
 	if s.Autoscaling.Enabled {
-		return s.Autoscaling.MaxReplicas
+		return max(s.Autoscaling.MaxReplicas, s.Replicas)
 	}
 	return s.Replicas
 }
@@ -92,10 +92,15 @@ func (s *Settings) LeastReplicas() int {
 func (s *Settings) Validate() error {
 	var faults fault.List
 	faults.Form("name", s.Name, validation.Label)
-	faults.Check(s.Image != "", "image", nil, "is missing")
+	workload.CheckImage(&faults, "image", s.Image)
 	faults.Between("replicas", s.Replicas, 1, maxReplicas, "")
 	if s.Autoscaling.Enabled {
 		faults.Within("autoscaling", s.Autoscaling.validate(s.LeastReplicas()))
+		faults.Check(s.Replicas <= s.Autoscaling.MaxReplicas || s.Autoscaling.MaxReplicas < s.LeastReplicas(),
+			"replicas",
+			s.Replicas, "is more than autoscaling.maxReplicas (%d), to which the autoscaler would reduce it; want "+
+				"at most that",
+			s.Autoscaling.MaxReplicas)
 	}
 	faults.Between("port", s.Port, 1, 65535, "")
 	faults.Check(strings.HasPrefix(s.HealthPath, "/"), "healthPath", s.HealthPath, "want a path that begins with /")

@@ -59,7 +59,7 @@ func (s *Settings) Validate() error {
 				"want "+
 				"another name, for example %s_iam", s.Name)
 	}
-	faults.Form("image", s.Image, validation.Image)
+	workload.CheckImage(&faults, "image", s.Image)
 	faults.Between("waitSeconds", s.WaitSeconds, 0, 3600, "seconds")
 	faults.Check(s.DeadlineSeconds >= s.WaitSeconds+60 && s.DeadlineSeconds <= 86400, "deadlineSeconds",
 		s.DeadlineSeconds,

@@ -6,6 +6,7 @@ import (
 
 	"dbtier/components/fault"
 	"dbtier/validation"
+	"dbtier/validation/kuberules"
 )
 
 // OperatorSettings are the choices for the cluster's operator. Begin with [DefaultOperator].
@@ -86,8 +87,13 @@ func (s *OperatorSettings) Validate() error {
 		faults.Check(versionForm.MatchString(s.Version), "version", s.Version,
 			"want the version of the chart, for example 2.9.0: without it each update could install another version")
 	}
-	faults.Check((s.Image.Repository == "") == (s.Image.Tag == ""), "image", s.Image,
-		"want both repository and tag, or neither")
+	if faults.Check((s.Image.Repository == "") == (s.Image.Tag == ""), "image", s.Image,
+		"want both repository and tag, or neither") && s.Image.Tag != "" {
+		image := s.Image.Repository + ":" + s.Image.Tag
+		if err := kuberules.CheckImage(image); err != nil {
+			faults.Add("image", image, "%s", err)
+		}
+	}
 	faults.Between("replicas", s.Replicas, 1, 5, "")
 	faults.Between("webhookPort", s.WebhookPort, 1024, 65535, "")
 	for _, r := range reserved {

@@ -172,6 +172,15 @@ func join(prefix, path string) string {
 	}
 }
 
+// Paths returns the paths of the faults so far.
+func (l *List) Paths() []string {
+	paths := make([]string, len(l.faults))
+	for i, f := range l.faults {
+		paths[i] = f.Path
+	}
+	return paths
+}
+
 // Err returns nil if the list is empty, and otherwise an [*Error].
 func (l *List) Err() error {
 	if len(l.faults) == 0 {

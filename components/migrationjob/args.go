@@ -59,7 +59,7 @@ func (a *MigrationJobArgs) Validate() error {
 	faults.Within("", a.Settings.Validate())
 	faults.Form("service", a.Service, validation.Label)
 	faults.Form("namespace", a.Namespace, validation.Label)
-	faults.Check(a.Image != "", "image", nil, "is missing: the service's image, which contains the migrations")
+	workload.CheckImage(&faults, "image", a.Image)
 	faults.Check(a.ServiceAccount != nil, "serviceAccount", nil, "is missing")
 	faults.Check(a.DirectSecret != nil, "directSecret", nil,
 		"is missing: the Secret whose DATABASE_URL connects to the instance directly")

@@ -57,7 +57,7 @@ func (c *Console) validate() error {
 	faults.Between("port", c.Port, 1, 65535, "")
 	faults.Check(c.Secret != nil, "secret", nil, "is missing: the Secret with the console's username and password")
 	faults.Form("poolName", c.PoolName, validation.Label)
-	faults.Check(c.Image != "", "image", nil, "is missing: an image that contains psql, getent and sh")
+	workload.CheckImage(&faults, "image", c.Image)
 	workload.CheckUID(&faults, c.UID)
 	faults.Between("waitSeconds", c.WaitSeconds, 1, 3600, "seconds")
 	return faults.Err()

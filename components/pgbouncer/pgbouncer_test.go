@@ -618,7 +618,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsCreated(t *testing.T) {
 	for _, fault := range []string{
 		`PgBouncerPool pool: name: "1PgBouncer": want 1 to 50 lower-case letters`,
 		`replicas: 0: want 1 to 50`,
-		`image: "a b": want the name of an image`,
+		`image: "a b": has white space; want the name of an image`,
 		`reloaderImage: "-": want the name of an image`,
 		`command: ["pgbouncer",""]: want pgbouncer's command as a list`,
 		`poolMode: "statement": want one of transaction, session`,

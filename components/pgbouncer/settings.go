@@ -200,9 +200,11 @@ func (s *Settings) Validate() error {
 	if s.Image == "" {
 		faults.Check(false, "image", nil, MissingImage)
 	} else {
-		faults.Form("image", s.Image, validation.Image)
+		workload.CheckImage(&faults, "image", s.Image)
 	}
-	faults.OptionalForm("reloaderImage", s.ReloaderImage, validation.Image)
+	if s.ReloaderImage != "" {
+		workload.CheckImage(&faults, "reloaderImage", s.ReloaderImage)
+	}
 	faults.Check(len(s.Command) > 0 && !slices.Contains(s.Command, ""), "command", s.Command,
 		"want pgbouncer's command as a list of non-empty words, such as [pgbouncer, %s]", ConfigFile)
 	s.validatePool(&faults)
@@ -254,7 +256,7 @@ func (m *Metrics) validate(poolPort int) error {
 			"has nothing to scrape; set enabled to true as well")
 		return faults.Err()
 	}
-	faults.Form("image", m.Image, validation.Image)
+	workload.CheckImage(&faults, "image", m.Image)
 	faults.Between("port", m.Port, 1024, 65535, "")
 	faults.Check(m.Port != poolPort, "port", m.Port, "is the pool's containerPort; want another port, for example 9127")
 	faults.Form("namespace", m.Namespace, validation.Label)

@@ -9,6 +9,7 @@ import (
 
 	"dbtier/components/fault"
 	"dbtier/validation"
+	"dbtier/validation/awsrules"
 )
 
 // Client is a group of machines that may connect: the members of a security group, or address ranges.
@@ -61,10 +62,7 @@ func (a *RdsPostgresArgs) SetDefaults() {
 	}
 	parameters := make(map[string]Parameter, len(a.Parameters))
 	for name, p := range a.Parameters {
-		if p.ApplyMethod == "" {
-			p.ApplyMethod = Immediate
-		}
-		parameters[name] = p
+		parameters[name] = a.withMethod(name, p)
 	}
 	a.Parameters = parameters
 }
@@ -108,16 +106,15 @@ func validateCIDR(faults *fault.List, path, cidr string) {
 	faults.Check(prefix.Bits() > 0, path, cidr, "is the whole internet; name the machines that connect")
 }
 
-// validateRegion refuses ARNs of another region than the instance's: RDS and CloudWatch cannot use them.
+// validateRegion refuses ARNs of another partition or region than the instance's: RDS and CloudWatch cannot use them.
 func (a *RdsPostgresArgs) validateRegion(faults *fault.List) {
 	if !validation.Region.Matches(a.Region) {
 		return
 	}
+	place := awsrules.Place{Partition: a.Partition, Region: a.Region}
 	here := func(path, arn string) {
-		if parts := strings.Split(arn, ":"); len(parts) > 3 {
-			faults.Check(parts[3] == a.Region, path, arn,
-				"is in the region %s, and the instance is in %s; want one in the same region", parts[3], a.Region)
-		}
+		outside := place.Outside(arn)
+		faults.Check(outside == "", path, arn, "%s; want one in the same region", outside)
 	}
 	here("kmsKeyArn", a.KmsKeyArn)
 	here("logKmsKeyArn", a.LogKmsKeyArn)

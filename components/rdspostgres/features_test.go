@@ -423,10 +423,10 @@ func TestFaultsOneByOne(t *testing.T) {
 		`rotation.scheduleExpression: "rate(3 hours)": want`: func(a *args) {
 			a.Rotation.ScheduleExpression = "rate(3 hours)"
 		},
-		`rotation.scheduleExpression: "cron(5 3 ? * SUN *)": want six fields`: func(a *args) {
+		`rotation.scheduleExpression: "cron(5 3 ? * SUN *)": has the minute "5"`: func(a *args) {
 			a.Rotation.ScheduleExpression = "cron(5 3 ? * SUN *)"
 		},
-		`rotation.scheduleExpression: "cron(0 24 ? * SUN *)": 24 is not an hour`: func(a *args) {
+		`rotation.scheduleExpression: "cron(0 24 ? * SUN *)": has the hour "24": want 0 to 23`: func(a *args) {
 			a.Rotation.ScheduleExpression = "cron(0 24 ? * SUN *)"
 		},
 		`rotation.duration: "soon": want whole hours`: func(a *args) {

@@ -299,7 +299,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsCreated(t *testing.T) {
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
 		`identifier: "MyShop--prod": want 1 to 63 lower-case letters`,
-		`engineVersion: "16.3": RDS no longer creates it; use "16"`,
+		`engineVersion: "16.3": RDS no longer creates it (as of 2026-05-31, 16.9 is the oldest); use "16"`,
 		`engineVersion: "16.3": is a minor version, from which autoMinorVersionUpgrade will upgrade`,
 		`instanceClass: "m6g.large": want a class such as db.m6g.large`,
 		`allocatedStorage: 10: want 20 to 65536 GiB with gp3`,

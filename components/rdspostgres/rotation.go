@@ -1,17 +1,15 @@
 package rdspostgres
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/secretsmanager"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
+	"dbtier/validation/awsrules"
 )
 
 // Rotation is the schedule on which RDS changes the master password. Without a schedule RDS changes it every 7 days, so
@@ -34,12 +32,7 @@ func (r Rotation) scheduled() bool {
 	return r.AutomaticallyAfterDays != 0 || r.ScheduleExpression != ""
 }
 
-var (
-	rateForm  = regexp.MustCompile(`^rate\(([1-9]\d{0,3}) (day|days|hour|hours)\)$`)
-	cronForm  = regexp.MustCompile(`^cron\(([^()]*)\)$`)
-	fieldForm = regexp.MustCompile(`^[0-9A-Za-z*/,#-]+$`)
-	hoursForm = regexp.MustCompile(`^([1-9]\d?)h$`)
-)
+var hoursForm = regexp.MustCompile(`^([1-9]\d?)h$`)
 
 func (r Rotation) validate() error {
 	var faults fault.List
@@ -60,7 +53,7 @@ func (r Rotation) validate() error {
 	}
 	longest := 24
 	if r.ScheduleExpression != "" {
-		window, err := parseSchedule(r.ScheduleExpression)
+		window, err := awsrules.CheckRotationSchedule(r.ScheduleExpression)
 		if err != nil {
 			faults.Add("scheduleExpression", r.ScheduleExpression, "%s", err)
 		} else {
@@ -77,41 +70,6 @@ func (r Rotation) validate() error {
 		}
 	}
 	return faults.Err()
-}
-
-// parseSchedule parses a schedule of Secrets Manager ("Schedule expressions") and returns the longest window, in hours.
-func parseSchedule(text string) (longest int, err error) {
-	if rate := rateForm.FindStringSubmatch(text); rate != nil {
-		n, _ := strconv.Atoi(rate[1])
-		switch {
-		case strings.HasPrefix(rate[2], "day") && n <= 999:
-			return 24, nil
-		case strings.HasPrefix(rate[2], "hour") && 4 <= n && n <= 999:
-			return min(n, 24), nil
-		default:
-			return 0, errors.New("want 1 to 999 days, or 4 to 999 hours")
-		}
-	}
-	cron := cronForm.FindStringSubmatch(text)
-	if cron == nil {
-		return 0, errors.New("want rate(<n> days), rate(<n> hours) or cron(0 <hour> <day> <month> <weekday> *)")
-	}
-	fields := strings.Fields(cron[1])
-	if len(fields) != 6 || fields[0] != "0" || fields[5] != "*" || (fields[2] == "?") == (fields[4] == "?") ||
-		slices.ContainsFunc([]string{fields[1], fields[3]}, func(f string) bool { return !fieldForm.MatchString(f) }) ||
-		slices.ContainsFunc([]string{fields[2], fields[4]},
-			func(f string) bool { return f != "?" && !fieldForm.MatchString(f) }) {
-		return 0, errors.New(
-			"want six fields, the minute 0, the year * and either day or weekday ?, for example cron(0 3 ? * SUN *)",
-		)
-	}
-	if hour, err := strconv.Atoi(fields[1]); err == nil {
-		if hour > 23 {
-			return 0, fmt.Errorf("%d is not an hour of the day: want 0 to 23", hour)
-		}
-		return 24 - hour, nil
-	}
-	return 24, nil
 }
 
 // rotation sets the schedule of the secret that RDS created.

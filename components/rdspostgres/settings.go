@@ -2,7 +2,8 @@ package rdspostgres
 
 import (
 	"slices"
-	"strings"
+
+	"dbtier/validation/rdsrules"
 )
 
 // Settings are the choices for the instance. Begin with [Production] or [Development] and change what differs.
@@ -159,20 +160,21 @@ type Timeouts struct {
 type Parameter struct {
 	// Value in RDS's format: booleans are 0 and 1, durations have the parameter's unit.
 	Value string `json:"value"`
-	// ApplyMethod is immediate (default), or pending-reboot for static parameters.
+	// ApplyMethod is immediate or pending-reboot. Default: immediate, and pending-reboot for static parameters and for
+	// the value that RDS itself sets, because RDS accepts or reports no other.
 	ApplyMethod string `json:"applyMethod"`
 }
 
 // Values of EngineLifecycleSupport.
 const (
-	ExtendedSupport         = "open-source-rds-extended-support"
-	ExtendedSupportDisabled = "open-source-rds-extended-support-disabled"
+	ExtendedSupport         = rdsrules.ExtendedSupport
+	ExtendedSupportDisabled = rdsrules.ExtendedSupportDisabled
 )
 
 // Ways to apply a parameter.
 const (
-	Immediate     = "immediate"
-	PendingReboot = "pending-reboot"
+	Immediate     = rdsrules.Immediate
+	PendingReboot = rdsrules.PendingReboot
 )
 
 // DefaultParameters returns the parameters of every instance. Statements are logged by duration and not by kind: with
@@ -180,10 +182,10 @@ const (
 func DefaultParameters() map[string]Parameter {
 	return map[string]Parameter{
 		// This is RDS's default since PostgreSQL 15. It is explicit because clients rely on it.
-		"rds.force_ssl": {Value: "1", ApplyMethod: Immediate},
+		"rds.force_ssl": {Value: "1"},
 		// In milliseconds.
-		"log_min_duration_statement": {Value: "1000", ApplyMethod: Immediate},
-		"log_lock_waits":             {Value: "1", ApplyMethod: Immediate},
+		"log_min_duration_statement": {Value: "1000"},
+		"log_lock_waits":             {Value: "1"},
 	}
 }
 
@@ -248,7 +250,4 @@ func (s *Settings) keyOutlives() bool {
 }
 
 // Family returns the parameter group family of the engine version.
-func (s *Settings) Family() string {
-	major, _, _ := strings.Cut(s.EngineVersion, ".")
-	return "postgres" + major
-}
+func (s *Settings) Family() string { return rdsrules.Family(s.EngineVersion) }

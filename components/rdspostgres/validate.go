@@ -5,32 +5,18 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"dbtier/components/fault"
 	"dbtier/validation"
+	"dbtier/validation/rdsrules"
 )
 
 var (
-	classForm      = regexp.MustCompile(`^db\.[a-z0-9-]+\.[a-z0-9]+$`)
-	versionForm    = regexp.MustCompile(`^([1-9]\d)(?:\.(\d{1,2}))?$`)
 	groupNameForm  = regexp.MustCompile(`^[a-zA-Z0-9 ._-]{1,255}$`)
 	parameterGroup = regexp.MustCompile(`^[a-z](-?[a-z0-9.])*$`)
 )
-
-// RDS refuses these master users of PostgreSQL ("Settings for DB instances").
-var reservedUsers = []string{
-	"admin", "postgres", "public", "rdsadmin", "rdsrepladmin", "rds_superuser", "rds_iam",
-	"user",
-}
-
-// Lower minor versions can no longer be created (RDS for PostgreSQL release calendar).
-var oldestMinor = map[int]int{16: 9}
-
-// Major versions that have a parameter group family of the form postgres<major>.
-const oldestMajor, newestMajor = 13, 18
 
 // Validate reports every fault of the settings.
 func (s *Settings) Validate() error {
@@ -65,34 +51,30 @@ func (s *Settings) validateEngine(faults *fault.List) {
 	faults.Check(s.ReplicateSourceDb == "", "replicateSourceDb", s.ReplicateSourceDb,
 		"RDS makes no read replica of a PostgreSQL instance whose master password it manages; use restore.pointInTime "+
 			"for a copy, or multiAz for a standby")
-	version := versionForm.FindStringSubmatch(s.EngineVersion)
-	if !faults.Check(version != nil, "engineVersion", s.EngineVersion,
-		`want a major version such as "16", or major.minor`) {
+	if err := rdsrules.CheckVersion(s.EngineVersion); err != nil {
+		faults.Add("engineVersion", s.EngineVersion, "%s", err)
+	}
+	if !rdsrules.KnownFamily(s.Family()) {
 		return
 	}
-	major, _ := strconv.Atoi(version[1])
-	if !faults.Check(oldestMajor <= major && major <= newestMajor, "engineVersion", s.EngineVersion,
-		"want a major version from %d to %d", oldestMajor, newestMajor) || version[2] == "" {
-		return
-	}
-	minor, _ := strconv.Atoi(version[2])
-	faults.Check(minor >= oldestMinor[major], "engineVersion", s.EngineVersion,
-		"RDS no longer creates it; use %q and let RDS pick the newest", version[1])
-	faults.Check(!s.AutoMinorVersionUpgrade, "engineVersion", s.EngineVersion,
-		"is a minor version, from which autoMinorVersionUpgrade will upgrade; use %q, or set autoMinorVersionUpgrade "+
-			"to "+
-			"false", version[1])
+	end, over := rdsrules.StandardSupportEnd(s.EngineVersion)
+	// CreateDBInstance, EngineLifecycleSupport: "creating the DB instance will fail if the DB major version is past its
+	// end of standard support date".
+	faults.Check(!over || s.EngineLifecycleSupport == ExtendedSupport, "engineVersion", s.EngineVersion,
+		"has been out of standard support since %s, and RDS creates it only with engineLifecycleSupport %s, which is "+
+			"billed; use a later major version", end, ExtendedSupport)
+	major, minor, _ := rdsrules.ParseVersion(s.EngineVersion)
+	faults.Check(minor < 0 || !s.AutoMinorVersionUpgrade, "engineVersion", s.EngineVersion,
+		"is a minor version, from which autoMinorVersionUpgrade will upgrade; use \"%d\", or set "+
+			"autoMinorVersionUpgrade "+
+			"to false", major)
 }
 
 func (s *Settings) validateStorage(faults *fault.List) {
-	faults.Check(classForm.MatchString(s.InstanceClass), "instanceClass", s.InstanceClass,
-		"want a class such as db.m6g.large")
-	fault.OneOf(faults, "storageType", s.StorageType, "gp3", "gp2", "io1", "io2")
-	provisioned := s.StorageType == "io1" || s.StorageType == "io2"
-	least := 20
-	if provisioned {
-		least = 100
+	if err := rdsrules.CheckClass(s.InstanceClass); err != nil {
+		faults.Add("instanceClass", s.InstanceClass, "%s", err)
 	}
+	provisioned := s.StorageType == "io1" || s.StorageType == "io2"
 	faults.Check(!s.DedicatedLogVolume || provisioned, "dedicatedLogVolume", true,
 		"needs storageType io1 or io2, not %s", s.StorageType)
 	if s.AvailabilityZone != "" {
@@ -100,91 +82,74 @@ func (s *Settings) validateStorage(faults *fault.List) {
 		faults.Check(!s.MultiAZ, "availabilityZone", s.AvailabilityZone,
 			"RDS places a Multi-AZ instance itself; leave it out, or set multiAz to false")
 	}
-	faults.Between("allocatedStorage", s.AllocatedStorage, least, 65536, "GiB with "+s.StorageType)
-	if s.MaxAllocatedStorage != 0 {
-		// "The maximum storage threshold must be at least 10% more than the allocated storage."
-		faults.Check(10*s.MaxAllocatedStorage >= 11*s.AllocatedStorage && s.MaxAllocatedStorage <= 65536,
-			"maxAllocatedStorage", s.MaxAllocatedStorage,
-			"want 0 to turn growth off, or at least a tenth more than allocatedStorage (%d GiB), up to 65536",
-			s.AllocatedStorage)
+	if !fault.OneOf(faults, "storageType", s.StorageType, "gp3", "gp2", "io1", "io2") {
+		return
 	}
-	switch {
-	case provisioned:
-		faults.Between("iops", s.Iops, 1000, 256000, "with "+s.StorageType)
-	case s.StorageType != "gp3":
-		faults.Check(s.Iops == 0, "iops", s.Iops, "%s has no provisioned iops; leave it out or use gp3", s.StorageType)
-	case s.Iops != 0:
-		if faults.Check(s.AllocatedStorage >= 400, "iops", s.Iops,
-			"gp3 accepts it only from 400 GiB of allocatedStorage; leave it out") {
-			faults.Between("iops", s.Iops, 12000, 64000, "with gp3")
+	found, _ := rdsrules.Storage{
+		Type: s.StorageType, GiB: s.AllocatedStorage, MaxGiB: s.MaxAllocatedStorage, IOPS: s.Iops,
+		Throughput: s.StorageThroughput,
+	}.Check()
+	for _, f := range found {
+		if f.High > 0 {
+			faults.Between(f.Setting, f.Value, f.Low, f.High, f.Unit)
+			continue
 		}
-	}
-	if s.StorageThroughput != 0 {
-		if faults.Check(s.StorageType == "gp3" && s.Iops != 0, "storageThroughput", s.StorageThroughput,
-			"needs storageType gp3 and iops; leave it out") {
-			faults.Between("storageThroughput", s.StorageThroughput, 500, 4000, "MiB/s")
-		}
+		faults.Add(f.Setting, f.Value, "%s", f.Reason)
 	}
 }
 
 func (s *Settings) validateNames(faults *fault.List) {
-	faults.Form("databaseName", s.DatabaseName, validation.SQLName)
-	faults.Form("masterUsername", s.MasterUsername, validation.SQLName)
-	user := strings.ToLower(s.MasterUsername)
-	faults.Check(!slices.Contains(reservedUsers, user) && !strings.HasPrefix(user, "pg_"), "masterUsername",
-		s.MasterUsername,
-		"is reserved by RDS or PostgreSQL; use another name, for example <database>_admin")
-	faults.Between("port", s.Port, 1150, 65535, "")
+	if err := rdsrules.CheckDatabaseName(s.DatabaseName); err != nil {
+		faults.Add("databaseName", s.DatabaseName, "%s", err)
+	}
+	if err := rdsrules.CheckMasterUsername(s.MasterUsername); err != nil {
+		faults.Add("masterUsername", s.MasterUsername, "%s", err)
+	}
+	faults.Between("port", s.Port, rdsrules.LowestPort, rdsrules.HighestPort, "")
 	fault.OneOf(faults, "networkType", s.NetworkType, "IPV4", "DUAL")
 	if s.SubnetGroupName != "" {
 		faults.Check(groupNameForm.MatchString(s.SubnetGroupName), "subnetGroupName", s.SubnetGroupName,
 			"want the name of a DB subnet group: 1 to 255 letters, digits, spaces, periods, underscores and hyphens")
 	}
-	fault.OneOf(faults, "caCertIdentifier", s.CACertIdentifier, "rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1",
-		"rds-ca-ecc384-g1")
+	fault.OneOf(faults, "caCertIdentifier", s.CACertIdentifier, rdsrules.CACertificates...)
 	faults.OptionalForm("kmsKeyArn", s.KmsKeyArn, validation.KeyArn)
 	faults.Between("kmsDeletionWindow", s.KmsDeletionWindow, 7, 30, "days")
 }
 
 func (s *Settings) validateBackups(faults *fault.List) {
-	faults.Between("backupRetentionPeriod", s.BackupRetentionPeriod, 0, 35, "days")
+	faults.Between("backupRetentionPeriod", s.BackupRetentionPeriod, 0, rdsrules.MostBackupDays, "days")
 	if s.MultiAZ || s.DeletionProtection {
 		faults.Check(s.BackupRetentionPeriod > 0, "backupRetentionPeriod", s.BackupRetentionPeriod,
 			"turns backups off, but multiAz or deletionProtection is true; want 1 to 35 days")
 	}
-	daily, dailyErr := parseDaily(s.BackupWindow)
+	daily, dailyErr := rdsrules.ParseBackupWindow(s.BackupWindow)
 	if dailyErr != nil {
 		faults.Add("backupWindow", s.BackupWindow, "%s", dailyErr)
 	}
-	weekly, weeklyErr := parseWeekly(s.MaintenanceWindow)
+	weekly, weeklyErr := rdsrules.ParseMaintenanceWindow(s.MaintenanceWindow)
 	if weeklyErr != nil {
 		faults.Add("maintenanceWindow", s.MaintenanceWindow, "%s", weeklyErr)
 	}
 	if dailyErr == nil && weeklyErr == nil {
-		faults.Check(!overlap(daily, weekly), "backupWindow", s.BackupWindow,
+		faults.Check(!daily.Overlaps(weekly), "backupWindow", s.BackupWindow,
 			"overlaps the maintenance window %s, which RDS refuses; move one of them", s.MaintenanceWindow)
 	}
 }
 
-// advancedRetention is the retention of Performance Insights that the advanced mode of Database Insights needs, in
-// days.
-const advancedRetention = 465
-
 func (s *Settings) validateMonitoring(faults *fault.List) {
 	fault.OneOf(faults, "databaseInsightsMode", s.DatabaseInsightsMode, "standard", "advanced")
 	if s.DatabaseInsightsMode == "advanced" {
-		// "Turning on the Advanced mode of Database Insights".
-		faults.Check(s.PerformanceInsights && s.PerformanceInsightsRetentionPeriod >= advancedRetention,
+		faults.Check(s.PerformanceInsights && s.PerformanceInsightsRetentionPeriod >= rdsrules.AdvancedRetention,
 			"databaseInsightsMode", s.DatabaseInsightsMode,
 			"needs performanceInsights true and performanceInsightsRetentionPeriod of at least %d days (have %t, %d)",
-			advancedRetention, s.PerformanceInsights, s.PerformanceInsightsRetentionPeriod)
+			rdsrules.AdvancedRetention, s.PerformanceInsights, s.PerformanceInsightsRetentionPeriod)
 	}
 	if s.PerformanceInsights {
 		retention := s.PerformanceInsightsRetentionPeriod
-		faults.Check(retention == 7 || retention == 731 || (retention > 0 && retention <= 23*31 && retention%31 == 0),
+		faults.Check(rdsrules.IsInsightsRetention(retention),
 			"performanceInsightsRetentionPeriod", retention, "want 7, 731 or a multiple of 31 up to 713, in days")
 	}
-	fault.OneOf(faults, "monitoringInterval", s.MonitoringInterval, 0, 1, 5, 10, 15, 30, 60)
+	fault.OneOf(faults, "monitoringInterval", s.MonitoringInterval, rdsrules.MonitoringIntervals...)
 	if s.MonitoringRoleArn != "" {
 		faults.Form("monitoringRoleArn", s.MonitoringRoleArn, validation.RoleArn)
 		faults.Check(s.MonitoringInterval != 0, "monitoringRoleArn", s.MonitoringRoleArn,
@@ -192,7 +157,7 @@ func (s *Settings) validateMonitoring(faults *fault.List) {
 	}
 	for i, log := range s.LogExports {
 		path := fmt.Sprintf("logExports[%d]", i)
-		fault.OneOf(faults, path, log, "postgresql", "upgrade", "iam-db-auth-error")
+		fault.OneOf(faults, path, log, rdsrules.LogTypes...)
 		faults.Check(slices.Index(s.LogExports, log) == i, path, log, "is named twice")
 	}
 	if len(s.LogExports) > 0 {
@@ -213,14 +178,11 @@ func (s *Settings) validateParameters(faults *fault.List) {
 				"parameterGroupName out",
 			s.ParameterGroupName)
 	}
+	if !rdsrules.KnownFamily(s.Family()) {
+		return
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Parameters)) {
-		p := s.Parameters[name]
-		path := "parameters." + name
-		faults.Form(path, name, validation.Parameter)
-		faults.Check(p.Value != "", path+".value", nil, "is missing")
-		if p.ApplyMethod != "" {
-			fault.OneOf(faults, path+".applyMethod", p.ApplyMethod, Immediate, PendingReboot)
-		}
+		s.validateParameter(faults, name)
 	}
 	if ssl, set := s.Parameters["rds.force_ssl"]; set {
 		faults.Check(ssl.Value == "1", "parameters.rds.force_ssl.value", ssl.Value,
@@ -228,9 +190,51 @@ func (s *Settings) validateParameters(faults *fault.List) {
 	}
 }
 
+func (s *Settings) validateParameter(faults *fault.List, name string) {
+	path, family := "parameters."+name, s.Family()
+	given := s.Parameters[name]
+	p := s.withMethod(name, given)
+	known := given.ApplyMethod == "" ||
+		fault.OneOf(faults, path+".applyMethod", given.ApplyMethod, Immediate, PendingReboot)
+	if p.Value == "" {
+		faults.Add(path+".value", nil, "is missing")
+	}
+	if !faults.Form(path, name, validation.Parameter) || !known || p.Value == "" {
+		return
+	}
+	reported := rdsrules.ReportedMethod(family, name, p.Value, p.ApplyMethod)
+	for _, found := range rdsrules.CheckParameter(family, name, p.Value, p.ApplyMethod) {
+		switch {
+		case found.Unknown && strings.Contains(name, "."):
+			// A parameter of an extension that the rules do not list: RDS knows it.
+		case found.In == rdsrules.InName:
+			faults.Add(path, nil, "%s", found.Reason)
+		case found.In == rdsrules.InMethod:
+			faults.Add(path+".applyMethod", given.ApplyMethod, "%s", found.Reason)
+			reported = p.ApplyMethod
+		default:
+			faults.Add(path+".value", p.Value, "%s", found.Reason)
+		}
+	}
+	// The provider compares the method, so that each update would find a change (terraform-provider-aws issue 39252).
+	faults.Check(reported == p.ApplyMethod, path+".applyMethod", given.ApplyMethod,
+		"is reported by RDS as %s, because %s is RDS's own value: each update would show a change; want %s, or "+
+			"leave it out",
+		reported, p.Value, reported)
+}
+
+// withMethod returns a parameter with its apply method: a static parameter, and one with the value that RDS sets
+// itself, get pending-reboot.
+func (s *Settings) withMethod(name string, p Parameter) Parameter {
+	if p.ApplyMethod == "" {
+		p.ApplyMethod = rdsrules.DefaultMethod(s.Family(), name, p.Value)
+	}
+	return p
+}
+
 func (s *Settings) validateRoles(faults *fault.List) {
 	for _, feature := range slices.Sorted(maps.Keys(s.Roles)) {
-		fault.OneOf(faults, "roles."+feature, feature, "s3Import", "s3Export", "Lambda")
+		fault.OneOf(faults, "roles."+feature, feature, rdsrules.Features...)
 		faults.Form("roles."+feature, s.Roles[feature], validation.RoleArn)
 	}
 }

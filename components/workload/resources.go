@@ -2,15 +2,16 @@ package workload
 
 import (
 	"maps"
+	"math/big"
 	"slices"
-	"strings"
+	"unicode/utf8"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/contract"
 	"dbtier/components/fault"
-	"dbtier/validation"
+	"dbtier/validation/kuberules"
 )
 
 // Resources are a container's requests and limits, as Kubernetes quantities ("50m", "64Mi").
@@ -30,13 +31,31 @@ func DefaultResources() Resources {
 	return Resources{CPURequest: "100m", MemoryRequest: "128Mi", MemoryLimit: "512Mi"}
 }
 
-// Validate returns a fault for each invalid quantity.
+// Validate returns a fault for each invalid quantity, and for each limit below its request.
 func (r Resources) Validate() error {
 	var faults fault.List
-	faults.Form("cpuRequest", r.CPURequest, validation.Quantity)
-	faults.Form("memoryRequest", r.MemoryRequest, validation.Quantity)
-	faults.Form("memoryLimit", r.MemoryLimit, validation.Quantity)
-	faults.OptionalForm("cpuLimit", r.CPULimit, validation.Quantity)
+	pair := func(kind, request, limit string, check func(string) (*big.Rat, error)) {
+		low, errLow := check(request)
+		if errLow != nil {
+			faults.Add(kind+"Request", request, "%s", errLow)
+		}
+		if limit == "" && kind == "cpu" {
+			return
+		}
+		high, errHigh := check(limit)
+		switch {
+		case errHigh != nil:
+			faults.Add(kind+"Limit", limit, "%s", errHigh)
+		case high.Sign() == 0:
+			faults.Add(kind+"Limit", limit, "leaves the container nothing; want more than 0")
+		case errLow == nil && high.Cmp(low) < 0:
+			faults.Add(kind+"Limit", limit, "is less than %sRequest (%s), which Kubernetes refuses; want at least "+
+				"that", kind,
+				request)
+		}
+	}
+	pair("cpu", r.CPURequest, r.CPULimit, kuberules.CheckCPU)
+	pair("memory", r.MemoryRequest, r.MemoryLimit, kuberules.CheckMemory)
 	return faults.Err()
 }
 
@@ -52,12 +71,24 @@ func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
 	}
 }
 
-// CheckEnv adds a fault for each name that is not the name of an environment variable, or that is set from a Secret.
+// CheckEnv adds a fault for each name that cannot be a variable from a ConfigMap, or that is set from a Secret.
 func CheckEnv(faults *fault.List, env map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		faults.Check(name != "" && !strings.ContainsAny(name, "= \x00"), "env", name,
-			"want the name of an environment variable")
+		faults.Check(kuberules.IsEnvName(name), "env", name, kuberules.EnvNameRule)
 		faults.Check(name != contract.DatabaseURL, "env", name, "is set from the database's Secret; remove it here")
+		faults.Check(utf8.ValidString(env[name]), "env."+name, nil, "is no text, which a ConfigMap cannot hold")
+	}
+}
+
+// CheckImage adds a fault if image is not the name of an image.
+func CheckImage(faults *fault.List, path, image string) {
+	err := kuberules.CheckImage(image)
+	switch {
+	case err == nil:
+	case image == "":
+		faults.Add(path, nil, "%s", err)
+	default:
+		faults.Add(path, image, "%s", err)
 	}
 }
 

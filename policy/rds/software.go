@@ -1,11 +1,11 @@
 package rds
 
 import (
-	"strconv"
 	"strings"
 
 	"dbtier/policy/rule"
 	"dbtier/policy/types"
+	"dbtier/validation/rdsrules"
 )
 
 func software() []*rule.Rule {
@@ -33,8 +33,10 @@ func software() []*rule.Rule {
 					s.Number("minimumMajor"))
 				return
 			}
-			if engine, _ := s.Get("engine").Text("postgres"); engine == "postgres" && withdrawn(version) {
-				value.Fail("RDS no longer creates this minor version")
+			if engine, _ := s.Get("engine").Text("postgres"); engine == "postgres" {
+				if err := rdsrules.CheckVersion(version); err != nil {
+					value.Fail("%s", err)
+				}
 			}
 		},
 	}, {
@@ -71,12 +73,4 @@ func software() []*rule.Rule {
 			}
 		},
 	}}
-}
-
-// withdrawn reports whether RDS no longer creates a minor version: of PostgreSQL 16, those before 16.9 (source: release
-// calendar of RDS for PostgreSQL).
-func withdrawn(version string) bool {
-	whole, minor, named := strings.Cut(version, ".")
-	number, err := strconv.Atoi(minor)
-	return named && err == nil && whole == "16" && number < 9
 }

@@ -20,16 +20,16 @@ func TestTagsThatAServiceOfAWSRefuses(t *testing.T) {
 	for reason, tags := range map[string]map[string]string{
 		"has no key":                  {"": "a"},
 		"has a key of 129 characters": {strings.Repeat("ä", 129): ""},
-		"has a key that RDS and IAM refuse: want letters":                                  {"R&D": ""},
-		"has a value that RDS and IAM refuse: want":                                        {"team": "a,b"},
-		"has a value of 257 characters":                                                    {"team": strings.Repeat("a", 257)},
-		"has a key that begins with aws:":                                                  {"AWS:team": ""},
-		"has a key that begins with rds:":                                                  {"rds:team": ""},
-		"has a value that begins with aws:":                                                {"team": "aws:a"},
-		"is the key of a tag that every resource has (service, compared without case)":     {"Service": "x"},
-		"is the key of a tag that every resource has (managed-by":                          {"managed-by": "x"},
-		"differs from Team by case only":                                                   {"Team": "a", "team": "b"},
-		"are 51 with those of the tier (environment, managed-by, service): AWS accepts 50": many,
+		"has a key that RDS and IAM refuse: want letters":                                          {"R&D": ""},
+		"has a value that RDS and IAM refuse: want":                                                {"team": "a,b"},
+		"has a value of 257 characters":                                                            {"team": strings.Repeat("a", 257)},
+		"has a key that begins with aws:":                                                          {"AWS:team": ""},
+		"has a key that begins with rds:":                                                          {"rds:team": ""},
+		"has a value that begins with aws:":                                                        {"team": "aws:a"},
+		"is the key of a tag that every resource has (service, compared without case)":             {"Service": "x"},
+		"is the key of a tag that every resource has (managed-by":                                  {"managed-by": "x"},
+		"differs from Team by case only":                                                           {"Team": "a", "team": "b"},
+		"are 51 with those of the tier (environment, managed-by, service): AWS accepts at most 50": many,
 	} {
 		faults := awsrules.CheckTags(tags, builtIn)
 		if len(faults) != 1 || !strings.HasPrefix(faults[0].Reason, reason) {

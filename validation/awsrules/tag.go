@@ -53,7 +53,8 @@ func CheckTags(tags, builtIn map[string]string) []TagFault {
 		case reserved(lower):
 			add(key, "has a key that begins with %s:, which AWS reserves; use another key", prefix(lower))
 		case twice && other.builtIn:
-			add(key, "is the key of a tag that every resource has (%s, compared without case); use another key", other.key)
+			add(key, "is the key of a tag that every resource has (%s, compared without case); use another "+
+				"key", other.key)
 		case twice:
 			add(key, "differs from %s by case only, and IAM compares keys without case; keep one of them", other.key)
 		default:
@@ -70,8 +71,12 @@ func CheckTags(tags, builtIn map[string]string) []TagFault {
 		}
 	}
 	if all := len(tags) + len(builtIn); all > TagLimit {
-		add("", "are %d with those of the tier (%s): AWS accepts %d on a resource", all,
-			strings.Join(slices.Sorted(maps.Keys(builtIn)), ", "), TagLimit)
+		with := ""
+		if len(builtIn) > 0 {
+			with = fmt.Sprintf(" with those of the tier (%s)",
+				strings.Join(slices.Sorted(maps.Keys(builtIn)), ", "))
+		}
+		add("", "are %d%s: AWS accepts at most %d on a resource", all, with, TagLimit)
 	}
 	return faults
 }

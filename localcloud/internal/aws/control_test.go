@@ -227,7 +227,7 @@ func TestInputsThatAWSWouldRefuse(t *testing.T) {
 			typeParameters,
 			m{
 				"name": "p", "family": "postgres16",
-				"parameters": []m{{"name": "rds.custom_dns_resolution", "value": "1"}},
+				"parameters": []m{{"name": "rds.custom_dns_resolution", "value": "1", "applyMethod": "pending-reboot"}},
 			},
 			"NotImplemented",
 			"rds.custom_dns_resolution",
@@ -236,7 +236,17 @@ func TestInputsThatAWSWouldRefuse(t *testing.T) {
 			typeParameters, m{
 				"name": "p", "family": "postgres16",
 				"parameters": []m{{"name": "max_connections", "value": "100"}},
-			}, "InvalidParameterValue", "static",
+			}, "InvalidParameterCombination", "static",
+		},
+		"a parameter of a later family": {
+			typeParameters, m{
+				"name": "p", "family": "postgres13", "parameters": []m{{"name": "idle_session_timeout", "value": "1"}},
+			}, "InvalidParameterValue", "idle_session_timeout",
+		},
+		"TLS on 14, applied immediately": {
+			typeParameters, m{
+				"name": "p", "family": "postgres14", "parameters": []m{{"name": "rds.force_ssl", "value": "1"}},
+			}, "InvalidParameterCombination", "static",
 		},
 		"another VPC": {
 			typeGroup, with(rule(nil), m{"vpcId": "vpc-1"}), "InvalidVpcID.NotFound", "vpc-1",

@@ -5,8 +5,8 @@ import (
 	"maps"
 	"strings"
 
-	"dbtier/localcloud/internal/aws/rdsrules"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation/rdsrules"
 )
 
 func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {

@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"dbtier/localcloud/internal/aws/rdsrules"
 	"dbtier/localcloud/internal/aws/wire"
 	"dbtier/localcloud/internal/rds"
+	"dbtier/validation/rdsrules"
 )
 
 // The statuses of DB instances and of their master secrets.

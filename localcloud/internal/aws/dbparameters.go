@@ -2,12 +2,15 @@ package aws
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 
-	"dbtier/localcloud/internal/aws/rdsrules"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation/rdsrules"
 )
 
 type parameterGroupInputs struct {
@@ -26,6 +29,11 @@ type parameterInputs struct {
 	Method string `json:"applyMethod"`
 }
 
+// modelledParameters are the parameters of RDS itself that the stand-in's databases follow.
+var modelledParameters = []string{
+	"rds.force_ssl", "rds.log_retention_period", "rds.logical_replication", "rds.rds_superuser_reserved_connections",
+}
+
 func (in parameterGroupInputs) merge(g *parameterGroup, f *faults) {
 	g.Tags = in.Tags
 	if err := checkTags(in.Tags); err != nil {
@@ -37,12 +45,22 @@ func (in parameterGroupInputs) merge(g *parameterGroup, f *faults) {
 		if _, twice := g.Parameters[name]; twice {
 			f.add("InvalidParameterValue", "parameters", "%s: occurs twice", name)
 		}
-		if err := rdsrules.CheckParameter(p.Name, p.Value, p.Method); err != nil {
-			if strings.HasPrefix(name, "rds.") && !known(name) {
-				f.notModelled("parameters", "the parameter %s", name)
-				continue
+		for _, found := range rdsrules.CheckParameter(g.Family, name, p.Value, p.Method) {
+			switch {
+			case found.Unknown && strings.Contains(name, "."): // reported below
+			case found.Unknown:
+				f.add("InvalidParameterValue", "parameters", "Could not find parameter with name: %s", clip(name))
+			case found.In == rdsrules.InMethod:
+				f.add("InvalidParameterCombination", "parameters", "%s: apply method %q: "+
+					"%s", name, p.Method, found.Reason)
+			default:
+				f.add("InvalidParameterValue", "parameters", "%s: %q: %s", name, clip(p.Value), found.Reason)
 			}
-			f.add("InvalidParameterValue", "parameters", "%v", err)
+		}
+		if _, known := rdsrules.LookUpParameter(engineFamily, name); strings.Contains(name, ".") &&
+			(!known || strings.HasPrefix(name, "rds.") && !slices.Contains(modelledParameters, name)) {
+			f.notModelled("parameters", "the parameter %s", name)
+			continue
 		}
 		method := p.Method
 		if method == "" {
@@ -50,11 +68,6 @@ func (in parameterGroupInputs) merge(g *parameterGroup, f *faults) {
 		}
 		g.Parameters[name] = parameter{p.Value, method}
 	}
-}
-
-func known(name string) bool {
-	_, ok := rdsrules.LookupParameter(name)
-	return ok
 }
 
 func createParameterGroup(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
@@ -95,8 +108,7 @@ func (g *parameterGroup) resource() *resource {
 	list := []any{}
 	for _, name := range sortedKeys(g.Parameters) {
 		list = append(list, map[string]any{
-			"name": name, "value": g.Parameters[name].Value,
-			"applyMethod": g.Parameters[name].Method,
+			"name": name, "value": g.Parameters[name].Value, "applyMethod": g.reported(name),
 		})
 	}
 	return &resource{ID: g.Name, Inputs: echo(inputs, nil), Outputs: echo(inputs, map[string]any{
@@ -104,6 +116,12 @@ func (g *parameterGroup) resource() *resource {
 		"tags":    anyMap(g.Tags),
 		"tagsAll": anyMap(g.Tags),
 	})}
+}
+
+// reported returns the apply method with which RDS describes a parameter of the group.
+func (g *parameterGroup) reported(name string) string {
+	p := g.Parameters[name]
+	return rdsrules.ReportedMethod(g.Family, name, p.Value, p.Method)
 }
 
 func readParameterGroup(c *Cloud, r resourceRequest) (*resource, error) {
@@ -166,6 +184,39 @@ func removeParameterGroup(_ context.Context, c *Cloud, r resourceRequest) error 
 	})
 }
 
+// localMemory are the parameters that RDS sizes by the class's memory. They are recorded and described but not passed
+// to PostgreSQL, because the machine under the stand-in has another size.
+var localMemory = map[string]bool{
+	"shared_buffers": true, "effective_cache_size": true, "huge_pages": true, "wal_buffers": true,
+	"maintenance_work_mem": true, "autovacuum_work_mem": true, "min_dynamic_shared_memory": true,
+}
+
+// forEngine turns a group's parameters into those that PostgreSQL gets, with formulas evaluated for the class. It
+// leaves out max_connections, which [rdsrules.MaxConnections] returns.
+func forEngine(class string, group map[string]string) (map[string]string, error) {
+	gib, _ := rdsrules.ClassMemory(class)
+	out := map[string]string{}
+	if value, ok := rdsrules.SystemDefault(engineFamily, "rds.force_ssl"); ok {
+		out["rds.force_ssl"] = value
+	}
+	for name, value := range group {
+		name = strings.ToLower(name)
+		if name == "max_connections" || localMemory[name] {
+			continue
+		}
+		if p, ok := rdsrules.LookUpParameter(engineFamily, name); ok && (p.Type == "integer" || p.Type == "real") &&
+			strings.Contains(value, "{") {
+			n, err := rdsrules.EvaluateFormula(value, rdsrules.ClassMemoryVariable(gib))
+			if err != nil {
+				return nil, fmt.Errorf("parameter %s: %w", name, err)
+			}
+			value = strconv.FormatInt(n, 10)
+		}
+		out[name] = value
+	}
+	return out, nil
+}
+
 // desired returns what an instance should run with, by its class and parameter group.
 func (st *state) desired(i *dbInstance) (applied, error) {
 	group := map[string]string{}
@@ -176,7 +227,7 @@ func (st *state) desired(i *dbInstance) (applied, error) {
 	if err != nil {
 		return applied{}, err
 	}
-	params, err := rdsrules.ForEngine(i.Class, group)
+	params, err := forEngine(i.Class, group)
 	return applied{MaxConnections: connections, Parameters: params}, err
 }
 
@@ -206,14 +257,14 @@ func (c *Cloud) applyImmediateParameters(ctx context.Context, id string) error {
 	group := st.ParameterGroups[regional(i.Region, i.ParameterGroup)]
 	next := applied{MaxConnections: i.Applied.MaxConnections, Parameters: maps.Clone(i.Applied.Parameters)}
 	for name := range mergedKeys(want.Parameters, i.Applied.Parameters) {
-		p, _ := rdsrules.LookupParameter(name)
+		p, _ := rdsrules.LookUpParameter(engineFamily, name)
 		method := rdsrules.Immediate
 		if group != nil {
 			if set, ok := group.Parameters[name]; ok {
 				method = set.Method
 			}
 		}
-		if p.ApplyType == "static" || method != rdsrules.Immediate {
+		if p.ApplyType == rdsrules.Static || method != rdsrules.Immediate {
 			continue
 		}
 		if value, ok := want.Parameters[name]; ok {

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"time"
 
-	"dbtier/localcloud/internal/aws/rdsrules"
+	"dbtier/validation/rdsrules"
 )
 
 // resume starts the stored instances and finishes the operations that were interrupted by a kill: creations, rotations,

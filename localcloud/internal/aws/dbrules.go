@@ -1,11 +1,12 @@
 package aws
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"dbtier/localcloud/internal/aws/iam"
-	"dbtier/localcloud/internal/aws/rdsrules"
+	"dbtier/validation/rdsrules"
 )
 
 const (
@@ -13,16 +14,10 @@ const (
 	codeCombination  = "InvalidParameterCombination"
 )
 
-var logTypes = []string{"postgresql", "upgrade", "iam-db-auth-error"}
-
-var caCertificates = []string{"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"}
-
-var monitoringIntervals = []int{0, 1, 5, 10, 15, 30, 60}
-
 // check completes the settings of an instance and checks them by RDS's rules. before is nil at creation.
 func (k *call) check(st *state, i *dbInstance, before *settings, f *faults) {
 	s := &i.settings
-	actual, notModelled, err := rdsrules.ResolveVersion(s.EngineVersion)
+	actual, notModelled, err := resolveVersion(s.EngineVersion, s.LifecycleSupport)
 	switch {
 	case notModelled:
 		f.notModelled("engineVersion", "%v", err)
@@ -34,9 +29,10 @@ func (k *call) check(st *state, i *dbInstance, before *settings, f *faults) {
 			s.EngineVersion = actual
 		}
 	}
-	if _, ok := rdsrules.ClassMemory(s.Class); !ok {
-		f.add(codeInvalidValue, "instanceClass",
-			"Invalid DB Instance class: %s (or one whose memory the local AWS stand-in does not know)", clip(s.Class))
+	if err := rdsrules.CheckClass(s.Class); err != nil {
+		f.add(codeInvalidValue, "instanceClass", "Invalid DB Instance class: %s: %v", clip(s.Class), err)
+	} else if _, ok := rdsrules.ClassMemory(s.Class); !ok {
+		f.notModelled("instanceClass", "the class %s, whose memory it does not know", clip(s.Class))
 	}
 	checkStorage(s, before, f)
 	checkWindows(s, f)
@@ -44,28 +40,27 @@ func (k *call) check(st *state, i *dbInstance, before *settings, f *faults) {
 	checkInsights(s, before, f)
 	k.checkGroups(st, i, f)
 	for _, l := range s.LogExports {
-		if !slices.Contains(logTypes, l) {
+		if !slices.Contains(rdsrules.LogTypes, l) {
 			f.add(codeCombination, "enabledCloudwatchLogsExports",
 				"You cannot use the log types '%s' with engine version postgres %s. For supported log types, see the "+
 					"documentation.",
 				clip(l), s.EngineVersionActual)
 		}
 	}
-	if !slices.Contains(caCertificates, s.CACertificate) {
+	if !slices.Contains(rdsrules.CACertificates, s.CACertificate) {
 		f.add("CertificateNotFound", "caCertIdentifier", "%q: want one of %s", clip(s.CACertificate),
-			strings.Join(caCertificates, ", "))
+			strings.Join(rdsrules.CACertificates, ", "))
 	}
 	if s.NetworkType != "IPV4" {
 		f.notModelled("networkType", "the network type %q", clip(s.NetworkType))
 	}
-	if !slices.Contains([]string{"open-source-rds-extended-support", "open-source-rds-extended-support-disabled"},
-		s.LifecycleSupport) {
-		f.add(codeInvalidValue, "engineLifecycleSupport",
-			"%q: want open-source-rds-extended-support or open-source-rds-extended-support-disabled",
-			clip(s.LifecycleSupport))
+	if s.LifecycleSupport != rdsrules.ExtendedSupport && s.LifecycleSupport != rdsrules.ExtendedSupportDisabled {
+		f.add(codeInvalidValue, "engineLifecycleSupport", "%q: want %s or %s", clip(s.LifecycleSupport),
+			rdsrules.ExtendedSupport, rdsrules.ExtendedSupportDisabled)
 	}
-	if s.Port < 1150 || s.Port > 65535 {
-		f.add(codeInvalidValue, "port", "%d: must be between 1150 and 65535", s.Port)
+	if s.Port < rdsrules.LowestPort || s.Port > rdsrules.HighestPort {
+		f.add(codeInvalidValue, "port", "%d: must be between %d and "+
+			"%d", s.Port, rdsrules.LowestPort, rdsrules.HighestPort)
 	}
 	if s.MultiAZ && i.AZ != "" && before == nil {
 		f.add(codeCombination, "availabilityZone",
@@ -76,75 +71,62 @@ func (k *call) check(st *state, i *dbInstance, before *settings, f *faults) {
 	}
 }
 
-// storageRules has, for each storage type, the smallest size in GiB for PostgreSQL and whether IOPS can be set.
-var storageRules = map[string]struct {
-	least int
-	iops  bool
-}{"gp2": {20, false}, "gp3": {20, true}, "io1": {100, true}, "io2": {100, true}, "standard": {5, false}}
-
-// gp3Threshold is the size in GiB from which PostgreSQL's IOPS and throughput on gp3 can be chosen.
+// gp3Threshold is the size in GiB from which IOPS and throughput of gp3 can be chosen, and are higher by default.
 const gp3Threshold = 400
 
+// checkStorage checks the storage, and completes the operations and the throughput that RDS chooses.
 func checkStorage(s, before *settings, f *faults) {
-	rule, ok := storageRules[s.StorageType]
-	if !ok {
+	large := s.StorageType == "gp3" && s.AllocatedStorage >= gp3Threshold
+	given := rdsrules.Storage{
+		Type: s.StorageType, GiB: s.AllocatedStorage, MaxGiB: s.MaxAllocatedStorage, IOPS: s.Iops,
+		Throughput: s.Throughput,
+	}
+	// RDS itself may grow the disk up to the limit.
+	if before != nil && s.MaxAllocatedStorage == before.MaxAllocatedStorage &&
+		s.AllocatedStorage == before.AllocatedStorage {
+		given.MaxGiB = 0
+	}
+	switch {
+	case s.StorageType == "gp3" && !large && s.Iops == 3000 && s.Throughput == 125:
+		given.IOPS, given.Throughput = 0, 0 // the baseline, which RDS reports
+	case large && s.Iops == 3000 && s.Throughput == 125:
+		given.IOPS, given.Throughput = 0, 0 // the baseline of the smaller storage that it was
+	case before != nil && before.StorageType != s.StorageType && s.StorageType != "gp3":
+		given.Throughput = 0 // of the former type
+		if s.StorageType == "gp2" {
+			given.IOPS = 0
+		}
+	}
+	found, known := given.Check()
+	if !known {
 		f.add(codeInvalidValue, "storageType", "Invalid storage type: %s", clip(s.StorageType))
 		return
 	}
-	if s.AllocatedStorage < rule.least || s.AllocatedStorage > 65536 {
-		f.add(codeInvalidValue, "allocatedStorage",
-			"Invalid storage size for engine name postgres and storage type %s: %d (want %d to 65536 GiB)",
-			s.StorageType, s.AllocatedStorage, rule.least)
+	for _, fault := range found {
+		code := codeCombination
+		if fault.Setting == "allocatedStorage" {
+			code = codeInvalidValue
+		}
+		f.add(code, fault.Setting, "%d: %s", fault.Value, fault.Reason)
 	}
 	if before != nil && s.AllocatedStorage < before.AllocatedStorage {
 		f.add(codeInvalidValue, "allocatedStorage", "%d: storage cannot shrink; the instance has %d GiB",
 			s.AllocatedStorage,
 			before.AllocatedStorage)
 	}
-	// RDS itself may grow the disk up to the limit.
-	chosen := before == nil || s.MaxAllocatedStorage != before.MaxAllocatedStorage ||
-		s.AllocatedStorage != before.AllocatedStorage
-	if chosen && s.MaxAllocatedStorage != 0 && s.MaxAllocatedStorage*10 < s.AllocatedStorage*11 {
-		f.add(codeCombination, "maxAllocatedStorage",
-			"%d: Max storage size must be at least 10 percent greater than the storage size of %d GiB",
-			s.MaxAllocatedStorage, s.AllocatedStorage)
-	}
-	large := s.StorageType == "gp3" && s.AllocatedStorage >= gp3Threshold
+	s.Iops, s.Throughput = given.IOPS, given.Throughput
 	switch {
-	case s.StorageType == "gp3" && !large:
-		if s.Iops != 0 && s.Iops != 3000 || s.Throughput != 0 && s.Throughput != 125 {
-			f.add(codeCombination, "iops",
-				"You can't specify IOPS or storage throughput for engine postgres and a storage size less than %d.",
-				gp3Threshold)
-		}
-		s.Iops, s.Throughput = 3000, 125
 	case large:
-		if s.Iops == 0 || s.Iops == 3000 {
-			s.Iops = 12000
-		}
-		if s.Throughput == 0 || s.Throughput == 125 {
-			s.Throughput = 500
-		}
-		if s.Iops < 12000 || s.Iops > 64000 || s.Throughput < 500 || s.Throughput > 4000 {
-			f.add(codeCombination, "iops", "gp3 storage of %d GiB requires 12000 to 64000 IOPS and 500 to 4000 MiB/s",
-				s.AllocatedStorage)
-		}
-	case rule.iops:
-		if s.Iops < 1000 {
-			f.add(codeCombination, "iops", "%d: %s requires at least 1000", s.Iops, s.StorageType)
-		}
-		s.Throughput = 0
-	default:
-		if before == nil && (s.Iops != 0 || s.Throughput != 0) {
-			f.add(codeCombination, "iops", "%s does not accept iops or storageThroughput", s.StorageType)
-		}
-		s.Iops, s.Throughput = 0, 0
+		s.Iops, s.Throughput = cmp.Or(s.Iops, 12000), cmp.Or(s.Throughput, 500)
+	case s.StorageType == "gp3":
+		s.Iops, s.Throughput = 3000, 125
 	}
 }
 
 func checkWindows(s *settings, f *faults) {
-	if s.BackupRetention < 0 || s.BackupRetention > 35 {
-		f.add(codeInvalidValue, "backupRetentionPeriod", "%d: must be between 0 and 35", s.BackupRetention)
+	if s.BackupRetention < 0 || s.BackupRetention > rdsrules.MostBackupDays {
+		f.add(codeInvalidValue, "backupRetentionPeriod", "%d: must be between 0 and %d", s.BackupRetention,
+			rdsrules.MostBackupDays)
 	}
 	backup, maintenance, err := rdsrules.DefaultWindows(s.BackupWindow, s.MaintenanceWindow)
 	if err == nil {
@@ -184,15 +166,15 @@ func checkInsights(s, before *settings, f *faults) {
 	if s.PIRetention == 0 {
 		s.PIRetention = 7
 		if s.InsightsMode == "advanced" {
-			s.PIRetention = 465
+			s.PIRetention = rdsrules.AdvancedRetention
 		}
 	}
-	if n := s.PIRetention; n != 7 && n != 731 && (n%31 != 0 || n < 31 || n > 713) {
+	if n := s.PIRetention; !rdsrules.IsInsightsRetention(n) {
 		f.add(codeInvalidValue, "performanceInsightsRetentionPeriod",
 			"%d: Invalid Performance Insights retention period. Valid values are: [7, 731] or month * 31, where "+
 				"month is 1 to 23", n)
 	}
-	if s.InsightsMode == "advanced" && s.PIRetention < 465 {
+	if s.InsightsMode == "advanced" && s.PIRetention < rdsrules.AdvancedRetention {
 		f.add(codeCombination, "performanceInsightsRetentionPeriod",
 			"%d: To enable the Advanced mode of Database Insights, set at least 465 days.", s.PIRetention)
 	}
@@ -203,9 +185,9 @@ func checkInsights(s, before *settings, f *faults) {
 func (k *call) checkMonitoring(st *state, i *dbInstance, f *faults) {
 	s := &i.settings
 	switch {
-	case !slices.Contains(monitoringIntervals, s.MonitoringInterval):
+	case !slices.Contains(rdsrules.MonitoringIntervals, s.MonitoringInterval):
 		f.add(codeInvalidValue, "monitoringInterval", "%d: Invalid monitoring interval. Valid values are: %v",
-			s.MonitoringInterval, monitoringIntervals)
+			s.MonitoringInterval, rdsrules.MonitoringIntervals)
 		return
 	case s.MonitoringInterval == 0:
 		s.MonitoringRole = ""
@@ -256,7 +238,7 @@ func (k *call) mayMonitor(r *role, i *dbInstance) bool {
 
 func (k *call) checkGroups(st *state, i *dbInstance, f *faults) {
 	s := &i.settings
-	family := rdsrules.Family(rdsrules.PostgresVersion)
+	const family = engineFamily
 	if g := st.ParameterGroups[regional(i.Region, s.ParameterGroup)]; g != nil {
 		if g.Family != family {
 			f.add(codeCombination, "parameterGroupName",

@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"dbtier/localcloud/internal/aws/iam"
-	"dbtier/localcloud/internal/aws/rdsrules"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation/rdsrules"
 )
 
 // filters reads Filters.Filter.N.Name and .Values.Value.M.
@@ -126,28 +126,35 @@ func (k *call) describeDBParameters(p *wire.Params) (any, error) {
 	}
 	g := k.st.ParameterGroups[regional(k.region, name)]
 	if g == nil {
-		if name != "default."+rdsrules.Family(rdsrules.PostgresVersion) {
+		if name != "default."+engineFamily {
 			return nil, wire.Status(http.StatusNotFound, "DBParameterGroupNotFound", "DBParameterGroup not found: %s",
 				clip(name))
 		}
-		g = &parameterGroup{}
+		g = &parameterGroup{Family: engineFamily}
 	}
 	var all []xmlParameter
-	for _, known := range rdsrules.ParameterNames() {
-		def, _ := rdsrules.LookupParameter(known)
+	for _, known := range rdsrules.ParameterNames(g.Family) {
+		def, _ := rdsrules.LookUpParameter(g.Family, known)
 		x := xmlParameter{
 			ParameterName: known, Source: "engine-default", ApplyType: def.ApplyType, DataType: def.Type,
 			IsModifiable: !def.Locked,
 			ApplyMethod:  rdsrules.PendingReboot,
 		}
-		if def.Min != "" {
+		switch {
+		case def.Min != "":
 			x.AllowedValues = def.Min + "-" + def.Max
+		case def.Type == "boolean":
+			x.AllowedValues = "0,1"
+		default:
+			x.AllowedValues = strings.Join(def.Values, ",")
 		}
-		if known == "max_connections" {
-			x.ParameterValue, x.Source = rdsrules.DefaultMaxConnections, "system"
+		system, ok := rdsrules.SystemDefault(g.Family, known)
+		if ok {
+			x.ParameterValue, x.Source = system, "system"
 		}
-		if v, ok := g.Parameters[known]; ok {
-			x.ParameterValue, x.Source, x.ApplyMethod = v.Value, "user", v.Method
+		// A value that RDS sets itself stays RDS's, also where a group sets it.
+		if v, set := g.Parameters[known]; set && !(ok && v.Value == system) {
+			x.ParameterValue, x.Source, x.ApplyMethod = v.Value, "user", g.reported(known)
 		}
 		if source == "" || source == x.Source {
 			all = append(all, x)

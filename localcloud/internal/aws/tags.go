@@ -2,10 +2,10 @@ package aws
 
 import (
 	"fmt"
-	"strings"
 
 	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/wire"
+	"dbtier/validation/awsrules"
 )
 
 type tag struct{ Key, Value string }
@@ -32,20 +32,10 @@ func readTags(tags []tag) (map[string]string, error) {
 	return out, nil
 }
 
-// checkTags checks tags by the rules that all services share.
+// checkTags checks tags by the rules of the services that the tier tags.
 func checkTags(tags map[string]string) error {
-	if len(tags) > 50 {
-		return fmt.Errorf("tags: %d: at most 50", len(tags))
-	}
-	for _, k := range sortedKeys(tags) {
-		switch {
-		case k == "" || len(k) > 128:
-			return fmt.Errorf("tag key %q: must have 1 to 128 characters", clip(k))
-		case strings.HasPrefix(strings.ToLower(k), "aws:"):
-			return fmt.Errorf("tag key %q: the prefix aws: is reserved for system use", clip(k))
-		case len(tags[k]) > 256:
-			return fmt.Errorf("tag %q: its value must have at most 256 characters", clip(k))
-		}
+	if found := awsrules.CheckTags(tags, nil); len(found) > 0 {
+		return fmt.Errorf("tag %q: %s", clip(found[0].Key), found[0].Reason)
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ func (t *resourceType) changed(oldState, oldInputs, news resource.PropertyMap) [
 			// AWS chose the old value and the program now gives one. This is a change only if the two differ.
 			before, had = oldState[key]
 		}
+		if state, known := oldState[key]; known && had && p.reported {
+			before = state
+		}
 		if !p.unchanged(before, had, after, has) {
 			names = append(names, name)
 		}

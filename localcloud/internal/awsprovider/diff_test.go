@@ -154,3 +154,16 @@ func TestANameThatTheProgramChoseMustBeFreedBeforeAReplacement(t *testing.T) {
 	renamed := with(news, props{"identifier": "db2"})
 	assert.False(t, diff(t, server, instanceType, nil, olds, renamed).GetDeleteBeforeReplace())
 }
+
+// As Terraform does, the provider compares the parameters of a group with what RDS reports: rds.force_ssl = 1, which is
+// RDS's own value, is reported with pending-reboot whatever it was set with.
+func TestAnApplyMethodThatRDSReportsInAnotherWayIsAChange(t *testing.T) {
+	server, _ := local(t, echo)
+	with := func(method string) props {
+		return props{"parameters": []any{props{"name": "rds.force_ssl", "value": "1", "applyMethod": method}}}
+	}
+	resp := diff(t, server, parameterGroupType, with("pending-reboot"), with("immediate"), with("immediate"))
+	assert.Equal(t, []string{"parameters"}, resp.GetDiffs())
+	resp = diff(t, server, parameterGroupType, with("pending-reboot"), with("pending-reboot"), with("pending-reboot"))
+	assert.Empty(t, resp.GetDiffs())
+}

@@ -66,6 +66,9 @@ type property struct {
 	// computed inputs are chosen by AWS if the program gives none (Terraform's Optional+Computed). The preview of a
 	// creation leaves them unknown, and removing one from the program changes nothing.
 	computed bool
+	// reported inputs are compared with what AWS reports (the state), as Terraform does, and not with what was given: a
+	// value that AWS reports in another way than it was given is then a change at each update.
+	reported bool
 	// secret inputs are always secret in inputs and outputs, even if the program does not mark them.
 	secret bool
 	// writeOnly inputs control the provider and AWS never returns them, so a refresh keeps the recorded value.

@@ -83,7 +83,7 @@ var resourceTypes = map[string]*resourceType{
 			"family":      {kind: kindString, required: true, forceNew: true},
 			"name":        {kind: kindString, forceNew: true, computed: true, validate: rdsIdentifier(255, ".")},
 			"namePrefix":  {kind: kindString, forceNew: true, computed: true, notLocal: true},
-			"parameters": {kind: kindObjectSet, fields: map[string]property{
+			"parameters": {kind: kindObjectSet, reported: true, fields: map[string]property{
 				"applyMethod": {
 					kind: kindString, defaultValue: "immediate", normalize: lowerCase,
 					validate: oneOf("immediate", "pending-reboot"),

@@ -11,9 +11,11 @@ import (
 // maxFormula is the longest formula in characters. It limits the parser's recursion.
 const maxFormula = 512
 
-// EvaluateFormula computes a parameter value from a formula of RDS: numbers, {expression} with DBInstanceClassMemory,
-// the operators + - * /, and the functions GREATEST, LEAST and SUM with comma-separated arguments. memory is the value
-// of DBInstanceClassMemory in bytes. The result is rounded down.
+// EvaluateFormula computes a parameter value from a formula of RDS ("Specifying DB parameters"): numbers, {expression}
+// with DBInstanceClassMemory, the operators + - * /, the functions GREATEST, LEAST and SUM with comma-separated
+// arguments, and log, the logarithm to the base 2. memory is the value of DBInstanceClassMemory in bytes. The variables
+// AllocatedStorage, DBInstanceVCPU and EndPointPort are refused, because their values are not known here. The result is
+// rounded down.
 func EvaluateFormula(text string, memory int64) (int64, error) {
 	if len(text) > maxFormula {
 		return 0, fmt.Errorf("formula longer than %d characters", maxFormula)
@@ -110,12 +112,14 @@ func (f *formula) value() (float64, error) {
 	switch strings.ToUpper(word) {
 	case "DBINSTANCECLASSMEMORY":
 		return f.memory, nil
-	case "GREATEST", "LEAST", "SUM":
+	case "GREATEST", "LEAST", "SUM", "LOG":
 		return f.call(strings.ToUpper(word))
+	case "ALLOCATEDSTORAGE", "DBINSTANCEVCPU", "ENDPOINTPORT":
+		return 0, &VariableError{word}
 	}
 	v, err := strconv.ParseFloat(word, 64)
 	if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
-		return 0, fmt.Errorf("%q is neither a number nor DBInstanceClassMemory, GREATEST, LEAST or SUM", word)
+		return 0, fmt.Errorf("%q is neither a number nor DBInstanceClassMemory, GREATEST, LEAST, SUM or log", word)
 	}
 	return v, nil
 }
@@ -125,6 +129,16 @@ func (f *formula) call(name string) (float64, error) {
 		return 0, fmt.Errorf("%s: missing \"(\"", name)
 	}
 	result, err := f.sum()
+	if err == nil && name == "LOG" {
+		if result <= 0 {
+			return 0, errors.New("log of a number that is not positive")
+		}
+		result = math.Log2(result)
+		if !f.take(")") {
+			err = errors.New("log: missing \")\"")
+		}
+		return result, err
+	}
 	for err == nil && f.take(",") {
 		var v float64
 		v, err = f.sum()
@@ -141,4 +155,12 @@ func (f *formula) call(name string) (float64, error) {
 		err = fmt.Errorf("%s: missing \")\"", name)
 	}
 	return result, err
+}
+
+// VariableError is returned for a formula with a variable of RDS whose value is not known here.
+type VariableError struct{ Variable string }
+
+func (e *VariableError) Error() string {
+	return fmt.Sprintf("the value of %s is not known here; want a number or a formula with "+
+		"DBInstanceClassMemory", e.Variable)
 }

@@ -1,11 +1,13 @@
-package budget
+package rdsrules
 
 import (
+	"errors"
 	"fmt"
-	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // family is a family of instance classes. The memory of a size is the memory of xlarge times the factor of the size.
@@ -55,10 +57,10 @@ var families = map[string]family{
 // small are the sizes below xlarge, as fractions of it.
 var small = map[string]float64{"micro": 1.0 / 16, "small": 1.0 / 8, "medium": 1.0 / 4, "large": 1.0 / 2, "xlarge": 1}
 
-// Memory returns the memory of an instance class such as db.m6g.large in GiB. known is false for a class that this
+// ClassMemory returns the memory of an instance class such as db.m6g.large in GiB. known is false for a class that this
 // package does not know.
-func Memory(class string) (gib float64, known bool) {
-	line, size, known := lookUp(class)
+func ClassMemory(class string) (gib float64, known bool) {
+	line, size, known := lookUpClass(class)
 	if !known {
 		return 0, false
 	}
@@ -73,7 +75,7 @@ func Memory(class string) (gib float64, known bool) {
 	return families[line].xlarge * factor, true
 }
 
-func lookUp(class string) (line, size string, known bool) {
+func lookUpClass(class string) (line, size string, known bool) {
 	parts := strings.Split(class, ".")
 	if len(parts) != 3 || parts[0] != "db" {
 		return "", "", false
@@ -81,9 +83,9 @@ func lookUp(class string) (line, size string, known bool) {
 	return parts[1], parts[2], slices.Contains(families[parts[1]].sizes, parts[2])
 }
 
-// larger returns the larger classes of the same family in ascending order.
-func larger(class string) []string {
-	line, size, known := lookUp(class)
+// LargerClasses returns the larger classes of the same family in ascending order.
+func LargerClasses(class string) []string {
+	line, size, known := lookUpClass(class)
 	if !known {
 		return nil
 	}
@@ -95,31 +97,52 @@ func larger(class string) []string {
 	return found
 }
 
+// withoutPostgres are families of classes that RDS does not offer for PostgreSQL 13 and later ("Supported DB engines
+// for DB instance classes").
+var withoutPostgres = sizes("t2 m4 r4 x1 x1e z1d")
+
+var classForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^db\.[a-z0-9-]+\.[a-z0-9]+$`) })
+
+// CheckClass returns an error if RDS does not create a PostgreSQL instance of the class. A class that this package does
+// not know may be a new one, and passes if it has the form of a class and is not of a family that is known.
+func CheckClass(class string) error {
+	if !classForm().MatchString(class) {
+		return errors.New("want a class such as db.m6g.large")
+	}
+	line, _, known := lookUpClass(class)
+	f, knownLine := families[line]
+	switch {
+	case slices.Contains(withoutPostgres, line):
+		return fmt.Errorf("RDS does not offer classes of db.%s for PostgreSQL; want one such as db.m6g.large", line)
+	case knownLine && !known:
+		return fmt.Errorf("db.%s has no such size; it has %s", line, strings.Join(f.sizes, ", "))
+	}
+	return nil
+}
+
 const (
-	// RDS sets max_connections to LEAST({DBInstanceClassMemory/9531392},5000) ("Maximum number of database
-	// connections").
-	bytesPerConnection = 9531392
-	mostByFormula      = 5000
+	// DefaultMaxConnections is the formula of max_connections in the default parameter groups ("Maximum number of
+	// database connections").
+	DefaultMaxConnections = "LEAST({DBInstanceClassMemory/9531392},5000)"
 
-	// DBInstanceClassMemory is less than the memory of the class, by the share of the operating system and of RDS's
-	// processes. AWS publishes no figure. A twelfth is more than what was observed.
-	memoryShare = 0.92
-
-	// ReservedConnections are not available to ordinary users: superuser_reserved_connections (3) and
-	// rds.rds_superuser_reserved_connections (2).
-	ReservedConnections = 5
-
-	// Share is the part of the remaining connections that the tier may plan with. The rest is for people, monitoring
-	// and the next replica.
-	Share = 0.8
+	// MemoryShare is the part of a class's memory that RDS counts as DBInstanceClassMemory. The operating system and
+	// RDS's processes use the rest. AWS publishes no figure; instances show about 8 % less than the nominal memory.
+	MemoryShare = 0.92
 )
 
-// MaxConnections returns the max_connections that RDS's formula gives for the whole memory of the class. The real
-// number is somewhat lower. known is false for a class that this package does not know.
-func MaxConnections(class string) (n int, known bool) {
-	gib, known := Memory(class)
-	if !known {
-		return 0, false
+// MaxConnections evaluates a value of max_connections for a class, as RDS does: a number or a formula. An empty value
+// is the default.
+func MaxConnections(class, value string) (int, error) {
+	gib, known := ClassMemory(class)
+	if value == "" {
+		value = DefaultMaxConnections
 	}
-	return min(int(math.Floor(gib*(1<<30)/bytesPerConnection)), mostByFormula), true
+	if !known && strings.Contains(value, "DBInstanceClassMemory") {
+		return 0, fmt.Errorf("the memory of %s is not known here", class)
+	}
+	n, err := EvaluateFormula(value, ClassMemoryVariable(gib))
+	return int(n), err
 }
+
+// ClassMemoryVariable returns the variable DBInstanceClassMemory, in bytes, of a class with so many GiB.
+func ClassMemoryVariable(gib float64) int64 { return int64(gib * (1 << 30) * MemoryShare) }

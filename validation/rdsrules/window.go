@@ -38,19 +38,19 @@ var (
 func ParseBackupWindow(s string) (Window, error) {
 	m := backupForm.FindStringSubmatch(s)
 	if m == nil {
-		return Window{}, errors.New("must be in the format hh24:mi-hh24:mi, UTC")
+		return Window{}, errors.New("want hh:mm-hh:mm in UTC, for example 03:00-04:00")
 	}
 	w := Window{Start: number(m[1])*60 + number(m[2]), daily: true}
 	w.Length = wrap(number(m[3])*60+number(m[4])-w.Start, minutesADay)
-	return w, w.check(minutesADay)
+	return w, w.check()
 }
 
 // ParseMaintenanceWindow reads a window of the form ddd:hh24:mi-ddd:hh24:mi, in upper or lower case. It may span the
-// end of the week and must be between 30 minutes and 24 hours long.
+// end of the week and must be at least 30 minutes and less than 24 hours long.
 func ParseMaintenanceWindow(s string) (Window, error) {
 	m := maintenanceForm.FindStringSubmatch(strings.ToLower(s))
 	if m == nil {
-		return Window{}, errors.New("must be in the format ddd:hh24:mi-ddd:hh24:mi, UTC")
+		return Window{}, errors.New("want ddd:hh:mm-ddd:hh:mm in UTC, for example Mon:04:00-Mon:05:00")
 	}
 	at := func(day, hour, minute string) int {
 		for i, d := range days {
@@ -62,15 +62,15 @@ func ParseMaintenanceWindow(s string) (Window, error) {
 	}
 	w := Window{Start: at(m[1], m[2], m[3])}
 	w.Length = wrap(at(m[4], m[5], m[6])-w.Start, minutesAWeek)
-	return w, w.check(minutesADay)
+	return w, w.check()
 }
 
-func (w Window) check(longest int) error {
+func (w Window) check() error {
 	switch {
 	case w.Length < minWindow:
-		return fmt.Errorf("must be at least %d minutes long", minWindow)
-	case w.Length > longest:
-		return fmt.Errorf("must not be longer than %d hours", longest/60)
+		return fmt.Errorf("lasts %d min: want at least %d", w.Length, minWindow)
+	case w.Length >= minutesADay:
+		return fmt.Errorf("lasts %d h: want less than 24 h", w.Length/60)
 	}
 	return nil
 }
