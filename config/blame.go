@@ -14,6 +14,8 @@ import (
 func blame(tree map[string]any, faults []fault.Fault, judge func(map[string]any) []fault.Fault) []fault.Fault {
 	leaves := map[string]any{}
 	collect(leaves, "", tree)
+	// What a reference reads is as good as written.
+	maps.DeleteFunc(leaves, func(leaf string, _ any) bool { return strings.Contains(leaf, ".stackReference.") })
 	written := func(f fault.Fault) bool {
 		for leaf := range leaves {
 			if isPart(leaf, f.Path) || isPart(f.Path, leaf) {

@@ -51,9 +51,9 @@ func TestNamesThatCollideNameBothSettings(t *testing.T) {
 		"  dbtier:consumer: {image: a, resources: {memoryLimit: 64Mi}}\n":   `is less than memoryRequest (128Mi)`,
 		"  dbtier:consumer: {image: a, replicas: 9, autoscaling: {enabled: true, minReplicas: 2, maxReplicas: 4}}\n": "is more " +
 			"than autoscaling.maxReplicas (4)",
-		"  dbtier:database: {rotation: {scheduleExpression: cron(0 3 ? * FUNDAY *)}}\n":  `has the weekday "FUNDAY"`,
-		"  dbtier:database: {engineVersion: \"14.5\", autoMinorVersionUpgrade: false}\n": "RDS no longer creates it",
-		"  dbtier:database: {engineVersion: \"13\"}\n":                                   "out of standard support since 2026-02-28",
+		"  dbtier:database: {rotation: {scheduleExpression: \"cron(0 3 ? * FUNDAY *)\"}}\n": `has the weekday "FUNDAY"`,
+		"  dbtier:database: {engineVersion: \"14.5\", autoMinorVersionUpgrade: false}\n":    "RDS no longer creates it",
+		"  dbtier:database: {engineVersion: \"13\"}\n":                                      "out of standard support since 2026-02-28",
 		"  dbtier:database: {parameters: {max_worker_processes: {value: \"9\", applyMethod: immediate}}}\n": `database.` +
 			`parameters.max_worker_processes.applyMethod: "immediate": cannot be used for a static parameter`,
 		"  dbtier:database: {parameters: {rds.force_ssl: {value: \"1\", applyMethod: immediate}}}\n": "each update would show a change",

@@ -41,14 +41,15 @@ func (s *Stack) objects() []object {
 		add("pool.name", s.Pool.Name, "ServiceAccount NetworkPolicy", "bootstrap")
 		add("pool.name", s.Pool.Name, "Password", "database")
 		for _, generation := range []int{s.Role.Generation - 1, s.Role.Generation} {
-			add("pool.name", s.Pool.Name, "Secret", fmt.Sprint("database-", generation))
+			add("pool.name", s.Pool.Name, "Secret", fmt.Sprint("database-", generation),
+				fmt.Sprint("kept-database-", generation))
 		}
 	}
 	if s.Pool.Kind == PgBouncer {
 		add("pool.name", s.Pool.Name, "Deployment Service ServiceAccount PodDisruptionBudget NetworkPolicy", "")
 		add("pool.name", s.Pool.Name, "Service", "pods")
 		add("pool.name", s.Pool.Name, "ServiceAccount Role RoleBinding", "login-reader")
-		add("pool.name", s.Pool.Name, "Secret", "config", "console", "login")
+		add("pool.name", s.Pool.Name, "Secret", "config", "console", "login", "kept-login")
 		add("pool.name", s.Pool.Name, "SecretStore Password", "login")
 	}
 	all = append(all, object{"NetworkPolicy", "database-for-holders-only", "service.name"})
@@ -62,6 +63,7 @@ func (s *Stack) objects() []object {
 		at, login := fmt.Sprintf("pool.logins[%d]", i), &s.Pool.Logins[i]
 		label := strings.Trim(strings.ReplaceAll(login.Name, "_", "-"), "-")
 		add(at+".name", contract.Object(s.Pool.Name, "login"), "Secret Password SecretStore", label)
+		add(at+".name", contract.Object(s.Pool.Name, "kept", "login"), "Secret", label)
 		if login.Secret != "" {
 			add(at+".secret", login.Secret, "Secret", "")
 		} else {

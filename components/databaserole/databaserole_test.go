@@ -211,7 +211,7 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	require.Error(t, err)
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
-		`name: "pg_app": want 1 to 61`, `generation: 0: want`, `iamUser: "My": want 1 to 63`, `image: "a b": want`,
+		`name: "pg_app": want 1 to 61`, `generation: 0: want`, `iamUser: "My": want 1 to 63`, `image: "a b": has white space`,
 		`waitSeconds: -1: want`,
 		`deadlineSeconds: 5: want`, `service: "My Shop"`, `namespace: ""`, `objectName: ""`, `directSecret: is missing`,
 		`caConfigMap: is missing`,

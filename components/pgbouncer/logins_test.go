@@ -313,7 +313,7 @@ func TestFaultsOfLoginsConsoleAndMetrics(t *testing.T) {
 	assert.Empty(t, recorded.Each())
 	for _, fault := range []string{
 		`clientTlsSecret: "A": want`,
-		`metrics.image: "a b": want`,
+		`metrics.image: "a b": has white space; want`,
 		`metrics.port: 6432: is the pool's containerPort`,
 		`metrics.namespace: "*": want`,
 		`metrics.labels: "a b=": want a label`,

@@ -643,7 +643,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsCreated(t *testing.T) {
 		`drainSeconds: 0: want 1 to 300 seconds`,
 		`terminationGracePeriodSeconds: 5: want at least 10 seconds more than drainSeconds`,
 		`refreshInterval: 0: want 10 to 3600 seconds`,
-		`resources.cpuRequest: "": want a quantity`,
+		`resources.cpuRequest: "": want a number of processors`,
 		`service: "My Shop": want`,
 		`namespace: "*": want`,
 		`databases[0].name: "my-shop": want 1 to 63 letters`,

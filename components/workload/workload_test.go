@@ -64,17 +64,21 @@ func TestTheCPUHasALimitOnlyOnRequest(t *testing.T) {
 func TestEveryInvalidQuantityIsReported(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, modest.Validate())
-	for _, good := range []string{"1", "0.5", "250m", "1Gi", "2G", "512Ki"} {
+	for cpu, memory := range map[string]string{"1": "1Gi", "0.5": "1Ti", "250m": "2G", "1e-1": "8192Ki", "2k": "1e9"} {
 		require.NoError(t, workload.Resources{
-			CPURequest: good, MemoryRequest: good, CPULimit: good,
-			MemoryLimit: good,
-		}.Validate(), good)
+			CPURequest: cpu, MemoryRequest: memory, CPULimit: cpu, MemoryLimit: memory,
+		}.Validate(), cpu, memory)
 	}
-	err := workload.Resources{CPURequest: "-1", MemoryRequest: "64MB", CPULimit: "a"}.Validate()
-	require.ErrorContains(t, err, `cpuRequest: "-1": want a quantity`)
-	require.ErrorContains(t, err, `memoryRequest: "64MB": want a quantity`)
-	require.ErrorContains(t, err, `memoryLimit: "": want a quantity`)
-	require.ErrorContains(t, err, `cpuLimit: "a": want a quantity such as 250m or 64Mi`)
+	err := workload.Resources{CPURequest: "2", MemoryRequest: "1Gi", CPULimit: "1500m", MemoryLimit: "1000Mi"}.Validate()
+	require.ErrorContains(t, err, `cpuLimit: "1500m": is less than cpuRequest (2)`)
+	require.ErrorContains(t, err, `memoryLimit: "1000Mi": is less than memoryRequest (1Gi)`)
+	require.ErrorContains(t, workload.Resources{CPURequest: "0", MemoryRequest: "0", MemoryLimit: "0"}.Validate(),
+		`memoryLimit: "0": leaves the container nothing`)
+	err = workload.Resources{CPURequest: "-1", MemoryRequest: "64MB", CPULimit: "a"}.Validate()
+	require.ErrorContains(t, err, `cpuRequest: "-1": want a number of processors`)
+	require.ErrorContains(t, err, `memoryRequest: "64MB": want an amount of memory`)
+	require.ErrorContains(t, err, `memoryLimit: "": want an amount of memory`)
+	require.ErrorContains(t, err, `cpuLimit: "a": want a number of processors such as 250m or 2`)
 }
 
 func TestLabelsNameTheObjectAndItsService(t *testing.T) {
@@ -88,7 +92,7 @@ func TestLabelsNameTheObjectAndItsService(t *testing.T) {
 
 func ExampleResources_Validate() {
 	fmt.Println(workload.Resources{CPURequest: "50m", MemoryRequest: "64Mi", MemoryLimit: "128 MiB"}.Validate())
-	// Output: memoryLimit: "128 MiB": want a quantity such as 250m or 64Mi
+	// Output: memoryLimit: "128 MiB": want an amount of memory such as 64Mi or 1Gi
 }
 
 func cleanup() *workload.Job {
