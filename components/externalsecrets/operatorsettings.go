@@ -43,7 +43,7 @@ type OperatorSettings struct {
 type Image struct {
 	// Repository is the image's name without a tag.
 	Repository string `json:"repository"`
-	// Tag of the image.
+	// Tag of the image, best with its digest: v2.9.0@sha256:…
 	Tag string `json:"tag"`
 }
 

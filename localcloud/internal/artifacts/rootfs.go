@@ -117,11 +117,15 @@ func packagesGone(err error) string {
 // Lock writes the lock of an image for an architecture: the versions that Debian has today.
 func (b *Builder) Lock(ctx context.Context, image, arch, to string) error {
 	script := filepath.Join(b.project, imagesDir, "lock.sh")
-	text, err := b.output(ctx, b.project, "sh", script, image, arch, b.mirrors(ctx)[0])
-	if err != nil {
-		return err
+	var faults []error
+	for _, mirror := range b.mirrors(ctx) {
+		text, err := b.output(ctx, b.project, "sh", script, image, arch, mirror)
+		if err == nil {
+			return os.WriteFile(to, []byte(text), 0o644)
+		}
+		faults = append(faults, err)
 	}
-	return os.WriteFile(to, []byte(text), 0o644)
+	return errors.Join(faults...)
 }
 
 // LockAll writes the checked-in locks of all images anew and reports which versions changed.
