@@ -250,7 +250,7 @@ func TestTheRealPgBouncerRecoversFromAFailedLookup(t *testing.T) {
 			words = append(words, word.(string))
 		}
 		words[len(words)-1] = "3"
-		probe := box.command(t.Context(), append(environment(container), "PATH="+path+"/usr/bin:/bin"), words...)
+		probe := box.command(t.Context(), append(environment(container), "PATH="+path+"/usr/sbin:/usr/bin:/sbin:/bin"), words...)
 		out, err := probe.CombinedOutput()
 		return err == nil, string(out)
 	}
