@@ -59,18 +59,23 @@ func poolServes(t *testing.T, within time.Duration) time.Duration {
 func TestThePoolRecoversFromAResolverThatStopsAnsweringForAMinute(t *testing.T) {
 	settled(t)
 	before := poolProcesses(t)
+	name, address, _ := strings.Cut(strings.TrimSpace(kubectl(t, "-n", namespace, "get", "pods", "-l",
+		"app.kubernetes.io/name="+pool, "--field-selector=status.phase=Running", "-o",
+		"jsonpath={.items[0].metadata.name} {.items[0].status.podIP}")), " ")
 	end := lossy(t, `chain prerouting { type filter hook prerouting priority -400;
 		udp dport 53 drop
 		tcp dport 53 drop
 	}`)
 	outage := time.After(65 * time.Second)
-	// The pool needs new connections, and so the resolver, again and again.
-	user := output(t, "databaseUser")
+	host, user, failed := output(t, "databaseEndpoint"), output(t, "databaseUser"), false
 	for over := false; !over; {
+		// The pool needs new connections, and so the resolver, again and again.
 		killServerConnections(t, user)
-		r := tryKubectl(t, "", "-n", namespace, "exec", "deployment/"+pool, "-c", pool, "--", "psql",
-			"--no-psqlrc", "--tuples-only", "--command=SHOW DNS_HOSTS")
+		inServicePod(t, `timeout 3 psql "$DATABASE_URL&hostaddr=`+address+`&port=6432" -XAtc 'select 1' || true`)
+		r := tryKubectl(t, "", "-n", namespace, "exec", name, "-c", pool, "--", "psql",
+			"--no-psqlrc", "--tuples-only", "--no-align", "--command=SHOW DNS_HOSTS")
 		assert.Zero(t, r.code, "the console answers during the outage: %s", r)
+		failed = failed || regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(host)+`\|\d+\|$`).MatchString(r.stdout)
 		select {
 		case <-outage:
 			over = true
@@ -78,6 +83,7 @@ func TestThePoolRecoversFromAResolverThatStopsAnsweringForAMinute(t *testing.T) 
 		}
 	}
 	end()
+	assert.True(t, failed, "the pool looked the instance up in vain")
 	t.Logf("the pool served %s after the resolver was back", poolServes(t, 30*time.Second))
 	// A probe that counted the outage would fail by now.
 	assert.Equal(t, before, poolProcesses(t), "an outage of the resolver restarts no pool")
