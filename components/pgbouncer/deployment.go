@@ -30,8 +30,10 @@ var reloadScript string
 var aliveScript string
 
 const (
-	// livenessPeriod is the time between two probes. So many failures in a row end the process.
-	livenessPeriod, livenessFailures = 10, 6
+	// livenessPeriod is the time between two probes. Each takes some tens of milliseconds of the container's CPU.
+	livenessPeriod = 30
+	// livenessFailures in a row end the process.
+	livenessFailures = 3
 	// lookupPatience is how long PgBouncer may fail to resolve a name that the probe resolves before the probe fails.
 	lookupPatience = 60
 	// stuckGrace is what the clients of a process that is not alive get, beyond the drain.
