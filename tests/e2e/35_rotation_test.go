@@ -329,7 +329,8 @@ func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKill
 	settled(t)
 	simplest := withConfig(t, "config:\n", "config:\n  dbtier:role: {poolUser: master}\n")
 	r := simplest.run(t, "bin/dbtier", "up", "--stack", "local", "--allow-data-loss", "role-credential-1",
-		"--allow-data-loss", "role-credential-2")
+		"--allow-data-loss", "role-credential-2", "--allow-data-loss", "pool-kept-credential-1",
+		"--allow-data-loss", "pool-kept-credential-2")
 	require.Zero(t, r.code, "%s", r)
 	master, _ := masterCredentials(t)
 	eventually(t, 90*time.Second, "the pool as "+master, func() (bool, string) {
