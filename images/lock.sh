@@ -16,7 +16,7 @@ echo "deb [signed-by=$keyring] $mirror $release main" >"$work/sources/debian.lis
 # apt takes these for installed, so that neither they nor what only they need becomes part of the image.
 for name in $(list without); do
   printf 'Package: %s\nStatus: install ok installed\nArchitecture: all\nMulti-Arch: foreign\nVersion: 9999\n' "$name"
-  printf 'Maintainer: none\nProvides: perl:any, debconf-2.0\nDescription: none\n\n'
+  printf 'Maintainer: none\nProvides: awk, perl:any, debconf-2.0\nDescription: none\n\n'
 done >"$work/status"
 
 apt() {
