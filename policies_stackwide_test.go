@@ -184,6 +184,7 @@ func comparisons() []comparison {
 		{
 			rule: "irsa-account-exists",
 			breaks: []edit{
+				with("secrets-service-account", nil, "metadata", "annotations"),
 				with("secrets-service-account", "somebody", "metadata", "name"),
 				with("secrets-service-account", "elsewhere", "metadata", "namespace"),
 				with("secrets-service-account", "arn:aws:iam::111122223333:role/another", "metadata", "annotations",

@@ -14,21 +14,21 @@ import (
 // makes no call to AWS.
 type Account struct {
 	// Region, for example ap-northeast-2.
-	Region string `json:"region"`
+	Region string `json:"region" example:"<region>"`
 	// AccountID is 12 digits, in quotes. The provider refuses credentials of another account.
-	AccountID string `json:"accountId"`
+	AccountID string `json:"accountId" example:"<account>"`
 	// Partition is aws (default), aws-cn or aws-us-gov.
 	Partition string `json:"partition"`
 	// Endpoint of the AWS stand-in as the engine reaches it. Required for local stacks, and refused for others: the
 	// stand-in serves only stacks that name it.
-	Endpoint string `json:"endpoint"`
+	Endpoint string `json:"endpoint" example:"http://127.0.0.1:14566"`
 	// ClusterEndpoint of the stand-in as pods reach it. For local stacks only.
-	ClusterEndpoint string `json:"clusterEndpoint"`
+	ClusterEndpoint string `json:"clusterEndpoint" example:"http://aws.localcloud.internal:4566"`
 	// PermissionsBoundaryArn is the permissions boundary of every role of the stack, if the account requires one.
 	// Default none.
-	PermissionsBoundaryArn string `json:"permissionsBoundaryArn"`
+	PermissionsBoundaryArn string `json:"permissionsBoundaryArn" example:"arn:aws:iam::<account>:policy/boundary"`
 	// Tags of every AWS resource, in addition to service, environment and managed-by.
-	Tags map[string]string `json:"tags"`
+	Tags map[string]string `json:"tags" example:"{cost-center: shop}"`
 }
 
 func (a *Account) validate(cloud Cloud) error {
@@ -48,7 +48,8 @@ func (a *Account) validate(cloud Cloud) error {
 		case Local:
 			at, err := url.Parse(endpoint)
 			faults.Check(err == nil && at.Scheme != "" && at.Host != "", name, endpoint,
-				"want the URL of the local cloud's AWS stand-in, for example http://127.0.0.1:14566")
+				"want the URL of the local cloud's AWS stand-in, for example http://127.0.0.1:14566, because cloud is %s",
+				Local)
 		case AWS:
 			faults.Check(endpoint == "", name, endpoint,
 				"is for local stacks; leave it out, or set dbtier:cloud to local")

@@ -282,7 +282,7 @@ func TestWhatBelongsToOneCloudOnly(t *testing.T) {
 	_, err = load(t, strings.NewReplacer("cloud: aws", "cloud: local", "    nodeSecurityGroupId",
 		"    context: prod\n    nodeSecurityGroupId").Replace(least))
 	require.ErrorContains(t, err, `aws.endpoint: "": want the URL of the local cloud's AWS stand-in`)
-	assert.ErrorContains(t, err, `cluster.kubeconfig: "prod": a local stack uses the local cloud's kubeconfig`)
+	assert.ErrorContains(t, err, `cluster.context: "prod": has no effect, because cloud is local`)
 }
 
 // An error with the value would show it in the terminal.

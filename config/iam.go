@@ -19,12 +19,12 @@ type IAM struct {
 	Enabled bool `json:"enabled"`
 	// Connections that each replica opens to the instance at most. They count in the budget. With RDS Proxy they have
 	// no effect. Default 10.
-	Connections int `json:"connections"`
+	Connections int `json:"connections" example:"5"`
 	// Binding is how the service's ServiceAccount assumes the role: irsa (default), or podIdentity, which needs the
 	// add-on eks-pod-identity-agent in the cluster.
 	Binding irsarole.Binding `json:"binding"`
 	// ClusterName is the name of the EKS cluster, for podIdentity.
-	ClusterName string `json:"clusterName"`
+	ClusterName string `json:"clusterName" example:"production"`
 }
 
 func defaultIAM() IAM { return IAM{Connections: 10, Binding: irsarole.WebIdentity} }

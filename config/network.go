@@ -14,18 +14,18 @@ type Network struct {
 	// StackReference takes the keys that are not given here from the outputs of another stack.
 	StackReference NetworkReference `json:"stackReference"`
 	// VpcID of the cluster.
-	VpcID string `json:"vpcId"`
+	VpcID string `json:"vpcId" example:"vpc-0b1c2d3e4f5a6b7c9"`
 	// SubnetIDs of the database, in at least two zones.
-	SubnetIDs []string `json:"subnetIds"`
+	SubnetIDs []string `json:"subnetIds" example:"[subnet-0b1c2d3e4f5a6b7c4, subnet-0b1c2d3e4f5a6b7c5]"`
 	// DatabaseCIDRs are the address ranges of these subnets. NetworkPolicies keep every pod out of them that is not a
 	// declared holder of connections.
-	DatabaseCIDRs []string `json:"databaseCidrs"`
+	DatabaseCIDRs []string `json:"databaseCidrs" example:"[10.0.64.0/20, 10.0.80.0/20]"`
 	// DirectClients are pods in the service's namespace that may connect to the database directly, in addition to pool
 	// and migration. Default none.
 	DirectClients []DirectClient `json:"directClients"`
 	// CABundle is the path of a PEM file with the authorities that sign the instance's certificate, relative to the
 	// project. Default: the authorities of RDS in the stack's region, which are built in.
-	CABundle string `json:"caBundle"`
+	CABundle string `json:"caBundle" example:"authorities.pem"`
 	// Clients are security groups that may connect to the database, in addition to the cluster's nodes. Default none.
 	Clients []Client `json:"clients"`
 }
@@ -33,23 +33,23 @@ type Network struct {
 // DirectClient is a group of pods that connects to the database directly.
 type DirectClient struct {
 	// Name is the value of the pods' label app.kubernetes.io/name.
-	Name string `json:"name"`
+	Name string `json:"name" example:"reports"`
 	// Connections that all pods together open at most.
-	Connections int `json:"connections"`
+	Connections int `json:"connections" example:"10"`
 	// ConnectionsPerPod is how many connections each pod opens at most, instead of connections. They count twice,
 	// because an update has old and new pods.
-	ConnectionsPerPod int `json:"connectionsPerPod"`
+	ConnectionsPerPod int `json:"connectionsPerPod" example:"5"`
 	// Replicas is the highest number of pods, for connectionsPerPod. Default: for the service itself the replicas of
 	// consumer (with autoscaling, maxReplicas).
-	Replicas int `json:"replicas"`
+	Replicas int `json:"replicas" example:"2"`
 }
 
 // Client is a security group that may connect to the database.
 type Client struct {
 	// Name of the client, for example bastion.
-	Name string `json:"name"`
+	Name string `json:"name" example:"bastion"`
 	// SecurityGroupID of the client's machines.
-	SecurityGroupID string `json:"securityGroupId"`
+	SecurityGroupID string `json:"securityGroupId" example:"sg-0b1c2d3e4f5a6b7c0"`
 }
 
 func (n *Network) validate() error {

@@ -41,8 +41,7 @@ func (s *Stack) checkPlaces(faults *fault.List) {
 	backups := regional
 	backups.Account = s.AWS.AccountID
 	in(backups, "database.restore.pointInTime.sourceDbInstanceAutomatedBackupsArn",
-		d.Restore.PointInTime.SourceDBInstanceAutomatedBackupsArn, "want backups that were copied to the stack's "+
-			"region")
+		d.Restore.PointInTime.BackupsArn, "want backups that were copied to the stack's region")
 	in(account, "database.monitoringRoleArn", d.MonitoringRoleArn, "want a role of the stack's account")
 	for _, feature := range slices.Sorted(maps.Keys(d.Roles)) {
 		in(account, "database.roles."+feature, d.Roles[feature], "want a role of the stack's account")

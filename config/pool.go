@@ -23,7 +23,7 @@ type Pool struct {
 	Kind PoolKind `json:"kind"`
 	// Databases of the instance that the pool serves in addition to the service's own. They and their users must exist.
 	// Default none.
-	Databases []string `json:"databases"`
+	Databases []string `json:"databases" example:"[reports]"`
 	// Clients are pods that use the service's login, in addition to the service's own pods. Default none.
 	Clients []pgbouncer.Client `json:"clients"`
 	// Logins to the pool in addition to the service's own. Each has its own database user. Default none.
@@ -35,11 +35,11 @@ type PoolLogin struct {
 	pgbouncer.Login
 	// CredentialArn is a secret of Secrets Manager, in the stack's region, with the username and password of the
 	// database user.
-	CredentialArn string `json:"credentialArn"`
+	CredentialArn string `json:"credentialArn" example:"arn:aws:secretsmanager:<region>:<account>:secret:db-AbCdEf"`
 	// KmsKeyArn is the key that encrypts the secret. Default: the key of the database.
-	KmsKeyArn string `json:"kmsKeyArn"`
+	KmsKeyArn string `json:"kmsKeyArn" example:"arn:aws:kms:<region>:<account>:key/<uuid>"`
 	// CredentialSecret is a Secret of the service's namespace with the username and password, instead of CredentialArn.
-	CredentialSecret string `json:"credentialSecret"`
+	CredentialSecret string `json:"credentialSecret" example:"reports-credential"`
 }
 
 // Reconnects is true if the pool opens new connections after a migration.

@@ -15,24 +15,24 @@ import (
 type NetworkReference struct {
 	// Stack is the full name of the other stack: <organization>/<project>/<stack>. In a backend of files or buckets
 	// the organization is the word organization.
-	Stack string `json:"stack"`
+	Stack string `json:"stack" example:"organization/network/production"`
 	// VpcID is the output with the VPC's id. Default: vpcId.
-	VpcID string `json:"vpcId"`
+	VpcID string `json:"vpcId" example:"vpc"`
 	// SubnetIDs is the output with the list of subnets. Default: subnetIds.
-	SubnetIDs string `json:"subnetIds"`
+	SubnetIDs string `json:"subnetIds" example:"databaseSubnets"`
 	// DatabaseCIDRs is the output with the list of the subnets' address ranges. Default: databaseCidrs.
-	DatabaseCIDRs string `json:"databaseCidrs"`
+	DatabaseCIDRs string `json:"databaseCidrs" example:"databaseRanges"`
 }
 
 // ClusterReference takes the keys that a [Cluster] does not give from the outputs of another stack.
 type ClusterReference struct {
 	// Stack is the full name of the other stack: <organization>/<project>/<stack>. In a backend of files or buckets
 	// the organization is the word organization.
-	Stack string `json:"stack"`
+	Stack string `json:"stack" example:"organization/eks/production"`
 	// OIDCProviderArn is the output with the ARN of the identity provider. Default: oidcProviderArn.
-	OIDCProviderArn string `json:"oidcProviderArn"`
+	OIDCProviderArn string `json:"oidcProviderArn" example:"oidcProvider"`
 	// NodeSecurityGroupID is the output with the id of the nodes' security group. Default: nodeSecurityGroupId.
-	NodeSecurityGroupID string `json:"nodeSecurityGroupId"`
+	NodeSecurityGroupID string `json:"nodeSecurityGroupId" example:"nodeGroup"`
 }
 
 // Outputs are the outputs of a stack.
@@ -95,7 +95,7 @@ func (r *resolver) resolve(path string, section, reference any) {
 			"is also given as %s; keep one of them", join(path, key))
 	}
 	if len(wanted) == 0 {
-		r.faults.Add(at, nil, "is not used: the section gives every key itself; leave it out")
+		r.faults.Add(join(at, "stack"), stack, "is not used: the section gives every key itself; leave it out")
 		return
 	}
 	outputs, err := r.read(stack)

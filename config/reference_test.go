@@ -97,7 +97,7 @@ func TestReferencesThatAreWrong(t *testing.T) {
 		"for nothing": {
 			"{stackReference: {stack: " + platform + ", subnetIds: privateSubnets}}",
 			"{oidcProviderArn: x, nodeSecurityGroupId: y, stackReference: {stack: " + platform + "}}",
-			`cluster.stackReference: is not used`,
+			`cluster.stackReference.stack: "` + platform + `": is not used`,
 		},
 		"an unknown key": {
 			"{stackReference: {stack: " + platform + ", subnets: privateSubnets}}", cluster,

@@ -25,7 +25,7 @@ type Secrets struct {
 	// Recoveries is how many times lost generated passwords were replaced, from 0. Each adds 1 to the generation of the
 	// role and replaces the service's pods. The driver counts them: `dbtier up` finds a loss, and passes the number that
 	// the stack's state has. Set it only if you run plain `pulumi up`. Default 0.
-	Recoveries int `json:"recoveries"`
+	Recoveries int `json:"recoveries" example:"1"`
 }
 
 // Use is how the service reads a secret.
@@ -43,43 +43,43 @@ const (
 // FurtherSecret is a Secret with values from a secret of Secrets Manager.
 type FurtherSecret struct {
 	// Name of the Secret in Kubernetes.
-	Name string `json:"name"`
+	Name string `json:"name" example:"cache"`
 	// Arn of the secret in Secrets Manager, in the stack's region.
-	Arn string `json:"arn"`
+	Arn string `json:"arn" example:"arn:aws:secretsmanager:<region>:<account>:secret:myshop/cache-AbCdEf"`
 	// KmsKeyArn is the key that encrypts the secret. Default: the key of the database.
-	KmsKeyArn string `json:"kmsKeyArn"`
+	KmsKeyArn string `json:"kmsKeyArn" example:"arn:aws:kms:<region>:<account>:key/<uuid>"`
 	// Keys maps a key of the Secret to a key of the JSON secret; "" takes the secret's whole text. Default, if urls is
 	// not given either: every key of the JSON secret under its own name.
-	Keys map[string]string `json:"keys"`
+	Keys map[string]string `json:"keys" example:"{CACHE_TOKEN: token}"`
 	// URLs are keys of the Secret whose values are connection strings.
-	URLs map[string]SecretURL `json:"urls"`
+	URLs map[string]SecretURL `json:"urls" example:"CACHE_URL"`
 	// Type of the Secret, for example kubernetes.io/tls. Default Opaque.
-	Type string `json:"type"`
+	Type string `json:"type" example:"Opaque"`
 	// RefreshPolicy is Periodic (default), OnChange or CreatedOnce.
 	RefreshPolicy string `json:"refreshPolicy"`
-	// RefreshInterval of the policy Periodic, 10s to 24h. Default 1h.
-	RefreshInterval string `json:"refreshInterval"`
+	// RefreshInterval of the policy Periodic, 10s to 24h. Default 15m.
+	RefreshInterval string `json:"refreshInterval" example:"5m"`
 	// Use is environment (default), files or nothing.
 	Use Use `json:"use"`
 	// MountPath is the folder of the files, absolute.
-	MountPath string `json:"mountPath"`
+	MountPath string `json:"mountPath" example:"/etc/cache"`
 }
 
 // SecretURL is a connection string with the user and password of the secret, encoded for a URL.
 type SecretURL struct {
 	// Scheme, for example rediss or amqps.
-	Scheme string `json:"scheme"`
+	Scheme string `json:"scheme" example:"rediss"`
 	// User and Password are keys of the JSON secret. Default: the URL has none.
-	User     string `json:"user"`
-	Password string `json:"password"`
+	User     string `json:"user" example:"username"`
+	Password string `json:"password" example:"password"`
 	// Host is a name or an address.
-	Host string `json:"host"`
+	Host string `json:"host" example:"cache.example.com"`
 	// Port, 1 to 65535. Default: the scheme's port.
-	Port int `json:"port"`
+	Port int `json:"port" example:"6379"`
 	// Path after the host, with its leading slash. Default none.
-	Path string `json:"path"`
+	Path string `json:"path" example:"/0"`
 	// Query parameters. They must not be secret. Default none.
-	Query map[string]string `json:"query"`
+	Query map[string]string `json:"query" example:"{protocol: '3'}"`
 }
 
 // Args are the component's arguments for the secret.
@@ -127,6 +127,11 @@ func (f *FurtherSecret) validate() error {
 		_, twice := f.Keys[key]
 		faults.Check(!twice, "urls."+key, nil, "is also in keys; keep one of them")
 	}
+	for _, key := range slices.Sorted(maps.Keys(f.URLs)) {
+		// An operator's role must not be able to read a secret of which nothing is used.
+		faults.Check(f.reads(), "urls."+key+".password", nil, "is missing: nothing reads the secret; name the keys of "+
+			"the secret with the URL's user and password, or put the URL into consumer.env")
+	}
 	if f.InEnvironment() {
 		for _, key := range slices.Sorted(maps.Keys(f.Args().Keys)) {
 			at := "keys." + key
@@ -144,6 +149,15 @@ func (f *FurtherSecret) validate() error {
 		faults.Check(f.MountPath == "", "mountPath", f.MountPath, "is for files; set use to files, or leave it out")
 	}
 	return faults.Err()
+}
+
+// reads is true if a key or a URL takes something of the secret.
+func (f *FurtherSecret) reads() bool {
+	reads := len(f.Keys) > 0 || len(f.URLs) == 0
+	for _, url := range f.URLs {
+		reads = reads || url.User != "" || url.Password != ""
+	}
+	return reads
 }
 
 // named translates the paths of the component's faults to the paths of this section, in which URLs are apart from other

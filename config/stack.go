@@ -49,7 +49,7 @@ type Stack struct {
 	// Cloud is aws or local.
 	Cloud Cloud `json:"cloud"`
 	// Environment is part of names and tags, for example prod.
-	Environment string `json:"environment"`
+	Environment string `json:"environment" example:"prod"`
 	// Profile is production or development. It has no default: a stack named prod-eu must not become a small one by
 	// accident.
 	Profile Profile `json:"profile"`
@@ -89,9 +89,9 @@ var serviceSections = []string{
 // Service is the service that the tier is for.
 type Service struct {
 	// Name of the service. It is part of every other name.
-	Name string `json:"name"`
+	Name string `json:"name" example:"myshop"`
 	// Namespace in Kubernetes of the service, its pool and its secrets. Default: the name.
-	Namespace string `json:"namespace"`
+	Namespace string `json:"namespace" example:"shop"`
 	// ExistingNamespace uses a namespace that another owner creates. Default false.
 	ExistingNamespace bool `json:"existingNamespace"`
 }
@@ -102,7 +102,7 @@ type Migration struct {
 	// Enabled runs a migration with each new version. Default true.
 	Enabled bool `json:"enabled"`
 	// Connections that the migration opens at most. Default 5.
-	Connections int `json:"connections"`
+	Connections int `json:"connections" example:"2"`
 	// Reconnect makes the pool open new connections after a migration, before new pods start. Without it, prepared
 	// statements of old connections can fail with "cached plan must not change result type". Default true.
 	Reconnect bool `json:"reconnect"`
@@ -112,7 +112,7 @@ type Migration struct {
 type Consumer struct {
 	consumer.Settings
 	// Connections that a pod opens to the pool at most: the size of the service's own connection pool. Default 50.
-	Connections int `json:"connections"`
+	Connections int `json:"connections" example:"20"`
 }
 
 // Defaults is a stack with every default of its profile, and the names that follow from the service and environment.

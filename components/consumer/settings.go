@@ -12,15 +12,15 @@ import (
 type Settings struct {
 	// Name of the Deployment, its pods, its Service and its ServiceAccount. The names of its Secrets begin with it.
 	// Default: the service's name.
-	Name string `json:"name"`
+	Name string `json:"name" example:"myshop-api"`
 	// Image of the service. It also contains the migration.
-	Image string `json:"image"`
+	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/myshop-api:1.4.3"`
 	// Command and Arguments replace the image's own. Default: the image's.
-	Command   []string `json:"command"`
-	Arguments []string `json:"arguments"`
+	Command   []string `json:"command" example:"[/myshop-api]"`
+	Arguments []string `json:"arguments" example:"[serve]"`
 	// Replicas is the number of pods, 1 to 500. With autoscaling it is only the initial number. Default 3 in
 	// production, 2 in development.
-	Replicas int `json:"replicas"`
+	Replicas int `json:"replicas" example:"4"`
 	// Autoscaling lets a HorizontalPodAutoscaler choose the number of replicas.
 	Autoscaling Autoscaling `json:"autoscaling"`
 	// Reloader asks Stakater's Reloader to replace the pods when a Secret in their environment changes. Reloader must
@@ -29,17 +29,17 @@ type Settings struct {
 	// itself. Default false.
 	Reloader bool `json:"reloader"`
 	// Port on which the container serves HTTP. Default 8080.
-	Port int `json:"port"`
+	Port int `json:"port" example:"8081"`
 	// HealthPath answers 2xx when the service and its database can serve requests. Default /healthz.
-	HealthPath string `json:"healthPath"`
+	HealthPath string `json:"healthPath" example:"/health"`
 	// Env is the service's configuration. It goes into a ConfigMap and must not contain secrets.
-	Env map[string]string `json:"env"`
+	Env map[string]string `json:"env" example:"{LOG_LEVEL: debug}"`
 	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
 	Resources workload.Resources `json:"resources"`
 	// UID is the user and group that the pods run as, from 1. Default 10001.
-	UID int `json:"uid"`
+	UID int `json:"uid" example:"10002"`
 	// TerminationGracePeriodSeconds is how long a stopping pod may take to finish its requests, 1 to 3600. Default 30.
-	TerminationGracePeriodSeconds int `json:"terminationGracePeriodSeconds"`
+	TerminationGracePeriodSeconds int `json:"terminationGracePeriodSeconds" example:"60"`
 }
 
 // Autoscaling holds the bounds and targets of a HorizontalPodAutoscaler, which requires a metrics server in the
@@ -48,16 +48,16 @@ type Autoscaling struct {
 	// Enabled lets the autoscaler choose the number of replicas. Default false.
 	Enabled bool `json:"enabled"`
 	// MinReplicas, 1 to 500. Default: the consumer's replicas.
-	MinReplicas int `json:"minReplicas"`
+	MinReplicas int `json:"minReplicas" example:"3"`
 	// MaxReplicas, from MinReplicas to 500. The connections of this many pods must fit into the connection budget.
-	MaxReplicas int `json:"maxReplicas"`
+	MaxReplicas int `json:"maxReplicas" example:"4"`
 	// CPUUtilization is the target for the average CPU usage, 1 to 500 percent of the request. Default 70.
-	CPUUtilization int `json:"cpuUtilization"`
+	CPUUtilization int `json:"cpuUtilization" example:"60"`
 	// MemoryUtilization is the target for the average memory usage, 1 to 500 percent of the request. Few services
 	// return memory to the system. Default 0: memory is ignored.
-	MemoryUtilization int `json:"memoryUtilization"`
+	MemoryUtilization int `json:"memoryUtilization" example:"80"`
 	// ScaleDownSeconds is how long the load must stay low before pods are removed, 0 to 3600. Default 300.
-	ScaleDownSeconds int `json:"scaleDownSeconds"`
+	ScaleDownSeconds int `json:"scaleDownSeconds" example:"600"`
 }
 
 // Defaults returns the default settings, without a name and an image.

@@ -13,21 +13,21 @@ import (
 // Settings are the choices for the role. Begin with [Defaults].
 type Settings struct {
 	// Name of the group role that has the rights. Its users are <name>_a and <name>_b. Default <database>_app.
-	Name string `json:"name"`
+	Name string `json:"name" example:"shop_app"`
 	// Generation of the password, from 1. Add 1 to rotate: the other user gets a new password. Wait until the pool has
 	// applied a rotation before the next one. Default 1.
-	Generation int `json:"generation"`
+	Generation int `json:"generation" example:"2"`
 	// IAMUser is an additional user that logs in with IAM tokens instead of a password, without the pool. Use it for
 	// services that renew their tokens. The instance must have IAM authentication enabled. Default none.
-	IAMUser string `json:"iamUser"`
+	IAMUser string `json:"iamUser" example:"shop_iam"`
 	// Image of the bootstrap, with psql (14 or later) and sh. Default: that of PgBouncer, if the pool is
 	// PgBouncer.
-	Image string `json:"image"`
+	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/psql:16.11"`
 	// WaitSeconds is how long a rotation waits for the sessions of a pool that has not applied the last one, 0 to 3600.
 	// Default 180.
-	WaitSeconds int `json:"waitSeconds"`
+	WaitSeconds int `json:"waitSeconds" example:"240"`
 	// DeadlineSeconds is how long all attempts together may take, from 60 more than waitSeconds to 86400. Default 600.
-	DeadlineSeconds int `json:"deadlineSeconds"`
+	DeadlineSeconds int `json:"deadlineSeconds" example:"900"`
 }
 
 // Defaults returns the default settings, without the names and the image.

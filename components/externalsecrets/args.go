@@ -57,7 +57,7 @@ type Secret struct {
 	Type string
 	// RefreshPolicy is [eso.Periodic] (default), [eso.OnChange] or [eso.CreatedOnce].
 	RefreshPolicy string
-	// RefreshInterval of the policy Periodic, 10s to 24h. Default 1h.
+	// RefreshInterval of the policy Periodic, 10s to 24h. Default 15m.
 	RefreshInterval string
 }
 
@@ -66,7 +66,7 @@ func (s *Secret) setDefaults() {
 		s.RefreshPolicy = eso.Periodic
 	}
 	if s.RefreshInterval == "" {
-		s.RefreshInterval = "1h"
+		s.RefreshInterval = "15m"
 	}
 }
 

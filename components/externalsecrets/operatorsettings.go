@@ -18,33 +18,33 @@ type OperatorSettings struct {
 	// over every existing object with the same name as one of its objects, regardless of its owner. Default false.
 	Adopt bool `json:"adopt"`
 	// Namespace of the operator. Default external-secrets.
-	Namespace string `json:"namespace"`
+	Namespace string `json:"namespace" example:"platform-secrets"`
 	// Chart is the chart's name in Repository, or the path of an unpacked chart. Default external-secrets.
-	Chart string `json:"chart"`
+	Chart string `json:"chart" example:"external-secrets"`
 	// Repository is the chart's Helm repository; empty when Chart is a path.
-	Repository string `json:"repository"`
+	Repository string `json:"repository" example:"https://charts.example.com"`
 	// Version of the chart; empty when Chart is a path.
-	Version string `json:"version"`
+	Version string `json:"version" example:"2.8.0"`
 	// Image replaces the chart's image, for clusters that pull from their own registry. Default: the chart's image.
 	Image Image `json:"image"`
 	// Replicas of the operator and of its webhook. With two or more, the operator elects a leader. Default 2 in
 	// production, 1 in development.
-	Replicas int `json:"replicas"`
+	Replicas int `json:"replicas" example:"3"`
 	// WebhookPort is the port of the webhook's pods, 1024 to 65535. The cluster's control plane must reach it. On
 	// Fargate, choose another than the default, which is the kubelet's there. Default 10250.
-	WebhookPort int `json:"webhookPort"`
+	WebhookPort int `json:"webhookPort" example:"9443"`
 	// Values are further values of the chart. They take precedence over those that this program sets, except where
 	// another setting or the program itself needs the value. Literals only: an unknown value would empty the chart's
 	// preview. Default none.
-	Values map[string]any `json:"values"`
+	Values map[string]any `json:"values" example:"{extraArgs: {loglevel: debug}}"`
 }
 
 // Image is an image by repository and tag.
 type Image struct {
 	// Repository is the image's name without a tag.
-	Repository string `json:"repository"`
+	Repository string `json:"repository" example:"<account>.dkr.ecr.<region>.amazonaws.com/external-secrets"`
 	// Tag of the image, best with its digest: v2.9.0@sha256:…
-	Tag string `json:"tag"`
+	Tag string `json:"tag" example:"v2.9.0"`
 }
 
 // DefaultOperator returns the settings of a stable chart with one replica.

@@ -14,15 +14,15 @@ type Settings struct {
 	// own namespace may use.
 	StoreKind string `json:"storeKind"`
 	// Namespaces that may use a ClusterSecretStore besides the service's own. Default none.
-	Namespaces []string `json:"namespaces"`
+	Namespaces []string `json:"namespaces" example:"[reports]"`
 	// RefreshInterval of secrets that hold database credentials. After a rotation, logins with the old password fail
 	// for up to this long; each refresh is a request to Secrets Manager. Default 1m.
-	RefreshInterval string `json:"refreshInterval"`
+	RefreshInterval string `json:"refreshInterval" example:"5m"`
 	// Binding of the role with which the operator reads the service's secrets: irsa (default). The value podIdentity is
 	// refused: Pod Identity gives credentials to pods, here to the operator's own pods, which could then read the
 	// secrets of every service. The operator takes a service's role with a token of the service's ServiceAccount
 	// (auth.jwt).
-	Binding string `json:"binding"`
+	Binding string `json:"binding" example:"irsa"`
 }
 
 // Defaults returns the default [Settings].

@@ -70,7 +70,7 @@ func TestAppSecretsAreMadeOfNamedValues(t *testing.T) {
 		"a key that the secret does not have is an error, not an empty value")
 	assert.Nil(t, cache.At("spec", "dataFrom"))
 	assert.Equal(t, "CreatedOnce", cache.At("spec", "refreshPolicy"))
-	assert.Equal(t, "1h", cache.At("spec", "refreshInterval"))
+	assert.Equal(t, "15m", cache.At("spec", "refreshInterval"))
 	assert.Equal(t, "Opaque", cache.At("spec", "target", "template", "type"))
 	assert.Equal(t, "condition=Ready", cache.At("metadata", "annotations", "pulumi.com/waitFor"))
 	assert.True(t, recorded.Follows(cache, recorded.One(t, clusterStoreType)))

@@ -11,13 +11,13 @@ import (
 type Settings struct {
 	// Command of the migration in the service's image, as a list of words such as [alembic, upgrade, head]. It does not
 	// run in a shell.
-	Command []string `json:"command"`
+	Command []string `json:"command" example:"[alembic, upgrade, head]"`
 	// Env are environment variables in addition to DATABASE_URL. They must not contain secrets.
-	Env map[string]string `json:"env"`
+	Env map[string]string `json:"env" example:"{ALEMBIC_CONFIG: /etc/alembic.ini}"`
 	// BackoffLimit is the number of retries after a failed attempt, 0 to 10. Default 3.
-	BackoffLimit int `json:"backoffLimit"`
+	BackoffLimit int `json:"backoffLimit" example:"1"`
 	// DeadlineSeconds is how long all attempts together may take, 10 to 86400. Default 600.
-	DeadlineSeconds int `json:"deadlineSeconds"`
+	DeadlineSeconds int `json:"deadlineSeconds" example:"1800"`
 	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
 	Resources workload.Resources `json:"resources"`
 }

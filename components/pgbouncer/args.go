@@ -63,9 +63,9 @@ func (c *Credential) inCluster() bool { return c.Store.Kind == "" && c.Store.Nam
 // Client is a group of pods that may connect to the pool.
 type Client struct {
 	// Namespace of the pods. Default: the pool's.
-	Namespace string `json:"namespace"`
+	Namespace string `json:"namespace" example:"reports"`
 	// Labels of the pods, at least one.
-	Labels map[string]string `json:"labels"`
+	Labels map[string]string `json:"labels" example:"{app.kubernetes.io/name: reports}"`
 }
 
 // PgBouncerPoolArgs is what [NewPgBouncerPool] needs.

@@ -107,8 +107,8 @@ func (b *builder) pod(account, config, authorities object.Object) *corev1.PodSpe
 		b.spread("topology.kubernetes.io/zone"), b.spread("kubernetes.io/hostname"),
 	}
 	spec.Volumes = volumes
-	spec.InitContainers = corev1.ContainerArray{b.reloader(files)}
-	spec.Containers = append(corev1.ContainerArray{b.pgbouncer(poolMounts)}, b.exporter()...)
+	spec.InitContainers = append(corev1.ContainerArray{b.reloader(files)}, b.exporter()...)
+	spec.Containers = corev1.ContainerArray{b.pgbouncer(poolMounts)}
 	return spec
 }
 

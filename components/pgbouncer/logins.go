@@ -16,17 +16,17 @@ import (
 // database has its own server connections.
 type Login struct {
 	// Name of the login: lower-case letters, digits, hyphens and underscores.
-	Name string `json:"name"`
+	Name string `json:"name" example:"reports"`
 	// Credential is the database user of the login.
 	Credential Credential `json:"-"`
 	// Databases that it may connect to. For this login the pool calls a database <database>_<login>. The login's
 	// DATABASE_URL names the first. Default: the service's own, which is the first of the pool.
-	Databases []string `json:"databases"`
+	Databases []string `json:"databases" example:"[myshop]"`
 	// Secret of the pool's namespace for its DATABASE_URL. Default <name>-db, with hyphens for underscores.
-	Secret string `json:"secret"`
+	Secret string `json:"secret" example:"reports-database"`
 	// PoolSize is the maximum number of server connections of a replica for this login to one database. Default:
 	// DefaultPoolSize.
-	PoolSize int `json:"poolSize"`
+	PoolSize int `json:"poolSize" example:"2"`
 	// PoolMode of its server connections. Default: the pool's PoolMode.
 	PoolMode string `json:"poolMode"`
 	// Clients are the pods that use this login. Default: the pods whose label app.kubernetes.io/name is the login's

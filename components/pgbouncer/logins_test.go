@@ -234,7 +234,8 @@ func TestTheExporterMayOnlyRead(t *testing.T) {
 	args.IgnoreStartupParameters = nil
 	recorded := componenttest.Run(t, create(args))
 	pod := recorded.One(t, deploymentType).At("spec", "template", "spec")
-	exporter := componenttest.At(pod, "containers", 1)
+	exporter := componenttest.At(pod, "initContainers", 1)
+	assert.Equal(t, "Always", componenttest.At(exporter, "restartPolicy"), "a sidecar")
 	assert.Equal(t, pgbouncer.DefaultExporterImage, componenttest.At(exporter, "image"))
 	assert.Equal(t, []any{
 		"--pgBouncer.connectionString=host=/run/pgbouncer port=6432 user=metrics dbname=pgbouncer sslmode=disable",

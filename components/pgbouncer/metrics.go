@@ -13,8 +13,9 @@ import (
 // metricsPort is the name of the exporter's port.
 const metricsPort = "metrics"
 
-// exporter runs as another user: PgBouncer treats a client on the socket with its own user id as the administrator, and
-// the exporter must only read.
+// exporter is a Kubernetes sidecar like the reloader, so that it also serves while the pod drains. It runs as another
+// user: PgBouncer treats a client on the socket with its own user id as the administrator, and the exporter must only
+// read.
 func (b *builder) exporter() corev1.ContainerArray {
 	m := b.args.Metrics
 	if !m.Enabled {
@@ -26,6 +27,7 @@ func (b *builder) exporter() corev1.ContainerArray {
 	security := workload.ContainerSecurity()
 	security.RunAsUser = pulumi.Int(b.args.UID + 1)
 	container.SecurityContext = security
+	container.RestartPolicy = pulumi.String("Always")
 	container.Args = pulumi.ToStringArray([]string{
 		"--pgBouncer.connectionString=" + connection, fmt.Sprintf("--web.listen-address=:%d", m.Port),
 	})
@@ -35,7 +37,7 @@ func (b *builder) exporter() corev1.ContainerArray {
 	container.VolumeMounts = corev1.VolumeMountArray{mount("run", SocketDir, true)}
 	// There is no readiness probe: a pool without metrics still serves. The page / does not query PgBouncer.
 	container.LivenessProbe = &corev1.ProbeArgs{
-		HttpGet:       &corev1.HTTPGetActionArgs{Path: pulumi.String("/"), Port: pulumi.String(metricsPort)},
+		HttpGet:       &corev1.HTTPGetActionArgs{Path: pulumi.String("/"), Port: pulumi.Int(m.Port)},
 		PeriodSeconds: pulumi.Int(30), TimeoutSeconds: pulumi.Int(5), FailureThreshold: pulumi.Int(3),
 	}
 	return corev1.ContainerArray{container}

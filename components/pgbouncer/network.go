@@ -58,7 +58,8 @@ func (b *builder) podsService() (pulumi.StringOutput, error) {
 	if b.args.Metrics.Enabled {
 		ports = append(ports, &corev1.ServicePortArgs{
 			Name: pulumi.String(metricsPort), Port: pulumi.Int(b.args.Metrics.Port),
-			TargetPort: pulumi.String(metricsPort), Protocol: pulumi.String("TCP"),
+			// By number: not every version of Kubernetes finds the named port of a sidecar.
+			TargetPort: pulumi.Int(b.args.Metrics.Port), Protocol: pulumi.String("TCP"),
 		})
 	}
 	meta := withoutWait(b.meta(b.args.podsService()))

@@ -23,71 +23,71 @@ const (
 // too has PgBouncer's name ("PgBouncer config").
 type Settings struct {
 	// Name of the Deployment and the Service. Every other name begins with it. Default pgbouncer.
-	Name string `json:"name"`
+	Name string `json:"name" example:"pool"`
 	// Replicas of the pool. Default 2.
-	Replicas int `json:"replicas"`
+	Replicas int `json:"replicas" example:"3"`
 	// Image with pgbouncer, psql, getent and sh, best with its digest. It has no default, because no public registry
 	// has the image that the tier is tested with: "dbtier image export pool" makes it. Its PgBouncer must be 1.25.2 or
 	// later, because older versions have known vulnerabilities, and should be built with c-ares, because libevent's
 	// resolver may not recover from a failed lookup.
-	Image string `json:"image"`
+	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/pgbouncer:1.26.1"`
 	// Command of the container, as a list without a shell. It replaces the image's entrypoint, which in some images
 	// rewrites the configuration. Default pgbouncer with [ConfigFile].
-	Command []string `json:"command"`
+	Command []string `json:"command" example:"[/usr/bin/pgbouncer, /etc/pgbouncer/pgbouncer.ini]"`
 	// ReloaderImage is the image of the sidecar that makes PgBouncer reload changed files. It needs psql, readlink and
 	// sh. Default: Image.
-	ReloaderImage string `json:"reloaderImage"`
+	ReloaderImage string `json:"reloaderImage" example:"<account>.dkr.ecr.<region>.amazonaws.com/psql:16.11"`
 
 	// PoolMode is transaction (default) or session.
 	PoolMode string `json:"poolMode"`
 	// MaxClientConn is the maximum number of clients of a replica. Default 1000.
-	MaxClientConn int `json:"maxClientConn"`
+	MaxClientConn int `json:"maxClientConn" example:"2000"`
 	// DefaultPoolSize is the maximum number of server connections of a replica for one login to one database. Default
 	// 20.
-	DefaultPoolSize int `json:"defaultPoolSize"`
+	DefaultPoolSize int `json:"defaultPoolSize" example:"25"`
 	// ReservePoolSize is how many more it opens when a client has waited 5 s. Default 0.
-	ReservePoolSize int `json:"reservePoolSize"`
+	ReservePoolSize int `json:"reservePoolSize" example:"5"`
 	// MaxPreparedStatements is how many protocol-level prepared statements a server connection keeps, so that they work
 	// in transaction mode. 0 turns this off. Default 200.
-	MaxPreparedStatements int `json:"maxPreparedStatements"`
+	MaxPreparedStatements int `json:"maxPreparedStatements" example:"500"`
 	// ServerLifetime is the age at which an unused server connection is replaced, in seconds. Default 3600.
-	ServerLifetime int `json:"serverLifetime"`
+	ServerLifetime int `json:"serverLifetime" example:"1800"`
 	// ServerIdleTimeout is how long a server connection may be idle before it is closed, in seconds. Default 600.
-	ServerIdleTimeout int `json:"serverIdleTimeout"`
+	ServerIdleTimeout int `json:"serverIdleTimeout" example:"300"`
 	// QueryWaitTimeout is how long a client waits for a server connection, in seconds. Default 120.
-	QueryWaitTimeout int `json:"queryWaitTimeout"`
+	QueryWaitTimeout int `json:"queryWaitTimeout" example:"30"`
 	// ServerLoginRetry is how long PgBouncer waits after a failed login to the database, in seconds. PgBouncer's own
 	// default of 15 s would prolong every rotation of the password. Default 1.
-	ServerLoginRetry int `json:"serverLoginRetry"`
+	ServerLoginRetry int `json:"serverLoginRetry" example:"2"`
 	// ServerConnectTimeout is the timeout of a login to the database, in seconds. Default 5.
-	ServerConnectTimeout int `json:"serverConnectTimeout"`
+	ServerConnectTimeout int `json:"serverConnectTimeout" example:"3"`
 	// TCPKeepIdle and TCPKeepIntvl (seconds) and TCPKeepCnt (probes) detect a lost peer. Default 30, 10, 3.
-	TCPKeepIdle  int `json:"tcpKeepIdle"`
-	TCPKeepIntvl int `json:"tcpKeepIntvl"`
-	TCPKeepCnt   int `json:"tcpKeepCnt"`
+	TCPKeepIdle  int `json:"tcpKeepIdle" example:"60"`
+	TCPKeepIntvl int `json:"tcpKeepIntvl" example:"5"`
+	TCPKeepCnt   int `json:"tcpKeepCnt" example:"5"`
 	// TCPUserTimeout is how long sent data may stay unacknowledged, in milliseconds. After a failover the old instance
 	// no longer answers. Default 15000.
-	TCPUserTimeout int `json:"tcpUserTimeout"`
+	TCPUserTimeout int `json:"tcpUserTimeout" example:"30000"`
 	// DNSMaxTTL is how long the instance's address is cached, in seconds. The TTL of RDS's names is 5 s. Default 5.
-	DNSMaxTTL int `json:"dnsMaxTtl"`
+	DNSMaxTTL int `json:"dnsMaxTtl" example:"10"`
 	// IgnoreStartupParameters are parameters that clients send and PgBouncer does not know. Default extra_float_digits,
 	// for JDBC.
-	IgnoreStartupParameters []string `json:"ignoreStartupParameters"`
+	IgnoreStartupParameters []string `json:"ignoreStartupParameters" example:"[extra_float_digits, options]"`
 
 	// Port of the Service. Default 5432.
-	Port int `json:"port"`
+	Port int `json:"port" example:"6432"`
 	// ContainerPort that PgBouncer listens on. Default 6432.
-	ContainerPort int `json:"containerPort"`
+	ContainerPort int `json:"containerPort" example:"5433"`
 	// UID is the user and group to run as, 10001 or higher so that no user of the node has it. Default
 	// [workload.DefaultUID].
-	UID int `json:"uid"`
+	UID int `json:"uid" example:"10002"`
 	// DrainSeconds is how long a terminating pod still accepts connections, until no node routes to it. Default 15.
-	DrainSeconds int `json:"drainSeconds"`
+	DrainSeconds int `json:"drainSeconds" example:"20"`
 	// TerminationGracePeriodSeconds is when a terminating pod is killed. It includes DrainSeconds. Default 120.
-	TerminationGracePeriodSeconds int `json:"terminationGracePeriodSeconds"`
+	TerminationGracePeriodSeconds int `json:"terminationGracePeriodSeconds" example:"180"`
 	// RefreshInterval is how often the operator checks for a rotated password, in seconds. Each check is a
 	// GetSecretValue request. Default 60.
-	RefreshInterval int `json:"refreshInterval"`
+	RefreshInterval int `json:"refreshInterval" example:"120"`
 	// Resources of PgBouncer's container. Default: requests 50m and 64Mi, limits 200m and 128Mi.
 	Resources workload.Resources `json:"resources"`
 	// ClientAffinity sends all connections of a client pod to one replica, so that a cancel request reaches the replica
@@ -97,7 +97,7 @@ type Settings struct {
 	// ClientTLSSecret names a Secret of type kubernetes.io/tls with a certificate for the pool. With it, the pool
 	// refuses clients without TLS, and loads a renewed certificate without a restart. Default: clients connect without
 	// TLS, and only the NetworkPolicy protects the connection.
-	ClientTLSSecret string `json:"clientTlsSecret"`
+	ClientTLSSecret string `json:"clientTlsSecret" example:"pgbouncer-tls"`
 	// Metrics are for Prometheus.
 	Metrics Metrics `json:"metrics"`
 }
@@ -108,18 +108,18 @@ type Metrics struct {
 	Enabled bool `json:"enabled"`
 	// Image of prometheus-community's pgbouncer_exporter, 0.11 or later. Older versions keep a connection open, and a
 	// terminating pool would wait for it. Default [DefaultExporterImage].
-	Image string `json:"image"`
+	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/pgbouncer-exporter:v0.12.1"`
 	// Port of the exporter. Default 9127.
-	Port int `json:"port"`
+	Port int `json:"port" example:"9128"`
 	// Namespace of the pods that may scrape. Default monitoring.
-	Namespace string `json:"namespace"`
+	Namespace string `json:"namespace" example:"observability"`
 	// ServiceMonitor creates a ServiceMonitor. The CRDs of the Prometheus operator must exist. Default false.
 	ServiceMonitor bool `json:"serviceMonitor"`
 	// Labels of the ServiceMonitor besides the usual ones. Prometheus selects it by them, often by release. Default
 	// none.
-	Labels map[string]string `json:"labels"`
+	Labels map[string]string `json:"labels" example:"{release: prometheus}"`
 	// IntervalSeconds between two scrapes. Each scrape opens a connection to the console. Default 30.
-	IntervalSeconds int `json:"intervalSeconds"`
+	IntervalSeconds int `json:"intervalSeconds" example:"15"`
 	// Resources of the exporter. Default: requests 5m and 16Mi, limits 50m and 32Mi.
 	Resources workload.Resources `json:"resources"`
 }

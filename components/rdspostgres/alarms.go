@@ -18,24 +18,24 @@ type Alarms struct {
 	// CloudWatch and as EventBridge events.
 	Enabled bool `json:"enabled"`
 	// TopicArns are SNS topics (standard, not FIFO) that are notified when an alarm begins and ends.
-	TopicArns []string `json:"topicArns"`
+	TopicArns []string `json:"topicArns" example:"['arn:aws:sns:<region>:<account>:oncall']"`
 	// CPU is the threshold of the mean utilization over 15 minutes, in percent. Default 80.
-	CPU int `json:"cpu"`
+	CPU int `json:"cpu" example:"90"`
 	// FreeStorage is the threshold of free storage over 15 minutes, in GiB. Default 0: a tenth of allocatedStorage.
 	// Below that RDS grows the disk if it may, so the alarm says that it did not.
-	FreeStorage int `json:"freeStorage"`
+	FreeStorage int `json:"freeStorage" example:"10"`
 	// FreeableMemory is the threshold of freeable memory over 15 minutes, in MiB. Default 256.
-	FreeableMemory int `json:"freeableMemory"`
+	FreeableMemory int `json:"freeableMemory" example:"512"`
 	// Connections is the threshold of open connections over 5 minutes, in percent of the connection limit. Default 80.
-	Connections int `json:"connections"`
+	Connections int `json:"connections" example:"70"`
 }
 
 // Events are the events of the instance that RDS reports: failovers, failures, low storage, maintenance.
 type Events struct {
 	// TopicArn is an SNS topic (standard, not FIFO). Default: there is no subscription.
-	TopicArn string `json:"topicArn"`
+	TopicArn string `json:"topicArn" example:"arn:aws:sns:<region>:<account>:database-events"`
 	// Categories of events. Default: all except backup, creation, read replica and restoration, which are routine.
-	Categories []string `json:"categories"`
+	Categories []string `json:"categories" example:"[failover, failure, low storage, maintenance]"`
 }
 
 // Categories of a DB instance's events ("Amazon RDS event categories and event messages"). Security Hub's RDS.20

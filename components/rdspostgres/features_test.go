@@ -199,8 +199,8 @@ func TestARestoreKnowsItsSources(t *testing.T) {
 
 	latest := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
 		a.Restore.PointInTime = rdspostgres.PointInTime{
-			UseLatestRestorableTime:             true,
-			SourceDBInstanceAutomatedBackupsArn: "arn:aws:rds:ap-northeast-2:111122223333:auto-backup:ab-0a1b2c",
+			UseLatestRestorableTime: true,
+			BackupsArn:              "arn:aws:rds:ap-northeast-2:111122223333:auto-backup:ab-0a1b2c",
 		}
 	}))).One(t, instanceType)
 	assert.Equal(t, map[string]any{
@@ -460,7 +460,7 @@ func TestFaultsOneByOne(t *testing.T) {
 			a.Restore.PointInTime.SourceDbiResourceID = "db-1"
 		},
 		`sourceDbInstanceAutomatedBackupsArn: "ab-1": want an ARN`: func(a *args) {
-			a.Restore.PointInTime.SourceDBInstanceAutomatedBackupsArn = "ab-1"
+			a.Restore.PointInTime.BackupsArn = "ab-1"
 		},
 		`restore.snapshotIdentifier: "daily": conflicts with pointInTime`: func(a *args) {
 			a.Restore.SnapshotIdentifier, a.Restore.PointInTime.UseLatestRestorableTime = "daily", true

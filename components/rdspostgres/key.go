@@ -9,20 +9,36 @@ import (
 	"dbtier/components/iampolicy"
 )
 
-// key returns the ARN of the key that encrypts storage, secret, insights and logs.
+// key returns the ARN of the key that encrypts storage, secret and insights.
 func (b *builder) key() (pulumi.StringOutput, error) {
 	if b.args.KmsKeyArn != "" {
 		return pulumi.String(b.args.KmsKeyArn).ToStringOutput(), nil
 	}
+	return b.newKey("key", "Storage, master secret, insights and logs", "")
+}
+
+// logKey returns the ARN of the key that encrypts the log groups. The policy of a given database key may not allow
+// CloudWatch Logs, so the logs then have a key of their own.
+func (b *builder) logKey(database pulumi.StringOutput) (pulumi.StringOutput, error) {
+	switch {
+	case b.args.LogKmsKeyArn != "":
+		return pulumi.String(b.args.LogKmsKeyArn).ToStringOutput(), nil
+	case b.args.KmsKeyArn == "" || len(b.args.LogExports) == 0:
+		return database, nil
+	}
+	return b.newKey("log-key", "Logs", "-logs")
+}
+
+// newKey creates a key for a use, and an alias of the instance's name with a suffix.
+func (b *builder) newKey(child, use, suffix string) (pulumi.StringOutput, error) {
 	policy, err := b.keyPolicy()
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}
 	// Without its key, what stays is lost: KMS deletes a key for good after at most 30 days.
 	kept := pulumi.RetainOnDelete(b.args.keyOutlives())
-	key, err := kms.NewKey(b.Ctx, b.Child("key"), &kms.KeyArgs{
-		Description: pulumi.Sprintf("Storage, master secret, insights and logs of the RDS instance %s",
-			b.args.Identifier),
+	key, err := kms.NewKey(b.Ctx, b.Child(child), &kms.KeyArgs{
+		Description:          pulumi.Sprintf("%s of the RDS instance %s", use, b.args.Identifier),
 		DeletionWindowInDays: pulumi.Int(b.args.KmsDeletionWindow),
 		EnableKeyRotation:    pulumi.Bool(true),
 		Policy:               pulumi.String(policy),
@@ -31,8 +47,8 @@ func (b *builder) key() (pulumi.StringOutput, error) {
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("the key: %w", err)
 	}
-	_, err = kms.NewAlias(b.Ctx, b.Child("key-alias"), &kms.AliasArgs{
-		Name:        pulumi.String("alias/rds/" + b.args.Identifier),
+	_, err = kms.NewAlias(b.Ctx, b.Child(child+"-alias"), &kms.AliasArgs{
+		Name:        pulumi.String("alias/rds/" + b.args.Identifier + suffix),
 		TargetKeyId: key.KeyId,
 	}, b.Parent, kept)
 	if err != nil {

@@ -12,24 +12,20 @@ const instanceLogs = "/aws/rds/instance/"
 
 func (b *builder) logGroupPrefix() string { return instanceLogs + b.args.Identifier + "/" }
 
-func (b *builder) logGroups(key pulumi.StringOutput) ([]*cloudwatch.LogGroup, error) {
+func (b *builder) logGroups(database pulumi.StringOutput) ([]*cloudwatch.LogGroup, error) {
+	key, err := b.logKey(database)
+	if err != nil {
+		return nil, err
+	}
 	var groups []*cloudwatch.LogGroup
 	for _, log := range b.args.LogExports {
-		args := &cloudwatch.LogGroupArgs{
+		group, err := cloudwatch.NewLogGroup(b.Ctx, b.Child("log-"+log), &cloudwatch.LogGroupArgs{
 			Name:            pulumi.String(b.logGroupPrefix() + log),
 			RetentionInDays: pulumi.Int(b.args.LogRetention),
 			LogGroupClass:   pulumi.String(b.args.LogGroupClass),
+			KmsKeyId:        key,
 			Tags:            b.tags(),
-		}
-		switch {
-		case b.args.LogKmsKeyArn != "":
-			args.KmsKeyId = pulumi.String(b.args.LogKmsKeyArn)
-		case b.args.KmsKeyArn == "":
-			// The policy of a given key may not allow CloudWatch Logs; the policy of our own key does.
-			args.KmsKeyId = key
-		}
-		group, err := cloudwatch.NewLogGroup(b.Ctx, b.Child("log-"+log), args, b.Parent,
-			pulumi.RetainOnDelete(b.args.LogSkipDestroy))
+		}, b.Parent, pulumi.RetainOnDelete(b.args.LogSkipDestroy))
 		if err != nil {
 			return nil, fmt.Errorf("the log group of %s: %w", log, err)
 		}

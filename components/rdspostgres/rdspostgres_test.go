@@ -167,15 +167,21 @@ func TestOnlyRdsOfThisInstanceTakesTheMonitoringRole(t *testing.T) {
 			"aws:SourceArn": "arn:aws:rds:ap-northeast-2:111122223333:db:myshop-prod"}}}]}`, role.Inputs["assumeRolePolicy"].(string))
 }
 
-func TestAnExistingKeyIsUsedAndNoneIsCreated(t *testing.T) {
+// The policy of an existing key may not allow CloudWatch Logs, so the logs have a key of their own.
+func TestAnExistingKeyIsUsedAndOneForTheLogsIsCreated(t *testing.T) {
 	t.Parallel()
 	args := arguments(rdspostgres.Production())
 	args.KmsKeyArn = "arn:aws:kms:ap-northeast-2:111122223333:key/0a1b"
 	recorded := componenttest.Run(t, create(args))
-	assert.Empty(t, recorded.All("aws:kms/key:Key"))
 	assert.Equal(t, args.KmsKeyArn, recorded.One(t, instanceType).Inputs["kmsKeyId"])
-	assert.NotContains(t, recorded.One(t, "aws:cloudwatch/logGroup:LogGroup").Inputs, "kmsKeyId",
-		"its policy may not allow CloudWatch Logs")
+	key := recorded.One(t, "aws:kms/key:Key")
+	assert.Contains(t, key.Inputs["policy"], "logs.ap-northeast-2.amazonaws.com")
+	group := recorded.One(t, "aws:cloudwatch/logGroup:LogGroup")
+	assert.Equal(t, componenttest.KeyArn, group.Inputs["kmsKeyId"])
+	assert.True(t, recorded.Follows(group, key))
+
+	args.LogExports = nil
+	assert.Empty(t, componenttest.Run(t, create(args)).All("aws:kms/key:Key"))
 }
 
 func TestTheKeyRotatesAndItsPolicyIsForThisInstance(t *testing.T) {
@@ -302,7 +308,7 @@ func TestEveryFaultIsReportedBeforeAnythingIsCreated(t *testing.T) {
 		`engineVersion: "16.3": RDS no longer creates it (as of 2026-05-31, 16.9 is the oldest); use "16"`,
 		`engineVersion: "16.3": is a minor version, from which autoMinorVersionUpgrade will upgrade`,
 		`instanceClass: "m6g.large": want a class such as db.m6g.large`,
-		`allocatedStorage: 10: want 20 to 65536 GiB with gp3`,
+		`allocatedStorage: 10: want 20 to 65536 GiB with storageType gp3`,
 		`maxAllocatedStorage: 10: want 0 to turn growth off, or at least a tenth more than allocatedStorage (10 GiB)`,
 		`iops: 3000: gp3 accepts it only from 400 GiB`,
 		`databaseName: "my-shop": want`,

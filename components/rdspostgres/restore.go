@@ -22,7 +22,7 @@ import (
 // When the instance exists, Restore can be removed: nothing is replaced.
 type Restore struct {
 	// SnapshotIdentifier is the name or ARN of a snapshot.
-	SnapshotIdentifier string `json:"snapshotIdentifier"`
+	SnapshotIdentifier string `json:"snapshotIdentifier" example:"myshop-prod-before-migration"`
 	// PointInTime is a time within the source's backup retention period.
 	PointInTime PointInTime `json:"pointInTime"`
 }
@@ -30,15 +30,15 @@ type Restore struct {
 // PointInTime is a source and a time.
 type PointInTime struct {
 	// RestoreTime in UTC, for example 2026-11-03T04:05:06Z.
-	RestoreTime string `json:"restoreTime"`
+	RestoreTime string `json:"restoreTime" example:"2026-11-03T04:05:06Z"`
 	// UseLatestRestorableTime replaces the time by the latest possible one, about five minutes ago.
 	UseLatestRestorableTime bool `json:"useLatestRestorableTime"`
 	// SourceDBInstanceIdentifier is an existing instance.
-	SourceDBInstanceIdentifier string `json:"sourceDbInstanceIdentifier"`
+	SourceDBInstanceIdentifier string `json:"sourceDbInstanceIdentifier" example:"myshop-old"`
 	// SourceDbiResourceID (db-…) finds the backups of an instance that was deleted.
-	SourceDbiResourceID string `json:"sourceDbiResourceId"`
-	// SourceDBInstanceAutomatedBackupsArn finds backups that were copied to this region.
-	SourceDBInstanceAutomatedBackupsArn string `json:"sourceDbInstanceAutomatedBackupsArn"`
+	SourceDbiResourceID string `json:"sourceDbiResourceId" example:"db-ABCDEFGHIJKLMNOPQRSTUVWXY0"`
+	// BackupsArn finds automated backups that were copied to this region.
+	BackupsArn string `json:"sourceDbInstanceAutomatedBackupsArn" example:"arn:aws:rds:<region>:<account>:auto-backup:ab-1a2b"`
 }
 
 func (r Restore) toPointInTime() bool { return r.PointInTime != PointInTime{} }
@@ -79,7 +79,7 @@ func (p PointInTime) validate(identifier string) error {
 	sources := 0
 	for _, source := range []string{
 		p.SourceDBInstanceIdentifier, p.SourceDbiResourceID,
-		p.SourceDBInstanceAutomatedBackupsArn,
+		p.BackupsArn,
 	} {
 		if source != "" {
 			sources++
@@ -100,7 +100,7 @@ func (p PointInTime) validate(identifier string) error {
 		faults.Check(resourceIDForm.MatchString(id), "sourceDbiResourceId", id,
 			"want a resource id, db- and 26 letters and digits")
 	}
-	if arn := p.SourceDBInstanceAutomatedBackupsArn; arn != "" {
+	if arn := p.BackupsArn; arn != "" {
 		faults.Check(backupsArnForm.MatchString(arn), "sourceDbInstanceAutomatedBackupsArn", arn,
 			"want an ARN such as arn:aws:rds:<region>:<account>:auto-backup:ab-…")
 	}
@@ -120,7 +120,7 @@ func (b *builder) restore(args *rds.InstanceArgs) {
 		RestoreTime:                         optional(r.PointInTime.RestoreTime),
 		SourceDbInstanceIdentifier:          optional(r.PointInTime.SourceDBInstanceIdentifier),
 		SourceDbiResourceId:                 optional(r.PointInTime.SourceDbiResourceID),
-		SourceDbInstanceAutomatedBackupsArn: optional(r.PointInTime.SourceDBInstanceAutomatedBackupsArn),
+		SourceDbInstanceAutomatedBackupsArn: optional(r.PointInTime.BackupsArn),
 	}
 	if r.PointInTime.UseLatestRestorableTime {
 		point.UseLatestRestorableTime = pulumi.Bool(true)

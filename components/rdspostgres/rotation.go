@@ -16,13 +16,13 @@ import (
 // leaving the schedule out does not turn rotation off. Removing a schedule keeps the last one in force.
 type Rotation struct {
 	// AutomaticallyAfterDays between two rotations, 1 to 1000.
-	AutomaticallyAfterDays int `json:"automaticallyAfterDays"`
+	AutomaticallyAfterDays int `json:"automaticallyAfterDays" example:"30"`
 	// ScheduleExpression instead of days: rate(10 days), rate(12 hours), or cron(0 3 ? * SUN *) in UTC, which rotates
 	// at a quiet hour. Secrets Manager accepts rates from 4 hours, and only the minute 0.
-	ScheduleExpression string `json:"scheduleExpression"`
+	ScheduleExpression string `json:"scheduleExpression" example:"cron(0 3 ? * SUN *)"`
 	// Duration of the window in which the rotation begins, in whole hours such as 2h. It must end in the same UTC day.
 	// Default: to the end of the day, or one hour if the rate is in hours.
-	Duration string `json:"duration"`
+	Duration string `json:"duration" example:"2h"`
 	// RotateImmediately also rotates when the schedule is set or changed. Default false.
 	RotateImmediately bool `json:"rotateImmediately"`
 }

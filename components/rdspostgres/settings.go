@@ -9,10 +9,10 @@ import (
 // Settings are the choices for the instance. Begin with [Production] or [Development] and change what differs.
 type Settings struct {
 	// Identifier of the instance in its account and region, for example myshop-prod. Every other name derives from it.
-	Identifier string `json:"identifier"`
+	Identifier string `json:"identifier" example:"shop-orders"`
 	// EngineVersion is a major version, for example "16". RDS then picks the newest minor version, and minor upgrades
 	// are not drift. A minor version ("16.11") needs AutoMinorVersionUpgrade false.
-	EngineVersion string `json:"engineVersion"`
+	EngineVersion string `json:"engineVersion" example:"17"`
 	// AutoMinorVersionUpgrade lets RDS apply minor versions in the maintenance window. Default true.
 	AutoMinorVersionUpgrade bool `json:"autoMinorVersionUpgrade"`
 	// AllowMajorVersionUpgrade must be true for an update that changes the major version. Default false.
@@ -28,37 +28,37 @@ type Settings struct {
 	ApplyImmediately bool `json:"applyImmediately"`
 
 	// InstanceClass of the instance. Default db.m6g.large in production, db.t4g.medium in development.
-	InstanceClass string `json:"instanceClass"`
+	InstanceClass string `json:"instanceClass" example:"db.r6g.large"`
 	// AllocatedStorage is the size of the disk at creation, in GiB. Default 50.
-	AllocatedStorage int `json:"allocatedStorage"`
+	AllocatedStorage int `json:"allocatedStorage" example:"400"`
 	// MaxAllocatedStorage is the size up to which RDS may grow the disk, in GiB. 0 turns growth off. Default 500.
-	MaxAllocatedStorage int `json:"maxAllocatedStorage"`
+	MaxAllocatedStorage int `json:"maxAllocatedStorage" example:"1000"`
 	// StorageType is gp3 (default), gp2, io1 or io2.
 	StorageType string `json:"storageType"`
 	// Iops are provisioned input/output operations per second. 0 (default) is the baseline. gp3 accepts a number only
 	// from 400 GiB.
-	Iops int `json:"iops"`
+	Iops int `json:"iops" example:"12000"`
 	// StorageThroughput of gp3, in MiB/s. 0 (default) is the baseline. It needs Iops.
-	StorageThroughput int `json:"storageThroughput"`
+	StorageThroughput int `json:"storageThroughput" example:"500"`
 	// DedicatedLogVolume puts the write-ahead log on a separate volume (1,000 GiB, billed). It needs storageType io1 or
 	// io2. Default false.
 	DedicatedLogVolume bool `json:"dedicatedLogVolume"`
 	// MultiAZ keeps a standby in another zone. Default true in production only.
 	MultiAZ bool `json:"multiAz"`
 	// AvailabilityZone of an instance without a standby, for example ap-northeast-2a. Default: RDS chooses.
-	AvailabilityZone string `json:"availabilityZone"`
+	AvailabilityZone string `json:"availabilityZone" example:"<region>a"`
 
 	// DatabaseName is the database created with the instance.
-	DatabaseName string `json:"databaseName"`
+	DatabaseName string `json:"databaseName" example:"orders"`
 	// MasterUsername is the user whose password RDS manages.
-	MasterUsername string `json:"masterUsername"`
+	MasterUsername string `json:"masterUsername" example:"orders_admin"`
 	// Port the instance listens on. Default 5432.
-	Port int `json:"port"`
+	Port int `json:"port" example:"5433"`
 	// NetworkType is IPV4 (default), or DUAL for IPv4 and IPv6. DUAL needs subnets with IPv6 ranges, which
 	// network.databaseCidrs must list.
 	NetworkType string `json:"networkType"`
 	// SubnetGroupName is an existing DB subnet group. Default: the stack creates one from the subnets.
-	SubnetGroupName string `json:"subnetGroupName"`
+	SubnetGroupName string `json:"subnetGroupName" example:"databases"`
 	// ClientSecurityGroup creates a security group without rules whose members may connect. Services attach it to their
 	// pods or machines besides their own groups. Default false.
 	ClientSecurityGroup bool `json:"clientSecurityGroup"`
@@ -69,18 +69,18 @@ type Settings struct {
 	CACertIdentifier string `json:"caCertIdentifier"`
 	// KmsKeyArn is an existing key for storage, secret and insights. Default: the stack creates one. It must be the
 	// key's ARN: RDS returns the ARN, so an id or alias would always show as a difference.
-	KmsKeyArn string `json:"kmsKeyArn"`
+	KmsKeyArn string `json:"kmsKeyArn" example:"arn:aws:kms:<region>:<account>:key/<uuid>"`
 	// KmsDeletionWindow is how long the stack's key can be restored after its deletion, in days from 7 to 30. The key
 	// is not deleted with the stack if it encrypts what stays: a final snapshot, retained backups, log groups. Default
 	// 30 in production, 7 in development.
-	KmsDeletionWindow int `json:"kmsDeletionWindow"`
+	KmsDeletionWindow int `json:"kmsDeletionWindow" example:"14"`
 
 	// BackupRetentionPeriod in days, 0 to 35. Default 30 in production, 7 in development.
-	BackupRetentionPeriod int `json:"backupRetentionPeriod"`
+	BackupRetentionPeriod int `json:"backupRetentionPeriod" example:"14"`
 	// BackupWindow is the daily time of backups, in UTC. Default 03:00-04:00.
-	BackupWindow string `json:"backupWindow"`
+	BackupWindow string `json:"backupWindow" example:"18:00-19:00"`
 	// MaintenanceWindow is the weekly time of maintenance, in UTC. Default Mon:04:00-Mon:05:00.
-	MaintenanceWindow string `json:"maintenanceWindow"`
+	MaintenanceWindow string `json:"maintenanceWindow" example:"Sun:19:00-Sun:20:00"`
 	// DeletionProtection makes RDS refuse to delete the instance, and the engine refuse to delete or replace what the
 	// service runs on: instance, namespace, pool and pods. Default true in production only.
 	DeletionProtection bool `json:"deletionProtection"`
@@ -101,23 +101,23 @@ type Settings struct {
 	// PerformanceInsights turns Performance Insights on. Default true.
 	PerformanceInsights bool `json:"performanceInsights"`
 	// PerformanceInsightsRetentionPeriod in days: 7 (default, free), a multiple of 31 up to 713, or 731.
-	PerformanceInsightsRetentionPeriod int `json:"performanceInsightsRetentionPeriod"`
+	PerformanceInsightsRetentionPeriod int `json:"performanceInsightsRetentionPeriod" example:"731"`
 	// MonitoringInterval of enhanced monitoring, in seconds: 0 (off), 1, 5, 10, 15, 30 or 60. Default 60.
-	MonitoringInterval int `json:"monitoringInterval"`
+	MonitoringInterval int `json:"monitoringInterval" example:"30"`
 	// MonitoringRoleArn is an existing role for enhanced monitoring, which monitoring.rds.amazonaws.com must be able to
 	// assume. Default: the stack creates one for this instance only.
-	MonitoringRoleArn string `json:"monitoringRoleArn"`
+	MonitoringRoleArn string `json:"monitoringRoleArn" example:"arn:aws:iam::<account>:role/rds-monitoring"`
 	// LogExports are the logs that RDS sends to CloudWatch Logs: postgresql, upgrade, iam-db-auth-error. Default
 	// postgresql.
-	LogExports []string `json:"logExports"`
+	LogExports []string `json:"logExports" example:"[postgresql, upgrade]"`
 	// LogRetention in CloudWatch Logs, in days. Default 365 in production, 30 in development.
-	LogRetention int `json:"logRetention"`
+	LogRetention int `json:"logRetention" example:"400"`
 	// LogGroupClass is STANDARD (default), or INFREQUENT_ACCESS, which costs half but has no metric filters and no live
 	// tail. It cannot be changed later.
 	LogGroupClass string `json:"logGroupClass"`
 	// LogKmsKeyArn is a key for the log groups. Its policy must allow CloudWatch Logs. Default: the stack's key; with
-	// kmsKeyArn set, no key, because that key's policy may not allow CloudWatch Logs.
-	LogKmsKeyArn string `json:"logKmsKeyArn"`
+	// kmsKeyArn set, a key that the stack creates, because the policy of the given key may not allow CloudWatch Logs.
+	LogKmsKeyArn string `json:"logKmsKeyArn" example:"arn:aws:kms:<region>:<account>:key/<uuid>"`
 	// LogSkipDestroy keeps the log groups, with the logs until the end of their retention, when the stack or the
 	// instance is deleted or gets another identifier. A later instance with the same identifier must adopt them
 	// (dbtier import). Default true in production only.
@@ -127,13 +127,13 @@ type Settings struct {
 	// Events of the instance that are sent to an SNS topic.
 	Events Events `json:"events"`
 	// Roles that the database may assume, by feature: s3Import, s3Export, Lambda. Values are ARNs.
-	Roles map[string]string `json:"roles"`
+	Roles map[string]string `json:"roles" example:"{s3Export: 'arn:aws:iam::<account>:role/export'}"`
 
 	// Parameters of the parameter group by name, in addition to [DefaultParameters].
-	Parameters map[string]Parameter `json:"parameters"`
+	Parameters map[string]Parameter `json:"parameters" example:"work_mem"`
 	// ParameterGroupName is an existing parameter group of the engine version's family. Default: the stack creates one.
 	// The owner of an existing group is responsible for TLS (rds.force_ssl) and statement logging.
-	ParameterGroupName string `json:"parameterGroupName"`
+	ParameterGroupName string `json:"parameterGroupName" example:"shop-postgres16"`
 	// Timeouts are how long Pulumi waits for RDS.
 	Timeouts Timeouts `json:"timeouts"`
 
@@ -142,24 +142,24 @@ type Settings struct {
 	BlueGreenUpdate bool `json:"blueGreenUpdate"`
 	// ReplicateSourceDb is refused: RDS makes no read replica of a PostgreSQL instance whose master password it
 	// manages. The setting exists only for its error message.
-	ReplicateSourceDb string `json:"replicateSourceDb"`
+	ReplicateSourceDb string `json:"replicateSourceDb" example:"myshop-prod"`
 }
 
 // Timeouts are durations such as 90m.
 type Timeouts struct {
 	// Create is for the instance with its first backup, or for the restore. Default 90m: a copy of a large Multi-AZ
 	// instance takes long.
-	Create string `json:"create"`
+	Create string `json:"create" example:"180m"`
 	// Update of the instance. Default 120m.
-	Update string `json:"update"`
+	Update string `json:"update" example:"240m"`
 	// Delete of the instance with its final snapshot. Default 90m.
-	Delete string `json:"delete"`
+	Delete string `json:"delete" example:"120m"`
 }
 
 // Parameter is a PostgreSQL parameter.
 type Parameter struct {
 	// Value in RDS's format: booleans are 0 and 1, durations have the parameter's unit.
-	Value string `json:"value"`
+	Value string `json:"value" example:"65536"`
 	// ApplyMethod is immediate or pending-reboot. Default: immediate, and pending-reboot for static parameters and for
 	// the value that RDS itself sets, because RDS accepts or reports no other.
 	ApplyMethod string `json:"applyMethod"`

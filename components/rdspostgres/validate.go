@@ -66,8 +66,7 @@ func (s *Settings) validateEngine(faults *fault.List) {
 	major, minor, _ := rdsrules.ParseVersion(s.EngineVersion)
 	faults.Check(minor < 0 || !s.AutoMinorVersionUpgrade, "engineVersion", s.EngineVersion,
 		"is a minor version, from which autoMinorVersionUpgrade will upgrade; use \"%d\", or set "+
-			"autoMinorVersionUpgrade "+
-			"to false", major)
+			"autoMinorVersionUpgrade to false, which needs an exception from the policy rds-auto-minor-version", major)
 }
 
 func (s *Settings) validateStorage(faults *fault.List) {

@@ -23,28 +23,28 @@ const (
 // Settings are the choices for the proxy. Begin with [Defaults].
 type Settings struct {
 	// Name of the proxy in its account and region. Default: <identifier of the instance>-proxy.
-	Name string `json:"name"`
+	Name string `json:"name" example:"shop-proxy"`
 	// IAMAuth is DISABLED (default) or REQUIRED. With REQUIRED the service logs in with tokens of its IAM role.
 	IAMAuth string `json:"iamAuth"`
 	// MaxConnectionsPercent is the share of the instance's max_connections that the proxy may open, in percent. The
 	// budget counts it. RDS's own default of 100 leaves nothing for migrations and people. Default 60.
-	MaxConnectionsPercent int `json:"maxConnectionsPercent"`
+	MaxConnectionsPercent int `json:"maxConnectionsPercent" example:"50"`
 	// MaxIdleConnectionsPercent is how many idle connections the proxy keeps open, in percent of max_connections.
 	// Default 20.
-	MaxIdleConnectionsPercent int `json:"maxIdleConnectionsPercent"`
+	MaxIdleConnectionsPercent int `json:"maxIdleConnectionsPercent" example:"10"`
 	// ConnectionBorrowTimeout is how long a client waits for a server connection, in seconds from 1 to 300. Default 30.
-	ConnectionBorrowTimeout int `json:"connectionBorrowTimeout"`
+	ConnectionBorrowTimeout int `json:"connectionBorrowTimeout" example:"60"`
 	// IdleClientTimeout is how long a client may be idle before it is disconnected, in seconds from 1 to 28800. Default
 	// 1800.
-	IdleClientTimeout int `json:"idleClientTimeout"`
+	IdleClientTimeout int `json:"idleClientTimeout" example:"3600"`
 	// InitQuery holds SET statements for each new server connection, separated by semicolons. A client that runs SET
 	// itself is pinned. Default none.
-	InitQuery string `json:"initQuery"`
+	InitQuery string `json:"initQuery" example:"SET timezone = 'UTC'"`
 	// DebugLogging writes the text of SQL statements to CloudWatch, including secrets in them. RDS turns it off after a
 	// day. Default false.
 	DebugLogging bool `json:"debugLogging"`
 	// LogRetention of the proxy's log in CloudWatch, in days. Default 365 in production, 30 in development.
-	LogRetention int `json:"logRetention"`
+	LogRetention int `json:"logRetention" example:"400"`
 }
 
 // Defaults returns the default [Settings] for development, without the name.

@@ -17,13 +17,13 @@ import (
 // Resources are a container's requests and limits, as Kubernetes quantities ("50m", "64Mi").
 type Resources struct {
 	// CPURequest is reserved for the container, for example 100m: a tenth of a processor.
-	CPURequest string `json:"cpuRequest"`
+	CPURequest string `json:"cpuRequest" example:"250m"`
 	// MemoryRequest is reserved for the container, for example 128Mi.
-	MemoryRequest string `json:"memoryRequest"`
+	MemoryRequest string `json:"memoryRequest" example:"256Mi"`
 	// CPULimit may be empty: a CPU limit slows a container down even when its node has idle processors.
-	CPULimit string `json:"cpuLimit"`
+	CPULimit string `json:"cpuLimit" example:"1"`
 	// MemoryLimit is the amount of memory above which the container is killed.
-	MemoryLimit string `json:"memoryLimit"`
+	MemoryLimit string `json:"memoryLimit" example:"1Gi"`
 }
 
 // DefaultResources returns the resources of a container that runs a service's own image.

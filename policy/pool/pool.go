@@ -111,6 +111,9 @@ func hostBased(config pgini.Config) {
 		if words[0] == "local" {
 			// The socket can only be reached from inside the pod.
 			methods = append(methods, "peer")
+			if reads(config, words) {
+				methods = append(methods, "trust")
+			}
 		}
 		// Options can follow the method, as name=value.
 		method := words[len(words)-1]
@@ -121,4 +124,16 @@ func hostBased(config pgini.Config) {
 			file.Fail("has a line with the method %s", method)
 		}
 	}
+}
+
+// reads reports whether a line of an hba file is for a user who can only read the statistics of the console.
+func reads(config pgini.Config, words []string) bool {
+	if len(words) < 3 || strings.Trim(words[1], `"`) != "pgbouncer" {
+		return false
+	}
+	isIn := func(key string) bool {
+		names := strings.FieldsFunc(config.Settings[key], func(r rune) bool { return r == ',' || r == ' ' })
+		return slices.Contains(names, strings.Trim(words[2], `"`))
+	}
+	return isIn("stats_users") && !isIn("admin_users")
 }

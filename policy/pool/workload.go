@@ -15,16 +15,19 @@ func running(judge func(s *rule.Subject, spec, container rule.Value)) func(*rule
 	return func(s *rule.Subject) {
 		spec := pods.Spec(s)
 		for _, container := range spec.Get("containers").Items() {
-			if image, ok := container.Get("image").Text(""); ok && strings.Contains(image, "pgbouncer") &&
-				serves(container) {
+			if image, ok := container.Get("image").Text(""); ok && serves(image, container) {
 				judge(s, spec, container)
 			}
 		}
 	}
 }
 
-// serves reports whether a container with the image of PgBouncer runs the pool. The image is also used for psql.
-func serves(container rule.Value) bool {
+// serves reports whether a container runs the pool. The image of PgBouncer is also used for psql, and the exporter's
+// name contains PgBouncer's.
+func serves(image string, container rule.Value) bool {
+	if !strings.Contains(image, "pgbouncer") || strings.Contains(image, "exporter") {
+		return false
+	}
 	command := container.Get("command").Texts()
 	configured := func(word string) bool { return strings.HasSuffix(word, ".ini") }
 	return len(command) == 0 || strings.HasSuffix(command[0], "pgbouncer") || slices.ContainsFunc(command, configured)

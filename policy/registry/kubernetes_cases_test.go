@@ -335,6 +335,10 @@ func poolExamples() []example {
 				set("# nothing\nhost shop orders 0.0.0.0/0 md5\n", "spec", "target", "template", "data", "hba.conf"),
 				set("host shop cert 0.0.0.0/0 trust\n", "spec", "target", "template", "data", "hba.conf"),
 				set("host shop orders peer\n", "spec", "target", "template", "data", "hba.conf"),
+				// Trust is for readers of the console's statistics, on the socket.
+				set("local pgbouncer pgbouncer trust\n", "spec", "target", "template", "data", "hba.conf"),
+				set("local shop orders trust\n", "spec", "target", "template", "data", "hba.conf"),
+				set("local pgbouncer metrics trust\n", "spec", "target", "template", "data", "hba.conf"),
 				drop("spec", "target", "template", "data", "hba.conf"),
 			},
 			keeps: []ruletest.Change{set("local shop orders peer map=a\nhost shop orders 0.0.0.0/0 reject\n", "spec",
@@ -364,6 +368,7 @@ func poolExamples() []example {
 			keeps: []ruletest.Change{
 				setAt("pgbouncer@sha256:0123", "containers", 0, "image"),
 				setAt("edoburu/pgbouncer:v1.26.0-p0", "containers", 0, "image"),
+				setAt("prometheuscommunity/pgbouncer-exporter:v0.12.1", "containers", 0, "image"),
 			},
 			unknown: []path{at("containers", 0, "image")},
 		},

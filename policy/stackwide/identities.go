@@ -21,12 +21,13 @@ func identities() []*rule.Rule {
 	bindings := []string{types.RoleBinding, types.ClusterRoleBinding}
 	return []*rule.Rule{{
 		Name: "irsa-account-exists", Severity: rule.High, Levels: rule.InProduction,
-		Summary: "The ServiceAccount that a role trusts exists, and its annotation names the role.",
+		Summary: "The ServiceAccount that a role trusts exists, and it or its pods name the role.",
 		Why: "If the account does not exist, another team can create it and assume the role. An account with the ARN " +
 			"of another role gets no credentials.",
-		Fix:   "create the ServiceAccount, with the annotation eks.amazonaws.com/role-arn",
+		Fix: "create the ServiceAccount, with the annotation eks.amazonaws.com/role-arn, or set AWS_ROLE_ARN in its " +
+			"pods",
 		IDs:   []string{"tier:irsa-account", "kyverno:require-aws-node-irsa"},
-		Types: []string{types.IAMRole, types.ServiceAccount},
+		Types: append([]string{types.IAMRole, types.ServiceAccount}, types.Workloads()...),
 		Stack: accountsExist,
 	}, {
 		Name: "irsa-rights-fit", Severity: rule.High, Levels: rule.Always,
@@ -100,6 +101,7 @@ func accountsExist(s *rule.Stack) {
 	if !read.OK() {
 		return
 	}
+	all, _ := workloads(s, types.Workloads())
 	for _, role := range s.All(types.IAMRole) {
 		for _, name := range trusted(role) {
 			account := accounts[name]
@@ -110,11 +112,28 @@ func accountsExist(s *rule.Stack) {
 			var read rule.Reader
 			annotation := account.Get("metadata", "annotations", "eks.amazonaws.com/role-arn")
 			arn, named := read.Text(role.Get("arn"), ""), read.Text(annotation, "")
-			if read.OK() && arn != "" && named != arn {
+			names := func(w *workload) bool {
+				return w.namespace+":"+read.Text(w.spec.Get("serviceAccountName"), "default") == name &&
+					slices.Contains(variables(&read, w, "AWS_ROLE_ARN"), arn)
+			}
+			if read.OK() && arn != "" && named != arn && !slices.ContainsFunc(all, names) && read.OK() {
 				annotation.Fail("is not the role that trusts the account: %s", arn)
 			}
 		}
 	}
+}
+
+// variables returns the values of the variables with a name in the containers of a workload, or of all variables.
+func variables(read *rule.Reader, w *workload, name string) []string {
+	var values []string
+	for _, container := range pods.Containers(w.spec) {
+		for _, variable := range container.Get("env").Items() {
+			if name == "" || read.Text(variable.Get("name"), "") == name {
+				values = append(values, read.Text(variable.Get("value"), ""))
+			}
+		}
+	}
+	return values
 }
 
 // conflicts reports whether a role's own lists manage what another resource attaches. In the state, a role also lists

@@ -136,7 +136,8 @@ func databaseHolders(s *rule.Stack) {
 	}
 	all, _ := workloads(s, types.Workloads())
 	holds := func(w *workload) bool {
-		return slices.ContainsFunc(in[w.namespace],
+		// A login with tokens has no password, so its URL is in no Secret.
+		return slices.ContainsFunc(variables(&read, w, ""), outside) || slices.ContainsFunc(in[w.namespace],
 			func(c *secret) bool { return (c.outside() || c.config) && w.reads(c.name) })
 	}
 	net := networkOf(s)

@@ -128,6 +128,12 @@ func (s *secret) outside() bool {
 	return slices.ContainsFunc(s.hosts, func(host string) bool { return !dsn.InCluster(host) })
 }
 
+// outside reports whether a text is a connection URL that leads out of the cluster.
+func outside(text string) bool {
+	host, ok := dsn.Host(text)
+	return ok && !dsn.InCluster(host)
+}
+
 // direct reports whether a connection URL leads to the database itself, and not to a pool in the cluster or to RDS
 // Proxy, whose host names contain .proxy-.
 func (s *secret) direct() bool {

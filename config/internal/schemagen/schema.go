@@ -24,6 +24,7 @@ type schema struct {
 	Minimum              *int               `json:"minimum,omitempty"`
 	Maximum              *int               `json:"maximum,omitempty"`
 	Default              any                `json:"default,omitempty"`
+	Examples             []any              `json:"examples,omitempty"`
 	Pattern              string             `json:"pattern,omitempty"`
 	Properties           map[string]*schema `json:"properties,omitempty"`
 	PropertyNames        *schema            `json:"propertyNames,omitempty"`
@@ -35,7 +36,8 @@ type schema struct {
 }
 
 // stackSchema returns the schema of a stack file. Keys, types and descriptions come from the types and their comments;
-// bounds and choices from the faults that Validate reports for a value that is out of range; defaults from Defaults.
+// bounds and choices from the faults that Validate reports for a value that is out of range; defaults from Defaults;
+// examples from the fields' tags.
 func stackSchema(dir string) (*schema, error) {
 	comments, err := readComments(dir)
 	if err != nil {
@@ -102,6 +104,9 @@ func (g *generator) object(of reflect.Type, path []string) (*schema, error) {
 		}
 		if property.Description == "" {
 			property.Description = g.comments[field.Type.PkgPath()+"."+field.Type.Name()].text
+		}
+		if property.Examples, err = examplesOf(field, property); err != nil {
+			return nil, fmt.Errorf("%s: %w", strings.Join(append(slices.Clone(path), key), "."), err)
 		}
 		s.Properties[key] = property
 	}

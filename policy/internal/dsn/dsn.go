@@ -10,7 +10,7 @@ import (
 // A template action such as {{ .password | urlquery }} can contain any characters.
 var (
 	hostForm = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`[a-z][a-z0-9+.-]*://(?:\{\{[^}]*\}\}|[^@/{])*@([^:/?]+)`)
+		return regexp.MustCompile(`\bpostgres(?:ql)?(?:\+[a-z0-9]+)?://(?:\{\{[^}]*\}\}|[^@/{])*@([^:/?]+)`)
 	})
 	userForm = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(
@@ -29,7 +29,8 @@ var (
 	})
 )
 
-// Host returns the host of the first URL with credentials in a text. It is not ok if there is none.
+// Host returns the host of the first URL of PostgreSQL with credentials in a text. It is not ok if there is none: a URL
+// of another scheme does not lead to the database.
 func Host(text string) (host string, ok bool) {
 	found := hostForm().FindStringSubmatch(text)
 	if found == nil && strings.Contains(text, "jdbc:") {
