@@ -6,6 +6,7 @@ import (
 
 	"dbtier/components/contract"
 	"dbtier/components/fault"
+	"dbtier/components/pgbouncer"
 )
 
 // object is an object of Kubernetes in the service's namespace whose name follows from a setting. Two objects of a kind
@@ -91,6 +92,9 @@ func (s *Stack) checkObjects(faults *fault.List) {
 				o.name, other, s.valueOf(other))
 		}
 	}
+	faults.Check(s.Pool.Kind != PgBouncer || s.Database.DatabaseName != pgbouncer.ConsoleDatabase,
+		"database.databaseName",
+		s.Database.DatabaseName, "is the name of PgBouncer's console, which the pool cannot serve; want another name")
 	reads := func(path, name string) {
 		if setting, made := first[object{kind: "Secret", name: name}]; made && name != "" {
 			faults.Add(path, name, "is a Secret that the tier makes itself (from %s); name the one that you "+

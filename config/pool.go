@@ -78,6 +78,8 @@ func (s *Stack) validatePgBouncer() error {
 	for i, name := range s.Pool.Databases {
 		at := fmt.Sprintf("databases[%d]", i)
 		faults.Form(at, name, validation.SQLName)
+		faults.Check(name != pgbouncer.ConsoleDatabase, at, name, "is the name of PgBouncer's console; want another "+
+			"database")
 		faults.Check(slices.Index(s.DatabaseNames(), name) == i+1, at, name,
 			"is named twice, or is the service's own database")
 	}

@@ -81,7 +81,10 @@ var versionForm = regexp.MustCompile(`^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 // Validate reports every fault of the settings.
 func (s *OperatorSettings) Validate() error {
 	var faults fault.List
-	faults.Form("namespace", s.Namespace, validation.Label)
+	if faults.Form("namespace", s.Namespace, validation.Label) && s.Install {
+		reserved := kuberules.ReservedNamespace(s.Namespace)
+		faults.Check(reserved == "", "namespace", s.Namespace, "%s; want a namespace of the operator's own", reserved)
+	}
 	faults.Check(s.Chart != "", "chart", nil, "is missing: the chart's name or path")
 	if s.Repository != "" {
 		faults.Check(versionForm.MatchString(s.Version), "version", s.Version,

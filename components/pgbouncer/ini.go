@@ -15,6 +15,9 @@ import (
 // also the name of the console's database.
 const consoleUser = "pgbouncer"
 
+// ConsoleDatabase is the name of PgBouncer's console, which no database behind a pool can have.
+const ConsoleDatabase = consoleUser
+
 // The names of the secret values in the operator's templates.
 const (
 	loginUserValue        = "loginUser"

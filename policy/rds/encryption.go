@@ -5,6 +5,7 @@ import (
 
 	"dbtier/policy/rule"
 	"dbtier/policy/types"
+	"dbtier/validation/rdsrules"
 )
 
 func encryption() []*rule.Rule {
@@ -77,8 +78,8 @@ func encryption() []*rule.Rule {
 		Fix:     "set caCertIdentifier to rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 or rds-ca-ecc384-g1",
 		IDs:     []string{"CKV_AWS_211"}, Types: []string{types.DBInstance, types.DBClusterInstance},
 		Resource: func(s *rule.Subject) {
-			s.Get("caCertIdentifier").RequireText("is not a current authority of RDS", "", "rds-ca-rsa2048-g1",
-				"rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
+			s.Get("caCertIdentifier").RequireText("is not a current authority of RDS",
+				append([]string{""}, rdsrules.CACertificates...)...)
 		},
 	}}
 }
