@@ -144,7 +144,7 @@ func restoring(inputs map[string]any) bool {
 }
 
 // irreplaceable are the types whose data nothing in the stack can bring back.
-var irreplaceable = []string{"aws:rds/instance:Instance", "aws:rds/cluster:Cluster", "aws:kms/key:Key"}
+var irreplaceable = []string{instance, "aws:rds/cluster:Cluster", keyType}
 
 // Gone returns the losses that happened before the run: a database or a key that the state has and the run would create
 // again, empty. A run sees that after a refresh.
