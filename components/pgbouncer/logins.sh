@@ -1,6 +1,6 @@
-# Logs in to each database of the pool as the pool does: with the users, passwords and addresses in its own files. Prints
-# a line for each user: "accepted <user>", or "failed <user>: <the last line that psql said>". No password is an argument
-# of a process, and none is printed.
+# Logs in to each database of the pool as the pool does: with the users, passwords and addresses in its own files.
+# Prints a line for each user: "accepted <user>", or "failed <user>: <the last line that psql said>". No password is an
+# argument of a process, and none is printed.
 cd "${1:-/etc/pgbouncer}" || exit
 authorities=${2:-/etc/pgbouncer-ca/ca.pem}
 newline='

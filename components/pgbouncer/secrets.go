@@ -77,8 +77,8 @@ func (b *builder) logins() (*loginSecrets, error) {
 }
 
 // keep creates the copies of generated Secrets that the pool reads instead of them. The operator generates another
-// password when such a Secret is lost, or its ExternalSecret; the copy then keeps the one that is in use, and a copy that
-// is lost is read again. The console needs none: its users are the pool, and a Job that reads it when it starts.
+// password when such a Secret is lost, or its ExternalSecret. The copy then keeps the one that is in use, and a copy
+// that is lost is read again. The console needs none: its users are the pool, and a Job that reads it when it starts.
 func (b *builder) keep(logins *loginSecrets, store eso.StoreRef) (*reader, error) {
 	r := &reader{store: store, console: logins.console}
 	for i, m := range b.args.members() {
@@ -94,7 +94,8 @@ func (b *builder) keep(logins *loginSecrets, store eso.StoreRef) (*reader, error
 			// The resource's name contains the generation: an update deletes the last generation's copy last.
 			part := fmt.Sprintf("kept-credential%s-%d", m.suffix, credential.Generation)
 			kept, err := eso.NewLoginCopy(b.Ctx, b.Child(part),
-				b.meta(KeptSecret(b.args.Name, credential.Generated)), credential.User, credential.Key, store, b.options())
+				b.meta(KeptSecret(b.args.Name, credential.Generated)), credential.User, credential.Key, store,
+				b.options())
 			if err != nil {
 				return nil, err
 			}

@@ -15,18 +15,20 @@ func (b *bench) hasPasswords(generated, recoveries string) {
 	b.t.Helper()
 	dir := filepath.Join(b.dir, ".dbtier", "state", ".pulumi", "stacks", "dbtier")
 	require.NoError(b.t, os.MkdirAll(dir, 0o700))
-	require.NoError(b.t, os.WriteFile(filepath.Join(dir, "prod.json"), []byte(`{"version":3,"checkpoint":{"latest":{"resources":[
+	require.NoError(b.t, os.WriteFile(filepath.Join(dir, "prod.json"), []byte(`{
+		"version":3,"checkpoint":{"latest":{"resources":[
 		{"urn":"urn:pulumi:prod::dbtier::pulumi:pulumi:Stack::dbtier-prod","type":"pulumi:pulumi:Stack","outputs":{
 			"namespace":"myshop","deployment":"api","container":"api","databaseSecret":"api-db","pool":"pgbouncer",
 			"poolContainer":"pgbouncer","poolSocketDir":"/run","secretsRoleArn":"arn","secretsServiceAccount":"s",
-			"secretsServiceAccountNamespace":"myshop","stsEndpoint":"https://sts","externalSecrets":["api-db","database-1"],
+			"secretsServiceAccountNamespace":"myshop","stsEndpoint":"https://sts",
+			"externalSecrets":["api-db","database-1"],
 			"bootstrapJob":"bootstrap-1","databaseCredential":"database-1","databaseUser":"app_a",
 			"recoveries":`+recoveries+`}}]}}}`), 0o600))
 	tools := b.t.TempDir()
 	require.NoError(b.t, os.WriteFile(filepath.Join(tools, "kubectl"), []byte(`#!/bin/sh
 case "$*" in
-get*externalsecrets*) echo '{"items":['"$KEPT"'{"metadata":{"name":"database-1"},"status":{"refreshTime":"`+generated+`",
-	"conditions":[{"type":"Ready","status":"True"}]}}]}' ;;
+get*externalsecrets*) echo '{"items":['"$KEPT"'{"metadata":{"name":"database-1"},"status":{
+	"refreshTime":"`+generated+`","conditions":[{"type":"Ready","status":"True"}]}}]}' ;;
 get*job*) echo '{"status":{"completionTime":"2026-11-23T10:00:00Z"}}' ;;
 exec*) echo accepted app_a ;;
 *) echo "unexpected $*" >&2; exit 1 ;;
@@ -103,7 +105,8 @@ func TestALostPasswordIsDrift(t *testing.T) {
 	b.hasPasswords(after, "0")
 	assert.Equal(t, exitPending, b.run("drift", "--stack", "prod"), b.stdout.String())
 	assert.Contains(t, b.stdout.String(), "! the password in Secret database-1 was generated again at "+after)
-	assert.Contains(t, b.stdout.String(), "stack prod: generated passwords are lost; repair with: dbtier up --stack prod")
+	assert.Contains(t, b.stdout.String(),
+		"stack prod: generated passwords are lost; repair with: dbtier up --stack prod")
 }
 
 // A Secret that is made of others is not lost with its ExternalSecret: the update only creates that again.

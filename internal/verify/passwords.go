@@ -13,7 +13,7 @@ import (
 )
 
 // The operator generates passwords in the cluster: that of the database user and those of the pool's logins. Nothing
-// else holds them: a Secret that was deleted or edited, and an ExternalSecret that was made again, get another password.
+// else holds them. A Secret that was deleted or edited, and an ExternalSecret that was made again, get another one.
 // The state does not show it. The operator records when it generated a password, so a password that is newer than what
 // took it is lost: the bootstrap Job gave it to PostgreSQL, and the service's containers read it when they started.
 
@@ -242,8 +242,8 @@ func (v *Verifier) passwords(ctx context.Context) (string, error) {
 	users := slices.Sorted(maps.Keys(logins))
 	for _, user := range users {
 		if said := logins[user]; said != "" {
-			return "", found(v.kubectl("logs deployment/"+v.Target.Pool+" --tail=20"), "the pool cannot log in as %s: %s",
-				user, said)
+			return "", found(v.kubectl("logs deployment/"+v.Target.Pool+" --tail=20"),
+				"the pool cannot log in as %s: %s", user, said)
 		}
 	}
 	if len(users) == 0 {

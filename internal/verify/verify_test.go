@@ -173,7 +173,8 @@ func (c *cluster) verify() map[string]verify.Check {
 		Target: verify.Target{
 			Stack: "local", Namespace: "myshop", Deployment: "myshop-api", Container: "api", Secret: "myshop-api-db",
 			Pool: "pgbouncer", PoolContainer: "pgbouncer",
-			PoolSocketDir: "/run/pgbouncer", ExternalSecrets: []string{"myshop-api-db", "myshop-pool-login", "pgbouncer-database-1"},
+			PoolSocketDir:   "/run/pgbouncer",
+			ExternalSecrets: []string{"myshop-api-db", "myshop-pool-login", "pgbouncer-database-1"},
 			Bootstrap: "pgbouncer-bootstrap-1", Credential: "pgbouncer-database-1", Login: "myshop-pool-login",
 			DatabaseUser: "myshop_app_a",
 			Role:         "arn:aws:iam::111122223333:role/myshop-secrets", ServiceAccount: "myshop-secrets",
@@ -305,7 +306,8 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 		"a database password that nobody can generate": {
 			func(c *cluster) {
 				c.objects = strings.Replace(c.objects, externalSecret("pgbouncer-database-1", "0s", "CreatedOnce",
-					generated, "True"), externalSecret("pgbouncer-database-1", "0s", "CreatedOnce", generated, "False"), 1)
+					generated, "True"), externalSecret("pgbouncer-database-1", "0s", "CreatedOnce",
+					generated, "False"), 1)
 			}, "passwords",
 			"the password in Secret pgbouncer-database-1 is not Ready: SecretSyncedError", "dbtier up --stack local",
 		},
@@ -328,8 +330,9 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 		},
 		"another cluster": {
 			func(c *cluster) {
-				c.fails["get externalsecrets.v1.external-secrets.io,passwords.v1alpha1.generators.external-secrets.io"] =
-					failure(1, `error: the server doesn't have a resource type "externalsecrets"`)
+				c.fails["get externalsecrets.v1.external-secrets.io,"+
+					"passwords.v1alpha1.generators.external-secrets.io"] = failure(1,
+					`error: the server doesn't have a resource type "externalsecrets"`)
 			}, "passwords", "Secret pgbouncer-database-1 is gone", "dbtier up --stack local",
 		},
 		"a password changed in PostgreSQL": {
