@@ -175,7 +175,7 @@ func (c *cluster) verify() map[string]verify.Check {
 			Pool: "pgbouncer", PoolContainer: "pgbouncer",
 			PoolSocketDir:   "/run/pgbouncer",
 			ExternalSecrets: []string{"myshop-api-db", "myshop-pool-login", "pgbouncer-database-1"},
-			Bootstrap: "pgbouncer-bootstrap-1", Credential: "pgbouncer-database-1", Login: "myshop-pool-login",
+			Bootstrap:       "pgbouncer-bootstrap-1", Credential: "pgbouncer-database-1", Login: "myshop-pool-login",
 			DatabaseUser: "myshop_app_a",
 			Role:         "arn:aws:iam::111122223333:role/myshop-secrets", ServiceAccount: "myshop-secrets",
 			ServiceAccountNamespace: "myshop",
