@@ -16,7 +16,7 @@ type object struct{ kind, name, setting string }
 // objects are the objects of the service's namespace, apart from those whose names end in a hash of their content.
 func (s *Stack) objects() []object {
 	var all []object
-	add := func(setting, base string, kinds string, suffixes ...string) {
+	add := func(setting, base, kinds string, suffixes ...string) {
 		for kind := range strings.FieldsSeq(kinds) {
 			for _, suffix := range suffixes {
 				name := base

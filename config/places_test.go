@@ -32,8 +32,8 @@ func with(section, keys string) string {
 // arnSettings are all settings that take ARNs: the config that sets one, the service that it must be of and its
 // resource. Each also says what may differ from the stack's place.
 var arnSettings = map[string]struct {
-	set, service, resource   string
-	otherAccount, anyAccount bool
+	set, service, resource string
+	otherAccount           bool
 }{
 	"aws.permissionsBoundaryArn": {set: "aws: permissionsBoundaryArn: %s", service: "iam", resource: "policy/bound"},
 	"cluster.oidcProviderArn": {

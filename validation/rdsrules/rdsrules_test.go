@@ -3,6 +3,7 @@ package rdsrules_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -288,7 +289,7 @@ func TestParametersThatRDSAccepts(t *testing.T) {
 func TestTheDefaultMethodIsAcceptedAndReported(t *testing.T) {
 	t.Parallel()
 	for _, number := range rdsrules.Majors() {
-		family := rdsrules.Family(fmt.Sprint(number))
+		family := rdsrules.Family(strconv.Itoa(number))
 		for _, name := range rdsrules.ParameterNames(family) {
 			values := []string{"0", "1"}
 			if system, ok := rdsrules.SystemDefault(family, name); ok {

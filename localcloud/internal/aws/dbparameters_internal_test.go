@@ -1,7 +1,7 @@
 package aws
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,7 +14,7 @@ import (
 // What the rules of the config refuse is what the stand-in refuses for a group of any family, whatever value and method.
 func TestAGroupTakesAParameterWhereverTheRulesDo(t *testing.T) {
 	for _, major := range rdsrules.Majors() {
-		family := rdsrules.Family(fmt.Sprint(major))
+		family := rdsrules.Family(strconv.Itoa(major))
 		for _, name := range rdsrules.ParameterNames(family) {
 			for _, method := range []string{"", rdsrules.Immediate, rdsrules.PendingReboot, "later"} {
 				for _, value := range []string{"0", "1", "on", "4MB", "{DBInstanceClassMemory/1024}"} {
