@@ -77,10 +77,8 @@ func trust() []*rule.Rule {
 		}},
 		IDs: []string{"tier:confused-deputy"},
 		Resource: trusting(func(value rule.Value, statement *iamdoc.Statement) {
-			_, _, account := statement.Values("aws:SourceAccount")
-			_, _, arn := statement.Values("aws:SourceArn")
 			for _, service := range statement.Principal["Service"] {
-				if !account && !arn &&
+				if !statement.BoundsPrincipals() &&
 					slices.Contains(value.Subject().Texts("services"), strings.TrimSuffix(service, ".cn")) {
 					value.Fail("%s lets %s assume the role for every account", statement.Name, service)
 				}

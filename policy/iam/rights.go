@@ -106,7 +106,12 @@ func notOn(wide func(resource string) bool, actions ...string) judgement {
 	return func(statement *iamdoc.Statement) string {
 		action, gives := statement.GivesAny(actions)
 		at := slices.IndexFunc(statement.Resource, wide)
-		if !gives || at < 0 {
+		switch {
+		case !gives:
+			return ""
+		case len(statement.NotResource) > 0:
+			return fmt.Sprintf("grants %s on all resources except a few", action)
+		case at < 0:
 			return ""
 		}
 		return fmt.Sprintf("grants %s on %s", action, statement.Resource[at])

@@ -418,7 +418,8 @@ func iamExamples() []example {
 		},
 		rights("iam-no-privilege-escalation", allow("iam:AttachRolePolicy", "*"), allow("iam:*", "*"),
 			allow("sts:Assume*", "*"), allow("lambda:UpdateFunctionCode", "*"),
-			allow("iam:PutRolePermissionsBoundary", "*"), document(map[string]any{"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"})),
+			allow("iam:PutRolePermissionsBoundary", "*"),
+			document(map[string]any{"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"})),
 		rights("iam-no-credentials-exposure", allow("iam:CreateAccessKey", "*"), allow("rds-db:connect", "*"),
 			allow("redshift:GetClusterCredentialsWithIAM", "*")),
 		rights("iam-no-data-exfiltration", allow("s3:GetObject", "*"), allow("secretsmanager:Get*", "*")),
@@ -426,7 +427,9 @@ func iamExamples() []example {
 			allow("lambda:Add*", "*")),
 		rights("iam-no-unconstrained-write", allow("secretsmanager:DeleteSecret", "*"),
 			allow("dynamodb:UpdateItem", "*"), allow("elasticache:Delete*", "*")),
-		rights("iam-pass-role", allow("iam:PassRole", "*"), allow("iam:PassRole", "arn:aws:iam::123456789012:role/*")),
+		rights("iam-pass-role", document(map[string]any{
+			"Effect": "Allow", "Action": "iam:PassRole", "NotResource": "arn:aws:iam::123456789012:role/a",
+		}), allow("iam:PassRole", "*"), allow("iam:PassRole", "arn:aws:iam::123456789012:role/*")),
 		rights("iam-kms-decrypt", allow("kms:Decrypt", "*"),
 			allow("kms:*", "arn:aws:kms:ap-northeast-2:111122223333:key/*")),
 		{

@@ -133,8 +133,8 @@ func read(archive string) (services map[string][]action, date string, err error)
 }
 
 // tableOf returns the text of the table: a line with the source, then for each service a line with a colon and its
-// name, and lines of its actions. Each of these has an access level, the types of resources, a tab, and the names of all
-// actions of which both are true.
+// name, and lines of its actions. Each of these has an access level, the types of resources, a tab, and the names of
+// all actions of which both are true.
 func tableOf(services map[string][]action, date string) ([]byte, error) {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%s %s %s %s\n", source, version, date, format)
