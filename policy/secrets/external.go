@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"dbtier/policy/internal/credential"
 	"dbtier/policy/internal/dsn"
 	"dbtier/policy/rule"
 	"dbtier/policy/types"
@@ -106,11 +107,10 @@ func externalSecrets() []*rule.Rule {
 		Fix:     "take the value from the store: {{ .password }}",
 		IDs:     []string{"gap:no-secret-in-config"},
 		Resource: templates(func(value rule.Value, text string) {
-			key := strings.ToUpper(value.Path()[strings.LastIndex(value.Path(), ".")+1:])
-			if strings.Contains(key, "PASSWORD") && text != "" && !strings.Contains(text, "{{") {
-				value.FailUnseen("is a credential and not a template")
-			} else if parts := dsn.Credentials(text); len(parts) == 2 && !strings.Contains(parts[1], "{{") {
-				value.FailUnseen("contains a password in a URL")
+			// The name of a file contains dots, so the key is not the last part of the path.
+			key := strings.TrimPrefix(value.Path(), "spec.target.template.data.")
+			if reason := credential.Reason(key, text); reason != "" {
+				value.FailUnseen("%s", reason)
 			}
 		}),
 	}}

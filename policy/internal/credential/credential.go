@@ -40,7 +40,7 @@ func Reason(name, value string) string {
 		return ""
 	}
 	for _, f := range forms {
-		if strings.Contains(value, f.part) && f.form().MatchString(value) {
+		if strings.Contains(value, f.part) && slices.ContainsFunc(f.form().FindAllString(value, -1), literal) {
 			return f.reason
 		}
 	}
@@ -52,6 +52,9 @@ func Reason(name, value string) string {
 	}
 	return byName(name, value)
 }
+
+// literal reports whether a text contains no part that a template fills in.
+func literal(text string) bool { return !strings.Contains(text, "{{") }
 
 // assignment is a line of a properties, ini, env, YAML or JSON file.
 var assignment = expression(`^\s*(?:export\s+)?"?([A-Za-z_][\w.-]*)"?\s*[:=]\s*"?([^"]*?)"?,?\s*$`)
@@ -116,7 +119,8 @@ func nameOf(name string) kind {
 		return other
 	}
 	last := parts[len(parts)-1]
-	if slices.Contains(words, last) ||
+	isSuffix := func(word string) bool { return strings.HasSuffix(last, word) }
+	if slices.Contains(words, last) || slices.ContainsFunc([]string{"password", "passwd", "passphrase"}, isSuffix) ||
 		len(parts) > 1 && slices.Contains(words, parts[len(parts)-2]+" "+last) {
 		return credential
 	}
