@@ -2,12 +2,15 @@ package catalogue_test
 
 import (
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"dbtier/policy/catalogue"
+	"dbtier/policy/kubernetes"
 	"dbtier/policy/registry"
 )
 
@@ -24,6 +27,16 @@ func TestEveryRowHasARuleOrAReason(t *testing.T) {
 	all, err := catalogue.All()
 	require.NoError(t, err)
 	assert.Empty(t, catalogue.Faults(all, proved(t)))
+}
+
+// TestTheStandardIsOfTheVersionThatRulesFollow keeps the document right when the version is raised.
+func TestTheStandardIsOfTheVersionThatRulesFollow(t *testing.T) {
+	t.Parallel()
+	all, err := catalogue.All()
+	require.NoError(t, err)
+	at := slices.IndexFunc(all, func(c catalogue.Catalogue) bool { return c.Name == "Pod Security Standards" })
+	require.GreaterOrEqual(t, at, 0)
+	assert.True(t, strings.HasSuffix(all[at].Source, ", "+kubernetes.PodSecurityVersion), all[at].Source)
 }
 
 func TestARowThatIsNeitherIsFound(t *testing.T) {

@@ -29,6 +29,17 @@ func podSecurityExamples() []example {
 			setAt(true, "securityContext", "windowsOptions", "hostProcess")),
 		pool("k8s-privileged", security("privileged"), set(true, security("privileged")...),
 			setAt(true, "initContainers", 0, "securityContext", "privileged")),
+		{
+			rule: "k8s-privilege-escalation", literal: made("kubernetes:apps/v1:DeploymentPatch", map[string]any{
+				"spec": map[string]any{"template": map[string]any{"spec": map[string]any{
+					"containers": []any{map[string]any{"name": "a", "resources": map[string]any{}}},
+				}}},
+			}),
+			breaks: []ruletest.Change{
+				setAt("a:1", "containers", 0, "image"), set(true, security("allowPrivilegeEscalation")...),
+			},
+			keeps: []ruletest.Change{dropAt("containers"), setAt(map[string]any{"name": "windows"}, "os")},
+		},
 		pool("k8s-privilege-escalation", security("allowPrivilegeEscalation"),
 			set(true, security("allowPrivilegeEscalation")...), drop(security("allowPrivilegeEscalation")...),
 			drop(security()...)),
@@ -237,7 +248,8 @@ func kubernetesExamples() []example {
 				config("users", "\"myshop\" \"hunter22\"\n"),
 			},
 			keeps: []ruletest.Change{
-				config("TOKEN", "/var/run/token"), config("FORGOT_PASSWORD", "true"), config("DB", "postgresql://db.example.com/x"),
+				config("TOKEN", "/var/run/token"), config("FORGOT_PASSWORD", "true"),
+				config("DB", "postgresql://db.example.com/x"),
 				config("PASSWORD", "{{ .password }}"),
 			},
 			unknown: []path{{"data"}, {"data", "LOG_LEVEL"}},

@@ -67,6 +67,27 @@ func TestARuleJudgesAResource(t *testing.T) {
 		atLeast().Judge(run, resource(property.New(2.0))))
 }
 
+func TestAPatchIsJudgedByWhatItSets(t *testing.T) {
+	t.Parallel()
+	const deployment, patch = "kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:DeploymentPatch"
+	r := &rule.Rule{
+		Name: "replicas", Fix: "a", Types: []string{deployment},
+		Resource: func(s *rule.Subject) { s.Get("spec", "replicas").RequireAtLeast(2, 1, "") },
+	}
+	judge := func(kind string, spec map[string]property.Value) []rule.Finding {
+		return r.Judge(rule.Run{}, &rule.Resource{
+			Type: kind, Properties: property.NewMap(map[string]property.Value{"spec": property.New(spec)}),
+		})
+	}
+	assert.Len(t, judge(deployment, nil), 1)
+	assert.Len(t, judge("kubernetes:extensions/v1beta1:Deployment", nil), 1, "an older version of the API")
+	assert.Empty(t, judge(patch, nil), "the object has the value")
+	one := map[string]property.Value{"replicas": property.New(1.0)}
+	assert.Len(t, judge(patch, one), 1)
+	unknown := map[string]property.Value{"replicas": property.New(property.Computed)}
+	assert.Equal(t, []rule.Finding{{Kind: rule.Unknown, Path: "spec.replicas"}}, judge(patch, unknown))
+}
+
 func TestARuleRemediatesWhatViolatesIt(t *testing.T) {
 	t.Parallel()
 	inputs := property.NewMap(map[string]property.Value{"size": property.New(2.0)})

@@ -112,7 +112,7 @@ func (v Value) unknown() bool {
 }
 
 // Known reports whether the value is known, and adds an [Unknown] finding if it is not. A missing value is known,
-// except in a patch: the object that the patch changes has the value, and no finding is added. All methods below that read the
+// except in a patch: the object that the patch changes has it, and no finding is added. All methods below that read the
 // value do the same, except Missing, Unset, IsList and IsObject.
 func (v Value) Known() bool {
 	if v.unknown() {

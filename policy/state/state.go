@@ -50,7 +50,8 @@ type Report struct {
 }
 
 // exported is a state. An exported state has a deployment, and `dbtier export --json` puts the state itself into the
-// deployment of its answer. A file of a backend on disk or in a bucket has the deployment as the latest of a checkpoint.
+// deployment of its answer. A file of a backend on disk or in a bucket has the deployment as the latest of a
+// checkpoint.
 type exported struct {
 	Deployment *deployment `json:"deployment"`
 	Checkpoint *struct {
