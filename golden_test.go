@@ -24,8 +24,8 @@ const updateGolden = "UPDATE_GOLDEN"
 
 var certificates = regexp.MustCompile(`(?s)-{5}BEGIN CERTIFICATE-{5}.*-{5}END CERTIFICATE-{5}\n`)
 
-// TestGolden compares every resource of each stack, with all inputs and options, with the reviewed golden files. The recorder
-// supplies the values that only AWS knows.
+// TestGolden compares every resource of each stack, with all inputs and options, with the reviewed golden files. The
+// recorder supplies the values that only AWS knows.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for _, stack := range stacks {

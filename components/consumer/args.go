@@ -28,8 +28,8 @@ type ConsumerArgs struct {
 	// SecretMounts are further Secrets. Each of their keys becomes a file, which changes with the Secret while the pod
 	// runs.
 	SecretMounts []SecretMount
-	// Protect makes the engine refuse to delete or replace the Deployment and the Service. The driver asks instead: a person must name them.
-	// Default false.
+	// Protect makes the engine refuse to delete or replace the Deployment and the Service. The driver asks a
+	// person instead. Default false.
 	Protect bool
 }
 

@@ -74,8 +74,8 @@ type RdsProxyArgs struct {
 	DependsOn []pulumi.Resource
 	// KeepLogs keeps the log group when the proxy is deleted or gets another name. Default false.
 	KeepLogs bool
-	// Protect makes the engine refuse to delete or replace the proxy. The driver asks instead: a person must name them.
-	// Default false.
+	// Protect makes the engine refuse to delete or replace the proxy. The driver asks a
+	// person instead. Default false.
 	Protect bool
 	// Tags of every AWS resource.
 	Tags map[string]string

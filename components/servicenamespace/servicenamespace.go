@@ -37,8 +37,8 @@ type ServiceNamespaceArgs struct {
 	// Holders are the pods that this rule does not restrict, by their label app.kubernetes.io/name: pods that may reach
 	// the database, and pods whose own rule lists everything that they may reach.
 	Holders []string
-	// Protect makes the engine refuse to delete or replace the namespace. The driver asks instead: a person must name them.
-	// Default false.
+	// Protect makes the engine refuse to delete or replace the namespace. The driver asks a
+	// person instead. Default false.
 	Protect bool
 }
 

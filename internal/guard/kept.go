@@ -49,8 +49,9 @@ func Keeps(steps []progress.Step) []Kept {
 	}
 	if definitions > 0 {
 		kept = append(kept, Kept{
-			What: fmt.Sprintf("%d custom resource definitions, with every object of their kinds in the cluster", definitions),
-			End:  "kubectl get crd --output=name | grep external-secrets.io, then kubectl delete each",
+			What: fmt.Sprintf("%d custom resource definitions, with every object of their kinds in the cluster",
+				definitions),
+			End: "kubectl get crd --output=name | grep external-secrets.io, then kubectl delete each",
 		})
 	}
 	return kept
@@ -90,8 +91,9 @@ func backups(step progress.Step) []Kept {
 	if days, keeps := keepsBackups(step.Before); keeps {
 		id, _ := step.Before["resourceId"].(string)
 		kept = append(kept, Kept{
-			URN: step.URN, What: fmt.Sprintf("the automated backups of %s, for %.0f days", progress.Subject(step.URN), days),
-			End: strings.TrimSpace("aws rds delete-db-instance-automated-backup --dbi-resource-id " + id),
+			URN:  step.URN,
+			What: fmt.Sprintf("the automated backups of %s, for %.0f days", progress.Subject(step.URN), days),
+			End:  strings.TrimSpace("aws rds delete-db-instance-automated-backup --dbi-resource-id " + id),
 		})
 	}
 	return kept

@@ -189,7 +189,7 @@ func TestAChangeThatWaitsForTheWindowIsNeitherDriftNorAChange(t *testing.T) {
 	assert.Equal(t, "instanceClass", pending.Pending[0].Property)
 
 	s.change("db", "instanceClass", "by-hand")
-	assert.Contains(t, s.must(2, "drift", "--stack", "local").stdout, "differs: instanceClass")
+	assert.Contains(t, s.must(2, "drift", "--stack", "local").stdout, "~ aws:rds:Instance database-instance\n")
 	s.change("db", "instanceClass", "large")
 	applied := s.must(0, "drift", "--stack", "local")
 	assert.Contains(t, applied.stdout, "no drift")
@@ -219,5 +219,5 @@ func TestADeferredChangeThatMissedItsWindowIsDrift(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, text, 0o600))
 	s.must(0, "import", "--stack", "local", "--file", file)
-	assert.Contains(t, s.must(2, "drift", "--stack", "local").stdout, "differs: instanceClass")
+	assert.Contains(t, s.must(2, "drift", "--stack", "local").stdout, "~ aws:rds:Instance database-instance\n")
 }

@@ -387,7 +387,8 @@ func TestADiskThatHasGrownIsNotAskedToShrink(t *testing.T) {
 		i.AllocatedStorage = 95
 		return nil
 	}))
-	changed := a.controlCall(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, m{"backupRetentionPeriod": 9}), nil)
+	changed := a.controlCall(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, m{"backupRetentionPeriod": 9}),
+		nil)
 	require.Empty(t, changed.Code, changed.Message)
 	assert.EqualValues(t, 95, changed.Outputs["allocatedStorage"])
 	assert.EqualValues(t, 9, changed.Outputs["backupRetentionPeriod"])
