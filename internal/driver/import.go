@@ -15,41 +15,50 @@ import (
 )
 
 func (a *app) importing() *cobra.Command {
-	var file string
+	var file, undo string
 	var existing engine.Existing
 	do := func(t *task, ctx context.Context) error {
-		if file != "" {
+		switch {
+		case file != "":
 			return t.runImportState(ctx, file)
+		case undo != "":
+			return t.runForget(ctx, undo)
 		}
 		return t.runImport(ctx, existing)
 	}
 	cmd := a.onStacks(&stackFlags{}, do, &cobra.Command{
-		Use:   "import --stack <stack> (--file <state> | <type> <name> <id>)",
+		Use:   "import --stack <stack> (--file <state> | --undo <name> | <type> <name> <id>)",
 		Short: "Import a state, or an existing resource",
 		Long: `With --file, replaces a stack's state by one that export wrote. The present state is kept below
 .dbtier/backups.
 
 With a type, a name and an id, adds an existing resource to the state as the program's resource of that
-name. Give the URN of its component with --parent, and with --provider that of the stack's provider if
-there are several; preview --json shows them. The next up then finds the resource and does not create a
-second one.`,
+name, below the component and with the provider that the program gives it. The next up then finds the
+resource and does not create a second one. A resource that the state has already, or that the program
+does not declare, is refused. Check preview before the next up.
+
+With --undo, removes an imported resource from the state again. The real one is left alone.`,
 		Example: `  dbtier import --stack prod --file prod.json --yes
-  dbtier import --stack prod aws:rds/instance:Instance database-instance myshop-prod --yes`,
+  dbtier import --stack prod aws:rds/instance:Instance database-instance myshop-prod --yes
+  dbtier import --stack prod --undo database-instance --yes`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if file == "" && len(args) != 3 || file != "" && len(args) != 0 {
-				return errors.New("give either --file, or a type, a name and an id")
+			alone := file != "" || undo != ""
+			if !alone && len(args) != 3 || alone && len(args) != 0 || file != "" && undo != "" {
+				return errors.New("give either --file, or --undo, or a type, a name and an id")
 			}
 			return nil
 		},
 		PreRunE: func(_ *cobra.Command, args []string) error {
-			if file == "" {
+			if len(args) == 3 {
 				existing.Type, existing.Name, existing.ID = args[0], args[1], args[2]
 			}
 			return absolute(&file)
 		},
 	}, withEngine, withConsent)
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the state to import")
-	cmd.Flags().StringVar(&existing.Parent, "parent", "", "URN of the resource's component")
+	cmd.Flags().StringVar(&existing.Parent, "parent", "",
+		"URN of the resource's component, if the program does not declare it")
+	cmd.Flags().StringVar(&undo, "undo", "", "an imported resource to remove from the state (name or URN)")
 	cmd.Flags().StringVar(&existing.Provider, "provider", "", "URN of the resource's provider")
 	return cmd
 }
@@ -90,7 +99,22 @@ func (t *task) runImport(ctx context.Context, existing engine.Existing) error {
 			if err := run.Import(ctx, existing, engine.Options{Progress: t.progress}); err != nil {
 				return err
 			}
-			t.say("stack %s has imported %s %s as %s", t.stack.Name, existing.Type, existing.ID, existing.Name)
+			t.say("stack %s has imported %s %s as %s\n  check what the next up would change: dbtier preview --stack %s\n"+
+				"  undo: dbtier import --stack %s --undo %s", t.stack.Name, existing.Type, existing.ID, existing.Name,
+				t.stack.Name, t.stack.Name, existing.Name)
+			return nil
+		})
+}
+
+func (t *task) runForget(ctx context.Context, name string) error {
+	return t.change(ctx, operation{command: "import", existing: true},
+		"import removes "+name+" from the state of stack %s in %s; the real resource is left alone",
+		func(run *engine.Run) error {
+			urn, err := run.Forget(ctx, name)
+			if err != nil {
+				return err
+			}
+			t.say("stack %s no longer has %s", t.stack.Name, urn)
 			return nil
 		})
 }

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 
+	"dbtier/internal/progress"
 	"dbtier/internal/stackstate"
 )
 
@@ -18,14 +20,23 @@ import (
 type Existing struct {
 	// Type is the resource's type token, Name its name in the program, ID its id at the provider.
 	Type, Name, ID string
-	// Parent and Provider are URNs. Without them the resource has no parent, and the only provider of its package.
+	// Parent and Provider are URNs. Without a parent, both are those that the program gives the resource.
 	Parent, Provider string
 }
 
-// Import adds an existing resource to the state, as its provider reads it. The CLI's own import needs a language plugin
-// to write a program.
+// Import adds an existing resource to the state, as its provider reads it. It creates the components and the provider
+// that the resource belongs to if the state has none yet; neither is anything in the cloud. The CLI's own import needs
+// a language plugin to write a program.
 func (r *Run) Import(ctx context.Context, e Existing, o Options) (err error) {
 	defer func() { err = failed(err) }()
+	if err := r.refuseKnown(ctx, e, ""); err != nil {
+		return err
+	}
+	if e.Parent == "" {
+		if err := r.locate(ctx, &e, o); err != nil {
+			return err
+		}
+	}
 	before, err := r.cli(ctx, "stack", "export")
 	if err != nil {
 		return err
@@ -47,8 +58,11 @@ func (r *Run) Import(ctx context.Context, e Existing, o Options) (err error) {
 	}
 	o.Targets = []string{urn}
 	result, err := r.Refresh(ctx, o)
+	if err == nil {
+		err = r.refuseKnown(ctx, e, urn)
+	}
 	if err != nil {
-		// The resource could not be read, so the state gets back what it had.
+		// The resource could not be read, or is not a new one: the state gets back what it had.
 		return errors.Join(err, r.replaceState(context.WithoutCancel(ctx), []byte(before)))
 	}
 	for _, step := range result.Steps {
@@ -57,6 +71,114 @@ func (r *Run) Import(ctx context.Context, e Existing, o Options) (err error) {
 		}
 	}
 	return nil
+}
+
+// refuseKnown returns an error if the state has the resource already, as another than the given one. A provider may
+// know a resource by more than one id, so the state is asked before the resource is read and after.
+func (r *Run) refuseKnown(ctx context.Context, e Existing, own string) error {
+	state, err := r.State(ctx)
+	if err != nil {
+		return err
+	}
+	ids := []string{e.ID}
+	for i := range state.Resources {
+		if state.Resources[i].URN == own {
+			ids = append(ids, state.Resources[i].ID)
+		}
+	}
+	for i := range state.Resources {
+		other := &state.Resources[i]
+		if other.Type != e.Type || other.URN == own {
+			continue
+		}
+		named := ""
+		identify(other.Type, other.Inputs(), &named)
+		if slices.Contains(ids, other.ID) || slices.Contains(ids, named) {
+			return fmt.Errorf("the state already has %s %s, as %s: nothing was imported", e.Type, e.ID, other.URN)
+		}
+	}
+	return nil
+}
+
+// locate finds the parent and the provider that the program gives a resource, and creates in the state what it lacks of
+// them.
+func (r *Run) locate(ctx context.Context, e *Existing, o Options) error {
+	o.Progress.Quiet, o.Progress.Live = true, false
+	result, err := r.Preview(ctx, o)
+	if err != nil {
+		return fmt.Errorf("the program must declare what is imported, but its preview fails: %w", err)
+	}
+	byURN := map[string]progress.Step{}
+	var found []progress.Step
+	var names []string
+	for _, step := range result.Steps {
+		byURN[step.URN] = step
+		if step.Type != e.Type || step.Op == apitype.OpDelete {
+			continue
+		}
+		names = append(names, step.Name)
+		if step.Name == e.Name {
+			found = append(found, step)
+		}
+	}
+	switch {
+	case len(found) == 0 && len(names) == 0:
+		return fmt.Errorf("the program declares no %s, so the next update would delete what is imported: nothing was "+
+			"imported; give the URN of a component with --parent to import it all the same", e.Type)
+	case len(found) == 0:
+		return fmt.Errorf("the program declares no %s named %s, but %s: nothing was imported", e.Type, e.Name,
+			strings.Join(names, ", "))
+	case len(found) > 1:
+		return fmt.Errorf("the program declares several %s named %s: give the URN of the component with --parent",
+			e.Type, e.Name)
+	case found[0].Op != apitype.OpCreate:
+		return fmt.Errorf("the state already has %s: nothing was imported", found[0].URN)
+	}
+	e.Parent = found[0].Parent
+	if e.Provider == "" {
+		e.Provider = found[0].Provider
+	}
+	var missing []string
+	for urn := e.Parent; urn != ""; urn = byURN[urn].Parent {
+		if byURN[urn].Op == apitype.OpCreate {
+			missing = append(missing, urn)
+		}
+	}
+	if byURN[e.Provider].Op == apitype.OpCreate {
+		missing = append(missing, e.Provider)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	o.Targets = missing
+	if _, err := r.Up(ctx, o); err != nil {
+		return fmt.Errorf("adding the provider and the components of %s to the state: %w", e.Name, err)
+	}
+	return nil
+}
+
+// Forget removes a resource from the state, by name or URN, and leaves the real one alone. It undoes an import.
+func (r *Run) Forget(ctx context.Context, name string) (urn string, err error) {
+	state, err := r.State(ctx)
+	if err != nil {
+		return "", failed(err)
+	}
+	var found []string
+	for _, resource := range state.Resources {
+		if progress.Matches(resource.URN, name) && resource.ID != "" {
+			found = append(found, resource.URN)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return "", fmt.Errorf("the state has no resource %s", name)
+	case len(found) > 1:
+		return "", fmt.Errorf("the state has several resources %s: give the URN: %s", name, strings.Join(found, ", "))
+	}
+	if _, err := r.cli(ctx, "state", "delete", found[0], "--yes"); err != nil {
+		return "", failed(err)
+	}
+	return found[0], nil
 }
 
 // add adds a resource to the deployment with nothing but its id, and returns its URN.

@@ -311,20 +311,68 @@ func TestAStateIsExportedAndImported(t *testing.T) {
 	s.must(64, "import", "--stack", "local", "only-a-type")
 }
 
+// exists puts a resource into the world that no stack has made.
+func (s *site) exists(id string, properties props) {
+	s.t.Helper()
+	text, err := json.Marshal(properties)
+	require.NoError(s.t, err)
+	require.NoError(s.t, os.WriteFile(filepath.Join(s.world, id+".json"), text, 0o600))
+}
+
 func TestAResourceThatIsThereIsTakenIn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.stack("local", role("b", props{"name": "b"}))
+	s.exists("db", props{"identifier": "db"})
+	database := instance("database-instance", props{"identifier": "db"})
+	database.Component = "RdsPostgres"
+	s.stack("local", database, role("b", props{"name": "b"}))
+	// The stack has never been up: the state has neither the component nor a provider.
+	imported := s.must(0, "import", "--stack", "local", "aws:rds/instance:Instance", "database-instance", "db")
+	assert.Contains(t, imported.stdout, "undo: dbtier import --stack local --undo database-instance")
+	assert.Empty(t, s.operations(), "nothing is created, nor changed")
 	s.must(0, "up", "--stack", "local")
-	require.NoError(t, os.WriteFile(filepath.Join(s.world, "a.json"), []byte(`{"name":"a"}`), 0o600))
-	s.operations()
+	assert.Equal(t, []string{"create b"}, s.operations())
+	s.ask(0, "preview", "--stack", "local", "--detailed-exitcode")
+}
+
+func TestAnImportThatWouldEndInADeletionIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	database := instance("database-instance", props{"identifier": "db"})
+	database.Component = "RdsPostgres"
+	s.stack("local", database)
+	s.must(0, "up", "--stack", "local")
+	s.exists("other", props{"name": "other"})
+	before := s.must(0, "export", "--stack", "local").stdout
+	for want, args := range map[string][]string{
+		"the state already has aws:rds/instance:Instance db, as urn:": {
+			"aws:rds/instance:Instance", "database-instance", "db",
+		},
+		"the state already has urn:":                                     {"aws:rds/instance:Instance", "database-instance", "x"},
+		"no aws:rds/instance:Instance named copy, but database-instance": {"aws:rds/instance:Instance", "copy", "x"},
+		"the program declares no aws:iam/role:Role":                      {"aws:iam/role:Role", "other", "other"},
+	} {
+		refused := s.must(5, append([]string{"import", "--stack", "local"}, args...)...)
+		assert.Contains(t, refused.stderr, want)
+	}
+	assert.JSONEq(t, before, s.must(0, "export", "--stack", "local").stdout)
+	s.ask(0, "preview", "--stack", "local", "--detailed-exitcode")
+}
+
+func TestAnImportCanBeUndone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.stack("local", role("a", props{"name": "a"}))
+	missing := s.must(5, "import", "--stack", "local", "aws:iam/role:Role", "a", "a")
+	assert.Contains(t, missing.stderr, "does not exist: nothing was imported")
+	s.exists("a", props{"name": "a"})
 	s.must(0, "import", "--stack", "local", "aws:iam/role:Role", "a", "a")
-	s.stack("local", role("a", props{"name": "a"}), role("b", props{"name": "b"}))
-	up := s.ask(0, "up", "--stack", "local")
-	assert.Empty(t, up.Resources, "the program now declares it")
-	assert.Empty(t, s.operations())
-	missing := s.must(5, "import", "--stack", "local", "aws:iam/role:Role", "c", "c")
-	assert.Contains(t, missing.stderr, "c")
+	s.ask(0, "preview", "--stack", "local", "--detailed-exitcode")
+	s.must(0, "import", "--stack", "local", "--undo", "a")
+	assert.Equal(t, []string{"a"}, s.there(), "the real one is left alone")
+	assert.Equal(t, 1, s.ask(2, "preview", "--stack", "local", "--detailed-exitcode").Changes["create"])
+	s.must(5, "import", "--stack", "local", "--undo", "a")
+	s.must(64, "import", "--stack", "local", "--undo", "a", "--file", "x")
 }
 
 func TestSecretsAreInNoOutputOfAnyCommand(t *testing.T) {
