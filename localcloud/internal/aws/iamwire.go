@@ -133,7 +133,7 @@ func (k *call) iamListRoles(p *wire.Params) (any, error) {
 	for _, name := range sortedKeys(k.st.Roles) {
 		all = append(all, k.st.Roles[name])
 	}
-	page, next, err := paginate(all, limit, 1000, marker, func(r *role) string { return r.Name })
+	page, next, err := paginate(iamPaging, all, limit, 1000, marker, func(r *role) string { return r.Name })
 	if err != nil {
 		return nil, err
 	}

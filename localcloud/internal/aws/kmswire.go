@@ -89,7 +89,7 @@ func (k *call) listKeys(in pageInput) (any, error) {
 			all = append(all, key)
 		}
 	}
-	page, next, err := paginate(all, in.Limit, 1000, in.Marker, func(key *kmsKey) string { return key.ID })
+	page, next, err := paginate(kmsPaging, all, in.Limit, 1000, in.Marker, func(key *kmsKey) string { return key.ID })
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (k *call) listAliases(in struct {
 			all = append(all, a)
 		}
 	}
-	page, next, err := paginate(all, in.Limit, 100, in.Marker, func(a *kmsAlias) string { return a.Name })
+	page, next, err := paginate(kmsPaging, all, in.Limit, 100, in.Marker, func(a *kmsAlias) string { return a.Name })
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func rdsPage[T any](p *wire.Params, all []T, id func(T) string) (page []T, next 
 		return nil, "", wire.Errorf(codeInvalidValue, "Invalid value %d for MaxRecords. Must be between 20 and 100",
 			limit)
 	}
-	return paginate(all, limit, 100, marker, id)
+	return paginate(rdsPaging, all, limit, 100, marker, id)
 }
 
 func (k *call) describeDBInstances(p *wire.Params) (any, error) {
@@ -240,8 +240,12 @@ func (k *call) listTagsForResource(p *wire.Params) (any, error) {
 	case !named:
 		return nil, wire.Errorf(codeInvalidValue,
 			"The specified resource name does not match an RDS resource in this region.")
+	case keys == nil && parts[5] == "db":
+		return nil, errNoInstance(parts[6])
+	case keys == nil && parts[5] == "snapshot":
+		return nil, errNoSnapshot(parts[6])
 	case keys == nil:
-		return nil, wire.Status(http.StatusNotFound, "InvalidParameterValue", "%s was not found", clip(arn))
+		return nil, wire.Errorf(codeInvalidValue, "%s was not found", clip(arn))
 	}
 	return struct {
 		TagList []xmlTag `xml:"TagList>Tag"`

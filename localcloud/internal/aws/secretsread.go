@@ -16,9 +16,9 @@ type getSecretValueInput struct{ SecretID, VersionID, VersionStage string }
 type secretValue struct {
 	ARN           string
 	Name          string
-	VersionID     string `json:"VersionId"`
-	SecretBinary  []byte `json:",omitempty"`
-	SecretString  *string
+	VersionID     string  `json:"VersionId"`
+	SecretBinary  []byte  `json:",omitempty"`
+	SecretString  *string `json:",omitempty"`
 	VersionStages []string
 	CreatedDate   wire.Time
 }
@@ -114,7 +114,8 @@ func (k *call) batchGetSecretValue(in struct {
 		if err != nil {
 			return nil, err
 		}
-		page, next, err := paginate(found, in.MaxResults, 20, in.NextToken, func(s *secret) string { return s.ARN })
+		page, next, err := paginate(secretsPaging, found, in.MaxResults, 20, in.NextToken,
+			func(s *secret) string { return s.ARN })
 		if err != nil {
 			return nil, err
 		}
@@ -240,7 +241,8 @@ func (k *call) listSecretVersionIDs(in struct {
 			all = append(all, v)
 		}
 	}
-	page, next, err := paginate(all, in.MaxResults, 100, in.NextToken, func(v *secretVersion) string { return v.ID })
+	page, next, err := paginate(secretsPaging, all, in.MaxResults, 100, in.NextToken,
+		func(v *secretVersion) string { return v.ID })
 	if err != nil {
 		return nil, err
 	}
@@ -292,7 +294,8 @@ func (k *call) listSecrets(in struct {
 	default:
 		return nil, wire.Errorf(codeInvalidParam, "SortOrder: want asc or desc")
 	}
-	page, next, err := paginate(found, in.MaxResults, 100, in.NextToken, func(s *secret) string { return s.ARN })
+	page, next, err := paginate(secretsPaging, found, in.MaxResults, 100, in.NextToken,
+		func(s *secret) string { return s.ARN })
 	if err != nil {
 		return nil, err
 	}

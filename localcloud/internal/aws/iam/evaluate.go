@@ -100,7 +100,8 @@ const (
 	direct          // names the user or session itself, or everyone: neither boundary nor session policy limits it
 )
 
-// Evaluate decides a request within one account. resource is nil if the resource has no policy.
+// Evaluate decides a request. resource is nil if the resource has no policy. It then belongs to the principal's
+// account.
 func Evaluate(p Principal, r Request, resource *ResourcePolicy) Decision {
 	identity := apply(p.Identity, r)
 	boundary := apply(list(p.Boundary), r)
@@ -127,7 +128,8 @@ func Evaluate(p Principal, r Request, resource *ResourcePolicy) Decision {
 		}
 		return Decision{Reason: MissingResource}
 	}
-	required := resource != nil && resource.Required
+	// A principal of another account needs an allow of both sides.
+	required := resource != nil && (resource.Required || resource.Account != p.Account)
 	if required && named == notNamed {
 		return Decision{Reason: MissingResource}
 	}

@@ -158,6 +158,35 @@ func TestBoundaryAndSessionPolicyLimitWhatTheIdentityMay(t *testing.T) {
 	}
 }
 
+func TestAPrincipalOfAnotherAccountNeedsAnAllowOfBothSides(t *testing.T) {
+	const other = "999999999999"
+	all := parse(t, iam.Identity, `{"Effect":"Allow","Action":"*","Resource":"*"}`)
+	lists := parse(t, iam.Identity, `{"Effect":"Allow","Action":"secretsmanager:ListSecrets","Resource":"*"}`)
+	grant := func(principal string) *iam.Policy {
+		return parse(t, iam.Key, `{"Effect":"Allow","Principal":{"AWS":"`+principal+`"},"Action":"*","Resource":"*"}`)
+	}
+	foreign := iam.Principal{
+		Kind: iam.RoleSession, ARN: "arn:aws:sts::999999999999:assumed-role/reader/one", ID: "AROAY:one",
+		RoleARN: "arn:aws:iam::999999999999:role/reader", RoleID: "AROAY", Account: other,
+	}
+	for name, c := range map[string]struct {
+		identity, resource *iam.Policy
+		want               iam.Reason
+	}{
+		"both":                           {all, grant(foreign.RoleARN), iam.Granted},
+		"both, by the account":           {all, grant(other), iam.Granted},
+		"the resource alone":             {lists, grant(foreign.ARN), iam.MissingIdentity},
+		"everyone, without the identity": {lists, grant("*"), iam.MissingIdentity},
+		"the identity alone":             {all, grant(account), iam.MissingResource},
+		"another principal":              {all, grant(roleARN), iam.MissingResource},
+	} {
+		who := foreign
+		who.Identity = []*iam.Policy{c.identity}
+		d := iam.Evaluate(who, get(secretARN), &iam.ResourcePolicy{Policy: c.resource, Account: account})
+		assert.Equal(t, c.want, d.Reason, name)
+	}
+}
+
 func TestKeyPolicies(t *testing.T) {
 	decrypt := iam.Request{Action: "kms:Decrypt", Resource: keyARN, Context: iam.NewContext()}
 	may := parse(t, iam.Identity, `{"Effect":"Allow","Action":"kms:Decrypt","Resource":"`+keyARN+`"}`)
