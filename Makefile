@@ -39,7 +39,7 @@ PROGRAM_SOURCES := $(call sources,*.go go.mod go.sum budget config components in
 POLICY_SOURCES := $(call sources,go.mod go.sum budget policy validation)
 CLOUD_SOURCES := $(call sources,localcloud/main.go localcloud/go.mod localcloud/go.sum localcloud/internal validation)
 
-MODULES := . validation localcloud examples/myshop-api tests/s3 tests/podsecurity
+MODULES := . validation localcloud localcloud/awsmodels examples/myshop-api tests/s3 tests/podsecurity
 
 ##@ Use
 
@@ -115,6 +115,13 @@ check: bin/tools/gofumpt ## Format and unit tests of the program, for the inner 
 	[ -z "$$unformatted" ] || { echo "make: run make fmt for: $$unformatted" >&2; exit 1; }
 	@cd validation && $(GO) test -vet=off ./...
 	@GOGC=$(BUILD_GOGC) $(GO) test -vet=off $(if $(RUN),-run '$(RUN)') $$($(GO) list ./... | grep -v /tests/)
+
+# The other evaluator is a package of npm, which the test installs. `make test` needs no npm, so this is a target of its
+# own, and .ci/run calls it. Without npm it fails.
+.PHONY: peer
+peer: bin/tools/gotestsum ## Compare the local cloud's IAM with an independent evaluator (needs npm)
+	@cd localcloud && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) \
+		-- -tags peer -vet=off -count 1 -timeout 5m ./internal/aws/iam/peer
 
 FUZZTIME ?= 20000x
 # Fuzz tests run in ordinary test binaries. `go test -fuzz` would build all of Pulumi's SDK a second time with coverage

@@ -51,7 +51,7 @@ func (r *role) xml() xmlRole {
 		AssumeRolePolicyDocument: url.QueryEscape(r.Trust), MaxSessionDuration: r.MaxSession, Tags: xmlTags(r.Tags),
 	}
 	if r.Boundary != "" {
-		out.PermissionsBoundary = &xmlBoundary{"Policy", r.Boundary}
+		out.PermissionsBoundary = &xmlBoundary{"PermissionsBoundaryPolicy", r.Boundary}
 	}
 	return out
 }

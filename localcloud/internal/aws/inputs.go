@@ -17,8 +17,6 @@ type faults struct {
 	what string // type and name of the resource
 	code string
 	list []string
-	// refused is set if a fault is a limit of the stand-in and not a mistake of the caller.
-	refused bool
 }
 
 func (f *faults) add(code, property, format string, args ...any) {
@@ -30,17 +28,25 @@ func (f *faults) add(code, property, format string, args ...any) {
 
 // notModelled adds a fault for something that AWS can do and the stand-in cannot.
 func (f *faults) notModelled(property, format string, args ...any) {
-	f.refused = true
 	f.add(wire.CodeNotModelled, property, "the local AWS stand-in does not model "+format, args...)
+}
+
+// faultStatus has the HTTP statuses of the faults that AWS does not answer with 400.
+var faultStatus = map[string]int{
+	wire.CodeNotModelled:         http.StatusNotImplemented,
+	codeLimit:                    http.StatusConflict,
+	codeExists:                   http.StatusConflict,
+	"DBParameterGroupNotFound":   http.StatusNotFound,
+	"DBSubnetGroupNotFoundFault": http.StatusNotFound,
 }
 
 func (f *faults) err() error {
 	if len(f.list) == 0 {
 		return nil
 	}
-	status := http.StatusBadRequest
-	if f.refused && f.code == wire.CodeNotModelled {
-		status = http.StatusNotImplemented
+	status, ok := faultStatus[f.code]
+	if !ok {
+		status = http.StatusBadRequest
 	}
 	return wire.Status(status, f.code, "%s: %s", f.what, strings.Join(f.list, "; "))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"dbtier/localcloud/internal/aws/iam"
 	"dbtier/localcloud/internal/aws/wire"
@@ -36,7 +37,8 @@ func (k *call) createSecret(in struct {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkValue(in.SecretString, in.SecretBinary, false); err != nil {
+	if err := errors.Join(checkDescription(in.Description), checkValue(in.SecretString, in.SecretBinary,
+		false)); err != nil {
 		return nil, err
 	}
 	id, err := versionID(in.ClientRequestToken)
@@ -98,6 +100,14 @@ func (k *call) createSecret(in struct {
 		out.VersionID = id
 	}
 	return out, nil
+}
+
+func checkDescription(text string) error {
+	const most = 2048
+	if n := utf8.RuneCountInString(text); n > most {
+		return wire.Errorf(codeInvalidParam, "Description: has %d characters: must have at most %d", n, most)
+	}
+	return nil
 }
 
 // secretSettings sets the condition keys of the settings that a request gives to a secret.
@@ -169,7 +179,7 @@ func (k *call) updateSecret(in struct {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(alive(s), unmanaged(s, "update"),
+	if err := errors.Join(alive(s), unmanaged(s, "update"), checkDescription(or(in.Description, "")),
 		checkValue(in.SecretString, in.SecretBinary, false)); err != nil {
 		return nil, err
 	}
@@ -270,6 +280,9 @@ func (k *call) tagSecret(in struct {
 	Tags     []tag
 },
 ) (any, error) {
+	if in.Tags == nil {
+		return nil, wire.Errorf(codeInvalidParam, "You must provide Tags")
+	}
 	tags, err := readTags(in.Tags)
 	if err != nil {
 		return nil, err
@@ -297,6 +310,9 @@ func (k *call) untagSecret(in struct {
 	TagKeys  []string
 },
 ) (any, error) {
+	if in.TagKeys == nil {
+		return nil, wire.Errorf(codeInvalidParam, "You must provide TagKeys")
+	}
 	s, err := k.secretFor("UntagResource", in.SecretID, func(ctx iam.Context) { ctx.Set("aws:TagKeys", in.TagKeys...) })
 	if err != nil {
 		return nil, err

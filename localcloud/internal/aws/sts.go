@@ -152,6 +152,9 @@ func (k *call) assumeRole(p *wire.Params) (any, error) {
 	if err := check(); err != nil {
 		return nil, err
 	}
+	if n := len(externalID); p.Has("ExternalId") && (n < 2 || n > 1224) {
+		return nil, wire.Errorf(codeValidation, "ExternalId: has %d characters: must have 2 to 1224", n)
+	}
 	r := k.st.roleByARN(in.roleARN)
 	denied := wire.Status(http.StatusForbidden, "AccessDenied",
 		"User: %s is not authorized to perform: sts:AssumeRole on resource: %s",
