@@ -48,8 +48,8 @@ func (a *Account) validate(cloud Cloud) error {
 		case Local:
 			at, err := url.Parse(endpoint)
 			faults.Check(err == nil && at.Scheme != "" && at.Host != "", name, endpoint,
-				"want the URL of the local cloud's AWS stand-in, for example http://127.0.0.1:14566, because cloud is %s",
-				Local)
+				"want the URL of the local cloud's AWS stand-in, for example http://127.0.0.1:14566, because cloud is "+
+					string(Local))
 		case AWS:
 			faults.Check(endpoint == "", name, endpoint,
 				"is for local stacks; leave it out, or set dbtier:cloud to local")

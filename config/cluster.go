@@ -31,7 +31,8 @@ func (c *Cluster) validate(cloud Cloud) error {
 	if cloud == Local {
 		for _, key := range []struct{ path, value string }{{"kubeconfig", c.Kubeconfig}, {"context", c.Context}} {
 			faults.Check(key.value == "", key.path, key.value,
-				"has no effect, because cloud is %s and such a stack uses the local cloud's kubeconfig; leave it out", Local)
+				"has no effect, because cloud is %s and such a stack uses the local cloud's kubeconfig; leave it out",
+				Local)
 		}
 	}
 	return faults.Err()

@@ -157,7 +157,8 @@ func misplaced(key string) string {
 	name := strings.TrimLeft(strings.TrimPrefix(key, Namespace), ":./")
 	section, _, _ := strings.Cut(name, ".")
 	if key == Namespace {
-		return fmt.Sprintf("write a key for each section below config: %s:service, %s:database, …", Namespace, Namespace)
+		return fmt.Sprintf("write a key for each section below config: %s:service, %s:database, …", Namespace,
+			Namespace)
 	}
 	if nearest := suggest.Nearest(section, known); nearest != "" {
 		return fmt.Sprintf("did you mean %s:%s, below config?", Namespace, nearest)

@@ -23,8 +23,8 @@ type Secrets struct {
 	// Further are secrets of Secrets Manager that the service needs in addition to those of its database. Default none.
 	Further []FurtherSecret `json:"further"`
 	// Recoveries is how many times lost generated passwords were replaced, from 0. Each adds 1 to the generation of the
-	// role and replaces the service's pods. The driver counts them: `dbtier up` finds a loss, and passes the number that
-	// the stack's state has. Set it only if you run plain `pulumi up`. Default 0.
+	// role and replaces the service's pods. The driver counts them: `dbtier up` finds a loss, and passes the number
+	// that the stack's state has. Set it only if you run plain `pulumi up`. Default 0.
 	Recoveries int `json:"recoveries" example:"1"`
 }
 

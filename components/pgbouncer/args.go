@@ -97,8 +97,8 @@ type PgBouncerPoolArgs struct {
 	// Console are the pods that may log in to PgBouncer's console as [ConsoleLogin], which may run every command there
 	// but cannot connect to a database. Default: only the pool's own pods reach the console.
 	Console *Client
-	// Protect makes the engine refuse to delete or replace the Deployment and the Service of the clients. The driver asks a
-	// person instead. Default false.
+	// Protect makes the engine refuse to delete or replace the Deployment and the Service of the clients. The driver
+	// asks a person instead. Default false.
 	Protect bool
 	// DependsOn must exist before anything of the pool: the operator with its CRDs, and the namespace.
 	DependsOn []pulumi.Resource

@@ -38,7 +38,7 @@ type PointInTime struct {
 	// SourceDbiResourceID (db-…) finds the backups of an instance that was deleted.
 	SourceDbiResourceID string `json:"sourceDbiResourceId" example:"db-ABCDEFGHIJKLMNOPQRSTUVWXY0"`
 	// BackupsArn finds automated backups that were copied to this region.
-	BackupsArn string `json:"sourceDbInstanceAutomatedBackupsArn" example:"arn:aws:rds:<region>:<account>:auto-backup:ab-1a2b"`
+	BackupsArn string `json:"sourceDbInstanceAutomatedBackupsArn" example:"arn:aws:rds:<region>:<account>:auto-backup:ab-1a2b"` //nolint:lll // a tag is one line
 }
 
 func (r Restore) toPointInTime() bool { return r.PointInTime != PointInTime{} }

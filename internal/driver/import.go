@@ -99,7 +99,8 @@ func (t *task) runImport(ctx context.Context, existing engine.Existing) error {
 			if err := run.Import(ctx, existing, engine.Options{Progress: t.progress}); err != nil {
 				return err
 			}
-			t.say("stack %s has imported %s %s as %s\n  check what the next up would change: dbtier preview --stack %s\n"+
+			t.say("stack %s has imported %s %s as %s\n"+
+				"  check what the next up would change: dbtier preview --stack %s\n"+
 				"  undo: dbtier import --stack %s --undo %s", t.stack.Name, existing.Type, existing.ID, existing.Name,
 				t.stack.Name, t.stack.Name, existing.Name)
 			return nil

@@ -149,8 +149,8 @@ func (a *app) policyPacksOf(f *stackFlags) (packs []string, note string) {
 	return slices.Concat(packs, f.policyPacks), note
 }
 
-// checkPolicyConfigs returns an error if a file of --policy-pack-config is not for its pack. The engine's own message for
-// such a file is cut off.
+// checkPolicyConfigs returns an error if a file of --policy-pack-config is not for its pack. The engine's own message
+// for such a file is cut off.
 func (t *task) checkPolicyConfigs() error {
 	files := t.flags.policyConfigs
 	if len(files) > 0 && len(files) != len(t.policies) {

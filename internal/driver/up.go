@@ -55,8 +55,8 @@ func (t *task) runUp(ctx context.Context) error {
 	}
 	if t.flags.plan != "" {
 		if err := checkPlan(t.flags.plan); err != nil {
-			return fmt.Errorf("--plan: %s: %w: write one with `dbtier preview --stack %s --plan FILE`", t.flags.plan, err,
-				t.stack.Name)
+			return fmt.Errorf("--plan: %s: %w: write one with `dbtier preview --stack %s --plan FILE`", t.flags.plan,
+				err, t.stack.Name)
 		}
 	}
 	run, done, err := t.openRun(ctx, operation{command: "up", starts: true, program: true, recovers: true})

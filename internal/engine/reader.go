@@ -205,8 +205,8 @@ func (r *Reader) selectStack(ctx context.Context, existing bool) error {
 // previewing is the command that looks at a stack that may not exist yet.
 const previewing = "preview"
 
-// previewCreation makes a stack in a temporary state ready. A reader has no lock and must not create the real one, which
-// would also write into the stack's file.
+// previewCreation makes a stack in a temporary state ready. A reader has no lock and must not create the real one,
+// which would also write into the stack's file.
 func (r *Reader) previewCreation(ctx context.Context) (err error) {
 	r.config.Note(fmt.Sprintf("stack %s is not in %s yet: this shows its creation", r.config.Stack.Name, r.backend))
 	r.environment, err = r.emptyState(r.environment, copying{overrides: r.config.Overrides})

@@ -113,7 +113,8 @@ type entry struct {
 func Judge(p pack.Pack, text []byte, options Options) (*Report, error) {
 	resources, err := read(text)
 	if err != nil {
-		return nil, fmt.Errorf("reading the state: %w: want the output of `pulumi stack export` or `dbtier export`", err)
+		return nil, fmt.Errorf("reading the state: %w: want the output of `pulumi stack export` or `dbtier export`",
+			err)
 	}
 	profile, err := pack.ProfileOf(nil, nil, string(options.Profile))
 	if err != nil {

@@ -59,8 +59,8 @@ the host.`,
 			return do(c.Context(), project, args, c.OutOrStdout())
 		}
 	}
-	root.AddCommand(buildCommand(in), imageCommand(in), startCommand(in), stopCommand(in), statusCommand(in), logsCommand(in),
-		initCommand(in), superviseCommand(in), providers.Command(), versionCommand())
+	root.AddCommand(buildCommand(in), imageCommand(in), startCommand(in), stopCommand(in), statusCommand(in),
+		logsCommand(in), initCommand(in), superviseCommand(in), providers.Command(), versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
