@@ -159,14 +159,15 @@ func (r *Run) locate(ctx context.Context, e *Existing, o Options) error {
 
 // Forget removes a resource from the state, by name or URN, and leaves the real one alone. It undoes an import.
 func (r *Run) Forget(ctx context.Context, name string) (urn string, err error) {
+	defer func() { err = failed(err) }()
 	state, err := r.State(ctx)
 	if err != nil {
-		return "", failed(err)
+		return "", err
 	}
 	var found []string
-	for _, resource := range state.Resources {
-		if progress.Matches(resource.URN, name) && resource.ID != "" {
-			found = append(found, resource.URN)
+	for i := range state.Resources {
+		if has := &state.Resources[i]; progress.Matches(has.URN, name) && has.ID != "" {
+			found = append(found, has.URN)
 		}
 	}
 	switch {
@@ -176,7 +177,7 @@ func (r *Run) Forget(ctx context.Context, name string) (urn string, err error) {
 		return "", fmt.Errorf("the state has several resources %s: give the URN: %s", name, strings.Join(found, ", "))
 	}
 	if _, err := r.cli(ctx, "state", "delete", found[0], "--yes"); err != nil {
-		return "", failed(err)
+		return "", err
 	}
 	return found[0], nil
 }
