@@ -270,7 +270,8 @@ func deletionProtected(urn, stack string) Obstacle {
 	return Obstacle{
 		URN: urn, Reason: "has deletion protection, so AWS refuses to delete it",
 		Fix: fmt.Sprintf("disable it: set dbtier:database.deletionProtection: false in Pulumi.%s.yaml, then dbtier "+
-			"up --stack %s", stack, stack),
+			"up --stack %s; in production the policy rds-deletion-protection needs an exception for it "+
+			"(docs/how-to/database.md)", stack, stack),
 	}
 }
 

@@ -173,6 +173,25 @@ func TestAMandatoryPolicyIsAnErrorAndAnAdvisoryOneAWarning(t *testing.T) {
 	assert.Equal(t, "  ! policy hint (dbtier): consider\n", s.out.String())
 }
 
+func TestAFindingNamesTheSettingThatItComesFrom(t *testing.T) {
+	s := newScreen(progress.Options{})
+	const database = "urn:pulumi:prod::dbtier::dbtier:components:RdsPostgres$aws:rds/instance:Instance::database-instance"
+	for policy, level := range map[string]string{"rds-multi-az": "mandatory", "rds-events-subscribed": "advisory"} {
+		s.event(apitype.EngineEvent{PolicyEvent: &apitype.PolicyEvent{
+			ResourceURN: database, PolicyName: policy, PolicyPackName: "dbtier", EnforcementLevel: level,
+			Message: "A requirement.\nmultiAz: false: there is no standby\nfix: a fix",
+		}})
+	}
+	stop := make(chan struct{})
+	close(stop)
+	result := s.Consume(make(chan events.EngineEvent), stop)
+	require.Len(t, result.Errors, 1)
+	assert.Contains(t, result.Errors[0], "\nsetting: database.multiAz in Pulumi.prod.yaml\n")
+	assert.Contains(t, result.Errors[0], `{"rds-multi-az": {"exceptions": [{"resource": "database-instance", "owner": `)
+	assert.Contains(t, s.out.String(), "setting: database.events.topicArn in Pulumi.prod.yaml")
+	assert.NotContains(t, s.out.String(), "exceptions", "only what stops the run needs one")
+}
+
 func (s *screen) refreshed(op apitype.OpType, urn string, diff map[string]apitype.PropertyDiff) {
 	s.event(apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{
 		Op: op, URN: urn, Type: typeOf(urn), DetailedDiff: diff,

@@ -11,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
+	"dbtier/internal/settings"
 	"dbtier/internal/text"
 )
 
@@ -105,6 +106,8 @@ type Finding struct {
 	Message string `json:"message"`
 	// URN is the resource; empty for a finding on the whole stack.
 	URN string `json:"urn,omitempty"`
+	// Settings are those of the stack's file that the finding comes from, if they are known: database.multiAz.
+	Settings []string `json:"settings,omitempty"`
 }
 
 // Mandatory is the level of a policy that stops a run.
@@ -471,6 +474,7 @@ func (r *Renderer) policy(p *apitype.PolicyEvent) {
 	if isStack(finding.URN) {
 		finding.URN = ""
 	}
+	finding.Settings = settingsOf(finding)
 	message := finding.String()
 	if !r.isNew(message) {
 		return
@@ -489,7 +493,41 @@ func (f Finding) String() string {
 	if f.URN != "" {
 		message = Subject(f.URN) + ": " + message
 	}
-	return message
+	return message + f.Advice()
+}
+
+// Advice names the settings in the stack's file that the finding comes from, and for a mandatory policy the exception
+// that allows it. It is empty if the settings are not known.
+func (f Finding) Advice() string {
+	if len(f.Settings) == 0 {
+		return ""
+	}
+	advice := fmt.Sprintf("\nsetting: %s in Pulumi.%s.yaml", strings.Join(f.Settings, ", "), stackOf(f.URN))
+	if f.Level == Mandatory {
+		_, name := split(f.URN)
+		advice += fmt.Sprintf("\nif it must stay for a while, allow it in the file of --policy-pack-config: {%q: "+
+			`{"exceptions": [{"resource": %q, "owner": "<team>", "reason": "<why>", "expires": "<YYYY-MM-DD>"}]}}`,
+			f.Policy, name)
+	}
+	return advice
+}
+
+// settingsOf returns the settings that a finding comes from. A line of the message begins with the property's path, if
+// the finding is about one.
+func settingsOf(f Finding) []string {
+	if f.URN == "" {
+		return nil
+	}
+	path := ""
+	for line := range strings.Lines(f.Message) {
+		before, _, found := strings.Cut(line, ": ")
+		if found && !strings.Contains(before, " ") && before != "fix" {
+			path = before
+			break
+		}
+	}
+	_, name := split(f.URN)
+	return settings.Recorded().Cause(f.Policy, name, path)
 }
 
 // download announces the download of a plugin.

@@ -43,6 +43,12 @@ func Subject(urn string) string {
 	return ShortType(resourceType) + " " + name
 }
 
+// stackOf returns the name of the stack in a URN.
+func stackOf(urn string) string {
+	parts := strings.SplitN(strings.TrimPrefix(urn, "urn:pulumi:"), "::", 2)
+	return parts[0]
+}
+
 // Matches reports whether name, which a person gave, is the resource's URN or its name.
 func Matches(urn, name string) bool { return urn == name || strings.HasSuffix(urn, "::"+name) }
 

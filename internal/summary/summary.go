@@ -223,7 +223,7 @@ func (d *document) policies(s *Stack) {
 			mark = "⛔"
 		}
 		out.rows = append(out.rows, fmt.Sprintf("| %s %s | %s | %s | %s |\n", mark, d.text(f.Level), d.code(f.Policy),
-			resource, d.text(f.Message)))
+			resource, d.text(f.Message+f.Advice())))
 	}
 	d.add(out)
 }

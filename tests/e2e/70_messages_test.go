@@ -134,3 +134,13 @@ func TestAnOfflinePreviewNeedsNothingAndWritesNothing(t *testing.T) {
 	}
 	assert.Equal(t, before, listing())
 }
+
+// The stacks set every setting that does not exclude another one.
+func TestStacksWithEverythingSetArePreviewedByTheEngine(t *testing.T) {
+	for _, stack := range []string{"pgbouncer", "proxy"} {
+		r := command{dir: filepath.Join(root, "tests", "golden", "everything")}.
+			run(t, filepath.Join(root, "bin", "dbtier"), "preview", "--stack", stack, "--offline")
+		require.Zero(t, r.code, "%s", r)
+		assert.Contains(t, r.all(), "aws:rds:Instance")
+	}
+}
