@@ -21,7 +21,9 @@ func (t *tier) addApplicationRole() error {
 		DirectSecret: t.secrets.DirectSecret,
 		CAConfigMap:  t.secrets.CAConfigMap,
 		DatabasePort: t.stack.Database.Port,
+		Proxy:        t.stack.Pool.Kind == config.RDSProxy,
 		DatabaseLife: t.database.ResourceID,
+		Scheduling:   t.stack.Scheduling.OfJobs(),
 		UID:          t.stack.Pool.UID,
 	}, t.providers, pulumi.DependsOn(t.prepared))
 	return err

@@ -87,7 +87,7 @@ func TestEachStackIsTheWholeChain(t *testing.T) {
 				"pulumi:providers:aws": 1, "pulumi:providers:kubernetes": 1,
 				instanceType: 1, "aws:kms/key:Key": 1, "aws:ec2/securityGroup:SecurityGroup": 1, "aws:iam/role:Role": 2,
 				"aws:iam/rolePolicy:RolePolicy": 1,
-				chartType:                       1, storeType: 1, externalSecretType: 8, deploymentType: 2, jobType: 3,
+				chartType:                       1, storeType: 1, externalSecretType: 9, deploymentType: 2, jobType: 3,
 				"dbtier:components:DatabaseRole": 1, "kubernetes:core/v1:Namespace": 2,
 			} {
 				assert.Equal(t, count, types[resourceType], resourceType)
@@ -175,7 +175,7 @@ func TestFurtherLoginsAndSecretsGoTheWholeWay(t *testing.T) {
 	}
 	assert.Subset(t, recorded.Outputs[config.OutputExternalSecrets],
 		[]string{"cache", "files", "reports-db", "pgbouncer-login-reports"})
-	assert.EqualValues(t, 86+2*2*2, recorded.Outputs[config.OutputConnectionsPlanned])
+	assert.EqualValues(t, 94+2*2*2, recorded.Outputs[config.OutputConnectionsPlanned])
 }
 
 func TestEveryResourceHasTheStacksOwnProvider(t *testing.T) {
@@ -234,14 +234,15 @@ func TestEveryOutputIsThereForTheDriver(t *testing.T) {
 		config.OutputDeployment:                     "myshop-api",
 		config.OutputContainer:                      "myshop-api",
 		config.OutputService:                        "myshop-api",
-		config.OutputConnectionsPlanned:             86,
+		config.OutputConnectionsPlanned:             94,
+		config.OutputPoolSessionDatabase:            "myshop-session",
 		config.OutputConnectionsLimit:               327,
 	} {
 		assert.Equal(t, want, outputs[name], name)
 	}
 	assert.ElementsMatch(t, []string{
 		"myshop-api-db", "myshop-api-db-direct", "pgbouncer-config", "pgbouncer-console", "pgbouncer-database-1",
-		"pgbouncer-kept-database-1", "pgbouncer-kept-login", "pgbouncer-login",
+		"pgbouncer-kept-database-1", "pgbouncer-kept-login", "pgbouncer-login", "myshop-api-db-login",
 	}, outputs[config.OutputExternalSecrets])
 	assert.Equal(t, "https://sts.ap-northeast-2.amazonaws.com", run(t, "prod").Outputs[config.OutputSTSEndpoint])
 }

@@ -23,6 +23,7 @@ func (t *tier) addMigration() error {
 		CAConfigMap:    t.secrets.CAConfigMap,
 		DatabasePort:   t.stack.Database.Port,
 		DatabaseLife:   t.database.ResourceID,
+		Scheduling:     t.stack.Scheduling.OfJobs(),
 		UID:            t.stack.Consumer.UID,
 		Pool:           t.pool.console(),
 	}

@@ -14,6 +14,7 @@ func (t *tier) addOperator() error {
 		OperatorSettings:       t.stack.Operator,
 		STSEndpoint:            t.stack.AWS.ClusterEndpoint,
 		SecretsManagerEndpoint: t.stack.AWS.ClusterEndpoint,
+		Scheduling:             t.stack.Scheduling.OfOperator(),
 	}
 	args.Chart = t.chart
 	operator, err := externalsecrets.NewExternalSecretsOperator(t.ctx, "operator", args, t.providers)

@@ -375,6 +375,6 @@ func TestConnectionsThatDoNotFitAreCountedAndTheFixIsNamed(t *testing.T) {
 		stack...).Violations("connections-fit")
 	require.Len(t, found, 1)
 	assert.Contains(t, found[0], "pool pool-deployment: 2 replicas × 20 × 2 (old and new pods of an update) = 80")
-	assert.Contains(t, found[0], "it fits with max_db_connections 19")
+	assert.Contains(t, found[0], "it fits with max_db_connections 17")
 	assert.Contains(t, found[0], "or instanceClass db.t4g.small")
 }

@@ -36,6 +36,7 @@ func (p *pgBouncerPool) add() error {
 		Clients:       p.tier.stack.PoolClients(),
 		DatabaseCIDRs: p.tier.stack.Network.DatabaseCIDRs,
 		Protect:       p.tier.stack.Database.DeletionProtection,
+		Scheduling:    p.tier.stack.Scheduling.OfPool(),
 		DependsOn:     p.tier.prepared,
 	}
 	if p.tier.applicationRole != nil {
@@ -103,6 +104,8 @@ func (p *pgBouncerPool) outputs() pulumi.Map {
 		config.OutputPool:          p.bouncer.DeploymentName,
 		config.OutputPoolContainer: pulumi.String(pgbouncer.ContainerName),
 		config.OutputPoolHost:      p.bouncer.Host,
+		config.OutputPoolSessionDatabase: pulumi.String(
+			pgbouncer.SessionDatabase(p.tier.stack.Database.DatabaseName)),
 		config.OutputPoolSocketDir: pulumi.String(pgbouncer.SocketDir),
 	}
 }

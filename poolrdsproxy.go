@@ -19,7 +19,12 @@ type rdsProxyPool struct {
 
 func (p *rdsProxyPool) holders() []string { return nil }
 
-func (p *rdsProxyPool) objectName() string { return "database" }
+func (p *rdsProxyPool) objectName() string {
+	if p.tier.stack.Service.ExistingNamespace {
+		return contract.Object(p.tier.stack.Consumer.Name, "database")
+	}
+	return "database"
+}
 
 func (p *rdsProxyPool) inDatabaseSubnets() bool { return true }
 

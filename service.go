@@ -20,6 +20,7 @@ func (t *tier) addService() error {
 		DatabaseSecret: t.pool.consumerSecret(),
 		Database:       t.consumerDatabase(),
 		Protect:        t.stack.Database.DeletionProtection,
+		Scheduling:     t.stack.Scheduling.OfService(),
 	}
 	for i := range t.stack.Secrets.Further {
 		secret := &t.stack.Secrets.Further[i]

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -137,4 +138,37 @@ func TestAdoptingIsForTheOneStackThatAsksForIt(t *testing.T) {
 	assert.Equal(t, true, componenttest.Run(t, deploy, options...).One(t,
 		"pulumi:providers:kubernetes").Inputs["upsertExistingObjects"])
 	assert.NotContains(t, run(t, "prod").One(t, "pulumi:providers:kubernetes").Inputs, "upsertExistingObjects")
+}
+
+// Two services can live in a namespace that neither of them owns, as two stacks.
+func TestTwoServicesShareAnExistingNamespaceButNoObject(t *testing.T) {
+	t.Parallel()
+	for name, pool := range map[string]string{"pgbouncer": "", "rdsProxy": "  dbtier:pool: {kind: rdsProxy}\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seen := map[string]string{}
+			for _, service := range []string{"orders", "billing"} {
+				_, options := projectWith(t, "prod", func(text string) string {
+					return strings.NewReplacer(
+						"    name: myshop\n", "    name: "+service+"\n    namespace: shared\n    existingNamespace: true\n",
+						"    name: myshop-api\n", "    name: "+service+"-api\n",
+					).Replace(text) + pool + "  dbtier:operator: {install: false}\n"
+				})
+				recorded := componenttest.Run(t, deploy, options...)
+				assert.NotContains(t, recorded.Types(), "kubernetes:core/v1:Namespace")
+				for _, resource := range recorded.Each() {
+					object, _ := resource.At("metadata", "name").(string)
+					if !resource.Custom || object == "" {
+						continue
+					}
+					assert.True(t, strings.HasPrefix(object, service), "%s %s is fixed by something else than the service",
+						resource.Type, object)
+					key := resource.Type + " " + object
+					assert.Empty(t, seen[key], "%s of %s and %s", key, seen[key], service)
+					seen[key] = service
+				}
+			}
+			assert.Greater(t, len(seen), 30)
+		})
+	}
 }

@@ -65,7 +65,7 @@ func TestTokensPastThePoolHaveAUserAndEnterTheBudget(t *testing.T) {
 	assert.Equal(t, budget.Holder{
 		Name: "service with tokens", Instances: 3, Setting: "iam.connections", Value: 4,
 		Rolling: true,
-	}, b.Holders[1])
+	}, holder(t, b, "service with tokens"))
 
 	stack, err = load(t,
 		least+"  dbtier:role: {iamUser: other, name: reader}\n  dbtier:iam: {enabled: true, binding: podIdentity, "+

@@ -62,7 +62,10 @@ func (s *Stack) poolHolders() []budget.Holder {
 		Value:   s.Pool.DefaultPoolSize,
 		Reserve: s.Pool.ReservePoolSize, Pairs: len(s.DatabaseNames()), Rolling: true,
 	}
-	var others []budget.Holder
+	others := []budget.Holder{{
+		Name: "pool " + s.Pool.Name + " for people and tools", Instances: s.Pool.Replicas, Setting: "pool.sessionPoolSize",
+		Value: s.Pool.SessionPoolSize, Pairs: len(s.DatabaseNames()), Rolling: true,
+	}}
 	for i, login := range s.Pool.Logins {
 		pairs := max(len(login.Databases), 1)
 		if login.PoolSize == 0 {

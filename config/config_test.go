@@ -235,10 +235,10 @@ func TestConnectionsThatDoNotFitAreAFaultWithTheArithmetic(t *testing.T) {
 	_, err := load(t, tight)
 	require.Error(t, err)
 	for _, line := range []string{
-		`dbtier:database.instanceClass: "db.t4g.micro": has room for 78 connections, and 138 can be open at once`,
+		`dbtier:database.instanceClass: "db.t4g.micro": has room for 78 connections, and 150 can be open at once`,
 		`pool pgbouncer: 3 replicas × (20 + 2 in reserve) × 2 (old and new pods of an update) = 132`,
 		`migration: 5 = 5`,
-		`it fits with pool.defaultPoolSize 10, or with database.instanceClass db.t4g.small`,
+		`it fits with pool.defaultPoolSize 8, or with database.instanceClass db.t4g.small`,
 	} {
 		require.ErrorContains(t, err, line)
 	}

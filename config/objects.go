@@ -47,13 +47,18 @@ func (s *Stack) objects() []object {
 		}
 	}
 	if s.Pool.Kind == PgBouncer {
+		add("consumer.name", service, "Secret", "db-login")
 		add("pool.name", s.Pool.Name, "Deployment Service ServiceAccount PodDisruptionBudget NetworkPolicy", "")
 		add("pool.name", s.Pool.Name, "Service", "pods")
 		add("pool.name", s.Pool.Name, "ServiceAccount Role RoleBinding", "login-reader")
 		add("pool.name", s.Pool.Name, "Secret", "config", "console", "login", "kept-login")
 		add("pool.name", s.Pool.Name, "SecretStore Password", "login")
 	}
-	all = append(all, object{"NetworkPolicy", "database-for-holders-only", "service.name"})
+	if s.Service.ExistingNamespace {
+		add("consumer.name", service, "NetworkPolicy", "database-for-holders-only", "database-for-holders-only-others")
+	} else {
+		all = append(all, object{"NetworkPolicy", "database-for-holders-only", "service.name"})
+	}
 	for i := range s.Secrets.Further {
 		add(fmt.Sprintf("secrets.further[%d].name", i), s.Secrets.Further[i].Name, "Secret", "")
 	}
@@ -66,9 +71,9 @@ func (s *Stack) objects() []object {
 		add(at+".name", contract.Object(s.Pool.Name, "login"), "Secret Password SecretStore", label)
 		add(at+".name", contract.Object(s.Pool.Name, "kept", "login"), "Secret", label)
 		if login.Secret != "" {
-			add(at+".secret", login.Secret, "Secret", "")
+			add(at+".secret", login.Secret, "Secret", "", "login")
 		} else {
-			add(at+".name", label, "Secret", "db")
+			add(at+".name", label, "Secret", "db", "db-login")
 		}
 	}
 	return all

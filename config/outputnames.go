@@ -58,7 +58,7 @@ const (
 	OutputPoolSecret           = "poolSecret"
 
 	// OutputPoolKind is pgbouncer or rdsProxy. A stack with pgbouncer has the outputs pool, poolContainer,
-	// poolSocketDir and poolSecret; a stack with rdsProxy has the output proxy.
+	// poolSessionDatabase, poolSocketDir and poolSecret; a stack with rdsProxy has the output proxy.
 	OutputPoolKind = "poolKind"
 	// OutputProxy is the name of the RDS Proxy.
 	OutputProxy = "proxy"
@@ -72,6 +72,8 @@ const (
 	OutputPoolContainer = "poolContainer"
 	// OutputPoolHost is the host name of the pool, as pods in every namespace resolve it.
 	OutputPoolHost = "poolHost"
+	// OutputPoolSessionDatabase is the pool's name of the service's database for people and tools.
+	OutputPoolSessionDatabase = "poolSessionDatabase"
 	// OutputPoolSocketDir is the folder of PgBouncer's Unix socket in its container. Its console needs no password
 	// there.
 	OutputPoolSocketDir = "poolSocketDir"

@@ -69,6 +69,8 @@ type Stack struct {
 	IAM       IAM               `json:"iam"`
 	Migration Migration         `json:"migration"`
 	Consumer  Consumer          `json:"consumer"`
+	// Scheduling says where all pods of the stack run.
+	Scheduling Scheduling `json:"scheduling"`
 
 	// Budget is the connections that the tier can open to the instance. [Stack.Validate] computes it.
 	Budget budget.Budget `json:"-"`
@@ -92,7 +94,7 @@ type Service struct {
 	Name string `json:"name" example:"myshop"`
 	// Namespace in Kubernetes of the service, its pool and its secrets. Default: the name.
 	Namespace string `json:"namespace" example:"shop"`
-	// ExistingNamespace uses a namespace that another owner creates. Default false.
+	// ExistingNamespace uses a namespace that another owner creates. It may hold several services. Default false.
 	ExistingNamespace bool `json:"existingNamespace"`
 }
 
@@ -130,6 +132,8 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 		Migration: Migration{Settings: migrationjob.Defaults(), Enabled: true, Connections: 5, Reconnect: true},
 		Consumer:  Consumer{Settings: consumer.Defaults(), Connections: 50},
 	}
+	// The name follows from the namespace, see settle.
+	s.Pool.Name = ""
 	if profile == Production {
 		s.Database = rdspostgres.Production()
 		s.Operator.Replicas = 2
@@ -151,6 +155,12 @@ func (s *Stack) settle() {
 	}
 	if s.Consumer.Name == "" {
 		s.Consumer.Name = s.Service.Name
+	}
+	if s.Pool.Name == "" {
+		s.Pool.Name = pgbouncer.Defaults().Name
+		if s.Service.ExistingNamespace {
+			s.Pool.Name = pgbouncer.NameFor(s.Consumer.Name)
+		}
 	}
 	if s.Consumer.Autoscaling.Enabled && s.Consumer.Autoscaling.MinReplicas == 0 {
 		s.Consumer.Autoscaling.MinReplicas = s.Consumer.Replicas
@@ -184,6 +194,7 @@ func (s *Stack) Validate() error {
 	account := section("aws", s.AWS.validate(s.Cloud))
 	section("cluster", s.Cluster.validate(s.Cloud))
 	section("operator", s.Operator.Validate())
+	section("scheduling", s.Scheduling.validate())
 	if account {
 		s.checkPlaces(&faults)
 	}

@@ -5,6 +5,9 @@ var (
 	// Label is a DNS label (RFC 1123): the names of namespaces, Services and most objects.
 	Label = form(`[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?`,
 		"want 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit")
+	// ObjectName is the name of a Secret, a priority class and other objects whose name is a DNS subdomain.
+	ObjectName = form(`[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*`,
+		"want lower-case letters, digits, hyphens and dots, beginning and ending with a letter or digit").atMost(253)
 	// LabelKey is the key of a label, with or without a prefix.
 	LabelKey = form(`([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?`,
 		"want the key of a label, such as app.kubernetes.io/name")

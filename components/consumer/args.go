@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/fault"
+	"dbtier/components/workload"
 	"dbtier/validation"
 )
 
@@ -31,6 +32,8 @@ type ConsumerArgs struct {
 	// Protect makes the engine refuse to delete or replace the Deployment and the Service. The driver asks a
 	// person instead. Default false.
 	Protect bool
+	// Scheduling of the pods. Default: anywhere, spread over zones as far as possible.
+	Scheduling workload.Scheduling
 }
 
 // SecretMount mounts a Secret as a folder.
@@ -56,6 +59,7 @@ func (a *ConsumerArgs) Validate() error {
 		faults.Check(secret != nil, fmt.Sprintf("envSecrets[%d]", i), nil, "is missing")
 	}
 	a.validateMounts(&faults)
+	faults.Within("scheduling", a.Scheduling.Validate())
 	return faults.Err()
 }
 

@@ -208,9 +208,7 @@ func podOf(args *ConsumerArgs, config pulumi.StringInput) *corev1.PodSpecArgs {
 	}
 	spec := workload.PodSpec(args.ServiceAccount, args.UID)
 	spec.TerminationGracePeriodSeconds = pulumi.Int(args.TerminationGracePeriodSeconds + drainSeconds)
-	spec.TopologySpreadConstraints = corev1.TopologySpreadConstraintArray{
-		workload.Spread(args.Name, "topology.kubernetes.io/zone"),
-	}
+	workload.Schedule(spec, args.Scheduling, args.Name, workload.Spread(args.Name, "topology.kubernetes.io/zone"))
 	spec.Volumes, spec.Containers = volumes, corev1.ContainerArray{container}
 	return spec
 }

@@ -93,9 +93,14 @@ type DatabaseRoleArgs struct {
 	CAConfigMap pulumi.StringInput
 	// DatabasePort is the port of the instance, 1 to 65535. Default 5432.
 	DatabasePort int
+	// Proxy is true if the users log in through RDS Proxy, which also connects to the database postgres. Default false:
+	// they may not connect to it.
+	Proxy bool
 	// DatabaseLife is a value that changes when the database is created again, such as the instance's resource id
 	// (db-…). A change runs the bootstrap again. Default: only a change of the bootstrap runs it again.
 	DatabaseLife pulumi.StringInput
+	// Scheduling of the pod. Default: anywhere.
+	Scheduling workload.Scheduling
 	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
 	UID int
 }
@@ -122,6 +127,7 @@ func (a *DatabaseRoleArgs) Validate() error {
 	faults.Check(a.CAConfigMap != nil, "caConfigMap", nil, "is missing: the certificates that verify the instance")
 	faults.Between("databasePort", a.DatabasePort, 1, 65535, "")
 	workload.CheckUID(&faults, a.UID)
+	faults.Within("scheduling", a.Scheduling.Validate())
 	return faults.Err()
 }
 

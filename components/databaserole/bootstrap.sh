@@ -15,13 +15,26 @@ logs_in() {
   )" = 1 ]
 }
 
-sql --file="$here/roles.sql"
+other_names="set dbtier:role.name to another name and add 1 to dbtier:role.generation: the next up then makes new users \
+beside the old ones"
+
+sql --set=other_names="$other_names" --file="$here/roles.sql"
 echo "role $ROLE_GROUP and its users exist"
 
 if logs_in 2>/dev/null; then
   echo "$ROLE_USER already has this password"
   exit
 fi
+
+may_change=$(sql --set=user="$ROLE_USER" <<'END'
+select current_setting('server_version_num')::integer < 160000 or pg_catalog.pg_has_role(:'user', 'MEMBER WITH ADMIN OPTION')
+END
+)
+[ "$may_change" = t ] || {
+  echo "the master user is not allowed to set the password of $ROLE_USER: it has no ADMIN OPTION on it, because" \
+    "someone else created it, or because it was created before an upgrade to PostgreSQL 16; $other_names" >&2
+  exit 1
+}
 
 # A session of this user logged in with the password of two generations ago: its pool has not read the last generation
 # yet, and would lose the database now.

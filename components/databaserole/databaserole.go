@@ -137,6 +137,9 @@ func (a *DatabaseRoleArgs) environment() [][2]string {
 	if a.IAMUser != "" {
 		env = append(env, [2]string{"ROLE_IAM_USER", a.IAMUser})
 	}
+	if a.Proxy {
+		env = append(env, [2]string{"ROLE_PROXY", "1"})
+	}
 	return env
 }
 
@@ -157,8 +160,8 @@ func (a *DatabaseRoleArgs) job(credential, scripts object.Object) *workload.Job 
 			{Volume: "credential", Path: credentialDir, Secret: credential.Name},
 			workload.File("rds-ca", a.CAConfigMap, contract.CAKey, contract.CAPath),
 		},
-		Resources: workload.Resources{CPURequest: "10m", MemoryRequest: "32Mi", MemoryLimit: "64Mi"},
-		UID:       a.UID, Port: a.DatabasePort,
+		Resources: workload.Resources{CPURequest: "10m", MemoryRequest: "32Mi", CPULimit: "500m", MemoryLimit: "64Mi"},
+		UID:       a.UID, Scheduling: a.Scheduling, Port: a.DatabasePort,
 		BackoffLimit: backoffLimit, DeadlineSeconds: a.DeadlineSeconds, Trigger: a.DatabaseLife,
 	}
 }

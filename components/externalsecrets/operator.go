@@ -3,12 +3,15 @@ package externalsecrets
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	helmv4 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/helm/v4"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"dbtier/components/component"
+	"dbtier/components/contract"
 	"dbtier/components/object"
+	"dbtier/components/workload"
 )
 
 // OperatorType is the operator component's type in URNs.
@@ -33,6 +36,8 @@ type OperatorArgs struct {
 	OperatorSettings
 	// STSEndpoint and SecretsManagerEndpoint replace AWS's endpoints. Default: AWS.
 	STSEndpoint, SecretsManagerEndpoint string
+	// Scheduling of the pods. Default: the chart's.
+	Scheduling workload.Scheduling
 }
 
 // SetDefaults does nothing: [DefaultOperator] has the defaults.
@@ -145,6 +150,12 @@ func (a *OperatorArgs) values() pulumi.Map {
 	if len(env) > 0 {
 		values["extraEnv"] = env
 	}
+	for name, part := range map[string]pulumi.Map{
+		release: values, release + "-webhook": values["webhook"].(pulumi.Map),
+		release + "-cert-controller": values["certController"].(pulumi.Map),
+	} {
+		maps.Copy(part, scheduling(a.Scheduling, name))
+	}
 	more, _ := literal(a.Values).(pulumi.Map)
 	merge(values, more)
 	return values
@@ -187,4 +198,57 @@ func literal(value any) pulumi.Input {
 		return inputs
 	}
 	return pulumi.Any(value)
+}
+
+// scheduling returns the chart's values for the pods called name.
+func scheduling(on workload.Scheduling, name string) pulumi.Map {
+	values := pulumi.Map{}
+	if len(on.NodeSelector) > 0 {
+		values["nodeSelector"] = pulumi.ToStringMap(on.NodeSelector)
+	}
+	if len(on.Tolerations) > 0 {
+		var tolerations pulumi.Array
+		for _, t := range on.Tolerations {
+			toleration := pulumi.Map{}
+			for key, value := range map[string]string{
+				"key": t.Key, "operator": t.Operator, "value": t.Value, "effect": t.Effect,
+			} {
+				if value != "" {
+					toleration[key] = pulumi.String(value)
+				}
+			}
+			if t.TolerationSeconds > 0 {
+				toleration["tolerationSeconds"] = pulumi.Int(t.TolerationSeconds)
+			}
+			tolerations = append(tolerations, toleration)
+		}
+		values["tolerations"] = tolerations
+	}
+	if len(on.Affinity) > 0 {
+		values["affinity"] = literal(on.Affinity)
+	}
+	if len(on.TopologySpread) > 0 {
+		var constraints pulumi.Array
+		for _, s := range on.TopologySpread {
+			constraints = append(constraints, pulumi.Map{
+				"topologyKey": pulumi.String(s.TopologyKey), "maxSkew": pulumi.Int(s.MaxSkew),
+				"whenUnsatisfiable": pulumi.String(s.WhenUnsatisfiable),
+				"labelSelector": pulumi.Map{"matchLabels": pulumi.Map{
+					contract.NameLabel: pulumi.String(name),
+				}},
+			})
+		}
+		values["topologySpreadConstraints"] = constraints
+	}
+	if on.PriorityClassName != "" {
+		values["priorityClassName"] = pulumi.String(on.PriorityClassName)
+	}
+	if len(on.ImagePullSecrets) > 0 {
+		var secrets pulumi.Array
+		for _, secret := range on.ImagePullSecrets {
+			secrets = append(secrets, pulumi.Map{"name": pulumi.String(secret)})
+		}
+		values["imagePullSecrets"] = secrets
+	}
+	return values
 }

@@ -30,6 +30,8 @@ type MigrationJobArgs struct {
 	// DatabaseLife is a value that changes when the database is created again, such as the instance's resource id
 	// (db-…). A change runs the Job again. Default: only a change of the Job runs it again.
 	DatabaseLife pulumi.StringInput
+	// Scheduling of the pods. Default: anywhere.
+	Scheduling workload.Scheduling
 	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
 	UID int
 	// Pool reconnects to the database once the migration has completed. Default: no pool does, and statements that were
@@ -65,6 +67,7 @@ func (a *MigrationJobArgs) Validate() error {
 		"is missing: the Secret whose DATABASE_URL connects to the instance directly")
 	faults.Between("databasePort", a.DatabasePort, 1, 65535, "")
 	workload.CheckUID(&faults, a.UID)
+	faults.Within("scheduling", a.Scheduling.Validate())
 	if a.Pool != nil {
 		faults.Within("pool", a.Pool.validate())
 	}

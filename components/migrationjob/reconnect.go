@@ -89,9 +89,9 @@ func (a *MigrationJobArgs) reconnectJob(migration string, after pulumi.Resource)
 				{Name: "PGUSER", Secret: pool.Secret, Key: contract.UsernameKey},
 				{Name: "PGPASSWORD", Secret: pool.Secret, Key: contract.PasswordKey},
 			}),
-		Resources: workload.Resources{CPURequest: "10m", MemoryRequest: "16Mi", MemoryLimit: "64Mi"},
-		UID:       pool.UID,
-		Port:      pool.Port, Pods: pool.PoolName,
+		Resources: workload.Resources{CPURequest: "10m", MemoryRequest: "16Mi", CPULimit: "500m", MemoryLimit: "64Mi"},
+		UID:       pool.UID, Scheduling: a.Scheduling,
+		Port: pool.Port, Pods: pool.PoolName,
 		BackoffLimit: attempts - 1, DeadlineSeconds: attempts * (pool.WaitSeconds + 60),
 		DependsOn: append([]pulumi.Resource{after}, pool.DependsOn...),
 	}

@@ -18,13 +18,15 @@ type Settings struct {
 	BackoffLimit int `json:"backoffLimit" example:"1"`
 	// DeadlineSeconds is how long all attempts together may take, 10 to 86400. Default 600.
 	DeadlineSeconds int `json:"deadlineSeconds" example:"1800"`
-	// Resources of the container. Default 100m and 128Mi, limited to 512Mi.
+	// Resources of the container. Default 100m and 128Mi, limited to 1 and 512Mi.
 	Resources workload.Resources `json:"resources"`
 }
 
 // Defaults returns the default settings, without a command.
 func Defaults() Settings {
-	return Settings{BackoffLimit: 3, DeadlineSeconds: 600, Resources: workload.DefaultResources()}
+	resources := workload.DefaultResources()
+	resources.CPULimit = "1"
+	return Settings{BackoffLimit: 3, DeadlineSeconds: 600, Resources: resources}
 }
 
 // Validate returns every fault of the settings.

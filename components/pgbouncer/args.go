@@ -12,6 +12,7 @@ import (
 	"dbtier/components/eso"
 	"dbtier/components/fault"
 	"dbtier/components/rdsca"
+	"dbtier/components/workload"
 	"dbtier/validation"
 )
 
@@ -100,6 +101,8 @@ type PgBouncerPoolArgs struct {
 	// Protect makes the engine refuse to delete or replace the Deployment and the Service of the clients. The driver
 	// asks a person instead. Default false.
 	Protect bool
+	// Scheduling of the pods. Default: anywhere, spread over zones and nodes as far as possible.
+	Scheduling workload.Scheduling
 	// DependsOn must exist before anything of the pool: the operator with its CRDs, and the namespace.
 	DependsOn []pulumi.Resource
 }
@@ -143,6 +146,7 @@ func (a *PgBouncerPoolArgs) Validate() error {
 		faults.Add("caBundle", nil, "%s; want the certificates of RDS's authorities in PEM", err)
 	}
 	a.validateLogins(&faults)
+	faults.Within("scheduling", a.Scheduling.Validate())
 	for i := range a.Logins {
 		faults.Within(fmt.Sprintf("logins[%d].credential", i), a.Logins[i].Credential.validate())
 	}

@@ -103,9 +103,8 @@ func (b *builder) pod(account, config, authorities object.Object) *corev1.PodSpe
 	}
 	spec := workload.PodSpec(account.Name, b.args.UID)
 	spec.TerminationGracePeriodSeconds = pulumi.Int(b.args.TerminationGracePeriodSeconds)
-	spec.TopologySpreadConstraints = corev1.TopologySpreadConstraintArray{
-		b.spread("topology.kubernetes.io/zone"), b.spread("kubernetes.io/hostname"),
-	}
+	workload.Schedule(spec, b.args.Scheduling, b.args.Name,
+		b.spread("topology.kubernetes.io/zone"), b.spread("kubernetes.io/hostname"))
 	spec.Volumes = volumes
 	spec.InitContainers = append(corev1.ContainerArray{b.reloader(files)}, b.exporter()...)
 	spec.Containers = corev1.ContainerArray{b.pgbouncer(poolMounts)}

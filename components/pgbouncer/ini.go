@@ -82,10 +82,10 @@ func (e endpoint) connection(a *PgBouncerPoolArgs, m *member) string {
 		// Every client of this line is this user on the server, whatever its name in the pool, so a line is one pool.
 		{"user", value(m.value(databaseUserValue), doubled("'"))},
 	}
-	if m.PoolSize != a.DefaultPoolSize {
+	if m.PoolSize != a.DefaultPoolSize || m.reserve != a.ReservePoolSize {
 		pairs = append(pairs,
 			setting{"pool_size", strconv.Itoa(m.PoolSize)},
-			setting{"max_db_connections", strconv.Itoa(m.PoolSize + a.ReservePoolSize)})
+			setting{"max_db_connections", strconv.Itoa(m.PoolSize + m.reserve)})
 	}
 	if m.PoolMode != a.PoolMode {
 		pairs = append(pairs, setting{"pool_mode", m.PoolMode})
@@ -104,6 +104,11 @@ func (a *PgBouncerPoolArgs) config(endpoints map[string]endpoint) string {
 		for _, name := range m.Databases {
 			databases.settings = append(databases.settings, setting{m.entry(name), endpoints[name].connection(a, &m)})
 		}
+	}
+	sessions := a.sessions()
+	for _, name := range sessions.Databases {
+		databases.settings = append(databases.settings,
+			setting{SessionDatabase(name), endpoints[name].connection(a, &sessions)})
 	}
 	number := strconv.Itoa
 	settings := []setting{
@@ -140,6 +145,15 @@ func (a *PgBouncerPoolArgs) config(endpoints map[string]endpoint) string {
 		// Every probe of the kubelet would be logged as a connection.
 		{"log_connections", "0"},
 		{"log_disconnections", "0"},
+	}
+	if len(a.TrackExtraParameters) > 0 {
+		settings = append(settings, setting{
+			// IntervalStyle is PgBouncer's default, which the setting would replace.
+			"track_extra_parameters", strings.Join(append([]string{"IntervalStyle"}, a.TrackExtraParameters...), ", "),
+		})
+	}
+	if a.ServerResetQueryAlways {
+		settings = append(settings, setting{"server_reset_query_always", "1"})
 	}
 	ignored := slices.Clone(a.IgnoreStartupParameters)
 	if a.Metrics.Enabled {
@@ -184,6 +198,10 @@ func (a *PgBouncerPoolArgs) hba() string {
 		for _, name := range m.Databases {
 			allow(m.entry(name), m.Name)
 		}
+	}
+	sessions := a.sessions()
+	for _, name := range sessions.Databases {
+		allow(SessionDatabase(name), sessions.Name)
 	}
 	if a.Console != nil {
 		allow(consoleUser, ConsoleLogin)
@@ -231,17 +249,21 @@ func (a *PgBouncerPoolArgs) users() string {
 	return text.String()
 }
 
+// sslMode is libpq's sslmode of the pool's clients.
+func (a *PgBouncerPoolArgs) sslMode() string {
+	if a.ClientTLSSecret != "" {
+		return "require"
+	}
+	return "disable"
+}
+
 // databaseURL returns the template of a login's DATABASE_URL.
 func (a *PgBouncerPoolArgs) databaseURL(host string, m *member) string {
-	mode := "disable"
-	if a.ClientTLSSecret != "" {
-		mode = "require"
-	}
 	at := url.URL{
 		Scheme:   "postgresql",
 		Host:     net.JoinHostPort(host, strconv.Itoa(a.Port)),
 		Path:     "/" + m.entry(m.Databases[0]),
-		RawQuery: url.Values{"sslmode": {mode}}.Encode(),
+		RawQuery: url.Values{"sslmode": {a.sslMode()}}.Encode(),
 	}
 	login := value(m.value(loginUserValue), "urlquery") + ":" + value(m.value(loginPasswordValue), "urlquery") + "@"
 	return strings.Replace(at.String(), "//", "//"+login, 1)

@@ -77,6 +77,8 @@ type member struct {
 	loginSecret string
 	// suffix of the names of its resources.
 	suffix string
+	// reserve is how many server connections it can have in addition to PoolSize.
+	reserve int
 }
 
 // members returns the service's own login, which may connect to every database, and then the other logins.
@@ -86,7 +88,7 @@ func (a *PgBouncerPoolArgs) members() []member {
 			Name: a.LoginUser, Credential: a.Credential, Secret: a.ConsumerSecret, PoolSize: a.DefaultPoolSize,
 			PoolMode: a.PoolMode, Clients: a.Clients,
 		},
-		loginSecret: a.loginSecret(),
+		loginSecret: a.loginSecret(), reserve: a.ReservePoolSize,
 	}
 	for _, d := range a.Databases {
 		own.Databases = append(own.Databases, d.Name)
@@ -95,7 +97,7 @@ func (a *PgBouncerPoolArgs) members() []member {
 	for i, login := range a.Logins {
 		members = append(members, member{
 			Login: login, number: i + 1, suffix: "-" + login.label(),
-			loginSecret: contract.Object(a.loginSecret(), login.label()),
+			loginSecret: contract.Object(a.loginSecret(), login.label()), reserve: a.ReservePoolSize,
 		})
 	}
 	return members
@@ -116,6 +118,21 @@ func (m *member) entry(database string) string {
 		return database
 	}
 	return database + "_" + strings.ReplaceAll(m.Name, "-", "_")
+}
+
+// sessions returns the service's own login in session mode. Its server connections are a pool of their own, so nothing
+// that a person or a tool sets there reaches the service.
+func (a *PgBouncerPoolArgs) sessions() member {
+	m := a.members()[0]
+	m.PoolSize, m.PoolMode, m.reserve = a.SessionPoolSize, Session, 0
+	return m
+}
+
+// SessionDatabase returns the pool's name of a database for people and tools. They use the service's login, and each
+// has a server connection to itself until it leaves. No database and no other login has a name with this ending.
+func SessionDatabase(name string) string {
+	const ending = "-session"
+	return name[:min(len(name), naming.LabelLimit-len(ending))] + ending
 }
 
 func checkLogin(faults *fault.List, path, name string) {
@@ -167,6 +184,10 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 		faults.Check(!secrets[m.Secret], secretPath, m.Secret,
 			"is the name of another Secret of the pool; want another name, for example %s-db", a.Service)
 		secrets[m.Secret] = true
+		faults.Check(!secrets[formsSecret(m.Secret)], secretPath, m.Secret,
+			"needs a second Secret %s, which is the name of another Secret of the pool; want another name",
+			formsSecret(m.Secret))
+		secrets[formsSecret(m.Secret)] = true
 		if m.number == 0 {
 			checkLogin(faults, "loginUser", m.Name)
 		} else {
@@ -186,6 +207,12 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 					entry)
 			}
 			entries[entry] = true
+			if m.number == 0 {
+				faults.Check(!entries[SessionDatabase(database)], at, database,
+					"has the same first characters as another database, and for sessions the pool calls both %s; want a "+
+						"shorter name", SessionDatabase(database))
+				entries[SessionDatabase(database)] = true
+			}
 		}
 	}
 	for i := range a.Clients {

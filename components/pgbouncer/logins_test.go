@@ -64,9 +64,13 @@ func TestEachPairOfLoginAndDatabaseIsAPoolWithTheLoginsDatabaseUser(t *testing.T
 	databases := parseINI(t, render(t, files["pgbouncer.ini"], sharedSecrets()))["databases"]
 	assert.ElementsMatch(t, []string{
 		"myshop", "archive", "myshop_reports", "archive_nightly_batch",
-		"myshop_nightly_batch",
+		"myshop_nightly_batch", "myshop-session", "archive-session",
 	}, slices.Collect(maps.Keys(databases)))
 	for entry, want := range map[string]map[string]string{
+		"archive-session": {
+			"host": host, "port": "5432", "dbname": "archive", "user": "myshop_admin", "pool_size": "2",
+			"max_db_connections": "2", "pool_mode": "session",
+		},
 		"archive":        {"host": host, "port": "5432", "dbname": "archive", "user": "myshop_admin"},
 		"myshop_reports": {"host": host, "port": "5432", "dbname": "myshop", "user": "reader"},
 		"myshop_nightly_batch": {
@@ -95,7 +99,7 @@ func TestALoginReachesItsOwnDatabasesOnly(t *testing.T) {
 	t.Parallel()
 	rules := readHBA(t, templates(t, componenttest.Run(t, create(shared())), "pool-config")["hba.conf"])
 	assert.Equal(t, map[string][]string{
-		"myshop_api":    {"archive", "myshop"},
+		"myshop_api":    {"archive", "archive-session", "myshop", "myshop-session"},
 		"reports":       {"myshop_reports"},
 		"nightly-batch": {"archive_nightly_batch", "myshop_nightly_batch"},
 	}, rules, "database users and the console are not listed")
@@ -184,7 +188,7 @@ func TestTheConsoleIsForOneGroupOfPodsAndReachesNoDatabase(t *testing.T) {
 		return nil
 	})
 	files := templates(t, recorded, "pool-config")
-	assert.Equal(t, map[string][]string{"myshop_api": {"myshop"}, "console": {"pgbouncer"}},
+	assert.Equal(t, map[string][]string{"myshop_api": {"myshop", "myshop-session"}, "console": {"pgbouncer"}},
 		readHBA(t, files["hba.conf"]))
 	assert.Equal(t, "console", parseINI(t, render(t, files["pgbouncer.ini"],
 		sharedSecrets()))["pgbouncer"]["admin_users"])
@@ -202,7 +206,8 @@ func TestTheConsoleIsForOneGroupOfPodsAndReachesNoDatabase(t *testing.T) {
 	assert.Equal(t, map[string]any{
 		"host": "pgbouncer-pods.myshop.svc", "secret": "pgbouncer-console",
 		"secrets": []any{
-			"myshop-api-db", "pgbouncer-login", "pgbouncer-console", "pgbouncer-kept-login", "pgbouncer-config",
+			"myshop-api-db", "myshop-api-db-login", "pgbouncer-login", "pgbouncer-console", "pgbouncer-kept-login",
+			"pgbouncer-config",
 		},
 	}, plainOutputs(recorded))
 
@@ -408,6 +413,19 @@ func TestEveryNameStaysWithinItsLimits(t *testing.T) {
 	require.NoError(t, quick.Check(property, &quick.Config{MaxCount: 60}))
 }
 
+func TestDatabasesWithTheSameFirstCharactersAreAFault(t *testing.T) {
+	t.Parallel()
+	args := arguments()
+	for _, last := range []string{"x", "y"} {
+		args.Databases = append(args.Databases, pgbouncer.Database{
+			Name: strings.Repeat("d", 62) + last, Host: pulumi.String(host), Port: pulumi.Int(5432),
+		})
+	}
+	_, err := componenttest.Try(create(args))
+	require.ErrorContains(t, err, "has the same first characters as another database")
+	require.ErrorContains(t, err, strings.Repeat("d", 55)+"-session")
+}
+
 // readHBA parses hba.conf by PgBouncer's rules: which login may connect over the network to which databases.
 func readHBA(t *testing.T, text string) map[string][]string {
 	t.Helper()
@@ -456,11 +474,11 @@ func FuzzLogins(f *testing.F) {
 		}
 		entry := database + "_" + strings.ReplaceAll(login, "-", "_")
 		files := templates(t, recorded, "pool-config")
-		own := []string{"myshop", database}
+		own := []string{"myshop", database, "myshop-session", pgbouncer.SessionDatabase(database)}
 		slices.Sort(own)
 		assert.Equal(t, map[string][]string{"myshop_api": own, login: {entry}}, readHBA(t, files["hba.conf"]))
 		databases := parseINI(t, render(t, files["pgbouncer.ini"], sharedSecrets()))["databases"]
-		assert.Len(t, databases, 3)
+		assert.Len(t, databases, 5)
 		connection, err := readConnection(databases[entry])
 		require.NoError(t, err)
 		assert.Equal(t, database, connection["dbname"])

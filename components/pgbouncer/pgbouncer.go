@@ -133,7 +133,11 @@ func (b *builder) secrets(pool *PgBouncerPool) (object.Object, error) {
 			return object.Object{}, err
 		}
 		byLogin[members[i].Name] = consumer.Name
-		names = append(names, consumer.Name)
+		forms, err := b.formsSecret(&members[i], logins.members[i], store, pool.Host)
+		if err != nil {
+			return object.Object{}, err
+		}
+		names = append(names, consumer.Name, forms.Name)
 	}
 	pool.ConsumerSecretName = byLogin[members[0].Name].ToStringOutput()
 	pool.ConsumerSecretNames = byLogin.ToStringMapOutput()

@@ -279,6 +279,73 @@ func TestTheRealPgBouncerRecoversFromAFailedLookup(t *testing.T) {
 	assert.True(t, live, said)
 }
 
+// In transaction mode what a client sets stays on the server connection for the next client. The database for people and
+// tools has server connections of its own.
+func TestTheRealPgBouncerKeepsSessionsOffTheServicesConnections(t *testing.T) {
+	const leave = "set default_transaction_read_only = on"
+	box := newBox(t)
+	server := box.startPostgres("d4tabase")
+	start := func(args *pgbouncer.PgBouncerPoolArgs) (service, people string) {
+		args.ContainerPort = freePort(t)
+		args.CABundle = string(server.authority)
+		args.DefaultPoolSize = 1
+		args.Databases = []pgbouncer.Database{{
+			Name: "myshop", DBName: "postgres", Host: pulumi.String(databaseHost), Port: pulumi.Int(server.port),
+		}}
+		recorded := componenttest.Run(t, create(args))
+		container := componenttest.At(recorded.One(t, deploymentType).Inputs, "spec", "template", "spec", "containers", 0)
+		box.mountCA(args.CABundle)
+		box.project(templates(t, recorded, "pool-config"), secrets())
+		box.start(container).waitFor(t, "process up")
+		dsn, err := url.Parse(render(t, templates(t, recorded, "pool-consumer-secret")["DATABASE_URL"], secrets()))
+		require.NoError(t, err)
+		dsn.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(args.ContainerPort))
+		return dsn.String(), dsn.String() + "&dbname=" + pgbouncer.SessionDatabase("myshop")
+	}
+	const readOnly = "show transaction_read_only"
+	service, people := start(arguments())
+	require.Equal(t, "off", box.query(service, readOnly))
+	assert.Equal(t, "myshop_admin postgres", box.query(people, "select current_user || ' ' || current_database()"))
+	for range 4 {
+		box.query(people, leave)
+	}
+	assert.Equal(t, "off", box.query(service, readOnly))
+	assert.Equal(t, "off", box.query(people, readOnly), "nor does it reach the next person")
+
+	box.query(service, leave)
+	assert.Equal(t, "on", box.query(service, readOnly), "a client of the service's own pool reaches the next one")
+	left, err := os.ReadFile("../../internal/verify/left.sql")
+	require.NoError(t, err)
+	look := func() string {
+		out, err := box.output(nil, "sh", "-c", `printf '%s' "$1" | psql "$2" -XqAt --set=tracked=application_name,`+
+			`client_encoding,datestyle,standard_conforming_strings,timezone,intervalstyle`, "sh", string(left), service)
+		require.NoError(t, err)
+		return out
+	}
+	assert.Contains(t, look(), "left default_transaction_read_only = on")
+	for _, sql := range []string{
+		leave + "; reset default_transaction_read_only", "select pg_advisory_lock(1)", "create temporary table kept (id int)",
+		"listen news", "prepare mine as select 1", "declare far cursor with hold for select 1", "set role reader",
+	} {
+		if sql == "set role reader" {
+			server.run("create role reader; grant reader to myshop_admin")
+		}
+		box.query(service, sql)
+	}
+	for _, what := range []string{
+		"an advisory lock", "temporary table kept", "LISTEN news", "prepared statement mine", "cursor far", "role reader",
+	} {
+		assert.Contains(t, look(), "left "+what)
+	}
+
+	args := arguments()
+	args.ServerResetQueryAlways = true
+	service, _ = start(args)
+	box.query(service, leave)
+	assert.Equal(t, "off", box.query(service, readOnly))
+	assert.NotContains(t, look(), "left")
+}
+
 // box is a mount namespace with a container's files where Kubernetes would mount them.
 type box struct {
 	t       *testing.T

@@ -73,7 +73,7 @@ func TestAPoolIsTheseObjects(t *testing.T) {
 		pgbouncer.Type:               1,
 		"kubernetes:core/v1:Service": 1,
 		"kubernetes:generators.external-secrets.io/v1alpha1:Password": 1,
-		externalSecret:                      4,
+		externalSecret:                      5,
 		secretStore:                         1,
 		"kubernetes:core/v1:ServiceAccount": 2,
 		"kubernetes:rbac.authorization.k8s.io/v1:Role":        1,
@@ -134,6 +134,10 @@ func TestTheConfigurationInFull(t *testing.T) {
 	assert.Equal(t, `[databases]
 myshop = host='`+host+`' port='5432' dbname='myshop' user='{{ .databaseUser | replace "'" "''" }}'
 reports = host='`+host+`' port='5433' dbname='myshop_reports' user='{{ .databaseUser | replace "'" "''" }}'
+myshop-session = host='`+host+`' port='5432' dbname='myshop' user='{{ .databaseUser | replace "'" "''" }}' `+
+		`pool_size='2' max_db_connections='2' pool_mode='session'
+reports-session = host='`+host+`' port='5433' dbname='myshop_reports' user='{{ .databaseUser | replace "'" "''" }}' `+
+		`pool_size='2' max_db_connections='2' pool_mode='session'
 
 [pgbouncer]
 listen_addr = *
@@ -171,6 +175,10 @@ ignore_startup_parameters = extra_float_digits
 host "myshop" "myshop_api" ::/0 scram-sha-256
 host "reports" "myshop_api" 0.0.0.0/0 scram-sha-256
 host "reports" "myshop_api" ::/0 scram-sha-256
+host "myshop-session" "myshop_api" 0.0.0.0/0 scram-sha-256
+host "myshop-session" "myshop_api" ::/0 scram-sha-256
+host "reports-session" "myshop_api" 0.0.0.0/0 scram-sha-256
+host "reports-session" "myshop_api" ::/0 scram-sha-256
 `, config["hba.conf"], "only the service's login and its databases")
 	assert.Equal(t, `{{ if eq .databaseUser .loginUser "pgbouncer" "console" "metrics" }}`+
 		`{{ fail "a login of the pool has the name of the database user: give the pool another loginUser" }}{{ end }}`+
@@ -582,7 +590,7 @@ func TestAPreviewNeedsNoAddress(t *testing.T) {
 		_, err := pgbouncer.NewPgBouncerPool(ctx, "pool", args)
 		return err
 	}, componenttest.Preview())
-	assert.Equal(t, 4, recorded.Types()[externalSecret])
+	assert.Equal(t, 5, recorded.Types()[externalSecret])
 	assert.Equal(t, 1, recorded.Types()[deploymentType])
 }
 

@@ -22,7 +22,8 @@ const (
 // Settings are the choices for the pool. Begin with [Defaults] and change what differs. A setting that PgBouncer has
 // too has PgBouncer's name ("PgBouncer config").
 type Settings struct {
-	// Name of the Deployment and the Service. Every other name begins with it. Default pgbouncer.
+	// Name of the Deployment and the Service. Every other name begins with it. Default pgbouncer, or
+	// <service>-pgbouncer in an existing namespace, where other services can have a pool.
 	Name string `json:"name" example:"pool"`
 	// Replicas of the pool. Default 2.
 	Replicas int `json:"replicas" example:"3"`
@@ -47,6 +48,17 @@ type Settings struct {
 	DefaultPoolSize int `json:"defaultPoolSize" example:"25"`
 	// ReservePoolSize is how many more it opens when a client has waited 5 s. Default 0.
 	ReservePoolSize int `json:"reservePoolSize" example:"5"`
+	// SessionPoolSize is the maximum number of server connections of a replica for people and tools that use the
+	// service's login with [SessionDatabase]. They are in session mode and never used for the service. Default 2.
+	SessionPoolSize int `json:"sessionPoolSize" example:"1"`
+	// ServerResetQueryAlways runs DISCARD ALL on a server connection after each transaction too, so that no SET, lock or
+	// temporary table reaches another client. It costs a round trip to the database for each transaction, and prepared
+	// statements are prepared again. Without it, only session mode does this, when a client leaves. Default false.
+	ServerResetQueryAlways bool `json:"serverResetQueryAlways"`
+	// TrackExtraParameters are settings that PgBouncer restores for each client, in addition to those that it always
+	// restores. PostgreSQL must report their changes, which it does for few: search_path from version 18 on,
+	// default_transaction_read_only from 14 on. Default none.
+	TrackExtraParameters []string `json:"trackExtraParameters" example:"[search_path]"`
 	// MaxPreparedStatements is how many protocol-level prepared statements a server connection keeps, so that they work
 	// in transaction mode. 0 turns this off. Default 200.
 	MaxPreparedStatements int `json:"maxPreparedStatements" example:"500"`
@@ -150,6 +162,7 @@ func Defaults() Settings {
 		PoolMode:                      Transaction,
 		MaxClientConn:                 1000,
 		DefaultPoolSize:               20,
+		SessionPoolSize:               2,
 		MaxPreparedStatements:         200,
 		ServerLifetime:                3600,
 		ServerIdleTimeout:             600,
@@ -190,6 +203,9 @@ const longestName = naming.LabelLimit - len("-login-reader")
 const MissingImage = "is missing: run `dbtier image export pool --output pool.tar`, push it to a registry that the " +
 	"cluster can read, and name it with its digest"
 
+// NameFor returns the pool's name in a namespace with several services: <service>-pgbouncer.
+func NameFor(service string) string { return naming.Join(longestName, service, "pgbouncer") }
+
 // Validate reports every fault of the settings.
 func (s *Settings) Validate() error {
 	var faults fault.List
@@ -217,6 +233,7 @@ func (s *Settings) validatePool(faults *fault.List) {
 	faults.Between("maxClientConn", s.MaxClientConn, 1, 50000, "clients")
 	faults.Between("defaultPoolSize", s.DefaultPoolSize, 1, 5000, "server connections")
 	faults.Between("reservePoolSize", s.ReservePoolSize, 0, 5000, "server connections")
+	faults.Between("sessionPoolSize", s.SessionPoolSize, 1, 5000, "server connections")
 	faults.Check(s.DefaultPoolSize <= s.MaxClientConn, "defaultPoolSize", s.DefaultPoolSize,
 		"is more than maxClientConn (%d): there can never be enough clients to use them", s.MaxClientConn)
 	faults.Between("maxPreparedStatements", s.MaxPreparedStatements, 0, 10000, "statements")
@@ -230,6 +247,7 @@ func (s *Settings) validatePool(faults *fault.List) {
 	faults.Between("tcpKeepCnt", s.TCPKeepCnt, 1, 20, "probes")
 	faults.Between("tcpUserTimeout", s.TCPUserTimeout, 1000, 600000, "milliseconds")
 	faults.Between("dnsMaxTtl", s.DNSMaxTTL, 1, 300, "seconds")
+	faults.Names("trackExtraParameters", s.TrackExtraParameters, validation.StartupParameter)
 	faults.Names("ignoreStartupParameters", s.IgnoreStartupParameters, validation.StartupParameter)
 }
 

@@ -29,7 +29,8 @@ type ServiceNamespaceArgs struct {
 	PartOf string
 	// ServiceAccount of the service's pods. It is created here because the migration uses it before the service exists.
 	ServiceAccount string
-	// Existing does not create the namespace, because it exists. Default false.
+	// Existing does not create the namespace, because it exists. It may hold other services with their databases: the
+	// names of the objects begin with ServiceAccount, and the rules leave the pods of other tiers alone. Default false.
 	Existing bool
 	// DatabaseCIDRs are the address ranges of the database, and DatabasePort is its port.
 	DatabaseCIDRs []string
@@ -93,7 +94,7 @@ func build(s component.Scope, args *ServiceNamespaceArgs, out *ServiceNamespace)
 		}
 		options = append(options, pulumi.DependsOn([]pulumi.Resource{namespace.Resource}))
 	}
-	rule, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("database"), databaseRule(args), options...)
+	rules, err := args.newRules(s, options)
 	if err != nil {
 		return fmt.Errorf("the rule for the database: %w", err)
 	}
@@ -104,15 +105,45 @@ func build(s component.Scope, args *ServiceNamespaceArgs, out *ServiceNamespace)
 	if err != nil {
 		return err
 	}
-	out.Ready = []pulumi.Resource{rule, account.Resource}
+	out.Ready = append(rules, account.Resource)
 	out.ServiceAccount = account.Name
 	return nil
+}
+
+// newRules creates the rule for the database. In a namespace of its own a tier has one for all pods. In an existing one
+// it has one for its own pods and one for pods of no tier: rules add up, so a rule for the pods of another tier would
+// let them reach more than their own rules do.
+func (a *ServiceNamespaceArgs) newRules(s component.Scope, options []pulumi.ResourceOption) ([]pulumi.Resource, error) {
+	const name = "database-for-holders-only"
+	holders := requirement(contract.NameLabel, "NotIn", a.Holders...)
+	if !a.Existing {
+		rule, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("database"), databaseRule(a, name, holders), options...)
+		return []pulumi.Resource{rule}, err
+	}
+	own, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("database"), databaseRule(a,
+		contract.Object(a.ServiceAccount, name), requirement(contract.PartOfLabel, "In", a.ServiceAccount), holders),
+		options...)
+	if err != nil {
+		return nil, err
+	}
+	others, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("database-others"), databaseRule(a,
+		contract.Object(a.ServiceAccount, name, "others"),
+		requirement(contract.ManagedByLabel, "NotIn", contract.ManagedBy), holders), options...)
+	return []pulumi.Resource{own, others}, err
+}
+
+func requirement(key, operator string, values ...string) metav1.LabelSelectorRequirementArgs {
+	return metav1.LabelSelectorRequirementArgs{
+		Key: pulumi.String(key), Operator: pulumi.String(operator), Values: pulumi.ToStringArray(values),
+	}
 }
 
 // databaseRule lets every pod except the holders reach everything except the database. Policies can only allow, so the
 // rule lists the rest: all pods, all addresses outside of the database's ranges, and the other ports inside them,
 // because the subnets may contain more than this database.
-func databaseRule(a *ServiceNamespaceArgs) *networkingv1.NetworkPolicyArgs {
+func databaseRule(
+	a *ServiceNamespaceArgs, name string, pods ...metav1.LabelSelectorRequirementInput,
+) *networkingv1.NetworkPolicyArgs {
 	four, six := a.split()
 	block := func(cidr string, except []string) networkingv1.NetworkPolicyPeerArgs {
 		return networkingv1.NetworkPolicyPeerArgs{
@@ -130,16 +161,11 @@ func databaseRule(a *ServiceNamespaceArgs) *networkingv1.NetworkPolicyArgs {
 	}
 	return &networkingv1.NetworkPolicyArgs{
 		Metadata: metav1.ObjectMetaArgs{
-			Name: pulumi.String("database-for-holders-only"), Namespace: pulumi.String(a.Name),
+			Name: pulumi.String(name), Namespace: pulumi.String(a.Name),
 			Labels: workload.Labels(a.Name, a.PartOf),
 		},
 		Spec: networkingv1.NetworkPolicySpecArgs{
-			PodSelector: metav1.LabelSelectorArgs{MatchExpressions: metav1.LabelSelectorRequirementArray{
-				metav1.LabelSelectorRequirementArgs{
-					Key: pulumi.String(contract.NameLabel), Operator: pulumi.String("NotIn"),
-					Values: pulumi.ToStringArray(a.Holders),
-				},
-			}},
+			PodSelector: metav1.LabelSelectorArgs{MatchExpressions: metav1.LabelSelectorRequirementArray(pods)},
 			PolicyTypes: pulumi.ToStringArray([]string{"Egress"}),
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{
 				// Some CNIs do not match pods by address, so pods have their own rule.

@@ -71,7 +71,7 @@ func TestANamespaceOfSomeoneElseIsLeftAlone(t *testing.T) {
 	args.Existing = true
 	recorded := componenttest.Run(t, create(args))
 	assert.Empty(t, recorded.All(namespaceType))
-	assert.Len(t, recorded.All(policyType), 1)
+	assert.Len(t, recorded.All(policyType), 2)
 }
 
 func TestTheServiceAccountHasNoToken(t *testing.T) {
@@ -103,4 +103,26 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	}
 	_, err = componenttest.Try(create(nil))
 	assert.ErrorContains(t, err, "ServiceNamespace namespace: no arguments given")
+}
+
+// Rules add up. A rule of one tier that also selects pods of another would let them reach more than their own rules do.
+func TestInAnExistingNamespaceTheRulesLeaveOtherTiersAlone(t *testing.T) {
+	t.Parallel()
+	args := arguments()
+	args.Existing = true
+	recorded := componenttest.Run(t, create(args))
+	assert.Empty(t, recorded.All(namespaceType))
+	expressions := func(name string) any {
+		rule := recorded.Named(t, policyType, name)
+		return []any{rule.At("metadata", "name"), rule.At("spec", "podSelector", "matchExpressions")}
+	}
+	holders := map[string]any{
+		"key": "app.kubernetes.io/name", "operator": "NotIn", "values": []any{"pgbouncer", "myshop-api-migration"},
+	}
+	assert.Equal(t, []any{"myshop-api-database-for-holders-only", []any{map[string]any{
+		"key": "app.kubernetes.io/part-of", "operator": "In", "values": []any{"myshop-api"},
+	}, holders}}, expressions("namespace-database"))
+	assert.Equal(t, []any{"myshop-api-database-for-holders-only-others", []any{map[string]any{
+		"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": []any{"dbtier"},
+	}, holders}}, expressions("namespace-database-others"))
 }

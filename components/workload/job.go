@@ -35,6 +35,8 @@ type Job struct {
 	Mounts    []Mount
 	Resources Resources
 	UID       int
+	// Scheduling of the pods. Default: anywhere.
+	Scheduling Scheduling
 	// ServiceAccount of the pods. Default: an account of the Job, which has no rights and no role in AWS.
 	ServiceAccount pulumi.StringInput
 
@@ -132,6 +134,7 @@ func podOf(job *Job, account pulumi.StringInput) *corev1.PodSpecArgs {
 		spec.Volumes, container.VolumeMounts = Volumes(job.Mounts...)
 	}
 	spec.Containers = corev1.ContainerArray{container}
+	Schedule(spec, job.Scheduling, JobPodName(job.Owner, job.Task))
 	return spec
 }
 

@@ -18,8 +18,9 @@ func (a *app) localPsql() *cobra.Command {
 	return passOn(&cobra.Command{
 		Use:   "psql [--stack <stack>] [--] <arguments of psql>",
 		Short: "Run psql in a service pod, through the pool",
-		Long: `Runs psql in a pod of the service with the pod's DATABASE_URL, and so through PgBouncer, as the service
-connects. The stack is the project's only local one, or the one named local, unless the first argument is
+		Long: `Runs psql in a pod of the service with the login of the pod's DATABASE_URL, and so through PgBouncer. The
+server connection is in session mode and not one of the service's, so that SET, locks and temporary tables
+work and do not reach the service. The stack is the project's only local one, or the one named local, unless the first argument is
 --stack. Every other argument goes to psql; input can come from a pipe.`,
 		Example: `  dbtier local psql
   dbtier local psql -c 'select version()'
@@ -55,13 +56,17 @@ func (a *app) runLocalPsql(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if t.SessionDatabase == "" {
+		return fmt.Errorf("stack %s lacks the output %s: bring it up again with `bin/dbtier up --stack %s`", stack,
+			config.OutputPoolSessionDatabase, stack)
+	}
 	command := append(cloud.Kubectl(), "exec", "--namespace="+t.Namespace, "--stdin")
 	if a.asks {
 		command = append(command, "--tty")
 	}
 	// The shell in the pod expands the URL, so it is not in kubectl's arguments.
 	command = append(command, "deployment/"+t.Deployment, "--container="+t.Container, "--", "sh", "-c",
-		`exec psql "$DATABASE_URL" "$@"`, "psql")
+		`exec psql "$DATABASE_URL&dbname=`+t.SessionDatabase+`" "$@"`, "psql")
 	if err := a.become(append(command, withoutDashes(args)...),
 		[]string{"KUBECONFIG=" + state.Kubeconfig}); err != nil {
 		return fmt.Errorf("psql in a pod of %s: %w", t.Deployment, err)

@@ -27,6 +27,9 @@ func (v *Verifier) explain(ctx context.Context, err error) (cause, next string) 
 	case strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"),
 		strings.Contains(text, "Unable to connect to the server"):
 		return "the cluster does not answer: " + text, v.Target.Kubectl + " cluster-info"
+	case strings.Contains(text, "exceeded quota"), strings.Contains(text, "failed quota"),
+		strings.Contains(text, "usage per"), strings.Contains(text, "violates PodSecurity"):
+		return "the namespace does not admit a pod of verify: " + text, v.kubectl("describe resourcequotas,limitranges")
 	case strings.Contains(text, "(Forbidden)"):
 		return "the kubeconfig's user has no right to do this: " + text,
 			v.Target.Kubectl + " auth can-i --list --namespace=" + v.Target.Namespace
@@ -284,8 +287,8 @@ func (e externalSecret) fault(now time.Time) (time.Duration, string) {
 	return age, ""
 }
 
-// pool asks PgBouncer's console for its pools, from the pool's container.
-func (v *Verifier) pool(ctx context.Context) (string, error) {
+// console runs a command on PgBouncer's console, in the pool's container.
+func (v *Verifier) console(ctx context.Context, command string) (string, error) {
 	t := v.Target
 	args := []string{"exec", "--namespace=" + t.Namespace, "deployment/" + t.Pool}
 	if t.PoolContainer != "" {
@@ -293,10 +296,15 @@ func (v *Verifier) pool(ctx context.Context) (string, error) {
 	}
 	// Through the socket, PgBouncer accepts the system user that it runs as on its console, as its user pgbouncer. The
 	// port is in the container's environment.
-	args = append(args, "--", "psql", "--no-psqlrc", "--quiet", "--no-align", "--field-separator=|",
-		"--pset=footer=off", "--command=SHOW POOLS",
-		"host="+t.PoolSocketDir+" dbname=pgbouncer user=pgbouncer connect_timeout=10")
-	out, err := v.Kubectl.Run(ctx, "", args...)
+	return v.Kubectl.Run(ctx, "", append(args, "--", "psql", "--no-psqlrc", "--quiet", "--no-align",
+		"--field-separator=|", "--pset=footer=off", "--command="+command,
+		"host="+t.PoolSocketDir+" dbname=pgbouncer user=pgbouncer connect_timeout=10")...)
+}
+
+// pool asks PgBouncer's console for its pools.
+func (v *Verifier) pool(ctx context.Context) (string, error) {
+	t := v.Target
+	out, err := v.console(ctx, "SHOW POOLS")
 	if err != nil {
 		return "", v.poolFault(err)
 	}

@@ -136,7 +136,7 @@ func TestTheProxyIsFoundInTheOutputs(t *testing.T) {
 		"namespace": "n", "deployment": "d", "container": "c", "databaseSecret": "s", "secretsRoleArn": "r",
 		"secretsServiceAccount":          "a",
 		"secretsServiceAccountNamespace": "n", "stsEndpoint": "e", "externalSecrets": []any{"x"},
-		"poolKind": "rdsProxy", "proxy": "p", "bootstrapJob": "j",
+		"databaseEndpoint": "h", "databasePort": 5432, "poolKind": "rdsProxy", "proxy": "p", "bootstrapJob": "j",
 	}
 	target, err := verify.FromOutputs("prod", outputs)
 	require.NoError(t, err)

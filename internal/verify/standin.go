@@ -30,6 +30,8 @@ type podTemplate struct {
 				ServiceAccountName string            `json:"serviceAccountName"`
 				NodeSelector       map[string]string `json:"nodeSelector"`
 				Tolerations        []any             `json:"tolerations"`
+				Affinity           any               `json:"affinity"`
+				PriorityClassName  string            `json:"priorityClassName"`
 				ImagePullSecrets   []any             `json:"imagePullSecrets"`
 				Volumes            []any             `json:"volumes"`
 				Containers         []struct {
@@ -61,10 +63,30 @@ const standInContainer = "psql"
 
 func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 	t := v.Target
-	var service, pool podTemplate
+	var service podTemplate
 	if err := v.Kubectl.Get(ctx, &service, t.Namespace, "deployment", t.Deployment); err != nil {
 		return "", err
 	}
+	image, err := v.imageWithPsql(ctx)
+	if err != nil {
+		return "", err
+	}
+	pod := &temporaryPod{name: "dbtier-verify-" + random(), image: image, like: &service}
+	pod.labels = maps.Clone(service.Spec.Template.Metadata.Labels)
+	delete(pod.labels, "pod-template-hash")
+	for i, c := range service.Spec.Template.Spec.Containers {
+		if i == 0 || c.Name == t.Container {
+			pod.envFrom, pod.env, pod.mounts = c.EnvFrom, c.Env, c.VolumeMounts
+		}
+	}
+	pod.volumes = service.Spec.Template.Spec.Volumes
+	pod.account = service.Spec.Template.Spec.ServiceAccountName
+	return pod.name, v.start(ctx, pod)
+}
+
+// imageWithPsql returns the pool's image, or behind RDS Proxy the image of the Job that created the role.
+func (v *Verifier) imageWithPsql(ctx context.Context) (string, error) {
+	t := v.Target
 	kind, name := "deployment", t.Pool
 	if t.Proxy != "" {
 		kind, name = "job", t.Bootstrap
@@ -73,6 +95,7 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 		return "", found(v.kubectl("get pods"), "no image of the stack has psql: add postgresql-client to that of %s",
 			t.Deployment)
 	}
+	var pool podTemplate
 	if err := v.Kubectl.Get(ctx, &pool, t.Namespace, kind, name); err != nil {
 		return "", err
 	}
@@ -82,35 +105,44 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 			image = c.Image
 		}
 	}
-	of := service.Spec.Template.Spec
-	var envFrom, env, mounts []any
-	for i, c := range of.Containers {
-		if i == 0 || c.Name == t.Container {
-			envFrom, env, mounts = c.EnvFrom, c.Env, c.VolumeMounts
-		}
-	}
-	labels := maps.Clone(service.Spec.Template.Metadata.Labels)
-	delete(labels, "pod-template-hash")
-	random := make([]byte, 4)
-	_, _ = rand.Read(random)
-	pod := "dbtier-verify-" + hex.EncodeToString(random)
+	return image, nil
+}
+
+// temporaryPod sleeps in the container psql until it is removed.
+type temporaryPod struct {
+	name, image, account          string
+	labels                        map[string]string
+	envFrom, env, mounts, volumes []any
+	// like is where the pod runs as the pods of.
+	like *podTemplate
+}
+
+func random() string {
+	text := make([]byte, 4)
+	_, _ = rand.Read(text)
+	return hex.EncodeToString(text)
+}
+
+// start creates a pod and waits until it runs. removePods removes it.
+func (v *Verifier) start(ctx context.Context, pod *temporaryPod) error {
+	place := pod.like.Spec.Template.Spec
 	type object = map[string]any
 	manifest, err := json.Marshal(object{
 		"apiVersion": "v1", "kind": "Pod",
-		"metadata": object{"name": pod, "namespace": t.Namespace, "labels": labels},
+		"metadata": object{"name": pod.name, "namespace": v.Target.Namespace, "labels": pod.labels},
 		"spec": object{
 			"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "activeDeadlineSeconds": 300,
-			"serviceAccountName": of.ServiceAccountName, "automountServiceAccountToken": false,
-			"nodeSelector": of.NodeSelector, "tolerations": of.Tolerations, "imagePullSecrets": of.ImagePullSecrets,
+			"serviceAccountName": pod.account, "automountServiceAccountToken": false, "enableServiceLinks": false,
+			"nodeSelector": place.NodeSelector, "tolerations": place.Tolerations, "affinity": place.Affinity,
+			"priorityClassName": place.PriorityClassName, "imagePullSecrets": place.ImagePullSecrets,
 			"securityContext": object{
 				"runAsNonRoot": true, "runAsUser": 65532,
 				"seccompProfile": object{"type": "RuntimeDefault"},
 			},
-			"volumes": of.Volumes,
+			"volumes": pod.volumes,
 			"containers": []object{{
-				"name": standInContainer, "image": image, "command": []string{"sleep", "300"}, "envFrom": envFrom,
-				"env":            env,
-				"volumeMounts":   mounts,
+				"name": standInContainer, "image": pod.image, "command": []string{"sleep", "300"},
+				"envFrom": pod.envFrom, "env": pod.env, "volumeMounts": pod.mounts,
 				"readinessProbe": object{"exec": object{"command": []string{"false"}}},
 				"resources": object{
 					"requests": object{"cpu": "10m", "memory": "32Mi"},
@@ -124,28 +156,31 @@ func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 		},
 	})
 	if err != nil {
-		return "", fmt.Errorf("describing a pod like the service's: %w", err)
+		return fmt.Errorf("describing a temporary pod: %w", err)
 	}
 	if _, err := v.Kubectl.Run(ctx, string(manifest), "create", "--filename=-"); err != nil {
-		return "", err
+		return err
 	}
-	v.standMade = pod
+	v.madeMutex.Lock()
+	v.made = append(v.made, pod.name)
+	v.madeMutex.Unlock()
 	running := "--for=jsonpath={.status.phase}=Running"
-	if _, err := v.Kubectl.Run(ctx, "", "wait", "--namespace="+t.Namespace, running, "--timeout=60s",
-		"pod/"+pod); err != nil {
-		return "", found(v.kubectl("describe pod "+pod),
-			"a pod with the service's settings and the pool's image for psql does not start: %s", err.Error())
+	if _, err := v.Kubectl.Run(ctx, "", "wait", "--namespace="+v.Target.Namespace, running, "--timeout=60s",
+		"pod/"+pod.name); err != nil {
+		return found(v.kubectl("describe pod "+pod.name),
+			"a temporary pod with the pool's image, for psql, does not start: %s", err.Error())
 	}
-	return pod, nil
+	return nil
 }
 
-// removeStandIn deletes the pod, even if the checks were cancelled.
-func (v *Verifier) removeStandIn(ctx context.Context) {
-	if v.standMade == "" {
+// removePods deletes the temporary pods, even if the checks were cancelled.
+func (v *Verifier) removePods(ctx context.Context) {
+	if len(v.made) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	_, _ = v.Kubectl.Run(ctx, "", "delete", "pod", v.standMade, "--namespace="+v.Target.Namespace, "--wait=false",
-		"--ignore-not-found")
+	args := append([]string{"delete", "pod"}, v.made...)
+	_, _ = v.Kubectl.Run(ctx, "", append(args, "--namespace="+v.Target.Namespace, "--wait=false",
+		"--ignore-not-found")...)
 }

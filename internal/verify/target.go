@@ -47,12 +47,15 @@ func FromOutputs(stack string, outputs map[string]any) (Target, error) {
 		ServiceAccount:          text(config.OutputSecretsServiceAccount),
 		ServiceAccountNamespace: text(config.OutputSecretsServiceAccountNamespace),
 		STS:                     text(config.OutputSTSEndpoint),
+		DatabaseHost:            text(config.OutputDatabaseEndpoint),
+		DatabasePort:            fmt.Sprint(outputs[config.OutputDatabasePort]),
 	}
 	// A state of an older program does not have these.
 	t.DatabaseUser, _ = outputs[config.OutputDatabaseUser].(string)
 	t.Credential, _ = outputs[config.OutputDatabaseCredential].(string)
 	t.Login, _ = outputs[config.OutputPoolLogin].(string)
 	t.Bootstrap, _ = outputs[config.OutputBootstrapJob].(string)
+	t.SessionDatabase, _ = outputs[config.OutputPoolSessionDatabase].(string)
 	if proxied {
 		t.Proxy = text(config.OutputProxy)
 		_, t.Tokens = outputs[config.OutputDatabaseIAMUser]

@@ -26,8 +26,12 @@ type Target struct {
 	Secret string
 	// Pool is the Deployment of PgBouncer, PoolContainer its container.
 	Pool, PoolContainer string
+	// SessionDatabase is the pool's name of the service's database for people and tools.
+	SessionDatabase string
 	// PoolSocketDir is the folder of PgBouncer's Unix socket in that container. Its console needs no password there.
 	PoolSocketDir string
+	// DatabaseHost and DatabasePort are the instance's endpoint.
+	DatabaseHost, DatabasePort string
 	// Proxy is the RDS Proxy if the tier has one instead of PgBouncer; the pool's fields are then empty. Tokens is true
 	// if the service logs in to it with tokens.
 	Proxy  string
@@ -83,9 +87,12 @@ type Verifier struct {
 
 	secrets redact.Redactor
 
-	stand               sync.Once
-	standPod, standMade string
-	standErr            error
+	stand    sync.Once
+	standPod string
+	standErr error
+	// made are the temporary pods.
+	madeMutex sync.Mutex
+	made      []string
 }
 
 // finding is a failure with the next command.
@@ -117,12 +124,15 @@ func (v *Verifier) Run(ctx context.Context) []Check {
 		{"secret", "the Secret holds a working DATABASE_URL", v.secret},
 		{"query", "SELECT version() from a service pod", v.query},
 		{"pool", "SHOW POOLS on PgBouncer", v.pool},
+		{"sessions", "the service's server connections keep nothing that a client set", v.sessions},
+		{"isolation", "another pod of the namespace reaches neither database nor pool", v.isolation},
 		{"externalsecrets", "ExternalSecrets are Ready and fresh", v.externalSecrets},
 		{"passwords", "PostgreSQL and the service have the generated passwords", v.passwords},
 		{"irsa", "the ServiceAccount's token gets its role, others do not", v.irsa},
 	}
 	if v.Target.Proxy != "" {
-		checks[2] = check{"service", "the service is ready behind RDS Proxy", v.service}
+		// RDS Proxy lends a server connection on which something was set to no other client.
+		checks = slices.Replace(checks, 2, 4, check{"service", "the service is ready behind RDS Proxy", v.service})
 	}
 	if v.Target.Tokens {
 		checks = slices.Delete(checks, 1, 2)
@@ -149,7 +159,7 @@ func (v *Verifier) Run(ctx context.Context) []Check {
 		})
 	}
 	running.Wait()
-	v.removeStandIn(ctx)
+	v.removePods(ctx)
 	// Only now are all secrets known that a text could contain.
 	for i := range results {
 		results[i].Detail = v.secrets.Clean(results[i].Detail)

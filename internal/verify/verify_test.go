@@ -47,6 +47,10 @@ type cluster struct {
 	logins         string
 	// fails maps a text to the error of the calls that contain it.
 	fails map[string]error
+	// left is what the sampled server connections answer, and config PgBouncer's configuration.
+	left, config string
+	// open is what the pod that is no part of the tier answers.
+	open string
 	// granted are the tokens that STS accepts.
 	granted []string
 	stsSays int
@@ -60,6 +64,8 @@ func healthy(t *testing.T) *cluster {
 	t.Helper()
 	return &cluster{
 		t: t, secret: dsn, fails: map[string]error{}, stdin: map[string]string{},
+		left:    "connection 7\nconnection 8\nconnection 8\n",
+		config:  "key|value|default|changeable\ntrack_extra_parameters|IntervalStyle, search_path|IntervalStyle|yes\n",
 		granted: []string{"myshop-secrets for sts.amazonaws.com"},
 		given:   generated.Add(4 * time.Second), started: generated.Add(time.Minute),
 		logins: "accepted myshop_app_a\naccepted reports_reader\n",
@@ -93,8 +99,14 @@ func (c *cluster) Run(_ context.Context, stdin string, args ...string) (string, 
 	}
 	switch {
 	case args[0] == "create" && args[1] == "--filename=-":
-		c.stdin["pod"] = stdin
+		if strings.Contains(stdin, `"dbtier-outsider-`) {
+			c.stdin["outsider"] = stdin
+		} else {
+			c.stdin["pod"] = stdin
+		}
 		return "", nil
+	case strings.Contains(all, "pg_isready"):
+		return c.open, nil
 	case args[0] == "wait", args[0] == "delete":
 		return "", nil
 	case args[0] == "create":
@@ -103,6 +115,11 @@ func (c *cluster) Run(_ context.Context, stdin string, args ...string) (string, 
 		return pools, nil
 	case strings.Contains(all, "userlist.txt"):
 		return c.logins, nil
+	case strings.Contains(all, "SHOW CONFIG"):
+		return c.config, nil
+	case strings.Contains(all, "$sql"):
+		c.stdin["sessions"] = stdin
+		return c.left, nil
 	case strings.Contains(all, "select current_user"):
 		c.stdin["secret"] = stdin
 		return "myshop_api\n", nil
@@ -126,6 +143,13 @@ func (c *cluster) Get(_ context.Context, into any, namespace string, what ...str
 			{"name":"sidecar","image":"other"},{"name":%q,"image":%q,"envFrom":[{"secretRef":{"name":"myshop-api-db"}}]}]}}}}`,
 			what[1], container, "registry/"+what[1]+":1")
 		return json.Unmarshal([]byte(text), into)
+	}
+	if what[0] == "pods" && what[1] == "--selector=app.kubernetes.io/name=pgbouncer" {
+		pod := `{"metadata":{%s},"spec":{"containers":[{"name":"exporter","ports":[{"containerPort":1}]},
+			{"name":"pgbouncer","ports":[{"containerPort":6432}]}]},"status":{"phase":%q,"podIP":%q}}`
+		return json.Unmarshal(fmt.Appendf(nil, `{"items":[%s,%s,%s]}`, fmt.Sprintf(pod, "", "Running", "10.0.0.1"),
+			fmt.Sprintf(pod, `"deletionTimestamp":"2026-11-23T12:00:00Z"`, "Running", "10.0.0.2"),
+			fmt.Sprintf(pod, "", "Pending", "10.0.0.3")), into)
 	}
 	switch what[0] {
 	case "job":
@@ -180,6 +204,7 @@ func (c *cluster) verify() map[string]verify.Check {
 			Role:         "arn:aws:iam::111122223333:role/myshop-secrets", ServiceAccount: "myshop-secrets",
 			ServiceAccountNamespace: "myshop",
 			STS:                     c.sts().URL, Kubectl: "kubectl",
+			DatabaseHost: "db.example", DatabasePort: "5432",
 		},
 	}
 	checks := v.Run(c.t.Context())
@@ -194,7 +219,7 @@ func (c *cluster) verify() map[string]verify.Check {
 			assert.NotContains(c.t, string(text), secret, "check %s", check.Name)
 		}
 	}
-	assert.Equal(c.t, []string{"secret", "query", "pool", "externalsecrets", "passwords", "irsa"}, names)
+	assert.Equal(c.t, []string{"secret", "query", "pool", "sessions", "isolation", "externalsecrets", "passwords", "irsa"}, names)
 	return found
 }
 
@@ -205,6 +230,8 @@ func TestAHealthyTierPassesEveryCheck(t *testing.T) {
 		"secret":          "Secret myshop-api-db: logged in to pgbouncer.myshop.svc:5432 as myshop_api",
 		"query":           "PostgreSQL 16.14",
 		"pool":            "myshop/myshop_admin 50 clients on 8 servers, 2 clients wait",
+		"sessions":        "2 server connections of 1 pods hold nothing of a client",
+		"isolation":       "db.example:5432 and pgbouncer.myshop.svc:5432 do not answer it",
 		"externalsecrets": "myshop-api-db, myshop-pool-login, pgbouncer-database-1: refreshed 30s ago at most",
 		"passwords":       "PostgreSQL accepts myshop_app_a, reports_reader",
 		"irsa": "myshop-secrets has myshop-secrets; another ServiceAccount: AccessDenied; another " +
@@ -277,6 +304,32 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 		"a pool that is down": {func(c *cluster) {
 			c.fails["SHOW POOLS"] = failure(2, "psql: error: connection refused")
 		}, "pool", "the console does not answer", "logs deployment/pgbouncer"},
+		"a client's setting on a server connection": {
+			func(c *cluster) { c.left = "connection 7\nleft role b\nleft a = off\nconnection 8\nleft a = off\n" },
+			"sessions", "left on the server connections of pgbouncer: a = off, role b. ",
+			"rollout restart deployment pgbouncer",
+		},
+		"a sample that is refused": {
+			func(c *cluster) { c.left = "connection 7\npsql: error: FATAL:  no more connections allowed\n" },
+			"sessions", "a sample failed: psql: error: FATAL:  no more", "logs deployment/pgbouncer",
+		},
+		"policies that nobody enforces": {
+			func(c *cluster) { c.open = "open db.example:5432 pgbouncer.myshop.svc:5432\n" }, "isolation",
+			"reaches db.example:5432, pgbouncer.myshop.svc:5432: the cluster's network does not enforce NetworkPolicies",
+			"get networkpolicies",
+		},
+		"a name that no outsider resolves": {
+			func(c *cluster) { c.open = "unresolved db.example:5432\n" }, "isolation",
+			"cannot resolve db.example:5432, so it cannot be tested", "get pods",
+		},
+		"an outsider that is not admitted": {
+			func(c *cluster) {
+				c.fails["create --filename=-"] = failure(1, `Error from server (Forbidden): pods "x" is forbidden: exceeded quota`)
+			}, "isolation", "the namespace does not admit a pod of verify", "describe resourcequotas,limitranges",
+		},
+		"no answer of any sample": {
+			func(c *cluster) { c.left = "" }, "sessions", "no sample answered", "logs deployment/pgbouncer",
+		},
 		"a network that drops": {func(c *cluster) {
 			c.fails["select version()"] = failure(2, "psql: error: connection to server failed: timeout expired")
 		}, "query", "the database does not answer", "get networkpolicies,pods"},
@@ -389,6 +442,22 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 	}
 }
 
+func TestEveryPodOfThePoolIsSampledAndWhatPgBouncerRestoresIsNoFinding(t *testing.T) {
+	c := healthy(t)
+	c.verify()
+	assert.Contains(t, c.stdin["sessions"], "source = 'session'")
+	for _, call := range c.calls {
+		line := call[len(call)-1]
+		if !strings.Contains(line, "$sql") {
+			continue
+		}
+		assert.Contains(t, line, "for at in 'hostaddr=10.0.0.1&port=6432'; do", "neither a pod that ends nor one that starts")
+		assert.Contains(t, line, "timezone,intervalstyle,search_path'")
+		return
+	}
+	t.Error("no sample")
+}
+
 func TestAPodLikeTheServicesStandsInWhereItsImageHasNoPsql(t *testing.T) {
 	c := healthy(t)
 	c.fails["deployment/myshop-api --container=api"] = failure(126,
@@ -427,12 +496,32 @@ func TestAPodLikeTheServicesStandsInWhereItsImageHasNoPsql(t *testing.T) {
 		if call[0] == "create" && call[1] == "--filename=-" {
 			made++
 		}
-		if call[0] == "delete" && call[2] == pod.Metadata.Name {
+		if call[0] == "delete" && slices.Contains(call, pod.Metadata.Name) {
 			removed++
 		}
 	}
-	assert.Equal(t, 1, made, "one for both checks")
+	assert.Equal(t, 2, made, "one for both checks, and the one that is no part of the tier")
 	assert.Equal(t, 1, removed)
+}
+
+func TestTheOutsiderHasNothingOfTheTierButItsPlace(t *testing.T) {
+	c := healthy(t)
+	c.verify()
+	var pod struct {
+		Metadata struct{ Labels map[string]string }
+		Spec     struct {
+			ServiceAccountName string
+			Containers         []struct {
+				Image        string
+				Env, EnvFrom []any
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(c.stdin["outsider"]), &pod))
+	assert.Equal(t, map[string]string{"app.kubernetes.io/name": "dbtier-outsider"}, pod.Metadata.Labels)
+	assert.Equal(t, "default", pod.Spec.ServiceAccountName)
+	assert.Equal(t, "registry/pgbouncer:1", pod.Spec.Containers[0].Image)
+	assert.Empty(t, pod.Spec.Containers[0].EnvFrom)
 }
 
 func TestAClustersOwnStackIsItsOperator(t *testing.T) {
@@ -515,7 +604,7 @@ func TestOutputsThatLackSomethingAreNamed(t *testing.T) {
 
 	outputs := map[string]any{"externalSecrets": []any{"a", "b"}}
 	for _, name := range []string{
-		"namespace", "deployment", "container", "databaseSecret", "pool", "poolContainer", "poolSocketDir",
+		"namespace", "deployment", "container", "databaseSecret", "pool", "poolContainer", "poolSocketDir", "databaseEndpoint",
 		"secretsRoleArn",
 		"secretsServiceAccount", "secretsServiceAccountNamespace", "stsEndpoint",
 	} {

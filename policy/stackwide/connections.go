@@ -163,26 +163,49 @@ func holdersOf(s *rule.Stack) map[string][]budget.Holder {
 
 // addPool adds the pools that run with a configuration.
 func addPool(found map[string][]budget.Holder, config pgini.Config, in map[string][]*workload) {
-	pairs := map[string]int{}
-	for _, connection := range config.Databases {
-		pairs[pgini.Host(connection)]++
-	}
-	pool := budget.Holder{
-		Setting: "default_pool_size", Value: config.Number("default_pool_size", 20),
-		Reserve: config.Number("reserve_pool_size", 0),
-	}
-	if bound := config.Number("max_db_connections", 0); bound > 0 {
-		pool = budget.Holder{Setting: "max_db_connections", Value: bound}
+	pools := map[string][]budget.Holder{}
+	for _, name := range slices.Sorted(maps.Keys(config.Databases)) {
+		connection := config.Databases[name]
+		host, _ := pgini.Parameter(connection, "host")
+		pool := poolOf(config, connection)
+		same := slices.IndexFunc(pools[host], func(h budget.Holder) bool {
+			return h.Setting == pool.Setting && h.Value == pool.Value && h.Reserve == pool.Reserve
+		})
+		if same >= 0 {
+			pools[host][same].Pairs++
+		} else {
+			pools[host] = append(pools[host], pool)
+		}
 	}
 	for _, w := range poolsOf(config, in) {
 		count, ok := w.replicas()
 		if !ok || !w.server() {
 			continue
 		}
-		pool.Name, pool.Instances, pool.Rolling = "pool "+w.Name(), int(count), w.Type() == types.Deployment
-		for host, number := range pairs {
-			pool.Pairs = number
-			found[host] = append(found[host], pool)
+		for host, of := range pools {
+			for _, pool := range of {
+				pool.Name, pool.Instances, pool.Rolling = "pool "+w.Name(), int(count), w.Type() == types.Deployment
+				found[host] = append(found[host], pool)
+			}
 		}
+	}
+}
+
+// poolOf returns the server connections of one line of the section databases.
+func poolOf(config pgini.Config, connection string) budget.Holder {
+	number := func(setting, parameter string, otherwise int) int {
+		if text, ok := pgini.Parameter(connection, parameter); ok {
+			if n, err := strconv.Atoi(text); err == nil {
+				return n
+			}
+		}
+		return config.Number(setting, otherwise)
+	}
+	if bound := number("max_db_connections", "max_db_connections", 0); bound > 0 {
+		return budget.Holder{Setting: "max_db_connections", Value: bound, Pairs: 1}
+	}
+	return budget.Holder{
+		Setting: "default_pool_size", Value: number("default_pool_size", "pool_size", 20),
+		Reserve: number("reserve_pool_size", "reserve_pool_size", 0), Pairs: 1,
 	}
 }

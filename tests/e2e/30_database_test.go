@@ -263,3 +263,29 @@ pgbench --no-vacuum --client=50 --jobs=2 --time=15 --file=/tmp/q.sql "$DATABASE_
 	assert.LessOrEqual(t, most.Load(), int64(40))
 	assert.Positive(t, most.Load(), "the sampling must have observed the load")
 }
+
+// A person's session cannot change the service's, and verify finds what the service itself leaves on the pool's server
+// connections.
+func TestNothingOfASessionReachesTheServiceUnseen(t *testing.T) {
+	const leave = "set default_transaction_read_only = on"
+	for range 6 {
+		r := mustDbtier(t, "local", "psql", "-XAtc", leave, "-c", "select current_user || ' ' || current_database()")
+		assert.Contains(t, r.stdout, "myshop_app_")
+	}
+	for range 6 {
+		r := throughEachPoolPod(t, "show transaction_read_only")
+		require.Zero(t, r.code, "%s", r)
+		assert.Equal(t, "off off", strings.Join(strings.Fields(r.stdout), " "))
+	}
+	mustDbtier(t, "verify", "--stack", "local")
+
+	t.Cleanup(func() {
+		kubectl(t, "-n", namespace, "rollout", "restart", "deployment", pool)
+		kubectl(t, "-n", namespace, "rollout", "status", "deployment", pool, "--timeout=5m")
+	})
+	require.Zero(t, throughEachPoolPod(t, leave).code)
+	r := dbtier(t, "verify", "--stack", "local")
+	assert.NotZero(t, r.code, "%s", r)
+	assert.Contains(t, r.all(), "the server connections of pgbouncer: default_transaction_read_only = on")
+	assert.Contains(t, r.all(), "rollout restart deployment pgbouncer")
+}

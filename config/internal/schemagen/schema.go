@@ -153,7 +153,7 @@ func everything() *config.Stack {
 	s := config.Defaults(config.Production, "prod", config.Service{Name: "myshop", Namespace: "myshop"})
 	s.Cloud = config.AWS
 	s.Consumer.Name, s.Consumer.Image = "myshop", "registry.example/myshop:1"
-	s.Pool.Image = "registry.example/pgbouncer:1"
+	s.Pool.Name, s.Pool.Image = "pgbouncer", "registry.example/pgbouncer:1"
 	s.Consumer.Autoscaling.Enabled = true
 	s.Pool.Metrics.Enabled = true
 	s.Migration.Command = []string{"migrate"}

@@ -88,16 +88,16 @@ func (c Config) Number(key string, otherwise int) int {
 	return otherwise
 }
 
-// Host returns the host of a connection string, without quotes.
-func Host(connection string) string {
-	_, rest, found := strings.Cut(connection, "host=")
+// Parameter returns a parameter of a connection string, without quotes.
+func Parameter(connection, key string) (value string, found bool) {
+	_, rest, found := strings.Cut(" "+connection, " "+key+"=")
 	if !found {
-		return ""
+		return "", false
 	}
 	if quoted, found := strings.CutPrefix(rest, "'"); found {
-		host, _, _ := strings.Cut(quoted, "'")
-		return host
+		value, _, _ = strings.Cut(quoted, "'")
+		return value, true
 	}
-	host, _, _ := strings.Cut(rest, " ")
-	return host
+	value, _, _ = strings.Cut(rest, " ")
+	return value, true
 }
