@@ -93,21 +93,24 @@ func TestAResourceIsTakenInUnderItsParentAndReadByItsProvider(t *testing.T) {
 
 	for want, e := range map[string]engine.Existing{
 		"the state already has urn:pulumi:prod::dbtier::aws:iam/role:Role::there": {
-			Type: "aws:iam/role:Role", Name: "there", ID: "x",
+			Type: "aws:iam/role:Role", Name: "there", ID: "x", Parent: root,
 		},
 		"--parent urn:nowhere: the state has no such resource": {
 			Type: "aws:iam/role:Role", Name: "r", ID: "x", Parent: "urn:nowhere",
 		},
 		"the state has no provider that can read kubernetes:core/v1:Secret": {
-			Type: "kubernetes:core/v1:Secret", Name: "s", ID: "x",
+			Type: "kubernetes:core/v1:Secret", Name: "s", ID: "x", Parent: root,
 		},
 		"the state has no provider that can read aws:iam/role:Role: bring the stack up first": {
-			Type: "aws:iam/role:Role", Name: "r", ID: "x", Provider: "urn:other",
+			Type: "aws:iam/role:Role", Name: "r", ID: "x", Parent: root, Provider: "urn:other",
 		},
 	} {
 		require.ErrorContains(t, s.Import(t.Context(), e, quiet()), want)
 	}
 }
+
+// root is the URN of the stack prod, the parent of what is in no component.
+const root = "urn:pulumi:prod::dbtier::pulumi:pulumi:Stack::dbtier-prod"
 
 func TestWhatCannotBeReadIsNotTakenIn(t *testing.T) {
 	f := newFixture(t)
@@ -116,8 +119,9 @@ func TestWhatCannotBeReadIsNotTakenIn(t *testing.T) {
 		`{"diagnosticEvent":{"severity":"error","message":"access denied"}}`+"\n"+`{"summaryEvent":{}}`)
 	f.file("refresh.stderr", "error: refresh failed\n")
 	s := f.open(f.config("prod"))
-	require.ErrorContains(t, s.Import(t.Context(), engine.Existing{Type: "aws:kms/key:Key", Name: "k", ID: "1"},
-		quiet()), "access denied")
+	require.ErrorContains(t, s.Import(t.Context(), engine.Existing{
+		Type: "aws:kms/key:Key", Name: "k", ID: "1", Parent: root,
+	}, quiet()), "access denied")
 	imported, err := os.ReadFile(filepath.Join(f.dir, "imported"))
 	require.NoError(t, err)
 	assert.JSONEq(t, known, string(imported), "the state is the one before")
