@@ -315,7 +315,8 @@ func names(f fault.Fault, choices []choice) bool {
 
 // word matches the setting's key.
 func (s *setting) word() *regexp.Regexp {
-	return regexp.MustCompile(`\b` + regexp.QuoteMeta(fmt.Sprint(s.steps[len(s.steps)-1])) + `\b`)
+	key := strings.TrimPrefix(fmt.Sprint(s.steps[len(s.steps)-1]), config.Namespace+":")
+	return regexp.MustCompile(`\b` + regexp.QuoteMeta(key) + `\b`)
 }
 
 // deployed is a stack with choices, deployed and judged by every policy.
