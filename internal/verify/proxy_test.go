@@ -71,7 +71,7 @@ func TestBehindRDSProxyTheServiceItselfStandsForThePool(t *testing.T) {
 	t.Parallel()
 	p := behindProxy(t)
 	checks := p.run(nil)
-	assert.Len(t, checks, 6)
+	assert.Len(t, checks, 7)
 	for name, check := range checks {
 		assert.True(t, check.OK, "%s: %s", name, check.Cause)
 	}
