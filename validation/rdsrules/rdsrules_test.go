@@ -358,13 +358,13 @@ func TestStorage(t *testing.T) {
 		}
 	}
 	for want, s := range map[string]rdsrules.Storage{
-		"allocatedStorage: want 20 to 65536 GiB with gp3":                 {Type: "gp3", GiB: 19},
-		"allocatedStorage: want 100 to 65536 GiB with io1":                {Type: "io1", GiB: 50, IOPS: 1000},
+		"allocatedStorage: want 20 to 65536 GiB with storageType gp3":     {Type: "gp3", GiB: 19},
+		"allocatedStorage: want 100 to 65536 GiB with storageType io1":    {Type: "io1", GiB: 50, IOPS: 1000},
 		"maxAllocatedStorage: want 0 to turn growth off, or at least":     {Type: "gp3", GiB: 100, MaxGiB: 109},
 		"iops: gp2 has no provisioned iops":                               {Type: "gp2", GiB: 100, IOPS: 1000},
 		"iops: gp3 accepts it only from 400 GiB":                          {Type: "gp3", GiB: 399, IOPS: 12000},
-		"iops: want 12000 to 64000 with gp3":                              {Type: "gp3", GiB: 400, IOPS: 3000},
-		"iops: want 1000 to 256000 with io1":                              {Type: "io1", GiB: 100},
+		"iops: want 12000 to 64000 with storageType gp3":                  {Type: "gp3", GiB: 400, IOPS: 3000},
+		"iops: want 1000 to 256000 with storageType io1":                  {Type: "io1", GiB: 100},
 		"iops: RDS wants 0.5 to 50 for each GiB of allocatedStorage with": {Type: "io1", GiB: 100, IOPS: 5001},
 		"iops: RDS wants 0.5 to 50":                                       {Type: "io1", GiB: 10000, IOPS: 4999},
 		"iops: RDS wants 0.5 to 1000":                                     {Type: "io2", GiB: 100, IOPS: 100001},

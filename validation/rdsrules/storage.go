@@ -83,7 +83,7 @@ func (s Storage) Check() (faults []Fault, known bool) {
 		faults = append(faults, Fault{setting, value, reason, low, high, unit})
 		return false
 	}
-	sized := between("allocatedStorage", s.GiB, t.LeastGiB, t.MostGiB, "GiB with "+t.Name)
+	sized := between("allocatedStorage", s.GiB, t.LeastGiB, t.MostGiB, "GiB with storageType "+t.Name)
 	// "The maximum storage threshold must be at least 10% more than the allocated storage."
 	if s.MaxGiB != 0 && (10*s.MaxGiB < 11*s.GiB || s.MaxGiB > t.MostGiB) {
 		add("maxAllocatedStorage", s.MaxGiB,
@@ -101,7 +101,7 @@ func (s Storage) Check() (faults []Fault, known bool) {
 		add("iops", s.IOPS, "%s accepts it only from %d GiB of allocatedStorage; leave it out", t.Name,
 			t.ProvisionedFrom)
 	default:
-		provisioned = between("iops", s.IOPS, t.LeastIOPS, t.MostIOPS, "with "+t.Name)
+		provisioned = between("iops", s.IOPS, t.LeastIOPS, t.MostIOPS, "with storageType "+t.Name)
 	}
 	if provisioned && sized && (2*s.IOPS < s.GiB || s.IOPS > t.MostPerGiB*s.GiB) {
 		add("iops", s.IOPS, "RDS wants 0.5 to %d for each GiB of allocatedStorage with %s; with %d GiB want %d to %d",
