@@ -73,6 +73,13 @@ func newLogin(t *testing.T, generator string) string {
 		return r.code == 0 && secret(t, namespace, login, "password") != before, r.stderr
 	})
 	after := secret(t, namespace, login, "password")
+	// The pool and the service read a copy that is made once, so that a lost Secret does not change their login.
+	kept := pool + "-kept-login"
+	kubectl(t, "-n", namespace, "delete", "secret", kept)
+	eventually(t, time.Minute, "a copy of the new login", func() (bool, string) {
+		r := tryKubectl(t, "", "-n", namespace, "get", "secret", kept, "-o", "name")
+		return r.code == 0 && secret(t, namespace, kept, "password") == after, r.stderr
+	})
 	for _, dependent := range []string{service + "-db", pool + "-config"} {
 		kubectl(t, "-n", namespace, "annotate", "externalsecret", dependent, "--overwrite",
 			fmt.Sprintf("force-sync=%d", time.Now().UnixNano()))
