@@ -14,8 +14,6 @@ import (
 func blame(tree map[string]any, faults []fault.Fault, judge func(map[string]any) []fault.Fault) []fault.Fault {
 	leaves := map[string]any{}
 	collect(leaves, "", tree)
-	// What a reference reads is as good as written.
-	maps.DeleteFunc(leaves, func(leaf string, _ any) bool { return strings.Contains(leaf, ".stackReference.") })
 	written := func(f fault.Fault) bool {
 		for leaf := range leaves {
 			if isPart(leaf, f.Path) || isPart(f.Path, leaf) {
@@ -35,6 +33,10 @@ func blame(tree map[string]any, faults []fault.Fault, judge func(map[string]any)
 	for _, leaf := range slices.Sorted(maps.Keys(leaves)) {
 		if len(open) == 0 {
 			break
+		}
+		// What a reference reads is as good as written.
+		if strings.Contains(leaf, ".stackReference.") {
+			continue
 		}
 		for _, changed := range alternatives(tree, leaf, leaves[leaf]) {
 			after := map[string]bool{}
