@@ -69,9 +69,17 @@ func readGuide(t *testing.T, file string, isSetting func(path string) bool) guid
 			var sections map[string]any
 			require.NoError(t, yaml.Unmarshal([]byte(body), &sections), "%s: %s", file, body)
 			for key, section := range sections {
-				changes[strings.TrimPrefix(key, "dbtier:")] = section
+				path, ofStack := strings.CutPrefix(key, "dbtier:")
+				if ofStack {
+					changes[path] = section
+				} else {
+					// A part of an object of Kubernetes is not of the stack's file.
+					require.False(t, isSetting(key), "%s: %s lacks dbtier:", file, key)
+				}
 			}
-			page.steps = append(page.steps, changes)
+			if len(changes) > 0 {
+				page.steps = append(page.steps, changes)
+			}
 		case "json":
 			require.NoError(t, json.Unmarshal([]byte(body), &page.policies), "%s: %s", file, body)
 		}

@@ -74,7 +74,9 @@ func TestTheOperatorsObjectsAreValidForEverySupportedVersion(t *testing.T) {
     storeKind: SecretStore
     further:
       - {name: cache, arn: "` + secret + `", keys: {CACHE_TOKEN: token}, refreshPolicy: OnChange}
-      - {name: urls, arn: "` + secret + `", urls: {CACHE_URL: {scheme: redis, host: cache, port: 6379}}}
+      - name: urls
+        arn: "` + secret + `"
+        urls: {CACHE_URL: {scheme: redis, user: username, password: password, host: cache, port: 6379}}
       - {name: files, arn: "` + secret + `", use: files, mountPath: /etc/cache}
 `
 	})

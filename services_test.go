@@ -143,7 +143,11 @@ func TestAdoptingIsForTheOneStackThatAsksForIt(t *testing.T) {
 // Two services can live in a namespace that neither of them owns, as two stacks.
 func TestTwoServicesShareAnExistingNamespaceButNoObject(t *testing.T) {
 	t.Parallel()
-	for name, pool := range map[string]string{"pgbouncer": "", "rdsProxy": "  dbtier:pool: {kind: rdsProxy}\n"} {
+	for name, pool := range map[string]string{
+		"pgbouncer": "  dbtier:pool:\n",
+		// The image is the role's then.
+		"rdsProxy": "  dbtier:pool: {kind: rdsProxy}\n  dbtier:role:\n",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seen := map[string]string{}
@@ -151,8 +155,8 @@ func TestTwoServicesShareAnExistingNamespaceButNoObject(t *testing.T) {
 				_, options := projectWith(t, "prod", func(text string) string {
 					return strings.NewReplacer(
 						"    name: myshop\n", "    name: "+service+"\n    namespace: shared\n    existingNamespace: true\n",
-						"    name: myshop-api\n", "    name: "+service+"-api\n",
-					).Replace(text) + pool + "  dbtier:operator: {install: false}\n"
+						"    name: myshop-api\n", "    name: "+service+"-api\n", "  dbtier:pool:\n", pool,
+					).Replace(text) + "  dbtier:operator: {install: false}\n"
 				})
 				recorded := componenttest.Run(t, deploy, options...)
 				assert.NotContains(t, recorded.Types(), "kubernetes:core/v1:Namespace")
