@@ -23,11 +23,12 @@ func (b *bench) hasPasswords(generated, recoveries string) {
 			"secretsServiceAccountNamespace":"myshop","stsEndpoint":"https://sts",
 			"externalSecrets":["api-db","database-1"],
 			"bootstrapJob":"bootstrap-1","databaseCredential":"database-1","databaseUser":"app_a",
+			"databaseEndpoint":"db.example.com","databasePort":5432,
 			"recoveries":`+recoveries+`}}]}}}`), 0o600))
 	tools := b.t.TempDir()
 	require.NoError(b.t, os.WriteFile(filepath.Join(tools, "kubectl"), []byte(`#!/bin/sh
 case "$*" in
-get*externalsecrets*) echo '{"items":['"$KEPT"'{"metadata":{"name":"database-1"},"status":{
+get*externalsecrets*) echo '{"items":['"$KEPT"'{"metadata":{"name":"database-1"},"spec":{"refreshPolicy":"CreatedOnce"},"status":{
 	"refreshTime":"`+generated+`","conditions":[{"type":"Ready","status":"True"}]}}]}' ;;
 get*job*) echo '{"status":{"completionTime":"2026-11-23T10:00:00Z"}}' ;;
 exec*) echo accepted app_a ;;
