@@ -93,7 +93,9 @@ func TestFaultsOfSchedulingNameTheirPath(t *testing.T) {
 	s := workload.Scheduling{
 		NodeSelector: map[string]string{"a b": "c"},
 		Tolerations: []workload.Toleration{
-			{Value: "x"}, {Key: "k", Operator: "Exists", Value: "v"}, {Key: "k", Operator: "In", Effect: "Never"},
+			{Value: "x"},
+			{Key: "k", Operator: "Exists", Value: "v"},
+			{Key: "k", Operator: "In", Effect: "Never"},
 			{Key: "k", TolerationSeconds: 5},
 		},
 		Affinity: affinity(t, `{

@@ -119,7 +119,8 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 		{
 			"iam", "PutRolePolicy", s.with(role, object{"PolicyName": "inline", "PolicyDocument": policy}),
 			[]refusal{
-				noRole, {object{"PolicyDocument": "{"}, "MalformedPolicyDocument"},
+				noRole,
+				{object{"PolicyDocument": "{"}, "MalformedPolicyDocument"},
 				{object{"PolicyDocument": strings.Replace(policy, `"*"`, `"s3:`+strings.Repeat("x", 10300)+`"`, 1)}, "LimitExceeded"},
 			},
 		},
@@ -142,7 +143,8 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 		{"iam", "DeleteRole", object{"RoleName": "made"}, []refusal{noRole}},
 		{"iam", "ListOpenIDConnectProviders", object{}, nil},
 		{
-			"iam", "GetOpenIDConnectProvider", object{"OpenIDConnectProviderArn": provider},
+			"iam", "GetOpenIDConnectProvider",
+			object{"OpenIDConnectProviderArn": provider},
 			[]refusal{{object{"OpenIDConnectProviderArn": provider + "x"}, "NoSuchEntity"}},
 		},
 		{"iam", "SimulateCustomPolicy", object{
@@ -163,7 +165,8 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 		}},
 
 		{
-			"secretsmanager", "CreateSecret", object{
+			"secretsmanager", "CreateSecret",
+			object{
 				"Name": "mine", "SecretString": "v", "Description": "d", "KmsKeyId": key["keyId"],
 				"ClientRequestToken": strings.Repeat("0", 32), "Tags": []object{{"Key": "team", "Value": "a"}},
 			},
@@ -173,13 +176,15 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 			{object{"Name": "mine", "SecretBinary": nil, "SecretString": "w"}, "ResourceExistsException"},
 		}},
 		{"secretsmanager", "GetSecretValue", mine, []refusal{
-			noSecret, {object{"VersionId": missing}, "ResourceNotFoundException"},
+			noSecret,
+			{object{"VersionId": missing}, "ResourceNotFoundException"},
 			{object{"VersionId": strings.Repeat("0", 32), "VersionStage": "NONE"}, "InvalidRequestException"},
 		}},
 		{"secretsmanager", "GetSecretValue", object{"SecretId": "binary"}, nil},
 		{"secretsmanager", "GetSecretValue", object{"SecretId": secret}, nil},
 		{
-			"secretsmanager", "BatchGetSecretValue", object{"SecretIdList": []string{"mine", "binary", "nothing"}},
+			"secretsmanager", "BatchGetSecretValue",
+			object{"SecretIdList": []string{"mine", "binary", "nothing"}},
 			[]refusal{{object{"Filters": []object{{"Key": "name", "Values": []string{"m"}}}}, "InvalidParameterException"}},
 		},
 		{"secretsmanager", "DescribeSecret", mine, []refusal{noSecret}},
@@ -199,7 +204,8 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 		{"secretsmanager", "GetResourcePolicy", mine, []refusal{noSecret}},
 		{
 			"secretsmanager", "PutSecretValue", s.with(mine, object{"SecretString": "w"}), []refusal{
-				noSecret, {object{"SecretId": secret}, "InvalidRequestException"},
+				noSecret,
+				{object{"SecretId": secret}, "InvalidRequestException"},
 				{object{"ClientRequestToken": strings.Repeat("0", 32)}, "ResourceExistsException"},
 			},
 		},
@@ -213,12 +219,14 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 		{"secretsmanager", "UntagResource", s.with(mine, object{"TagKeys": []string{"a"}}), []refusal{noSecret}},
 		{
 			"secretsmanager", "RotateSecret",
-			object{"SecretId": secret, "RotationRules": object{"AutomaticallyAfterDays": 30}}, []refusal{
+			object{"SecretId": secret, "RotationRules": object{"AutomaticallyAfterDays": 30}},
+			[]refusal{
 				noSecret, {object{"SecretId": "mine"}, "InvalidRequestException"},
 			},
 		},
 		{"secretsmanager", "DeleteSecret", s.with(mine, object{"RecoveryWindowInDays": 7}), []refusal{
-			noSecret, {object{"RecoveryWindowInDays": 3}, "InvalidParameterException"},
+			noSecret,
+			{object{"RecoveryWindowInDays": 3}, "InvalidParameterException"},
 			{object{"SecretId": secret}, "InvalidRequestException"},
 		}},
 		{"secretsmanager", "RestoreSecret", mine, []refusal{noSecret}},

@@ -92,7 +92,10 @@ func isolation() []*rule.Rule {
 		IDs:     []string{"PSS:host-probes"},
 		Resource: containers(func(_, container rule.Value) {
 			for _, path := range [][]string{
-				{"livenessProbe"}, {"readinessProbe"}, {"startupProbe"}, {"lifecycle", "postStart"},
+				{"livenessProbe"},
+				{"readinessProbe"},
+				{"startupProbe"},
+				{"lifecycle", "postStart"},
 				{"lifecycle", "preStop"},
 			} {
 				for _, kind := range []string{"httpGet", "tcpSocket"} {

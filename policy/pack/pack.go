@@ -77,8 +77,10 @@ func NewSession(pack Pack, profile rule.Profile) *Session {
 	if pack.Now == nil {
 		pack.Now = time.Now
 	}
-	s := &Session{Pack: pack, profile: profile, byType: map[string][]*rule.Rule{}, keeps: map[string]bool{},
-		inputs: map[string]rule.Properties{}}
+	s := &Session{
+		Pack: pack, profile: profile, byType: map[string][]*rule.Rule{}, keeps: map[string]bool{},
+		inputs: map[string]rule.Properties{},
+	}
 	for _, r := range pack.Rules {
 		if r.IsStack() {
 			s.stacks = append(s.stacks, r)

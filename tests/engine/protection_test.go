@@ -175,7 +175,8 @@ func TestAChangeThatWaitsForTheWindowIsNeitherDriftNorAChange(t *testing.T) {
 	assert.Contains(t, drift.stdout, waits)
 	assert.Contains(t, drift.stdout, "no drift")
 	for _, args := range [][]string{
-		{"preview", "--stack", "local", "--detailed-exitcode"}, {"up", "--stack", "local", "--expect-no-changes"},
+		{"preview", "--stack", "local", "--detailed-exitcode"},
+		{"up", "--stack", "local", "--expect-no-changes"},
 		{"up", "--stack", "local"},
 		// After a refresh the state has the old value. The program still asks for nothing new.
 		{"up", "--stack", "local", "--refresh"},

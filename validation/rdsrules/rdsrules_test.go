@@ -349,9 +349,13 @@ func TestNames(t *testing.T) {
 func TestStorage(t *testing.T) {
 	t.Parallel()
 	for _, s := range []rdsrules.Storage{
-		{Type: "gp3", GiB: 20}, {Type: "gp3", GiB: 400, IOPS: 12000, Throughput: 500},
-		{Type: "gp3", GiB: 400, IOPS: 16000, Throughput: 4000}, {Type: "gp2", GiB: 20, MaxGiB: 22},
-		{Type: "io1", GiB: 100, IOPS: 5000}, {Type: "io2", GiB: 100, IOPS: 100000}, {Type: "io1", GiB: 2000, IOPS: 1000},
+		{Type: "gp3", GiB: 20},
+		{Type: "gp3", GiB: 400, IOPS: 12000, Throughput: 500},
+		{Type: "gp3", GiB: 400, IOPS: 16000, Throughput: 4000},
+		{Type: "gp2", GiB: 20, MaxGiB: 22},
+		{Type: "io1", GiB: 100, IOPS: 5000},
+		{Type: "io2", GiB: 100, IOPS: 100000},
+		{Type: "io1", GiB: 2000, IOPS: 1000},
 	} {
 		if faults, known := s.Check(); !known || len(faults) > 0 {
 			t.Errorf("%v: %v", s, faults)

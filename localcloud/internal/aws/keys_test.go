@@ -166,7 +166,8 @@ func TestRequestsCarryTheConditionKeysOfTheirActions(t *testing.T) {
 			"secretsmanager:RotateImmediately", "secretsmanager:ModifyRotationRules")},
 		{
 			"secretsmanager", "CreateSecret",
-			m{"Name": "new", "KmsKeyId": key.ID, "Description": "d", "Tags": []m{{"Key": "team", "Value": "a"}}}, "",
+			m{"Name": "new", "KmsKeyId": key.ID, "Description": "d", "Tags": []m{{"Key": "team", "Value": "a"}}},
+			"",
 			append(slices.Clone(newTags), "secretsmanager:Name", "secretsmanager:Description",
 				"secretsmanager:KmsKeyId", "secretsmanager:KmsKeyArn"),
 		},
