@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -336,7 +337,19 @@ func TestAnotherGenerationIsAnotherUserOfThePool(t *testing.T) {
 	pool := second.Named(t, externalSecretType, "pool-config")
 	assert.Contains(t, pool.Text(), `"pgbouncer-kept-database-2"`)
 	assert.Contains(t, second.Named(t, externalSecretType, "pool-kept-credential-2").Text(), `"pgbouncer-database-2"`)
-	assert.True(t, second.Follows(pool, second.Named(t, jobType, "role-job")))
+	job := second.Named(t, jobType, "role-job")
+	assert.True(t, second.Follows(pool, job))
+	// The Job is deleted before it is replaced, and with it what would be replaced because of its inputs.
+	for _, secret := range second.All(externalSecretType) {
+		if !slices.Contains(secret.ReplaceOnChanges, "spec") {
+			continue
+		}
+		for input, from := range secret.PropertyDependencies {
+			for _, urn := range from {
+				assert.NotEqual(t, job.Name, urn[strings.LastIndex(urn, ":")+1:], "%s.%s", secret.Name, input)
+			}
+		}
+	}
 	for _, unchanged := range []struct{ kind, name string }{
 		{externalSecretType, "pool-consumer-secret"},
 		{deploymentType, "pool-deployment"},

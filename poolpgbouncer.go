@@ -41,9 +41,9 @@ func (p *pgBouncerPool) add() error {
 	}
 	if p.tier.applicationRole != nil {
 		args.Credential = pgbouncer.Credential{
-			Key: p.tier.applicationRole.CredentialSecret, User: p.tier.applicationRole.User,
+			Key: p.tier.applicationRole.CredentialSecret, User: p.tier.stack.Role.User(),
 			Generated:  databaserole.CredentialSecret(p.objectName(), p.tier.stack.Role.Generation),
-			Generation: p.tier.stack.Role.Generation,
+			Generation: p.tier.stack.Role.Generation, After: p.tier.applicationRole.Done,
 		}
 	}
 	for _, name := range p.tier.stack.DatabaseNames() {

@@ -41,7 +41,11 @@ type Credential struct {
 	// Secret is lost and gets another password. Default: the pool reads Key itself, whose password may change.
 	Generated  string
 	Generation int
-	User       pulumi.StringInput
+	User       string
+	// After is what makes a generated credential valid. The copy is made after it. No input of the copy may come from
+	// it: when the engine replaces a resource, it deletes those whose inputs come from it first, and the pool would lose
+	// its password.
+	After []pulumi.Resource
 }
 
 func (c *Credential) validate() error {
@@ -52,7 +56,7 @@ func (c *Credential) validate() error {
 	if c.Generated != "" {
 		faults.Form("generated", c.Generated, validation.Label)
 		faults.Check(c.inCluster(), "generated", c.Generated, "is for a Secret of the pool's namespace; want no store")
-		faults.Check(c.User != nil, "user", nil, "is missing: the username of the generated credential")
+		faults.Check(c.User != "", "user", nil, "is missing: the username of the generated credential")
 	}
 	faults.Check(c.Key != nil, "key", nil, "is missing: the secret with the database user's username and password")
 	return faults.Err()

@@ -337,7 +337,7 @@ func TestThePoolReadsACopyOfEachGeneratedPassword(t *testing.T) {
 	args := arguments()
 	args.Credential = pgbouncer.Credential{
 		Key: pulumi.String("pgbouncer-database-2"), Generated: "pgbouncer-database-2", Generation: 2,
-		User: pulumi.String("myshop_app_b"),
+		User: "myshop_app_b",
 	}
 	recorded := componenttest.Run(t, create(args))
 	for name, want := range map[string]struct{ secret, user, of string }{

@@ -94,8 +94,8 @@ func (b *builder) keep(logins *loginSecrets, store eso.StoreRef) (*reader, error
 			// The resource's name contains the generation: an update deletes the last generation's copy last.
 			part := fmt.Sprintf("kept-credential%s-%d", m.suffix, credential.Generation)
 			kept, err := eso.NewLoginCopy(b.Ctx, b.Child(part),
-				b.meta(KeptSecret(b.args.Name, credential.Generated)), credential.User, credential.Key, store,
-				b.options())
+				b.meta(KeptSecret(b.args.Name, credential.Generated)), pulumi.String(credential.User),
+				pulumi.String(credential.Generated), store, b.options(credential.After...))
 			if err != nil {
 				return nil, err
 			}
