@@ -31,7 +31,7 @@ import (
 	"dbtier/policy/ruletest"
 )
 
-//go:generate env UPDATE_GOLDEN=1 go test -vet=off -count=1 -run ^TestEverySettingCanBeUsed$ .
+//go:generate env UPDATE_GOLDEN=1 go test -vet=off -count=1 -timeout 60m -run ^TestEverySettingCanBeUsed$ .
 
 // setting is a key of a stack's file that takes a value.
 type setting struct {
