@@ -29,6 +29,9 @@ func TestThePoliciesOfTheProgramsStacksAreAccepted(t *testing.T) {
 	require.NoError(t, err)
 	found := map[string]int{}
 	for _, file := range append(files, more...) {
+		if strings.HasPrefix(filepath.Base(file), "Pulumi.") {
+			continue // the config of a stack, and not its resources
+		}
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		var resources []struct {
