@@ -282,7 +282,7 @@ func TestTheRealPgBouncerRecoversFromAFailedLookup(t *testing.T) {
 // In transaction mode what a client sets stays on the server connection for the next client. The database for people and
 // tools has server connections of its own.
 func TestTheRealPgBouncerKeepsSessionsOffTheServicesConnections(t *testing.T) {
-	const leave = "set default_transaction_read_only = on"
+	const leave = "set default_transaction_deferrable = on"
 	box := newBox(t)
 	server := box.startPostgres("d4tabase")
 	start := func(args *pgbouncer.PgBouncerPoolArgs) (service, people string) {
@@ -302,18 +302,18 @@ func TestTheRealPgBouncerKeepsSessionsOffTheServicesConnections(t *testing.T) {
 		dsn.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(args.ContainerPort))
 		return dsn.String(), dsn.String() + "&dbname=" + pgbouncer.SessionDatabase("myshop")
 	}
-	const readOnly = "show transaction_read_only"
+	const deferrable = "show transaction_deferrable"
 	service, people := start(arguments())
-	require.Equal(t, "off", box.query(service, readOnly))
+	require.Equal(t, "off", box.query(service, deferrable))
 	assert.Equal(t, "myshop_admin postgres", box.query(people, "select current_user || ' ' || current_database()"))
 	for range 4 {
 		box.query(people, leave)
 	}
-	assert.Equal(t, "off", box.query(service, readOnly))
-	assert.Equal(t, "off", box.query(people, readOnly), "nor does it reach the next person")
+	assert.Equal(t, "off", box.query(service, deferrable))
+	assert.Equal(t, "off", box.query(people, deferrable), "nor does it reach the next person")
 
 	box.query(service, leave)
-	assert.Equal(t, "on", box.query(service, readOnly), "a client of the service's own pool reaches the next one")
+	assert.Equal(t, "on", box.query(service, deferrable), "a client of the service's own pool reaches the next one")
 	left, err := os.ReadFile("../../internal/verify/left.sql")
 	require.NoError(t, err)
 	look := func() string {
@@ -322,9 +322,13 @@ func TestTheRealPgBouncerKeepsSessionsOffTheServicesConnections(t *testing.T) {
 		require.NoError(t, err)
 		return out
 	}
-	assert.Contains(t, look(), "left default_transaction_read_only = on")
+	assert.Contains(t, look(), "left default_transaction_deferrable = on")
+	// PostgreSQL reports changes of this setting, so PgBouncer restores it for each client.
+	box.query(service, "set default_transaction_read_only = on")
+	assert.Equal(t, "off", box.query(service, "show transaction_read_only"))
+	assert.NotContains(t, look(), "left default_transaction_read_only")
 	for _, sql := range []string{
-		leave + "; reset default_transaction_read_only", "select pg_advisory_lock(1)", "create temporary table kept (id int)",
+		leave + "; reset default_transaction_deferrable", "select pg_advisory_lock(1)", "create temporary table kept (id int)",
 		"listen news", "prepare mine as select 1", "declare far cursor with hold for select 1", "set role reader",
 	} {
 		if sql == "set role reader" {
@@ -342,7 +346,7 @@ func TestTheRealPgBouncerKeepsSessionsOffTheServicesConnections(t *testing.T) {
 	args.ServerResetQueryAlways = true
 	service, _ = start(args)
 	box.query(service, leave)
-	assert.Equal(t, "off", box.query(service, readOnly))
+	assert.Equal(t, "off", box.query(service, deferrable))
 	assert.NotContains(t, look(), "left")
 }
 

@@ -57,7 +57,7 @@ type Settings struct {
 	ServerResetQueryAlways bool `json:"serverResetQueryAlways"`
 	// TrackExtraParameters are settings that PgBouncer restores for each client, in addition to those that it always
 	// restores. PostgreSQL must report their changes, which it does for few: search_path from version 18 on,
-	// default_transaction_read_only from 14 on. Default none.
+	// default_transaction_read_only from 14 on. PgBouncer 1.26 restores these without the setting. Default none.
 	TrackExtraParameters []string `json:"trackExtraParameters" example:"[search_path]"`
 	// MaxPreparedStatements is how many protocol-level prepared statements a server connection keeps, so that they work
 	// in transaction mode. 0 turns this off. Default 200.

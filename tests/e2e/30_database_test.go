@@ -274,13 +274,13 @@ pgbench --no-vacuum --client=50 --jobs=2 --time=15 --file=/tmp/q.sql "$DATABASE_
 // A person's session cannot change the service's, and verify finds what the service itself leaves on the pool's server
 // connections.
 func TestNothingOfASessionReachesTheServiceUnseen(t *testing.T) {
-	const leave = "set default_transaction_read_only = on"
+	const leave = "set default_transaction_deferrable = on"
 	for range 6 {
 		r := mustDbtier(t, "local", "psql", "-XAtc", leave, "-c", "select current_user || ' ' || current_database()")
 		assert.Contains(t, r.stdout, "myshop_app_")
 	}
 	for range 6 {
-		r := throughEachPoolPod(t, "show transaction_read_only")
+		r := throughEachPoolPod(t, "show transaction_deferrable")
 		require.Zero(t, r.code, "%s", r)
 		assert.Equal(t, "off off", strings.Join(strings.Fields(r.stdout), " "))
 	}
@@ -293,6 +293,6 @@ func TestNothingOfASessionReachesTheServiceUnseen(t *testing.T) {
 	require.Zero(t, throughEachPoolPod(t, leave).code)
 	r := dbtier(t, "verify", "--stack", "local")
 	assert.NotZero(t, r.code, "%s", r)
-	assert.Contains(t, r.all(), "the server connections of pgbouncer: default_transaction_read_only = on")
+	assert.Contains(t, r.all(), "the server connections of pgbouncer: default_transaction_deferrable = on")
 	assert.Contains(t, r.all(), "rollout restart deployment pgbouncer")
 }
