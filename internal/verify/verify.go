@@ -82,7 +82,7 @@ type Verifier struct {
 	HTTP *http.Client
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
-	// Timeout is the limit of each check. Default 30 s.
+	// Timeout is the limit of each check. Default 90 s, because a check may have to start a pod.
 	Timeout time.Duration
 
 	secrets redact.Redactor
@@ -114,7 +114,7 @@ func (v *Verifier) Run(ctx context.Context) []Check {
 		v.Now = time.Now
 	}
 	if v.Timeout == 0 {
-		v.Timeout = 30 * time.Second
+		v.Timeout = 90 * time.Second
 	}
 	type check struct {
 		name, title string
