@@ -94,7 +94,7 @@ func TestTheOperatorWritesOnlyTheProxysSecrets(t *testing.T) {
 func TestTheMasterUserThroughTheProxyNeedsNoFurtherSecret(t *testing.T) {
 	t.Parallel()
 	_, options := projectWith(t, "prod", func(text string) string {
-		text = regexp.MustCompile(`    (# Made by .*\n    )?image: .*/pgbouncer:.*\n`).ReplaceAllString(text, "    kind: rdsProxy\n")
+		text = regexp.MustCompile(` {4}(# Made by .*\n {4})?image: .*/pgbouncer:.*\n`).ReplaceAllString(text, "    kind: rdsProxy\n")
 		return text + "  dbtier:role: {poolUser: master}\n"
 	})
 	recorded := componenttest.Run(t, deploy, options...)

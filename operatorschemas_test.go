@@ -99,7 +99,7 @@ func TestTheDocumentsNameTheVersionsOfTheOperator(t *testing.T) {
 	for _, v := range versions {
 		assert.Contains(t, text, v.Version)
 	}
-	tag := regexp.MustCompile(`external-secrets\n      tag: v(\S+)`).FindStringSubmatch(read("Pulumi.local.yaml"))
+	tag := regexp.MustCompile(`external-secrets\n {6}tag: v(\S+)`).FindStringSubmatch(read("Pulumi.local.yaml"))
 	require.NotNil(t, tag)
 	assert.Contains(t, text, tag[1])
 }

@@ -374,9 +374,7 @@ func (tr *trial) run(t *testing.T, update bool, profile rule.Profile, choices ..
 	}
 	recorded, err := componenttest.Try(deploy, options...)
 	d := &deployed{map[string]string{}, map[string]bool{}, map[string]string{}, map[string]bool{}}
-	if !assert.NoError(t, err, "%v: the config has no fault, but the program fails", choices) {
-		return d
-	}
+	require.NoError(t, err, "%v: the config has no fault, but the program fails", choices)
 	answer := ruletest.Judge(t, ruletest.Setup{Profile: profile, Update: update, Config: tr.policies}, registry.All(), judged(recorded)...)
 	for _, found := range answer.Diagnostics {
 		key := found.GetPolicyName() + " " + found.GetUrn()[strings.LastIndex(found.GetUrn(), ":")+1:]

@@ -63,8 +63,8 @@ func (s *Stack) poolHolders() []budget.Holder {
 		Reserve: s.Pool.ReservePoolSize, Pairs: len(s.DatabaseNames()), Rolling: true,
 	}
 	others := []budget.Holder{{
-		Name: "pool " + s.Pool.Name + " for people and tools", Instances: s.Pool.Replicas, Setting: "pool.sessionPoolSize",
-		Value: s.Pool.SessionPoolSize, Pairs: len(s.DatabaseNames()), Rolling: true,
+		Name: "pool " + s.Pool.Name + " for people and tools", Instances: s.Pool.Replicas,
+		Setting: "pool.sessionPoolSize", Value: s.Pool.SessionPoolSize, Pairs: len(s.DatabaseNames()), Rolling: true,
 	}}
 	for i, login := range s.Pool.Logins {
 		pairs := max(len(login.Databases), 1)

@@ -60,7 +60,7 @@ func TestNamesThatCollideNameBothSettings(t *testing.T) {
 		"  dbtier:database: {parameters: {max_worker_processes: {value: \"9\", applyMethod: immediate}}}\n": `database.` +
 			`parameters.max_worker_processes.applyMethod: "immediate": cannot be used for a static parameter`,
 		"  dbtier:database: {parameters: {rds.force_ssl: {value: \"1\", applyMethod: immediate}}}\n": "each update would show a change",
-		"  dbtier:database: {parameters: {wrok_mem: {value: \"4096\"}}}\n":                           "is not a parameter of the family",
+		"  dbtier:database: {parameters: {work_men: {value: \"4096\"}}}\n":                           "is not a parameter of the family",
 		"  dbtier:database: {storageType: io1, allocatedStorage: 100, iops: 6000}\n":                 "RDS wants 0.5 to 50",
 		"  dbtier:aws: {region: ap-northeast-2, accountId: \"123456789012\", tags: {since: 2026-11-03}}\n": `aws.tags.since: ` +
 			`"2026-11-03": is a date in YAML`,

@@ -67,7 +67,8 @@ func ReadFile(file string) (Values, error) {
 	if !isMap && settings["config"] != nil {
 		return values, fmt.Errorf("reading the stack's config %s: config: want keys and values", values.File)
 	}
-	return values, values.add(values.File, own)
+	err = values.add(values.File, own)
+	return values, err
 }
 
 // readYAML reads a project file, which may be missing.

@@ -134,7 +134,7 @@ func TestAKeyOfTheCommandLineMustBeASetting(t *testing.T) {
 	} {
 		err := config.CheckKey(path)
 		if want == "" {
-			assert.NoError(t, err, path)
+			require.NoError(t, err, path)
 			continue
 		}
 		require.Error(t, err, path)

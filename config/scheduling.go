@@ -5,8 +5,8 @@ import (
 	"dbtier/components/workload"
 )
 
-// Scheduling says where all pods of the stack run. A key of operator, pool, jobs or service replaces the same key of the
-// section for these pods.
+// Scheduling says where all pods of the stack run. A key of operator, pool, jobs or service replaces the same key of
+// the section for these pods.
 type Scheduling struct {
 	workload.Scheduling
 	// Operator are the pods of the External Secrets Operator, if the stack installs it.

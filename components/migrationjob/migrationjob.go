@@ -71,7 +71,7 @@ func (a *MigrationJobArgs) job() *workload.Job {
 	return &workload.Job{
 		Owner: a.Service, Task: task, Service: a.Service, Namespace: a.Namespace,
 		Content: a.content(), Image: a.Image, Command: a.Command, Env: env, EnvSecret: a.DirectSecret, Mounts: mounts,
-		Resources: a.Resources, UID: a.UID, Scheduling: a.Scheduling, ServiceAccount: a.ServiceAccount, Port: a.DatabasePort,
-		BackoffLimit: a.BackoffLimit, DeadlineSeconds: a.DeadlineSeconds, Trigger: a.DatabaseLife,
+		Resources: a.Resources, UID: a.UID, Scheduling: a.Scheduling, ServiceAccount: a.ServiceAccount,
+		Port: a.DatabasePort, BackoffLimit: a.BackoffLimit, DeadlineSeconds: a.DeadlineSeconds, Trigger: a.DatabaseLife,
 	}
 }

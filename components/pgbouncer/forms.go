@@ -2,6 +2,7 @@ package pgbouncer
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -14,8 +15,8 @@ func (a *PgBouncerPoolArgs) forms(host string, m *member) map[string]string {
 	quoted := func(name string) string { return `"` + value(name, doubled(`"`)) + `"` }
 	at := fmt.Sprintf("%s:%s@%s:%d/%s", inURL(user), inURL(password), host, a.Port, database)
 	mode := a.sslMode()
-	jdbc := fmt.Sprintf("jdbc:postgresql://%s:%d/%s?user=%s&password=%s&sslmode=%s", host, a.Port, database, inURL(user),
-		inURL(password), mode)
+	jdbc := fmt.Sprintf("jdbc:postgresql://%s:%d/%s?user=%s&password=%s&sslmode=%s", host, a.Port, database,
+		inURL(user), inURL(password), mode)
 	asyncpg := fmt.Sprintf("postgresql+asyncpg://%s?ssl=%s", at, mode)
 	if a.MaxPreparedStatements == 0 {
 		jdbc += "&prepareThreshold=0"
@@ -24,7 +25,7 @@ func (a *PgBouncerPoolArgs) forms(host string, m *member) map[string]string {
 	return map[string]string{
 		"type":     "postgresql",
 		"host":     host,
-		"port":     fmt.Sprint(a.Port),
+		"port":     strconv.Itoa(a.Port),
 		"database": database,
 		"username": value(user),
 		"password": value(password),

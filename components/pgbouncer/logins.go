@@ -209,8 +209,8 @@ func (a *PgBouncerPoolArgs) validateLogins(faults *fault.List) {
 			entries[entry] = true
 			if m.number == 0 {
 				faults.Check(!entries[SessionDatabase(database)], at, database,
-					"has the same first characters as another database, and for sessions the pool calls both %s; want a "+
-						"shorter name", SessionDatabase(database))
+					"has the same first characters as another database, and for sessions the pool calls both %s; want "+
+						"a shorter name", SessionDatabase(database))
 				entries[SessionDatabase(database)] = true
 			}
 		}

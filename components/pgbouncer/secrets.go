@@ -179,14 +179,15 @@ func (b *builder) consumerSecret(
 		loginValues(m, login, store), login)
 }
 
-// formsSecret is the Secret with the parts and other forms of a login. It is a Secret of its own, because a service that
-// takes all keys of a Secret as variables must not get these.
+// formsSecret is the Secret with the parts and other forms of a login. It is a Secret of its own, because a service
+// that takes all keys of a Secret as variables must not get these.
 func (b *builder) formsSecret(
 	m *member, login object.Object, store eso.StoreRef, host pulumi.StringOutput,
 ) (object.Object, error) {
 	template := pulumi.StringMap{}
 	for key := range b.args.forms("", m) {
-		template[key] = host.ApplyT(func(host string) string { return b.args.forms(host, m)[key] }).(pulumi.StringOutput)
+		form := func(host string) string { return b.args.forms(host, m)[key] }
+		template[key] = host.ApplyT(form).(pulumi.StringOutput)
 	}
 	return b.secret("consumer-login"+m.suffix, formsSecret(m.Secret), template, loginValues(m, login, store), login)
 }

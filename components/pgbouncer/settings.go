@@ -51,8 +51,8 @@ type Settings struct {
 	// SessionPoolSize is the maximum number of server connections of a replica for people and tools that use the
 	// service's login with [SessionDatabase]. They are in session mode and never used for the service. Default 2.
 	SessionPoolSize int `json:"sessionPoolSize" example:"1"`
-	// ServerResetQueryAlways runs DISCARD ALL on a server connection after each transaction too, so that no SET, lock or
-	// temporary table reaches another client. It costs a round trip to the database for each transaction, and prepared
+	// ServerResetQueryAlways runs DISCARD ALL on a server connection after each transaction too, so that no SET, lock
+	// or temporary table reaches another client. It costs a round trip to the database for each transaction, and prepared
 	// statements are prepared again. Without it, only session mode does this, when a client leaves. Default false.
 	ServerResetQueryAlways bool `json:"serverResetQueryAlways"`
 	// TrackExtraParameters are settings that PgBouncer restores for each client, in addition to those that it always

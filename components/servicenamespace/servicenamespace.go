@@ -3,6 +3,7 @@ package servicenamespace
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
@@ -105,7 +106,7 @@ func build(s component.Scope, args *ServiceNamespaceArgs, out *ServiceNamespace)
 	if err != nil {
 		return err
 	}
-	out.Ready = append(rules, account.Resource)
+	out.Ready = slices.Concat(rules, []pulumi.Resource{account.Resource})
 	out.ServiceAccount = account.Name
 	return nil
 }
@@ -117,7 +118,8 @@ func (a *ServiceNamespaceArgs) newRules(s component.Scope, options []pulumi.Reso
 	const name = "database-for-holders-only"
 	holders := requirement(contract.NameLabel, "NotIn", a.Holders...)
 	if !a.Existing {
-		rule, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("database"), databaseRule(a, name, holders), options...)
+		rule, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("database"), databaseRule(a, name, holders),
+			options...)
 		return []pulumi.Resource{rule}, err
 	}
 	own, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("database"), databaseRule(a,

@@ -88,7 +88,8 @@ func (s Scheduling) Validate() error {
 		faults.Within(fmt.Sprintf("tolerations[%d]", i), s.Tolerations[i].validate())
 	}
 	if affinity, err := readAffinity(s.Affinity); err != nil {
-		faults.Add("affinity", nil, "%s; want nodeAffinity, podAffinity and podAntiAffinity as in Kubernetes' pod spec", err)
+		faults.Add("affinity", nil, "%s; want nodeAffinity, podAffinity and podAntiAffinity as in Kubernetes' pod spec",
+			err)
 	} else {
 		checkAffinity(&faults, affinity)
 	}

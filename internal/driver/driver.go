@@ -187,8 +187,8 @@ Operator, PgBouncer, migration and service. The file of each stack, Pulumi.<stac
 // misspelt returns an error for the name of a command that does not exist. Cobra parses the flags first, and would
 // complain of the first flag that only the meant command has.
 func misspelt(root *cobra.Command, args []string) error {
-	parent, rest, err := root.Find(args)
-	if err != nil || !parent.HasAvailableSubCommands() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
+	parent, rest, _ := root.Find(args)
+	if parent == nil || !parent.HasAvailableSubCommands() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
 		return nil
 	}
 	var names []string

@@ -16,7 +16,7 @@ import (
 	"dbtier/internal/pulumicli"
 	"dbtier/internal/text"
 	"dbtier/policy/registry"
-	"dbtier/policy/state"
+	policystate "dbtier/policy/state"
 )
 
 // operation is one run of the engine for a command.
@@ -171,11 +171,11 @@ func (t *task) checkPolicyConfigs() error {
 		if t.policies[i] != filepath.Join(t.beside, policyPack) {
 			// The rules of another pack are not known here.
 			pack.Rules = nil
-			if state.IsConfig(content) {
+			if policystate.IsConfig(content) {
 				continue
 			}
 		}
-		if err := state.CheckConfig(pack, content); err != nil {
+		if err := policystate.CheckConfig(pack, content); err != nil {
 			faults = append(faults, fmt.Errorf("--policy-pack-config %s: %w", file, err))
 		}
 	}

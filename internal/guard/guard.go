@@ -82,6 +82,7 @@ func (l Loss) String() string {
 		if len(l.Because) > 0 {
 			doing += " because of " + strings.Join(l.Because, ", ")
 		}
+	default:
 	}
 	line := fmt.Sprintf("%s %s: %s", progress.Subject(l.URN), doing, l.What)
 	if l.Hint != "" {

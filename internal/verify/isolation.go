@@ -26,7 +26,8 @@ func (v *Verifier) isolation(ctx context.Context) (string, error) {
 	}
 	pool, err := url.Parse(string(secret.Data[contract.DatabaseURL]))
 	if err != nil || pool.Host == "" {
-		return "", found(v.kubectl("describe secret "+t.Secret), "Secret %s/%s has no DATABASE_URL", t.Namespace, t.Secret)
+		return "", found(v.kubectl("describe secret "+t.Secret), "Secret %s/%s has no DATABASE_URL", t.Namespace,
+			t.Secret)
 	}
 	image, err := v.imageWithPsql(ctx)
 	if err != nil {
@@ -63,8 +64,9 @@ echo "open$open"`, "sh", database, pool.Host)
 		}
 		if at, ok := strings.CutPrefix(line, "open "); ok {
 			return "", found(v.kubectl("get networkpolicies"),
-				"a pod that is no part of the tier reaches %s: the cluster's network does not enforce NetworkPolicies, or "+
-					"another policy allows it (docs/how-to/cluster.md#networkpolicies)", strings.Join(strings.Fields(at), ", "))
+				"a pod that is no part of the tier reaches %s: the cluster's network does not enforce NetworkPolicies, "+
+					"or another policy allows it (docs/how-to/cluster.md#networkpolicies)",
+				strings.Join(strings.Fields(at), ", "))
 		}
 	}
 	return fmt.Sprintf("%s and %s do not answer it", database, pool.Host), nil

@@ -71,7 +71,9 @@ func (v *Verifier) sessions(ctx context.Context) (string, error) {
 	line := fmt.Sprintf(`command -v psql >/dev/null || exit 127; : "${DATABASE_URL:?is not in the environment}"
 sql=$(cat); for at in '%s'; do for sample in $(seq %d); do
 printf '%%s\n' "$sql" | psql "$DATABASE_URL&$at" --no-psqlrc --quiet --tuples-only --no-align --set=tracked='%s' 2>&1 &
-done; done; wait`, strings.Join(places, "' '"), samplesOfAPod, strings.Join(tracked, ","))
+done
+done
+wait`, strings.Join(places, "' '"), samplesOfAPod, strings.Join(tracked, ","))
 	out, like, err := v.inServicePod(ctx, leftSQL, line)
 	if err != nil {
 		return "", v.databaseFault(err)
@@ -80,15 +82,16 @@ done; done; wait`, strings.Join(places, "' '"), samplesOfAPod, strings.Join(trac
 	switch {
 	case len(left) > 0:
 		return "", found(v.kubectl("rollout restart deployment "+t.Pool),
-			"the next client gets what the last one left on the server connections of %s: %s. The command clears them; "+
-				"the service must use SET LOCAL and locks of the transaction, or pool.serverResetQueryAlways",
+			"the next client gets what the last one left on the server connections of %s: %s. The command clears "+
+				"them; the service must use SET LOCAL and locks of the transaction, or pool.serverResetQueryAlways",
 			t.Pool, strings.Join(left, ", "))
 	case len(faults) > 0:
 		return "", found(v.poolStatus(), "a sample failed: %s", faults[0])
 	case connections == 0:
 		return "", found(v.poolStatus(), "no sample answered")
 	}
-	return fmt.Sprintf("%d server connections of %d pods hold nothing of a client%s", connections, len(places), like), nil
+	return fmt.Sprintf("%d server connections of %d pods hold nothing of a client%s", connections, len(places),
+		like), nil
 }
 
 // trackedBy returns the settings that the pool's configuration adds to those that PgBouncer restores for each client.

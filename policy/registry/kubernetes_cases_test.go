@@ -348,7 +348,7 @@ func poolExamples() []example {
 				set("host shop cert 0.0.0.0/0 trust\n", "spec", "target", "template", "data", "hba.conf"),
 				set("host shop orders peer\n", "spec", "target", "template", "data", "hba.conf"),
 				// Trust is for readers of the console's statistics, on the socket.
-				set("local pgbouncer pgbouncer trust\n", "spec", "target", "template", "data", "hba.conf"),
+				set("local pgbouncer pgbouncer trust\n", "spec", "target", "template", "data", "hba.conf"), //nolint:dupword // hba
 				set("local shop orders trust\n", "spec", "target", "template", "data", "hba.conf"),
 				set("local pgbouncer metrics trust\n", "spec", "target", "template", "data", "hba.conf"),
 				drop("spec", "target", "template", "data", "hba.conf"),

@@ -35,12 +35,12 @@ func newStack(e *evaluation, resources []*Resource) *Stack {
 }
 
 // All returns the resources of the given types, each type in the order of the stack. The rule must list the types.
-func (s *Stack) All(types ...string) []*Subject {
-	if len(types) == 1 {
-		return s.byType[types[0]]
+func (s *Stack) All(kinds ...string) []*Subject {
+	if len(kinds) == 1 {
+		return s.byType[kinds[0]]
 	}
 	var found []*Subject
-	for _, resourceType := range types {
+	for _, resourceType := range kinds {
 		found = append(found, s.byType[resourceType]...)
 	}
 	return found
@@ -75,9 +75,9 @@ type Companions struct {
 
 // Companions returns the resources of types that name another resource in the property key. The rule must list the
 // types.
-func (s *Stack) Companions(key string, types ...string) Companions {
+func (s *Stack) Companions(key string, kinds ...string) Companions {
 	c := Companions{map[string][]*Subject{}, map[string][]*Subject{}}
-	for _, one := range s.All(types...) {
+	for _, one := range s.All(kinds...) {
 		for _, urn := range one.DependenciesOf(key) {
 			c.byURN[urn] = append(c.byURN[urn], one)
 		}

@@ -282,7 +282,7 @@ func TestNothingOfASessionReachesTheServiceUnseen(t *testing.T) {
 	for range 6 {
 		r := throughEachPoolPod(t, "show transaction_deferrable")
 		require.Zero(t, r.code, "%s", r)
-		assert.Equal(t, "off off", strings.Join(strings.Fields(r.stdout), " "))
+		assert.Equal(t, []string{"off", "off"}, strings.Fields(r.stdout))
 	}
 	mustDbtier(t, "verify", "--stack", "local")
 

@@ -183,14 +183,14 @@ func (s *site) stack(name string, resources ...declared) {
 
 func (s *site) configure(name, cloud string, resources []declared, more map[string]any) {
 	s.t.Helper()
-	config := map[string]any{"dbtier:cloud": cloud, "dbtier:resources": resources}
+	settings := map[string]any{"dbtier:cloud": cloud, "dbtier:resources": resources}
 	for key, value := range more {
-		config[key] = value
+		settings[key] = value
 	}
 	if len(resources) == 0 {
-		config["dbtier:resources"] = []any{}
+		settings["dbtier:resources"] = []any{}
 	}
-	text, err := yaml.Marshal(map[string]any{"config": config})
+	text, err := yaml.Marshal(map[string]any{"config": settings})
 	require.NoError(s.t, err)
 	s.file("Pulumi."+name+".yaml", string(text))
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func (s *site) plain(args ...string) (string, error) {
 	cmd := exec.Command(filepath.Join(s.bin, "pulumi"), append(args, "--stack", "local", "--non-interactive")...)
 	state := filepath.Join(s.dir, ".localcloud", "state")
 	cmd.Dir = filepath.Join(state, "pulumi", "work", "dbtier")
-	cmd.Env = append(s.env, "PULUMI_HOME="+filepath.Join(s.home, ".pulumi"),
+	cmd.Env = append(slices.Clone(s.env), "PULUMI_HOME="+filepath.Join(s.home, ".pulumi"),
 		"PULUMI_BACKEND_URL=file://"+filepath.Join(state, "pulumi"), "PULUMI_CONFIG_PASSPHRASE=",
 		"PULUMI_CONFIG_PASSPHRASE_FILE="+filepath.Join(s.dir, ".dbtier", "local-passphrase"),
 		"PULUMI_SKIP_UPDATE_CHECK=true")

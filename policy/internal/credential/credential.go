@@ -64,7 +64,7 @@ var assignment = expression(`^\s*(?:export\s+)?"?([A-Za-z_][\w.-]*)"?\s*[:=]\s*"
 func inLines(text string) string {
 	for line := range strings.Lines(text) {
 		found := assignment().FindStringSubmatch(line)
-		if found != nil && !strings.ContainsAny(found[2], " ()|<>") && byName(found[1], found[2]) != "" {
+		if len(found) > 2 && !strings.ContainsAny(found[2], " ()|<>") && byName(found[1], found[2]) != "" {
 			return "has a line with the name of a credential (" + found[1] + ")"
 		}
 	}
