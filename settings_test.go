@@ -532,6 +532,22 @@ var unusable = map[string]string{
 	"aws.clusterEndpoint: http://aws.localcloud.internal:4566": "the stack local",
 }
 
+// together are the choices that need other settings, which this test does not know, and the tests that use them.
+var together = map[string]string{
+	"aws.partition: aws-cn":                                         "config.TestRegionPartitionAndProviderAgree",
+	"aws.partition: aws-us-gov":                                     "config.TestRegionPartitionAndProviderAgree",
+	"cluster.stackReference.nodeSecurityGroupId: nodeGroup":         "TestGolden/services",
+	"cluster.stackReference.stack: organization/eks/production":     "TestGolden/services",
+	"network.stackReference.databaseCidrs: databaseRanges":          "TestGolden/services",
+	"network.stackReference.stack: organization/network/production": "TestGolden/services",
+	"database.dedicatedLogVolume: true":                             "rdspostgres.TestInsightsVolumesZonesAndNetworksArePassedOn",
+	"database.networkType: DUAL":                                    "rdspostgres.TestInsightsVolumesZonesAndNetworksArePassedOn",
+	"database.storageType: io1":                                     "rdspostgres.TestSettingsOneByOne",
+	"database.storageType: io2":                                     "rdspostgres.TestInsightsVolumesZonesAndNetworksArePassedOn",
+	"pool.kind: rdsProxy":                                           "TestGolden/proxy",
+	"proxy.iamAuth: REQUIRED":                                       "TestGolden/proxy",
+}
+
 // TestEverySettingCanBeUsed tries every setting of the schema with its example and its other choices, and judges the
 // stack with every policy. It tries each setting alone in both profiles, as preview and as update, and each pair that
 // one validation reads together as an update of production, to stay within a minute. The result is accepted, or a
@@ -603,7 +619,7 @@ func TestEverySettingCanBeUsed(t *testing.T) {
 	var never []string
 	for _, s := range settings {
 		for _, c := range s.choices() {
-			accepted := unusable[c.String()] != ""
+			accepted := unusable[c.String()] != "" || together[c.String()] != ""
 			for _, tr := range append(slices.Collect(maps.Values(wholes)), prod, dev, proxy) {
 				accepted = accepted || tr.accepted[c.String()]
 			}

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/aws/aws-sdk-go/aws/awserr" // the models are files of its module
+	_ "github.com/aws/aws-sdk-go/aws/awserr" //nolint:staticcheck // the models are files of its module
 	"github.com/stretchr/testify/require"
 )
 

@@ -37,14 +37,6 @@ const (
 
 type object = map[string]any
 
-// with returns the object with other members. A member that is nil is left out.
-func (s *standIn) with(in, more object) object {
-	out := maps.Clone(in)
-	maps.Copy(out, more)
-	maps.DeleteFunc(out, func(_ string, v any) bool { return v == nil })
-	return out
-}
-
 // standIn is a stand-in whose databases do nothing.
 type standIn struct {
 	t       *testing.T
@@ -53,6 +45,14 @@ type standIn struct {
 	models  map[string]*model
 	admin   sdk.Credentials
 	signing *rsa.PrivateKey
+}
+
+// with returns the object with other members. A member that is nil is left out.
+func (s *standIn) with(in, more object) object {
+	out := maps.Clone(in)
+	maps.Copy(out, more)
+	maps.DeleteFunc(out, func(_ string, v any) bool { return v == nil })
+	return out
 }
 
 func start(t *testing.T) *standIn {

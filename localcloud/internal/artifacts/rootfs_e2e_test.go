@@ -129,7 +129,7 @@ func checkPrograms(t *testing.T, image registryv1.Image, machine elf.Machine) {
 		assert.Zero(t, info.Mode()&(fs.ModeSetuid|fs.ModeSetgid), path)
 		program, err := elf.Open(path)
 		if err != nil {
-			return nil //nolint:nilerr // not a program
+			return nil // not a program
 		}
 		defer program.Close()
 		assert.Equal(t, machine, program.Machine, path)

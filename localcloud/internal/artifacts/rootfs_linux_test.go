@@ -84,13 +84,13 @@ func TestARootFileSystemHasTheLockedPackagesOnly(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, string(text))
 	}
-	link, err := os.Readlink(filepath.Join(root, "usr/bin/psql"))
+	link, err := os.Readlink(filepath.Join(root, "usr", "bin", "psql"))
 	require.NoError(t, err)
 	assert.Equal(t, "/usr/lib/postgresql/18/bin/psql", link)
-	assert.NoDirExists(t, filepath.Join(root, "usr/share/man"))
-	assert.NoFileExists(t, filepath.Join(root, "usr/bin/three"))
-	assert.FileExists(t, filepath.Join(root, "var/lib/dpkg/status.d/two"), "scanners find the versions here")
-	info, err := os.Stat(filepath.Join(root, "usr/bin/one"))
+	assert.NoDirExists(t, filepath.Join(root, "usr", "share", "man"))
+	assert.NoFileExists(t, filepath.Join(root, "usr", "bin", "three"))
+	assert.FileExists(t, filepath.Join(root, "var", "lib", "dpkg", "status.d", "two"), "scanners find the versions here")
+	info, err := os.Stat(filepath.Join(root, "usr", "bin", "one"))
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o755), info.Mode(), "no program changes its user")
 
@@ -108,7 +108,7 @@ func TestAPackageThatIsGoneOrChangedIsNamed(t *testing.T) {
 	assert.Contains(t, said, "has these packages")
 	assert.Contains(t, said, "\n  gone_1_all.deb\n")
 	assert.NotContains(t, said, "  kept_1_all.deb")
-	assert.NoFileExists(t, filepath.Join(root, "usr/bin/kept"), "nothing is unpacked")
+	assert.NoFileExists(t, filepath.Join(root, "usr", "bin", "kept"), "nothing is unpacked")
 
 	// The same name with other content is not the package of the lock.
 	m.deb("gone", "1", map[string]string{"usr/bin/evil": "1"})
@@ -120,7 +120,7 @@ func TestAPackageThatIsGoneOrChangedIsNamed(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(m.project, "debs", "kept_1_all.deb"), []byte("changed"), 0o600))
 	root, _, err = m.root(kept, m.url)
 	require.NoError(t, err, "it is fetched again")
-	assert.FileExists(t, filepath.Join(root, "usr/bin/kept"))
+	assert.FileExists(t, filepath.Join(root, "usr", "bin", "kept"))
 }
 
 func digestOf(t *testing.T, rootfs string) string {

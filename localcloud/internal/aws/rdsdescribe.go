@@ -153,7 +153,7 @@ func (k *call) describeDBParameters(p *wire.Params) (any, error) {
 			x.ParameterValue, x.Source = system, "system"
 		}
 		// A value that RDS sets itself stays RDS's, also where a group sets it.
-		if v, set := g.Parameters[known]; set && !(ok && v.Value == system) {
+		if v, set := g.Parameters[known]; set && (!ok || v.Value != system) {
 			x.ParameterValue, x.Source, x.ApplyMethod = v.Value, "user", g.reported(known)
 		}
 		if source == "" || source == x.Source {

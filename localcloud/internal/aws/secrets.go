@@ -144,8 +144,8 @@ func (k *call) keyOf(s *secret) (key *kmsKey, err error) {
 	if s.KMSKeyID != "" {
 		return k.st.Keys[s.KMSKeyID], nil
 	}
-	if key = k.st.findKey(s.Region, "alias/aws/secretsmanager"); key != nil {
-		return key, nil
+	if managed := k.st.findKey(s.Region, "alias/aws/secretsmanager"); managed != nil {
+		return managed, nil
 	}
 	err = k.c.store.Update(func(st *state) error {
 		key = k.c.awsManagedKey(st, s.Region, "secretsmanager")

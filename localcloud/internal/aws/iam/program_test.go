@@ -49,7 +49,7 @@ func TestThePoliciesOfTheProgramsStacksAreAccepted(t *testing.T) {
 			document, ok := r.Inputs[of.input].(string)
 			require.True(t, ok, "%s: %s has no %s", file, r.Resource, of.input)
 			_, err := iam.Parse(document, of.kind)
-			assert.NoError(t, err, "%s: %s", file, r.Resource)
+			require.NoError(t, err, "%s: %s", file, r.Resource)
 		}
 	}
 	for kind := range kinds {

@@ -110,7 +110,7 @@ func TestPresignedRequestsAreAcceptedAsLongAsTheyLive(t *testing.T) {
 	assert.True(t, s.Presigned)
 	assert.Equal(t, 15*time.Minute, s.Expires)
 	_, err = verify(in, nil, now.Add(15*time.Minute+time.Second))
-	assert.ErrorContains(t, err, "Signature expired")
+	require.ErrorContains(t, err, "Signature expired")
 	in.Header = http.Header{"X-Amz-Target": {"secretsmanager.DeleteSecret"}, "X-Amz-Date": {"20261123T100000Z"}}
 	_, err = verify(in, nil, now)
 	assert.Equal(t, sigv4.CodeNoMatch, code(t, err))
