@@ -9,8 +9,8 @@ import (
 	"dbtier/components/fault"
 )
 
-// blame moves each fault of a setting that nobody wrote to the written one that led to it: the one whose absence or
-// change ends the fault and causes no other. judge returns the faults of a tree.
+// blame moves a fault of a default to the written setting that led to it. That is the setting without which, or with
+// another value of which, the fault ends and no other begins. judge returns the faults of a tree.
 func blame(tree map[string]any, faults []fault.Fault, judge func(map[string]any) []fault.Fault) []fault.Fault {
 	leaves := map[string]any{}
 	collect(leaves, "", tree)
@@ -111,7 +111,7 @@ func replaced(tree map[string]any, path string, value any) map[string]any {
 	return changed
 }
 
-// isSetting reports whether a path leads to a setting. Components have arguments that are none.
+// isSetting reports whether a path leads to a setting. Not every argument of a component is a setting.
 func isSetting(path string) bool {
 	of := reflect.TypeFor[Stack]()
 	for key := range strings.SplitSeq(path, ".") {

@@ -180,6 +180,9 @@ Operator, PgBouncer, migration and service. The file of each stack, Pulumi.<stac
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%w", err) })
 	root.AddCommand(a.preview(), a.up(), a.drift(), a.refresh(), a.destroy(), a.outputs(), a.verify(), a.policy(),
 		a.history(), a.cancel(), a.export(), a.importing(), a.doctor(), a.image(), a.local(), a.man(), a.version())
+	// Cobra adds these when it executes, and misspelt looks for commands before that.
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	checkArguments(root)
 	return root
 }
@@ -196,7 +199,7 @@ func misspelt(root *cobra.Command, args []string) error {
 		names = append(names, child.Name())
 	}
 	switch nearest := suggest.Nearest(rest[0], names); {
-	case rest[0] == "help", strings.HasPrefix(rest[0], "__complete"):
+	case strings.HasPrefix(rest[0], "__complete"):
 		return nil
 	case nearest != "":
 		return usage(parent, "unknown command %q: did you mean %s %s?", rest[0], parent.CommandPath(), nearest)

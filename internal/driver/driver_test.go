@@ -258,6 +258,10 @@ func TestEveryCommandHasHelpThatTeaches(t *testing.T) {
 func TestACommandLineThatIsNotUnderstoodPointsToHelp(t *testing.T) {
 	b := newBench(t)
 	b.says(exitUsage, "unknown command \"upp\"", "upp")
+	b.says(exitUsage, "did you mean dbtier preview?", "previw", "--stack", "local")
+	for _, known := range [][]string{{"completion", "bash"}, {"help", "up"}, {"up", "--help"}, {"local"}} {
+		require.Zero(t, b.run(known...), "%v: %s", known, b.stderr.String())
+	}
 	b.says(exitUsage, "unknown flag: --stak\nsee: dbtier up --help", "up", "--stak", "local")
 	b.says(exitUsage, "see: dbtier outputs --help", "outputs", "local")
 	b.says(exitUsage, "choose attached or installed", "up", "--stack", "local", "--kubernetes-provider", "other")

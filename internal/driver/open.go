@@ -167,15 +167,12 @@ func (t *task) checkPolicyConfigs() error {
 		if err != nil {
 			return fmt.Errorf("--policy-pack-config: %w", err)
 		}
-		pack := registry.Pack()
+		check := func(content []byte) error { return policystate.CheckConfig(registry.Pack(), content) }
 		if t.policies[i] != filepath.Join(t.beside, policyPack) {
 			// The rules of another pack are not known here.
-			pack.Rules = nil
-			if policystate.IsConfig(content) {
-				continue
-			}
+			check = policystate.CheckForm
 		}
-		if err := policystate.CheckConfig(pack, content); err != nil {
+		if err := check(content); err != nil {
 			faults = append(faults, fmt.Errorf("--policy-pack-config %s: %w", file, err))
 		}
 	}

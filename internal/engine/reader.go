@@ -177,10 +177,9 @@ func (r *Reader) selectStack(ctx context.Context, existing bool) error {
 		return r.previewCreation(ctx)
 	}
 	name := r.config.Stack.Name
-	workspace, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(r.work), auto.Program(r.program),
-		auto.Pulumi(r.command), auto.PulumiHome(r.home), auto.SecretsProvider(r.config.SecretsProvider))
+	workspace, err := r.workspace(ctx, auto.SecretsProvider(r.config.SecretsProvider))
 	if err != nil {
-		return fmt.Errorf("preparing the engine's workspace: %w", err)
+		return err
 	}
 	stack, err := auto.SelectStack(ctx, name, workspace)
 	if err != nil && auto.IsSelectStack404Error(err) {
@@ -202,6 +201,17 @@ func (r *Reader) selectStack(ctx context.Context, existing bool) error {
 	return nil
 }
 
+// workspace is the engine's way to the program and the CLI.
+func (r *Reader) workspace(ctx context.Context, more ...auto.LocalWorkspaceOption) (auto.Workspace, error) {
+	workspace, err := auto.NewLocalWorkspace(ctx, append([]auto.LocalWorkspaceOption{
+		auto.WorkDir(r.work), auto.Program(r.program), auto.Pulumi(r.command), auto.PulumiHome(r.home),
+	}, more...)...)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the engine's workspace: %w", err)
+	}
+	return workspace, nil
+}
+
 // previewing is the command that looks at a stack that may not exist yet.
 const previewing = "preview"
 
@@ -214,10 +224,9 @@ func (r *Reader) previewCreation(ctx context.Context) (err error) {
 		return err
 	}
 	r.command.Env = r.environment.apply(os.Environ())
-	workspace, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(r.work), auto.Program(r.program),
-		auto.Pulumi(r.command), auto.PulumiHome(r.home))
+	workspace, err := r.workspace(ctx)
 	if err != nil {
-		return fmt.Errorf("preparing the engine's workspace: %w", err)
+		return err
 	}
 	stack, err := auto.NewStack(ctx, r.config.Stack.Name, workspace)
 	if err != nil {

@@ -28,10 +28,24 @@ func syntax(err error) string {
 	return ""
 }
 
-// IsConfig reports whether a text has the form of a policy config file: a JSON object.
-func IsConfig(text []byte) bool {
-	var given map[string]any
-	return json.Unmarshal(text, &given) == nil
+// decode returns what a policy config file gives for each rule. An empty file gives nothing.
+func decode(text []byte) (map[string]any, error) {
+	given := map[string]any{}
+	if strings.TrimSpace(string(text)) == "" {
+		return given, nil
+	}
+	if err := json.Unmarshal(text, &given); err != nil {
+		return nil, fmt.Errorf("want a JSON object with the names of rules%s", syntax(err))
+	}
+	return given, nil
+}
+
+// CheckForm returns a [*ConfigError] if a text does not have the form of a policy config file.
+func CheckForm(text []byte) error {
+	if _, err := decode(text); err != nil {
+		return &ConfigError{err}
+	}
+	return nil
 }
 
 // CheckConfig returns a [*ConfigError] with every fault of a policy config file for a pack.
@@ -49,11 +63,9 @@ func CheckConfig(p pack.Pack, text []byte) error {
 // configure returns what a policy config file says about each rule. As for the engine, the file has for each rule a
 // level, or an object with enforcementLevel and the rule's properties. The name all sets every rule.
 func configure(text []byte, rules []*rule.Rule, profile rule.Profile) (map[string]pack.Setting, error) {
-	given := map[string]any{}
-	if strings.TrimSpace(string(text)) != "" {
-		if err := json.Unmarshal(text, &given); err != nil {
-			return nil, fmt.Errorf("want a JSON object with the names of rules%s", syntax(err))
-		}
+	given, err := decode(text)
+	if err != nil {
+		return nil, err
 	}
 	delete(given, environments)
 	var faults []string
