@@ -183,7 +183,7 @@ func newTrial(t *testing.T, stack string, settings []*setting) *trial {
 func behindProxy(tree map[string]any) {
 	tree["dbtier:pool"] = map[string]any{"kind": "rdsProxy"}
 	tree["dbtier:role"] = map[string]any{
-		"image": "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/pgbouncer:1.26.1",
+		"image": "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/pgbouncer:1.24.1-1_deb13u2",
 	}
 }
 
@@ -527,8 +527,8 @@ var lowering = map[string][]string{
 var unusable = map[string]string{
 	"database.blueGreenUpdate: true":          "exists for its error message",
 	"database.replicateSourceDb: myshop-prod": "exists for its error message",
-	"cloud: local":                         "the stack local",
-	"aws.endpoint: http://127.0.0.1:14566": "the stack local",
+	"cloud: local":                            "the stack local",
+	"aws.endpoint: http://127.0.0.1:14566":    "the stack local",
 	"aws.clusterEndpoint: http://aws.localcloud.internal:4566": "the stack local",
 }
 

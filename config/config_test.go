@@ -39,7 +39,7 @@ const least = `config:
 
 // withImage adds the image with psql, which has no default, to a stack of the tests that is otherwise complete.
 func withImage(text string) string {
-	section, line := "  dbtier:pool:", "image: registry.example/pgbouncer:1.26.1"
+	section, line := "  dbtier:pool:", "image: registry.example/pgbouncer:1.24.1-1_deb13u2"
 	if strings.Contains(text, "kind: rdsProxy") {
 		section = "  dbtier:role:"
 	}
@@ -115,7 +115,7 @@ func TestTheImageOfThePoolHasNoDefault(t *testing.T) {
 		require.ErrorContains(t, err, c.path+": "+want, name)
 		assert.NotContains(t, err.Error(), c.other, name)
 	}
-	digest := "registry.example/pgbouncer:1.26.1@sha256:" + strings.Repeat("0a", 32)
+	digest := "registry.example/pgbouncer:1.24.1-1_deb13u2@sha256:" + strings.Repeat("0a", 32)
 	stack, err := loadAsIs(t, least+"  dbtier:pool: {image: \""+digest+"\"}\n")
 	require.NoError(t, err)
 	assert.Equal(t, digest, stack.Role.Image)

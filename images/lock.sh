@@ -12,7 +12,9 @@ release=$(list release)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/sources"
+# Security updates are in an archive of their own, beside the mirror, until the next point release.
 echo "deb [signed-by=$keyring] $mirror $release main" >"$work/sources/debian.list"
+echo "deb [signed-by=$keyring] $mirror-security $release-security main" >>"$work/sources/debian.list"
 # apt takes these for installed, so that neither they nor what only they need becomes part of the image.
 for name in $(list without); do
   printf 'Package: %s\nStatus: install ok installed\nArchitecture: all\nMulti-Arch: foreign\nVersion: 9999\n' "$name"
@@ -28,9 +30,11 @@ apt() {
     -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none -o Acquire::ForceHash=SHA256 "$@"
 }
 apt update >&2
-dated=$(sed -n 's/^Date: //p' "$work"/lists/*Release | head -n 1)
+dated=$(sed -n 's/^Date: //p' "$work"/lists/*Release | while read -r date; do
+  date -u -d "$date" +%Y-%m-%dT%H:%M:%SZ
+done | sort | tail -n 1)
 echo "# The packages of images/$image for $arch. Made by \`make lock-images\` from $image/packages."
-echo "# release $release of $(date -u -d "$dated" +%Y-%m-%dT%H:%M:%SZ)"
+echo "# release $release of $dated"
 # The archive of old packages has each state of the mirror. A day later it surely has this one.
 echo "# snapshot $(date -u -d "$dated + 1 day" +%Y%m%dT%H%M%SZ)"
 # shellcheck disable=SC2046 # lists of words
@@ -38,5 +42,6 @@ echo "# snapshot $(date -u -d "$dated + 1 day" +%Y%m%dT%H%M%SZ)"
   [ -z "$(list packages)" ] || apt install --print-uris --yes --no-install-recommends $(list packages)
   [ -z "$(list alone)" ] || apt download --print-uris $(list alone)
 } >"$work/uris"
-# Each line is 'URI' file size SHA256:hash.
-sed -n "s|^'$mirror/\([^']*\)' [^ ]* [0-9]* SHA256:\([0-9a-f]*\)\$|\2  \1|p" "$work/uris" | LC_ALL=C sort -k 2
+# Each line is 'URI' file size SHA256:hash. apt escapes characters that a URI may hold as they are.
+sed -n "s|^'$mirror\(-security\)\{0,1\}/\([^']*\)' [^ ]* [0-9]* SHA256:\([0-9a-f]*\)\$|\3  \2|p" "$work/uris" |
+  sed 's/%2b/+/g; s/%7e/~/g' | LC_ALL=C sort -k 2

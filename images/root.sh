@@ -25,10 +25,14 @@ missing() {
 # apt refuses a file with another hash, and goes on with the others.
 fetch() {
   mirror=${1%/}
+  # Security updates are in an archive of their own, beside the mirror. Their paths begin with pool/updates/.
+  security=$(printf '%s\n' "$mirror" | sed 's|/debian\(/[^/]*\)\{0,1\}$|/debian-security\1|')
   set --
   while read -r sum name path; do
     rm -f "$cache/$name"
-    set -- "$@" "$mirror/$path" "$cache/$name" "SHA256:$sum"
+    from=$mirror
+    case $path in pool/updates/*) from=$security ;; esac
+    set -- "$@" "$from/$path" "$cache/$name" "SHA256:$sum"
   done <"$work/missing"
   LC_ALL=C /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root -o Acquire::Retries=1 \
     download-file "$@" >"$work/log" 2>&1 || grep '^E:' "$work/log" | sort -u | head -n 2 >>"$work/said"

@@ -13,7 +13,7 @@ import (
 func ExampleNewDatabaseRole() {
 	program := func(ctx *pulumi.Context) error {
 		settings := databaserole.Defaults()
-		settings.Name, settings.Image = "myshop_app", "registry.example/pgbouncer:1.26.1"
+		settings.Name, settings.Image = "myshop_app", "registry.example/pgbouncer:1.24.1-1_deb13u2"
 		role, err := databaserole.NewDatabaseRole(ctx, "role", &databaserole.DatabaseRoleArgs{
 			Settings: settings, Service: "myshop-api", Namespace: "myshop", ObjectName: "pgbouncer",
 			DirectSecret: pulumi.String(contract.DirectSecret("myshop-api")),

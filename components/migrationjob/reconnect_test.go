@@ -28,7 +28,7 @@ func console() *migrationjob.Console {
 	return &migrationjob.Console{
 		Host: pulumi.String("pgbouncer-pods.myshop.svc"), Port: 6432, Secret: pulumi.String("pgbouncer-console"),
 		PoolName: "pgbouncer",
-		Image:    "registry.example/pgbouncer:1.26.1",
+		Image:    "registry.example/pgbouncer:1.24.1-1_deb13u2",
 	}
 }
 

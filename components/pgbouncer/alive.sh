@@ -1,7 +1,7 @@
-# Liveness of PgBouncer. It fails if nothing accepts connections, and if PgBouncer has failed for so many seconds as the
-# first argument says to resolve a name that this script resolves: such a process may never recover (pgbouncer#1119). If
-# the name does not resolve here either, the resolver is at fault, and a restart would only cut the open connections. A
-# busy PgBouncer that does not answer is alive. psql finds PgBouncer's console by the environment.
+# Liveness of PgBouncer. It fails in two cases: nothing accepts connections, or PgBouncer has failed to resolve a name
+# that this script resolves, for the number of seconds in the first argument. Such a process may never recover
+# (pgbouncer#1119). If the name does not resolve here either, the resolver is at fault, and a restart would only cut the
+# open connections. A busy PgBouncer that does not answer is alive. psql finds PgBouncer's console by the environment.
 patience=$1
 seen=$PGHOST/unresolved
 
@@ -30,7 +30,8 @@ fi
 # A lookup that is in progress belongs to a server connection that is new.
 case $(console 'SHOW SERVERS') in *'|new|'*) tried=yes ;; esac
 
-# A result that nobody has asked for since may be an old one.
+# PgBouncer keeps a failed result until the name is needed again. A result that was not needed for longer than the
+# patience may be out of date, and does not count.
 now=$(date +%s)
 first=
 last=

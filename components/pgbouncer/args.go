@@ -43,8 +43,8 @@ type Credential struct {
 	Generation int
 	User       string
 	// After is what makes a generated credential valid. The copy is made after it. No input of the copy may come from
-	// it: when the engine replaces a resource, it deletes those whose inputs come from it first, and the pool would lose
-	// its password.
+	// it: when the engine replaces a resource, it first deletes those whose inputs come from it, and the pool would
+	// lose its password.
 	After []pulumi.Resource
 }
 

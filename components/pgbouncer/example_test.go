@@ -17,7 +17,7 @@ func ExampleNewPgBouncerPool() {
 			return err
 		}
 		settings := pgbouncer.Defaults()
-		settings.Image = "registry.example/pgbouncer:1.26.1"
+		settings.Image = "registry.example/pgbouncer:1.24.1-1_deb13u2"
 		pool, err := pgbouncer.NewPgBouncerPool(ctx, "pool", &pgbouncer.PgBouncerPoolArgs{
 			Settings:  settings,
 			Service:   "myshop-api",

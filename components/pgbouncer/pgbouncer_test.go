@@ -31,7 +31,7 @@ const (
 
 func settings() pgbouncer.Settings {
 	s := pgbouncer.Defaults()
-	s.Image = "registry.example/pgbouncer:1.26.1"
+	s.Image = "registry.example/pgbouncer:1.24.1-1_deb13u2"
 	return s
 }
 

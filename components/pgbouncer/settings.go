@@ -28,10 +28,11 @@ type Settings struct {
 	// Replicas of the pool. Default 2.
 	Replicas int `json:"replicas" example:"3"`
 	// Image with pgbouncer, psql, getent and sh, best with its digest. It has no default, because no public registry
-	// has the image that the tier is tested with: "dbtier image export pool" makes it. Its PgBouncer must be 1.25.2 or
-	// later, because older versions have known vulnerabilities, and should be built with c-ares, because libevent's
-	// resolver may not recover from a failed lookup.
-	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/pgbouncer:1.26.1"`
+	// has the image that the tier is tested with: "dbtier image export pool" makes it. Its PgBouncer must be 1.25.2 or a
+	// later 1.25, or an older one with its security fixes, and should be built with c-ares, because libevent's resolver
+	// may not recover from a failed lookup. 1.26 and later end clients that are connected while the database user
+	// changes, as in a rotation.
+	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/pgbouncer:1.24.1-1_deb13u2"`
 	// Command of the container, as a list without a shell. It replaces the image's entrypoint, which in some images
 	// rewrites the configuration. Default pgbouncer with [ConfigFile].
 	Command []string `json:"command" example:"[/usr/bin/pgbouncer, /etc/pgbouncer/pgbouncer.ini]"`
@@ -52,13 +53,14 @@ type Settings struct {
 	// service's login with [SessionDatabase]. They are in session mode and never used for the service. Default 2.
 	SessionPoolSize int `json:"sessionPoolSize" example:"1"`
 	// ServerResetQueryAlways runs DISCARD ALL on a server connection after each transaction too, so that no SET, lock
-	// or temporary table reaches another client. It costs a round trip to the database for each transaction, and prepared
-	// statements are prepared again. Without it, only session mode does this, when a client leaves. Default false.
+	// or temporary table reaches another client. It costs a round trip to the database for each transaction, and
+	// prepared statements are prepared again. Without it, only session mode does this, when a client leaves. Default
+	// false.
 	ServerResetQueryAlways bool `json:"serverResetQueryAlways"`
 	// TrackExtraParameters are settings that PgBouncer restores for each client, in addition to those that it always
 	// restores. PostgreSQL must report their changes, which it does for few: search_path from version 18 on,
-	// default_transaction_read_only from 14 on. PgBouncer 1.26 restores these without the setting. Default none.
-	TrackExtraParameters []string `json:"trackExtraParameters" example:"[search_path]"`
+	// default_transaction_read_only from 14 on. Default default_transaction_read_only.
+	TrackExtraParameters []string `json:"trackExtraParameters" example:"[default_transaction_read_only, search_path]"`
 	// MaxPreparedStatements is how many protocol-level prepared statements a server connection keeps, so that they work
 	// in transaction mode. 0 turns this off. Default 200.
 	MaxPreparedStatements int `json:"maxPreparedStatements" example:"500"`
@@ -174,6 +176,7 @@ func Defaults() Settings {
 		TCPKeepCnt:                    3,
 		TCPUserTimeout:                15000,
 		DNSMaxTTL:                     5,
+		TrackExtraParameters:          []string{"default_transaction_read_only"},
 		IgnoreStartupParameters:       []string{"extra_float_digits"},
 		Port:                          5432,
 		ContainerPort:                 6432,

@@ -26,7 +26,7 @@ and hash, writes it as an OCI layout in a tar file, and prints its digest. It ne
 neither root, nor Docker, nor a running local cloud. If Debian no longer has one of the versions, it
 fails; "make lock-images" takes the versions of today.`,
 		Example: `  dbtier image export pool --output pool.tar
-  skopeo copy --all oci-archive:pool.tar docker://registry.example.com/pgbouncer:1.26.1`,
+  skopeo copy --all oci-archive:pool.tar docker://registry.example.com/pgbouncer:1.24.1-1_deb13u2`,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"pool"},
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -1,8 +1,8 @@
 BEGIN;
 SELECT 'connection ' || pg_catalog.pg_backend_pid();
 SELECT 'left ' || what FROM (
-    -- The value of an extension's setting may be private; PostgreSQL's own are not. PgBouncer 1.26 restores every
-    -- setting whose changes PostgreSQL reports, so one that was set to what it is anyway is not left.
+    -- The value of an extension's setting may be private; PostgreSQL's own are not. PgBouncer restores a setting by
+    -- setting it to what it is anyway, which is not left.
     SELECT CASE WHEN name LIKE '%.%' THEN name ELSE name || ' = ' || setting END AS what FROM pg_catalog.pg_settings
     WHERE source = 'session' AND setting IS DISTINCT FROM reset_val
         AND pg_catalog.lower(name) <> ALL (pg_catalog.string_to_array(:'tracked', ','))

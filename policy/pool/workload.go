@@ -38,19 +38,33 @@ func workload() []*rule.Rule {
 	workloads := []string{types.Deployment, types.StatefulSet, types.DaemonSet}
 	return []*rule.Rule{{
 		Name: "pool-version", Severity: rule.High, Levels: rule.Always,
-		Summary: "The pool runs a version of PgBouncer without known vulnerabilities.",
-		Why:     "Before 1.25.1, a client could run statements during its login (CVE-2025-12819).",
-		Fix:     "use an image of 1.25.2 or later",
-		Knobs:   []rule.Knob{{Name: "minimum", Description: "The oldest allowed version.", Default: "1.25.2"}},
-		IDs:     []string{"tier:pool-version"}, Types: workloads,
+		Summary: "The pool runs a version of PgBouncer without known vulnerabilities that keeps clients connected.",
+		Why: "Before 1.25.1, a client could run statements during its login (CVE-2025-12819). From 1.26 on, a client " +
+			"that stays connected while the database user changes gets \"invalid server parameter\".",
+		Fix: "use an image of 1.25.2 or a later 1.25, or of a distribution that has the fixes",
+		Knobs: []rule.Knob{
+			{Name: "minimum", Description: "The oldest allowed version.", Default: "1.25.2"},
+			{Name: "before", Description: "The first version that is too new.", Default: "1.26"},
+			{
+				Name: "patched", Default: []string{"1.24.1-1_deb13u2"},
+				Description: "Tags of older versions with the security fixes of Debian. Later updates are allowed, too.",
+			},
+		},
+		IDs: []string{"tier:pool-version"}, Types: workloads,
 		Resource: running(func(s *rule.Subject, _, container rule.Value) {
 			image, _ := container.Get("image").Text("")
 			name, _, _ := strings.Cut(image, "@")
 			_, tag, _ := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
 			least, _ := numbersOf(s.Text("minimum"))
-			// A digest or a custom tag does not tell the version.
-			if numbers, ok := numbersOf(tag); ok && slices.Compare(numbers, least) < 0 {
+			end, _ := numbersOf(s.Text("before"))
+			numbers, ok := numbersOf(tag)
+			updates := func(patched string) bool { return isUpdate(tag, patched) }
+			switch {
+			case !ok: // A digest or a custom tag does not tell the version.
+			case slices.Compare(numbers, least) < 0 && !slices.ContainsFunc(s.Texts("patched"), updates):
 				container.Get("image").Fail("want %s or later", s.Text("minimum"))
+			case slices.Compare(numbers, end) >= 0:
+				container.Get("image").Fail("want a version before %s", s.Text("before"))
 			}
 		}),
 	}, {
@@ -121,6 +135,19 @@ func workload() []*rule.Rule {
 			}
 		}),
 	}}
+}
+
+// isUpdate reports whether a tag is the patched version of a distribution, or a later update of it: 1.24.1-1_deb13u3 is
+// one of 1.24.1-1_deb13u2.
+func isUpdate(tag, patched string) bool {
+	split := func(tag string) (string, int) {
+		digits := len(tag) - len(strings.TrimRight(tag, "0123456789"))
+		number, _ := strconv.Atoi(tag[len(tag)-digits:])
+		return tag[:len(tag)-digits], number
+	}
+	version, update := split(tag)
+	sameVersion, least := split(patched)
+	return version == sameVersion && update >= least
 }
 
 // numbersOf returns the numbers of a version such as v1.25.2-p0.

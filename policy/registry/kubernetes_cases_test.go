@@ -376,10 +376,16 @@ func poolExamples() []example {
 			breaks: []ruletest.Change{
 				setAt("edoburu/pgbouncer:v1.24.1-p1", "containers", 0, "image"),
 				setAt("host:5000/pgbouncer:1.9", "containers", 0, "image"),
+				setAt("pgbouncer:1.24.1-1_deb13u1", "containers", 0, "image"),
+				setAt("pgbouncer:1.24.1-1_deb12u9", "containers", 0, "image"),
+				setAt("edoburu/pgbouncer:v1.26.0-p0", "containers", 0, "image"),
+				setAt("pgbouncer:1.26@sha256:0123", "containers", 0, "image"),
 			},
 			keeps: []ruletest.Change{
 				setAt("pgbouncer@sha256:0123", "containers", 0, "image"),
-				setAt("edoburu/pgbouncer:v1.26.0-p0", "containers", 0, "image"),
+				setAt("edoburu/pgbouncer:v1.25.2-p0", "containers", 0, "image"),
+				setAt("pgbouncer:1.24.1-1_deb13u2", "containers", 0, "image"),
+				setAt("pgbouncer:1.24.1-1_deb13u10", "containers", 0, "image"),
 				setAt("prometheuscommunity/pgbouncer-exporter:v0.12.1", "containers", 0, "image"),
 			},
 			unknown: []path{at("containers", 0, "image")},

@@ -68,8 +68,9 @@ type archive struct {
 	recipes []recipe
 }
 
-// PoolVersion is PgBouncer's version in the locks of the pool's image, and the tag of that image.
-const PoolVersion = "1.26.1"
+// PoolVersion is the tag of the pool's image: the version of Debian's package of PgBouncer, with an underscore for the
+// plus sign, which a tag cannot have.
+const PoolVersion = "1.24.1-1_deb13u2"
 
 const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -47,7 +47,7 @@ func newCloud(t *testing.T) *cloud {
 	source, err := filepath.Abs("../../..")
 	require.NoError(t, err)
 	dir := t.TempDir()
-	for _, part := range []string{"localcloud/build", "localcloud/pause", "examples/myshop-api"} {
+	for _, part := range []string{"localcloud/build", "localcloud/pause", "examples/myshop-api", "images"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(part)), 0o755))
 		run(t, "cp", "-r", filepath.Join(source, part), filepath.Join(dir, part))
 	}
@@ -178,7 +178,7 @@ func wait(t *testing.T, what string, is func() bool) {
 }
 
 const (
-	debian = "localcloud.internal/pgbouncer:1.26.1"
+	debian = "localcloud.internal/pgbouncer:1.24.1-1_deb13u2"
 	web    = "localcloud.internal/coredns:1.12.4"
 )
 
