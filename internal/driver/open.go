@@ -16,7 +16,7 @@ import (
 	"dbtier/internal/pulumicli"
 	"dbtier/internal/text"
 	"dbtier/policy/registry"
-	policystate "dbtier/policy/state"
+	"dbtier/policy/state"
 )
 
 // operation is one run of the engine for a command.
@@ -167,10 +167,10 @@ func (t *task) checkPolicyConfigs() error {
 		if err != nil {
 			return fmt.Errorf("--policy-pack-config: %w", err)
 		}
-		check := func(content []byte) error { return policystate.CheckConfig(registry.Pack(), content) }
+		check := func(content []byte) error { return state.CheckConfig(registry.Pack(), content) }
 		if t.policies[i] != filepath.Join(t.beside, policyPack) {
 			// The rules of another pack are not known here.
-			check = policystate.CheckForm
+			check = state.CheckForm
 		}
 		if err := check(content); err != nil {
 			faults = append(faults, fmt.Errorf("--policy-pack-config %s: %w", file, err))
@@ -187,11 +187,11 @@ func (t *task) attach(ctx context.Context, op operation) (*localcloud.Providers,
 	}
 	env, kubeconfig := os.Environ(), ""
 	if !op.offline {
-		state, err := t.startedCloud(ctx, cloud, op)
+		running, err := t.startedCloud(ctx, cloud, op)
 		if err != nil {
 			return nil, "", err
 		}
-		kubeconfig = state.Kubeconfig
+		kubeconfig = running.Kubeconfig
 		env = append(env, "KUBECONFIG="+kubeconfig)
 	}
 	providers, err := cloud.Providers(ctx, localcloud.ProviderOptions{
@@ -215,14 +215,14 @@ func (t *task) servers(op operation) (*localcloud.Cloud, error) {
 func (t *task) startedCloud(ctx context.Context, cloud *localcloud.Cloud, op operation) (*localcloud.State, error) {
 	t.preparing.Lock()
 	defer t.preparing.Unlock()
-	state, err := cloud.Ready(ctx)
+	running, err := cloud.Ready(ctx)
 	if op.starts && (errors.Is(err, localcloud.ErrNotRunning) || errors.Is(err, localcloud.ErrStarting)) {
 		if err := cloud.Run(ctx, t.out, t.err, "start"); err != nil {
 			return nil, err
 		}
-		state, err = cloud.Ready(ctx)
+		running, err = cloud.Ready(ctx)
 	}
-	return state, err
+	return running, err
 }
 
 // endProviders ends the provider servers. If they have ended before, it says so: that explains the engine's errors.
@@ -238,8 +238,8 @@ func (t *task) endProviders(providers *localcloud.Providers) {
 // checkShell returns an error in a shell whose environment points at the local cloud.
 func (a *app) checkShell(ctx context.Context, p *project.Project) error {
 	endpoint := ""
-	if state, err := (&localcloud.Cloud{Project: p}).Running(ctx); err == nil {
-		endpoint = state.AWSEndpoint
+	if running, err := (&localcloud.Cloud{Project: p}).Running(ctx); err == nil {
+		endpoint = running.AWSEndpoint
 	}
 	if names := engine.LocalLeftovers(p, endpoint, os.LookupEnv); len(names) > 0 {
 		return fmt.Errorf("this shell is set up for the local cloud (%s): use another shell, or run "+

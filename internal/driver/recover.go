@@ -57,18 +57,39 @@ func (t *task) addRecoveries(ctx context.Context, op operation, c *engine.Config
 // lostTimeout limits the search for lost passwords.
 const lostTimeout = 30 * time.Second
 
+// retryTimeout limits the wait for what the operator tries again.
+const retryTimeout = 30 * time.Second
+
+// retrySecrets makes the operator try again what failed before the update, and notes what it still cannot do. A cluster
+// that does not answer is no fault of the update, which has ended.
+func (t *task) retrySecrets(ctx context.Context, reader *engine.Reader) {
+	outputs, err := reader.Outputs(ctx)
+	if err != nil {
+		return
+	}
+	verifier, err := t.verifier(ctx, outputs)
+	if err != nil || verifier == nil {
+		return
+	}
+	asking, cancel := context.WithTimeout(ctx, retryTimeout)
+	defer cancel()
+	failed, _ := verifier.RetryExternalSecrets(asking)
+	for _, fault := range failed {
+		t.note(fmt.Sprintf("ExternalSecret %s: `dbtier verify --stack %s` tells more", fault, t.stack.Name))
+	}
+}
+
 // lostPasswords asks the cluster for the generated passwords that were lost, and for missing objects of passwords that
 // were not, and reports them. It notes a cluster that does not answer: an update can still be right.
 func (t *task) lostPasswords(ctx context.Context, outputs map[string]any) (missing, lost bool) {
-	target, err := verify.FromOutputs(t.stack.Name, outputs)
-	if err != nil || target.Namespace == "" {
+	verifier, err := t.verifier(ctx, outputs)
+	if err == nil && verifier == nil {
 		return false, false
 	}
-	client, _, err := t.cluster(ctx, t.clusterOf(clusterAccess{}))
 	if err == nil {
 		asking, cancel := context.WithTimeout(ctx, lostTimeout)
 		defer cancel()
-		t.report.LostPasswords, err = (&verify.Verifier{Target: target, Kubectl: client}).LostPasswords(asking)
+		t.report.LostPasswords, err = verifier.LostPasswords(asking)
 	}
 	if err != nil && ctx.Err() == nil {
 		t.note(fmt.Sprintf("the generated passwords of stack %s were not checked: %v", t.stack.Name, err))
@@ -78,4 +99,14 @@ func (t *task) lostPasswords(ctx context.Context, outputs map[string]any) (missi
 		missing, lost = missing || l.Kept, lost || !l.Kept
 	}
 	return missing, lost
+}
+
+// verifier asks the cluster of the stack's service; nil if the stack has no service yet.
+func (t *task) verifier(ctx context.Context, outputs map[string]any) (*verify.Verifier, error) {
+	target, err := verify.FromOutputs(t.stack.Name, outputs)
+	if err != nil || target.Namespace == "" {
+		return nil, nil //nolint:nilerr,nilnil // Nothing runs that could be asked.
+	}
+	client, _, err := t.cluster(ctx, t.clusterOf(clusterAccess{}))
+	return &verify.Verifier{Target: target, Kubectl: client}, err
 }

@@ -79,6 +79,9 @@ func (t *task) runUp(ctx context.Context) error {
 	t.settle(ctx, run.Reader, &result)
 	if err = t.ended(started, "stack "+t.stack.Name, result, err); err == nil {
 		t.seal()
+		if result.Changed() {
+			t.retrySecrets(ctx, run.Reader)
+		}
 	}
 	return err
 }

@@ -229,12 +229,11 @@ type externalSecret struct {
 	Spec struct {
 		RefreshInterval string `json:"refreshInterval"`
 		RefreshPolicy   string `json:"refreshPolicy"`
-		DataFrom        []struct {
-			SourceRef struct {
-				GeneratorRef struct {
-					Name string `json:"name"`
-				} `json:"generatorRef"`
-			} `json:"sourceRef"`
+		Data            []struct {
+			SourceRef sourceRef `json:"sourceRef"`
+		} `json:"data"`
+		DataFrom []struct {
+			SourceRef sourceRef `json:"sourceRef"`
 		} `json:"dataFrom"`
 	} `json:"spec"`
 	Status struct {
@@ -248,23 +247,50 @@ type externalSecret struct {
 	} `json:"status"`
 }
 
+// sourceRef is where a value of an ExternalSecret comes from.
+type sourceRef struct {
+	StoreRef struct {
+		Kind string `json:"kind"`
+		Name string `json:"name"`
+	} `json:"storeRef"`
+	GeneratorRef struct {
+		Name string `json:"name"`
+	} `json:"generatorRef"`
+}
+
+// stores are the kinds and names of the stores that the ExternalSecret reads from, as kind/name.
+func (e externalSecret) stores() []string {
+	var refs []string
+	for _, value := range e.Spec.Data {
+		refs = append(refs, value.SourceRef.StoreRef.Kind+"/"+value.SourceRef.StoreRef.Name)
+	}
+	for _, from := range e.Spec.DataFrom {
+		refs = append(refs, from.SourceRef.StoreRef.Kind+"/"+from.SourceRef.StoreRef.Name)
+	}
+	return refs
+}
+
 // defaultInterval is the operator's default refresh interval.
 const defaultInterval = time.Hour
 
+// unready returns why the operator has not done its work; empty if it has.
+func (e externalSecret) unready() string {
+	for _, c := range e.Status.Conditions {
+		switch {
+		case c.Type != "Ready":
+		case c.Status == "True":
+			return ""
+		default:
+			return fmt.Sprintf("is not Ready: %s: %s", c.Reason, c.Message)
+		}
+	}
+	return "has no Ready condition: the operator has not processed it"
+}
+
 // fault returns what is wrong, or how long ago the secret was refreshed.
 func (e externalSecret) fault(now time.Time) (time.Duration, string) {
-	ready := false
-	for _, c := range e.Status.Conditions {
-		if c.Type != "Ready" {
-			continue
-		}
-		if c.Status != "True" {
-			return 0, fmt.Sprintf("is not Ready: %s: %s", c.Reason, c.Message)
-		}
-		ready = true
-	}
-	if !ready {
-		return 0, "has no Ready condition: the operator has not processed it"
+	if fault := e.unready(); fault != "" {
+		return 0, fault
 	}
 	if e.Spec.RefreshPolicy == "CreatedOnce" || e.Spec.RefreshPolicy == "OnChange" {
 		return 0, ""
@@ -289,8 +315,13 @@ func (e externalSecret) fault(now time.Time) (time.Duration, string) {
 
 // console runs a command on PgBouncer's console, in the pool's container.
 func (v *Verifier) console(ctx context.Context, command string) (string, error) {
+	return v.consoleOf(ctx, "deployment/"+v.Target.Pool, command)
+}
+
+// consoleOf does so in one pod.
+func (v *Verifier) consoleOf(ctx context.Context, pod, command string) (string, error) {
 	t := v.Target
-	args := []string{"exec", "--namespace=" + t.Namespace, "deployment/" + t.Pool}
+	args := []string{"exec", "--namespace=" + t.Namespace, pod}
 	if t.PoolContainer != "" {
 		args = append(args, "--container="+t.PoolContainer)
 	}
@@ -334,40 +365,49 @@ type pool struct {
 
 // parsePools reads the rows of SHOW POOLS by column name: the order of the columns differs between versions.
 func parsePools(out string) ([]pool, error) {
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	column := map[string]int{}
-	for i, name := range strings.Split(lines[0], "|") {
-		column[name] = i
-	}
+	columns, rows := consoleTable(out)
 	for _, name := range []string{"database", "user", "cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used"} {
-		if _, ok := column[name]; !ok {
+		if !slices.Contains(columns, name) {
 			return nil, fmt.Errorf("SHOW POOLS has no column %s", name)
 		}
 	}
 	var pools []pool
-	for _, line := range lines[1:] {
-		fields := strings.Split(line, "|")
-		if len(fields) < len(column) {
-			continue
-		}
+	for _, row := range rows {
 		number := func(names ...string) int {
 			sum := 0
 			for _, name := range names {
-				n, _ := strconv.Atoi(fields[column[name]])
+				n, _ := strconv.Atoi(row[name])
 				sum += n
 			}
 			return sum
 		}
-		if fields[column["database"]] == "pgbouncer" {
+		if row["database"] == "pgbouncer" {
 			continue
 		}
 		pools = append(pools, pool{
-			database: fields[column["database"]], user: fields[column["user"]],
+			database: row["database"], user: row["user"],
 			clients: number("cl_active"), waiting: number("cl_waiting"),
 			servers: number("sv_active", "sv_idle", "sv_used"),
 		})
 	}
 	return pools, nil
+}
+
+// consoleTable reads what the console prints: the names of the columns, and the rows by these names.
+func consoleTable(out string) (columns []string, rows []map[string]string) {
+	for line := range strings.SplitSeq(strings.TrimSpace(out), "\n") {
+		fields := strings.Split(line, "|")
+		if columns == nil {
+			columns = fields
+		} else if len(fields) >= len(columns) {
+			row := map[string]string{}
+			for i, name := range columns {
+				row[name] = fields[i]
+			}
+			rows = append(rows, row)
+		}
+	}
+	return columns, rows
 }
 
 func (v *Verifier) poolFault(err error) error {

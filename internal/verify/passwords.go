@@ -238,6 +238,9 @@ func (v *Verifier) passwords(ctx context.Context) (string, error) {
 	if v.Target.Pool == "" {
 		return "no generated password is newer than what uses it", nil
 	}
+	if err := v.awaitUser(ctx); err != nil {
+		return "", err
+	}
 	logins := v.logins(ctx)
 	users := slices.Sorted(maps.Keys(logins))
 	for _, user := range users {
@@ -250,4 +253,52 @@ func (v *Verifier) passwords(ctx context.Context) (string, error) {
 		return "no generated password is newer than what uses it; the pool's image has no psql to log in with", nil
 	}
 	return "PostgreSQL accepts " + strings.Join(users, ", "), nil
+}
+
+// awaitUser waits until every pod of the pool logs in as the database user of the stack's outputs. After a rotation the
+// kubelets bring the new files up to a minute later.
+func (v *Verifier) awaitUser(ctx context.Context) error {
+	t := v.Target
+	if t.DatabaseUser == "" || t.SessionDatabase == "" {
+		return nil
+	}
+	for {
+		pods, err := v.poolPods(ctx)
+		if err != nil {
+			return err
+		}
+		old := ""
+		for _, pod := range pods {
+			databases, err := v.consoleOf(ctx, "pod/"+pod.name, "SHOW DATABASES")
+			if notFound(err) || lacksPsql(err) {
+				continue // It has ended since, or the pool's image has no psql, which the check of the pool reports.
+			}
+			if err != nil {
+				return v.poolFault(err)
+			}
+			if user := forcedUser(databases, t.SessionDatabase); user != t.DatabaseUser {
+				old = fmt.Sprintf("pod %s of the pool logs in as %s", pod.name, user)
+			}
+		}
+		if old == "" {
+			return nil
+		}
+		select {
+		case <-time.After(retryInterval):
+		case <-ctx.Done():
+			return found(v.kubectl("logs deployment/"+t.Pool+" --container=reloader --tail=20"),
+				"%s, and the stack's database user is %s: the pod has not read its new files", old, t.DatabaseUser)
+		}
+	}
+}
+
+// forcedUser finds the database user of a database in the answer to SHOW DATABASES.
+func forcedUser(databases, name string) string {
+	_, rows := consoleTable(databases)
+	for _, row := range rows {
+		if row["name"] == name {
+			return row["force_user"]
+		}
+	}
+	return ""
 }

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"dbtier/components/contract"
 )
 
 // A pod lends its idle server connections in turn only while others are busy, so the samples run at the same time and
@@ -28,36 +30,13 @@ var alwaysTracked = []string{
 // one left there: a setting, a lock, a temporary table.
 func (v *Verifier) sessions(ctx context.Context) (string, error) {
 	t := v.Target
-	var pods struct {
-		Items []struct {
-			Metadata struct {
-				DeletionTimestamp string `json:"deletionTimestamp"`
-			} `json:"metadata"`
-			Spec struct {
-				Containers []struct {
-					Name  string `json:"name"`
-					Ports []struct {
-						ContainerPort int `json:"containerPort"`
-					} `json:"ports"`
-				} `json:"containers"`
-			} `json:"spec"`
-			Status struct {
-				Phase string `json:"phase"`
-				PodIP string `json:"podIP"`
-			} `json:"status"`
-		} `json:"items"`
-	}
-	if err := v.Kubectl.Get(ctx, &pods, t.Namespace, "pods", "--selector=app.kubernetes.io/name="+t.Pool); err != nil {
+	pods, err := v.poolPods(ctx)
+	if err != nil {
 		return "", err
 	}
 	var places []string
-	for _, pod := range pods.Items {
-		for _, c := range pod.Spec.Containers {
-			if c.Name == t.PoolContainer && len(c.Ports) > 0 && pod.Status.Phase == "Running" &&
-				pod.Metadata.DeletionTimestamp == "" {
-				places = append(places, fmt.Sprintf("hostaddr=%s&port=%d", pod.Status.PodIP, c.Ports[0].ContainerPort))
-			}
-		}
+	for _, pod := range pods {
+		places = append(places, fmt.Sprintf("hostaddr=%s&port=%d", pod.ip, pod.port))
 	}
 	if len(places) == 0 {
 		return "", found(v.kubectl("describe deployment "+t.Pool), "no pod of %s runs", t.Pool)
@@ -71,8 +50,7 @@ func (v *Verifier) sessions(ctx context.Context) (string, error) {
 	line := fmt.Sprintf(`command -v psql >/dev/null || exit 127; : "${DATABASE_URL:?is not in the environment}"
 sql=$(cat); for at in '%s'; do for sample in $(seq %d); do
 printf '%%s\n' "$sql" | psql "$DATABASE_URL&$at" --no-psqlrc --quiet --tuples-only --no-align --set=tracked='%s' 2>&1 &
-done
-done
+done; done
 wait`, strings.Join(places, "' '"), samplesOfAPod, strings.Join(tracked, ","))
 	out, like, err := v.inServicePod(ctx, leftSQL, line)
 	if err != nil {
@@ -92,6 +70,50 @@ wait`, strings.Join(places, "' '"), samplesOfAPod, strings.Join(tracked, ","))
 	}
 	return fmt.Sprintf("%d server connections of %d pods hold nothing of a client%s", connections, len(places),
 		like), nil
+}
+
+// poolPod is a running pod of the pool, with the address of PgBouncer.
+type poolPod struct {
+	name, ip string
+	port     int
+}
+
+// poolPods returns the pool's running pods, without those that are being deleted.
+func (v *Verifier) poolPods(ctx context.Context) ([]poolPod, error) {
+	t := v.Target
+	var list struct {
+		Items []struct {
+			Metadata struct {
+				Name              string `json:"name"`
+				DeletionTimestamp string `json:"deletionTimestamp"`
+			} `json:"metadata"`
+			Spec struct {
+				Containers []struct {
+					Name  string `json:"name"`
+					Ports []struct {
+						ContainerPort int `json:"containerPort"`
+					} `json:"ports"`
+				} `json:"containers"`
+			} `json:"spec"`
+			Status struct {
+				Phase string `json:"phase"`
+				PodIP string `json:"podIP"`
+			} `json:"status"`
+		} `json:"items"`
+	}
+	if err := v.Kubectl.Get(ctx, &list, t.Namespace, "pods", "--selector="+contract.NameLabel+"="+t.Pool); err != nil {
+		return nil, err
+	}
+	var pods []poolPod
+	for _, pod := range list.Items {
+		for _, c := range pod.Spec.Containers {
+			if c.Name == t.PoolContainer && len(c.Ports) > 0 && pod.Status.Phase == "Running" &&
+				pod.Metadata.DeletionTimestamp == "" {
+				pods = append(pods, poolPod{pod.Metadata.Name, pod.Status.PodIP, c.Ports[0].ContainerPort})
+			}
+		}
+	}
+	return pods, nil
 }
 
 // trackedBy returns the settings that the pool's configuration adds to those that PgBouncer restores for each client.

@@ -45,6 +45,11 @@ type cluster struct {
 	// says about its users.
 	given, started time.Time
 	logins         string
+	// slow is how many times the pool says that it logs in as the user before the rotation, and asked how many times it
+	// was asked.
+	slow, asked int
+	// patience is the limit of each check; 0 for the default.
+	patience time.Duration
 	// fails maps a text to the error of the calls that contain it.
 	fails map[string]error
 	// left is what the sampled server connections answer, and config PgBouncer's configuration.
@@ -115,6 +120,13 @@ func (c *cluster) Run(_ context.Context, stdin string, args ...string) (string, 
 		return pools, nil
 	case strings.Contains(all, "userlist.txt"):
 		return c.logins, nil
+	case strings.Contains(all, "SHOW DATABASES"):
+		assert.Contains(c.t, all, "exec --namespace=myshop pod/pgbouncer-1 --container=pgbouncer")
+		c.asked++
+		if c.asked <= c.slow {
+			return databases("myshop_app_b"), nil
+		}
+		return databases("myshop_app_a"), nil
 	case strings.Contains(all, "SHOW CONFIG"):
 		return c.config, nil
 	case strings.Contains(all, "$sql"):
@@ -145,10 +157,10 @@ func (c *cluster) Get(_ context.Context, into any, namespace string, what ...str
 		return json.Unmarshal([]byte(text), into)
 	}
 	if what[0] == "pods" && what[1] == "--selector=app.kubernetes.io/name=pgbouncer" {
-		pod := `{"metadata":{%s},"spec":{"containers":[{"name":"exporter","ports":[{"containerPort":1}]},
+		pod := `{"metadata":{"name":"pgbouncer-1"%s},"spec":{"containers":[{"name":"exporter","ports":[{"containerPort":1}]},
 			{"name":"pgbouncer","ports":[{"containerPort":6432}]}]},"status":{"phase":%q,"podIP":%q}}`
 		return json.Unmarshal(fmt.Appendf(nil, `{"items":[%s,%s,%s]}`, fmt.Sprintf(pod, "", "Running", "10.0.0.1"),
-			fmt.Sprintf(pod, `"deletionTimestamp":"2026-11-23T12:00:00Z"`, "Running", "10.0.0.2"),
+			fmt.Sprintf(pod, `,"deletionTimestamp":"2026-11-23T12:00:00Z"`, "Running", "10.0.0.2"),
 			fmt.Sprintf(pod, "", "Pending", "10.0.0.3")), into)
 	}
 	switch what[0] {
@@ -193,14 +205,14 @@ func (c *cluster) sts() *httptest.Server {
 func (c *cluster) verify() map[string]verify.Check {
 	c.t.Helper()
 	v := &verify.Verifier{
-		Kubectl: c, Now: func() time.Time { return now },
+		Kubectl: c, Now: func() time.Time { return now }, Timeout: c.patience,
 		Target: verify.Target{
 			Stack: "local", Namespace: "myshop", Deployment: "myshop-api", Container: "api", Secret: "myshop-api-db",
 			Pool: "pgbouncer", PoolContainer: "pgbouncer",
 			PoolSocketDir:   "/run/pgbouncer",
 			ExternalSecrets: []string{"myshop-api-db", "myshop-pool-login", "pgbouncer-database-1"},
 			Bootstrap:       "pgbouncer-bootstrap-1", Credential: "pgbouncer-database-1", Login: "myshop-pool-login",
-			DatabaseUser: "myshop_app_a",
+			DatabaseUser: "myshop_app_a", SessionDatabase: "myshop-session",
 			Role:         "arn:aws:iam::111122223333:role/myshop-secrets", ServiceAccount: "myshop-secrets",
 			ServiceAccountNamespace: "myshop",
 			STS:                     c.sts().URL, Kubectl: "kubectl",
@@ -245,6 +257,24 @@ func TestAHealthyTierPassesEveryCheck(t *testing.T) {
 	for _, call := range c.calls {
 		assert.NotContains(t, strings.Join(call, " "), "p%3A", "the DSN is in no argument")
 	}
+}
+
+func databases(user string) string {
+	return "name|host|port|database|force_user|pool_size\nmyshop|h|5432|myshop|other|20\n" +
+		"myshop-session|h|5432|myshop|" + user + "|2\npgbouncer||6432|pgbouncer|pgbouncer|2\n"
+}
+
+func TestAfterARotationTheCheckWaitsForThePoolsNewUser(t *testing.T) {
+	c := healthy(t)
+	c.slow = 1
+	assert.True(t, c.verify()["passwords"].OK)
+	assert.Equal(t, 2, c.asked)
+
+	c = healthy(t)
+	c.slow, c.patience = 1000, 10*time.Millisecond
+	check := c.verify()["passwords"]
+	assert.Equal(t, "pod pgbouncer-1 of the pool logs in as myshop_app_b, and the stack's database user is "+
+		"myshop_app_a: the pod has not read its new files", check.Cause)
 }
 
 func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
