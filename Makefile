@@ -145,15 +145,14 @@ fuzz: ## Every fuzz test of all modules, each for FUZZTIME (a number of runs suc
 
 .PHONY: e2e
 e2e: preflight all bin/tools/gotestsum ## End-to-end tests on the local cloud; they remove its state (root)
-	@packages=$$(cd localcloud && grep -rl --include='*_e2e_test.go' '^//go:build e2e' . \
-			| xargs -r dirname | sort -u); \
-		[ -z "$$packages" ] || ( cd localcloud && "$(CURDIR)/bin/tools/gotestsum" \
-			--format $(or $(GOTESTSUM_FORMAT),testname) \
-			-- -tags e2e -count 1 -timeout 15m $(if $(RUN),-run '$(RUN)') $$packages )
-	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 -timeout 40m \
-		$(if $(RUN),-run '$(RUN)') ./tests/e2e/...
-	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) -- -tags e2e -count 1 \
-		$(if $(RUN),-run '$(RUN)') ./tests/policy ./components/pgbouncer
+	@failed=0; \
+	try() { \
+		"$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) -- \
+			-tags e2e -count 1 $(if $(RUN),-run '$(RUN)') "$$@" || failed=1; \
+	}; \
+	cd localcloud; try -timeout 15m $$(grep -rl --include='*_e2e_test.go' '^//go:build e2e' . \
+		| xargs -r dirname | sort -u); \
+	cd ..; try -timeout 40m ./tests/e2e/...; try ./tests/policy ./components/pgbouncer; exit $$failed
 
 .PHONY: bench
 bench: preflight build ## Measure driver, policies, `make up`, into docs/benchmarks.md (SUBJECT=build: a first build)

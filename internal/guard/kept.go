@@ -106,8 +106,8 @@ func keepsBackups(instance map[string]any) (days float64, keeps bool) {
 	return days, days > 0 && instance["deleteAutomatedBackups"] == false
 }
 
-// Deletions are the steps that delete every resource of the state, or the targets. A component is not deleted, because it
-// exists in the state only.
+// Deletions are the steps that delete every resource of the state, or the targets. A component is not deleted, because
+// it exists in the state only.
 func Deletions(s *stackstate.State, targets []string) []progress.Step {
 	var steps []progress.Step
 	for i := range s.Resources {
