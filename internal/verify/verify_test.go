@@ -213,7 +213,7 @@ func (c *cluster) verify() map[string]verify.Check {
 			ExternalSecrets: []string{"myshop-api-db", "myshop-pool-login", "pgbouncer-database-1"},
 			Bootstrap:       "pgbouncer-bootstrap-1", Credential: "pgbouncer-database-1", Login: "myshop-pool-login",
 			DatabaseUser: "myshop_app_a", SessionDatabase: "myshop-session",
-			Role:         "arn:aws:iam::111122223333:role/myshop-secrets", ServiceAccount: "myshop-secrets",
+			Role: "arn:aws:iam::111122223333:role/myshop-secrets", ServiceAccount: "myshop-secrets",
 			ServiceAccountNamespace: "myshop",
 			STS:                     c.sts().URL, Kubectl: "kubectl",
 			DatabaseHost: "db.example", DatabasePort: "5432",
