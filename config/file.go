@@ -28,6 +28,9 @@ var topLevel = []string{"config", "encryptedkey", "encryptionsalt", "environment
 // policyNamespace is the namespace of the policy pack's own keys.
 const policyNamespace = "dbtier-policy"
 
+// exceptionsKey is the pack's key with exceptions from rules.
+const exceptionsKey = policyNamespace + ":exceptions"
+
 // configured are the packages whose providers the program configures. Pulumi passes their config to default providers
 // only, and the program uses none.
 var configured = map[string]string{
@@ -117,6 +120,13 @@ func (v *Values) add(file string, config map[string]any) (err error) {
 			}
 			v.addDates(key, config[full])
 			continue
+		}
+		if full == exceptionsKey {
+			value, err := valueOf(config[full])
+			if err != nil {
+				return fmt.Errorf("reading the stack's config %s: %s: %w", file, full, err)
+			}
+			v.Exceptions = value.Text
 		}
 		switch reason, known := strayReason(full); {
 		case reason != "":

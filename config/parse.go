@@ -25,6 +25,8 @@ type Values struct {
 	Strays []string
 	// Unused are the full keys of other namespaces, which neither the tier nor the engine reads.
 	Unused []string
+	// Exceptions is the value of dbtier-policy:exceptions, in the form in which the policy pack gets it.
+	Exceptions string
 	// Dates are the texts of the file that YAML reads as dates, by their paths. Programs get another text.
 	Dates map[string]string
 }

@@ -15,6 +15,7 @@ import (
 	"dbtier/internal/project"
 	"dbtier/internal/pulumicli"
 	"dbtier/internal/text"
+	"dbtier/policy/pack"
 	"dbtier/policy/registry"
 	"dbtier/policy/state"
 )
@@ -149,9 +150,13 @@ func (a *app) policyPacksOf(f *stackFlags) (packs []string, note string) {
 	return slices.Concat(packs, f.policyPacks), note
 }
 
-// checkPolicyConfigs returns an error if a file of --policy-pack-config is not for its pack. The engine's own message
-// for such a file is cut off.
+// checkPolicyConfigs returns an error if the exceptions in the stack's file have faults, or a file of
+// --policy-pack-config is not for its pack. The engine's own message for these is cut off.
 func (t *task) checkPolicyConfigs() error {
+	var faults []error
+	if _, err := pack.StackExceptions(registry.All(), t.stack.Values.Exceptions); err != nil {
+		faults = append(faults, fmt.Errorf("%s: config.%w", t.stack.Values.File, err))
+	}
 	files := t.flags.policyConfigs
 	if len(files) > 0 && len(files) != len(t.policies) {
 		return &usageError{
@@ -161,7 +166,6 @@ func (t *task) checkPolicyConfigs() error {
 			command: "dbtier " + t.report.Command,
 		}
 	}
-	var faults []error
 	for i, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {

@@ -505,8 +505,8 @@ func (f Finding) Advice() string {
 	advice := fmt.Sprintf("\nsetting: %s in Pulumi.%s.yaml", strings.Join(f.Settings, ", "), stackOf(f.URN))
 	if f.Level == Mandatory {
 		_, name := split(f.URN)
-		advice += fmt.Sprintf("\nif it must stay for a while, allow it in the file of --policy-pack-config: {%q: "+
-			`{"exceptions": [{"resource": %q, "owner": "<team>", "reason": "<why>", "expires": "<YYYY-MM-DD>"}]}}`,
+		advice += fmt.Sprintf("\nif it must stay for a while, allow it in the same file, below config: "+
+			"{dbtier-policy:exceptions: {%s: [{resource: %s, owner: <team>, reason: <why>, expires: <YYYY-MM-DD>}]}}",
 			f.Policy, name)
 	}
 	return advice

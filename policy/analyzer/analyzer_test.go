@@ -221,6 +221,52 @@ func TestAnExceptionLetsOneResourcePassUntilItsLastDay(t *testing.T) {
 		"the last day")
 }
 
+func TestExceptionsStandInTheStacksConfigToo(t *testing.T) {
+	t.Parallel()
+	const name = "rds-not-public"
+	server, err := analyzer.New(registry.Pack(), nil)
+	require.NoError(t, err)
+	configure := func(exceptions string) error {
+		_, err := server.ConfigureStack(t.Context(), &pulumirpc.AnalyzerStackConfigureRequest{
+			Config: map[string]string{pack.ExceptionsKey: exceptions},
+		})
+		return err
+	}
+	level := func() pulumirpc.EnforcementLevel {
+		response, err := server.Analyze(t.Context(),
+			ruletest.Request(t, instance(map[string]any{"publiclyAccessible": true})))
+		require.NoError(t, err)
+		at := slices.IndexFunc(response.GetDiagnostics(),
+			func(d *pulumirpc.AnalyzeDiagnostic) bool { return d.GetPolicyName() == name })
+		require.GreaterOrEqual(t, at, 0)
+		return response.GetDiagnostics()[at].GetEnforcementLevel()
+	}
+	assert.Equal(t, pulumirpc.EnforcementLevel_MANDATORY, level())
+	// YAML without quotes makes a time of the date.
+	require.NoError(t, configure(`{"rds-not-public":[{"resource":"database","owner":"team-orders","reason":"a test",`+
+		`"expires":"2999-03-31T00:00:00Z"}]}`))
+	assert.Equal(t, pulumirpc.EnforcementLevel_ADVISORY, level())
+	require.EqualError(t, configure(`{"rds-public":[],"rds-not-public":[{"resource":"database","reason":"a test",`+
+		`"expires":"soon"}]}`), "dbtier-policy:exceptions:\n"+
+		"  rds-not-public.exceptions[0].owner: is required\n"+
+		"  rds-not-public.exceptions[0].expires: \"soon\": want a date such as 2027-03-31\n"+
+		"  rds-public: is not a rule of this pack: see `dbtier policy list`")
+	require.ErrorContains(t, configure(`[1]`), "want a list of exceptions for each rule")
+}
+
+func TestAnExceptionForAResourceThatIsNotThereIsTold(t *testing.T) {
+	t.Parallel()
+	setup := ruletest.Setup{Config: map[string]map[string]any{
+		"rds-not-public": exception(func(e map[string]any) { e["resource"] = "databse" }),
+	}}
+	answer := ruletest.Judge(t, setup, []*rule.Rule{registry.Find("rds-not-public"), registry.Find("exceptions-used")},
+		instance(nil))
+	require.Len(t, answer.Diagnostics, 1)
+	assert.Equal(t, pulumirpc.EnforcementLevel_ADVISORY, answer.Diagnostics[0].GetEnforcementLevel())
+	assert.Contains(t, answer.Diagnostics[0].GetMessage(),
+		"rds-not-public: the exception of team-orders is for databse, which the stack does not have")
+}
+
 func TestAnExpiredExceptionFailsEvenWhereNothingBreaksItsRule(t *testing.T) {
 	t.Parallel()
 	const name = "rds-iam-authentication"

@@ -55,7 +55,7 @@ func (s *Server) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Plug
 	return &pulumirpc.PluginInfo{Version: s.session.Version}, nil
 }
 
-// ConfigureStack sets the stack's profile, and whether the run is a preview.
+// ConfigureStack sets the stack's profile and exceptions, and whether the run is a preview.
 func (s *Server) ConfigureStack(
 	_ context.Context, req *pulumirpc.AnalyzerStackConfigureRequest,
 ) (*pulumirpc.AnalyzerStackConfigureResponse, error) {
@@ -63,7 +63,12 @@ func (s *Server) ConfigureStack(
 	if err != nil {
 		return nil, err
 	}
+	exceptions, err := pack.StackExceptions(s.session.Rules, req.GetConfig()[pack.ExceptionsKey])
+	if err != nil {
+		return nil, err
+	}
 	s.session.SetProfile(profile)
+	s.session.Except(exceptions)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dryRun = req.GetDryRun()

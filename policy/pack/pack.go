@@ -66,10 +66,11 @@ type Session struct {
 
 	mu sync.RWMutex
 	// inputs are those of resources of these types, by URN.
-	inputs     map[string]rule.Properties
-	profile    rule.Profile
-	settings   map[string]Setting
-	exceptions map[string][]rule.Exception
+	inputs   map[string]rule.Properties
+	profile  rule.Profile
+	settings map[string]Setting
+	// exceptions are those of the policy config, ofStack those of the stack's config, by the name of the rule.
+	exceptions, ofStack map[string][]rule.Exception
 }
 
 // NewSession returns a session for a stack of the given profile.
@@ -157,7 +158,7 @@ func (s *Session) run(r *rule.Rule) (rule.Level, rule.Run) {
 	if !ok {
 		setting.Level = r.Levels.Of(s.profile)
 	}
-	return setting.Level, rule.Run{Config: setting.Properties, Exceptions: s.exceptions, Now: s.Now()}
+	return setting.Level, rule.Run{Config: setting.Properties, Exceptions: s.allExceptions(), Now: s.Now()}
 }
 
 // Judges reports whether [Session.Resource] needs resources of a type.

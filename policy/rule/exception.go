@@ -75,7 +75,8 @@ func parseExceptions(value any) (exceptions []Exception, faults []string) {
 		exception := Exception{Resource: field("resource"), Owner: field("owner"), Reason: field("reason")}
 		if day := field("expires"); day != "" {
 			var err error
-			if exception.Expires, err = time.Parse(time.DateOnly, day); err != nil {
+			// YAML reads a date as a time, and Pulumi passes it on as one.
+			if exception.Expires, err = time.Parse(time.DateOnly, strings.TrimSuffix(day, "T00:00:00Z")); err != nil {
 				faults = append(faults, fmt.Sprintf("%s.expires: %q: want a date such as 2027-03-31", path, day))
 			}
 		}

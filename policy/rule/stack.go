@@ -57,6 +57,11 @@ func (s *Stack) Find(urn string) *Subject {
 	return s.byURN[urn]
 }
 
+// Has reports whether the stack has the resource of an exception.
+func (s *Stack) Has(exception Exception) bool {
+	return slices.ContainsFunc(s.subjects, func(subject Subject) bool { return exception.covers(subject.resource) })
+}
+
 // FindAll returns the resources of a type among URNs.
 func (s *Stack) FindAll(resourceType string, urns []string) []*Subject {
 	var found []*Subject

@@ -66,6 +66,22 @@ func upkeep() []*rule.Rule {
 				}
 			}
 		},
+	}, {
+		Name: "exceptions-used", Severity: rule.Low, Levels: rule.Advice,
+		Summary: "Exceptions are for resources that the stack has.",
+		Why:     "An exception for another name allows nothing, and is forgotten when the resource comes back.",
+		Fix:     "correct the name, or remove the exception",
+		IDs:     []string{"tier:exceptions-used"}, Types: []string{},
+		Stack: func(s *rule.Stack) {
+			for _, name := range slices.Sorted(maps.Keys(s.Exceptions)) {
+				for _, exception := range s.Exceptions[name] {
+					if !s.Has(exception) {
+						s.Fail("%s: the exception of %s is for %s, which the stack does not have", name, exception.Owner,
+							exception.Resource)
+					}
+				}
+			}
+		},
 	}}
 }
 

@@ -1,0 +1,61 @@
+package pack
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"dbtier/policy/rule"
+)
+
+// ExceptionsKey is the key of the stack's config with exceptions: lists by the name of the rule.
+const ExceptionsKey = "dbtier-policy:exceptions"
+
+// StackExceptions reads the value of [ExceptionsKey], which is JSON, and returns the exceptions by the name of the
+// rule. The error has all faults.
+func StackExceptions(rules []*rule.Rule, text string) (map[string][]rule.Exception, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var given map[string]any
+	if json.Unmarshal([]byte(text), &given) != nil {
+		return nil, fmt.Errorf("%s: want a list of exceptions for each rule: see docs/policies.md", ExceptionsKey)
+	}
+	exceptions := map[string][]rule.Exception{}
+	var faults []string
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		at := slices.IndexFunc(rules, func(r *rule.Rule) bool { return r.Name == name })
+		if at < 0 {
+			faults = append(faults, UnknownRule(name))
+			continue
+		}
+		properties := map[string]any{"exceptions": given[name]}
+		faults = append(faults, rules[at].CheckConfig(properties)...)
+		exceptions[name] = rule.ExceptionsOf(properties)
+	}
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("%s:\n  %s", ExceptionsKey, strings.Join(faults, "\n  "))
+	}
+	return exceptions, nil
+}
+
+// Except adds the exceptions of the stack's config to those of the policy config.
+func (s *Session) Except(exceptions map[string][]rule.Exception) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ofStack = exceptions
+}
+
+// allExceptions returns all exceptions by the name of the rule. The caller holds the lock.
+func (s *Session) allExceptions() map[string][]rule.Exception {
+	all := maps.Clone(s.exceptions)
+	if all == nil {
+		all = map[string][]rule.Exception{}
+	}
+	for name, of := range s.ofStack {
+		all[name] = slices.Concat(all[name], of)
+	}
+	return all
+}
