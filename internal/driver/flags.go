@@ -34,6 +34,8 @@ type stackFlags struct {
 	expectNoChanges  bool
 	detailedExitCode bool
 	summary          string
+	// sarif and junit are the files that the findings of policies are written to.
+	sarif, junit string
 	// summarizes is true for commands that write summaries.
 	summarizes    bool
 	allowDataLoss []string
@@ -145,7 +147,7 @@ func (f *stackFlags) check(cmd *cobra.Command) error {
 	if _, err := f.overrides(); err != nil {
 		return usage(cmd, "%w", err)
 	}
-	if err := absolute(&f.plan, &f.summary); err != nil {
+	if err := absolute(&f.plan, &f.summary, &f.sarif, &f.junit); err != nil {
 		return err
 	}
 	for _, list := range [][]string{f.policyPacks, f.policyConfigs} {

@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) policyCheck() *cobra.Command {
-	var file, profile, config string
+	var file, profile, config, sarif, junit string
 	var known baseline
 	cmd := &cobra.Command{
 		Use:   "check --state FILE",
@@ -66,6 +66,9 @@ Exit codes: 0, 3 a mandatory rule is violated, 4 the policy config has errors.`,
 			if err := known.apply(report); err != nil {
 				return err
 			}
+			if err := a.writeSets(sarif, junit, judged(file, rule.Profile(profile), report)); err != nil {
+				return err
+			}
 			if a.report.Judgement = report; !a.asJSON {
 				a.printJudgement(report)
 			}
@@ -82,6 +85,7 @@ Exit codes: 0, 3 a mandatory rule is violated, 4 the policy config has errors.`,
 	cmd.Flags().StringVar(&config, "policy-pack-config", "", "a policy config file, as for pulumi preview")
 	cmd.Flags().StringVar(&known.file, "baseline", "", "a file with findings that do not stop a pipeline")
 	cmd.Flags().BoolVar(&known.write, "write-baseline", false, "write the findings of this state to the baseline")
+	findingsFlags(cmd, &sarif, &junit)
 	a.jsonFlag(cmd)
 	return cmd
 }

@@ -34,6 +34,7 @@ Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mand
 		"preview from an empty state, without credentials, cluster or network")
 	cmd.Flags().BoolVar(&inputs, "inputs", false, "show each resource's inputs")
 	cmd.Flags().StringVar(&f.plan, "plan", "", "write a plan to this file, for up --plan")
+	findingsFlags(cmd, &f.sarif, &f.junit)
 	cmd.Flags().BoolVar(&f.detailedExitCode, "detailed-exitcode", false, "exit with code 2 if something would change")
 	return cmd
 }
@@ -52,6 +53,7 @@ func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
 	result, err := reader.Preview(ctx, options)
 	t.settle(ctx, reader, &result)
 	t.report.take(&result, true)
+	t.report.rules = t.checked()
 	t.report.DataLoss, t.report.Kept = guard.Losses(result.Steps, nil), guard.Keeps(result.Steps)
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"dbtier/internal/progress"
 	"dbtier/internal/statelock"
 	"dbtier/internal/verify"
+	"dbtier/policy/rule"
 	"dbtier/policy/state"
 )
 
@@ -76,6 +77,8 @@ type report struct {
 	// steps are all steps with their states, for the summary. planning is true if nothing was changed.
 	steps    []progress.Step
 	planning bool
+	// rules are those that the run checked, for the files of findings.
+	rules []*rule.Rule
 	// clean removes the secrets of the environment from a text.
 	clean func(string) string
 }

@@ -65,7 +65,8 @@ func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do work) error {
 		}
 	}
 	a.report.end(ctx, result)
-	return errors.Join(result, a.summarize(f, a.report.Stacks...))
+	return errors.Join(result, a.summarize(f, a.report.Stacks...),
+		a.writeFindings(f, a.report.Stacks...))
 }
 
 // node is one of several stacks.

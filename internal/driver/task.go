@@ -86,7 +86,7 @@ func (a *app) onStacks(f *stackFlags, do work, cmd *cobra.Command, groups ...fla
 		a.report.Stack = s.Name
 		err = do(a.newTask(f, target{p, s}, a.report), cmd.Context())
 		a.report.end(cmd.Context(), err)
-		return errors.Join(err, a.summarize(f, a.report))
+		return errors.Join(err, a.summarize(f, a.report), a.writeFindings(f, a.report))
 	}
 	f.add(cmd, a, groups...)
 	return cmd
