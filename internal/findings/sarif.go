@@ -78,8 +78,9 @@ type (
 // findings with a file only.
 func SARIF(sets ...Set) ([]byte, error) {
 	log := sarifLog{
-		Schema: "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json", Version: "2.1.0",
-		Runs: []sarifRun{},
+		Schema:  "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
+		Version: "2.1.0",
+		Runs:    []sarifRun{},
 	}
 	for i := range sets {
 		log.Runs = append(log.Runs, sets[i].sarif())
