@@ -172,3 +172,38 @@ func TestPolicyCheckSaysWhatItCannotRead(t *testing.T) {
 		assert.Contains(t, errors, c.want, "%v", c.args)
 	}
 }
+
+func TestFindingsAreWrittenForPipelines(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	sarif, junit := filepath.Join(dir, "findings.sarif"), filepath.Join(dir, "findings.xml")
+	code, _, _ := policies(t, publicDatabase, "check", "--state", "-", "--sarif", sarif, "--junit", junit)
+	assert.Equal(t, exitRefused, code)
+	text, err := os.ReadFile(sarif)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `"ruleId": "rds-not-public"`)
+	text, err = os.ReadFile(junit)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `<testcase name="rds-not-public: database" classname="-">`)
+
+	code, _, errors := policies(t, publicDatabase, "check", "--state", "-", "--sarif", filepath.Join(dir, "no", "file"))
+	assert.Equal(t, 1, code)
+	assert.Contains(t, errors, "--sarif: open ")
+}
+
+func TestAPreviewWritesTheFindingsOfItsStacks(t *testing.T) {
+	b := newBench(t)
+	b.happens(`{"policyEvent":{"resourceUrn":"urn:pulumi:prod::dbtier::aws:rds/instance:Instance::database-instance",` +
+		`"policyName":"rds-multi-az","policyPackName":"dbtier-policy","enforcementLevel":"mandatory",` +
+		`"message":"A standby takes over.\nmultiAz: false"}}` + "\n" +
+		`{"summaryEvent":{"resourceChanges":{"same":4}}}`)
+	sarif := filepath.Join(b.dir, "findings.sarif")
+	require.NoError(t, os.WriteFile(filepath.Join(b.dir, "Pulumi.prod.yaml"),
+		[]byte("config:\n  dbtier:cloud: aws\n  dbtier:database:\n    multiAz: false\n"), 0o600))
+	b.run("preview", "--stack", "prod", "--sarif", sarif)
+	text, err := os.ReadFile(sarif)
+	require.NoError(t, err, b.stderr.String())
+	assert.Contains(t, string(text), `"uri": "Pulumi.prod.yaml"`)
+	assert.Contains(t, string(text), `"startLine": 4`)
+	assert.Contains(t, string(text), `"level": "error"`)
+}
