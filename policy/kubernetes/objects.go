@@ -4,10 +4,10 @@ import (
 	"slices"
 
 	"dbtier/policy/internal/cidr"
-	"dbtier/policy/internal/credential"
 	"dbtier/policy/internal/pods"
 	"dbtier/policy/rule"
 	"dbtier/policy/types"
+	"dbtier/validation/credential"
 )
 
 // objects returns the rules for objects other than workloads.

@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"dbtier/policy/types"
+	"dbtier/validation/credential"
 )
 
 // Resource is a resource that rules judge.
@@ -109,8 +110,10 @@ func (e *evaluation) unknown(path, urn string) {
 	}
 }
 
-// violation adds a [Violation], or an [Excepted] if an exception covers the resource.
+// violation adds a [Violation], or an [Excepted] if an exception covers the resource. The message shows no credential,
+// although the value that a rule refuses can contain one.
 func (e *evaluation) violation(path, message string, resource *Resource) {
+	message = credential.Text(message)
 	kind := Violation
 	for _, exception := range e.Exceptions[e.rule.Name] {
 		if resource.URN == "" || !exception.covers(resource) {

@@ -31,6 +31,18 @@ func resource(size property.Value) *rule.Resource {
 	return &rule.Resource{Type: widget, URN: "urn:a", Name: "a", Properties: properties}
 }
 
+func TestAMessageDoesNotShowACredential(t *testing.T) {
+	t.Parallel()
+	r := &rule.Rule{
+		Name: "widget-url", Fix: "none", Types: []string{widget},
+		Resource: func(s *rule.Subject) { s.Get("url").Fail("is not %s", "redis://a:hunter33@c") },
+	}
+	widget := resource(property.New(1.0))
+	widget.Properties = property.NewMap(map[string]property.Value{"url": property.New("postgres://app:hunter22@db/x")})
+	assert.Equal(t, `url: "postgres://app:[secret]@db/x": is not redis://a:[secret]@c`+"\nfix: none",
+		r.Judge(rule.Run{}, widget)[0].Message)
+}
+
 func TestARuleJudgesAResource(t *testing.T) {
 	t.Parallel()
 	run := rule.Run{Now: time.Date(2027, time.January, 15, 0, 0, 0, 0, time.UTC)}

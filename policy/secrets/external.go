@@ -5,10 +5,10 @@ import (
 	"strings"
 	"time"
 
-	"dbtier/policy/internal/credential"
-	"dbtier/policy/internal/dsn"
 	"dbtier/policy/rule"
 	"dbtier/policy/types"
+	"dbtier/validation/credential"
+	"dbtier/validation/dsn"
 )
 
 // externalSecrets returns the rules for ExternalSecrets.

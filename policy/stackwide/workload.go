@@ -4,11 +4,11 @@ import (
 	"slices"
 	"strings"
 
-	"dbtier/policy/internal/dsn"
 	"dbtier/policy/internal/pgini"
 	"dbtier/policy/internal/pods"
 	"dbtier/policy/rule"
 	"dbtier/policy/types"
+	"dbtier/validation/dsn"
 )
 
 const partOf = "app.kubernetes.io/part-of"

@@ -1,4 +1,6 @@
-// Package credential tells credentials in configuration from other settings, by their value and by their name.
+// Package credential tells credentials in configuration from other settings, by their value and by their name, and
+// masks them. The policies refuse what [Reason] finds, and everything that prints a value shows [Mask] of it: what is
+// refused is not shown.
 package credential
 
 import (
@@ -8,7 +10,7 @@ import (
 	"sync"
 	"unicode"
 
-	"dbtier/policy/internal/dsn"
+	"dbtier/validation/dsn"
 )
 
 // expression compiles a regular expression on first use, because the pack must start fast.
@@ -16,41 +18,71 @@ func expression(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
 
-// forms are values that are credentials whatever their name is.
+// forms are values that are credentials whatever their name is. The group of an expression is the secret part.
 var forms = []struct {
 	form func() *regexp.Regexp
 	// part is a text that every value of the form contains. It makes most values cheap to judge.
 	part, reason string
 }{
-	{expression(`[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@{}$]*:[^\s/@{}$]+@`), "://", "contains a password in a URL"},
-	{expression(`-{5}BEGIN [A-Z ]*PRIVATE KEY-{5}`), "PRIVATE KEY", "is a private key"},
-	{expression(`\b(AKIA|ASIA)[A-Z0-9]{16}\b`), "A", "contains an access key of AWS"},
-	{expression(`\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}`), "eyJ", "contains a signed token"},
+	{expression(`[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@{}$]*:([^\s/@{}$]+)@`), "://", inURL},
+	{expression(`(-{5}BEGIN [A-Z ]*PRIVATE KEY-{5})`), "PRIVATE KEY", "is a private key"},
+	{expression(`\b((?:AKIA|ASIA)[A-Z0-9]{16})\b`), "A", "contains an access key of AWS"},
+	{expression(`\b(eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})`), "eyJ", "contains a signed token"},
 	{
 		expression(`\b(gh[pousr]_\w{30,}|github_pat_\w{30,}|npm_\w{30,}|[rs]k_live_\w{16,})`), "_",
 		"contains a token of a public service",
 	},
 	{expression(`\b(glpat-[\w-]{20,}|xox[abeprs]-[\w-]{10,})`), "-", "contains a token of a public service"},
-	{expression(`(?m)^"[^"\n]+" "[^"\n]+"\s*$`), `" "`, "contains users and passwords of PgBouncer"},
+	{expression(`(?m)^"[^"\n]+" "([^"\n]+)"\s*$`), `" "`, "contains users and passwords of PgBouncer"},
+}
+
+const inURL = "contains a password in a URL"
+
+// span is the place of a credential in a text.
+type span struct {
+	begin, end int
+	reason     string
 }
 
 // Reason returns why a setting looks like a credential, or "". A value that a template fills in is none.
 func Reason(name, value string) string {
-	if strings.TrimSpace(value) == "" {
-		return ""
+	if found := find(name, value); len(found) > 0 {
+		return found[0].reason
 	}
+	return ""
+}
+
+// find returns the credentials in a setting for which a policy refuses it.
+func find(name, value string) []span {
+	if strings.TrimSpace(value) == "" {
+		return nil
+	}
+	found := byForm(value)
+	if begin, end, ok := dsn.Password(value); ok && !template(value[begin:end]) {
+		found = append(found, span{begin, end, inURL})
+	}
+	if strings.Contains(strings.TrimSpace(value), "\n") {
+		return append(found, inLines(value)...)
+	}
+	if reason := byName(name, value); reason != "" {
+		found = append(found, span{0, len(value), reason})
+	}
+	return found
+}
+
+// byForm finds values that are credentials whatever their name is.
+func byForm(value string) (found []span) {
 	for _, f := range forms {
-		if strings.Contains(value, f.part) && slices.ContainsFunc(f.form().FindAllString(value, -1), literal) {
-			return f.reason
+		if !strings.Contains(value, f.part) {
+			continue
+		}
+		for _, at := range f.form().FindAllStringSubmatchIndex(value, -1) {
+			if literal(value[at[0]:at[1]]) && value[at[2]:at[3]] != Mark {
+				found = append(found, span{at[2], at[3], f.reason})
+			}
 		}
 	}
-	if parts := dsn.Credentials(value); len(parts) == 2 && !template(parts[1]) {
-		return "contains a password in a URL"
-	}
-	if strings.Contains(value, "\n") {
-		return inLines(value)
-	}
-	return byName(name, value)
+	return found
 }
 
 // literal reports whether a text contains no part that a template fills in.
@@ -59,23 +91,26 @@ func literal(text string) bool { return !strings.Contains(text, "{{") }
 // assignment is a line of a properties, ini, env, YAML or JSON file.
 var assignment = expression(`^\s*(?:export\s+)?"?([A-Za-z_][\w.-]*)"?\s*[:=]\s*"?([^"]*?)"?,?\s*$`)
 
-// inLines returns the reason for a line of a file. The name of a setting in a file must be a credential's, and the
-// value one word.
-func inLines(text string) string {
+// inLines judges the lines of a file. The name of a setting in a file must be a credential's, and the value one word.
+func inLines(text string) (found []span) {
+	begin := 0
 	for line := range strings.Lines(text) {
-		found := assignment().FindStringSubmatch(line)
-		if len(found) > 2 && !strings.ContainsAny(found[2], " ()|<>") && byName(found[1], found[2]) != "" {
-			return "has a line with the name of a credential (" + found[1] + ")"
+		at := assignment().FindStringSubmatchIndex(line)
+		if at != nil && !strings.ContainsAny(line[at[4]:at[5]], " ()|<>") &&
+			byName(line[at[2]:at[3]], line[at[4]:at[5]]) != "" {
+			reason := "has a line with the name of a credential (" + line[at[2]:at[3]] + ")"
+			found = append(found, span{begin + at[4], begin + at[5], reason})
 		}
+		begin += len(line)
 	}
-	return ""
+	return found
 }
 
 // byName judges a value by the words of its name.
 func byName(name, value string) string {
 	value = strings.Trim(strings.TrimSpace(value), `"'`)
 	switch called := nameOf(name); {
-	case called == other || template(value) || plain(value):
+	case called == other || value == "" || template(value) || plain(value):
 		return ""
 	case called == credential:
 		return "has the name of a credential"
@@ -151,10 +186,12 @@ func split(name string) []string {
 	return strings.Fields(spaced.String())
 }
 
-// template reports whether something else fills in the value: a template, a variable or a command.
+// template reports whether something else fills in the value: a template, a variable or a command. A masked value is
+// none any more.
 func template(value string) bool {
-	return strings.Contains(value, "{{") || strings.HasPrefix(value, "$") || strings.HasPrefix(value, "<") ||
-		strings.HasPrefix(value, "vault:") || strings.HasPrefix(value, "ref+") || strings.HasPrefix(value, "arn:")
+	return value == Mark || strings.Contains(value, "{{") || strings.HasPrefix(value, "$") ||
+		strings.HasPrefix(value, "<") || strings.HasPrefix(value, "vault:") || strings.HasPrefix(value, "ref+") ||
+		strings.HasPrefix(value, "arn:")
 }
 
 // switches are values that choose something.

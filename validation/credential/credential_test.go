@@ -3,9 +3,7 @@ package credential_test
 import (
 	"testing"
 
-	"github.com/stretchr/testify/assert"
-
-	"dbtier/policy/internal/credential"
+	"dbtier/validation/credential"
 )
 
 func TestCredentialsAreFound(t *testing.T) {
@@ -30,12 +28,19 @@ func TestCredentialsAreFound(t *testing.T) {
 		{"anything", "AKIA" + "ABCDEFGHIJKLMNOP"},
 		{"anything", "ghp" + "_0123456789abcdefghijABCDEFGHIJ012345"},
 		{"anything", "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"},
+		{"PASSWORD", "hunter22\n"},
 		{"users", "\"myshop\" \"hunter22\"\n"},
 		{"application.properties", "spring.datasource.url=jdbc:postgresql://db/x\nspring.datasource.password=hunter22\n"},
 		{"config.yaml", "db:\n  host: db\n  password: \"hunter22\"\n"},
 		{"config.json", "{\n  \"host\": \"db\",\n  \"password\": \"hunter22\"\n}\n"},
 	} {
-		assert.NotEmpty(t, credential.Reason(c[0], c[1]), "%s=%s", c[0], c[1])
+		if credential.Reason(c[0], c[1]) == "" {
+			t.Errorf("%s=%s is not found", c[0], c[1])
+		}
+		masked := credential.Mask(c[0], c[1])
+		if reason := credential.Reason(c[0], masked); reason != "" || masked == c[1] {
+			t.Errorf("%s=%s: %s", c[0], masked, reason)
+		}
 	}
 }
 
@@ -71,8 +76,16 @@ func TestSettingsAreNotCredentials(t *testing.T) {
 		{"COMPASS", "hunter22"},
 		{"pgbouncer.ini", "[pgbouncer]\nauth_type = scram-sha-256\nauth_file = /etc/userlist.txt\n"},
 		{"run.sh", "export PGPASSWORD=\"$(cat /run/password)\"\npassword=$1\n"},
+		{"config.yaml", "db:\n  password:\n    from: x\n"},
+		{"dsn", "host=db password= user=app"},
+		{"password.sql", "\\password :\"user\"\n"},
 		{"postgresql.conf", "password_encryption = scram-sha-256\n"},
 	} {
-		assert.Empty(t, credential.Reason(c[0], c[1]), "%s=%s", c[0], c[1])
+		if reason := credential.Reason(c[0], c[1]); reason != "" {
+			t.Errorf("%s=%s %s", c[0], c[1], reason)
+		}
+		if masked := credential.Mask(c[0], c[1]); masked != c[1] {
+			t.Errorf("%s=%s is shown as %s", c[0], c[1], masked)
+		}
 	}
 }

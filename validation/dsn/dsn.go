@@ -74,6 +74,27 @@ func inQuery(text string) []string {
 	return []string{values["user"], values["password"]}
 }
 
+// Password returns the offsets of the password in the first URL with credentials in a text. It is not ok if there is no
+// such URL, or no password in it.
+func Password(text string) (begin, end int, ok bool) {
+	if !strings.Contains(text, "://") {
+		return 0, 0, false
+	}
+	if found := userForm().FindStringSubmatchIndex(text); found != nil {
+		return found[4], found[5], found[5] > found[4]
+	}
+	at := queryHost().FindStringIndex(text)
+	if at == nil {
+		return 0, 0, false
+	}
+	for _, part := range queryPart().FindAllStringSubmatchIndex(text[at[0]:], -1) {
+		if text[at[0]+part[2]:at[0]+part[3]] == "password" {
+			begin, end = at[0]+part[4], at[0]+part[5]
+		}
+	}
+	return begin, end, end > begin
+}
+
 // InCluster reports whether a host name resolves in a Kubernetes cluster only.
 func InCluster(host string) bool {
 	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.") ||
