@@ -17,6 +17,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"dbtier/internal/suggest"
+	"dbtier/validation/credential"
 )
 
 // projectFile is the file whose config every stack of the project inherits.
@@ -139,7 +140,7 @@ func (v *Values) add(file string, config map[string]any) (err error) {
 }
 
 func (v *Values) stray(file, path, reason string) {
-	v.Strays = append(v.Strays, fmt.Sprintf("%s: %s: %s", file, path, reason))
+	v.Strays = append(v.Strays, credential.Text(fmt.Sprintf("%s: %s: %s", file, path, reason)))
 }
 
 // strayReason says why a key outside of our namespace is a mistake. Known are the keys that the engine reads.
@@ -179,7 +180,7 @@ func misplaced(key string) string {
 
 // unusedKey warns of a key of the file that neither the program nor the engine reads.
 func (v *Values) unusedKey(key string) string {
-	return fmt.Sprintf("%s: config.%s: the tier does not read this key", v.File, key)
+	return credential.Text(fmt.Sprintf("%s: config.%s: the tier does not read this key", v.File, key))
 }
 
 // CheckKey returns an error for a full config key, or a path below one such as dbtier:pool.replicas, that the tier does

@@ -87,6 +87,18 @@ func TestEveryKeyThatNothingReadsIsTold(t *testing.T) {
 	assert.Equal(t, []string{"billing:team"}, unused, "another program may read this key")
 }
 
+func TestMistakesInKeysDoNotShowPasswords(t *testing.T) {
+	t.Parallel()
+	found, _ := strays(t, "", least+"  DB_PASSWORD=hunter22: x\n")
+	require.Len(t, found, 1)
+	assert.Contains(t, found[0], "Pulumi.test.yaml: config.DB_PASSWORD=[secret]")
+	_, err := config.Parse(read(t, least+"  dbtier:database: {DB_PASSWORD=hunter22: x, restore: postgres://app:hunter22@db}\n"),
+		noStacks)
+	require.ErrorContains(t, err, "dbtier:database.DB_PASSWORD=[secret]: is not a setting")
+	require.ErrorContains(t, err, `dbtier:database.restore: "postgres://app:[secret]@db": want keys and values`)
+	assert.NotContains(t, err.Error(), "hunter22")
+}
+
 func TestAllMistakesInKeysAreToldWithTheFaults(t *testing.T) {
 	t.Parallel()
 	_, err := config.Parse(read(t, least+"  dbteir:pool: {}\n  database: {}\n  dbtier:database: {port: 0}\n"), noStacks)

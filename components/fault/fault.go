@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"dbtier/validation"
+	"dbtier/validation/credential"
 )
 
 // Fault is one error in one value.
@@ -30,26 +32,39 @@ type Fault struct {
 // Bounds are the lowest and the highest number that are accepted.
 type Bounds struct{ Low, High int }
 
-// String returns the fault as one line.
+// String returns the fault as one line. It masks what looks like a credential: a value in the wrong place is often one.
 func (f Fault) String() string {
 	var parts []string
 	if f.Path != "" {
-		parts = append(parts, f.Path)
+		parts = append(parts, credential.Mask("", f.Path))
 	}
 	if f.Value != nil {
-		parts = append(parts, render(f.Value))
+		parts = append(parts, render(f.Path, f.Value))
 	}
-	return strings.Join(append(parts, f.Reason), ": ")
+	return credential.Text(strings.Join(append(parts, credential.Text(f.Reason)), ": "))
 }
 
-func render(value any) string {
-	if text, ok := value.(string); ok {
-		return strconv.Quote(text)
+// render returns the value at a path, whose parts are masked by their names. The name of a text itself is judged in the
+// line of the fault.
+func render(path string, value any) string {
+	encoded, err := json.Marshal(value)
+	var tree any
+	if err == nil {
+		err = json.Unmarshal(encoded, &tree)
 	}
-	if text, err := json.Marshal(value); err == nil {
-		return string(text)
+	switch tree := tree.(type) {
+	case string:
+		return strconv.Quote(credential.Mask("", tree))
+	case []any, map[string]any:
+		setting, _, _ := strings.Cut(path[strings.LastIndex(path, ".")+1:], "[")
+		if masked := credential.Tree(setting, tree); !reflect.DeepEqual(masked, tree) {
+			encoded, err = json.Marshal(masked)
+		}
 	}
-	return fmt.Sprint(value)
+	if err != nil {
+		return credential.Text(fmt.Sprint(value))
+	}
+	return string(encoded)
 }
 
 // Error holds every fault that was found.

@@ -46,6 +46,29 @@ database.name: is missing
 cluster: out of reach`)
 }
 
+func TestAFaultDoesNotShowACredential(t *testing.T) {
+	t.Parallel()
+	var faults fault.List
+	faults.Add("database", "postgres://app:hunter22@db/shop", "want keys and values")
+	faults.Add("database", "host=db password=hunter22 user=app", "want keys and values")
+	faults.Add("database.host", "app:hunter22@db", "want a host")
+	faults.Add("consumer.env", []any{"DB_PASSWORD=hunter22", map[string]any{"name": "DB_TOKEN", "value": "hunter22"}}, "want keys and values")
+	faults.Add("consumer.env.DB_PASSWORD", []any{"hunter22"}, "want text")
+	faults.Add("consumer.env.DB_PASSWORD", "hunter22", "is too short")
+	faults.Add("consumer.env.DB_PASSWORD=hunter22", nil, "is not a setting; did you mean %s?", "DB_PASSWORD=hunter22")
+	faults.Add("size", map[string]any{"b": 1, "a": "x"}, "want a number")
+	faults.Add("pool.clientTlsSecret", "TLS_1", "want a name")
+	assert.EqualError(t, faults.Err(), `database: "postgres://app:[secret]@db/shop": want keys and values
+database: "host=db password=[secret] user=app": want keys and values
+database.host: "app:[secret]@db": want a host
+consumer.env: ["DB_PASSWORD=[secret]",{"name":"DB_TOKEN","value":"[secret]"}]: want keys and values
+consumer.env.DB_PASSWORD: ["[secret]"]: want text
+consumer.env.DB_PASSWORD: "[secret]": is too short
+consumer.env.DB_PASSWORD=[secret]: is not a setting; did you mean DB_PASSWORD=[secret]
+size: {"a":"x","b":1}: want a number
+pool.clientTlsSecret: "TLS_1": want a name`)
+}
+
 func ExampleList() {
 	var faults fault.List
 	faults.Check(false, "backupWindow", "03:00-04:30", "overlaps the maintenance window %s", "Mon:04:00-Mon:05:00")
