@@ -27,9 +27,10 @@ var version = "development"
 
 // app is one invocation of the driver.
 type app struct {
-	deploy         pulumi.RunFunc
-	stdin          io.Reader
-	stdout, stderr io.Writer
+	deploy pulumi.RunFunc
+	stdin  io.Reader
+	// stdout and stderr show no secrets. exact is stdout for what another program reads: exports, states, JSON.
+	stdout, stderr, exact io.Writer
 	// self is the driver's own binary, beside its folder, which has the other binaries of `make build`.
 	self, beside string
 	// system is the machine's operating system as Go names it.
@@ -42,7 +43,7 @@ type app struct {
 	// asJSON is the flag --json of the command, report its answer.
 	asJSON bool
 	report *report
-	// secrets are those of the environment, which no output shows.
+	// secrets are those of the environment and of the run, which no output shows.
 	secrets *redact.Redactor
 	// preparing guards what is prepared once for all stacks: cli is the path of the Pulumi CLI once it is found.
 	preparing sync.Mutex
@@ -82,11 +83,16 @@ func Main(deploy pulumi.RunFunc) int {
 // run executes the arguments and reports the result.
 func (a *app) run(ctx context.Context, args []string) int {
 	a.secrets = redact.Environment(os.Environ())
+	for _, arg := range args {
+		a.secrets.Learn(arg)
+	}
+	a.hideSecrets()
 	a.asJSON, a.report = false, a.newReport("", "")
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
+	// Cobra writes help and the scripts of shells.
+	root.SetOut(a.exact)
 	root.SetErr(a.stderr)
 	err := misspelt(root, args)
 	if err == nil {
@@ -105,7 +111,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 			return a.unwritten(code, err)
 		}
 	}
-	if out, ok := a.stdout.(*stream); ok && out.failure() != nil {
+	if out, ok := a.exact.(*stream); ok && out.failure() != nil {
 		return a.unwritten(code, out.failure())
 	}
 	return code

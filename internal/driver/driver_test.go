@@ -26,7 +26,11 @@ import (
 )
 
 // The test binary plays the Pulumi CLI when this is set.
-const fakeEvents = "FAKE_PULUMI_EVENTS"
+// fakeEvents names the file with the events that the fake CLI streams, fakeState is the state that it exports.
+const (
+	fakeEvents = "FAKE_PULUMI_EVENTS"
+	fakeState  = "FAKE_PULUMI_STATE"
+)
 
 func TestMain(m *testing.M) {
 	if file := os.Getenv(fakeEvents); file != "" {
@@ -53,6 +57,9 @@ func playCLI(file string, args []string) int {
 	}
 	at := slices.Index(args, "--event-log")
 	if at < 0 {
+		if slices.Contains(args, "export") {
+			fmt.Print(os.Getenv(fakeState))
+		}
 		return 0
 	}
 	conn, err := grpc.NewClient(strings.TrimPrefix(args[at+1], "tcp://"),

@@ -34,7 +34,9 @@ func (t *task) runExport(ctx context.Context, file string) error {
 	}
 	if file == "" {
 		t.report.Deployment = state
-		t.say("%s", strings.TrimSpace(string(state)))
+		if !t.asJSON {
+			fmt.Fprintln(t.exact, strings.TrimSpace(string(state)))
+		}
 		return nil
 	}
 	if err := os.WriteFile(file, state, 0o600); err != nil {

@@ -39,7 +39,7 @@ func (a *app) writeFindings(f *stackFlags, reports ...*report) error {
 func (a *app) findingsOf(r *report) findings.Set {
 	set := findings.Set{Version: version, Suite: "stack " + r.Stack, File: "Pulumi." + r.Stack + ".yaml"}
 	if r.Changes == nil {
-		set.Faults = r.Faults
+		set.Faults = slices.Clone(r.Faults)
 		return set
 	}
 	set.Rules = r.rules
@@ -50,7 +50,7 @@ func (a *app) findingsOf(r *report) findings.Set {
 	}
 	for _, f := range r.Policies {
 		set.Findings = append(set.Findings, findings.Finding{
-			Rule: f.Policy, Pack: f.Pack, Stops: f.Level == progress.Mandatory, Message: a.secrets.Clean(f.Message),
+			Rule: f.Policy, Pack: f.Pack, Stops: f.Level == progress.Mandatory, Message: f.Message,
 			URN: f.URN, Settings: f.Settings,
 		})
 	}
@@ -87,7 +87,16 @@ func judged(file string, profile rule.Profile, report *state.Report) findings.Se
 	return set
 }
 
+// writeSets writes findings without secrets to the files that are named.
 func (a *app) writeSets(sarif, junit string, sets ...findings.Set) error {
+	for _, set := range sets {
+		for i := range set.Faults {
+			set.Faults[i] = a.secrets.Clean(set.Faults[i])
+		}
+		for i := range set.Findings {
+			set.Findings[i].Message = a.secrets.Clean(set.Findings[i].Message)
+		}
+	}
 	for flag, target := range map[string]struct {
 		file   string
 		format func(...findings.Set) ([]byte, error)

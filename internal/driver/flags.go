@@ -184,7 +184,7 @@ func (f *stackFlags) overrides() (map[string]any, error) {
 	for _, given := range f.config {
 		key, text, ok := strings.Cut(given, "=")
 		if !ok || key == "" {
-			return nil, fmt.Errorf("--config %s: want key=value", given)
+			return nil, fmt.Errorf("--config %s: want key=value", keyOf(given))
 		}
 		if !strings.Contains(key, ":") {
 			key = config.Namespace + ":" + key
@@ -206,6 +206,18 @@ func (f *stackFlags) overrides() (map[string]any, error) {
 		values[key] = value
 	}
 	return values, nil
+}
+
+// keyOf returns the key at the beginning of a value of --config that has no sign, without what may be the value.
+func keyOf(given string) string {
+	namespace, key := "", given
+	if rest, ours := strings.CutPrefix(given, config.Namespace+":"); ours {
+		namespace, key = config.Namespace+":", rest
+	}
+	if at := strings.IndexAny(key, ":= \t\r\n"); at >= 0 {
+		key = key[:at]
+	}
+	return namespace + key
 }
 
 // options are the engine's options for one stack.

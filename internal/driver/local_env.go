@@ -29,7 +29,7 @@ in a shell with these exports.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if unset {
-				_, err := fmt.Fprint(a.stdout, localcloud.Unset())
+				_, err := fmt.Fprint(a.exact, localcloud.Unset())
 				return err
 			}
 			cloud, state, err := a.running(ctx)
@@ -73,6 +73,6 @@ func (a *app) printEnv(ctx context.Context, cloud *localcloud.Cloud, state *loca
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprint(a.stdout, localcloud.Export(vars))
+	_, err = fmt.Fprint(a.exact, localcloud.Export(vars))
 	return err
 }

@@ -20,14 +20,14 @@ func (a *app) localKubeconfig() *cobra.Command {
 				return err
 			}
 			if !show {
-				_, err := fmt.Fprintln(a.stdout, state.Kubeconfig)
+				_, err := fmt.Fprintln(a.exact, state.Kubeconfig)
 				return err
 			}
 			text, err := os.ReadFile(state.Kubeconfig)
 			if err != nil {
 				return fmt.Errorf("reading the kubeconfig: %w", err)
 			}
-			_, err = a.stdout.Write(text)
+			_, err = a.exact.Write(text)
 			return err
 		},
 	}

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -113,8 +114,8 @@ func (r *report) take(result *progress.Result, planning bool) {
 	}
 	r.Resources = nil
 	for _, step := range result.Steps {
-		if visible, ok := progress.Sanitize(step.Inputs).(map[string]any); ok && planning {
-			step.Inputs = visible
+		if planning {
+			step.Inputs = progress.Visible(step.Inputs)
 		} else {
 			step.Inputs = nil
 		}
@@ -163,9 +164,19 @@ func (c *connections) String() string {
 	return strings.Join(append([]string{text}, c.Plan...), "\n    ")
 }
 
+// encode prints the answer. A state that is exported stays as it is, because it must fit for an import.
 func (a *app) encode(r *report) error {
-	encoder := json.NewEncoder(a.stdout)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(r)
+	if err := encoder.Encode(r); err != nil {
+		return err
+	}
+	answer := text.Bytes()
+	if r.Deployment == nil {
+		answer = a.secrets.JSON(answer)
+	}
+	_, err := a.exact.Write(answer)
+	return err
 }

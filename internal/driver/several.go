@@ -125,11 +125,11 @@ func widest(order []*node) int {
 func (a *app) taskAmong(f *stackFlags, n *node, mu *sync.Mutex, width int) *task {
 	t := a.newTask(f, n.target, n.report)
 	prefix := fmt.Sprintf("%-*s | ", width, n.stack.Name)
-	t.err = &prefixed{to: a.stderr, mu: mu, prefix: prefix}
+	t.err = a.hiding(&prefixed{to: a.stderr, mu: mu, prefix: prefix})
 	if a.asJSON {
 		t.progress.Out = t.err
 	} else {
-		t.out = &prefixed{to: a.stdout, mu: mu, prefix: prefix}
+		t.out = a.hiding(&prefixed{to: a.stdout, mu: mu, prefix: prefix})
 		t.progress.Out = t.out
 	}
 	// Lines of several stacks cannot be redrawn, and a person cannot answer several questions at once.

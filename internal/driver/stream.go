@@ -41,6 +41,31 @@ func (s *stream) failure() error {
 	return s.err
 }
 
+// shown is an output without secrets. Each write must contain whole secrets, so it is a line or more.
+type shown struct {
+	to    io.Writer
+	clean func(string) string
+}
+
+func (s *shown) Write(text []byte) (int, error) {
+	if _, err := io.WriteString(s.to, s.clean(string(text))); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// hiding returns an output that does not show the secrets that are known when something is written.
+func (a *app) hiding(to io.Writer) io.Writer {
+	return &shown{to: to, clean: func(text string) string { return a.secrets.Clean(text) }}
+}
+
+// hideSecrets makes stdout and stderr hide secrets.
+func (a *app) hideSecrets() {
+	if a.exact == nil {
+		a.exact, a.stdout, a.stderr = a.stdout, a.hiding(a.stdout), a.hiding(a.stderr)
+	}
+}
+
 // surviveClosedPipes makes a write to a closed pipe an error. By default, one to standard output ends a Go program at
 // once, in the middle of an update. Ignoring the signal would be inherited by the engine and by kubectl.
 func surviveClosedPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

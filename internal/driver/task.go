@@ -49,10 +49,10 @@ func (t *task) note(text string) {
 // newTask returns the work on one stack, the only one or one of several.
 func (a *app) newTask(f *stackFlags, at target, r *report) *task {
 	t := &task{app: a, flags: f, target: at, report: r, out: a.stdout, err: a.stderr, asks: a.asks}
-	t.progress = progress.Options{Out: a.stdout, Live: a.terminal, Width: a.width, Clean: a.secrets.Clean}
+	t.progress = progress.Options{Out: a.stdout, Live: a.terminal, Width: a.width, Secrets: a.secrets}
 	if a.asJSON {
 		t.out, t.asks = io.Discard, false
-		t.progress = progress.Options{Out: a.stderr, Quiet: true}
+		t.progress = progress.Options{Out: a.stderr, Quiet: true, Secrets: a.secrets}
 	}
 	return t
 }

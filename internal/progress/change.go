@@ -23,13 +23,13 @@ type Change struct {
 // longestValue is the length up to which a value is shown as a whole, in characters.
 const longestValue = 120
 
-// Changes are the changes of a step's properties, with placeholders for secret and unknown values. Replace is applied
-// to each text; it may be nil.
+// Changes are the changes of a step's properties, with placeholders for secret and unknown values, and
+// without credentials. Replace is applied to each text; it may be nil.
 func (s *Step) Changes(replace func(string) string) []Change {
 	if len(s.Changed) == 0 || s.Before == nil || s.After == nil {
 		return nil
 	}
-	before, after := Sanitize(s.Before), Sanitize(s.After)
+	before, after := s.visible(s.Before), s.visible(s.After)
 	changes := make([]Change, 0, len(s.Changed))
 	for _, path := range s.Changed {
 		was, is := textAt(before, path), textAt(after, path)
@@ -39,6 +39,15 @@ func (s *Step) Changes(replace func(string) string) []Change {
 		changes = append(changes, changeOf(path, was, is))
 	}
 	return changes
+}
+
+// visible are the properties as they are shown. An output of the stack is never secret, also one that has the name of a
+// credential because it names the object that holds it.
+func (s *Step) visible(properties map[string]any) any {
+	if s.Type == stackType {
+		return Sanitize(properties)
+	}
+	return Visible(properties)
 }
 
 // changeOf compares two texts. A property that appears or disappears as a whole is not compared by lines.

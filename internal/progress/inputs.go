@@ -6,6 +6,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	"gopkg.in/yaml.v3"
+
+	"dbtier/validation/credential"
 )
 
 // Placeholders for values that a preview cannot know or must not show.
@@ -68,8 +70,18 @@ func Sanitize(value any) any {
 	})
 }
 
+// Visible is [Sanitize] for the properties of a resource. It masks credentials that nothing declares secret, such as a
+// password in a variable of a container: the policies refuse them only after they would have been shown.
+func Visible(properties map[string]any) map[string]any {
+	if properties == nil {
+		return nil
+	}
+	visible, _ := Sanitize(credential.Tree("", properties)).(map[string]any)
+	return visible
+}
+
 func writeInputs(inputs map[string]any) string {
-	visible, _ := Sanitize(inputs).(map[string]any)
+	visible := Visible(inputs)
 	delete(visible, "__defaults")
 	delete(visible, "__initialApiVersion")
 	delete(visible, "__fieldManager")

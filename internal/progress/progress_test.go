@@ -2,6 +2,7 @@ package progress_test
 
 import (
 	"bytes"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/internal/progress"
+	"dbtier/internal/redact"
+	"dbtier/policy/ruletest"
 )
 
 const (
@@ -326,6 +329,43 @@ func TestAPreviewShowsInputsWithoutSecretsAndUnknowns(t *testing.T) {
 	assert.Contains(t, out, "kmsKeyId: "+progress.Computed)
 	assert.NotContains(t, out, "hush")
 	assert.NotContains(t, out, "__defaults")
+}
+
+// TestTheTierItselfHasNoCredentials requires that the resources of the golden files are shown as they are.
+func TestTheTierItselfHasNoCredentials(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"prod.yaml", "dev.yaml", "local.yaml", "proxy/password.yaml", "services/orders.yaml", "services/cluster.yaml"} {
+		for _, r := range ruletest.Golden(t, "../../tests/golden/"+file) {
+			if len(r.Inputs) > 0 && !reflect.DeepEqual(progress.Sanitize(r.Inputs), any(progress.Visible(r.Inputs))) {
+				t.Errorf("%s: %s", file, r.Name)
+			}
+		}
+	}
+}
+
+func TestCredentialsThatNothingDeclaresSecretAreNotShown(t *testing.T) {
+	secrets := &redact.Redactor{}
+	s := newScreen(progress.Options{Planning: true, Inputs: true, Secrets: secrets})
+	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{
+		Planning: true, Metadata: apitype.StepEventMetadata{
+			Op: apitype.OpCreate, URN: instance, Type: typeOf(instance),
+			New: &apitype.StepEventStateMetadata{Inputs: map[string]any{
+				"env": []any{map[string]any{"name": "DATABASE_PASSWORD", "value": "hunter22"}}, "url": "amqp://a:hunter33@b",
+			}},
+		},
+	}})
+	assert.Contains(t, s.out.String(), "value: "+progress.Secret)
+	assert.Contains(t, s.out.String(), "url: amqp://a:[secret]@b")
+	assert.Equal(t, "[secret] and [secret]", secrets.Clean("hunter22 and hunter33"))
+
+	step := progress.Step{
+		Changed: []string{"env[0].value", "databaseCredential"}, Type: "a",
+		Before: map[string]any{"env": []any{map[string]any{"name": "TOKEN", "value": "hunter22"}}, "databaseCredential": "a-1"},
+		After:  map[string]any{"env": []any{map[string]any{"name": "TOKEN", "value": "hunter33"}}, "databaseCredential": "a-2"},
+	}
+	assert.Equal(t, "env[0].value: <secret> → <secret>", step.Changes(nil)[0].String())
+	step.Type = typeOf(stack)
+	assert.Equal(t, "databaseCredential: a-1 → a-2", step.Changes(nil)[1].String(), "an output names an object")
 }
 
 func TestAPreviewOfAnUpdateNamesWhatChanges(t *testing.T) {

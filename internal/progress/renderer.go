@@ -11,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
+	"dbtier/internal/redact"
 	"dbtier/internal/settings"
 	"dbtier/internal/text"
 )
@@ -30,8 +31,9 @@ type Options struct {
 	Quiet bool
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
-	// Clean removes what must not be shown from a value, such as credentials of the environment. Optional.
-	Clean func(string) string
+	// Secrets are removed from the values of changes. The credentials in the inputs of resources are added to them, so
+	// that Out can remove them too. Optional.
+	Secrets *redact.Redactor
 	// Patience is how long the output stays silent before a line names the operation being waited for. Default 3 s.
 	Patience time.Duration
 }
@@ -217,6 +219,8 @@ func (r *Renderer) Event(event events.EngineEvent) {
 
 func (r *Renderer) begin(m apitype.StepEventMetadata) {
 	step := stepOf(m)
+	r.o.Secrets.Learn(step.Last.Inputs)
+	r.o.Secrets.Learn(step.Inputs)
 	if m.Op == apitype.OpRefresh {
 		r.refreshed[m.URN], r.before[m.URN] = step, step.Last
 	} else {
@@ -326,7 +330,7 @@ const diffShown = 40
 
 // Changes prints what a step changes. The verb introduces the properties of a step without values.
 func (r *Renderer) Changes(step *Step, verb string) {
-	changes := step.Changes(r.o.Clean)
+	changes := step.Changes(r.o.Secrets.Clean)
 	if changes == nil && len(step.Changed) > 0 {
 		r.line("        %s: %s", verb, strings.Join(step.Changed, ", "))
 	}

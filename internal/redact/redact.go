@@ -1,8 +1,10 @@
-// Package redact removes secrets from texts that people and pull requests see: the secrets that it is given, in every
-// spelling, and passwords in URLs. It is a second line of defence: the engine masks what it knows to be secret.
+// Package redact removes secrets from texts that people and pull requests see: the secrets that it is given or has found
+// in settings, in every spelling, and whatever else looks like a credential. It is a second line of defence: the engine
+// masks what it knows to be secret.
 package redact
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
@@ -11,20 +13,19 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"dbtier/validation/credential"
 )
 
 // Mark replaces a secret.
-const Mark = "[secret]"
+const Mark = credential.Mark
 
-// Redactor removes the secrets that were added to it. The zero value has none. It is safe for concurrent use.
+// Redactor removes the secrets that were added to it, and credentials that it recognises. The zero value knows no
+// secrets, and a nil Redactor only recognises. It is safe for concurrent use.
 type Redactor struct {
 	mu     sync.Mutex
 	values []string
 }
-
-// dsnPassword matches the part between a URL's user and its host. A password can contain any character, so it ends at
-// the last @ before a blank.
-var dsnPassword = regexp.MustCompile(`([a-z][a-z0-9+]*://[^:/@\s"']*:)[^\s"'/][^\s"']*@`)
 
 // Add adds a secret. It ignores secrets of fewer than four characters, which occur by chance in every text.
 func (r *Redactor) Add(value string) {
@@ -81,27 +82,84 @@ func spellings(value string) []string {
 	return forms
 }
 
+// Learn adds the credentials in a value of maps, lists and texts, so that they are also removed where nothing around
+// them tells what they are. It leaves out words that a text can contain by chance; they are masked at their place only.
+func (r *Redactor) Learn(value any) {
+	if r == nil {
+		return
+	}
+	credential.Walk(value, func(name, text string) string {
+		for _, found := range credential.In(name, text) {
+			if decoded, err := url.PathUnescape(found); err == nil && decoded != found && distinctive(decoded) {
+				r.Add(decoded)
+			}
+			if distinctive(found) {
+				r.Add(found)
+			}
+		}
+		return text
+	})
+}
+
+// words are texts such as postgres and reports-database, which are also the names of other things.
+var words = regexp.MustCompile(`^[A-Za-z]?[a-z]*([-_. /]?[a-z]+)*$`)
+
+// distinctive reports whether a text is unlikely to occur without being the secret.
+func distinctive(text string) bool {
+	const shortest, longestWords = 6, 20
+	return len(text) >= shortest && (len(text) >= longestWords || !words.MatchString(text))
+}
+
 // Clean returns the text without the secrets.
 func (r *Redactor) Clean(text string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, value := range r.values {
-		text = strings.ReplaceAll(text, value, Mark)
+	if r != nil {
+		r.mu.Lock()
+		for _, value := range r.values {
+			text = strings.ReplaceAll(text, value, Mark)
+		}
+		r.mu.Unlock()
 	}
-	return dsnPassword.ReplaceAllString(text, "${1}"+Mark+"@")
+	return credential.Text(text)
 }
+
+// JSON returns a JSON document whose texts are clean.
+func (r *Redactor) JSON(document []byte) []byte {
+	return literals.ReplaceAllFunc(document, func(literal []byte) []byte {
+		var text string
+		if json.Unmarshal(literal, &text) != nil {
+			return literal
+		}
+		clean := r.Clean(text)
+		if clean == text {
+			return literal
+		}
+		var out bytes.Buffer
+		encoder := json.NewEncoder(&out)
+		encoder.SetEscapeHTML(false)
+		if encoder.Encode(clean) != nil {
+			return []byte(`"` + Mark + `"`)
+		}
+		return bytes.TrimSpace(out.Bytes())
+	})
+}
+
+// literals matches the texts in a JSON document.
+var literals = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
 // secretName matches the names of environment variables that contain secrets.
 var secretName = regexp.MustCompile(
 	`(?i)(PASSPHRASE|PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|API_?KEY|CREDENTIAL|DATABASE_URL|_DSN$)`,
 )
 
-// Environment returns a redactor of the secrets in an environment: the values of variables with such names, and the
-// content of files that variables such as PULUMI_CONFIG_PASSPHRASE_FILE name.
+// Environment returns a redactor of the secrets in an environment: the values of variables with such names, passwords in
+// URLs such as PULUMI_BACKEND_URL, and the content of files that variables such as PULUMI_CONFIG_PASSPHRASE_FILE name.
 func Environment(env []string) *Redactor {
 	r := &Redactor{}
 	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")
+		if strings.Contains(value, "://") {
+			r.Learn(value)
+		}
 		if !secretName.MatchString(name) || value == "" {
 			continue
 		}

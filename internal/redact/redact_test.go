@@ -77,6 +77,28 @@ func TestDSNsLoseTheirPasswordsThoughNobodyToldOfThem(t *testing.T) {
 	}
 }
 
+func TestWhatIsFoundInASettingIsRemovedEverywhere(t *testing.T) {
+	var r redact.Redactor
+	r.Learn(map[string]any{
+		"env":   []any{map[string]any{"name": "DB_PASSWORD", "value": "hunter22"}, map[string]any{"name": "A", "value": "shown-1"}},
+		"url":   "postgres://app:p%40ss-w0rd@db/x",
+		"token": "postgres", "secret": "reports-database",
+	})
+	assert.Equal(t, "postgres of reports-database said [secret], [secret], [secret], shown-1",
+		r.Clean("postgres of reports-database said hunter22, p%40ss-w0rd, p@ss-w0rd, shown-1"))
+	var none *redact.Redactor
+	none.Learn("x")
+	assert.Equal(t, "a://b:[secret]@c", none.Clean("a://b:hunter22@c"))
+}
+
+func TestAJSONDocumentStaysOne(t *testing.T) {
+	var r redact.Redactor
+	r.Add(`a"b<c`)
+	text := `{"a": "x a\"b<c y", "postgres://a:hunter22@b": ["DB_PASSWORD=hunter22", 1, "<&>"], "password": "kept"}`
+	assert.Equal(t, `{"a": "x [secret] y", "postgres://a:[secret]@b": ["DB_PASSWORD=[secret]", 1, "<&>"], "password": "kept"}`,
+		string(r.JSON([]byte(text))))
+}
+
 func TestTheEnvironmentsSecretsAreKnownByTheirNames(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "passphrase")
 	require.NoError(t, os.WriteFile(file, []byte("from-the-file\n"), 0o600))

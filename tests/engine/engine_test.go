@@ -255,6 +255,31 @@ func TestAResourceThatFailsIsAFailedUpdate(t *testing.T) {
 	assert.Contains(t, s.there(), "a")
 }
 
+// TestARefusedSecretIsNotShown requires that a password that a policy refuses is shown nowhere, also above the refusal.
+func TestARefusedSecretIsNotShown(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	s.install(exe, filepath.Join(s.bin, "policy-pack"))
+	s.stack("local", role("a", props{
+		"name": "a", "public": true, "description": "of hunter22-secret",
+		"env": []any{props{"name": "DATABASE_PASSWORD", "value": "hunter22-secret"}},
+		"url": "postgres://app:hunter22-secret@db.example.com/x",
+	}))
+	summary := filepath.Join(s.dir, "summary.md")
+	for _, args := range [][]string{
+		{"preview", "--inputs"}, {"preview", "--json"}, {"preview", "--summary", summary}, {"up"}, {"up", "--json"},
+	} {
+		r := s.must(3, append(args, "--stack", "local")...)
+		assert.NotContains(t, r.String(), "hunter22", args)
+		assert.Contains(t, r.String(), "it is public", args)
+	}
+	text, err := os.ReadFile(summary)
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "hunter22")
+}
+
 func TestPoliciesAreOnByDefaultAndJudgeTheRun(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
