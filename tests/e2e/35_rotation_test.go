@@ -187,13 +187,9 @@ func (l load) answered(t *testing.T) {
 // poolClients counts the client connections to the service's database in the console of each pod of the pool.
 func poolClients(t *testing.T) (n int) {
 	t.Helper()
-	// A pod of an earlier rollout may still be there after its containers have ended.
-	pods := strings.Fields(kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool,
-		"--field-selector=status.phase=Running", "-o", "jsonpath={.items[*].metadata.name}"))
-	require.NotEmpty(t, pods)
 	all := outputs(t)
-	for _, pod := range pods {
-		answer := kubectl(t, "-n", namespace, "exec", pod, "-c", all["poolContainer"].(string), "--",
+	for _, p := range poolPods(t) {
+		answer := kubectl(t, "-n", namespace, "exec", p.Metadata.Name, "-c", all["poolContainer"].(string), "--",
 			"psql", "-XAtqc", "SHOW CLIENTS", "host="+all["poolSocketDir"].(string)+" dbname=pgbouncer user=pgbouncer")
 		n += strings.Count(answer, "|"+all["databaseName"].(string)+"|")
 	}

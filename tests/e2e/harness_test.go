@@ -201,11 +201,33 @@ func inServicePod(t *testing.T, script string) result {
 // kubelet updates its files at a different time. It stops at the first failure and returns one line for each pod.
 func throughEachPoolPod(t *testing.T, sql string) result {
 	t.Helper()
-	addresses := kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool,
-		"--field-selector=status.phase=Running",
-		"-o", "jsonpath={.items[*].status.podIP}")
+	var addresses []string
+	for _, pod := range poolPods(t) {
+		addresses = append(addresses, pod.Status.PodIP)
+	}
 	return inServicePod(t, fmt.Sprintf(`for at in %s; do psql "$DATABASE_URL&hostaddr=$at&port=6432" -XAtc %q; done`,
-		addresses, sql))
+		strings.Join(addresses, " "), sql))
+}
+
+type pod struct {
+	Metadata struct{ Name, DeletionTimestamp string }
+	Status   struct{ PodIP string }
+}
+
+// poolPods are the pods of the pool that run. A pod of an earlier rollout can still be there after its containers have
+// ended, and one that is being deleted accepts no connection, while it waits for its clients.
+func poolPods(t *testing.T) (pods []pod) {
+	t.Helper()
+	var list struct{ Items []pod }
+	decode(t, kubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+pool,
+		"--field-selector=status.phase=Running", "-o", "json"), &list)
+	for _, p := range list.Items {
+		if p.Metadata.DeletionTimestamp == "" {
+			pods = append(pods, p)
+		}
+	}
+	require.NotEmpty(t, pods)
+	return pods
 }
 
 // secret reads one key of a Kubernetes Secret.
