@@ -123,11 +123,7 @@ func (o *operation) adopt(ctx context.Context, content *unstructured.Unstructure
 		return o.recreate(ctx, content, existing)
 	}
 	if !managedBy(existing, o.manager) || o.server.remembers(existing.GetUID()) {
-		return nil, fmt.Errorf(
-			"it already exists and does not belong to this stack: if the resource was renamed in the program, give it "+
-				"an alias; if something else created the object, delete it (kubectl delete %s), import it with pulumi "+
-				"import, or set the provider's upsertExistingObjects to take over such objects",
-			kubectlName(o, existing))
+		return nil, foreign(existing)
 	}
 	if !o.failedJob(existing) {
 		live, err := o.apply(ctx, content, true)
@@ -175,12 +171,27 @@ func managedBy(obj *unstructured.Unstructured, manager string) bool {
 	})
 }
 
-func kubectlName(o *operation, obj *unstructured.Unstructured) string {
-	name := fmt.Sprintf("%s %s", o.gvk.Kind, obj.GetName())
-	if obj.GetNamespace() != "" {
-		name += " -n " + obj.GetNamespace()
+// foreign is the error for an object of another owner. It does not advise to delete the object, because its owner uses
+// it.
+func foreign(existing *unstructured.Unstructured) error {
+	return fmt.Errorf("it already exists and does not belong to this stack (%s): if the resource was renamed in the "+
+		"program, give it an alias; if it shall belong to this stack, import it with pulumi import, or set the "+
+		"provider's upsertExistingObjects to take over such objects; otherwise give the resource another name",
+		writers(existing))
+}
+
+// writers names the clients that have written an object.
+func writers(obj *unstructured.Unstructured) string {
+	var names []string
+	for _, entry := range obj.GetManagedFields() {
+		if entry.Subresource == "" && !slices.Contains(names, entry.Manager) {
+			names = append(names, entry.Manager)
+		}
 	}
-	return name
+	if len(names) == 0 {
+		return "nothing says who wrote it"
+	}
+	return "written by " + strings.Join(names, " and ")
 }
 
 // encodeStringData converts a Secret's stringData to data, as the API server does when it receives it. Only then does

@@ -319,6 +319,7 @@ func TestEngineRefusesAnObjectOfSomebodyElse(t *testing.T) {
 	output, _, err := b.up(t)
 	require.Error(t, err)
 	assert.Contains(t, output, "create ConfigMap default/theirs: it already exists and does not belong to this stack")
+	assert.NotContains(t, output, "kubectl delete", "its owner uses the object")
 
 	b.provider["upsertExistingObjects"] = pulumi.Bool(true)
 	b.mustUp(t)
