@@ -95,6 +95,39 @@ func (c *Client) Get(ctx context.Context, into any, namespace string, what ...st
 	return nil
 }
 
+// Existing reads those of the manifests' objects that exist into a list. It leaves out objects of kinds that the
+// cluster does not know. After an error about some of the objects, such as a missing right, the list has those that were
+// found.
+func (c *Client) Existing(ctx context.Context, into any, manifests string) error {
+	printed, err := c.Run(ctx, manifests, "get", "--filename=-", "--ignore-not-found", "--output=json",
+		"--show-managed-fields")
+	var failed *Error
+	if errors.As(err, &failed) {
+		if failed.Stderr = withoutUnknownKinds(failed.Stderr); failed.Stderr == "" {
+			err = nil
+		}
+	}
+	if strings.TrimSpace(printed) == "" {
+		return err
+	}
+	if unread := json.Unmarshal([]byte(printed), into); unread != nil {
+		return errors.Join(err, fmt.Errorf("reading what kubectl get printed: %w", unread))
+	}
+	return err
+}
+
+// withoutUnknownKinds removes what kubectl says of objects of kinds that the cluster does not know.
+func withoutUnknownKinds(stderr string) string {
+	var left strings.Builder
+	for line := range strings.Lines(stderr) {
+		unknown := strings.Contains(line, "no matches for kind ") || strings.HasPrefix(line, "ensure CRDs are installed")
+		if !unknown {
+			left.WriteString(line)
+		}
+	}
+	return strings.TrimSpace(left.String())
+}
+
 // lastLine returns the last line without the prefix "error: ". It ignores the line with which kubectl ends a failed
 // exec, which repeats the exit code, and its hint after a wrong command line.
 func lastLine(stderr string) string {

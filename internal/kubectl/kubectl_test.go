@@ -51,6 +51,35 @@ func TestGetReadsJSON(t *testing.T) {
 		"reading what kubectl get secret x printed")
 }
 
+func TestExistingReadsWhatThereIsOfKindsThatTheClusterKnows(t *testing.T) {
+	const found = `echo '{"kind":"List","items":[{"kind":"Namespace"}]}'`
+	unknown := `echo 'error: resource mapping not found for name: "a" namespace: "" from "STDIN": no matches for kind "Foo" ` +
+		`in version "x.io/v1"
+ensure CRDs are installed first' >&2`
+	for body, want := range map[string]struct {
+		items int
+		err   string
+	}{
+		`true`:                              {0, ""},
+		found:                               {1, ""},
+		unknown + "\nexit 1":                {0, ""},
+		found + "\n" + unknown + "; exit 1": {1, ""},
+		found + "\n" + unknown + `; echo 'Error from server (Forbidden): secrets "s" is forbidden' >&2; exit 1`: {
+			1, `Error from server (Forbidden): secrets "s" is forbidden`,
+		},
+		`echo nonsense`: {0, "reading what kubectl get printed"},
+	} {
+		var list struct{ Items []struct{ Kind string } }
+		err := fake(t, body).Existing(t.Context(), &list, "{}")
+		assert.Len(t, list.Items, want.items, body)
+		if want.err == "" {
+			require.NoError(t, err, body)
+			continue
+		}
+		require.ErrorContains(t, err, want.err, body)
+	}
+}
+
 func TestOnPathSaysWhatToDoWithoutKubectl(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := kubectl.OnPath()
