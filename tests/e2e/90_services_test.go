@@ -98,6 +98,18 @@ func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 		assert.Contains(t, r.stdout, "authentication failed")
 	})
 
+	t.Run("a stack with an operator of its own is told to use the cluster's", func(t *testing.T) {
+		const setting = "set dbtier:operator.install: false in Pulumi.local.yaml"
+		for command, code := range map[string]int{"preview": 0, "doctor": 1, "up": 3} {
+			r := dbtier(t, command, "--stack", "local")
+			assert.Equal(t, code, r.code, "%s", r)
+			assert.Contains(t, r.all(), setting, command)
+			assert.Contains(t, r.all(), "Namespace external-secrets (", command)
+			assert.NotContains(t, r.all(), "kubectl delete", command)
+		}
+		assert.NotZero(t, tryKubectl(t, "", "get", "namespace", namespace).code, "nothing was changed")
+	})
+
 	inExample(t, "destroy", "--stack", "billing")
 	assert.NotZero(t, tryKubectl(t, "", "get", "namespace", "billing").code, "the service's namespace no longer exists")
 	assert.Contains(t, kubectl(t, "get", "crds", "-o", "name"), "externalsecrets.external-secrets.io",
