@@ -47,8 +47,8 @@ func (a *app) doctor() *cobra.Command {
 		Short: "Check that a stack has everything that a run needs",
 		Long: `Checks what a run on a stack needs, and changes nothing: the Pulumi CLI, policies and plugins with their
 versions, the stack's config, the backend and its locks, the encryption of secrets, the credentials for
-the stack's AWS account, the access to its cluster, and the operator's API there. Each problem is listed
-with its fix.
+the stack's AWS account, the access to its cluster, and there the operator's API and objects with names
+that the stack needs. Each problem is listed with its fix.
 
 Exit codes: 0, or 1 if a run would fail.`,
 		Example: `  dbtier doctor --stack local
@@ -392,6 +392,7 @@ func (x *examination) clusterAccess(ctx context.Context) {
 	}
 	x.ok("cluster", "Kubernetes %s", server.ServerVersion.GitVersion)
 	x.permissions(ctx, client)
+	x.existing(ctx, client)
 	apis, err := client.Run(ctx, "", "api-versions")
 	switch {
 	case err != nil:

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// playCLI records each call in <file>.calls, and the config of the stack prod in <file>.config. If the call asks for events, it streams those in <file>.
+// playCLI records each call in <file>.calls, and the config of the stack prod in <file>.config. If the call asks for events, it streams those in <file>.<command>, or those in <file>.
 func playCLI(file string, args []string) int {
 	if slices.Contains(args, "version") {
 		fmt.Println("v" + pulumicli.Version)
@@ -72,7 +72,10 @@ func playCLI(file string, args []string) int {
 	if err != nil {
 		return 97
 	}
-	events, _ := os.ReadFile(file)
+	events, err := os.ReadFile(file + "." + args[1])
+	if err != nil {
+		events, _ = os.ReadFile(file)
+	}
 	for line := range strings.Lines(string(events)) {
 		if err := stream.Send(&pulumirpc.EventRequest{Event: line}); err != nil {
 			return 96
@@ -138,6 +141,12 @@ func newBench(t *testing.T) *bench {
 func (b *bench) happens(events string) {
 	b.t.Helper()
 	require.NoError(b.t, os.WriteFile(b.events, []byte(events), 0o600))
+}
+
+// happensIn gives one command of the engine other events.
+func (b *bench) happensIn(command, events string) {
+	b.t.Helper()
+	require.NoError(b.t, os.WriteFile(b.events+"."+command, []byte(events), 0o600))
 }
 
 // cloudScript makes the shell script that plays localcloud.
@@ -305,8 +314,8 @@ func TestUpOffTheLocalCloudNeedsConsent(t *testing.T) {
 
 	require.Zero(t, b.run("up", "--stack", "prod", "--yes"), b.stderr.String())
 	commands, providers := b.engineRuns()
-	assert.Equal(t, []string{"up"}, commands)
-	assert.Equal(t, []string{""}, providers)
+	assert.Equal(t, []string{"preview", "up"}, commands)
+	assert.Equal(t, []string{"", ""}, providers)
 	assert.Contains(t, b.stdout.String(), "stack prod: 1 created, ")
 	assert.Empty(t, b.cloudCalls(), "the local cloud is not used")
 }
@@ -346,15 +355,16 @@ func TestUpOfALocalStackStartsTheCloudAndAttachesItsProviders(t *testing.T) {
 	require.Zero(t, b.run("up", "--stack", "local"), b.stderr.String())
 	assert.Equal(t, []string{"start", "providers"}, b.cloudCalls())
 	commands, providers := b.engineRuns()
-	assert.Equal(t, []string{"up"}, commands, "no question is asked")
-	assert.Equal(t, []string{"aws:11,kubernetes:22"}, providers)
+	assert.Equal(t, []string{"preview", "up"}, commands)
+	assert.NotContains(t, b.stdout.String(), "type the stack's name", "no question is asked")
+	assert.Equal(t, []string{"aws:11,kubernetes:22", "aws:11,kubernetes:22"}, providers)
 	assert.Contains(t, b.stdout.String(), "local cloud ready\n")
 
 	require.Zero(t, b.run("up", "--stack", "local", "--kubernetes-provider", "installed"), b.stderr.String())
 	assert.Equal(t, []string{"start", "providers", "providers"}, b.cloudCalls(),
 		"a cloud that runs is not started again")
 	_, providers = b.engineRuns()
-	assert.Equal(t, "aws:11", providers[1], "the installed plugin takes kubernetes")
+	assert.Equal(t, "aws:11", providers[2], "the installed plugin takes kubernetes")
 }
 
 func TestOnlyUpStartsTheLocalCloud(t *testing.T) {
@@ -434,7 +444,7 @@ func TestAnOfflinePreviewNeedsNoCloudAndHidesSecrets(t *testing.T) {
 
 func TestFaultsAreToldOnceAndFailTheCommand(t *testing.T) {
 	b := newBench(t)
-	b.happens(`{"diagnosticEvent":{"severity":"error","message":"first\nsecond"}}` + "\n" + created)
+	b.happensIn("up", `{"diagnosticEvent":{"severity":"error","message":"first\nsecond"}}`+"\n"+created)
 	b.says(exitFailed, "error: first\n    second\n", "up", "--stack", "prod", "--yes")
 	assert.Equal(t, 1, strings.Count(b.stderr.String()+b.stdout.String(), "first"))
 	assert.Contains(t, b.stdout.String(), "done until then: 1 created")

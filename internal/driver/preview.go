@@ -21,7 +21,8 @@ func (a *app) preview() *cobra.Command {
 With --offline it needs no credentials, no cluster and no network: it shows every resource of the stack,
 as if the stack were created from nothing. It works on an empty state and never touches the stack's state.
 With --inputs it also shows the inputs of each resource. Values that only AWS can decide are shown as known
-after the update.
+after the update. Without --offline it also lists the objects that up would create and that the cluster has
+already, each with its owner and the setting that solves it.
 
 Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mandatory policy is violated,
 4 config, 5 failed.`,
@@ -64,6 +65,10 @@ func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
 		title = "offline " + title
 	}
 	t.finish(title, result, true, started)
+	if !offline {
+		t.findConflicts(ctx, reader, result.Steps)
+		t.sayConflicts()
+	}
 	for _, loss := range t.report.DataLoss {
 		t.say("  ! data would be lost: %s (up needs --allow-data-loss %s)", loss, loss.Name)
 	}

@@ -51,6 +51,7 @@ type report struct {
 	Resources []progress.Step        `json:"resources,omitempty"`
 	DataLoss  []guard.Loss           `json:"dataLoss,omitempty"`
 	Obstacles []guard.Obstacle       `json:"obstacles,omitempty"`
+	Conflicts []guard.Conflict       `json:"conflicts,omitempty"`
 	Kept      []guard.Kept           `json:"kept,omitempty"`
 	Pending   []pending.Change       `json:"pending,omitempty"`
 	// LostPasswords are the generated passwords that do not work any more.

@@ -51,8 +51,8 @@ func write(path string, mode int, text string) error {
 func (r *report) summary() summary.Stack {
 	s := summary.Stack{
 		Name: r.Stack, Command: r.Command, Outcome: r.outcome(), OK: r.OK, Planning: r.planning, Seconds: r.Seconds,
-		Changes: r.Changes, Steps: r.steps, Losses: r.DataLoss, Obstacles: r.Obstacles, Findings: r.Policies,
-		Faults: r.Faults, Warnings: r.Warnings, Notes: r.Notes,
+		Changes: r.Changes, Steps: r.steps, Losses: r.DataLoss, Obstacles: r.Obstacles, Conflicts: r.Conflicts,
+		Findings: r.Policies, Faults: r.Faults, Warnings: r.Warnings, Notes: r.Notes,
 	}
 	if r.Offline {
 		s.Command = "offline " + s.Command

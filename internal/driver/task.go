@@ -54,6 +54,7 @@ func (a *app) newTask(f *stackFlags, at target, r *report) *task {
 		t.out, t.asks = io.Discard, false
 		t.progress = progress.Options{Out: a.stderr, Quiet: true, Secrets: a.secrets}
 	}
+	t.progress.Explain = func(urn, message string) string { return guard.Explain(urn, message, t.stack.Name) }
 	return t
 }
 

@@ -14,7 +14,6 @@ import (
 	"dbtier/internal/engine"
 	"dbtier/internal/guard"
 	"dbtier/internal/progress"
-	"dbtier/internal/stackstate"
 )
 
 func (a *app) up() *cobra.Command {
@@ -30,11 +29,12 @@ operations finish and records them; a second ^C stops at once.
 
 An update that would delete or replace a database, its key, its secret, a custom resource definition or
 the pool in use stops before anything is changed, even with --yes, unless --allow-data-loss names the
-resource. An update replaces generated passwords that were lost with their Secrets. With --plan, an
+resource. So does one that would create an object that the cluster has already: the error names the setting
+that solves it. An update replaces generated passwords that were lost with their Secrets. With --plan, an
 update that would do anything that is not in the plan fails.
 
-Exit codes: 0 done, 3 a policy is violated or data would be lost, 4 config, 5 failed, 6 another update
-works on the stack, 130 interrupted.`,
+Exit codes: 0 done, 3 a policy is violated, data would be lost or an object exists already, 4 config,
+5 failed, 6 another update works on the stack, 130 interrupted.`,
 		Example: `  dbtier up --stack local
   dbtier up --stack prod
   dbtier up --stacks 'cluster,orders,billing' --yes --json
@@ -64,7 +64,7 @@ func (t *task) runUp(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	if ask || t.flags.expectNoChanges || (run.NeedsRefresh() || !t.sealed()) && mayHoldData(run) {
+	if ask || t.flags.expectNoChanges || run.NeedsRefresh() || !t.sealed() {
 		goAhead, err := t.previewUp(ctx, run, ask)
 		if err != nil || !goAhead {
 			return err
@@ -101,18 +101,8 @@ func checkPlan(file string) error {
 	return nil
 }
 
-// mayHoldData reports whether an update could lose data: the state has a resource that holds some, or cannot be read
-// without the CLI.
-func mayHoldData(run *engine.Run) bool {
-	text, ok, err := run.StateFile()
-	if err != nil || !ok {
-		return true
-	}
-	state, err := stackstate.Read(text)
-	return err != nil || guard.HoldsData(state)
-}
-
-// previewUp previews an update and returns an error if it would lose data. A person who must be asked sees the preview.
+// previewUp previews an update and returns an error if it would lose data, or create what exists already. A person who
+// must be asked sees the preview.
 func (t *task) previewUp(ctx context.Context, run *engine.Run, ask bool) (goAhead bool, err error) {
 	started := time.Now()
 	options := t.options()
@@ -129,6 +119,10 @@ func (t *task) previewUp(ctx context.Context, run *engine.Run, ask bool) (goAhea
 		t.sayPending()
 	}
 	if err := t.guardData(ctx, run, &result); err != nil {
+		return false, err
+	}
+	t.findConflicts(ctx, run.Reader, result.Steps)
+	if err := t.refuseConflicts(); err != nil {
 		return false, err
 	}
 	switch changed := result.Changed(); {

@@ -217,16 +217,6 @@ func (o Obstacle) String() string {
 	return fmt.Sprintf("%s %s\n    %s", progress.Subject(o.URN), o.Reason, o.Fix)
 }
 
-// HoldsData reports whether a resource of the state holds data or is protected.
-func HoldsData(s *stackstate.State) bool {
-	for _, r := range s.Resources {
-		if _, holds := Holds(r.URN, r.Type); holds || r.Protect {
-			return true
-		}
-	}
-	return false
-}
-
 // Obstacles lists the reasons why resources of the state cannot be destroyed: those of the targets, or all if there are
 // no targets. What the tier itself protects is no obstacle: the driver asks before it destroys.
 func Obstacles(s *stackstate.State, stack string, targets []string) []Obstacle {

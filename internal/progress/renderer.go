@@ -34,6 +34,8 @@ type Options struct {
 	// Secrets are removed from the values of changes. The credentials in the inputs of resources are added to them, so
 	// that Out can remove them too. Optional.
 	Secrets *redact.Redactor
+	// Explain returns what to print of a provider's error on a resource. Optional.
+	Explain func(urn, message string) string
 	// Patience is how long the output stays silent before a line names the operation being waited for. Default 3 s.
 	Patience time.Duration
 }
@@ -449,6 +451,9 @@ func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {
 	}
 	if isNoise(message) {
 		return
+	}
+	if r.o.Explain != nil && d.Severity == "error" {
+		message = r.o.Explain(d.URN, message)
 	}
 	whole := message
 	if d.URN != "" && !isStack(d.URN) {

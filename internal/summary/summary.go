@@ -32,6 +32,8 @@ type Stack struct {
 	Losses   []guard.Loss
 	// Obstacles are the reasons why the stack cannot be destroyed.
 	Obstacles []guard.Obstacle
+	// Conflicts are the objects that the stack would create and that exist already.
+	Conflicts []guard.Conflict
 	Findings  []progress.Finding
 	// Connections is the maximum that the tier opens, ConnectionLimit the maximum that it may open; 0 if not known.
 	Connections, ConnectionLimit int
@@ -89,6 +91,9 @@ func (d *document) overview(stacks []Stack) {
 		if n := len(guard.Refused(at.Losses)); n > 0 {
 			text += fmt.Sprintf(", **%d would lose data**", n)
 		}
+		if n := len(at.Conflicts); n > 0 {
+			text += fmt.Sprintf(", **%d exist already**", n)
+		}
 		s.rows = append(s.rows, fmt.Sprintf("| %s | %s | %s |\n", sign(at), d.code(at.Name), text))
 	}
 	d.add(s)
@@ -100,7 +105,7 @@ func sign(s *Stack) string {
 		return "❌"
 	case len(guard.Refused(s.Losses)) > 0:
 		return "🚨"
-	case s.drifted():
+	case s.drifted(), len(s.Conflicts) > 0:
 		return "⚠️"
 	default:
 		return "✅"
@@ -126,6 +131,7 @@ func (d *document) stack(s *Stack) {
 	d.add(&section{head: title, priority: loud})
 	d.losses(s)
 	d.obstacles(s)
+	d.conflicts(s)
 	d.faults(s)
 	d.policies(s)
 	if s.Connections > 0 {
@@ -183,6 +189,20 @@ func (d *document) obstacles(s *Stack) {
 	for _, o := range s.Obstacles {
 		out.rows = append(out.rows, fmt.Sprintf("> - %s %s: %s\n", d.code(progress.Subject(o.URN)), d.text(o.Reason),
 			d.text(o.Fix)))
+	}
+	d.add(out)
+}
+
+func (d *document) conflicts(s *Stack) {
+	if len(s.Conflicts) == 0 {
+		return
+	}
+	out := &section{
+		head: "> [!IMPORTANT]\n> **Objects of the same names exist already.** `up` stops before it changes anything.\n",
+		foot: "\n", priority: loud, what: "objects that exist already",
+	}
+	for _, c := range s.Conflicts {
+		out.rows = append(out.rows, fmt.Sprintf("> - %s: %s\n", d.code(c.String()), d.text(c.Fix)))
 	}
 	d.add(out)
 }
