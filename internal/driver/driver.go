@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -104,14 +105,17 @@ func (a *app) run(ctx context.Context, args []string) int {
 		a.asJSON, a.report.Command = true, strings.TrimPrefix(meant.CommandPath(), "dbtier ")
 	}
 	code := exitCode(ctx, err)
-	a.printError(ctx, err)
+	out, _ := a.exact.(*stream)
+	if unwritten := out != nil && out.failure() != nil; !unwritten || !errors.Is(err, out.failure()) {
+		a.printError(ctx, err)
+	}
 	if a.asJSON && a.report.Command != "" {
 		a.report.end(ctx, err)
 		if err := a.encode(a.report); err != nil {
 			return a.unwritten(code, err)
 		}
 	}
-	if out, ok := a.exact.(*stream); ok && out.failure() != nil {
+	if out != nil && out.failure() != nil {
 		return a.unwritten(code, out.failure())
 	}
 	return code
@@ -120,6 +124,10 @@ func (a *app) run(ctx context.Context, args []string) int {
 // unwritten reports that the output is not complete, and returns the exit code for it. A code that says more than that
 // the command has done its work stays.
 func (a *app) unwritten(code int, err error) int {
+	var cause syscall.Errno
+	if errors.As(err, &cause) {
+		err = cause // The path of standard output says nothing.
+	}
 	fmt.Fprintf(a.stderr, "error: writing the output: %s\n", err)
 	if code == exitDone || code == exitPending {
 		return exitTrouble

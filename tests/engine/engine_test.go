@@ -108,7 +108,7 @@ func TestDriftIsFoundAndMendedAndNothingElseIsTouched(t *testing.T) {
 	assert.Equal(t, "b", drift.Resources[1].Name)
 	assert.Empty(t, s.operations(), "drift changes nothing")
 	people := s.must(2, "drift", "--stack", "local")
-	assert.Contains(t, people.stdout, "~ aws:iam:Role a differs: path\n")
+	assert.Contains(t, people.stdout, "~ aws:iam:Role a\n        path: / → /by/hand/\n")
 	assert.Contains(t, people.stdout, "- aws:iam:Role b is gone\n")
 	assert.Contains(t, people.stdout, "repair with: dbtier up --stack local --refresh")
 

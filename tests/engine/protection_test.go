@@ -39,8 +39,11 @@ func (s *site) plain(args ...string) (string, error) {
 	cmd := exec.Command(filepath.Join(s.bin, "pulumi"), append(args, "--stack", "local", "--non-interactive")...)
 	state := filepath.Join(s.dir, ".localcloud", "state")
 	cmd.Dir = filepath.Join(state, "pulumi", "work", "dbtier")
-	cmd.Env = append(slices.Clone(s.env), "PULUMI_HOME="+filepath.Join(s.home, ".pulumi"),
-		"PULUMI_BACKEND_URL=file://"+filepath.Join(state, "pulumi"), "PULUMI_CONFIG_PASSPHRASE=",
+	// Pulumi takes an empty passphrase for one, before it looks at the file.
+	without := slices.DeleteFunc(slices.Clone(s.env),
+		func(entry string) bool { return strings.HasPrefix(entry, "PULUMI_CONFIG_PASSPHRASE=") })
+	cmd.Env = append(without, "PULUMI_HOME="+filepath.Join(s.home, ".pulumi"),
+		"PULUMI_BACKEND_URL=file://"+filepath.Join(state, "pulumi"),
 		"PULUMI_CONFIG_PASSPHRASE_FILE="+filepath.Join(s.dir, ".dbtier", "local-passphrase"),
 		"PULUMI_SKIP_UPDATE_CHECK=true")
 	out, err := cmd.CombinedOutput()
