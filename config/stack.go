@@ -54,16 +54,18 @@ type Stack struct {
 	// accident.
 	Profile Profile `json:"profile"`
 
-	Service  Service              `json:"service"`
-	AWS      Account              `json:"aws"`
-	Network  Network              `json:"network"`
-	Cluster  Cluster              `json:"cluster"`
+	Service Service `json:"service"`
+	AWS     Account `json:"aws"`
+	Network Network `json:"network"`
+	Cluster Cluster `json:"cluster"`
+	// Database is the instance of RDS.
 	Database rdspostgres.Settings `json:"database"`
 	// Operator is the External Secrets Operator of the cluster.
 	Operator externalsecrets.OperatorSettings `json:"operator"`
 	// Secrets are the secrets of the service.
-	Secrets   Secrets           `json:"secrets"`
-	Pool      Pool              `json:"pool"`
+	Secrets Secrets `json:"secrets"`
+	Pool    Pool    `json:"pool"`
+	// Proxy is RDS Proxy, for stacks with pool.kind: rdsProxy.
 	Proxy     rdsproxy.Settings `json:"proxy"`
 	Role      Role              `json:"role"`
 	IAM       IAM               `json:"iam"`

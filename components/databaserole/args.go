@@ -101,7 +101,7 @@ type DatabaseRoleArgs struct {
 	DatabaseLife pulumi.StringInput
 	// Scheduling of the pod. Default: anywhere.
 	Scheduling workload.Scheduling
-	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
+	// UID is the user and group to run as, from 1. Default 10001.
 	UID int
 }
 

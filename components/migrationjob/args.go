@@ -32,7 +32,7 @@ type MigrationJobArgs struct {
 	DatabaseLife pulumi.StringInput
 	// Scheduling of the pods. Default: anywhere.
 	Scheduling workload.Scheduling
-	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
+	// UID is the user and group to run as, from 1. Default 10001.
 	UID int
 	// Pool reconnects to the database once the migration has completed. Default: no pool does, and statements that were
 	// prepared before the migration can fail with "cached plan must not change result type".

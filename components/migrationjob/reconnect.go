@@ -24,7 +24,7 @@ type Console struct {
 	PoolName string
 	// Image that contains psql, getent and sh.
 	Image string
-	// UID is the user and group to run as, from 1. Default [workload.DefaultUID].
+	// UID is the user and group to run as, from 1. Default 10001.
 	UID int
 	// WaitSeconds is how long to wait for a pod that accepts no connections, 1 to 3600. A pod that stops waits for its
 	// last clients for at most the pool's grace period. Default 180.

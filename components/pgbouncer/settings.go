@@ -34,7 +34,7 @@ type Settings struct {
 	// changes, as in a rotation.
 	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/pgbouncer:1.24.1-1_deb13u2"`
 	// Command of the container, as a list without a shell. It replaces the image's entrypoint, which in some images
-	// rewrites the configuration. Default pgbouncer with [ConfigFile].
+	// rewrites the configuration. Default pgbouncer /etc/pgbouncer/pgbouncer.ini.
 	Command []string `json:"command" example:"[/usr/bin/pgbouncer, /etc/pgbouncer/pgbouncer.ini]"`
 	// ReloaderImage is the image of the sidecar that makes PgBouncer reload changed files. It needs psql, readlink and
 	// sh. Default: Image.
@@ -50,7 +50,8 @@ type Settings struct {
 	// ReservePoolSize is how many more it opens when a client has waited 5 s. Default 0.
 	ReservePoolSize int `json:"reservePoolSize" example:"5"`
 	// SessionPoolSize is the maximum number of server connections of a replica for people and tools that use the
-	// service's login with [SessionDatabase]. They are in session mode and never used for the service. Default 2.
+	// service's login with the database <database>-session. They are in session mode and never used for the service.
+	// Default 2.
 	SessionPoolSize int `json:"sessionPoolSize" example:"1"`
 	// ServerResetQueryAlways runs DISCARD ALL on a server connection after each transaction too, so that no SET, lock
 	// or temporary table reaches another client. It costs a round trip to the database for each transaction, and
@@ -92,8 +93,7 @@ type Settings struct {
 	Port int `json:"port" example:"6432"`
 	// ContainerPort that PgBouncer listens on. Default 6432.
 	ContainerPort int `json:"containerPort" example:"5433"`
-	// UID is the user and group to run as, 10001 or higher so that no user of the node has it. Default
-	// [workload.DefaultUID].
+	// UID is the user and group to run as, 10001 or higher so that no user of the node has it. Default 10001.
 	UID int `json:"uid" example:"10002"`
 	// DrainSeconds is how long a terminating pod still accepts connections, until no node routes to it. Default 15.
 	DrainSeconds int `json:"drainSeconds" example:"20"`
@@ -121,7 +121,7 @@ type Metrics struct {
 	// Enabled adds the exporter to each pod. Default false.
 	Enabled bool `json:"enabled"`
 	// Image of prometheus-community's pgbouncer_exporter, 0.11 or later. Older versions keep a connection open, and a
-	// terminating pool would wait for it. Default [DefaultExporterImage].
+	// terminating pool would wait for it. Its default has a fixed version.
 	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/pgbouncer-exporter:v0.12.1"`
 	// Port of the exporter. Default 9127.
 	Port int `json:"port" example:"9128"`

@@ -129,7 +129,7 @@ type Settings struct {
 	// Roles that the database may assume, by feature: s3Import, s3Export, Lambda. Values are ARNs.
 	Roles map[string]string `json:"roles" example:"{s3Export: 'arn:aws:iam::<account>:role/export'}"`
 
-	// Parameters of the parameter group by name, in addition to [DefaultParameters].
+	// Parameters of the parameter group by name, in addition to those that the tier sets.
 	Parameters map[string]Parameter `json:"parameters" example:"work_mem"`
 	// ParameterGroupName is an existing parameter group of the engine version's family. Default: the stack creates one.
 	// The owner of an existing group is responsible for TLS (rds.force_ssl) and statement logging.

@@ -6,7 +6,9 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -23,23 +25,51 @@ func plainText(group *ast.CommentGroup) string {
 	return links.ReplaceAllString(strings.Join(strings.Fields(group.Text()), " "), "$1")
 }
 
+// joined matches names of fields that are no English word: MultiAZ, CredentialArn.
+var joined = regexp.MustCompile(`\b[A-Z][A-Za-z]*[a-z][A-Z][A-Za-z]*\b|\b[A-Z]{2,}[a-z][A-Za-z]*\b`)
+
+// kinds are names of fields that are also kinds of Kubernetes. In a text they are the kind.
+var kinds = []string{"ServiceMonitor", "ServiceAccount"}
+
+// withKeys replaces the names of fields in a field's comment by their keys: people write multiAz, not MultiAZ. The
+// comment can begin with the field's own name.
+func (s *sources) withKeys(text, field, key string) string {
+	own := ""
+	if rest, ok := strings.CutPrefix(text, field+" "); ok && joined.MatchString(field) {
+		own, text = key+" ", rest
+	}
+	return own + joined.ReplaceAllStringFunc(text, func(name string) string {
+		if key := s.keys[name]; key != "" && !slices.Contains(kinds, name) {
+			return key
+		}
+		return name
+	})
+}
+
 // readComments reads the comments of all types of package config, in dir, and of the components beside it. The keys are
 // the package path and name of each type.
-func readComments(dir string) (map[string]comment, error) {
+func readComments(dir string) (*sources, error) {
 	folders, err := filepath.Glob(filepath.Join(dir, "..", "components", "*"))
 	if err != nil {
 		return nil, fmt.Errorf("finding the components: %w", err)
 	}
-	comments := map[string]comment{}
+	s := &sources{comments: map[string]comment{}, keys: map[string]string{}}
 	for _, folder := range folders {
-		if err := readFolder(folder, "dbtier/components/"+filepath.Base(folder), comments); err != nil {
+		if err := s.readFolder(folder, "dbtier/components/"+filepath.Base(folder)); err != nil {
 			return nil, err
 		}
 	}
-	return comments, readFolder(dir, "dbtier/config", comments)
+	return s, s.readFolder(dir, "dbtier/config")
 }
 
-func readFolder(folder, pkg string, comments map[string]comment) error {
+// sources are what the generator reads from the code: the comments of types, by their path and name, and the keys of
+// fields, by the fields' names. A name that has several keys has none here.
+type sources struct {
+	comments map[string]comment
+	keys     map[string]string
+}
+
+func (s *sources) readFolder(folder, pkg string) error {
 	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	if err != nil {
 		return fmt.Errorf("finding the sources: %w", err)
@@ -63,11 +93,30 @@ func readFolder(folder, pkg string, comments map[string]comment) error {
 				if doc == nil {
 					doc = general.Doc
 				}
-				comments[pkg+"."+named.Name.Name] = comment{plainText(doc), fieldComments(named)}
+				s.comments[pkg+"."+named.Name.Name] = comment{plainText(doc), fieldComments(named)}
+				s.readKeys(named)
 			}
 		}
 	}
 	return nil
+}
+
+// readKeys reads the keys of a struct's fields.
+func (s *sources) readKeys(named *ast.TypeSpec) {
+	structure, ok := named.Type.(*ast.StructType)
+	if !ok {
+		return
+	}
+	for _, field := range structure.Fields.List {
+		if field.Tag == nil || len(field.Names) != 1 {
+			continue
+		}
+		key := reflect.StructTag(strings.Trim(field.Tag.Value, "`")).Get("json")
+		if before, known := s.keys[field.Names[0].Name]; known && before != key {
+			key = ""
+		}
+		s.keys[field.Names[0].Name] = key
+	}
 }
 
 // fieldComments returns the comments of a struct's fields. A field without a comment shares the one before it, if that

@@ -1,5 +1,6 @@
 // Command schemagen writes config/schema.json, the JSON Schema of Pulumi.<stack>.yaml, with which editors complete and
-// check the file. `go generate ./config` runs it in the folder of package config.
+// check the file, and the same for people as docs/reference/configuration.md. `go generate ./config` runs it in the
+// folder of package config.
 package main
 
 import (
@@ -24,6 +25,13 @@ func run() error {
 	}
 	if err := os.WriteFile(schemaFile("."), text, 0o644); err != nil {
 		return fmt.Errorf("writing the schema: %w", err)
+	}
+	root, err := stackSchema(".")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(referenceFile("."), []byte(reference(root)), 0o644); err != nil {
+		return fmt.Errorf("writing the reference: %w", err)
 	}
 	return nil
 }

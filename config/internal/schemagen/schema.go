@@ -39,11 +39,11 @@ type schema struct {
 // bounds and choices from the faults that Validate reports for a value that is out of range; defaults from Defaults;
 // examples from the fields' tags.
 func stackSchema(dir string) (*schema, error) {
-	comments, err := readComments(dir)
+	read, err := readComments(dir)
 	if err != nil {
 		return nil, err
 	}
-	g := &generator{comments: comments}
+	g := &generator{sources: read}
 	root, err := g.object(reflect.TypeFor[config.Stack](), nil)
 	if err != nil {
 		return nil, err
@@ -72,9 +72,7 @@ func stackSchema(dir string) (*schema, error) {
 }
 
 // generator makes schemas of types.
-type generator struct {
-	comments map[string]comment
-}
+type generator struct{ *sources }
 
 // object returns the schema of a struct. path leads to it from the root of the config.
 func (g *generator) object(of reflect.Type, path []string) (*schema, error) {
@@ -100,7 +98,7 @@ func (g *generator) object(of reflect.Type, path []string) (*schema, error) {
 			return nil, err
 		}
 		if text := g.comments[of.PkgPath()+"."+of.Name()].fields[field.Name]; text != "" {
-			property.Description = text
+			property.Description = g.withKeys(text, field.Name, key)
 		}
 		if property.Description == "" {
 			property.Description = g.comments[field.Type.PkgPath()+"."+field.Type.Name()].text

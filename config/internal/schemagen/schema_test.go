@@ -20,6 +20,26 @@ func TestTheSchemaIsThatOfTheTypes(t *testing.T) {
 	assert.True(t, bytes.Equal(want, have), "config/schema.json is out of date: run `make generate`")
 }
 
+func TestTheReferenceHasEveryKeyInThePeoplesWords(t *testing.T) {
+	t.Parallel()
+	root, err := stackSchema(configDir)
+	require.NoError(t, err)
+	want := reference(root)
+	have, err := os.ReadFile(referenceFile(configDir))
+	require.NoError(t, err)
+	assert.Equal(t, want, string(have), "docs/reference/configuration.md is out of date: run `make generate`")
+	for _, row := range []string{
+		"| `pool.maxClientConn` | 1 to 50000 | `1000` | `2000` | maxClientConn is the maximum number of clients",
+		"| `pool.poolMode` | `transaction`, `session` | `transaction` |  | poolMode is",
+		"| `pool.logins[].poolSize` |", "| `database.roles` | map of text |", "| `scheduling.tolerations[].key` |",
+		"| `dbtier:cloud` | `aws`, `local` |", "serviceMonitor creates a ServiceMonitor.",
+	} {
+		assert.Contains(t, want, row)
+	}
+	// Names of Go.
+	assert.NotRegexp(t, `\b[a-z]+\.[A-Z][a-z]+[A-Z]|\[[A-Z]\w+\]|\bBegin with\b`, want)
+}
+
 func TestTheSchemaKnowsBoundsChoicesAndDefaults(t *testing.T) {
 	t.Parallel()
 	root, err := stackSchema(configDir)
