@@ -84,7 +84,12 @@ const longest = 240
 // observed.
 func underLoad(t *testing.T, during func()) load {
 	t.Helper()
-	pod := servicePod(t)
+	return underLoadFrom(t, servicePod(t), during)
+}
+
+// underLoadFrom does so with clients in the given pod.
+func underLoadFrom(t *testing.T, pod string, during func()) load {
+	t.Helper()
 	inPod := func(script string) result {
 		return tryKubectl(t, "", "-n", namespace, "exec", pod, "-c", service, "--", "bash", "-ec", script)
 	}

@@ -51,7 +51,7 @@ func whole(t *testing.T) {
 }
 
 // Each password is lost in another way. The pool reads copies, so it can open connections although nothing is repaired
-// yet, and the repair loses no request.
+// yet, and the repair loses no request. The clients are in a pod of their own, because the repair replaces the service's.
 func TestPasswordsThatAreLostAreFoundAndReplacedAndNoRequestIsLost(t *testing.T) {
 	settled(t)
 	was := output(t, "databaseUser")
@@ -83,7 +83,7 @@ func TestPasswordsThatAreLostAreFoundAndReplacedAndNoRequestIsLost(t *testing.T)
 	assert.Zero(t, r.code, "the pool logs in with the password that PostgreSQL has: %s", r)
 
 	var mended found
-	underLoad(t, func() {
+	underLoadFrom(t, podLikeTheServices(t, "clients"), func() {
 		mended = repair(t)
 		poolIs(t, was)
 	}).lossless(t)

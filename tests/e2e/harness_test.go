@@ -191,6 +191,36 @@ func servicePod(t *testing.T) string {
 	return ""
 }
 
+// podLikeTheServices creates a pod with the settings of the service's pods, which a new revision of the service does not
+// replace. Its container only sleeps, so it is never ready and gets no requests.
+func podLikeTheServices(t *testing.T, name string) string {
+	t.Helper()
+	var deployment struct {
+		Spec struct {
+			Template struct {
+				Metadata struct{ Labels map[string]string }
+				Spec     map[string]any
+			}
+		}
+	}
+	decode(t, kubectl(t, "-n", namespace, "get", "deployment", service, "-o", "json"), &deployment)
+	template := deployment.Spec.Template
+	container := template.Spec["containers"].([]any)[0].(map[string]any)
+	container["command"], container["args"] = []string{"sleep", "900"}, nil
+	delete(container, "livenessProbe")
+	delete(container, "startupProbe")
+	template.Spec["terminationGracePeriodSeconds"] = 0
+	apply(t, encode(t, map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "spec": template.Spec,
+		"metadata": map[string]any{"name": name, "namespace": namespace, "labels": template.Metadata.Labels},
+	}))
+	eventually(t, time.Minute, "the pod "+name, func() (bool, string) {
+		r := tryKubectl(t, "", "-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.phase}")
+		return r.stdout == "Running", r.all()
+	})
+	return name
+}
+
 // inServicePod runs a shell script in a pod of the example service, where DATABASE_URL is set.
 func inServicePod(t *testing.T, script string) result {
 	t.Helper()
