@@ -15,8 +15,8 @@ const operatorURN = "urn:pulumi:prod::dbtier::dbtier:components:ExternalSecretsO
 
 // step is the engine's event for a resource that would be created.
 func step(urn, token, inputs string) string {
-	return fmt.Sprintf(`{"resourcePreEvent":{"metadata":{"op":"create","urn":"%s::%s","type":"%s","new":{"inputs":{%s}}}}}`,
-		urn, "operator-"+token[strings.LastIndex(token, ":")+1:], token, inputs) + "\n"
+	return fmt.Sprintf(`{"resourcePreEvent":{"metadata":{"op":"create","urn":%q,"type":%q,"new":{"inputs":{%s}}}}}`,
+		urn+"::operator-"+token[strings.LastIndex(token, ":")+1:], token, inputs) + "\n"
 }
 
 // creates is what the engine says of a run that creates two objects of the operator, and the provider with these inputs.

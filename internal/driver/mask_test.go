@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -64,10 +65,24 @@ func refused(t *testing.T) string {
 	return text.String()
 }
 
+// written is what the files contain that exist.
+func written(files ...string) string {
+	var all bytes.Buffer
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		all.Write(text)
+	}
+	return all.String()
+}
+
 func TestARefusedSecretIsNotShown(t *testing.T) {
 	for _, args := range [][]string{
-		{"preview", "--inputs"}, {"preview"}, {"preview", "--json"},
-		{"up", "--yes"}, {"up", "--yes", "--json"}, {"refresh", "--yes"},
+		{"preview", "--inputs"},
+		{"preview"},
+		{"preview", "--json"},
+		{"up", "--yes"},
+		{"up", "--yes", "--json"},
+		{"refresh", "--yes"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			b := newBench(t)
@@ -83,11 +98,7 @@ func TestARefusedSecretIsNotShown(t *testing.T) {
 				args = append(args, "--sarif", files[1], "--junit", files[2])
 			}
 			b.run(args...)
-			all := b.stdout.String() + b.stderr.String()
-			for _, file := range files {
-				written, _ := os.ReadFile(file)
-				all += string(written)
-			}
+			all := b.stdout.String() + b.stderr.String() + written(files...)
 			for _, secret := range planted {
 				assert.NotContains(t, all, secret)
 			}
@@ -174,11 +185,8 @@ func TestErrorsDoNotShowPasswords(t *testing.T) {
 				args = append(args, "--sarif", "a.sarif", "--junit", "a.xml")
 			}
 			b.run(args...)
-			all := b.stdout.String() + b.stderr.String()
-			for _, file := range []string{"a.sarif", "a.xml"} {
-				written, _ := os.ReadFile(filepath.Join(b.dir, file))
-				all += string(written)
-			}
+			all := b.stdout.String() + b.stderr.String() +
+				written(filepath.Join(b.dir, "a.sarif"), filepath.Join(b.dir, "a.xml"))
 			assert.NotContains(t, all, "hunter22")
 			assert.Contains(t, all, strings.ReplaceAll(c.want, `"`, `\"`))
 			b.run(append(c.args, "--stack", "prod")...)

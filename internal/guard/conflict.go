@@ -270,7 +270,8 @@ func ConflictLines(conflicts []Conflict) []string {
 			if conflict.Fix != fix {
 				continue
 			}
-			if n++; n <= conflictsShown {
+			n++
+			if n <= conflictsShown {
 				lines = append(lines, conflict.String())
 			}
 		}

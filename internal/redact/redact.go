@@ -1,6 +1,6 @@
-// Package redact removes secrets from texts that people and pull requests see: the secrets that it is given or has found
-// in settings, in every spelling, and whatever else looks like a credential. It is a second line of defence: the engine
-// masks what it knows to be secret.
+// Package redact removes secrets from texts that people and pull requests see: the secrets that it is given or has
+// found in settings, in every spelling, and whatever else looks like a credential. It is a second line of defence: the
+// engine masks what it knows to be secret.
 package redact
 
 import (
@@ -151,8 +151,9 @@ var secretName = regexp.MustCompile(
 	`(?i)(PASSPHRASE|PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|API_?KEY|CREDENTIAL|DATABASE_URL|_DSN$)`,
 )
 
-// Environment returns a redactor of the secrets in an environment: the values of variables with such names, passwords in
-// URLs such as PULUMI_BACKEND_URL, and the content of files that variables such as PULUMI_CONFIG_PASSPHRASE_FILE name.
+// Environment returns a redactor of the secrets in an environment: the values of variables with such names, passwords
+// in URLs such as PULUMI_BACKEND_URL, and the content of files that variables such as PULUMI_CONFIG_PASSPHRASE_FILE
+// name.
 func Environment(env []string) *Redactor {
 	r := &Redactor{}
 	for _, entry := range env {

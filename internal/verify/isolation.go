@@ -64,8 +64,8 @@ echo "open$open"`, "sh", database, pool.Host)
 		}
 		if at, ok := strings.CutPrefix(line, "open "); ok {
 			return "", found(v.kubectl("get networkpolicies"),
-				"a pod that is no part of the tier reaches %s: the cluster's network does not enforce NetworkPolicies, or "+
-					"another policy allows it (docs/how-to/cluster.md#networkpolicies)",
+				"a pod that is no part of the tier reaches %s: the cluster's network enforces no NetworkPolicies, "+
+					"or another policy allows it (docs/how-to/cluster.md#networkpolicies)",
 				strings.Join(strings.Fields(at), ", "))
 		}
 	}

@@ -27,8 +27,8 @@ func (v *Verifier) RetryExternalSecrets(ctx context.Context) ([]string, error) {
 		}
 		for _, f := range failed {
 			// Any new value makes the operator look at the object.
-			_, err := v.Kubectl.Run(ctx, "", "annotate", "--namespace="+v.Target.Namespace, "--overwrite", f.kind, f.name,
-				"force-sync="+strconv.FormatInt(v.now().UnixMilli(), 10))
+			_, err := v.Kubectl.Run(ctx, "", "annotate", "--namespace="+v.Target.Namespace, "--overwrite", f.kind,
+				f.name, "force-sync="+strconv.FormatInt(v.now().UnixMilli(), 10))
 			if err != nil && !notFound(err) {
 				return nil, err
 			}

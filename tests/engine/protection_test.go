@@ -40,9 +40,9 @@ func (s *site) plain(args ...string) (string, error) {
 	state := filepath.Join(s.dir, ".localcloud", "state")
 	cmd.Dir = filepath.Join(state, "pulumi", "work", "dbtier")
 	// Pulumi takes an empty passphrase for one, before it looks at the file.
-	without := slices.DeleteFunc(slices.Clone(s.env),
+	cmd.Env = slices.DeleteFunc(slices.Clone(s.env),
 		func(entry string) bool { return strings.HasPrefix(entry, "PULUMI_CONFIG_PASSPHRASE=") })
-	cmd.Env = append(without, "PULUMI_HOME="+filepath.Join(s.home, ".pulumi"),
+	cmd.Env = append(cmd.Env, "PULUMI_HOME="+filepath.Join(s.home, ".pulumi"),
 		"PULUMI_BACKEND_URL=file://"+filepath.Join(state, "pulumi"),
 		"PULUMI_CONFIG_PASSPHRASE_FILE="+filepath.Join(s.dir, ".dbtier", "local-passphrase"),
 		"PULUMI_SKIP_UPDATE_CHECK=true")

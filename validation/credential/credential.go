@@ -96,7 +96,7 @@ func inLines(text string) (found []span) {
 	begin := 0
 	for line := range strings.Lines(text) {
 		at := assignment().FindStringSubmatchIndex(line)
-		if at != nil && !strings.ContainsAny(line[at[4]:at[5]], " ()|<>") &&
+		if len(at) > 0 && !strings.ContainsAny(line[at[4]:at[5]], " ()|<>") &&
 			byName(line[at[2]:at[3]], line[at[4]:at[5]]) != "" {
 			reason := "has a line with the name of a credential (" + line[at[2]:at[3]] + ")"
 			found = append(found, span{begin + at[4], begin + at[5], reason})

@@ -46,6 +46,13 @@ func (s *sources) withKeys(text, field, key string) string {
 	})
 }
 
+// sources are what the generator reads from the code: the comments of types, by their path and name, and the keys of
+// fields, by the fields' names. A name that has several keys has none here.
+type sources struct {
+	comments map[string]comment
+	keys     map[string]string
+}
+
 // readComments reads the comments of all types of package config, in dir, and of the components beside it. The keys are
 // the package path and name of each type.
 func readComments(dir string) (*sources, error) {
@@ -59,14 +66,8 @@ func readComments(dir string) (*sources, error) {
 			return nil, err
 		}
 	}
-	return s, s.readFolder(dir, "dbtier/config")
-}
-
-// sources are what the generator reads from the code: the comments of types, by their path and name, and the keys of
-// fields, by the fields' names. A name that has several keys has none here.
-type sources struct {
-	comments map[string]comment
-	keys     map[string]string
+	err = s.readFolder(dir, "dbtier/config")
+	return s, err
 }
 
 func (s *sources) readFolder(folder, pkg string) error {

@@ -11,7 +11,9 @@ import (
 func TestTheErrorForAnObjectOfAnotherOwnerNamesItAndAdvisesNoDeletion(t *testing.T) {
 	object := &unstructured.Unstructured{}
 	object.SetManagedFields([]metav1.ManagedFieldsEntry{
-		{Manager: "helm"}, {Manager: "kubectl-edit"}, {Manager: "helm"},
+		{Manager: "helm"},
+		{Manager: "kubectl-edit"},
+		{Manager: "helm"},
 		{Manager: "kube-controller-manager", Subresource: "status"},
 	})
 	text := foreign(object).Error()
