@@ -120,7 +120,7 @@ type Settings struct {
 	LogKmsKeyArn string `json:"logKmsKeyArn" example:"arn:aws:kms:<region>:<account>:key/<uuid>"`
 	// LogSkipDestroy keeps the log groups, with the logs until the end of their retention, when the stack or the
 	// instance is deleted or gets another identifier. A later instance with the same identifier must adopt them
-	// (dbtier import). Default true in production only.
+	// (with the command import). Default true in production only.
 	LogSkipDestroy bool `json:"logSkipDestroy"`
 	// Alarms in CloudWatch.
 	Alarms Alarms `json:"alarms"`

@@ -345,7 +345,7 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 		},
 		"policies that nobody enforces": {
 			func(c *cluster) { c.open = "open db.example:5432 pgbouncer.myshop.svc:5432\n" }, "isolation",
-			"reaches db.example:5432, pgbouncer.myshop.svc:5432: the cluster's network does not enforce NetworkPolicies",
+			"reaches db.example:5432, pgbouncer.myshop.svc:5432: the cluster's network enforces no NetworkPolicies",
 			"get networkpolicies",
 		},
 		"a name that no outsider resolves": {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -137,8 +138,12 @@ func value(of any) string {
 	return "`" + strings.ReplaceAll(strings.Join(strings.Fields(string(text)), " "), "|", "\\|") + "`"
 }
 
+// command matches a command in a comment.
+var command = regexp.MustCompile(`"(dbtier [^"]+)"`)
+
 // cell returns a text for a cell of a table.
 func cell(text string) string {
+	text = command.ReplaceAllString(text, "`$1`")
 	return strings.NewReplacer("|", "\\|", "<", "\\<", "*", "\\*").Replace(text)
 }
 
