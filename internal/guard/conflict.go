@@ -221,8 +221,8 @@ func remedy(urn, id, stack string) string {
 		return ""
 	}
 	file := "Pulumi." + stack + ".yaml"
-	own := fmt.Sprintf("if it is this stack's own, such as after the loss of its state: dbtier import --stack %s %s %s "+
-		"%s", stack, at.Type(), at.Name(), id)
+	own := fmt.Sprintf("if it is this stack's own, such as after the loss of its state: dbtier import --stack %s %s "+
+		"%s %s", stack, at.Type(), at.Name(), id)
 	switch {
 	case strings.Contains(urn, operatorComponent) && at.Type() == definitionType:
 		return fmt.Sprintf("if no operator works in the cluster, these definitions have outlived it: set "+
@@ -305,8 +305,8 @@ func Explain(urn, message, stack string) string {
 	}
 	explained := message + "\nconflict: it exists already and is not in the state of stack " + stack + ": " + fix
 	if advisesDeletion.MatchString(message) {
-		explained += "\ndo not follow the advice to delete it before you know its owner: that destroys what the owner " +
-			"uses"
+		explained += "\ndo not follow the advice to delete it before you know its owner: that destroys what the " +
+			"owner uses"
 	}
 	return explained
 }

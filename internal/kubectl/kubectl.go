@@ -96,8 +96,8 @@ func (c *Client) Get(ctx context.Context, into any, namespace string, what ...st
 }
 
 // Existing reads those of the manifests' objects that exist into a list. It leaves out objects of kinds that the
-// cluster does not know. After an error about some of the objects, such as a missing right, the list has those that were
-// found.
+// cluster does not know. After an error about some of the objects, such as a missing right, the list has those that
+// were found.
 func (c *Client) Existing(ctx context.Context, into any, manifests string) error {
 	printed, err := c.Run(ctx, manifests, "get", "--filename=-", "--ignore-not-found", "--output=json",
 		"--show-managed-fields")
@@ -120,7 +120,8 @@ func (c *Client) Existing(ctx context.Context, into any, manifests string) error
 func withoutUnknownKinds(stderr string) string {
 	var left strings.Builder
 	for line := range strings.Lines(stderr) {
-		unknown := strings.Contains(line, "no matches for kind ") || strings.HasPrefix(line, "ensure CRDs are installed")
+		unknown := strings.Contains(line, "no matches for kind ") ||
+			strings.HasPrefix(line, "ensure CRDs are installed")
 		if !unknown {
 			left.WriteString(line)
 		}

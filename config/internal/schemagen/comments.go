@@ -28,6 +28,13 @@ func plainText(group *ast.CommentGroup) string {
 // joined matches names of fields that are no English word: MultiAZ, CredentialArn.
 var joined = regexp.MustCompile(`\b[A-Z][A-Za-z]*[a-z][A-Z][A-Za-z]*\b|\b[A-Z]{2,}[a-z][A-Za-z]*\b`)
 
+// sources are what the generator reads from the code: the comments of types, by their path and name, and the keys of
+// fields, by the fields' names. A name that has several keys has none here.
+type sources struct {
+	comments map[string]comment
+	keys     map[string]string
+}
+
 // kinds are names of fields that are also kinds of Kubernetes. In a text they are the kind.
 var kinds = []string{"ServiceMonitor", "ServiceAccount"}
 
@@ -44,13 +51,6 @@ func (s *sources) withKeys(text, field, key string) string {
 		}
 		return name
 	})
-}
-
-// sources are what the generator reads from the code: the comments of types, by their path and name, and the keys of
-// fields, by the fields' names. A name that has several keys has none here.
-type sources struct {
-	comments map[string]comment
-	keys     map[string]string
 }
 
 // readComments reads the comments of all types of package config, in dir, and of the components beside it. The keys are
