@@ -47,7 +47,7 @@ func workload() []*rule.Rule {
 			{Name: "before", Description: "The first version that is too new.", Default: "1.26"},
 			{
 				Name: "patched", Default: []string{"1.24.1-1_deb13u2"},
-				Description: "Tags of older versions with the security fixes of Debian. Later updates are allowed, too.",
+				Description: "Tags of older versions with the security fixes of Debian. Later updates pass, too.",
 			},
 		},
 		IDs: []string{"tier:pool-version"}, Types: workloads,

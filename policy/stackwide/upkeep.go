@@ -76,8 +76,8 @@ func upkeep() []*rule.Rule {
 			for _, name := range slices.Sorted(maps.Keys(s.Exceptions)) {
 				for _, exception := range s.Exceptions[name] {
 					if !s.Has(exception) {
-						s.Fail("%s: the exception of %s is for %s, which the stack does not have", name, exception.Owner,
-							exception.Resource)
+						s.Fail("%s: the exception of %s is for %s, which the stack does not have", name,
+							exception.Owner, exception.Resource)
 					}
 				}
 			}
