@@ -527,8 +527,10 @@ var lowering = map[string][]string{
 var unusable = map[string]string{
 	"database.blueGreenUpdate: true":          "exists for its error message",
 	"database.replicateSourceDb: myshop-prod": "exists for its error message",
-	"cloud: local":                                             "the stack local",
-	"aws.endpoint: http://127.0.0.1:14566":                     "the stack local",
+
+	"cloud: local":                         "the stack local",
+	"aws.endpoint: http://127.0.0.1:14566": "the stack local",
+
 	"aws.clusterEndpoint: http://aws.localcloud.internal:4566": "the stack local",
 }
 
