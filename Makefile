@@ -152,7 +152,7 @@ e2e: preflight all bin/tools/gotestsum ## End-to-end tests on the local cloud; t
 	}; \
 	cd localcloud; try -timeout 15m $$(grep -rl --include='*_e2e_test.go' '^//go:build e2e' . \
 		| xargs -r dirname | sort -u); \
-	cd ..; try -timeout 40m ./tests/e2e/...; try ./tests/policy ./components/pgbouncer; exit $$failed
+	cd ..; try -timeout 60m ./tests/e2e/...; try ./tests/policy ./components/pgbouncer; exit $$failed
 
 .PHONY: bench
 bench: preflight build ## Measure driver, policies, `make up`, into docs/benchmarks.md (SUBJECT=build: a first build)
