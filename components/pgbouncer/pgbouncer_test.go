@@ -169,6 +169,7 @@ dns_max_ttl = 5
 dns_nxdomain_ttl = 5
 log_connections = 0
 log_disconnections = 0
+track_extra_parameters = IntervalStyle, default_transaction_read_only
 ignore_startup_parameters = extra_float_digits
 `, config["pgbouncer.ini"])
 	assert.Equal(t, `host "myshop" "myshop_api" 0.0.0.0/0 scram-sha-256
