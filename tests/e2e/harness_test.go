@@ -207,8 +207,9 @@ func podLikeTheServices(t *testing.T, name string) string {
 	template := deployment.Spec.Template
 	container := template.Spec["containers"].([]any)[0].(map[string]any)
 	container["command"], container["args"] = []string{"sleep", "900"}, nil
-	delete(container, "livenessProbe")
-	delete(container, "startupProbe")
+	for _, key := range []string{"livenessProbe", "startupProbe", "lifecycle"} {
+		delete(container, key)
+	}
 	template.Spec["terminationGracePeriodSeconds"] = 0
 	apply(t, encode(t, map[string]any{
 		"apiVersion": "v1", "kind": "Pod", "spec": template.Spec,
