@@ -82,7 +82,7 @@ func identities() []*rule.Rule {
 				value := w.spec.Get("automountServiceAccountToken")
 				mounts := read.Bool(value, false)
 				account := read.Text(w.spec.Get("serviceAccountName"), "default")
-				if read.OK() && mounts && !slices.Contains(s.Texts("exempt"), w.namespace) &&
+				if read.OK() && mounts && !pods.Exempted(w.Subject) &&
 					!bound[w.namespace+"/"+account] {
 					value.Fail("no binding of this stack gives rights to the account %s", account)
 				}

@@ -71,7 +71,7 @@ func reach() []*rule.Rule {
 			all, _ := workloads(s, types.Workloads())
 			net := networkOf(s)
 			for _, w := range all {
-				if slices.Contains(s.Texts("exempt"), w.namespace) {
+				if pods.Exempted(w.Subject) {
 					continue
 				}
 				var read rule.Reader

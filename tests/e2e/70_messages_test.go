@@ -29,7 +29,7 @@ func said(t *testing.T, r result, words ...string) {
 func bare(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, f := range []string{"Pulumi.yaml", "Pulumi.local.yaml", "bin", "localcloud", "examples"} {
+	for _, f := range []string{"Pulumi.yaml", "Pulumi.local.yaml", "bin", "localcloud", "examples", "images"} {
 		require.NoError(t, os.Symlink(filepath.Join(root, f), filepath.Join(dir, f)))
 	}
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, ".localcloud"), 0o755))

@@ -29,9 +29,14 @@ func TestTheAWSCLIWorksAgainstTheStandIn(t *testing.T) {
 }
 
 func TestPlainKubectlAndPulumiWorkInTheEnvironmentThatTheDriverPrints(t *testing.T) {
+	const plain = `eval "$(bin/dbtier local env)"; kubectl get nodes -o name; pulumi --stack local --non-interactive up --yes`
+	// Plain Pulumi does not know how many lost passwords the driver has replaced, and rotates once more (decision 0030).
+	if recovered, _ := outputs(t)["recoveries"].(float64); recovered > 0 {
+		r := withConfig(t).run(t, "bash", "-ec", plain)
+		require.Zero(t, r.code, "%s", r)
+	}
 	before := urns(t)
-	r := withConfig(t).run(t, "bash", "-ec",
-		`eval "$(bin/dbtier local env)"; kubectl get nodes -o name; pulumi --stack local --non-interactive up --yes`)
+	r := withConfig(t).run(t, "bash", "-ec", plain)
 	require.Zero(t, r.code, "%s", r)
 	assert.Contains(t, r.stdout, "node/")
 	// The program in the language runtime and the program inside the driver are the same: neither plans a change to

@@ -33,19 +33,32 @@ func Namespace(read *rule.Reader, s *rule.Subject) string {
 	return read.Text(s.Get("metadata", "namespace"), "default")
 }
 
-// Exempt is the knob of rules that do not apply to namespaces whose pods come from public charts.
+// Exempt is the knob of rules that do not apply to the cluster's operators, whose pods come from public charts.
 func Exempt() rule.Knob {
 	return rule.Knob{
-		Name: "exempt", Description: "Namespaces of the cluster's operators, whose pods come from public charts.",
+		Name: "exempt", Description: "Namespaces of the cluster's operators, or names of their Helm charts. Their pods are " +
+			"made by others.",
 		Default: []string{"kube-system", "external-secrets"},
 	}
 }
 
-// Exempted reports whether the knob [Exempt] excludes the object.
+// Exempted reports whether the knob [Exempt] excludes the object. An operator can be in any namespace, and Helm's label
+// names the chart that its objects come from.
 func Exempted(s *rule.Subject) bool {
 	var read rule.Reader
 	namespace := Namespace(&read, s)
-	return read.OK() && slices.Contains(s.Texts("exempt"), namespace)
+	label := read.Text(s.Get("metadata", "labels", "helm.sh/chart"), "")
+	return read.OK() && (slices.Contains(s.Texts("exempt"), namespace) || slices.Contains(s.Texts("exempt"), chart(label)))
+}
+
+// chart returns the name in a label such as external-secrets-0.20.4.
+func chart(label string) string {
+	for at := len(label) - 1; at > 0; at-- {
+		if label[at-1] == '-' && label[at] >= '0' && label[at] <= '9' {
+			return label[:at-1]
+		}
+	}
+	return label
 }
 
 // Containers returns all containers of a pod, init containers included.
