@@ -113,21 +113,21 @@ func defaultOf(entry any) any {
 }
 
 // add takes the values of the section config of a file.
-func (v *Values) add(file string, config map[string]any) (err error) {
+func (v *Values) add(file string, config map[string]any) error {
 	for _, full := range slices.Sorted(maps.Keys(config)) {
-		if key, ours := strings.CutPrefix(full, Namespace+":"); ours {
-			if v.Keys[key], err = valueOf(config[full]); err != nil {
-				return fmt.Errorf("reading the stack's config %s: %s: %w", file, full, err)
-			}
-			v.addDates(key, config[full])
-			continue
-		}
-		if full == exceptionsKey {
+		key, ours := strings.CutPrefix(full, Namespace+":")
+		if ours || full == exceptionsKey {
 			value, err := valueOf(config[full])
-			if err != nil {
+			switch {
+			case err != nil:
 				return fmt.Errorf("reading the stack's config %s: %s: %w", file, full, err)
+			case ours:
+				v.Keys[key] = value
+				v.addDates(key, config[full])
+			default:
+				v.Exceptions = value.Text
 			}
-			v.Exceptions = value.Text
+			continue
 		}
 		switch reason, known := strayReason(full); {
 		case reason != "":

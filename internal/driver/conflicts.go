@@ -118,16 +118,12 @@ func (x *examination) existing(ctx context.Context, client *kubectl.Client) {
 	if err != nil {
 		x.warn(name, preview, "not all were looked for: %s", err)
 	}
-	for len(conflicts) > 0 {
-		fix := conflicts[0].Fix
+	for _, group := range guard.ByFix(conflicts) {
 		var same []string
-		conflicts = slices.DeleteFunc(conflicts, func(c guard.Conflict) bool {
-			if c.Fix == fix {
-				same = append(same, c.String())
-			}
-			return c.Fix == fix
-		})
-		x.fault(name, fix, "up would create what exists already: %s", strings.Join(same, ", "))
+		for _, conflict := range group {
+			same = append(same, conflict.String())
+		}
+		x.fault(name, group[0].Fix, "up would create what exists already: %s", strings.Join(same, ", "))
 	}
 	if err == nil && !slices.ContainsFunc(x.findings, func(f finding) bool { return f.Name == name }) {
 		x.ok(name, "none has a name that the stack needs")

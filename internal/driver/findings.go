@@ -50,8 +50,7 @@ func (a *app) findingsOf(r *report) findings.Set {
 	}
 	for _, f := range r.Policies {
 		set.Findings = append(set.Findings, findings.Finding{
-			Rule: f.Policy, Pack: f.Pack, Stops: f.Level == progress.Mandatory, Message: f.Message,
-			URN: f.URN, Settings: f.Settings,
+			Rule: f.Policy, Stops: f.Level == progress.Mandatory, Message: f.Message, URN: f.URN, Settings: f.Settings,
 		})
 	}
 	return set
@@ -80,7 +79,7 @@ func judged(file string, profile rule.Profile, report *state.Report) findings.Se
 	for i := range report.Findings {
 		f := &report.Findings[i]
 		set.Findings = append(set.Findings, findings.Finding{
-			Rule: f.Rule, Pack: registry.Name, Stops: f.Level == progress.Mandatory && !f.Known, Known: f.Known,
+			Rule: f.Rule, Stops: f.Level == progress.Mandatory && !f.Known, Known: f.Known,
 			Message: f.Message, URN: f.URN,
 		})
 	}

@@ -9,8 +9,8 @@ import (
 
 // Finding is one result of a policy.
 type Finding struct {
-	// Rule is the name of the policy, Pack that of its pack.
-	Rule, Pack string
+	// Rule is the name of the policy.
+	Rule string
 	// Stops is true if the finding ends the run: its policy is mandatory and the finding is not in a baseline.
 	Stops bool
 	// Known is true for a finding of a baseline.

@@ -39,12 +39,12 @@ func set() findings.Set {
 		},
 		Findings: []findings.Finding{
 			{
-				Rule: "rds-multi-az", Pack: "dbtier-policy", Stops: true, URN: urn, Settings: []string{"database.multiAz"},
+				Rule: "rds-multi-az", Stops: true, URN: urn, Settings: []string{"database.multiAz"},
 				Message: "A standby in another zone takes over.\nmultiAz: <false> & \"no\"",
 			},
 			{Rule: "rds-events-subscribed", Message: "Events are sent.\nno subscription"},
 			{Rule: "rds-multi-az", Known: true, Message: "known", URN: urn + "-2"},
-			{Rule: "of-another-pack", Pack: "other", Stops: true, Message: "m", URN: urn},
+			{Rule: "of-another-pack", Stops: true, Message: "m", URN: urn},
 		},
 	}
 }

@@ -36,7 +36,7 @@ func Line(text, setting string) int {
 	return key.Line
 }
 
-// member returns the key and the value of a member of a map; nil if there is none.
+// member returns the key and the value of a member of a map. Both are nil if the map does not have it.
 func member(of *yaml.Node, name string) (key, value *yaml.Node) {
 	if of == nil || of.Kind != yaml.MappingNode {
 		return nil, nil

@@ -170,7 +170,7 @@ func (c Conflict) String() string {
 	return c.Object + " (" + c.Owner + ")"
 }
 
-// Conflicts returns those of the creations that meet an object of the cluster. An object that is being deleted is none.
+// Conflicts returns those of the creations that meet an object of the cluster. One that is being deleted is no conflict.
 func Conflicts(creations []Creation, found []Object, stack string) []Conflict {
 	var meets []Creation
 	var conflicts []Conflict
@@ -256,29 +256,31 @@ func useOperator(stack string) string {
 // conflictsShown is the number of conflicts with the same fix that are listed for people.
 const conflictsShown = 8
 
-// ConflictLines describes conflicts for people: those with the same fix together.
-func ConflictLines(conflicts []Conflict) []string {
-	var lines, fixes []string
+// ByFix returns the conflicts with the same fix together, in the order of their first.
+func ByFix(conflicts []Conflict) [][]Conflict {
+	var groups [][]Conflict
 	for _, conflict := range conflicts {
-		if !slices.Contains(fixes, conflict.Fix) {
-			fixes = append(fixes, conflict.Fix)
+		same := func(group []Conflict) bool { return group[0].Fix == conflict.Fix }
+		if at := slices.IndexFunc(groups, same); at >= 0 {
+			groups[at] = append(groups[at], conflict)
+		} else {
+			groups = append(groups, []Conflict{conflict})
 		}
 	}
-	for _, fix := range fixes {
-		n := 0
-		for _, conflict := range conflicts {
-			if conflict.Fix != fix {
-				continue
-			}
-			n++
-			if n <= conflictsShown {
-				lines = append(lines, conflict.String())
-			}
+	return groups
+}
+
+// ConflictLines describes conflicts for people: those with the same fix together.
+func ConflictLines(conflicts []Conflict) []string {
+	var lines []string
+	for _, group := range ByFix(conflicts) {
+		for _, conflict := range group[:min(len(group), conflictsShown)] {
+			lines = append(lines, conflict.String())
 		}
-		if n > conflictsShown {
-			lines = append(lines, fmt.Sprintf("and %d more; --json lists all", n-conflictsShown))
+		if more := len(group) - conflictsShown; more > 0 {
+			lines = append(lines, fmt.Sprintf("and %d more; --json lists all", more))
 		}
-		lines = append(lines, "  fix: "+fix)
+		lines = append(lines, "  fix: "+group[0].Fix)
 	}
 	return lines
 }

@@ -46,16 +46,16 @@ func (s *Session) Except(exceptions map[string][]rule.Exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ofStack = exceptions
+	s.mergeExceptions()
 }
 
-// allExceptions returns all exceptions by the name of the rule. The caller holds the lock.
-func (s *Session) allExceptions() map[string][]rule.Exception {
-	all := maps.Clone(s.exceptions)
-	if all == nil {
-		all = map[string][]rule.Exception{}
+// mergeExceptions is done when one of the two configs is read, and not for each rule and resource. The caller holds the
+// lock.
+func (s *Session) mergeExceptions() {
+	s.exceptions = map[string][]rule.Exception{}
+	for _, some := range []map[string][]rule.Exception{s.ofConfig, s.ofStack} {
+		for name, of := range some {
+			s.exceptions[name] = slices.Concat(s.exceptions[name], of)
+		}
 	}
-	for name, of := range s.ofStack {
-		all[name] = slices.Concat(all[name], of)
-	}
-	return all
 }

@@ -69,8 +69,8 @@ type Session struct {
 	inputs   map[string]rule.Properties
 	profile  rule.Profile
 	settings map[string]Setting
-	// exceptions are those of the policy config, ofStack those of the stack's config, by the name of the rule.
-	exceptions, ofStack map[string][]rule.Exception
+	// exceptions are those of the policy config and of the stack's config together, by the name of the rule.
+	exceptions, ofConfig, ofStack map[string][]rule.Exception
 }
 
 // NewSession returns a session for a stack of the given profile.
@@ -126,7 +126,8 @@ func (s *Session) Configure(settings map[string]Setting) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settings, s.exceptions = maps.Clone(settings), exceptions
+	s.settings, s.ofConfig = maps.Clone(settings), exceptions
+	s.mergeExceptions()
 	return nil
 }
 
@@ -158,7 +159,7 @@ func (s *Session) run(r *rule.Rule) (rule.Level, rule.Run) {
 	if !ok {
 		setting.Level = r.Levels.Of(s.profile)
 	}
-	return setting.Level, rule.Run{Config: setting.Properties, Exceptions: s.allExceptions(), Now: s.Now()}
+	return setting.Level, rule.Run{Config: setting.Properties, Exceptions: s.exceptions, Now: s.Now()}
 }
 
 // Judges reports whether [Session.Resource] needs resources of a type.

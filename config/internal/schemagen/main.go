@@ -17,18 +17,19 @@ func main() {
 	}
 }
 
-// run writes the schema into the working directory, the folder of package config.
+// run writes the schema into the working directory, the folder of package config, and the reference into docs. The
+// descriptions are read from the sources there and in ../components.
 func run() error {
-	text, err := generate(".")
+	root, err := stackSchema(".")
+	if err != nil {
+		return err
+	}
+	text, err := encode(root)
 	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(schemaFile("."), text, 0o644); err != nil {
 		return fmt.Errorf("writing the schema: %w", err)
-	}
-	root, err := stackSchema(".")
-	if err != nil {
-		return err
 	}
 	if err := os.WriteFile(referenceFile("."), []byte(reference(root)), 0o644); err != nil {
 		return fmt.Errorf("writing the reference: %w", err)
@@ -36,12 +37,8 @@ func run() error {
 	return nil
 }
 
-// generate returns the text of the schema. The descriptions are read from the sources in dir and in ../components.
-func generate(dir string) ([]byte, error) {
-	root, err := stackSchema(dir)
-	if err != nil {
-		return nil, err
-	}
+// encode returns the text of the schema.
+func encode(root *schema) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
