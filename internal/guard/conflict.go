@@ -170,7 +170,7 @@ func (c Conflict) String() string {
 	return c.Object + " (" + c.Owner + ")"
 }
 
-// Conflicts returns those of the creations that meet an object of the cluster. One that is being deleted is no conflict.
+// Conflicts returns those of the creations that meet an object of the cluster, unless that object is being deleted.
 func Conflicts(creations []Creation, found []Object, stack string) []Conflict {
 	var meets []Creation
 	var conflicts []Conflict
