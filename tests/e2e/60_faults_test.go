@@ -54,11 +54,13 @@ func healthy(t *testing.T) {
 type checkpoint struct {
 	Deployment struct {
 		PendingOperations []any `json:"pending_operations"`
-		Resources         []struct {
-			URN, Type, ID  string
-			Custom, Delete bool
-		}
+		Resources         []resource
 	}
+}
+
+type resource struct {
+	URN, Type, ID  string
+	Custom, Delete bool
 }
 
 // stackState exports the state with the plain pulumi CLI, in the environment from `dbtier local env`.

@@ -36,8 +36,9 @@ func Namespace(read *rule.Reader, s *rule.Subject) string {
 // Exempt is the knob of rules that do not apply to the cluster's operators, whose pods come from public charts.
 func Exempt() rule.Knob {
 	return rule.Knob{
-		Name: "exempt", Description: "Namespaces of the cluster's operators, or names of their Helm charts. Their pods are " +
-			"made by others.",
+		Name: "exempt",
+		Description: "Namespaces of the cluster's operators, or names of their Helm charts. Their pods are made by " +
+			"others.",
 		Default: []string{"kube-system", "external-secrets"},
 	}
 }
@@ -48,7 +49,8 @@ func Exempted(s *rule.Subject) bool {
 	var read rule.Reader
 	namespace := Namespace(&read, s)
 	label := read.Text(s.Get("metadata", "labels", "helm.sh/chart"), "")
-	return read.OK() && (slices.Contains(s.Texts("exempt"), namespace) || slices.Contains(s.Texts("exempt"), chart(label)))
+	exempt := s.Texts("exempt")
+	return read.OK() && (slices.Contains(exempt, namespace) || slices.Contains(exempt, chart(label)))
 }
 
 // chart returns the name in a label such as external-secrets-0.20.4.
