@@ -170,10 +170,11 @@ lint: bin/tools/golangci-lint bin/tools/actionlint ## Lint every module, and the
 fmt: bin/tools/gofumpt ## Format every Go file
 	@git ls-files --cached --others --exclude-standard '*.go' | xargs --no-run-if-empty bin/tools/gofumpt -w
 
-# Each generated file has a go:generate directive beside its source. The root module is the only one that has some.
+# Each generated file has a go:generate directive beside its source.
 .PHONY: generate
-generate: ## Regenerate config/schema.json, docs/policies.md and tests/golden
+generate: ## Regenerate config/schema.json, docs/policies.md, tests/golden, the sources in localcloud
 	@$(GO) generate ./...
+	@cd localcloud && $(GO) generate ./internal/artifacts
 
 .PHONY: lock-images
 lock-images: bin/localcloud ## Take the versions of the images' Debian packages that Debian has today (images/*/*.lock)

@@ -28,8 +28,8 @@ PgBouncer and PostgreSQL in their own namespaces, and a stand-in for AWS. All fi
 		Args: cobra.NoArgs,
 		RunE: showHelp,
 	}
-	cmd.AddCommand(a.localStart(), a.localStop(), a.localStatus(), a.localLogs(), a.localKubeconfig(),
-		a.localKubectl(), a.localAWS(), a.localPsql(), a.localEnv())
+	cmd.AddCommand(a.localStart(), a.localStop(), a.localStatus(), a.localLoad(), a.localLogs(),
+		a.localKubeconfig(), a.localKubectl(), a.localAWS(), a.localPsql(), a.localEnv())
 	return cmd
 }
 

@@ -181,6 +181,9 @@ func (r *Reader) selectStack(ctx context.Context, existing bool) error {
 	if err != nil {
 		return err
 	}
+	if r.config.Offline { // The state is empty.
+		return r.create(ctx, workspace)
+	}
 	stack, err := auto.SelectStack(ctx, name, workspace)
 	if err != nil && auto.IsSelectStack404Error(err) {
 		switch {
@@ -189,10 +192,11 @@ func (r *Reader) selectStack(ctx context.Context, existing bool) error {
 		case creates:
 			return r.previewCreation(ctx)
 		}
-		stack, err = auto.NewStack(ctx, name, workspace)
-		if err == nil && !r.config.Offline {
-			r.config.Note(fmt.Sprintf("created stack %s in %s", name, r.backend))
+		if err := r.create(ctx, workspace); err != nil {
+			return err
 		}
+		r.config.Note(fmt.Sprintf("created stack %s in %s", name, r.backend))
+		return nil
 	}
 	if err != nil {
 		return r.explain(err)
@@ -228,6 +232,11 @@ func (r *Reader) previewCreation(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	return r.create(ctx, workspace)
+}
+
+// create creates the stack in the state of the workspace.
+func (r *Reader) create(ctx context.Context, workspace auto.Workspace) error {
 	stack, err := auto.NewStack(ctx, r.config.Stack.Name, workspace)
 	if err != nil {
 		return r.explain(err)

@@ -13,7 +13,7 @@ import (
 // binary is one program that is built from source.
 type binary struct {
 	name string
-	// dir is the folder of the module, relative to the project.
+	// dir is the folder of the module, relative to the sources.
 	dir string
 	// pkg is the package in dir to build.
 	pkg string
@@ -38,14 +38,14 @@ var thirdParty = []binary{
 	// The operator has forty providers and generators. Only those that work in a cluster without other clouds are
 	// built: the others are two thirds of the build time and of the binary.
 	{name: "external-secrets", dir: "localcloud/build/external-secrets", pkg: operatorModule, trimmed: "trimmed"},
-	{name: "pause", dir: "localcloud/pause", pkg: "."},
+	{name: "pause", dir: "localcloud/build/pause", pkg: "."},
 	{name: "myshop-api", dir: "examples/myshop-api", pkg: "."},
 }
 
 func (b *Builder) binaries() []step {
 	var steps []step
 	for _, bin := range thirdParty {
-		dir := filepath.Join(b.project, bin.dir)
+		dir := filepath.Join(b.sources, bin.dir)
 		ldflags := "-s -w" + bin.ldflags
 		steps = append(steps, step{
 			name:   bin.name,

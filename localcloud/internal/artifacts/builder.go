@@ -63,12 +63,17 @@ const (
 type Builder struct {
 	Layout
 	project string
+	// sources is the folder below which sourceDirs are.
+	sources string
 	out     io.Writer
 }
 
 // New returns a builder for the project in the given folder. It reports progress to out.
 func New(project string, out io.Writer) *Builder {
-	return &Builder{Layout: Paths(project), project: project, out: &lines{out: out}}
+	layout := Paths(project)
+	return &Builder{
+		Layout: layout, project: project, sources: sourcesFor(project, layout.Cache), out: &lines{out: out},
+	}
 }
 
 // lines serializes the output of the lanes of a build.
@@ -119,6 +124,9 @@ func (b *Builder) Build(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	if err := b.unpack(); err != nil {
+		return err
+	}
 	enough := sync.OnceValue(func() error { return b.checkDisk(ctx) })
 	for _, lanes := range b.phases() {
 		group, ctx := errgroup.WithContext(ctx)
@@ -153,6 +161,9 @@ func (b *Builder) ensure(ctx context.Context, s step, enough func() error) error
 
 // BuildChart builds only the operator's chart, which is all that an offline preview needs.
 func (b *Builder) BuildChart(ctx context.Context) error {
+	if err := b.unpack(); err != nil {
+		return err
+	}
 	s := b.chart()
 	key, fresh, err := b.fresh(ctx, s)
 	if err != nil || fresh {
@@ -168,6 +179,9 @@ func (b *Builder) BuildChart(ctx context.Context) error {
 
 // Missing returns the names of the artefacts that Build would build.
 func (b *Builder) Missing(ctx context.Context) ([]string, error) {
+	if err := b.unpack(); err != nil {
+		return nil, err
+	}
 	var names []string
 	for _, s := range slices.Concat(slices.Concat(b.phases()...)...) {
 		_, fresh, err := b.fresh(ctx, s)
@@ -371,7 +385,7 @@ func (b *Builder) outputEnv(
 	return stdout.String(), nil
 }
 
-// hash returns a digest of the parts and of the names and contents of all files below the paths.
+// hash returns a digest of the parts and of the names and contents of all sources below the paths.
 func hash(parts []string, paths ...string) (string, error) {
 	h := sha256.New()
 	for _, p := range parts {
@@ -379,7 +393,7 @@ func hash(parts []string, paths ...string) (string, error) {
 	}
 	for _, root := range paths {
 		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
+			if err != nil || entry.IsDir() || !isSource(path) {
 				return err
 			}
 			name, err := filepath.Rel(root, path)

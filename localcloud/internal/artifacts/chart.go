@@ -19,7 +19,7 @@ const operatorModule = "github.com/external-secrets/external-secrets"
 // release: the CRD templates, which are generated from the bundle, and the archive of an optional dependency that this
 // project never enables. After this step, the same program and values work with the released chart and with this one.
 func (b *Builder) chart() step {
-	build := filepath.Join(b.project, "localcloud", "build", "external-secrets")
+	build := filepath.Join(b.sources, "localcloud", "build", "external-secrets")
 	return step{
 		name:   "external-secrets chart",
 		target: b.Chart,

@@ -28,6 +28,9 @@ func (b *Builder) ExportPool(ctx context.Context, output string) (digest string,
 		return "", err
 	}
 	defer unlock()
+	if err := b.unpack(); err != nil {
+		return "", err
+	}
 	work, err := os.MkdirTemp(b.Cache, "export-")
 	if err != nil {
 		return "", fmt.Errorf("creating a folder for the image: %w", err)

@@ -45,7 +45,7 @@ type recipe struct {
 	name string
 	// base is true for images based on the Debian root file system, and false for images of one static program.
 	base bool
-	// files maps paths in the image to paths in the project.
+	// files maps paths in the image to programs in the cache and to folders of the sources.
 	files map[string]string
 	// entrypoint, env and user are as in an image's configuration.
 	entrypoint []string
@@ -85,11 +85,13 @@ func poolRecipe() recipe {
 	}
 }
 
+// programs is the prefix of the files of a recipe that are programs in the cache.
+const programs = "bin/"
+
 func archives() []archive {
-	const cache = ".localcloud/cache/bin/"
 	static := func(name, program, version string) recipe {
 		return recipe{
-			name: name + ":" + version, files: map[string]string{"/bin/" + program: cache + program},
+			name: name + ":" + version, files: map[string]string{"/bin/" + program: programs + program},
 			entrypoint: []string{"/bin/" + program}, user: "65534:65534",
 		}
 	}
@@ -98,7 +100,7 @@ func archives() []archive {
 	coredns.user = ""
 	myshop := recipe{
 		name: "myshop-api:1.4.2", base: true, entrypoint: []string{"/myshop-api"}, user: "10001:10001",
-		files: map[string]string{"/myshop-api": cache + "myshop-api", "/usr/bin/pgbench": cache + "pgbench"},
+		files: map[string]string{"/myshop-api": programs + "myshop-api", "/usr/bin/pgbench": programs + "pgbench"},
 	}
 	// A later version of the same service whose newest migration fails.
 	broken := myshop
@@ -157,10 +159,10 @@ func (b *Builder) archiveKey(_ context.Context, a archive) (string, error) {
 	for _, r := range a.recipes {
 		parts = append(parts, fmt.Sprintf("%+v", r))
 		for _, from := range r.files {
-			if program, ok := strings.CutPrefix(from, ".localcloud/cache/bin/"); ok {
+			if program, ok := strings.CutPrefix(from, programs); ok {
 				parts = append(parts, b.readStamp(program))
 			} else {
-				paths = append(paths, filepath.Join(b.project, from))
+				paths = append(paths, filepath.Join(b.sources, from))
 			}
 		}
 		if r.base {
@@ -262,12 +264,15 @@ func layerOf(open tarball.Opener) (registryv1.Layer, error) {
 		tarball.WithMediaType(types.DockerUncompressedLayer))
 }
 
-// filesLayer returns a layer of the given files and folders of the project. Its bytes are the same on every machine.
+// filesLayer returns a layer of the given files and folders of a recipe. Its bytes are the same on every machine.
 func (b *Builder) filesLayer(files map[string]string) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	for _, target := range slices.Sorted(maps.Keys(files)) {
-		from := filepath.Join(b.project, files[target])
+		from := filepath.Join(b.sources, files[target])
+		if program, ok := strings.CutPrefix(files[target], programs); ok {
+			from = filepath.Join(b.Bin, program)
+		}
 		err := filepath.WalkDir(from, func(p string, entry fs.DirEntry, err error) error {
 			if err != nil {
 				return err

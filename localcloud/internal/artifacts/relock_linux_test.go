@@ -27,7 +27,7 @@ mkdir "$2"
 cp "$1" "$2/lock"`)
 	write("images/lock.sh", locked)
 	said = &bytes.Buffer{}
-	return New(project, said), said
+	return ownSources(project, said), said
 }
 
 func TestTheLocalCloudTakesTheVersionsOfTodayIfALockedOneIsGone(t *testing.T) {

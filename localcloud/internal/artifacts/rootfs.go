@@ -48,14 +48,14 @@ func (b *Builder) debian(
 	return step{
 		name: name, target: target,
 		key: func(context.Context) (string, error) {
-			return hash([]string{image}, lock, filepath.Join(b.project, imagesDir, "root.sh"))
+			return hash([]string{image}, lock, filepath.Join(b.sources, imagesDir, "root.sh"))
 		},
 		make: func(ctx context.Context, to string) error { return maker(ctx, image, runtime.GOARCH, to) },
 	}
 }
 
 func (b *Builder) lockOf(image, arch string) string {
-	return filepath.Join(b.project, imagesDir, image, arch+".lock")
+	return filepath.Join(b.sources, imagesDir, image, arch+".lock")
 }
 
 // root makes a root file system of the locked packages. If Debian has dropped one of them, it locks the packages that
@@ -95,7 +95,7 @@ const packageGone = 3
 
 // runRoot runs root.sh. It returns what the script says about packages that are nowhere to be had.
 func (b *Builder) runRoot(ctx context.Context, lock, to string) (gone string, err error) {
-	script := filepath.Join(b.project, imagesDir, "root.sh")
+	script := filepath.Join(b.sources, imagesDir, "root.sh")
 	args := append([]string{script, lock, to, filepath.Join(b.Cache, "debs")}, b.mirrors(ctx)...)
 	_, err = b.output(ctx, b.project, "sh", args...)
 	if gone = packagesGone(err); gone != "" {
@@ -116,7 +116,7 @@ func packagesGone(err error) string {
 
 // Lock writes the lock of an image for an architecture: the versions that Debian has today.
 func (b *Builder) Lock(ctx context.Context, image, arch, to string) error {
-	script := filepath.Join(b.project, imagesDir, "lock.sh")
+	script := filepath.Join(b.sources, imagesDir, "lock.sh")
 	var faults []error
 	for _, mirror := range b.mirrors(ctx) {
 		text, err := b.output(ctx, b.project, "sh", script, image, arch, mirror)
@@ -133,6 +133,9 @@ func (b *Builder) LockAll(ctx context.Context) error {
 	locks, err := filepath.Glob(filepath.Join(b.project, imagesDir, "*", "*.lock"))
 	if err != nil {
 		return err
+	}
+	if len(locks) == 0 {
+		return fmt.Errorf("%s has no locks: run this in a checkout of dbtier", filepath.Join(b.project, imagesDir))
 	}
 	for _, lock := range locks {
 		image, arch := filepath.Base(filepath.Dir(lock)), strings.TrimSuffix(filepath.Base(lock), ".lock")

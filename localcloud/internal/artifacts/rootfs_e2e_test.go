@@ -23,7 +23,7 @@ func apart(t *testing.T) *Builder {
 	t.Helper()
 	debs, err := filepath.Abs(filepath.Join(Paths(checkout).Cache, "debs"))
 	require.NoError(t, err)
-	b := New(t.TempDir(), io.Discard)
+	b := ownSources(t.TempDir(), io.Discard)
 	require.NoError(t, copyTree(filepath.Join(checkout, imagesDir), filepath.Join(b.project, imagesDir)))
 	require.NoError(t, os.MkdirAll(b.Cache, 0o755))
 	require.NoError(t, os.MkdirAll(debs, 0o755))

@@ -60,7 +60,7 @@ the host.`,
 		}
 	}
 	root.AddCommand(buildCommand(in), imageCommand(in), startCommand(in), stopCommand(in), statusCommand(in),
-		logsCommand(in), initCommand(in), superviseCommand(in), providers.Command(), versionCommand())
+		loadCommand(in), logsCommand(in), initCommand(in), superviseCommand(in), providers.Command(), versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
@@ -177,6 +177,20 @@ func statusCommand(in wrapper) *cobra.Command {
 		}),
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func loadCommand(in wrapper) *cobra.Command {
+	var name string
+	c := &cobra.Command{
+		Use:   "load <archive>",
+		Short: "Import the images of an archive, as from docker save, into the node",
+		Args:  cobra.ExactArgs(1),
+		RunE: in(func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error {
+			return cluster.Load(ctx, p, args[0], name, out)
+		}),
+	}
+	c.Flags().StringVar(&name, "name", "", "name and tag of the image, if the archive holds only one")
 	return c
 }
 

@@ -197,7 +197,7 @@ func writeInsideJSON(content any, elem ...string) error {
 	return writeInside(text, elem...)
 }
 
-func (f *files) containerdSocket() string { return f.project.RunDir("containerd.sock") }
+func (p Project) containerdSocket() string { return p.RunDir("containerd.sock") }
 
 type object = map[string]any
 
@@ -206,7 +206,7 @@ func (f *files) writeContainerd() error {
 		"version": 2,
 		"root":    "/var/lib/containerd",
 		"state":   "/run/containerd",
-		"grpc":    object{"address": f.containerdSocket()},
+		"grpc":    object{"address": f.project.containerdSocket()},
 		// These plugins look for special file systems at every start, or use a folder of the host.
 		"disabled_plugins": []string{
 			"io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
@@ -276,7 +276,7 @@ func (f *files) writeKubelet() error {
 		"tlsPrivateKeyFile":        f.ca.Path("kubelet-server.key"),
 		"address":                  nodeAddress.String(),
 		"healthzBindAddress":       "127.0.0.1",
-		"containerRuntimeEndpoint": "unix://" + f.containerdSocket(),
+		"containerRuntimeEndpoint": "unix://" + f.project.containerdSocket(),
 		"cgroupDriver":             "cgroupfs",
 		"cgroupRoot":               f.project.CgroupRoot(),
 		"cgroupsPerQOS":            true,

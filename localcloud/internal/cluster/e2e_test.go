@@ -47,10 +47,6 @@ func newCloud(t *testing.T) *cloud {
 	source, err := filepath.Abs("../../..")
 	require.NoError(t, err)
 	dir := t.TempDir()
-	for _, part := range []string{"localcloud/build", "localcloud/pause", "examples/myshop-api", "images"} {
-		require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(part)), 0o755))
-		run(t, "cp", "-r", filepath.Join(source, part), filepath.Join(dir, part))
-	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: e2e\n"), 0o600))
 	cache := filepath.Join(source, ".localcloud", "cache")
 	require.NoError(t, os.MkdirAll(cache, 0o755))

@@ -18,7 +18,8 @@ func (s *supervisor) importImages(ctx context.Context, nodeHas func()) error {
 	if err != nil {
 		return err
 	}
-	listing, err := s.runCtr(ctx, "images", "list")
+	node := ctr{program: s.files.ctr, socket: s.project.containerdSocket()}
+	listing, err := node.run(ctx, "images", "list")
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func (s *supervisor) importImages(ctx context.Context, nodeHas func()) error {
 		nodeHas()
 	}
 	for _, archive := range archives {
-		if _, err := s.runCtr(ctx, "images", "import", archive); err != nil {
+		if _, err := node.run(ctx, "images", "import", archive); err != nil {
 			return err
 		}
 		// The node's images come first in the list and share one archive.
@@ -50,9 +51,11 @@ func (s *supervisor) importImages(ctx context.Context, nodeHas func()) error {
 	return nil
 }
 
-func (s *supervisor) runCtr(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, s.files.ctr,
-		append([]string{"--address", s.files.containerdSocket(), "--namespace", "k8s.io"}, args...)...)
+// ctr is containerd's client for the images of the node.
+type ctr struct{ program, socket string }
+
+func (c ctr) run(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, c.program, append([]string{"--address", c.socket, "--namespace", "k8s.io"}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

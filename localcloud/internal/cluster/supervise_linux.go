@@ -284,7 +284,7 @@ func (s *supervisor) prepare() error {
 func (s *supervisor) waitContainerd(ctx context.Context) error {
 	err := poll(ctx, time.Minute, 20*time.Millisecond, func() (bool, error) {
 		var d net.Dialer
-		conn, err := d.DialContext(ctx, "unix", s.files.containerdSocket())
+		conn, err := d.DialContext(ctx, "unix", s.project.containerdSocket())
 		if err != nil {
 			return false, nil //nolint:nilerr // containerd is not listening yet.
 		}

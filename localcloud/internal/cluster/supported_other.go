@@ -32,6 +32,9 @@ func Show(context.Context, Project, bool, io.Writer) error { return unsupported(
 // Logs returns an error: the local cloud runs only on Linux.
 func Logs(context.Context, Project, string, bool, io.Writer) error { return unsupported() }
 
+// Load returns an error: the local cloud runs only on Linux.
+func Load(context.Context, Project, string, string, io.Writer) error { return unsupported() }
+
 // Init returns an error: the local cloud runs only on Linux.
 func Init(Project, StartOptions) error { return unsupported() }
 

@@ -1,0 +1,3 @@
+module dbtier/localcloud/build/pause
+
+go 1.26

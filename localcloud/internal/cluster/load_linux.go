@@ -1,0 +1,87 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+
+	imagenames "github.com/google/go-containerregistry/pkg/name"
+)
+
+// Load imports the images of an archive, as `docker save` or an OCI layout in a tar file, into the node, so that pods
+// can use them. The node pulls from nowhere. If name is not empty, the archive must hold one image, which gets this
+// name, too. Load prints the name of each image as pods use it.
+func Load(ctx context.Context, p Project, archive, as string, out io.Writer) error {
+	if err := needRoot(); err != nil {
+		return err
+	}
+	name := ""
+	if as != "" {
+		full, err := imageName(as)
+		if err != nil {
+			return err
+		}
+		name = full
+	}
+	if info, err := os.Stat(archive); err != nil {
+		return fmt.Errorf("reading the archive: %w", err)
+	} else if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file: want an archive of an image, as from `docker save`", archive)
+	}
+	if _, alive, err := p.Find(); err != nil {
+		return err
+	} else if !alive {
+		return NotRunningError{}
+	}
+	ctr := ctr{program: "ctr", socket: p.containerdSocket()}
+	said, err := ctr.run(ctx, "images", "import", archive)
+	if err != nil {
+		return fmt.Errorf("%s is not an archive of an image that containerd can import: %w", archive, err)
+	}
+	names := importedImages(said)
+	switch {
+	case len(names) == 0:
+		return fmt.Errorf("%s has no image for this machine's architecture", archive)
+	case name != "" && len(names) > 1:
+		return fmt.Errorf("%s has %d images, which are imported by their names: %s; --name is for archives of one image",
+			archive, len(names), strings.Join(names, ", "))
+	case name != "" && name != names[0]:
+		if _, err := ctr.run(ctx, "images", "tag", "--force", names[0], name); err != nil {
+			return err
+		}
+		names = []string{name}
+	}
+	for _, name := range names {
+		fmt.Fprintln(out, name)
+	}
+	return nil
+}
+
+// imageName returns an image's name in the form that the kubelet looks it up by.
+func imageName(as string) (string, error) {
+	tag, err := imagenames.NewTag(as)
+	if err != nil {
+		return "", fmt.Errorf("--name %q: want a name with a tag, such as shop:1.0: %w", as, err)
+	}
+	if tag.TagStr() == imagenames.DefaultTag {
+		return "", fmt.Errorf("--name %q: want another tag than latest, which Kubernetes pulls at each start of a pod", as)
+	}
+	if rest, hub := strings.CutPrefix(tag.Name(), imagenames.DefaultRegistry+"/"); hub {
+		return "docker.io/" + rest, nil
+	}
+	return tag.Name(), nil
+}
+
+var unpacked = regexp.MustCompile(`(?m)^unpacking (\S+) \(sha256:`)
+
+// importedImages returns the names in the output of `ctr images import`.
+func importedImages(said string) []string {
+	var names []string
+	for _, match := range unpacked.FindAllStringSubmatch(said, -1) {
+		names = append(names, match[1])
+	}
+	return names
+}
