@@ -5,6 +5,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -56,14 +59,35 @@ func (s *shown) Write(text []byte) (int, error) {
 
 // hiding returns an output that does not show the secrets that are known when something is written.
 func (a *app) hiding(to io.Writer) io.Writer {
-	return &shown{to: to, clean: func(text string) string { return a.secrets.Clean(text) }}
+	return &shown{to: to, clean: func(text string) string { return a.asTyped(a.secrets.Clean(text)) }}
 }
 
 // hideSecrets makes stdout and stderr hide secrets.
 func (a *app) hideSecrets() {
-	if a.exact == nil {
-		a.exact, a.stdout, a.stderr = a.stdout, a.hiding(a.stdout), a.hiding(a.stderr)
+	if a.hides {
+		return
 	}
+	if a.hides = true; a.exact == nil {
+		a.exact = a.stdout
+	}
+	a.stdout, a.stderr = a.hiding(a.stdout), a.hiding(a.stderr)
+}
+
+// command matches the name of the program at the beginning of a command in a message.
+var command = regexp.MustCompile(`(^|[\s(\x60"])(?:bin/)?dbtier ([a-z]+)`)
+
+// asTyped gives commands in messages the name that the person has typed for this program, so that they can be copied.
+func (a *app) asTyped(text string) string {
+	if a.typed == "" || !strings.Contains(text, "dbtier ") {
+		return text
+	}
+	return command.ReplaceAllStringFunc(text, func(found string) string {
+		parts := command.FindStringSubmatch(found)
+		if !slices.Contains(a.commands, parts[2]) {
+			return found
+		}
+		return parts[1] + a.typed + " " + parts[2]
+	})
 }
 
 // surviveClosedPipes makes a write to a closed pipe an error. By default, one to standard output ends a Go program at

@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
 	"dbtier/internal/redact"
+	"dbtier/internal/screen"
 	"dbtier/internal/settings"
 	"dbtier/internal/text"
 )
@@ -23,7 +25,7 @@ type Options struct {
 	// Live keeps one line with the operations in progress and redraws it; for terminals. Otherwise such a line is
 	// printed now and then.
 	Live bool
-	// Width is the maximum length of the live line. Default 120.
+	// Width is the number of characters of a line of the terminal. 0 if the output is not one; lines are then not cut.
 	Width int
 	// Planning shows what a preview would do; Inputs adds every input.
 	Planning, Inputs bool
@@ -154,9 +156,6 @@ func New(o Options) *Renderer {
 	}
 	if o.Patience == 0 {
 		o.Patience = 3 * time.Second
-	}
-	if o.Width == 0 {
-		o.Width = 120
 	}
 	return &Renderer{
 		o: o, said: map[string]bool{}, refreshed: map[string]Step{}, before: map[string]State{},
@@ -316,7 +315,7 @@ func (r *Renderer) plan(step Step) {
 	if step.Op == apitype.OpSame {
 		sign = verbs[apitype.OpUpdate].sign
 	}
-	r.line("  %s %-40s %s", sign, ShortType(step.Type), step.Name)
+	r.row(sign, step.Type, step.Name, "")
 	if len(step.Options) > 0 {
 		r.line("        changes in the state only: %s", strings.Join(step.Options, ", "))
 	}
@@ -381,10 +380,27 @@ func (r *Renderer) end(m apitype.StepEventMetadata, ok bool) {
 	}
 	took := r.o.Now().Sub(o.started)
 	if ok {
-		r.line("  %s %-40s %-56s %6s", verbs[m.Op].sign, ShortType(m.Type), name, seconds(took))
+		r.row(verbs[m.Op].sign, m.Type, name, fmt.Sprintf("%6s", seconds(took)))
 		return
 	}
-	r.line("  ✗ %-40s %-56s failed after %s", ShortType(m.Type), name, seconds(took))
+	r.row("✗", m.Type, name, "failed after "+seconds(took))
+}
+
+// row prints a resource: what happens to it, its type and name, and how it ended. On a terminal it is one line.
+func (r *Renderer) row(sign, kind, name, end string) {
+	types, names := 40, 56
+	kind = ShortType(kind)
+	if r.o.Width > 0 {
+		left := r.o.Width - len("  + ") - len(" ")
+		if end != "" {
+			left -= len(" ") + utf8.RuneCountInString(end)
+		}
+		types = min(types, max(left/2, 10))
+		names = max(left-types, 10)
+		kind, name = screen.Cut(kind, types), screen.Cut(name, names)
+		names = min(names, 56)
+	}
+	r.line("  %s %-*s %-*s %s", sign, types, kind, names, name, end)
 }
 
 // answered records the state that a step left.
@@ -435,7 +451,7 @@ func (r *Renderer) found(step Step, m apitype.StepEventMetadata, ok bool) {
 	if r.o.Quiet {
 		return
 	}
-	r.line("  %s %-40s %s", verbs[m.Op].sign, ShortType(m.Type), step.Name)
+	r.row(verbs[m.Op].sign, m.Type, step.Name, "")
 	r.Changes(&step, "differs")
 }
 
@@ -561,10 +577,7 @@ func (r *Renderer) Tick() {
 	}
 	waiting := r.waiting(now)
 	if r.o.Live {
-		if cut := []rune(waiting); len(cut) > r.o.Width-1 {
-			waiting = string(cut[:r.o.Width-2]) + "…"
-		}
-		fmt.Fprintf(r.o.Out, "\r\033[K%s", waiting)
+		fmt.Fprintf(r.o.Out, "\r\033[K%s", screen.Cut(waiting, r.o.Width-1))
 		r.live = true
 		return
 	}

@@ -22,6 +22,16 @@ func (r Result) Changed() bool {
 	return r.marked() > 0
 }
 
+// kept is the number of resources that leave the state and stay as they are.
+func (r Result) kept() (n int) {
+	for _, step := range r.Steps {
+		if step.Op == apitype.OpDelete && step.Retained && !step.Failed {
+			n++
+		}
+	}
+	return n
+}
+
 // Same turns an update step into one without a change.
 func (r *Result) Same(step *Step) {
 	step.Op = apitype.OpSame
@@ -41,12 +51,19 @@ func (r Result) marked() (n int) {
 
 // Summary is one line: the number of resources for each operation, or "no changes"; the unchanged ones; the time.
 func (r Result) Summary(planning bool, took time.Duration) string {
-	var parts []string
+	var parts, left []string
 	for _, op := range order {
 		n := r.Changes[op]
 		if op == apitype.OpReplace {
 			// A replacement counts once: its own create and delete are not counted.
 			n = max(n, r.Changes[apitype.OpCreateReplacement])
+		}
+		if n == 0 {
+			continue
+		}
+		if kept := r.kept(); op == apitype.OpDelete && kept > 0 {
+			n -= kept
+			left = append(left, fmt.Sprintf("%d kept", kept))
 		}
 		if n == 0 {
 			continue
@@ -57,6 +74,7 @@ func (r Result) Summary(planning bool, took time.Duration) string {
 		}
 		parts = append(parts, fmt.Sprintf("%d %s", n, word))
 	}
+	parts = append(parts, left...)
 	marked := r.marked()
 	if marked > 0 {
 		parts = append(parts, text.Count(marked, "resource", "resources")+" with other options in the state")

@@ -12,14 +12,14 @@ import (
 )
 
 // ShortType drops the part of a type token that only names the file in which the type is generated:
-// aws:rds/instance:Instance becomes aws:rds:Instance. It drops the group of Kubernetes kinds:
-// kubernetes:apps/v1:Deployment becomes kubernetes:Deployment.
+// aws:rds/instance:Instance becomes aws:rds:Instance. It drops the group of Kubernetes kinds and of the tier's
+// components: kubernetes:apps/v1:Deployment becomes kubernetes:Deployment.
 func ShortType(token string) string {
 	parts := strings.SplitN(token, ":", 3)
 	if len(parts) != 3 {
 		return token
 	}
-	if parts[0] == "kubernetes" {
+	if parts[0] == "kubernetes" || parts[0] == "dbtier" {
 		return parts[0] + ":" + parts[2]
 	}
 	module, file, ok := strings.Cut(parts[1], "/")
