@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dbtier/components/componenttest"
+	"dbtier/components/iampolicy"
+	"dbtier/internal/permissions"
+	"dbtier/internal/progress"
+	"dbtier/policy/registry"
+	"dbtier/policy/ruletest"
+)
+
+// The calls for each type of AWS resource are known, and the pack accepts the policy.
+func TestTheDeployersPolicyKnowsEveryTypeAndPassesThePack(t *testing.T) {
+	t.Parallel()
+	recordings := map[string]*componenttest.Recording{}
+	for _, stack := range stacks {
+		recordings[stack] = run(t, stack, componenttest.Preview())
+	}
+	for _, stack := range []string{"password", "tokens"} {
+		recordings["proxy/"+stack], _ = proxyStack(t, stack)
+	}
+	for name, recorded := range recordings {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var steps []progress.Step
+			for _, r := range recorded.Each() {
+				steps = append(steps, progress.Step{Type: r.Type, Name: r.Name, Inputs: r.Inputs})
+			}
+			statements, unknown := permissions.For(permissions.Stack{
+				Partition: "aws", Region: "ap-northeast-2", Account: "123456789012", Resources: steps,
+				Backend: "s3://states", SecretsProvider: "awskms:///alias/pulumi",
+			})
+			assert.Empty(t, unknown)
+			document, err := iampolicy.JSON(statements...)
+			require.NoError(t, err)
+			require.True(t, json.Valid([]byte(document)))
+			answer := ruletest.Judge(t, ruletest.Setup{}, registry.All(), &ruletest.Resource{
+				Type: "aws:iam/policy:Policy", Name: "deployer", Inputs: map[string]any{"policy": document},
+			})
+			assert.Empty(t, answer.Mandatory())
+		})
+	}
+}
