@@ -49,24 +49,6 @@ func set() findings.Set {
 	}
 }
 
-func TestTheLineOfASettingIsThatOfItsKeyOrTheNearestAbove(t *testing.T) {
-	t.Parallel()
-	for setting, want := range map[string]int{
-		"database.multiAz":         5,
-		"database.events.topicArn": 7,
-		"database.events.other":    6,
-		"database.port":            3,
-		"pool.logins[].poolSize":   11,
-		"profile":                  12,
-		"consumer.image":           0,
-	} {
-		assert.Equal(t, want, findings.Line(file, setting), setting)
-	}
-	for _, text := range []string{"", "config:", "config: [1]", "\t:", "- a"} {
-		assert.Zero(t, findings.Line(text, "database.multiAz"), text)
-	}
-}
-
 func TestSARIFIsWhatItsSchemaWantsAndNamesFileLineAndResource(t *testing.T) {
 	t.Parallel()
 	schema, err := os.ReadFile("testdata/sarif-2.1.0.json")
@@ -148,14 +130,4 @@ func TestJUnitHasATestForEachRuleAndAFailureForEachFindingThatStops(t *testing.T
 	}, names)
 	assert.Contains(t, *read.Suites[0].Cases[0].Failure, `multiAz: <false> & "no"`)
 	assert.Contains(t, *read.Suites[1].Cases[0].Failure, "first\nsecond")
-}
-
-func FuzzLine(f *testing.F) {
-	f.Add(file, "database.multiAz")
-	f.Add("config: {dbtier:pool: &a {b: *a}}", "pool.b.b")
-	f.Fuzz(func(t *testing.T, text, setting string) {
-		if line := findings.Line(text, setting); line < 0 || line > strings.Count(text, "\n")+1 {
-			t.Errorf("line %d", line)
-		}
-	})
 }

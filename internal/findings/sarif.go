@@ -3,6 +3,8 @@ package findings
 import (
 	"bytes"
 	"encoding/json"
+
+	"dbtier/internal/stackfile"
 )
 
 // The parts of SARIF 2.1.0 that the findings need. The names are those of the standard.
@@ -136,7 +138,7 @@ func (s *Set) locate(f *Finding) sarifLocation {
 	}
 	at.Physical = &sarifPhysical{Artifact: sarifArtifact{URI: s.File}}
 	for _, setting := range f.Settings {
-		if line := Line(s.Text, setting); line > 0 {
+		if line := stackfile.Line(s.Text, setting); line > 0 {
 			at.Physical.Region = &sarifRegion{StartLine: line}
 			break
 		}

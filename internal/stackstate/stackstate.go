@@ -2,9 +2,12 @@
 package stackstate
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -71,6 +74,34 @@ func Read(text []byte) (*State, error) {
 		}
 	}
 	return &State{}, nil
+}
+
+// Digest identifies the resources of a state. It is empty if there are none.
+func Digest(text []byte) (string, error) {
+	type resources struct {
+		Resources []any `json:"resources"`
+	}
+	var either struct {
+		Deployment resources `json:"deployment"`
+		Checkpoint struct {
+			Latest resources `json:"latest"`
+		} `json:"checkpoint"`
+	}
+	if len(text) > 0 {
+		if err := json.Unmarshal(text, &either); err != nil {
+			return "", fmt.Errorf("reading the state: %w", notAState(err))
+		}
+	}
+	all := slices.Concat(either.Deployment.Resources, either.Checkpoint.Latest.Resources)
+	if len(all) == 0 {
+		return "", nil
+	}
+	canonical, err := json.Marshal(all)
+	if err != nil {
+		return "", fmt.Errorf("reading the state: %w", err)
+	}
+	digest := sha256.Sum256(canonical)
+	return hex.EncodeToString(digest[:]), nil
 }
 
 // CheckExport returns an error unless the text is an exported state.

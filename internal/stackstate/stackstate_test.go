@@ -31,3 +31,20 @@ func TestExportsAndStateFilesAreReadAlike(t *testing.T) {
 	_, err := stackstate.Read([]byte("{"))
 	require.Error(t, err)
 }
+
+func TestADigestIsThatOfTheResourcesOnly(t *testing.T) {
+	digest := func(text string) string {
+		d, err := stackstate.Digest([]byte(text))
+		require.NoError(t, err)
+		return d
+	}
+	one := digest(`{"version":3,"deployment":{"manifest":{"time":"1"},"resources":[{"urn":"a","id":"x"}]}}`)
+	assert.Equal(t, one, digest(`{"version":3,"deployment":{"manifest":{"time":"2"},"resources":[{"id":"x","urn":"a"}]}}`))
+	assert.Equal(t, one, digest(`{"version":3,"checkpoint":{"latest":{"resources":[{"urn":"a","id":"x"}]}}}`))
+	assert.NotEqual(t, one, digest(`{"version":3,"deployment":{"resources":[{"urn":"a","id":"y"}]}}`))
+	for _, empty := range []string{"", "{}", `{"deployment":null}`, `{"deployment":{"resources":[]}}`} {
+		assert.Empty(t, digest(empty), empty)
+	}
+	_, err := stackstate.Digest([]byte(`{"deployment":[]}`))
+	assert.Error(t, err)
+}
