@@ -1,13 +1,18 @@
 package driver
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"dbtier/internal/project"
 	"dbtier/internal/pulumicli"
@@ -277,7 +282,7 @@ func TestDoctorNamesTheFixOfEachFinding(t *testing.T) {
 	assert.Equal(t, levelFault, levels["AWS credentials"])
 	assert.Equal(t, levelFault, levels["config"])
 	assert.Equal(t, levelOK, levels["Pulumi CLI"])
-	assert.Equal(t, levelOK, levels["backend"])
+	assert.Equal(t, levelWarning, levels["backend"], "nobody chose the folder")
 	assert.Equal(t, levelWarning, levels["cluster"])
 	assert.NoDirExists(t, filepath.Join(b.dir, ".dbtier"), "it only reads")
 
@@ -413,4 +418,239 @@ echo '{"metadata":{"managedFields":[`+c.managed+`]}}'
 	b.happens(found(changed))
 	assert.Equal(t, exitPending, b.run("drift", "--stack", "prod"),
 		"without an answer of the cluster the difference is drift")
+}
+
+// ciFiles are the files of the example pipelines by their path below examples/ci.
+func ciFiles(t *testing.T) map[string]string {
+	t.Helper()
+	root, files := filepath.Join("..", "..", "examples", "ci"), map[string]string{}
+	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		name, _ := filepath.Rel(root, path)
+		files[filepath.ToSlash(name)] = string(text)
+		return err
+	}))
+	return files
+}
+
+type ciStep struct {
+	Uses, Run string
+	With      map[string]string
+}
+
+// ciJob is a job of GitHub, and of GitLab.
+type ciJob struct {
+	Environment any
+	Permissions map[string]string
+	Steps       []ciStep
+
+	Image     string
+	Needs     ciList
+	Script    []string
+	Rules     []struct{ When string }
+	Artifacts struct {
+		Paths    []string
+		ExpireIn string `yaml:"expire_in"`
+	}
+}
+
+// ciList is a word or a list of words.
+type ciList []string
+
+func (l *ciList) UnmarshalYAML(at *yaml.Node) error {
+	if at.Kind == yaml.ScalarNode {
+		*l = ciList{at.Value}
+		return nil
+	}
+	return at.Decode((*[]string)(l))
+}
+
+func (j *ciJob) commands() string {
+	lines := slices.Clone(j.Script)
+	for _, step := range j.Steps {
+		lines = append(lines, step.Run)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (j *ciJob) uses(action string) bool {
+	return slices.ContainsFunc(j.Steps, func(s ciStep) bool { return strings.HasPrefix(s.Uses, action) })
+}
+
+// workflows are the jobs of each pipeline of the infrastructure repository.
+func workflows(t *testing.T) map[string]map[string]ciJob {
+	t.Helper()
+	all := map[string]map[string]ciJob{}
+	for name, text := range ciFiles(t) {
+		if filepath.Ext(name) != ".yml" || strings.Count(name, "/") != 1 {
+			continue
+		}
+		if strings.HasPrefix(name, "github/") {
+			var workflow struct{ Jobs map[string]ciJob }
+			require.NoError(t, yaml.Unmarshal([]byte(text), &workflow), name)
+			all[name] = workflow.Jobs
+			continue
+		}
+		var keys map[string]yaml.Node
+		require.NoError(t, yaml.Unmarshal([]byte(text), &keys), name)
+		all[name] = map[string]ciJob{}
+		for key, value := range keys {
+			var job ciJob
+			if !slices.Contains([]string{"workflow", "stages", "variables"}, key) {
+				require.NoError(t, value.Decode(&job), "%s: %s", name, key)
+				all[name][key] = job
+			}
+		}
+	}
+	require.Len(t, all, 4)
+	return all
+}
+
+func TestCIUsesCommandsAndFlagsThatThereAre(t *testing.T) {
+	root := commandsInPlace(t)
+	checked := map[string]int{}
+	for name, text := range ciFiles(t) {
+		for _, found := range regexp.MustCompile(`bin/dbtier ([a-z-]+)\s`).FindAllStringSubmatch(text, -1) {
+			cmd, _, err := root.Find(found[1:])
+			require.NoError(t, err, name)
+			assert.Equal(t, found[1], cmd.Name(), "%s: dbtier has no such command", name)
+		}
+		for _, line := range commandLines(text) {
+			if cmd, _, err := root.Find(line[:1]); err != nil || cmd.Name() != line[0] {
+				continue // In prose, dbtier is a name.
+			}
+			checked[name]++
+			assert.NoError(t, understood(root, line), "%s: dbtier %s", name, strings.Join(line, " "))
+			for _, flag := range []string{"--no-policy", "--policy-pack", "--policy-pack-config", "--allow-data-loss"} {
+				assert.NotContains(t, line, flag, "%s: what a stack may do is in its file, not in the pipeline", name)
+			}
+		}
+	}
+	for _, name := range []string{
+		"README.md", "github/preview.yml", "github/deploy.yml", "github/drift.yml", "gitlab/.gitlab-ci.yml",
+		"github/service/set-image.yml", "gitlab/service/set-image.yml",
+	} {
+		assert.Positive(t, checked[name], name)
+	}
+	for _, name := range []string{"github/service/set-image.yml", "gitlab/service/set-image.yml"} {
+		assert.True(t, strings.Contains(ciFiles(t)[name], `dbtier set --stack "$STACK" "consumer.image=$IMAGE"`), name)
+	}
+}
+
+// commandsInPlace returns the root of the driver's commands, and stays in the folder of this test.
+func commandsInPlace(t *testing.T) *cobra.Command {
+	t.Helper()
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	root := newBench(t).root()
+	t.Chdir(here)
+	return root
+}
+
+func TestCIBuildsOnceAndPassesThePrograms(t *testing.T) {
+	programs := []string{"bin/dbtier", "bin/policy-pack", "bin/pulumi"}
+	for name, jobs := range workflows(t) {
+		github := strings.HasPrefix(name, "github/")
+		build, ok := jobs["build"]
+		require.True(t, ok, "%s has no job build", name)
+		if github {
+			assert.True(t, build.uses("./.github/actions/build"), name)
+		} else {
+			assert.Equal(t, programs, build.Artifacts.Paths)
+			assert.Contains(t, build.commands(), "make "+strings.Join(programs, " "))
+		}
+		for key, job := range jobs {
+			if key == "build" {
+				continue
+			}
+			at := name + ": " + key
+			assert.NotRegexp(t, `\b(make|go) `, job.commands(), at)
+			assert.NotContains(t, job.Image, "golang", at)
+			assert.False(t, job.uses("actions/setup-go") || job.uses("./.github/actions/build"), at)
+			if !strings.Contains(job.commands(), "bin/dbtier") {
+				continue
+			}
+			if !github {
+				assert.Contains(t, job.Needs, "build", at)
+				continue
+			}
+			// A workflow's artifacts are there for each job that comes after the job build.
+			needs := func(key string) string {
+				if list := jobs[key].Needs; len(list) == 1 {
+					return list[0]
+				}
+				return ""
+			}
+			first := key
+			for range jobs {
+				if next := needs(first); next != "" {
+					first = next
+				}
+			}
+			assert.Equal(t, "build", first, at)
+			assert.True(t, job.uses("./.github/actions/stack"), at)
+			assert.Equal(t, "write", job.Permissions["id-token"], at)
+		}
+	}
+	files := ciFiles(t)
+	build := files["github/actions/build/action.yml"]
+	assert.Contains(t, build, "make "+strings.Join(programs, " "))
+	assert.Contains(t, build, "tar --create --file dbtier.tar "+strings.Join(programs, " "), "execute bits are kept")
+	assert.Contains(t, build, "go-version-file: go.mod")
+	assert.Contains(t, files["github/actions/stack/action.yml"], "tar --extract --file dbtier.tar")
+}
+
+func TestCINamesEachVersionOnce(t *testing.T) {
+	files := ciFiles(t)
+	own, err := os.ReadFile(filepath.Join("..", "..", ".github", "workflows", "ci.yml"))
+	require.NoError(t, err)
+	files[".github/workflows/ci.yml"] = string(own)
+	versions := map[string]string{}
+	for name, text := range files {
+		assert.NotContains(t, text, pulumicli.Version, "%s: tools/pulumi/go.mod has the version of the Pulumi CLI", name)
+		assert.NotRegexp(t, `go-version:|golang:\d+\.`, text, "%s: go.mod has the version of Go", name)
+		for _, used := range regexp.MustCompile(`uses: ([^.\s@]\S*)@(\S+)`).FindAllStringSubmatch(text, -1) {
+			if before, ok := versions[used[1]]; ok {
+				assert.Equal(t, before, used[2], "%s: %s", name, used[1])
+			}
+			versions[used[1]] = used[2]
+		}
+	}
+	assert.NotEmpty(t, versions)
+}
+
+func TestCIDeploysThePlanThatWasReviewed(t *testing.T) {
+	for name, plan := range map[string]string{"github/deploy.yml": "plan-prod", "gitlab/.gitlab-ci.yml": "plan prod"} {
+		jobs := workflows(t)[name]
+		deploy := "prod"
+		if _, ok := jobs[deploy]; !ok {
+			deploy = "deploy prod"
+		}
+		planning, deploying := jobs[plan], jobs[deploy]
+		assert.Contains(t, planning.commands(), "preview --stack prod --refresh --plan prod.plan", name)
+		assert.Contains(t, deploying.commands(), "up --stack prod --yes --refresh --plan prod.plan", name)
+		assert.Contains(t, deploying.Needs, plan, name)
+		if strings.HasPrefix(name, "gitlab/") {
+			assert.Equal(t, "manual", deploying.Rules[0].When, "a person starts it")
+			assert.Contains(t, planning.Artifacts.Paths, "prod.plan")
+			assert.Equal(t, "3 days", planning.Artifacts.ExpireIn)
+			continue
+		}
+		assert.Equal(t, "prod-preview", planning.Environment, "the role of the plan only reads")
+		assert.Equal(t, "prod", deploying.Environment, "the environment waits for the approval")
+		kept := slices.IndexFunc(planning.Steps, func(s ciStep) bool { return strings.HasPrefix(s.Uses, "actions/upload") })
+		require.GreaterOrEqual(t, kept, 0)
+		assert.Equal(t, "prod.plan", planning.Steps[kept].With["path"])
+		assert.Equal(t, "3", planning.Steps[kept].With["retention-days"])
+		assert.True(t, deploying.uses("actions/download-artifact"))
+	}
+	for name, text := range ciFiles(t) {
+		if name == "README.md" || strings.Contains(text, "--plan") {
+			assert.Contains(t, text, "no longer fits", name)
+			assert.Contains(t, text, "code 5", name)
+		}
+	}
 }
