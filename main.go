@@ -3,6 +3,7 @@
 package main
 
 import (
+	"embed"
 	"os"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -11,13 +12,18 @@ import (
 	"dbtier/internal/terminal"
 )
 
+// templates are the files that a new project starts from.
+//
+//go:embed Pulumi.local.yaml Pulumi.prod.yaml config/schema.json
+var templates embed.FS
+
 func main() {
 	terminal.Restore()
 	if startedByEngine() {
 		pulumi.Run(deploy)
 		return
 	}
-	os.Exit(driver.Main(deploy))
+	os.Exit(driver.Main(deploy, templates))
 }
 
 // startedByEngine is true under `pulumi up`, which passes the addresses of the engine to its programs.

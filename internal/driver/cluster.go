@@ -57,7 +57,7 @@ func (t *task) cluster(ctx context.Context, access clusterAccess) (client *kubec
 // command is the kubectl command that a person would type for the stack's cluster.
 func (t *task) command(access clusterAccess) string {
 	if t.stack.Cloud == config.Local {
-		return "bin/dbtier local kubectl"
+		return "dbtier local kubectl"
 	}
 	words := "kubectl"
 	if access.kubeconfig != "" {

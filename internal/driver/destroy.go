@@ -15,7 +15,9 @@ import (
 
 func (a *app) destroy() *cobra.Command {
 	var f stackFlags
-	cmd := a.onStacks(&f, (*task).runDestroy, &cobra.Command{
+	var remove bool
+	do := func(t *task, ctx context.Context) error { return t.runDestroy(ctx, remove) }
+	cmd := a.onStacks(&f, do, &cobra.Command{
 		Use:   "destroy --stack <stack>",
 		Short: "Delete every resource of a stack",
 		Long: `Deletes every resource of a stack. If something stands in the way, nothing is deleted, and each obstacle
@@ -25,15 +27,24 @@ What holds data for later is kept: in production the final snapshot, the backups
 them, and the logs. destroy names each with the command that removes it for good. The CRDs of External
 Secrets are kept too: deleting them would delete the secrets of every team.
 
+With --remove the stack itself goes too, with its history: it is no longer in the backend. Its file stays.
+
 To delete a local stack completely, with its database, use: dbtier local stop --purge`,
 		Example: `  dbtier destroy --stack local
-  dbtier destroy --stack dev --yes`,
+  dbtier destroy --stack dev --yes --remove`,
 	}, onSeveral, withEngine, withTargets, withSummary, withConsent)
 	cmd.Flags().BoolVar(&f.refresh, "refresh", false, "refresh the state from the real resources first")
+	cmd.Flags().BoolVar(&remove, "remove", false, "then remove the empty stack from the backend")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if remove && len(f.targets) > 0 {
+			return usage(cmd, "--remove and --target: a stack with resources cannot be removed")
+		}
+		return nil
+	}
 	return cmd
 }
 
-func (t *task) runDestroy(ctx context.Context) error {
+func (t *task) runDestroy(ctx context.Context, remove bool) error {
 	started := time.Now()
 	return t.change(ctx, operation{command: "destroy"},
 		"destroy deletes every resource of stack %s, whose state is in %s",
@@ -43,7 +54,14 @@ func (t *task) runDestroy(ctx context.Context) error {
 			// The obstacles have been checked, and a person has been asked.
 			options.IgnoreProtect = true
 			result, err := run.Destroy(ctx, options)
-			return t.ended(started, "stack "+t.stack.Name, result, err)
+			if err = t.ended(started, "stack "+t.stack.Name, result, err); err != nil || !remove {
+				return err
+			}
+			if err := run.Remove(ctx); err != nil {
+				return err
+			}
+			t.say("stack %s is no longer in the backend; %s stays", t.stack.Name, t.stack.Values.File)
+			return nil
 		},
 		func(run *engine.Run) error { return t.checkProtection(ctx, run) })
 }

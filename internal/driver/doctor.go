@@ -176,7 +176,11 @@ func (x *examination) backendAndSecrets(ctx context.Context) {
 		x.fault("backend", "give this user access to the folder, or choose another with --backend", "%s: %s", url, err)
 		return
 	}
-	x.ok("backend", "%s", url)
+	if said := engine.OnlyHere(x.project, x.stack, url); said != "" {
+		x.warn("backend", "see docs/how-to/aws.md", "%s", said)
+	} else {
+		x.ok("backend", "%s", url)
+	}
 	files := statelock.FileBackend{Dir: dir, Project: x.project.Name, Stack: x.stack.Name}
 	locks, err := files.Locks()
 	switch {
@@ -271,7 +275,7 @@ func (x *examination) plugins() {
 
 func (x *examination) shell(ctx context.Context) {
 	if err := x.checkShell(ctx, x.project); err != nil {
-		x.fault("shell", `eval "$(bin/dbtier local env --unset)"`, "%s", err)
+		x.fault("shell", `eval "$(dbtier local env --unset)"`, "%s", err)
 	}
 }
 
@@ -354,9 +358,9 @@ func (x *examination) localCloud(ctx context.Context) {
 	}
 	switch state, err := cloud.Ready(ctx); {
 	case errors.Is(err, localcloud.ErrNotRunning):
-		x.warn("local cloud", "bin/dbtier local start; up also starts it", "not running")
+		x.warn("local cloud", "dbtier local start; up also starts it", "not running")
 	case err != nil:
-		x.fault("local cloud", "bin/dbtier local logs", "%s", err)
+		x.fault("local cloud", "dbtier local logs", "%s", err)
 	default:
 		x.ok("local cloud", "running: API server on port %d, AWS on %s", state.APIPort, state.AWSEndpoint)
 	}

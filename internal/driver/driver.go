@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 
 	"dbtier/internal/project"
 	"dbtier/internal/redact"
+	"dbtier/internal/screen"
 	"dbtier/internal/suggest"
 )
 
@@ -29,7 +31,9 @@ var version = "development"
 // app is one invocation of the driver.
 type app struct {
 	deploy pulumi.RunFunc
-	stdin  io.Reader
+	// templates are the files of this checkout that a new project starts from.
+	templates fs.FS
+	stdin     io.Reader
 	// stdout and stderr show no secrets. exact is stdout for what another program reads: exports, states, JSON.
 	stdout, stderr, exact io.Writer
 	// self is the driver's own binary, beside its folder, which has the other binaries of `make build`.
@@ -38,9 +42,19 @@ type app struct {
 	system string
 	// kill closes at the second ^C.
 	kill <-chan struct{}
-	// terminal is true when stdout is a terminal, asks when a person can answer questions.
+	// terminal is true when stdout is a terminal that can move the cursor, asks when a person can answer questions.
 	terminal, asks bool
-	width          int
+	// width is that of stdout's terminal, 0 without one.
+	width int
+	// screen is the terminal of stdout or stderr, nil without one.
+	screen *screen.Screen
+	// typed is the name that the person has typed for this program; commands are the names of its commands.
+	typed    string
+	commands []string
+	// hides is true once stdout and stderr hide secrets.
+	hides bool
+	// written is stdout, which keeps the first error of a write.
+	written *stream
 	// asJSON is the flag --json of the command, report its answer.
 	asJSON bool
 	report *report
@@ -53,22 +67,17 @@ type app struct {
 	replace func(path string, args, env []string) error
 }
 
-// Main runs the driver around a program and returns the exit code.
-func Main(deploy pulumi.RunFunc) int {
+// Main runs the driver around a program and returns the exit code. templates are the files that a new project starts
+// from.
+func Main(deploy pulumi.RunFunc, templates fs.FS) int {
 	ctx, kill, stop := interrupts(os.Stderr)
 	defer stop()
 	surviveClosedPipes()
 	a := &app{
-		deploy: deploy, stdin: os.Stdin, stdout: &stream{to: os.Stdout}, stderr: &stream{to: os.Stderr}, kill: kill,
-		system: runtime.GOOS, replace: syscall.Exec,
+		deploy: deploy, templates: templates, stdin: os.Stdin, kill: kill, system: runtime.GOOS, replace: syscall.Exec,
 	}
-	if out := int(os.Stdout.Fd()); term.IsTerminal(out) {
-		a.terminal = os.Getenv("CI") == ""
-		a.asks = term.IsTerminal(int(os.Stdin.Fd()))
-		if width, _, err := term.GetSize(out); err == nil {
-			a.width = width
-		}
-	}
+	a.connect(os.Stdout, os.Stderr)
+	a.typed = os.Args[0]
 	exe, err := os.Executable()
 	if err == nil {
 		exe, err = filepath.EvalSymlinks(exe)
@@ -79,6 +88,42 @@ func Main(deploy pulumi.RunFunc) int {
 	}
 	a.self, a.beside = exe, filepath.Dir(exe)
 	return a.run(ctx, os.Args[1:])
+}
+
+// connect sends the output to files, which can be terminals.
+func (a *app) connect(stdout, stderr *os.File) {
+	a.written = &stream{to: stdout}
+	a.exact, a.stdout, a.stderr = a.written, a.written, &stream{to: stderr}
+	sizes := func(file *os.File) (width int, isTerminal bool) {
+		if !term.IsTerminal(int(file.Fd())) {
+			return 0, false
+		}
+		width, _, err := term.GetSize(int(file.Fd()))
+		return width, err == nil
+	}
+	width, shows := sizes(stdout)
+	errorWidth, errorShows := sizes(stderr)
+	a.asks = shows && term.IsTerminal(int(os.Stdin.Fd()))
+	if !shows && !errorShows {
+		return
+	}
+	// Without TERM or with dumb nothing is known of the terminal. The log of a pipeline is none, whatever it says.
+	live := os.Getenv("CI") == "" && os.Getenv("TERM") != "" && os.Getenv("TERM") != "dumb"
+	a.screen = screen.New(screen.Options{
+		To: a.stderr, Width: max(width, errorWidth), Live: live, Colour: live && os.Getenv("NO_COLOR") == "",
+	})
+	if !errorShows {
+		a.screen = screen.New(screen.Options{
+			To: a.written, Width: width, Live: live, Colour: live && os.Getenv("NO_COLOR") == "",
+		})
+	}
+	if errorShows {
+		a.stderr = a.screen.Writer(a.stderr)
+	}
+	if shows {
+		a.terminal, a.width = live, width
+		a.exact, a.stdout = a.screen.Exact(a.written), a.screen.Writer(a.written)
+	}
 }
 
 // run executes the arguments and reports the result.
@@ -95,6 +140,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	// Cobra writes help and the scripts of shells.
 	root.SetOut(a.exact)
 	root.SetErr(a.stderr)
+	for _, cmd := range root.Commands() {
+		a.commands = append(a.commands, cmd.Name())
+	}
 	err := misspelt(root, args)
 	if err == nil {
 		err = root.ExecuteContext(ctx)
@@ -105,7 +153,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		a.asJSON, a.report.Command = true, strings.TrimPrefix(meant.CommandPath(), "dbtier ")
 	}
 	code := exitCode(ctx, err)
-	out, _ := a.exact.(*stream)
+	out := a.written
 	if unwritten := out != nil && out.failure() != nil; !unwritten || !errors.Is(err, out.failure()) {
 		a.printError(ctx, err)
 	}
@@ -192,7 +240,8 @@ Operator, PgBouncer, migration and service. The file of each stack, Pulumi.<stac
 		RunE: showHelp,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%w", err) })
-	root.AddCommand(a.preview(), a.up(), a.drift(), a.refresh(), a.destroy(), a.outputs(), a.verify(), a.policy(),
+	root.AddCommand(a.initialise(), a.set(), a.preview(), a.up(), a.drift(), a.refresh(), a.destroy(), a.outputs(),
+		a.verify(), a.policy(), a.permissions(),
 		a.history(), a.cancel(), a.export(), a.importing(), a.doctor(), a.image(), a.local(), a.man(), a.version())
 	// Cobra adds these when it executes, and misspelt looks for commands before that.
 	root.InitDefaultHelpCmd()

@@ -376,7 +376,7 @@ func TestOnlyUpStartsTheLocalCloud(t *testing.T) {
 		{"local", "kubectl", "get", "pods"},
 		{"local", "env"},
 	} {
-		b.says(1, "error: the local cloud is not running: start it with `bin/dbtier local start`\n", args...)
+		b.says(1, "error: the local cloud is not running: start it with `dbtier local start`\n", args...)
 	}
 	commands, _ := b.engineRuns()
 	assert.Empty(t, commands)

@@ -57,7 +57,7 @@ func (a *app) runLocalPsql(ctx context.Context, args []string) error {
 		return err
 	}
 	if t.SessionDatabase == "" {
-		return fmt.Errorf("stack %s lacks the output %s: bring it up again with `bin/dbtier up --stack %s`", stack,
+		return fmt.Errorf("stack %s lacks the output %s: bring it up again with `dbtier up --stack %s`", stack,
 			config.OutputPoolSessionDatabase, stack)
 	}
 	command := append(cloud.Kubectl(), "exec", "--namespace="+t.Namespace, "--stdin")

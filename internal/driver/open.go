@@ -108,6 +108,10 @@ func (t *task) prepare(ctx context.Context, op operation) (c engine.Config, deta
 		}
 	}
 	if op.program && !op.offline {
+		backend := engine.Backend(t.project, t.stack, t.flags.backend, os.LookupEnv)
+		if said := engine.OnlyHere(t.project, t.stack, backend); said != "" {
+			t.note(said)
+		}
 		if err := t.addRecoveries(ctx, op, &c); err != nil {
 			detach()
 			return c, nil, err
@@ -198,6 +202,8 @@ func (t *task) attach(ctx context.Context, op operation) (*localcloud.Providers,
 		kubeconfig = running.Kubeconfig
 		env = append(env, "KUBECONFIG="+kubeconfig)
 	}
+	starting := t.screen.Doing("starting the provider servers")
+	defer starting()
 	providers, err := cloud.Providers(ctx, localcloud.ProviderOptions{
 		Offline: op.offline, Env: engine.WithCollector(env),
 	})
@@ -247,7 +253,7 @@ func (a *app) checkShell(ctx context.Context, p *project.Project) error {
 	}
 	if names := engine.LocalLeftovers(p, endpoint, os.LookupEnv); len(names) > 0 {
 		return fmt.Errorf("this shell is set up for the local cloud (%s): use another shell, or run "+
-			"`eval \"$(bin/dbtier local env --unset)\"` first", strings.Join(names, ", "))
+			"`eval \"$(dbtier local env --unset)\"` first", strings.Join(names, ", "))
 	}
 	return nil
 }

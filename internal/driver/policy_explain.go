@@ -29,6 +29,13 @@ func (a *app) policyExplain() *cobra.Command {
 			}
 			return a.printRule(d)
 		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			for _, r := range registry.All() {
+				names = append(names, r.Name+"\t"+r.Summary)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
 	}
 	a.jsonFlag(cmd)
 	return cmd

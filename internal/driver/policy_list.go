@@ -10,6 +10,15 @@ import (
 	"dbtier/policy/registry"
 )
 
+// completeFamilies completes the families of rules.
+func completeFamilies(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var families []string
+	for _, r := range registry.All() {
+		families = append(families, r.Family)
+	}
+	return slices.Compact(families), cobra.ShellCompDirectiveNoFileComp
+}
+
 func (a *app) policyList() *cobra.Command {
 	var family string
 	cmd := &cobra.Command{
@@ -45,6 +54,7 @@ func (a *app) policyList() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&family, "family", "",
 		"only the rules of a family: rds, secrets, kms, iam, network, kubernetes, pool, migration, stackwide")
+	_ = cmd.RegisterFlagCompletionFunc("family", completeFamilies)
 	a.jsonFlag(cmd)
 	return cmd
 }

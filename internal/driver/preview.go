@@ -57,6 +57,9 @@ func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
 	t.report.take(&result, true)
 	t.report.rules = t.checked()
 	t.report.DataLoss, t.report.Kept = guard.Losses(result.Steps, nil), guard.Keeps(result.Steps)
+	if err == nil && t.flags.plan != "" {
+		err = t.markPlan(ctx, reader)
+	}
 	if err != nil {
 		return err
 	}

@@ -68,6 +68,7 @@ type report struct {
 	Backup     string            `json:"backup,omitempty"`
 	Findings   []finding         `json:"findings,omitempty"`
 	LocalCloud json.RawMessage   `json:"localCloud,omitempty"`
+	Policy     json.RawMessage   `json:"policy,omitempty"`
 	Versions   map[string]string `json:"versions,omitempty"`
 	Rules      []described       `json:"rules,omitempty"`
 	Judgement  *state.Report     `json:"judgement,omitempty"`

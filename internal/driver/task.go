@@ -85,6 +85,8 @@ func (a *app) onStacks(f *stackFlags, do work, cmd *cobra.Command, groups ...fla
 			return coded(exitConfig, err)
 		}
 		a.report.Stack = s.Name
+		done := a.screen.Doing("%s of stack %s", cmd.Name(), s.Name)
+		defer done()
 		err = do(a.newTask(f, target{p, s}, a.report), cmd.Context())
 		a.report.end(cmd.Context(), err)
 		return errors.Join(err, a.summarize(f, a.report), a.writeFindings(f, a.report))
@@ -100,7 +102,7 @@ func (t *task) needsConsent(command string) (ask bool, err error) {
 	if ask && !t.asks {
 		return false, &usageError{
 			error: fmt.Errorf("stack %s is not on the local cloud, and this run cannot ask for confirmation: check "+
-				"`bin/dbtier preview --stack %s`, then add --yes", t.stack.Name, t.stack.Name),
+				"`dbtier preview --stack %s`, then add --yes", t.stack.Name, t.stack.Name),
 			command: "dbtier " + command,
 		}
 	}

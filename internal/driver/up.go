@@ -2,10 +2,8 @@ package driver
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -31,7 +29,8 @@ An update that would delete or replace a database, its key, its secret, a custom
 the pool in use stops before anything is changed, even with --yes, unless --allow-data-loss names the
 resource. So does one that would create an object that the cluster has already: the error names the setting
 that solves it. An update replaces generated passwords that were lost with their Secrets. With --plan, an
-update that would do anything that is not in the plan fails.
+update that would do anything that is not in the plan fails. It fails before it changes anything if the
+stack has been changed since the plan was made. A plan replaces no lost passwords.
 
 Exit codes: 0 done, 3 a policy is violated, data would be lost or an object exists already, 4 config,
 5 failed, 6 another update works on the stack, 130 interrupted.`,
@@ -54,7 +53,7 @@ func (t *task) runUp(ctx context.Context) error {
 		return err
 	}
 	if t.flags.plan != "" {
-		if err := checkPlan(t.flags.plan); err != nil {
+		if _, err := readPlan(t.flags.plan); err != nil {
 			return fmt.Errorf("--plan: %s: %w: write one with `dbtier preview --stack %s --plan FILE`", t.flags.plan,
 				err, t.stack.Name)
 		}
@@ -64,6 +63,11 @@ func (t *task) runUp(ctx context.Context) error {
 		return err
 	}
 	defer done()
+	if t.flags.plan != "" {
+		if err := t.checkPlan(ctx, run.Reader); err != nil {
+			return err
+		}
+	}
 	if ask || t.flags.expectNoChanges || run.NeedsRefresh() || !t.sealed() {
 		goAhead, err := t.previewUp(ctx, run, ask)
 		if err != nil || !goAhead {
@@ -84,21 +88,6 @@ func (t *task) runUp(ctx context.Context) error {
 		}
 	}
 	return err
-}
-
-// checkPlan returns an error unless the file is a plan of the engine.
-func checkPlan(file string) error {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return errors.Unwrap(err)
-	}
-	var plan struct {
-		ResourcePlans map[string]json.RawMessage `json:"resourcePlans"`
-	}
-	if json.Unmarshal(content, &plan) != nil || plan.ResourcePlans == nil {
-		return errors.New("is not a plan")
-	}
-	return nil
 }
 
 // previewUp previews an update and returns an error if it would lose data, or create what exists already. A person who

@@ -33,7 +33,19 @@ func Backend(p *project.Project, s *project.Stack, flag string, env Lookup) stri
 	if p.Backend != "" {
 		return p.Backend
 	}
-	return "file://" + p.Own("state")
+	return folder(p)
+}
+
+func folder(p *project.Project) string { return "file://" + p.Own("state") }
+
+// OnlyHere says that the state of a stack on AWS is in the project's folder, and what to do, or returns "". Nobody
+// chooses that folder: it is what remains without a choice.
+func OnlyHere(p *project.Project, s *project.Stack, backend string) string {
+	if s.Cloud == config.Local || backend != folder(p) {
+		return ""
+	}
+	return "the state of stack " + s.Name + " is only on this machine, in the folder .dbtier/state of the project: set " +
+		"PULUMI_BACKEND_URL or backend.url of Pulumi.yaml to a bucket before others deploy it"
 }
 
 // CheckSecrets returns an error when nothing would encrypt the secrets in the stack's state. Pulumi Cloud encrypts them

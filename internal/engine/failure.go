@@ -54,7 +54,7 @@ func (r *Reader) explain(err error) error {
 			r.backend)
 	case contains("incorrect passphrase") && r.config.Stack.Cloud == config.Local:
 		return fmt.Errorf("stack %s: its state was encrypted with another passphrase than the one in %s: "+
-			"delete the local state with `bin/dbtier local stop --purge`", name,
+			"delete the local state with `dbtier local stop --purge`", name,
 			r.config.Project.Own("local-passphrase"))
 	case contains("incorrect passphrase"):
 		return fmt.Errorf("stack %s: its secrets were encrypted with another passphrase: "+

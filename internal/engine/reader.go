@@ -245,10 +245,14 @@ func (r *Reader) create(ctx context.Context, workspace auto.Workspace) error {
 	return nil
 }
 
-func (r *Reader) missing() error {
-	name := r.config.Stack.Name
-	return fmt.Errorf("stack %s is not in %s: bring it up with `dbtier up --stack %s`", name, r.backend, name)
+// missingError is the error of a stack that the backend does not have.
+type missingError struct{ name, backend string }
+
+func (e *missingError) Error() string {
+	return fmt.Sprintf("stack %s is not in %s: bring it up with `dbtier up --stack %s`", e.name, e.backend, e.name)
 }
+
+func (r *Reader) missing() error { return &missingError{r.config.Stack.Name, r.backend} }
 
 // refused reports whether the program ended with faults of its config. A program also ends with an error after a
 // resource has failed.

@@ -159,6 +159,12 @@ func (r *Run) Destroy(ctx context.Context, o Options) (progress.Result, error) {
 	})
 }
 
+// Remove removes the stack, which must be empty, and its history from the backend. The stack's file stays.
+func (r *Run) Remove(ctx context.Context) error {
+	_, err := r.cli(ctx, "stack", "rm", "--yes", "--preserve-config")
+	return failed(err)
+}
+
 // Refresh updates the state from the real resources and changes no resource.
 func (r *Run) Refresh(ctx context.Context, o Options) (result progress.Result, err error) {
 	err = r.retrying(ctx, func() (err error) {

@@ -47,6 +47,25 @@ func (r *Reader) State(ctx context.Context) (*stackstate.State, error) {
 	return r.read(text)
 }
 
+// StateDigest identifies the resources of the stack's state. It is empty for a stack that has none, or does not exist.
+func (r *Reader) StateDigest(ctx context.Context) (string, error) {
+	text, ok, err := r.StateFile()
+	if err == nil && !ok {
+		text, err = r.Export(ctx)
+		if _, missing := errors.AsType[*missingError](err); missing {
+			return "", nil
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	digest, err := stackstate.Digest(text)
+	if err != nil {
+		return "", fmt.Errorf("the state of stack %s in %s is damaged: %w", r.config.Stack.Name, r.backend, err)
+	}
+	return digest, nil
+}
+
 func (r *Reader) read(text []byte) (*stackstate.State, error) {
 	state, err := stackstate.Read(text)
 	if err != nil {

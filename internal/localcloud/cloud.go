@@ -20,10 +20,10 @@ import (
 )
 
 // ErrStarting is returned while the project's cloud is starting.
-var ErrStarting = errors.New("the local cloud is still starting: wait for it with `bin/dbtier local start`")
+var ErrStarting = errors.New("the local cloud is still starting: wait for it with `dbtier local start`")
 
 // ErrNotRunning is returned if the project's cloud is not running.
-var ErrNotRunning = errors.New("the local cloud is not running: start it with `bin/dbtier local start`")
+var ErrNotRunning = errors.New("the local cloud is not running: start it with `dbtier local start`")
 
 // Cloud is the local cloud of one project.
 type Cloud struct {
@@ -90,8 +90,8 @@ func (c *Cloud) Running(ctx context.Context) (*State, error) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf(
-			"the local cloud answers %s: see `bin/dbtier local logs`, or restart it with `bin/dbtier local stop` and "+
-				"`bin/dbtier local start`", answer.Status)
+			"the local cloud answers %s: see `dbtier local logs`, or restart it with `dbtier local stop` and "+
+				"`dbtier local start`", answer.Status)
 	}
 	var status struct {
 		Phase string `json:"phase"`

@@ -47,7 +47,7 @@ func (v *Verifier) kubectl(args string) string {
 	return fmt.Sprintf("%s --namespace=%s %s", v.Target.Kubectl, namespace, args)
 }
 
-func (v *Verifier) up() string { return "bin/dbtier up --stack " + v.Target.Stack }
+func (v *Verifier) up() string { return "dbtier up --stack " + v.Target.Stack }
 
 func notFound(err error) bool {
 	var failed *kubectl.Error

@@ -10,7 +10,7 @@ import (
 // FromOutputs reads the names of the tier's parts from the stack's outputs.
 func FromOutputs(stack string, outputs map[string]any) (Target, error) {
 	if len(outputs) == 0 {
-		return Target{}, fmt.Errorf("stack %s has no outputs: bring it up first with `bin/dbtier up --stack %s`", stack,
+		return Target{}, fmt.Errorf("stack %s has no outputs: bring it up first with `dbtier up --stack %s`", stack,
 			stack)
 	}
 	if _, service := outputs[config.OutputNamespace]; !service {
@@ -70,7 +70,7 @@ func FromOutputs(stack string, outputs map[string]any) (Target, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return Target{}, fmt.Errorf("stack %s lacks the outputs %s: bring it up again with `bin/dbtier up --stack %s`",
+		return Target{}, fmt.Errorf("stack %s lacks the outputs %s: bring it up again with `dbtier up --stack %s`",
 			stack, strings.Join(missing, ", "), stack)
 	}
 	return t, nil

@@ -628,7 +628,7 @@ func TestTheTableShowsCauseAndNextCommandOfAFailure(t *testing.T) {
 
 func TestOutputsThatLackSomethingAreNamed(t *testing.T) {
 	_, err := verify.FromOutputs("local", nil)
-	require.EqualError(t, err, "stack local has no outputs: bring it up first with `bin/dbtier up --stack local`")
+	require.EqualError(t, err, "stack local has no outputs: bring it up first with `dbtier up --stack local`")
 	_, err = verify.FromOutputs("local", map[string]any{"namespace": "myshop"})
 	require.ErrorContains(t, err, "stack local lacks the outputs deployment, container, databaseSecret, pool, ")
 

@@ -1,0 +1,41 @@
+package driver
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dbtier/internal/statelock"
+)
+
+func TestAPlanFitsOnlyTheStateThatItWasMadeFrom(t *testing.T) {
+	b := newBench(t)
+	plan := filepath.Join(t.TempDir(), "plan")
+	require.NoError(t, os.WriteFile(plan, []byte(`{"resourcePlans":{"urn":{"goal":{}}},"manifest":{}}`), 0o600))
+	files := statelock.FileBackend{Dir: filepath.Join(b.dir, ".dbtier", "state"), Project: "dbtier", Stack: "prod"}
+	require.NoError(t, os.MkdirAll(filepath.Dir(files.StateFile()), 0o700))
+	state := func(id string) {
+		text := `{"version":3,"checkpoint":{"latest":{"resources":[{"urn":"urn:a","type":"a","id":"` + id + `"}]}}}`
+		require.NoError(t, os.WriteFile(files.StateFile(), []byte(text), 0o600))
+	}
+	state("1")
+	require.Zero(t, b.run("preview", "--stack", "prod", "--plan", plan), b.stderr.String())
+	text, err := os.ReadFile(plan)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), madeFrom)
+	assert.Contains(t, string(text), `"goal"`, "the engine's part stays")
+	require.Zero(t, b.run("up", "--stack", "prod", "--yes", "--plan", plan), b.stderr.String())
+
+	state("2")
+	commands, _ := b.engineRuns()
+	b.says(exitFailed, "does not fit any more", "up", "--stack", "prod", "--yes", "--plan", plan)
+	after, _ := b.engineRuns()
+	assert.NotContains(t, after[len(commands):], "up", "nothing was changed")
+
+	require.NoError(t, os.WriteFile(plan, []byte(`{"resourcePlans":{}}`), 0o600))
+	require.Zero(t, b.run("up", "--stack", "prod", "--yes", "--plan", plan), "a plan of plain pulumi has no mark")
+	b.says(exitTrouble, "no such file", "up", "--stack", "prod", "--yes", "--plan", filepath.Join(t.TempDir(), "none"))
+}
