@@ -19,6 +19,7 @@ func (t *tier) addNamespace() error {
 		DatabaseCIDRs:  t.stack.Network.DatabaseCIDRs,
 		DatabasePort:   t.stack.Database.Port,
 		Holders:        t.holders(),
+		Open:           t.open(),
 		Protect:        t.stack.Database.DeletionProtection,
 	}, t.providers)
 	if err != nil {
@@ -29,13 +30,18 @@ func (t *tier) addNamespace() error {
 	return nil
 }
 
+// open are the name labels of the holders that may reach every address: a service that connects to the database itself.
+func (t *tier) open() []string {
+	if t.pool.inDatabaseSubnets() || t.stack.IAM.Enabled {
+		return []string{t.stack.Consumer.Name}
+	}
+	return nil
+}
+
 // holders are the name labels of the pods that the namespace's rule for the database does not restrict.
 func (t *tier) holders() []string {
 	service := t.stack.Consumer.Name
-	holders := append(t.pool.holders(), migrationjob.PodName(service))
-	if t.pool.inDatabaseSubnets() || t.stack.IAM.Enabled {
-		holders = append(holders, service)
-	}
+	holders := slices.Concat(t.pool.holders(), []string{migrationjob.PodName(service)}, t.open())
 	for _, client := range t.stack.Network.DirectClients {
 		holders = append(holders, client.Name)
 	}

@@ -107,7 +107,7 @@ func TestTheNumbersOfTheTier(t *testing.T) {
 	container := componenttest.At(deployment.Inputs, "spec", "template", "spec", "containers", 0)
 	assert.Equal(t, map[string]any{
 		"requests": map[string]any{"cpu": "50m", "memory": "64Mi"},
-		"limits":   map[string]any{"cpu": "200m", "memory": "128Mi"},
+		"limits":   map[string]any{"cpu": "1", "memory": "128Mi"},
 	}, componenttest.At(container, "resources"))
 	assert.EqualValues(t, 6432, componenttest.At(container, "ports", 0, "containerPort"))
 	service := recorded.One(t, "kubernetes:core/v1:Service")

@@ -102,7 +102,8 @@ type Settings struct {
 	// RefreshInterval is how often the operator checks for a rotated password, in seconds. Each check is a
 	// GetSecretValue request. Default 60.
 	RefreshInterval int `json:"refreshInterval" example:"120"`
-	// Resources of PgBouncer's container. Default: requests 50m and 64Mi, limits 200m and 128Mi.
+	// Resources of PgBouncer's container. Default: requests 50m and 64Mi, limits 1 CPU and 128Mi. PgBouncer has one
+	// thread, so a limit of 1 CPU never slows it down, and a quota on limits.cpu counts 1 for each pod.
 	Resources workload.Resources `json:"resources"`
 	// ClientAffinity sends all connections of a client pod to one replica, so that a cancel request reaches the replica
 	// that runs its query. Without it, a cancel request reaches a replica by chance. With it, a service with few pods
@@ -185,7 +186,7 @@ func Defaults() Settings {
 		TerminationGracePeriodSeconds: 120,
 		RefreshInterval:               60,
 		Resources: workload.Resources{
-			CPURequest: "50m", MemoryRequest: "64Mi", CPULimit: "200m", MemoryLimit: "128Mi",
+			CPURequest: "50m", MemoryRequest: "64Mi", CPULimit: "1", MemoryLimit: "128Mi",
 		},
 		Metrics: Metrics{
 			Image: DefaultExporterImage, Port: 9127, Namespace: "monitoring", IntervalSeconds: 30,

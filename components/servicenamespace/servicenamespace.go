@@ -39,12 +39,15 @@ type ServiceNamespaceArgs struct {
 	// Holders are the pods that this rule does not restrict, by their label app.kubernetes.io/name: pods that may reach
 	// the database, and pods whose own rule lists everything that they may reach.
 	Holders []string
+	// Open are holders that a rule of their own lets reach every address: the rule says so instead of leaving it open. A
+	// holder with a narrower rule must not be among them. Default none.
+	Open []string
 	// Protect makes the engine refuse to delete or replace the namespace. The driver asks a
 	// person instead. Default false.
 	Protect bool
 }
 
-// SetDefaults does nothing: every field but Existing and Protect is required.
+// SetDefaults does nothing: every field but Existing, Open and Protect is required.
 func (a *ServiceNamespaceArgs) SetDefaults() {}
 
 // Validate reports every fault of the arguments.
@@ -59,6 +62,9 @@ func (a *ServiceNamespaceArgs) Validate() error {
 	faults.Check(len(a.Holders) > 0, "holders", nil, "is missing: without holders no pod can reach the database")
 	for i, holder := range a.Holders {
 		faults.Form(fmt.Sprintf("holders[%d]", i), holder, validation.Label)
+	}
+	for i, holder := range a.Open {
+		faults.Check(slices.Contains(a.Holders, holder), fmt.Sprintf("open[%d]", i), holder, "is not among the holders")
 	}
 	return faults.Err()
 }
@@ -116,11 +122,19 @@ func build(s component.Scope, args *ServiceNamespaceArgs, out *ServiceNamespace)
 // let them reach more than their own rules do.
 func (a *ServiceNamespaceArgs) newRules(s component.Scope, options []pulumi.ResourceOption) ([]pulumi.Resource, error) {
 	const name = "database-for-holders-only"
+	var open []pulumi.Resource
+	if len(a.Open) > 0 {
+		rule, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("open"), openRule(a), options...)
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, rule)
+	}
 	holders := requirement(contract.NameLabel, "NotIn", a.Holders...)
 	if !a.Existing {
 		rule, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("database"), databaseRule(a, name, holders),
 			options...)
-		return []pulumi.Resource{rule}, err
+		return append(open, rule), err
 	}
 	own, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("database"), databaseRule(a,
 		contract.Object(a.ServiceAccount, name), requirement(contract.PartOfLabel, "In", a.ServiceAccount), holders),
@@ -131,7 +145,24 @@ func (a *ServiceNamespaceArgs) newRules(s component.Scope, options []pulumi.Reso
 	others, err := networkingv1.NewNetworkPolicy(s.Ctx, s.Child("database-others"), databaseRule(a,
 		contract.Object(a.ServiceAccount, name, "others"),
 		requirement(contract.ManagedByLabel, "NotIn", contract.ManagedBy), holders), options...)
-	return []pulumi.Resource{own, others}, err
+	return append(open, own, others), err
+}
+
+// openRule lets the open holders reach every address.
+func openRule(a *ServiceNamespaceArgs) *networkingv1.NetworkPolicyArgs {
+	return &networkingv1.NetworkPolicyArgs{
+		Metadata: metav1.ObjectMetaArgs{
+			Name:      pulumi.String(contract.Object(a.ServiceAccount, "reaches-the-database")),
+			Namespace: pulumi.String(a.Name), Labels: workload.Labels(a.Name, a.PartOf),
+		},
+		Spec: networkingv1.NetworkPolicySpecArgs{
+			PodSelector: metav1.LabelSelectorArgs{MatchExpressions: metav1.LabelSelectorRequirementArray{
+				requirement(contract.NameLabel, "In", a.Open...),
+			}},
+			PolicyTypes: pulumi.ToStringArray([]string{"Egress"}),
+			Egress:      networkingv1.NetworkPolicyEgressRuleArray{networkingv1.NetworkPolicyEgressRuleArgs{}},
+		},
+	}
 }
 
 func requirement(key, operator string, values ...string) metav1.LabelSelectorRequirementArgs {

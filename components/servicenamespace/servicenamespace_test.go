@@ -65,6 +65,22 @@ func TestOnlyHoldersReachTheDatabaseAndAllReachTheRest(t *testing.T) {
 	}, policy.At("spec", "egress", 2, "ports"), "the other machines in the database's subnets stay reachable")
 }
 
+func TestAnOpenHolderHasARuleThatSaysSo(t *testing.T) {
+	t.Parallel()
+	args := arguments()
+	args.Holders, args.Open = append(args.Holders, "myshop-api"), []string{"myshop-api"}
+	recorded := componenttest.Run(t, create(args))
+	rule := recorded.Named(t, policyType, "namespace-open")
+	assert.Equal(t, "myshop-api-reaches-the-database", rule.At("metadata", "name"))
+	assert.Equal(t, []any{map[string]any{
+		"key": "app.kubernetes.io/name", "operator": "In", "values": []any{"myshop-api"},
+	}}, rule.At("spec", "podSelector", "matchExpressions"))
+	assert.Equal(t, []any{map[string]any{}}, rule.At("spec", "egress"))
+	args.Open = []string{"other"}
+	_, err := componenttest.Try(create(args))
+	assert.ErrorContains(t, err, `open[0]: "other": is not among the holders`)
+}
+
 func TestANamespaceOfSomeoneElseIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	args := arguments()
