@@ -36,23 +36,40 @@ func Load(ctx context.Context, p Project, archive, as string, out io.Writer) err
 	} else if !alive {
 		return NotRunningError{}
 	}
-	ctr := ctr{program: "ctr", socket: p.containerdSocket()}
-	said, err := ctr.run(ctx, "images", "import", archive)
+	node := ctr{program: "ctr", socket: p.containerdSocket()}
+	// containerd makes up a name that begins with this for an image that the archive names partly or not at all.
+	const nameless = "nameless"
+	said, err := node.run(ctx, "images", "import", "--base-name="+nameless, "--digests", "--skip-digest-for-named", archive)
 	if err != nil {
 		return fmt.Errorf("%s is not an archive of an image that containerd can import: %w", archive, err)
 	}
-	names := importedImages(said)
-	switch {
-	case len(names) == 0:
-		return fmt.Errorf("%s has no image for this machine's architecture", archive)
-	case name != "" && len(names) > 1:
-		return fmt.Errorf("%s has %d images, which are imported by their names: %s; --name is for archives of one image",
-			archive, len(names), strings.Join(names, ", "))
-	case name != "" && name != names[0]:
-		if _, err := ctr.run(ctx, "images", "tag", "--force", names[0], name); err != nil {
+	var names, unnamed []string
+	for _, imported := range importedImages(said) {
+		if strings.HasPrefix(imported, nameless) {
+			unnamed = append(unnamed, imported)
+		} else {
+			names = append(names, imported)
+		}
+	}
+	if name != "" && len(names)+len(unnamed) == 1 {
+		if _, err := node.run(ctx, "images", "tag", "--force", append(names, unnamed...)[0], name); err != nil {
 			return err
 		}
-		names = []string{name}
+		names, name = []string{name}, ""
+	}
+	for _, each := range unnamed {
+		if _, err := node.run(ctx, "images", "remove", each); err != nil {
+			return err
+		}
+	}
+	switch {
+	case name != "" && len(names)+len(unnamed) > 1:
+		return fmt.Errorf("--name %s: %s has %d images, which keep their names: %s", as, archive, len(names)+len(unnamed),
+			strings.Join(names, ", "))
+	case len(names) == 0 && len(unnamed) > 0:
+		return fmt.Errorf("%s does not name its image: add --name, such as --name shop-api:1.0", archive)
+	case len(names) == 0:
+		return fmt.Errorf("%s has no image for this machine's architecture", archive)
 	}
 	for _, name := range names {
 		fmt.Fprintln(out, name)
