@@ -119,4 +119,45 @@ func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 	inExample(t, "verify", "--stack", "orders")
 	again := inExample(t, "up", "--stack", "orders")
 	assert.Contains(t, again.all(), "no changes")
+	t.Run("a new stack adopts the database that a stack forgot", adoptOrders)
+}
+
+// adoptOrders follows docs/how-to/adopt.md with a database whose stack has lost its state and its namespace.
+func adoptOrders(t *testing.T) {
+	r := queryOf(t, "orders", "insert into orders (item, quantity) values ('adopted', 7)")
+	require.Zero(t, r.code, "%s", r)
+	var state checkpoint
+	decode(t, inExample(t, "export", "--stack", "orders").stdout, &state)
+	forget := command{dir: filepath.Join(root, "examples", "services")}.run(t, "bash", "-ec",
+		`eval "$(../../bin/dbtier local env)"; ../../bin/pulumi stack rm orders --force --yes --preserve-config`)
+	require.Zero(t, forget.code, "%s", forget)
+	kubectl(t, "delete", "namespace", "orders", "--timeout=150s")
+	kubectl(t, "delete", "clustersecretstore", "orders-local")
+
+	adopted := 0
+	for _, resource := range state.Deployment.Resources {
+		if !strings.HasPrefix(resource.Type, "aws:") {
+			continue
+		}
+		name, id := resource.URN[strings.LastIndex(resource.URN, "::")+2:], resource.ID
+		if name == "database-instance" {
+			id = "orders-local"
+		}
+		inExample(t, "import", "--stack", "orders", resource.Type, name, id)
+		adopted++
+	}
+	require.Greater(t, adopted, 8)
+	preview := inExample(t, "preview", "--stack", "orders", "--json")
+	var planned struct {
+		Changes   map[string]int
+		Conflicts []any
+	}
+	decode(t, preview.stdout, &planned)
+	assert.Zero(t, planned.Changes["update"]+planned.Changes["replace"]+planned.Changes["delete"], "%v", planned.Changes)
+	assert.GreaterOrEqual(t, planned.Changes["same"], adopted)
+	assert.Empty(t, planned.Conflicts)
+	inExample(t, "up", "--stack", "orders")
+	assert.Contains(t, inExample(t, "up", "--stack", "orders").all(), "no changes")
+	assert.Equal(t, "7\n", queryOf(t, "orders", "select quantity from orders where item = 'adopted'").stdout)
+	inExample(t, "verify", "--stack", "orders")
 }
