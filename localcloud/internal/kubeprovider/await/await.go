@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -221,6 +222,10 @@ func (a *Awaiter) until(
 				if event.Type == watch.Deleted {
 					return false, errDeleted
 				}
+				// The list that a watch begins with comes from a cache of the API server, which can be behind the write.
+				if older(obj, target.Object) {
+					return false, nil
+				}
 				last = obj
 				found = look(obj)
 				if !found.done && !found.failed {
@@ -245,6 +250,14 @@ func (a *Awaiter) until(
 		return last, failure
 	}
 	return last, nil
+}
+
+// older reports whether an object is an earlier state of the other one. Resource versions of one API server are numbers
+// that grow with every write.
+func older(obj, other *unstructured.Unstructured) bool {
+	version, err := strconv.ParseUint(obj.GetResourceVersion(), 10, 64)
+	otherVersion, otherErr := strconv.ParseUint(other.GetResourceVersion(), 10, 64)
+	return err == nil && otherErr == nil && version < otherVersion && obj.GetUID() == other.GetUID()
 }
 
 // explanation runs explain even if ctx has ended, because a timeout is explained after the deadline.

@@ -2,6 +2,7 @@ package await
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -164,6 +165,25 @@ func TestDeploymentIsReadyWhenItsRolloutIsComplete(t *testing.T) {
 	w.change(t, head+"status: {observedGeneration: 2, replicas: 2, updatedReplicas: 2, readyReplicas: 2, "+
 		"availableReplicas: 2, conditions: ["+
 		"{type: Available, status: 'True'}, {type: Progressing, status: 'True', reason: NewReplicaSetAvailable}]}")
+	require.NoError(t, <-done)
+}
+
+// A watch begins with a list from a cache of the API server. An old state in it is not the result of the write.
+func TestAnObjectFromBeforeTheWriteIsNotItsResult(t *testing.T) {
+	const deployment = "apiVersion: apps/v1\nkind: Deployment\n" +
+		"metadata: {name: api, namespace: shop, uid: u, generation: %d, resourceVersion: %q}\n" +
+		"spec: {replicas: 1, selector: {matchLabels: {app: api}}}\n" +
+		"status: {observedGeneration: %d, replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1,\n" +
+		"  conditions: [{type: Available, status: 'True'}, {type: Progressing, status: 'True', reason: NewReplicaSetAvailable}]}\n"
+	before := parse(t, fmt.Sprintf(deployment, 2, "2135", 2))
+	require.True(t, kstatusVerdict(before).done)
+	w := newWorld(t, before, "deployments")
+	w.target.Object = parse(t, fmt.Sprintf(deployment, 3, "2140", 2))
+	done := w.ready(t, func(live *unstructured.Unstructured) {
+		assert.EqualValues(t, 3, live.GetGeneration())
+		assert.Equal(t, "2151", live.GetResourceVersion())
+	})
+	w.change(t, fmt.Sprintf(deployment, 3, "2151", 3))
 	require.NoError(t, <-done)
 }
 
