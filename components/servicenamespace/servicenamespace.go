@@ -39,8 +39,8 @@ type ServiceNamespaceArgs struct {
 	// Holders are the pods that this rule does not restrict, by their label app.kubernetes.io/name: pods that may reach
 	// the database, and pods whose own rule lists everything that they may reach.
 	Holders []string
-	// Open are holders that a rule of their own lets reach every address: the rule says so instead of leaving it open. A
-	// holder with a narrower rule must not be among them. Default none.
+	// Open are holders that a rule of their own lets reach every address: the rule says so instead of leaving it open.
+	// A holder with a narrower rule must not be among them. Default none.
 	Open []string
 	// Protect makes the engine refuse to delete or replace the namespace. The driver asks a
 	// person instead. Default false.

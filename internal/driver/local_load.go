@@ -30,6 +30,6 @@ again after "local stop --purge".`,
 			return cloud.Run(cmd.Context(), a.stdout, a.stderr, arguments...)
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "name and tag of the image, for an archive of one image that has another or none")
+	cmd.Flags().StringVar(&name, "name", "", "name and tag of the image, for an archive of one image")
 	return cmd
 }

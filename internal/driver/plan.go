@@ -11,7 +11,7 @@ import (
 )
 
 // madeFrom is the member of a plan's file with the digest of the state that the plan was made from. The engine ignores
-// it. The engine itself checks a plan step by step while it works, and accepts some plans that are older than the state.
+// it. The engine itself checks a plan step by step while it works, and accepts some that are older than the state.
 const madeFrom = "dbtier:state"
 
 // readPlan reads a plan of the engine.
@@ -64,8 +64,8 @@ func (t *task) checkPlan(ctx context.Context, reader *engine.Reader) error {
 	}
 	if now, _ := json.Marshal(digest); string(now) != string(mark) {
 		return &engine.FailureError{Faults: []string{fmt.Sprintf(
-			"--plan: %s: does not fit any more: stack %s has been changed since the plan was made, and nothing was changed "+
-				"now: make a new plan with `dbtier preview --stack %s --plan FILE`, and have it reviewed",
+			"--plan: %s: does not fit any more: stack %s has been changed since the plan was made, and nothing was "+
+				"changed now: make a new plan with `dbtier preview --stack %s --plan FILE`, and have it reviewed",
 			t.flags.plan, t.stack.Name, t.stack.Name)}}
 	}
 	return nil

@@ -44,8 +44,8 @@ func OnlyHere(p *project.Project, s *project.Stack, backend string) string {
 	if s.Cloud == config.Local || backend != folder(p) {
 		return ""
 	}
-	return "the state of stack " + s.Name + " is only on this machine, in the folder .dbtier/state of the project: set " +
-		"PULUMI_BACKEND_URL or backend.url of Pulumi.yaml to a bucket before others deploy it"
+	return "the state of stack " + s.Name + " is only on this machine, in the folder .dbtier/state of the project: " +
+		"set PULUMI_BACKEND_URL or backend.url of Pulumi.yaml to a bucket before others deploy it"
 }
 
 // CheckSecrets returns an error when nothing would encrypt the secrets in the stack's state. Pulumi Cloud encrypts them

@@ -155,6 +155,23 @@ func (b FileBackend) Locks() ([]BackendLock, error) {
 	return locks, nil
 }
 
+// Writer returns a HeldError if a process of this machine works on any stack of the backend in a folder.
+func Writer(dir string) error {
+	locks, err := FileBackend{Dir: dir, Project: "*", Stack: "*"}.Locks()
+	if err != nil {
+		return err
+	}
+	for _, lock := range locks {
+		if lock.Lives {
+			return &HeldError{
+				Stack: filepath.Base(filepath.Dir(lock.file)), Holder: "another update by " + lock.String(),
+				Advice: "wait until it ends, or stop it with ^C", Locks: []BackendLock{lock},
+			}
+		}
+	}
+	return nil
+}
+
 // printedLock matches the CLI's message about a lock: created by kim@host (pid 7) at 2026-01-01T00:00:00Z.
 var printedLock = regexp.MustCompile(`created by (\S*)@(\S+) \(pid (\d+)\) at (\S+)`)
 

@@ -123,6 +123,8 @@ func TestOnlyLocksOfDeadProcessesOfThisMachineAreRemoved(t *testing.T) {
 	dead := writeLock(t, b, "dead", lock{"pid": deadPID(t), "hostname": host})
 	reused := writeLock(t, b, "reused", lock{"pid": os.Getpid(), "hostname": host})
 	torn := writeLock(t, b, "torn", `{"pid": 1`)
+	require.NoError(t, statelock.Writer(b.Dir), "nobody works on a stack")
+
 	lives := writeLock(t, b, "lives", lock{"pid": living.Process.Pid, "hostname": host})
 	elsewhere := writeLock(t, b, "elsewhere", lock{"pid": deadPID(t), "hostname": "elsewhere"})
 
@@ -135,6 +137,9 @@ func TestOnlyLocksOfDeadProcessesOfThisMachineAreRemoved(t *testing.T) {
 		assert.FileExists(t, kept)
 	}
 	assert.Len(t, notes, 3)
+	var held *statelock.HeldError
+	require.ErrorAs(t, statelock.Writer(b.Dir), &held)
+	assert.Equal(t, "local", held.Stack)
 }
 
 func TestPendingOperationsAreReadFromTheState(t *testing.T) {

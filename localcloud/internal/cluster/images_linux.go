@@ -55,7 +55,8 @@ func (s *supervisor) importImages(ctx context.Context, nodeHas func()) error {
 type ctr struct{ program, socket string }
 
 func (c ctr) run(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, c.program, append([]string{"--address", c.socket, "--namespace", "k8s.io"}, args...)...)
+	cmd := exec.CommandContext(ctx, c.program,
+		append([]string{"--address", c.socket, "--namespace", "k8s.io"}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -39,7 +39,8 @@ func Load(ctx context.Context, p Project, archive, as string, out io.Writer) err
 	node := ctr{program: "ctr", socket: p.containerdSocket()}
 	// containerd makes up a name that begins with this for an image that the archive names partly or not at all.
 	const nameless = "nameless"
-	said, err := node.run(ctx, "images", "import", "--base-name="+nameless, "--digests", "--skip-digest-for-named", archive)
+	said, err := node.run(ctx, "images", "import", "--base-name="+nameless, "--digests", "--skip-digest-for-named",
+		archive)
 	if err != nil {
 		return fmt.Errorf("%s is not an archive of an image that containerd can import: %w", archive, err)
 	}
@@ -64,8 +65,8 @@ func Load(ctx context.Context, p Project, archive, as string, out io.Writer) err
 	}
 	switch {
 	case name != "" && len(names)+len(unnamed) > 1:
-		return fmt.Errorf("--name %s: %s has %d images, which keep their names: %s", as, archive, len(names)+len(unnamed),
-			strings.Join(names, ", "))
+		return fmt.Errorf("--name %s: %s has %d images, which keep their names: %s", as, archive,
+			len(names)+len(unnamed), strings.Join(names, ", "))
 	case len(names) == 0 && len(unnamed) > 0:
 		return fmt.Errorf("%s does not name its image: add --name, such as --name shop-api:1.0", archive)
 	case len(names) == 0:
@@ -84,7 +85,8 @@ func imageName(as string) (string, error) {
 		return "", fmt.Errorf("--name %q: want a name with a tag, such as shop:1.0: %w", as, err)
 	}
 	if tag.TagStr() == imagenames.DefaultTag {
-		return "", fmt.Errorf("--name %q: want another tag than latest, which Kubernetes pulls at each start of a pod", as)
+		return "", fmt.Errorf("--name %q: want another tag than latest, which Kubernetes pulls at each start of a pod",
+			as)
 	}
 	if rest, hub := strings.CutPrefix(tag.Name(), imagenames.DefaultRegistry+"/"); hub {
 		return "docker.io/" + rest, nil

@@ -222,7 +222,8 @@ func (a *Awaiter) until(
 				if event.Type == watch.Deleted {
 					return false, errDeleted
 				}
-				// The list that a watch begins with comes from a cache of the API server, which can be behind the write.
+				// The list that a watch begins with comes from a cache of the API server, which can be behind the
+				// write.
 				if older(obj, target.Object) {
 					return false, nil
 				}
