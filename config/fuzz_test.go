@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -13,7 +15,7 @@ import (
 // panic.
 func FuzzConfig(f *testing.F) {
 	for _, text := range []string{
-		withImage(least), withImage(least + logins), "config: {dbtier:pool: {replicas: [1, {a: null}]}}",
+		"{}0", "0: {{}}", withImage(least), withImage(least + logins), "config: {dbtier:pool: {replicas: [1, {a: null}]}}",
 		"config: {dbtier:network: {directClients: {}}}",
 	} {
 		f.Add(text)
@@ -21,6 +23,15 @@ func FuzzConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var file struct{ Config map[string]any }
 		if yaml.Unmarshal([]byte(text), &file) != nil {
+			return
+		}
+		var whole map[string]any
+		decoder := yaml.NewDecoder(strings.NewReader(text))
+		if err := decoder.Decode(&whole); err != nil && !errors.Is(err, io.EOF) {
+			return
+		}
+		// What follows the first document is a fault of the file.
+		if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 			return
 		}
 		for key := range file.Config {
