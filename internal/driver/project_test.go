@@ -101,3 +101,31 @@ func TestThePolicyOfALocalStackIsRefused(t *testing.T) {
 	b := newBench(t)
 	b.says(exitConfig, "is on the local cloud, which needs no permissions", "permissions", "--stack", "local")
 }
+
+func TestADestroyedStackCanBeRemoved(t *testing.T) {
+	b := newBench(t)
+	b.says(exitUsage, "a stack with resources cannot be removed", "destroy", "--stack", "prod", "--yes", "--remove",
+		"--target", "a")
+	require.Zero(t, b.run("destroy", "--stack", "prod", "--yes"), b.stderr.String())
+	removals := func() int {
+		text, err := os.ReadFile(b.events + ".calls")
+		require.NoError(t, err)
+		return strings.Count(string(text), `"stack","rm","--yes","--preserve-config","--stack","prod"`)
+	}
+	assert.Zero(t, removals())
+	require.Zero(t, b.run("destroy", "--stack", "prod", "--yes", "--remove"), b.stderr.String())
+	assert.Equal(t, 1, removals())
+	assert.Contains(t, b.stdout.String(), "Pulumi.prod.yaml stays")
+}
+
+func TestCommandsInMessagesAreNamedAsTyped(t *testing.T) {
+	for typed, want := range map[string]string{
+		"":            "run `bin/dbtier up --stack a` (or dbtier drift); dbtier is a name; /x/bin/dbtier up",
+		"dbtier":      "run `dbtier up --stack a` (or dbtier drift); dbtier is a name; /x/bin/dbtier up",
+		"../b/dbtier": "run `../b/dbtier up --stack a` (or ../b/dbtier drift); dbtier is a name; /x/bin/dbtier up",
+	} {
+		a := &app{typed: typed, commands: []string{"up", "drift"}}
+		assert.Equal(t, want,
+			a.asTyped("run `bin/dbtier up --stack a` (or dbtier drift); dbtier is a name; /x/bin/dbtier up"), typed)
+	}
+}

@@ -411,3 +411,15 @@ func TestSummary(t *testing.T) {
 		assert.Equal(t, c.want, progress.Result{Changes: c.changes}.Summary(c.planning, 1900*time.Millisecond))
 	}
 }
+
+func TestADestroyCountsWhatItKeepsApart(t *testing.T) {
+	result := progress.Result{
+		Changes: map[apitype.OpType]int{apitype.OpDelete: 3},
+		Steps: []progress.Step{
+			{Op: apitype.OpDelete}, {Op: apitype.OpDelete, Retained: true}, {Op: apitype.OpDelete, Retained: true},
+		},
+	}
+	assert.Equal(t, "1 deleted, 2 kept, 2.0s", result.Summary(false, 2*time.Second))
+	result.Changes[apitype.OpDelete], result.Steps = 2, result.Steps[1:]
+	assert.Equal(t, "2 kept, 2.0s", result.Summary(false, 2*time.Second))
+}
