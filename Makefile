@@ -164,7 +164,7 @@ lint: bin/tools/golangci-lint bin/tools/actionlint ## Lint every module, and the
 		echo "== module $$module"; \
 		( cd $$module && GOGC=$(BUILD_GOGC) "$(CURDIR)/bin/tools/golangci-lint" run --allow-parallel-runners \
 			--config "$(CURDIR)/.golangci.yml" ./... ) || failed=1; \
-	done; bin/tools/actionlint .github/workflows/*.yml examples/ci/github/*.yml || failed=1; exit $$failed
+	done; bin/tools/actionlint .github/workflows/*.yml examples/ci/github/*.yml examples/ci/github/service/*.yml || failed=1; exit $$failed
 
 .PHONY: fmt
 fmt: bin/tools/gofumpt ## Format every Go file

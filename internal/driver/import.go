@@ -64,16 +64,14 @@ With --undo, removes an imported resource from the state again. The real one is 
 }
 
 func (t *task) runImportState(ctx context.Context, file string) error {
-	isState := func(*engine.Run) error {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("--file: %s: %w", file, errors.Unwrap(err))
-		}
-		if err := stackstate.CheckExport(content); err != nil {
-			return fmt.Errorf("--file: %s: %w: write one with `dbtier export --stack %s --file FILE`", file, err,
-				t.stack.Name)
-		}
-		return nil
+	// Before the run, which would create the stack.
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("--file: %s: %w", file, errors.Unwrap(err))
+	}
+	if err := stackstate.CheckExport(content); err != nil {
+		return fmt.Errorf("--file: %s: %w: write one with `dbtier export --stack %s --file FILE`", file, err,
+			t.stack.Name)
 	}
 	return t.change(ctx, operation{command: "import"}, "import replaces the state of stack %s in %s by that in "+file,
 		func(run *engine.Run) error {
@@ -89,7 +87,7 @@ func (t *task) runImportState(ctx context.Context, file string) error {
 			}
 			t.say("stack %s has the state of %s; the previous one is in %s", t.stack.Name, file, short)
 			return nil
-		}, isState)
+		})
 }
 
 func (t *task) runImport(ctx context.Context, existing engine.Existing) error {

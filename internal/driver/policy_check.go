@@ -61,7 +61,7 @@ Exit codes: 0, 3 a mandatory rule is violated, 4 the policy config has errors.`,
 				return coded(exitConfig, err)
 			}
 			if err != nil {
-				return err
+				return fmt.Errorf("--state %s: %w", file, err)
 			}
 			if err := known.apply(report); err != nil {
 				return err
