@@ -158,7 +158,8 @@ func (b *Builder) archiveKey(_ context.Context, a archive) (string, error) {
 	var paths []string
 	for _, r := range a.recipes {
 		parts = append(parts, fmt.Sprintf("%+v", r))
-		for _, from := range r.files {
+		for _, target := range slices.Sorted(maps.Keys(r.files)) {
+			from := r.files[target]
 			if program, ok := strings.CutPrefix(from, programs); ok {
 				parts = append(parts, b.readStamp(program))
 			} else {

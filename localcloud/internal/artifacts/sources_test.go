@@ -67,7 +67,13 @@ func TestAProjectWithoutACheckoutHasTheSameInputs(t *testing.T) {
 		return all
 	}
 	here.Cache = apart.Cache // Images depend on what is built.
-	assert.Equal(t, keys(here), keys(apart))
+	require.NoError(t, os.MkdirAll(filepath.Join(apart.Cache, "stamps"), 0o755))
+	for _, program := range []string{"myshop-api", "pgbench"} {
+		require.NoError(t, os.WriteFile(apart.stamp(step{name: program}), []byte(program), 0o600))
+	}
+	for range 20 { // Maps have another order each time.
+		require.Equal(t, keys(here), keys(apart))
+	}
 	left, err := filepath.Glob(filepath.Join(apart.Cache, "sources", ".partial-*"))
 	require.NoError(t, err)
 	assert.Empty(t, left)
