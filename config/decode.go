@@ -38,7 +38,7 @@ func decode(faults *fault.List, path string, value any, dst reflect.Value) {
 	case reflect.String:
 		text, ok := value.(string)
 		if !ok {
-			faults.Add(path, value, "want text; put it in quotes")
+			faults.Add(path, value, "%s", wantText(value))
 			return
 		}
 		dst.SetString(text)
@@ -146,8 +146,36 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
+// wantText says what to do about a value that YAML has not read as text. It may have changed a number already: 16.10 is
+// 16.1, and 012 is 10.
+func wantText(value any) string {
+	switch value.(type) {
+	case float64, int, int64, uint64, json.Number:
+		return "want text; put it in quotes as the file has it: YAML may have changed the number"
+	}
+	return "want text; put it in quotes"
+}
+
+// opposites are keys of other tools whose value would mean the opposite under the nearest key of ours.
+var opposites = map[string]string{
+	"skip_final_snapshot": "finalSnapshot", "skipFinalSnapshot": "finalSnapshot",
+}
+
+// made says what the tier makes itself, so that it has no setting.
+var made = map[string]string{
+	"password":            "RDS makes the master password and the cluster makes the others",
+	"publicly_accessible": "the instance is never reachable from the internet",
+	"publiclyAccessible":  "the instance is never reachable from the internet",
+}
+
 // suggestion names the key that was probably meant, or all of them.
 func suggestion(key string, known []string) string {
+	if why := made[key]; why != "" {
+		return "leave it out: " + why
+	}
+	if opposite := opposites[key]; opposite != "" && slices.Contains(known, opposite) {
+		return fmt.Sprintf("its opposite is %s", opposite)
+	}
 	if nearest := suggest.Nearest(key, known); nearest != "" {
 		return fmt.Sprintf("did you mean %s?", nearest)
 	}

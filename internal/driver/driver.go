@@ -250,6 +250,12 @@ Operator, PgBouncer, migration and service. The file of each stack, Pulumi.<stac
 	return root
 }
 
+// ofTerraform are the commands of Terraform that have another name here.
+var ofTerraform = map[string]string{
+	"plan": "preview", "apply": "up", "validate": "preview", "output": "outputs", "state": "export",
+	"force-unlock": "cancel",
+}
+
 // misspelt returns an error for the name of a command that does not exist. Cobra parses the flags first, and would
 // complain of the first flag that only the meant command has.
 func misspelt(root *cobra.Command, args []string) error {
@@ -261,7 +267,11 @@ func misspelt(root *cobra.Command, args []string) error {
 	for _, child := range parent.Commands() {
 		names = append(names, child.Name())
 	}
-	switch nearest := suggest.Nearest(rest[0], names); {
+	nearest := suggest.Nearest(rest[0], names)
+	if ours := ofTerraform[rest[0]]; ours != "" && parent == root {
+		nearest = ours
+	}
+	switch {
 	case strings.HasPrefix(rest[0], "__complete"):
 		return nil
 	case nearest != "":

@@ -69,7 +69,7 @@ func TestSetChangesTheFileOnlyIfTheConfigStaysValid(t *testing.T) {
 	require.NoError(t, err)
 	b.says(exitConfig, "is not in the file", "set", "--stack", "prod", "consumer.nothing=1", "consumer.image=a b")
 	assert.Contains(t, b.stderr.String(), `consumer.image: "a b"`, "all faults at once")
-	b.says(exitConfig, "want <key>=<value>", "set", "--stack", "prod", "postgres://u:hush@h")
+	b.says(exitUsage, "want <key>=<value>", "set", "--stack", "prod", "postgres://u:hush@h")
 	assert.NotContains(t, b.stderr.String(), "hush")
 	b.says(exitUsage, "at least 1 arg", "set", "--stack", "prod")
 	after, err := os.ReadFile(file)

@@ -24,7 +24,7 @@ func (a *app) set() *cobra.Command {
 run uses it. Each setting must be in the file already. Comments and everything else stay. The values are
 YAML on one line. If the config would have faults, nothing is written.`,
 		Example: `  dbtier set --stack prod consumer.image=registry.example.com/shop@sha256:…
-  dbtier set --stack prod pool.replicas=3 consumer.replicas=6`,
+  dbtier set --stack prod consumer.name=shop-api consumer.env.LOG_LEVEL=debug`,
 		Args: cobra.MinimumNArgs(1),
 	})
 	cmd.PreRun = func(_ *cobra.Command, args []string) { given = args }
@@ -41,12 +41,11 @@ func (t *task) runSet(given []string) error {
 	for _, each := range given {
 		setting, value, ok := strings.Cut(strings.TrimPrefix(each, "dbtier:"), "=")
 		if !ok || setting == "" {
-			faults = append(faults, fmt.Errorf("%s: want <key>=<value>", keyOf(each)))
-			continue
+			return &usageError{error: fmt.Errorf("%s: want <key>=<value>", keyOf(each)), command: "dbtier set"}
 		}
 		changed, was, err := stackfile.Set(text, setting, value)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: dbtier:%s: %w", t.stack.Values.File, setting, err))
+			faults = append(faults, fmt.Errorf("%s: config.dbtier:%s: %w", t.stack.Values.File, setting, err))
 			continue
 		}
 		if changed != text {

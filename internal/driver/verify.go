@@ -22,6 +22,8 @@ func (a *app) verify() *cobra.Command {
   - the Secret has a DATABASE_URL that logs in from a service pod
   - SELECT version() from a service pod
   - SHOW POOLS on PgBouncer's console
+  - the service's server connections keep nothing that a client has set
+  - another pod of the namespace reaches neither the database nor the pool
   - every ExternalSecret is Ready and was refreshed within twice its interval
   - PostgreSQL accepts the users of the pool, and no generated password is newer than what uses it
   - the ServiceAccount's token gets its IAM role; another ServiceAccount's token, and a token for another audience, are

@@ -45,6 +45,10 @@ func NewReader(c Config) *Reader {
 	if c.Note == nil {
 		c.Note = func(string) {}
 	}
+	if c.SecretsProvider == "" {
+		// A new stack takes the one that its file names.
+		c.SecretsProvider = c.Stack.Values.SecretsProvider
+	}
 	return &Reader{
 		config: c, backend: Backend(c.Project, c.Stack, c.Backend, os.LookupEnv), closed: make(chan struct{}),
 	}
@@ -177,12 +181,16 @@ func (r *Reader) selectStack(ctx context.Context, existing bool) error {
 		return r.previewCreation(ctx)
 	}
 	name := r.config.Stack.Name
+	if r.config.Offline { // The state is empty, and nothing in it needs the key of the stack's secrets.
+		workspace, err := r.workspace(ctx)
+		if err != nil {
+			return err
+		}
+		return r.create(ctx, workspace)
+	}
 	workspace, err := r.workspace(ctx, auto.SecretsProvider(r.config.SecretsProvider))
 	if err != nil {
 		return err
-	}
-	if r.config.Offline { // The state is empty.
-		return r.create(ctx, workspace)
 	}
 	stack, err := auto.SelectStack(ctx, name, workspace)
 	if err != nil && auto.IsSelectStack404Error(err) {

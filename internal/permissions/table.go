@@ -98,7 +98,10 @@ var kinds = map[string]kind{
 			{
 				service: "cloudwatch",
 				actions: "PutMetricAlarm DeleteAlarms ListTagsForResource TagResource UntagResource",
-				on:      []string{"arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}"},
+				// All alarms of an instance in one pattern, because a policy must be short.
+				on: []string{
+					"arn:{partition}:cloudwatch:{region}:{account}:alarm:{dimensions.DBInstanceIdentifier}-*",
+				},
 			},
 			{
 				service: "cloudwatch", actions: "DescribeAlarms",

@@ -18,14 +18,25 @@ func LastLine(s string) string {
 	return strings.TrimSpace(s[strings.LastIndexByte(s, '\n')+1:])
 }
 
-// FirstError returns what a program printed after its first "error: ", up to the end of that line.
+// FirstError returns what a program printed after its first "error: ", up to the end of that line. If the line ends with
+// a colon, the indented lines below it belong to it.
 func FirstError(s string) string {
-	for line := range strings.Lines(s) {
-		if _, message, ok := strings.Cut(line, "error: "); ok {
-			return strings.TrimSpace(message)
-		}
+	_, rest, found := strings.Cut(s, "error: ")
+	if !found {
+		return ""
 	}
-	return ""
+	line, below, _ := strings.Cut(rest, "\n")
+	message := strings.TrimSpace(line)
+	if !strings.HasSuffix(message, ":") {
+		return message
+	}
+	for line := range strings.Lines(below) {
+		if strings.TrimSpace(line) == "" || !strings.HasPrefix(line, " ") {
+			break
+		}
+		message += "\n  " + strings.TrimSpace(line)
+	}
+	return message
 }
 
 // Count writes a number with its noun: 1 resource, 2 resources.

@@ -15,6 +15,7 @@ func TestLinesOfATextAreFound(t *testing.T) {
 	assert.Empty(t, text.LastLine("\n"))
 	assert.Equal(t, "no", text.FirstError("warning: x\nerror: no \nerror: other\n"))
 	assert.Empty(t, text.FirstError("all is well"))
+	assert.Equal(t, "faults:\n  one\n  two", text.FirstError("error: faults:\n    one\n  two\nnext\n"))
 	assert.Equal(t, "1 check", text.Count(1, "check", "checks"))
 	assert.Equal(t, "0 checks", text.Count(0, "check", "checks"))
 }

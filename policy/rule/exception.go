@@ -75,8 +75,9 @@ func parseExceptions(value any) (exceptions []Exception, faults []string) {
 		exception := Exception{Resource: field("resource"), Owner: field("owner"), Reason: field("reason")}
 		if day := field("expires"); day != "" {
 			var err error
-			// YAML reads a date as a time, and Pulumi passes it on as one.
-			if exception.Expires, err = time.Parse(time.DateOnly, strings.TrimSuffix(day, "T00:00:00Z")); err != nil {
+			// YAML reads a date without quotes as a time, and Pulumi passes it on in one of these forms.
+			date := strings.TrimSuffix(strings.TrimSuffix(day, "T00:00:00Z"), " 00:00:00 +0000 UTC")
+			if exception.Expires, err = time.Parse(time.DateOnly, date); err != nil {
 				faults = append(faults, fmt.Sprintf("%s.expires: %q: want a date such as 2027-03-31", path, day))
 			}
 		}

@@ -20,7 +20,7 @@ type report struct {
 type NotRunningError struct{}
 
 func (NotRunningError) Error() string {
-	return "the local cloud is not running: start it with `localcloud start`"
+	return "the local cloud is not running: start it with `dbtier local start`"
 }
 
 // Show prints the state of the local cloud. It returns an error if the cloud is not running.
@@ -48,7 +48,7 @@ func Show(ctx context.Context, p Project, asJSON bool, out io.Writer) error {
 	}
 	if r.Status == nil {
 		return fmt.Errorf(
-			"process %d of the local cloud does not answer: stop it with `localcloud stop` and start it again",
+			"process %d of the local cloud does not answer: stop it with `dbtier local stop` and start it again",
 			cloud.PID,
 		)
 	}

@@ -171,7 +171,7 @@ func newAWS(options Options) (pulumirpc.ResourceProviderServer, error) {
 		content, err := os.ReadFile(project.State("cloud.json"))
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, errors.New(
-				"the local cloud is not running: start it with `localcloud start`, or preview with --offline",
+				"the local cloud is not running: start it with `dbtier local start`, or preview with --offline",
 			)
 		}
 		if err != nil {

@@ -110,7 +110,7 @@ func TestFaults(t *testing.T) {
 	}{
 		"no cloud": {
 			providers.Options{Project: t.TempDir()},
-			"the local cloud is not running: start it with `localcloud start`, or preview with --offline",
+			"the local cloud is not running: start it with `dbtier local start`, or preview with --offline",
 		},
 		"damaged cloud": {providers.Options{Project: damaged}, "is damaged"},
 		"a port that is in use": {
