@@ -300,12 +300,14 @@ func TestAMissingStackNamesTheStacksThereAre(t *testing.T) {
 
 func TestUpOffTheLocalCloudNeedsConsent(t *testing.T) {
 	b := newBench(t)
+	state := filepath.Join(t.TempDir(), "state.json")
+	require.NoError(t, os.WriteFile(state, []byte(`{"version":3,"deployment":{"resources":[]}}`), 0o600))
 	for _, command := range [][]string{
 		{"up"},
 		{"destroy"},
 		{"refresh"},
 		{"cancel"},
-		{"import", "--file", "Pulumi.yaml"},
+		{"import", "--file", state},
 	} {
 		b.says(exitUsage, "cannot ask for confirmation", append(command, "--stack", "prod")...)
 	}
