@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "dbtier":
 		terminal.Restore()
-		os.Exit(driver.Main(program))
+		os.Exit(driver.Main(program, nil))
 	case "localcloud":
 		os.Exit(playLocalCloud(os.Args[1:]))
 	case "pulumi-resource-aws":
