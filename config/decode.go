@@ -162,7 +162,7 @@ var opposites = map[string]string{
 }
 
 // made says what the tier makes itself, so that it has no setting.
-var made = map[string]string{
+var made = map[string]string{ //nolint:gosec // These are sentences.
 	"password":            "RDS makes the master password and the cluster makes the others",
 	"publicly_accessible": "the instance is never reachable from the internet",
 	"publiclyAccessible":  "the instance is never reachable from the internet",

@@ -523,7 +523,7 @@ func TestCIUsesCommandsAndFlagsThatThereAre(t *testing.T) {
 				continue // In prose, dbtier is a name.
 			}
 			checked[name]++
-			assert.NoError(t, understood(root, line), "%s: dbtier %s", name, strings.Join(line, " "))
+			require.NoError(t, understood(root, line), "%s: dbtier %s", name, strings.Join(line, " "))
 			for _, flag := range []string{"--no-policy", "--policy-pack", "--policy-pack-config", "--allow-data-loss"} {
 				assert.NotContains(t, line, flag, "%s: what a stack may do is in its file, not in the pipeline", name)
 			}
@@ -536,7 +536,7 @@ func TestCIUsesCommandsAndFlagsThatThereAre(t *testing.T) {
 		assert.Positive(t, checked[name], name)
 	}
 	for _, name := range []string{"github/service/set-image.yml", "gitlab/service/set-image.yml"} {
-		assert.True(t, strings.Contains(ciFiles(t)[name], `dbtier set --stack "$STACK" "consumer.image=$IMAGE"`), name)
+		assert.Contains(t, ciFiles(t)[name], `dbtier set --stack "$STACK" "consumer.image=$IMAGE"`, name)
 	}
 }
 

@@ -29,7 +29,7 @@ Files that exist stay as they are, except for the schema: run it again after an 
 		Example: `  dbtier init shop --service shop
   dbtier preview --stack prod --offline`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			folder := "."
 			if len(args) == 1 {
 				folder = args[0]
@@ -127,7 +127,7 @@ func (a *app) template(name, old, replacement string) (string, error) {
 
 // writeNew writes a file that does not exist yet.
 func writeNew(file, text string) error {
-	to, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	to, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // They hold no secrets.
 	if err != nil {
 		return err //nolint:wrapcheck // The caller compares it.
 	}

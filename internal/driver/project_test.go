@@ -16,7 +16,7 @@ func templated(t *testing.T) *bench {
 	checkout, err := filepath.Abs(filepath.Join("..", ".."))
 	require.NoError(t, err)
 	b := newBench(t)
-	b.app.templates = os.DirFS(checkout)
+	b.templates = os.DirFS(checkout)
 	return b
 }
 
@@ -35,7 +35,7 @@ func TestANewProjectHasStacksWithoutFaultsAndKeepsWhatExists(t *testing.T) {
 	assert.NotContains(t, read("Pulumi.prod.yaml"), "myshop")
 	for _, stack := range []string{"local", "prod"} {
 		assert.Contains(t, read("Pulumi."+stack+".yaml"), "$schema="+schemaFile+"\n")
-		assert.NoError(t, tryConfig(stack, map[string]string{
+		require.NoError(t, tryConfig(stack, map[string]string{
 			"Pulumi.yaml": read("Pulumi.yaml"), "Pulumi." + stack + ".yaml": read("Pulumi." + stack + ".yaml"),
 		}))
 	}

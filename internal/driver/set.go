@@ -16,7 +16,7 @@ import (
 
 func (a *app) set() *cobra.Command {
 	var given []string
-	do := func(t *task, ctx context.Context) error { return t.runSet(given) }
+	do := func(t *task, _ context.Context) error { return t.runSet(given) }
 	cmd := a.onStacks(&stackFlags{}, do, &cobra.Command{
 		Use:   "set --stack <stack> <key>=<value>...",
 		Short: "Change settings in a stack's file",

@@ -69,8 +69,8 @@ func (r *Reader) explain(err error) error {
 		return fmt.Errorf("stack %s: not logged in to %s: set PULUMI_ACCESS_TOKEN or run `bin/pulumi login %s`", name,
 			r.backend, r.backend)
 	case contains("policy pack \"") && contains("failed to start"):
-		return fmt.Errorf("stack %s: %s: check that the file is a policy pack for this machine, and can be executed", name,
-			text.FirstError(said))
+		return fmt.Errorf("stack %s: %s: check that the file is a policy pack for this machine, and can be executed",
+			name, text.FirstError(said))
 	case contains("failed to load plugin", "no resource plugin"):
 		return fmt.Errorf("stack %s: a provider plugin is missing: %s", name, text.FirstError(said))
 	}

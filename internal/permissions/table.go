@@ -48,7 +48,7 @@ const (
 	rdsARN    = "arn:{partition}:rds:{region}:{account}:"
 	roleARN   = "arn:{partition}:iam::{account}:role"
 	keyARN    = "arn:{partition}:kms:{region}:{account}:key/*"
-	secretARN = "arn:{partition}:secretsmanager:{region}:{account}:secret:"
+	secretARN = "arn:{partition}:secretsmanager:{region}:{account}:secret:" //nolint:gosec // A pattern of names.
 	groupARN  = "arn:{partition}:ec2:{region}:{account}:security-group/*"
 )
 
@@ -182,8 +182,8 @@ var kinds = map[string]kind{
 			{service: "kms", actions: "TagResource", on: []string{keyARN}, where: tagging},
 			{
 				service: "kms", actions: "DescribeKey GetKeyPolicy PutKeyPolicy GetKeyRotationStatus " +
-					"EnableKeyRotation DisableKeyRotation UpdateKeyDescription ListResourceTags TagResource UntagResource " +
-					"ScheduleKeyDeletion CreateAlias UpdateAlias DeleteAlias",
+					"EnableKeyRotation DisableKeyRotation UpdateKeyDescription ListResourceTags TagResource " +
+					"UntagResource ScheduleKeyDeletion CreateAlias UpdateAlias DeleteAlias",
 				on: []string{keyARN}, where: tagged,
 			},
 		},

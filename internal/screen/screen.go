@@ -216,8 +216,16 @@ func Cut(text string, width int) string {
 
 // signs are the first characters of rows, and words at the beginning of messages, with the colours of their meaning.
 var signs = []struct{ sign, colour string }{
-	{"+ ", "32"}, {"✓ ", "32"}, {"~ ", "33"}, {"! ", "33"}, {"± ", "33"}, {"- ", "31"}, {"✗ ", "31"},
-	{"error:", "31"}, {"warning:", "33"}, {"note:", "36"},
+	{"+ ", "32"},
+	{"✓ ", "32"},
+	{"~ ", "33"},
+	{"! ", "33"},
+	{"± ", "33"},
+	{"- ", "31"},
+	{"✗ ", "31"},
+	{"error:", "31"},
+	{"warning:", "33"},
+	{"note:", "36"},
 }
 
 func colour(line string) string {

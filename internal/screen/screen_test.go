@@ -24,7 +24,7 @@ func TestALongLineIsWrappedBetweenWords(t *testing.T) {
 		{"one two", 3, "one\n two"},
 		{"averylongword and more", 8, "averylongword\n  and\n  more"},
 		{"a   b    c", 8, "a   b\n  c"},
-		{"äöü äöü äöü", 7, "äöü äöü\n  äöü"},
+		{"äöü öüä üäö", 7, "äöü öüä\n  üäö"},
 		{"trailing blank   ", 8, "trailing\n  blank\n  "},
 	} {
 		assert.Equal(t, c.want, screen.Wrap(c.line, c.width), c.line)

@@ -18,25 +18,25 @@ func LastLine(s string) string {
 	return strings.TrimSpace(s[strings.LastIndexByte(s, '\n')+1:])
 }
 
-// FirstError returns what a program printed after its first "error: ", up to the end of that line. If the line ends with
-// a colon, the indented lines below it belong to it.
+// FirstError returns what a program printed after its first "error: ", up to the end of that line. If the line ends
+// with a colon, the indented lines below it belong to it.
 func FirstError(s string) string {
 	_, rest, found := strings.Cut(s, "error: ")
 	if !found {
 		return ""
 	}
 	line, below, _ := strings.Cut(rest, "\n")
-	message := strings.TrimSpace(line)
-	if !strings.HasSuffix(message, ":") {
-		return message
+	message := []string{strings.TrimSpace(line)}
+	if !strings.HasSuffix(message[0], ":") {
+		return message[0]
 	}
 	for line := range strings.Lines(below) {
 		if strings.TrimSpace(line) == "" || !strings.HasPrefix(line, " ") {
 			break
 		}
-		message += "\n  " + strings.TrimSpace(line)
+		message = append(message, strings.TrimSpace(line))
 	}
-	return message
+	return strings.Join(message, "\n  ")
 }
 
 // Count writes a number with its noun: 1 resource, 2 resources.

@@ -1,6 +1,7 @@
 package artifacts
 
 import (
+	"bytes"
 	"io"
 	"io/fs"
 	"os"
@@ -41,7 +42,7 @@ func TestTheEmbeddedSourcesAreThoseOfTheCheckout(t *testing.T) {
 		require.NoError(t, os.WriteFile("sources.txtar", text, 0o644))
 		return
 	}
-	if string(text) != string(embedded) {
+	if !bytes.Equal(text, embedded) {
 		t.Error("sources.txtar is out of date: run make generate")
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"strings"
 
-	imagenames "github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // Load imports the images of an archive, as `docker save` or an OCI layout in a tar file, into the node, so that pods
@@ -18,13 +18,12 @@ func Load(ctx context.Context, p Project, archive, as string, out io.Writer) err
 	if err := needRoot(); err != nil {
 		return err
 	}
-	name := ""
+	full := ""
 	if as != "" {
-		full, err := imageName(as)
-		if err != nil {
+		var err error
+		if full, err = imageName(as); err != nil {
 			return err
 		}
-		name = full
 	}
 	if info, err := os.Stat(archive); err != nil {
 		return fmt.Errorf("reading the archive: %w", err)
@@ -52,11 +51,11 @@ func Load(ctx context.Context, p Project, archive, as string, out io.Writer) err
 			names = append(names, imported)
 		}
 	}
-	if name != "" && len(names)+len(unnamed) == 1 {
-		if _, err := node.run(ctx, "images", "tag", "--force", append(names, unnamed...)[0], name); err != nil {
+	if full != "" && len(names)+len(unnamed) == 1 {
+		if _, err := node.run(ctx, "images", "tag", "--force", append(names, unnamed...)[0], full); err != nil {
 			return err
 		}
-		names, name = []string{name}, ""
+		names, full = []string{full}, ""
 	}
 	for _, each := range unnamed {
 		if _, err := node.run(ctx, "images", "remove", each); err != nil {
@@ -64,7 +63,7 @@ func Load(ctx context.Context, p Project, archive, as string, out io.Writer) err
 		}
 	}
 	switch {
-	case name != "" && len(names)+len(unnamed) > 1:
+	case full != "" && len(names)+len(unnamed) > 1:
 		return fmt.Errorf("--name %s: %s has %d images, which keep their names: %s", as, archive,
 			len(names)+len(unnamed), strings.Join(names, ", "))
 	case len(names) == 0 && len(unnamed) > 0:
@@ -72,23 +71,23 @@ func Load(ctx context.Context, p Project, archive, as string, out io.Writer) err
 	case len(names) == 0:
 		return fmt.Errorf("%s has no image for this machine's architecture", archive)
 	}
-	for _, name := range names {
-		fmt.Fprintln(out, name)
+	for _, each := range names {
+		fmt.Fprintln(out, each)
 	}
 	return nil
 }
 
 // imageName returns an image's name in the form that the kubelet looks it up by.
 func imageName(as string) (string, error) {
-	tag, err := imagenames.NewTag(as)
+	tag, err := name.NewTag(as)
 	if err != nil {
 		return "", fmt.Errorf("--name %q: want a name with a tag, such as shop:1.0: %w", as, err)
 	}
-	if tag.TagStr() == imagenames.DefaultTag {
+	if tag.TagStr() == name.DefaultTag {
 		return "", fmt.Errorf("--name %q: want another tag than latest, which Kubernetes pulls at each start of a pod",
 			as)
 	}
-	if rest, hub := strings.CutPrefix(tag.Name(), imagenames.DefaultRegistry+"/"); hub {
+	if rest, hub := strings.CutPrefix(tag.Name(), name.DefaultRegistry+"/"); hub {
 		return "docker.io/" + rest, nil
 	}
 	return tag.Name(), nil
