@@ -77,7 +77,9 @@ func Main(deploy pulumi.RunFunc, templates fs.FS) int {
 		deploy: deploy, templates: templates, stdin: os.Stdin, kill: kill, system: runtime.GOOS, replace: syscall.Exec,
 	}
 	a.connect(os.Stdout, os.Stderr)
-	a.typed = os.Args[0]
+	if !filepath.IsAbs(os.Args[0]) { // A script has typed an absolute path.
+		a.typed = os.Args[0]
+	}
 	exe, err := os.Executable()
 	if err == nil {
 		exe, err = filepath.EvalSymlinks(exe)

@@ -119,13 +119,14 @@ func TestADestroyedStackCanBeRemoved(t *testing.T) {
 }
 
 func TestCommandsInMessagesAreNamedAsTyped(t *testing.T) {
+	const said = "run `bin/dbtier up --stack a`, fix: dbtier drift; another dbtier up (process 1); /x/bin/dbtier up"
 	for typed, want := range map[string]string{
-		"":            "run `bin/dbtier up --stack a` (or dbtier drift); dbtier is a name; /x/bin/dbtier up",
-		"dbtier":      "run `dbtier up --stack a` (or dbtier drift); dbtier is a name; /x/bin/dbtier up",
-		"../b/dbtier": "run `../b/dbtier up --stack a` (or ../b/dbtier drift); dbtier is a name; /x/bin/dbtier up",
+		"":       said,
+		"dbtier": "run `dbtier up --stack a`, fix: dbtier drift; another dbtier up (process 1); /x/bin/dbtier up",
+		"../dbtier": "run `../dbtier up --stack a`, fix: ../dbtier drift; another dbtier up (process 1); " +
+			"/x/bin/dbtier up",
 	} {
 		a := &app{typed: typed, commands: []string{"up", "drift"}}
-		assert.Equal(t, want,
-			a.asTyped("run `bin/dbtier up --stack a` (or dbtier drift); dbtier is a name; /x/bin/dbtier up"), typed)
+		assert.Equal(t, want, a.asTyped(said), typed)
 	}
 }

@@ -73,8 +73,9 @@ func (a *app) hideSecrets() {
 	a.stdout, a.stderr = a.hiding(a.stdout), a.hiding(a.stderr)
 }
 
-// command matches the name of the program at the beginning of a command in a message.
-var command = regexp.MustCompile(`(^|[\s(\x60"])(?:bin/)?dbtier ([a-z]+)`)
+// command matches the name of the program at the beginning of a command in a message: in quotes of code, or after a
+// colon. Elsewhere it is a name.
+var command = regexp.MustCompile(`(\x60|: )(?:bin/)?dbtier ([a-z]+)`)
 
 // asTyped gives commands in messages the name that the person has typed for this program, so that they can be copied.
 func (a *app) asTyped(text string) string {
