@@ -7,10 +7,10 @@ func (a *app) localLoad() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "load <archive>",
 		Short: "Import a container image into the local cluster",
-		Long: `Imports the images of an archive into the cluster's node, and prints their names, as dbtier:consumer.image
-takes them. The archive is what docker save, podman save, ko build --tarball or skopeo write, or an OCI layout in a
-tar file. The node pulls images from nowhere, so an image that a stack uses must be loaded first. Load it
-again after "local stop --purge".`,
+		Long: `Imports the images of an archive into the cluster's node, and prints their names for the stack's file
+(dbtier:consumer.image). The archive is what docker save, podman save, ko build --tarball or skopeo
+write, or an OCI layout in a tar file. The node pulls images from nowhere, so an image that a stack uses
+must be loaded first. Load it again after "local stop --purge".`,
 		Example: `  docker save shop-api:1.0 --output shop.tar && dbtier local load shop.tar
   dbtier local load --name shop-api:1.0 oci-layout.tar`,
 		Args: cobra.ExactArgs(1),
