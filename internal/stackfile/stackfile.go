@@ -17,7 +17,7 @@ import (
 // has no part of it.
 func Line(text, setting string) int {
 	var document yaml.Node
-	if yaml.Unmarshal([]byte(text), &document) != nil || len(document.Content) == 0 {
+	if oddBreaks(text) || yaml.Unmarshal([]byte(text), &document) != nil || len(document.Content) == 0 {
 		return 0
 	}
 	section, path, _ := strings.Cut(strings.NewReplacer("[]", "").Replace(setting), ".")
@@ -43,6 +43,10 @@ func Line(text, setting string) int {
 // Set gives a setting that the file has another value, which is YAML on one line. It returns the new text and the value
 // that the setting had.
 func Set(text, setting, value string) (changed, was string, err error) {
+	value = strings.TrimSpace(value)
+	if oddBreaks(text) {
+		return "", "", errors.New("the file has line breaks that editors do not count: save it with ordinary ones")
+	}
 	var want any
 	if err := yaml.Unmarshal([]byte(value), &want); err != nil || strings.ContainsAny(value, "\r\n") {
 		return "", "", errors.New("want a YAML value on one line")
@@ -66,6 +70,11 @@ func Set(text, setting, value string) (changed, was string, err error) {
 		return "", "", fmt.Errorf("the value cannot stand in the place of %s: put it in quotes", line[start:end])
 	}
 	return changed, line[start:end], nil
+}
+
+// oddBreaks reports whether the text has line breaks that YAML counts and that are not the end of a line elsewhere.
+func oddBreaks(text string) bool {
+	return strings.ContainsAny(strings.ReplaceAll(text, "\r\n", "\n"), "\r\u0085\u2028\u2029")
 }
 
 // find returns the value of a setting, nil if the file does not have it.

@@ -45,6 +45,7 @@ func TestTheLineOfASettingIsThatOfItsKeyOrTheNearestAbove(t *testing.T) {
 func FuzzLine(f *testing.F) {
 	f.Add(file, "database.multiAz")
 	f.Add("config: {dbtier:pool: &a {b: *a}}", "pool.b.b")
+	f.Add("config:\r  dbtier:pool: 1", "pool")
 	f.Fuzz(func(t *testing.T, text, setting string) {
 		if line := stackfile.Line(text, setting); line < 0 || line > strings.Count(text, "\n")+1 {
 			t.Errorf("line %d", line)
@@ -97,6 +98,7 @@ func TestSetRefusesWhatItCannotPutInPlace(t *testing.T) {
 func FuzzSet(f *testing.F) {
 	f.Add(file, "database.multiAz", "true")
 	f.Add("config: {dbtier:pool: \"a\\\"b\"}", "pool", "'c'")
+	f.Add("config:\n dbtier:pool: 0", "pool", "0 ")
 	f.Fuzz(func(t *testing.T, text, setting, value string) {
 		changed, was, err := stackfile.Set(text, setting, value)
 		if err != nil {
