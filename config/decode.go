@@ -149,8 +149,7 @@ func join(path, key string) string {
 // wantText says what to do about a value that YAML has not read as text. It may have changed a number already: 16.10 is
 // 16.1, and 012 is 10.
 func wantText(value any) string {
-	switch value.(type) {
-	case float64, int, int64, uint64, json.Number:
+	if _, number := value.(json.Number); number {
 		return "want text; put it in quotes as the file has it: YAML may have changed the number"
 	}
 	return "want text; put it in quotes"

@@ -109,16 +109,15 @@ func (a *app) connect(stdout, stderr *os.File) {
 	if !shows && !errorShows {
 		return
 	}
-	// Without TERM or with dumb nothing is known of the terminal. The log of a pipeline is none, whatever it says.
+	// A terminal without a name, or named dumb, may not move the cursor. CI systems can offer a terminal for a log.
 	live := os.Getenv("CI") == "" && os.Getenv("TERM") != "" && os.Getenv("TERM") != "dumb"
-	a.screen = screen.New(screen.Options{
-		To: a.stderr, Width: max(width, errorWidth), Live: live, Colour: live && os.Getenv("NO_COLOR") == "",
-	})
+	to := a.stderr
 	if !errorShows {
-		a.screen = screen.New(screen.Options{
-			To: a.written, Width: width, Live: live, Colour: live && os.Getenv("NO_COLOR") == "",
-		})
+		to = a.stdout
 	}
+	a.screen = screen.New(screen.Options{
+		To: to, Width: max(width, errorWidth), Live: live, Colour: live && os.Getenv("NO_COLOR") == "",
+	})
 	if errorShows {
 		a.stderr = a.screen.Writer(a.stderr)
 	}
@@ -142,6 +141,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	// Cobra writes help and the scripts of shells.
 	root.SetOut(a.exact)
 	root.SetErr(a.stderr)
+	a.commands = nil
 	for _, cmd := range root.Commands() {
 		a.commands = append(a.commands, cmd.Name())
 	}

@@ -52,13 +52,9 @@ func (t *task) runPermissions(ctx context.Context) error {
 	if err != nil {
 		return coded(exitConfig, err)
 	}
-	secretsProvider := t.flags.secretsProvider
-	if secretsProvider == "" {
-		secretsProvider = t.stack.Values.SecretsProvider
-	}
 	statements, unknown := permissions.For(permissions.Stack{
 		Partition: stack.AWS.Partition, Region: stack.AWS.Region, Account: stack.AWS.AccountID,
-		Resources: result.Steps, SecretsProvider: secretsProvider,
+		Resources: result.Steps, SecretsProvider: engine.SecretsProvider(t.stack, t.flags.secretsProvider),
 		Backend: engine.Backend(t.project, t.stack, t.flags.backend, os.LookupEnv),
 	})
 	for _, kind := range unknown {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dbtier/internal/engine"
 	"dbtier/internal/project"
 	"dbtier/internal/stackfile"
 )
@@ -32,6 +33,10 @@ YAML on one line. If the config would have faults, nothing is written.`,
 }
 
 func (t *task) runSet(given []string) error {
+	info, err := os.Stat(t.stack.File)
+	if err != nil {
+		return fmt.Errorf("reading the stack's file: %w", err)
+	}
 	before, err := os.ReadFile(t.stack.File)
 	if err != nil {
 		return fmt.Errorf("reading the stack's file: %w", err)
@@ -64,8 +69,8 @@ func (t *task) runSet(given []string) error {
 	if err := errors.Join(faults...); err != nil {
 		return coded(exitConfig, err)
 	}
-	if err := replaceFile(t.stack.File, text); err != nil {
-		return err
+	if err := engine.WriteFile(t.stack.File, []byte(text), info.Mode().Perm()); err != nil {
+		return fmt.Errorf("writing the stack's file: %w", err)
 	}
 	for _, change := range changes {
 		t.say("%s: %s", t.stack.Values.File, change)
@@ -94,26 +99,4 @@ func tryConfig(stack string, files map[string]string) error {
 	}
 	_, err = trial.Config()
 	return err
-}
-
-// replaceFile writes a file anew, whole or not at all.
-func replaceFile(file, text string) error {
-	info, err := os.Stat(file)
-	if err != nil {
-		return fmt.Errorf("writing the stack's file: %w", err)
-	}
-	partial, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-")
-	if err != nil {
-		return fmt.Errorf("writing the stack's file: %w", err)
-	}
-	defer os.Remove(partial.Name())
-	_, err = partial.WriteString(text)
-	err = errors.Join(err, partial.Chmod(info.Mode().Perm()), partial.Sync(), partial.Close())
-	if err == nil {
-		err = os.Rename(partial.Name(), file)
-	}
-	if err != nil {
-		return fmt.Errorf("writing the stack's file: %w", err)
-	}
-	return nil
 }

@@ -48,6 +48,14 @@ func OnlyHere(p *project.Project, s *project.Stack, backend string) string {
 		"set PULUMI_BACKEND_URL or backend.url of Pulumi.yaml to a bucket before others deploy it"
 }
 
+// SecretsProvider returns what encrypts the secrets of a new stack: the flag, then secretsprovider of the stack's file.
+func SecretsProvider(s *project.Stack, flag string) string {
+	if flag != "" {
+		return flag
+	}
+	return s.Values.SecretsProvider
+}
+
 // CheckSecrets returns an error when nothing would encrypt the secrets in the stack's state. Pulumi Cloud encrypts them
 // itself; every other backend needs a passphrase or a secrets provider.
 func CheckSecrets(s *project.Stack, backend, secretsProvider string, env Lookup) error {
@@ -91,7 +99,7 @@ func LocalPassphrase(p *project.Project) (string, error) {
 	_, _ = rand.Read(random)
 	err := os.MkdirAll(filepath.Dir(file), 0o700)
 	if err == nil {
-		err = writeFile(file, []byte(base64.RawURLEncoding.EncodeToString(random)+"\n"))
+		err = WriteFile(file, []byte(base64.RawURLEncoding.EncodeToString(random)+"\n"), 0o600)
 	}
 	if err != nil {
 		return "", fmt.Errorf("creating the local stack's passphrase: %w", err)
@@ -99,15 +107,15 @@ func LocalPassphrase(p *project.Project) (string, error) {
 	return file, nil
 }
 
-// writeFile replaces a file in one step. Only its owner can read it.
-func writeFile(path string, text []byte) error {
+// WriteFile replaces a file in one step, so that it is whole at any time.
+func WriteFile(path string, text []byte, mode os.FileMode) error {
 	partial, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(partial.Name())
 	_, err = partial.Write(text)
-	if err := errors.Join(err, partial.Close()); err != nil {
+	if err := errors.Join(err, partial.Chmod(mode), partial.Sync(), partial.Close()); err != nil {
 		return err
 	}
 	return os.Rename(partial.Name(), path)

@@ -45,10 +45,7 @@ func NewReader(c Config) *Reader {
 	if c.Note == nil {
 		c.Note = func(string) {}
 	}
-	if c.SecretsProvider == "" {
-		// A new stack takes the one that its file names.
-		c.SecretsProvider = c.Stack.Values.SecretsProvider
-	}
+	c.SecretsProvider = SecretsProvider(c.Stack, c.SecretsProvider)
 	return &Reader{
 		config: c, backend: Backend(c.Project, c.Stack, c.Backend, os.LookupEnv), closed: make(chan struct{}),
 	}
@@ -397,7 +394,7 @@ func (r *Reader) NeedsRefresh() bool {
 func (r *Reader) RequireRefresh() error {
 	err := os.MkdirAll(filepath.Dir(r.owed()), 0o700)
 	if err == nil {
-		err = writeFile(r.owed(), nil)
+		err = WriteFile(r.owed(), nil, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("marking stack %s for a refresh: %w", r.config.Stack.Name, err)

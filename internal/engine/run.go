@@ -199,7 +199,7 @@ func (r *Run) ImportState(ctx context.Context, file, backup string) (err error) 
 	if err != nil {
 		return err
 	}
-	if err := writeFile(backup, []byte(before)); err != nil {
+	if err := WriteFile(backup, []byte(before), 0o600); err != nil {
 		return fmt.Errorf("keeping the present state: %w", err)
 	}
 	if _, err := r.cli(ctx, "stack", "import", "--file", file); err != nil {

@@ -155,7 +155,7 @@ func (r *Run) settle(ctx context.Context) error {
 func (r *Run) replaceState(ctx context.Context, text []byte) error {
 	file := filepath.Join(r.work, "import-"+r.config.Stack.Name+".json")
 	defer os.Remove(file)
-	if err := writeFile(file, text); err != nil {
+	if err := WriteFile(file, text, 0o600); err != nil {
 		return fmt.Errorf("writing the state: %w", err)
 	}
 	_, err := r.cli(ctx, "stack", "import", "--file", file)

@@ -118,7 +118,7 @@ func readYAML(file string) (map[string]any, error) {
 func writeYAML(file string, settings map[string]any) error {
 	text, err := yaml.Marshal(settings)
 	if err == nil {
-		err = writeFile(file, text)
+		err = WriteFile(file, text, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", filepath.Base(file), err)

@@ -3,6 +3,5 @@
 //
 // The table of calls was read in the sources of terraform-provider-aws, which the provider is built from, and in AWS's
 // documentation; each entry names its file. Versions 4 to 6 of these files were read, not exactly the one in the
-// provider. The local cloud checks the requests that its stand-in serves; the others are unchecked until a first update
-// on AWS.
+// provider. No call was checked on AWS or against the stand-in.
 package permissions

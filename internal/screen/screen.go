@@ -195,13 +195,13 @@ func Wrap(line string, width int) string {
 		}
 		word := text[blanks : blanks+end]
 		size := utf8.RuneCountInString(word)
+		text = text[blanks+end:]
 		if !first && column+blanks+size > width {
 			out.WriteString("\n" + indent)
 			column, blanks = len(indent), 0
 		}
 		out.WriteString(strings.Repeat(" ", blanks) + word)
-		column += blanks + size
-		text, first = text[min(len(text), len(text)-len(strings.TrimLeft(text, " "))+end):], false
+		column, first = column+blanks+size, false
 	}
 	return out.String()
 }

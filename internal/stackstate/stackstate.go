@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -55,48 +54,38 @@ func decode(raw json.RawMessage) map[string]any {
 }
 
 // Read reads an exported state or a backend's state file. An empty text is an empty state.
-func Read(text []byte) (*State, error) {
-	if len(text) == 0 {
-		return &State{}, nil
-	}
-	var either struct {
-		Deployment *State `json:"deployment"`
-		Checkpoint struct {
-			Latest *State `json:"latest"`
-		} `json:"checkpoint"`
-	}
-	if err := json.Unmarshal(text, &either); err != nil {
-		return nil, fmt.Errorf("reading the state: %w", notAState(err))
-	}
-	for _, state := range []*State{either.Deployment, either.Checkpoint.Latest} {
-		if state != nil {
-			return state, nil
-		}
-	}
-	return &State{}, nil
-}
+func Read(text []byte) (*State, error) { return read[State](text) }
 
-// Digest identifies the resources of a state. It is empty if there are none.
-func Digest(text []byte) (string, error) {
-	type resources struct {
-		Resources []any `json:"resources"`
-	}
+// read decodes a part of a state, in either of its forms.
+func read[T any](text []byte) (*T, error) {
 	var either struct {
-		Deployment resources `json:"deployment"`
+		Deployment *T `json:"deployment"`
 		Checkpoint struct {
-			Latest resources `json:"latest"`
+			Latest *T `json:"latest"`
 		} `json:"checkpoint"`
 	}
 	if len(text) > 0 {
 		if err := json.Unmarshal(text, &either); err != nil {
-			return "", fmt.Errorf("reading the state: %w", notAState(err))
+			return nil, fmt.Errorf("reading the state: %w", notAState(err))
 		}
 	}
-	all := slices.Concat(either.Deployment.Resources, either.Checkpoint.Latest.Resources)
-	if len(all) == 0 {
-		return "", nil
+	for _, state := range []*T{either.Deployment, either.Checkpoint.Latest} {
+		if state != nil {
+			return state, nil
+		}
 	}
-	canonical, err := json.Marshal(all)
+	return new(T), nil
+}
+
+// Digest identifies the resources of a state. A state without resources has an empty digest.
+func Digest(text []byte) (string, error) {
+	state, err := read[struct {
+		Resources []any `json:"resources"`
+	}](text)
+	if err != nil || len(state.Resources) == 0 {
+		return "", err
+	}
+	canonical, err := json.Marshal(state.Resources)
 	if err != nil {
 		return "", fmt.Errorf("reading the state: %w", err)
 	}
