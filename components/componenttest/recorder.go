@@ -116,6 +116,7 @@ type Recording struct {
 	Outputs map[string]any
 	dryRun  bool
 	others  map[string]map[string]any
+	answers map[string]map[string]any
 }
 
 // Option changes how a program is run.
@@ -256,8 +257,18 @@ func OtherStack(name string, outputs map[string]any) Option {
 	}
 }
 
-// Call answers stack references. It refuses every other call: the program must call no provider functions, so that it
-// can be previewed without credentials.
+// Invoke answers a provider function, by its token. A function without an answer fails the program.
+func Invoke(token string, answer map[string]any) Option {
+	return func(_ *pulumi.RunInfo, r *Recording) {
+		if r.answers == nil {
+			r.answers = map[string]map[string]any{}
+		}
+		r.answers[token] = answer
+	}
+}
+
+// Call answers stack references and what Invoke set. It refuses every other call: the tier must call no provider
+// functions, so that it can be previewed without credentials.
 func (r *Recording) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	if args.Token == "pulumi:pulumi:readStackOutputs" {
 		name := args.Args["name"].StringValue()
@@ -276,6 +287,9 @@ func (r *Recording) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error)
 			"outputs":           resource.NewPropertyValue(outputs),
 			"secretOutputNames": resource.NewProperty(secret),
 		}, nil
+	}
+	if answer, ok := r.answers[args.Token]; ok {
+		return resource.NewPropertyMapFromMap(answer), nil
 	}
 	return nil, fmt.Errorf("the program called %s, but it must not use invokes", args.Token)
 }
