@@ -362,6 +362,14 @@ func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
 		c.waitServer()
 		c.reach("fourth")
 	})
+	t.Run("another project cannot have its ports, and says so before it builds", func(t *testing.T) {
+		other := t.TempDir()
+		out, err := exec.CommandContext(t.Context(), c.binary,
+			append([]string{"start", "--dir", other}, c.ports...)...).CombinedOutput()
+		require.Error(t, err)
+		assert.Equal(t, fmt.Sprintf("localcloud: port %s of 127.0.0.1 is in use by the local cloud of %s: stop it with "+
+			"`dbtier local stop` in that folder, or choose another with --api-port\n", c.ports[1], c.project.Dir), string(out))
+	})
 	t.Run("stop after kill -9 cleans up", func(t *testing.T) {
 		c.kill()
 		assert.Contains(t, c.stop("--purge"), "is not running")

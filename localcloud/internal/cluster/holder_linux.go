@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// holder names the process that listens on a TCP port of this machine, as ` by <program> (process <pid>)`. It returns
-// "" if it finds none.
+// holder says which process listens on a TCP port of this machine, as far as it can be found, and how to end that:
+// " by <program> (process <pid>): free it".
 func holder(port int) string {
 	inodes := map[string]bool{}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
@@ -28,7 +29,7 @@ func holder(port int) string {
 	}
 	descriptors, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	if err != nil || len(inodes) == 0 {
-		return ""
+		return ": free it"
 	}
 	for _, fd := range descriptors {
 		if target, err := os.Readlink(fd); err == nil && inodes[target] {
@@ -37,10 +38,50 @@ func holder(port int) string {
 			if err != nil {
 				continue
 			}
-			return fmt.Sprintf(" by %s (process %s)", strings.TrimSpace(string(name)), pid)
+			if dir := cloudOf(pid); dir != "" {
+				return fmt.Sprintf(" by the local cloud of %s: stop it with `dbtier local stop` in that folder", dir)
+			}
+			return fmt.Sprintf(" by %s (process %s): free it", strings.TrimSpace(string(name)), pid)
+		}
+	}
+	return ": free it"
+}
+
+// cloudOf returns the project of the local cloud that a process is in, or "" for another process.
+func cloudOf(pid string) string {
+	for pid != "" && pid != "0" {
+		line, err := os.ReadFile("/proc/" + pid + "/cmdline")
+		if err != nil {
+			return ""
+		}
+		if project := projectOf(string(line)); project != "" {
+			return project
+		}
+		pid = parent(pid)
+	}
+	return ""
+}
+
+func parent(pid string) string {
+	status, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(status)) {
+		if found, ok := strings.CutPrefix(line, "PPid:"); ok {
+			return strings.TrimSpace(found)
 		}
 	}
 	return ""
+}
+
+// projectOf reads the command line that launch gives to the first process.
+func projectOf(line string) string {
+	arguments := strings.Split(line, "\x00")
+	if len(arguments) < 4 || !slices.Equal(arguments[1:3], []string{"init", "--dir"}) {
+		return ""
+	}
+	return arguments[3]
 }
 
 // listening parses one line of /proc/net/tcp. If the line is a listener on the port, it returns the socket's inode.

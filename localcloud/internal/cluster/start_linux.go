@@ -52,6 +52,10 @@ func Start(ctx context.Context, p Project, options StartOptions, out io.Writer) 
 	if err := p.clean(ctx); err != nil {
 		return err
 	}
+	// Before the build, which can take minutes.
+	if err := portsFree(ctx, options); err != nil {
+		return err
+	}
 	if err := Build(ctx, p, out); err != nil {
 		return err
 	}
@@ -179,12 +183,25 @@ func environment() []string {
 	}
 }
 
+func portsFree(ctx context.Context, options StartOptions) error {
+	api, err := listen(ctx, options.APIPort, "--api-port")
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	aws, err := listen(ctx, options.AWSPort, "--aws-port")
+	if err != nil {
+		return err
+	}
+	return aws.Close()
+}
+
 // listen opens a port on the host's 127.0.0.1 and returns the listener as a file that can be passed to a child process.
 func listen(ctx context.Context, port int, flag string) (*os.File, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("port %d of 127.0.0.1 is in use%s: free it, or choose another with %s", port,
+		return nil, fmt.Errorf("port %d of 127.0.0.1 is in use%s, or choose another with %s", port,
 			holder(port), flag)
 	}
 	if err != nil {

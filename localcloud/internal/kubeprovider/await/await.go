@@ -237,6 +237,11 @@ func (a *Awaiter) until(
 		if err != nil {
 			failure := &Error{Object: last, Summary: fmt.Sprintf("%s is not ready%s: %s", describe(last),
 				ending(ctx, err), found.message)}
+			var missing *MissingImageError
+			if errors.As(context.Cause(ctx), &missing) {
+				failure.Summary = fmt.Sprintf("%s is not ready: %s", describe(last), missing)
+				return last, failure
+			}
 			if explain != nil && !errors.Is(err, errDeleted) {
 				failure.Details = a.explanation(ctx, last, explain)
 			}

@@ -3,6 +3,7 @@ package await
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -339,4 +340,37 @@ func TestReadyNow(t *testing.T) {
 		"Job shop/m is not ready: 1 running, 0 failed, 0 succeeded")
 	w.target.Object = parse(t, "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a}")
 	require.NoError(t, w.awaiter.ReadyNow(t.Context(), w.target))
+}
+
+// The local cloud has no registry, so a pod that cannot pull its image never gets it by waiting.
+func TestAnImageThatTheNodeLacksEndsTheWait(t *testing.T) {
+	pod := func(image, reason string) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: "pod-" + strings.ToLower(reason), Namespace: "shop", UID: "u",
+				Labels: map[string]string{"app": "api", "job-name": "m"},
+			},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "api", Image: image}}},
+			Status: corev1.PodStatus{Phase: corev1.PodPending, ContainerStatuses: []corev1.ContainerStatus{{
+				Name: "api", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}},
+			}}},
+		}
+	}
+	template := "template: {spec: {containers: [{name: api, image: 'shop:2'}]}}"
+	deployment := "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api, namespace: shop, generation: 1}\n" +
+		"spec: {replicas: 1, selector: {matchLabels: {app: api}}, " + template + "}\nstatus: {observedGeneration: 0}"
+	job := "apiVersion: batch/v1\nkind: Job\nmetadata: {name: m, namespace: shop, uid: j1}\nspec: {" + template + "}"
+	for plural, manifest := range map[string]string{"deployments": deployment, "jobs": job} {
+		w := newWorld(t, parse(t, manifest), plural, pod("shop:2", "ImagePullBackOff"))
+		_, err := w.awaiter.Ready(t.Context(), w.target)
+		require.ErrorContains(t, err, "container api needs the image shop:2, which the local cloud does not have", plural)
+		assert.ErrorContains(t, err, "`dbtier local load <archive>`")
+
+		// Neither a pod of an earlier template nor a first attempt ends it.
+		w = newWorld(t, parse(t, manifest), plural, pod("shop:1", "ImagePullBackOff"), pod("shop:2", "ErrImagePull"))
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		_, err = w.awaiter.Ready(ctx, w.target)
+		cancel()
+		require.ErrorContains(t, err, "(timed out)", plural)
+	}
 }

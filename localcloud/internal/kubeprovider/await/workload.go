@@ -3,6 +3,7 @@ package await
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,12 +16,12 @@ import (
 // workload waits for the rollout of a Deployment, StatefulSet or DaemonSet, and meanwhile reports what its pods wait
 // for.
 func (a *Awaiter) workload(ctx context.Context, target Target) (*unstructured.Unstructured, error) {
-	watching, stop := context.WithCancel(ctx)
-	defer stop()
+	watching, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	if selector, ok := podSelector(target.Object); ok && !kstatusVerdict(target.Object).done {
-		go a.reportPods(watching, target.Object.GetNamespace(), selector)
+		go func() { stop(a.reportPods(watching, target.Object, selector)) }()
 	}
-	return a.until(ctx, target, kstatusVerdict, a.explainWorkload)
+	return a.until(watching, target, kstatusVerdict, a.explainWorkload)
 }
 
 func (a *Awaiter) explainWorkload(ctx context.Context, obj *unstructured.Unstructured) []string {
@@ -33,12 +34,12 @@ func (a *Awaiter) explainWorkload(ctx context.Context, obj *unstructured.Unstruc
 
 // job waits until a Job is complete.
 func (a *Awaiter) job(ctx context.Context, target Target) (*unstructured.Unstructured, error) {
-	watching, stop := context.WithCancel(ctx)
-	defer stop()
+	watching, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	if found := jobVerdict(target.Object); !found.done && !found.failed {
-		go a.reportPods(watching, target.Object.GetNamespace(), jobPods(target.Object))
+		go func() { stop(a.reportPods(watching, target.Object, jobPods(target.Object))) }()
 	}
-	return a.until(ctx, target, jobVerdict, a.explainJob)
+	return a.until(watching, target, jobVerdict, a.explainJob)
 }
 
 // jobVerdict is stricter than kstatus, which treats a running Job as current.
@@ -88,10 +89,12 @@ func podSelector(obj *unstructured.Unstructured) (string, bool) {
 	return selector.String(), true
 }
 
-// reportPods reports why pods are not ready while their owner is awaited, until ctx ends.
-func (a *Awaiter) reportPods(ctx context.Context, namespace, selector string) {
-	pods := a.Kube.CoreV1().Pods(namespace)
+// reportPods reports why pods are not ready while their owner is awaited, until ctx ends. It returns a MissingImageError
+// as soon as a pod of the owner's current template lacks its image.
+func (a *Awaiter) reportPods(ctx context.Context, owner *unstructured.Unstructured, selector string) error {
+	pods := a.Kube.CoreV1().Pods(owner.GetNamespace())
 	said := ""
+	var missing *MissingImageError
 	// The error of this watch is ignored: the wait itself reports how it ends.
 	_, _ = watchtools.UntilWithSync(ctx, listWatch(selector, pods.List, pods.Watch), &corev1.Pod{}, nil,
 		func(event watch.Event) (bool, error) {
@@ -99,10 +102,58 @@ func (a *Awaiter) reportPods(ctx context.Context, namespace, selector string) {
 			if !ok || event.Type == watch.Deleted {
 				return false, nil
 			}
+			if missing = missingImage(pod, owner); missing != nil {
+				return true, nil
+			}
 			if text := podTrouble(pod); text != "" && text != said {
 				said = text
 				a.Report(text)
 			}
 			return false, nil
 		})
+	if missing != nil {
+		return missing
+	}
+	<-ctx.Done() // not to end the wait because this watch failed
+	return nil
+}
+
+// MissingImageError is an image that the node does not have. The local cloud has no registry, so waiting does not help.
+type MissingImageError struct{ Container, Image string }
+
+func (e *MissingImageError) Error() string {
+	return fmt.Sprintf("container %s needs the image %s, which the local cloud does not have, and there is no registry to "+
+		"pull it from: load it from an archive of docker save or podman save with `dbtier local load <archive>`, and "+
+		"run the same command again", e.Container, e.Image)
+}
+
+// missingImage returns an error if a pod waits for an image that its owner's template asks for. A pod of an earlier
+// template does not matter: the rollout removes it.
+func missingImage(pod *corev1.Pod, owner *unstructured.Unstructured) *MissingImageError {
+	for _, status := range containerStatuses(pod) {
+		waiting := status.State.Waiting
+		if waiting == nil || waiting.Reason != "ImagePullBackOff" && waiting.Reason != "ErrImageNeverPull" {
+			continue
+		}
+		for _, list := range []string{"initContainers", "containers"} {
+			containers, _, _ := unstructured.NestedSlice(owner.Object, "spec", "template", "spec", list)
+			for _, item := range containers {
+				container, _ := item.(map[string]any)
+				image := asString(container["image"])
+				if asString(container["name"]) == status.Name && image == imageOf(pod, status.Name) {
+					return &MissingImageError{Container: status.Name, Image: image}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func imageOf(pod *corev1.Pod, container string) string {
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		if c.Name == container {
+			return c.Image
+		}
+	}
+	return ""
 }
