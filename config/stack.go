@@ -93,7 +93,7 @@ var serviceSections = []string{
 // Service is the service that the tier is for.
 type Service struct {
 	// Name of the service. It is part of every other name.
-	Name string `json:"name" example:"myshop"`
+	Name string `json:"name" example:"orders"`
 	// Namespace in Kubernetes of the service, its pool and its secrets. Default: the name.
 	Namespace string `json:"namespace" example:"shop"`
 	// ExistingNamespace uses a namespace that another owner creates. It may hold several services. Default false.

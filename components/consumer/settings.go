@@ -12,9 +12,9 @@ import (
 type Settings struct {
 	// Name of the Deployment, its pods, its Service and its ServiceAccount. The names of its Secrets begin with it.
 	// Default: the service's name.
-	Name string `json:"name" example:"myshop-api"`
+	Name string `json:"name" example:"orders-api"`
 	// Image of the service. It also contains the migration.
-	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/myshop-api:1.4.3"`
+	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/orders-api:1.4.3"`
 	// Command and Arguments replace the image's own. Default: the image's.
 	Command   []string `json:"command" example:"[/myshop-api]"`
 	Arguments []string `json:"arguments" example:"[serve]"`

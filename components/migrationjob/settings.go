@@ -11,7 +11,7 @@ import (
 type Settings struct {
 	// Command of the migration in the service's image, as a list of words such as [alembic, upgrade, head]. It does not
 	// run in a shell.
-	Command []string `json:"command" example:"[alembic, upgrade, head]"`
+	Command []string `json:"command" example:"[bin/migrate, up]"`
 	// Env are environment variables in addition to DATABASE_URL. They must not contain secrets.
 	Env map[string]string `json:"env" example:"{ALEMBIC_CONFIG: /etc/alembic.ini}"`
 	// BackoffLimit is the number of retries after a failed attempt, 0 to 10. Default 3.

@@ -32,7 +32,7 @@ type Settings struct {
 	// a later 1.25, or an older one with its security fixes, and should be built with c-ares, because libevent's
 	// resolver may not recover from a failed lookup. 1.26 and later end clients that are connected while the database
 	// user changes, as in a rotation.
-	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/pgbouncer:1.24.1-1_deb13u2"`
+	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/platform/pgbouncer:1.24.1-1_deb13u2"`
 	// Command of the container, as a list without a shell. It replaces the image's entrypoint, which in some images
 	// rewrites the configuration. Default pgbouncer /etc/pgbouncer/pgbouncer.ini.
 	Command []string `json:"command" example:"[/usr/bin/pgbouncer, /etc/pgbouncer/pgbouncer.ini]"`

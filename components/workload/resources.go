@@ -21,7 +21,7 @@ type Resources struct {
 	// MemoryRequest is reserved for the container, for example 128Mi.
 	MemoryRequest string `json:"memoryRequest" example:"256Mi"`
 	// CPULimit may be empty: a CPU limit slows a container down even when its node has idle processors.
-	CPULimit string `json:"cpuLimit" example:"1"`
+	CPULimit string `json:"cpuLimit" example:"2"`
 	// MemoryLimit is the amount of memory above which the container is killed.
 	MemoryLimit string `json:"memoryLimit" example:"1Gi"`
 }

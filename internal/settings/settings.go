@@ -5,6 +5,7 @@
 package settings
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -33,32 +34,52 @@ var Recorded = sync.OnceValue(func() Map {
 	return m
 })
 
-// few is the highest number of settings that a message can name.
-const few = 3
+// few is the highest number of settings that a message can name, and broad how many times as many properties a setting
+// changes that is left out beside a narrower one.
+const (
+	few   = 3
+	broad = 10
+)
 
 // Cause returns the settings that a finding of a policy comes from: on a resource, by its logical name, and on a
-// property of it, by its path, which can be empty. It returns nil if the map does not know it, or if too many settings
-// have a part in it.
+// property of it, by its path, which can be empty. The setting that is most about the property comes first. Cause
+// returns nil if the map does not know it, or if too many settings have a part in it.
 func (m Map) Cause(policy, resource, path string) []string {
 	if found := m.Rules[policy+" "+resource]; len(found) > 0 {
 		return atMost(found)
 	}
-	// The fewer properties a setting changes, the more it is about each of them.
+	for _, fits := range []func(string) bool{
+		func(property string) bool { return path != "" && property == resource+" "+path },
+		func(property string) bool { return about(property, resource, path) },
+	} {
+		if found := m.narrowest(fits); len(found) > 0 {
+			return atMost(found)
+		}
+	}
+	return nil
+}
+
+// narrowest returns the settings that change a property, without those that change far more properties than another:
+// the fewer a setting changes, the more it is about each of them.
+func (m Map) narrowest(fits func(property string) bool) []string {
 	var found []string
-	least := 0
 	for setting, changed := range m.Properties {
-		if !slices.ContainsFunc(changed, func(property string) bool { return about(property, resource, path) }) {
-			continue
-		}
-		if least == 0 || len(changed) < least {
-			found, least = nil, len(changed)
-		}
-		if len(changed) == least {
+		if slices.ContainsFunc(changed, fits) {
 			found = append(found, setting)
 		}
 	}
-	slices.Sort(found)
-	return atMost(found)
+	slices.SortFunc(found, func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(m.Properties[a]), len(m.Properties[b])), cmp.Compare(a, b))
+	})
+	within := func(times int) []string {
+		return slices.DeleteFunc(slices.Clone(found), func(setting string) bool {
+			return len(m.Properties[setting]) > times*len(m.Properties[found[0]])
+		})
+	}
+	if near := within(broad); len(near) <= few {
+		return near
+	}
+	return within(1)
 }
 
 func atMost(found []string) []string {

@@ -1,6 +1,7 @@
 package settings_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,11 +11,15 @@ import (
 
 func TestTheCauseIsTheSettingThatChangesLeast(t *testing.T) {
 	t.Parallel()
+	var many []string
+	for i := range 20 {
+		many = append(many, fmt.Sprintf("other%d", i))
+	}
 	m := settings.Map{
 		Rules: map[string][]string{"rule database": {"database.events.topicArn"}, "all pool": {"a", "b", "c", "d"}},
 		Properties: map[string][]string{
 			"database.multiAz": {"database multiAz"},
-			"profile":          {"database multiAz", "database port"},
+			"profile":          append(many, "database multiAz", "database port"),
 			"pool.logins[]":    {"login-reader"},
 			"pool.image":       {"pool spec.containers[0].image"},
 		},
@@ -42,4 +47,11 @@ func TestTheRecordedMapNamesTheSettingOfAProperty(t *testing.T) {
 	assert.Equal(t, []string{"database.multiAz"}, m.Cause("rds-multi-az", "database-instance", "multiAz"))
 	assert.Equal(t, []string{"database.events.topicArn"}, m.Cause("rds-events-subscribed", "database-instance", ""))
 	assert.Equal(t, []string{"database.backupWindow"}, m.Cause("rds-windows", "database-instance", "backupWindow"))
+	image := func(list string) string { return "spec.template.spec." + list + "[0].image" }
+	assert.Equal(t, []string{"pool.image"}, m.Cause("pool-version", "pool-deployment", image("containers")))
+	assert.Equal(t, []string{"pool.reloaderImage", "pool.image"},
+		m.Cause("k8s-image-pinned", "pool-deployment", image("initContainers")))
+	assert.Equal(t, []string{"role.image", "pool.image"}, m.Cause("k8s-image-pinned", "role-job", image("containers")))
+	assert.Equal(t, []string{"pool.image"}, m.Cause("k8s-image-pinned", "migration-reconnect", image("containers")))
+	assert.Equal(t, []string{"consumer.env"}, m.Cause("k8s-no-credentials-in-config", "consumer-config", "data.API_TOKEN"))
 }
