@@ -56,15 +56,27 @@ func (t *task) findConflicts(ctx context.Context, reader *engine.Reader, steps [
 	}
 }
 
-// conflictsOf asks the cluster, once, which of the objects exist.
+// conflictsOf asks the cluster which of the objects exist.
 func (t *task) conflictsOf(
 	ctx context.Context, client *kubectl.Client, creations []guard.Creation,
 ) ([]guard.Conflict, error) {
+	objects := make([]guard.Object, len(creations))
+	for i := range creations {
+		objects[i] = creations[i].Object
+	}
+	existing, err := existingObjects(ctx, client, objects)
+	return guard.Conflicts(creations, existing, t.stack.Name), err
+}
+
+// existingObjects asks the cluster, once, which of the objects exist, and who wrote them.
+func existingObjects(
+	ctx context.Context, client *kubectl.Client, objects []guard.Object,
+) ([]guard.Object, error) {
 	var manifests strings.Builder
-	for _, creation := range creations {
-		manifest, err := json.Marshal(creation.Object)
+	for _, o := range objects {
+		manifest, err := json.Marshal(o)
 		if err != nil {
-			return nil, fmt.Errorf("writing the manifest of %s: %w", creation.Object.ID(), err)
+			return nil, fmt.Errorf("writing the manifest of %s: %w", o.ID(), err)
 		}
 		fmt.Fprintf(&manifests, "%s\n", manifest)
 	}
@@ -72,7 +84,7 @@ func (t *task) conflictsOf(
 	defer cancel()
 	var existing struct{ Items []guard.Object }
 	err := client.Existing(ctx, &existing, manifests.String())
-	return guard.Conflicts(creations, existing.Items, t.stack.Name), err
+	return existing.Items, err
 }
 
 // sayConflicts says after a preview what exists already.

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/spf13/cobra"
 
+	"dbtier/internal/engine"
+	"dbtier/internal/guard"
 	"dbtier/internal/progress"
 	"dbtier/internal/text"
 )
@@ -18,7 +21,9 @@ func (a *app) drift() *cobra.Command {
 		Use:   "drift --stack <stack>",
 		Short: "Find changes that were made by hand",
 		Long: `Compares the real resources with the inputs of the last up, and changes nothing. Drift is what the next
-up would put back: a resource that was deleted, or a property that differs. Values that another
+up would put back: a resource that was deleted, or a property that differs. Drift is also what a person has
+added to an object of Kubernetes, such as a variable or a label. No up removes it, so drift names the
+command that does. It asks the cluster for that with kubectl. Values that another
 controller owns are not drift: the replicas that a HorizontalPodAutoscaler sets, the status that an
 operator writes. Neither are changes that RDS applies in the maintenance window, which are listed as
 pending, and a disk that RDS has grown. Generated passwords that were lost with their Secrets are drift,
@@ -72,7 +77,13 @@ func (t *task) runDrift(ctx context.Context) error {
 		return err
 	}
 	missing, lost := t.lostPasswords(ctx, outputs)
+	t.findAdditions(ctx, reader, result.Steps)
+	added := t.sayAdditions()
 	if drifted == 0 && !missing && !lost {
+		if added != "" {
+			t.say("stack %s: %s, which up does not remove", t.stack.Name, added)
+			return errPending
+		}
 		t.say("stack %s: no drift (%d resources), %.1fs", t.stack.Name, result.Changes[apitype.OpSame],
 			time.Since(started).Seconds())
 		return nil
@@ -87,9 +98,50 @@ func (t *task) runDrift(ctx context.Context) error {
 	if lost {
 		found = append(found, "generated passwords are lost")
 	}
+	if added != "" {
+		found = append(found, added+", which up does not remove")
+	}
 	t.say("stack %s: %s; repair with: dbtier up --stack %s --refresh", t.stack.Name, strings.Join(found, ", "),
 		t.stack.Name)
 	return errPending
+}
+
+// findAdditions reports the fields that people have added to the stack's objects. It notes a cluster that does not answer.
+func (t *task) findAdditions(ctx context.Context, reader *engine.Reader, drifted []progress.Step) {
+	state, err := reader.State(ctx)
+	if err != nil {
+		t.note(fmt.Sprintf("what was added to objects of stack %s was not looked for: %v", t.stack.Name, err))
+		return
+	}
+	watched := guard.WatchedOf(state)
+	if len(watched) == 0 {
+		return
+	}
+	client, _, err := t.cluster(ctx, t.clusterOf(clusterAccess{}))
+	var existing []guard.Object
+	if err == nil {
+		objects := make([]guard.Object, len(watched))
+		for i := range watched {
+			objects[i] = watched[i].Object
+		}
+		existing, err = existingObjects(ctx, client, objects)
+	}
+	if err != nil && ctx.Err() == nil {
+		t.note(fmt.Sprintf("what was added to objects of stack %s was not looked for, or not in all of them: %v",
+			t.stack.Name, err))
+	}
+	t.report.Additions = guard.Beside(guard.Additions(watched, existing), drifted)
+}
+
+// sayAdditions says what people have added, and returns how much it is in words, or "".
+func (t *task) sayAdditions() string {
+	for _, a := range t.report.Additions {
+		t.say("  + %s: %s was added by %s, %s; take it out with: %s", a.Object, a.Path, a.By, a.Time, a.Fix)
+	}
+	if len(t.report.Additions) == 0 {
+		return ""
+	}
+	return text.Count(len(t.report.Additions), "field was added", "fields were added")
 }
 
 // replicas is the field that a HorizontalPodAutoscaler sets, through the object's subresource scale.

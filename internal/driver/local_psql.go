@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"dbtier/config"
+	"dbtier/internal/kubectl"
 	"dbtier/internal/project"
 	"dbtier/internal/verify"
 )
@@ -20,7 +24,8 @@ func (a *app) localPsql() *cobra.Command {
 		Short: "Run psql in a service pod, through the pool",
 		Long: `Runs psql in a pod of the service with the login of the pod's DATABASE_URL, and so through PgBouncer. The
 server connection is in session mode and not one of the service's, so that SET, locks and temporary tables
-work and do not reach the service. The stack is the project's only local one, or the one named local, unless
+work and do not reach the service. If the service's image has no psql, it runs in a temporary pod that has
+the service's settings and the pool's image, and ends with psql. The stack is the project's only local one, or the one named local, unless
 the first argument is --stack. Every other argument goes to psql; input can come from a pipe.`,
 		Example: `  dbtier local psql
   dbtier local psql -c 'select version()'
@@ -60,18 +65,46 @@ func (a *app) runLocalPsql(ctx context.Context, args []string) error {
 		return fmt.Errorf("stack %s lacks the output %s: bring it up again with `dbtier up --stack %s`", stack,
 			config.OutputPoolSessionDatabase, stack)
 	}
+	verifier := verify.Verifier{
+		Target:  t,
+		Kubectl: &kubectl.Client{Command: cloud.Kubectl(), Kubeconfig: state.Kubeconfig},
+	}
+	where, container, remove, err := verifier.PsqlPod(ctx, psqlLasts)
+	if err != nil {
+		return fmt.Errorf("psql in a pod of %s: %w", t.Deployment, err)
+	}
 	command := append(cloud.Kubectl(), "exec", "--namespace="+t.Namespace, "--stdin")
 	if a.asks {
 		command = append(command, "--tty")
 	}
 	// The shell in the pod expands the URL, so it is not in kubectl's arguments.
-	command = append(command, "deployment/"+t.Deployment, "--container="+t.Container, "--", "sh", "-c",
+	command = append(command, where, "--container="+container, "--", "sh", "-c",
 		`exec psql "$DATABASE_URL&dbname=`+t.SessionDatabase+`" "$@"`, "psql")
-	if err := a.become(append(command, withoutDashes(args)...),
-		[]string{"KUBECONFIG=" + state.Kubeconfig}); err != nil {
-		return fmt.Errorf("psql in a pod of %s: %w", t.Deployment, err)
+	command = append(command, withoutDashes(args)...)
+	if container == t.Container {
+		if err := a.become(command, []string{"KUBECONFIG=" + state.Kubeconfig}); err != nil {
+			return fmt.Errorf("psql in a pod of %s: %w", t.Deployment, err)
+		}
+		return nil
 	}
-	return nil
+	defer remove(ctx)
+	return a.runPsql(ctx, command, state.Kubeconfig)
+}
+
+// psqlLasts is how long psql can run in a temporary pod.
+const psqlLasts = 8 * time.Hour
+
+// runPsql runs a command and ends as it ends.
+func (a *app) runPsql(ctx context.Context, command []string, kubeconfig string) error {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return &codedError{error: err, code: exit.ExitCode(), silent: true}
+	}
+	return err
 }
 
 // onlyLocal returns the local stack to use if none is given.

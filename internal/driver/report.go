@@ -52,6 +52,7 @@ type report struct {
 	DataLoss  []guard.Loss           `json:"dataLoss,omitempty"`
 	Obstacles []guard.Obstacle       `json:"obstacles,omitempty"`
 	Conflicts []guard.Conflict       `json:"conflicts,omitempty"`
+	Additions []guard.Addition       `json:"additions,omitempty"`
 	Kept      []guard.Kept           `json:"kept,omitempty"`
 	Pending   []pending.Change       `json:"pending,omitempty"`
 	// LostPasswords are the generated passwords that do not work any more.

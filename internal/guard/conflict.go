@@ -32,10 +32,12 @@ type Metadata struct {
 	ManagedFields     []ManagedField    `json:"managedFields,omitempty"`
 }
 
-// ManagedField names a client that has written fields of an object.
+// ManagedField names a client that has written fields of an object, and the fields.
 type ManagedField struct {
-	Manager     string `json:"manager"`
-	Subresource string `json:"subresource,omitempty"`
+	Manager     string         `json:"manager"`
+	Subresource string         `json:"subresource,omitempty"`
+	Time        string         `json:"time,omitempty"`
+	FieldsV1    map[string]any `json:"fieldsV1,omitempty"`
 }
 
 // ID is the object's id at the Kubernetes provider.

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,7 +61,27 @@ func (v *Verifier) standIn(ctx context.Context) (string, error) {
 	return v.standPod, v.standErr
 }
 
-const standInContainer = "psql"
+// PsqlPod returns where psql can run with the service's settings for some time: a pod of the service, or a temporary pod
+// if the service's image has no psql, which remove removes. The pod ends by itself after that time.
+func (v *Verifier) PsqlPod(
+	ctx context.Context, lasting time.Duration,
+) (where, container string, remove func(context.Context), err error) {
+	where = "deployment/" + v.Target.Deployment
+	_, err = v.Kubectl.Run(ctx, "", "exec", "--namespace="+v.Target.Namespace, where, "--container="+v.Target.Container,
+		"--", "sh", "-c", "command -v psql")
+	if !lacksPsql(err) {
+		return where, v.Target.Container, func(context.Context) {}, err
+	}
+	v.lasting = lasting
+	pod, err := v.standIn(ctx)
+	return "pod/" + pod, standInContainer, v.removePods, err
+}
+
+const (
+	standInContainer = "psql"
+	// standInLasts is the number of seconds after which a temporary pod ends.
+	standInLasts = 300
+)
 
 func (v *Verifier) makeStandIn(ctx context.Context) (string, error) {
 	t := v.Target
@@ -126,12 +148,13 @@ func random() string {
 // start creates a pod and waits until it runs. removePods removes it.
 func (v *Verifier) start(ctx context.Context, pod *temporaryPod) error {
 	place := pod.like.Spec.Template.Spec
+	lasts := cmp.Or(int(v.lasting.Seconds()), standInLasts)
 	type object = map[string]any
 	manifest, err := json.Marshal(object{
 		"apiVersion": "v1", "kind": "Pod",
 		"metadata": object{"name": pod.name, "namespace": v.Target.Namespace, "labels": pod.labels},
 		"spec": object{
-			"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "activeDeadlineSeconds": 300,
+			"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "activeDeadlineSeconds": lasts,
 			"serviceAccountName": pod.account, "automountServiceAccountToken": false, "enableServiceLinks": false,
 			"nodeSelector": place.NodeSelector, "tolerations": place.Tolerations, "affinity": place.Affinity,
 			"priorityClassName": place.PriorityClassName, "imagePullSecrets": place.ImagePullSecrets,
@@ -141,7 +164,7 @@ func (v *Verifier) start(ctx context.Context, pod *temporaryPod) error {
 			},
 			"volumes": pod.volumes,
 			"containers": []object{{
-				"name": standInContainer, "image": pod.image, "command": []string{"sleep", "300"},
+				"name": standInContainer, "image": pod.image, "command": []string{"sleep", strconv.Itoa(lasts)},
 				"envFrom": pod.envFrom, "env": pod.env, "volumeMounts": pod.mounts,
 				"readinessProbe": object{"exec": object{"command": []string{"false"}}},
 				"resources": object{

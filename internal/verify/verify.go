@@ -90,6 +90,8 @@ type Verifier struct {
 	stand    sync.Once
 	standPod string
 	standErr error
+	// lasting is how long a temporary pod lives. Default 5 minutes.
+	lasting time.Duration
 	// made are the temporary pods.
 	madeMutex sync.Mutex
 	made      []string

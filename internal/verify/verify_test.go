@@ -135,6 +135,8 @@ func (c *cluster) Run(_ context.Context, stdin string, args ...string) (string, 
 	case strings.Contains(all, "select current_user"):
 		c.stdin["secret"] = stdin
 		return "myshop_api\n", nil
+	case strings.HasSuffix(all, "command -v psql"):
+		return "/usr/bin/psql\n", nil
 	case strings.Contains(all, "select version()"):
 		return "PostgreSQL 16.14 on x86_64-pc-linux-gnu, compiled by gcc\n", nil
 	}
@@ -532,6 +534,52 @@ func TestAPodLikeTheServicesStandsInWhereItsImageHasNoPsql(t *testing.T) {
 	}
 	assert.Equal(t, 2, made, "one for both checks, and the one that is no part of the tier")
 	assert.Equal(t, 1, removed)
+}
+
+func TestPsqlRunsInAPodOfTheServiceOrInOneLikeIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails            error
+		where, container string
+		removed          int
+	}{
+		"the image has psql": {nil, "deployment/myshop-api", "api", 0},
+		"it has no shell": {
+			failure(126, `exec: "sh": executable file not found in $PATH`), "pod/dbtier-verify-", "psql", 1,
+		},
+		"it has a shell and no psql": {failure(127, ""), "pod/dbtier-verify-", "psql", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := healthy(t)
+			if c.fails != nil {
+				cluster.fails["deployment/myshop-api --container=api"] = c.fails
+			}
+			v := &verify.Verifier{Kubectl: cluster, Target: verify.Target{
+				Namespace: "myshop", Deployment: "myshop-api", Container: "api", Pool: "pgbouncer", PoolContainer: "pgbouncer",
+			}}
+			where, container, remove, err := v.PsqlPod(t.Context(), 2*time.Hour)
+			require.NoError(t, err)
+			assert.True(t, strings.HasPrefix(where, c.where), where)
+			assert.Equal(t, c.container, container)
+			remove(t.Context())
+			removed := 0
+			for _, call := range cluster.calls {
+				if call[0] == "delete" {
+					removed++
+				}
+			}
+			assert.Equal(t, c.removed, removed)
+			if c.removed > 0 {
+				assert.Contains(t, cluster.stdin["pod"], `"activeDeadlineSeconds":7200`)
+				assert.Contains(t, cluster.stdin["pod"], `"command":["sleep","7200"]`)
+			}
+		})
+	}
+	// A cluster that is away is not an image without psql.
+	cluster := healthy(t)
+	cluster.fails["deployment/myshop-api"] = failure(1, "Unable to connect to the server: EOF")
+	v := &verify.Verifier{Kubectl: cluster, Target: verify.Target{Namespace: "myshop", Deployment: "myshop-api"}}
+	_, _, _, err := v.PsqlPod(t.Context(), time.Hour)
+	require.ErrorContains(t, err, "Unable to connect")
 }
 
 func TestTheOutsiderHasNothingOfTheTierButItsPlace(t *testing.T) {

@@ -31,6 +31,8 @@ type answer struct {
 		Changed        []string
 	}
 	DataLoss []struct{ Name string }
+	// Additions are what people added to objects.
+	Additions []struct{ Object, Path, By, Fix string }
 	// LostPasswords are those that were found.
 	LostPasswords []struct{ Secret, Cause string }
 }
@@ -139,6 +141,9 @@ func TestDriftMadeByHandIsFoundAndMended(t *testing.T) {
 	// The image does not exist, so the old pods continue to serve.
 	kubectl(t, "-n", namespace, "set", "image", "deployment/"+service,
 		service+"=localcloud.internal/myshop-api:by-hand")
+	// No update removes what a person adds.
+	kubectl(t, "-n", namespace, "set", "env", "deployment/"+service, "BY_HAND=1")
+	kubectl(t, "-n", namespace, "label", "service/"+pool, "example.com/by-hand=1")
 
 	drift := ask(t, "drift", "--stack", "local")
 	assert.Equal(t, 2, drift.ExitCode, "%v", drift.Faults)
@@ -156,8 +161,19 @@ func TestDriftMadeByHandIsFoundAndMended(t *testing.T) {
 	up := ask(t, "up", "--stack", "local")
 	require.Zero(t, up.ExitCode, "%v", up.Faults)
 	assert.Equal(t, drift.names(), up.names(), "the update corrects the drift and touches nothing else")
+	assert.Len(t, drift.Additions, 2, "%v", drift.Additions)
+	left := ask(t, "drift", "--stack", "local")
+	assert.Equal(t, 2, left.ExitCode)
+	assert.Empty(t, left.names())
+	require.Len(t, left.Additions, 2, "%v", left.Additions)
+	for _, addition := range left.Additions {
+		t.Logf("%s: %s by %s: %s", addition.Object, addition.Path, addition.By, addition.Fix)
+		command := strings.Fields(addition.Fix)
+		require.Equal(t, "kubectl", command[0])
+		kubectl(t, command[1:]...)
+	}
 	after := ask(t, "drift", "--stack", "local")
-	assert.Zero(t, after.ExitCode, "%v", after.names())
+	assert.Zero(t, after.ExitCode, "%v %v", after.names(), after.Additions)
 	healthy(t)
 }
 
