@@ -148,7 +148,7 @@ func restoring(inputs map[string]any) bool {
 var irreplaceable = []string{instance, "aws:rds/cluster:Cluster", keyType}
 
 // Gone returns the losses that happened before the run: a database or a key that the state has and the run would create
-// again, empty. A run sees that after a refresh.
+// again, empty. A run sees that after a refresh. A database that begins as a copy is not empty.
 func Gone(steps []progress.Step, s *stackstate.State, allowed []string) []Loss {
 	known := map[string]bool{}
 	for _, r := range s.Resources {
@@ -156,12 +156,18 @@ func Gone(steps []progress.Step, s *stackstate.State, allowed []string) []Loss {
 	}
 	var losses []Loss
 	for _, step := range steps {
-		if step.Op == apitype.OpCreate && known[step.URN] && slices.Contains(irreplaceable, step.Type) {
-			losses = append(losses, Loss{
-				URN: step.URN, Type: step.Type, Name: step.Name, Op: step.Op, What: holders[step.Type],
-				Allowed: isAllowed(step.URN, allowed),
-			})
+		if step.Op != apitype.OpCreate || !known[step.URN] || !slices.Contains(irreplaceable, step.Type) ||
+			restoring(step.Inputs) {
+			continue
 		}
+		loss := Loss{
+			URN: step.URN, Type: step.Type, Name: step.Name, Op: step.Op, What: holders[step.Type],
+			Allowed: isAllowed(step.URN, allowed),
+		}
+		if step.Type == instance {
+			loss.Hint = "to begin with its data, set dbtier:database.restore to a snapshot or to its retained backups"
+		}
+		losses = append(losses, loss)
 	}
 	return losses
 }

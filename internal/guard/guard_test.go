@@ -62,8 +62,12 @@ func TestADatabaseThatIsGoneIsNotSilentlyCreatedAgain(t *testing.T) {
 	}
 	gone := guard.Gone(steps, &known, []string{"database-key"})
 	require.Len(t, gone, 2)
-	assert.Equal(t, "aws:rds:Instance database-instance is gone, and is created again, empty: the database",
-		gone[0].String())
+	assert.Equal(t, "aws:rds:Instance database-instance is gone, and is created again, empty: the database (to begin "+
+		"with its data, set dbtier:database.restore to a snapshot or to its retained backups)", gone[0].String())
+	steps[0].Inputs = map[string]any{"snapshotIdentifier": "last"}
+	restored := guard.Gone(steps, &known, nil)
+	require.Len(t, restored, 1)
+	assert.Equal(t, "database-key", restored[0].Name)
 	require.Len(t, guard.Refused(gone), 1)
 	assert.Contains(t, guard.Refusal("prod", guard.Refused(gone)), "--allow-data-loss database-instance")
 }

@@ -420,6 +420,14 @@ func TestEachFailureHasItsCauseAndTheNextCommand(t *testing.T) {
 					`error: the server doesn't have a resource type "externalsecrets"`)
 			}, "passwords", "Secret pgbouncer-database-1 is gone", "dbtier up --stack local",
 		},
+		"another cluster at an address that kubectl knows": {
+			func(c *cluster) {
+				c.fails["get externalsecrets.v1.external-secrets.io,"+
+					"passwords.v1alpha1.generators.external-secrets.io"] = failure(1, `Error from server (NotFound): Unable `+
+					`to list "generators.external-secrets.io/v1alpha1, Resource=passwords": the server could not find the `+
+					`requested resource (get passwords.generators.external-secrets.io)`)
+			}, "passwords", "Secret pgbouncer-database-1 is gone", "dbtier up --stack local",
+		},
 		"a password changed in PostgreSQL": {
 			func(c *cluster) {
 				c.logins = `failed myshop_app_a: psql: error: FATAL:  password authentication failed for user "myshop_app_a"`

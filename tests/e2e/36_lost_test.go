@@ -5,6 +5,8 @@ package e2e
 import (
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -197,4 +199,27 @@ func TestALostNamespaceIsMadeAgainWhileAnotherPoolIsConnected(t *testing.T) {
 	assert.Positive(t, serverConnections(cloud, user), "the other pool is still connected")
 	t.Logf("the namespace: found by drift, made again by up in %s", mended.took.Round(time.Second))
 	whole(t)
+}
+
+// The cluster is lost with everything in it, and a new one has its address. The database lives. One up makes everything
+// again, for the other of the two users: pods of the old cluster could still be connected.
+func TestALostClusterIsMadeAgainOnTheLivingDatabase(t *testing.T) {
+	settled(t)
+	user := output(t, "databaseUser")
+	kept := withTheDirectDSN(t, "create table kept as select 42 as answer")
+	require.Contains(t, kept.stdout, "SELECT 1", "%s", kept)
+	mustDbtier(t, "local", "stop")
+	require.NoError(t, os.RemoveAll(filepath.Join(root, ".localcloud", "state", "etcd")))
+	mustDbtier(t, "local", "start")
+
+	mended := repair(t)
+	assert.Contains(t, mended.drift.names(), "operator-namespace")
+	assert.Contains(t, mended.drift.names(), "namespace-namespace")
+	assert.NotEmpty(t, mended.drift.lost())
+	assert.NotContains(t, mended.up.names(), "database-instance")
+	assert.NotEqual(t, user, output(t, "databaseUser"), "the other of the two users")
+	t.Logf("the cluster: found by drift, made again by up in %s", mended.took.Round(time.Second))
+	whole(t)
+	r := withTheDirectDSN(t, "select answer from kept")
+	assert.Contains(t, r.stdout, "42", "%s", r)
 }

@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -42,4 +44,34 @@ func TestAnotherInstanceIsPreparedAndServesLikeTheFirst(t *testing.T) {
 	r = inServicePod(t, `psql "$DATABASE_URL" -XAtc 'select current_database(), count(*) from orders'`)
 	assert.Zero(t, r.code, "the schema, and the rights of the application's role: %s", r)
 	assert.Contains(t, r.stdout, "another|")
+
+	// Somebody deletes it. An update that makes an empty one again needs the same permission.
+	door(t, http.MethodDelete, url.Values{}, map[string]any{
+		"type": "aws:rds/instance:Instance", "id": instances(), "region": "ap-northeast-2",
+		"state": map[string]any{"skipFinalSnapshot": true},
+	})
+	require.Empty(t, instances())
+	r = moved.run(t, "bin/dbtier", "drift", "--stack", "local")
+	assert.Equal(t, 2, r.code, "%s", r)
+	assert.Contains(t, r.stdout, "- aws:rds:Instance database-instance is gone")
+	const gone = "aws:rds:Instance database-instance is gone, and is created again, empty: the database"
+	r = moved.run(t, "bin/dbtier", "preview", "--stack", "local")
+	assert.Zero(t, r.code, "%s", r)
+	assert.Contains(t, r.stdout, "! data would be lost: "+gone)
+	r = moved.run(t, "bin/dbtier", "up", "--stack", "local")
+	require.Equal(t, 3, r.code, "%s", r)
+	assert.Contains(t, r.stderr, gone)
+	assert.Contains(t, r.stderr, "set dbtier:database.restore")
+	assert.Contains(t, r.stderr, "--allow-data-loss database-instance")
+	require.Empty(t, instances())
+
+	started := time.Now()
+	r = moved.run(t, "bin/dbtier", "up", "--stack", "local", "--allow-data-loss", "database-instance")
+	require.Zero(t, r.code, "%s", r)
+	t.Logf("the instance: named by drift, refused by up, made again with permission in %s",
+		time.Since(started).Round(time.Second))
+	eventually(t, 2*time.Minute, "all checks to pass", func() (bool, string) {
+		r := moved.run(t, "bin/dbtier", "verify", "--stack", "local")
+		return r.code == 0, r.all()
+	})
 }
