@@ -10,7 +10,8 @@ import (
 )
 
 // blame moves a fault of a default to the written setting that led to it. That is the setting without which, or with
-// another value of which, the fault ends and no other begins. judge returns the faults of a tree.
+// another value of which, the fault ends and no other begins. A fault of a default that only repeats the fault of the
+// setting it follows from is dropped. judge returns the faults of a tree.
 func blame(tree map[string]any, faults []fault.Fault, judge func(map[string]any) []fault.Fault) []fault.Fault {
 	leaves := map[string]any{}
 	collect(leaves, "", tree)
@@ -24,8 +25,11 @@ func blame(tree map[string]any, faults []fault.Fault, judge func(map[string]any)
 	}
 	open := map[string]int{}
 	before := map[string]bool{}
-	for i, f := range faults {
+	for _, f := range faults {
 		before[f.String()] = true
+	}
+	faults = withoutEchoes(tree, leaves, faults, written, judge)
+	for i, f := range faults {
 		if !written(f) {
 			open[f.String()] = i
 		}
@@ -55,6 +59,34 @@ func blame(tree map[string]any, faults []fault.Fault, judge func(map[string]any)
 		}
 	}
 	return faults
+}
+
+// validName has the form of every name in the config.
+const validName = "x"
+
+// withoutEchoes drops the faults of defaults that end when a name with a fault of its own becomes valid: one wrong name
+// is one fault, whatever other names are made from it.
+func withoutEchoes(tree, leaves map[string]any, faults []fault.Fault, written func(fault.Fault) bool,
+	judge func(map[string]any) []fault.Fault,
+) []fault.Fault {
+	kept := slices.Clone(faults)
+	for _, leaf := range slices.Sorted(maps.Keys(leaves)) {
+		isOwn := func(f fault.Fault) bool { return f.Path == leaf }
+		if _, text := leaves[leaf].(string); !text || !slices.ContainsFunc(kept, isOwn) || !slices.ContainsFunc(kept,
+			func(f fault.Fault) bool { return !written(f) }) {
+			continue
+		}
+		left := map[string]bool{}
+		mended := judge(replaced(tree, leaf, validName))
+		if slices.ContainsFunc(mended, isOwn) {
+			continue
+		}
+		for _, f := range mended {
+			left[f.String()] = true
+		}
+		kept = slices.DeleteFunc(kept, func(f fault.Fault) bool { return !written(f) && !left[f.String()] })
+	}
+	return kept
 }
 
 // moved is the fault at the setting that led to it.

@@ -369,3 +369,53 @@ func TestThePoolIsTheApplicationsOwnRoleUnlessToldOtherwise(t *testing.T) {
 	require.ErrorContains(t, err, `dbtier:role.name: "pg_shop": want`)
 	assert.ErrorContains(t, err, `dbtier:role.generation: 0: want`)
 }
+
+func TestOneWrongNameIsOneFault(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 70)
+	for name, c := range map[string]struct{ old, written, path string }{
+		"service":            {"{name: my-shop}", "{name: My_Shop}", "service.name"},
+		"service, too long":  {"{name: my-shop}", "{name: " + long + "}", "service.name"},
+		"consumer":           {"consumer: {", "consumer: {name: MyShop_api, ", "consumer.name"},
+		"consumer, too long": {"consumer: {", "consumer: {name: " + long + ", ", "consumer.name"},
+		"environment":        {"environment: prod", "environment: Prod_x", "environment"},
+		"namespace":          {"{name: my-shop}", "{name: my-shop, namespace: My_Shop}", "service.namespace"},
+		"existing namespace": {"{name: my-shop}", "{name: My_Shop, existingNamespace: true}", "service.name"},
+		"database":           {"consumer: {", "database: {databaseName: My-Db}\n  dbtier:consumer: {", "database.databaseName"},
+		"identifier":         {"consumer: {", "database: {identifier: My_Db}\n  dbtier:consumer: {", "database.identifier"},
+		"role":               {"consumer: {", "role: {name: Role-x}\n  dbtier:consumer: {", "role.name"},
+		"operator":           {"consumer: {", "operator: {namespace: Op_x}\n  dbtier:consumer: {", "operator.namespace"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, strings.Replace(least, c.old, c.written, 1))
+			var lines []string
+			for line := range strings.Lines(fmt.Sprint(err)) {
+				if strings.HasPrefix(line, "Pulumi.test.yaml: ") {
+					lines = append(lines, line)
+				}
+			}
+			require.Len(t, lines, 1, "%v", err)
+			assert.Contains(t, lines[0], "dbtier:"+c.path+": ")
+			assert.NotContains(t, lines[0], "reserved for the console", "the rule of a name that is made from it")
+		})
+	}
+	_, err := load(t, strings.Replace(least, "consumer: {", "database: {port: 1}\n  dbtier:consumer: {name: My_api, ", 1))
+	require.ErrorContains(t, err, "database.port: 1: ", "another fault stays")
+	require.ErrorContains(t, err, `consumer.name: "My_api": `)
+}
+
+func TestATabInTheFileIsCalledATab(t *testing.T) {
+	t.Parallel()
+	_, err := config.ReadFile(stackFile(t, "config:\n  dbtier:service:\n\tname: my-shop\n"))
+	require.ErrorContains(t, err, "not valid YAML: line 3 begins with a tab: YAML is indented with spaces")
+	_, err = config.ReadFile(stackFile(t, "config:\n  dbtier:service: {name: @x}\n"))
+	require.ErrorContains(t, err, "cannot start any token", "the reason is no tab")
+}
+
+func stackFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "Pulumi.test.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
+}

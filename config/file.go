@@ -88,7 +88,7 @@ func readYAML(file string) (map[string]any, error) {
 	var settings map[string]any
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	if err := decoder.Decode(&settings); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("reading the stack's config %s: not valid YAML: %s", name, oneLine(err))
+		return nil, fmt.Errorf("reading the stack's config %s: not valid YAML: %s", name, YAMLFault(text, err))
 	}
 	// Pulumi reads the first document only.
 	switch err := decoder.Decode(&map[string]any{}); {
@@ -96,9 +96,26 @@ func readYAML(file string) (map[string]any, error) {
 		return nil, fmt.Errorf("reading the stack's config %s: it has a second YAML document, which Pulumi does not "+
 			"read: move its keys into the first, and remove the line ---", name)
 	case !errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("reading the stack's config %s: not valid YAML: %s", name, oneLine(err))
+		return nil, fmt.Errorf("reading the stack's config %s: not valid YAML: %s", name, YAMLFault(text, err))
 	}
 	return settings, nil
+}
+
+// YAMLFault is the parser's error on one line. If a tab is the reason it says so: the parser names no character.
+func YAMLFault(text []byte, err error) string {
+	said := oneLine(err)
+	if !strings.Contains(said, "cannot start any token") {
+		return said
+	}
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		blanks := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
+		if bytes.ContainsRune(blanks, '\t') && len(bytes.TrimSpace(line)) > 0 {
+			return fmt.Sprintf("line %d begins with a tab: YAML is indented with spaces", number)
+		}
+	}
+	return said
 }
 
 // defaultOf returns the value that Pulumi.yaml gives to a key: the entry itself, or its value or default.

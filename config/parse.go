@@ -85,9 +85,19 @@ func Parse(values Values, outputsOf OutputsOf) (*Stack, error) {
 	}
 	invalid := &fault.Error{}
 	if errors.As(faults.Err(), &invalid) || len(values.Strays) > 0 {
-		return stack, &InvalidError{File: values.File, Faults: invalid.Faults, Strays: values.Strays}
+		return stack, &InvalidError{File: values.File, Faults: distinct(invalid.Faults), Strays: values.Strays}
 	}
 	return stack, nil
+}
+
+// distinct drops the repetitions of a fault: two checks can find the same one.
+func distinct(faults []fault.Fault) []fault.Fault {
+	told := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(faults), func(f fault.Fault) bool {
+		before := told[f.String()]
+		told[f.String()] = true
+		return before
+	})
 }
 
 // parseTree decodes and validates a tree. unread are the paths of values that could not be read.

@@ -78,7 +78,7 @@ func parse(dir, file string, text []byte) (*Project, error) {
 		} `yaml:"backend"`
 	}
 	if err := yaml.Unmarshal(text, &settings); err != nil {
-		return nil, fmt.Errorf("%s is not valid YAML: %s", file, strings.Join(strings.Fields(err.Error()), " "))
+		return nil, fmt.Errorf("%s is not valid YAML: %s", file, config.YAMLFault(text, err))
 	}
 	if settings.Name == "" {
 		return nil, fmt.Errorf("%s: name: is missing: give the project's name", file)
