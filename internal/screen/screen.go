@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -175,8 +176,8 @@ func (s *Screen) dress(line string) string {
 	return line + "\n"
 }
 
-// Wrap breaks a line between words. The rest is indented by two more characters than the line. A word that is longer
-// than the width stays whole, because it may be copied.
+// Wrap breaks a line between words. The rest is indented by two more characters than the line. A word or a command that
+// is longer than the width stays whole, because it may be copied.
 func Wrap(line string, width int) string {
 	if utf8.RuneCountInString(line) <= width {
 		return line
@@ -185,15 +186,13 @@ func Wrap(line string, width int) string {
 	indent := strings.Repeat(" ", min(len(line)-len(text)+2, width/2))
 	var out strings.Builder
 	out.WriteString(line[:len(line)-len(text)])
-	column, first := len(line)-len(text), true
+	column, first, before := len(line)-len(text), true, ":"
 	for text != "" {
 		// The blanks before a word belong to it, so that columns stay where a line is not broken.
 		blanks := len(text) - len(strings.TrimLeft(text, " "))
-		end := strings.IndexByte(text[blanks:], ' ')
-		if end < 0 {
-			end = len(text) - blanks
-		}
+		end := unit(text[blanks:], strings.HasSuffix(before, ":"))
 		word := text[blanks : blanks+end]
+		before = word
 		size := utf8.RuneCountInString(word)
 		text = text[blanks+end:]
 		if !first && column+blanks+size > width {
@@ -204,6 +203,56 @@ func Wrap(line string, width int) string {
 		column, first = column+blanks+size, false
 	}
 	return out.String()
+}
+
+// programs are those that messages tell a person to run.
+var programs = []string{"aws", "dbtier", "docker", "eval", "kubectl", "make", "pulumi"}
+
+// unit returns the length of what stays on one line at the beginning of a text: a word, what stands in quotes of code,
+// or a command, which begins a line or follows a colon.
+func unit(text string, commands bool) int {
+	end := wordEnd(text)
+	word := text[:end]
+	if strings.Count(word, "`")%2 == 1 {
+		closing := strings.IndexByte(text[end:], '`')
+		if closing < 0 {
+			return end
+		}
+		return end + closing + wordEnd(text[end+closing:])
+	}
+	if !commands || !slices.Contains(programs, word[strings.LastIndexByte(word, '/')+1:]) {
+		return end
+	}
+	// A command has its name, the names of commands below it, and flags, each perhaps with a value.
+	flags, value := false, false
+	for names := 1; end+1 < len(text) && text[end] == ' ' && text[end+1] != ' '; {
+		next := text[end+1 : end+1+wordEnd(text[end+1:])]
+		switch {
+		case strings.ContainsAny(text[end-1:end], ",;"):
+			return end
+		case strings.HasPrefix(next, "-"):
+			flags, value = true, !strings.Contains(next, "=")
+		case value:
+			value = false
+		case flags || names == longestName:
+			return end
+		default:
+			names++
+		}
+		end += 1 + len(next)
+	}
+	return end
+}
+
+// longestName is the number of words of the longest name of a command: dbtier local kubectl.
+const longestName = 3
+
+// wordEnd returns the length of the word at the beginning of a text.
+func wordEnd(text string) int {
+	if end := strings.IndexByte(text, ' '); end >= 0 {
+		return end
+	}
+	return len(text)
 }
 
 // Cut shortens a text to a number of characters.

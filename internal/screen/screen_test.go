@@ -31,6 +31,42 @@ func TestALongLineIsWrappedBetweenWords(t *testing.T) {
 	}
 }
 
+func TestACommandStaysOnOneLine(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ line, want string }{
+		{
+			"stack local: 3 differ; repair with: bin/dbtier up --stack local --refresh",
+			"stack local: 3 differ; repair with:\n  bin/dbtier up --stack local --refresh",
+		},
+		{
+			"    fix: dbtier preview --stack production looks for them, and names each",
+			"    fix:\n      dbtier preview --stack production\n      looks for them, and names each",
+		},
+		{
+			"keep it: dbtier up --stack prod, which marks it as retained",
+			"keep it: dbtier up --stack prod, which\n  marks it as retained",
+		},
+		{
+			"it is down: bring it up with `dbtier up --stack prod`, then try again",
+			"it is down: bring it up with\n  `dbtier up --stack prod`, then try\n  again",
+		},
+		{
+			"longer than the line: dbtier refresh --stack prod --yes --adopt-pending key=1",
+			"longer than the line:\n  dbtier refresh --stack prod --yes --adopt-pending key=1",
+		},
+		{
+			"the kubectl of this machine is older than the cluster",
+			"the kubectl of this machine is older\n  than the cluster",
+		},
+		{
+			"an `open quote of code that nothing ends",
+			"an `open quote of code that nothing\n  ends",
+		},
+	} {
+		assert.Equal(t, c.want, screen.Wrap(c.line, 38), c.line)
+	}
+}
+
 func FuzzWrap(f *testing.F) {
 	f.Add("  ! one two  three", 8)
 	f.Fuzz(func(t *testing.T, line string, width int) {
