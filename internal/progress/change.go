@@ -24,7 +24,8 @@ type Change struct {
 const longestValue = 120
 
 // Changes are the changes of a step's properties, with placeholders for secret and unknown values, and
-// without credentials. Replace is applied to each text; it may be nil.
+// without credentials. A property that has the same text before and after is left out. Replace is applied to each text;
+// it may be nil.
 func (s *Step) Changes(replace func(string) string) []Change {
 	if len(s.Changed) == 0 || s.Before == nil || s.After == nil {
 		return nil
@@ -33,10 +34,16 @@ func (s *Step) Changes(replace func(string) string) []Change {
 	changes := make([]Change, 0, len(s.Changed))
 	for _, path := range s.Changed {
 		was, is := textAt(before, path), textAt(after, path)
+		if was == is && !strings.Contains(was, Secret) && !strings.Contains(was, Computed) {
+			continue
+		}
 		if replace != nil {
 			was, is = replace(was), replace(is)
 		}
 		changes = append(changes, changeOf(path, was, is))
+	}
+	if len(changes) == 0 {
+		return nil
 	}
 	return changes
 }

@@ -61,6 +61,23 @@ func TestValuesThatMustNotBeShownAreReplaced(t *testing.T) {
 	assert.Empty(t, (&progress.Step{Changed: []string{"a"}}).Changes(nil), "a step without states shows its paths only")
 }
 
+func TestAPropertyThatStaysTheSameIsNoChange(t *testing.T) {
+	t.Parallel()
+	annotation := func(value any) map[string]any {
+		return map[string]any{
+			"size":     value,
+			"metadata": map[string]any{"annotations": map[string]any{"pulumi.com/replaceUnready": "true"}},
+		}
+	}
+	step := progress.Step{
+		Changed: []string{`metadata.annotations["pulumi.com/replaceUnready"]`, "size"},
+		Before:  annotation(1.0), After: annotation(2.0),
+	}
+	assert.Equal(t, []progress.Change{{Path: "size", Was: "1", Is: "2"}}, step.Changes(nil))
+	step.After = step.Before
+	assert.Empty(t, step.Changes(nil))
+}
+
 // FuzzChanges finds texts that cannot be compared, or whose difference loses a line.
 func FuzzChanges(f *testing.F) {
 	f.Add("a\nb\n", "a\nc\n")

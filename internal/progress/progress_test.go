@@ -2,10 +2,12 @@ package progress_test
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -14,6 +16,7 @@ import (
 
 	"dbtier/internal/progress"
 	"dbtier/internal/redact"
+	"dbtier/policy/rule"
 	"dbtier/policy/ruletest"
 )
 
@@ -144,6 +147,108 @@ func TestErrorsAreKeptOnceWithoutTheEnginesWrapping(t *testing.T) {
 		"kubernetes:Job migrate: Job myshop/migrate failed\n  | no such table",
 	}, result.Errors)
 	assert.Equal(t, "  ! kubernetes:Job migrate: careful\n    very\n", s.out.String())
+}
+
+func TestAnErrorWithSeveralReasonsTellsEachOnce(t *testing.T) {
+	s := newScreen(progress.Options{})
+	log := func(pod string, second int) string {
+		return fmt.Sprintf("\t* last lines of the log of pod %s, container migrate (exit code 3):\n"+
+			"    18:40:%02d no such table\n", pod, second)
+	}
+	s.diagnose(apitype.DiagnosticEvent{
+		URN: job, Severity: "error",
+		Message: "error: 8 errors occurred:\n\t* Job myshop/migrate failed: BackoffLimitExceeded\n" +
+			"\t* pod m-1: container migrate ended with exit code 3: Error\n" + log("m-1", 10) +
+			"\t* pod m-2: container migrate ended with exit code 3: Error\n" + log("m-2", 25) +
+			"\t* pod m-3: container migrate ended with exit code 137: OOMKilled\n" + log("m-3", 40) +
+			"\t* and 1 more pods\n\n",
+	})
+	stop := make(chan struct{})
+	close(stop)
+	assert.Equal(t, []string{"kubernetes:Job migrate: Job myshop/migrate failed: BackoffLimitExceeded\n" +
+		"pod m-1: container migrate ended with exit code 3: Error\n" +
+		"last lines of the log of pod m-1, container migrate (exit code 3):\n    18:40:10 no such table\n" +
+		"pod m-3: container migrate ended with exit code 137: OOMKilled\nand 3 more pods"},
+		s.Consume(make(chan events.EngineEvent), stop).Errors)
+}
+
+func TestPoliciesThatWaitForValuesAreOneLine(t *testing.T) {
+	for inputs, want := range map[bool]string{
+		false: "    3 policies wait for 2 values of the update (--inputs lists them)\n",
+		true:  "    3 " + rule.Waiting + ":\n      a.ingress: one, two\n      b.arn: three\n",
+	} {
+		s := newScreen(progress.Options{Planning: true, Inputs: inputs})
+		s.diagnose(apitype.DiagnosticEvent{
+			Severity: "info", Message: "3 " + rule.Waiting + ":\n  a.ingress: one, two\n  b.arn: three\n",
+		})
+		assert.Equal(t, want, s.out.String())
+	}
+}
+
+func TestTheTimesOfRowsAreInOneColumn(t *testing.T) {
+	const of = "urn:pulumi:s::dbtier::dbtier:components:ExternalSecretsOperator$"
+	urns := []string{
+		instance,
+		of + "kubernetes:apps/v1:Deployment::operator-chart:external-secrets/external-secrets-cert-controller",
+		of + "kubernetes:admissionregistration.k8s.io/v1:ValidatingWebhookConfiguration::operator-chart:secretstore-validate",
+		of + "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition::operator-chart:" +
+			"clusterexternalsecrets.external-secrets.io",
+	}
+	for _, width := range []int{0, 60, 80, 120, 200} {
+		s := newScreen(progress.Options{Width: width})
+		for _, urn := range urns {
+			s.begin(apitype.OpCreate, urn)
+			s.end(apitype.OpCreate, urn)
+		}
+		for line := range strings.Lines(s.out.String()) {
+			first, _, _ := strings.Cut(s.out.String(), "\n")
+			assert.Equal(t, utf8.RuneCountInString(first)+1, utf8.RuneCountInString(line), "width %d:\n%s", width, s.out.String())
+		}
+	}
+}
+
+// The engine counts a replacement whose old resource is gone, although nothing has taken its place.
+func TestAReplacementCountsWhenItIsCreated(t *testing.T) {
+	fail := func(s *screen, op apitype.OpType) {
+		s.event(apitype.EngineEvent{ResOpFailedEvent: &apitype.ResOpFailedEvent{
+			Metadata: apitype.StepEventMetadata{Op: op, URN: job, Type: typeOf(job)},
+		}})
+	}
+	for want, happens := range map[string]func(s *screen){
+		"1 deleted, 101 unchanged, 1.0s": func(s *screen) {
+			s.begin(apitype.OpDeleteReplaced, job)
+			s.end(apitype.OpDeleteReplaced, job)
+			s.begin(apitype.OpCreateReplacement, job)
+			fail(s, apitype.OpCreateReplacement)
+		},
+		"no changes (101 resources), 1.0s": func(s *screen) {
+			s.begin(apitype.OpCreateReplacement, job)
+			fail(s, apitype.OpCreateReplacement)
+		},
+		"1 replaced, 101 unchanged, 1.0s": func(s *screen) {
+			s.begin(apitype.OpCreateReplacement, job)
+			s.end(apitype.OpCreateReplacement, job)
+			s.begin(apitype.OpDeleteReplaced, job)
+			fail(s, apitype.OpDeleteReplaced)
+		},
+	} {
+		s := newScreen(progress.Options{})
+		happens(s)
+		s.event(apitype.EngineEvent{SummaryEvent: &apitype.SummaryEvent{
+			ResourceChanges: map[apitype.OpType]int{apitype.OpReplace: 1, apitype.OpSame: 101},
+		}})
+		stop := make(chan struct{})
+		close(stop)
+		assert.Equal(t, want, s.Consume(make(chan events.EngineEvent), stop).Summary(false, time.Second))
+	}
+	s := newScreen(progress.Options{Planning: true})
+	s.begin(apitype.OpReplace, job)
+	s.event(apitype.EngineEvent{SummaryEvent: &apitype.SummaryEvent{
+		ResourceChanges: map[apitype.OpType]int{apitype.OpReplace: 1},
+	}})
+	stop := make(chan struct{})
+	close(stop)
+	assert.Equal(t, "1 to replace, 1.0s", s.Consume(make(chan events.EngineEvent), stop).Summary(true, time.Second))
 }
 
 func TestAFailedOperationIsMarked(t *testing.T) {

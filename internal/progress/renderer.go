@@ -144,6 +144,9 @@ type Renderer struct {
 	refreshed map[string]Step
 	// before are the states that a refresh in this run has replaced, by URN.
 	before map[string]State
+	// replacements counts the replacements that were created, replaced the deleted resources that they take the place
+	// of, or should.
+	replacements, replaced int
 	// last is the time of the last line. live is true while the live line is shown.
 	last time.Time
 	live bool
@@ -214,6 +217,18 @@ func (r *Renderer) Event(event events.EngineEvent) {
 		r.result.Ended = true
 		for op, n := range event.SummaryEvent.ResourceChanges {
 			r.result.Changes[op] = n
+		}
+		r.countReplacements()
+	}
+}
+
+// countReplacements counts only replacements that were created. The engine also counts one whose old resource is
+// deleted and whose creation failed or was not reached: then a deletion is all that was done.
+func (r *Renderer) countReplacements() {
+	if more := r.result.Changes[apitype.OpReplace] - r.replacements; !r.o.Planning && more > 0 {
+		r.result.Changes[apitype.OpReplace] -= more
+		if gone := min(more, r.replaced-r.replacements); gone > 0 {
+			r.result.Changes[apitype.OpDelete] += gone
 		}
 	}
 }
@@ -374,6 +389,12 @@ func (r *Renderer) end(m apitype.StepEventMetadata, ok bool) {
 	r.running = slices.Delete(r.running, at, at+1)
 	if ok && m.Type != stackType {
 		r.result.Done++
+		if m.Op == apitype.OpCreateReplacement || m.Op == apitype.OpImportReplacement {
+			r.replacements++
+		}
+		if m.Op == apitype.OpDeleteReplaced {
+			r.replaced++
+		}
 	}
 	if m.Type == stackType || ok && (r.o.Quiet || strings.HasPrefix(m.Type, "pulumi:providers:")) {
 		return
@@ -386,9 +407,10 @@ func (r *Renderer) end(m apitype.StepEventMetadata, ok bool) {
 	r.row("✗", m.Type, name, "failed after "+seconds(took))
 }
 
-// row prints a resource: what happens to it, its type and name, and how it ended. On a terminal it is one line.
+// row prints a resource: what happens to it, its type and name, and how it ended. On a terminal it is one line. The
+// columns of type and name are wide enough for what the tier has; a longer type takes the room that its name leaves.
 func (r *Renderer) row(sign, kind, name, end string) {
-	types, names := 40, 56
+	types, names := 40, 64
 	kind = ShortType(kind)
 	if r.o.Width > 0 {
 		left := r.o.Width - len("  + ") - len(" ")
@@ -397,10 +419,10 @@ func (r *Renderer) row(sign, kind, name, end string) {
 		}
 		types = min(types, max(left/2, 10))
 		names = max(left-types, 10)
+		names = min(names, 64)
 		kind, name = screen.Cut(kind, types), screen.Cut(name, names)
-		names = min(names, 56)
 	}
-	r.line("  %s %-*s %-*s %s", sign, types, kind, names, name, end)
+	r.line("  %s %-*s %s", sign, types+1+names, fmt.Sprintf("%-*s %s", types, kind, name), end)
 }
 
 // answered records the state that a step left.
@@ -467,6 +489,9 @@ func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {
 	}
 	if isNoise(message) {
 		return
+	}
+	if !r.o.Inputs {
+		message = withoutValues(message)
 	}
 	if r.o.Explain != nil && d.Severity == "error" {
 		message = r.o.Explain(d.URN, message)

@@ -3,12 +3,16 @@ package progress
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+
+	"dbtier/internal/text"
+	"dbtier/policy/rule"
 )
 
 // ShortType drops the part of a type token that only names the file in which the type is generated:
@@ -96,7 +100,51 @@ func clean(message string) string {
 	if one := soleFault.FindStringSubmatch(message); one != nil {
 		message = strings.TrimSpace(one[1])
 	}
+	if severalFaults.MatchString(message) {
+		message = briefly(strings.Split(message, "\n\t* ")[1:])
+	}
 	return message
+}
+
+// briefly joins the reasons of an error. Pods of one workload usually fail alike, so a reason that is told of one pod
+// is not told of the next: the other pods are counted.
+func briefly(reasons []string) string {
+	var kept []string
+	told, others, more := map[string]bool{}, map[string]bool{}, 0
+	for _, reason := range reasons {
+		reason = strings.TrimSpace(reason)
+		if counted := morePods.FindStringSubmatch(reason); counted != nil {
+			n, _ := strconv.Atoi(counted[1])
+			more += n
+			continue
+		}
+		pod := podName.FindStringSubmatch(reason)
+		same := podName.ReplaceAllString(reason, "pod")
+		if head, log, found := strings.Cut(same, "\n"); found {
+			same = head + "\n" + number.ReplaceAllString(log, "0") // Times.
+		}
+		switch {
+		case !told[same]:
+			told[same] = true
+			kept = append(kept, reason)
+		case pod != nil:
+			others[pod[1]] = true
+		}
+	}
+	if more += len(others); more > 0 {
+		kept = append(kept, "and "+text.Count(more, "more pod", "more pods"))
+	}
+	return strings.Join(kept, "\n")
+}
+
+// withoutValues shortens the policy pack's list of the rules that wait for values to one line.
+func withoutValues(message string) string {
+	head, values, found := strings.Cut(message, rule.Waiting+":\n")
+	if !found {
+		return message
+	}
+	return fmt.Sprintf("%spolicies wait for %s of the update (--inputs lists them)", head,
+		text.Count(len(strings.Split(values, "\n")), "value", "values"))
 }
 
 var (
@@ -106,6 +154,11 @@ var (
 	)
 	// soleFault is go-multierror's list of one error.
 	soleFault = regexp.MustCompile(`(?s)^1 error occurred:\s*\* (.*)$`)
+	// severalFaults begins its list of several.
+	severalFaults = regexp.MustCompile(`^\d+ errors occurred:\n\t\* `)
+	podName       = regexp.MustCompile(`\bpod ([a-z0-9.-]+)`)
+	morePods      = regexp.MustCompile(`^and (\d+) more pods$`)
+	number        = regexp.MustCompile(`\d+`)
 )
 
 // isNoise reports whether a message says only that the run failed or was cancelled.
@@ -131,6 +184,6 @@ func seconds(d time.Duration) string {
 	}
 }
 
-func indent(text, by string) string {
-	return by + strings.ReplaceAll(text, "\n", "\n"+by)
+func indent(lines, by string) string {
+	return by + strings.ReplaceAll(lines, "\n", "\n"+by)
 }

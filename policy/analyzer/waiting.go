@@ -10,17 +10,19 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"dbtier/policy/rule"
 )
 
 // waiting are the rules that wait for an unknown value, by the resource and path of the value.
 type waiting map[string]map[string]bool
 
-func (w waiting) add(rule, urn, path string) {
+func (w waiting) add(name, urn, path string) {
 	key := urn[strings.LastIndex(urn, "::")+len("::"):] + "." + path
 	if w[key] == nil {
 		w[key] = map[string]bool{}
 	}
-	w[key][rule] = true
+	w[key][name] = true
 }
 
 // String lists the values, each with the rules that wait for it.
@@ -36,8 +38,7 @@ func (w waiting) String() string {
 		}
 		lines = append(lines, fmt.Sprintf("  %s: %s", value, strings.Join(names, ", ")))
 	}
-	return fmt.Sprintf("%d policies will be evaluated during the update, when these values are known:\n%s", len(rules),
-		strings.Join(lines, "\n"))
+	return fmt.Sprintf("%d %s:\n%s", len(rules), rule.Waiting, strings.Join(lines, "\n"))
 }
 
 // logAt writes a message into the log of the engine at an address, as information.

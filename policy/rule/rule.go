@@ -9,6 +9,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 )
 
+// Waiting is what a preview says of rules that it cannot evaluate yet. The number of rules precedes it, a list of the
+// values follows it, one a line.
+const Waiting = "policies will be evaluated during the update, when these values are known"
+
 // Severity says how serious a violation is.
 type Severity int32
 
