@@ -289,6 +289,9 @@ func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 func checkArguments(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil && !cmd.DisableFlagParsing {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if stack := meantStack(cmd, args); stack != "" {
+				return usage(cmd, "%s is the name of a stack: did you mean --stack %s?", stack, stack)
+			}
 			if err := check(cmd, args); err != nil {
 				return usage(cmd, "%w", err)
 			}
@@ -298,6 +301,22 @@ func checkArguments(cmd *cobra.Command) {
 	for _, child := range cmd.Commands() {
 		checkArguments(child)
 	}
+}
+
+// meantStack returns the argument that is the name of a stack, if the command takes one and no stack is given.
+func meantStack(cmd *cobra.Command, args []string) string {
+	if stack := cmd.Flags().Lookup("stack"); stack == nil || stack.Changed || cmd.Flags().Changed("stacks") {
+		return ""
+	}
+	p, err := project.Find(".")
+	if err != nil {
+		return ""
+	}
+	stacks := p.Stacks()
+	if at := slices.IndexFunc(args, func(arg string) bool { return slices.Contains(stacks, arg) }); at >= 0 {
+		return args[at]
+	}
+	return ""
 }
 
 // findProject finds the project of the current folder.

@@ -10,6 +10,7 @@ import (
 
 	"dbtier/internal/engine"
 	"dbtier/internal/localcloud"
+	"dbtier/internal/stackfile"
 	"dbtier/internal/statelock"
 )
 
@@ -122,8 +123,13 @@ func (a *app) printError(ctx context.Context, err error) {
 	case errors.As(err, &usage):
 		fmt.Fprintf(a.stderr, "error: %s\nsee: %s --help\n", usage.Error(), usage.command)
 	default:
+		// Lines of a file are pasted as they are.
+		below := "\n    "
+		if missing := (*stackfile.MissingError)(nil); errors.As(err, &missing) {
+			below = "\n"
+		}
 		for _, fault := range faults(ctx, err) {
-			fmt.Fprintf(a.stderr, "error: %s\n", strings.ReplaceAll(fault, "\n", "\n    "))
+			fmt.Fprintf(a.stderr, "error: %s\n", strings.ReplaceAll(fault, "\n", below))
 		}
 	}
 }

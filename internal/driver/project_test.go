@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -67,7 +68,7 @@ func TestSetChangesTheFileOnlyIfTheConfigStaysValid(t *testing.T) {
 	require.Zero(t, b.run("init", ".", "--service", "shop"), b.stderr.String())
 	before, err := os.ReadFile(file)
 	require.NoError(t, err)
-	b.says(exitConfig, "is not in the file", "set", "--stack", "prod", "consumer.nothing=1", "consumer.image=a b")
+	b.says(exitConfig, "consumer has no key nothing", "set", "--stack", "prod", "consumer.nothing=1", "consumer.image=a b")
 	assert.Contains(t, b.stderr.String(), `consumer.image: "a b"`, "all faults at once")
 	b.says(exitUsage, "want <key>=<value>", "set", "--stack", "prod", "postgres://u:hush@h")
 	assert.NotContains(t, b.stderr.String(), "hush")
@@ -129,4 +130,33 @@ func TestCommandsInMessagesAreNamedAsTyped(t *testing.T) {
 		a := &app{typed: typed, commands: []string{"up", "drift"}}
 		assert.Equal(t, want, a.asTyped(said), typed)
 	}
+}
+
+func TestAMissingSettingIsWrittenAsItIsPasted(t *testing.T) {
+	b := newBench(t)
+	require.NoError(t, os.WriteFile("Pulumi.prod.yaml", []byte("config:\n  dbtier:cloud: aws\n  dbtier:pool:\n    replicas: 2\n"),
+		0o600))
+	b.says(exitConfig, "Pulumi.prod.yaml: config.dbtier:pool.reservePoolSize: is not in the file: write it there once, "+
+		"below dbtier:pool in line 3:\n    reservePoolSize: 3\n", "set", "--stack", "prod", "pool.reservePoolSize=3")
+}
+
+func TestTheNameOfAStackIsNoArgument(t *testing.T) {
+	b := newBench(t)
+	var visit func(cmd *cobra.Command)
+	checked := 0
+	visit = func(cmd *cobra.Command) {
+		for _, child := range cmd.Commands() {
+			visit(child)
+		}
+		if cmd.Flags().Lookup("stack") == nil {
+			return
+		}
+		checked++
+		words := strings.Fields(cmd.CommandPath())[1:]
+		b.says(exitUsage, "local is the name of a stack: did you mean --stack local?", append(words, "local")...)
+	}
+	visit(b.root())
+	assert.Greater(t, checked, 10)
+	b.says(exitUsage, `unknown command "lokal" for "dbtier up"`, "up", "lokal")
+	b.says(exitUsage, "did you mean --stack local?", "set", "local", "pool.reservePoolSize=3")
 }

@@ -54,7 +54,7 @@ func Set(text, setting, value string) (changed, was string, err error) {
 	at := find(text, setting)
 	switch {
 	case at == nil:
-		return "", "", errors.New("is not in the file: write it there once")
+		return "", "", missing(text, setting, value)
 	case at.Kind != yaml.ScalarNode || at.Style&(yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) != 0,
 		at.Anchor != "":
 		return "", "", errors.New("is more than one value on one line: change it in the file")
@@ -70,6 +70,62 @@ func Set(text, setting, value string) (changed, was string, err error) {
 		return "", "", fmt.Errorf("the value cannot stand in the place of %s: put it in quotes", line[start:end])
 	}
 	return changed, line[start:end], nil
+}
+
+// MissingError is a setting that the file does not have.
+type MissingError struct {
+	reason string
+	lines  []string
+}
+
+// Error is the reason, and below it the lines to paste into the file, which must keep their indentation.
+func (e *MissingError) Error() string {
+	return strings.Join(append([]string{e.reason}, e.lines...), "\n")
+}
+
+// missing says where in the file a setting belongs, and what to write there.
+func missing(text, setting, value string) error {
+	if err := config.CheckKey(config.Namespace + ":" + setting); err != nil {
+		return err //nolint:wrapcheck // The caller names the setting.
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &document); err != nil || len(document.Content) == 0 {
+		return errors.New("is not in the file")
+	}
+	// Parts are the keys that are missing below key, whose value is at.
+	section, path, nested := strings.Cut(setting, ".")
+	parts := []string{config.Namespace + ":" + section}
+	if nested {
+		parts = append(parts, strings.Split(path, ".")...)
+	}
+	key, at := member(document.Content[0], "config")
+	for next, below := member(at, parts[0]); next != nil && len(parts) > 1; next, below = member(at, parts[0]) {
+		key, at, parts = next, below, parts[1:]
+	}
+	switch {
+	case key == nil:
+		return errors.New("is not in the file, which has no config")
+	case at.Kind == yaml.MappingNode && at.Style&yaml.FlowStyle != 0:
+		return fmt.Errorf("is not in the file: write `%s: %s%s` into the braces of %s in line %d",
+			strings.Join(parts, ": {"), value, strings.Repeat("}", len(parts)-1), key.Value, key.Line)
+	case at.Kind != yaml.MappingNode && at.Tag != "!!null":
+		return fmt.Errorf("is not in the file, where %s in line %d has no keys below it: change it there", key.Value,
+			key.Line)
+	}
+	indent := key.Column + 1
+	if len(at.Content) > 0 {
+		indent = at.Content[0].Column - 1
+	}
+	e := &MissingError{reason: fmt.Sprintf("is not in the file: write it there once, below %s in line %d:", key.Value,
+		key.Line)}
+	for i, part := range parts {
+		line := strings.Repeat(" ", indent+2*i) + part + ":"
+		if i == len(parts)-1 {
+			line += " " + value
+		}
+		e.lines = append(e.lines, line)
+	}
+	return e
 }
 
 // oddBreaks reports whether the text has line breaks that YAML counts and that are not the end of a line elsewhere.

@@ -1,6 +1,7 @@
 package stackfile_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -80,8 +81,8 @@ func TestSetRefusesWhatItCannotPutInPlace(t *testing.T) {
 	const text = "config:\n  dbtier:consumer:\n    image: shop:1\n    env: {A: b}\n    text: |\n      two\n      lines\n" +
 		"    base: &base x\n    long: one\n      two\n"
 	for _, c := range []struct{ setting, value, want string }{
-		{"consumer.tag", "2", "is not in the file"},
-		{"pool.image", "2", "is not in the file"},
+		{"consumer.tag", "2", "consumer has no key tag"},
+		{"consumer.image.tag", "2", "is not in the file, where image in line 3 has no keys"},
 		{"consumer.env", "2", "is more than one value"},
 		{"consumer.text", "2", "is more than one value"},
 		{"consumer.base", "2", "is more than one value"},
@@ -92,6 +93,35 @@ func TestSetRefusesWhatItCannotPutInPlace(t *testing.T) {
 	} {
 		_, _, err := stackfile.Set(text, c.setting, c.value)
 		assert.ErrorContains(t, err, c.want, c.setting)
+	}
+}
+
+func TestTheLinesOfAMissingSettingCanBePasted(t *testing.T) {
+	t.Parallel()
+	const text = "config:\n    dbtier:cloud: local\n    dbtier:pool:\n       replicas: 2\n    dbtier:database:\n" +
+		"    dbtier:consumer: {image: a}\n"
+	for setting, want := range map[string]struct{ after, lines string }{
+		"pool.reservePoolSize":      {"dbtier:pool in line 3:\n", "       reservePoolSize: 3"},
+		"pool.resources.cpuLimit":   {"dbtier:pool in line 3:\n", "       resources:\n         cpuLimit: 3"},
+		"database.port":             {"dbtier:database in line 5:\n", "      port: 3"},
+		"migration.connections":     {"config in line 1:\n", "    dbtier:migration:\n      connections: 3"},
+		"environment":               {"config in line 1:\n", "    dbtier:environment: 3"},
+		"consumer.env.A":            {"write `env: {A: 3}` into the braces of dbtier:consumer in line 6", ""},
+		"consumer.autoscaling.port": {"autoscaling has no key port", ""},
+	} {
+		_, _, err := stackfile.Set(text, setting, "3")
+		require.ErrorContains(t, err, want.after+want.lines, setting)
+		if want.lines == "" {
+			continue
+		}
+		lines := strings.SplitAfter(text, "\n")
+		_, number, _ := strings.Cut(strings.TrimSuffix(want.after, ":\n"), " in line ")
+		at, err := strconv.Atoi(number)
+		require.NoError(t, err)
+		pasted := strings.Join(lines[:at], "") + want.lines + "\n" + strings.Join(lines[at:], "")
+		_, was, err := stackfile.Set(pasted, setting, "4")
+		require.NoError(t, err, pasted)
+		assert.Equal(t, "3", was)
 	}
 }
 
