@@ -5,9 +5,12 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dbtier/config"
+	"dbtier/internal/progress"
 	"dbtier/internal/statelock"
 )
 
@@ -38,4 +41,20 @@ func TestAPlanFitsOnlyTheStateThatItWasMadeFrom(t *testing.T) {
 	require.NoError(t, os.WriteFile(plan, []byte(`{"resourcePlans":{}}`), 0o600))
 	require.Zero(t, b.run("up", "--stack", "prod", "--yes", "--plan", plan), "a plan of plain pulumi has no mark")
 	b.says(exitTrouble, "no such file", "up", "--stack", "prod", "--yes", "--plan", filepath.Join(t.TempDir(), "none"))
+}
+
+func TestTheOldNumberOfConnectionsIsShownBesideTheNew(t *testing.T) {
+	outputs := func(planned float64) map[string]any {
+		return map[string]any{config.OutputConnectionsPlanned: planned, config.OutputConnectionsLimit: 327.0}
+	}
+	a := &app{}
+	for want, before := range map[string]map[string]any{
+		"connections to the database: at most 54 (was 94) of the allowed 327": outputs(94),
+		"connections to the database: at most 54 of the allowed 327":          nil,
+	} {
+		r := a.newReport("preview", "prod")
+		r.take(&progress.Result{Changes: map[apitype.OpType]int{}, Outputs: outputs(54), Before: before}, true)
+		assert.Equal(t, want, r.Connections.String())
+		assert.True(t, r.Connections.Changed)
+	}
 }

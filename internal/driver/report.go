@@ -91,6 +91,8 @@ type report struct {
 type connections struct {
 	// Planned is the maximum that the tier opens.
 	Planned int `json:"planned"`
+	// Was is Planned before the run, if the run changed it or would change it.
+	Was int `json:"was,omitempty"`
 	// Limit is the maximum that the tier may open; 0 if the instance class is not known.
 	Limit int `json:"limit"`
 	// Plan explains Planned: one line for each holder of connections.
@@ -114,6 +116,9 @@ func (r *report) take(result *progress.Result, planning bool) {
 	r.Connections = connectionsOf(result.Outputs)
 	if before := connectionsOf(result.Before); r.Connections != nil {
 		r.Connections.Changed = before == nil || !reflect.DeepEqual(before, r.Connections)
+		if before != nil && before.Planned != r.Connections.Planned {
+			r.Connections.Was = before.Planned
+		}
 	}
 	r.Resources = nil
 	for _, step := range result.Steps {
@@ -161,6 +166,9 @@ func (r *report) end(ctx context.Context, err error) {
 // String is the plan for people.
 func (c *connections) String() string {
 	text := fmt.Sprintf("connections to the database: at most %d", c.Planned)
+	if c.Was > 0 {
+		text += fmt.Sprintf(" (was %d)", c.Was)
+	}
 	if c.Limit > 0 {
 		text += fmt.Sprintf(" of the allowed %d", c.Limit)
 	}

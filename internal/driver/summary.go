@@ -59,7 +59,7 @@ func (r *report) summary() summary.Stack {
 	}
 	if r.Connections != nil {
 		s.Connections, s.ConnectionLimit = r.Connections.Planned, r.Connections.Limit
-		s.ConnectionPlan = r.Connections.Plan
+		s.ConnectionPlan, s.ConnectionsBefore = r.Connections.Plan, r.Connections.Was
 	}
 	return s
 }

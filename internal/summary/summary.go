@@ -37,6 +37,8 @@ type Stack struct {
 	Findings  []progress.Finding
 	// Connections is the maximum that the tier opens, ConnectionLimit the maximum that it may open; 0 if not known.
 	Connections, ConnectionLimit int
+	// ConnectionsBefore is the maximum before the run, if the run changed it or would change it.
+	ConnectionsBefore int
 	// ConnectionPlan explains Connections: one line for each holder.
 	ConnectionPlan          []string
 	Faults, Warnings, Notes []string
@@ -136,6 +138,9 @@ func (d *document) stack(s *Stack) {
 	d.policies(s)
 	if s.Connections > 0 {
 		text := fmt.Sprintf("**Connections:** the tier opens at most %d", s.Connections)
+		if s.ConnectionsBefore > 0 {
+			text += fmt.Sprintf(" (was %d)", s.ConnectionsBefore)
+		}
 		if s.ConnectionLimit > 0 {
 			text += fmt.Sprintf(" of the allowed %d (%d %%)", s.ConnectionLimit, 100*s.Connections/s.ConnectionLimit)
 		}
