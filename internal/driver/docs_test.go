@@ -1,6 +1,10 @@
 package driver
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -279,4 +283,39 @@ func TestPipelinesGetTheirCredentialsByOIDC(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A project of its own has neither the documents of the checkout nor its examples and its Makefile.
+func TestNoMessageNamesAFileOfTheCheckout(t *testing.T) {
+	ofCheckout := regexp.MustCompile(`\b(docs|examples|tests)/[\w.-]|\b[A-Z]+\.md\b|\bMakefile\b|` +
+		`\bbin/(dbtier|localcloud|policy-pack|pulumi)\b|\bmake (build|up|down|test)\b`)
+	inCheckout := regexp.MustCompile(`in (the|a) checkout of dbtier`)
+	checked := 0
+	for _, folder := range []string{"internal", "policy", "config", "components", "budget", "validation"} {
+		visit := func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") ||
+				strings.Contains(path, "schemagen") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(node ast.Node) bool {
+				// A message can be joined of several texts.
+				literal, ok := node.(*ast.BasicLit)
+				if !ok || literal.Kind != token.STRING {
+					return true
+				}
+				checked++
+				if found := ofCheckout.FindString(literal.Value); found != "" && !inCheckout.MatchString(literal.Value) {
+					t.Errorf("%s: names %s: %s", path, found, literal.Value)
+				}
+				return true
+			})
+			return nil
+		}
+		require.NoError(t, filepath.WalkDir(filepath.Join("..", "..", folder), visit))
+	}
+	assert.Greater(t, checked, 1000)
 }

@@ -98,6 +98,9 @@ type examination struct {
 	findings []finding
 }
 
+// makeBuild makes the programs beside dbtier. A project of its own has no Makefile.
+const makeBuild = "make build, in the checkout of dbtier"
+
 // answerTimeout limits how long the cluster, AWS or a backend may take to answer one question.
 const answerTimeout = 15 * time.Second
 
@@ -122,14 +125,14 @@ func (x *examination) tools(ctx context.Context) {
 	if path, found := (pulumicli.Finder{Beside: x.beside}).Look(ctx); found {
 		x.ok("Pulumi CLI", "%s at %s", pulumicli.Version, path)
 	} else {
-		x.fault("Pulumi CLI", "make build, or install this version and put it on PATH",
+		x.fault("Pulumi CLI", makeBuild+", or install this version and put it on PATH",
 			"version %s is neither beside dbtier nor on PATH", pulumicli.Version)
 	}
 	pack := filepath.Join(x.beside, policyPack)
 	if info, err := os.Stat(pack); err == nil && info.Mode()&0o111 != 0 {
 		x.ok("policy pack", "%s", pack)
 	} else {
-		x.warn("policy pack", "make build", "not beside dbtier: previews and updates check no policies")
+		x.warn("policy pack", makeBuild, "not beside dbtier: previews and updates check no policies")
 	}
 }
 
@@ -177,7 +180,7 @@ func (x *examination) backendAndSecrets(ctx context.Context) {
 		return
 	}
 	if said := engine.OnlyHere(x.project, x.stack, url); said != "" {
-		x.warn("backend", "see docs/how-to/aws.md", "%s", said)
+		x.warn("backend", "set backend.url: s3://<bucket> in Pulumi.yaml, or PULUMI_BACKEND_URL", "%s", said)
 	} else {
 		x.ok("backend", "%s", url)
 	}
@@ -208,7 +211,7 @@ func (x *examination) backendAndSecrets(ctx context.Context) {
 
 func (x *examination) remoteBackend(ctx context.Context, url string) {
 	if _, err := x.findCLI(ctx); err != nil {
-		x.warn("backend", "make build", "%s: not checked: there is no Pulumi CLI", url)
+		x.warn("backend", makeBuild, "%s: not checked: there is no Pulumi CLI", url)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
@@ -308,7 +311,7 @@ func (x *examination) credentials(ctx context.Context) {
 	}
 }
 
-const loginAdvice = "aws sso login, or set AWS_PROFILE; in CI assume a role by OIDC (examples/ci)"
+const loginAdvice = "aws sso login, or set AWS_PROFILE; in CI assume a role by OIDC"
 
 // credentialsSet looks for credentials without asking AWS.
 func (x *examination) credentialsSet(account string) {
@@ -349,7 +352,7 @@ func reason(err error) string {
 func (x *examination) localCloud(ctx context.Context) {
 	cloud, err := x.cloud(x.project)
 	if err != nil {
-		x.fault("local cloud", "make build, on Linux", "%s", err)
+		x.fault("local cloud", makeBuild+", on Linux", "%s", err)
 		return
 	}
 	if os.Geteuid() != 0 {

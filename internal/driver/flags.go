@@ -115,7 +115,7 @@ func (f *stackFlags) add(cmd *cobra.Command, a *app, groups ...flagGroup) {
 }
 
 func (a *app) jsonFlag(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&a.asJSON, "json", false, "print JSON, see docs/driver.md")
+	cmd.Flags().BoolVar(&a.asJSON, "json", false, "print one JSON object, schema dbtier/v1, also if the command fails")
 }
 
 // completeStacks completes the names of the project's stacks.

@@ -149,7 +149,7 @@ func (a *app) policyPacksOf(f *stackFlags) (packs []string, note string) {
 		packs = append(packs, own)
 	case len(f.policyPacks) == 0:
 		note = "no policies are checked: " + policyPack +
-			" is not beside dbtier: run `make build`, or confirm with --no-policy"
+			" is not beside dbtier: run `make build` in the checkout of dbtier, or confirm with --no-policy"
 	}
 	return slices.Concat(packs, f.policyPacks), note
 }

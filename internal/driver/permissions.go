@@ -26,7 +26,7 @@ call for the stack's resources, as far as IAM can limit it to them by name or by
 state in S3 and a KMS key for its secrets. It makes an offline preview and needs no credentials.
 
 The calls were read in the sources of the AWS provider and in AWS's documentation. Try the policy on a
-test account first. Permissions in Kubernetes are apart, see docs/how-to/aws.md.`,
+test account first. Permissions in Kubernetes are apart: EKS gives them by access entries and RBAC.`,
 		Example: `  dbtier permissions --stack prod > deployer.json
   dbtier permissions --stack prod --backend s3://my-state --secrets-provider awskms:///alias/pulumi`,
 	}, withEngine)

@@ -14,7 +14,13 @@ func (a *app) policy() *cobra.Command {
 what is deployed already.
 
 A rule is mandatory, advisory or disabled, depending on the stack's profile (dbtier:profile). A policy
-config file can change the level and exempt resources for a limited time: see docs/policies.md.`,
+config file (--policy-pack-config) can change the level and exempt resources for a limited time:
+
+    {"rds-multi-az": "advisory",
+     "rds-final-snapshot": {"exceptions": [{"resource": "database-instance", "owner": "team-orders",
+       "reason": "no data yet", "expires": "2027-01-31"}]}}
+
+So can the key dbtier-policy:exceptions in the stack's file.`,
 		Args: cobra.NoArgs,
 		RunE: showHelp,
 	}

@@ -66,7 +66,7 @@ func (r *Reader) explain(err error) error {
 			Advice: fmt.Sprintf("wait until it ends; if it is gone for good: dbtier cancel --stack %s", name),
 		}
 	case contains("PULUMI_ACCESS_TOKEN must be set"):
-		return fmt.Errorf("stack %s: not logged in to %s: set PULUMI_ACCESS_TOKEN or run `bin/pulumi login %s`", name,
+		return fmt.Errorf("stack %s: not logged in to %s: set PULUMI_ACCESS_TOKEN or run `pulumi login %s`", name,
 			r.backend, r.backend)
 	case contains("policy pack \"") && contains("failed to start"):
 		return fmt.Errorf("stack %s: %s: check that the file is a policy pack for this machine, and can be executed",

@@ -252,7 +252,7 @@ func remedy(urn, id, stack string) string {
 func useOperator(stack string) string {
 	return fmt.Sprintf("the cluster has an External Secrets Operator of another owner; to use it, set "+
 		"dbtier:operator.install: false in Pulumi.%s.yaml; to take it over for good, set dbtier:operator.adopt: true "+
-		"for one update (docs/how-to/cluster.md)", stack)
+		"for one update", stack)
 }
 
 // conflictsShown is the number of conflicts with the same fix that are listed for people.

@@ -266,9 +266,10 @@ func Blocked(losses []Loss, steps []progress.Step, stack string) []Obstacle {
 func deletionProtected(urn, stack string) Obstacle {
 	return Obstacle{
 		URN: urn, Reason: "has deletion protection, so AWS refuses to delete it",
-		Fix: fmt.Sprintf("disable it: set dbtier:database.deletionProtection: false in Pulumi.%s.yaml, then dbtier "+
-			"up --stack %s; in production the policy rds-deletion-protection needs an exception for it "+
-			"(docs/how-to/database.md)", stack, stack),
+		Fix: fmt.Sprintf("disable it: set dbtier:database.deletionProtection: false in Pulumi.%s.yaml, then "+
+			"`dbtier up --stack %s`; in production the policy needs an exception in the same file, below config: "+
+			"{dbtier-policy:exceptions: {rds-deletion-protection: [{resource: %s, owner: <team>, reason: <why>, "+
+			"expires: <YYYY-MM-DD>}]}}", stack, stack, urn[strings.LastIndex(urn, "::")+len("::"):]),
 	}
 }
 

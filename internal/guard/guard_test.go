@@ -152,7 +152,7 @@ func TestObstaclesNameTheWayOn(t *testing.T) {
 		obstacles := guard.Obstacles(read, "prod", nil)
 		require.Len(t, obstacles, 2)
 		assert.Contains(t, obstacles[0].Fix,
-			"deletionProtection: false in Pulumi.prod.yaml, then dbtier up --stack prod")
+			"deletionProtection: false in Pulumi.prod.yaml, then `dbtier up --stack prod`; ")
 		assert.Contains(t, obstacles[1].Fix,
 			"pulumi state unprotect --stack prod 'urn:pulumi:prod::dbtier::aws:kms/key:Key::database-key'")
 		assert.Len(t, guard.Obstacles(read, "prod", []string{"database-key"}), 1)

@@ -65,7 +65,8 @@ echo "open$open"`, "sh", database, pool.Host)
 		if at, ok := strings.CutPrefix(line, "open "); ok {
 			return "", found(v.kubectl("get networkpolicies"),
 				"a pod that is no part of the tier reaches %s: the cluster's network enforces no NetworkPolicies, "+
-					"or another policy allows it (docs/how-to/cluster.md#networkpolicies)",
+					"or another policy allows it; Amazon VPC CNI enforces them only with enableNetworkPolicy in "+
+					"its add-on",
 				strings.Join(strings.Fields(at), ", "))
 		}
 	}

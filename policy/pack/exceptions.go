@@ -21,7 +21,8 @@ func StackExceptions(rules []*rule.Rule, text string) (map[string][]rule.Excepti
 	}
 	var given map[string]any
 	if json.Unmarshal([]byte(text), &given) != nil {
-		return nil, fmt.Errorf("%s: want a list of exceptions for each rule: see docs/policies.md", ExceptionsKey)
+		return nil, fmt.Errorf("%s: want a list of exceptions for each rule: {<rule>: [{resource: <name>, "+
+			"owner: <team>, reason: <why>, expires: <YYYY-MM-DD>}]}", ExceptionsKey)
 	}
 	exceptions := map[string][]rule.Exception{}
 	var faults []string
