@@ -14,8 +14,8 @@ func (a *app) localAWS() *cobra.Command {
 		Use:   "aws [--] <arguments of the AWS CLI>",
 		Short: "Run the AWS CLI against the stand-in for AWS",
 		Long: `Runs the AWS CLI of this machine against the local cloud's stand-in for AWS, as the local account's
-administrator and without your own AWS settings. The stand-in has what the tier uses of STS, IAM, RDS,
-Secrets Manager and KMS. It refuses everything else with the error NotImplemented, which names it.`,
+administrator and without your own AWS settings. The stand-in models a part of STS, IAM,
+RDS, Secrets Manager and KMS. It refuses everything else with the error NotImplemented, which names it.`,
 		Example: `  dbtier local aws sts get-caller-identity
   dbtier local aws rds describe-db-instances --query 'DBInstances[].Endpoint'`,
 	}, true, a.runLocalAWS)

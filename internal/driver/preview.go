@@ -20,10 +20,12 @@ func (a *app) preview() *cobra.Command {
 
 With --offline it needs no credentials, no cluster and no network: it shows every resource of the stack,
 as if the stack were created from nothing. It works on an empty state and never touches the stack's state.
-With --inputs it also shows the inputs of each resource. Values that only AWS can decide are shown as known
-after the update. The signs: + create, ~ update, ± replace, - delete, = import, ! warning. It compares the
-program with the state; --refresh first reads the real resources. Without --offline it also lists the objects that up would create and that the cluster has
-already, each with its owner and the setting that solves it.
+With --inputs it also shows the inputs of each resource, and the policies that wait for values. Values that
+only AWS can decide are shown as known after the update. Without --offline it also lists the objects that up
+would create and that the cluster has already, each with its owner and the setting that solves it.
+
+It compares the program with the state. With --refresh it reads the real resources first. The signs mean:
++ create, ~ update, ± replace, - delete, = import, ! warning.
 
 Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mandatory policy is violated,
 4 config, 5 failed.`,

@@ -174,7 +174,7 @@ func TestAnErrorWithSeveralReasonsTellsEachOnce(t *testing.T) {
 
 func TestPoliciesThatWaitForValuesAreOneLine(t *testing.T) {
 	for inputs, want := range map[bool]string{
-		false: "    3 policies wait for 2 values of the update (--inputs lists them)\n",
+		false: "    3 policies wait for 2 values that the update knows (--inputs lists them)\n",
 		true:  "    3 " + rule.Waiting + ":\n      a.ingress: one, two\n      b.arn: three\n",
 	} {
 		s := newScreen(progress.Options{Planning: true, Inputs: inputs})

@@ -143,7 +143,7 @@ func withoutValues(message string) string {
 	if !found {
 		return message
 	}
-	return fmt.Sprintf("%spolicies wait for %s of the update (--inputs lists them)", head,
+	return fmt.Sprintf("%spolicies wait for %s that the update knows (--inputs lists them)", head,
 		text.Count(len(strings.Split(values, "\n")), "value", "values"))
 }
 
