@@ -2,11 +2,15 @@ package driver
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/spf13/cobra"
 
+	"dbtier/internal/engine"
 	"dbtier/internal/guard"
+	"dbtier/internal/progress"
 )
 
 func (a *app) preview() *cobra.Command {
@@ -60,6 +64,9 @@ func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
 	t.report.take(&result, true)
 	t.report.rules = t.checked()
 	t.report.DataLoss, t.report.Kept = guard.Losses(result.Steps, nil), guard.Keeps(result.Steps)
+	if err == nil && !offline {
+		err = t.addGone(ctx, reader, result.Steps)
+	}
 	if err == nil && t.flags.plan != "" {
 		err = t.markPlan(ctx, reader)
 	}
@@ -83,5 +90,18 @@ func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
 	if result.Changed() && (t.flags.detailedExitCode || t.flags.expectNoChanges) {
 		return errPending
 	}
+	return nil
+}
+
+// addGone reports what is gone, and up would create again, empty.
+func (t *task) addGone(ctx context.Context, reader *engine.Reader, steps []progress.Step) error {
+	if !slices.ContainsFunc(steps, func(s progress.Step) bool { return s.Op == apitype.OpCreate }) {
+		return nil
+	}
+	state, err := reader.State(ctx)
+	if err != nil {
+		return err
+	}
+	t.report.DataLoss = append(t.report.DataLoss, guard.Gone(steps, state, nil)...)
 	return nil
 }
