@@ -281,6 +281,7 @@ func TestACommandLineThatIsNotUnderstoodPointsToHelp(t *testing.T) {
 	b.says(exitUsage, "unknown flag: --stak\nsee: dbtier up --help", "up", "--stak", "local")
 	b.says(exitUsage, "see: dbtier outputs --help", "outputs", "local")
 	b.says(exitUsage, "choose attached or installed", "up", "--stack", "local", "--kubernetes-provider", "other")
+	b.says(exitUsage, "--plan: a plan of --offline begins with an empty state", "preview", "--stack", "prod", "--offline", "--plan", "p")
 	b.says(exitUsage, "unknown command", "local", "begin")
 }
 

@@ -43,6 +43,13 @@ Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mand
 		"preview from an empty state, without credentials, cluster or network")
 	cmd.Flags().BoolVar(&inputs, "inputs", false, "show each resource's inputs")
 	cmd.Flags().StringVar(&f.plan, "plan", "", "write a plan to this file, for up --plan")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if offline && f.plan != "" {
+			return usage(cmd, "--plan: a plan of --offline begins with an empty state and fits no stack: leave out one "+
+				"of them")
+		}
+		return nil
+	}
 	findingsFlags(cmd, &f.sarif, &f.junit)
 	cmd.Flags().BoolVar(&f.detailedExitCode, "detailed-exitcode", false, "exit with code 2 if something would change")
 	return cmd
