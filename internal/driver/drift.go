@@ -106,7 +106,8 @@ func (t *task) runDrift(ctx context.Context) error {
 	return errPending
 }
 
-// findAdditions reports the fields that people have added to the stack's objects. It notes a cluster that does not answer.
+// findAdditions reports the fields that people have added to the stack's objects. It notes a cluster that does not
+// answer.
 func (t *task) findAdditions(ctx context.Context, reader *engine.Reader, drifted []progress.Step) {
 	state, err := reader.State(ctx)
 	if err != nil {

@@ -25,8 +25,9 @@ func (a *app) localPsql() *cobra.Command {
 		Long: `Runs psql in a pod of the service with the login of the pod's DATABASE_URL, and so through PgBouncer. The
 server connection is in session mode and not one of the service's, so that SET, locks and temporary tables
 work and do not reach the service. If the service's image has no psql, it runs in a temporary pod that has
-the service's settings and the pool's image, and ends with psql. The stack is the project's only local one, or the one named local, unless
-the first argument is --stack. Every other argument goes to psql; input can come from a pipe.`,
+the service's settings and the pool's image, and ends with psql. The stack is the project's only local one,
+or the one named local, unless the first argument is --stack. Every other argument goes to psql; input can
+come from a pipe.`,
 		Example: `  dbtier local psql
   dbtier local psql -c 'select version()'
   dbtier local psql --stack orders < report.sql`,

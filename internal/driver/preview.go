@@ -45,8 +45,8 @@ Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mand
 	cmd.Flags().StringVar(&f.plan, "plan", "", "write a plan to this file, for up --plan")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if offline && f.plan != "" {
-			return usage(cmd, "--plan: a plan of --offline begins with an empty state and fits no stack: leave out one "+
-				"of them")
+			return usage(cmd, "--plan: a plan of --offline begins with an empty state and fits no stack: leave out "+
+				"one of them")
 		}
 		return nil
 	}

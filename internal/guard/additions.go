@@ -22,7 +22,8 @@ type Addition struct {
 	URN string `json:"urn"`
 	// Object is the kind and the name.
 	Object string `json:"object"`
-	// Path is the field, with the names of list elements in brackets: spec.template.spec.containers[api].env[LOG_LEVEL].
+	// Path is the field, with the names of list elements in brackets:
+	// spec.template.spec.containers[api].env[LOG_LEVEL].
 	Path string `json:"path"`
 	// By is the client that wrote it, and Time the last time that it wrote to the object.
 	By   string `json:"by"`
@@ -100,7 +101,7 @@ func added(fields map[string]any, inputs any, path string, visit func(path, name
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		inner, _ := fields[key].(map[string]any)
 		kind, name, _ := strings.Cut(key, ":")
-		at := ""
+		var at string
 		var input any
 		switch kind {
 		case "f":
@@ -171,7 +172,8 @@ func member(path, name string) string {
 	}
 }
 
-// element returns the values of the keys of a list's element, which the API server writes as JSON: api for {"name":"api"}.
+// element returns the values of the keys of a list's element, which the API server writes as JSON: api for
+// {"name":"api"}.
 func element(keys string) string {
 	var object map[string]any
 	if json.Unmarshal([]byte(keys), &object) != nil {

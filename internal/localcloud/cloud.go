@@ -55,7 +55,8 @@ type Credentials struct {
 func FindBinary(beside string) (string, error) {
 	path := filepath.Join(beside, "localcloud")
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
-		return "", fmt.Errorf("localcloud is not beside dbtier in %s: build it with `make build` in the checkout of dbtier", beside)
+		return "", fmt.Errorf("localcloud is not beside dbtier in %s: run `make build` in the checkout of dbtier",
+			beside)
 	}
 	return path, nil
 }

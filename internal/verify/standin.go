@@ -61,8 +61,8 @@ func (v *Verifier) standIn(ctx context.Context) (string, error) {
 	return v.standPod, v.standErr
 }
 
-// PsqlPod returns where psql can run with the service's settings for some time: a pod of the service, or a temporary pod
-// if the service's image has no psql, which remove removes. The pod ends by itself after that time.
+// PsqlPod returns where psql can run with the service's settings for some time: a pod of the service, or a temporary
+// pod if the service's image has no psql, which remove removes. The pod ends by itself after that time.
 func (v *Verifier) PsqlPod(
 	ctx context.Context, lasting time.Duration,
 ) (where, container string, remove func(context.Context), err error) {

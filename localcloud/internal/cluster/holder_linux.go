@@ -32,17 +32,19 @@ func holder(port int) string {
 		return ": free it"
 	}
 	for _, fd := range descriptors {
-		if target, err := os.Readlink(fd); err == nil && inodes[target] {
-			pid := strings.Split(fd, "/")[2]
-			name, err := os.ReadFile("/proc/" + pid + "/comm")
-			if err != nil {
-				continue
-			}
-			if dir := cloudOf(pid); dir != "" {
-				return fmt.Sprintf(" by the local cloud of %s: stop it with `dbtier local stop` in that folder", dir)
-			}
-			return fmt.Sprintf(" by %s (process %s): free it", strings.TrimSpace(string(name)), pid)
+		target, err := os.Readlink(fd)
+		if err != nil || !inodes[target] {
+			continue
 		}
+		pid := strings.Split(fd, "/")[2]
+		name, err := os.ReadFile("/proc/" + pid + "/comm")
+		if err != nil {
+			continue
+		}
+		if dir := cloudOf(pid); dir != "" {
+			return fmt.Sprintf(" by the local cloud of %s: stop it with `dbtier local stop` in that folder", dir)
+		}
+		return fmt.Sprintf(" by %s (process %s): free it", strings.TrimSpace(string(name)), pid)
 	}
 	return ": free it"
 }

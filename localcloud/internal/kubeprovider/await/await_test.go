@@ -364,7 +364,7 @@ func TestAnImageThatTheNodeLacksEndsTheWait(t *testing.T) {
 		w := newWorld(t, parse(t, manifest), plural, pod("shop:2", "ImagePullBackOff"))
 		_, err := w.awaiter.Ready(t.Context(), w.target)
 		require.ErrorContains(t, err, "container api needs the image shop:2, which the local cloud does not have", plural)
-		assert.ErrorContains(t, err, "`dbtier local load <archive>`")
+		require.ErrorContains(t, err, "`dbtier local load <archive>`")
 
 		// Neither a pod of an earlier template nor a first attempt ends it.
 		w = newWorld(t, parse(t, manifest), plural, pod("shop:1", "ImagePullBackOff"), pod("shop:2", "ErrImagePull"))

@@ -2,6 +2,7 @@ package await
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -89,21 +90,19 @@ func podSelector(obj *unstructured.Unstructured) (string, bool) {
 	return selector.String(), true
 }
 
-// reportPods reports why pods are not ready while their owner is awaited, until ctx ends. It returns a MissingImageError
-// as soon as a pod of the owner's current template lacks its image.
+// reportPods reports why pods are not ready while their owner is awaited, until ctx ends. It returns a
+// MissingImageError as soon as a pod of the owner's current template lacks its image.
 func (a *Awaiter) reportPods(ctx context.Context, owner *unstructured.Unstructured, selector string) error {
 	pods := a.Kube.CoreV1().Pods(owner.GetNamespace())
 	said := ""
-	var missing *MissingImageError
-	// The error of this watch is ignored: the wait itself reports how it ends.
-	_, _ = watchtools.UntilWithSync(ctx, listWatch(selector, pods.List, pods.Watch), &corev1.Pod{}, nil,
+	_, err := watchtools.UntilWithSync(ctx, listWatch(selector, pods.List, pods.Watch), &corev1.Pod{}, nil,
 		func(event watch.Event) (bool, error) {
 			pod, ok := event.Object.(*corev1.Pod)
 			if !ok || event.Type == watch.Deleted {
 				return false, nil
 			}
-			if missing = missingImage(pod, owner); missing != nil {
-				return true, nil
+			if missing := missingImage(pod, owner); missing != nil {
+				return false, missing
 			}
 			if text := podTrouble(pod); text != "" && text != said {
 				said = text
@@ -111,10 +110,12 @@ func (a *Awaiter) reportPods(ctx context.Context, owner *unstructured.Unstructur
 			}
 			return false, nil
 		})
-	if missing != nil {
+	var missing *MissingImageError
+	if errors.As(err, &missing) {
 		return missing
 	}
-	<-ctx.Done() // not to end the wait because this watch failed
+	// Another error is ignored: the wait itself reports how it ends.
+	<-ctx.Done()
 	return nil
 }
 
@@ -122,9 +123,9 @@ func (a *Awaiter) reportPods(ctx context.Context, owner *unstructured.Unstructur
 type MissingImageError struct{ Container, Image string }
 
 func (e *MissingImageError) Error() string {
-	return fmt.Sprintf("container %s needs the image %s, which the local cloud does not have, and there is no registry to "+
-		"pull it from: load it from an archive of docker save or podman save with `dbtier local load <archive>`, and "+
-		"run the same command again", e.Container, e.Image)
+	return fmt.Sprintf("container %s needs the image %s, which the local cloud does not have, and there is no registry "+
+		"to pull it from: load it from an archive of docker save or podman save with `dbtier local load <archive>`, "+
+		"and run the same command again", e.Container, e.Image)
 }
 
 // missingImage returns an error if a pod waits for an image that its owner's template asks for. A pod of an earlier
