@@ -123,7 +123,7 @@ func (a *Awaiter) reportPods(ctx context.Context, owner *unstructured.Unstructur
 type MissingImageError struct{ Container, Image string }
 
 func (e *MissingImageError) Error() string {
-	return fmt.Sprintf("container %s needs the image %s, which the local cloud does not have, and there is no registry "+
+	return fmt.Sprintf("container %s needs the image %s, which the local cloud does not have, and it has no registry "+
 		"to pull it from: load it from an archive of docker save or podman save with `dbtier local load <archive>`, "+
 		"and run the same command again", e.Container, e.Image)
 }
