@@ -248,6 +248,17 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 		{
 			"rds", "RebootDBInstance", s.with(db, object{"ForceFailover": "true"}), []refusal{noInstance},
 		},
+		{"rds", "CreateDBSnapshot", s.with(db, object{
+			"DBSnapshotIdentifier": "by-hand", "Tags.Tag.1.Key": "team", "Tags.Tag.1.Value": "shop",
+		}), []refusal{
+			noInstance, {object{"DBSnapshotIdentifier": "last"}, "DBSnapshotAlreadyExists"},
+		}},
+		{"rds", "CopyDBSnapshot", object{
+			"SourceDBSnapshotIdentifier": "last", "TargetDBSnapshotIdentifier": "copied", "CopyTags": "true",
+		}, []refusal{
+			{object{"SourceDBSnapshotIdentifier": "none"}, "DBSnapshotNotFound"},
+			{object{"TargetDBSnapshotIdentifier": "last"}, "DBSnapshotAlreadyExists"},
+		}},
 		{"rds", "DescribeDBSnapshots", object{"DBSnapshotIdentifier": "last"}, []refusal{
 			{object{"DBSnapshotIdentifier": "none"}, "DBSnapshotNotFound"},
 		}},

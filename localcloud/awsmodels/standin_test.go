@@ -189,6 +189,9 @@ func (noDatabases) Stop(context.Context, string) error                          
 func (noDatabases) Reboot(context.Context, string) error                        { return nil }
 func (noDatabases) Delete(context.Context, string) error                        { return nil }
 func (noDatabases) Instances() []string                                         { return nil }
+func (noDatabases) Snapshot(context.Context, string, string) error              { return nil }
+func (noDatabases) CopySnapshot(context.Context, string, string) error          { return nil }
+func (noDatabases) DeleteSnapshot(string) error                                 { return nil }
 func (noDatabases) SetMasterPassword(context.Context, string, string) error     { return nil }
 func (noDatabases) Apply(context.Context, string, int, map[string]string) error { return nil }
 func (noDatabases) SetAccess(string, func(netip.Addr) error)                    {}

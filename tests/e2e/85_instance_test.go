@@ -45,10 +45,20 @@ func TestAnotherInstanceIsPreparedAndServesLikeTheFirst(t *testing.T) {
 	assert.Zero(t, r.code, "the schema, and the rights of the application's role: %s", r)
 	assert.Contains(t, r.stdout, "another|")
 
-	// Somebody deletes it. An update that makes an empty one again needs the same permission.
+	// A snapshot is taken, then somebody writes, and somebody deletes the instance. An update that makes an empty one
+	// needs permission. One that restores the snapshot has its data and needs none.
+	kept := withTheDirectDSN(t, "create table kept as select 42 as answer")
+	require.Contains(t, kept.stdout, "SELECT 1", "%s", kept)
+	taken := aws(t, "rds", "create-db-snapshot", "--db-instance-identifier", output(t, "databaseIdentifier"),
+		"--db-snapshot-identifier", "before-the-loss")
+	require.Zero(t, taken.code, "%s", taken)
+	waited := aws(t, "rds", "wait", "db-snapshot-available", "--db-snapshot-identifier", "before-the-loss")
+	require.Zero(t, waited.code, "%s", waited)
+	later := withTheDirectDSN(t, "update kept set answer = 43")
+	require.Contains(t, later.stdout, "UPDATE 1", "%s", later)
 	door(t, http.MethodDelete, url.Values{}, map[string]any{
 		"type": "aws:rds/instance:Instance", "id": instances(), "region": "ap-northeast-2",
-		"state": map[string]any{"skipFinalSnapshot": true},
+		"olds": map[string]any{"skipFinalSnapshot": true},
 	})
 	require.Empty(t, instances())
 	r = moved.run(t, "bin/dbtier", "drift", "--stack", "local")
@@ -66,12 +76,21 @@ func TestAnotherInstanceIsPreparedAndServesLikeTheFirst(t *testing.T) {
 	require.Empty(t, instances())
 
 	started := time.Now()
-	r = moved.run(t, "bin/dbtier", "up", "--stack", "local", "--allow-data-loss", "database-instance")
+	restored := withConfig(t, "config:\n", "config:\n  dbtier:database: {databaseName: another, "+
+		"restore: {snapshotIdentifier: before-the-loss}}\n  dbtier:role: {name: myshop_app}\n")
+	r = restored.run(t, "bin/dbtier", "up", "--stack", "local")
 	require.Zero(t, r.code, "%s", r)
-	t.Logf("the instance: named by drift, refused by up, made again with permission in %s",
+	t.Logf("the instance: named by drift, refused by up, restored from a snapshot in %s",
 		time.Since(started).Round(time.Second))
 	eventually(t, 2*time.Minute, "all checks to pass", func() (bool, string) {
-		r := moved.run(t, "bin/dbtier", "verify", "--stack", "local")
+		r := restored.run(t, "bin/dbtier", "verify", "--stack", "local")
 		return r.code == 0, r.all()
 	})
+	kept = withTheDirectDSN(t, "select answer from kept")
+	assert.Contains(t, kept.stdout, "42", "the data of the snapshot, without what was written later: %s", kept)
+	assert.NotContains(t, kept.stdout, "43")
+	// The restore is no part of the config that stays.
+	r = moved.run(t, "bin/dbtier", "preview", "--stack", "local")
+	assert.Zero(t, r.code, "%s", r)
+	assert.Contains(t, r.stdout, "no changes")
 }

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strings"
 
@@ -62,38 +63,39 @@ func (c *Cloud) finishDelete(ctx context.Context, id string) error {
 		return nil
 	}
 	started := c.now()
+	if !i.Deleting.SkipFinalSnapshot {
+		if err := c.finalSnapshot(ctx, id, i); err != nil {
+			return err
+		}
+	}
 	if err := c.cfg.RDS.Delete(ctx, i.Identifier); err != nil {
 		return engineError("delete", i.Identifier, err)
 	}
 	c.pause(ctx, c.cfg.Latency.Delete-c.now().Sub(started))
 	return c.store.Update(func(st *state) error {
-		i := st.Instances[id]
-		if !i.Deleting.SkipFinalSnapshot {
-			snapshot := &dbSnapshot{
-				Region:           i.Region,
-				Identifier:       i.Deleting.FinalSnapshot,
-				Instance:         i.Identifier,
-				ResourceID:       i.ResourceID,
-				Type:             "manual",
-				Created:          c.now(),
-				InstanceCreated:  i.Created,
-				AllocatedStorage: i.AllocatedStorage,
-				Port:             i.Port,
-				EngineVersion:    i.EngineVersionActual,
-				MasterUsername:   i.MasterUsername,
-				StorageType:      i.StorageType,
-				AZ:               i.AZ,
-				KMSKeyARN:        i.KMSKeyARN,
-				Encrypted:        i.Encrypted,
-				IAMAuth:          i.IAMAuth,
-			}
-			if i.CopyTags {
-				snapshot.Tags = i.Tags
-			}
-			st.Snapshots[regional(i.Region, snapshot.Identifier)] = snapshot
-		}
 		delete(st.Secrets, i.SecretARN)
 		delete(st.Instances, id)
 		return nil
 	})
+}
+
+// finalSnapshot takes the snapshot of an instance that is being deleted. Without it the instance stays, and can be used.
+func (c *Cloud) finalSnapshot(ctx context.Context, id string, i *dbInstance) error {
+	key := regional(i.Region, i.Deleting.FinalSnapshot)
+	err := c.store.Update(func(st *state) error {
+		if st.Snapshots[key] != nil { // by the run that was killed
+			return nil
+		}
+		return st.addSnapshot(i.newSnapshot(i.Deleting.FinalSnapshot, c.now()))
+	})
+	if err == nil {
+		err = c.finishSnapshot(ctx, key)
+	}
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, c.changeInstance(id, func(_ *state, i *dbInstance) error {
+		i.Status, i.Deleting = statusAvailable, nil
+		return nil
+	}))
 }

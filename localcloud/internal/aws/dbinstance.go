@@ -113,6 +113,9 @@ func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, iden
 		Tags:    in.Tags, Origin: &origin{r.Name, r.Inputs}, settings: defaultSettings(), AZ: or(in.AZ, ""),
 		SecretStatus: secretCreating,
 	}
+	if err := k.fromSnapshot(st, r, &in, i, f); err != nil {
+		return err
+	}
 	in.overlay(&i.settings)
 	i.MasterUsername, i.DBName, i.Encrypted = or(in.Username, ""), or(in.DBName, ""), or(in.Encrypted, false)
 	if err := rdsrules.CheckIdentifier(identifier, 63); err != nil {
@@ -202,7 +205,7 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 			addr, err = c.cfg.RDS.Create(ctx, rds.Spec{
 				Identifier: i.Identifier, EndpointHost: st.endpointHost(i), Port: i.Port,
 				MasterUsername: i.MasterUsername, DBName: i.DBName,
-				MaxConnections: want.MaxConnections, Parameters: want.Parameters,
+				MaxConnections: want.MaxConnections, Parameters: want.Parameters, Snapshot: i.snapshotData(),
 			}, password)
 			address = addr.String()
 		}
@@ -220,6 +223,14 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 		i.Address, i.Applied, i.Status, i.SecretStatus = address, want, statusAvailable, secretActive
 		return nil
 	})
+}
+
+// snapshotData is the name at the engine of the snapshot that the instance begins with, or "".
+func (i *dbInstance) snapshotData() string {
+	if i.FromSnapshot == "" {
+		return ""
+	}
+	return (&dbSnapshot{Region: i.Region, Identifier: i.FromSnapshot}).data()
 }
 
 // setAccess passes the rules of the security groups to the engine, which evaluates them at each new connection.

@@ -26,6 +26,9 @@ func (c *Cloud) resume(ctx context.Context) error {
 			failed = append(failed, fmt.Errorf("DB instance %s: %w", id, err))
 		}
 	}
+	if err := c.resumeSnapshots(ctx); err != nil {
+		failed = append(failed, err)
+	}
 	return errors.Join(failed...)
 }
 
@@ -45,8 +48,8 @@ func (c *Cloud) resumeInstance(ctx context.Context, id string) error {
 	if s := c.store.Read().Secrets[i.SecretARN]; s != nil && s.stage(stagePending) != nil {
 		return c.finishRotation(ctx, id, c.now())
 	}
-	if i.Status == statusAvailable {
-		return nil
+	if i.Status == statusAvailable || i.Status == statusBackingUp {
+		return nil // resumeSnapshots finishes the snapshot
 	}
 	// A change of class or a reboot was interrupted. Do it now.
 	failed := c.restartWithParameters(ctx, id)

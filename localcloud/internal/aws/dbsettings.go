@@ -39,6 +39,7 @@ type instanceInputs struct {
 	DeleteBackups      *bool             `json:"deleteAutomatedBackups"`
 	SkipFinalSnapshot  *bool             `json:"skipFinalSnapshot"`
 	FinalSnapshot      *string           `json:"finalSnapshotIdentifier"`
+	Snapshot           *string           `json:"snapshotIdentifier"`
 	CACertificate      *string           `json:"caCertIdentifier"`
 	MonitoringInterval *int              `json:"monitoringInterval"`
 	MonitoringRole     *string           `json:"monitoringRoleArn"`
@@ -58,7 +59,6 @@ type instanceInputs struct {
 var instanceRefused = map[string]string{
 	"replicateSourceDb":        "read replicas",
 	"replicaMode":              "read replicas",
-	"snapshotIdentifier":       "restoring from a snapshot",
 	"restoreToPointInTime":     "restoring to a point in time",
 	"s3Import":                 "imports from S3",
 	"blueGreenUpdate":          "blue/green deployments",

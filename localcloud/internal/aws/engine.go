@@ -15,6 +15,9 @@ type RDSEngine interface {
 	Reboot(ctx context.Context, id string) error
 	Delete(ctx context.Context, id string) error
 	Instances() []string
+	Snapshot(ctx context.Context, id, name string) error
+	CopySnapshot(ctx context.Context, from, to string) error
+	DeleteSnapshot(name string) error
 	SetMasterPassword(ctx context.Context, id, password string) error
 	Apply(ctx context.Context, id string, maxConnections int, params map[string]string) error
 	SetAccess(id string, allow func(src netip.Addr) error)

@@ -44,6 +44,8 @@ var _ RDSEngine = (*rds.Engine)(nil)
 type engine struct {
 	mu        sync.Mutex
 	databases map[string]*database
+	// snapshots are the passwords of the databases that were copied, by the snapshots' names.
+	snapshots map[string]string
 	access    map[string]func(netip.Addr) error
 	verify    func(ctx context.Context, host string, port int, user, token string) error
 	calls     []string
@@ -61,7 +63,7 @@ type database struct {
 }
 
 func newEngine() *engine {
-	return &engine{databases: map[string]*database{}, access: map[string]func(netip.Addr) error{}}
+	return &engine{databases: map[string]*database{}, snapshots: map[string]string{}, access: map[string]func(netip.Addr) error{}}
 }
 
 func (e *engine) called(call string) error {
@@ -123,6 +125,30 @@ func (e *engine) Delete(_ context.Context, id string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.databases, id)
+	return nil
+}
+
+func (e *engine) Snapshot(_ context.Context, id, name string) error {
+	return e.with("snapshot", id, func(d *database) { e.snapshots[name] = d.password })
+}
+
+func (e *engine) CopySnapshot(_ context.Context, from, to string) error {
+	if err := e.called("copy snapshot"); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.snapshots[to] = e.snapshots[from]
+	return nil
+}
+
+func (e *engine) DeleteSnapshot(name string) error {
+	if err := e.called("delete snapshot"); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.snapshots, name)
 	return nil
 }
 

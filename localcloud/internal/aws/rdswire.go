@@ -17,6 +17,8 @@ var rdsActions = map[string]func(*call, *wire.Params) (any, error){
 	"DescribeDBInstances":       (*call).describeDBInstances,
 	"ModifyDBInstance":          (*call).modifyDBInstance,
 	"RebootDBInstance":          (*call).rebootDBInstance,
+	"CreateDBSnapshot":          (*call).createDBSnapshot,
+	"CopyDBSnapshot":            (*call).copyDBSnapshot,
 	"DescribeDBSnapshots":       (*call).describeDBSnapshots,
 	"DeleteDBSnapshot":          (*call).deleteDBSnapshot,
 	"DescribeDBParameters":      (*call).describeDBParameters,
@@ -234,28 +236,4 @@ func (k *call) rebootDBInstance(p *wire.Params) (any, error) {
 
 func errNoSnapshot(id string) error {
 	return wire.Status(http.StatusNotFound, "DBSnapshotNotFound", "DBSnapshot %s not found.", clip(id))
-}
-
-func (k *call) deleteDBSnapshot(p *wire.Params) (any, error) {
-	id := strings.ToLower(p.Required("DBSnapshotIdentifier"))
-	if err := p.Check(); err != nil {
-		return nil, err
-	}
-	if err := k.allowRDS("DeleteDBSnapshot", "snapshot", id); err != nil {
-		return nil, err
-	}
-	var gone *dbSnapshot
-	err := k.c.store.Update(func(st *state) error {
-		if gone = st.Snapshots[regional(k.region, id)]; gone == nil {
-			return errNoSnapshot(id)
-		}
-		delete(st.Snapshots, regional(k.region, id))
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	x := gone.xml()
-	x.Status = "deleted"
-	return struct{ DBSnapshot xmlSnapshot }{x}, nil
 }

@@ -1,6 +1,9 @@
 package aws
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 type xmlEndpoint struct {
 	Address      string
@@ -239,7 +242,7 @@ func (s *dbSnapshot) xml() xmlSnapshot {
 		DBInstanceIdentifier:             s.Instance,
 		SnapshotCreateTime:               s.Created.Format(time.RFC3339Nano),
 		Engine:                           "postgres",
-		Status:                           statusAvailable,
+		Status:                           cmp.Or(s.Status, statusAvailable),
 		AvailabilityZone:                 s.AZ,
 		AllocatedStorage:                 s.AllocatedStorage,
 		Port:                             s.Port,

@@ -42,6 +42,11 @@ func TestWhatAKillInterruptedIsFinishedAtTheNextStart(t *testing.T) {
 			a.controlCall(http.MethodPut, typeInstance, "", db.ID, with(db.Inputs, m{"instanceClass": "db.m6g.large"}),
 				nil)
 		}},
+		"a snapshot": {"snapshot", func(a *account, _ answer) {
+			_, _ = a.rds(a.admin()).CreateDBSnapshot(context.Background(), &awsrds.CreateDBSnapshotInput{
+				DBInstanceIdentifier: sdk.String("myshop"), DBSnapshotIdentifier: sdk.String("nightly"),
+			})
+		}},
 		"a deletion": {"delete", func(a *account, db answer) {
 			a.controlCall(http.MethodDelete, typeInstance, "", db.ID, nil, nil)
 		}},
@@ -81,6 +86,10 @@ func TestWhatAKillInterruptedIsFinishedAtTheNextStart(t *testing.T) {
 				"secret and database agree")
 			assert.Equal(t, i.Applied.MaxConnections, a.engine.databases["myshop"].maxConnections)
 			assert.Nil(t, st.Secrets[i.SecretARN].stage(stagePending))
+			if c.at == "snapshot" {
+				assert.Equal(t, "available", st.Snapshots[regional(region, "nightly")].Status)
+				assert.Contains(t, a.engine.snapshots, region+".nightly")
+			}
 		})
 	}
 }

@@ -200,6 +200,8 @@ type dbInstance struct {
 	// Pending are the settings that wait for the maintenance window, or nil.
 	Pending *settings
 
+	// FromSnapshot is the snapshot that the instance began with.
+	FromSnapshot    string
 	AZ, SecondaryAZ string
 	Address         string // address of the engine's front, inside the local cloud
 	SecretARN       string
@@ -257,6 +259,10 @@ func (i *dbInstance) arn() string {
 
 type dbSnapshot struct {
 	Region, Identifier, Instance, ResourceID, Type string
+	// Status is creating or available. It is empty for a snapshot without data, of an earlier version.
+	Status string
+	// Source is the snapshot that this one is copied from.
+	Source, DBName                                 string
 	Created, InstanceCreated                       time.Time
 	AllocatedStorage, Port                         int
 	EngineVersion, MasterUsername, StorageType, AZ string

@@ -71,8 +71,7 @@ func TestTypesThatOnlyAWSHasArePreviewedOfflineAndRefusedByNameLocally(t *testin
 func TestRestoresAndLogVolumesAreForAWSOnly(t *testing.T) {
 	server, _ := local(t, echo)
 	for property, value := range map[string]any{
-		"restoreToPointInTime": props{"useLatestRestorableTime": true}, "snapshotIdentifier": "daily",
-		"dedicatedLogVolume": true,
+		"restoreToPointInTime": props{"useLatestRestorableTime": true}, "dedicatedLogVolume": true,
 	} {
 		inputs := with(least[instanceType], props{property: value})
 		_, failures := check(t, server, instanceType, nil, inputs)

@@ -118,7 +118,7 @@ var instanceType = &resourceType{
 			"sourceEngineVersion": {kind: kindString, required: true},
 		}},
 		"skipFinalSnapshot":  {kind: kindBool, defaultValue: false, writeOnly: true},
-		"snapshotIdentifier": {kind: kindString, forceNew: true, computed: true, notLocal: true},
+		"snapshotIdentifier": {kind: kindString, forceNew: true, computed: true},
 		"storageEncrypted":   {kind: kindBool, forceNew: true},
 		"storageThroughput":  {kind: kindInt, computed: true},
 		"storageType": {

@@ -92,7 +92,7 @@ func New(cfg Config) (*Engine, error) {
 	if e.authority, err = openAuthority(cfg.PKIDir, time.Now); err != nil {
 		return nil, err
 	}
-	if err := e.load(); err != nil {
+	if err := errors.Join(e.openSnapshots(), e.load()); err != nil {
 		return nil, err
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
@@ -140,6 +140,15 @@ func (e *Engine) Create(ctx context.Context, spec Spec, masterPassword string) (
 	if err := e.checkSettings(ctx, template,
 		settings(i.socketDir(), spec.MaxConnections, spec.Parameters)); err != nil {
 		return netip.Addr{}, err
+	}
+	if spec.Snapshot != "" {
+		template = e.snapshotDir(spec.Snapshot)
+		if !e.HasSnapshot(spec.Snapshot) {
+			return netip.Addr{}, fmt.Errorf("creating DB instance %s: there is no snapshot %s", i.id, spec.Snapshot)
+		}
+		if err := e.checkSpace(template); err != nil {
+			return netip.Addr{}, fmt.Errorf("creating DB instance %s: %w", i.id, err)
+		}
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -75,7 +75,7 @@ func (i *instance) save() error {
 	return safefile.Replace(i.recordFile(), append(text, '\n'), 0o600)
 }
 
-// make creates the data folder and the users of a new instance and leaves PostgreSQL running without a front. It first
+// make creates the data folder and the users of a new instance from a template or a snapshot, and leaves PostgreSQL running without a front. It first
 // removes what a killed creation has left.
 func (i *instance) make(ctx context.Context, template, secret string) (err error) {
 	if err := i.remove(); err != nil {
@@ -92,7 +92,12 @@ func (i *instance) make(ctx context.Context, template, secret string) (err error
 	if err != nil {
 		return err
 	}
-	if err := bootstrap(ctx, l.db, i.record.Spec, secret); err != nil {
+	if i.record.Spec.Snapshot != "" {
+		err = setPassword(ctx, l.db, i.record.Spec.MasterUsername, secret)
+	} else {
+		err = bootstrap(ctx, l.db, i.record.Spec, secret)
+	}
+	if err != nil {
 		i.end(l, false)
 		return err
 	}

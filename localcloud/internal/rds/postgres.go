@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -193,9 +194,23 @@ func (p *postgres) makeTemplate(ctx context.Context, dir string) error {
 	return nil
 }
 
-// copyTree copies the regular files and folders of a data folder. PostgreSQL's user owns the copy.
+// copyTree copies the regular files and folders of a data folder, which nothing changes. PostgreSQL's user owns the
+// copy. The folder can exist if it is empty.
 func (p *postgres) copyTree(ctx context.Context, from, to string) error {
+	return p.copyFolder(ctx, from, to, false)
+}
+
+// copyRunning copies the data folder of a running PostgreSQL between the beginning and the end of a backup, without what
+// belongs to the server that runs.
+func (p *postgres) copyRunning(ctx context.Context, from, to string) error {
+	return p.copyFolder(ctx, from, to, true)
+}
+
+func (p *postgres) copyFolder(ctx context.Context, from, to string, running bool) error {
 	return filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
+		if running && errors.Is(err, fs.ErrNotExist) {
+			return nil // dropped meanwhile; the WAL says so
+		}
 		if err != nil {
 			return err
 		}
@@ -208,15 +223,33 @@ func (p *postgres) copyTree(ctx context.Context, from, to string) error {
 		}
 		target := filepath.Join(to, rel)
 		switch {
+		case entry.IsDir() && running && ofServer(rel):
+			return fs.SkipDir
 		case entry.IsDir():
 			err = os.Mkdir(target, 0o700)
+			if errors.Is(err, fs.ErrExist) && rel == "." {
+				err = nil
+			}
+		case running && ofServer(rel):
+			return nil
 		case entry.Type().IsRegular():
 			err = copyFile(name, target)
+			if running && errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
 		default:
 			err = fmt.Errorf("%s is neither a file nor a folder", name)
 		}
 		return errors.Join(err, p.chown(target))
 	})
+}
+
+// ofServer reports whether a file belongs to a running server and not to the data.
+func ofServer(rel string) bool {
+	top, _, inFolder := strings.Cut(rel, "/")
+	name := filepath.Base(rel)
+	return inFolder && slices.Contains(transient, top) || strings.HasPrefix(name, "pgsql_tmp") ||
+		slices.Contains([]string{"postmaster.pid", "postmaster.opts", "pg_internal.init"}, name)
 }
 
 func copyFile(from, to string) (err error) {

@@ -24,6 +24,9 @@ type Spec struct {
 	MaxConnections int `json:"maxConnections"`
 	// Parameters are the values that a parameter group sets, with formulas already computed.
 	Parameters map[string]string `json:"parameters,omitempty"`
+	// Snapshot is the name of a snapshot that a new instance begins with, see [Engine.Snapshot]. Optional. The master
+	// user and the databases are those of the snapshot.
+	Snapshot string `json:"snapshot,omitempty"`
 }
 
 // reservedUsers are names that RDS reserves, and words that PostgreSQL does not accept as a user name.

@@ -1,0 +1,106 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	awsrds "github.com/aws/aws-sdk-go-v2/service/rds"
+	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func (a *account) snapshot(identifier, instance string) *rdstypes.DBSnapshot {
+	a.t.Helper()
+	taken, err := a.rds(a.admin()).CreateDBSnapshot(context.Background(), &awsrds.CreateDBSnapshotInput{
+		DBSnapshotIdentifier: &identifier, DBInstanceIdentifier: &instance,
+		Tags: []rdstypes.Tag{{Key: sdk.String("why"), Value: sdk.String("test")}},
+	})
+	require.NoError(a.t, err)
+	require.Eventually(a.t, func() bool {
+		s := a.store.Read().Snapshots[regional(region, identifier)]
+		return s != nil && s.Status == statusAvailable
+	}, 10*time.Second, 5*time.Millisecond)
+	return taken.DBSnapshot
+}
+
+func TestASnapshotIsRestoredWithWhatRDSTakesFromIt(t *testing.T) {
+	a := newAccount(t)
+	ctx := context.Background()
+	db, _ := a.instance("prod", m{"allocatedStorage": 30})
+	a.snapshot("nightly", "prod")
+	assert.Equal(t, statusAvailable, a.store.Read().Instances[regional(region, "prod")].Status)
+	source := a.store.Read().Instances[regional(region, "prod")]
+
+	client := a.rds(a.admin())
+	_, err := client.CreateDBSnapshot(ctx, &awsrds.CreateDBSnapshotInput{
+		DBSnapshotIdentifier: sdk.String("nightly"), DBInstanceIdentifier: sdk.String("prod"),
+	})
+	refused(t, err, "DBSnapshotAlreadyExists")
+	copied, err := client.CopyDBSnapshot(ctx, &awsrds.CopyDBSnapshotInput{
+		SourceDBSnapshotIdentifier: sdk.String("nightly"), TargetDBSnapshotIdentifier: sdk.String("kept"),
+		CopyTags: sdk.Bool(true),
+	})
+	require.NoError(t, err)
+	assert.Equal(t, "why", *copied.DBSnapshot.TagList[0].Key)
+	_, err = client.DeleteDBSnapshot(ctx, &awsrds.DeleteDBSnapshotInput{DBSnapshotIdentifier: sdk.String("nightly")})
+	require.NoError(t, err)
+	assert.NotContains(t, a.engine.snapshots, region+".nightly")
+
+	inputs := with(db.Inputs, m{
+		"identifier": "restored", "snapshotIdentifier": "kept", "username": nil, "dbName": nil,
+		"allocatedStorage": nil, "storageEncrypted": nil, "kmsKeyId": nil, "engineVersion": nil,
+	})
+	out := a.create(typeInstance, "restored", inputs)
+	restored := a.store.Read().Instances[regional(region, "restored")]
+	assert.Equal(t, source.MasterUsername, restored.MasterUsername)
+	assert.Equal(t, source.DBName, restored.DBName)
+	assert.Equal(t, source.KMSKeyARN, restored.KMSKeyARN)
+	assert.Equal(t, 30, restored.AllocatedStorage)
+	assert.Equal(t, source.EngineVersionActual, restored.EngineVersionActual)
+	assert.NotEqual(t, source.SecretARN, restored.SecretARN, "a managed password of its own")
+	assert.Equal(t, region+".kept", a.engine.databases["restored"].spec.Snapshot)
+	assert.NotEmpty(t, out.ID)
+
+	small := with(inputs, m{"identifier": "small", "allocatedStorage": 20})
+	a.deny(typeInstance, small, codeInvalidValue, "needs at least 30 GiB")
+	a.deny(typeInstance, with(inputs, m{"identifier": "none", "snapshotIdentifier": "none"}), "DBSnapshotNotFound", "none")
+}
+
+func TestASnapshotWhoseKeyIsPendingDeletionCannotBeRead(t *testing.T) {
+	a := newAccount(t)
+	db, key := a.instance("prod", nil)
+	a.snapshot("nightly", "prod")
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeInstance, "", db.ID, nil,
+		m{"skipFinalSnapshot": true}).status)
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeKey, "", key.ID, nil, nil).status)
+	a.deny(typeInstance, with(db.Inputs, m{
+		"identifier": "restored", "snapshotIdentifier": "nightly", "masterUserSecretKmsKeyId": nil,
+	}),
+		"KMSKeyNotAccessibleFault", "does not exist, is not enabled")
+}
+
+func TestASnapshotThatCannotBeTakenLeavesNothing(t *testing.T) {
+	a := newAccount(t)
+	db, _ := a.instance("prod", m{"skipFinalSnapshot": false})
+	a.engine.fail = func(call string) error {
+		if call == "snapshot" {
+			return errors.New("not enough disk space")
+		}
+		return nil
+	}
+	_, err := a.rds(a.admin()).CreateDBSnapshot(context.Background(), &awsrds.CreateDBSnapshotInput{
+		DBSnapshotIdentifier: sdk.String("nightly"), DBInstanceIdentifier: sdk.String("prod"),
+	})
+	require.ErrorContains(t, err, "not enough disk space")
+	out := a.controlCall(http.MethodDelete, typeInstance, "", db.ID, nil, m{"finalSnapshotIdentifier": "last"})
+	assert.Contains(t, out.Message, "not enough disk space")
+	st := a.store.Read()
+	assert.Empty(t, st.Snapshots)
+	assert.Equal(t, statusAvailable, st.Instances[regional(region, "prod")].Status)
+	assert.Contains(t, a.engine.databases, "prod", "it is not deleted without its final snapshot")
+}

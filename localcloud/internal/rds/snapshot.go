@@ -1,0 +1,219 @@
+package rds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"dbtier/localcloud/internal/safefile"
+)
+
+const (
+	snapshotsFolder = ".snapshots"
+	// unfinished marks a copy that is being made, or a snapshot that is being removed. Neither is a snapshot.
+	unfinished = ".unfinished"
+	// spare is what a copy leaves free on the disk, in bytes, for the instances.
+	spare = 256 << 20
+)
+
+func (e *Engine) snapshotDir(name string) string {
+	return filepath.Join(e.cfg.Dir, snapshotsFolder, name)
+}
+
+// openSnapshots creates the folder of snapshots, and removes what killed operations have left.
+func (e *Engine) openSnapshots() error {
+	dir := e.snapshotDir("")
+	// PostgreSQL's user cannot reach the copies.
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("creating the folder of snapshots: %w", err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*"+unfinished))
+	if err != nil {
+		return fmt.Errorf("looking for unfinished snapshots: %w", err)
+	}
+	for _, each := range left {
+		if err := os.RemoveAll(each); err != nil {
+			return fmt.Errorf("removing an unfinished snapshot: %w", err)
+		}
+	}
+	return nil
+}
+
+// HasSnapshot reports whether there is a complete snapshot with a name.
+func (e *Engine) HasSnapshot(name string) bool {
+	_, err := os.Stat(e.snapshotDir(name))
+	return err == nil
+}
+
+// Snapshot copies the data of an instance, which goes on serving meanwhile. The snapshot has all transactions that were
+// committed before the copy ended. A snapshot that fails leaves nothing behind; one with the same name is replaced.
+func (e *Engine) Snapshot(ctx context.Context, id, name string) error {
+	return e.with(id, func(i *instance) error {
+		err := e.keep(name, i.data(), func(to string) error {
+			if i.life == nil {
+				return e.postgres.copyTree(ctx, i.data(), to)
+			}
+			return i.backup(ctx, to)
+		})
+		if err != nil {
+			return fmt.Errorf("taking snapshot %s of DB instance %s: %w", name, id, err)
+		}
+		return nil
+	})
+}
+
+// CopySnapshot copies a snapshot.
+func (e *Engine) CopySnapshot(ctx context.Context, from, to string) error {
+	source := e.snapshotDir(from)
+	err := e.keep(to, source, func(to string) error { return e.postgres.copyTree(ctx, source, to) })
+	if err != nil {
+		return fmt.Errorf("copying snapshot %s: %w", from, err)
+	}
+	return nil
+}
+
+// DeleteSnapshot deletes a snapshot. It succeeds if there is none.
+func (e *Engine) DeleteSnapshot(name string) error {
+	dir := e.snapshotDir(name)
+	err := os.Rename(dir, dir+unfinished)
+	if err == nil {
+		err = os.RemoveAll(dir + unfinished)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("deleting snapshot %s: %w", name, err)
+	}
+	return nil
+}
+
+// keep makes a snapshot from a data folder. It gets its name when it is complete.
+func (e *Engine) keep(name, data string, make func(to string) error) error {
+	dir := e.snapshotDir(name)
+	if err := e.checkSpace(data); err != nil {
+		return err
+	}
+	err := errors.Join(os.RemoveAll(dir+unfinished), os.Mkdir(dir+unfinished, 0o700))
+	if err == nil {
+		err = errors.Join(e.postgres.chown(dir+unfinished), make(dir+unfinished))
+	}
+	if err == nil {
+		err = os.RemoveAll(dir)
+	}
+	if err == nil {
+		err = os.Rename(dir+unfinished, dir)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir+unfinished))
+	}
+	return nil
+}
+
+// checkSpace returns an error if the disk has no room for a copy of a folder.
+func (e *Engine) checkSpace(dir string) error {
+	size, err := treeSize(dir)
+	if err != nil {
+		return err
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(e.cfg.Dir, &disk); err != nil {
+		return fmt.Errorf("reading the free space of %s: %w", e.cfg.Dir, err)
+	}
+	if free := int64(disk.Bavail) * disk.Bsize; free < size+spare { //nolint:gosec // far from the limit
+		return fmt.Errorf("not enough disk space: the copy needs %d MiB, and %s has %d MiB free, of which %d MiB are for "+
+			"the instances: free some space, or delete snapshots", size>>20, e.cfg.Dir, free>>20, int64(spare)>>20)
+	}
+	return nil
+}
+
+// treeSize is the size of the files of a folder, in bytes. Files can disappear meanwhile.
+func treeSize(dir string) (int64, error) {
+	var size int64
+	err := filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			info, statErr := entry.Info()
+			if err = statErr; err == nil {
+				size += info.Size()
+			}
+		}
+		return ignoreGone(err)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("reading the size of %s: %w", dir, err)
+	}
+	return size, nil
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// transient are the folders whose files a server makes at its start, and pg_wal, which backup copies last.
+var transient = []string{
+	"pg_wal", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_stat_tmp", "pg_subtrans",
+}
+
+// backup copies the data of a running PostgreSQL by its protocol for backups ("Making a Base Backup Using the Low Level
+// API"). A slot that ends with the session keeps the WAL that the copy needs.
+func (i *instance) backup(ctx context.Context, to string) error {
+	acquired, err := i.life.db.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	// The session ends with the copy, and ends the backup and the slot if the copy fails.
+	conn := acquired.Hijack()
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, "set statement_timeout = 0"); err != nil { // a checkpoint under load takes its time
+		return err
+	}
+	if _, err := conn.Exec(ctx, "select pg_create_physical_replication_slot('snapshot', true, true)"); err != nil {
+		return err
+	}
+	var first, last, label string
+	if err := conn.QueryRow(ctx, "select pg_walfile_name(pg_backup_start('snapshot', true))").Scan(&first); err != nil {
+		return err
+	}
+	if err := i.engine.postgres.copyRunning(ctx, i.data(), to); err != nil {
+		return err
+	}
+	const stop = "select pg_walfile_name(lsn), labelfile from pg_backup_stop(wait_for_archive => false)"
+	if err := conn.QueryRow(ctx, stop).Scan(&last, &label); err != nil {
+		return err
+	}
+	if err := i.copyWAL(to, first, last); err != nil {
+		return err
+	}
+	labelFile := filepath.Join(to, "backup_label")
+	return errors.Join(safefile.Replace(labelFile, []byte(label), 0o600), i.engine.postgres.chown(labelFile))
+}
+
+// copyWAL copies the segments from the first to the last one, and the histories of timelines.
+func (i *instance) copyWAL(to, first, last string) error {
+	const folder = "pg_wal"
+	entries, err := os.ReadDir(filepath.Join(i.data(), folder))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		segment := len(name) == len(first) && first <= name && name <= last
+		if !segment && !strings.HasSuffix(name, ".history") {
+			continue
+		}
+		target := filepath.Join(to, folder, name)
+		if err := copyFile(filepath.Join(i.data(), folder, name), target); err != nil {
+			return err
+		}
+		if err := i.engine.postgres.chown(target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
