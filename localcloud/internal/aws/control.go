@@ -45,6 +45,7 @@ var resourceTypes = map[string]resourceType{
 	"aws:rds/parameterGroup:ParameterGroup": {
 		createParameterGroup, readParameterGroup, updateParameterGroup, removeParameterGroup,
 	},
+	"aws:rds/snapshot:Snapshot": {createSnapshot, readSnapshot, updateSnapshot, removeSnapshot},
 	"aws:rds/instance:Instance": {createInstance, readInstance, updateInstance, removeInstance},
 	"aws:ec2/securityGroup:SecurityGroup": {
 		createSecurityGroup, readSecurityGroup, updateSecurityGroup, removeSecurityGroup,

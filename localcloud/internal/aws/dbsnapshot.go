@@ -81,26 +81,41 @@ func (k *call) createDBSnapshot(p *wire.Params) (any, error) {
 	}
 	err = k.c.runOrLeave(k.ctx, "take snapshot "+identifier, snapshotTakes, func(ctx context.Context) error {
 		defer k.c.locks.lock("db " + id)()
-		err := k.c.changeInstance(id, func(st *state, i *dbInstance) error {
-			if i.Status != statusAvailable {
-				return i.unavailable()
-			}
-			s := i.newSnapshot(identifier, k.c.now())
+		return k.c.takeSnapshot(ctx, id, identifier, func(_ *state, s *dbSnapshot) bool {
 			if len(tags) > 0 {
 				s.Tags = tags
 			}
-			i.Status = statusBackingUp
-			return st.addSnapshot(s)
+			return false
 		})
-		if err != nil {
-			return err
-		}
-		return k.c.finishSnapshot(ctx, regional(k.region, identifier))
 	})
 	if err != nil {
 		return nil, err
 	}
 	return k.snapshotResult(identifier)
+}
+
+// takeSnapshot takes a snapshot of an instance that is available. complete completes the snapshot, and reports whether
+// the state has it already.
+func (c *Cloud) takeSnapshot(
+	ctx context.Context, id, identifier string, complete func(st *state, s *dbSnapshot) bool,
+) error {
+	key := ""
+	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
+		s := i.newSnapshot(identifier, c.now())
+		key = regional(s.Region, identifier)
+		switch {
+		case complete(st, s):
+			return nil
+		case i.Status != statusAvailable:
+			return i.unavailable()
+		}
+		i.Status = statusBackingUp
+		return st.addSnapshot(s)
+	})
+	if err != nil {
+		return err
+	}
+	return c.finishSnapshot(ctx, key)
 }
 
 func (k *call) copyDBSnapshot(p *wire.Params) (any, error) {
@@ -284,4 +299,83 @@ func (k *call) fromSnapshot(st *state, r resourceRequest, in *instanceInputs, i 
 		in.AllocatedStorage = &size
 	}
 	return nil
+}
+
+type snapshotInputs struct {
+	Instance   *string           `json:"dbInstanceIdentifier"`
+	Identifier *string           `json:"dbSnapshotIdentifier"`
+	Tags       map[string]string `json:"tags"`
+}
+
+var snapshotRefused = map[string]string{"sharedAccounts": "snapshots that other accounts can read"}
+
+func createSnapshot(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error) {
+	f := &faults{what: label(r)}
+	in := decodeInputs[snapshotInputs](r.Inputs, snapshotRefused, f)
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	identifier := strings.ToLower(or(in.Identifier, ""))
+	key := regional(r.Region, identifier)
+	id, i := c.store.Read().instanceID(r.Region, or(in.Instance, ""))
+	if i == nil {
+		return nil, errNoInstance(or(in.Instance, ""))
+	}
+	err := c.run(ctx, "take snapshot "+identifier, func(ctx context.Context) error {
+		defer c.locks.lock("db " + id)()
+		return c.takeSnapshot(ctx, id, identifier, func(st *state, s *dbSnapshot) bool {
+			s.Origin, s.Tags = &origin{r.Name, r.Inputs}, in.Tags
+			old := st.Snapshots[key]
+			return old != nil && old.Origin.adoptable(r.Name, r.Inputs)
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return readSnapshot(c, resourceRequest{Region: r.Region, ID: identifier})
+}
+
+func readSnapshot(c *Cloud, r resourceRequest) (*resource, error) {
+	s := c.store.Read().Snapshots[regional(r.Region, strings.ToLower(r.ID))]
+	if s == nil {
+		return nil, nil
+	}
+	return s.resource(), nil
+}
+
+func (s *dbSnapshot) resource() *resource {
+	inputs := inputsOf(s.Origin)
+	return &resource{ID: s.Identifier, Inputs: echo(inputs, nil), Outputs: echo(inputs, map[string]any{
+		"allocatedStorage": s.AllocatedStorage, "availabilityZone": s.AZ, "dbSnapshotArn": s.arn(),
+		"dbInstanceIdentifier": s.Instance, "dbSnapshotIdentifier": s.Identifier, "encrypted": s.Encrypted,
+		"engine": "postgres", "engineVersion": s.EngineVersion, "iops": 0, "kmsKeyId": s.KMSKeyARN,
+		"licenseModel": "postgresql-license", "optionGroupName": "default:postgres-16", "port": s.Port,
+		"snapshotType": s.Type, "sourceDbSnapshotIdentifier": "", "sourceRegion": "", "status": s.xml().Status,
+		"storageType": s.StorageType, "vpcId": VPCID, "tags": anyMap(s.Tags), "tagsAll": anyMap(s.Tags),
+	})}
+}
+
+func updateSnapshot(_ context.Context, c *Cloud, r resourceRequest) (*resource, error) {
+	f := &faults{what: label(r)}
+	in := decodeInputs[snapshotInputs](r.Inputs, snapshotRefused, f)
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	return c.changed(func(st *state) (*resource, error) {
+		s := st.Snapshots[regional(r.Region, strings.ToLower(r.ID))]
+		if s == nil {
+			return nil, errNoSnapshot(r.ID)
+		}
+		s.Tags, s.Origin = in.Tags, reinput(s.Origin, r.Inputs)
+		return s.resource(), nil
+	})
+}
+
+func removeSnapshot(_ context.Context, c *Cloud, r resourceRequest) error {
+	key := regional(r.Region, strings.ToLower(r.ID))
+	if c.store.Read().Snapshots[key] == nil {
+		return nil
+	}
+	_, err := c.deleteSnapshot(key, r.ID)
+	return err
 }

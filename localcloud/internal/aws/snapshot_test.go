@@ -104,3 +104,25 @@ func TestASnapshotThatCannotBeTakenLeavesNothing(t *testing.T) {
 	assert.Equal(t, statusAvailable, st.Instances[regional(region, "prod")].Status)
 	assert.Contains(t, a.engine.databases, "prod", "it is not deleted without its final snapshot")
 }
+
+func TestASnapshotOfTheProgramIsAResource(t *testing.T) {
+	a := newAccount(t)
+	a.instance("prod", nil)
+	const snapshotType = "aws:rds/snapshot:Snapshot"
+	inputs := m{"dbInstanceIdentifier": "prod", "dbSnapshotIdentifier": "release-1", "tags": m{"release": "1"}}
+	out := a.create(snapshotType, "release", inputs)
+	assert.Equal(t, "release-1", out.ID)
+	assert.Equal(t, "available", out.Outputs["status"])
+	assert.Equal(t, "prod", out.Outputs["dbInstanceIdentifier"])
+	assert.Contains(t, a.engine.snapshots, region+".release-1")
+	assert.Equal(t, out.ID, a.create(snapshotType, "release", inputs).ID, "a repeated creation finds it")
+	a.deny(snapshotType, with(inputs, m{"dbSnapshotIdentifier": "other", "dbInstanceIdentifier": "none"}),
+		"DBInstanceNotFound", "none")
+	a.deny(snapshotType, with(inputs, m{"sharedAccounts": []any{"123456789012"}}), "NotImplemented", "other accounts")
+	changed := a.update(snapshotType, out.ID, with(inputs, m{"tags": m{"release": "2"}}))
+	assert.Equal(t, m{"release": "2"}, changed.Outputs["tags"])
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, snapshotType, "", out.ID, nil, nil).status)
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, snapshotType, "", out.ID, nil, nil).status)
+	assert.Empty(t, a.store.Read().Snapshots)
+	assert.Empty(t, a.engine.snapshots)
+}

@@ -262,7 +262,9 @@ type dbSnapshot struct {
 	// Status is creating or available. It is empty for a snapshot without data, of an earlier version.
 	Status string
 	// Source is the snapshot that this one is copied from.
-	Source, DBName                                 string
+	Source, DBName string
+	// Origin is the resource of the provider that took it.
+	Origin                                         *origin
 	Created, InstanceCreated                       time.Time
 	AllocatedStorage, Port                         int
 	EngineVersion, MasterUsername, StorageType, AZ string

@@ -77,6 +77,19 @@ var resourceTypes = map[string]*resourceType{
 		conflicts: [][2]string{{"name", "namePrefix"}},
 		autoname:  &autoname{property: "name", maxLength: 255, transform: strings.ToLower},
 	},
+	"aws:rds/snapshot:Snapshot": {
+		properties: map[string]property{
+			"dbInstanceIdentifier": {kind: kindString, required: true, forceNew: true},
+			"dbSnapshotIdentifier": {kind: kindString, required: true, forceNew: true, validate: rdsIdentifier(255, "")},
+			"sharedAccounts":       {kind: kindStringSet, notLocal: true},
+			"tags":                 {kind: kindStringMap},
+		},
+		outputs: []string{
+			"allocatedStorage", "availabilityZone", "dbSnapshotArn", "encrypted", "engine", "engineVersion", "iops", "kmsKeyId",
+			"licenseModel", "optionGroupName", "port", "snapshotType", "sourceDbSnapshotIdentifier", "sourceRegion", "status",
+			"storageType", "tagsAll", "vpcId",
+		},
+	},
 	"aws:rds/parameterGroup:ParameterGroup": {
 		properties: map[string]property{
 			"description": {kind: kindString, forceNew: true, defaultValue: managedBy},
