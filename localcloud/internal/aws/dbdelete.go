@@ -79,7 +79,8 @@ func (c *Cloud) finishDelete(ctx context.Context, id string) error {
 	})
 }
 
-// finalSnapshot takes the snapshot of an instance that is being deleted. Without it the instance stays, and can be used.
+// finalSnapshot takes the snapshot of an instance that is being deleted. Without it the instance stays, and can be
+// used.
 func (c *Cloud) finalSnapshot(ctx context.Context, id string, i *dbInstance) error {
 	key := regional(i.Region, i.Deleting.FinalSnapshot)
 	err := c.store.Update(func(st *state) error {

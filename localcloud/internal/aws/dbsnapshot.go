@@ -143,7 +143,8 @@ func (k *call) copyDBSnapshot(p *wire.Params) (any, error) {
 				return err
 			}
 			s := *from
-			s.Identifier, s.Source, s.Status, s.Created, s.Type, s.Tags = target, source, statusCreating, k.c.now(), manual, tags
+			s.Identifier, s.Source, s.Type, s.Tags = target, source, manual, tags
+			s.Status, s.Created, s.Origin = statusCreating, k.c.now(), nil
 			if copyTags && len(tags) == 0 {
 				s.Tags = maps.Clone(from.Tags)
 			}
@@ -168,14 +169,15 @@ func (k *call) copyDBSnapshot(p *wire.Params) (any, error) {
 	return k.snapshotResult(target)
 }
 
-// readableSnapshot returns a snapshot that can be copied or restored: it is complete, has data, and its key can be used.
+// readableSnapshot returns a snapshot that can be copied or restored: it is complete, has data, and its key can be
+// used.
 func (k *call) readableSnapshot(st *state, region, identifier string, f *faults) (*dbSnapshot, error) {
 	s := st.Snapshots[regional(region, identifier)]
 	switch {
 	case s == nil:
 		return nil, errNoSnapshot(identifier)
 	case s.Status == "":
-		return nil, wire.NotModelled("the data of snapshot " + identifier + ", which an earlier local cloud took without")
+		return nil, wire.NotModelled("the data of snapshot " + identifier + ", which an earlier local cloud took")
 	case s.Status != statusAvailable:
 		return nil, wire.Errorf("InvalidDBSnapshotState", "DBSnapshot %s is not in the available state: it is %s.",
 			identifier, s.Status)
@@ -186,8 +188,8 @@ func (k *call) readableSnapshot(st *state, region, identifier string, f *faults)
 	return s, nil
 }
 
-// finishSnapshot copies the data of a snapshot whose status is creating. It can be repeated after a kill. A snapshot that
-// cannot be taken leaves the state.
+// finishSnapshot copies the data of a snapshot whose status is creating. It can be repeated after a kill. A snapshot
+// that cannot be taken leaves the state.
 func (c *Cloud) finishSnapshot(ctx context.Context, key string) error {
 	s := c.store.Read().Snapshots[key]
 	if s == nil || s.Status != statusCreating {
@@ -256,7 +258,8 @@ func (c *Cloud) deleteSnapshot(key, identifier string) (*dbSnapshot, error) {
 		}
 		for _, i := range st.Instances {
 			if i.Status == statusCreating && i.Region == gone.Region && i.FromSnapshot == gone.Identifier {
-				return wire.Errorf("InvalidDBSnapshotState", "DBSnapshot %s is being restored to %s.", identifier, i.Identifier)
+				return wire.Errorf("InvalidDBSnapshotState", "DBSnapshot %s is being restored to %s.", identifier,
+					i.Identifier)
 			}
 		}
 		delete(st.Snapshots, key)
@@ -271,8 +274,8 @@ func (c *Cloud) deleteSnapshot(key, identifier string) (*dbSnapshot, error) {
 	return gone, err
 }
 
-// fromSnapshot sets what RDS takes from the snapshot that an instance begins with: always the master user, the database,
-// the key and the encryption, and unless the request has them the version and the storage.
+// fromSnapshot sets what RDS takes from the snapshot that an instance begins with: always the master user, the
+// database, the key and the encryption, and unless the request has them the version and the storage.
 func (k *call) fromSnapshot(st *state, r resourceRequest, in *instanceInputs, i *dbInstance, f *faults) error {
 	if or(in.Snapshot, "") == "" {
 		return nil

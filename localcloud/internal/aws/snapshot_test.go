@@ -68,7 +68,8 @@ func TestASnapshotIsRestoredWithWhatRDSTakesFromIt(t *testing.T) {
 
 	small := with(inputs, m{"identifier": "small", "allocatedStorage": 20})
 	a.deny(typeInstance, small, codeInvalidValue, "needs at least 30 GiB")
-	a.deny(typeInstance, with(inputs, m{"identifier": "none", "snapshotIdentifier": "none"}), "DBSnapshotNotFound", "none")
+	a.deny(typeInstance, with(inputs, m{"identifier": "none", "snapshotIdentifier": "none"}), "DBSnapshotNotFound",
+		"none")
 }
 
 func TestASnapshotWhoseKeyIsPendingDeletionCannotBeRead(t *testing.T) {

@@ -80,14 +80,16 @@ var resourceTypes = map[string]*resourceType{
 	"aws:rds/snapshot:Snapshot": {
 		properties: map[string]property{
 			"dbInstanceIdentifier": {kind: kindString, required: true, forceNew: true},
-			"dbSnapshotIdentifier": {kind: kindString, required: true, forceNew: true, validate: rdsIdentifier(255, "")},
+			"dbSnapshotIdentifier": {
+				kind: kindString, required: true, forceNew: true, validate: rdsIdentifier(255, ""),
+			},
 			"sharedAccounts":       {kind: kindStringSet, notLocal: true},
 			"tags":                 {kind: kindStringMap},
 		},
 		outputs: []string{
-			"allocatedStorage", "availabilityZone", "dbSnapshotArn", "encrypted", "engine", "engineVersion", "iops", "kmsKeyId",
-			"licenseModel", "optionGroupName", "port", "snapshotType", "sourceDbSnapshotIdentifier", "sourceRegion", "status",
-			"storageType", "tagsAll", "vpcId",
+			"allocatedStorage", "availabilityZone", "dbSnapshotArn", "encrypted", "engine", "engineVersion", "iops",
+			"kmsKeyId", "licenseModel", "optionGroupName", "port", "snapshotType", "sourceDbSnapshotIdentifier",
+			"sourceRegion", "status", "storageType", "tagsAll", "vpcId",
 		},
 	},
 	"aws:rds/parameterGroup:ParameterGroup": {

@@ -75,8 +75,8 @@ func (i *instance) save() error {
 	return safefile.Replace(i.recordFile(), append(text, '\n'), 0o600)
 }
 
-// make creates the data folder and the users of a new instance from a template or a snapshot, and leaves PostgreSQL running without a front. It first
-// removes what a killed creation has left.
+// make creates the data folder and the users of a new instance from a template or a snapshot, and leaves PostgreSQL
+// running without a front. It first removes what a killed creation has left.
 func (i *instance) make(ctx context.Context, template, secret string) (err error) {
 	if err := i.remove(); err != nil {
 		return err

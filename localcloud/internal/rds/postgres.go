@@ -200,8 +200,8 @@ func (p *postgres) copyTree(ctx context.Context, from, to string) error {
 	return p.copyFolder(ctx, from, to, false)
 }
 
-// copyRunning copies the data folder of a running PostgreSQL between the beginning and the end of a backup, without what
-// belongs to the server that runs.
+// copyRunning copies the data folder of a running PostgreSQL between the beginning and the end of a backup, without
+// what belongs to the server that runs.
 func (p *postgres) copyRunning(ctx context.Context, from, to string) error {
 	return p.copyFolder(ctx, from, to, true)
 }

@@ -124,8 +124,8 @@ func (e *Engine) checkSpace(dir string) error {
 		return fmt.Errorf("reading the free space of %s: %w", e.cfg.Dir, err)
 	}
 	if free := int64(disk.Bavail) * disk.Bsize; free < size+spare { //nolint:gosec // far from the limit
-		return fmt.Errorf("not enough disk space: the copy needs %d MiB, and %s has %d MiB free, of which %d MiB are for "+
-			"the instances: free some space, or delete snapshots", size>>20, e.cfg.Dir, free>>20, int64(spare)>>20)
+		return fmt.Errorf("not enough disk space: the copy needs %d MiB, and %s has %d MiB free, of which %d MiB are "+
+			"for the instances: free some space, or delete snapshots", size>>20, e.cfg.Dir, free>>20, int64(spare)>>20)
 	}
 	return nil
 }

@@ -47,8 +47,8 @@ func write(t *testing.T, e *Engine, s Spec, sessions int) *writers {
 				w.mu.Unlock()
 				if round%50 == 0 { // files appear and disappear while they are copied
 					table := fmt.Sprintf("passing_%d", n)
-					if _, err := c.Exec(t.Context(), "create table "+table+" as select generate_series(1, 1000); drop table "+
-						table); err != nil {
+					passing := "create table " + table + " as select generate_series(1, 1000); drop table " + table
+					if _, err := c.Exec(t.Context(), passing); err != nil {
 						t.Errorf("a passing table: %v", err)
 						return
 					}
@@ -157,8 +157,8 @@ func TestSnapshotsOfStoppedInstancesCopiesAndDeletions(t *testing.T) {
 	assert.False(t, e.HasSnapshot("stopped"))
 
 	_, err := e.Create(t.Context(), Spec{
-		Identifier: "other", EndpointHost: "other.example", Port: 5432, MasterUsername: "myshop_admin", MaxConnections: 50,
-		Snapshot: "stopped",
+		Identifier: "other", EndpointHost: "other.example", Port: 5432, MasterUsername: "myshop_admin",
+		MaxConnections: 50, Snapshot: "stopped",
 	}, password)
 	require.ErrorContains(t, err, "there is no snapshot stopped")
 	assert.Empty(t, e.Instances())
