@@ -83,8 +83,8 @@ var resourceTypes = map[string]*resourceType{
 			"dbSnapshotIdentifier": {
 				kind: kindString, required: true, forceNew: true, validate: rdsIdentifier(255, ""),
 			},
-			"sharedAccounts":       {kind: kindStringSet, notLocal: true},
-			"tags":                 {kind: kindStringMap},
+			"sharedAccounts": {kind: kindStringSet, notLocal: true},
+			"tags":           {kind: kindStringMap},
 		},
 		outputs: []string{
 			"allocatedStorage", "availabilityZone", "dbSnapshotArn", "encrypted", "engine", "engineVersion", "iops",
