@@ -49,7 +49,7 @@ help: ## Show this list
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z][a-z0-9-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo; printf '%s\n' 'Variables: PURGE=1 with down, RACE=1 with test, RUN=<regexp> with test and e2e,' \
-		'FUZZTIME=1m with fuzz, SUBJECT=<name> with bench, VULN_DB=<url> with vuln.'
+		'SHORT=1 with e2e (fewer rounds), FUZZTIME=1m with fuzz, SUBJECT=<name> with bench, VULN_DB=<url> with vuln.'
 
 .PHONY: up
 up: preflight all ## Build everything, start the local cloud, deploy the stack `local`, verify it
@@ -158,7 +158,7 @@ e2e: preflight all bin/tools/gotestsum ## End-to-end tests on the local cloud; t
 	@failed=0; \
 	try() { \
 		"$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) -- \
-			-tags e2e -count 1 $(if $(RUN),-run '$(RUN)') "$$@" || failed=1; \
+			-tags e2e -count 1 $(if $(SHORT),-short) $(if $(RUN),-run '$(RUN)') "$$@" || failed=1; \
 	}; \
 	cd localcloud; try -timeout 15m $$(grep -rl --include='*_e2e_test.go' '^//go:build e2e' . \
 		| xargs -r dirname | sort -u); \
