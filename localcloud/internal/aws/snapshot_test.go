@@ -9,16 +9,16 @@ import (
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	awsrds "github.com/aws/aws-sdk-go-v2/service/rds"
-	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
+	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-func (a *account) snapshot(identifier, instance string) *rdstypes.DBSnapshot {
+func (a *account) snapshot(identifier, instance string) *types.DBSnapshot {
 	a.t.Helper()
 	taken, err := a.rds(a.admin()).CreateDBSnapshot(context.Background(), &awsrds.CreateDBSnapshotInput{
 		DBSnapshotIdentifier: &identifier, DBInstanceIdentifier: &instance,
-		Tags: []rdstypes.Tag{{Key: sdk.String("why"), Value: sdk.String("test")}},
+		Tags: []types.Tag{{Key: sdk.String("why"), Value: sdk.String("test")}},
 	})
 	require.NoError(a.t, err)
 	require.Eventually(a.t, func() bool {

@@ -92,14 +92,14 @@ func (e *Engine) DeleteSnapshot(name string) error {
 }
 
 // keep makes a snapshot from a data folder. It gets its name when it is complete.
-func (e *Engine) keep(name, data string, make func(to string) error) error {
+func (e *Engine) keep(name, data string, fill func(to string) error) error {
 	dir := e.snapshotDir(name)
 	if err := e.checkSpace(data); err != nil {
 		return err
 	}
 	err := errors.Join(os.RemoveAll(dir+unfinished), os.Mkdir(dir+unfinished, 0o700))
 	if err == nil {
-		err = errors.Join(e.postgres.chown(dir+unfinished), make(dir+unfinished))
+		err = errors.Join(e.postgres.chown(dir+unfinished), fill(dir+unfinished))
 	}
 	if err == nil {
 		err = os.RemoveAll(dir)

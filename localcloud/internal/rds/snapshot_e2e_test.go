@@ -125,7 +125,7 @@ func TestASnapshotUnderLoadHasWhatWasCommittedAndNothingLater(t *testing.T) {
 		id := fmt.Sprintf("restored-%d", round)
 		_, copied := restored(t, e, id, name)
 		found := numbers(t, copied)
-		assert.Greater(t, len(before), 0)
+		assert.NotEmpty(t, before)
 		for id := range before {
 			assert.True(t, found[id], "%d was committed before the snapshot", id)
 		}
