@@ -584,6 +584,7 @@ var invisible = map[string]string{
 	"database.replicateSourceDb": "exists for its error message",
 
 	"secrets.binding": "has one choice",
+	"operator.chart":  "has the default as its example: an offline preview has no other chart",
 
 	"database.networkType":        needsOthers,
 	"pool.kind":                   needsOthers,

@@ -20,7 +20,7 @@ type OperatorSettings struct {
 	// Namespace of the operator. Default external-secrets.
 	Namespace string `json:"namespace" example:"platform-secrets"`
 	// Chart is the chart's name in Repository, or the path of an unpacked chart. Default external-secrets.
-	Chart string `json:"chart" example:"secrets-operator"`
+	Chart string `json:"chart" example:"external-secrets"`
 	// Repository is the chart's Helm repository; empty when Chart is a path.
 	Repository string `json:"repository" example:"https://charts.example.com"`
 	// Version of the chart; empty when Chart is a path.
