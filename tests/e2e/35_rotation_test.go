@@ -267,7 +267,9 @@ func withTheDirectDSN(t *testing.T, sql string) result {
 	}))
 	tryKubectl(t, "", "-n", namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s",
 		"pod/direct")
-	return tryKubectl(t, "", "-n", namespace, "logs", "direct")
+	logs := tryKubectl(t, "", "-n", namespace, "logs", "direct")
+	kubectl(t, "-n", namespace, "delete", "pod", "direct", "--now") // a test can ask again
+	return logs
 }
 
 func rotateMaster(t *testing.T) {
