@@ -23,11 +23,11 @@ func (a *app) drift() *cobra.Command {
 		Long: `Compares the real resources with the inputs of the last up, and changes nothing. Drift is what the next
 up would put back: a resource that was deleted, or a property that differs. Drift is also what a person has
 added to an object of Kubernetes, such as a variable or a label. No up removes it, so drift names the
-command that does. It asks the cluster for that with kubectl. Values that another
-controller owns are not drift: the replicas that a HorizontalPodAutoscaler sets, the status that an
-operator writes. Neither are changes that RDS applies in the maintenance window, which are listed as
-pending, and a disk that RDS has grown. Generated passwords that were lost with their Secrets are drift,
-too: drift asks the cluster for them with kubectl.
+command that does. Values that another controller owns are not drift: the replicas that a
+HorizontalPodAutoscaler sets, the status that an operator writes. Neither are changes that RDS applies in
+the maintenance window, which are listed as pending, and a disk that RDS has grown. Generated passwords
+that were lost with their Secrets are drift, too. drift asks the cluster with kubectl for additions and
+passwords.
 
 After drift was found, the next up on this machine refreshes the state first and so repairs the drift. On
 another machine use up --refresh.

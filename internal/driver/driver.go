@@ -305,7 +305,8 @@ func checkArguments(cmd *cobra.Command) {
 
 // meantStack returns the argument that is the name of a stack, if the command takes one and no stack is given.
 func meantStack(cmd *cobra.Command, args []string) string {
-	if stack := cmd.Flags().Lookup("stack"); stack == nil || stack.Changed || cmd.Flags().Changed("stacks") {
+	stack := cmd.Flags().Lookup("stack")
+	if len(args) == 0 || stack == nil || stack.Changed || cmd.Flags().Changed("stacks") {
 		return ""
 	}
 	p, err := project.Find(".")

@@ -82,7 +82,7 @@ func (a *app) runLocalPsql(ctx context.Context, args []string) error {
 	command = append(command, where, "--container="+container, "--", "sh", "-c",
 		`exec psql "$DATABASE_URL&dbname=`+t.SessionDatabase+`" "$@"`, "psql")
 	command = append(command, withoutDashes(args)...)
-	if container == t.Container {
+	if remove == nil {
 		if err := a.become(command, []string{"KUBECONFIG=" + state.Kubeconfig}); err != nil {
 			return fmt.Errorf("psql in a pod of %s: %w", t.Deployment, err)
 		}

@@ -57,7 +57,7 @@ func WatchedOf(state *stackstate.State) []Watched {
 }
 
 // Additions finds what people have added to the watched objects, among the existing ones with their managed fields. A
-// field that the program writes too is none, whoever wrote it last: a provider compares it.
+// field that the program writes is not an addition, whoever wrote it last: the provider compares its value.
 func Additions(watched []Watched, existing []Object) []Addition {
 	var found []Addition
 	for _, w := range watched {

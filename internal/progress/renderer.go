@@ -418,8 +418,7 @@ func (r *Renderer) row(sign, kind, name, end string) {
 			left -= len(" ") + utf8.RuneCountInString(end)
 		}
 		types = min(types, max(left/2, 10))
-		names = max(left-types, 10)
-		names = min(names, 64)
+		names = min(max(left-types, 10), names)
 		kind, name = screen.Cut(kind, types), screen.Cut(name, names)
 	}
 	r.line("  %s %-*s %s", sign, types+1+names, fmt.Sprintf("%-*s %s", types, kind, name), end)

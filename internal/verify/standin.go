@@ -61,8 +61,9 @@ func (v *Verifier) standIn(ctx context.Context) (string, error) {
 	return v.standPod, v.standErr
 }
 
-// PsqlPod returns where psql can run with the service's settings for some time: a pod of the service, or a temporary
-// pod if the service's image has no psql, which remove removes. The pod ends by itself after that time.
+// PsqlPod returns where psql can run with the service's settings: a pod of the service, or a temporary pod if the
+// service's image has no psql. A temporary pod lasts for the given time, and remove removes it before. For a pod of the
+// service remove is nil.
 func (v *Verifier) PsqlPod(
 	ctx context.Context, lasting time.Duration,
 ) (where, container string, remove func(context.Context), err error) {
@@ -70,11 +71,15 @@ func (v *Verifier) PsqlPod(
 	_, err = v.Kubectl.Run(ctx, "", "exec", "--namespace="+v.Target.Namespace, where, "--container="+v.Target.Container,
 		"--", "sh", "-c", "command -v psql")
 	if !lacksPsql(err) {
-		return where, v.Target.Container, func(context.Context) {}, err
+		return where, v.Target.Container, nil, err
 	}
 	v.lasting = lasting
 	pod, err := v.standIn(ctx)
-	return "pod/" + pod, standInContainer, v.removePods, err
+	if err != nil {
+		v.removePods(ctx)
+		return "", "", nil, err
+	}
+	return "pod/" + pod, standInContainer, v.removePods, nil
 }
 
 const (

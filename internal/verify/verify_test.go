@@ -568,7 +568,9 @@ func TestPsqlRunsInAPodOfTheServiceOrInOneLikeIt(t *testing.T) {
 			require.NoError(t, err)
 			assert.True(t, strings.HasPrefix(where, c.where), where)
 			assert.Equal(t, c.container, container)
-			remove(t.Context())
+			if remove != nil {
+				remove(t.Context())
+			}
 			removed := 0
 			for _, call := range cluster.calls {
 				if call[0] == "delete" {
@@ -582,11 +584,21 @@ func TestPsqlRunsInAPodOfTheServiceOrInOneLikeIt(t *testing.T) {
 			}
 		})
 	}
+	// A pod that does not start is removed.
+	stuck := healthy(t)
+	stuck.fails["deployment/myshop-api --container=api"] = failure(127, "")
+	stuck.fails["--timeout=60s pod/dbtier-verify-"] = failure(1, "error: timed out waiting for the condition")
+	waiting := &verify.Verifier{Kubectl: stuck, Target: verify.Target{
+		Namespace: "myshop", Deployment: "myshop-api", Container: "api", Pool: "pgbouncer", PoolContainer: "pgbouncer",
+	}}
+	_, _, _, err := waiting.PsqlPod(t.Context(), time.Hour)
+	require.ErrorContains(t, err, "does not start")
+	assert.Equal(t, "delete", stuck.calls[len(stuck.calls)-1][0])
 	// A cluster that is away is not an image without psql.
 	cluster := healthy(t)
 	cluster.fails["deployment/myshop-api"] = failure(1, "Unable to connect to the server: EOF")
 	v := &verify.Verifier{Kubectl: cluster, Target: verify.Target{Namespace: "myshop", Deployment: "myshop-api"}}
-	_, _, _, err := v.PsqlPod(t.Context(), time.Hour)
+	_, _, _, err = v.PsqlPod(t.Context(), time.Hour)
 	require.ErrorContains(t, err, "Unable to connect")
 }
 

@@ -26,9 +26,7 @@ func (c *Cloud) resume(ctx context.Context) error {
 			failed = append(failed, fmt.Errorf("DB instance %s: %w", id, err))
 		}
 	}
-	if err := c.resumeSnapshots(ctx); err != nil {
-		failed = append(failed, err)
-	}
+	c.resumeSnapshots(ctx)
 	return errors.Join(failed...)
 }
 

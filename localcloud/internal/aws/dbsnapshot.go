@@ -3,7 +3,6 @@ package aws
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"strings"
 	"time"
@@ -220,16 +219,13 @@ func (c *Cloud) finishSnapshot(ctx context.Context, key string) error {
 	}))
 }
 
-// resumeSnapshots finishes the snapshots that were interrupted by a kill.
-func (c *Cloud) resumeSnapshots(ctx context.Context) error {
-	var failed []error
+// resumeSnapshots finishes the snapshots that were interrupted by a kill. One that cannot be finished leaves the state,
+// as at its creation, and does not keep the instances from starting.
+func (c *Cloud) resumeSnapshots(ctx context.Context) {
 	st := c.store.Read()
 	for _, key := range sortedKeys(st.Snapshots) {
-		if err := c.finishSnapshot(ctx, key); err != nil {
-			failed = append(failed, fmt.Errorf("snapshot %s: %w", key, err))
-		}
+		c.note("finish snapshot "+key, c.finishSnapshot(ctx, key))
 	}
-	return errors.Join(failed...)
 }
 
 func (k *call) deleteDBSnapshot(p *wire.Params) (any, error) {

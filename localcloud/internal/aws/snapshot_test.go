@@ -127,3 +127,26 @@ func TestASnapshotOfTheProgramIsAResource(t *testing.T) {
 	assert.Empty(t, a.store.Read().Snapshots)
 	assert.Empty(t, a.engine.snapshots)
 }
+
+func TestASnapshotThatCannotBeFinishedDoesNotKeepTheCloudFromStarting(t *testing.T) {
+	a := newAccount(t)
+	a.instance("prod", nil)
+	key := regional(region, "prod")
+	require.NoError(t, a.store.Update(func(st *state) error { // as a kill leaves it
+		i := st.Instances[key]
+		i.Status = statusBackingUp
+		return st.addSnapshot(i.newSnapshot("nightly", a.Cloud.now()))
+	}))
+	require.NoError(t, a.Close())
+	a.engine.fail = func(call string) error {
+		if call == "snapshot" {
+			return errors.New("not enough disk space")
+		}
+		return nil
+	}
+	a.reopen()
+	st := a.store.Read()
+	assert.Empty(t, st.Snapshots)
+	assert.Equal(t, statusAvailable, st.Instances[key].Status)
+	assert.Contains(t, a.log.String(), "not enough disk space")
+}

@@ -164,31 +164,31 @@ func (p *postgres) makeTemplate(ctx context.Context, dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	unfinished := dir + ".unfinished"
-	if err := os.RemoveAll(unfinished); err != nil {
+	making := dir + unfinished
+	if err := os.RemoveAll(making); err != nil {
 		return fmt.Errorf("removing an unfinished template: %w", err)
 	}
-	if err := os.Mkdir(unfinished, 0o700); err != nil {
+	if err := os.Mkdir(making, 0o700); err != nil {
 		return fmt.Errorf("creating the template's folder: %w", err)
 	}
-	cmd := p.command(ctx, "initdb", "--pgdata="+unfinished, "--username="+adminUser, "--auth=peer", "--encoding=UTF8",
+	cmd := p.command(ctx, "initdb", "--pgdata="+making, "--username="+adminUser, "--auth=peer", "--encoding=UTF8",
 		"--locale=C.UTF-8",
 		"--data-checksums", "--no-sync", "--no-instructions")
 	var err error
 	if p.uid >= 0 {
 		as(cmd, initdbUID)
-		err = os.Lchown(unfinished, initdbUID, initdbUID)
+		err = os.Lchown(making, initdbUID, initdbUID)
 	}
 	if err == nil {
 		_, err = p.finish(ctx, cmd)
 	}
 	if err == nil {
-		err = p.chownTree(unfinished)
+		err = p.chownTree(making)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("creating an empty PostgreSQL: %w", err), os.RemoveAll(unfinished))
+		return errors.Join(fmt.Errorf("creating an empty PostgreSQL: %w", err), os.RemoveAll(making))
 	}
-	if err := os.Rename(unfinished, dir); err != nil {
+	if err := os.Rename(making, dir); err != nil {
 		return fmt.Errorf("keeping the template: %w", err)
 	}
 	return nil

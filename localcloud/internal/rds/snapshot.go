@@ -140,19 +140,15 @@ func treeSize(dir string) (int64, error) {
 				size += info.Size()
 			}
 		}
-		return ignoreGone(err)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("reading the size of %s: %w", dir, err)
 	}
 	return size, nil
-}
-
-func ignoreGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // transient are the folders whose files a server makes at its start, and pg_wal, which backup copies last.

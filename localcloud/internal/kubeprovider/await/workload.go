@@ -136,18 +136,26 @@ func missingImage(pod *corev1.Pod, owner *unstructured.Unstructured) *MissingIma
 		if waiting == nil || waiting.Reason != "ImagePullBackOff" && waiting.Reason != "ErrImageNeverPull" {
 			continue
 		}
-		for _, list := range []string{"initContainers", "containers"} {
-			containers, _, _ := unstructured.NestedSlice(owner.Object, "spec", "template", "spec", list)
-			for _, item := range containers {
-				container, _ := item.(map[string]any)
-				image := asString(container["image"])
-				if asString(container["name"]) == status.Name && image == imageOf(pod, status.Name) {
-					return &MissingImageError{Container: status.Name, Image: image}
-				}
-			}
+		image := imageOf(pod, status.Name)
+		if slices.ContainsFunc(templateContainers(owner), func(container map[string]any) bool {
+			return asString(container["name"]) == status.Name && asString(container["image"]) == image
+		}) {
+			return &MissingImageError{Container: status.Name, Image: image}
 		}
 	}
 	return nil
+}
+
+func templateContainers(owner *unstructured.Unstructured) []map[string]any {
+	var found []map[string]any
+	for _, list := range []string{"initContainers", "containers"} {
+		containers, _, _ := unstructured.NestedSlice(owner.Object, "spec", "template", "spec", list)
+		for _, item := range containers {
+			container, _ := item.(map[string]any)
+			found = append(found, container)
+		}
+	}
+	return found
 }
 
 func imageOf(pod *corev1.Pod, container string) string {
