@@ -52,8 +52,8 @@ func Start(ctx context.Context, p Project, options StartOptions, out io.Writer) 
 	if err := p.clean(ctx); err != nil {
 		return err
 	}
-	// Before the build, which can take minutes.
-	if err := portsFree(ctx, options); err != nil {
+	// Before the build, which can take minutes, and all at once.
+	if err := errors.Join(portsFree(ctx, options), p.checkDisk()); err != nil {
 		return err
 	}
 	if err := Build(ctx, p, out); err != nil {
@@ -184,16 +184,14 @@ func environment() []string {
 }
 
 func portsFree(ctx context.Context, options StartOptions) error {
-	api, err := listen(ctx, options.APIPort, "--api-port")
-	if err != nil {
-		return err
+	api, apiErr := listen(ctx, options.APIPort, "--api-port")
+	aws, awsErr := listen(ctx, options.AWSPort, "--aws-port")
+	for _, opened := range []*os.File{api, aws} {
+		if opened != nil {
+			_ = opened.Close()
+		}
 	}
-	defer api.Close()
-	aws, err := listen(ctx, options.AWSPort, "--aws-port")
-	if err != nil {
-		return err
-	}
-	return aws.Close()
+	return errors.Join(apiErr, awsErr)
 }
 
 // listen opens a port on the host's 127.0.0.1 and returns the listener as a file that can be passed to a child process.
