@@ -296,7 +296,7 @@ func (b *Builder) checkDisk(ctx context.Context) error {
 			needs = append(needs, need{cache, []uint64{goCacheNeeds, moduleCacheNeeds}[i]})
 		}
 	}
-	return checkNeeds(needs, diskOf)
+	return checkNeeds(needs, safefile.Disk)
 }
 
 // checkNeeds adds up what each disk must hold. A cache that another checkout has already filled needs less. Measuring

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"dbtier/localcloud/internal/safefile"
 )
 
 const (
@@ -92,11 +94,11 @@ func (p Project) attach(ctx context.Context, cloud Cloud, options StartOptions, 
 }
 
 func (p Project) checkDisk() error {
-	var stat unix.Statfs_t
-	if err := unix.Statfs(p.Dir, &stat); err != nil {
-		return fmt.Errorf("reading the free space of %s: %w", p.Dir, err)
+	_, free, err := safefile.Disk(p.State())
+	if err != nil {
+		return err
 	}
-	if free := float64(stat.Bavail) * float64(stat.Bsize); free < freeNeeded {
+	if free < freeNeeded {
 		return fmt.Errorf(
 			"not enough disk space: %s has %.1f GiB free and the local cloud needs %d GiB: free some space, or "+
 				"move the project to a larger disk",

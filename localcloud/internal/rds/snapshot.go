@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"dbtier/localcloud/internal/safefile"
 )
 
@@ -119,13 +117,13 @@ func (e *Engine) checkSpace(dir string) error {
 	if err != nil {
 		return err
 	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(e.cfg.Dir, &disk); err != nil {
-		return fmt.Errorf("reading the free space of %s: %w", e.cfg.Dir, err)
+	_, free, err := safefile.Disk(e.cfg.Dir)
+	if err != nil {
+		return err
 	}
-	if free := int64(disk.Bavail) * disk.Bsize; free < size+spare { //nolint:gosec // far from the limit
-		return fmt.Errorf("not enough disk space: the copy needs %d MiB, and %s has %d MiB free, of which %d MiB are "+
-			"for the instances: free some space, or delete snapshots", size>>20, e.cfg.Dir, free>>20, int64(spare)>>20)
+	if free < float64(size+spare) {
+		return fmt.Errorf("not enough disk space: the copy needs %d MiB, and %s has %.0f MiB free, of which %d MiB are "+
+			"for the instances: free some space, or delete snapshots", size>>20, e.cfg.Dir, free/(1<<20), spare>>20)
 	}
 	return nil
 }
