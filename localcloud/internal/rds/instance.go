@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -88,6 +89,14 @@ func (i *instance) make(ctx context.Context, template, secret string) (err error
 	if err := i.engine.postgres.copyTree(ctx, template, i.data()); err != nil {
 		return fmt.Errorf("creating the data folder of DB instance %s: %w", i.id, err)
 	}
+	if err := i.engine.makeArchive(i.record.Spec.Archive); err != nil {
+		return err
+	}
+	if i.record.Spec.Replay != nil {
+		if err := i.replay(ctx); err != nil {
+			return fmt.Errorf("restoring DB instance %s: %w", i.id, err)
+		}
+	}
 	l, err := i.begin(ctx)
 	if err != nil {
 		return err
@@ -136,7 +145,10 @@ func (i *instance) makeSocketDir() error {
 }
 
 // begin starts PostgreSQL and waits until it answers. It does not open the front.
-func (i *instance) begin(ctx context.Context) (*life, error) {
+func (i *instance) begin(ctx context.Context) (*life, error) { return i.beginWith(ctx, nil, startTimeout) }
+
+// beginWith begins with settings that are only for this start, and a time for it.
+func (i *instance) beginWith(ctx context.Context, once map[string]string, limit time.Duration) (*life, error) {
 	fail := func(err error) (*life, error) { return nil, fmt.Errorf("starting DB instance %s: %w", i.id, err) }
 	if err := errors.Join(i.makeSocketDir(), os.MkdirAll(filepath.Dir(i.logFile()), 0o700)); err != nil {
 		return fail(err)
@@ -145,7 +157,7 @@ func (i *instance) begin(ctx context.Context) (*life, error) {
 		return fail(err)
 	}
 	for name, text := range map[string][]byte{
-		"postgresql.conf": i.settings(),
+		"postgresql.conf": i.settings(once),
 		"pg_hba.conf":     renderHBA(nil),
 		"pg_ident.conf":   renderIdent(i.engine.osUser),
 	} {
@@ -153,7 +165,7 @@ func (i *instance) begin(ctx context.Context) (*life, error) {
 			return fail(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	proc, err := i.engine.postgres.startPostmaster(i.data(), i.logFile())
 	if err != nil {
@@ -180,8 +192,22 @@ func (i *instance) begin(ctx context.Context) (*life, error) {
 	return l, nil
 }
 
-func (i *instance) settings() []byte {
-	return renderSettings(settings(i.socketDir(), i.record.Spec.MaxConnections, i.record.Spec.Parameters))
+// settings is the text of the instance's postgresql.conf, with settings that are only for one start.
+func (i *instance) settings(once map[string]string) []byte {
+	spec := i.record.Spec
+	s := settings(i.socketDir(), spec.MaxConnections, spec.Parameters)
+	// The mode can change only with a restart, and the command at any time.
+	s["archive_mode"], s["archive_command"] = "on", i.engine.archiveCommand(spec.Archive)
+	maps.Copy(s, once)
+	return renderSettings(s)
+}
+
+// reload writes the settings again and makes PostgreSQL read them.
+func (i *instance) reload(ctx context.Context) error {
+	if err := safefile.Replace(filepath.Join(i.data(), "postgresql.conf"), i.settings(nil), 0o644); err != nil {
+		return err
+	}
+	return reload(ctx, i.life.db)
 }
 
 // start starts the instance if it is not running.
@@ -315,10 +341,7 @@ func (i *instance) apply(ctx context.Context, maxConnections int, params map[str
 	if i.life == nil {
 		return nil
 	}
-	if err := safefile.Replace(filepath.Join(i.data(), "postgresql.conf"), i.settings(), 0o644); err != nil {
-		return err
-	}
-	if err := reload(ctx, i.life.db); err != nil {
+	if err := i.reload(ctx); err != nil {
 		return err
 	}
 	i.noteForceSSL()

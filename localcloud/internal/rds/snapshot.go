@@ -31,6 +31,11 @@ func (e *Engine) openSnapshots() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("creating the folder of snapshots: %w", err)
 	}
+	// It writes its archive, and passes through the folder to it.
+	archives := e.archiveDir("")
+	if err := errors.Join(os.MkdirAll(archives, 0o711), os.Chmod(archives, 0o711)); err != nil { //nolint:gosec // see above
+		return fmt.Errorf("creating the folder of archives: %w", err)
+	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"+unfinished))
 	if err != nil {
 		return fmt.Errorf("looking for unfinished snapshots: %w", err)

@@ -89,11 +89,14 @@ func numbers(t *testing.T, c *pgx.Conn) map[int64]bool {
 
 const newPassword = "another-password"
 
-// restored creates an instance from a snapshot and logs in.
-func restored(t *testing.T, e *Engine, id, snapshot string) (Spec, *pgx.Conn) {
+// restored creates an instance from a snapshot, and the WAL that follows it, and logs in.
+func restored(t *testing.T, e *Engine, id, snapshot string, replay ...Replay) (Spec, *pgx.Conn) {
 	t.Helper()
 	s := spec(id)
 	s.Snapshot = snapshot
+	for _, r := range replay {
+		s.Replay, s.Archive = &r, id
+	}
 	e.SetAccess(id, func(netip.Addr) error { return nil })
 	_, err := e.Create(t.Context(), s, newPassword)
 	require.NoError(t, err)

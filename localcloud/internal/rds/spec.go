@@ -27,6 +27,11 @@ type Spec struct {
 	// Snapshot is the name of a snapshot that a new instance begins with, see [Engine.Snapshot]. Optional. The master
 	// user and the databases are those of the snapshot.
 	Snapshot string `json:"snapshot,omitempty"`
+	// Replay is the WAL that a new instance replays on the snapshot. Optional.
+	Replay *Replay `json:"replay,omitempty"`
+	// Archive is the name of the archive that gets the WAL of the instance. An archive is a folder of segments, which
+	// outlives its instance. Optional: without it the instance can be restored from snapshots only.
+	Archive string `json:"archive,omitempty"`
 }
 
 // reservedUsers are names that RDS reserves, and words that PostgreSQL does not accept as a user name.

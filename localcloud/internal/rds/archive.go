@@ -1,0 +1,225 @@
+package rds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sys/unix"
+
+	"dbtier/localcloud/internal/safefile"
+)
+
+const (
+	archivesFolder = ".archives"
+	// archiveTimeout is how long a switched segment may take to reach the archive.
+	archiveTimeout = 30 * time.Second
+	// replayTimeout is how long the WAL of a restore may take.
+	replayTimeout = time.Hour
+	// segmentName is the length of the name of a WAL segment: timeline and number, in hexadecimal digits.
+	segmentName = 24
+)
+
+// Replay is the WAL that follows the snapshot which a new instance begins with.
+type Replay struct {
+	// Archive is the archive that has the WAL, see [Spec].Archive.
+	Archive string `json:"archive"`
+	// Until is the time of the last transaction to replay. Without it, all WAL of the archive is replayed.
+	Until time.Time `json:"until,omitzero"`
+}
+
+func (e *Engine) archiveDir(name string) string { return filepath.Join(e.cfg.Dir, archivesFolder, name) }
+
+// archiveCommand is the shell command by which PostgreSQL archives a segment. It keeps a segment without the zeros
+// behind its end, and never a part of one under its name. Without an archive it keeps nothing.
+func (e *Engine) archiveCommand(name string) string {
+	if name == "" {
+		return "true"
+	}
+	target := shellWord(e.archiveDir(name)) + "/%f"
+	return "test -f " + target + " || { cp --sparse=always %p " + target + ".new && mv " + target + ".new " + target + "; }"
+}
+
+// shellWord quotes a text for the shell and for the placeholders of PostgreSQL's commands.
+func shellWord(text string) string {
+	return "'" + strings.NewReplacer("'", `'\''`, "%", "%%").Replace(text) + "'"
+}
+
+// makeArchive creates the folder of an archive.
+func (e *Engine) makeArchive(name string) error {
+	if name == "" {
+		return nil
+	}
+	dir := e.archiveDir(name)
+	if err := errors.Join(os.MkdirAll(dir, 0o700), e.postgres.chown(dir)); err != nil {
+		return fmt.Errorf("creating the archive %s: %w", name, err)
+	}
+	return nil
+}
+
+// SetArchive sets the archive that gets the WAL of an instance from now on, or none.
+func (e *Engine) SetArchive(ctx context.Context, id, archive string) error {
+	return e.with(id, func(i *instance) error {
+		if i.record.Spec.Archive == archive {
+			return nil
+		}
+		if err := e.makeArchive(archive); err != nil {
+			return err
+		}
+		i.record.Spec.Archive = archive
+		if err := i.save(); err != nil || i.life == nil {
+			return err
+		}
+		return i.reload(ctx)
+	})
+}
+
+// Flush brings everything that was committed into the archive of an instance. It returns a time to which the instance
+// can be restored from the archive, and which is later than all these commits.
+func (e *Engine) Flush(ctx context.Context, id string) (restorable time.Time, err error) {
+	err = e.with(id, func(i *instance) error {
+		if i.life == nil || i.record.Spec.Archive == "" {
+			return fmt.Errorf("DB instance %s is stopped or has no archive", id)
+		}
+		ctx, cancel := context.WithTimeout(ctx, archiveTimeout)
+		defer cancel()
+		// A replay ends at a time only when it meets a later commit. The transaction of this message is that commit.
+		var segment string
+		err := pgx.BeginFunc(ctx, i.life.db, func(tx pgx.Tx) error {
+			const message = "select clock_timestamp(), pg_logical_emit_message(true, 'rdsadmin', 'heartbeat')::text"
+			return tx.QueryRow(ctx, message).Scan(&restorable, nil)
+		})
+		if err == nil {
+			const last = "select pg_walfile_name(pg_current_wal_insert_lsn())"
+			err = i.life.db.QueryRow(ctx, last).Scan(&segment)
+		}
+		if err == nil {
+			_, err = i.life.db.Exec(ctx, "select pg_switch_wal()")
+		}
+		if err == nil {
+			err = poll(ctx, 5*time.Millisecond, "the archive to get segment "+segment, func() (bool, error) {
+				_, err := os.Stat(filepath.Join(e.archiveDir(i.record.Spec.Archive), segment))
+				return err == nil, nil
+			})
+		}
+		if err != nil {
+			return fmt.Errorf("archiving the WAL of DB instance %s: %w; the end of its log:\n%s", id, err,
+				readTail(i.logFile()))
+		}
+		return nil
+	})
+	return restorable, err
+}
+
+// TrimArchive removes the WAL that a restore from a snapshot, or from a later one, does not need.
+func (e *Engine) TrimArchive(archive, snapshot string) error {
+	first, err := firstSegment(e.snapshotDir(snapshot))
+	if err != nil {
+		return fmt.Errorf("trimming the archive %s: %w", archive, err)
+	}
+	entries, err := os.ReadDir(e.archiveDir(archive))
+	if err != nil {
+		return fmt.Errorf("trimming the archive %s: %w", archive, err)
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		// Segments are numbered through all timelines. Histories of timelines stay.
+		if len(name) < segmentName || strings.HasSuffix(name, ".new") || name[8:segmentName] >= first[8:] {
+			continue
+		}
+		if err := os.Remove(filepath.Join(e.archiveDir(archive), name)); err != nil {
+			return fmt.Errorf("trimming the archive %s: %w", archive, err)
+		}
+	}
+	return nil
+}
+
+// firstSegment reads from the label of a backup which WAL it needs first.
+func firstSegment(dir string) (string, error) {
+	label, err := os.ReadFile(filepath.Join(dir, "backup_label"))
+	if err != nil {
+		return "", err
+	}
+	_, rest, _ := strings.Cut(string(label), "(file ")
+	name, _, found := strings.Cut(rest, ")")
+	if !found || len(name) != segmentName {
+		return "", fmt.Errorf("%s/backup_label names no segment", dir)
+	}
+	return name, nil
+}
+
+// ArchiveSize is the disk space of an archive, in bytes.
+func (e *Engine) ArchiveSize(archive string) (int64, error) {
+	entries, err := os.ReadDir(e.archiveDir(archive))
+	if err != nil {
+		return 0, fmt.Errorf("reading the size of the archive %s: %w", archive, err)
+	}
+	var size int64
+	for _, entry := range entries {
+		var stat unix.Stat_t // blocks of 512 bytes: the zeros of a segment use none
+		err := unix.Stat(filepath.Join(e.archiveDir(archive), entry.Name()), &stat)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, fmt.Errorf("reading the size of the archive %s: %w", archive, err)
+		}
+		size += stat.Blocks * 512
+	}
+	return size, nil
+}
+
+// DeleteArchive deletes an archive. It succeeds if there is none.
+func (e *Engine) DeleteArchive(archive string) error {
+	if err := os.RemoveAll(e.archiveDir(archive)); err != nil {
+		return fmt.Errorf("deleting the archive %s: %w", archive, err)
+	}
+	return nil
+}
+
+// KeepBackups deletes all snapshots and archives but these. What a killed deletion has left goes with them.
+func (e *Engine) KeepBackups(snapshots, archives []string) error {
+	var failed []error
+	for folder, keep := range map[string][]string{snapshotsFolder: snapshots, archivesFolder: archives} {
+		entries, err := os.ReadDir(filepath.Join(e.cfg.Dir, folder))
+		failed = append(failed, err)
+		for _, entry := range entries {
+			if !slices.Contains(keep, entry.Name()) && !strings.HasSuffix(entry.Name(), unfinished) {
+				failed = append(failed, os.RemoveAll(filepath.Join(e.cfg.Dir, folder, entry.Name())))
+			}
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return fmt.Errorf("deleting backups that nothing refers to: %w", err)
+	}
+	return nil
+}
+
+// replay replays the WAL of an archive on the data folder of a new instance.
+func (i *instance) replay(ctx context.Context) error {
+	r := i.record.Spec.Replay
+	signal := filepath.Join(i.data(), "recovery.signal")
+	if err := errors.Join(safefile.Replace(signal, nil, 0o600), i.engine.postgres.chown(signal)); err != nil {
+		return err
+	}
+	recovery := map[string]string{
+		"restore_command":        "cp " + shellWord(i.engine.archiveDir(r.Archive)) + "/%f %p",
+		"recovery_target_action": "promote",
+		// Nobody reads meanwhile, so the limits of the source need not hold here.
+		"hot_standby": "off",
+	}
+	if !r.Until.IsZero() {
+		recovery["recovery_target_time"] = r.Until.UTC().Format("2006-01-02 15:04:05.999999-07")
+	}
+	l, err := i.beginWith(ctx, recovery, replayTimeout)
+	if err != nil {
+		return err
+	}
+	// The next start is without the settings of the recovery.
+	i.end(l, true)
+	return nil
+}
