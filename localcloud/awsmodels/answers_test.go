@@ -62,7 +62,7 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 		}, more))
 	}
 	shop := instance("shop", object{"skipFinalSnapshot": true})
-	instance("old", object{"finalSnapshotIdentifier": "last"})
+	old := instance("old", object{"finalSnapshotIdentifier": "last", "deleteAutomatedBackups": false})
 	s.remove("aws:rds/instance:Instance", "old")
 	secret := shop["masterUserSecrets"].([]any)[0].(map[string]any)["secretArn"]
 	s.create("aws:iam/role:Role", "reader", object{"name": "reader", "assumeRolePolicy": trust, "tags": tags})
@@ -261,6 +261,13 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 		}},
 		{"rds", "DescribeDBSnapshots", object{"DBSnapshotIdentifier": "last"}, []refusal{
 			{object{"DBSnapshotIdentifier": "none"}, "DBSnapshotNotFound"},
+		}},
+		{"rds", "DescribeDBInstanceAutomatedBackups", object{}, []refusal{
+			{object{"DbiResourceId": "db-NONE"}, "DBInstanceAutomatedBackupNotFound"},
+		}},
+		{"rds", "DeleteDBInstanceAutomatedBackup", object{"DbiResourceId": old["resourceId"]}, []refusal{
+			{object{"DbiResourceId": "db-NONE"}, "DBInstanceAutomatedBackupNotFound"},
+			{object{"DbiResourceId": shop["resourceId"]}, "InvalidDBInstanceAutomatedBackupState"},
 		}},
 		{"rds", "DescribeDBParameters", object{"DBParameterGroupName": "shop", "Source": "user"}, []refusal{
 			{object{"DBParameterGroupName": "none"}, "DBParameterGroupNotFound"},

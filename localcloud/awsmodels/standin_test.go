@@ -184,14 +184,22 @@ type noDatabases struct{}
 func (noDatabases) Create(context.Context, rds.Spec, string) (netip.Addr, error) {
 	return netip.MustParseAddr("198.18.1.1"), nil
 }
-func (noDatabases) Start(context.Context, string) error                         { return nil }
-func (noDatabases) Stop(context.Context, string) error                          { return nil }
-func (noDatabases) Reboot(context.Context, string) error                        { return nil }
-func (noDatabases) Delete(context.Context, string) error                        { return nil }
-func (noDatabases) Instances() []string                                         { return nil }
-func (noDatabases) Snapshot(context.Context, string, string) error              { return nil }
-func (noDatabases) CopySnapshot(context.Context, string, string) error          { return nil }
-func (noDatabases) DeleteSnapshot(string) error                                 { return nil }
+func (noDatabases) Start(context.Context, string) error                { return nil }
+func (noDatabases) Stop(context.Context, string) error                 { return nil }
+func (noDatabases) Reboot(context.Context, string) error               { return nil }
+func (noDatabases) Delete(context.Context, string) error               { return nil }
+func (noDatabases) Instances() []string                                { return nil }
+func (noDatabases) Snapshot(context.Context, string, string) error     { return nil }
+func (noDatabases) CopySnapshot(context.Context, string, string) error { return nil }
+func (noDatabases) DeleteSnapshot(string) error                        { return nil }
+func (noDatabases) SetArchive(context.Context, string, string) error   { return nil }
+func (noDatabases) Flush(context.Context, string) (time.Time, error) {
+	return time.Now().Add(time.Hour), nil
+}
+func (noDatabases) TrimArchive(string, string) error                            { return nil }
+func (noDatabases) ArchiveSize(string) (int64, error)                           { return 0, nil }
+func (noDatabases) DeleteArchive(string) error                                  { return nil }
+func (noDatabases) KeepBackups([]string, []string) error                        { return nil }
 func (noDatabases) SetMasterPassword(context.Context, string, string) error     { return nil }
 func (noDatabases) Apply(context.Context, string, int, map[string]string) error { return nil }
 func (noDatabases) SetAccess(string, func(netip.Addr) error)                    {}

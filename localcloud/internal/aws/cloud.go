@@ -84,6 +84,12 @@ func New(cfg Config) (*Cloud, error) {
 				"local cloud's state",
 				cfg.Dir, v, stateVersion)
 	}
+	if st.Read().Backups == nil { // an account of an earlier version
+		err := st.Update(func(st *state) error { st.Backups = map[string]*automatedBackup{}; return nil })
+		if err != nil {
+			return nil, fmt.Errorf("opening the local AWS account: %w", err)
+		}
+	}
 	c := &Cloud{cfg: cfg, log: cfg.Log, now: func() time.Time { return cfg.Now().UTC() }, store: st}
 	c.background, c.stop = context.WithCancel(context.Background())
 	if cfg.CredentialsFile != "" {

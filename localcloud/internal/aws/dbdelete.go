@@ -31,6 +31,8 @@ func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
 				return nil
 			}
 			switch {
+			case i.DeleteAutomatedBackups && st.restoredFrom(i.ResourceID):
+				return wire.Errorf("InvalidDBInstanceState", "The automated backup of %s is being restored.", i.Identifier)
 			case i.DeletionProtection:
 				return wire.Errorf(codeCombination,
 					"Cannot delete protected DB Instance, please disable deletion protection and try again.")
@@ -68,15 +70,28 @@ func (c *Cloud) finishDelete(ctx context.Context, id string) error {
 			return err
 		}
 	}
+	if i.BackupRetention > 0 && !i.DeleteAutomatedBackups {
+		c.note("archive the last of "+i.Identifier, c.uploadLog(ctx, id))
+	}
 	if err := c.cfg.RDS.Delete(ctx, i.Identifier); err != nil {
 		return engineError("delete", i.Identifier, err)
 	}
 	c.pause(ctx, c.cfg.Latency.Delete-c.now().Sub(started))
-	return c.store.Update(func(st *state) error {
+	var data []string
+	err := c.store.Update(func(st *state) error {
 		delete(st.Secrets, i.SecretARN)
 		delete(st.Instances, id)
+		if b := st.Backups[i.ResourceID]; b != nil && !i.DeleteAutomatedBackups {
+			b.retain(i, c.now())
+		} else {
+			data = st.forgetBackup(i.ResourceID)
+		}
 		return nil
 	})
+	if err != nil || !i.DeleteAutomatedBackups {
+		return err
+	}
+	return c.deleteBackupData(i.Region, i.ResourceID, data)
 }
 
 // finalSnapshot takes the snapshot of an instance that is being deleted. Without it the instance stays, and can be

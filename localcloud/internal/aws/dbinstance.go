@@ -78,6 +78,11 @@ func createInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource
 	id := regional(r.Region, identifier)
 	k := c.administratorCall(ctx, r.Region)
 	err := c.run(ctx, "create DB instance "+identifier, func(ctx context.Context) error {
+		if in.PointInTime != nil {
+			if err := c.beforeRestore(ctx, r.Region, in.PointInTime); err != nil {
+				return err
+			}
+		}
 		defer c.locks.lock("db " + id)()
 		err := c.store.Update(func(st *state) error {
 			if old := st.Instances[id]; old != nil {
@@ -113,7 +118,7 @@ func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, iden
 		Tags:    in.Tags, Origin: &origin{r.Name, r.Inputs}, settings: defaultSettings(), AZ: or(in.AZ, ""),
 		SecretStatus: secretCreating,
 	}
-	if err := k.fromSnapshot(st, r, &in, i, f); err != nil {
+	if err := errors.Join(k.fromSnapshot(st, r, &in, i, f), k.fromBackup(st, r, &in, i, f)); err != nil {
 		return err
 	}
 	in.overlay(&i.settings)
@@ -205,7 +210,8 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 			addr, err = c.cfg.RDS.Create(ctx, rds.Spec{
 				Identifier: i.Identifier, EndpointHost: st.endpointHost(i), Port: i.Port,
 				MasterUsername: i.MasterUsername, DBName: i.DBName,
-				MaxConnections: want.MaxConnections, Parameters: want.Parameters, Snapshot: i.snapshotData(),
+				MaxConnections: want.MaxConnections, Parameters: want.Parameters, Snapshot: i.snapshotData(), Replay: i.replay(),
+				Archive: i.archive(),
 			}, password)
 			address = addr.String()
 		}
@@ -218,6 +224,8 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 		})
 		return errors.Join(engineError("create", i.Identifier, err), undo)
 	}
+	// Without its first backup the instance can be used. The next one is tried soon.
+	c.note("back up "+i.Identifier, c.settleBackups(ctx, id))
 	c.pause(ctx, c.cfg.Latency.Create-c.now().Sub(started))
 	return c.changeInstance(id, func(_ *state, i *dbInstance) error {
 		i.Address, i.Applied, i.Status, i.SecretStatus = address, want, statusAvailable, secretActive

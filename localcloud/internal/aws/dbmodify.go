@@ -96,6 +96,7 @@ func (c *Cloud) finishModify(ctx context.Context, id string, restart bool, start
 	if restart {
 		failed = c.restartWithParameters(ctx, id)
 	}
+	failed = errors.Join(failed, c.settleBackups(ctx, id))
 	c.pause(ctx, c.cfg.Latency.Modify-c.now().Sub(started))
 	err := c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Status = statusAvailable; return nil })
 	return errors.Join(failed, err)

@@ -75,6 +75,11 @@ func (c *Cloud) housekeeping(ctx context.Context) {
 			c.note("maintain "+i.Identifier, k.modify(ctx, id, true, f, func(*state, *dbInstance, *settings) {}))
 		}
 	}
+	for _, id := range sortedKeys(st.Instances) {
+		c.note("keep the backups of "+st.Instances[id].Identifier, c.keepBackups(ctx, id))
+	}
+	c.expireRetained()
+	st = c.store.Read()
 	probe := *st
 	probe.Keys, probe.Secrets, probe.Aliases = maps.Clone(st.Keys), maps.Clone(st.Secrets), maps.Clone(st.Aliases)
 	if probe.purgeDue(now) {

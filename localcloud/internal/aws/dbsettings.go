@@ -40,6 +40,7 @@ type instanceInputs struct {
 	SkipFinalSnapshot  *bool             `json:"skipFinalSnapshot"`
 	FinalSnapshot      *string           `json:"finalSnapshotIdentifier"`
 	Snapshot           *string           `json:"snapshotIdentifier"`
+	PointInTime        *pointInTime      `json:"restoreToPointInTime"`
 	CACertificate      *string           `json:"caCertIdentifier"`
 	MonitoringInterval *int              `json:"monitoringInterval"`
 	MonitoringRole     *string           `json:"monitoringRoleArn"`
@@ -59,7 +60,6 @@ type instanceInputs struct {
 var instanceRefused = map[string]string{
 	"replicateSourceDb":        "read replicas",
 	"replicaMode":              "read replicas",
-	"restoreToPointInTime":     "restoring to a point in time",
 	"s3Import":                 "imports from S3",
 	"blueGreenUpdate":          "blue/green deployments",
 	"domain":                   "Active Directory",

@@ -213,7 +213,7 @@ func (c *Cloud) finishSnapshot(ctx context.Context, key string) error {
 		if err != nil {
 			delete(st.Snapshots, key)
 		} else if taken != nil {
-			taken.Status = statusAvailable
+			taken.Status, taken.Completed = statusAvailable, c.now()
 		}
 		return nil
 	}))
@@ -226,6 +226,16 @@ func (c *Cloud) resumeSnapshots(ctx context.Context) {
 	for _, key := range sortedKeys(st.Snapshots) {
 		c.note("finish snapshot "+key, c.finishSnapshot(ctx, key))
 	}
+	// A deletion that was killed has removed the backup from the state first.
+	st = c.store.Read()
+	var snapshots, archives []string
+	for _, s := range st.Snapshots {
+		snapshots = append(snapshots, s.data())
+	}
+	for _, b := range st.Backups {
+		archives = append(archives, archive(b.Region, b.ResourceID))
+	}
+	c.note("delete what is left of backups", c.cfg.RDS.KeepBackups(snapshots, archives))
 }
 
 func (k *call) deleteDBSnapshot(p *wire.Params) (any, error) {
@@ -235,6 +245,10 @@ func (k *call) deleteDBSnapshot(p *wire.Params) (any, error) {
 	}
 	if err := k.allowRDS("DeleteDBSnapshot", "snapshot", identifier); err != nil {
 		return nil, err
+	}
+	if s := k.st.Snapshots[regional(k.region, identifier)]; s != nil && s.Type == automated {
+		return nil, wire.Errorf("InvalidDBSnapshotState", "Only manual snapshots can be deleted: %s is an automated one.",
+			identifier)
 	}
 	gone, err := k.c.deleteSnapshot(regional(k.region, identifier), identifier)
 	if err != nil {
@@ -281,6 +295,15 @@ func (k *call) fromSnapshot(st *state, r resourceRequest, in *instanceInputs, i 
 		return err
 	}
 	i.FromSnapshot = s.Identifier
+	takeFrom(settings{
+		MasterUsername: s.MasterUsername, DBName: s.DBName, Encrypted: s.Encrypted, KMSKeyARN: s.KMSKeyARN,
+		EngineVersion: s.EngineVersion, StorageType: s.StorageType, AllocatedStorage: s.AllocatedStorage,
+	}, "snapshot "+s.Identifier, in, f)
+	return nil
+}
+
+// takeFrom sets the inputs of an instance that RDS takes from what it is restored from.
+func takeFrom(s settings, what string, in *instanceInputs, f *faults) {
 	in.Username, in.DBName, in.Encrypted, in.KMSKey = &s.MasterUsername, &s.DBName, &s.Encrypted, nil
 	if s.KMSKeyARN != "" {
 		in.KMSKey = &s.KMSKeyARN
@@ -292,12 +315,10 @@ func (k *call) fromSnapshot(st *state, r resourceRequest, in *instanceInputs, i 
 		in.StorageType = &s.StorageType
 	}
 	if size := or(in.AllocatedStorage, s.AllocatedStorage); size < s.AllocatedStorage {
-		f.add(codeInvalidValue, "allocatedStorage", "%d: snapshot %s needs at least %d GiB", size, s.Identifier,
-			s.AllocatedStorage)
+		f.add(codeInvalidValue, "allocatedStorage", "%d: %s needs at least %d GiB", size, what, s.AllocatedStorage)
 	} else {
 		in.AllocatedStorage = &size
 	}
-	return nil
 }
 
 type snapshotInputs struct {

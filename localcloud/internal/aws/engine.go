@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"dbtier/localcloud/internal/rds"
 )
@@ -18,6 +19,12 @@ type RDSEngine interface {
 	Snapshot(ctx context.Context, id, name string) error
 	CopySnapshot(ctx context.Context, from, to string) error
 	DeleteSnapshot(name string) error
+	SetArchive(ctx context.Context, id, archive string) error
+	Flush(ctx context.Context, id string) (restorable time.Time, err error)
+	TrimArchive(archive, snapshot string) error
+	ArchiveSize(archive string) (bytes int64, err error)
+	DeleteArchive(archive string) error
+	KeepBackups(snapshots, archives []string) error
 	SetMasterPassword(ctx context.Context, id, password string) error
 	Apply(ctx context.Context, id string, maxConnections int, params map[string]string) error
 	SetAccess(id string, allow func(src netip.Addr) error)

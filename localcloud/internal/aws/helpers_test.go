@@ -46,9 +46,12 @@ type engine struct {
 	databases map[string]*database
 	// snapshots are the passwords of the databases that were copied, by the snapshots' names.
 	snapshots map[string]string
-	access    map[string]func(netip.Addr) error
-	verify    func(ctx context.Context, host string, port int, user, token string) error
-	calls     []string
+	// archives are the sizes of the archives, in bytes. clock is the time that Flush returns.
+	archives map[string]int64
+	clock    func() time.Time
+	access   map[string]func(netip.Addr) error
+	verify   func(ctx context.Context, host string, port int, user, token string) error
+	calls    []string
 	// fail is called before each call and can make it fail. If block is set, Create waits for it.
 	fail  func(call string) error
 	block chan struct{}
@@ -63,7 +66,7 @@ type database struct {
 }
 
 func newEngine() *engine {
-	return &engine{databases: map[string]*database{}, snapshots: map[string]string{}, access: map[string]func(netip.Addr) error{}}
+	return &engine{databases: map[string]*database{}, snapshots: map[string]string{}, archives: map[string]int64{}, access: map[string]func(netip.Addr) error{}}
 }
 
 func (e *engine) called(call string) error {
@@ -99,6 +102,9 @@ func (e *engine) Create(_ context.Context, spec rds.Spec, password string) (neti
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if spec.Archive != "" {
+		e.archives[spec.Archive] = 0
+	}
 	e.databases[spec.Identifier] = &database{
 		spec: spec, password: password, running: true, maxConnections: spec.MaxConnections,
 		parameters: maps.Clone(spec.Parameters),
@@ -149,6 +155,44 @@ func (e *engine) DeleteSnapshot(name string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.snapshots, name)
+	return nil
+}
+
+func (e *engine) SetArchive(_ context.Context, id, archive string) error {
+	return e.with("set archive", id, func(d *database) {
+		d.spec.Archive = archive
+		if _, ok := e.archives[archive]; !ok && archive != "" {
+			e.archives[archive] = 0
+		}
+	})
+}
+
+func (e *engine) Flush(_ context.Context, id string) (time.Time, error) {
+	return e.clock(), e.with("flush", id, func(*database) {})
+}
+
+func (e *engine) TrimArchive(archive, snapshot string) error {
+	return e.called("trim " + archive + " " + snapshot)
+}
+
+func (e *engine) ArchiveSize(archive string) (int64, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.archives[archive], nil
+}
+
+func (e *engine) DeleteArchive(archive string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.archives, archive)
+	return nil
+}
+
+func (e *engine) KeepBackups(snapshots, archives []string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	maps.DeleteFunc(e.snapshots, func(name, _ string) bool { return !slices.Contains(snapshots, name) })
+	maps.DeleteFunc(e.archives, func(name string, _ int64) bool { return !slices.Contains(archives, name) })
 	return nil
 }
 
@@ -225,6 +269,7 @@ func (a *account) open() {
 		},
 	})
 	require.NoError(a.t, err)
+	a.engine.clock = c.now
 	a.Cloud, a.control = c, c.Control()
 	a.server = httptest.NewServer(c.Wire())
 	a.t.Cleanup(a.server.Close)

@@ -80,7 +80,7 @@ func (k *call) describeDBInstances(p *wire.Params) (any, error) {
 		DBInstances []xmlInstance `xml:"DBInstances>DBInstance"`
 	}{Marker: next}
 	for _, i := range page {
-		out.DBInstances = append(out.DBInstances, i.xml(k.st, k.c.now()))
+		out.DBInstances = append(out.DBInstances, i.xml(k.st))
 	}
 	return out, nil
 }

@@ -14,17 +14,19 @@ import (
 )
 
 var rdsActions = map[string]func(*call, *wire.Params) (any, error){
-	"DescribeDBInstances":       (*call).describeDBInstances,
-	"ModifyDBInstance":          (*call).modifyDBInstance,
-	"RebootDBInstance":          (*call).rebootDBInstance,
-	"CreateDBSnapshot":          (*call).createDBSnapshot,
-	"CopyDBSnapshot":            (*call).copyDBSnapshot,
-	"DescribeDBSnapshots":       (*call).describeDBSnapshots,
-	"DeleteDBSnapshot":          (*call).deleteDBSnapshot,
-	"DescribeDBParameters":      (*call).describeDBParameters,
-	"DescribeDBParameterGroups": (*call).describeDBParameterGroups,
-	"DescribeDBSubnetGroups":    (*call).describeDBSubnetGroups,
-	"ListTagsForResource":       (*call).listTagsForResource,
+	"DescribeDBInstances":                (*call).describeDBInstances,
+	"ModifyDBInstance":                   (*call).modifyDBInstance,
+	"RebootDBInstance":                   (*call).rebootDBInstance,
+	"CreateDBSnapshot":                   (*call).createDBSnapshot,
+	"CopyDBSnapshot":                     (*call).copyDBSnapshot,
+	"DescribeDBSnapshots":                (*call).describeDBSnapshots,
+	"DeleteDBSnapshot":                   (*call).deleteDBSnapshot,
+	"DescribeDBInstanceAutomatedBackups": (*call).describeAutomatedBackups,
+	"DeleteDBInstanceAutomatedBackup":    (*call).deleteAutomatedBackup,
+	"DescribeDBParameters":               (*call).describeDBParameters,
+	"DescribeDBParameterGroups":          (*call).describeDBParameterGroups,
+	"DescribeDBSubnetGroups":             (*call).describeDBSubnetGroups,
+	"ListTagsForResource":                (*call).listTagsForResource,
 }
 
 // rdsARN returns an ARN of RDS in the call's region. The name may be *.
@@ -104,7 +106,7 @@ func (k *call) instanceResult(id string) (any, error) {
 	if i == nil {
 		return nil, errNoInstance(id)
 	}
-	return instanceResult{i.xml(st, k.c.now())}, nil
+	return instanceResult{i.xml(st)}, nil
 }
 
 func (k *call) modifyDBInstance(p *wire.Params) (any, error) {
@@ -232,6 +234,11 @@ func (k *call) rebootDBInstance(p *wire.Params) (any, error) {
 		return nil, err
 	}
 	return k.instanceResult(id)
+}
+
+func errNoBackup(id string) error {
+	return wire.Status(http.StatusNotFound, "DBInstanceAutomatedBackupNotFound",
+		"DBInstanceAutomatedBackup %s not found.", clip(id))
 }
 
 func errNoSnapshot(id string) error {

@@ -135,7 +135,7 @@ func differ[T comparable](field *T, pending, now T) {
 	}
 }
 
-func (i *dbInstance) xml(st *state, now time.Time) xmlInstance {
+func (i *dbInstance) xml(st *state) xmlInstance {
 	x := xmlInstance{
 		DBInstanceIdentifier:               i.Identifier,
 		DBInstanceClass:                    i.Class,
@@ -183,7 +183,11 @@ func (i *dbInstance) xml(st *state, now time.Time) xmlInstance {
 	}
 	if i.Status != statusCreating {
 		x.Endpoint = &xmlEndpoint{Address: st.endpointHost(i), Port: i.Port, HostedZoneID: hostedZone(i.Region)}
-		x.LatestRestorableTime = now.Add(-5 * time.Minute).Truncate(5 * time.Minute).Format(time.RFC3339)
+		if b := st.Backups[i.ResourceID]; b != nil {
+			if _, latest := st.restoreWindow(b); !latest.IsZero() {
+				x.LatestRestorableTime = latest.Format(time.RFC3339)
+			}
+		}
 	}
 	for _, id := range i.SecurityGroups {
 		x.VpcSecurityGroups = append(x.VpcSecurityGroups, xmlSecurityGroup{id, "active"})
@@ -260,6 +264,58 @@ func (s *dbSnapshot) xml() xmlSnapshot {
 		DbiResourceID:                    s.ResourceID,
 		TagList:                          xmlTags(s.Tags),
 	}
+}
+
+type xmlRestoreWindow struct {
+	EarliestTime, LatestTime string `xml:",omitempty"`
+}
+
+type xmlBackup struct {
+	DBInstanceArn                    string
+	DbiResourceID                    string `xml:"DbiResourceId"`
+	Region                           string
+	DBInstanceIdentifier             string
+	RestoreWindow                    xmlRestoreWindow
+	AllocatedStorage                 int
+	Status                           string
+	Port                             int
+	AvailabilityZone                 string
+	VpcID                            string `xml:"VpcId"`
+	InstanceCreateTime               string
+	MasterUsername                   string
+	Engine                           string
+	EngineVersion                    string
+	LicenseModel                     string
+	Iops                             int `xml:",omitempty"`
+	Encrypted                        bool
+	StorageType                      string
+	KmsKeyID                         string `xml:"KmsKeyId,omitempty"`
+	IAMDatabaseAuthenticationEnabled bool
+	BackupRetentionPeriod            int
+	DBInstanceAutomatedBackupsArn    string
+	BackupTarget                     string
+}
+
+func (b *automatedBackup) xml(st *state) xmlBackup {
+	s := b.settingsOf(st)
+	x := xmlBackup{
+		DBInstanceArn: "arn:aws:rds:" + b.Region + ":" + AccountID + ":db:" + b.Instance, DbiResourceID: b.ResourceID,
+		Region: b.Region, DBInstanceIdentifier: b.Instance, AllocatedStorage: s.AllocatedStorage, Status: "active",
+		Port: s.Port, VpcID: VPCID, InstanceCreateTime: b.InstanceCreated.Format(time.RFC3339Nano),
+		MasterUsername: s.MasterUsername, Engine: "postgres", EngineVersion: s.EngineVersionActual,
+		LicenseModel: "postgresql-license", Iops: s.Iops, Encrypted: s.Encrypted, StorageType: s.StorageType,
+		KmsKeyID: s.KMSKeyARN, IAMDatabaseAuthenticationEnabled: s.IAMAuth, BackupRetentionPeriod: s.BackupRetention,
+		DBInstanceAutomatedBackupsArn: b.arn(), BackupTarget: "region",
+	}
+	if b.Retained != nil {
+		x.Status, x.AvailabilityZone = "retained", b.Retained.AZ
+	} else {
+		x.AvailabilityZone = st.Instances[regional(b.Region, b.Instance)].AZ
+	}
+	if earliest, latest := st.restoreWindow(b); !latest.IsZero() {
+		x.RestoreWindow = xmlRestoreWindow{earliest.Format(time.RFC3339), latest.Format(time.RFC3339)}
+	}
+	return x
 }
 
 type xmlParameter struct {

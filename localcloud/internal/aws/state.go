@@ -16,16 +16,17 @@ type state struct {
 	// EndpointSuffixes are the random parts of DB endpoints, one for each region, as in an AWS account.
 	EndpointSuffixes map[string]string
 
-	Roles           map[string]*role           // by name
-	Keys            map[string]*kmsKey         // by key ID
-	Aliases         map[string]*kmsAlias       // by regional(region, name)
-	Secrets         map[string]*secret         // by ARN
-	SecurityGroups  map[string]*securityGroup  // by ID
-	LogGroups       map[string]*logGroup       // by regional(region, name)
-	SubnetGroups    map[string]*subnetGroup    // by regional(region, name)
-	ParameterGroups map[string]*parameterGroup // by regional(region, name)
-	Instances       map[string]*dbInstance     // by regional(region, identifier)
-	Snapshots       map[string]*dbSnapshot     // by regional(region, identifier)
+	Roles           map[string]*role            // by name
+	Keys            map[string]*kmsKey          // by key ID
+	Aliases         map[string]*kmsAlias        // by regional(region, name)
+	Secrets         map[string]*secret          // by ARN
+	SecurityGroups  map[string]*securityGroup   // by ID
+	LogGroups       map[string]*logGroup        // by regional(region, name)
+	SubnetGroups    map[string]*subnetGroup     // by regional(region, name)
+	ParameterGroups map[string]*parameterGroup  // by regional(region, name)
+	Instances       map[string]*dbInstance      // by regional(region, identifier)
+	Snapshots       map[string]*dbSnapshot      // by regional(region, identifier)
+	Backups         map[string]*automatedBackup // by the instance's resource ID
 }
 
 // stateVersion is increased when older states can no longer be read.
@@ -200,8 +201,11 @@ type dbInstance struct {
 	// Pending are the settings that wait for the maintenance window, or nil.
 	Pending *settings
 
-	// FromSnapshot is the snapshot that the instance began with.
+	// FromSnapshot is the snapshot that the instance began with, and FromBackup the resource ID of the instance whose
+	// archive it replayed until RestoreTime, or to the end if that is zero.
 	FromSnapshot    string
+	FromBackup      string    `json:",omitempty"`
+	RestoreTime     time.Time `json:",omitzero"`
 	AZ, SecondaryAZ string
 	Address         string // address of the engine's front, inside the local cloud
 	SecretARN       string
@@ -265,7 +269,7 @@ type dbSnapshot struct {
 	Source, DBName string
 	// Origin is the resource of the provider that took it.
 	Origin                                         *origin
-	Created, InstanceCreated                       time.Time
+	Created, Completed, InstanceCreated            time.Time
 	AllocatedStorage, Port                         int
 	EngineVersion, MasterUsername, StorageType, AZ string
 	KMSKeyARN                                      string
@@ -298,6 +302,7 @@ func newState() *state {
 		ParameterGroups:  map[string]*parameterGroup{},
 		Instances:        map[string]*dbInstance{},
 		Snapshots:        map[string]*dbSnapshot{},
+		Backups:          map[string]*automatedBackup{},
 	}
 }
 
