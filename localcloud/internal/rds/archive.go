@@ -35,7 +35,9 @@ type Replay struct {
 	Until time.Time `json:"until,omitzero"`
 }
 
-func (e *Engine) archiveDir(name string) string { return filepath.Join(e.cfg.Dir, archivesFolder, name) }
+func (e *Engine) archiveDir(name string) string {
+	return filepath.Join(e.cfg.Dir, archivesFolder, name)
+}
 
 // archiveCommand is the shell command by which PostgreSQL archives a segment. It keeps a segment without the zeros
 // behind its end, and never a part of one under its name. Without an archive it keeps nothing.

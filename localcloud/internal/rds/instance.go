@@ -145,7 +145,9 @@ func (i *instance) makeSocketDir() error {
 }
 
 // begin starts PostgreSQL and waits until it answers. It does not open the front.
-func (i *instance) begin(ctx context.Context) (*life, error) { return i.beginWith(ctx, nil, startTimeout) }
+func (i *instance) begin(ctx context.Context) (*life, error) {
+	return i.beginWith(ctx, nil, startTimeout)
+}
 
 // beginWith begins with settings that are only for this start, and a time for it.
 func (i *instance) beginWith(ctx context.Context, once map[string]string, limit time.Duration) (*life, error) {
