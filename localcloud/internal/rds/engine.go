@@ -53,8 +53,12 @@ type Engine struct {
 	mu        sync.Mutex
 	closed    bool
 	instances map[string]*instance
+	// addresses are those of each instance's endpoint and, if it has one, of its standby.
+	addresses map[string][]netip.Addr
 	access    map[string]func(netip.Addr) error
-	verifier  func(ctx context.Context, host string, port int, user, token string) error
+	// failedOver is told of each failover.
+	failedOver func(id string)
+	verifier   func(ctx context.Context, host string, port int, user, token string) error
 }
 
 var errClosed = errors.New("the local RDS has been closed")
@@ -74,7 +78,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, osUser: me.Username, instances: map[string]*instance{},
-		access: map[string]func(netip.Addr) error{},
+		addresses: map[string][]netip.Addr{}, access: map[string]func(netip.Addr) error{},
 	}
 	if n := len(socketPath(e.socketDir(""))); n > maxSocketPath {
 		return nil, fmt.Errorf(
@@ -155,11 +159,16 @@ func (e *Engine) Create(ctx context.Context, spec Spec, masterPassword string) (
 	if err := i.make(ctx, template, secret); err != nil {
 		return netip.Addr{}, errors.Join(err, i.remove())
 	}
-	if err := e.add(i); err != nil {
+	err = e.add(i)
+	if err != nil {
 		i.stop()
 		return netip.Addr{}, errors.Join(err, i.remove())
 	}
-	if err := i.open(ctx); err != nil {
+	err = i.open(ctx)
+	if err == nil && spec.Standby {
+		err = i.addStandby(ctx)
+	}
+	if err != nil {
 		e.forget(i)
 		i.stop()
 		return netip.Addr{}, errors.Join(err, i.remove())
@@ -185,6 +194,11 @@ func (e *Engine) adopt(ctx context.Context, i *instance, spec Spec, secret strin
 	if err := i.apply(ctx, spec.MaxConnections, spec.Parameters); err != nil {
 		return netip.Addr{}, err
 	}
+	if spec.Standby {
+		if err := i.addStandby(ctx); err != nil {
+			return netip.Addr{}, err
+		}
+	}
 	return i.record.Address, nil
 }
 
@@ -204,6 +218,7 @@ func (e *Engine) forget(i *instance) {
 	if e.instances[i.id] == i {
 		delete(e.instances, i.id)
 	}
+	delete(e.addresses, i.id)
 }
 
 // owns reports whether the instance still belongs to this engine.
@@ -288,6 +303,7 @@ func (e *Engine) Delete(_ context.Context, id string) error {
 		i.life = nil
 		i.end(l, false)
 	}
+	i.stopStandby()
 	if e.cfg.RemoveDNS != nil {
 		if err := e.cfg.RemoveDNS(i.record.Spec.EndpointHost); err != nil {
 			return fmt.Errorf("deleting DB instance %s: removing its name: %w", id, err)
@@ -317,11 +333,21 @@ func (e *Engine) Instances() []string {
 
 // Address returns the address of an instance's endpoint.
 func (e *Engine) Address(id string) (netip.Addr, error) {
-	i, err := e.find(id)
-	if err != nil {
+	if _, err := e.find(id); err != nil {
 		return netip.Addr{}, err
 	}
-	return i.record.Address, nil
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.addresses[id][0], nil
+}
+
+func (e *Engine) noteAddresses(i *instance) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.addresses[i.id] = []netip.Addr{i.record.Address}
+	if i.record.Standby != nil {
+		e.addresses[i.id] = append(e.addresses[i.id], i.record.Standby.Address)
+	}
 }
 
 // SetMasterPassword sets the password of the master user. Existing sessions stay open, as on RDS.
@@ -384,6 +410,10 @@ func (e *Engine) SetIAMVerifier(verify func(ctx context.Context, host string, po
 	defer e.mu.Unlock()
 	e.verifier = verify
 }
+
+// OnFailover sets the function that is told when a standby has become the primary, for whatever reason. It is set before
+// instances are started, and must not wait for the engine.
+func (e *Engine) OnFailover(tell func(id string)) { e.failedOver = tell }
 
 func (e *Engine) verifyToken(ctx context.Context, host string, port int, name, token string) error {
 	e.mu.Lock()

@@ -45,6 +45,8 @@ func (e *Engine) load() error {
 			return fmt.Errorf("reading DB instance %s: %s: %w", i.id, i.recordFile(), err)
 		}
 		e.instances[i.id] = i
+		i.replicated.Store(i.record.Standby != nil)
+		e.noteAddresses(i)
 	}
 	return nil
 }
@@ -89,8 +91,8 @@ func (e *Engine) freeAddress() (netip.Addr, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var taken []netip.Addr
-	for _, i := range e.instances {
-		taken = append(taken, i.record.Address)
+	for _, each := range e.addresses {
+		taken = append(taken, each...)
 	}
 	network := e.cfg.Prefix.Masked()
 	for addr := network.Addr().Next(); network.Contains(addr.Next()); addr = addr.Next() {

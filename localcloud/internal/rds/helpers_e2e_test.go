@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -98,7 +99,15 @@ var subnets atomic.Int32
 type place struct {
 	dir    string
 	prefix netip.Prefix
+	mu     sync.Mutex
 	names  map[string]netip.Addr
+}
+
+// address is the address of a name.
+func (p *place) address(name string) netip.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.names[name]
 }
 
 func newPlace(t *testing.T) *place {
@@ -126,9 +135,19 @@ func (p *place) open(t *testing.T) *Engine {
 	}
 	e, err := New(Config{
 		Dir: filepath.Join(p.dir, "postgres"), PostgresDir: distribution(t), PKIDir: filepath.Join(p.dir, "pki"),
-		Prefix:    p.prefix,
-		SetDNS:    func(name string, addr netip.Addr) error { p.names[name] = addr; return nil },
-		RemoveDNS: func(name string) error { delete(p.names, name); return nil },
+		Prefix: p.prefix,
+		SetDNS: func(name string, addr netip.Addr) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.names[name] = addr
+			return nil
+		},
+		RemoveDNS: func(name string) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			delete(p.names, name)
+			return nil
+		},
 	})
 	require.NoError(t, err)
 	t.Cleanup(e.Close)

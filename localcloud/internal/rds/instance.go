@@ -33,6 +33,9 @@ const (
 type record struct {
 	Spec    Spec       `json:"spec"`
 	Address netip.Addr `json:"address"`
+	// Folder has the data of the primary. It is empty for the first folder.
+	Folder  string   `json:"folder,omitempty"`
+	Standby *standby `json:"standby,omitempty"`
 }
 
 // instance is one DB instance. mu guards its lifecycle, but not its sessions.
@@ -46,8 +49,12 @@ type instance struct {
 	// wanted is true if the instance should run. life is its current run, or nil if it is stopped.
 	wanted bool
 	life   *life
+	// standbyServer is the standby that runs, or nil.
+	standbyServer *process
 
 	forceSSL atomic.Bool
+	// replicated is true if there shall be a standby.
+	replicated atomic.Bool
 }
 
 // life is one run of an instance's PostgreSQL.
@@ -55,6 +62,8 @@ type life struct {
 	proc  *process
 	db    *pgxpool.Pool
 	front *front
+	// data is the folder of this run.
+	data string
 	// stopping is set before PostgreSQL is told to end, so that watch does not restart it.
 	stopping atomic.Bool
 
@@ -63,16 +72,20 @@ type life struct {
 	hba   []string
 }
 
-func (i *instance) data() string       { return filepath.Join(i.dir, "data") }
 func (i *instance) recordFile() string { return filepath.Join(i.dir, "instance.json") }
-func (i *instance) logFile() string    { return filepath.Join(i.dir, "log", "postgresql.log") }
-func (i *instance) socketDir() string  { return i.engine.socketDir(i.id) }
+
+// The primary's files.
+func (i *instance) data() string      { return i.primary().data() }
+func (i *instance) logFile() string   { return i.primary().logFile() }
+func (i *instance) socketDir() string { return i.primary().socketDir() }
 
 func (i *instance) save() error {
 	text, err := json.MarshalIndent(i.record, "", "  ")
 	if err != nil {
 		return fmt.Errorf("recording DB instance %s: %w", i.id, err)
 	}
+	i.replicated.Store(i.record.Standby != nil)
+	i.engine.noteAddresses(i)
 	return safefile.Replace(i.recordFile(), append(text, '\n'), 0o600)
 }
 
@@ -123,25 +136,15 @@ func (i *instance) remove() error {
 	if err := os.Remove(i.recordFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing DB instance %s: %w", i.id, err)
 	}
-	if _, err := os.Stat(i.data()); err == nil {
-		if err := i.makeSocketDir(); err != nil {
-			return err
-		}
-		if err := clearStale(i.data(), i.socketDir()); err != nil {
+	for _, m := range []member{{i, firstFolder}, {i, secondFolder}} {
+		if err := m.remove(); err != nil {
 			return fmt.Errorf("removing DB instance %s: %w", i.id, err)
 		}
 	}
-	if err := errors.Join(os.RemoveAll(i.dir), os.RemoveAll(i.socketDir())); err != nil {
+	if err := os.RemoveAll(i.dir); err != nil {
 		return fmt.Errorf("removing DB instance %s: %w", i.id, err)
 	}
 	return nil
-}
-
-func (i *instance) makeSocketDir() error {
-	if err := os.MkdirAll(i.socketDir(), 0o700); err != nil {
-		return fmt.Errorf("creating the socket folder of DB instance %s: %w", i.id, err)
-	}
-	return i.engine.postgres.chown(i.socketDir())
 }
 
 // begin starts PostgreSQL and waits until it answers. It does not open the front.
@@ -151,40 +154,31 @@ func (i *instance) begin(ctx context.Context) (*life, error) {
 
 // beginWith begins with settings that are only for this start, and a time for it.
 func (i *instance) beginWith(ctx context.Context, once map[string]string, limit time.Duration) (*life, error) {
+	primary := i.primary()
+	proc, err := primary.start(i.settings(primary, once), renderHBA(nil, i.record.Standby != nil))
+	if err != nil {
+		return nil, fmt.Errorf("starting DB instance %s: %w", i.id, err)
+	}
+	return i.answer(ctx, proc, limit)
+}
+
+// answer waits until the primary answers. If its folder is that of a standby, it is promoted.
+func (i *instance) answer(ctx context.Context, proc *process, limit time.Duration) (*life, error) {
 	fail := func(err error) (*life, error) { return nil, fmt.Errorf("starting DB instance %s: %w", i.id, err) }
-	if err := errors.Join(i.makeSocketDir(), os.MkdirAll(filepath.Dir(i.logFile()), 0o700)); err != nil {
-		return fail(err)
-	}
-	if err := clearStale(i.data(), i.socketDir()); err != nil {
-		return fail(err)
-	}
-	for name, text := range map[string][]byte{
-		"postgresql.conf": i.settings(once),
-		"pg_hba.conf":     renderHBA(nil),
-		"pg_ident.conf":   renderIdent(i.engine.osUser),
-	} {
-		if err := safefile.Replace(filepath.Join(i.data(), name), text, 0o644); err != nil {
-			return fail(err)
-		}
-	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	proc, err := i.engine.postgres.startPostmaster(i.data(), i.logFile())
-	if err != nil {
-		return fail(err)
-	}
 	db, err := openAdmin(ctx, i.socketDir())
 	if err != nil {
 		proc.stop(false)
 		return fail(err)
 	}
-	l := &life{proc: proc, db: db}
+	l := &life{proc: proc, db: db, data: i.data()}
 	err = poll(ctx, 10*time.Millisecond, "PostgreSQL to answer", func() (bool, error) {
 		select {
 		case <-proc.ended:
 			return false, fmt.Errorf("PostgreSQL ended immediately; the end of its log:\n%s", readTail(i.logFile()))
 		default:
-			return db.Ping(ctx) == nil, nil
+			return db.Ping(ctx) == nil, i.primary().promote(proc)
 		}
 	})
 	if err != nil {
@@ -194,19 +188,25 @@ func (i *instance) beginWith(ctx context.Context, once map[string]string, limit 
 	return l, nil
 }
 
-// settings is the text of the instance's postgresql.conf, with settings that are only for one start.
-func (i *instance) settings(once map[string]string) []byte {
+// settings is the text of postgresql.conf of one of the instance's members, with settings that are only for one start.
+func (i *instance) settings(of member, once map[string]string) []byte {
 	spec := i.record.Spec
-	s := settings(i.socketDir(), spec.MaxConnections, spec.Parameters)
-	// The mode can change only with a restart, and the command at any time.
-	s["archive_mode"], s["archive_command"] = "on", i.engine.archiveCommand(spec.Archive)
+	s := settings(of.socketDir(), spec.MaxConnections, spec.Parameters)
+	// The mode can change only with a restart, and the command at any time. A standby archives, too: what the primary
+	// could not archive before its end is then not missing.
+	s["archive_mode"], s["archive_command"] = "always", i.engine.archiveCommand(spec.Archive)
+	// Nobody reads from a standby, so its limits need not be those of the primary.
+	s["hot_standby"] = "off"
+	if i.record.Standby != nil {
+		maps.Copy(s, i.record.Standby.settings(i, of))
+	}
 	maps.Copy(s, once)
 	return renderSettings(s)
 }
 
 // reload writes the settings again and makes PostgreSQL read them.
 func (i *instance) reload(ctx context.Context) error {
-	if err := safefile.Replace(filepath.Join(i.data(), "postgresql.conf"), i.settings(nil), 0o644); err != nil {
+	if err := safefile.Replace(filepath.Join(i.data(), "postgresql.conf"), i.settings(i.primary(), nil), 0o644); err != nil {
 		return err
 	}
 	return reload(ctx, i.life.db)
@@ -241,6 +241,7 @@ func (i *instance) open(ctx context.Context) error {
 		return fmt.Errorf("starting DB instance %s: opening its endpoint: %w", i.id, err)
 	}
 	i.noteForceSSL()
+	socket := socketPath(i.socketDir())
 	l.front = newFront(listener, i.engine.authority.serverTLS(spec.EndpointHost), decisions{
 		allow:    func(src netip.Addr) error { return i.engine.allow(i.id, src) },
 		forceSSL: i.forceSSL.Load,
@@ -249,7 +250,7 @@ func (i *instance) open(ctx context.Context) error {
 			return i.engine.verifyToken(ctx, spec.EndpointHost, spec.Port, user, token)
 		},
 		dial: func(ctx context.Context) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socketPath(i.socketDir()))
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
 	}, i.engine.log.With("instance", i.id))
 	if err := i.engine.setDNS(spec.EndpointHost, i.record.Address); err != nil {
@@ -257,6 +258,9 @@ func (i *instance) open(ctx context.Context) error {
 		return fmt.Errorf("starting DB instance %s: %w", i.id, err)
 	}
 	i.engine.background.Go(func() { i.watch(l) })
+	if i.record.Standby != nil {
+		i.engine.background.Go(func() { i.tend(l) })
+	}
 	i.engine.log.Info("DB instance is running", "instance", i.id, "endpoint", spec.EndpointHost, "address", address)
 	return nil
 }
@@ -273,6 +277,7 @@ func (i *instance) stop() {
 		i.life = nil
 		i.end(l, true)
 	}
+	i.stopStandby()
 }
 
 func (i *instance) end(l *life, fast bool) {
@@ -287,7 +292,8 @@ func (i *instance) end(l *life, fast bool) {
 	l.db.Close()
 }
 
-// watch restarts an instance whose PostgreSQL ended unexpectedly, as RDS does.
+// watch restarts an instance whose PostgreSQL ended unexpectedly, as RDS does. If there is a standby with everything
+// that was committed, that takes over.
 func (i *instance) watch(l *life) {
 	select {
 	case <-l.proc.ended:
@@ -297,7 +303,7 @@ func (i *instance) watch(l *life) {
 	if l.stopping.Load() {
 		return
 	}
-	i.engine.log.Error("PostgreSQL ended unexpectedly; restarting it", "instance", i.id, "log", readTail(i.logFile()))
+	i.engine.log.Error("PostgreSQL ended unexpectedly", "instance", i.id, "log", readTail(i.logFile()))
 	wait := firstRetry
 	for {
 		i.mu.Lock()
@@ -308,7 +314,11 @@ func (i *instance) watch(l *life) {
 		// The instance may have been stopped, deleted or started in the meantime.
 		done := !i.wanted || i.life != nil
 		var err error
-		if !done {
+		switch {
+		case done:
+		case i.canFailOver():
+			err = i.failOver(i.engine.ctx)
+		default:
 			err = i.start(i.engine.ctx)
 		}
 		i.mu.Unlock()
@@ -369,12 +379,21 @@ func (i *instance) iamUser(ctx context.Context, l *life, user string) (bool, err
 	if iam {
 		users = append(users, user)
 	}
-	if err := safefile.Replace(filepath.Join(i.data(), "pg_hba.conf"), renderHBA(users), 0o644); err != nil {
+	if err := i.writeHBA(ctx, l, users); err != nil {
 		return false, err
+	}
+	return iam, nil
+}
+
+// writeHBA writes pg_hba.conf with the users that log in with a token. The caller holds hbaMu.
+func (i *instance) writeHBA(ctx context.Context, l *life, users []string) error {
+	text := renderHBA(users, i.replicated.Load())
+	if err := safefile.Replace(filepath.Join(l.data, "pg_hba.conf"), text, 0o644); err != nil {
+		return err
 	}
 	if err := reload(ctx, l.db); err != nil {
-		return false, err
+		return err
 	}
 	l.hba = users
-	return iam, nil
+	return nil
 }

@@ -84,7 +84,7 @@ func TestHostBasedAccessNamesIAMUsersOnly(t *testing.T) {
 		`local all "we""ird, one" peer map=front`,
 		strings.Join([]string{"local", "all", "all", "scram-sha-256"}, " "),
 		"",
-	}, strings.Split(string(renderHBA([]string{"app", `we"ird, one`})), "\n"))
+	}, strings.Split(string(renderHBA([]string{"app", `we"ird, one`}, false)), "\n"))
 	assert.True(t, unquotable("/^.*$"))
 	assert.False(t, unquotable("app"))
 }

@@ -317,6 +317,16 @@ func (p *process) stop(fast bool) {
 	<-p.ended
 }
 
+// isOver reports whether PostgreSQL has ended.
+func (p *process) isOver() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 func (p *process) wait(atMost time.Duration) bool {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()

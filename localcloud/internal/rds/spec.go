@@ -32,12 +32,14 @@ type Spec struct {
 	// Archive is the name of the archive that gets the WAL of the instance. An archive is a folder of segments, which
 	// outlives its instance. Optional: without it the instance can be restored from snapshots only.
 	Archive string `json:"archive,omitempty"`
+	// Standby adds a second server to a new instance, see [Engine.SetStandby].
+	Standby bool `json:"standby,omitempty"`
 }
 
 // reservedUsers are names that RDS reserves, and words that PostgreSQL does not accept as a user name.
 var reservedUsers = []string{
 	"admin", "all", "analyse", "analyze", "public", "rdsadmin", "rds_superuser", "rds_iam",
-	"rds_replication", "rds_password", "user",
+	"rds_replication", "rds_password", replicationUser, "user",
 }
 
 // check returns all faults of the spec.
