@@ -192,6 +192,9 @@ func (noDatabases) Instances() []string                                { return 
 func (noDatabases) Snapshot(context.Context, string, string) error     { return nil }
 func (noDatabases) CopySnapshot(context.Context, string, string) error { return nil }
 func (noDatabases) DeleteSnapshot(string) error                        { return nil }
+func (noDatabases) SetStandby(context.Context, string, bool) error     { return nil }
+func (noDatabases) Failover(context.Context, string) error             { return nil }
+func (noDatabases) OnFailover(func(string))                            {}
 func (noDatabases) SetArchive(context.Context, string, string) error   { return nil }
 func (noDatabases) Flush(context.Context, string) (time.Time, error) {
 	return time.Now().Add(time.Hour), nil

@@ -99,6 +99,7 @@ func New(cfg Config) (*Cloud, error) {
 	}
 	if cfg.RDS != nil {
 		cfg.RDS.SetIAMVerifier(c.verifyDatabaseToken)
+		cfg.RDS.OnFailover(c.failedOver)
 	}
 	return c, nil
 }

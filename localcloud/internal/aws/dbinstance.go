@@ -211,7 +211,7 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 				Identifier: i.Identifier, EndpointHost: st.endpointHost(i), Port: i.Port,
 				MasterUsername: i.MasterUsername, DBName: i.DBName,
 				MaxConnections: want.MaxConnections, Parameters: want.Parameters, Snapshot: i.snapshotData(), Replay: i.replay(),
-				Archive: i.archive(),
+				Archive: i.archive(), Standby: i.MultiAZ,
 			}, password)
 			address = addr.String()
 		}

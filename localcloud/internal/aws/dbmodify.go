@@ -96,6 +96,9 @@ func (c *Cloud) finishModify(ctx context.Context, id string, restart bool, start
 	if restart {
 		failed = c.restartWithParameters(ctx, id)
 	}
+	if err := c.cfg.RDS.SetStandby(ctx, i.Identifier, i.MultiAZ); err != nil {
+		failed = errors.Join(failed, engineError("set the standby of", i.Identifier, err))
+	}
 	failed = errors.Join(failed, c.settleBackups(ctx, id))
 	c.pause(ctx, c.cfg.Latency.Modify-c.now().Sub(started))
 	err := c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Status = statusAvailable; return nil })
@@ -104,6 +107,10 @@ func (c *Cloud) finishModify(ctx context.Context, id string, restart bool, start
 
 // restartWithParameters applies everything that waits for a reboot, and reboots.
 func (c *Cloud) restartWithParameters(ctx context.Context, id string) error {
+	return c.restart(ctx, id, false)
+}
+
+func (c *Cloud) restart(ctx context.Context, id string, failover bool) error {
 	st := c.store.Read()
 	i := st.Instances[id]
 	want, err := st.desired(i)
@@ -113,13 +120,29 @@ func (c *Cloud) restartWithParameters(ctx context.Context, id string) error {
 	if err := c.cfg.RDS.Apply(ctx, i.Identifier, want.MaxConnections, want.Parameters); err != nil {
 		return engineError("apply the parameters of", i.Identifier, err)
 	}
-	if err := c.cfg.RDS.Reboot(ctx, i.Identifier); err != nil {
+	reboot := c.cfg.RDS.Reboot
+	if failover {
+		reboot = c.cfg.RDS.Failover
+	}
+	if err := reboot(ctx, i.Identifier); err != nil {
 		return engineError("reboot", i.Identifier, err)
 	}
 	return c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Applied = want; return nil })
 }
 
-// reboot restarts the database. With failover, the instance moves to the zone of its standby.
+// failedOver notes that the standby of an instance has taken over, in its zone.
+func (c *Cloud) failedOver(identifier string) {
+	c.note("note the failover of "+identifier, c.store.Update(func(st *state) error {
+		for _, i := range st.Instances {
+			if i.Identifier == identifier && i.SecondaryAZ != "" {
+				i.AZ, i.SecondaryAZ = i.SecondaryAZ, i.AZ
+			}
+		}
+		return nil
+	}))
+}
+
+// reboot restarts the database. With failover, the standby takes over.
 func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
 	defer c.locks.lock("db " + id)()
 	started := c.now()
@@ -137,13 +160,10 @@ func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
 	if err != nil {
 		return err
 	}
-	failed := c.restartWithParameters(ctx, id)
+	failed := c.restart(ctx, id, failover)
 	c.pause(ctx, c.cfg.Latency.Reboot-c.now().Sub(started))
 	err = c.changeInstance(id, func(_ *state, i *dbInstance) error {
 		i.Status = statusAvailable
-		if failover && failed == nil {
-			i.AZ, i.SecondaryAZ = i.SecondaryAZ, i.AZ
-		}
 		return nil
 	})
 	return errors.Join(failed, err)

@@ -170,10 +170,12 @@ func copyDeferred(to, from *settings) {
 	}
 }
 
-// placeStandby places the standby of a Multi-AZ instance in the next zone.
+// placeStandby places the standby of a Multi-AZ instance in the next zone. One that is there stays.
 func (i *dbInstance) placeStandby() {
-	i.SecondaryAZ = ""
-	if i.MultiAZ {
+	switch {
+	case !i.MultiAZ:
+		i.SecondaryAZ = ""
+	case i.SecondaryAZ == "":
 		zones := "abc"
 		at := strings.Index(zones, strings.TrimPrefix(i.AZ, i.Region))
 		i.SecondaryAZ = i.Region + string(zones[(max(at, 0)+1)%len(zones)])

@@ -19,6 +19,9 @@ type RDSEngine interface {
 	Snapshot(ctx context.Context, id, name string) error
 	CopySnapshot(ctx context.Context, from, to string) error
 	DeleteSnapshot(name string) error
+	SetStandby(ctx context.Context, id string, wanted bool) error
+	Failover(ctx context.Context, id string) error
+	OnFailover(tell func(id string))
 	SetArchive(ctx context.Context, id, archive string) error
 	Flush(ctx context.Context, id string) (restorable time.Time, err error)
 	TrimArchive(archive, snapshot string) error

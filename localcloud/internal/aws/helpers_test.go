@@ -49,9 +49,11 @@ type engine struct {
 	// archives are the sizes of the archives, in bytes. clock is the time that Flush returns.
 	archives map[string]int64
 	clock    func() time.Time
-	access   map[string]func(netip.Addr) error
-	verify   func(ctx context.Context, host string, port int, user, token string) error
-	calls    []string
+	// failedOver is told of failovers.
+	failedOver func(id string)
+	access     map[string]func(netip.Addr) error
+	verify     func(ctx context.Context, host string, port int, user, token string) error
+	calls      []string
 	// fail is called before each call and can make it fail. If block is set, Create waits for it.
 	fail  func(call string) error
 	block chan struct{}
@@ -157,6 +159,20 @@ func (e *engine) DeleteSnapshot(name string) error {
 	delete(e.snapshots, name)
 	return nil
 }
+
+func (e *engine) SetStandby(_ context.Context, id string, wanted bool) error {
+	return e.with("set standby", id, func(d *database) { d.spec.Standby = wanted })
+}
+
+func (e *engine) Failover(_ context.Context, id string) error {
+	err := e.with("failover", id, func(*database) {})
+	if err == nil {
+		e.failedOver(id)
+	}
+	return err
+}
+
+func (e *engine) OnFailover(tell func(id string)) { e.failedOver = tell }
 
 func (e *engine) SetArchive(_ context.Context, id, archive string) error {
 	return e.with("set archive", id, func(d *database) {

@@ -2,12 +2,12 @@ package cluster
 
 // corefile lets CoreDNS answer from three sources, in this order: the hosts file (database endpoints, the AWS
 // stand-in), the cluster's names, and an empty root zone for everything else. The root zone answers "no such name",
-// which ends a lookup at once. A refusal would make clients retry.
+// which ends a lookup at once. A refusal would make clients retry. Names of RDS endpoints live for 5 s on AWS.
 const corefile = `.:53 {
     errors
     ready :8181
     hosts /etc/hosts.d/hosts {
-        ttl 1
+        ttl 5
         reload 500ms
         fallthrough
     }

@@ -298,15 +298,23 @@ func (i *instance) prepareReplication(ctx context.Context, l *life) error {
 	return errors.Join(i.allowReplication(ctx, l), i.reload(ctx))
 }
 
-// Failover makes the standby the primary. The former primary ends at once, and comes back as a new standby.
+// Failover makes the standby the primary, with the newest parameters. The former primary ends at once, and comes back as
+// a new standby.
 func (e *Engine) Failover(ctx context.Context, id string) error {
 	return e.with(id, func(i *instance) error {
 		if !i.canFailOver() {
 			return fmt.Errorf("DB instance %s has no standby that is in sync", id)
 		}
 		if l := i.life; l != nil {
+			waiting, err := pendingReboot(ctx, l.db)
+			if err != nil {
+				return err
+			}
 			i.life = nil
 			i.end(l, false)
+			if len(waiting) > 0 {
+				i.stopStandby() // it starts with them
+			}
 		}
 		return i.failOver(ctx)
 	})
