@@ -23,12 +23,13 @@ PgBouncer and PostgreSQL in their own namespaces, and a stand-in for AWS. All fi
   dbtier local kubectl get pods -A
   dbtier local psql -c 'select version()'
   dbtier local aws rds describe-db-instances
+  dbtier local fault zone a
   eval "$(dbtier local env)"; pulumi up --stack local
   dbtier local stop --purge`,
 		Args: cobra.NoArgs,
 		RunE: showHelp,
 	}
-	cmd.AddCommand(a.localStart(), a.localStop(), a.localStatus(), a.localLoad(), a.localLogs(),
+	cmd.AddCommand(a.localStart(), a.localStop(), a.localStatus(), a.localLoad(), a.localLogs(), a.localFault(),
 		a.localKubeconfig(), a.localKubectl(), a.localAWS(), a.localPsql(), a.localEnv())
 	return cmd
 }

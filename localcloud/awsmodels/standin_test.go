@@ -194,6 +194,7 @@ func (noDatabases) CopySnapshot(context.Context, string, string) error { return 
 func (noDatabases) DeleteSnapshot(string) error                        { return nil }
 func (noDatabases) SetStandby(context.Context, string, bool) error     { return nil }
 func (noDatabases) Failover(context.Context, string) error             { return nil }
+func (noDatabases) Isolate(context.Context, string, bool, bool) error  { return nil }
 func (noDatabases) OnFailover(func(string))                            {}
 func (noDatabases) SetArchive(context.Context, string, string) error   { return nil }
 func (noDatabases) Flush(context.Context, string) (time.Time, error) {

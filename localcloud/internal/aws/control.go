@@ -115,6 +115,7 @@ func (c *Cloud) Control() http.Handler {
 		func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error) {
 			return nil, t.remove(ctx, c, r)
 		})
+	c.serveFaults(mux)
 	return mux
 }
 

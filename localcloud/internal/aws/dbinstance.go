@@ -152,7 +152,6 @@ func (k *call) newInstance(st *state, r resourceRequest, in instanceInputs, iden
 	finalSnapshotRules(in, f)
 	k.check(st, i, nil, f)
 	k.keysOfInstance(st, i, in, f)
-	zones := []string{"a", "b", "c"}
 	if i.AZ == "" {
 		i.AZ = r.Region + zones[0]
 	} else if z, ok := strings.CutPrefix(i.AZ, r.Region); !ok || !slices.Contains(zones, z) {

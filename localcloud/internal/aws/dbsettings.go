@@ -176,9 +176,8 @@ func (i *dbInstance) placeStandby() {
 	case !i.MultiAZ:
 		i.SecondaryAZ = ""
 	case i.SecondaryAZ == "":
-		zones := "abc"
-		at := strings.Index(zones, strings.TrimPrefix(i.AZ, i.Region))
-		i.SecondaryAZ = i.Region + string(zones[(max(at, 0)+1)%len(zones)])
+		at := slices.Index(zones, strings.TrimPrefix(i.AZ, i.Region))
+		i.SecondaryAZ = i.Region + zones[(max(at, 0)+1)%len(zones)]
 	}
 }
 

@@ -21,6 +21,7 @@ type RDSEngine interface {
 	DeleteSnapshot(name string) error
 	SetStandby(ctx context.Context, id string, wanted bool) error
 	Failover(ctx context.Context, id string) error
+	Isolate(ctx context.Context, id string, primary, standby bool) error
 	OnFailover(tell func(id string))
 	SetArchive(ctx context.Context, id, archive string) error
 	Flush(ctx context.Context, id string) (restorable time.Time, err error)

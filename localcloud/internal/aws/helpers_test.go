@@ -172,6 +172,10 @@ func (e *engine) Failover(_ context.Context, id string) error {
 	return err
 }
 
+func (e *engine) Isolate(_ context.Context, id string, primary, standby bool) error {
+	return e.with(fmt.Sprintf("isolate %s %t %t", id, primary, standby), id, func(*database) {})
+}
+
 func (e *engine) OnFailover(tell func(id string)) { e.failedOver = tell }
 
 func (e *engine) SetArchive(_ context.Context, id, archive string) error {

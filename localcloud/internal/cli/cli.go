@@ -60,7 +60,7 @@ the host.`,
 		}
 	}
 	root.AddCommand(buildCommand(in), imageCommand(in), startCommand(in), stopCommand(in), statusCommand(in),
-		loadCommand(in), logsCommand(in), initCommand(in), superviseCommand(in), providers.Command(), versionCommand())
+		loadCommand(in), logsCommand(in), faultCommand(in), initCommand(in), superviseCommand(in), providers.Command(), versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
@@ -207,6 +207,33 @@ func logsCommand(in wrapper) *cobra.Command {
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing new lines")
 	return c
+}
+
+func faultCommand(in wrapper) *cobra.Command {
+	fault := &cobra.Command{
+		Use:   "fault",
+		Short: "Cause a fault of AWS, or end all faults",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	zones := []string{"a", "b", "c"}
+	fault.AddCommand(&cobra.Command{
+		Use:       "zone <a|b|c>",
+		Short:     "Make an availability zone stop answering",
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: zones,
+		RunE: in(func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error {
+			return cluster.FailZone(ctx, p, args[0], out)
+		}),
+	}, &cobra.Command{
+		Use:   "end",
+		Short: "End all faults",
+		Args:  cobra.NoArgs,
+		RunE: in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
+			return cluster.EndFaults(ctx, p, out)
+		}),
+	})
+	return fault
 }
 
 func initCommand(in wrapper) *cobra.Command {

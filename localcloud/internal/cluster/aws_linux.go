@@ -28,6 +28,7 @@ func (s *supervisor) startAWS(ctx context.Context, host net.Listener) error {
 		Log:         s.log.With("part", "rds"),
 		SetDNS:      s.hosts.Set,
 		RemoveDNS:   s.hosts.Remove,
+		Drop:        dropPackets,
 	})
 	if err != nil {
 		return err

@@ -42,3 +42,9 @@ func Init(Project, StartOptions) error { return unsupported() }
 func Supervise(context.Context, Project, StartOptions, *os.File, *os.File) error {
 	return unsupported()
 }
+
+// FailZone fails here.
+func FailZone(context.Context, Project, string, io.Writer) error { return unsupported() }
+
+// EndFaults fails here.
+func EndFaults(context.Context, Project, io.Writer) error { return unsupported() }

@@ -31,6 +31,8 @@ type Config struct {
 	// SetDNS and RemoveDNS add and remove the address of a host name. They may be nil.
 	SetDNS    func(name string, addr netip.Addr) error
 	RemoveDNS func(name string) error
+	// Drop makes the network drop all packets to and from these addresses, and no others. It may be nil.
+	Drop func(addresses []netip.Addr) error
 }
 
 // Engine runs the DB instances of one local cloud. Its methods are safe for concurrent use.
@@ -55,6 +57,7 @@ type Engine struct {
 	instances map[string]*instance
 	// addresses are those of each instance's endpoint and, if it has one, of its standby.
 	addresses map[string][]netip.Addr
+	isolated  map[netip.Addr]bool
 	access    map[string]func(netip.Addr) error
 	// failedOver is told of each failover.
 	failedOver func(id string)
@@ -78,7 +81,8 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, osUser: me.Username, instances: map[string]*instance{},
-		addresses: map[string][]netip.Addr{}, access: map[string]func(netip.Addr) error{},
+		addresses: map[string][]netip.Addr{}, isolated: map[netip.Addr]bool{},
+		access: map[string]func(netip.Addr) error{},
 	}
 	if n := len(socketPath(e.socketDir(""))); n > maxSocketPath {
 		return nil, fmt.Errorf(

@@ -101,6 +101,8 @@ type place struct {
 	prefix netip.Prefix
 	mu     sync.Mutex
 	names  map[string]netip.Addr
+	// dropped are the addresses whose packets are dropped.
+	dropped []netip.Addr
 }
 
 // address is the address of a name.
@@ -140,6 +142,12 @@ func (p *place) open(t *testing.T) *Engine {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.names[name] = addr
+			return nil
+		},
+		Drop: func(addresses []netip.Addr) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.dropped = addresses
 			return nil
 		},
 		RemoveDNS: func(name string) error {

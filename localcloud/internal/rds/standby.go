@@ -159,9 +159,14 @@ func (i *instance) tend(l *life) {
 	}
 }
 
+var errIsolated = errors.New("its zone does not answer")
+
 // keepStandby brings the standby to where it has everything. While it has not, the primary does not wait for it.
 func (i *instance) keepStandby(ctx context.Context, l *life) error {
 	s := i.record.Standby
+	if i.engine.isIsolated(s.Address) {
+		return errors.Join(errIsolated, i.loseStandby(ctx))
+	}
 	running := i.standbyServer != nil && !i.standbyServer.isOver()
 	if running && s.InSync && i.replicates(ctx, l, "sync") == nil {
 		return nil

@@ -305,3 +305,41 @@ func TestAFailoverThatWasInterruptedIsEndedByTheNextStart(t *testing.T) {
 	assert.True(t, standby.isOver())
 	assert.ErrorIs(t, standby.cmd.Process.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
+
+func TestTheStandbyTakesOverWhenAZoneIsGone(t *testing.T) {
+	p := newPlace(t)
+	e := p.open(t)
+	s, c := withStandby(t, e)
+	exec1(t, c, "insert into written values (1)")
+	before, err := e.Address(s.Identifier)
+	require.NoError(t, err)
+	require.NoError(t, e.Isolate(t.Context(), s.Identifier, true, false))
+	after, err := e.Address(s.Identifier)
+	require.NoError(t, err)
+	assert.NotEqual(t, before, after)
+	assert.Equal(t, []netip.Addr{before}, p.dropped)
+	c, err = connect(t.Context(), e, s)
+	require.NoError(t, err)
+	exec1(t, c, "insert into written values (2)")
+	assert.False(t, e.inSync(s.Identifier), "there is no standby in a zone that is gone")
+	require.NoError(t, e.Isolate(t.Context(), s.Identifier, false, false))
+	assert.Empty(t, p.dropped)
+	assert.True(t, e.inSync(s.Identifier))
+
+	// The primary goes on when the standby's zone is gone.
+	require.NoError(t, e.Isolate(t.Context(), s.Identifier, false, true))
+	assert.Equal(t, []netip.Addr{before}, p.dropped)
+	assert.False(t, e.inSync(s.Identifier))
+	exec1(t, c, "insert into written values (3)")
+	require.NoError(t, e.Isolate(t.Context(), s.Identifier, false, false))
+	assert.True(t, e.inSync(s.Identifier))
+	assert.Equal(t, map[int64]bool{1: true, 2: true, 3: true}, numbers(t, c))
+
+	// Without a standby nothing takes over.
+	require.NoError(t, e.SetStandby(t.Context(), s.Identifier, false))
+	require.NoError(t, e.Isolate(t.Context(), s.Identifier, true, false))
+	assert.Equal(t, []netip.Addr{after}, p.dropped)
+	now, err := e.Address(s.Identifier)
+	require.NoError(t, err)
+	assert.Equal(t, after, now)
+}

@@ -1,0 +1,91 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// faultTable is the name of the nftables table that drops packets.
+const faultTable = "inet localcloud_faults"
+
+// dropPackets drops all packets to and from the addresses, which belong to this network namespace.
+func dropPackets(addresses []netip.Addr) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var list []string
+	for _, a := range addresses {
+		list = append(list, a.String())
+	}
+	rules := "table " + faultTable + "\ndelete table " + faultTable + "\n"
+	if len(list) > 0 {
+		set := "{ " + strings.Join(list, ", ") + " }"
+		rules += "table " + faultTable + ` {
+	chain in { type filter hook input priority -300; ip daddr ` + set + ` drop; }
+	chain out { type filter hook output priority -300; ip saddr ` + set + ` drop; }
+}
+`
+	}
+	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(rules)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("nft: %w: %s", err, bytes.TrimSpace(said))
+	}
+	return nil
+}
+
+// FailZone makes an availability zone stop answering, until [EndFaults] or the end of the local cloud.
+func FailZone(ctx context.Context, p Project, zone string, out io.Writer) error {
+	if err := askFault(ctx, p, http.MethodPost, "?zone="+url.QueryEscape(zone)); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "zone %s does not answer until `dbtier local fault end`\n", zone)
+	return nil
+}
+
+// EndFaults ends all faults.
+func EndFaults(ctx context.Context, p Project, out io.Writer) error {
+	if err := askFault(ctx, p, http.MethodDelete, ""); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "all zones answer")
+	return nil
+}
+
+func askFault(ctx context.Context, p Project, method, query string) error {
+	if err := needRoot(); err != nil {
+		return err
+	}
+	if _, alive, err := p.Find(); err != nil {
+		return err
+	} else if !alive {
+		return NotRunningError{}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://localcloud/aws/faults"+query, http.NoBody)
+	if err != nil {
+		return err
+	}
+	client := controlClient(p)
+	client.Timeout = 5 * time.Minute // a failover, or the copy of a new standby
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("asking the local cloud: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	var said struct{ Message string }
+	if err := json.NewDecoder(response.Body).Decode(&said); err != nil || said.Message == "" {
+		return fmt.Errorf("the local cloud answered %s", response.Status)
+	}
+	return fmt.Errorf("%s", said.Message)
+}
