@@ -12,9 +12,10 @@
 //	myshop-api [serve]                        serve HTTP until SIGTERM
 //	myshop-api migrate [--migrations DIR] up  bring the schema to the newest version
 //	myshop-api whoami                         connect as serve does, and print the database user
-//	myshop-api soak [--clients N] [--reconnect]
+//	myshop-api soak [--clients N] [--reconnect] [--write]
 //	                                          list orders as serve does, with N clients (default 50), until
-//	                                          SIGTERM, then print the results
+//	                                          SIGTERM, then print the results; with --write, place orders
+//	                                          and look for the acknowledged ones in the end
 //
 // Environment:
 //

@@ -16,9 +16,10 @@ const usage = `usage:
   myshop-api [serve]                        serve HTTP until SIGTERM
   myshop-api migrate [--migrations DIR] up  bring the schema to the newest version
   myshop-api whoami                         connect as serve does, and print the database user
-  myshop-api soak [--clients N] [--reconnect]
+  myshop-api soak [--clients N] [--reconnect] [--write]
                                             list orders as serve does, with N clients (default 50), until
-                                            SIGTERM, then print the results
+                                            SIGTERM, then print the results; with --write, place orders
+                                            and look for the acknowledged ones in the end
 `
 
 // errUsage marks an invalid command line: the program prints the usage and exits with 2.
@@ -65,6 +66,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, log *sl
 		flags.SetOutput(io.Discard)
 		clients := flags.Uint("clients", 50, "number of concurrent clients")
 		reconnect := flags.Bool("reconnect", false, "open a connection for each request")
+		write := flags.Bool("write", false, "place orders, and look for those that were acknowledged in the end")
 		if err := flags.Parse(args); err != nil {
 			return fmt.Errorf("%w: soak: %w", errUsage, err)
 		}
@@ -75,6 +77,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, log *sl
 		cfg, err := poolConfig(ctx, getenv)
 		if err != nil {
 			return err
+		}
+		if *write {
+			return soakWrites(ctx, cfg, *clients, *reconnect, os.Stdout)
 		}
 		return soak(ctx, cfg, *clients, *reconnect, os.Stdout)
 	case "migrate":

@@ -22,6 +22,7 @@ type book struct {
 	err    error
 	placed []Order
 	list   func(ctx context.Context)
+	place  func()
 }
 
 func (b *book) Ping(context.Context) (string, error) { return "16.14", b.err }
@@ -36,6 +37,9 @@ func (b *book) List(ctx context.Context, limit int32) ([]Order, error) {
 func (b *book) Place(_ context.Context, item string, quantity int32) (Order, error) {
 	o := Order{ID: int64(len(b.placed) + 1), Item: item, Quantity: quantity, PlacedAt: time.Unix(0, 0).UTC()}
 	b.placed = append(b.placed, o)
+	if b.place != nil {
+		b.place()
+	}
 	return o, b.err
 }
 
@@ -195,6 +199,25 @@ func TestTheLogOfAServerHoldsNoPassword(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, out.String(), `"database":"db"`)
 	assert.NotContains(t, out.String(), "hunter2")
+}
+
+func TestSoakRemembersWhatWasAcknowledged(t *testing.T) {
+	ctx, enough := context.WithCancel(t.Context())
+	done := make(chan written)
+	remembered := make(chan map[string]bool, 1)
+	places := make(chan struct{}, 100)
+	tell := func() { places <- struct{}{} }
+	good, bad := &book{place: tell}, &book{place: tell, err: errors.New("the session has ended")}
+	go func() {
+		items, all := place(ctx, []orderBook{good, bad}, "soak run")
+		remembered <- items
+		done <- all
+	}()
+	<-places
+	<-places
+	enough()
+	assert.Equal(t, map[string]bool{"soak run 0-0": true}, <-remembered)
+	assert.Equal(t, written{Acknowledged: 1, Unknown: 1, Outages: []float64{}, Error: "the session has ended"}, <-done)
 }
 
 func TestSoakTellsWhatItsClientsGot(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,21 +26,25 @@ type soaked struct {
 	Error string `json:"error,omitempty"`
 }
 
+// written is the result of all clients that write.
+type written struct {
+	// Acknowledged orders were confirmed by the database. Unknown ones failed: they may have been stored.
+	Acknowledged int `json:"acknowledged"`
+	Unknown      int `json:"unknown"`
+	// Lost orders were acknowledged and are not there in the end.
+	Lost int `json:"lost"`
+	// Outages are the times of more than a second without an acknowledgement, in seconds.
+	Outages []float64 `json:"outages"`
+	Error   string    `json:"error,omitempty"`
+}
+
 // soak lists orders as the service does, with the given number of concurrent clients, until ctx ends. Then it writes
 // the result as JSON. Each client has its own connection; with reconnect, each request opens a new one. The connections
 // stay open until the process exits.
 func soak(ctx context.Context, cfg *pgxpool.Config, clients uint, reconnect bool, out io.Writer) error {
-	cfg.MaxConns = 1
-	if reconnect {
-		cfg.AfterRelease = func(*pgx.Conn) bool { return false }
-	}
-	books := make([]orderBook, clients)
-	for i := range books {
-		pool, err := pgxpool.NewWithConfig(ctx, cfg.Copy())
-		if err != nil {
-			return fmt.Errorf("creating the connection pool: %w", err)
-		}
-		books[i] = orders{pool}
+	books, err := bookOf(ctx, cfg, clients, reconnect)
+	if err != nil {
+		return err
 	}
 	all := ask(ctx, books)
 	if err := json.NewEncoder(out).Encode(all); err != nil {
@@ -49,6 +54,102 @@ func soak(ctx context.Context, cfg *pgxpool.Config, clients uint, reconnect bool
 		return fmt.Errorf("%d of %d requests failed", all.Failed, all.Failed+all.Answered)
 	}
 	return nil
+}
+
+// bookOf returns an order book for each client, with a connection of its own.
+func bookOf(ctx context.Context, cfg *pgxpool.Config, clients uint, reconnect bool) ([]orderBook, error) {
+	cfg.MaxConns = 1
+	if reconnect {
+		cfg.AfterRelease = func(*pgx.Conn) bool { return false }
+	}
+	books := make([]orderBook, clients)
+	for i := range books {
+		pool, err := pgxpool.NewWithConfig(ctx, cfg.Copy())
+		if err != nil {
+			return nil, fmt.Errorf("creating the connection pool: %w", err)
+		}
+		books[i] = orders{pool}
+	}
+	return books, nil
+}
+
+// soakWrites places orders, with the given number of concurrent clients, until ctx ends. Then it looks up each order
+// that was acknowledged, writes the result as JSON, and deletes the orders.
+func soakWrites(ctx context.Context, cfg *pgxpool.Config, clients uint, reconnect bool, out io.Writer) error {
+	books, err := bookOf(ctx, cfg, clients, reconnect)
+	if err != nil {
+		return err
+	}
+	run := "soak " + rand.Text()
+	items, all := place(ctx, books, run)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("creating the connection pool: %w", err)
+	}
+	defer pool.Close()
+	stored, err := again(ctx, pool, true, func(ctx context.Context, c *pgxpool.Conn) ([]string, error) {
+		rows, err := c.Query(ctx, "SELECT item FROM orders WHERE item LIKE $1 || ' %'", run)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, pgx.RowTo[string])
+	})
+	if err != nil {
+		return fmt.Errorf("looking up the orders: %w", err)
+	}
+	for _, item := range stored {
+		delete(items, item)
+	}
+	all.Lost = len(items)
+	if err := json.NewEncoder(out).Encode(all); err != nil {
+		return fmt.Errorf("writing the result: %w", err)
+	}
+	if all.Lost > 0 {
+		return fmt.Errorf("%d of %d acknowledged orders are lost", all.Lost, all.Acknowledged)
+	}
+	if _, err := pool.Exec(ctx, "DELETE FROM orders WHERE item LIKE $1 || ' %'", run); err != nil {
+		return fmt.Errorf("deleting the orders: %w", err)
+	}
+	return nil
+}
+
+// place places orders until ctx ends, and returns the items of those that were acknowledged.
+func place(ctx context.Context, books []orderBook, run string) (items map[string]bool, all written) {
+	var lock sync.Mutex
+	var wait sync.WaitGroup
+	items, all.Outages = map[string]bool{}, []float64{}
+	last := time.Now()
+	for client, book := range books {
+		wait.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				item := fmt.Sprintf("%s %d-%d", run, client, n)
+				request, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+				_, err := book.Place(request, item, 1)
+				cancel()
+				lock.Lock()
+				if err == nil {
+					items[item] = true
+					all.Acknowledged++
+					if now := time.Now(); now.Sub(last) > time.Second {
+						all.Outages = append(all.Outages, now.Sub(last).Seconds())
+					}
+					last = time.Now()
+				} else {
+					all.Unknown++
+					all.Error = err.Error()
+				}
+				lock.Unlock()
+				select {
+				case <-time.After(soakPause):
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return items, all
 }
 
 func ask(ctx context.Context, books []orderBook) (all soaked) {

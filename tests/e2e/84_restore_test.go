@@ -1,0 +1,76 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The steps of "Restore and cut-over" in docs/how-to/database.md, after somebody has deleted rows while the service
+// writes. What production keeps is kept here, too.
+func TestTheRunbookOfARestoreBringsBackWhatWasDeleted(t *testing.T) {
+	settled(t)
+	const kept = "deleteAutomatedBackups: false, finalSnapshot: true, logSkipDestroy: true"
+	before := withConfig(t, "config:\n", "config:\n  dbtier:database: {"+kept+"}\n")
+	r := before.run(t, "bin/dbtier", "up", "--stack", "local")
+	require.Zero(t, r.code, "%s", r)
+	source := output(t, "databaseIdentifier")
+	direct := func(sql string) string {
+		r := withTheDirectDSN(t, sql)
+		require.Zero(t, r.code, "%s", r)
+		return r.stdout
+	}
+	require.Contains(t, direct("create table precious as select n from generate_series(1, 1000) as n"), "SELECT 1000")
+	moment := time.Now().Add(time.Second).UTC().Truncate(time.Second)
+	eventually(t, time.Minute, "a later second", func() (bool, string) { return time.Now().After(moment), "" })
+	require.Contains(t, direct("delete from precious where n > 10"), "DELETE 990")
+
+	// 1. Find the source.
+	latest := func() string {
+		return strings.TrimSpace(aws(t, "rds", "describe-db-instances", "--query",
+			"DBInstances[].LatestRestorableTime", "--output", "text").stdout)
+	}
+	require.NotEmpty(t, latest(), "the newest restorable time")
+	// 3. Stop the writers.
+	kubectl(t, "-n", namespace, "scale", "deployment/"+service, "--replicas=0")
+	// 4. to 6. The new name, the source, and the cut-over.
+	restored := withConfig(t, "config:\n", fmt.Sprintf("config:\n  dbtier:database: {%s, identifier: %s-2, restore: "+
+		"{pointInTime: {sourceDbInstanceIdentifier: %[2]s, restoreTime: %q}}}\n", kept, source,
+		moment.Format(time.RFC3339)))
+	r = restored.run(t, "bin/dbtier", "preview", "--stack", "local")
+	assert.Zero(t, r.code, "%s", r)
+	assert.Contains(t, r.stdout, "data would be lost")
+	began := time.Now()
+	r = restored.run(t, "bin/dbtier", "up", "--stack", "local", "--allow-data-loss", "database-instance")
+	require.Zero(t, r.code, "%s", r)
+	t.Logf("restored to %s and cut over in %s", moment.Format(time.TimeOnly), time.Since(began).Round(time.Second))
+	// 7. The service's replicas.
+	r = restored.run(t, "bin/dbtier", "up", "--stack", "local", "--refresh")
+	require.Zero(t, r.code, "%s", r)
+	r = restored.run(t, "bin/dbtier", "verify", "--stack", "local")
+	assert.Zero(t, r.code, "%s", r)
+	assert.Contains(t, direct("select count(*) from precious"), "1000", "the rows that were deleted")
+	// 8. Remove restore.
+	after := withConfig(t, "config:\n", fmt.Sprintf("config:\n  dbtier:database: {%s, identifier: %s-2}\n", kept, source))
+	r = after.run(t, "bin/dbtier", "preview", "--stack", "local")
+	assert.Contains(t, r.stdout, "no changes", "%s", r)
+
+	// The old instance's final snapshot, its backups and its key are still there.
+	snapshots := aws(t, "rds", "describe-db-snapshots", "--db-instance-identifier", source, "--snapshot-type", "manual",
+		"--query", "DBSnapshots[].[Status,KmsKeyId]", "--output", "text")
+	assert.Contains(t, snapshots.stdout, "available", "%s", snapshots)
+	retained := aws(t, "rds", "describe-db-instance-automated-backups", "--db-instance-identifier", source, "--query",
+		"DBInstanceAutomatedBackups[].Status", "--output", "text")
+	assert.Contains(t, retained.stdout, "retained", "%s", retained)
+	if key := strings.Fields(snapshots.stdout); assert.Len(t, key, 2) {
+		described := aws(t, "kms", "describe-key", "--key-id", key[1], "--query", "KeyMetadata.KeyState", "--output", "text")
+		assert.Contains(t, described.stdout, "Enabled", "%s", described)
+	}
+	settled(t)
+}
