@@ -17,7 +17,8 @@ const (
 
 	// uploadInterval is how often RDS uploads the log of transactions.
 	uploadInterval = 5 * time.Minute
-	// archiveLimit is the disk space of an instance's archive, in bytes, from which a new backup replaces all older ones.
+	// archiveLimit is the disk space of an instance's archive, in bytes, from which a new backup replaces all older
+	// ones.
 	archiveLimit = 4 << 30
 )
 
@@ -236,8 +237,8 @@ func (c *Cloud) keepBackups(ctx context.Context, id string) error {
 	daily := err == nil && window.Contains(now) && now.Sub(newest.Created) > time.Duration(window.Length)*time.Minute
 	switch b := st.Backups[i.ResourceID]; {
 	case size > archiveLimit:
-		c.log.Warn("the archive of a DB instance has reached its limit; a new backup replaces the older ones", "instance",
-			i.Identifier, "bytes", size, "limit", archiveLimit)
+		c.log.Warn("the archive of a DB instance has reached its limit; a new backup replaces the older ones",
+			"instance", i.Identifier, "bytes", size, "limit", archiveLimit)
 		err = c.backUp(ctx, id)
 		oldest = c.now()
 	case daily:

@@ -32,7 +32,8 @@ func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
 			}
 			switch {
 			case i.DeleteAutomatedBackups && st.restoredFrom(i.ResourceID):
-				return wire.Errorf("InvalidDBInstanceState", "The automated backup of %s is being restored.", i.Identifier)
+				return wire.Errorf("InvalidDBInstanceState", "The automated backup of %s is being restored.",
+					i.Identifier)
 			case i.DeletionProtection:
 				return wire.Errorf(codeCombination,
 					"Cannot delete protected DB Instance, please disable deletion protection and try again.")

@@ -209,8 +209,8 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 			addr, err = c.cfg.RDS.Create(ctx, rds.Spec{
 				Identifier: i.Identifier, EndpointHost: st.endpointHost(i), Port: i.Port,
 				MasterUsername: i.MasterUsername, DBName: i.DBName,
-				MaxConnections: want.MaxConnections, Parameters: want.Parameters, Snapshot: i.snapshotData(), Replay: i.replay(),
-				Archive: i.archive(), Standby: i.MultiAZ,
+				MaxConnections: want.MaxConnections, Parameters: want.Parameters, Snapshot: i.snapshotData(),
+				Replay: i.replay(), Archive: i.archive(), Standby: i.MultiAZ,
 			}, password)
 			address = addr.String()
 		}

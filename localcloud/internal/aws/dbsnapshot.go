@@ -247,8 +247,8 @@ func (k *call) deleteDBSnapshot(p *wire.Params) (any, error) {
 		return nil, err
 	}
 	if s := k.st.Snapshots[regional(k.region, identifier)]; s != nil && s.Type == automated {
-		return nil, wire.Errorf("InvalidDBSnapshotState", "Only manual snapshots can be deleted: %s is an automated one.",
-			identifier)
+		return nil, wire.Errorf("InvalidDBSnapshotState", "Only manual snapshots can be deleted: %s is "+
+			"an automated one.", identifier)
 	}
 	gone, err := k.c.deleteSnapshot(regional(k.region, identifier), identifier)
 	if err != nil {

@@ -60,7 +60,8 @@ the host.`,
 		}
 	}
 	root.AddCommand(buildCommand(in), imageCommand(in), startCommand(in), stopCommand(in), statusCommand(in),
-		loadCommand(in), logsCommand(in), faultCommand(in), initCommand(in), superviseCommand(in), providers.Command(), versionCommand())
+		loadCommand(in), logsCommand(in), faultCommand(in), initCommand(in), superviseCommand(in),
+		providers.Command(), versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

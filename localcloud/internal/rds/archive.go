@@ -46,7 +46,7 @@ func (e *Engine) archiveCommand(name string) string {
 		return "true"
 	}
 	target := shellWord(e.archiveDir(name)) + "/%f"
-	return "test -f " + target + " || { cp --sparse=always %p " + target + ".new && mv " + target + ".new " + target + "; }"
+	return fmt.Sprintf("test -f %[1]s || { cp --sparse=always %%p %[1]s.new && mv %[1]s.new %[1]s; }", target)
 }
 
 // shellWord quotes a text for the shell and for the placeholders of PostgreSQL's commands.

@@ -415,8 +415,8 @@ func (e *Engine) SetIAMVerifier(verify func(ctx context.Context, host string, po
 	e.verifier = verify
 }
 
-// OnFailover sets the function that is told when a standby has become the primary, for whatever reason. It is set before
-// instances are started, and must not wait for the engine.
+// OnFailover sets the function that is told when a standby has become the primary, for whatever reason. It is set
+// before instances are started, and must not wait for the engine.
 func (e *Engine) OnFailover(tell func(id string)) { e.failedOver = tell }
 
 func (e *Engine) verifyToken(ctx context.Context, host string, port int, name, token string) error {

@@ -206,7 +206,8 @@ func (i *instance) settings(of member, once map[string]string) []byte {
 
 // reload writes the settings again and makes PostgreSQL read them.
 func (i *instance) reload(ctx context.Context) error {
-	if err := safefile.Replace(filepath.Join(i.data(), "postgresql.conf"), i.settings(i.primary(), nil), 0o644); err != nil {
+	file := filepath.Join(i.data(), "postgresql.conf")
+	if err := safefile.Replace(file, i.settings(i.primary(), nil), 0o644); err != nil {
 		return err
 	}
 	return reload(ctx, i.life.db)

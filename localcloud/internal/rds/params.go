@@ -37,13 +37,16 @@ var fixedParameters = []string{
 	"bonjour", "bonjour_name",
 	"cluster_name", "config_file", "data_directory", "data_sync_retry", "db_user_namespace", "dynamic_library_path",
 	"dynamic_shared_memory_type",
-	"event_source", "external_pid_file", "fsync", "full_page_writes", "hba_file", "hot_standby", "huge_pages", "ident_file",
+	"event_source", "external_pid_file", "fsync", "full_page_writes", "hba_file", "hot_standby", "huge_pages",
+	"ident_file",
 	"krb_server_keyfile",
-	"listen_addresses", "log_directory", "log_filename", "logging_collector", "port", "primary_conninfo", "primary_slot_name",
+	"listen_addresses", "log_directory", "log_filename", "logging_collector", "port", "primary_conninfo",
+	"primary_slot_name",
 	"promote_trigger_file",
 	"recovery_end_command", "reserved_connections", "restart_after_crash", "restore_command",
 	"session_preload_libraries", "shared_memory_type",
-	"ssl", "superuser_reserved_connections", "synchronous_standby_names", "unix_socket_directories", "unix_socket_group", "unix_socket_permissions",
+	"ssl", "superuser_reserved_connections", "synchronous_standby_names", "unix_socket_directories",
+	"unix_socket_group", "unix_socket_permissions",
 	"zero_damaged_pages",
 }
 
@@ -164,8 +167,8 @@ func renderSettings(s map[string]string) []byte {
 
 // renderHBA returns the text of pg_hba.conf. All lines are for the socket, which only PostgreSQL's user and root can
 // reach. "peer" lets the front in as the named user. The front does so only for clients that have shown a token. As on
-// RDS, there is no line for replication connections, except for the standby. It has a password, because the account that
-// PostgreSQL runs as has no name.
+// RDS, there is no line for replication connections, except for the standby. It has a password, because the account
+// that PostgreSQL runs as has no name.
 func renderHBA(iamUsers []string, standby bool) []byte {
 	var b strings.Builder
 	line := func(user, method string) { fmt.Fprintf(&b, "local all %s %s\n", user, method) }

@@ -33,7 +33,8 @@ func (e *Engine) openSnapshots() error {
 	}
 	// It writes its archive, and passes through the folder to it.
 	archives := e.archiveDir("")
-	if err := errors.Join(os.MkdirAll(archives, 0o711), os.Chmod(archives, 0o711)); err != nil { //nolint:gosec // see above
+	err := errors.Join(os.MkdirAll(archives, 0o711), os.Chmod(archives, 0o711)) //nolint:gosec // see above
+	if err != nil {
 		return fmt.Errorf("creating the folder of archives: %w", err)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"+unfinished))
@@ -127,8 +128,8 @@ func (e *Engine) checkSpace(dir string) error {
 		return err
 	}
 	if free < float64(size+spare) {
-		return fmt.Errorf("not enough disk space: the copy needs %d MiB, and %s has %.0f MiB free, of which %d MiB are "+
-			"for the instances: free some space, or delete snapshots", size>>20, e.cfg.Dir, free/(1<<20), spare>>20)
+		return fmt.Errorf("not enough disk space: the copy needs %d MiB, and %s has %.0f MiB free, of which %d MiB "+
+			"are for the instances: free some space, or delete snapshots", size>>20, e.cfg.Dir, free/(1<<20), spare>>20)
 	}
 	return nil
 }

@@ -28,8 +28,9 @@ const (
 type standby struct {
 	// Address is the address of its endpoint, which nobody uses before a failover.
 	Address netip.Addr `json:"address"`
-	// InSync says that everything that was ever acknowledged is on the standby. It is recorded as true after the primary
-	// has begun to wait for the standby, and as false before it ceases to. Only then can the standby be promoted.
+	// InSync says that everything that was ever acknowledged is on the standby. It is recorded as true after the
+	// primary has begun to wait for the standby, and as false before it ceases to. Only then can the standby be
+	// promoted.
 	InSync bool `json:"inSync"`
 }
 
@@ -278,7 +279,8 @@ func (i *instance) prepareReplication(ctx context.Context, l *life) error {
 		return err
 	}
 	pass := []byte("*:*:*:" + replicationUser + ":" + password + "\n")
-	if err := errors.Join(safefile.Replace(i.passFile(), pass, 0o600), i.engine.postgres.chown(i.passFile())); err != nil {
+	err = errors.Join(safefile.Replace(i.passFile(), pass, 0o600), i.engine.postgres.chown(i.passFile()))
+	if err != nil {
 		return err
 	}
 	err = pgx.BeginFunc(ctx, l.db, func(tx pgx.Tx) error {
@@ -303,8 +305,8 @@ func (i *instance) prepareReplication(ctx context.Context, l *life) error {
 	return errors.Join(i.allowReplication(ctx, l), i.reload(ctx))
 }
 
-// Failover makes the standby the primary, with the newest parameters. The former primary ends at once, and comes back as
-// a new standby.
+// Failover makes the standby the primary, with the newest parameters. The former primary ends at once, and comes back
+// as a new standby.
 func (e *Engine) Failover(ctx context.Context, id string) error {
 	return e.with(id, func(i *instance) error {
 		if !i.canFailOver() {
