@@ -62,8 +62,8 @@ type life struct {
 	proc  *process
 	db    *pgxpool.Pool
 	front *front
-	// data is the folder of this run.
-	data string
+	// data and log are the data folder and the log of this run.
+	data, log string
 	// stopping is set before PostgreSQL is told to end, so that watch does not restart it.
 	stopping atomic.Bool
 
@@ -172,7 +172,7 @@ func (i *instance) answer(ctx context.Context, proc *process, limit time.Duratio
 		proc.stop(false)
 		return fail(err)
 	}
-	l := &life{proc: proc, db: db, data: i.data()}
+	l := &life{proc: proc, db: db, data: i.data(), log: i.logFile()}
 	err = poll(ctx, 10*time.Millisecond, "PostgreSQL to answer", func() (bool, error) {
 		select {
 		case <-proc.ended:
@@ -304,7 +304,7 @@ func (i *instance) watch(l *life) {
 	if l.stopping.Load() {
 		return
 	}
-	i.engine.log.Error("PostgreSQL ended unexpectedly", "instance", i.id, "log", readTail(i.logFile()))
+	i.engine.log.Error("PostgreSQL ended unexpectedly", "instance", i.id, "log", readTail(l.log))
 	wait := firstRetry
 	for {
 		i.mu.Lock()
