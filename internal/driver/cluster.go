@@ -54,6 +54,14 @@ func (t *task) cluster(ctx context.Context, access clusterAccess) (client *kubec
 	return client, "", nil
 }
 
+// typed is a command of kubectl as a person would type it for the stack's cluster.
+func (t *task) typed(command string) string {
+	if rest, ok := strings.CutPrefix(command, "kubectl "); ok {
+		return t.command(clusterAccess{}) + " " + rest
+	}
+	return command
+}
+
 // command is the kubectl command that a person would type for the stack's cluster.
 func (t *task) command(access clusterAccess) string {
 	if t.stack.Cloud == config.Local {

@@ -73,6 +73,9 @@ func (t *task) checkProtection(ctx context.Context, run *engine.Run) error {
 	if err != nil {
 		return err
 	}
+	if err := t.unmatched(state, nil); err != nil {
+		return err
+	}
 	if err := t.refuse("deleted", guard.Obstacles(state, t.stack.Name, t.flags.targets)); err != nil {
 		return err
 	}

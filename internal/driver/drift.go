@@ -53,6 +53,9 @@ func (t *task) runDrift(ctx context.Context) error {
 	t.report.take(&result, true)
 	t.report.Resources = slices.DeleteFunc(t.report.Resources,
 		func(s progress.Step) bool { return s.Op == apitype.OpSame })
+	if err == nil {
+		err = t.allMatched(ctx, reader, result.Steps)
+	}
 	if err != nil {
 		return err
 	}
@@ -137,7 +140,8 @@ func (t *task) findAdditions(ctx context.Context, reader *engine.Reader, drifted
 // sayAdditions says what people have added, and returns how much it is in words, or "".
 func (t *task) sayAdditions() string {
 	for _, a := range t.report.Additions {
-		t.say("  + %s: %s was added by %s, %s; take it out with: %s", a.Object, a.Path, a.By, a.Time, a.Fix)
+		t.say("  + %s: %s was added by %s, %s; take it out with: %s", a.Object, a.Path, a.By, a.Time,
+			t.typed(a.Fix))
 	}
 	if len(t.report.Additions) == 0 {
 		return ""

@@ -74,6 +74,9 @@ func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
 	if err == nil && !offline {
 		err = t.addGone(ctx, reader, result.Steps)
 	}
+	if err == nil {
+		err = t.allMatched(ctx, reader, result.Steps)
+	}
 	if err == nil && t.flags.plan != "" {
 		err = t.markPlan(ctx, reader)
 	}

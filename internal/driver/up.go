@@ -133,6 +133,9 @@ func (t *task) guardData(ctx context.Context, run *engine.Run, result *progress.
 	}
 	t.report.DataLoss = slices.Concat(guard.Losses(result.Steps, t.flags.allowDataLoss),
 		guard.Gone(result.Steps, state, t.flags.allowDataLoss))
+	if err := t.unmatched(state, result.Steps); err != nil {
+		return err
+	}
 	if refused := guard.Refused(t.report.DataLoss); len(refused) > 0 {
 		return coded(exitRefused, errors.New(guard.Refusal(t.stack.Name, refused)))
 	}

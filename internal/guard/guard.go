@@ -179,15 +179,21 @@ func isAllowed(urn string, allowed []string) bool {
 // externalSecret is the type of the secrets that services log in with.
 const externalSecret = "kubernetes:external-secrets.io/v1:ExternalSecret" //nolint:gosec // a type, no secret
 
+// credential is the end of the names of the tier's own credentials, before their generation.
+const credential = "-credential" //nolint:gosec // a part of a name, no secret
+
 // generation is the number at the end of a resource's name.
 var generation = regexp.MustCompile(`-\d+$`)
 
-// hasSuccessor reports whether the run also creates the secret's next generation: a rotation loses nothing.
+// hasSuccessor reports whether the secret's next generation comes with the run: a rotation loses nothing. The tier's
+// own credentials have at most two generations, of which one may be there already if the rotation was interrupted.
+// Other secrets can have a number at the end, too: there only a new one is a generation.
 func hasSuccessor(steps []progress.Step, gone progress.Step) bool {
 	of := generation.ReplaceAllString(gone.URN, "")
+	ours := strings.HasSuffix(of, credential)
 	return gone.Type == externalSecret && of != gone.URN && slices.ContainsFunc(steps, func(s progress.Step) bool {
-		return s.Op == apitype.OpCreate && s.Type == gone.Type && s.URN != gone.URN &&
-			generation.ReplaceAllString(s.URN, "") == of
+		stays := s.Op == apitype.OpCreate || ours && (s.Op == apitype.OpSame || s.Op == apitype.OpUpdate)
+		return stays && s.Type == gone.Type && s.URN != gone.URN && generation.ReplaceAllString(s.URN, "") == of
 	})
 }
 
@@ -267,9 +273,9 @@ func deletionProtected(urn, stack string) Obstacle {
 	return Obstacle{
 		URN: urn, Reason: "has deletion protection, so AWS refuses to delete it",
 		Fix: fmt.Sprintf("disable it: set dbtier:database.deletionProtection: false in Pulumi.%s.yaml, then "+
-			"`dbtier up --stack %s`; in production the policy needs an exception in the same file, below config: "+
-			"{dbtier-policy:exceptions: {rds-deletion-protection: [{resource: %s, owner: <team>, reason: <why>, "+
-			"expires: <YYYY-MM-DD>}]}}", stack, stack, urn[strings.LastIndex(urn, "::")+len("::"):]),
+			"`dbtier up --stack %s`; in production the policy needs an exception in the same file, by a line below "+
+			"config: dbtier-policy:exceptions: {rds-deletion-protection: [{resource: %s, owner: <team>, "+
+			"reason: <why>, expires: <YYYY-MM-DD>}]}", stack, stack, urn[strings.LastIndex(urn, "::")+len("::"):]),
 	}
 }
 

@@ -89,13 +89,18 @@ func TestARotationIsNoLoss(t *testing.T) {
 	first, second := step(apitype.OpDelete, externalSecret, "role-credential-1"),
 		step(apitype.OpCreate, externalSecret, "role-credential-2")
 	assert.Empty(t, guard.Losses([]progress.Step{second, first}, nil))
+	interrupted := step(apitype.OpSame, externalSecret, "role-credential-2")
+	assert.Empty(t, guard.Losses([]progress.Step{interrupted, first}, nil), "the second run of a rotation")
 	for name, other := range map[string]progress.Step{
-		"nothing comes":      step(apitype.OpSame, externalSecret, "role-credential-2"),
+		"both go":            step(apitype.OpDelete, externalSecret, "pool-credential-2"),
 		"another's comes":    step(apitype.OpCreate, externalSecret, "pool-credential-2"),
 		"another kind comes": step(apitype.OpCreate, "kubernetes:core/v1:Secret", "role-credential-2"),
 	} {
-		assert.Len(t, guard.Losses([]progress.Step{first, other}, nil), 1, name)
+		assert.NotEmpty(t, guard.Losses([]progress.Step{first, other}, nil), name)
 	}
+	assert.Len(t, guard.Losses([]progress.Step{
+		step(apitype.OpDelete, externalSecret, "cache-1"), step(apitype.OpSame, externalSecret, "cache-2"),
+	}, nil), 1, "names that end with a number are no generations")
 	assert.Len(t, guard.Losses([]progress.Step{
 		step(apitype.OpDelete, externalSecret, "login"), step(apitype.OpCreate, externalSecret, "login-2"),
 	}, nil), 1)

@@ -295,7 +295,7 @@ func TestAFindingNamesTheSettingThatItComesFrom(t *testing.T) {
 	result := s.Consume(make(chan events.EngineEvent), stop)
 	require.Len(t, result.Errors, 1)
 	assert.Contains(t, result.Errors[0], "\nsetting: database.multiAz in Pulumi.prod.yaml\n")
-	assert.Contains(t, result.Errors[0], "{dbtier-policy:exceptions: {rds-multi-az: [{resource: database-instance, owner: ")
+	assert.Contains(t, result.Errors[0], "below config: dbtier-policy:exceptions: {rds-multi-az: [{resource: database-instance, owner: ")
 	assert.Contains(t, s.out.String(), "setting: database.events.topicArn in Pulumi.prod.yaml")
 	assert.NotContains(t, s.out.String(), "exceptions", "only what stops the run needs one")
 }

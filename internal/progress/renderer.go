@@ -554,8 +554,8 @@ func (f Finding) Advice() string {
 	advice := fmt.Sprintf("\nsetting: %s in Pulumi.%s.yaml", strings.Join(f.Settings, ", "), stackOf(f.URN))
 	if f.Level == Mandatory {
 		_, name := split(f.URN)
-		advice += fmt.Sprintf("\nif it must stay for a while, allow it in the same file, below config: "+
-			"{dbtier-policy:exceptions: {%s: [{resource: %s, owner: <team>, reason: <why>, expires: <YYYY-MM-DD>}]}}",
+		advice += fmt.Sprintf("\nif it must stay for a while, allow it in the same file, by a line below config: "+
+			"dbtier-policy:exceptions: {%s: [{resource: %s, owner: <team>, reason: <why>, expires: <YYYY-MM-DD>}]}",
 			f.Policy, name)
 	}
 	return advice

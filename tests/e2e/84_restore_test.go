@@ -32,11 +32,9 @@ func TestTheRunbookOfARestoreBringsBackWhatWasDeleted(t *testing.T) {
 	require.Contains(t, direct("delete from precious where n > 10"), "DELETE 990")
 
 	// 1. Find the source.
-	latest := func() string {
-		return strings.TrimSpace(aws(t, "rds", "describe-db-instances", "--query",
-			"DBInstances[].LatestRestorableTime", "--output", "text").stdout)
-	}
-	require.NotEmpty(t, latest(), "the newest restorable time")
+	backup := aws(t, "rds", "describe-db-instance-automated-backups", "--query",
+		"DBInstanceAutomatedBackups[].[DBInstanceIdentifier,Status]", "--output", "text")
+	require.Contains(t, backup.stdout, source+"\tactive", "%s", backup)
 	// 3. Stop the writers.
 	kubectl(t, "-n", namespace, "scale", "deployment/"+service, "--replicas=0")
 	// 4. to 6. The new name, the source, and the cut-over.

@@ -235,7 +235,9 @@ func (c *Cloud) keepBackups(ctx context.Context, id string) error {
 	oldest := now.AddDate(0, 0, -i.BackupRetention)
 	window, err := rdsrules.ParseBackupWindow(i.BackupWindow)
 	daily := err == nil && window.Contains(now) && now.Sub(newest.Created) > time.Duration(window.Length)*time.Minute
-	switch b := st.Backups[i.ResourceID]; {
+	b := st.Backups[i.ResourceID]
+	_, latest := st.restoreWindow(b)
+	switch {
 	case size > archiveLimit:
 		c.log.Warn("the archive of a DB instance has reached its limit; a new backup replaces the older ones",
 			"instance", i.Identifier, "bytes", size, "limit", archiveLimit)
@@ -243,7 +245,7 @@ func (c *Cloud) keepBackups(ctx context.Context, id string) error {
 		oldest = c.now()
 	case daily:
 		err = c.backUp(ctx, id)
-	case now.Sub(b.Restorable) >= uploadInterval:
+	case latest.IsZero(), now.Sub(latest) >= uploadInterval:
 		err = c.uploadLog(ctx, id)
 	}
 	return errors.Join(err, c.expireSnapshots(i, oldest))

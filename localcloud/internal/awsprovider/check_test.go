@@ -60,8 +60,8 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 			"on local stacks",
 		"password": "password: conflicts with manageMasterUserPassword: " +
 			"set only one of the two",
-		"restoreToPointInTime": "restoreToPointInTime: the local cloud does not model this property of " +
-			"aws:rds/instance:Instance: leave it out on local stacks",
+		"restoreToPointInTime.restoretime": "restoreToPointInTime.restoretime: aws:rds/instance:Instance has no such " +
+			"property; it is called restoreTime",
 		"instanceClass": "instanceClass: missing: aws:rds/instance:Instance requires it (a string)",
 	}, failures)
 }

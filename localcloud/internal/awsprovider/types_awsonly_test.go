@@ -68,10 +68,10 @@ func TestTypesThatOnlyAWSHasArePreviewedOfflineAndRefusedByNameLocally(t *testin
 	}
 }
 
-func TestRestoresAndLogVolumesAreForAWSOnly(t *testing.T) {
+func TestLogVolumesAndReplicasAreForAWSOnly(t *testing.T) {
 	server, _ := local(t, echo)
 	for property, value := range map[string]any{
-		"restoreToPointInTime": props{"useLatestRestorableTime": true}, "dedicatedLogVolume": true,
+		"replicateSourceDb": "myshop-prod", "dedicatedLogVolume": true,
 	} {
 		inputs := with(least[instanceType], props{property: value})
 		_, failures := check(t, server, instanceType, nil, inputs)

@@ -101,7 +101,7 @@ var instanceType = &resourceType{
 		"replicaMode":        {kind: kindString, computed: true, notLocal: true},
 		"replicateSourceDb":  {kind: kindString, notLocal: true},
 		"restoreToPointInTime": {
-			kind: kindObject, forceNew: true, writeOnly: true, notLocal: true,
+			kind: kindObject, forceNew: true, writeOnly: true,
 			fields: map[string]property{
 				"restoreTime":                         {kind: kindString},
 				"sourceDbInstanceAutomatedBackupsArn": {kind: kindString},
