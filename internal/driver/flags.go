@@ -74,7 +74,7 @@ func (f *stackFlags) add(cmd *cobra.Command, a *app, groups ...flagGroup) {
 		case onSeveral:
 			flags.StringVar(&f.stacks, "stacks", "", "several stacks: names and patterns such as 'dev,prod-*';\n"+
 				"a stack comes after the stacks that it refers to")
-			flags.IntVar(&f.parallelStacks, "parallel-stacks", 4, "the number of stacks to work on at the same time")
+			flags.IntVar(&f.parallelStacks, "parallel-stacks", 4, "the `number` of stacks to work on at the same time")
 			_ = cmd.RegisterFlagCompletionFunc("stacks", completeStacks)
 		case withEngine:
 			flags.StringVar(&f.secretsProvider, "secrets-provider", "",
@@ -85,23 +85,23 @@ func (f *stackFlags) add(cmd *cobra.Command, a *app, groups ...flagGroup) {
 				"for stacks on the local cloud: attached uses the local cloud's own provider server,\n"+
 					"installed uses the pulumi-kubernetes plugin of this machine")
 			flags.IntVarP(&f.parallel, "parallel", "p", 0,
-				"the number of resources to work on at the same time (default: the engine's choice)")
+				"the `number` of resources to work on at the same time (default: the engine's choice)")
 		case withProgram:
 			flags.StringArrayVarP(&f.config, "config", "c", nil,
-				"a config value for this run only, as key=value; dots select nested keys: pool.replicas=3.\n"+
+				"a config value for this run only, as `key=value`; dots select nested keys: pool.replicas=3.\n"+
 					"The stack's file is not changed")
-			flags.StringArrayVar(&f.replaces, "replace", nil, "replace this resource (name or URN)")
+			flags.StringArrayVar(&f.replaces, "replace", nil, "replace this `resource` (name or URN)")
 			flags.StringArrayVar(&f.policyPacks, "policy-pack", nil,
-				"a policy pack to check in addition to the one beside dbtier")
+				"a policy `pack` to check in addition to the one beside dbtier")
 			flags.StringArrayVar(&f.policyConfigs, "policy-pack-config", nil,
-				"a file with the settings of a policy pack: give one for each pack,\nfirst for the one beside dbtier")
+				"a `file` with the settings of a policy pack: give one for each pack,\nfirst for the one beside dbtier")
 			flags.BoolVar(&f.noPolicy, "no-policy", false, "do not check the policy pack beside dbtier")
 			flags.BoolVar(&f.refresh, "refresh", false, "refresh the state from the real resources first\n"+
 				"(up always does so after a run that was killed, and after drift was found)")
 			flags.BoolVar(&f.expectNoChanges, "expect-no-changes", false,
 				"change nothing: exit with code 2 when there is something to change")
 		case withTargets:
-			flags.StringArrayVarP(&f.targets, "target", "t", nil, "only this resource (name or URN)")
+			flags.StringArrayVarP(&f.targets, "target", "t", nil, "only this `resource` (name or URN)")
 			flags.BoolVar(&f.dependents, "target-dependents", false,
 				"include the resources that depend on the targets")
 		case withSummary:

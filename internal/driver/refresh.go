@@ -28,9 +28,9 @@ find by name and asks about the others: --adopt-pending gives the id of a resour
   dbtier refresh --stack prod --yes --forget-pending database-security-group`,
 	}, onSeveral, withEngine, withTargets, withSummary, withConsent)
 	cmd.Flags().StringArrayVar(&adopt, "adopt-pending", nil,
-		"an unfinished creation of a resource that exists, as resource=id (resource: name or URN)")
+		"an unfinished creation of a resource that exists, as `resource=id` (resource: name or URN)")
 	cmd.Flags().StringArrayVar(&forget, "forget-pending", nil,
-		"an unfinished creation of a resource that does not exist (name or URN)")
+		"an unfinished creation of a `resource` that does not exist (name or URN)")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		for _, given := range adopt {
 			resource, id, ok := strings.Cut(given, "=")

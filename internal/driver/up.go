@@ -42,7 +42,7 @@ Exit codes: 0 done, 3 a policy is violated, data would be lost or an object exis
 	}, onSeveral, withEngine, withProgram, withTargets, withSummary, withConsent)
 	cmd.Flags().StringVar(&f.plan, "plan", "", "do only what this plan of preview --plan contains; anything else fails")
 	cmd.Flags().StringArrayVar(&f.allowDataLoss, "allow-data-loss", nil,
-		"the resource (name or URN) whose data may be lost")
+		"the `resource` (name or URN) whose data may be lost")
 	return cmd
 }
 
