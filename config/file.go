@@ -227,6 +227,40 @@ func CheckKey(path string) error {
 	return nil
 }
 
+// IsMeantAsText reports whether a value that YAML has read as a number, a date, true or false is that of a text. The
+// path is a full config key, or one below it.
+func IsMeantAsText(path string, value any) bool {
+	switch value.(type) {
+	case nil, string, []any, map[string]any:
+		return false
+	default:
+		return isText(path)
+	}
+}
+
+func isText(path string) bool {
+	key, _ := strings.CutPrefix(path, Namespace+":")
+	at := reflect.TypeFor[Stack]()
+	for part := range strings.SplitSeq(key, ".") {
+		for at.Kind() == reflect.Pointer {
+			at = at.Elem()
+		}
+		switch at.Kind() {
+		case reflect.Struct:
+			field, known := fieldsOf(reflect.New(at).Elem())[part]
+			if !known {
+				return false
+			}
+			at = field.Type()
+		case reflect.Map:
+			at = at.Elem()
+		default:
+			return false
+		}
+	}
+	return at.Kind() == reflect.String
+}
+
 // settingsNamed are the paths of the settings whose last part is name.
 func settingsNamed(name string) []string {
 	var paths []string

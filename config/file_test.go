@@ -132,6 +132,20 @@ func TestASecondDocumentIsRefused(t *testing.T) {
 	}
 }
 
+func TestValuesThatAreMeantAsTextAreKnown(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]bool{
+		"dbtier:consumer.env.PORT": true, "consumer.image": true, "database.parameters.work_mem.value": true,
+		"dbtier:environment": true, "dbtier:pool.replicas": false, "database.multiAz": false, "pool": false,
+		"consumer.nothing": false, "nothing": false, "network.subnetIds": false,
+	} {
+		assert.Equal(t, want, config.IsMeantAsText(path, 3), path)
+	}
+	assert.False(t, config.IsMeantAsText("consumer.image", "text"))
+	assert.False(t, config.IsMeantAsText("consumer.image", []any{1}), "a list is a fault")
+	assert.False(t, config.IsMeantAsText("consumer.image", nil))
+}
+
 func TestAKeyOfTheCommandLineMustBeASetting(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{

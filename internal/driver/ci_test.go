@@ -176,12 +176,15 @@ func TestConfigOfOneRunIsReadAsTheFileIs(t *testing.T) {
 	values, err := (&stackFlags{config: []string{
 		"pool.replicas=3", "dbtier:environment=staging", "consumer.env={A: b}",
 		"database.engineVersion='16'", "consumer.name=", "consumer.env.URL=a=b",
+		"consumer.env.N=012", "consumer.env.ON=true", "database.parameters.work_mem.value=65536",
 	}}).overrides()
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{
 		"dbtier:pool.replicas": 3, "dbtier:environment": "staging",
 		"dbtier:consumer.env":           map[string]any{"A": "b"},
 		"dbtier:database.engineVersion": "16", "dbtier:consumer.name": "", "dbtier:consumer.env.URL": "a=b",
+		"dbtier:consumer.env.N": "012", "dbtier:consumer.env.ON": "true",
+		"dbtier:database.parameters.work_mem.value": "65536",
 	}, values)
 	for given, want := range map[string]string{
 		"x": "want key=value", "=x": "want key=value",

@@ -178,7 +178,7 @@ func absolute(paths ...*string) error {
 	return nil
 }
 
-// overrides returns the values of --config by full key. Values are YAML, as in the stack's file.
+// overrides returns the values of --config by full key. Values are YAML, as in the stack's file, or text.
 func (f *stackFlags) overrides() (map[string]any, error) {
 	values := map[string]any{}
 	for _, given := range f.config {
@@ -199,6 +199,10 @@ func (f *stackFlags) overrides() (map[string]any, error) {
 		var value any
 		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
 			return nil, fmt.Errorf("--config %s: the value is not valid YAML: %w", key, err)
+		}
+		// On a command line, a text needs no quotes that keep YAML from reading a number.
+		if config.IsMeantAsText(key, value) {
+			value = text
 		}
 		if value == nil {
 			value = ""

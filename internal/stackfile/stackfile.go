@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -40,8 +41,8 @@ func Line(text, setting string) int {
 	return key.Line
 }
 
-// Set gives a setting that the file has another value, which is YAML on one line. It returns the new text and the value
-// that the setting had.
+// Set gives a setting that the file has another value, which is YAML on one line. A text that YAML would read as
+// something else gets quotes. Set returns the new text and the value that the setting had.
 func Set(text, setting, value string) (changed, was string, err error) {
 	value = strings.TrimSpace(value)
 	if oddBreaks(text) {
@@ -50,6 +51,9 @@ func Set(text, setting, value string) (changed, was string, err error) {
 	var want any
 	if err := yaml.Unmarshal([]byte(value), &want); err != nil || strings.ContainsAny(value, "\r\n") {
 		return "", "", errors.New("want a YAML value on one line")
+	}
+	if config.IsMeantAsText(setting, want) {
+		want, value = value, strconv.Quote(value)
 	}
 	at := find(text, setting)
 	switch {

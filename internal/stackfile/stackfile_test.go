@@ -64,6 +64,7 @@ func TestSetChangesOneValueAndNothingElse(t *testing.T) {
 		{"consumer.image", "shop@sha256:0a", "'shop''s:1'", "    image: shop@sha256:0a # by the pipeline"},
 		{"consumer.name", `"a # b"`, `"sh\"op"`, `    name: "a # b"`},
 		{"pool.replicas", "3", "2", "  dbtier:pool: {ö: 1, replicas: 3, labels: {a: b c}}"},
+		{"consumer.name", "1.10", `"sh\"op"`, `    name: "1.10"`},
 		{"pool.labels.a", "'}'", "b c", "  dbtier:pool: {ö: 1, replicas: 2, labels: {a: '}'}}"},
 	} {
 		changed, was, err := stackfile.Set(text, c.setting, c.value)
@@ -102,11 +103,11 @@ func TestTheLinesOfAMissingSettingCanBePasted(t *testing.T) {
 		"    dbtier:consumer: {image: a}\n"
 	for setting, want := range map[string]struct{ after, lines string }{
 		"pool.reservePoolSize":      {"dbtier:pool in line 3:\n", "       reservePoolSize: 3"},
-		"pool.resources.cpuLimit":   {"dbtier:pool in line 3:\n", "       resources:\n         cpuLimit: 3"},
+		"pool.resources.cpuLimit":   {"dbtier:pool in line 3:\n", "       resources:\n         cpuLimit: \"3\""},
 		"database.port":             {"dbtier:database in line 5:\n", "      port: 3"},
 		"migration.connections":     {"config in line 1:\n", "    dbtier:migration:\n      connections: 3"},
-		"environment":               {"config in line 1:\n", "    dbtier:environment: 3"},
-		"consumer.env.A":            {"write `env: {A: 3}` into the braces of dbtier:consumer in line 6", ""},
+		"environment":               {"config in line 1:\n", "    dbtier:environment: \"3\""},
+		"consumer.env.A":            {"write `env: {A: \"3\"}` into the braces of dbtier:consumer in line 6", ""},
 		"consumer.autoscaling.port": {"autoscaling has no key port", ""},
 	} {
 		_, _, err := stackfile.Set(text, setting, "3")
@@ -121,7 +122,7 @@ func TestTheLinesOfAMissingSettingCanBePasted(t *testing.T) {
 		pasted := strings.Join(lines[:at], "") + want.lines + "\n" + strings.Join(lines[at:], "")
 		_, was, err := stackfile.Set(pasted, setting, "4")
 		require.NoError(t, err, pasted)
-		assert.Equal(t, "3", was)
+		assert.Equal(t, "3", strings.Trim(was, `"`))
 	}
 }
 
