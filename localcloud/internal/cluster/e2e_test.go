@@ -367,8 +367,10 @@ func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
 		out, err := exec.CommandContext(t.Context(), c.binary,
 			append([]string{"start", "--dir", other}, c.ports...)...).CombinedOutput()
 		require.Error(t, err)
-		assert.Equal(t, fmt.Sprintf("localcloud: port %s of 127.0.0.1 is in use by the local cloud of %s: stop it with "+
-			"`dbtier local stop` in that folder, or choose another with --api-port\n", c.ports[1], c.project.Dir), string(out))
+		const taken = "port %s of 127.0.0.1 is in use by the local cloud of %s: stop it with `dbtier local stop` in that " +
+			"folder, or choose another with %s\n"
+		assert.Equal(t, fmt.Sprintf("localcloud: "+taken+"  "+taken, c.ports[1], c.project.Dir, "--api-port", c.ports[3],
+			c.project.Dir, "--aws-port"), string(out))
 	})
 	t.Run("stop after kill -9 cleans up", func(t *testing.T) {
 		c.kill()

@@ -107,7 +107,11 @@ func (m member) promote(proc *process) error {
 	}
 	file := filepath.Join(m.data(), "promote")
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		if err := errors.Join(os.WriteFile(file, nil, 0o600), m.instance.engine.postgres.chown(file)); err != nil {
+		err := os.WriteFile(file, nil, 0o600)
+		if err == nil {
+			err = m.instance.engine.postgres.chown(file)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // PostgreSQL removes it when it has seen it
 			return fmt.Errorf("promoting the standby: %w", err)
 		}
 	}

@@ -343,6 +343,9 @@ func (i *instance) failOver(ctx context.Context) error {
 		i.record = former
 		return err
 	}
+	if tell := i.engine.failedOver; tell != nil {
+		tell(i.id)
+	}
 	proc := i.standbyServer
 	i.standbyServer = nil
 	var l *life
@@ -356,14 +359,10 @@ func (i *instance) failOver(ctx context.Context) error {
 		return err
 	}
 	i.life = l
-	if err := errors.Join(i.other().remove(), i.reload(ctx)); err != nil {
+	if err := i.reload(ctx); err != nil {
+		i.life = nil
+		i.end(l, false)
 		return err
 	}
-	if err := i.open(ctx); err != nil {
-		return err
-	}
-	if e := i.engine; e.failedOver != nil {
-		e.failedOver(i.id)
-	}
-	return nil
+	return i.open(ctx)
 }
