@@ -13,9 +13,10 @@ import (
 	"dbtier/internal/suggest"
 )
 
-// unmatched returns an error for each name of --target, --replace and --allow-data-loss that no resource has, neither
-// in the state nor in the steps of a preview. Without this, a name with a typo does nothing. In a run over several
-// stacks, a name can be that of another stack's resource. Names with * are for the engine.
+// unmatched returns an error for each name of --target and --replace that no resource has, neither in the state nor in
+// the steps of a preview. Without this, a name with a typo does nothing. A name of --allow-data-loss is only noted: the
+// same command must work again after the resource is gone. In a run over several stacks, a name can be that of another
+// stack's resource. Names with * are for the engine.
 func (t *task) unmatched(state *stackstate.State, steps []progress.Step) error {
 	if t.flags.stacks != "" {
 		return nil
@@ -28,18 +29,22 @@ func (t *task) unmatched(state *stackstate.State, steps []progress.Step) error {
 		urns = append(urns, steps[i].URN)
 	}
 	var faults []error
+	note := func(err error) { t.note(err.Error()) }
+	fault := func(err error) { faults = append(faults, err) }
 	for _, given := range []struct {
 		flag  string
 		names []string
+		tell  func(error)
 	}{
-		{"--target", t.flags.targets}, {"--replace", t.flags.replaces}, {"--allow-data-loss", t.flags.allowDataLoss},
+		{"--target", t.flags.targets, fault}, {"--replace", t.flags.replaces, fault},
+		{"--allow-data-loss", t.flags.allowDataLoss, note},
 	} {
 		for _, name := range given.names {
 			if !strings.Contains(name, "*") && !slices.ContainsFunc(urns, func(urn string) bool {
 				return progress.Matches(urn, name)
 			}) {
-				faults = append(faults, fmt.Errorf("%s %s: stack %s has no such resource%s", given.flag, name,
-					t.stack.Name, didYouMean(name, urns)))
+				given.tell(fmt.Errorf("%s %s: stack %s has no such resource%s", given.flag, name, t.stack.Name,
+					didYouMean(name, urns)))
 			}
 		}
 	}
