@@ -36,7 +36,8 @@ func (t *task) unmatched(state *stackstate.State, steps []progress.Step) error {
 		names []string
 		tell  func(error)
 	}{
-		{"--target", t.flags.targets, fault}, {"--replace", t.flags.replaces, fault},
+		{"--target", t.flags.targets, fault},
+		{"--replace", t.flags.replaces, fault},
 		{"--allow-data-loss", t.flags.allowDataLoss, note},
 	} {
 		for _, name := range given.names {
