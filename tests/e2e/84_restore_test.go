@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +67,15 @@ func TestTheRunbookOfARestoreBringsBackWhatWasDeleted(t *testing.T) {
 	require.Zero(t, r.code, "%s", r)
 	assert.Equal(t, lives, instance())
 
-	// The old instance's final snapshot, its backups and its key are still there.
+	// The old instance's logs, final snapshot, backups and key are still there. The next test needs the logs' names.
+	logs := map[string]any{
+		"type": "aws:cloudwatch/logGroup:LogGroup", "id": "/aws/rds/instance/" + source + "/postgresql",
+		"region": "ap-northeast-2",
+	}
+	door(t, http.MethodGet, url.Values{
+		"type": {logs["type"].(string)}, "id": {logs["id"].(string)}, "region": {"ap-northeast-2"},
+	}, nil)
+	door(t, http.MethodDelete, url.Values{}, logs)
 	snapshots := aws(t, "rds", "describe-db-snapshots", "--db-instance-identifier", source, "--snapshot-type", "manual",
 		"--query", "DBSnapshots[].[Status,KmsKeyId]", "--output", "text")
 	assert.Contains(t, snapshots.stdout, "available", "%s", snapshots)
@@ -76,5 +86,8 @@ func TestTheRunbookOfARestoreBringsBackWhatWasDeleted(t *testing.T) {
 		described := aws(t, "kms", "describe-key", "--key-id", key[1], "--query", "KeyMetadata.KeyState", "--output", "text")
 		assert.Contains(t, described.stdout, "Enabled", "%s", described)
 	}
-	settled(t)
+	// Back to an instance of the first name, which begins empty.
+	mustDbtier(t, "up", "--stack", "local", "--allow-data-loss", "database-instance", "--allow-data-loss",
+		"database-log-postgresql")
+	mustDbtier(t, "verify", "--stack", "local")
 }
