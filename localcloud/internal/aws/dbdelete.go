@@ -78,18 +78,19 @@ func (c *Cloud) finishDelete(ctx context.Context, id string) error {
 		return engineError("delete", i.Identifier, err)
 	}
 	c.pause(ctx, c.cfg.Latency.Delete-c.now().Sub(started))
-	var data []string
+	retained, data := false, []string(nil)
 	err := c.store.Update(func(st *state) error {
 		delete(st.Secrets, i.SecretARN)
 		delete(st.Instances, id)
 		if b := st.Backups[i.ResourceID]; b != nil && !i.DeleteAutomatedBackups {
 			b.retain(i, c.now())
+			retained = true
 		} else {
 			data = st.forgetBackup(i.ResourceID)
 		}
 		return nil
 	})
-	if err != nil || !i.DeleteAutomatedBackups {
+	if err != nil || retained {
 		return err
 	}
 	return c.deleteBackupData(i.Region, i.ResourceID, data)
