@@ -117,60 +117,58 @@ func soakWrites(ctx context.Context, cfg *pgxpool.Config, clients uint, reconnec
 
 // place places orders until ctx ends, and returns the items of those that were acknowledged.
 func place(ctx context.Context, books []orderBook, run string) (items map[string]bool, all written) {
-	var lock sync.Mutex
-	var wait sync.WaitGroup
 	items, all.Outages = map[string]bool{}, []float64{}
 	last := time.Now()
-	for client, book := range books {
-		wait.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				item := fmt.Sprintf("%s %d-%d", run, client, n)
-				request, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
-				_, err := book.Place(request, item, 1)
-				cancel()
-				lock.Lock()
-				if err == nil {
-					items[item] = true
-					all.Acknowledged++
-					if now := time.Now(); now.Sub(last) > time.Second {
-						all.Outages = append(all.Outages, now.Sub(last).Seconds())
-					}
-					last = time.Now()
-				} else {
-					all.Unknown++
-					all.Error = err.Error()
-				}
-				lock.Unlock()
-				select {
-				case <-time.After(soakPause):
-				case <-ctx.Done():
-				}
+	repeat(ctx, books, func(ctx context.Context, client, n int) func() {
+		item := fmt.Sprintf("%s %d-%d", run, client, n)
+		_, err := books[client].Place(ctx, item, 1)
+		return func() {
+			if err != nil {
+				all.Unknown++
+				all.Error = err.Error()
+				return
 			}
-		})
-	}
-	wait.Wait()
+			items[item] = true
+			all.Acknowledged++
+			if now := time.Now(); now.Sub(last) > time.Second {
+				all.Outages = append(all.Outages, now.Sub(last).Seconds())
+			}
+			last = time.Now()
+		}
+	})
 	return items, all
 }
 
 func ask(ctx context.Context, books []orderBook) (all soaked) {
+	repeat(ctx, books, func(ctx context.Context, client, _ int) func() {
+		began := time.Now()
+		_, err := books[client].List(ctx, 1)
+		return func() {
+			all.LongestSeconds = max(all.LongestSeconds, time.Since(began).Seconds())
+			if err != nil {
+				all.Failed++
+				all.Error = err.Error()
+				return
+			}
+			all.Answered++
+		}
+	})
+	return all
+}
+
+// repeat makes requests for each client, one after another with a pause, until ctx ends. A request that has started is
+// completed, even when ctx ends. The function that it returns counts it; no two of these run at the same time.
+func repeat(ctx context.Context, books []orderBook, request func(ctx context.Context, client, n int) (count func())) {
 	var lock sync.Mutex
 	var wait sync.WaitGroup
-	for _, book := range books {
+	for client := range books {
 		wait.Go(func() {
-			for ctx.Err() == nil {
-				began := time.Now()
-				// A request that has started is completed, even when ctx ends.
-				request, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
-				_, err := book.List(request, 1)
+			for n := 0; ctx.Err() == nil; n++ {
+				limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+				count := request(limited, client, n)
 				cancel()
 				lock.Lock()
-				all.LongestSeconds = max(all.LongestSeconds, time.Since(began).Seconds())
-				if err == nil {
-					all.Answered++
-				} else {
-					all.Failed++
-					all.Error = err.Error()
-				}
+				count()
 				lock.Unlock()
 				select {
 				case <-time.After(soakPause):
@@ -180,5 +178,4 @@ func ask(ctx context.Context, books []orderBook) (all soaked) {
 		})
 	}
 	wait.Wait()
-	return all
 }
