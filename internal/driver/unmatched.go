@@ -74,7 +74,7 @@ func (t *task) allMatched(ctx context.Context, reader *engine.Reader, steps []pr
 func didYouMean(name string, urns []string) string {
 	var names []string
 	for _, urn := range urns {
-		names = append(names, urn[strings.LastIndex(urn, "::")+len("::"):])
+		names = append(names, progress.Name(urn))
 	}
 	if near := suggest.Nearest(name, names); near != "" {
 		return "; did you mean " + near + "?"

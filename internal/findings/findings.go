@@ -4,6 +4,7 @@ package findings
 import (
 	"strings"
 
+	"dbtier/internal/progress"
 	"dbtier/policy/rule"
 )
 
@@ -42,7 +43,7 @@ func (f *Finding) name() string {
 	if f.URN == "" {
 		return "stack"
 	}
-	return f.URN[strings.LastIndex(f.URN, "::")+2:]
+	return progress.Name(f.URN)
 }
 
 // title is the first line of the message.

@@ -275,7 +275,7 @@ func deletionProtected(urn, stack string) Obstacle {
 		Fix: fmt.Sprintf("disable it: set dbtier:database.deletionProtection: false in Pulumi.%s.yaml, then "+
 			"`dbtier up --stack %s`; in production the policy needs an exception in the same file, by a line below "+
 			"config: dbtier-policy:exceptions: {rds-deletion-protection: [{resource: %s, owner: <team>, "+
-			"reason: <why>, expires: <YYYY-MM-DD>}]}", stack, stack, urn[strings.LastIndex(urn, "::")+len("::"):]),
+			"reason: <why>, expires: <YYYY-MM-DD>}]}", stack, stack, progress.Name(urn)),
 	}
 }
 

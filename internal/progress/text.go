@@ -56,6 +56,9 @@ func stackOf(urn string) string {
 // Matches reports whether name, which a person gave, is the resource's URN or its name.
 func Matches(urn, name string) bool { return urn == name || strings.HasSuffix(urn, "::"+name) }
 
+// Name is the name of a resource in its URN.
+func Name(urn string) string { return urn[strings.LastIndex(urn, "::")+len("::"):] }
+
 func isStack(urn string) bool {
 	resourceType, _ := split(urn)
 	return resourceType == stackType
