@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,9 +8,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os/exec"
 	"strings"
 	"time"
+
+	"dbtier/localcloud/internal/netpol"
 )
 
 // faultTable is the name of the nftables table that drops packets.
@@ -34,12 +34,7 @@ func dropPackets(addresses []netip.Addr) error {
 }
 `
 	}
-	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(rules)
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("nft: %w: %s", err, bytes.TrimSpace(said))
-	}
-	return nil
+	return netpol.Apply(ctx, rules)
 }
 
 // FailZone makes an availability zone stop answering, until [EndFaults] or the end of the local cloud.

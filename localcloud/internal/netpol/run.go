@@ -29,7 +29,7 @@ const (
 func Run(
 	ctx context.Context, client kubernetes.Interface, external netip.Prefix, log *slog.Logger, synced chan<- struct{},
 ) error {
-	return run(ctx, client, external, log, synced, apply)
+	return run(ctx, client, external, log, synced, Apply)
 }
 
 func run(ctx context.Context, client kubernetes.Interface, external netip.Prefix, log *slog.Logger,
@@ -117,8 +117,8 @@ func withoutManagedFields(kept any) (any, error) {
 	return kept, nil
 }
 
-// apply replaces the table in the kernel.
-func apply(ctx context.Context, text string) error {
+// Apply gives the rules to the kernel, in the network namespace of this process.
+func Apply(ctx context.Context, text string) error {
 	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(text)
 	var said bytes.Buffer
