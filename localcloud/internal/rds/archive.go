@@ -13,8 +13,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sys/unix"
-
-	"dbtier/localcloud/internal/safefile"
 )
 
 const (
@@ -204,15 +202,12 @@ func (e *Engine) KeepBackups(snapshots, archives []string) error {
 // replay replays the WAL of an archive on the data folder of a new instance.
 func (i *instance) replay(ctx context.Context) error {
 	r := i.record.Spec.Replay
-	signal := filepath.Join(i.data(), "recovery.signal")
-	if err := errors.Join(safefile.Replace(signal, nil, 0o600), i.engine.postgres.chown(signal)); err != nil {
+	if err := i.engine.postgres.mark(i.data(), "recovery.signal"); err != nil {
 		return err
 	}
 	recovery := map[string]string{
 		"restore_command":        "cp " + shellWord(i.engine.archiveDir(r.Archive)) + "/%f %p",
 		"recovery_target_action": "promote",
-		// Nobody reads meanwhile, so the limits of the source need not hold here.
-		"hot_standby": "off",
 	}
 	if !r.Until.IsZero() {
 		recovery["recovery_target_time"] = r.Until.UTC().Format("2006-01-02 15:04:05.999999-07")

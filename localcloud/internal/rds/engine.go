@@ -163,8 +163,7 @@ func (e *Engine) Create(ctx context.Context, spec Spec, masterPassword string) (
 	if err := i.make(ctx, template, secret); err != nil {
 		return netip.Addr{}, errors.Join(err, i.remove())
 	}
-	err = e.add(i)
-	if err != nil {
+	if err := e.add(i); err != nil {
 		i.stop()
 		return netip.Addr{}, errors.Join(err, i.remove())
 	}
@@ -308,6 +307,13 @@ func (e *Engine) Delete(_ context.Context, id string) error {
 		i.end(l, false)
 	}
 	i.stopStandby()
+	failed := e.drop(i.record.Address, false) // other instances may get the addresses
+	if i.record.Standby != nil {
+		failed = errors.Join(failed, e.drop(i.record.Standby.Address, false))
+	}
+	if failed != nil {
+		return fmt.Errorf("deleting DB instance %s: %w", id, failed)
+	}
 	if e.cfg.RemoveDNS != nil {
 		if err := e.cfg.RemoveDNS(i.record.Spec.EndpointHost); err != nil {
 			return fmt.Errorf("deleting DB instance %s: removing its name: %w", id, err)

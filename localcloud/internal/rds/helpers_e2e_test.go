@@ -194,20 +194,31 @@ func dsn(e *Engine, s Spec, user string) string {
 
 func login(t *testing.T, e *Engine, s Spec, user, password string) (*pgx.Conn, error) {
 	t.Helper()
-	addr, err := e.Address(s.Identifier)
-	require.NoError(t, err)
-	cfg, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", addr, s.Port, user,
-		s.DBName))
-	require.NoError(t, err)
-	roots := x509.NewCertPool()
-	require.True(t, roots.AppendCertsFromPEM(e.CABundle()))
-	cfg.TLSConfig = &tls.Config{RootCAs: roots, ServerName: s.EndpointHost, MinVersion: tls.VersionTLS12}
-	cfg.Password = password
-	conn, err := pgx.ConnectConfig(t.Context(), cfg)
+	conn, err := dial(t.Context(), e, s, user, password)
 	if err == nil {
 		t.Cleanup(func() { conn.Close(context.Background()) })
 	}
 	return conn, err
+}
+
+// dial connects to an instance as a user. It can be called by any goroutine.
+func dial(ctx context.Context, e *Engine, s Spec, user, password string) (*pgx.Conn, error) {
+	addr, err := e.Address(s.Identifier)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", addr, s.Port, user,
+		s.DBName))
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(e.CABundle()) {
+		return nil, errors.New("the CA bundle has no certificate")
+	}
+	cfg.TLSConfig = &tls.Config{RootCAs: roots, ServerName: s.EndpointHost, MinVersion: tls.VersionTLS12}
+	cfg.Password = password
+	return pgx.ConnectConfig(ctx, cfg)
 }
 
 func mustLogin(t *testing.T, e *Engine, s Spec, user, password string) *pgx.Conn {

@@ -105,15 +105,10 @@ func (m member) promote(proc *process) error {
 	if _, err := os.Stat(filepath.Join(m.data(), "postmaster.pid")); err != nil || !m.isStandby() {
 		return nil //nolint:nilerr // it has not started yet
 	}
-	file := filepath.Join(m.data(), "promote")
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		err := os.WriteFile(file, nil, 0o600)
-		if err == nil {
-			err = m.instance.engine.postgres.chown(file)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // PostgreSQL removes it when it has seen it
-			return fmt.Errorf("promoting the standby: %w", err)
-		}
+	// PostgreSQL removes the file when it has seen it.
+	err := m.instance.engine.postgres.mark(m.data(), "promote")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("promoting the standby: %w", err)
 	}
 	_ = proc.cmd.Process.Signal(syscall.SIGUSR1) // a process that has ended is found elsewhere
 	return nil

@@ -150,6 +150,15 @@ func (p *postgres) chown(name string) error {
 	return os.Lchown(name, p.uid, p.uid)
 }
 
+// mark creates an empty file in a data folder, by which PostgreSQL is told what to do.
+func (p *postgres) mark(data, name string) error {
+	file := filepath.Join(data, name)
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		return err
+	}
+	return p.chown(file)
+}
+
 func (p *postgres) chownTree(dir string) error {
 	return filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"dbtier/localcloud/internal/safefile"
 )
 
@@ -26,7 +24,7 @@ const (
 
 // standby is the second server of an instance. Every transaction is on it before its client hears of the commit.
 type standby struct {
-	// Address is the address of its endpoint, which nobody uses before a failover.
+	// Address is the address of its endpoint. Clients use it after a failover.
 	Address netip.Addr `json:"address"`
 	// InSync says that everything that was ever acknowledged is on the standby. It is recorded as true after the
 	// primary has begun to wait for the standby, and as false before it ceases to. Only then can the standby be
@@ -55,14 +53,19 @@ func (i *instance) passFile() string { return filepath.Join(i.dir, "standby.pass
 
 // SetStandby adds a standby to an instance, or removes it. It returns when the standby has everything.
 func (e *Engine) SetStandby(ctx context.Context, id string, wanted bool) error {
-	e.creating.Lock() // takes a free address
-	defer e.creating.Unlock()
-	return e.with(id, func(i *instance) error {
-		if !wanted {
+	has := false
+	err := e.with(id, func(i *instance) error {
+		if has = i.record.Standby != nil; has && !wanted {
 			return i.removeStandby(ctx)
 		}
-		return i.addStandby(ctx)
+		return nil
 	})
+	if err != nil || has || !wanted {
+		return err
+	}
+	e.creating.Lock() // takes a free address
+	defer e.creating.Unlock()
+	return e.with(id, func(i *instance) error { return i.addStandby(ctx) })
 }
 
 // addStandby makes a standby if there is none. The caller holds the engine's lock of creations.
@@ -87,17 +90,14 @@ func (i *instance) addStandby(ctx context.Context) error {
 }
 
 func (i *instance) removeStandby(ctx context.Context) error {
-	if i.record.Standby == nil {
-		return nil
-	}
+	failed := i.engine.drop(i.record.Standby.Address, false) // another instance may get it
 	i.record.Standby = nil
 	if err := i.save(); err != nil {
 		return err
 	}
-	var failed error
 	l := i.life
 	if l != nil {
-		failed = errors.Join(i.reload(ctx), i.allowReplication(ctx, l))
+		failed = errors.Join(failed, i.reload(ctx), i.allowReplication(ctx, l))
 	}
 	i.stopStandby()
 	failed = errors.Join(failed, i.other().remove())
@@ -249,9 +249,8 @@ func (i *instance) startStandby(ctx context.Context, l *life) error {
 		return err
 	}
 	err := i.backup(ctx, making)
-	signal := filepath.Join(making, standbySignal)
 	if err == nil {
-		err = errors.Join(os.WriteFile(signal, nil, 0o600), i.engine.postgres.chown(signal))
+		err = i.engine.postgres.mark(making, standbySignal)
 	}
 	if err == nil {
 		err = os.Rename(making, to.data())
@@ -283,14 +282,11 @@ func (i *instance) prepareReplication(ctx context.Context, l *life) error {
 	if err != nil {
 		return err
 	}
-	err = pgx.BeginFunc(ctx, l.db, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `do $$ begin
-			if not exists (select from pg_roles where rolname = '`+replicationUser+`') then
-				create role `+replicationUser+` login replication;
-			end if;
-		end $$`)
-		return err
-	})
+	_, err = l.db.Exec(ctx, `do $$ begin
+		if not exists (select from pg_roles where rolname = '`+replicationUser+`') then
+			create role `+replicationUser+` login replication;
+		end if;
+	end $$`)
 	if err == nil {
 		err = setPassword(ctx, l.db, replicationUser, secret)
 	}
@@ -302,7 +298,7 @@ func (i *instance) prepareReplication(ctx context.Context, l *life) error {
 	if err != nil {
 		return fmt.Errorf("preparing the replication: %w", err)
 	}
-	return errors.Join(i.allowReplication(ctx, l), i.reload(ctx))
+	return i.allowReplication(ctx, l)
 }
 
 // Failover makes the standby the primary, with the newest parameters. The former primary ends at once, and comes back

@@ -5,7 +5,6 @@ package rds
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -126,17 +125,7 @@ func reconnecting(t *testing.T, e *Engine, s Spec, sessions int) *clients {
 }
 
 func connect(ctx context.Context, e *Engine, s Spec) (*pgx.Conn, error) {
-	addr, err := e.Address(s.Identifier)
-	if err != nil {
-		return nil, err
-	}
-	cfg, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=require", addr, s.Port,
-		s.MasterUsername, s.DBName))
-	if err != nil {
-		return nil, err
-	}
-	cfg.Password = password
-	return pgx.ConnectConfig(ctx, cfg)
+	return dial(ctx, e, s, s.MasterUsername, password)
 }
 
 func TestAFailoverLosesNothingThatWasAcknowledged(t *testing.T) {
@@ -335,11 +324,13 @@ func TestTheStandbyTakesOverWhenAZoneIsGone(t *testing.T) {
 	assert.True(t, e.inSync(s.Identifier))
 	assert.Equal(t, map[int64]bool{1: true, 2: true, 3: true}, numbers(t, c))
 
-	// Without a standby nothing takes over.
+	// Without a standby nothing takes over. An address that is given again is not isolated.
 	require.NoError(t, e.SetStandby(t.Context(), s.Identifier, false))
 	require.NoError(t, e.Isolate(t.Context(), s.Identifier, true, false))
 	assert.Equal(t, []netip.Addr{after}, p.dropped)
 	now, err := e.Address(s.Identifier)
 	require.NoError(t, err)
 	assert.Equal(t, after, now)
+	require.NoError(t, e.Delete(t.Context(), s.Identifier))
+	assert.Empty(t, p.dropped)
 }
