@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,9 +21,9 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	require.Eventually(t, holds, time.Minute, 5*time.Millisecond, what)
 }
 
-// descendants returns a process and all processes that it and its children started.
-func descendants(pid int) []int {
-	children := map[int][]int{}
+// parents returns the process ID of each process's parent.
+func parents() map[int]int {
+	found := map[int]int{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range stats {
 		text, err := os.ReadFile(file)
@@ -32,42 +33,74 @@ func descendants(pid int) []int {
 		_, rest, _ := strings.Cut(string(text), ") ")
 		fields := strings.Fields(rest)
 		own, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if err != nil || len(fields) < 2 {
+		if err != nil || len(fields) < 2 || fields[0] == "Z" {
 			continue
 		}
 		if parent, err := strconv.Atoi(fields[1]); err == nil {
-			children[parent] = append(children[parent], own)
+			found[own] = parent
 		}
 	}
-	all := []int{pid}
-	for i := 0; i < len(all); i++ {
-		all = append(all, children[all[i]]...)
+	return found
+}
+
+// killTree kills a process with everything that it and its children started. It stops each process before it looks for
+// the children, so that none is started meanwhile. It returns the processes that it killed.
+func killTree(pid int) []int {
+	tree := []int{pid}
+	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	for found := true; found; {
+		found = false
+		for own, parent := range parents() {
+			if slices.Contains(tree, parent) && !slices.Contains(tree, own) {
+				_ = syscall.Kill(own, syscall.SIGSTOP)
+				tree, found = append(tree, own), true
+			}
+		}
 	}
-	return all
+	for _, pid := range tree {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return tree
 }
 
 // killAt starts an update and kills it with its descendants after the provider has done n operations.
 func (s *site) killAt(n int, args ...string) {
 	s.t.Helper()
+	said, err := os.Create(filepath.Join(s.t.TempDir(), "said"))
+	require.NoError(s.t, err)
+	defer said.Close()
 	cmd := s.command(args...)
+	cmd.Stdout, cmd.Stderr = said, said
 	require.NoError(s.t, cmd.Start())
-	eventually(s.t, "operation "+strconv.Itoa(n), func() bool {
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	// Two busy cores can take a minute for an update.
+	deadline := time.After(5 * time.Minute)
+	for {
 		text, _ := os.ReadFile(filepath.Join(s.world, "log"))
-		return strings.Count(string(text), "\n") >= n
-	})
-	killed := descendants(cmd.Process.Pid)
-	for _, pid := range killed {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		if strings.Count(string(text), "\n") >= n {
+			break
+		}
+		fail := func(what string) {
+			output, _ := os.ReadFile(said.Name())
+			require.FailNow(s.t, what, "operation %d\n%s\nthe provider did:\n%s", n, output, text)
+		}
+		select {
+		case err := <-ended:
+			fail(fmt.Sprint("it ended before it could be killed: ", err))
+		case <-deadline:
+			killTree(cmd.Process.Pid)
+			fail("it did not get so far")
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
+	killed := killTree(cmd.Process.Pid)
+	require.Error(s.t, <-ended, "it ended by itself before it could be killed")
 	// The kernel releases the lock when the last of them has ended, which can take a moment.
-	for _, pid := range killed[1:] {
-		eventually(s.t, "the end of process "+strconv.Itoa(pid), func() bool {
-			text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-			_, state, _ := strings.Cut(string(text), ") ")
-			return err != nil || strings.HasPrefix(state, "Z")
-		})
-	}
-	require.Error(s.t, cmd.Wait(), "it ended by itself before it could be killed")
+	eventually(s.t, "the end of what was killed", func() bool {
+		alive := parents()
+		return !slices.ContainsFunc(killed, func(pid int) bool { _, lives := alive[pid]; return lives })
+	})
 }
 
 // settled asserts the result of a killed run and the next one: every resource exists once, nothing is pending, and no lock
