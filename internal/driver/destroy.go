@@ -11,6 +11,7 @@ import (
 
 	"dbtier/internal/engine"
 	"dbtier/internal/guard"
+	"dbtier/internal/progress"
 )
 
 func (a *app) destroy() *cobra.Command {
@@ -21,7 +22,8 @@ func (a *app) destroy() *cobra.Command {
 		Use:   "destroy --stack <stack>",
 		Short: "Delete every resource of a stack",
 		Long: `Deletes every resource of a stack. If something stands in the way, nothing is deleted, and each obstacle
-is listed with its fix: deletion protection, or a resource that a person has protected.
+is listed with its fix: deletion protection, a resource that a person has protected, or an operator that
+other stacks of the cluster still need.
 
 What holds data for later is kept: in production the final snapshot, the backups, the key that encrypts
 them, and the logs. destroy names each with the command that removes it for good. The CRDs of External
@@ -76,7 +78,9 @@ func (t *task) checkProtection(ctx context.Context, run *engine.Run) error {
 	if err := t.unmatched(state, nil); err != nil {
 		return err
 	}
-	if err := t.refuse("deleted", guard.Obstacles(state, t.stack.Name, t.flags.targets)); err != nil {
+	obstacles := guard.Obstacles(state, t.stack.Name, t.flags.targets)
+	obstacles = append(obstacles, t.operatorInUse(ctx, guard.Deletions(state, t.flags.targets))...)
+	if err := t.refuse("deleted", obstacles); err != nil {
 		return err
 	}
 	if ask, err := t.needsConsent("destroy"); ask || err != nil {
@@ -85,6 +89,26 @@ func (t *task) checkProtection(ctx context.Context, run *engine.Run) error {
 		return err
 	}
 	return nil
+}
+
+// operatorInUse asks the cluster whether somebody else needs the operator, if the deletions include it. A cluster that
+// does not answer is noted: it may be gone, too.
+func (t *task) operatorInUse(ctx context.Context, deletions []progress.Step) []guard.Obstacle {
+	if !guard.DeletesOperator(deletions) {
+		return nil
+	}
+	var inCluster struct{ Items []guard.Object }
+	client, _, err := t.cluster(ctx, t.clusterOf(clusterAccess{}))
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, existingTimeout)
+		defer cancel()
+		err = client.All(ctx, &inCluster, guard.ExternalSecrets)
+	}
+	if err != nil && ctx.Err() == nil {
+		t.note(fmt.Sprintf("whether other stacks of the cluster need the operator of stack %s was not checked: %v",
+			t.stack.Name, err))
+	}
+	return guard.OperatorInUse(deletions, inCluster.Items)
 }
 
 // refuse returns an error that lists the obstacles, if there are any. Done is what was not done because of them.

@@ -51,6 +51,13 @@ func (e *Error) Error() string {
 // NotFound reports whether the API server has no such object.
 func (e *Error) NotFound() bool { return strings.Contains(e.Stderr, "(NotFound)") }
 
+// UnknownKind reports whether the cluster does not serve the kind that was asked for. kubectl says it in another way if
+// it remembers the kinds of a cluster that had the same address before.
+func (e *Error) UnknownKind() bool {
+	return strings.Contains(e.Stderr, "doesn't have a resource type") ||
+		strings.Contains(e.Stderr, "could not find the requested resource")
+}
+
 // Run runs kubectl with an input and returns what it printed.
 func (c *Client) Run(ctx context.Context, stdin string, args ...string) (string, error) {
 	command := slices.Clone(c.Command)
@@ -93,6 +100,16 @@ func (c *Client) Get(ctx context.Context, into any, namespace string, what ...st
 		return fmt.Errorf("reading what kubectl get %s printed: %w", strings.Join(what, " "), err)
 	}
 	return nil
+}
+
+// All reads the objects of a kind in all namespaces into a list. A kind that the cluster does not know has none.
+func (c *Client) All(ctx context.Context, into any, kind string) error {
+	err := c.Get(ctx, into, "", kind, "--all-namespaces")
+	var failed *Error
+	if errors.As(err, &failed) && failed.UnknownKind() {
+		return nil
+	}
+	return err
 }
 
 // Existing reads those of the manifests' objects that exist into a list. It leaves out objects of kinds that the

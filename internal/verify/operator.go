@@ -12,12 +12,10 @@ import (
 // resource is the kind and version of the tier's ExternalSecrets. The operator must serve this version.
 const resource = "externalsecrets.v1.external-secrets.io"
 
-// noOperator reports whether the cluster does not serve the tier's kind of ExternalSecret. kubectl says it in another
-// way if it remembers the kinds of a cluster that had the same address before.
+// noOperator reports whether the cluster does not serve the tier's kind of ExternalSecret.
 func noOperator(err error) bool {
 	var failed *kubectl.Error
-	return errors.As(err, &failed) && (strings.Contains(failed.Error(), "doesn't have a resource type") ||
-		strings.Contains(failed.Error(), "could not find the requested resource"))
+	return errors.As(err, &failed) && failed.UnknownKind()
 }
 
 // withoutOperator is the finding on a cluster that does not serve it.

@@ -110,6 +110,15 @@ func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 		assert.NotZero(t, tryKubectl(t, "", "get", "namespace", namespace).code, "nothing was changed")
 	})
 
+	t.Run("the operator stays while services need it", func(t *testing.T) {
+		r := command{dir: filepath.Join(root, "examples", "services")}.run(t, filepath.Join(root, "bin", "dbtier"),
+			"destroy", "--stack", "cluster")
+		assert.Equal(t, 3, r.code, "%s", r)
+		assert.Contains(t, r.stderr, "nothing was deleted")
+		assert.Regexp(t, `could neither be refreshed nor deleted without it: \d+ in namespace billing, \d+ in namespace orders`,
+			r.stderr)
+	})
+
 	inExample(t, "destroy", "--stack", "billing")
 	assert.NotZero(t, tryKubectl(t, "", "get", "namespace", "billing").code, "the service's namespace no longer exists")
 	assert.Contains(t, kubectl(t, "get", "crds", "-o", "name"), "externalsecrets.external-secrets.io",
