@@ -32,6 +32,22 @@ func TestAPlanFitsOnlyTheStateThatItWasMadeFrom(t *testing.T) {
 	assert.Contains(t, string(text), `"goal"`, "the engine's part stays")
 	require.Zero(t, b.run("up", "--stack", "prod", "--yes", "--plan", plan), b.stderr.String())
 
+	// Settings of the run that made the plan, and others.
+	with := func(values ...string) []string {
+		args := []string{"--stack", "prod", "--plan", plan}
+		for _, value := range values {
+			args = append(args, "--config", value)
+		}
+		return args
+	}
+	require.Zero(t, b.run(append([]string{"preview"}, with("pool.replicas=5", "consumer.image=r/a:1")...)...),
+		b.stderr.String())
+	b.says(exitFailed, "was made with other settings, and nothing was changed now: dbtier:consumer.image, "+
+		"dbtier:consumer.replicas, dbtier:pool.replicas: give `up` the same --config",
+		append([]string{"up", "--yes"}, with("consumer.image=r/a:2", "consumer.replicas=3")...)...)
+	require.Zero(t, b.run(append([]string{"up", "--yes"}, with("consumer.image=r/a:1", "pool.replicas=5")...)...),
+		b.stderr.String())
+
 	state("2")
 	commands, _ := b.engineRuns()
 	b.says(exitFailed, "does not fit any more", "up", "--stack", "prod", "--yes", "--plan", plan)

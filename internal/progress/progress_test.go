@@ -528,3 +528,21 @@ func TestADestroyCountsWhatItKeepsApart(t *testing.T) {
 	result.Changes[apitype.OpDelete], result.Steps = 2, result.Steps[1:]
 	assert.Equal(t, "2 kept, 2.0s", result.Summary(false, 2*time.Second))
 }
+
+func TestWhatIsNotAsInThePlanIsNamedWithoutItsValues(t *testing.T) {
+	const urn = "urn:pulumi:prod::dbtier::kubernetes:core/v1:ConfigMap::pool-config"
+	const advice = ": make a new plan with preview --plan, and have it reviewed"
+	for message, want := range map[string]string{
+		"violates plan: properties changed: ~~data[{map[a:{x, +~y} b:{z}]}!={map[a:{w}]}], +=metadata[{map[]}], =-other": "" +
+			"is not as in the plan: the inputs data, metadata, other differ" + advice,
+		"violates plan: parent changed (expected urn:a)": "is not as in the plan: parent changed (expected urn:a)" + advice,
+	} {
+		for from, joined := range map[string]string{"": " ", urn: ": "} {
+			s := newScreen(progress.Options{})
+			s.diagnose(apitype.DiagnosticEvent{URN: from, Severity: "error", Message: "resource " + urn + " " + message})
+			stream := make(chan events.EngineEvent)
+			close(stream)
+			assert.Equal(t, []string{"kubernetes:ConfigMap pool-config" + joined + want}, s.Consume(stream, nil).Errors)
+		}
+	}
+}

@@ -492,6 +492,7 @@ func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {
 	if !r.o.Inputs {
 		message = withoutValues(message)
 	}
+	message = outsidePlan(d.URN, message)
 	if r.o.Explain != nil && d.Severity == "error" {
 		message = r.o.Explain(d.URN, message)
 	}

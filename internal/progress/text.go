@@ -109,6 +109,28 @@ func clean(message string) string {
 	return message
 }
 
+// outsidePlan says in short what the engine says of a resource that is not as in the plan: which inputs differ. The engine
+// prints their values in Go's form, and one may be a secret's.
+func outsidePlan(urn, message string) string {
+	violation := planViolation.FindStringSubmatch(message)
+	if violation == nil {
+		return message
+	}
+	reason := violation[2]
+	if list, differ := strings.CutPrefix(reason, "properties changed: "); differ {
+		var names []string
+		for _, name := range planProperty.FindAllStringSubmatch(list, -1) {
+			names = append(names, name[1])
+		}
+		reason = "the inputs " + strings.Join(names, ", ") + " differ"
+	}
+	said := "is not as in the plan: " + reason + ": make a new plan with preview --plan, and have it reviewed"
+	if urn == "" && violation[1] != "" {
+		said = Subject(violation[1]) + " " + said
+	}
+	return said
+}
+
 // briefly joins the reasons of an error. Pods of one workload usually fail alike, so a reason that is told of one pod
 // is not told of the next: the other pods are counted.
 func briefly(reasons []string) string {
@@ -155,6 +177,9 @@ var (
 		`(?m)^(error: |an unhandled error occurred: |program failed:? ?|waiting for RPCs: |` +
 			`go inline source runtime error, )+\n*`,
 	)
+	planViolation = regexp.MustCompile(`(?s)^resource (?:(urn:.*) )?violates plan: (.*)$`)
+	// planProperty is an input in the engine's list: what the plan wants to do and what was done, the name, the values.
+	planProperty = regexp.MustCompile(`(?:^|, )[-+~=]{2}([A-Za-z_][A-Za-z0-9_-]*)(?:\[|,|$)`)
 	// soleFault is go-multierror's list of one error.
 	soleFault = regexp.MustCompile(`(?s)^1 error occurred:\s*\* (.*)$`)
 	// severalFaults begins its list of several.
