@@ -69,7 +69,7 @@ func (t *task) runImportState(ctx context.Context, file string) error {
 	if err != nil {
 		return fmt.Errorf("--file: %s: %w", file, errors.Unwrap(err))
 	}
-	if err := stackstate.CheckExport(content); err != nil {
+	if err := stackstate.CheckExport(content, t.project.Name, t.stack.Name); err != nil {
 		return fmt.Errorf("--file: %s: %w: write one with `dbtier export --stack %s --file FILE`", file, err,
 			t.stack.Name)
 	}

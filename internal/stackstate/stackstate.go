@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
 )
 
 // State is the part of a stack's state that the driver reads.
@@ -93,17 +95,31 @@ func Digest(text []byte) (string, error) {
 	return hex.EncodeToString(digest[:]), nil
 }
 
-// CheckExport returns an error unless the text is an exported state.
-func CheckExport(text []byte) error {
+// CheckExport returns an error unless the text is an exported state of the project's stack. Another stack's state would
+// give the stack what belongs to the other.
+func CheckExport(text []byte, project, stack string) error {
 	var export struct {
-		Version    int            `json:"version"`
-		Deployment map[string]any `json:"deployment"`
+		Version    int `json:"version"`
+		Deployment *struct {
+			Resources []struct {
+				URN urn.URN `json:"urn"`
+			} `json:"resources"`
+		} `json:"deployment"`
 	}
 	if err := json.Unmarshal(text, &export); err != nil {
 		return notAState(err)
 	}
 	if export.Version == 0 || export.Deployment == nil {
 		return errors.New("is not an exported state: it has no version and deployment")
+	}
+	for _, r := range export.Deployment.Resources {
+		if !r.URN.IsValid() {
+			return fmt.Errorf("has a resource with the invalid URN %q", r.URN)
+		}
+		if string(r.URN.Stack()) != stack || string(r.URN.Project()) != project {
+			return fmt.Errorf("is the state of stack %s of project %s, and not of stack %s of project %s", r.URN.Stack(),
+				r.URN.Project(), stack, project)
+		}
 	}
 	return nil
 }

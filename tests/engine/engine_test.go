@@ -194,12 +194,26 @@ func TestAnUpdateKeepsToItsPlan(t *testing.T) {
 	require.FileExists(t, filepath.Join(s.dir, "plan.json"))
 	s.stack("local", role("a", props{"name": "a"}), role("b", props{"name": "b"}))
 	refused := s.must(5, "up", "--stack", "local", "--plan", "plan.json")
-	assert.Contains(t, refused.stderr, "create is not allowed by the plan")
-	assert.NotContains(t, s.there(), "b", "an operation that is not in the plan is not done")
+	assert.Contains(t, refused.stderr, "was made with other settings, and nothing was changed now: dbtier:resources")
+	assert.Empty(t, s.there())
 
 	s.must(0, "preview", "--stack", "local", "--plan", "plan.json")
 	s.must(0, "up", "--stack", "local", "--plan", "plan.json")
 	assert.Equal(t, []string{"a", "b"}, s.there())
+
+	// The settings are the same, and the program makes something else of them.
+	changing := role("a", props{"name": "a"})
+	changing.Secrets = map[string]string{"password": "FROM_ENVIRONMENT"}
+	s.stack("local", changing, role("b", props{"name": "b"}))
+	environment := s.env
+	s.env = append(slices.Clone(environment), "FROM_ENVIRONMENT=one-value")
+	s.must(0, "preview", "--stack", "local", "--plan", "plan.json")
+	s.env = append(slices.Clone(environment), "FROM_ENVIRONMENT=other-value")
+	refused = s.must(5, "up", "--stack", "local", "--plan", "plan.json")
+	assert.Contains(t, refused.stderr, "a: is not as in the plan: the inputs password differ: make a new plan")
+	for _, value := range []string{"one-value", "other-value", "map[", "{"} {
+		assert.NotContains(t, refused.stdout+refused.stderr, value)
+	}
 	missing := s.must(1, "up", "--stack", "local", "--plan", "none.json")
 	assert.Contains(t, missing.stderr, "dbtier preview --stack local --plan FILE")
 }
@@ -332,6 +346,10 @@ func TestAStateIsExportedAndImported(t *testing.T) {
 	// The state has resources that were deleted: the next up refreshes it first.
 	s.must(0, "up", "--stack", "local")
 	assert.Equal(t, []string{"a"}, s.there())
+	s.stack("other", role("a", props{"name": "a"}))
+	foreign := s.must(1, "import", "--stack", "other", "--file", file)
+	assert.Contains(t, foreign.stderr, "is the state of stack local of project dbtier, and not of stack other")
+	assert.Less(t, strings.Count(foreign.stderr, "\n"), 4, "%s", foreign)
 	s.must(64, "import", "--stack", "local")
 	s.must(64, "import", "--stack", "local", "only-a-type")
 }
