@@ -269,6 +269,12 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 			{object{"DbiResourceId": "db-NONE"}, "DBInstanceAutomatedBackupNotFound"},
 			{object{"DbiResourceId": shop["resourceId"]}, "InvalidDBInstanceAutomatedBackupState"},
 		}},
+		{"rds", "DescribeEvents", object{
+			"SourceIdentifier": "shop", "SourceType": "db-instance", "Duration": "60",
+			"EventCategories.EventCategory.1": "creation",
+		}, []refusal{
+			{object{"SourceType": nil}, "InvalidParameterCombination"}, {object{"MaxRecords": "101"}, "InvalidParameterValue"},
+		}},
 		{"rds", "DescribeDBParameters", object{"DBParameterGroupName": "shop", "Source": "user"}, []refusal{
 			{object{"DBParameterGroupName": "none"}, "DBParameterGroupNotFound"},
 		}},

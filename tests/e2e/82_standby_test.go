@@ -134,6 +134,9 @@ func TestAStandbyTakesOverUnderLoadAndNoAcknowledgedWriteIsLost(t *testing.T) {
 	t.Logf("%d failovers, by turns a killed server, the outage of a zone, a reboot with failover: %d writes "+
 		"acknowledged, %d unknown (%s), %d lost; times without an acknowledged write in seconds: %.1f", rounds,
 		ledger.Acknowledged, ledger.Unknown, ledger.Error, ledger.Lost, ledger.Outages)
+	events := aws(t, "rds", "describe-events", "--source-type", "db-instance", "--source-identifier", identifier,
+		"--event-categories", "failover", "--query", "Events[].Message", "--output", "text")
+	assert.Equal(t, rounds, strings.Count(events.stdout, "failover completed"), "%s", events)
 	assert.Equal(t, restarts, podRestarts(t), "an unavailable database must not restart a pod")
 	r = multi.run(t, "bin/dbtier", "verify", "--stack", "local")
 	assert.Zero(t, r.code, "%s", r)

@@ -40,6 +40,14 @@ type Config struct {
 // Latency is the minimum duration of operations on DB instances. Their statuses are visible during that time.
 type Latency struct{ Create, Modify, Reboot, Delete, Rotate time.Duration }
 
+// TypicalLatency is how long the operations take for a small instance with some GiB of data. AWS documents no durations.
+// These are round numbers within what is usual: the plugin for AWS waits 40 minutes for a creation, 80 for a change and
+// 60 for a deletion at most, and says every ten seconds that it still waits.
+var TypicalLatency = Latency{
+	Create: 5 * time.Minute, Modify: 3 * time.Minute, Reboot: 45 * time.Second, Delete: 4 * time.Minute,
+	Rotate: 30 * time.Second,
+}
+
 // Cloud is the account of the stand-in, with its services.
 type Cloud struct {
 	cfg   Config

@@ -82,6 +82,7 @@ func (c *Cloud) finishDelete(ctx context.Context, id string) error {
 	err := c.store.Update(func(st *state) error {
 		delete(st.Secrets, i.SecretARN)
 		delete(st.Instances, id)
+		st.instanceEvent(c.now(), i, eventDeleted)
 		if b := st.Backups[i.ResourceID]; b != nil && !i.DeleteAutomatedBackups {
 			b.retain(i, c.now())
 			retained = true

@@ -226,8 +226,19 @@ func (c *Cloud) makeDatabase(ctx context.Context, id string) error {
 	// Without its first backup the instance can be used. The next one is tried soon.
 	c.note("back up "+i.Identifier, c.settleBackups(ctx, id))
 	c.pause(ctx, c.cfg.Latency.Create-c.now().Sub(started))
-	return c.changeInstance(id, func(_ *state, i *dbInstance) error {
+	return c.changeInstance(id, func(st *state, i *dbInstance) error {
 		i.Address, i.Applied, i.Status, i.SecretStatus = address, want, statusAvailable, secretActive
+		switch {
+		case i.FromBackup != "":
+			source := i.FromBackup
+			if b := st.Backups[i.FromBackup]; b != nil {
+				source = b.Instance
+			}
+			st.instanceEvent(c.now(), i, eventRestoredTo, source, i.Identifier)
+		case i.FromSnapshot != "":
+			st.instanceEvent(c.now(), i, eventRestored, i.FromSnapshot)
+		}
+		st.instanceEvent(c.now(), i, eventCreated)
 		return nil
 	})
 }

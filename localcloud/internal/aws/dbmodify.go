@@ -49,11 +49,12 @@ func (k *call) modify(
 	defer c.locks.lock("db " + id)()
 	started := c.now()
 	restart := false
+	var before settings
 	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
 		if i.Status != statusAvailable {
 			return i.unavailable()
 		}
-		before := i.settings
+		before = i.settings
 		next := before
 		if i.Pending != nil {
 			copyDeferred(&next, i.Pending)
@@ -82,7 +83,13 @@ func (k *call) modify(
 	if err != nil {
 		return err
 	}
-	return c.finishModify(ctx, id, restart, started)
+	if err := c.finishModify(ctx, id, restart, started); err != nil {
+		return err
+	}
+	return c.changeInstance(id, func(st *state, i *dbInstance) error {
+		st.modifiedEvents(c.now(), i, &before)
+		return nil
+	})
 }
 
 // finishModify applies changed settings to the database. A new class requires a restart, which also applies parameters
@@ -127,7 +134,12 @@ func (c *Cloud) restart(ctx context.Context, id string, failover bool) error {
 	if err := reboot(ctx, i.Identifier); err != nil {
 		return engineError("reboot", i.Identifier, err)
 	}
-	return c.changeInstance(id, func(_ *state, i *dbInstance) error { i.Applied = want; return nil })
+	return c.changeInstance(id, func(st *state, i *dbInstance) error {
+		i.Applied = want
+		st.instanceEvent(c.now(), i, eventShutdown)
+		st.instanceEvent(c.now(), i, eventRestarted)
+		return nil
+	})
 }
 
 // failedOver notes that the standby of an instance has taken over, in its zone.
@@ -136,6 +148,8 @@ func (c *Cloud) failedOver(identifier string) {
 		for _, i := range st.Instances {
 			if i.Identifier == identifier && i.SecondaryAZ != "" {
 				i.AZ, i.SecondaryAZ = i.SecondaryAZ, i.AZ
+				st.instanceEvent(c.now(), i, eventFailover)
+				st.instanceEvent(c.now(), i, eventFailedOver)
 			}
 		}
 		return nil

@@ -149,6 +149,7 @@ func (c *Cloud) finishRotation(ctx context.Context, id string, started time.Time
 		next := now.AddDate(0, 0, s.RotationDays)
 		s.Rotated, s.Changed, s.NextRotation = &now, now, &next
 		i.Status, i.SecretStatus = statusAvailable, secretActive
+		st.instanceEvent(now, i, eventCredentials)
 		return nil
 	})
 }

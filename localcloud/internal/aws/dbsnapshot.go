@@ -214,6 +214,12 @@ func (c *Cloud) finishSnapshot(ctx context.Context, key string) error {
 			delete(st.Snapshots, key)
 		} else if taken != nil {
 			taken.Status, taken.Completed = statusAvailable, c.now()
+			st.snapshotEvent(taken.Created, taken, eventSnapshot, eventAutomated)
+			st.snapshotEvent(c.now(), taken, eventSnapshotTaken, eventAutomatedTaken)
+			if i := st.Instances[regional(s.Region, s.Instance)]; i != nil && s.Source == "" {
+				st.instanceEvent(taken.Created, i, eventBackup)
+				st.instanceEvent(c.now(), i, eventBackedUp)
+			}
 		}
 		return nil
 	}))
@@ -273,6 +279,7 @@ func (c *Cloud) deleteSnapshot(key, identifier string) (*dbSnapshot, error) {
 			}
 		}
 		delete(st.Snapshots, key)
+		st.snapshotEvent(c.now(), gone, eventSnapshotDeleted, eventSnapshotDeleted)
 		return nil
 	})
 	if err != nil {

@@ -23,6 +23,7 @@ var rdsActions = map[string]func(*call, *wire.Params) (any, error){
 	"DeleteDBSnapshot":                   (*call).deleteDBSnapshot,
 	"DescribeDBInstanceAutomatedBackups": (*call).describeAutomatedBackups,
 	"DeleteDBInstanceAutomatedBackup":    (*call).deleteAutomatedBackup,
+	"DescribeEvents":                     (*call).describeEvents,
 	"DescribeDBParameters":               (*call).describeDBParameters,
 	"DescribeDBParameterGroups":          (*call).describeDBParameterGroups,
 	"DescribeDBSubnetGroups":             (*call).describeDBSubnetGroups,

@@ -27,6 +27,7 @@ type state struct {
 	Instances       map[string]*dbInstance      // by regional(region, identifier)
 	Snapshots       map[string]*dbSnapshot      // by regional(region, identifier)
 	Backups         map[string]*automatedBackup // by the instance's resource ID
+	Events          []dbEvent                   // the oldest first
 }
 
 // stateVersion is increased when older states can no longer be read.

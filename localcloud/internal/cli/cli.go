@@ -131,11 +131,13 @@ func imageCommand(in wrapper) *cobra.Command {
 	return image
 }
 
-func ports(c *cobra.Command) *cluster.StartOptions {
+func startOptions(c *cobra.Command) *cluster.StartOptions {
 	var options cluster.StartOptions
 	c.Flags().IntVar(&options.APIPort, "api-port", cluster.DefaultAPIPort,
 		"port of the Kubernetes API server on 127.0.0.1")
 	c.Flags().IntVar(&options.AWSPort, "aws-port", cluster.DefaultAWSPort, "port of the AWS stand-in on 127.0.0.1")
+	c.Flags().StringVar(&options.Latency, "latency", cluster.LatencyOff,
+		"how long operations on databases take: "+cluster.LatencyOff+", or "+cluster.LatencyAWS+" for minutes as on AWS")
 	return &options
 }
 
@@ -145,7 +147,7 @@ func startCommand(in wrapper) *cobra.Command {
 		Short: "Start the local cloud: build what is missing and wait until everything is ready",
 		Args:  cobra.NoArgs,
 	}
-	options := ports(c)
+	options := startOptions(c)
 	c.RunE = in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
 		return cluster.Start(ctx, p, *options, out)
 	})
@@ -239,7 +241,7 @@ func faultCommand(in wrapper) *cobra.Command {
 
 func initCommand(in wrapper) *cobra.Command {
 	c := &cobra.Command{Use: "init", Short: "Run as PID 1 of the namespaces", Hidden: true, Args: cobra.NoArgs}
-	options := ports(c)
+	options := startOptions(c)
 	c.RunE = in(func(_ context.Context, p cluster.Project, _ []string, _ io.Writer) error {
 		return cluster.Init(p, *options)
 	})
@@ -251,7 +253,7 @@ func superviseCommand(in wrapper) *cobra.Command {
 		Use: "supervise", Short: "Run everything inside the namespaces", Hidden: true,
 		Args: cobra.NoArgs,
 	}
-	options := ports(c)
+	options := startOptions(c)
 	c.RunE = in(func(ctx context.Context, p cluster.Project, _ []string, _ io.Writer) error {
 		if os.Getppid() != 1 {
 			return errors.New("supervise must be started by `localcloud init`: use `localcloud start`")

@@ -17,6 +17,14 @@ import (
 // awsName is the DNS name of the AWS stand-in inside the cluster.
 const awsName = "aws.localcloud.internal"
 
+// latency is how long operations on databases take at least.
+func (o StartOptions) latency() aws.Latency {
+	if o.Latency == LatencyAWS {
+		return aws.TypicalLatency
+	}
+	return aws.Latency{}
+}
+
 // startAWS starts the databases and the AWS stand-in. The stand-in listens on the host's port and on the node's
 // address.
 func (s *supervisor) startAWS(ctx context.Context, host net.Listener) error {
@@ -38,6 +46,7 @@ func (s *supervisor) startAWS(ctx context.Context, host net.Listener) error {
 		return err
 	}
 	cloud, err := aws.New(aws.Config{
+		Latency:         s.options.latency(),
 		Dir:             s.project.State("aws"),
 		CredentialsFile: s.project.State("aws-credentials.json"),
 		OIDCIssuer:      OIDCIssuer,

@@ -47,8 +47,8 @@ func Init(p Project, options StartOptions) error {
 		files.Cur = files.Max
 		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
 	}
-	supervisor := exec.CommandContext(context.Background(), "/proc/self/exe", "supervise", "--dir", p.Dir,
-		"--api-port", strconv.Itoa(options.APIPort), "--aws-port", strconv.Itoa(options.AWSPort))
+	supervisor := exec.CommandContext(context.Background(), "/proc/self/exe",
+		append([]string{"supervise", "--dir", p.Dir}, options.args()...)...)
 	api, aws := os.NewFile(apiListenerFD, "api"), os.NewFile(awsListenerFD, "aws")
 	supervisor.ExtraFiles = []*os.File{api, aws}
 	supervisor.Stdout, supervisor.Stderr = os.Stdout, os.Stderr

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +21,12 @@ import (
 const (
 	DefaultAPIPort = 16443
 	DefaultAWSPort = 14566
+)
+
+// The durations of operations on databases: as fast as possible, or as on AWS.
+const (
+	LatencyOff = "off"
+	LatencyAWS = "aws"
 )
 
 // Project is the folder of a project. Names of its local cloud derive from the path.
@@ -97,6 +105,7 @@ type Cloud struct {
 	StartTime   uint64 `json:"startTime"`
 	APIPort     int    `json:"apiPort"`
 	AWSPort     int    `json:"awsPort"`
+	Latency     string `json:"latency,omitempty"`
 	RunDir      string `json:"runDir"`
 	AWSEndpoint string `json:"awsEndpoint"`
 	Kubeconfig  string `json:"kubeconfig"`
@@ -187,10 +196,20 @@ func (e *UnknownComponentError) Error() string {
 	return fmt.Sprintf("unknown component %q: use one of %s", e.Name, strings.Join(Components(), ", "))
 }
 
-// StartOptions are the ports on the host that lead into the local cloud.
+// StartOptions are the ports on the host that lead into the local cloud, and how long operations on databases take.
 type StartOptions struct {
 	APIPort int
 	AWSPort int
+	// Latency is LatencyOff, LatencyAWS, or empty for LatencyOff.
+	Latency string
+}
+
+// args are the arguments of localcloud with which its processes get the options.
+func (o StartOptions) args() []string {
+	return []string{
+		"--api-port", strconv.Itoa(o.APIPort), "--aws-port", strconv.Itoa(o.AWSPort),
+		"--latency", cmp.Or(o.Latency, LatencyOff),
+	}
 }
 
 // reservedPorts are in use inside the namespaces. The API server listens on the same port there as on the host, so that
@@ -207,7 +226,7 @@ const (
 	awsInsidePort  = 4566
 )
 
-// Validate returns all faults of the ports together.
+// Validate returns all faults of the options together.
 func (o StartOptions) Validate() error {
 	var faults []error
 	for _, port := range []struct {
@@ -225,6 +244,9 @@ func (o StartOptions) Validate() error {
 	}
 	if o.APIPort == o.AWSPort {
 		faults = append(faults, fmt.Errorf("--aws-port %d: is the same port as --api-port: choose another", o.AWSPort))
+	}
+	if latency := cmp.Or(o.Latency, LatencyOff); latency != LatencyOff && latency != LatencyAWS {
+		faults = append(faults, fmt.Errorf("--latency %s: want %s or %s", o.Latency, LatencyOff, LatencyAWS))
 	}
 	return errors.Join(faults...)
 }

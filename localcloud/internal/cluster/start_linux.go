@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,9 @@ func (p Project) attach(ctx context.Context, cloud Cloud, options StartOptions, 
 				"`localcloud stop` first",
 			cloud.APIPort, cloud.AWSPort)
 	}
+	if given, has := cmp.Or(options.Latency, LatencyOff), cmp.Or(cloud.Latency, LatencyOff); given != has {
+		return fmt.Errorf("the local cloud is already running with --latency %s: run `localcloud stop` first", has)
+	}
 	if err := p.waitReady(ctx, out, nil); err != nil {
 		return err
 	}
@@ -139,8 +143,8 @@ func (p Project) launch(ctx context.Context, options StartOptions) (*Cloud, <-ch
 	}
 	defer goAhead.Close()
 	// The process must outlive this command, so no context cancels it.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/proc/self/exe", "init", "--dir", p.Dir,
-		"--api-port", strconv.Itoa(options.APIPort), "--aws-port", strconv.Itoa(options.AWSPort))
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/proc/self/exe",
+		append([]string{"init", "--dir", p.Dir}, options.args()...)...)
 	cmd.Dir = "/"
 	cmd.Env = environment()
 	cmd.Stdout, cmd.Stderr = log, log
@@ -159,7 +163,8 @@ func (p Project) launch(ctx context.Context, options StartOptions) (*Cloud, <-ch
 		close(died)
 	}()
 	cloud := Cloud{
-		Version: 1, PID: cmd.Process.Pid, APIPort: options.APIPort, AWSPort: options.AWSPort, RunDir: p.RunDir(),
+		Version: 1, PID: cmd.Process.Pid, APIPort: options.APIPort, AWSPort: options.AWSPort, Latency: options.Latency,
+		RunDir:      p.RunDir(),
 		AWSEndpoint: fmt.Sprintf("http://127.0.0.1:%d", options.AWSPort), Kubeconfig: p.Kubeconfig(),
 	}
 	if cloud.StartTime, _, err = processStart(cloud.PID); err == nil {

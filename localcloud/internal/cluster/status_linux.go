@@ -7,6 +7,8 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
+
+	"dbtier/localcloud/internal/rds"
 )
 
 // report is the output of `localcloud status --json`.
@@ -14,6 +16,8 @@ type report struct {
 	Running bool    `json:"running"`
 	Cloud   *Cloud  `json:"cloud,omitempty"`
 	Status  *Status `json:"status,omitempty"`
+	// Disk is the space of the databases and their backups.
+	Disk *rds.Usage `json:"disk,omitempty"`
 }
 
 // NotRunningError is returned by commands that need a running cloud.
@@ -35,6 +39,11 @@ func Show(ctx context.Context, p Project, asJSON bool, out io.Writer) error {
 	}
 	if alive {
 		r.Cloud, r.Running = cloud, r.Status != nil
+		usage, err := rds.ReadUsage(p.State("postgres"))
+		if err != nil {
+			return err
+		}
+		r.Disk = &usage
 	}
 	if asJSON {
 		encoder := json.NewEncoder(out)
@@ -55,9 +64,11 @@ func Show(ctx context.Context, p Project, asJSON bool, out io.Writer) error {
 	if asJSON {
 		return nil
 	}
-	fmt.Fprintf(out, "%s for %s, process %d\nKubernetes  https://127.0.0.1:%d  (kubeconfig %s)\nAWS         %s\n\n",
+	fmt.Fprintf(out, "%s for %s, process %d\nKubernetes  https://127.0.0.1:%d  (kubeconfig %s)\nAWS         %s\n"+
+		"disk        databases %d MiB, snapshots %d MiB, archived log %d MiB\n\n",
 		r.Status.Phase,
-		time.Since(r.Status.Since).Round(time.Second), cloud.PID, cloud.APIPort, cloud.Kubeconfig, cloud.AWSEndpoint)
+		time.Since(r.Status.Since).Round(time.Second), cloud.PID, cloud.APIPort, cloud.Kubeconfig, cloud.AWSEndpoint,
+		r.Disk.Databases>>20, r.Disk.Snapshots>>20, r.Disk.Archives>>20)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "COMPONENT\tSTATE\tFOR\tRESTARTS\tLAST END")
 	for _, c := range r.Status.Components {

@@ -157,20 +157,58 @@ func firstSegment(dir string) (string, error) {
 
 // ArchiveSize is the disk space of an archive, in bytes.
 func (e *Engine) ArchiveSize(archive string) (int64, error) {
-	entries, err := os.ReadDir(e.archiveDir(archive))
+	size, err := diskSpace(e.archiveDir(archive))
 	if err != nil {
 		return 0, fmt.Errorf("reading the size of the archive %s: %w", archive, err)
 	}
-	var size int64
-	for _, entry := range entries {
-		var stat unix.Stat_t // blocks of 512 bytes: the zeros of a segment use none
-		err := unix.Stat(filepath.Join(e.archiveDir(archive), entry.Name()), &stat)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return 0, fmt.Errorf("reading the size of the archive %s: %w", archive, err)
-		}
-		size += stat.Blocks * 512
-	}
 	return size, nil
+}
+
+// Usage is the disk space, in bytes, of everything in an engine's folder. Blocks that a snapshot shares with its
+// database count for both.
+type Usage struct {
+	Databases int64 `json:"databases"`
+	Snapshots int64 `json:"snapshots"`
+	Archives  int64 `json:"archives"`
+}
+
+// ReadUsage reads how much disk space an engine's folder uses. A folder that does not exist uses none.
+func ReadUsage(dir string) (u Usage, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return u, fmt.Errorf("reading the disk space of the databases: %w", err)
+	}
+	for _, entry := range entries {
+		size, err := diskSpace(filepath.Join(dir, entry.Name()))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return u, fmt.Errorf("reading the disk space of the databases: %w", err)
+		}
+		switch entry.Name() {
+		case snapshotsFolder:
+			u.Snapshots += size
+		case archivesFolder:
+			u.Archives += size
+		default:
+			u.Databases += size
+		}
+	}
+	return u, nil
+}
+
+// diskSpace is the disk space of the files below a path, in bytes. A file that is deleted meanwhile counts as none.
+func diskSpace(root string) (size int64, err error) {
+	err = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		var stat unix.Stat_t
+		if err == nil {
+			err = unix.Lstat(path, &stat)
+		}
+		if err != nil && (path == root || !errors.Is(err, fs.ErrNotExist)) {
+			return err
+		}
+		size += stat.Blocks * 512 // the zeros of a segment use none
+		return nil
+	})
+	return size, err
 }
 
 // DeleteArchive deletes an archive. It succeeds if there is none.

@@ -1,0 +1,21 @@
+package cluster
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"dbtier/localcloud/internal/aws"
+)
+
+func TestTheProcessesOfTheCloudGetItsOptions(t *testing.T) {
+	o := StartOptions{APIPort: 1, AWSPort: 2}
+	assert.Equal(t, []string{"--api-port", "1", "--aws-port", "2", "--latency", "off"}, o.args())
+	assert.Zero(t, o.latency())
+	o.Latency = LatencyAWS
+	assert.Equal(t, []string{"--api-port", "1", "--aws-port", "2", "--latency", "aws"}, o.args())
+	assert.Equal(t, aws.TypicalLatency, o.latency())
+	assert.NoError(t, o.Validate())
+	o.Latency = "slow"
+	assert.EqualError(t, o.Validate(), "--latency slow: want off or aws")
+}
