@@ -15,8 +15,8 @@ import (
 	"dbtier/internal/engine"
 )
 
-// Members of a plan's file that the engine ignores. The engine itself checks a plan step by step while it works, accepts
-// some that are older than the state, and says of other settings only which inputs differ.
+// Members of a plan's file that the engine ignores. The engine itself checks a plan step by step while it works,
+// accepts some that are older than the state, and says of other settings only which inputs differ.
 const (
 	// madeFrom has the digest of the state that the plan was made from.
 	madeFrom = "dbtier:state"
@@ -66,7 +66,9 @@ func (t *task) settings() (map[string]string, error) {
 		return nil, err
 	}
 	for _, path := range slices.Sorted(maps.Keys(overrides)) {
-		maps.DeleteFunc(digests, func(other, _ string) bool { return other == path || strings.HasPrefix(other, path+".") })
+		maps.DeleteFunc(digests, func(other, _ string) bool {
+			return other == path || strings.HasPrefix(other, path+".")
+		})
 		each(path, overrides[path])
 	}
 	return digests, nil
@@ -98,8 +100,8 @@ func (t *task) markPlan(ctx context.Context, reader *engine.Reader) error {
 	return nil
 }
 
-// checkPlan returns an error unless the plan was made from the state and the settings that the stack has now. Nothing was
-// changed yet.
+// checkPlan returns an error unless the plan was made from the state and the settings that the stack has now. Nothing
+// was changed yet.
 func (t *task) checkPlan(ctx context.Context, reader *engine.Reader) error {
 	plan, err := readPlan(t.flags.plan)
 	if err != nil {
@@ -125,11 +127,11 @@ func (t *task) checkPlan(ctx context.Context, reader *engine.Reader) error {
 	}
 	var then map[string]string
 	if json.Unmarshal(plan[madeWith], &then) != nil {
-		return nil
+		return nil //nolint:nilerr // It is from an older dbtier.
 	}
 	if other := differing(then, now); len(other) > 0 {
-		return t.misfit("was made with other settings, and nothing was changed now: %s: give `up` the same --config and "+
-			"the same Pulumi.%s.yaml as `preview`, or %s", strings.Join(other, ", "), t.stack.Name, again)
+		return t.misfit("was made with other settings, and nothing was changed now: %s: give `up` the same --config "+
+			"and the same Pulumi.%s.yaml as `preview`, or %s", strings.Join(other, ", "), t.stack.Name, again)
 	}
 	return nil
 }

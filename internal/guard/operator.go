@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,8 +20,9 @@ func DeletesOperator(deletions []progress.Step) bool {
 }
 
 func operatorOf(deletions []progress.Step) (urn string, deleted bool) {
+	const within = externalsecrets.OperatorType + "$"
 	for _, step := range deletions {
-		if step.Type == "kubernetes:apps/v1:Deployment" && strings.Contains(step.URN, externalsecrets.OperatorType+"$") {
+		if step.Type == "kubernetes:apps/v1:Deployment" && strings.Contains(step.URN, within) {
 			return step.URN, true
 		}
 	}
@@ -48,27 +50,23 @@ func OperatorInUse(deletions []progress.Step, inCluster []Object) []Obstacle {
 		})
 	}
 	left := map[string]int{}
-	var namespaces []string
 	for _, o := range inCluster {
-		if gone(o) {
-			continue
-		}
-		if left[o.Metadata.Namespace]++; left[o.Metadata.Namespace] == 1 {
-			namespaces = append(namespaces, o.Metadata.Namespace)
+		if !gone(o) {
+			left[o.Metadata.Namespace]++
 		}
 	}
-	if len(namespaces) == 0 {
+	if len(left) == 0 {
 		return nil
 	}
-	slices.Sort(namespaces)
+	namespaces := slices.Sorted(maps.Keys(left))
 	parts := make([]string, len(namespaces))
 	for i, name := range namespaces {
 		parts[i] = fmt.Sprintf("%d in namespace %s", left[name], name)
 	}
 	return []Obstacle{{
 		URN: urn,
-		Reason: "is the operator of ExternalSecrets that stay, which could neither be refreshed nor deleted without it: " +
-			strings.Join(parts, ", "),
+		Reason: "is the operator of ExternalSecrets that stay, which could neither be refreshed nor deleted without " +
+			"it: " + strings.Join(parts, ", "),
 		Fix: "destroy the stacks that they belong to first; delete those of no stack: kubectl delete " +
 			"externalsecrets <name> --namespace=" + namespaces[0],
 	}}

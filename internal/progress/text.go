@@ -109,8 +109,8 @@ func clean(message string) string {
 	return message
 }
 
-// outsidePlan says in short what the engine says of a resource that is not as in the plan: which inputs differ. The engine
-// prints their values in Go's form, and one may be a secret's.
+// outsidePlan says in short what the engine says of a resource that is not as in the plan: which inputs differ. The
+// engine prints their values in Go's form, and one may be a secret's.
 func outsidePlan(urn, message string) string {
 	violation := planViolation.FindStringSubmatch(message)
 	if violation == nil {

@@ -117,8 +117,8 @@ func CheckExport(text []byte, project, stack string) error {
 			return fmt.Errorf("has a resource with the invalid URN %q", r.URN)
 		}
 		if string(r.URN.Stack()) != stack || string(r.URN.Project()) != project {
-			return fmt.Errorf("is the state of stack %s of project %s, and not of stack %s of project %s", r.URN.Stack(),
-				r.URN.Project(), stack, project)
+			return fmt.Errorf("is the state of stack %s of project %s, and not of stack %s of project %s",
+				r.URN.Stack(), r.URN.Project(), stack, project)
 		}
 	}
 	return nil

@@ -40,9 +40,9 @@ type Config struct {
 // Latency is the minimum duration of operations on DB instances. Their statuses are visible during that time.
 type Latency struct{ Create, Modify, Reboot, Delete, Rotate time.Duration }
 
-// TypicalLatency is how long the operations take for a small instance with some GiB of data. AWS documents no durations.
-// These are round numbers within what is usual: the plugin for AWS waits 40 minutes for a creation, 80 for a change and
-// 60 for a deletion at most, and says every ten seconds that it still waits.
+// TypicalLatency is how long the operations take for a small instance with some GiB of data. AWS documents no
+// durations. These are round numbers: the plugin for AWS waits at most 40 minutes for a creation, 80 for a change and
+// 60 for a deletion.
 var TypicalLatency = Latency{
 	Create: 5 * time.Minute, Modify: 3 * time.Minute, Reboot: 45 * time.Second, Delete: 4 * time.Minute,
 	Rotate: 30 * time.Second,
@@ -55,6 +55,10 @@ type Cloud struct {
 	now   func() time.Time
 	store *store.Store[state]
 	locks keyedLocks
+
+	// rotationFails are the instances whose rotations fail, by key.
+	faultsMu      sync.Mutex
+	rotationFails map[string]bool
 
 	// background ends the periodic work. work counts that work and the operations that outlive their request.
 	background context.Context

@@ -37,6 +37,9 @@ func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
 			case i.DeletionProtection:
 				return wire.Errorf(codeCombination,
 					"Cannot delete protected DB Instance, please disable deletion protection and try again.")
+			case !skip && i.broken():
+				return wire.Errorf("InvalidDBInstanceState",
+					"Cannot create a snapshot because the DB instance %s is in the %s state.", i.Identifier, i.Status)
 			case !skip && final == "":
 				return wire.Errorf(codeCombination,
 					"FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")

@@ -3,6 +3,7 @@ package aws
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,14 +13,17 @@ import (
 // The events of RDS, with the categories and messages of its user guide ("Amazon RDS event categories and event
 // messages"). As in the answers of DescribeEvents, the number of an event is not part of it.
 var (
-	eventCreated     = eventKind{"creation", "DB instance created"}                                             // 0005
-	eventDeleted     = eventKind{"deletion", "DB instance deleted"}                                             // 0003
-	eventShutdown    = eventKind{"availability", "DB instance shutdown"}                                        // 0004
-	eventRestarted   = eventKind{"availability", "DB instance restarted"}                                       // 0006
-	eventFailover    = eventKind{"failover", "Multi-AZ instance failover started"}                              // 0013
-	eventFailedOver  = eventKind{"failover", "Multi-AZ instance failover completed"}                            // 0049
-	eventBackup      = eventKind{"backup", "Backing up DB instance"}                                            // 0001
-	eventBackedUp    = eventKind{"backup", "Finished DB Instance backup"}                                       // 0002
+	eventCreated     = eventKind{"creation", "DB instance created"}                  // 0005
+	eventDeleted     = eventKind{"deletion", "DB instance deleted"}                  // 0003
+	eventShutdown    = eventKind{"availability", "DB instance shutdown"}             // 0004
+	eventRestarted   = eventKind{"availability", "DB instance restarted"}            // 0006
+	eventFailover    = eventKind{"failover", "Multi-AZ instance failover started"}   // 0013
+	eventFailedOver  = eventKind{"failover", "Multi-AZ instance failover completed"} // 0049
+	eventBackup      = eventKind{"backup", "Backing up DB instance"}                 // 0001
+	eventBackedUp    = eventKind{"backup", "Finished DB Instance backup"}            // 0002
+	eventStorageFull = eventKind{                                                    // 0007
+		"low storage", "Allocated storage has been exhausted. Allocate additional storage to resolve.",
+	}
 	eventRestored    = eventKind{"restoration", "Restored from snapshot %s"}                                    // 0043
 	eventRestoredTo  = eventKind{"restoration", "Restored from DB instance %s to %s"}                           // 0019
 	eventCredentials = eventKind{"configuration change", "Reset master credentials"}                            // 0016
@@ -38,7 +42,8 @@ var (
 	eventAutomatedTaken     = eventKind{"creation", "Automated snapshot created"}  // 0091
 	eventSnapshotDeleted    = eventKind{"deletion", "Deleted user snapshot"}       // 0041
 	eventCategoriesModelled = []string{
-		"availability", "backup", "configuration change", "creation", "deletion", "failover", "restoration",
+		"availability", "backup", "configuration change", "creation", "deletion", "failover", "low storage",
+		"restoration",
 	}
 )
 
@@ -98,8 +103,9 @@ func (st *state) addEvent(now time.Time, e dbEvent, kind eventKind, args ...any)
 	if len(st.Events) > 0 {
 		e.ID = st.Events[len(st.Events)-1].ID + 1
 	}
-	kept := slices.DeleteFunc(slices.Clone(st.Events), func(old dbEvent) bool { return now.Sub(old.Date) > eventsKept })
-	st.Events = append(kept[max(0, len(kept)+1-eventsLimit):], e)
+	events := slices.DeleteFunc(append(slices.Clone(st.Events), e),
+		func(old dbEvent) bool { return now.Sub(old.Date) > eventsKept })
+	st.Events = events[max(0, len(events)-eventsLimit):]
 }
 
 type xmlEvent struct {
@@ -134,7 +140,8 @@ func (k *call) eventTimes(p *wire.Params) (from, until time.Time, err error) {
 	case until.Before(from):
 		err = wire.Errorf(codeCombination, "EndTime must not be before StartTime.")
 	case now.Sub(from) > eventsKept+time.Minute:
-		err = wire.Errorf(codeInvalidValue, "Events are kept for 14 days: %s is before.", from.UTC().Format(time.RFC3339))
+		err = wire.Errorf(codeInvalidValue, "Events are kept for 14 days: %s is before.",
+			from.UTC().Format(time.RFC3339))
 	}
 	return from, until, err
 }
@@ -170,7 +177,7 @@ func (k *call) describeEvents(p *wire.Params) (any, error) {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b dbEvent) int { return a.Date.Compare(b.Date) })
-	page, next, err := rdsPage(p, all, func(e dbEvent) string { return fmt.Sprint(e.ID) })
+	page, next, err := rdsPage(p, all, func(e dbEvent) string { return strconv.Itoa(e.ID) })
 	if err != nil {
 		return nil, err
 	}

@@ -48,10 +48,12 @@ func (k *call) modify(
 	c := k.c
 	defer c.locks.lock("db " + id)()
 	started := c.now()
-	restart := false
+	restart, full := false, false
 	var before settings
 	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
-		if i.Status != statusAvailable {
+		// A full disk can only grow, and at once.
+		full = i.Status == statusStorageFull && immediately
+		if i.Status != statusAvailable && !full {
 			return i.unavailable()
 		}
 		before = i.settings
@@ -63,6 +65,9 @@ func (k *call) modify(
 		k.settle(st, i, &before, next, f)
 		if err := f.err(); err != nil {
 			return err
+		}
+		if full && i.AllocatedStorage <= before.AllocatedStorage {
+			return i.unavailable()
 		}
 		next = i.settings
 		i.Pending = nil
@@ -82,6 +87,11 @@ func (k *call) modify(
 	})
 	if err != nil {
 		return err
+	}
+	if full {
+		if err := c.cfg.RDS.Start(ctx, c.store.Read().Instances[id].Identifier); err != nil {
+			return engineError("start", id, err)
+		}
 	}
 	if err := c.finishModify(ctx, id, restart, started); err != nil {
 		return err
@@ -160,10 +170,12 @@ func (c *Cloud) failedOver(identifier string) {
 func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
 	defer c.locks.lock("db " + id)()
 	started := c.now()
-	err := c.changeInstance(id, func(_ *state, i *dbInstance) error {
-		if i.Status != statusAvailable {
+	unstartable := false
+	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
+		if i.Status != statusAvailable && i.Status != statusUnparsable {
 			return i.unavailable()
 		}
+		unstartable = i.Status == statusUnparsable && st.parameterStatus(i) == "in-sync"
 		if failover && !i.MultiAZ {
 			return wire.Errorf(codeCombination, "Cannot force failover: %s is not a Multi-AZ DB instance.",
 				i.Identifier)
@@ -174,10 +186,16 @@ func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
 	if err != nil {
 		return err
 	}
-	failed := c.restart(ctx, id, failover)
+	var failed error
+	status := statusAvailable
+	if unstartable {
+		status = statusUnparsable // until a parameter of the group is changed
+	} else {
+		failed = c.restart(ctx, id, failover)
+	}
 	c.pause(ctx, c.cfg.Latency.Reboot-c.now().Sub(started))
 	err = c.changeInstance(id, func(_ *state, i *dbInstance) error {
-		i.Status = statusAvailable
+		i.Status = status
 		return nil
 	})
 	return errors.Join(failed, err)

@@ -247,7 +247,7 @@ func (c *Cloud) applyImmediateParameters(ctx context.Context, id string) error {
 	defer c.locks.lock("db " + id)()
 	st := c.store.Read()
 	i := st.Instances[id]
-	if i == nil || i.Status == statusCreating || i.Deleting != nil {
+	if i == nil || i.Status == statusCreating || i.Deleting != nil || i.broken() {
 		return nil
 	}
 	want, err := st.desired(i)

@@ -99,7 +99,8 @@ func (c *Cloud) rotate(ctx context.Context, id, versionID string) error {
 		case i.Status != statusAvailable && i.Status != statusRotating:
 			return i.unavailable()
 		}
-		if key := st.Keys[s.KMSKeyID]; s.KMSKeyID != "" && (key == nil || key.keyState() != "Enabled") {
+		key := st.Keys[s.KMSKeyID]
+		if s.KMSKeyID != "" && (key == nil || key.keyState() != "Enabled") || c.rotationMustFail(id) {
 			i.SecretStatus = secretImpaired
 			done = true
 			return nil

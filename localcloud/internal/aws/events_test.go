@@ -76,7 +76,7 @@ func TestWhatHappensToAnInstanceIsAnEvent(t *testing.T) {
 		{StartTime: &late, Duration: sdk.Int32(5)},
 		{Duration: sdk.Int32(15 * 24 * 60)},
 		{SourceType: "db-cluster"},
-		{EventCategories: []string{"low storage"}},
+		{EventCategories: []string{"maintenance"}},
 	} {
 		_, err := client.DescribeEvents(t.Context(), &refused)
 		assert.Error(t, err, "%+v", refused)

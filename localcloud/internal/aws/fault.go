@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,21 +14,139 @@ import (
 // zones are the letters of the availability zones of each region.
 var zones = []string{"a", "b", "c"}
 
-// faults that people cause end with the local cloud.
+// Faults that people cause. They end with the local cloud.
+const (
+	FaultZone         = "zone"
+	FaultStorage      = "storage-full"
+	FaultParameters   = "incompatible-parameters"
+	FaultRotation     = "rotation"
+	statusStorageFull = FaultStorage
+	statusUnparsable  = FaultParameters
+)
+
 func (c *Cloud) serveFaults(mux *http.ServeMux) {
-	handle := func(method string, do func(ctx context.Context, zone string) error) {
+	handle := func(method string, do func(ctx context.Context, kind, of string) error) {
 		mux.HandleFunc(method+" /aws/faults", func(w http.ResponseWriter, req *http.Request) {
-			if err := do(req.Context(), req.URL.Query().Get("zone")); err != nil {
+			query := req.URL.Query()
+			if err := do(req.Context(), query.Get("kind"), query.Get("of")); err != nil {
 				c.refuse(w, resourceRequest{Type: "fault"}, method, err)
 				return
 			}
 			w.WriteHeader(http.StatusNoContent)
 		})
 	}
-	handle(http.MethodPost, c.failZone)
-	handle(http.MethodDelete, func(ctx context.Context, _ string) error {
-		return c.isolate(ctx, func(string) bool { return false })
+	handle(http.MethodPost, c.fail)
+	handle(http.MethodDelete, func(ctx context.Context, _, _ string) error { return c.endFaults(ctx) })
+}
+
+// fail causes a fault: of a zone, or of an instance.
+func (c *Cloud) fail(ctx context.Context, kind, of string) error {
+	if kind == FaultZone {
+		return c.failZone(ctx, of)
+	}
+	id, err := c.store.Read().faulty(of)
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case FaultStorage, FaultParameters:
+		return c.run(ctx, kind+" "+id, func(ctx context.Context) error { return c.breakInstance(ctx, id, kind) })
+	case FaultRotation:
+		c.setRotationFails(id)
+		return nil
+	default:
+		return wire.Errorf(codeInvalidValue, "kind: %q: there is no such fault", clip(kind))
+	}
+}
+
+// faulty finds the instance that a fault is for. The identifier can be empty if there is one instance.
+func (st *state) faulty(identifier string) (id string, err error) {
+	all := sortedKeys(st.Instances)
+	for _, id := range all {
+		if identifier == st.Instances[id].Identifier || identifier == "" && len(all) == 1 {
+			return id, nil
+		}
+	}
+	if identifier == "" {
+		return "", wire.Errorf(codeInvalidValue, "there are %d DB instances: name the one that shall fail", len(all))
+	}
+	return "", errNoInstance(identifier)
+}
+
+// breakInstance stops the database, as RDS does when its disk is full or PostgreSQL does not start with its parameters.
+func (c *Cloud) breakInstance(ctx context.Context, id, status string) error {
+	defer c.locks.lock("db " + id)()
+	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
+		if i.Status != statusAvailable {
+			return i.unavailable()
+		}
+		i.Status = status
+		if status == statusStorageFull {
+			st.instanceEvent(c.now(), i, eventStorageFull)
+		}
+		st.instanceEvent(c.now(), i, eventShutdown)
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	i := c.store.Read().Instances[id]
+	if err := c.cfg.RDS.Stop(ctx, i.Identifier); err != nil {
+		return engineError("stop", i.Identifier, err)
+	}
+	return nil
+}
+
+// broken reports whether the instance's database does not run because of a fault.
+func (i *dbInstance) broken() bool {
+	return i.Status == statusStorageFull || i.Status == statusUnparsable
+}
+
+// repair starts the database of an instance after a fault. The caller holds the lock of the instance.
+func (c *Cloud) repair(ctx context.Context, id string) error {
+	i := c.store.Read().Instances[id]
+	if err := c.cfg.RDS.Start(ctx, i.Identifier); err != nil {
+		return engineError("start", i.Identifier, err)
+	}
+	return c.changeInstance(id, func(st *state, i *dbInstance) error {
+		i.Status = statusAvailable
+		st.instanceEvent(c.now(), i, eventRestarted)
+		return nil
+	})
+}
+
+// endFaults ends all faults.
+func (c *Cloud) endFaults(ctx context.Context) error {
+	c.setRotationFails("")
+	return c.run(ctx, "end faults", func(ctx context.Context) error {
+		failed := []error{c.isolate(ctx, func(string) bool { return false })}
+		for _, id := range sortedKeys(c.store.Read().Instances) {
+			unlock := c.locks.lock("db " + id)
+			if i := c.store.Read().Instances[id]; i != nil && i.broken() {
+				failed = append(failed, c.repair(ctx, id))
+			}
+			unlock()
+		}
+		return errors.Join(failed...)
+	})
+}
+
+// setRotationFails makes the rotations of an instance fail, or with an empty name no rotation.
+func (c *Cloud) setRotationFails(id string) {
+	c.faultsMu.Lock()
+	defer c.faultsMu.Unlock()
+	next := map[string]bool{}
+	if id != "" {
+		maps.Copy(next, c.rotationFails)
+		next[id] = true
+	}
+	c.rotationFails = next
+}
+
+func (c *Cloud) rotationMustFail(id string) bool {
+	c.faultsMu.Lock()
+	defer c.faultsMu.Unlock()
+	return c.rotationFails[id]
 }
 
 // failZone makes a zone of all regions stop answering, and all others answer.
@@ -35,21 +154,20 @@ func (c *Cloud) failZone(ctx context.Context, zone string) error {
 	if !slices.Contains(zones, zone) {
 		return wire.Errorf(codeInvalidValue, "zone: %q: want one of %s", clip(zone), strings.Join(zones, ", "))
 	}
-	return c.isolate(ctx, func(az string) bool { return strings.HasSuffix(az, zone) })
+	return c.run(ctx, "isolate zones", func(ctx context.Context) error {
+		return c.isolate(ctx, func(az string) bool { return strings.HasSuffix(az, zone) })
+	})
 }
 
 func (c *Cloud) isolate(ctx context.Context, dead func(az string) bool) error {
-	return c.run(ctx, "isolate zones", func(ctx context.Context) error {
-		var failed []error
-		st := c.store.Read()
-		for _, id := range sortedKeys(st.Instances) {
-			unlock := c.locks.lock("db " + id)
-			if i := c.store.Read().Instances[id]; i != nil && i.Status != statusCreating && i.Deleting == nil {
-				failed = append(failed, c.cfg.RDS.Isolate(ctx, i.Identifier, dead(i.AZ),
-					i.SecondaryAZ != "" && dead(i.SecondaryAZ)))
-			}
-			unlock()
+	var failed []error
+	for _, id := range sortedKeys(c.store.Read().Instances) {
+		unlock := c.locks.lock("db " + id)
+		if i := c.store.Read().Instances[id]; i != nil && i.Status != statusCreating && i.Deleting == nil {
+			failed = append(failed, c.cfg.RDS.Isolate(ctx, i.Identifier, dead(i.AZ),
+				i.SecondaryAZ != "" && dead(i.SecondaryAZ)))
 		}
-		return errors.Join(failed...)
-	})
+		unlock()
+	}
+	return errors.Join(failed...)
 }

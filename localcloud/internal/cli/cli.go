@@ -137,7 +137,8 @@ func startOptions(c *cobra.Command) *cluster.StartOptions {
 		"port of the Kubernetes API server on 127.0.0.1")
 	c.Flags().IntVar(&options.AWSPort, "aws-port", cluster.DefaultAWSPort, "port of the AWS stand-in on 127.0.0.1")
 	c.Flags().StringVar(&options.Latency, "latency", cluster.LatencyOff,
-		"how long operations on databases take: "+cluster.LatencyOff+", or "+cluster.LatencyAWS+" for minutes as on AWS")
+		"how long operations on databases take: "+cluster.LatencyOff+", or "+cluster.LatencyAWS+
+			" for minutes as on AWS")
 	return &options
 }
 
@@ -220,6 +221,21 @@ func faultCommand(in wrapper) *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	zones := []string{"a", "b", "c"}
+	ofInstance := func(kind, short string) *cobra.Command {
+		return &cobra.Command{
+			Use:   kind + " [instance]",
+			Short: short,
+			Args:  cobra.MaximumNArgs(1),
+			RunE: in(func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error {
+				return cluster.FailInstance(ctx, p, kind, strings.Join(args, ""), out)
+			}),
+		}
+	}
+	fault.AddCommand(
+		ofInstance("storage-full", "Fill the disk of a DB instance"),
+		ofInstance("incompatible-parameters", "Keep a DB instance from starting with its parameters"),
+		ofInstance("rotation", "Make the rotations of a DB instance's master password fail"),
+	)
 	fault.AddCommand(&cobra.Command{
 		Use:       "zone <a|b|c>",
 		Short:     "Make an availability zone stop answering",

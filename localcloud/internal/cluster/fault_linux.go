@@ -39,23 +39,39 @@ func dropPackets(addresses []netip.Addr) error {
 
 // FailZone makes an availability zone stop answering, until [EndFaults] or the end of the local cloud.
 func FailZone(ctx context.Context, p Project, zone string, out io.Writer) error {
-	if err := askFault(ctx, p, http.MethodPost, "?zone="+url.QueryEscape(zone)); err != nil {
+	if err := askFault(ctx, p, http.MethodPost, "zone", zone); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "zone %s does not answer until `dbtier local fault end`\n", zone)
 	return nil
 }
 
-// EndFaults ends all faults.
-func EndFaults(ctx context.Context, p Project, out io.Writer) error {
-	if err := askFault(ctx, p, http.MethodDelete, ""); err != nil {
+// FailInstance causes a fault of a DB instance, until it is repaired as on RDS, or [EndFaults], or the end of the local
+// cloud. The identifier can be empty if there is one instance.
+func FailInstance(ctx context.Context, p Project, kind, identifier string, out io.Writer) error {
+	if err := askFault(ctx, p, http.MethodPost, kind, identifier); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "all zones answer")
+	fmt.Fprintln(out, map[string]string{
+		"storage-full": "the disk is full, and PostgreSQL has stopped: more allocated storage starts it again, or " +
+			"`dbtier local fault end`",
+		"incompatible-parameters": "PostgreSQL does not start with its parameters: another value in the parameter " +
+			"group and a reboot start it again, or `dbtier local fault end`",
+		"rotation": "rotations of the master password fail until `dbtier local fault end`",
+	}[kind])
 	return nil
 }
 
-func askFault(ctx context.Context, p Project, method, query string) error {
+// EndFaults ends all faults.
+func EndFaults(ctx context.Context, p Project, out io.Writer) error {
+	if err := askFault(ctx, p, http.MethodDelete, "", ""); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "all faults have ended")
+	return nil
+}
+
+func askFault(ctx context.Context, p Project, method, kind, of string) error {
 	if err := needRoot(); err != nil {
 		return err
 	}
@@ -64,7 +80,8 @@ func askFault(ctx context.Context, p Project, method, query string) error {
 	} else if !alive {
 		return NotRunningError{}
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://localcloud/aws/faults"+query, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, method, "http://localcloud/aws/faults?"+
+		url.Values{"kind": {kind}, "of": {of}}.Encode(), http.NoBody)
 	if err != nil {
 		return err
 	}

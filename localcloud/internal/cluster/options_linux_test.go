@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"dbtier/localcloud/internal/aws"
 )
@@ -15,7 +16,7 @@ func TestTheProcessesOfTheCloudGetItsOptions(t *testing.T) {
 	o.Latency = LatencyAWS
 	assert.Equal(t, []string{"--api-port", "1", "--aws-port", "2", "--latency", "aws"}, o.args())
 	assert.Equal(t, aws.TypicalLatency, o.latency())
-	assert.NoError(t, o.Validate())
+	require.NoError(t, o.Validate())
 	o.Latency = "slow"
 	assert.EqualError(t, o.Validate(), "--latency slow: want off or aws")
 }

@@ -43,6 +43,9 @@ func Supervise(context.Context, Project, StartOptions, *os.File, *os.File) error
 	return unsupported()
 }
 
+// FailInstance fails here.
+func FailInstance(context.Context, Project, string, string, io.Writer) error { return unsupported() }
+
 // FailZone fails here.
 func FailZone(context.Context, Project, string, io.Writer) error { return unsupported() }
 

@@ -1,0 +1,85 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The runbooks of a full disk, of parameters with which PostgreSQL does not start, and of a failed rotation, each after
+// the fault itself (docs/how-to/database.md).
+func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
+	settled(t)
+	identifier := output(t, "databaseIdentifier")
+	ask := func(query string) string {
+		return strings.TrimSpace(aws(t, "rds", "describe-db-instances", "--db-instance-identifier", identifier, "--query",
+			"DBInstances[0]."+query, "--output", "text").stdout)
+	}
+	verified := func(by wrapped) {
+		t.Helper()
+		eventually(t, 2*time.Minute, "all checks to pass", func() (bool, string) {
+			r := by.run(t, "bin/dbtier", "verify", "--stack", "local")
+			return r.code == 0, r.all()
+		})
+	}
+
+	// Low storage: raise allocatedStorage.
+	mustDbtier(t, "local", "fault", "storage-full")
+	assert.Equal(t, "storage-full", ask("DBInstanceStatus"))
+	failing := dbtier(t, "verify", "--stack", "local")
+	assert.Equal(t, 1, failing.code, "%s", failing)
+	events := aws(t, "rds", "describe-events", "--source-type", "db-instance", "--source-identifier", identifier,
+		"--event-categories", "low storage", "--query", "Events[].Message", "--output", "text")
+	assert.Contains(t, events.stdout, "Allocated storage has been exhausted")
+	size := ask("AllocatedStorage")
+	larger := withConfig(t, "config:\n",
+		fmt.Sprintf("config:\n  dbtier:database: {allocatedStorage: %s0, applyImmediately: true}\n", size))
+	r := larger.run(t, "bin/dbtier", "up", "--stack", "local")
+	require.Zero(t, r.code, "%s", r)
+	assert.Equal(t, "available", ask("DBInstanceStatus"))
+	verified(larger)
+
+	// Incompatible parameters: change the parameter back and reboot.
+	mustDbtier(t, "local", "fault", "incompatible-parameters", identifier)
+	assert.Equal(t, "incompatible-parameters", ask("DBInstanceStatus"))
+	reboot := func() {
+		t.Helper()
+		r := aws(t, "rds", "reboot-db-instance", "--db-instance-identifier", identifier)
+		require.Zero(t, r.code, "%s", r)
+	}
+	reboot()
+	assert.Equal(t, "incompatible-parameters", ask("DBInstanceStatus"), "a reboot alone does not help")
+	changed := withConfig(t, "config:\n", fmt.Sprintf("config:\n  dbtier:database: {allocatedStorage: %s0, "+
+		"applyImmediately: true, parameters: {max_locks_per_transaction: {value: \"128\"}}}\n", size))
+	r = changed.run(t, "bin/dbtier", "up", "--stack", "local", "--target", "database-parameter-group")
+	require.Zero(t, r.code, "%s", r)
+	reboot()
+	assert.Equal(t, "available", ask("DBInstanceStatus"))
+	verified(changed)
+
+	// Failed rotation: remove the cause and rotate.
+	rotate := func() string {
+		t.Helper()
+		r := aws(t, "rds", "modify-db-instance", "--db-instance-identifier", identifier, "--rotate-master-user-password",
+			"--apply-immediately")
+		require.Zero(t, r.code, "%s", r)
+		return ask("MasterUserSecret.SecretStatus")
+	}
+	mustDbtier(t, "local", "fault", "rotation")
+	assert.Equal(t, "impaired", rotate())
+	verified(changed)
+	mustDbtier(t, "local", "fault", "end")
+	assert.Equal(t, "active", rotate())
+	verified(changed)
+
+	// A disk never shrinks, and its size in the config may be smaller.
+	mustDbtier(t, "up", "--stack", "local")
+	assert.Equal(t, size+"0", ask("AllocatedStorage"))
+	assert.Contains(t, mustDbtier(t, "preview", "--stack", "local").stdout, "no changes")
+}
