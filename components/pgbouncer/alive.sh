@@ -1,16 +1,31 @@
-# Liveness of PgBouncer. It fails in two cases: nothing accepts connections, or PgBouncer has failed to resolve a name
-# that this script resolves, for the number of seconds in the first argument. Such a process may never recover
-# (pgbouncer#1119). If the name does not resolve here either, the resolver is at fault, and a restart would only cut the
-# open connections. A busy PgBouncer that does not answer is alive. psql finds PgBouncer's console by the environment.
+# Liveness of PgBouncer. It fails if nothing accepts connections, and if one of these lasts for the number of seconds in
+# the first argument:
+# - PgBouncer's console does not answer. PgBouncer is one thread, so no client gets an answer either. A busy process
+#   answers late.
+# - PgBouncer does not resolve a name that this script resolves. Such a process may never recover (pgbouncer#1119). If
+#   the name does not resolve here either, the resolver is at fault, and a restart would only cut the open connections.
+# psql finds PgBouncer's console by the environment.
 patience=$1
 seen=$PGHOST/unresolved
+silent=$PGHOST/silent
 
 console() { timeout 8 psql --no-psqlrc --quiet --tuples-only --no-align --command="$1" 2>&1; }
 
 hosts=$(console 'SHOW DNS_HOSTS') || case $hosts in
 *refused* | *'No such file'* | *'temporarily unavailable'*) echo "$hosts" && exit 1 ;;
-*) exit 0 ;;
+'' | *'timeout expired'*)
+  now=$(date +%s)
+  first=
+  [ ! -f "$silent" ] || read -r first <"$silent"
+  first=${first:-$now}
+  echo "$first" >"$silent"
+  [ $((now - first)) -ge "$patience" ] || exit 0
+  echo "PgBouncer's console has not answered for $((now - first)) s"
+  exit 1
+  ;;
+*) rm -f "$silent" && exit 0 ;;
 esac
+rm -f "$silent"
 
 # Each line is a name, the seconds for which the result is kept, and the addresses, of which a failed lookup has none.
 failing=

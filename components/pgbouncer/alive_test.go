@@ -140,3 +140,38 @@ func TestABusyProcessIsAlive(t *testing.T) {
 		assert.Equal(t, want, alive, said)
 	}
 }
+
+func TestAProcessThatAnswersNobodyIsNotAlive(t *testing.T) {
+	t.Parallel()
+	for _, silence := range []string{"", "psql: error: connection to server on socket failed: timeout expired\n"} {
+		p := newProbe(t)
+		quiet := func(seconds int) (bool, string) {
+			p.hosts, p.code = silence, 2
+			return p.after(seconds)
+		}
+		answers := func(seconds int) {
+			p.hosts, p.code = resolved, 0
+			alive, said := p.after(seconds)
+			assert.True(t, alive, said)
+		}
+		for range 3 {
+			for _, seconds := range []int{30, 30} {
+				alive, said := quiet(seconds)
+				require.True(t, alive, "it answers now and then: %s", said)
+			}
+			answers(30)
+		}
+		for _, seconds := range []int{30, 30} {
+			alive, said := quiet(seconds)
+			require.True(t, alive, said)
+		}
+		for want := 60; want < 120; want += 30 {
+			alive, said := quiet(30)
+			assert.False(t, alive)
+			assert.Contains(t, said, fmt.Sprintf("has not answered for %d s", want))
+		}
+		answers(30)
+		alive, said := quiet(30)
+		assert.True(t, alive, "the silence begins anew: %s", said)
+	}
+}

@@ -34,8 +34,9 @@ const (
 	livenessPeriod = 30
 	// livenessFailures in a row end the process.
 	livenessFailures = 3
-	// lookupPatience is how long PgBouncer may fail to resolve a name that the probe resolves before the probe fails.
-	lookupPatience = 60
+	// patience is how long, in seconds, PgBouncer may not answer, or not resolve a name that the probe resolves, before
+	// the probe fails.
+	patience = 60
 	// stuckGrace is what the clients of a process that is not alive get, beyond the drain.
 	stuckGrace = 15
 )
@@ -159,7 +160,7 @@ func (b *builder) pgbouncer(mounts corev1.VolumeMountArray) *corev1.ContainerArg
 	}
 	container.LivenessProbe = &corev1.ProbeArgs{
 		Exec: &corev1.ExecActionArgs{Command: pulumi.ToStringArray(
-			[]string{"sh", "-c", aliveScript, "alive", strconv.Itoa(lookupPatience)},
+			[]string{"sh", "-c", aliveScript, "alive", strconv.Itoa(patience)},
 		)},
 		PeriodSeconds: pulumi.Int(livenessPeriod), FailureThreshold: pulumi.Int(livenessFailures),
 		// More than the script waits for the console and for lookups.

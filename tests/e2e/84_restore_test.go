@@ -3,10 +3,13 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The steps of "Restore and cut-over" in docs/how-to/database.md, after somebody has deleted rows while the service
-// writes. What production keeps is kept here, too.
+// The steps of "Restore and cut-over" in docs/how-to/database.md, after somebody has deleted rows. Clients read
+// through the pool all the time. What production keeps is kept here, too.
 func TestTheRunbookOfARestoreBringsBackWhatWasDeleted(t *testing.T) {
 	settled(t)
 	const kept = "deleteAutomatedBackups: false, finalSnapshot: true, logSkipDestroy: true"
@@ -39,6 +42,23 @@ func TestTheRunbookOfARestoreBringsBackWhatWasDeleted(t *testing.T) {
 	require.Contains(t, backup.stdout, source+"\tactive", "%s", backup)
 	// 3. Stop the writers.
 	kubectl(t, "-n", namespace, "scale", "deployment/"+service, "--replicas=0")
+	// Who only reads goes on.
+	readers := podLikeTheServices(t, "readers")
+	inReaders := func(script string) result {
+		return tryKubectl(t, "", "-n", namespace, "exec", readers, "-c", service, "--", "bash", "-ec", script)
+	}
+	var read result
+	var wait sync.WaitGroup
+	wait.Go(func() { read = inReaders(`/myshop-api soak --clients 50 & echo $! > /tmp/readers.pid; wait $!`) })
+	stop := sync.OnceFunc(func() {
+		inReaders("kill $(cat /tmp/readers.pid)")
+		wait.Wait()
+	})
+	defer stop()
+	eventually(t, time.Minute, "the readers", func() (bool, string) {
+		n := poolClients(t)
+		return n >= 50, strconv.Itoa(n)
+	})
 	// 4. to 6. The new name, the source, and the cut-over.
 	restored := withConfig(t, "config:\n", fmt.Sprintf("config:\n  dbtier:database: {%s, identifier: %s-2, restore: "+
 		"{pointInTime: {sourceDbInstanceIdentifier: %[2]s, restoreTime: %q}}}\n", kept, source,
@@ -61,6 +81,15 @@ func TestTheRunbookOfARestoreBringsBackWhatWasDeleted(t *testing.T) {
 		})
 	}
 	verified(restored)
+	stop()
+	var answers struct {
+		Answered, Failed int
+		LongestSeconds   float64
+	}
+	require.NoError(t, json.Unmarshal([]byte(read.stdout), &answers), "%s", read)
+	assert.Positive(t, answers.Answered)
+	t.Logf("50 readers: %d answers, %d failures, %.1f s without an answer at most", answers.Answered, answers.Failed,
+		answers.LongestSeconds)
 	assert.Contains(t, direct("select count(*) from precious"), "1000", "the rows that were deleted")
 	// 8. Remove restore: the instance stays. Only the name of its final snapshot follows.
 	instance := func() string {

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -37,9 +36,9 @@ func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
 	events := aws(t, "rds", "describe-events", "--source-type", "db-instance", "--source-identifier", identifier,
 		"--event-categories", "low storage", "--query", "Events[].Message", "--output", "text")
 	assert.Contains(t, events.stdout, "Allocated storage has been exhausted")
-	size := ask("AllocatedStorage")
-	larger := withConfig(t, "config:\n",
-		fmt.Sprintf("config:\n  dbtier:database: {allocatedStorage: %s0, applyImmediately: true}\n", size))
+	const grown = "allocatedStorage: 100, applyImmediately: true"
+	require.NotEqual(t, "100", ask("AllocatedStorage"))
+	larger := withConfig(t, "config:\n", "config:\n  dbtier:database: {"+grown+"}\n")
 	r := larger.run(t, "bin/dbtier", "up", "--stack", "local")
 	require.Zero(t, r.code, "%s", r)
 	assert.Equal(t, "available", ask("DBInstanceStatus"))
@@ -55,8 +54,8 @@ func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
 	}
 	reboot()
 	assert.Equal(t, "incompatible-parameters", ask("DBInstanceStatus"), "a reboot alone does not help")
-	changed := withConfig(t, "config:\n", fmt.Sprintf("config:\n  dbtier:database: {allocatedStorage: %s0, "+
-		"applyImmediately: true, parameters: {max_locks_per_transaction: {value: \"128\"}}}\n", size))
+	changed := withConfig(t, "config:\n", "config:\n  dbtier:database: {"+grown+
+		", parameters: {max_locks_per_transaction: {value: \"128\"}}}\n")
 	r = changed.run(t, "bin/dbtier", "up", "--stack", "local", "--target", "database-parameter-group")
 	require.Zero(t, r.code, "%s", r)
 	reboot()
@@ -80,6 +79,6 @@ func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
 
 	// A disk never shrinks, and its size in the config may be smaller.
 	mustDbtier(t, "up", "--stack", "local")
-	assert.Equal(t, size+"0", ask("AllocatedStorage"))
+	assert.Equal(t, "100", ask("AllocatedStorage"))
 	assert.Contains(t, mustDbtier(t, "preview", "--stack", "local").stdout, "no changes")
 }

@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -119,16 +120,48 @@ func TestTwoServicesOfAClusterAreApartAndOneOutlivesTheOther(t *testing.T) {
 			r.stderr)
 	})
 
-	inExample(t, "destroy", "--stack", "billing")
+	r := queryOf(t, "billing", "insert into orders (item, quantity) values ('kept', 9)")
+	require.Zero(t, r.code, "%s", r)
+	inExample(t, "up", "--stack", "billing", "--config", "database.finalSnapshot=true")
+	destroyed := inExample(t, "destroy", "--stack", "billing")
+	assert.Contains(t, destroyed.all(), "final-billing-local", "what stays is named")
 	assert.NotZero(t, tryKubectl(t, "", "get", "namespace", "billing").code, "the service's namespace no longer exists")
 	assert.Contains(t, kubectl(t, "get", "crds", "-o", "name"), "externalsecrets.external-secrets.io",
 		"the CRDs are shared by all teams and stay")
-	r := queryOf(t, "orders", "select count(*) > 0 from orders")
+	r = queryOf(t, "orders", "select count(*) > 0 from orders")
 	assert.Equal(t, "t\n", r.stdout, "the other service continues to serve: %s", r)
 	inExample(t, "verify", "--stack", "orders")
 	again := inExample(t, "up", "--stack", "orders")
 	assert.Contains(t, again.all(), "no changes")
+	t.Run("the final snapshot of a removed service is restored into another stack", restoreBilling)
 	t.Run("a new stack adopts the database that a stack forgot", adoptOrders)
+}
+
+// restoreBilling begins a stack archive with the final snapshot of the stack billing, which no longer exists. The
+// stack's file is in a copy of the example, which only this program sees.
+func restoreBilling(t *testing.T) {
+	example, other := filepath.Join(root, "examples", "services"), t.TempDir()
+	require.NoError(t, os.CopyFS(other, os.DirFS(example)))
+	text, err := os.ReadFile(filepath.Join(example, "Pulumi.billing.yaml"))
+	require.NoError(t, err)
+	snapshot := strings.TrimSpace(aws(t, "rds", "describe-db-snapshots", "--snapshot-type", "manual", "--query",
+		"DBSnapshots[?DBInstanceIdentifier=='billing-local'].DBSnapshotIdentifier", "--output", "text").stdout)
+	require.NotEmpty(t, snapshot)
+	archive := strings.NewReplacer("name: billing\n", "name: archive\n", "name: billing-api\n", "name: archive-api\n",
+		"config:\n", "config:\n  dbtier:database: {databaseName: billing, masterUsername: billing_admin, restore: "+
+			"{snapshotIdentifier: "+snapshot+"}}\n").Replace(string(text))
+	require.NoError(t, os.WriteFile(filepath.Join(other, "Pulumi.archive.yaml"), []byte(archive), 0o600))
+	inCopy := wrapped{
+		"unshare", "--mount", "sh", "-ec", `mount --bind "$1" "$2"; cd "$2"; shift 2; exec "$@"`, "sh", other, example,
+		filepath.Join(root, "bin", "dbtier"),
+	}
+	for _, command := range []string{"up", "verify"} {
+		r := inCopy.run(t, command, "--stack", "archive")
+		require.Zero(t, r.code, "%s", r)
+	}
+	assert.Equal(t, "9\n", queryOf(t, "archive", "select quantity from orders where item = 'kept'").stdout)
+	r := inCopy.run(t, "destroy", "--stack", "archive")
+	require.Zero(t, r.code, "%s", r)
 }
 
 // adoptOrders follows docs/how-to/adopt.md with a database whose stack has lost its state and its namespace.
