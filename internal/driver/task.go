@@ -54,6 +54,8 @@ func (a *app) newTask(f *stackFlags, at target, r *report) *task {
 		t.out, t.asks = io.Discard, false
 		t.progress = progress.Options{Out: a.stderr, Quiet: true, Secrets: a.secrets}
 	}
+	// The warnings of a preview are not printed again by the update after it.
+	t.progress.Told = map[string]bool{}
 	t.progress.Explain = func(urn, message string) string { return guard.Explain(urn, message, t.stack.Name) }
 	return t
 }

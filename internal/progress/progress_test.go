@@ -546,3 +546,25 @@ func TestWhatIsNotAsInThePlanIsNamedWithoutItsValues(t *testing.T) {
 		}
 	}
 }
+
+func TestWarningsThatWerePrintedAreNotPrintedAgain(t *testing.T) {
+	told := map[string]bool{}
+	var printed []string
+	for range 2 {
+		s := newScreen(progress.Options{Told: told})
+		s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "warning", Message: "careful"})
+		s.event(apitype.EngineEvent{PolicyEvent: &apitype.PolicyEvent{
+			ResourceURN: instance, PolicyName: "rule", PolicyPackName: "dbtier", EnforcementLevel: "advisory",
+			Message: "why",
+		}})
+		stream := make(chan events.EngineEvent)
+		close(stream)
+		result := s.Consume(stream, nil)
+		assert.Len(t, result.Warnings, 1)
+		assert.Len(t, result.Findings, 1)
+		printed = append(printed, s.out.String())
+	}
+	assert.Equal(t, "  ! kubernetes:Job migrate: careful\n"+
+		"  ! aws:rds:Instance myshop-db: policy rule (dbtier): why\n", printed[0])
+	assert.Empty(t, printed[1])
+}

@@ -36,6 +36,8 @@ type Options struct {
 	// Secrets are removed from the values of changes. The credentials in the inputs of resources are added to them, so
 	// that Out can remove them too. Optional.
 	Secrets *redact.Redactor
+	// Told are the warnings and findings that were printed. Renderers that share it print each once. Optional.
+	Told map[string]bool
 	// Explain returns what to print of a provider's error on a resource. Optional.
 	Explain func(urn, message string) string
 	// Patience is how long the output stays silent before a line names the operation being waited for. Default 3 s.
@@ -159,6 +161,9 @@ func New(o Options) *Renderer {
 	}
 	if o.Patience == 0 {
 		o.Patience = 3 * time.Second
+	}
+	if o.Told == nil {
+		o.Told = map[string]bool{}
 	}
 	return &Renderer{
 		o: o, said: map[string]bool{}, refreshed: map[string]Step{}, before: map[string]State{},
@@ -508,7 +513,7 @@ func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {
 		r.result.Errors = append(r.result.Errors, whole)
 	case "warning":
 		r.result.Warnings = append(r.result.Warnings, whole)
-		r.line("  ! %s", indent(whole, "    ")[4:])
+		r.warn(whole)
 	case "info", "info#err":
 		if !r.o.Quiet {
 			r.line("    %s", indent(whole, "    ")[4:])
@@ -534,7 +539,15 @@ func (r *Renderer) policy(p *apitype.PolicyEvent) {
 		r.result.Errors = append(r.result.Errors, message)
 		return
 	}
-	r.line("  ! %s", indent(message, "    ")[4:])
+	r.warn(message)
+}
+
+// warn prints a warning or a finding that was not printed before.
+func (r *Renderer) warn(message string) {
+	if !r.o.Told[message] {
+		r.o.Told[message] = true
+		r.line("  ! %s", indent(message, "    ")[4:])
+	}
 }
 
 // String is the finding for people.
