@@ -283,6 +283,11 @@ func TestWhatBelongsToOneCloudOnly(t *testing.T) {
 		"    context: prod\n    nodeSecurityGroupId").Replace(least))
 	require.ErrorContains(t, err, `aws.endpoint: "": want the URL of the local cloud's AWS stand-in`)
 	assert.ErrorContains(t, err, `cluster.context: "prod": has no effect, because cloud is local`)
+	_, err = load(t, strings.Replace(least, "cloud: aws", "cloud: local", 1)+"  dbtier:database: {events: {topicArn: "+
+		"'arn:aws:sns:ap-northeast-2:123456789012:a'}, roles: {s3Export: 'arn:aws:iam::123456789012:role/e'}}\n")
+	require.ErrorContains(t, err, "database.alarms.enabled: true: the local cloud has no CloudWatch alarms")
+	require.ErrorContains(t, err, "database.events.topicArn")
+	assert.ErrorContains(t, err, "database.roles")
 }
 
 // An error with the value would show it in the terminal.

@@ -210,6 +210,7 @@ func (s *Stack) Validate() error {
 	s.checkSecurityGroups(&faults)
 	network := section("network", s.Network.validate())
 	database := section("database", s.Database.Validate())
+	s.checkLocal(&faults)
 	secrets := section("secrets", s.validateSecrets())
 	pool := section("", s.validatePool())
 	role := section("role", s.validateRole())
@@ -234,6 +235,19 @@ func (s *Stack) Validate() error {
 		s.checkBudget(&faults)
 	}
 	return faults.Err()
+}
+
+// checkLocal refuses settings of the database for which the local cloud has no service.
+func (s *Stack) checkLocal(faults *fault.List) {
+	if s.Cloud != Local {
+		return
+	}
+	faults.Check(!s.Database.Alarms.Enabled, "database.alarms.enabled", true,
+		"the local cloud has no CloudWatch alarms; use false there")
+	faults.Check(s.Database.Events.TopicArn == "", "database.events.topicArn", s.Database.Events.TopicArn,
+		"the local cloud has no SNS; leave it out there")
+	faults.Check(len(s.Database.Roles) == 0, "database.roles", slices.Sorted(maps.Keys(s.Database.Roles)),
+		"the local cloud's databases cannot assume roles; leave it out there")
 }
 
 // checkAddresses compares the database's kinds of addresses with its ranges: a NetworkPolicy without a range of a kind

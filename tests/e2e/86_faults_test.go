@@ -14,6 +14,8 @@ import (
 // The runbooks of a full disk, of parameters with which PostgreSQL does not start, and of a failed rotation, each after
 // the fault itself (docs/how-to/database.md).
 func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
+	// The test before may have left another database.
+	mustDbtier(t, "up", "--stack", "local", "--allow-data-loss", "database-instance")
 	settled(t)
 	identifier := output(t, "databaseIdentifier")
 	ask := func(query string) string {
