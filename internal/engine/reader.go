@@ -32,7 +32,9 @@ type Reader struct {
 	lock    *statelock.Lock
 	// work is the folder in which the CLI runs, home its PULUMI_HOME, temp a folder that Close removes.
 	work, home, temp string
-	environment      environment
+	// kept is the folder that keeps the salt of a local stack; empty for other stacks.
+	kept        string
+	environment environment
 	// executing is true while the Automation API runs an operation.
 	executing bool
 	closed    chan struct{}
@@ -123,9 +125,17 @@ func (r *Reader) place() (env environment, err error) {
 		if env.PassphraseFile, err = LocalPassphrase(c.Project); err != nil {
 			return env, err
 		}
-		// The projects of a checkout share the local cloud, so each has its own folder there.
-		r.work = c.Project.LocalCloud("state", "pulumi", "work", c.Project.Name)
-		return env, copyProject(c.Project, c.Stack, r.work, copying{overrides: c.Overrides})
+		// The projects of a checkout share the local cloud, so each has its own folder there. It keeps the salts, and
+		// plain pulumi works in it. Runs have folders of their own: two at once can have different settings.
+		r.kept = c.Project.LocalCloud("state", "pulumi", "work", c.Project.Name)
+		if err := copyProject(c.Project, c.Stack, r.kept, copying{}); err != nil {
+			return env, err
+		}
+		if r.temp, err = os.MkdirTemp("", "dbtier-run-"); err != nil {
+			return env, fmt.Errorf("making a folder for this run: %w", err)
+		}
+		r.work = filepath.Join(r.temp, "run")
+		return env, copyProject(c.Project, c.Stack, r.work, copying{salts: r.kept, overrides: c.Overrides})
 	case len(c.Overrides) == 0:
 		r.work = c.Project.Dir
 		return env, nil
@@ -200,6 +210,9 @@ func (r *Reader) selectStack(ctx context.Context, existing bool) error {
 		if err := r.create(ctx, workspace); err != nil {
 			return err
 		}
+		if err := keepSalt(r.work, r.kept, r.config.Stack); err != nil {
+			return err
+		}
 		r.config.Note(fmt.Sprintf("created stack %s in %s", name, r.backend))
 		return nil
 	}
@@ -228,6 +241,7 @@ const previewing = "preview"
 // which would also write into the stack's file.
 func (r *Reader) previewCreation(ctx context.Context) (err error) {
 	r.config.Note(fmt.Sprintf("stack %s is not in %s yet: this shows its creation", r.config.Stack.Name, r.backend))
+	r.kept = ""
 	r.environment, err = r.emptyState(r.environment, copying{overrides: r.config.Overrides})
 	if err != nil {
 		return err

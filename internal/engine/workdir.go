@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,6 +26,8 @@ type copying struct {
 	offline, encryption bool
 	// overrides are config values for this run only.
 	overrides map[string]any
+	// salts is the folder that has the stack's salt. Default: the copy's own.
+	salts string
 }
 
 // copyProject copies Pulumi.yaml and the stack's file into dir. Without encryption, the copy has the salt that an
@@ -52,7 +55,7 @@ func copyProject(p *project.Project, s *project.Stack, dir string, how copying) 
 		for _, key := range []string{"encryptionsalt", "secretsprovider", "encryptedkey"} {
 			delete(stack, key)
 		}
-		before, err := readYAML(target)
+		before, err := readYAML(filepath.Join(cmp.Or(how.salts, dir), filepath.Base(s.File)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -71,6 +74,28 @@ func copyProject(p *project.Project, s *project.Stack, dir string, how copying) 
 		return err
 	}
 	return writeYAML(target, stack)
+}
+
+// keepSalt keeps the salt that the engine has written into a run's copy of the stack's file. It does nothing without a
+// folder to keep it in.
+func keepSalt(from, to string, s *project.Stack) error {
+	if to == "" {
+		return nil
+	}
+	run, err := readYAML(filepath.Join(from, filepath.Base(s.File)))
+	if err != nil {
+		return err
+	}
+	kept, err := readYAML(filepath.Join(to, filepath.Base(s.File)))
+	if err != nil {
+		return err
+	}
+	salt, ok := run["encryptionsalt"]
+	if !ok || kept["encryptionsalt"] == salt {
+		return nil
+	}
+	kept["encryptionsalt"] = salt
+	return writeYAML(filepath.Join(to, filepath.Base(s.File)), kept)
 }
 
 // override sets values in the stack's config, at a key or at a path below it.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -460,5 +461,37 @@ func TestSecretsAreInNoOutputOfAnyCommand(t *testing.T) {
 	require.NoError(t, err)
 	for _, spelling := range []string{secret, strings.Trim(string(quoted), `"`)} {
 		assert.NotContains(t, text, spelling)
+	}
+}
+
+// A run with other settings must not be the config of a run beside it, nor of plain pulumi after it.
+func TestRunsAtTheSameTimeHaveTheirOwnSettings(t *testing.T) {
+	t.Parallel()
+	for _, cloud := range []string{"local", "aws"} {
+		s := newSite(t)
+		s.configure("local", cloud, []declared{role("a", props{"name": "a"})}, nil)
+		s.must(0, "up", "--stack", "local", "--yes", "--config", "environment=first")
+		var wait sync.WaitGroup
+		for _, name := range []string{"x1", "x2", "x3", "x4"} {
+			wait.Go(func() {
+				preview := s.ask(0, "preview", "--stack", "local", "--config", "environment="+name)
+				var created []string
+				for _, r := range preview.Resources {
+					if r.Op == "create" {
+						created = append(created, r.Name)
+					}
+				}
+				assert.Equal(t, []string{name}, created)
+			})
+		}
+		wait.Wait()
+		s.must(0, "up", "--stack", "local", "--yes", "--config", "environment=first", "--expect-no-changes")
+		if cloud == "local" {
+			kept, err := os.ReadFile(filepath.Join(s.dir, ".localcloud", "state", "pulumi", "work", "dbtier",
+				"Pulumi.local.yaml"))
+			require.NoError(t, err)
+			assert.NotContains(t, string(kept), "environment")
+			assert.Contains(t, string(kept), "encryptionsalt")
+		}
 	}
 }
