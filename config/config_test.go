@@ -282,7 +282,7 @@ func TestWhatBelongsToOneCloudOnly(t *testing.T) {
 	_, err = load(t, strings.NewReplacer("cloud: aws", "cloud: local", "    nodeSecurityGroupId",
 		"    context: prod\n    nodeSecurityGroupId").Replace(least))
 	require.ErrorContains(t, err, `aws.endpoint: "": want the URL of the local cloud's AWS stand-in`)
-	assert.ErrorContains(t, err, `cluster.context: "prod": has no effect, because cloud is local`)
+	require.ErrorContains(t, err, `cluster.context: "prod": has no effect, because cloud is local`)
 	_, err = load(t, strings.Replace(least, "cloud: aws", "cloud: local", 1)+"  dbtier:database: {events: {topicArn: "+
 		"'arn:aws:sns:ap-northeast-2:123456789012:a'}, roles: {s3Export: 'arn:aws:iam::123456789012:role/e'}}\n")
 	require.ErrorContains(t, err, "database.alarms.enabled: true: the local cloud has no CloudWatch alarms")
