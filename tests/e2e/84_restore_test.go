@@ -73,14 +73,7 @@ func TestTheRunbookOfARestoreBringsBackWhatWasDeleted(t *testing.T) {
 	// 7. The service's replicas.
 	r = restored.run(t, "bin/dbtier", "up", "--stack", "local", "--refresh")
 	require.Zero(t, r.code, "%s", r)
-	verified := func(by wrapped) {
-		// The pool's connections to the instance that is gone end first.
-		eventually(t, 2*time.Minute, "all checks to pass", func() (bool, string) {
-			r := by.run(t, "bin/dbtier", "verify", "--stack", "local")
-			return r.code == 0, r.all()
-		})
-	}
-	verified(restored)
+	verifies(t, restored)
 	stop()
 	var answers struct {
 		Answered, Failed int
@@ -124,5 +117,5 @@ func TestTheRunbookOfARestoreBringsBackWhatWasDeleted(t *testing.T) {
 	// Back to an instance of the first name, which begins empty.
 	mustDbtier(t, "up", "--stack", "local", "--allow-data-loss", "database-instance", "--allow-data-loss",
 		"database-log-postgresql")
-	verified(withConfig(t))
+	verifies(t, withConfig(t))
 }

@@ -37,10 +37,7 @@ func TestAnotherInstanceIsPreparedAndServesLikeTheFirst(t *testing.T) {
 	assert.NotEqual(t, first, instances())
 	assert.Equal(t, "another", output(t, "databaseName"))
 	// The pods of the pool have the database's new name once the kubelet has updated their file.
-	eventually(t, 2*time.Minute, "all checks to pass", func() (bool, string) {
-		r := moved.run(t, "bin/dbtier", "verify", "--stack", "local")
-		return r.code == 0, r.all()
-	})
+	verifies(t, moved)
 	r = inServicePod(t, `psql "$DATABASE_URL" -XAtc 'select current_database(), count(*) from orders'`)
 	assert.Zero(t, r.code, "the schema, and the rights of the application's role: %s", r)
 	assert.Contains(t, r.stdout, "another|")
@@ -82,10 +79,7 @@ func TestAnotherInstanceIsPreparedAndServesLikeTheFirst(t *testing.T) {
 	require.Zero(t, r.code, "%s", r)
 	t.Logf("the instance: named by drift, refused by up, restored from a snapshot in %s",
 		time.Since(started).Round(time.Second))
-	eventually(t, 2*time.Minute, "all checks to pass", func() (bool, string) {
-		r := restored.run(t, "bin/dbtier", "verify", "--stack", "local")
-		return r.code == 0, r.all()
-	})
+	verifies(t, restored)
 	kept = withTheDirectDSN(t, "select answer from kept")
 	assert.Contains(t, kept.stdout, "42", "the data of the snapshot, without what was written later: %s", kept)
 	assert.NotContains(t, kept.stdout, "43")

@@ -5,7 +5,6 @@ package e2e
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,13 +21,6 @@ func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
 		return strings.TrimSpace(aws(t, "rds", "describe-db-instances", "--db-instance-identifier", identifier, "--query",
 			"DBInstances[0]."+query, "--output", "text").stdout)
 	}
-	verified := func(by wrapped) {
-		t.Helper()
-		eventually(t, 2*time.Minute, "all checks to pass", func() (bool, string) {
-			r := by.run(t, "bin/dbtier", "verify", "--stack", "local")
-			return r.code == 0, r.all()
-		})
-	}
 
 	// Low storage: raise allocatedStorage.
 	mustDbtier(t, "local", "fault", "storage-full")
@@ -44,7 +36,7 @@ func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
 	r := larger.run(t, "bin/dbtier", "up", "--stack", "local")
 	require.Zero(t, r.code, "%s", r)
 	assert.Equal(t, "available", ask("DBInstanceStatus"))
-	verified(larger)
+	verifies(t, larger)
 
 	// Incompatible parameters: change the parameter back and reboot.
 	mustDbtier(t, "local", "fault", "incompatible-parameters", identifier)
@@ -62,7 +54,7 @@ func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
 	require.Zero(t, r.code, "%s", r)
 	reboot()
 	assert.Equal(t, "available", ask("DBInstanceStatus"))
-	verified(changed)
+	verifies(t, changed)
 
 	// Failed rotation: remove the cause and rotate.
 	rotate := func() string {
@@ -74,10 +66,10 @@ func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
 	}
 	mustDbtier(t, "local", "fault", "rotation")
 	assert.Equal(t, "impaired", rotate())
-	verified(changed)
+	verifies(t, changed)
 	mustDbtier(t, "local", "fault", "end")
 	assert.Equal(t, "active", rotate())
-	verified(changed)
+	verifies(t, changed)
 
 	// A disk never shrinks, and its size in the config may be smaller.
 	mustDbtier(t, "up", "--stack", "local")

@@ -139,6 +139,20 @@ func (w wrapped) runWith(t *testing.T, env []string, args ...string) result {
 	return command{timeout: 10 * time.Minute, env: env}.run(t, w[0], append(w[1:len(w):len(w)], args...)...)
 }
 
+// verifies waits until verify passes all checks of the stack local. After another instance the pool's pods read their
+// new files and end their old connections first. A pod that answers nobody is restarted after three minutes at most.
+func verifies(t *testing.T, by wrapped) {
+	t.Helper()
+	began := time.Now()
+	eventually(t, 5*time.Minute, "all checks to pass", func() (bool, string) {
+		r := by.run(t, "bin/dbtier", "verify", "--stack", "local")
+		return r.code == 0, r.all()
+	})
+	if took := time.Since(began); took > time.Minute {
+		t.Logf("verify passed after %s; the pool: %s", took.Round(time.Second), poolProcesses(t))
+	}
+}
+
 // dbtier runs the driver and returns its result, successful or not.
 func dbtier(t *testing.T, args ...string) result {
 	t.Helper()
