@@ -16,9 +16,11 @@ hosts=$(console 'SHOW DNS_HOSTS') || case $hosts in
 '' | *'timeout expired'*)
   now=$(date +%s)
   first=
-  [ ! -f "$silent" ] || read -r first <"$silent"
-  first=${first:-$now}
-  echo "$first" >"$silent"
+  last=
+  [ ! -f "$silent" ] || read -r first last <"$silent"
+  # The file of an earlier process, or of a time without probes, does not count.
+  [ -n "$last" ] && [ $((now - last)) -le "$patience" ] || first=$now
+  echo "$first $now" >"$silent"
   [ $((now - first)) -ge "$patience" ] || exit 0
   echo "PgBouncer's console has not answered for $((now - first)) s"
   exit 1

@@ -41,7 +41,10 @@ func readPlan(file string) (map[string]json.RawMessage, error) {
 func (t *task) settings() (map[string]string, error) {
 	digests := map[string]string{}
 	add := func(path string, value any) {
-		text, _ := json.Marshal(value) // What came from YAML or JSON always has JSON.
+		text, err := json.Marshal(value)
+		if err != nil { // YAML has values for which JSON has no form.
+			text = fmt.Appendf(nil, "%#v", value)
+		}
 		digests[path] = fmt.Sprintf("%.12x", sha256.Sum256(text))
 	}
 	var each func(path string, value any)

@@ -30,7 +30,8 @@ the pool in use stops before anything is changed, even with --yes, unless --allo
 resource. So does one that would create an object that the cluster has already: the error names the setting
 that solves it. An update replaces generated passwords that were lost with their Secrets. With --plan, an
 update that would do anything that is not in the plan fails. It fails before it changes anything if the
-stack has been changed since the plan was made. A plan replaces no lost passwords.
+stack has been changed since the plan was made, or if the plan was made with other settings. A plan replaces
+no lost passwords.
 
 Exit codes: 0 done, 3 a policy is violated, data would be lost or an object exists already, 4 config,
 5 failed, 6 another update works on the stack, 130 interrupted.`,

@@ -226,6 +226,8 @@ const pendingState = `{"version":3,"checkpoint":{"latest":{"pending_operations":
 
 func TestPendingOperationsOfTheLocalStackAreForgotten(t *testing.T) {
 	f := newFixture(t)
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	writeState(t, f, "local", pendingState)
 	f.file("exported",
 		`{"version":3,"deployment":{"resources":[{"urn":"kept"}],"pending_operations":[{"type":"creating","resource":{"urn":"urn:pulumi:s::dbtier::aws:kms/key:Key::k","type":"aws:kms/key:Key"}}]}}`)
@@ -235,9 +237,9 @@ func TestPendingOperationsOfTheLocalStackAreForgotten(t *testing.T) {
 	assert.JSONEq(t, `{"version":3,"deployment":{"resources":[{"urn":"kept"}]}}`, string(imported))
 	require.Len(t, f.notes, 1)
 	assert.Equal(t, "an earlier run was killed while it was creating aws:kms:Key k: continuing from there", f.notes[0])
-	leftovers, err := filepath.Glob(filepath.Join(f.project.LocalCloud("state", "pulumi", "work"), "pending*"))
+	work, err := filepath.Glob(filepath.Join(temporary, "dbtier-run-*", "run", "*"))
 	require.NoError(t, err)
-	assert.Empty(t, leftovers)
+	assert.Len(t, work, 2, "the two files of the project, and nothing is left of the repair")
 }
 
 // An interrupted deletion may have deleted a resource that the state still has.

@@ -435,6 +435,8 @@ func (r *Reader) Close() {
 		r.lock.Release()
 	}
 	if r.temp != "" {
+		// A kill after the creation of the stack has lost the salt, and the engine has made another.
+		_ = keepSalt(r.work, r.kept, r.config.Stack)
 		_ = os.RemoveAll(r.temp)
 	}
 }

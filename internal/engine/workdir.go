@@ -76,8 +76,8 @@ func copyProject(p *project.Project, s *project.Stack, dir string, how copying) 
 	return writeYAML(target, stack)
 }
 
-// keepSalt keeps the salt that the engine has written into a run's copy of the stack's file. It does nothing without a
-// folder to keep it in.
+// keepSalt keeps the salt that the engine has written into a run's copy of the stack's file, if none is kept yet. It
+// does nothing without a folder to keep it in.
 func keepSalt(from, to string, s *project.Stack) error {
 	if to == "" {
 		return nil
@@ -91,7 +91,7 @@ func keepSalt(from, to string, s *project.Stack) error {
 		return err
 	}
 	salt, ok := run["encryptionsalt"]
-	if !ok || kept["encryptionsalt"] == salt {
+	if !ok || kept["encryptionsalt"] != nil {
 		return nil
 	}
 	kept["encryptionsalt"] = salt

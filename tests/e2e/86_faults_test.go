@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,6 +25,7 @@ func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
 	}
 
 	// Low storage: raise allocatedStorage.
+	t.Cleanup(func() { dbtier(t, "local", "fault", "end") })
 	mustDbtier(t, "local", "fault", "storage-full")
 	assert.Equal(t, "storage-full", ask("DBInstanceStatus"))
 	failing := dbtier(t, "verify", "--stack", "local")
@@ -30,8 +33,9 @@ func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
 	events := aws(t, "rds", "describe-events", "--source-type", "db-instance", "--source-identifier", identifier,
 		"--event-categories", "low storage", "--query", "Events[].Message", "--output", "text")
 	assert.Contains(t, events.stdout, "Allocated storage has been exhausted")
-	const grown = "allocatedStorage: 100, applyImmediately: true"
-	require.NotEqual(t, "100", ask("AllocatedStorage"))
+	size, err := strconv.Atoi(ask("AllocatedStorage"))
+	require.NoError(t, err)
+	grown := fmt.Sprintf("allocatedStorage: %d, applyImmediately: true", 2*size)
 	larger := withConfig(t, "config:\n", "config:\n  dbtier:database: {"+grown+"}\n")
 	r := larger.run(t, "bin/dbtier", "up", "--stack", "local")
 	require.Zero(t, r.code, "%s", r)
@@ -73,6 +77,6 @@ func TestTheRunbooksOfAnInstanceThatFails(t *testing.T) {
 
 	// A disk never shrinks, and its size in the config may be smaller.
 	mustDbtier(t, "up", "--stack", "local")
-	assert.Equal(t, "100", ask("AllocatedStorage"))
+	assert.Equal(t, strconv.Itoa(2*size), ask("AllocatedStorage"))
 	assert.Contains(t, mustDbtier(t, "preview", "--stack", "local").stdout, "no changes")
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dbtier/localcloud/internal/aws/store"
@@ -59,6 +60,8 @@ type Cloud struct {
 	// rotationFails are the instances whose rotations fail, by key.
 	faultsMu      sync.Mutex
 	rotationFails map[string]bool
+	// resuming is true while operations are finished that a kill has interrupted. They take no longer than they must.
+	resuming atomic.Bool
 
 	// background ends the periodic work. work counts that work and the operations that outlive their request.
 	background context.Context
@@ -130,7 +133,10 @@ func (c *Cloud) writeCredentials(path string) error {
 // Start starts the DB instances, finishes operations that were interrupted when the process was killed, and begins the
 // periodic work: rotations, maintenance windows and due deletions.
 func (c *Cloud) Start(ctx context.Context) error {
-	if err := c.resume(ctx); err != nil {
+	c.resuming.Store(true)
+	err := c.resume(ctx)
+	c.resuming.Store(false)
+	if err != nil {
 		return err
 	}
 	c.work.Go(func() {
@@ -176,7 +182,7 @@ func (c *Cloud) run(ctx context.Context, what string, op func(ctx context.Contex
 
 // pause waits for the duration d, for the latency model.
 func (c *Cloud) pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
+	if d <= 0 || c.resuming.Load() {
 		return
 	}
 	timer := time.NewTimer(d)

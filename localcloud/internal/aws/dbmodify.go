@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"dbtier/localcloud/internal/aws/wire"
@@ -50,13 +51,14 @@ func (k *call) modify(
 	started := c.now()
 	restart, full := false, false
 	var before settings
+	var pending *settings
 	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
 		// A full disk can only grow, and at once.
 		full = i.Status == statusStorageFull && immediately
 		if i.Status != statusAvailable && !full {
 			return i.unavailable()
 		}
-		before = i.settings
+		before, pending = i.settings, i.Pending
 		next := before
 		if i.Pending != nil {
 			copyDeferred(&next, i.Pending)
@@ -89,8 +91,11 @@ func (k *call) modify(
 		return err
 	}
 	if full {
-		if err := c.cfg.RDS.Start(ctx, c.store.Read().Instances[id].Identifier); err != nil {
-			return engineError("start", id, err)
+		if err := c.repair(ctx, id); err != nil {
+			return errors.Join(err, c.changeInstance(id, func(_ *state, i *dbInstance) error {
+				i.settings, i.Pending, i.Status = before, pending, statusStorageFull
+				return nil
+			}))
 		}
 	}
 	if err := c.finishModify(ctx, id, restart, started); err != nil {
@@ -170,12 +175,13 @@ func (c *Cloud) failedOver(identifier string) {
 func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
 	defer c.locks.lock("db " + id)()
 	started := c.now()
-	unstartable := false
+	unstartable, was := false, ""
 	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
 		if i.Status != statusAvailable && i.Status != statusUnparsable {
 			return i.unavailable()
 		}
-		unstartable = i.Status == statusUnparsable && st.parameterStatus(i) == "in-sync"
+		was = i.Status
+		unstartable = was == statusUnparsable && maps.Equal(st.groupValues(i), i.Faulty)
 		if failover && !i.MultiAZ {
 			return wire.Errorf(codeCombination, "Cannot force failover: %s is not a Multi-AZ DB instance.",
 				i.Identifier)
@@ -188,10 +194,11 @@ func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
 	}
 	var failed error
 	status := statusAvailable
-	if unstartable {
-		status = statusUnparsable // until a parameter of the group is changed
-	} else {
+	if !unstartable {
 		failed = c.restart(ctx, id, failover)
+	}
+	if unstartable || failed != nil && was == statusUnparsable {
+		status = statusUnparsable // until a parameter of the group is changed
 	}
 	c.pause(ctx, c.cfg.Latency.Reboot-c.now().Sub(started))
 	err = c.changeInstance(id, func(_ *state, i *dbInstance) error {

@@ -217,12 +217,17 @@ func forEngine(class string, group map[string]string) (map[string]string, error)
 	return out, nil
 }
 
+// groupValues are the values that an instance's parameter group sets.
+func (st *state) groupValues(i *dbInstance) map[string]string {
+	if g := st.ParameterGroups[regional(i.Region, i.ParameterGroup)]; g != nil {
+		return g.values()
+	}
+	return map[string]string{}
+}
+
 // desired returns what an instance should run with, by its class and parameter group.
 func (st *state) desired(i *dbInstance) (applied, error) {
-	group := map[string]string{}
-	if g := st.ParameterGroups[regional(i.Region, i.ParameterGroup)]; g != nil {
-		group = g.values()
-	}
+	group := st.groupValues(i)
 	connections, err := rdsrules.MaxConnections(i.Class, group["max_connections"])
 	if err != nil {
 		return applied{}, err
@@ -245,11 +250,17 @@ func (st *state) parameterStatus(i *dbInstance) string {
 // values until the reboot.
 func (c *Cloud) applyImmediateParameters(ctx context.Context, id string) error {
 	defer c.locks.lock("db " + id)()
-	st := c.store.Read()
-	i := st.Instances[id]
+	i := c.store.Read().Instances[id]
 	if i == nil || i.Status == statusCreating || i.Deleting != nil || i.broken() {
 		return nil
 	}
+	return c.applyImmediate(ctx, id)
+}
+
+// applyImmediate does so for an instance that runs. The caller holds its lock.
+func (c *Cloud) applyImmediate(ctx context.Context, id string) error {
+	st := c.store.Read()
+	i := st.Instances[id]
 	want, err := st.desired(i)
 	if err != nil {
 		return err

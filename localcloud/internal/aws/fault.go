@@ -67,6 +67,9 @@ func (st *state) faulty(identifier string) (id string, err error) {
 			return id, nil
 		}
 	}
+	if len(all) == 0 {
+		return "", wire.Errorf(codeInvalidValue, "there is no DB instance that could fail")
+	}
 	if identifier == "" {
 		return "", wire.Errorf(codeInvalidValue, "there are %d DB instances: name the one that shall fail", len(all))
 	}
@@ -80,7 +83,7 @@ func (c *Cloud) breakInstance(ctx context.Context, id, status string) error {
 		if i.Status != statusAvailable {
 			return i.unavailable()
 		}
-		i.Status = status
+		i.Status, i.Faulty = status, st.groupValues(i)
 		if status == statusStorageFull {
 			st.instanceEvent(c.now(), i, eventStorageFull)
 		}
@@ -102,17 +105,22 @@ func (i *dbInstance) broken() bool {
 	return i.Status == statusStorageFull || i.Status == statusUnparsable
 }
 
-// repair starts the database of an instance after a fault. The caller holds the lock of the instance.
+// repair starts the database of an instance after a fault, with the parameters that were changed meanwhile. The caller
+// holds the lock of the instance.
 func (c *Cloud) repair(ctx context.Context, id string) error {
 	i := c.store.Read().Instances[id]
 	if err := c.cfg.RDS.Start(ctx, i.Identifier); err != nil {
 		return engineError("start", i.Identifier, err)
 	}
-	return c.changeInstance(id, func(st *state, i *dbInstance) error {
-		i.Status = statusAvailable
+	failed := c.applyImmediate(ctx, id)
+	return errors.Join(failed, c.changeInstance(id, func(st *state, i *dbInstance) error {
+		if i.broken() {
+			i.Status = statusAvailable
+		}
+		i.Faulty = nil
 		st.instanceEvent(c.now(), i, eventRestarted)
 		return nil
-	})
+	}))
 }
 
 // endFaults ends all faults.
@@ -121,11 +129,9 @@ func (c *Cloud) endFaults(ctx context.Context) error {
 	return c.run(ctx, "end faults", func(ctx context.Context) error {
 		failed := []error{c.isolate(ctx, func(string) bool { return false })}
 		for _, id := range sortedKeys(c.store.Read().Instances) {
-			unlock := c.locks.lock("db " + id)
-			if i := c.store.Read().Instances[id]; i != nil && i.broken() {
-				failed = append(failed, c.repair(ctx, id))
-			}
-			unlock()
+			failed = append(failed, c.whileIdle(id, (*dbInstance).broken, func(*dbInstance) error {
+				return c.repair(ctx, id)
+			}))
 		}
 		return errors.Join(failed...)
 	})
@@ -161,13 +167,30 @@ func (c *Cloud) failZone(ctx context.Context, zone string) error {
 
 func (c *Cloud) isolate(ctx context.Context, dead func(az string) bool) error {
 	var failed []error
+	has := func(i *dbInstance) bool { return i.Status != statusCreating && i.Deleting == nil }
 	for _, id := range sortedKeys(c.store.Read().Instances) {
-		unlock := c.locks.lock("db " + id)
-		if i := c.store.Read().Instances[id]; i != nil && i.Status != statusCreating && i.Deleting == nil {
-			failed = append(failed, c.cfg.RDS.Isolate(ctx, i.Identifier, dead(i.AZ),
-				i.SecondaryAZ != "" && dead(i.SecondaryAZ)))
-		}
-		unlock()
+		failed = append(failed, c.whileIdle(id, has, func(i *dbInstance) error {
+			return c.cfg.RDS.Isolate(ctx, i.Identifier, dead(i.AZ), i.SecondaryAZ != "" && dead(i.SecondaryAZ))
+		}))
 	}
 	return errors.Join(failed...)
+}
+
+// whileIdle does something with an instance for which a condition holds, while nothing else works on it. It does not
+// wait for an instance for which it does not hold: a creation can take minutes.
+func (c *Cloud) whileIdle(id string, holds func(*dbInstance) bool, do func(*dbInstance) error) error {
+	now := func() *dbInstance {
+		if i := c.store.Read().Instances[id]; i != nil && holds(i) {
+			return i
+		}
+		return nil
+	}
+	if now() == nil {
+		return nil
+	}
+	defer c.locks.lock("db " + id)()
+	if i := now(); i != nil {
+		return do(i)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -74,9 +75,17 @@ func TestAFullDiskStopsTheInstanceUntilItGrows(t *testing.T) {
 	assert.Contains(t, deletion.Message, "Cannot create a snapshot")
 	assert.False(t, a.running())
 
-	require.NoError(t, change(awsrds.ModifyDBInstanceInput{
-		AllocatedStorage: sdk.Int32(100), ApplyImmediately: sdk.Bool(true),
-	}))
+	grow := awsrds.ModifyDBInstanceInput{AllocatedStorage: sdk.Int32(100), ApplyImmediately: sdk.Bool(true)}
+	a.engine.fail = func(call string) error {
+		if call == "start" {
+			return errors.New("not yet")
+		}
+		return nil
+	}
+	require.ErrorContains(t, change(grow), "not yet")
+	assert.Equal(t, "storage-full", a.status(), "so that it can be tried again")
+	a.engine.fail = nil
+	require.NoError(t, change(grow))
 	assert.Equal(t, "available", a.status())
 	assert.True(t, a.running())
 	assert.Contains(t, a.events(&awsrds.DescribeEventsInput{EventCategories: []string{"low storage"}}),
@@ -85,11 +94,16 @@ func TestAFullDiskStopsTheInstanceUntilItGrows(t *testing.T) {
 
 func TestParametersThatDoNotFitStopTheInstanceUntilTheyChange(t *testing.T) {
 	a := newAccount(t)
+	// The engine does not apply the first one, because this machine has another size. The other one waits for a reboot.
 	group := m{"name": "shop", "family": "postgres16", "parameters": []any{
-		m{"name": "shared_preload_libraries", "value": "pg_stat_statements", "applyMethod": "pending-reboot"},
+		m{"name": "shared_buffers", "value": "99999999", "applyMethod": "pending-reboot"},
 	}}
-	a.create(typeParameters, "shop", group)
+	a.create(typeParameters, "shop", with(group, m{"parameters": []any{}}))
+	a.update(typeParameters, "shop", group)
 	a.instance("prod", m{"parameterGroupName": "shop"})
+	waits := with(group, m{"parameters": append(group["parameters"].([]any),
+		m{"name": "max_locks_per_transaction", "value": "128", "applyMethod": "pending-reboot"})})
+	a.update(typeParameters, "shop", waits)
 	require.Equal(t, http.StatusNoContent, a.fault(http.MethodPost, "?kind=incompatible-parameters&of=prod").Code)
 	reboot := func() {
 		t.Helper()
@@ -103,6 +117,18 @@ func TestParametersThatDoNotFitStopTheInstanceUntilTheyChange(t *testing.T) {
 	assert.False(t, a.running())
 	a.update(typeParameters, "shop", with(group, m{"parameters": []any{}}))
 	assert.Equal(t, "incompatible-parameters", a.status())
+	a.engine.fail = func(call string) error {
+		if call == "apply" {
+			return errors.New("no such library")
+		}
+		return nil
+	}
+	_, err := a.rds(a.admin()).RebootDBInstance(t.Context(), &awsrds.RebootDBInstanceInput{
+		DBInstanceIdentifier: sdk.String("prod"),
+	})
+	require.ErrorContains(t, err, "no such library")
+	assert.Equal(t, "incompatible-parameters", a.status(), "the new values do not fit either")
+	a.engine.fail = nil
 	reboot()
 	assert.Equal(t, "available", a.status())
 }

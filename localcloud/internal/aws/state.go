@@ -212,7 +212,9 @@ type dbInstance struct {
 	SecretARN       string
 	SecretStatus    string // creating, active, rotating or impaired
 	// Applied is what the engine runs with.
-	Applied  applied
+	Applied applied
+	// Faulty are the values of the parameter group with which PostgreSQL does not start, after such a fault.
+	Faulty   map[string]string `json:",omitempty"`
 	Deleting *deletion
 }
 

@@ -136,9 +136,8 @@ func startOptions(c *cobra.Command) *cluster.StartOptions {
 	c.Flags().IntVar(&options.APIPort, "api-port", cluster.DefaultAPIPort,
 		"port of the Kubernetes API server on 127.0.0.1")
 	c.Flags().IntVar(&options.AWSPort, "aws-port", cluster.DefaultAWSPort, "port of the AWS stand-in on 127.0.0.1")
-	c.Flags().StringVar(&options.Latency, "latency", cluster.LatencyOff,
-		"how long operations on databases take: "+cluster.LatencyOff+", or "+cluster.LatencyAWS+
-			" for minutes as on AWS")
+	c.Flags().StringVar(&options.Latency, "latency", "", "how long operations on databases take: "+cluster.LatencyOff+
+		" (default), or "+cluster.LatencyAWS+" for minutes as on AWS")
 	return &options
 }
 

@@ -200,7 +200,7 @@ func (e *UnknownComponentError) Error() string {
 type StartOptions struct {
 	APIPort int
 	AWSPort int
-	// Latency is LatencyOff, LatencyAWS, or empty for LatencyOff.
+	// Latency is LatencyOff, LatencyAWS, or empty for that of a running cloud, else LatencyOff.
 	Latency string
 }
 

@@ -86,7 +86,7 @@ func (p Project) attach(ctx context.Context, cloud Cloud, options StartOptions, 
 				"`localcloud stop` first",
 			cloud.APIPort, cloud.AWSPort)
 	}
-	if given, has := cmp.Or(options.Latency, LatencyOff), cmp.Or(cloud.Latency, LatencyOff); given != has {
+	if has := cmp.Or(cloud.Latency, LatencyOff); options.Latency != "" && options.Latency != has {
 		return fmt.Errorf("the local cloud is already running with --latency %s: run `localcloud stop` first", has)
 	}
 	if err := p.waitReady(ctx, out, nil); err != nil {
