@@ -91,8 +91,8 @@ func (t *task) checkProtection(ctx context.Context, run *engine.Run) error {
 	return nil
 }
 
-// operatorInUse asks the cluster whether somebody else needs the operator, if the deletions include it. A cluster that
-// does not answer is noted: it may be gone, too.
+// operatorInUse returns an obstacle if the deletions include the operator and other stacks of the cluster use it. If
+// the cluster does not answer, it prints a note and returns nothing, because the cluster may have been deleted.
 func (t *task) operatorInUse(ctx context.Context, deletions []progress.Step) []guard.Obstacle {
 	if !guard.DeletesOperator(deletions) {
 		return nil

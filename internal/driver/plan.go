@@ -124,13 +124,17 @@ func (t *task) checkPlan(ctx context.Context, reader *engine.Reader) error {
 		return t.misfit("does not fit any more: stack %s has been changed since the plan was made, and nothing was "+
 			"changed now: %s", t.stack.Name, again)
 	}
+	mark, marked = plan[madeWith]
+	if !marked { // It is from an older dbtier.
+		return nil
+	}
+	var then map[string]string
+	if err := json.Unmarshal(mark, &then); err != nil {
+		return fmt.Errorf("--plan: %s: %s: %w", t.flags.plan, madeWith, err)
+	}
 	now, err := t.settings()
 	if err != nil {
 		return err
-	}
-	var then map[string]string
-	if json.Unmarshal(plan[madeWith], &then) != nil {
-		return nil //nolint:nilerr // It is from an older dbtier.
 	}
 	if other := differing(then, now); len(other) > 0 {
 		return t.misfit("was made with other settings, and nothing was changed now: %s: give `up` the same --config "+

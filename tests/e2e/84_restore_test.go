@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The steps of "Restore and cut-over" in docs/how-to/database.md, after somebody has deleted rows. Clients read
-// through the pool all the time. What production keeps is kept here, too.
+// The test deletes rows and follows the steps of "Restore and cut-over" in docs/how-to/database.md. Clients read through
+// the pool meanwhile. The stack keeps what production keeps.
 func TestTheRunbookOfARestoreBringsBackWhatWasDeleted(t *testing.T) {
 	settled(t)
 	const kept = "deleteAutomatedBackups: false, finalSnapshot: true, logSkipDestroy: true"
@@ -43,7 +43,7 @@ func TestTheRunbookOfARestoreBringsBackWhatWasDeleted(t *testing.T) {
 	require.Contains(t, backup.stdout, source+"\tactive", "%s", backup)
 	// 3. Stop the writers.
 	kubectl(t, "-n", namespace, "scale", "deployment/"+service, "--replicas=0")
-	// Who only reads goes on.
+	// Clients that only read are not stopped.
 	readers := podLikeTheServices(t, "readers")
 	inReaders := func(script string) result {
 		return command{timeout: 15 * time.Minute}.run(t, filepath.Join(root, "bin", "dbtier"), "local", "kubectl", "--",

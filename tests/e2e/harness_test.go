@@ -139,8 +139,8 @@ func (w wrapped) runWith(t *testing.T, env []string, args ...string) result {
 	return command{timeout: 10 * time.Minute, env: env}.run(t, w[0], append(w[1:len(w):len(w)], args...)...)
 }
 
-// verifies waits until verify passes all checks of the stack local. After another instance the pool's pods read their
-// new files and end their old connections first. A pod that answers nobody is restarted after three minutes at most.
+// verifies waits until verify passes all checks of the stack local. After the instance was replaced, the pool's pods
+// must first read their new files and end their old connections. A pod that hangs is restarted within three minutes.
 func verifies(t *testing.T, by wrapped) {
 	t.Helper()
 	began := time.Now()

@@ -13,15 +13,16 @@ import (
 // The events of RDS, with the categories and messages of its user guide ("Amazon RDS event categories and event
 // messages"). As in the answers of DescribeEvents, the number of an event is not part of it.
 var (
-	eventCreated     = eventKind{"creation", "DB instance created"}                  // 0005
-	eventDeleted     = eventKind{"deletion", "DB instance deleted"}                  // 0003
-	eventShutdown    = eventKind{"availability", "DB instance shutdown"}             // 0004
-	eventRestarted   = eventKind{"availability", "DB instance restarted"}            // 0006
-	eventFailover    = eventKind{"failover", "Multi-AZ instance failover started"}   // 0013
-	eventFailedOver  = eventKind{"failover", "Multi-AZ instance failover completed"} // 0049
-	eventBackup      = eventKind{"backup", "Backing up DB instance"}                 // 0001
-	eventBackedUp    = eventKind{"backup", "Finished DB Instance backup"}            // 0002
-	eventStorageFull = eventKind{                                                    // 0007
+	eventCreated    = eventKind{"creation", "DB instance created"}                  // 0005
+	eventDeleted    = eventKind{"deletion", "DB instance deleted"}                  // 0003
+	eventShutdown   = eventKind{"availability", "DB instance shutdown"}             // 0004
+	eventRestarted  = eventKind{"availability", "DB instance restarted"}            // 0006
+	eventFailover   = eventKind{"failover", "Multi-AZ instance failover started"}   // 0013
+	eventFailedOver = eventKind{"failover", "Multi-AZ instance failover completed"} // 0049
+	eventBackup     = eventKind{"backup", "Backing up DB instance"}                 // 0001
+	eventBackedUp   = eventKind{"backup", "Finished DB Instance backup"}            // 0002
+	// 0007
+	eventStorageFull = eventKind{
 		"low storage", "Allocated storage has been exhausted. Allocate additional storage to resolve.",
 	}
 	eventRestored    = eventKind{"restoration", "Restored from snapshot %s"}                                    // 0043
@@ -29,10 +30,12 @@ var (
 	eventCredentials = eventKind{"configuration change", "Reset master credentials"}                            // 0016
 	eventClass       = eventKind{"configuration change", "Finished applying modification to DB instance class"} // 0014
 	eventStorage     = eventKind{"configuration change", "Finished applying modification to allocated storage"} // 0017
-	eventMultiAZ     = eventKind{                                                                               // 0025
+	// 0025
+	eventMultiAZ = eventKind{
 		"configuration change", "Finished applying modification to convert to a Multi-AZ DB instance",
 	}
-	eventSingleAZ = eventKind{ // 0029
+	// 0029
+	eventSingleAZ = eventKind{
 		"configuration change", "Finished applying modification to convert to a standard (Single-AZ) DB instance",
 	}
 

@@ -177,11 +177,11 @@ func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
 	started := c.now()
 	unstartable, was := false, ""
 	err := c.changeInstance(id, func(st *state, i *dbInstance) error {
-		if i.Status != statusAvailable && i.Status != statusUnparsable {
+		if i.Status != statusAvailable && i.Status != statusIncompatible {
 			return i.unavailable()
 		}
 		was = i.Status
-		unstartable = was == statusUnparsable && maps.Equal(st.groupValues(i), i.Faulty)
+		unstartable = was == statusIncompatible && maps.Equal(st.groupValues(i), i.Faulty)
 		if failover && !i.MultiAZ {
 			return wire.Errorf(codeCombination, "Cannot force failover: %s is not a Multi-AZ DB instance.",
 				i.Identifier)
@@ -197,8 +197,8 @@ func (c *Cloud) reboot(ctx context.Context, id string, failover bool) error {
 	if !unstartable {
 		failed = c.restart(ctx, id, failover)
 	}
-	if unstartable || failed != nil && was == statusUnparsable {
-		status = statusUnparsable // until a parameter of the group is changed
+	if unstartable || failed != nil && was == statusIncompatible {
+		status = statusIncompatible // until a parameter of the group is changed
 	}
 	c.pause(ctx, c.cfg.Latency.Reboot-c.now().Sub(started))
 	err = c.changeInstance(id, func(_ *state, i *dbInstance) error {

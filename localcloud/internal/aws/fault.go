@@ -16,12 +16,14 @@ var zones = []string{"a", "b", "c"}
 
 // Faults that people cause. They end with the local cloud.
 const (
-	FaultZone         = "zone"
-	FaultStorage      = "storage-full"
-	FaultParameters   = "incompatible-parameters"
-	FaultRotation     = "rotation"
-	statusStorageFull = FaultStorage
-	statusUnparsable  = FaultParameters
+	FaultZone       = "zone"
+	FaultStorage    = "storage-full"
+	FaultParameters = "incompatible-parameters"
+	FaultRotation   = "rotation"
+
+	// RDS has these two as statuses.
+	statusStorageFull  = FaultStorage
+	statusIncompatible = FaultParameters
 )
 
 func (c *Cloud) serveFaults(mux *http.ServeMux) {
@@ -102,7 +104,7 @@ func (c *Cloud) breakInstance(ctx context.Context, id, status string) error {
 
 // broken reports whether the instance's database does not run because of a fault.
 func (i *dbInstance) broken() bool {
-	return i.Status == statusStorageFull || i.Status == statusUnparsable
+	return i.Status == statusStorageFull || i.Status == statusIncompatible
 }
 
 // repair starts the database of an instance after a fault, with the parameters that were changed meanwhile. The caller

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"dbtier/localcloud/internal/aws"
 	"dbtier/localcloud/internal/netpol"
 )
 
@@ -39,7 +40,7 @@ func dropPackets(addresses []netip.Addr) error {
 
 // FailZone makes an availability zone stop answering, until [EndFaults] or the end of the local cloud.
 func FailZone(ctx context.Context, p Project, zone string, out io.Writer) error {
-	if err := askFault(ctx, p, http.MethodPost, "zone", zone); err != nil {
+	if err := askFault(ctx, p, http.MethodPost, aws.FaultZone, zone); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "zone %s does not answer until `dbtier local fault end`\n", zone)
@@ -53,11 +54,11 @@ func FailInstance(ctx context.Context, p Project, kind, identifier string, out i
 		return err
 	}
 	fmt.Fprintln(out, map[string]string{
-		"storage-full": "the disk is full, and PostgreSQL has stopped: more allocated storage starts it again, or " +
+		aws.FaultStorage: "the disk is full, and PostgreSQL has stopped: more allocated storage starts it again, or " +
 			"`dbtier local fault end`",
-		"incompatible-parameters": "PostgreSQL does not start with its parameters: another value in the parameter " +
+		aws.FaultParameters: "PostgreSQL does not start with its parameters: another value in the parameter " +
 			"group and a reboot start it again, or `dbtier local fault end`",
-		"rotation": "rotations of the master password fail until `dbtier local fault end`",
+		aws.FaultRotation: "rotations of the master password fail until `dbtier local fault end`",
 	}[kind])
 	return nil
 }
