@@ -111,7 +111,7 @@ func TestEachFaultOfALogHasItsError(t *testing.T) {
 	assert.Len(t, load.Seconds, 1)
 }
 
-// Whatever a load prints, reading it ends, and a table can be made of what was read.
+// Whatever a load prints, reading it ends, and a page can be made of what was read.
 func FuzzDecode(f *testing.F) {
 	f.Add(second + done)
 	f.Add(second[9:] + second + done)
@@ -128,5 +128,6 @@ func FuzzDecode(f *testing.F) {
 		r := failover(t)
 		r.Load = *load
 		report.Table(io.Discard, r)
+		require.NoError(t, report.HTML(io.Discard, r))
 	})
 }

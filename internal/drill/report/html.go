@@ -1,0 +1,271 @@
+package report
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed page.html page.css
+var files embed.FS
+
+var pageTemplate = template.Must(template.ParseFS(files, "page.html", "page.css"))
+
+// HTML writes the report as one page that needs nothing else: no network, no fonts, no scripts. Its policy for browsers
+// forbids them. Every figure is an element <data data-figure="name" value="number">, so that a program can read it.
+func HTML(w io.Writer, r *Report) error {
+	if err := pageTemplate.ExecuteTemplate(w, "page.html", newPage(r)); err != nil {
+		return fmt.Errorf("write the page of the drill %s: %w", r.Drill, err)
+	}
+	return nil
+}
+
+// page is what the template shows.
+type page struct {
+	Report  *Report
+	Title   string
+	When    string
+	Passed  bool
+	Verdict string
+	// Cards are the few figures that matter most.
+	Cards   []card
+	Bounds  []Bound
+	Events  []pageEvent
+	Late    string
+	Charts  []chart
+	Clients clientTable
+	Outages []pageOutage
+	Account string
+	Ledger  []fact
+	Lost    string
+	Twice   string
+	Errors  []pageError
+}
+
+// figure is a number that a test can find by its name.
+type figure struct {
+	Name, Value, Text string
+}
+
+// card is a figure with its meaning, Bad if it is one that nobody wants.
+type card struct {
+	Label  string
+	Figure figure
+	Note   string
+	Bad    bool
+}
+
+// fact is a figure with its name for people.
+type fact struct {
+	Label  string
+	Figure figure
+}
+
+type pageEvent struct {
+	Number               int
+	Moment, Text, Kind   string
+	Clock, Machine, Word string
+}
+
+type pageOutage struct {
+	From, To string
+	Length   figure
+	Groups   string
+}
+
+type pageError struct {
+	Text, Who, First string
+	Count            figure
+}
+
+// clientTable has a column for each group, below a heading for each client.
+type clientTable struct {
+	Clients []clientHeading
+	Kinds   []string
+	Rows    []clientRow
+}
+
+type clientHeading struct {
+	Name    string
+	Columns int
+}
+
+type clientRow struct {
+	Label string
+	Cells []figure
+}
+
+func newPage(r *Report) page {
+	f := r.Figures()
+	p := page{
+		Report: r, Title: fmt.Sprintf("Drill %s of stack %s", r.Drill, r.Stack),
+		When:   r.Began.UTC().Format("2 January 2006, 15:04:05 UTC"),
+		Passed: r.Passed(), Verdict: verdict(r),
+		Bounds: r.Verdict, Charts: charts(r, f.Outages), Clients: newClientTable(r.Load.Groups), Account: f.Account,
+		Late: late(r),
+	}
+	if r.Load.Accounted() {
+		p.Cards, p.Ledger = cards(r, f), ledger(&r.Load.Ledger)
+		p.Lost = ids(r.Load.Ledger.LostIDs, r.Load.Ledger.Lost)
+		p.Twice = ids(r.Load.Ledger.DuplicatedIDs, r.Load.Ledger.Duplicated)
+	}
+	for i, e := range r.Events {
+		at := e.At.UTC()
+		p.Events = append(p.Events, pageEvent{
+			Number: i + 1, Moment: r.moment(e.At), Text: e.Text, Kind: kindClass(e.Kind), Word: e.Kind,
+			Clock: at.Format("15:04:05.000"), Machine: at.Format(time.RFC3339Nano),
+		})
+	}
+	for i, w := range f.Outages {
+		p.Outages = append(p.Outages, pageOutage{
+			From: r.moment(w.From), To: r.moment(w.To), Groups: strings.Join(w.Groups, ", "),
+			Length: duration(fmt.Sprintf("outage.%d", i+1), w.Seconds()),
+		})
+	}
+	for i := range r.Load.Errors {
+		e := &r.Load.Errors[i]
+		p.Errors = append(p.Errors, pageError{
+			Text: e.Text, Who: e.Client + " " + e.Kind, First: r.moment(e.First),
+			Count: integer(fmt.Sprintf("error.%d", i+1), e.Count),
+		})
+	}
+	return p
+}
+
+// verdict is the outcome in one sentence.
+func verdict(r *Report) string {
+	failed := r.failed()
+	switch {
+	case r.Problem != "":
+		return "The drill has a problem"
+	case len(failed) > 0:
+		return fmt.Sprintf("%d of %d bounds not met: %s", len(failed), len(r.Verdict), strings.Join(failed, ", "))
+	case len(r.Verdict) == 0:
+		return "Measured, no bounds demanded"
+	case len(r.Verdict) == 1:
+		return "The bound is met"
+	}
+	return fmt.Sprintf("All %d bounds met", len(r.Verdict))
+}
+
+// late says that the log was cut at its beginning, which the charts alone would not show.
+func late(r *Report) string {
+	if len(r.Load.Seconds) == 0 || !r.Load.Accounted() {
+		return ""
+	}
+	first := r.Load.Seconds[0].At.Sub(r.Load.Began).Seconds()
+	if first < 2.5 {
+		return ""
+	}
+	return fmt.Sprintf("The charts lack the first %s of the load, because its log was cut. The tables have all of it.",
+		seconds(first-1))
+}
+
+func cards(r *Report, f Figures) []card {
+	l := &r.Load.Ledger
+	return []card{
+		{
+			Label: "longest time without a write", Figure: duration("all.write.longest", f.All.Write),
+			Note: slowest(f.Clients, func(c *Client) float64 { return c.Write }),
+		},
+		{
+			Label: "longest time without a read", Figure: duration("all.read.longest", f.All.Read),
+			Note: slowest(f.Clients, func(c *Client) float64 { return c.Read }),
+		},
+		{
+			Label: "failed requests", Figure: integer("all.failed", f.All.Failed),
+			Note: "of " + number(f.All.Requests),
+		},
+		{
+			Label: "writes lost", Figure: integer("all.lost", l.Lost), Note: "of " + number(l.Acknowledged),
+			Bad: l.Lost > 0,
+		},
+		{
+			Label: "writes duplicated", Figure: integer("all.duplicated", l.Duplicated),
+			Note: "of " + number(l.Acknowledged), Bad: l.Duplicated > 0,
+		},
+	}
+}
+
+// slowest names the client whose figure is the longest.
+func slowest(clients []Client, of func(*Client) float64) string {
+	var name string
+	longest := -1.0
+	for i := range clients {
+		if v := of(&clients[i]); v > longest {
+			longest, name = v, clients[i].Name
+		}
+	}
+	return name
+}
+
+func ledger(l *Ledger) []fact {
+	one := func(label, name string, n int) fact { return fact{label, integer("ledger."+name, n)} }
+	return []fact{
+		one("acknowledged", "acknowledged", l.Acknowledged),
+		one("lost", "lost", l.Lost),
+		one("duplicated", "duplicated", l.Duplicated),
+		one("failed", "failed", l.Failed),
+		one("unknown", "unknown", l.Unknown),
+		one("unknown, stored", "unknownStored", l.UnknownStored),
+		one("unknown, absent", "unknownAbsent", l.UnknownAbsent),
+	}
+}
+
+func newClientTable(groups []Group) clientTable {
+	var t clientTable
+	for i := range groups {
+		g := &groups[i]
+		t.Kinds = append(t.Kinds, g.Kind)
+		if last := len(t.Clients) - 1; last >= 0 && t.Clients[last].Name == g.Client {
+			t.Clients[last].Columns++
+			continue
+		}
+		t.Clients = append(t.Clients, clientHeading{Name: g.Client, Columns: 1})
+	}
+	row := func(label, name string, of func(name string, g *Group) figure) {
+		r := clientRow{Label: label}
+		for i := range groups {
+			g := &groups[i]
+			r.Cells = append(r.Cells, of(g.Client+"."+g.Kind+"."+name, g))
+		}
+		t.Rows = append(t.Rows, r)
+	}
+	row("longest gap", "longest", func(n string, g *Group) figure { return duration(n, g.Longest) })
+	row("outages", "outages", func(n string, g *Group) figure { return integer(n, len(g.Outages)) })
+	row("requests", "requests", func(n string, g *Group) figure { return integer(n, g.Answered+g.Failed) })
+	row("failed", "failed", func(n string, g *Group) figure { return integer(n, g.Failed) })
+	row("retries", "retries", func(n string, g *Group) figure { return integer(n, g.Retries) })
+	row("p50", "p50", func(n string, g *Group) figure { return duration(n, g.P50) })
+	row("p99", "p99", func(n string, g *Group) figure { return duration(n, g.P99) })
+	row("max", "max", func(n string, g *Group) figure { return duration(n, g.Max) })
+	row("clients", "clients", func(n string, g *Group) figure { return integer(n, g.Clients) })
+	row("rate of one", "rate", func(n string, g *Group) figure {
+		rate := strconv.FormatFloat(g.Rate, 'f', -1, 64)
+		return figure{n, rate, rate + "/s"}
+	})
+	return t
+}
+
+func duration(name string, s float64) figure {
+	return figure{name, strconv.FormatFloat(s, 'f', -1, 64), seconds(s)}
+}
+
+func integer(name string, n int) figure {
+	return figure{name, strconv.Itoa(n), number(n)}
+}
+
+// kindClass is the class of an event's colour.
+func kindClass(kind string) string {
+	if kind == Fault || kind == Healed {
+		return kind
+	}
+	return Note
+}
+
+// Length is the figure of the drill's duration.
+func (p page) Length() figure { return duration("duration", p.Report.since(p.Report.Ended)) }
