@@ -133,6 +133,15 @@ peer: bin/tools/gotestsum ## Compare the local cloud's IAM with an independent e
 	@cd localcloud && "$(CURDIR)/bin/tools/gotestsum" --format $(or $(GOTESTSUM_FORMAT),testname) \
 		-- -tags peer -vet=off -count 1 -timeout 5m ./internal/aws/iam/peer
 
+# The page of a drill is for people, so a browser decides whether it can be read. It is a target of its own, because the
+# browser is large and only Debian has it as a package.
+.PHONY: browser
+browser: bin/tools/gotestsum ## Check the page of a drill in headless Chromium, which it installs (root on Debian)
+	@command -v chromium-headless-shell chromium google-chrome >/dev/null || { apt-get update -qq \
+		&& apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core; }
+	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) \
+		-- -tags browser -vet=off -count 1 -timeout 5m -run Browser ./internal/drill/report
+
 FUZZTIME ?= 20000x
 # Fuzz tests run in ordinary test binaries. `go test -fuzz` would build all of Pulumi's SDK a second time with coverage
 # instrumentation, which such short runs hardly use. The default is a number of runs, because at the end of a time Go

@@ -66,9 +66,11 @@ type fact struct {
 }
 
 type pageEvent struct {
-	Number               int
-	Moment, Text, Kind   string
-	Clock, Machine, Word string
+	Number int
+	// Kind is the class of its colour, and Word says the same.
+	Moment, Text, Kind, Word string
+	// Clock and Machine are the time of day, for people and for programs.
+	Clock, Machine string
 }
 
 type pageOutage struct {
@@ -116,7 +118,7 @@ func newPage(r *Report) page {
 	for i, e := range r.Events {
 		at := e.At.UTC()
 		p.Events = append(p.Events, pageEvent{
-			Number: i + 1, Moment: r.moment(e.At), Text: e.Text, Kind: kindClass(e.Kind), Word: e.Kind,
+			Number: i + 1, Moment: r.moment(e.At), Text: e.Text, Kind: kindClass(e.Kind), Word: word(e.Kind),
 			Clock: at.Format("15:04:05.000"), Machine: at.Format(time.RFC3339Nano),
 		})
 	}
@@ -244,7 +246,7 @@ func newClientTable(groups []Group) clientTable {
 	row("p99", "p99", func(n string, g *Group) figure { return duration(n, g.P99) })
 	row("max", "max", func(n string, g *Group) figure { return duration(n, g.Max) })
 	row("clients", "clients", func(n string, g *Group) figure { return integer(n, g.Clients) })
-	row("rate of one", "rate", func(n string, g *Group) figure {
+	row("rate each", "rate", func(n string, g *Group) figure {
 		rate := strconv.FormatFloat(g.Rate, 'f', -1, 64)
 		return figure{n, rate, rate + "/s"}
 	})
@@ -265,6 +267,14 @@ func kindClass(kind string) string {
 		return kind
 	}
 	return Note
+}
+
+// word is what a list says about an event, so that its meaning is not only a colour. A note needs no word.
+func word(kind string) string {
+	if kindClass(kind) == Note {
+		return ""
+	}
+	return kind
 }
 
 // Length is the figure of the drill's duration.
