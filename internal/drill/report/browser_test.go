@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,6 +21,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"dbtier/internal/drill/report"
 )
 
 // measure is what a browser shows at one width.
@@ -41,33 +44,54 @@ type measure struct {
 
 func TestABrowserShowsThePageReadableAtEachWidth(t *testing.T) {
 	t.Parallel()
+	sizes := map[int]string{320: "narrow", 400: "narrow", 720: "medium", 1200: "wide"}
+	for name, r := range map[string]*report.Report{"failover": failover(t), "busy": busy(t)} {
+		page := html(t, r)
+		want := read(t, page).texts
+		for scheme, dark := range map[string]bool{"light": false, "dark": true} {
+			t.Run(name+" "+scheme, func(t *testing.T) {
+				t.Parallel()
+				measures := measures(t, page, dark)
+				require.Len(t, measures, len(sizes))
+				for _, m := range measures {
+					at := strconv.Itoa(m.Width) + " px"
+					assert.Equal(t, dark, m.Dark)
+					assert.LessOrEqual(t, m.PageWidth, m.Width, "the page of %s must not scroll sideways", at)
+					assert.Equal(t, want, m.Figures)
+					assert.Empty(t, m.Faint, at)
+					if m.Width >= 400 {
+						assert.Empty(t, m.Tables, at)
+					}
+					require.Len(t, m.Charts, 4, "one drawing of each chart is shown")
+					for _, c := range m.Charts {
+						assert.Equal(t, sizes[m.Width], c.Size)
+						assert.GreaterOrEqual(t, c.Letters, 9.5, at)
+						assert.Zero(t, c.Overlaps, at)
+						assert.Zero(t, c.Outside, at)
+					}
+				}
+			})
+		}
+	}
+}
+
+// busy is a drill with many events at nearly the same time, some at the ends of the charts, and words without a break.
+func busy(t *testing.T) *report.Report {
+	t.Helper()
 	r := failover(t)
-	page := html(t, r)
-	want := read(t, page).texts
-	for scheme, dark := range map[string]bool{"light": false, "dark": true} {
-		t.Run(scheme, func(t *testing.T) {
-			t.Parallel()
-			sizes := map[int]string{320: "narrow", 400: "narrow", 720: "medium", 1200: "wide"}
-			measures := measures(t, page, dark)
-			require.Len(t, measures, len(sizes))
-			for _, m := range measures {
-				assert.Equal(t, dark, m.Dark)
-				assert.LessOrEqual(t, m.PageWidth, m.Width, "the page of %d px must not scroll sideways", m.Width)
-				assert.Equal(t, want, m.Figures)
-				assert.Empty(t, m.Faint, "%d px", m.Width)
-				if m.Width >= 400 {
-					assert.Empty(t, m.Tables, "%d px", m.Width)
-				}
-				require.Len(t, m.Charts, 4, "one drawing of each chart is shown")
-				for _, c := range m.Charts {
-					assert.Equal(t, sizes[m.Width], c.Size)
-					assert.GreaterOrEqual(t, c.Letters, 9.5, "%d px", m.Width)
-					assert.Zero(t, c.Overlaps, "%d px", m.Width)
-					assert.Zero(t, c.Outside, "%d px", m.Width)
-				}
-			}
+	for i := range 14 {
+		at := r.Began.Add(time.Duration(12_000+i*300) * time.Millisecond)
+		if i > 8 {
+			at = r.Load.Ended.Add(-time.Duration(i*700) * time.Millisecond)
+		}
+		r.Events = append(r.Events, report.Event{
+			At: at, Kind: report.Note, Text: "WWWW MMMM " + strings.Repeat("https://status.example/", i),
 		})
 	}
+	slices.SortFunc(r.Events, func(a, b report.Event) int { return a.At.Compare(b.At) })
+	r.Problem = strings.Repeat("unbreakable", 40)
+	r.Load.Errors[0].Text = strings.Repeat("unbreakable", 40)
+	return r
 }
 
 // The pictures stay with `go test -artifacts`.

@@ -15,8 +15,10 @@ const (
 	above = 5
 	// letter is the width of a letter of labels, on the safe side for the fonts of all systems.
 	letter = 6.9
-	// mostLanes of texts fit above a chart. With more events at nearly the same time, the labels are only numbers.
-	mostLanes = 6
+	// mostLanes of texts have room above a chart.
+	mostLanes = 8
+	// shortest is the number of letters below which a text says nothing.
+	shortest = 16
 )
 
 // mark is an event in a drawing: a vertical line with a numbered label above the plot.
@@ -39,9 +41,19 @@ type mark struct {
 
 type box struct{ X, Y, Width, Height px }
 
-// marks places the labels of events: each in the lowest lane where it covers neither another label nor the line of
-// another event. It returns the number of lanes.
+// marks places the labels of events, with texts of so many letters. Where events are too close for that, texts are
+// shorter, and at last there are only numbers. It returns the number of lanes.
 func marks(r *Report, s scale, letters int) (placed []mark, lanes int) {
+	for most := letters; most >= shortest; most -= 4 {
+		if placed, lanes = place(r, s, most); lanes <= mostLanes {
+			return placed, lanes
+		}
+	}
+	return place(r, s, 0)
+}
+
+// place puts each label in the lowest lane where it covers neither another label nor the line of another event.
+func place(r *Report, s scale, letters int) (placed []mark, lanes int) {
 	for i, e := range r.Events {
 		m := mark{
 			X: s.at(r.since(e.At)), Number: i + 1, Kind: kindClass(e.Kind), Full: r.moment(e.At) + " " + oneLine(e.Text),
@@ -59,9 +71,6 @@ func marks(r *Report, s scale, letters int) (placed []mark, lanes int) {
 		for m.lane = 0; !m.fits(placed[i+1:]); m.lane++ {
 		}
 		lanes = max(lanes, m.lane+1)
-	}
-	if letters > 0 && lanes > mostLanes {
-		return marks(r, s, 0)
 	}
 	return placed, lanes
 }
