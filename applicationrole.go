@@ -22,6 +22,7 @@ func (t *tier) addApplicationRole() error {
 		CAConfigMap:  t.secrets.CAConfigMap,
 		DatabasePort: t.stack.Database.Port,
 		Proxy:        t.stack.Pool.Kind == config.RDSProxy,
+		Drills:       t.stack.Drills.Enabled,
 		DatabaseLife: t.database.ResourceID,
 		Scheduling:   t.stack.Scheduling.OfJobs(),
 		UID:          t.stack.Pool.UID,

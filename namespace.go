@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 
+	"dbtier/components/contract"
 	"dbtier/components/databaserole"
 	"dbtier/components/migrationjob"
 	"dbtier/components/servicenamespace"
@@ -30,12 +31,18 @@ func (t *tier) addNamespace() error {
 	return nil
 }
 
-// open are the name labels of the holders that may reach every address: a service that connects to the database itself.
+// open are the name labels of the holders that may reach every address: a service that connects to the database or to
+// the proxy itself, and the load of a drill.
 func (t *tier) open() []string {
-	if t.pool.inDatabaseSubnets() || t.stack.IAM.Enabled {
-		return []string{t.stack.Consumer.Name}
+	service := t.stack.Consumer.Name
+	switch {
+	case t.pool.inDatabaseSubnets() && t.stack.Drills.Enabled:
+		return []string{service, contract.DrillPod(service)}
+	case t.pool.inDatabaseSubnets() || t.stack.IAM.Enabled:
+		return []string{service}
+	default:
+		return nil
 	}
-	return nil
 }
 
 // holders are the name labels of the pods that the namespace's rule for the database does not restrict.

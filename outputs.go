@@ -84,6 +84,10 @@ func (t *tier) serviceOutputs() pulumi.Map {
 	if t.migration != nil {
 		outputs[config.OutputMigrationJob] = t.migration.JobName
 	}
+	if t.stack.Drills.Enabled {
+		outputs[config.OutputDrillImage] = pulumi.String(t.stack.Drills.Image)
+		outputs[config.OutputDrillConnections] = pulumi.Int(t.stack.Drills.Connections)
+	}
 	if t.stack.Reconnects() {
 		outputs[config.OutputReconnectJob] = t.migration.ReconnectJobName
 	}

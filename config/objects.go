@@ -38,6 +38,9 @@ func (s *Stack) objects() []object {
 	if s.Reconnects() {
 		add("consumer.name", service, "ServiceAccount NetworkPolicy", "reconnect")
 	}
+	if s.Drills.Enabled {
+		add("consumer.name", service, "ConfigMap", "drill")
+	}
 	if s.Role.PoolUser == RoleUser {
 		add("pool.name", s.Pool.Name, "ServiceAccount NetworkPolicy", "bootstrap")
 		add("pool.name", s.Pool.Name, "Password", "database")

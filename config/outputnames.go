@@ -85,6 +85,10 @@ const (
 	// OutputReconnectJob is the Job that made the pool reconnect after the last migration.
 	OutputReconnectJob = "reconnectJob"
 	OutputDeployment   = "deployment"
-	OutputContainer    = "container"
-	OutputService      = "service"
+	// OutputDrillImage is the image of the load of drills, and OutputDrillConnections the number of connections that it
+	// may open. A stack without drills does not have them.
+	OutputDrillImage       = "drillImage"
+	OutputDrillConnections = "drillConnections"
+	OutputContainer        = "container"
+	OutputService          = "service"
 )

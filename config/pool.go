@@ -69,7 +69,7 @@ func (s *Stack) PoolLogins(store eso.StoreRef) []pgbouncer.Login {
 // PoolClients are the pods that use the service's login.
 func (s *Stack) PoolClients() []pgbouncer.Client {
 	own := pgbouncer.Client{Labels: map[string]string{contract.NameLabel: s.Consumer.Name}}
-	return append([]pgbouncer.Client{own}, s.Pool.Clients...)
+	return slices.Concat([]pgbouncer.Client{own}, s.drillClients(), s.Pool.Clients)
 }
 
 func (s *Stack) validatePgBouncer() error {
@@ -111,12 +111,30 @@ func (l *PoolLogin) validate() error {
 // budget, one replica of the pool may be away, and an update has old and new pods of the service.
 func (s *Stack) checkClients(faults *fault.List) {
 	pods, serving := s.Consumer.MostReplicas(), max(s.Pool.Replicas-1, 1)
-	most := 2 * pods * s.Consumer.Connections
+	terms := fmt.Sprintf("%d pods × consumer.connections %d × 2 (old and new pods of an update)", pods,
+		s.Consumer.Connections)
+	most := 2*pods*s.Consumer.Connections + s.drillConnections()
+	if s.Drills.Enabled {
+		terms += fmt.Sprintf(" + drills.connections %d", s.Drills.Connections)
+	}
 	faults.Check(most <= serving*s.Pool.MaxClientConn, "pool.maxClientConn", s.Pool.MaxClientConn,
-		"is too few: %d pods × consumer.connections %d × 2 (old and new pods of an update) = %d, and the pool "+
-			"accepts %d "+
-			"while one of its replicas is away; want %d, or more pool.replicas, or fewer connections a pod",
-		pods, s.Consumer.Connections, most, serving*s.Pool.MaxClientConn, (most+serving-1)/serving)
+		"is too few: %s = %d, and the pool accepts %d while one of its replicas is away; want %d, or more "+
+			"pool.replicas, or fewer connections a pod",
+		terms, most, serving*s.Pool.MaxClientConn, (most+serving-1)/serving)
+}
+
+// closing is how many seconds before its end an old pod of PgBouncer should have lost its last client.
+const closing = 10
+
+// checkLifetime adds a fault if the service keeps its connections longer than an old pod of the pool serves them. The
+// pod accepts new connections until drainSeconds are over.
+func (s *Stack) checkLifetime(faults *fault.List) {
+	lifetime := s.Consumer.ConnectionMaxLifetimeSeconds
+	most := s.Pool.TerminationGracePeriodSeconds - s.Pool.DrainSeconds - closing
+	faults.Check(lifetime <= most, "consumer.connectionMaxLifetimeSeconds", lifetime,
+		"is too long: an old pod of the pool serves a connection for %d seconds at most "+
+			"(pool.terminationGracePeriodSeconds %d less pool.drainSeconds %d, and %d to close); want at most that, or a "+
+			"longer grace period", most, s.Pool.TerminationGracePeriodSeconds, s.Pool.DrainSeconds, closing)
 }
 
 // PoolKind is the kind of connection pool between the service and its database.

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -163,4 +164,18 @@ func TestADirectClientOfManyPodsIsCountedByPodsAndTheServicesByWhatItMayGrowTo(t
 	} {
 		require.ErrorContains(t, err, fault)
 	}
+}
+
+func TestConnectionsThatOutliveTheGraceOfThePoolAreAFault(t *testing.T) {
+	t.Parallel()
+	with := func(seconds int) string {
+		return strings.Replace(least, `image: "registry.example/my-shop:1"`,
+			fmt.Sprintf("image: a:1, connectionMaxLifetimeSeconds: %d", seconds), 1) +
+			"  dbtier:pool: {terminationGracePeriodSeconds: 100, drainSeconds: 20}\n"
+	}
+	_, err := load(t, with(70))
+	require.NoError(t, err)
+	_, err = load(t, with(71))
+	require.ErrorContains(t, err, "dbtier:consumer.connectionMaxLifetimeSeconds: 71: is too long: an old pod of the pool "+
+		"serves a connection for 70 seconds at most")
 }

@@ -71,6 +71,7 @@ type Stack struct {
 	IAM       IAM               `json:"iam"`
 	Migration Migration         `json:"migration"`
 	Consumer  Consumer          `json:"consumer"`
+	Drills    Drills            `json:"drills"`
 	// Scheduling says where all pods of the stack run.
 	Scheduling Scheduling `json:"scheduling"`
 
@@ -87,7 +88,7 @@ type Stack struct {
 // serviceSections are the sections of [Stack] that only a stack with a service uses. A stack that installs the operator
 // and has none of them belongs to a cluster. A new section of the service must be listed here.
 var serviceSections = []string{
-	"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer",
+	"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer", "drills",
 }
 
 // Service is the service that the tier is for.
@@ -133,6 +134,7 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 		IAM:       defaultIAM(),
 		Migration: Migration{Settings: migrationjob.Defaults(), Enabled: true, Connections: 5, Reconnect: true},
 		Consumer:  Consumer{Settings: consumer.Defaults(), Connections: 50},
+		Drills:    defaultDrills(),
 	}
 	// The name follows from the namespace, see settle.
 	s.Pool.Name = ""
@@ -217,8 +219,10 @@ func (s *Stack) Validate() error {
 	iam := section("", s.validateIAM())
 	migration := section("migration", s.Migration.validate())
 	service := section("consumer", s.Consumer.validate())
-	if service && pool && s.Pool.Kind == PgBouncer {
+	drills := section("drills", s.validateDrills())
+	if service && pool && drills && s.Pool.Kind == PgBouncer {
 		s.checkClients(&faults)
+		s.checkLifetime(&faults)
 	}
 	if service && pool && secrets {
 		s.checkObjects(&faults)

@@ -181,7 +181,7 @@ func podOf(args *ConsumerArgs, config pulumi.StringInput) *corev1.PodSpecArgs {
 	container.Ports = corev1.ContainerPortArray{
 		&corev1.ContainerPortArgs{Name: pulumi.String(portName), ContainerPort: pulumi.Int(args.Port)},
 	}
-	container.Env = workload.Environment(args.Database.variables())
+	container.Env = workload.Environment(append(args.Database.variables(), args.lifetime()...))
 	// The database's Secret is last: where two sources have a key, the later source counts.
 	container.EnvFrom = append(corev1.EnvFromSourceArray{
 		&corev1.EnvFromSourceArgs{ConfigMapRef: &corev1.ConfigMapEnvSourceArgs{Name: config.ToStringOutput()}},

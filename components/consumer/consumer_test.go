@@ -54,6 +54,21 @@ func TestPodsTakeConfigurationAndDatabaseFromTheirEnvironment(t *testing.T) {
 	assert.Equal(t, map[string]any{"LOG_LEVEL": "info"}, config.At("data"))
 }
 
+func TestTheServiceIsToldHowLongItMayKeepAConnection(t *testing.T) {
+	t.Parallel()
+	env := func(seconds int) any {
+		args := arguments()
+		args.ConnectionMaxLifetimeSeconds = seconds
+		return deployment(t, args).At("spec", "template", "spec", "containers", 0, "env")
+	}
+	assert.Nil(t, env(0))
+	assert.Equal(t, []any{map[string]any{"name": "DATABASE_CONNECTION_MAX_LIFETIME_SECONDS", "value": "60"}}, env(60))
+	args := arguments()
+	args.Env = map[string]string{"DATABASE_CONNECTION_MAX_LIFETIME_SECONDS": "60"}
+	_, err := componenttest.Try(create(args))
+	require.ErrorContains(t, err, "is set by consumer.connectionMaxLifetimeSeconds; remove it here")
+}
+
 func TestAChangedConfigurationIsANewObjectThatNewPodsName(t *testing.T) {
 	t.Parallel()
 	changed := arguments()

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"path"
+	"strconv"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -75,6 +76,16 @@ func (d *Database) mounts() []workload.Mount {
 		})
 	}
 	return mounts
+}
+
+// lifetime tells the service how long it may keep a connection.
+func (s *Settings) lifetime() []workload.Variable {
+	if s.ConnectionMaxLifetimeSeconds == 0 {
+		return nil
+	}
+	return workload.Variables([2]string{
+		contract.ConnectionMaxLifetime, strconv.Itoa(s.ConnectionMaxLifetimeSeconds),
+	})
 }
 
 func (d *Database) variables() []workload.Variable {

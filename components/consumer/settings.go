@@ -38,6 +38,11 @@ type Settings struct {
 	Resources workload.Resources `json:"resources"`
 	// UID is the user and group that the pods run as, from 1. Default 10001.
 	UID int `json:"uid" example:"10002"`
+	// ConnectionMaxLifetimeSeconds is how long the service keeps a connection to its pool at most, 0 to 86400. The pods
+	// get it as DATABASE_CONNECTION_MAX_LIFETIME_SECONDS, which the service must obey. An old pod of PgBouncer then loses
+	// its clients one by one during an update, before it ends and cuts those that are left. Default 0: the pods do not
+	// get the variable.
+	ConnectionMaxLifetimeSeconds int `json:"connectionMaxLifetimeSeconds" example:"60"`
 	// TerminationGracePeriodSeconds is how long a stopping pod may take to finish its requests, 1 to 3600. Default 30.
 	TerminationGracePeriodSeconds int `json:"terminationGracePeriodSeconds" example:"60"`
 }
@@ -107,6 +112,7 @@ func (s *Settings) Validate() error {
 	workload.CheckEnv(&faults, s.Env)
 	faults.Within("resources", s.Resources.Validate())
 	workload.CheckUID(&faults, s.UID)
+	faults.Between("connectionMaxLifetimeSeconds", s.ConnectionMaxLifetimeSeconds, 0, 86400, "seconds")
 	faults.Between("terminationGracePeriodSeconds", s.TerminationGracePeriodSeconds, 1, 3600, "seconds")
 	return faults.Err()
 }

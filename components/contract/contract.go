@@ -12,6 +12,8 @@ const (
 	DatabaseURL = "DATABASE_URL"
 	// DatabaseIAMURL is the URL without a password, for services that log in with IAM tokens.
 	DatabaseIAMURL = "DATABASE_IAM_URL"
+	// ConnectionMaxLifetime is the number of seconds after which the service closes a connection to its pool.
+	ConnectionMaxLifetime = "DATABASE_CONNECTION_MAX_LIFETIME_SECONDS"
 )
 
 // Keys of Secrets and ConfigMaps.
@@ -55,6 +57,9 @@ func DatabaseSecret(service string) string { return Object(service, "db") }
 
 // DirectSecret returns the name of the Secret whose DATABASE_URL leads to the instance itself: <service>-db-direct.
 func DirectSecret(service string) string { return Object(service, "db", "direct") }
+
+// DrillPod returns the name of the pod that puts a load on the pool during a drill, and of its label: <service>-drill.
+func DrillPod(service string) string { return Object(service, "drill") }
 
 // URL returns a PostgreSQL URL that verifies the server with the certificates in caFile. The login is user or
 // user:password, encoded for a URL.

@@ -20,6 +20,7 @@ beside the old ones"
 
 sql --set=other_names="$other_names" --file="$here/roles.sql"
 echo "role $ROLE_GROUP and its users exist"
+sql --file="$here/drills.sql"
 
 if logs_in 2>/dev/null; then
   echo "$ROLE_USER already has this password"

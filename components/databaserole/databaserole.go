@@ -37,10 +37,14 @@ var (
 	rolesFile string
 	//go:embed password.sql
 	passwordFile string
+	//go:embed drills.sql
+	drillsFile string
 )
 
 func files() map[string]string {
-	return map[string]string{"bootstrap.sh": bootstrapFile, "roles.sql": rolesFile, "password.sql": passwordFile}
+	return map[string]string{
+		"bootstrap.sh": bootstrapFile, "roles.sql": rolesFile, "password.sql": passwordFile, "drills.sql": drillsFile,
+	}
 }
 
 // DatabaseRole is a role in the database.
@@ -139,6 +143,9 @@ func (a *DatabaseRoleArgs) environment() [][2]string {
 	}
 	if a.Proxy {
 		env = append(env, [2]string{"ROLE_PROXY", "1"})
+	}
+	if a.Drills {
+		env = append(env, [2]string{"ROLE_DRILLS", "1"})
 	}
 	return env
 }

@@ -76,6 +76,8 @@ func CheckEnv(faults *fault.List, env map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		faults.Check(kuberules.IsEnvName(name), "env", name, kuberules.EnvNameRule)
 		faults.Check(name != contract.DatabaseURL, "env", name, "is set from the database's Secret; remove it here")
+		faults.Check(name != contract.ConnectionMaxLifetime, "env", name,
+			"is set by consumer.connectionMaxLifetimeSeconds; remove it here")
 		faults.Check(utf8.ValidString(env[name]), "env."+name, nil, "is no text, which a ConfigMap cannot hold")
 	}
 }

@@ -54,10 +54,17 @@ func poolConfig(ctx context.Context, getenv func(string) string) (*pgxpool.Confi
 		err = fmt.Errorf("DATABASE_AUTH: %q: want password or iam", how)
 	}
 	limit, limitErr := maxConnections(getenv("DATABASE_MAX_CONNECTIONS"))
-	if err := errors.Join(err, limitErr); err != nil {
+	lifetime, lifetimeErr := maxLifetime(getenv("DATABASE_CONNECTION_MAX_LIFETIME_SECONDS"))
+	if err := errors.Join(err, limitErr, lifetimeErr); err != nil {
 		return nil, err
 	}
 	cfg.MaxConns = limit
+	if lifetime > 0 {
+		// A tenth earlier at random, so that the connections are not all replaced at once.
+		cfg.MaxConnLifetime, cfg.MaxConnLifetimeJitter = lifetime*9/10, lifetime/10
+		// An idle connection is looked at once in this time.
+		cfg.HealthCheckPeriod = min(cfg.HealthCheckPeriod, lifetime/10)
+	}
 	if _, named := cfg.ConnConfig.RuntimeParams["application_name"]; !named {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "myshop-api"
 	}
@@ -73,4 +80,17 @@ func maxConnections(value string) (int32, error) {
 		return 0, fmt.Errorf("DATABASE_MAX_CONNECTIONS: %q: want a whole number from 1 to 1000", value)
 	}
 	return int32(n), nil
+}
+
+// maxLifetime is how long a connection may be kept, 0 for pgx's default of an hour. An old pod of PgBouncer waits for
+// its clients to leave, and cuts those that stay.
+func maxLifetime(value string) (time.Duration, error) {
+	if value == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > 86400 {
+		return 0, fmt.Errorf("DATABASE_CONNECTION_MAX_LIFETIME_SECONDS: %q: want a whole number from 1 to 86400", value)
+	}
+	return time.Duration(n) * time.Second, nil
 }

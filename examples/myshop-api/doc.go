@@ -24,5 +24,7 @@
 //	DATABASE_IAM_URL          PostgreSQL URL without a password, with sslmode=verify-full
 //	LISTEN_ADDRESS            default :8080
 //	DATABASE_MAX_CONNECTIONS  most connections of this process, default 10
+//	DATABASE_CONNECTION_MAX_LIFETIME_SECONDS
+//	                          how long a connection is kept, default 3600
 //	MIGRATIONS_DIR            use the migrations in this folder instead of those in the binary
 package main

@@ -176,6 +176,22 @@ func TestPoolSizeComesFromTheEnvironment(t *testing.T) {
 	assert.Equal(t, connectTimeout, cfg.ConnConfig.ConnectTimeout)
 }
 
+// An old pod of the pool cuts the clients that stay, so no connection may be older than the service was told.
+func TestConnectionsAreKeptNoLongerThanTheEnvironmentSays(t *testing.T) {
+	const url, name = "postgres://u:x@h/db?sslmode=disable", "DATABASE_CONNECTION_MAX_LIFETIME_SECONDS"
+	cfg, err := poolConfig(t.Context(), env("DATABASE_URL", url, name, "60"))
+	require.NoError(t, err)
+	assert.Equal(t, time.Minute, cfg.MaxConnLifetime+cfg.MaxConnLifetimeJitter)
+	assert.Equal(t, 6*time.Second, cfg.HealthCheckPeriod)
+	cfg, err = poolConfig(t.Context(), env("DATABASE_URL", url))
+	require.NoError(t, err)
+	assert.Equal(t, time.Hour, cfg.MaxConnLifetime, "pgx's own")
+	for _, wrong := range []string{"0", "-1", "60s", "86401"} {
+		_, err = poolConfig(t.Context(), env("DATABASE_URL", url, name, wrong))
+		require.ErrorContains(t, err, name)
+	}
+}
+
 func TestWrongCommandLinesAreRefused(t *testing.T) {
 	for _, args := range [][]string{
 		{"fly"},

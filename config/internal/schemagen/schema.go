@@ -155,6 +155,7 @@ func everything() *config.Stack {
 	s.Consumer.Autoscaling.Enabled = true
 	s.Pool.Metrics.Enabled = true
 	s.Migration.Command = []string{"migrate"}
+	s.Drills.Enabled, s.Drills.Image = true, "registry.example/load:1"
 	return s
 }
 

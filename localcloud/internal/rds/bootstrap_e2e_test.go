@@ -183,3 +183,45 @@ func TestADatabaseOfAnotherOwnerKeepsTheRightsThatItHas(t *testing.T) {
 	assert.Contains(t, j.must("shop", "shop_a", "one"), "already has this password")
 	j.logsIn("shop_a", "one")
 }
+
+// The schema is there only while drills are enabled. The application's role writes its rows and can do nothing else
+// with it, and a schema of that name that the service has made stays as it is.
+func TestTheSchemaOfDrillsComesAndGoes(t *testing.T) {
+	j := newBootstrapJob(t, spec("drilled"))
+	j.must("shop", "shop_a", "one")
+	exists := func() bool {
+		return value[bool](t, j.superuser(), "SELECT to_regnamespace('dbtier_drills') IS NOT NULL")
+	}
+	assert.False(t, exists())
+	j.must("shop", "shop_a", "one", "ROLE_DRILLS=1")
+	j.must("shop", "shop_a", "one", "ROLE_DRILLS=1")
+	c := j.logsIn("shop_a", "one")
+	write := func() {
+		exec1(t, c, `WITH r AS (INSERT INTO dbtier_drills.requests VALUES ('run', 1) ON CONFLICT DO NOTHING
+			RETURNING run, id) INSERT INTO dbtier_drills.effects (run, id) SELECT run, id FROM r`)
+	}
+	write()
+	write()
+	assert.EqualValues(t, 1, value[int64](t, c, "SELECT count(*) FROM dbtier_drills.effects"), "a repetition")
+	exec1(t, c, "DELETE FROM dbtier_drills.effects")
+	for statement, denied := range map[string]string{
+		"TRUNCATE dbtier_drills.effects":                          "permission denied for table effects",
+		"DROP TABLE dbtier_drills.effects":                        "must be owner of table effects",
+		"CREATE TABLE dbtier_drills.other ()":                     "permission denied for schema dbtier_drills",
+		"ALTER TABLE dbtier_drills.requests ADD COLUMN other int": "must be owner of table requests",
+	} {
+		_, err := c.Exec(t.Context(), statement)
+		says(t, err, "42501", denied)
+	}
+	j.must("shop", "shop_a", "one")
+	assert.False(t, exists())
+
+	master := j.logsIn(j.s.MasterUsername, password)
+	exec1(t, master, "CREATE SCHEMA dbtier_drills; CREATE TABLE dbtier_drills.own ()")
+	out, err := j.run("shop", "shop_a", "one", "ROLE_DRILLS=1")
+	require.Error(t, err, "%s", out)
+	assert.Contains(t, out, "the database has a schema dbtier_drills that was not made for drills")
+	assert.Contains(t, out, "rename it, or set dbtier:drills.enabled to false")
+	j.must("shop", "shop_a", "one")
+	assert.True(t, exists(), "the service's own")
+}
