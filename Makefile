@@ -173,6 +173,10 @@ e2e: preflight all bin/tools/gotestsum ## End-to-end tests on the local cloud; t
 		| xargs -r dirname | sort -u); \
 	cd ..; try -timeout 60m ./tests/e2e/...; try ./tests/policy ./components/pgbouncer; exit $$failed
 
+.PHONY: drills
+drills: preflight up ## Run each drill five times on the local cloud, into docs/drills.md (RUN=<names>; takes two hours)
+	@$(GO) run ./tests/drills $(RUN)
+
 .PHONY: bench
 bench: preflight build ## Measure driver, policies, `make up`, into docs/benchmarks.md (SUBJECT=build: a first build)
 	@BUILD_GOGC=$(BUILD_GOGC) $(GO) run ./tests/bench $(SUBJECT)

@@ -6,12 +6,21 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"dbtier/config"
 	"dbtier/internal/kubectl"
 )
 
 // clusterAccess selects a Kubernetes cluster. Empty fields leave the choice to kubectl.
 type clusterAccess struct{ kubeconfig, context string }
+
+// add adds the flags that select a cluster.
+func (c *clusterAccess) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.kubeconfig, "kubeconfig", "",
+		"kubeconfig of the stack's cluster (default: dbtier:cluster of its config, then kubectl's own choice)")
+	cmd.Flags().StringVar(&c.context, "context", "", "context of the kubeconfig")
+}
 
 // clusterOf returns the access to the stack's cluster: the given values, then those of the stack's config.
 func (t *task) clusterOf(given clusterAccess) clusterAccess {

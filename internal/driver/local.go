@@ -93,8 +93,16 @@ func withoutDashes(args []string) []string {
 // become replaces this process by another program, which then has its terminal, signals and exit code. The variables in
 // set replace those of the environment; variables with a prefix of drop are removed.
 func (a *app) become(command, set []string, drop ...string) error {
+	if err := a.replace(command[0], command, merged(os.Environ(), set, drop...)); err != nil {
+		return fmt.Errorf("starting %s: %w", command[0], err)
+	}
+	return nil
+}
+
+// merged returns an environment with the variables in set, and without those with a prefix of drop.
+func merged(environment, set []string, drop ...string) []string {
 	var env []string
-	for _, entry := range os.Environ() {
+	for _, entry := range environment {
 		keep := true
 		name, _, _ := strings.Cut(entry, "=")
 		for _, prefix := range drop {
@@ -108,10 +116,7 @@ func (a *app) become(command, set []string, drop ...string) error {
 			env = append(env, entry)
 		}
 	}
-	if err := a.replace(command[0], command, append(env, set...)); err != nil {
-		return fmt.Errorf("starting %s: %w", command[0], err)
-	}
-	return nil
+	return append(env, set...)
 }
 
 // defaultRegion is used if no local stack's config has a region. The stand-in serves every region.

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 
 	"github.com/spf13/cobra"
+
+	"dbtier/internal/localcloud"
 )
 
 func (a *app) localAWS() *cobra.Command {
@@ -28,19 +30,29 @@ func (a *app) runLocalAWS(ctx context.Context, args []string) error {
 	}
 	path, err := exec.LookPath("aws")
 	if err != nil {
-		return errors.New(
-			"the AWS CLI is not on PATH: install it (on Debian: apt-get install awscli) and run this again",
-		)
+		return errNoAWS
 	}
-	credentials, err := cloud.Credentials()
+	set, err := standIn(cloud)
 	if err != nil {
 		return err
 	}
-	region := regionOf(cloud.Project)
 	// Older versions of the AWS CLI do not support AWS_ENDPOINT_URL, hence the flag.
-	return a.become(append([]string{path, "--endpoint-url", state.AWSEndpoint}, withoutDashes(args)...), []string{
+	return a.become(append([]string{path, "--endpoint-url", state.AWSEndpoint}, withoutDashes(args)...), set, "AWS_")
+}
+
+var errNoAWS = errors.New(
+	"the AWS CLI is not on PATH: install it (on Debian: apt-get install awscli) and run this again")
+
+// standIn returns the environment in which the AWS CLI is the local account's administrator.
+func standIn(cloud *localcloud.Cloud) ([]string, error) {
+	credentials, err := cloud.Credentials()
+	if err != nil {
+		return nil, err
+	}
+	region := regionOf(cloud.Project)
+	return []string{
 		"AWS_ACCESS_KEY_ID=" + credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + credentials.SecretAccessKey,
 		"AWS_REGION=" + region, "AWS_DEFAULT_REGION=" + region, "AWS_CONFIG_FILE=" + os.DevNull,
 		"AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=",
-	}, "AWS_")
+	}, nil
 }

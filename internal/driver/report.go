@@ -14,6 +14,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
 	"dbtier/config"
+	drillreport "dbtier/internal/drill/report"
 	"dbtier/internal/engine"
 	"dbtier/internal/guard"
 	"dbtier/internal/pending"
@@ -61,18 +62,20 @@ type report struct {
 	Connections   *connections          `json:"connections,omitempty"`
 	Plan          string                `json:"plan,omitempty"`
 
-	Outputs    map[string]any    `json:"outputs,omitempty"`
-	Checks     []verify.Check    `json:"checks,omitempty"`
-	History    []engine.Update   `json:"history,omitempty"`
-	Locks      []string          `json:"locks,omitempty"`
-	Deployment json.RawMessage   `json:"deployment,omitempty"`
-	Backup     string            `json:"backup,omitempty"`
-	Findings   []finding         `json:"findings,omitempty"`
-	LocalCloud json.RawMessage   `json:"localCloud,omitempty"`
-	Policy     json.RawMessage   `json:"policy,omitempty"`
-	Versions   map[string]string `json:"versions,omitempty"`
-	Rules      []described       `json:"rules,omitempty"`
-	Judgement  *state.Report     `json:"judgement,omitempty"`
+	Outputs    map[string]any      `json:"outputs,omitempty"`
+	Checks     []verify.Check      `json:"checks,omitempty"`
+	Rounds     []round             `json:"rounds,omitempty"`
+	Drill      *drillreport.Report `json:"drill,omitempty"`
+	History    []engine.Update     `json:"history,omitempty"`
+	Locks      []string            `json:"locks,omitempty"`
+	Deployment json.RawMessage     `json:"deployment,omitempty"`
+	Backup     string              `json:"backup,omitempty"`
+	Findings   []finding           `json:"findings,omitempty"`
+	LocalCloud json.RawMessage     `json:"localCloud,omitempty"`
+	Policy     json.RawMessage     `json:"policy,omitempty"`
+	Versions   map[string]string   `json:"versions,omitempty"`
+	Rules      []described         `json:"rules,omitempty"`
+	Judgement  *state.Report       `json:"judgement,omitempty"`
 
 	// Stacks are the reports of each of several stacks.
 	Stacks []*report `json:"stacks,omitempty"`

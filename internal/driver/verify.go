@@ -39,9 +39,7 @@ Exit codes: 0, or 1 if a check fails. Each failure names its cause and the next 
   dbtier verify --stack prod --context shop-prod
   dbtier verify --stack prod --json | jq '.checks[] | select(.ok | not)'`,
 	}, onSeveral)
-	cmd.Flags().StringVar(&access.kubeconfig, "kubeconfig", "",
-		"kubeconfig of the stack's cluster (default: dbtier:cluster of its config, then kubectl's own choice)")
-	cmd.Flags().StringVar(&access.context, "context", "", "context of the kubeconfig")
+	access.add(cmd)
 	return cmd
 }
 

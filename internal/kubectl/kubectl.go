@@ -51,6 +51,9 @@ func (e *Error) Error() string {
 // NotFound reports whether the API server has no such object.
 func (e *Error) NotFound() bool { return strings.Contains(e.Stderr, "(NotFound)") }
 
+// AlreadyExists reports whether the object to create is there.
+func (e *Error) AlreadyExists() bool { return strings.Contains(e.Stderr, "(AlreadyExists)") }
+
 // UnknownKind reports whether the cluster does not serve the kind that was asked for. kubectl says it in another way if
 // it remembers the kinds of a cluster that had the same address before.
 func (e *Error) UnknownKind() bool {

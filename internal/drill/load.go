@@ -1,0 +1,279 @@
+package drill
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dbtier/components/contract"
+	"dbtier/internal/drill/report"
+	"dbtier/internal/kubectl"
+)
+
+const (
+	loadContainer = "load"
+	// loadLasts ends a load that nobody stops.
+	loadLasts = 2 * time.Hour
+	// startLimit is how long the load may take until all its clients have an answer.
+	startLimit = 2 * time.Minute
+	// calmLimit is how long the clients may take to have answers again after a fault has healed.
+	calmLimit = 5 * time.Minute
+	// accountLimit is how long the load may look up its writes, and longer than the load itself tries.
+	accountLimit = 4 * time.Minute
+	// kinds of clients, each of which reads and writes.
+	kinds = 3
+)
+
+type object = map[string]any
+
+func manifest(o object) (string, error) {
+	text, err := json.Marshal(o)
+	if err != nil {
+		return "", fmt.Errorf("describing an object of the drill: %w", err)
+	}
+	return string(text), nil
+}
+
+// meta is the metadata of the drill's objects.
+func (r *Runner) meta() object {
+	name := r.recordName()
+	return object{"name": name, "namespace": r.Target.Namespace, "labels": object{
+		contract.NameLabel: name, contract.PartOfLabel: r.Target.Service, contract.ManagedByLabel: contract.ManagedBy,
+	}}
+}
+
+// service is the part of the service's Deployment that the load's pod takes over.
+type service struct {
+	Spec struct {
+		Template struct {
+			Spec struct {
+				NodeSelector     map[string]string `json:"nodeSelector"`
+				Tolerations      []any             `json:"tolerations"`
+				ImagePullSecrets []any             `json:"imagePullSecrets"`
+				Volumes          []object          `json:"volumes"`
+				Containers       []struct {
+					VolumeMounts []object `json:"volumeMounts"`
+				} `json:"containers"`
+			} `json:"spec"`
+		} `json:"template"`
+	} `json:"spec"`
+}
+
+// startLoad creates the pod of the load and waits until all its clients get answers. The pod reads the service's
+// DATABASE_URL and nothing else of the service's Secrets.
+func (r *Runner) startLoad(ctx context.Context) error {
+	var like service
+	if err := r.Kubectl.Get(ctx, &like, r.Target.Namespace, "deployment", r.Target.Service); err != nil {
+		return err
+	}
+	pod, err := manifest(r.pod(&like))
+	if err != nil {
+		return err
+	}
+	if _, err := r.Kubectl.Run(ctx, pod, "create", "--filename=-"); err != nil {
+		return err
+	}
+	return until(ctx, startLimit, "the load", func() (bool, string, error) {
+		if ended, why := r.loadEnded(ctx); ended {
+			return false, why, nil
+		}
+		seconds, err := r.lastSeconds(ctx, 1)
+		return len(seconds) == 1 && calm(&seconds[0]), "its clients have no answers yet", err
+	})
+}
+
+func (r *Runner) pod(like *service) object {
+	template := like.Spec.Template.Spec
+	volumes, mounts := certificates(like)
+	each := max(r.Target.Connections/(2*kinds), 1)
+	return object{
+		"apiVersion": "v1", "kind": "Pod", "metadata": r.meta(),
+		"spec": object{
+			"restartPolicy": "Never", "activeDeadlineSeconds": int(loadLasts.Seconds()),
+			"automountServiceAccountToken": false, "enableServiceLinks": false,
+			"nodeSelector": template.NodeSelector, "tolerations": template.Tolerations,
+			"imagePullSecrets": template.ImagePullSecrets, "volumes": volumes,
+			"securityContext": object{
+				"runAsNonRoot": true, "runAsUser": 10001, "runAsGroup": 10001,
+				"seccompProfile": object{"type": "RuntimeDefault"},
+			},
+			"containers": []object{{
+				"name": loadContainer, "image": r.Target.Image,
+				"args": []string{
+					"run", "--run=" + r.record.Began.UTC().Format("20060102T150405.000"),
+					"--writers=" + strconv.Itoa(each), "--readers=" + strconv.Itoa(each),
+					"--rate=" + strconv.FormatFloat(r.Rate, 'g', -1, 64),
+				},
+				"env": []object{{
+					"name": contract.DatabaseURL, "valueFrom": object{"secretKeyRef": object{
+						"name": r.Target.DatabaseSecret, "key": contract.DatabaseURL,
+					}},
+				}},
+				"volumeMounts": mounts,
+				"resources": object{
+					"requests": object{"cpu": "100m", "memory": "64Mi"},
+					"limits":   object{"memory": "256Mi"},
+				},
+				"securityContext": object{
+					"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+					"capabilities": object{"drop": []string{"ALL"}},
+				},
+			}},
+		},
+	}
+}
+
+// certificates returns the ConfigMaps that the service mounts: the certificates that its DATABASE_URL names are among
+// them. The service's Secrets stay with the service.
+func certificates(like *service) (volumes, mounts []object) {
+	template := like.Spec.Template.Spec
+	for _, volume := range template.Volumes {
+		if _, found := volume["configMap"]; !found {
+			continue
+		}
+		volumes = append(volumes, volume)
+		for _, mount := range template.Containers[0].VolumeMounts {
+			if mount["name"] == volume["name"] {
+				mounts = append(mounts, mount)
+			}
+		}
+	}
+	return volumes, mounts
+}
+
+// lastSeconds returns what the load has said of its last seconds, at most n.
+func (r *Runner) lastSeconds(ctx context.Context, n int) ([]report.Second, error) {
+	printed, err := r.kubectl(ctx, "logs", "pod/"+r.recordName(), "--tail="+strconv.Itoa(n), "--request-timeout=10s")
+	if err != nil {
+		return nil, err
+	}
+	var seconds []report.Second
+	for line := range strings.Lines(printed) {
+		var said struct {
+			Second *report.Second `json:"second"`
+		}
+		if json.Unmarshal([]byte(line), &said) == nil && said.Second != nil {
+			seconds = append(seconds, *said.Second)
+		}
+	}
+	return seconds, nil
+}
+
+// calm reports whether every group of clients had answers in a second, and no failure.
+func calm(second *report.Second) bool {
+	return len(second.Groups) > 0 && !slices.ContainsFunc(second.Groups, func(g report.Sample) bool {
+		return g.Answered == 0 || g.Failed > 0
+	})
+}
+
+// settle waits until the clients have had answers and no failure for some seconds.
+func (r *Runner) settle(ctx context.Context) error {
+	n := max(int(r.Steady.Seconds()), 1)
+	return until(ctx, calmLimit, "the load to be calm", func() (bool, string, error) {
+		if ended, why := r.loadEnded(ctx); ended {
+			return false, why, nil
+		}
+		seconds, err := r.lastSeconds(ctx, n)
+		ok := len(seconds) == n && !slices.ContainsFunc(seconds, func(s report.Second) bool { return !calm(&s) })
+		return ok, fmt.Sprintf("some of the last %d seconds had a client without an answer", n), err
+	})
+}
+
+// loadEnded reports whether the load's pod does not run any more, and why.
+func (r *Runner) loadEnded(ctx context.Context) (bool, string) {
+	var pod struct {
+		Status struct {
+			Phase             string `json:"phase"`
+			Reason            string `json:"reason"`
+			ContainerStatuses []struct {
+				State struct {
+					Waiting    *struct{ Reason, Message string } `json:"waiting"`
+					Terminated *struct{ ExitCode int }           `json:"terminated"`
+				} `json:"state"`
+			} `json:"containerStatuses"`
+		} `json:"status"`
+	}
+	if err := r.Kubectl.Get(ctx, &pod, r.Target.Namespace, "pod", r.recordName()); err != nil {
+		return false, ""
+	}
+	for _, c := range pod.Status.ContainerStatuses {
+		if w := c.State.Waiting; w != nil && w.Message != "" {
+			return true, "the load does not start: " + w.Message
+		}
+		if t := c.State.Terminated; t != nil {
+			printed, _ := r.kubectl(ctx, "logs", "pod/"+r.recordName(), "--tail=1")
+			return true, fmt.Sprintf("the load has ended with exit code %d: %s", t.ExitCode, strings.TrimSpace(printed))
+		}
+	}
+	return pod.Status.Phase == "Failed" || pod.Status.Phase == "Succeeded", "the load's pod has ended: " +
+		pod.Status.Reason
+}
+
+// stopLoad asks the load to account for its writes and waits until it has ended. A pod that is gone, or that has ended,
+// is stopped.
+func (r *Runner) stopLoad(ctx context.Context) error {
+	_, err := r.kubectl(ctx, "exec", r.recordName(), "--container="+loadContainer, "--", "/load", "stop")
+	failed := (*kubectl.Error)(nil)
+	if errors.As(err, &failed) {
+		if failed.NotFound() {
+			return nil
+		}
+		if ended, _ := r.loadEnded(ctx); !ended {
+			return fmt.Errorf("stopping the load: %w", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return until(ctx, accountLimit, "the load to account for its writes", func() (bool, string, error) {
+		ended, _ := r.loadEnded(ctx)
+		return ended, "it still looks up its writes", nil
+	})
+}
+
+// account reads what the load has printed.
+func (r *Runner) account(ctx context.Context) (*report.Load, error) {
+	printed, err := r.kubectl(ctx, "logs", "pod/"+r.recordName())
+	if err != nil {
+		return nil, err
+	}
+	return report.Decode(strings.NewReader(printed))
+}
+
+// kubectl runs kubectl in the service's namespace.
+func (r *Runner) kubectl(ctx context.Context, args ...string) (string, error) {
+	at := slices.Index(args, "--")
+	if at < 0 {
+		at = len(args)
+	}
+	return r.Kubectl.Run(ctx, "", slices.Insert(slices.Clone(args), at, "--namespace="+r.Target.Namespace)...)
+}
+
+// pods returns the running pods of a Deployment, as pod/<name>.
+func (r *Runner) pods(ctx context.Context, deployment string) ([]string, error) {
+	var list struct {
+		Items []struct {
+			Metadata struct {
+				Name              string `json:"name"`
+				DeletionTimestamp string `json:"deletionTimestamp"`
+			} `json:"metadata"`
+			Status struct {
+				Phase string `json:"phase"`
+			} `json:"status"`
+		} `json:"items"`
+	}
+	err := r.Kubectl.Get(ctx, &list, r.Target.Namespace, "pods", "--selector="+contract.NameLabel+"="+deployment)
+	var names []string
+	for _, p := range list.Items {
+		if p.Status.Phase == "Running" && p.Metadata.DeletionTimestamp == "" {
+			names = append(names, "pod/"+p.Metadata.Name)
+		}
+	}
+	return names, err
+}

@@ -1,0 +1,175 @@
+package drill
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"dbtier/components/contract"
+	"dbtier/internal/kubectl"
+	"dbtier/internal/process"
+)
+
+const (
+	recordKey      = "record"
+	beatAnnotation = "dbtier/beat"
+	// stale is the age of a heartbeat after which the drill's process counts as gone. It is longer than any fault that
+	// keeps a living process from the API server.
+	stale = 2 * time.Minute
+	beat  = 10 * time.Second
+)
+
+// record is what the cluster knows of a drill that runs.
+type record struct {
+	Drill string    `json:"drill"`
+	Began time.Time `json:"began"`
+	// Host, PID and Started identify the process that runs the drill.
+	Host    string `json:"host"`
+	PID     int    `json:"pid"`
+	Started uint64 `json:"started"`
+	// Scaled are the Deployments that the drill has scaled to zero.
+	Scaled []scaled `json:"scaled,omitempty"`
+
+	// beat is when the process has last said that it lives.
+	beat time.Time
+}
+
+// RunningError is returned if another process runs a drill on the stack.
+type RunningError struct {
+	Drill, Host string
+	PID         int
+	Began       time.Time
+}
+
+func (e *RunningError) Error() string {
+	return fmt.Sprintf("drill %s runs on this stack since %s, by process %d on %s: wait for its end, or interrupt it there",
+		e.Drill, e.Began.UTC().Format(time.TimeOnly+" MST"), e.PID, e.Host)
+}
+
+func newRecord(drill string, now time.Time) record {
+	host, _ := os.Hostname()
+	started, _ := process.Started(os.Getpid())
+	return record{Drill: drill, Began: now, Host: host, PID: os.Getpid(), Started: started}
+}
+
+// alive reports whether the process of the drill still runs, as far as that can be seen from here.
+func (r *record) alive(now time.Time) bool {
+	if host, err := os.Hostname(); err == nil && host == r.Host {
+		started, err := process.Started(r.PID)
+		return err == nil && started == r.Started
+	}
+	return now.Sub(r.beat) < stale
+}
+
+func (r *Runner) recordName() string { return contract.DrillPod(r.Target.Service) }
+
+// claim records the drill. It ends a drill whose process is gone, and fails if another one runs.
+func (r *Runner) claim(ctx context.Context, drill string) error {
+	for {
+		r.record = newRecord(drill, r.clock())
+		manifest, err := r.recordManifest()
+		if err != nil {
+			return err
+		}
+		_, err = r.Kubectl.Run(ctx, manifest, "create", "--filename=-")
+		if failed := (*kubectl.Error)(nil); !errors.As(err, &failed) || !failed.AlreadyExists() {
+			return err
+		}
+		if err := r.Clear(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// saveRecord replaces the record.
+func (r *Runner) saveRecord(ctx context.Context) error {
+	manifest, err := r.recordManifest()
+	if err != nil {
+		return err
+	}
+	_, err = r.Kubectl.Run(ctx, manifest, "replace", "--filename=-")
+	return err
+}
+
+func (r *Runner) recordManifest() (string, error) {
+	text, err := json.Marshal(r.record)
+	if err != nil {
+		return "", fmt.Errorf("describing the drill: %w", err)
+	}
+	meta := r.meta()
+	meta["annotations"] = object{beatAnnotation: r.clock().UTC().Format(time.RFC3339)}
+	return manifest(object{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": object{recordKey: string(text)},
+	})
+}
+
+// readRecord returns the record of the drill in the cluster, nil if there is none.
+func (r *Runner) readRecord(ctx context.Context) (*record, error) {
+	var found struct {
+		Metadata struct {
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
+		Data map[string]string `json:"data"`
+	}
+	err := r.Kubectl.Get(ctx, &found, r.Target.Namespace, "configmap", r.recordName())
+	if failed := (*kubectl.Error)(nil); errors.As(err, &failed) && failed.NotFound() {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var said record
+	if err := json.Unmarshal([]byte(found.Data[recordKey]), &said); err != nil {
+		return nil, fmt.Errorf("ConfigMap %s in namespace %s is not the record of a drill: %w; delete it if no drill runs",
+			r.recordName(), r.Target.Namespace, err)
+	}
+	// Without a time, the process counts as gone.
+	said.beat, _ = time.Parse(time.RFC3339, found.Metadata.Annotations[beatAnnotation])
+	return &said, nil
+}
+
+// Clear ends a drill whose process is gone. It returns a [*RunningError] for one that runs. It does nothing if there is
+// none.
+func (r *Runner) Clear(ctx context.Context) error {
+	found, err := r.readRecord(ctx)
+	if err != nil || found == nil {
+		return err
+	}
+	if found.alive(r.clock()) {
+		return &RunningError{Drill: found.Drill, Host: found.Host, PID: found.PID, Began: found.Began}
+	}
+	r.Say("drill %s of %s was interrupted: ending it", found.Drill, found.Began.UTC().Format(time.DateTime+" MST"))
+	r.record = *found
+	return r.end(ctx, Find(found.Drill))
+}
+
+// end undoes what a drill has begun, and removes its load and its record. It can run again until it succeeds.
+func (r *Runner) end(ctx context.Context, s *Scenario) error {
+	if s != nil && s.undo != nil {
+		if err := s.undo(r, ctx); err != nil {
+			return fmt.Errorf("ending drill %s: %w", s.Name, err)
+		}
+	}
+	// The load removes its rows when it ends.
+	if err := r.stopLoad(ctx); err != nil {
+		return err
+	}
+	if _, err := r.kubectl(ctx, "delete", "pod", r.recordName(), "--ignore-not-found", "--timeout=3m"); err != nil {
+		return err
+	}
+	_, err := r.kubectl(ctx, "delete", "configmap", r.recordName(), "--ignore-not-found")
+	return err
+}
+
+// heartbeat says that the process lives, until the context ends.
+func (r *Runner) heartbeat(ctx context.Context) {
+	for pause(ctx, beat) == nil {
+		// Only the time is changed: the drill itself may be writing what must be undone.
+		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, beatAnnotation, r.clock().UTC().Format(time.RFC3339))
+		_, _ = r.kubectl(ctx, "patch", "configmap", r.recordName(), "--type=merge", "--patch="+patch,
+			"--request-timeout=5s")
+	}
+}

@@ -1,0 +1,87 @@
+package drill
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"dbtier/internal/drill/report"
+	"dbtier/internal/kubectl"
+)
+
+// Target is the stack that a drill runs on.
+type Target struct {
+	// Stack is its name, and Cloud where it is: aws or local.
+	Stack, Cloud string
+	Local        bool
+	// Namespace of the service, its Deployment, and the Deployment of PgBouncer; the last is empty with RDS Proxy.
+	Namespace, Service, Pool string
+	// OperatorNamespace has the operator that the stack installs; empty if another stack does.
+	OperatorNamespace string
+	// DatabaseSecret is the Secret with the service's DATABASE_URL.
+	DatabaseSecret string
+	// Instance is the identifier of the DB instance, and MasterSecretArn the secret of its master user.
+	Instance, MasterSecretArn string
+	MultiAZ, Migrates         bool
+	// Generation of the application's role in the stack's file.
+	Generation int
+	// Image of the load, and the number of Connections that it may open.
+	Image       string
+	Connections int
+	// Versions and Settings are shown in the report.
+	Versions, Settings []report.Fact
+}
+
+// Kubectl runs kubectl on the stack's cluster. A [kubectl.Client] does.
+type Kubectl interface {
+	Run(ctx context.Context, stdin string, args ...string) (string, error)
+	Get(ctx context.Context, into any, namespace string, what ...string) error
+}
+
+var _ Kubectl = (*kubectl.Client)(nil)
+
+// Runner runs drills on a stack.
+type Runner struct {
+	Target  Target
+	Kubectl Kubectl
+	// AWS runs the AWS CLI with the rights of the person, and returns what it printed.
+	AWS func(ctx context.Context, args ...string) (string, error)
+	// Fault runs `dbtier local fault` with the arguments.
+	Fault func(ctx context.Context, args ...string) error
+	// Update updates the stack, with values in place of those of its file, each as key=value.
+	Update func(ctx context.Context, values ...string) error
+	// Repair updates the stack after a look at its real resources, so that what was lost is made again.
+	Repair func(ctx context.Context) error
+	// Say prints a line for a person.
+	Say func(format string, args ...any)
+	// Steady is how long the load runs before the fault, and after it has healed.
+	Steady time.Duration
+	// Rate is the number of requests per second of each client.
+	Rate float64
+
+	scenario *Scenario
+	record   record
+	events   []report.Event
+	// lasts replaces the time that faults last, if it is not zero.
+	lasts time.Duration
+	now   func() time.Time
+}
+
+// event records what happened, and tells it.
+func (r *Runner) event(kind, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	r.events = append(r.events, report.Event{At: r.clock(), Text: text, Kind: kind})
+	r.Say("%s", text)
+}
+
+func (r *Runner) clock() time.Time {
+	if r.now == nil {
+		return time.Now()
+	}
+	return r.now()
+}
+
+// caused, healed and noted record the events of a drill.
+func (r *Runner) caused(format string, args ...any) { r.event(report.Fault, format, args...) }
+func (r *Runner) healed(format string, args ...any) { r.event(report.Healed, format, args...) }
+func (r *Runner) noted(format string, args ...any)  { r.event(report.Note, format, args...) }

@@ -1,0 +1,47 @@
+package drill
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// lookEvery is the time between two looks at a condition.
+const lookEvery = 500 * time.Millisecond
+
+// until waits until a condition holds. seen is what an error says of the last look. A look that fails with an error is
+// repeated: one answer can be lost while a fault is in force.
+func until(ctx context.Context, within time.Duration, what string, holds func() (ok bool, seen string, err error)) error {
+	limited, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	var last string
+	for {
+		ok, seen, err := holds()
+		if ok && err == nil {
+			return nil
+		}
+		if err != nil {
+			seen = err.Error()
+		}
+		if limited.Err() == nil {
+			last = seen
+		}
+		select {
+		case <-time.After(lookEvery):
+		case <-limited.Done():
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("waited %s for %s; last seen: %s", within, what, last)
+		}
+	}
+}
+
+func pause(ctx context.Context, lasting time.Duration) error {
+	select {
+	case <-time.After(lasting):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,415 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dbtier/config"
+	"dbtier/internal/drill"
+	drillreport "dbtier/internal/drill/report"
+	"dbtier/internal/engine"
+	"dbtier/internal/localcloud"
+	"dbtier/internal/verify"
+)
+
+// drillFlags are the flags of a drill.
+type drillFlags struct {
+	access     clusterAccess
+	html       string
+	maxOutage  time.Duration
+	maxLost    int
+	maxFailed  int
+	rate       float64
+	steady     time.Duration
+	production bool
+}
+
+// unbounded is the value of a bound that the person has not given.
+const unbounded = -1
+
+func (a *app) drill() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "drill",
+		Short: "Cause a fault under a load, and account for every write",
+		Long: `Causes a fault of a running stack while clients read and write through the pool, waits until it has
+healed, and reports what the clients saw: outages, failed requests, latency. Afterwards every write is
+looked up: none that was acknowledged may be lost, and none may be there twice.
+
+The stack needs dbtier:drills.enabled, which creates the schema dbtier_drills in its database. There are
+three kinds of clients: persistent ones keep their connection, reconnecting ones open one for each request,
+and retrying ones repeat a request until it succeeds.
+
+On AWS a drill uses kubectl and the AWS CLI, and asks first; a stack with dbtier:profile production needs
+--production. ^C ends what the drill has begun. What a killed drill has left is ended by the next
+"dbtier drill" on the stack, also "dbtier drill end".`,
+		Example: `  dbtier drill failover --stack local
+  dbtier drill pool-rollout --stack dev --max-outage 5s --html rollout.html
+  dbtier drill end --stack dev`,
+		Args: cobra.NoArgs,
+		RunE: showHelp,
+	}
+	for _, scenario := range drill.Scenarios() {
+		cmd.AddCommand(a.oneDrill(scenario))
+	}
+	cmd.AddCommand(a.drillRandom(), a.drillEnd())
+	return cmd
+}
+
+func (a *app) oneDrill(s *drill.Scenario) *cobra.Command {
+	var f stackFlags
+	var d drillFlags
+	do := func(t *task, ctx context.Context) error { return t.runDrill(ctx, s, &d) }
+	where := ""
+	if s.LocalOnly {
+		where = "\n\nIt runs on the local cloud only."
+	}
+	cmd := a.onStacks(&f, do, &cobra.Command{
+		Use:   s.Name + " --stack <stack>",
+		Short: s.Does,
+		Long: wrapped(s.Does+". "+s.Shows) + where + `
+
+Exit codes: 0, or 1 if a write was lost or is there twice, or if a bound does not hold.`,
+		Example: fmt.Sprintf("  dbtier drill %s --stack local\n"+
+			"  dbtier drill %s --stack local --max-outage 10s --json", s.Name, s.Name),
+	}, withEngine, withConsent)
+	d.add(cmd)
+	flags := cmd.Flags()
+	flags.DurationVar(&d.maxOutage, "max-outage", unbounded,
+		"exit with code 1 if a kind of client had no answer for longer, for example 5s")
+	flags.IntVar(&d.maxLost, "max-lost", 0, "exit with code 1 if more acknowledged writes are lost or duplicated")
+	flags.IntVar(&d.maxFailed, "max-failed", unbounded,
+		"exit with code 1 if more requests of the clients that retry have failed")
+	return cmd
+}
+
+// add adds the flags that every drill has.
+func (d *drillFlags) add(cmd *cobra.Command) {
+	d.access.add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&d.html, "html", "", "write the report to this file, as a page without other files")
+	flags.Float64Var(&d.rate, "rate", 5, "requests per second of each client")
+	flags.DurationVar(&d.steady, "steady", 10*time.Second,
+		"how long all clients must have answers before the fault, and after it")
+	flags.BoolVar(&d.production, "production", false, "allow the drill on a stack with dbtier:profile production")
+}
+
+func (a *app) drillEnd() *cobra.Command {
+	var f stackFlags
+	var d drillFlags
+	do := func(t *task, ctx context.Context) error {
+		runner, err := t.drillRunner(ctx, &d)
+		if err != nil {
+			return err
+		}
+		return drillError(runner.Clear(ctx))
+	}
+	cmd := a.onStacks(&f, do, &cobra.Command{
+		Use:   "end --stack <stack>",
+		Short: "End a drill that was interrupted",
+		Long: `Ends what a drill has begun whose process is gone: it starts again what was stopped, and removes the load.
+It does nothing if there is no such drill. Exit code 6 means that the drill still runs.`,
+		Example: `  dbtier drill end --stack local`,
+	}, withEngine)
+	d.access.add(cmd)
+	return cmd
+}
+
+// wrapped breaks a text into lines for --help.
+func wrapped(text string) string {
+	const width = 104
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return strings.Join(append(lines, line), "\n")
+}
+
+func (t *task) runDrill(ctx context.Context, s *drill.Scenario, d *drillFlags) error {
+	runner, err := t.readyForDrill(ctx, s.Name, s.Shows, d, s.Check)
+	if err != nil {
+		return err
+	}
+	made, err := runner.Run(ctx, s)
+	if made == nil {
+		return drillError(err)
+	}
+	made.Verdict = d.bounds(made)
+	t.report.Drill = made
+	drillreport.Table(t.out, made)
+	return errors.Join(err, d.write(made), verdict(made))
+}
+
+// readyForDrill returns what runs drills on the stack, once the checks have passed and the person has agreed.
+func (t *task) readyForDrill(
+	ctx context.Context, name, shows string, d *drillFlags, checks ...func(*drill.Target) error,
+) (*drill.Runner, error) {
+	stack, err := t.stack.Config()
+	if err != nil {
+		return nil, coded(exitConfig, err)
+	}
+	if stack.Profile == config.Production && !d.production {
+		return nil, coded(exitRefused, fmt.Errorf("stack %s has dbtier:profile production: a drill causes a real fault "+
+			"there, so add --production to allow it", t.stack.Name))
+	}
+	if err := absolute(&d.html); err != nil {
+		return nil, err
+	}
+	ask, err := t.needsConsent("drill " + name)
+	if err != nil {
+		return nil, err
+	}
+	runner, err := t.drillRunner(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	for _, check := range checks {
+		if err := check(&runner.Target); err != nil {
+			return nil, err
+		}
+	}
+	if !ask {
+		return runner, nil
+	}
+	t.say("drill %s on stack %s: %s", name, t.stack.Name, shows)
+	return runner, t.confirm(ctx)
+}
+
+// drillError adds the exit code of a conflict.
+func drillError(err error) error {
+	if running := (*drill.RunningError)(nil); errors.As(err, &running) {
+		return coded(exitConflict, err)
+	}
+	return err
+}
+
+// verdict is the error of a drill whose bounds do not hold.
+func verdict(made *drillreport.Report) error {
+	var broken []string
+	for _, b := range made.Verdict {
+		if !b.OK {
+			broken = append(broken, fmt.Sprintf("--%s %s: it was %s", b.Name, b.Want, b.Got))
+		}
+	}
+	if len(broken) == 0 {
+		return nil
+	}
+	return fmt.Errorf("drill %s: %s", made.Drill, strings.Join(broken, "; "))
+}
+
+// write writes the page, if one is wanted.
+func (d *drillFlags) write(made *drillreport.Report) error {
+	if d.html == "" || made == nil {
+		return nil
+	}
+	var page strings.Builder
+	if err := drillreport.HTML(&page, made); err != nil {
+		return err
+	}
+	if err := engine.WriteFile(d.html, []byte(page.String()), 0o644); err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
+	return nil
+}
+
+// bounds compares the report with what was demanded.
+func (d *drillFlags) bounds(made *drillreport.Report) []drillreport.Bound {
+	ledger := made.Load.Ledger
+	lost := ledger.Lost + ledger.Duplicated
+	bounds := []drillreport.Bound{{
+		Name: "max-lost", Want: strconv.Itoa(d.maxLost), Got: strconv.Itoa(lost), OK: lost <= d.maxLost,
+	}}
+	failed := 0
+	for _, g := range made.Load.Groups {
+		if g.Client == drillreport.Retrying {
+			failed += g.Failed
+		}
+	}
+	if d.maxOutage != unbounded {
+		bounds = append(bounds, drillreport.Bound{
+			Name: "max-outage", Want: d.maxOutage.String(), Got: fmt.Sprintf("%.1fs", longest(made)),
+			OK: longest(made) <= d.maxOutage.Seconds(),
+		})
+	}
+	if d.maxFailed != unbounded {
+		bounds = append(bounds, drillreport.Bound{
+			Name: "max-failed", Want: strconv.Itoa(d.maxFailed), Got: strconv.Itoa(failed), OK: failed <= d.maxFailed,
+		})
+	}
+	return bounds
+}
+
+// longest is the longest time in seconds that a kind of client had no answer.
+func longest(made *drillreport.Report) float64 {
+	most := 0.0
+	for _, g := range made.Load.Groups {
+		most = max(most, g.Longest)
+	}
+	return most
+}
+
+// drillRunner returns what runs drills on the stack.
+func (t *task) drillRunner(ctx context.Context, d *drillFlags) (*drill.Runner, error) {
+	stack, err := t.stack.Config()
+	if err != nil {
+		return nil, coded(exitConfig, err)
+	}
+	client, _, err := t.cluster(ctx, t.clusterOf(d.access))
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := t.readOutputs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	target, err := t.drillTarget(stack, outputs)
+	if err != nil {
+		return nil, err
+	}
+	aws, err := t.awsCLI(ctx, stack.AWS.Region)
+	if err != nil {
+		return nil, err
+	}
+	// Of the instance itself: the stack's file may say what no update has applied yet.
+	multi, err := aws(ctx, "rds", "describe-db-instances", "--db-instance-identifier", target.Instance, "--query",
+		"DBInstances[0].MultiAZ", "--output", "text")
+	if err != nil {
+		return nil, err
+	}
+	target.Settings = append(target.Settings, drillreport.Fact{Name: "Multi-AZ", Value: strings.TrimSpace(multi)})
+	target.MultiAZ = strings.EqualFold(strings.TrimSpace(multi), "true")
+	return &drill.Runner{
+		Target: *target, Kubectl: client, AWS: aws, Fault: t.fault, Update: t.updateWith, Repair: t.repair, Say: t.say, Steady: d.steady,
+		Rate: d.rate,
+	}, nil
+}
+
+func (t *task) drillTarget(stack *config.Stack, outputs map[string]any) (*drill.Target, error) {
+	tier, err := verify.FromOutputs(t.stack.Name, outputs)
+	if err != nil {
+		return nil, err
+	}
+	if tier.Namespace == "" {
+		return nil, fmt.Errorf("stack %s has no service: run the drill on the stack of a service", t.stack.Name)
+	}
+	image, _ := outputs[config.OutputDrillImage].(string)
+	connections, _ := outputs[config.OutputDrillConnections].(float64)
+	if image == "" {
+		return nil, fmt.Errorf("stack %s is not prepared for drills: set dbtier:drills.enabled to true in %s and run "+
+			"`dbtier up --stack %s`", t.stack.Name, t.stack.Values.File, t.stack.Name)
+	}
+	text := func(name string) string {
+		value, _ := outputs[name].(string)
+		return value
+	}
+	fact := func(name string, value any) drillreport.Fact {
+		return drillreport.Fact{Name: name, Value: fmt.Sprint(value)}
+	}
+	target := &drill.Target{
+		Stack: t.stack.Name, Cloud: string(stack.Cloud), Local: stack.Cloud == config.Local,
+		Namespace: tier.Namespace, Service: tier.Deployment, Pool: tier.Pool, DatabaseSecret: tier.Secret,
+		OperatorNamespace: text(config.OutputOperatorNamespace), Instance: text(config.OutputDatabaseIdentifier),
+		MasterSecretArn: text(config.OutputMasterSecretArn),
+		Migrates:        stack.Migration.Enabled, Generation: stack.Role.Generation, Image: image,
+		Connections: int(connections),
+		Versions:    []drillreport.Fact{fact("dbtier", version), fact("load", image)},
+		Settings: []drillreport.Fact{
+			fact("pool.kind", stack.Pool.Kind),
+		},
+	}
+	if tier.Pool != "" {
+		target.Versions = append(target.Versions, fact("PgBouncer", stack.Pool.Image))
+		target.Settings = append(target.Settings, fact("pool.replicas", stack.Pool.Replicas),
+			fact("pool.defaultPoolSize", stack.Pool.DefaultPoolSize),
+			fact("pool.terminationGracePeriodSeconds", stack.Pool.TerminationGracePeriodSeconds))
+	}
+	return target, nil
+}
+
+// fault runs `dbtier local fault`.
+func (t *task) fault(ctx context.Context, args ...string) error {
+	cloud, err := t.cloud(t.project)
+	if err != nil {
+		return err
+	}
+	var said strings.Builder
+	err = cloud.Run(ctx, io.Discard, &said, append([]string{"fault"}, args...)...)
+	if errors.Is(err, localcloud.ErrReported) {
+		return errors.New(strings.TrimPrefix(strings.TrimSpace(said.String()), "localcloud: "))
+	}
+	return err
+}
+
+// repair updates the stack after a look at its real resources.
+func (t *task) repair(ctx context.Context) error {
+	flags := *t.flags
+	flags.refresh = true
+	of := *t
+	of.flags = &flags
+	return of.updateWith(ctx)
+}
+
+// updateWith updates the stack with some values in place of those of its file, and prints nothing but its faults.
+func (t *task) updateWith(ctx context.Context, values ...string) error {
+	flags := *t.flags
+	flags.config, flags.yes = append(append([]string{}, flags.config...), values...), true
+	of := t.newTask(&flags, t.target, t.newReport("up", t.stack.Name))
+	of.out, of.asks = io.Discard, false
+	of.progress.Out, of.progress.Live, of.progress.Quiet = io.Discard, false, true
+	err := of.runUp(ctx)
+	if faults := faults(ctx, err); err != nil && ctx.Err() == nil && len(faults) > 0 {
+		return fmt.Errorf("the update failed: %s", strings.Join(faults, "; "))
+	}
+	return err
+}
+
+// awsCLI returns a function that runs the AWS CLI: against the stand-in for a local stack.
+func (t *task) awsCLI(
+	ctx context.Context, region string,
+) (run func(ctx context.Context, args ...string) (string, error), err error) {
+	path, err := exec.LookPath("aws")
+	if err != nil {
+		return nil, errNoAWS
+	}
+	var first []string
+	env := append(os.Environ(), "AWS_PAGER=", "AWS_REGION="+region, "AWS_DEFAULT_REGION="+region)
+	if t.stack.Cloud == config.Local {
+		cloud, err := t.cloud(t.project)
+		if err != nil {
+			return nil, err
+		}
+		state, err := cloud.Ready(ctx)
+		if err != nil {
+			return nil, err
+		}
+		set, err := standIn(cloud)
+		if err != nil {
+			return nil, err
+		}
+		first, env = []string{"--endpoint-url", state.AWSEndpoint}, merged(os.Environ(), set, "AWS_")
+	}
+	return func(ctx context.Context, args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, path, append(append([]string{}, first...), args...)...)
+		cmd.Env, cmd.WaitDelay = env, 5*time.Second
+		printed, err := cmd.Output()
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+			return "", fmt.Errorf("aws %s %s: %s", args[0], args[1], strings.TrimSpace(string(exit.Stderr)))
+		}
+		return string(printed), err
+	}, nil
+}
