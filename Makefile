@@ -39,7 +39,7 @@ PROGRAM_SOURCES := $(call sources,*.go go.mod go.sum budget config components in
 POLICY_SOURCES := $(call sources,go.mod go.sum budget policy validation)
 CLOUD_SOURCES := $(call sources,localcloud/main.go localcloud/go.mod localcloud/go.sum localcloud/internal validation)
 
-MODULES := . validation localcloud localcloud/awsmodels examples/myshop-api tests/s3 tests/podsecurity
+MODULES := . validation localcloud localcloud/awsmodels examples/myshop-api images/load tests/s3 tests/podsecurity
 
 ##@ Use
 
@@ -171,7 +171,8 @@ e2e: preflight all bin/tools/gotestsum ## End-to-end tests on the local cloud; t
 	}; \
 	cd localcloud; try -timeout 15m $$(grep -rl --include='*_e2e_test.go' '^//go:build e2e' . \
 		| xargs -r dirname | sort -u); \
-	cd ..; try -timeout 60m ./tests/e2e/...; try ./tests/policy ./components/pgbouncer; exit $$failed
+	cd ..; try -timeout 60m ./tests/e2e/...; try ./tests/policy ./components/pgbouncer; \
+	cd images/load; try -timeout 5m .; exit $$failed
 
 .PHONY: drills
 drills: preflight up ## Run each drill five times on the local cloud, into docs/drills.md (RUN=<names>; takes two hours)

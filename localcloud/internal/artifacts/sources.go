@@ -24,9 +24,10 @@ var sourceDirs = []string{"examples/myshop-api", "images", "localcloud/build"}
 //go:embed sources.txtar
 var embedded []byte
 
-// isSource reports whether artefacts depend on the file. They do not depend on tests and documents.
+// isSource reports whether artefacts depend on the file. They do not depend on tests, their data, and documents.
 func isSource(path string) bool {
-	return !strings.HasSuffix(path, "_test.go") && filepath.Ext(path) != ".md"
+	return !strings.HasSuffix(path, "_test.go") && filepath.Ext(path) != ".md" &&
+		filepath.Base(filepath.Dir(path)) != "testdata"
 }
 
 // sourcesFor returns the folder below which sourceDirs are: a checkout of dbtier has its own. Other projects use the
