@@ -40,6 +40,7 @@ var thirdParty = []binary{
 	{name: "external-secrets", dir: "localcloud/build/external-secrets", pkg: operatorModule, trimmed: "trimmed"},
 	{name: "pause", dir: "localcloud/build/pause", pkg: "."},
 	{name: "myshop-api", dir: "examples/myshop-api", pkg: "."},
+	{name: "load", dir: loadDir, pkg: "."},
 }
 
 func (b *Builder) binaries() []step {

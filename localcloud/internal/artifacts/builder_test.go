@@ -92,7 +92,7 @@ func TestALayerIsTheSameBytesWhereverItIsMade(t *testing.T) {
 		dir := t.TempDir()
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, "sql"), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "sql", "1.sql"), []byte("select 1"), 0o600))
-		content, err := ownSources(dir, nil).filesLayer(map[string]string{"/migrations": "sql"})
+		content, err := ownSources(dir, nil).filesLayer(map[string]string{"/migrations": "sql"}, "")
 		require.NoError(t, err)
 		return content
 	}

@@ -85,6 +85,26 @@ func poolRecipe() recipe {
 	}
 }
 
+// LoadVersion is the tag of the load's image. It changes with the program's interface: its flags, its output and the
+// tables that it uses (images/load/output.go).
+const LoadVersion = "1.0.0"
+
+// loadDir is the folder of the load's module, relative to the sources.
+const loadDir = "images/load"
+
+// loadRecipe is the image of the load of a drill, here and as it is exported. The program needs no other file: the
+// certificates that it verifies the server with are in the pod.
+func loadRecipe() recipe {
+	return recipe{
+		name: "load:" + LoadVersion, entrypoint: []string{"/load"}, user: "10001:10001",
+		files: map[string]string{"/load": programs + "load"},
+		labels: map[string]string{
+			"org.opencontainers.image.title":   "load",
+			"org.opencontainers.image.version": LoadVersion,
+		},
+	}
+}
+
 // programs is the prefix of the files of a recipe that are programs in the cache.
 const programs = "bin/"
 
@@ -114,6 +134,8 @@ func archives() []archive {
 		{name: "debian", recipes: []recipe{
 			poolRecipe(), myshop, broken,
 		}},
+		// No stack waits for it, so it comes last, and a change of the load makes only this small archive anew.
+		{name: "load", recipes: []recipe{loadRecipe()}},
 	}
 }
 
@@ -205,7 +227,7 @@ func (b *Builder) writeArchive(a archive, to string) error {
 			layers = append(layers, base)
 		}
 		if len(r.files) > 0 {
-			content, err := b.filesLayer(r.files)
+			content, err := b.filesLayer(r.files, b.Bin)
 			if err != nil {
 				return err
 			}
@@ -265,14 +287,15 @@ func layerOf(open tarball.Opener) (registryv1.Layer, error) {
 		tarball.WithMediaType(types.DockerUncompressedLayer))
 }
 
-// filesLayer returns a layer of the given files and folders of a recipe. Its bytes are the same on every machine.
-func (b *Builder) filesLayer(files map[string]string) ([]byte, error) {
+// filesLayer returns a layer of the given files and folders of a recipe, with the programs in the folder bin. Its bytes
+// are the same on every machine.
+func (b *Builder) filesLayer(files map[string]string, bin string) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	for _, target := range slices.Sorted(maps.Keys(files)) {
 		from := filepath.Join(b.sources, files[target])
 		if program, ok := strings.CutPrefix(files[target], programs); ok {
-			from = filepath.Join(b.Bin, program)
+			from = filepath.Join(bin, program)
 		}
 		err := filepath.WalkDir(from, func(p string, entry fs.DirEntry, err error) error {
 			if err != nil {

@@ -50,7 +50,7 @@ func TestTheLocalCloudTakesTheVersionsOfTodayIfALockedOneIsGone(t *testing.T) {
 func TestAnExportNeverTakesOtherVersionsThanTheLocked(t *testing.T) {
 	b, _ := projectWith(t, `echo "0c  pool/old_2_$2.deb"`)
 	file := filepath.Join(t.TempDir(), "pool.tar")
-	_, err := b.ExportPool(t.Context(), file)
+	_, err := b.Export(t.Context(), "pool", file)
 	require.ErrorContains(t, err, "nowhere: old_1")
 	require.ErrorContains(t, err, "run `make lock-images`, review and commit the changed versions, and export again")
 	assert.NoFileExists(t, file)

@@ -6,8 +6,10 @@ import (
 	"debug/elf"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,37 +33,32 @@ func apart(t *testing.T) *Builder {
 	return b
 }
 
-// export writes the image. If Debian has dropped a locked package, it takes the packages of today.
-func export(t *testing.T, b *Builder, file string) (digest string) {
+// exportPool writes the image. If Debian has dropped a locked package, it takes the packages of today.
+func exportPool(t *testing.T, b *Builder, file string) (ref string) {
 	t.Helper()
-	digest, err := b.ExportPool(t.Context(), file)
+	ref, err := b.Export(t.Context(), "pool", file)
 	if err != nil && strings.Contains(err.Error(), "make lock-images") {
 		t.Logf("the checked-in locks are out of date: %v", err)
 		require.NoError(t, b.LockAll(t.Context()))
-		digest, err = b.ExportPool(t.Context(), file)
+		ref, err = b.Export(t.Context(), "pool", file)
 	}
 	require.NoError(t, err)
-	return digest
+	return ref
 }
 
-// The same packages must give the same image. Otherwise every rebuild would be imported again, and a digest in a
-// stack's config would not tell what runs.
-func TestTheExportedImageIsReproducibleAndComplete(t *testing.T) {
-	unpack := func() (dir, digest string) {
-		b := apart(t)
-		file := filepath.Join(t.TempDir(), "pool.tar")
-		digest = export(t, b, file)
-		dir = t.TempDir()
-		_, err := b.output(t.Context(), dir, "tar", "-xf", file)
-		require.NoError(t, err)
-		left, err := filepath.Glob(filepath.Join(b.Cache, "export-*"))
-		require.NoError(t, err)
-		assert.Empty(t, left)
-		return dir, digest
-	}
-	dir, digest := unpack()
-	_, again := unpack()
-	assert.Equal(t, digest, again)
+// unpacked returns the images of an exported file by architecture. It asserts that the file is whole, and that ref is
+// the image's name, tag and digest.
+func unpacked(t *testing.T, b *Builder, file, ref string, from recipe) map[string]registryv1.Image {
+	t.Helper()
+	name, digest, found := strings.Cut(ref, "@")
+	require.True(t, found, ref)
+	assert.Equal(t, from.name, name)
+	dir := t.TempDir()
+	_, err := b.output(t.Context(), dir, "tar", "-xf", file)
+	require.NoError(t, err)
+	left, err := filepath.Glob(filepath.Join(b.Cache, "export-*"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
 
 	outer, err := layout.ImageIndexFromPath(dir)
 	require.NoError(t, err)
@@ -70,28 +67,48 @@ func TestTheExportedImageIsReproducibleAndComplete(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, manifest.Manifests, 1)
 	assert.Equal(t, digest, manifest.Manifests[0].Digest.String())
-	assert.Equal(t, PoolVersion, manifest.Manifests[0].Annotations["org.opencontainers.image.ref.name"])
+	_, version, _ := strings.Cut(from.name, ":")
+	assert.Equal(t, version, manifest.Manifests[0].Annotations["org.opencontainers.image.ref.name"])
 	index, err := outer.ImageIndex(manifest.Manifests[0].Digest)
 	require.NoError(t, err)
 	manifest, err = index.IndexManifest()
 	require.NoError(t, err)
-	var found []string
+	images := map[string]registryv1.Image{}
 	for _, descriptor := range manifest.Manifests {
-		found = append(found, descriptor.Platform.Architecture)
 		image, err := index.Image(descriptor.Digest)
 		require.NoError(t, err)
 		config, err := image.ConfigFile()
 		require.NoError(t, err)
 		assert.Equal(t, descriptor.Platform.Architecture, config.Architecture)
-		assert.Equal(t, poolRecipe().config(), config.Config)
-		machines := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
-		checkPrograms(t, image, machines[config.Architecture])
+		assert.Equal(t, from.config(), config.Config)
+		images[config.Architecture] = image
 	}
-	assert.Equal(t, Architectures, found)
+	assert.ElementsMatch(t, Architectures, slices.Collect(maps.Keys(images)))
+	return images
 }
 
-// checkPrograms unpacks the image and asserts that every program is of its machine and finds its libraries.
-func checkPrograms(t *testing.T, image registryv1.Image, machine elf.Machine) {
+// machines are the architectures as programs name them.
+var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+
+// The same packages must give the same image. Otherwise every rebuild would be imported again, and a digest in a
+// stack's config would not tell what runs.
+func TestTheExportedImageIsReproducibleAndComplete(t *testing.T) {
+	export := func() (images map[string]registryv1.Image, ref string) {
+		b := apart(t)
+		file := filepath.Join(t.TempDir(), "pool.tar")
+		ref = exportPool(t, b, file)
+		return unpacked(t, b, file, ref, poolRecipe()), ref
+	}
+	images, ref := export()
+	_, again := export()
+	assert.Equal(t, ref, again)
+	for arch, image := range images {
+		checkPrograms(t, image, machines[arch])
+	}
+}
+
+// filesOf unpacks the only layer of an image into a folder.
+func filesOf(t *testing.T, image registryv1.Image) (root string) {
 	t.Helper()
 	layers, err := image.Layers()
 	require.NoError(t, err)
@@ -104,10 +121,16 @@ func checkPrograms(t *testing.T, image registryv1.Image, machine elf.Machine) {
 	_, err = io.Copy(out, content)
 	require.NoError(t, err)
 	require.NoError(t, out.Close())
-	root := t.TempDir()
+	root = t.TempDir()
 	_, err = New(root, io.Discard).output(t.Context(), root, "tar", "-xf", file)
 	require.NoError(t, err)
+	return root
+}
 
+// checkPrograms unpacks the image and asserts that every program is of its machine and finds its libraries.
+func checkPrograms(t *testing.T, image registryv1.Image, machine elf.Machine) {
+	t.Helper()
+	root := filesOf(t, image)
 	for _, program := range []string{
 		"usr/sbin/pgbouncer", "usr/bin/psql", "usr/bin/sh", "usr/bin/getent", "usr/bin/readlink", "usr/bin/timeout",
 	} {
@@ -115,7 +138,7 @@ func checkPrograms(t *testing.T, image registryv1.Image, machine elf.Machine) {
 		require.NoError(t, err, program)
 	}
 	libraries, needed := map[string]bool{}, map[string]string{}
-	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

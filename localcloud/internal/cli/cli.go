@@ -98,22 +98,22 @@ func buildCommand(in wrapper) *cobra.Command {
 func imageCommand(in wrapper) *cobra.Command {
 	image := &cobra.Command{
 		Use:   "image",
-		Short: "Export the pool's image, or update the packages that images are made of",
+		Short: "Export an image, or update the packages that images are made of",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	var output string
 	export := &cobra.Command{
-		Use:       "export pool --output <file>",
-		Short:     "Write the pool's image to a file, as an OCI archive for amd64 and arm64",
+		Use:       "export <pool|load> --output <file>",
+		Short:     "Write an image to a file, as an OCI archive for amd64 and arm64",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"pool"},
-		RunE: in(func(ctx context.Context, p cluster.Project, _ []string, out io.Writer) error {
-			digest, err := artifacts.New(p.Dir, out).ExportPool(ctx, output)
+		ValidArgs: artifacts.Exports(),
+		RunE: in(func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error {
+			ref, err := artifacts.New(p.Dir, out).Export(ctx, args[0], output)
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(out, "%s: pgbouncer:%s@%s\n", output, artifacts.PoolVersion, digest)
+			_, err = fmt.Fprintf(out, "%s: %s\n", output, ref)
 			return err
 		}),
 	}
