@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -22,6 +23,8 @@ type client struct {
 	options
 	db      database
 	session session
+	// until is when the connection is closed although it works, zero for never.
+	until time.Time
 }
 
 // wrongAnswerError is the answer to a request that succeeded, but not with what the database must know. A repetition
@@ -82,14 +85,24 @@ func (c *client) attempt(ctx context.Context, ask func(context.Context, session)
 		if err != nil {
 			return notSentError{err}
 		}
-		c.session = s
+		c.session, c.until = s, c.expiry(time.Now())
 	}
 	return ask(ctx, c.session)
 }
 
-// release closes the connection after an error, or after each request of a reconnecting client.
+// expiry is when a connection that is opened now has served its time: up to a tenth earlier, so that the connections are
+// not all replaced at once.
+func (c *client) expiry(now time.Time) time.Time {
+	if c.lifetime == 0 {
+		return time.Time{}
+	}
+	return now.Add(c.lifetime - rand.N(c.lifetime/10+1))
+}
+
+// release closes the connection after an error, at the end of its time, or after each request of a reconnecting client.
 func (c *client) release(err error) {
-	if c.session != nil && (err != nil || c.Client == reconnecting) {
+	over := !c.until.IsZero() && !time.Now().Before(c.until)
+	if c.session != nil && (err != nil || over || c.Client == reconnecting) {
 		c.session.close()
 		c.session = nil
 	}

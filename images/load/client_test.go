@@ -110,3 +110,39 @@ func TestAnAcknowledgedWriteMustBeReadable(t *testing.T) {
 	require.Len(t, found, 1)
 	assert.Equal(t, "a read did not find the newest acknowledged write", found[0].Text)
 }
+
+// Connections are replaced between requests, so that no request notices, and not all at once.
+func TestAConnectionThatHasServedItsTimeIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &fakeDatabase{latency: time.Millisecond}
+		require.NoError(t, db.prepare(t.Context()))
+		books, seen := &ledger{}, newRecorder(time.Now(), options{writers: 1, readers: 1})
+		c := &client{
+			group: group{persistent, kindWrite}, db: db,
+			options: options{attempt: 10 * time.Second, request: time.Minute, lifetime: 10 * time.Second},
+		}
+		opened := map[session]time.Duration{}
+		began := time.Now()
+		for range 300 {
+			c.write(books, seen)
+			if c.session != nil {
+				if _, known := opened[c.session]; !known {
+					opened[c.session] = time.Since(began)
+				}
+			}
+			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // the time of the bubble
+		}
+		assert.GreaterOrEqual(t, len(opened), 3)
+		assert.LessOrEqual(t, len(opened), 4)
+		assert.LessOrEqual(t, db.open, 1)
+		assert.Empty(t, seen.failures())
+		c.release(errEnd)
+	})
+	c := &client{options: options{lifetime: 10 * time.Second}}
+	for range 100 {
+		now := time.Now()
+		kept := c.expiry(now).Sub(now)
+		assert.GreaterOrEqual(t, kept, 9*time.Second)
+		assert.LessOrEqual(t, kept, 10*time.Second)
+	}
+}

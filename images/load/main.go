@@ -19,6 +19,7 @@ const usage = `usage:
     --readers N             readers of each kind of client (default 4)
     --rate N                requests per second of each client (default 5)
     --request-timeout D     limit of one attempt (default 10s)
+    --max-lifetime D        how long a client keeps a connection at most (default 0, for good)
     --retry-for D           limit of one request of the retrying clients, with all attempts (default 60s)
   load stop                 send SIGTERM to the load in this container
 `
@@ -78,6 +79,8 @@ type options struct {
 	writers, readers, rate int
 	// attempt limits one attempt, and request one request of a retrying client with all its attempts.
 	attempt, request time.Duration
+	// lifetime is how long a connection is kept at most, 0 for good.
+	lifetime time.Duration
 }
 
 const (
@@ -97,6 +100,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.rate, "rate", 5, "")
 	flags.DurationVar(&o.attempt, "request-timeout", 10*time.Second, "")
 	flags.DurationVar(&o.request, "retry-for", time.Minute, "")
+	flags.DurationVar(&o.lifetime, "max-lifetime", 0, "")
 	if err := flags.Parse(args); err != nil {
 		return o, fmt.Errorf("%w: run: %w", errUsage, err)
 	}
@@ -116,6 +120,8 @@ func parse(args []string) (options, error) {
 			o.rate, leastPerSec)
 	case all > mostPerSec:
 		return fault("--rate %d: these are %d requests a second: want at most %d", o.rate, all, mostPerSec)
+	case o.lifetime < 0:
+		return fault("--max-lifetime %s: want 0 or more", o.lifetime)
 	case o.attempt <= 0 || o.request < o.attempt:
 		return fault("--request-timeout %s, --retry-for %s: want a positive time and one that is not shorter",
 			o.attempt, o.request)

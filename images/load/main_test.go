@@ -48,7 +48,7 @@ func TestStopEndsTheRunningLoad(t *testing.T) {
 func TestTheCommandLine(t *testing.T) {
 	o, err := parse([]string{"--run", "k3v9"})
 	require.NoError(t, err)
-	assert.Equal(t, options{"k3v9", 4, 4, 5, 10 * time.Second, time.Minute}, o)
+	assert.Equal(t, options{"k3v9", 4, 4, 5, 10 * time.Second, time.Minute, 0}, o)
 	for name, c := range map[string]struct {
 		args []string
 		says string

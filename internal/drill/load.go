@@ -107,7 +107,7 @@ func (r *Runner) pod(like *service) object {
 				"args": []string{
 					"run", "--run=" + r.record.Began.UTC().Format("20060102T150405.000"),
 					"--writers=" + strconv.Itoa(each), "--readers=" + strconv.Itoa(each),
-					"--rate=" + strconv.FormatFloat(r.Rate, 'g', -1, 64),
+					"--rate=" + strconv.Itoa(r.Rate), "--max-lifetime=" + r.Target.Lifetime.String(),
 				},
 				"env": []object{{
 					"name": contract.DatabaseURL, "valueFrom": object{"secretKeyRef": object{

@@ -28,6 +28,8 @@ type Target struct {
 	// Image of the load, and the number of Connections that it may open.
 	Image       string
 	Connections int
+	// Lifetime is how long the service keeps a connection at most, and so the load. 0 means for good.
+	Lifetime time.Duration
 	// Versions and Settings are shown in the report.
 	Versions, Settings []report.Fact
 }
@@ -57,7 +59,7 @@ type Runner struct {
 	// Steady is how long the load runs before the fault, and after it has healed.
 	Steady time.Duration
 	// Rate is the number of requests per second of each client.
-	Rate float64
+	Rate int
 
 	scenario *Scenario
 	record   record

@@ -28,7 +28,7 @@ type drillFlags struct {
 	maxOutage  time.Duration
 	maxLost    int
 	maxFailed  int
-	rate       float64
+	rate       int
 	steady     time.Duration
 	production bool
 }
@@ -96,7 +96,7 @@ func (d *drillFlags) add(cmd *cobra.Command) {
 	d.access.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&d.html, "html", "", "write the report to this file, as a page without other files")
-	flags.Float64Var(&d.rate, "rate", 5, "requests per second of each client")
+	flags.IntVar(&d.rate, "rate", 5, "requests per second of each client")
 	flags.DurationVar(&d.steady, "steady", 10*time.Second,
 		"how long all clients must have answers before the fault, and after it")
 	flags.BoolVar(&d.production, "production", false, "allow the drill on a stack with dbtier:profile production")
@@ -327,9 +327,11 @@ func (t *task) drillTarget(stack *config.Stack, outputs map[string]any) (*drill.
 		MasterSecretArn: text(config.OutputMasterSecretArn),
 		Migrates:        stack.Migration.Enabled, Generation: stack.Role.Generation, Image: image,
 		Connections: int(connections),
+		Lifetime:    time.Duration(stack.Consumer.ConnectionMaxLifetimeSeconds) * time.Second,
 		Versions:    []drillreport.Fact{fact("dbtier", version), fact("load", image)},
 		Settings: []drillreport.Fact{
 			fact("pool.kind", stack.Pool.Kind),
+			fact("consumer.connectionMaxLifetimeSeconds", stack.Consumer.ConnectionMaxLifetimeSeconds),
 		},
 	}
 	if tier.Pool != "" {

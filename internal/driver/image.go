@@ -37,7 +37,7 @@ Go. Each version of Go gives another digest.`,
 		ValidArgs: []string{"pool", "load"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if output == "" {
-				return usage(cmd, "--output is missing: name the file to write, such as --output "+args[0]+".tar")
+				return usage(cmd, "--output is missing: name the file to write, such as --output %s.tar", args[0])
 			}
 			if err := absolute(&output); err != nil {
 				return err
