@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	stdhtml "html"
+	"html"
 	"image/png"
 	"net/http"
 	"net/http/httptest"
@@ -46,7 +46,7 @@ func TestABrowserShowsThePageReadableAtEachWidth(t *testing.T) {
 	t.Parallel()
 	sizes := map[int]string{320: "narrow", 400: "narrow", 720: "medium", 1200: "wide"}
 	for name, r := range map[string]*report.Report{"failover": failover(t), "busy": busy(t)} {
-		page := html(t, r)
+		page := render(t, r)
 		want := read(t, page).texts
 		for scheme, dark := range map[string]bool{"light": false, "dark": true} {
 			t.Run(name+" "+scheme, func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestABrowserPaintsThePageInTheColoursThatThePersonWants(t *testing.T) {
 	t.Parallel()
 	dir := t.ArtifactDir()
 	file := filepath.Join(dir, "failover.html")
-	require.NoError(t, os.WriteFile(file, []byte(html(t, failover(t))), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(render(t, failover(t))), 0o600))
 	for _, width := range []int{400, 1200} {
 		for scheme, dark := range map[string]bool{"light": false, "dark": true} {
 			picture := filepath.Join(dir, "failover-"+strconv.Itoa(width)+"-"+scheme+".png")
@@ -134,7 +134,7 @@ func measures(t *testing.T, page string, dark bool) []measure {
 	require.True(t, found, dom)
 	result, _, _ := strings.Cut(after, "</pre>")
 	var all []measure
-	require.NoError(t, json.Unmarshal([]byte(stdhtml.UnescapeString(result)), &all))
+	require.NoError(t, json.Unmarshal([]byte(html.UnescapeString(result)), &all))
 	return all
 }
 

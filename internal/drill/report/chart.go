@@ -93,7 +93,7 @@ func newPlot(r *Report, outages []Window) *plot {
 	if len(p.seconds) == 0 {
 		return p
 	}
-	moments := []float64{r.since(p.seconds[0].At) - 1, r.since(p.seconds[len(p.seconds)-1].At)}
+	moments := []float64{p.begin(0), p.end(len(p.seconds) - 1)}
 	for _, e := range r.Events {
 		moments = append(moments, r.since(e.At))
 	}
@@ -273,15 +273,15 @@ func (p *plot) follows(i int) bool {
 	return i > 0 && p.seconds[i].At.Sub(p.seconds[i-1].At).Seconds() < 1.5
 }
 
-// begin and end are the ends of a second. It begins where the one before it ends, so that a late line leaves no gap.
-func (p *plot) begin(i int) float64 {
-	if p.follows(i) {
-		return p.end(i - 1)
-	}
-	return p.end(i) - 1
-}
+func (p *plot) begin(i int) float64 { return p.report.since(p.seconds[i].At) }
 
-func (p *plot) end(i int) float64 { return p.report.since(p.seconds[i].At) }
+// end is where the next second begins, so that a clock that is set leaves no gap.
+func (p *plot) end(i int) float64 {
+	if i+1 < len(p.seconds) && p.follows(i+1) {
+		return p.begin(i + 1)
+	}
+	return p.begin(i) + 1
+}
 
 // span is the time of all seconds, in words.
 func (p *plot) span() string {

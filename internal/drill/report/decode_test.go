@@ -24,16 +24,16 @@ const (
 )
 
 // log is the output of the load of a report.
-func log(t testing.TB, r *report.Report) string {
-	t.Helper()
+func log(tb testing.TB, r *report.Report) string {
+	tb.Helper()
 	var out strings.Builder
 	encoder := json.NewEncoder(&out)
 	for _, s := range r.Load.Seconds {
-		require.NoError(t, encoder.Encode(map[string]any{"second": s}))
+		require.NoError(tb, encoder.Encode(map[string]any{"second": s}))
 	}
 	last := r.Load
 	last.Seconds = nil
-	require.NoError(t, encoder.Encode(map[string]any{"done": last}))
+	require.NoError(tb, encoder.Encode(map[string]any{"done": last}))
 	return out.String()
 }
 

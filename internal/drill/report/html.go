@@ -160,11 +160,11 @@ func late(r *Report) string {
 		return ""
 	}
 	first := r.Load.Seconds[0].At.Sub(r.Load.Began).Seconds()
-	if first < 2.5 {
+	if first < 1.5 {
 		return ""
 	}
 	return fmt.Sprintf("The charts lack the first %s of the load, because its log was cut. The tables have all of it.",
-		seconds(first-1))
+		seconds(first))
 }
 
 func cards(r *Report, f Figures) []card {

@@ -17,29 +17,29 @@ import (
 	"dbtier/internal/drill/report"
 )
 
-func html(t testing.TB, r *report.Report) string {
-	t.Helper()
+func render(tb testing.TB, r *report.Report) string {
+	tb.Helper()
 	var out strings.Builder
-	require.NoError(t, report.HTML(&out, r))
+	require.NoError(tb, report.HTML(&out, r))
 	return out.String()
 }
 
 func TestAPageOfADrillWithAProblemClaimsNothingAboutWrites(t *testing.T) {
 	t.Parallel()
-	page := html(t, unmeasured(t))
+	page := render(t, unmeasured(t))
 	read(t, page)
 	assert.Contains(t, page, "no route to host")
 	assert.NotContains(t, page, "0 lost")
 	assert.NotContains(t, page, `data-figure="all.lost"`)
 	assert.Contains(t, page, `<svg class="chart wide"`, "what was measured is still drawn")
 
-	read(t, html(t, &report.Report{Problem: "nothing was measured"}))
+	read(t, render(t, &report.Report{Problem: "nothing was measured"}))
 }
 
 func TestThePageHasTheFiguresOfTheReport(t *testing.T) {
 	t.Parallel()
 	r := failover(t)
-	p := read(t, html(t, r))
+	p := read(t, render(t, r))
 	number := func(name string) float64 {
 		value, err := strconv.ParseFloat(p.values[name], 64)
 		require.NoError(t, err, name)
@@ -66,7 +66,7 @@ func TestThePageHasTheFiguresOfTheReport(t *testing.T) {
 	assert.Equal(t, "4.3s", p.texts["all.write.longest"])
 	assert.Equal(t, "1,122", p.texts["persistent.write.requests"])
 	assert.Equal(t, "9.3ms", p.texts["reconnecting.write.p50"])
-	page := html(t, r)
+	page := render(t, r)
 	for _, f := range slices.Concat(r.Versions, r.Settings) {
 		assert.Contains(t, page, "<dt>"+f.Name+"</dt><dd>"+f.Value+"</dd>")
 	}
@@ -78,7 +78,7 @@ func TestThePageHasTheFiguresOfTheReport(t *testing.T) {
 
 func TestThePageNeedsNothingElse(t *testing.T) {
 	t.Parallel()
-	p := read(t, html(t, failover(t)))
+	p := read(t, render(t, failover(t)))
 	for _, e := range p.elements {
 		assert.NotContains(t, []string{"script", "link", "img", "iframe", "object", "image", "use", "a"}, e.Name.Local)
 		for _, a := range e.Attr {
@@ -92,7 +92,7 @@ func TestThePageNeedsNothingElse(t *testing.T) {
 
 func TestChartsHaveWordsForThoseWhoDoNotSeeThem(t *testing.T) {
 	t.Parallel()
-	p := read(t, html(t, failover(t)))
+	p := read(t, render(t, failover(t)))
 	charts := 0
 	for _, e := range p.elements {
 		for _, a := range e.Attr {
@@ -115,8 +115,8 @@ func TestNoTextOfAReportMakesHTMLOfItsOwn(t *testing.T) {
 	const evil = `"'></title></desc></style><script>alert(1)</script><img src=x onerror=alert(1)>`
 	r := failover(t)
 	replaceStrings(reflect.ValueOf(r).Elem(), evil)
-	page := html(t, r)
-	plain := read(t, html(t, failover(t)))
+	page := render(t, r)
+	plain := read(t, render(t, failover(t)))
 	p := read(t, page)
 	assert.NotContains(t, page, "<script")
 	assert.NotContains(t, page, "<img")
@@ -152,7 +152,7 @@ func TestThePageSaysThatTheFirstSecondsAreMissing(t *testing.T) {
 	t.Parallel()
 	r := failover(t)
 	r.Load.Seconds = r.Load.Seconds[20:]
-	assert.Contains(t, html(t, r), "The charts lack the first 20.0s of the load")
+	assert.Contains(t, render(t, r), "The charts lack the first 20.0s of the load")
 }
 
 func TestAnUnfinishedPageIsAnError(t *testing.T) {
@@ -181,8 +181,8 @@ type parsed struct {
 }
 
 // read parses a page. It is well-formed XML too, so a mark that is not closed or an id that is there twice is an error.
-func read(t testing.TB, page string) parsed {
-	t.Helper()
+func read(tb testing.TB, page string) parsed {
+	tb.Helper()
 	p := parsed{ids: map[string]bool{}, values: map[string]string{}, texts: map[string]string{}}
 	var all strings.Builder
 	open := []string{}
@@ -192,7 +192,7 @@ func read(t testing.TB, page string) parsed {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		require.NoError(t, err)
+		require.NoError(tb, err)
 		switch token := token.(type) {
 		case xml.StartElement:
 			p.elements = append(p.elements, token.Copy())
@@ -200,7 +200,7 @@ func read(t testing.TB, page string) parsed {
 			for _, a := range token.Attr {
 				switch a.Name.Local {
 				case "id":
-					require.False(t, p.ids[a.Value], "the id %s is there twice", a.Value)
+					require.False(tb, p.ids[a.Value], "the id %s is there twice", a.Value)
 					p.ids[a.Value] = true
 				case "data-figure":
 					figure = a.Value
@@ -220,7 +220,7 @@ func read(t testing.TB, page string) parsed {
 			}
 		}
 	}
-	require.Empty(t, open)
+	require.Empty(tb, open)
 	p.text = all.String()
 	return p
 }

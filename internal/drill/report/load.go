@@ -40,7 +40,7 @@ func (l *Load) Accounted() bool { return !l.Ended.IsZero() }
 
 // Second is what was measured in one second.
 type Second struct {
-	// At is the end of the second.
+	// At is the beginning of the second. The load runs in only a part of the first one and the last one.
 	At     time.Time `json:"at"`
 	Groups []Sample  `json:"groups"`
 }

@@ -56,8 +56,8 @@ func marks(r *Report, s scale, letters int) (placed []mark, lanes int) {
 func place(r *Report, s scale, letters int) (placed []mark, lanes int) {
 	for i, e := range r.Events {
 		m := mark{
-			X: s.at(r.since(e.At)), Number: i + 1, Kind: kindClass(e.Kind), Full: r.moment(e.At) + " " + oneLine(e.Text),
-			Anchor: "start",
+			X: s.at(r.since(e.At)), Number: i + 1, Kind: kindClass(e.Kind),
+			Full: r.moment(e.At) + " " + oneLine(e.Text), Anchor: "start",
 		}
 		if letters > 0 {
 			m.Text = screen.Cut(m.Full, letters)

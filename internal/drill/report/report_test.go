@@ -20,14 +20,14 @@ import (
 //go:generate env UPDATE_GOLDEN=1 go test -vet=off -count=1 -run ^TestTable .
 
 // failover is a drill with an outage of four seconds and a bound that is not met.
-func failover(t testing.TB) *report.Report {
-	t.Helper()
+func failover(tb testing.TB) *report.Report {
+	tb.Helper()
 	text, err := os.ReadFile("testdata/failover.json")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	var r report.Report
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
-	require.NoError(t, decoder.Decode(&r))
+	require.NoError(tb, decoder.Decode(&r))
 	return &r
 }
 
@@ -151,9 +151,9 @@ func TestTableNamesWhatWasLost(t *testing.T) {
 }
 
 // unmeasured is a drill whose load gave no account.
-func unmeasured(t testing.TB) *report.Report {
-	t.Helper()
-	r := failover(t)
+func unmeasured(tb testing.TB) *report.Report {
+	tb.Helper()
+	r := failover(tb)
 	r.Problem = "the load could not account for its writes: no route to host"
 	r.Load = report.Load{Seconds: r.Load.Seconds}
 	return r
