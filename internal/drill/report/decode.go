@@ -60,10 +60,11 @@ func (l *Load) take(raw []byte, number int) error {
 		return fmt.Errorf("line %d follows the last line of the load: %s", number, quote(raw))
 	}
 	var read message
-	switch err := json.Unmarshal(raw, &read); {
-	case err != nil && number == 1 && raw[len(raw)-1] == '}':
+	err, part := json.Unmarshal(raw, &read), !json.Valid(raw)
+	switch {
+	case part && number == 1 && raw[len(raw)-1] == '}':
 		return nil // The rest of a line whose beginning was cut off.
-	case err != nil && !whole && raw[0] == '{':
+	case part && !whole && raw[0] == '{':
 		return fmt.Errorf("the load's log ends within line %d: the load was killed, or its log is cut: %s",
 			number, quote(raw))
 	case err != nil:

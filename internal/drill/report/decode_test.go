@@ -92,6 +92,7 @@ func TestEachFaultOfALogHasItsError(t *testing.T) {
 		{"sh: /load: not found\n", `line 1 is not of the load: "sh: /load: not found"`},
 		{second + "panic: nil\n" + done, `line 2 is not of the load: "panic: nil"`},
 		{second + `{"level":"info"}` + "\n" + done, `line 2 is not of the load: "{\"level`},
+		{`{"second":{"at":1}}` + "\n" + done, "line 1 is not of the load"},
 		{`{"second":{}}` + "\n" + done, "line 1 is not of the load"},
 		{`{"done":{}}` + "\n", "line 1 is not of the load"},
 		{"null\n" + done, "line 1 is not of the load"},

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"strconv"
 	"strings"
 	"time"
+
+	"dbtier/internal/text"
 )
 
 //go:embed page.html page.css
@@ -29,8 +30,7 @@ type page struct {
 	Report  *Report
 	Title   string
 	When    string
-	Passed  bool
-	Verdict string
+	Verdict outcome
 	// Cards are the few figures that matter most.
 	Cards   []card
 	Bounds  []Bound
@@ -46,10 +46,8 @@ type page struct {
 	Errors  []pageError
 }
 
-// figure is a number that a test can find by its name.
-type figure struct {
-	Name, Value, Text string
-}
+// outcome is the headline, with the class of its colour.
+type outcome struct{ Class, Text string }
 
 // card is a figure with its meaning, Bad if it is one that nobody wants.
 type card struct {
@@ -84,31 +82,13 @@ type pageError struct {
 	Count            figure
 }
 
-// clientTable has a column for each group, below a heading for each client.
-type clientTable struct {
-	Clients []clientHeading
-	Kinds   []string
-	Rows    []clientRow
-}
-
-type clientHeading struct {
-	Name    string
-	Columns int
-}
-
-type clientRow struct {
-	Label string
-	Cells []figure
-}
-
 func newPage(r *Report) page {
 	f := r.Figures()
 	p := page{
 		Report: r, Title: fmt.Sprintf("Drill %s of stack %s", r.Drill, r.Stack),
-		When:   r.Began.UTC().Format("2 January 2006, 15:04:05 UTC"),
-		Passed: r.Passed(), Verdict: verdict(r),
-		Bounds: r.Verdict, Charts: charts(r, f.Outages), Clients: newClientTable(r.Load.Groups), Account: f.Account,
-		Late: late(r),
+		When:    r.Began.UTC().Format("2 January 2006, 15:04:05 UTC"),
+		Verdict: verdict(r), Bounds: r.Verdict, Late: late(r),
+		Charts: charts(r, f.Outages), Clients: newClientTable(r.Load.Groups), Account: f.Account,
 	}
 	if r.Load.Accounted() {
 		p.Cards, p.Ledger = cards(r, f), ledger(&r.Load.Ledger)
@@ -138,20 +118,23 @@ func newPage(r *Report) page {
 	return p
 }
 
-// verdict is the outcome in one sentence.
-func verdict(r *Report) string {
+// verdict is the outcome in one sentence. Without bounds it is neither good nor bad, unless writes were lost.
+func verdict(r *Report) outcome {
 	failed := r.failed()
+	l := &r.Load.Ledger
 	switch {
 	case r.Problem != "":
-		return "The drill has a problem"
+		return outcome{"bad", "✗ The drill has a problem"}
 	case len(failed) > 0:
-		return fmt.Sprintf("%d of %d bounds not met: %s", len(failed), len(r.Verdict), strings.Join(failed, ", "))
-	case len(r.Verdict) == 0:
-		return "Measured, no bounds demanded"
-	case len(r.Verdict) == 1:
-		return "The bound is met"
+		return outcome{"bad", fmt.Sprintf("✗ %d of %d bounds not met: %s", len(failed), len(r.Verdict),
+			strings.Join(failed, ", "))}
+	case len(r.Verdict) > 0:
+		return outcome{"good", fmt.Sprintf("✓ %d of %d bounds met", len(r.Verdict), len(r.Verdict))}
+	case l.Lost > 0 || l.Duplicated > 0:
+		return outcome{"bad", fmt.Sprintf("✗ %s lost, %s duplicated", text.Count(l.Lost, "write", "writes"),
+			number(l.Duplicated))}
 	}
-	return fmt.Sprintf("All %d bounds met", len(r.Verdict))
+	return outcome{"quiet", "Measured, without bounds"}
 }
 
 // late says that the log was cut at its beginning, which the charts alone would not show.
@@ -216,49 +199,6 @@ func ledger(l *Ledger) []fact {
 		one("unknown, stored", "unknownStored", l.UnknownStored),
 		one("unknown, absent", "unknownAbsent", l.UnknownAbsent),
 	}
-}
-
-func newClientTable(groups []Group) clientTable {
-	var t clientTable
-	for i := range groups {
-		g := &groups[i]
-		t.Kinds = append(t.Kinds, g.Kind)
-		if last := len(t.Clients) - 1; last >= 0 && t.Clients[last].Name == g.Client {
-			t.Clients[last].Columns++
-			continue
-		}
-		t.Clients = append(t.Clients, clientHeading{Name: g.Client, Columns: 1})
-	}
-	row := func(label, name string, of func(name string, g *Group) figure) {
-		r := clientRow{Label: label}
-		for i := range groups {
-			g := &groups[i]
-			r.Cells = append(r.Cells, of(g.Client+"."+g.Kind+"."+name, g))
-		}
-		t.Rows = append(t.Rows, r)
-	}
-	row("longest gap", "longest", func(n string, g *Group) figure { return duration(n, g.Longest) })
-	row("outages", "outages", func(n string, g *Group) figure { return integer(n, len(g.Outages)) })
-	row("requests", "requests", func(n string, g *Group) figure { return integer(n, g.Answered+g.Failed) })
-	row("failed", "failed", func(n string, g *Group) figure { return integer(n, g.Failed) })
-	row("retries", "retries", func(n string, g *Group) figure { return integer(n, g.Retries) })
-	row("p50", "p50", func(n string, g *Group) figure { return duration(n, g.P50) })
-	row("p99", "p99", func(n string, g *Group) figure { return duration(n, g.P99) })
-	row("max", "max", func(n string, g *Group) figure { return duration(n, g.Max) })
-	row("clients", "clients", func(n string, g *Group) figure { return integer(n, g.Clients) })
-	row("rate each", "rate", func(n string, g *Group) figure {
-		rate := strconv.FormatFloat(g.Rate, 'f', -1, 64)
-		return figure{n, rate, rate + "/s"}
-	})
-	return t
-}
-
-func duration(name string, s float64) figure {
-	return figure{name, strconv.FormatFloat(s, 'f', -1, 64), seconds(s)}
-}
-
-func integer(name string, n int) figure {
-	return figure{name, strconv.Itoa(n), number(n)}
 }
 
 // kindClass is the class of an event's colour.

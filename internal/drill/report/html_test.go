@@ -76,6 +76,23 @@ func TestThePageHasTheFiguresOfTheReport(t *testing.T) {
 	assert.NotContains(t, page, "charts lack")
 }
 
+func TestThePageBeginsWithItsVerdict(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(r *report.Report){
+		`bad">✗ 1 of 3 bounds not met: max-failed<`: func(*report.Report) {},
+		`good">✓ 2 of 2 bounds met<`:                func(r *report.Report) { r.Verdict = slices.Delete(r.Verdict, 1, 2) },
+		`bad">✗ The drill has a problem<`:           func(r *report.Report) { r.Problem = "no pods" },
+		`quiet">Measured, without bounds<`:          func(r *report.Report) { r.Verdict = nil },
+		`bad">✗ 1 write lost, 0 duplicated<`: func(r *report.Report) {
+			r.Verdict, r.Load.Ledger.Lost = nil, 1
+		},
+	} {
+		r := failover(t)
+		change(r)
+		assert.Contains(t, render(t, r), `<p class="verdict `+want)
+	}
+}
+
 func TestThePageNeedsNothingElse(t *testing.T) {
 	t.Parallel()
 	p := read(t, render(t, failover(t)))

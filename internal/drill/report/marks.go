@@ -96,9 +96,8 @@ func (m *mark) measure(right float64) {
 
 func badgeWidth(number int) float64 { return badge + letter*float64(len(strconv.Itoa(number))-1) }
 
-// fits is true if the label in its lane is clear of the labels and the lines of the others. Two lines may pass through
-// one number, because numbers are opaque. Above all others every label has
-// room: at worst its line passes behind a text.
+// fits is true if the label in its lane is clear of the labels and the lines of the others. A line may pass a number,
+// because numbers are opaque. Above all others every label has room: at worst its line passes behind a text.
 func (m *mark) fits(others []mark) bool {
 	const gap = 3
 	highest := true

@@ -61,12 +61,12 @@ type Bound struct {
 	OK   bool   `json:"ok"`
 }
 
-// Passed is true if the drill was measured and every bound holds.
+// Passed is true if the drill was measured and every bound is met. A drill without bounds passes whatever it measured.
 func (r *Report) Passed() bool {
 	return r.Problem == "" && len(r.failed()) == 0
 }
 
-// failed returns the names of the bounds that do not hold.
+// failed returns the names of the bounds that are not met.
 func (r *Report) failed() []string {
 	var names []string
 	for _, b := range r.Verdict {

@@ -47,12 +47,13 @@ func (r *Report) events(w io.Writer) {
 	if len(r.Events) > 0 {
 		fmt.Fprintln(w)
 	}
+	// before is what stands before the text of an event.
+	const before = len("  ! 1234.5s  ")
 	for _, e := range r.Events {
 		sign := signs[e.Kind]
 		if sign == "" {
 			sign = "·"
 		}
-		const before = 13
 		text := screen.Wrap(oneLine(e.Text), columns-before)
 		fmt.Fprintf(w, "  %s %7s  %s\n", sign, r.moment(e.At),
 			strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", before-2)))
