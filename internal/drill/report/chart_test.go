@@ -39,8 +39,9 @@ func TestLatenciesAreDrawnOnlyWhereThereWereAnswers(t *testing.T) {
 	wide := writes.Drawings[2]
 	require.Len(t, wide.Shapes, 2)
 	for _, s := range wide.Shapes {
-		assert.Equal(t, 2, strings.Count(s.Path, "M"), "a line and a point: %s", s.Path)
-		assert.Equal(t, 1, strings.Count(s.Path, "L"))
+		assert.Equal(t, 2, strings.Count(s.Path, "M"), s.Path)
+		assert.Equal(t, 1, strings.Count(s.Path, "L"), "a line of two seconds")
+		assert.Equal(t, 1, strings.Count(s.Path, "H"), "a second alone")
 	}
 	assert.Equal(t, "Percentiles of each second between 1.0ms and 100ms in the seconds 0 to 5.", writes.Text)
 	assert.Equal(t, "No request was answered.", p.latency("id", "title", Read).Text)

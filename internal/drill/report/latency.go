@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// latency is a chart of the percentiles of one kind of request.
+// latency is a chart of the percentiles of one kind of request. It joins the middles of seconds; a second alone is as
+// long as it was.
 func (p *plot) latency(id, title, kind string) chart {
 	one := chart{ID: id, Title: title, Unit: "p50 dotted, p99 solid, logarithmic"}
 	lowest, highest := 0.0, 0.0
@@ -38,11 +39,17 @@ func (p *plot) latency(id, title, kind string) chart {
 		line := func(client string, of func(Sample) float64) string {
 			var out strings.Builder
 			for _, run := range p.runs(func(i int) bool { return at[i][client].Answered > 0 }) {
-				// A second alone is a dot: a line without length has round ends.
-				command := "M%s %sh0"
+				if len(run) == 1 {
+					i := run[0]
+					y := values.at(of(at[i][client]))
+					fmt.Fprintf(&out, "M%s %sH%s", times.at(p.begin(i)), y, times.at(p.end(i)))
+					continue
+				}
+				command := 'M'
 				for _, i := range run {
-					fmt.Fprintf(&out, command, times.at((p.begin(i)+p.end(i))/2), values.at(of(at[i][client])))
-					command = "L%s %s"
+					middle := (p.begin(i) + p.end(i)) / 2
+					fmt.Fprintf(&out, "%c%s %s", command, times.at(middle), values.at(of(at[i][client])))
+					command = 'L'
 				}
 			}
 			return out.String()
