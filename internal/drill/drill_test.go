@@ -35,6 +35,9 @@ type cluster struct {
 	calls    []string
 	// stopped is true once the load was asked to stop.
 	stopped bool
+	// ended is true for a load whose process has failed, after it has printed log.
+	ended bool
+	log   string
 	// before runs before a call whose words contain the text.
 	before map[string]func()
 	fails  map[string]error
@@ -98,9 +101,14 @@ func (c *cluster) answer(all, stdin string, args []string) (string, error) {
 			return "deployment.apps/operator\ndeployment.apps/webhook\n", nil
 		case strings.Contains(all, ".spec.replicas"):
 			return c.replicas[args[1]], nil
+		case strings.Contains(all, ".status.phase"):
+			return map[bool]string{true: "Failed", false: "Running"}[c.ended], nil
 		case strings.Contains(all, " pod "):
 			if c.objects["pod"] == nil {
 				return "", notFound
+			}
+			if c.ended {
+				return `{"status":{"phase":"Failed","containerStatuses":[{"state":{"terminated":{"exitCode":2}}}]}}`, nil
 			}
 			phase := "Running"
 			if c.stopped {
@@ -122,9 +130,15 @@ func (c *cluster) answer(all, stdin string, args []string) (string, error) {
 		if c.objects["pod"] == nil {
 			return "", notFound
 		}
+		if c.ended {
+			return "", &kubectl.Error{Args: args, Code: 1, Stderr: "error: cannot exec into a container in a completed pod"}
+		}
 		c.stopped = true
 		return "", nil
 	case "logs":
+		if c.ended {
+			return c.log, nil
+		}
 		return c.logs(), nil
 	default:
 		return "", nil
@@ -334,4 +348,24 @@ func TestTheDrillsHaveDistinctNamesAndSayWhatTheyDo(t *testing.T) {
 	}
 	assert.True(t, slices.Contains(names, "failover"))
 	assert.Nil(t, Find("flood"))
+}
+
+// Waiting for a load that has ended would only delay the reason.
+func TestALoadThatEndsSaysWhy(t *testing.T) {
+	t.Parallel()
+	for log, why := range map[string]string{
+		`{"problem":"preparing the tables: no"}` + "\n":         "preparing the tables: no",
+		"load: wrong usage: run: flag -x\nusage:\n  load run\n": "wrong usage: run: flag -x",
+		"": "its log does not say why",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster()
+			c.ended, c.log = true, log
+			began := time.Now()
+			_, err := runner(c).Run(t.Context(), Find("reboot"))
+			require.ErrorContains(t, err, "the load has ended with exit code 2: "+why)
+			assert.Less(t, time.Since(began), time.Second)
+			assert.Empty(t, c.objects)
+		})
+	}
 }

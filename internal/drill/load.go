@@ -80,7 +80,7 @@ func (r *Runner) startLoad(ctx context.Context) error {
 	}
 	return until(ctx, startLimit, "the load", func() (bool, string, error) {
 		if ended, why := r.loadEnded(ctx); ended {
-			return false, why, nil
+			return false, "", &hopelessError{errors.New(why)}
 		}
 		seconds, err := r.lastSeconds(ctx, 1)
 		return len(seconds) == 1 && calm(&seconds[0]), "its clients have no answers yet", err
@@ -176,7 +176,7 @@ func (r *Runner) settle(ctx context.Context) error {
 	n := max(int(r.Steady.Seconds()), 1)
 	return until(ctx, calmLimit, "the load to be calm", func() (bool, string, error) {
 		if ended, why := r.loadEnded(ctx); ended {
-			return false, why, nil
+			return false, "", &hopelessError{errors.New(why)}
 		}
 		seconds, err := r.lastSeconds(ctx, n)
 		ok := len(seconds) == n && !slices.ContainsFunc(seconds, func(s report.Second) bool { return !calm(&s) })
@@ -206,12 +206,31 @@ func (r *Runner) loadEnded(ctx context.Context) (bool, string) {
 			return true, "the load does not start: " + w.Message
 		}
 		if t := c.State.Terminated; t != nil {
-			printed, _ := r.kubectl(ctx, "logs", "pod/"+r.recordName(), "--tail=1")
-			return true, fmt.Sprintf("the load has ended with exit code %d: %s", t.ExitCode, strings.TrimSpace(printed))
+			return true, fmt.Sprintf("the load has ended with exit code %d: %s", t.ExitCode, r.lastWords(ctx))
 		}
 	}
 	return pod.Status.Phase == "Failed" || pod.Status.Phase == "Succeeded", "the load's pod has ended: " +
 		pod.Status.Reason
+}
+
+// lastWords are what the load has said of its end: its problem, or its error in a line of its own.
+func (r *Runner) lastWords(ctx context.Context) string {
+	printed, err := r.kubectl(ctx, "logs", "pod/"+r.recordName(), "--tail=30")
+	if err != nil {
+		return err.Error()
+	}
+	for line := range strings.Lines(printed) {
+		var said struct {
+			Problem string `json:"problem"`
+		}
+		if json.Unmarshal([]byte(line), &said) == nil && said.Problem != "" {
+			return said.Problem
+		}
+		if told, ok := strings.CutPrefix(line, "load: "); ok {
+			return strings.TrimSpace(told)
+		}
+	}
+	return "its log does not say why"
 }
 
 // stopLoad asks the load to account for its writes and waits until it has ended. A pod that is gone, or that has ended,
@@ -223,10 +242,11 @@ func (r *Runner) stopLoad(ctx context.Context) error {
 		if failed.NotFound() {
 			return nil
 		}
-		if ended, _ := r.loadEnded(ctx); !ended {
-			return fmt.Errorf("stopping the load: %w", err)
+		phase, phaseErr := r.kubectl(ctx, "get", "pod", r.recordName(), "--output=jsonpath={.status.phase}")
+		if phaseErr == nil && phase != "Running" {
+			return nil // It has ended, or has not begun.
 		}
-		return nil
+		return fmt.Errorf("stopping the load: %w", err)
 	}
 	if err != nil {
 		return err

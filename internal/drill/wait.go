@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -9,8 +10,13 @@ import (
 // lookEvery is the time between two looks at a condition.
 const lookEvery = 500 * time.Millisecond
 
+// hopelessError is the reason why a condition will never hold.
+type hopelessError struct{ error }
+
+func (h *hopelessError) Unwrap() error { return h.error }
+
 // until waits until a condition holds. seen is what an error says of the last look. A look that fails with an error is
-// repeated: one answer can be lost while a fault is in force.
+// repeated, because one answer can be lost while a fault is in force, unless it is hopeless.
 func until(ctx context.Context, within time.Duration, what string, holds func() (ok bool, seen string, err error)) error {
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -19,6 +25,9 @@ func until(ctx context.Context, within time.Duration, what string, holds func() 
 		ok, seen, err := holds()
 		if ok && err == nil {
 			return nil
+		}
+		if hopeless := (*hopelessError)(nil); errors.As(err, &hopeless) {
+			return hopeless.error
 		}
 		if err != nil {
 			seen = err.Error()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -131,4 +132,23 @@ func FuzzDecode(f *testing.F) {
 		report.Table(io.Discard, r)
 		require.NoError(t, report.HTML(io.Discard, r))
 	})
+}
+
+// The sample that the load's own tests keep up to date.
+func TestWhatTheLoadPrintsIsUnderstood(t *testing.T) {
+	t.Parallel()
+	text, err := os.Open("../../../images/load/testdata/output.jsonl")
+	require.NoError(t, err)
+	defer text.Close()
+	load, err := report.Decode(text)
+	require.NoError(t, err)
+	assert.True(t, load.Accounted())
+	assert.NotEmpty(t, load.Seconds)
+	assert.Len(t, load.Groups, 6)
+	for _, g := range load.Groups {
+		assert.Contains(t, []string{report.Persistent, report.Reconnecting, report.Retrying}, g.Client)
+		assert.Contains(t, []string{report.Write, report.Read}, g.Kind)
+		assert.Positive(t, g.Answered)
+	}
+	assert.Positive(t, load.Ledger.Acknowledged)
 }
