@@ -90,13 +90,13 @@ func (c *client) attempt(ctx context.Context, ask func(context.Context, session)
 	return ask(ctx, c.session)
 }
 
-// expiry is when a connection that is opened now has served its time: up to a tenth earlier, so that the connections are
-// not all replaced at once.
+// expiry is when a connection that is opened now has served its time: up to a tenth earlier, so that the connections
+// are not all replaced at once.
 func (c *client) expiry(now time.Time) time.Time {
 	if c.lifetime == 0 {
 		return time.Time{}
 	}
-	return now.Add(c.lifetime - rand.N(c.lifetime/10+1))
+	return now.Add(c.lifetime - rand.N(c.lifetime/10+1)) //nolint:gosec // nobody gains from guessing it
 }
 
 // release closes the connection after an error, at the end of its time, or after each request of a reconnecting client.

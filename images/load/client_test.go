@@ -54,10 +54,11 @@ func TestAWriteWithoutAnAnswerIsLookedUp(t *testing.T) {
 		want     account
 		retries  int
 	}{
-		"acknowledged": {persistent, nil, account{Acknowledged: 1}, 0},
-		"stored":       {persistent, []verdict{{false, lost}}, account{Unknown: 1, UnknownStored: 1}, 0},
-		"not stored":   {reconnecting, []verdict{{true, lost}}, account{Unknown: 1, UnknownAbsent: 1}, 0},
-		"refused":      {persistent, []verdict{{true, refusal}}, account{Failed: 1}, 0},
+		"acknowledged":        {persistent, nil, account{Acknowledged: 1}, 0},
+		"stored":              {persistent, []verdict{{false, lost}}, account{Unknown: 1, UnknownStored: 1}, 0},
+		"not stored":          {reconnecting, []verdict{{true, lost}}, account{Unknown: 1, UnknownAbsent: 1}, 0},
+		"refused":             {persistent, []verdict{{true, refusal}}, account{Failed: 1}, 0},
+		"refused, but stored": {persistent, []verdict{{false, refusal}}, account{Unknown: 1, UnknownStored: 1}, 0},
 		"repeated, stored before": {
 			retrying, []verdict{{false, lost}, {true, refusal}}, account{Acknowledged: 1}, 2,
 		},

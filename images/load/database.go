@@ -82,7 +82,7 @@ func open(databaseURL, run string) (*postgres, error) {
 func (p *postgres) connect(ctx context.Context) (session, error) {
 	conn, err := pgx.ConnectConfig(ctx, p.config)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says that it connects, and where
+		return nil, err
 	}
 	return &pgSession{conn, p.run}, nil
 }
@@ -144,7 +144,7 @@ func (p *postgres) clean(ctx context.Context) error {
 func (p *postgres) transaction(ctx context.Context, do func(pgx.Tx) error) error {
 	conn, err := pgx.ConnectConfig(ctx, p.config)
 	if err != nil {
-		return err //nolint:wrapcheck // says that it connects, and where
+		return err
 	}
 	defer func() { (&pgSession{conn: conn}).close() }()
 	return pgx.BeginFunc(ctx, conn, do)

@@ -146,11 +146,11 @@ func TestTheAccountOfARealDatabase(t *testing.T) {
 	assert.Equal(t, []int64{duplicated}, last.Ledger.DuplicatedIDs)
 	answered, failed := 0, 0
 	for _, g := range last.Groups {
-		switch {
-		case g.Client == retrying:
+		switch g.Client {
+		case retrying:
 			assert.Zero(t, g.Failed)
 			assert.Positive(t, g.Retries)
-		case g.Client == persistent:
+		case persistent:
 			assert.Positive(t, g.Failed)
 		}
 		if g.Kind == kindWrite {

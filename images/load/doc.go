@@ -10,6 +10,7 @@
 // Usage:
 //
 //	load run --run ID [--writers N] [--readers N] [--rate N] [--request-timeout D] [--retry-for D]
+//	  [--max-lifetime D]
 //	load stop
 //
 // Environment:

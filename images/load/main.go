@@ -66,7 +66,7 @@ func command(ctx context.Context, args []string, databaseURL string, out io.Writ
 		if len(args) > 0 {
 			return fmt.Errorf("%w: stop takes no arguments, got %q", errUsage, args)
 		}
-		return stopRun("/proc")
+		return stopRun()
 	default:
 		return fmt.Errorf("%w: want run or stop, got %q", errUsage, name)
 	}

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestStopEndsTheRunningLoad(t *testing.T) {
-	require.EqualError(t, stopRun("/proc"), "no load runs in this container")
+	require.EqualError(t, stopRun(), "no load runs in this container")
 	start := func() *exec.Cmd {
 		run := exec.CommandContext(t.Context(), os.Args[0], "run", "--run", "k3v9")
 		run.Env = append(os.Environ(), "PLAY_LOAD_RUN=1")
@@ -38,10 +38,10 @@ func TestStopEndsTheRunningLoad(t *testing.T) {
 	}
 	first := start()
 	second := start()
-	require.ErrorContains(t, stopRun("/proc"), "want one load in this container")
+	require.ErrorContains(t, stopRun(), "want one load in this container")
 	require.NoError(t, second.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, second.Wait())
-	require.NoError(t, stopRun("/proc"))
+	require.NoError(t, stopRun())
 	require.NoError(t, first.Wait(), "it handles the signal and exits with 0")
 }
 

@@ -110,19 +110,15 @@ type failure struct {
 // moment is a time in the output: RFC 3339 in UTC with milliseconds.
 type moment time.Time
 
-func (m moment) MarshalText() ([]byte, error) {
-	return []byte(time.Time(m).UTC().Format("2006-01-02T15:04:05.000Z07:00")), nil
+func (m moment) MarshalJSON() ([]byte, error) {
+	return json.Marshal(time.Time(m).UTC().Format("2006-01-02T15:04:05.000Z07:00"))
 }
 
 // seconds is a duration in the output.
 type seconds time.Duration
 
 func (s seconds) MarshalJSON() ([]byte, error) {
-	text, err := json.Marshal(math.Round(time.Duration(s).Seconds()*1e6) / 1e6)
-	if err != nil {
-		return nil, fmt.Errorf("writing a duration: %w", err)
-	}
-	return text, nil
+	return json.Marshal(math.Round(time.Duration(s).Seconds()*1e6) / 1e6)
 }
 
 // problemError is an error that is the last line of the output.

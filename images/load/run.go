@@ -102,7 +102,7 @@ func patiently(caller context.Context, ask func(context.Context) error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("gave up after %s: %w", patience, last)
 	}
-	return err //nolint:wrapcheck // it is that of ask
+	return err
 }
 
 // drive runs all clients until ctx ends and their requests in flight have. It returns when ctx ended.
@@ -147,8 +147,8 @@ func paced(ctx context.Context, first time.Time, interval time.Duration, do func
 		}
 		do()
 		due = due.Add(interval)
-		if behind := time.Since(due); behind > 0 {
-			due = due.Add((behind + interval - 1) / interval * interval)
+		for now := time.Now(); due.Before(now); {
+			due = due.Add(interval)
 		}
 	}
 }

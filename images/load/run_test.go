@@ -65,8 +65,9 @@ func TestALoadIsSteadyAndAccountsForAllWrites(t *testing.T) {
 			}
 		}
 		total := 0
-		for i, g := range last.Groups {
-			assert.Equal(t, groups()[i], group{g.Client, g.Kind})
+		var order []group
+		for _, g := range last.Groups {
+			order = append(order, group{g.Client, g.Kind})
 			assert.InDelta(t, 200, g.Answered, 4, "4 clients with 5 requests a second")
 			assert.Less(t, g.Longest, 0.06, "the clients take turns")
 			assert.Empty(t, g.Outages)
@@ -78,6 +79,7 @@ func TestALoadIsSteadyAndAccountsForAllWrites(t *testing.T) {
 			assert.InDelta(t, want, g.P50, 1e-9)
 			total += g.Answered
 		}
+		assert.Equal(t, groups(), order)
 		assert.Equal(t, total, perSecond)
 		assert.Equal(t, 600, (last.Ledger.Acknowledged+5)/10*10)
 		assert.Zero(t, last.Ledger.Lost+last.Ledger.Duplicated+last.Ledger.Unknown+last.Ledger.Failed)
@@ -115,6 +117,27 @@ func TestAnOutageIsSeenByThoseWhoDoNotRetry(t *testing.T) {
 		assert.NotZero(t, last.Ledger.Unknown, "the answer of the statements in flight was lost")
 		assert.NotZero(t, last.Ledger.Failed, "no connection could be opened")
 		assert.Zero(t, last.Ledger.Lost)
+	})
+}
+
+func TestARefusalThatWasNoneIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &fakeDatabase{statement: func(int) verdict { return verdict{false, said("ERROR", "25006")} }}
+		opts := defaults
+		opts.request = opts.attempt
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var text bytes.Buffer
+		require.NoError(t, run(ctx, opts, db, &text))
+		all := linesOf(t, &text)
+		last := all[len(all)-1].Done
+		assert.Zero(t, last.Ledger.Failed)
+		assert.Positive(t, last.Ledger.UnknownStored)
+		var texts []string
+		for _, e := range last.Errors {
+			texts = append(texts, e.Text)
+		}
+		assert.Contains(t, texts, "a write was stored that the database had refused")
 	})
 }
 

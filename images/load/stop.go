@@ -12,7 +12,8 @@ import (
 
 // stopRun sends SIGTERM to the process that executes the same file as this one with the argument run. That is PID 1 in
 // a container with PIDs of its own, and another PID in a pod whose containers share theirs.
-func stopRun(proc string) error {
+func stopRun() error {
+	const proc = "/proc"
 	own, err := os.Stat(filepath.Join(proc, "self", "exe"))
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)

@@ -35,11 +35,11 @@ func TestTheExportedLoadIsReproducibleAndOneStaticProgram(t *testing.T) {
 		require.Len(t, files, 1)
 		program, err := elf.Open(filepath.Join(root, "load"))
 		require.NoError(t, err)
-		defer program.Close()
 		assert.Equal(t, machines[arch], program.Machine)
 		libraries, err := program.ImportedLibraries()
 		require.NoError(t, err)
 		assert.Empty(t, libraries)
 		assert.Nil(t, program.Section(".interp"))
+		require.NoError(t, program.Close())
 	}
 }
