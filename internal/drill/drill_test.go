@@ -38,6 +38,8 @@ type cluster struct {
 	// ended is true for a load whose process has failed, after it has printed log.
 	ended bool
 	log   string
+	// lingers is how many times the pod is still called running after its container has ended.
+	lingers int
 	// before runs before a call whose words contain the text.
 	before map[string]func()
 	fails  map[string]error
@@ -102,7 +104,18 @@ func (c *cluster) answer(all, stdin string, args []string) (string, error) {
 		case strings.Contains(all, ".spec.replicas"):
 			return c.replicas[args[1]], nil
 		case strings.Contains(all, ".status.phase"):
-			return map[bool]string{true: "Failed", false: "Running"}[c.ended], nil
+			switch {
+			case c.objects["pod"] == nil:
+				return "", notFound
+			case c.ended:
+				return "Failed", nil
+			case c.stopped && c.lingers > 0:
+				c.lingers--
+				return "Running", nil
+			case c.stopped:
+				return "Succeeded", nil
+			}
+			return "Running", nil
 		case strings.Contains(all, " pod "):
 			if c.objects["pod"] == nil {
 				return "", notFound
@@ -132,6 +145,9 @@ func (c *cluster) answer(all, stdin string, args []string) (string, error) {
 		}
 		if c.ended {
 			return "", &kubectl.Error{Args: args, Code: 1, Stderr: "error: cannot exec into a container in a completed pod"}
+		}
+		if c.stopped {
+			return "", &kubectl.Error{Args: args, Code: 1, Stderr: `error: container not found ("load")`}
 		}
 		c.stopped = true
 		return "", nil
@@ -218,6 +234,18 @@ func TestAnInterruptedDrillEndsWhatItHasBegun(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The kubelet tells the end of a container some seconds late.
+func TestAPodThatIsStillCalledRunningIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster()
+		c.lingers = 5
+		_, err := runner(c).Run(t.Context(), Find("service-rollout"))
+		require.NoError(t, err)
+		assert.Empty(t, c.objects)
+	})
 }
 
 // What a process has left that was killed is ended by the next one.

@@ -233,27 +233,25 @@ func (r *Runner) lastWords(ctx context.Context) string {
 	return "its log does not say why"
 }
 
-// stopLoad asks the load to account for its writes and waits until it has ended. A pod that is gone, or that has ended,
-// is stopped.
+// stopLoad asks the load to account for its writes and waits until it has ended. A pod that is gone, that has ended or
+// that has not begun needs no stop.
 func (r *Runner) stopLoad(ctx context.Context) error {
-	_, err := r.kubectl(ctx, "exec", r.recordName(), "--container="+loadContainer, "--", "/load", "stop")
-	failed := (*kubectl.Error)(nil)
-	if errors.As(err, &failed) {
-		if failed.NotFound() {
-			return nil
-		}
-		phase, phaseErr := r.kubectl(ctx, "get", "pod", r.recordName(), "--output=jsonpath={.status.phase}")
-		if phaseErr == nil && phase != "Running" {
-			return nil // It has ended, or has not begun.
-		}
-		return fmt.Errorf("stopping the load: %w", err)
-	}
-	if err != nil {
-		return err
-	}
+	asked := false
 	return until(ctx, accountLimit, "the load to account for its writes", func() (bool, string, error) {
-		ended, _ := r.loadEnded(ctx)
-		return ended, "it still looks up its writes", nil
+		var refused error
+		if !asked {
+			// Between the end of a container and that of its pod there is nothing to ask.
+			_, refused = r.kubectl(ctx, "exec", r.recordName(), "--container="+loadContainer, "--", "/load", "stop")
+			asked = refused == nil
+		}
+		phase, err := r.kubectl(ctx, "get", "pod", r.recordName(), "--output=jsonpath={.status.phase}")
+		if failed := (*kubectl.Error)(nil); errors.As(err, &failed) && failed.NotFound() {
+			return true, "", nil
+		}
+		if err == nil && phase != "Running" {
+			return true, "", nil
+		}
+		return false, "it still looks up its writes", errors.Join(err, refused)
 	})
 }
 
