@@ -57,9 +57,9 @@ type Cloud struct {
 	store *store.Store[state]
 	locks keyedLocks
 
-	// rotationFails are the instances whose rotations fail, by key.
-	faultsMu      sync.Mutex
-	rotationFails map[string]bool
+	// faults are those in force that no status of an instance shows. Of is the key of an instance in the state.
+	faultsMu sync.Mutex
+	faults   map[Fault]bool
 	// resuming is true while operations are finished that a kill has interrupted. They take no longer than they must.
 	resuming atomic.Bool
 
@@ -105,7 +105,9 @@ func New(cfg Config) (*Cloud, error) {
 			return nil, fmt.Errorf("opening the local AWS account: %w", err)
 		}
 	}
-	c := &Cloud{cfg: cfg, log: cfg.Log, now: func() time.Time { return cfg.Now().UTC() }, store: st}
+	c := &Cloud{
+		cfg: cfg, log: cfg.Log, now: func() time.Time { return cfg.Now().UTC() }, store: st, faults: map[Fault]bool{},
+	}
 	c.background, c.stop = context.WithCancel(context.Background())
 	if cfg.CredentialsFile != "" {
 		if err := c.writeCredentials(cfg.CredentialsFile); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"dbtier/localcloud/internal/aws/wire"
 )
@@ -73,6 +74,9 @@ func (c *Cloud) Control() http.Handler {
 	) {
 		mux.HandleFunc(method+" /aws/resources", func(w http.ResponseWriter, req *http.Request) {
 			r, err := readRequest(w, req)
+			if err == nil {
+				err = c.outage(serviceOf(r.Type)) // the plugin for AWS calls the service's API
+			}
 			if err != nil {
 				c.refuse(w, r, method, err)
 				return
@@ -115,8 +119,14 @@ func (c *Cloud) Control() http.Handler {
 		func(ctx context.Context, t resourceType, r resourceRequest) (*resource, error) {
 			return nil, t.remove(ctx, c, r)
 		})
-	c.serveFaults(mux)
 	return mux
+}
+
+// serviceOf is the name of the service in the name of a resource type, such as aws:rds/instance:Instance.
+func serviceOf(resourceType string) string {
+	_, rest, _ := strings.Cut(resourceType, ":")
+	service, _, _ := strings.Cut(rest, "/")
+	return service
 }
 
 func readRequest(w http.ResponseWriter, req *http.Request) (resourceRequest, error) {

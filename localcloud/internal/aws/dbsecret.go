@@ -100,7 +100,7 @@ func (c *Cloud) rotate(ctx context.Context, id, versionID string) error {
 			return i.unavailable()
 		}
 		key := st.Keys[s.KMSKeyID]
-		if s.KMSKeyID != "" && (key == nil || key.keyState() != "Enabled") || c.rotationMustFail(id) {
+		if s.KMSKeyID != "" && (key == nil || key.keyState() != "Enabled") || c.isInForce(Fault{FaultRotation, id}) {
 			i.SecretStatus = secretImpaired
 			done = true
 			return nil

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -14,9 +15,10 @@ import (
 // zones are the letters of the availability zones of each region.
 var zones = []string{"a", "b", "c"}
 
-// Faults that people cause. They end with the local cloud.
+// Kinds of faults that people cause. They end with the local cloud.
 const (
 	FaultZone       = "zone"
+	FaultService    = "service"
 	FaultStorage    = "storage-full"
 	FaultParameters = "incompatible-parameters"
 	FaultRotation   = "rotation"
@@ -26,25 +28,16 @@ const (
 	statusIncompatible = FaultParameters
 )
 
-func (c *Cloud) serveFaults(mux *http.ServeMux) {
-	handle := func(method string, do func(ctx context.Context, kind, of string) error) {
-		mux.HandleFunc(method+" /aws/faults", func(w http.ResponseWriter, req *http.Request) {
-			query := req.URL.Query()
-			if err := do(req.Context(), query.Get("kind"), query.Get("of")); err != nil {
-				c.refuse(w, resourceRequest{Type: "fault"}, method, err)
-				return
-			}
-			w.WriteHeader(http.StatusNoContent)
-		})
-	}
-	handle(http.MethodPost, c.fail)
-	handle(http.MethodDelete, func(ctx context.Context, _, _ string) error { return c.endFaults(ctx) })
-}
+// Fault is a fault of one kind. Of is the zone, the service or the DB instance that it is of.
+type Fault struct{ Kind, Of string }
 
-// fail causes a fault: of a zone, or of an instance.
-func (c *Cloud) fail(ctx context.Context, kind, of string) error {
-	if kind == FaultZone {
+// Fail causes a fault. Of can be empty for a fault of an instance if there is one instance.
+func (c *Cloud) Fail(ctx context.Context, kind, of string) error {
+	switch kind {
+	case FaultZone:
 		return c.failZone(ctx, of)
+	case FaultService:
+		return c.failService(of)
 	}
 	id, err := c.store.Read().faulty(of)
 	if err != nil {
@@ -54,11 +47,82 @@ func (c *Cloud) fail(ctx context.Context, kind, of string) error {
 	case FaultStorage, FaultParameters:
 		return c.run(ctx, kind+" "+id, func(ctx context.Context) error { return c.breakInstance(ctx, id, kind) })
 	case FaultRotation:
-		c.setRotationFails(id)
+		c.inForce(Fault{kind, id}, true)
 		return nil
 	default:
 		return wire.Errorf(codeInvalidValue, "kind: %q: there is no such fault", clip(kind))
 	}
+}
+
+// Faults returns the faults in force, sorted. A fault of an instance ends when the instance is repaired or deleted.
+func (c *Cloud) Faults() []Fault {
+	st := c.store.Read()
+	var all []Fault
+	for _, i := range st.Instances {
+		if i.broken() {
+			all = append(all, Fault{i.Status, i.Identifier})
+		}
+	}
+	c.faultsMu.Lock()
+	defer c.faultsMu.Unlock()
+	for f := range c.faults {
+		if f.Kind == FaultRotation {
+			i := st.Instances[f.Of]
+			if i == nil {
+				continue
+			}
+			f.Of = i.Identifier
+		}
+		all = append(all, f)
+	}
+	slices.SortFunc(all, func(a, b Fault) int {
+		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Of, b.Of))
+	})
+	return all
+}
+
+// inForce notes that a fault is in force, or no longer. The broken instances have theirs in their status.
+func (c *Cloud) inForce(f Fault, is bool) {
+	c.faultsMu.Lock()
+	defer c.faultsMu.Unlock()
+	if is {
+		c.faults[f] = true
+	} else {
+		delete(c.faults, f)
+	}
+}
+
+func (c *Cloud) isInForce(f Fault) bool {
+	c.faultsMu.Lock()
+	defer c.faultsMu.Unlock()
+	return c.faults[f]
+}
+
+// endAll ends the faults of a kind.
+func (c *Cloud) endAll(kind string) {
+	c.faultsMu.Lock()
+	defer c.faultsMu.Unlock()
+	maps.DeleteFunc(c.faults, func(f Fault, _ bool) bool { return f.Kind == kind })
+}
+
+// failService makes the API of a service answer nothing useful. What its service does by itself goes on: databases
+// serve, and rotations are made.
+func (c *Cloud) failService(name string) error {
+	if !slices.Contains(Services(), name) {
+		return wire.Errorf(codeInvalidValue, "service: %q: want one of %s", clip(name),
+			strings.Join(Services(), ", "))
+	}
+	c.inForce(Fault{FaultService, name}, true)
+	return nil
+}
+
+// outage returns AWS's error for a service that does not answer, or nil. SDKs try its status again.
+func (c *Cloud) outage(service string) error {
+	if !c.isInForce(Fault{FaultService, service}) {
+		return nil
+	}
+	return wire.Status(http.StatusServiceUnavailable, "ServiceUnavailable",
+		"The request has failed due to a temporary failure of the server.")
 }
 
 // faulty finds the instance that a fault is for. The identifier can be empty if there is one instance.
@@ -125,11 +189,17 @@ func (c *Cloud) repair(ctx context.Context, id string) error {
 	}))
 }
 
-// endFaults ends all faults.
-func (c *Cloud) endFaults(ctx context.Context) error {
-	c.setRotationFails("")
+// EndFaults ends all faults.
+func (c *Cloud) EndFaults(ctx context.Context) error {
+	c.endAll(FaultService)
+	c.endAll(FaultRotation)
 	return c.run(ctx, "end faults", func(ctx context.Context) error {
-		failed := []error{c.isolate(ctx, func(string) bool { return false })}
+		var failed []error
+		if err := c.isolate(ctx, func(string) bool { return false }); err != nil {
+			failed = append(failed, err)
+		} else {
+			c.endAll(FaultZone)
+		}
 		for _, id := range sortedKeys(c.store.Read().Instances) {
 			failed = append(failed, c.whileIdle(id, (*dbInstance).broken, func(*dbInstance) error {
 				return c.repair(ctx, id)
@@ -139,30 +209,14 @@ func (c *Cloud) endFaults(ctx context.Context) error {
 	})
 }
 
-// setRotationFails makes the rotations of an instance fail, or with an empty name no rotation.
-func (c *Cloud) setRotationFails(id string) {
-	c.faultsMu.Lock()
-	defer c.faultsMu.Unlock()
-	next := map[string]bool{}
-	if id != "" {
-		maps.Copy(next, c.rotationFails)
-		next[id] = true
-	}
-	c.rotationFails = next
-}
-
-func (c *Cloud) rotationMustFail(id string) bool {
-	c.faultsMu.Lock()
-	defer c.faultsMu.Unlock()
-	return c.rotationFails[id]
-}
-
 // failZone makes a zone of all regions stop answering, and all others answer.
 func (c *Cloud) failZone(ctx context.Context, zone string) error {
 	if !slices.Contains(zones, zone) {
 		return wire.Errorf(codeInvalidValue, "zone: %q: want one of %s", clip(zone), strings.Join(zones, ", "))
 	}
 	return c.run(ctx, "isolate zones", func(ctx context.Context) error {
+		c.endAll(FaultZone)
+		c.inForce(Fault{FaultZone, zone}, true)
 		return c.isolate(ctx, func(az string) bool { return strings.HasSuffix(az, zone) })
 	})
 }

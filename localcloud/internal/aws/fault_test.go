@@ -4,22 +4,29 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awsrds "github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// fault causes a fault, or ends all.
-func (a *account) fault(method, query string) *httptest.ResponseRecorder {
+// fault causes a fault, of the only instance if of is empty.
+func (a *account) fault(kind, of string) error {
 	a.engine.calls = nil
-	w := httptest.NewRecorder()
-	a.control.ServeHTTP(w, httptest.NewRequest(method, "/aws/faults"+query, http.NoBody))
-	return w
+	return a.Fail(a.t.Context(), kind, of)
+}
+
+func (a *account) endFaults() error {
+	a.engine.calls = nil
+	return a.EndFaults(a.t.Context())
 }
 
 func TestTheOutageOfAZoneReachesTheServersInIt(t *testing.T) {
@@ -29,14 +36,18 @@ func TestTheOutageOfAZoneReachesTheServersInIt(t *testing.T) {
 	for zone, call := range map[string]string{
 		"a": "isolate multi true false", "b": "isolate multi false true", "c": none,
 	} {
-		assert.Equal(t, http.StatusNoContent, a.fault(http.MethodPost, "?kind=zone&of="+zone).Code)
+		require.NoError(t, a.fault(FaultZone, zone))
 		assert.Equal(t, []string{call}, a.engine.calls)
+		assert.Equal(t, []Fault{{FaultZone, zone}}, a.Faults())
 	}
-	assert.Equal(t, http.StatusNoContent, a.fault(http.MethodDelete, "").Code)
+	a.engine.fail = func(string) error { return errors.New("no nftables") }
+	require.ErrorContains(t, a.endFaults(), "no nftables")
+	assert.Equal(t, []Fault{{FaultZone, "c"}}, a.Faults(), "so that it can be tried again")
+	a.engine.fail = nil
+	require.NoError(t, a.endFaults())
 	assert.Equal(t, []string{none}, a.engine.calls)
-	refused := a.fault(http.MethodPost, "?kind=zone&of=d")
-	assert.Equal(t, http.StatusBadRequest, refused.Code)
-	assert.Contains(t, refused.Body.String(), `zone: \"d\": want one of a, b, c`)
+	assert.Empty(t, a.Faults())
+	require.ErrorContains(t, a.fault(FaultZone, "d"), `zone: "d": want one of a, b, c`)
 }
 
 // status is what RDS says of the instance prod.
@@ -47,7 +58,7 @@ func (a *account) running() bool { return a.engine.databases["prod"].running }
 func TestAFullDiskStopsTheInstanceUntilItGrows(t *testing.T) {
 	a := newAccount(t)
 	db, _ := a.instance("prod", m{"skipFinalSnapshot": false, "finalSnapshotIdentifier": "final"})
-	require.Equal(t, http.StatusNoContent, a.fault(http.MethodPost, "?kind=storage-full").Code, "the only instance")
+	require.NoError(t, a.fault(FaultStorage, ""), "the only instance")
 	assert.Equal(t, "storage-full", a.status())
 	assert.False(t, a.running())
 	client, prod := a.rds(a.admin()), sdk.String("prod")
@@ -104,7 +115,7 @@ func TestParametersThatDoNotFitStopTheInstanceUntilTheyChange(t *testing.T) {
 	waits := with(group, m{"parameters": append(group["parameters"].([]any),
 		m{"name": "max_locks_per_transaction", "value": "128", "applyMethod": "pending-reboot"})})
 	a.update(typeParameters, "shop", waits)
-	require.Equal(t, http.StatusNoContent, a.fault(http.MethodPost, "?kind=incompatible-parameters&of=prod").Code)
+	require.NoError(t, a.fault(FaultParameters, "prod"))
 	reboot := func() {
 		t.Helper()
 		_, err := a.rds(a.admin()).RebootDBInstance(t.Context(), &awsrds.RebootDBInstanceInput{
@@ -146,23 +157,83 @@ func TestFaultsEnd(t *testing.T) {
 		return *a.described("prod").MasterUserSecret
 	}
 	before := a.engine.databases["prod"].password
-	require.Equal(t, http.StatusNoContent, a.fault(http.MethodPost, "?kind=rotation&of=prod").Code)
+	require.NoError(t, a.fault(FaultRotation, "prod"))
 	assert.Equal(t, "impaired", *rotate().SecretStatus)
 	assert.Equal(t, before, a.engine.databases["prod"].password)
-	require.Equal(t, http.StatusNoContent, a.fault(http.MethodPost, "?kind=storage-full&of=prod").Code)
-	again := a.fault(http.MethodPost, "?kind=incompatible-parameters&of=prod")
-	assert.Contains(t, again.Body.String(), "it is storage-full")
-	require.Equal(t, http.StatusNoContent, a.fault(http.MethodDelete, "").Code)
+	require.NoError(t, a.fault(FaultStorage, "prod"))
+	require.ErrorContains(t, a.fault(FaultParameters, "prod"), "it is storage-full")
+	assert.Equal(t, []Fault{{FaultRotation, "prod"}, {FaultStorage, "prod"}}, a.Faults())
+	require.NoError(t, a.endFaults())
 	assert.Equal(t, "available", a.status())
 	assert.True(t, a.running())
 	assert.Equal(t, "active", *rotate().SecretStatus)
 	assert.NotEqual(t, before, a.engine.databases["prod"].password)
 
-	for query, want := range map[string]string{
-		"?kind=storage-full&of=none": "DBInstance none not found", "?kind=flood&of=prod": "there is no such fault",
-	} {
-		assert.Contains(t, a.fault(http.MethodPost, query).Body.String(), want)
-	}
+	require.ErrorContains(t, a.fault(FaultStorage, "none"), "DBInstance none not found")
+	require.ErrorContains(t, a.fault("flood", "prod"), "there is no such fault")
 	a.instance("other", nil)
-	assert.Contains(t, a.fault(http.MethodPost, "?kind=rotation").Body.String(), "there are 2 DB instances")
+	require.ErrorContains(t, a.fault(FaultRotation, ""), "there are 2 DB instances")
+	assert.Empty(t, a.Faults())
+}
+
+func TestAServiceThatDoesNotAnswerSaysSoInItsProtocol(t *testing.T) {
+	a := newAccount(t)
+	db, _ := a.instance("prod", nil)
+	operator := a.role("operator", "shop:operator", allow([]string{"secretsmanager:GetSecretValue"}, "*"))
+	reads := map[string]string{
+		"secretsmanager": "ListSecrets", "kms": "ListKeys", "rds": "DescribeDBInstances", "iam": "ListRoles",
+		"sts": "GetCallerIdentity",
+	}
+	assert.Equal(t, Services(), sortedKeys(reads), "a call of each service")
+	for name, action := range reads {
+		require.NoError(t, a.fault(FaultService, name))
+		assert.Equal(t, []Fault{{FaultService, name}}, a.Faults())
+		for other, action := range reads {
+			want := http.StatusOK
+			if other == name {
+				want = http.StatusServiceUnavailable
+			}
+			status, body := a.request(a.admin(), other, action, nil)
+			assert.Equal(t, want, status, "%s while %s does not answer: %s", other, name, body)
+		}
+		_, body := a.request(a.admin(), name, action, nil)
+		if _, ok := jsonServices[name]; ok {
+			assert.Contains(t, body, `"__type":"ServiceUnavailable"`)
+		} else {
+			assert.Contains(t, body, "<Type>Receiver</Type><Code>ServiceUnavailable</Code>")
+		}
+		require.NoError(t, a.endFaults())
+		status, body := a.request(a.admin(), name, action, nil)
+		assert.Equal(t, http.StatusOK, status, body)
+	}
+
+	// The SDK knows the error, and tries such calls again. The exchange of a token is not signed, and fails as well.
+	require.NoError(t, a.fault(FaultService, "secretsmanager"))
+	require.NoError(t, a.fault(FaultService, "sts"))
+	_, read := a.secrets(a.admin()).GetSecretValue(t.Context(),
+		&secretsmanager.GetSecretValueInput{SecretId: sdk.String(secretOf(db))})
+	_, assumed := a.assume(operator, a.token("shop:operator", "sts.amazonaws.com", nil))
+	for _, err := range []error{read, assumed} {
+		refused(t, err, "ServiceUnavailable")
+		assert.Equal(t, sdk.TrueTernary, retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err))
+	}
+
+	// The provider's requests are those that a plugin would send to the service.
+	require.NoError(t, a.fault(FaultService, "rds"))
+	assert.Equal(t, http.StatusServiceUnavailable,
+		a.controlCall(http.MethodGet, typeInstance, "", db.ID, nil, nil).status)
+	assert.Equal(t, http.StatusOK, a.controlCall(http.MethodGet, typeRole, "", "operator", nil, nil).status)
+	assert.True(t, a.running(), "the databases go on")
+	require.ErrorContains(t, a.fault(FaultService, "ec2"),
+		`service: "ec2": want one of iam, kms, rds, secretsmanager, sts`)
+}
+
+// The driver is another module, and its help and the documents name the services.
+func TestTheServicesThatCanFailAreDocumented(t *testing.T) {
+	root := filepath.Join("..", "..", "..")
+	for _, file := range []string{"docs/local-aws.md", "internal/driver/local_fault.go"} {
+		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(file)))
+		require.NoError(t, err)
+		assert.Contains(t, string(text), strings.Join(Services(), ", "), file)
+	}
 }

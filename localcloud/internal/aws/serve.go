@@ -54,6 +54,11 @@ var jsonServices = map[string]jsonService{
 	"kms":            {target: "TrentService", actions: kmsActions},
 }
 
+// Services are the names of the modelled services, sorted.
+func Services() []string {
+	return slices.Sorted(slices.Values(slices.Concat(sortedKeys(queryServices), sortedKeys(jsonServices))))
+}
+
 // webIdentityAction is the only action whose requests are not signed, because the token is the credential.
 const webIdentityAction = "AssumeRoleWithWebIdentity"
 
@@ -147,6 +152,10 @@ func (e *exchange) serveQuery(body []byte) {
 	var k *call
 	if e.action == webIdentityAction {
 		e.service = "sts"
+		if err := e.c.outage(e.service); err != nil {
+			e.fail(err)
+			return
+		}
 		k = e.c.newCall(e.r, nil, "")
 	} else if k, err = e.authenticate(body, ""); err != nil {
 		e.fail(err)
@@ -214,9 +223,10 @@ func (e *exchange) authenticate(body []byte, expected string) (*call, error) {
 	_, json := jsonServices[sig.Service]
 	if !query && !json || query == e.json {
 		return nil, wire.NotModelled("the service %q; the modelled services are %s", sig.Service,
-			strings.Join(slices.Sorted(slices.Values(
-				slices.Concat(sortedKeys(queryServices), sortedKeys(jsonServices)),
-			)), ", "))
+			strings.Join(Services(), ", "))
+	}
+	if err := e.c.outage(sig.Service); err != nil {
+		return nil, err
 	}
 	if expected != "" && expected != sig.Service {
 		return nil, authError(&sigv4.Error{

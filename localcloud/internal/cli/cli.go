@@ -215,35 +215,30 @@ func logsCommand(in wrapper) *cobra.Command {
 func faultCommand(in wrapper) *cobra.Command {
 	fault := &cobra.Command{
 		Use:   "fault",
-		Short: "Cause a fault of AWS, or end all faults",
+		Short: "Cause a fault of AWS or of the cluster, or end all faults",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	zones := []string{"a", "b", "c"}
-	ofInstance := func(kind, short string) *cobra.Command {
-		return &cobra.Command{
-			Use:   kind + " [instance]",
+	// add adds a kind of fault, with the use of its argument.
+	add := func(kind, argument, short string, args cobra.PositionalArgs) {
+		fault.AddCommand(&cobra.Command{
+			Use:   strings.TrimSpace(kind + " " + argument),
 			Short: short,
-			Args:  cobra.MaximumNArgs(1),
+			Args:  args,
 			RunE: in(func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error {
-				return cluster.FailInstance(ctx, p, kind, strings.Join(args, ""), out)
+				return cluster.Fail(ctx, p, cluster.Fault{Kind: kind, Of: strings.Join(args, "")}, out)
 			}),
-		}
+		})
 	}
-	fault.AddCommand(
-		ofInstance("storage-full", "Fill the disk of a DB instance"),
-		ofInstance("incompatible-parameters", "Keep a DB instance from starting with its parameters"),
-		ofInstance("rotation", "Make the rotations of a DB instance's master password fail"),
-	)
+	instance := cobra.MaximumNArgs(1)
+	add("zone", "<a|b|c>", "Make an availability zone stop answering", cobra.ExactArgs(1))
+	add("service", "<name>", "Make the API of an AWS service answer \"503 ServiceUnavailable\"", cobra.ExactArgs(1))
+	add("storage-full", "[instance]", "Fill the disk of a DB instance", instance)
+	add("incompatible-parameters", "[instance]", "Keep a DB instance from starting with its parameters", instance)
+	add("rotation", "[instance]", "Make the rotations of a DB instance's master password fail", instance)
+	add(cluster.FaultAPIServer, "", "Make the Kubernetes API server stop answering", cobra.NoArgs)
+	add(cluster.FaultNetwork, "", "Drop all packets between pods and databases", cobra.NoArgs)
 	fault.AddCommand(&cobra.Command{
-		Use:       "zone <a|b|c>",
-		Short:     "Make an availability zone stop answering",
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: zones,
-		RunE: in(func(ctx context.Context, p cluster.Project, args []string, out io.Writer) error {
-			return cluster.FailZone(ctx, p, args[0], out)
-		}),
-	}, &cobra.Command{
 		Use:   "end",
 		Short: "End all faults",
 		Args:  cobra.NoArgs,

@@ -81,5 +81,6 @@ func (s *supervisor) startAWS(ctx context.Context, host net.Listener) error {
 	s.onClose(func() { _ = server.Close() })
 	control := cloud.Control()
 	s.awsControl.Store(&control)
+	s.awsCloud.Store(cloud)
 	return s.hosts.Set(awsName, nodeAddress)
 }

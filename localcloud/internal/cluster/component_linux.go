@@ -39,8 +39,10 @@ type component struct {
 
 	mu     sync.Mutex
 	status ComponentStatus
-	cancel context.CancelFunc
-	done   chan struct{}
+	// process is the last one that was started.
+	process *os.Process
+	cancel  context.CancelFunc
+	done    chan struct{}
 }
 
 // start runs the program until stop is called, and restarts it when it exits. It calls giveUp when the program exits
@@ -106,7 +108,10 @@ func (c *component) run(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, c.command[0], c.command[1:]...)
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.Cancel = func() error {
+		// A frozen program sees SIGTERM only when it goes on.
+		return errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Process.Signal(syscall.SIGCONT))
+	}
 	cmd.WaitDelay = c.grace
 	// In its own process group, the program does not receive ^C from the terminal before the supervisor does.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -114,9 +119,38 @@ func (c *component) run(ctx context.Context) error {
 		return err
 	}
 	c.mu.Lock()
-	c.status.PID, c.status.Since = cmd.Process.Pid, time.Now()
+	c.process, c.status.PID, c.status.Since = cmd.Process, cmd.Process.Pid, time.Now()
+	err = c.suspend()
 	c.mu.Unlock()
-	return cmd.Wait()
+	return errors.Join(err, cmd.Wait())
+}
+
+// freeze suspends the program with all its threads, or lets it go on. A program that is started while the component is
+// frozen is suspended as well, and being frozen is no exit: it does not count as one.
+//
+// Clients of a frozen program wait: the kernel still accepts their connections, and nobody answers. That is how an
+// overloaded or partitioned server looks, the more common outage and the worse one. A stopped program would refuse
+// connections, which clients notice at once. It ends cleanly, too: connections and state are still there.
+func (c *component) freeze(frozen bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status.Frozen = frozen
+	return c.suspend()
+}
+
+// suspend makes the program suspended or running, as the status says. The caller holds mu.
+func (c *component) suspend() error {
+	if c.process == nil {
+		return nil // it has not been started
+	}
+	signal := syscall.SIGCONT
+	if c.status.Frozen {
+		signal = syscall.SIGSTOP
+	}
+	if err := c.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("suspending %s: %w", c.name, err)
+	}
+	return nil
 }
 
 // stop ends the program and waits until it has exited.

@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -58,6 +60,49 @@ func TestStopEndsAComponentForGood(t *testing.T) {
 	c.stop()
 	assert.FileExists(t, dir+"/ended", "it gets SIGTERM before SIGKILL")
 	assert.Zero(t, c.snapshot().Restarts)
+}
+
+// state is the state of a component's process: R, S, T (suspended), or empty if it does not run.
+func (c *component) state(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.snapshot().PID))
+	if err != nil {
+		return ""
+	}
+	_, after, _ := strings.Cut(string(text), ") ")
+	return after[:1]
+}
+
+func TestAFrozenComponentStaysFrozenAndIsNoFailure(t *testing.T) {
+	dir := t.TempDir()
+	c := script(t, "trap 'touch "+dir+"/ended; exit 0' TERM; while :; do echo >>"+dir+"/beats; sleep 0.01; done")
+	c.startWith(t.Context(), slog.New(slog.DiscardHandler), func(err error) { t.Error(err) }, time.Millisecond)
+	defer c.stop()
+	frozen := func() bool { return c.state(t) == "T" }
+	beats := func() int64 {
+		info, err := os.Stat(dir + "/beats")
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	eventually(t, "beats", func() bool { return beats() > 0 })
+	require.NoError(t, c.freeze(true))
+	eventually(t, "is suspended", frozen)
+	assert.True(t, c.snapshot().Frozen)
+	assert.NotZero(t, c.snapshot().PID, "it is not down")
+	for died := range deathsInARow - 1 { // what is started again is frozen from its start
+		require.NoError(t, syscall.Kill(c.snapshot().PID, syscall.SIGKILL))
+		eventually(t, "was restarted", func() bool { return c.snapshot().Restarts == died+1 && frozen() })
+	}
+	require.NoError(t, c.freeze(false))
+	before := beats()
+	eventually(t, "goes on", func() bool { return beats() > before })
+
+	require.NoError(t, c.freeze(true))
+	eventually(t, "is suspended again", frozen)
+	c.stop()
+	assert.FileExists(t, dir+"/ended", "it ends in order, and not by SIGKILL")
 }
 
 func TestCgroupsAreRemovedChildrenFirst(t *testing.T) {

@@ -38,6 +38,7 @@ func (s *supervisor) serveControl() error {
 		s.end(nil)
 		w.WriteHeader(http.StatusAccepted)
 	})
+	s.serveFaults(mux)
 	mux.HandleFunc("/aws/", func(w http.ResponseWriter, r *http.Request) {
 		door := s.awsControl.Load()
 		if door == nil {

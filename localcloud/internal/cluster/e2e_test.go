@@ -346,6 +346,51 @@ func TestALocalCloudWorksAndLeavesNothing(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, logs, "component=kube-scheduler")
 	})
+	t.Run("an API server that does not answer stays silent until the fault ends", func(t *testing.T) {
+		must := func(args ...string) (out string) {
+			t.Helper()
+			out, err := c.try(args...)
+			require.NoError(t, err, out)
+			return out
+		}
+		ask := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			_, err := c.client().CoreV1().Namespaces().Get(ctx, "default", metav1.GetOptions{})
+			return err
+		}
+		must("fault", "api-server")
+		must("fault", "network")
+		require.ErrorIs(t, ask(), context.DeadlineExceeded, "no answer, and no refusal")
+		restarts := func() (times int, frozen bool) {
+			for _, s := range c.status().Components {
+				if s.Name == "kube-apiserver" {
+					times, frozen = s.Restarts, s.Frozen && s.PID != 0
+				}
+			}
+			return times, frozen
+		}
+		before, _ := restarts()
+		require.NoError(t, syscall.Kill(find(t, c.project, "kube-apiserver"), syscall.SIGKILL))
+		wait(t, "was started again, and is frozen", func() bool {
+			times, frozen := restarts()
+			return times == before+1 && frozen
+		})
+		assert.Equal(t, []cluster.Fault{{Kind: "api-server"}, {Kind: "network"}}, c.status().Faults)
+		assert.Contains(t, must("status"), "fault       api-server, until `dbtier local fault end`\n")
+		must("fault", "end")
+		wait(t, "answers again", func() bool { return ask() == nil })
+		c.waitServer()
+		c.reach("answered")
+		assert.Empty(t, c.status().Faults)
+		// A fault ends with the cloud, and does not delay its end.
+		must("fault", "api-server")
+		c.stop()
+		c.start()
+		assert.Empty(t, c.status().Faults)
+		c.waitServer()
+		c.reach("after")
+	})
 	t.Run("no orphan stays a zombie", func(t *testing.T) {
 		wait(t, "reaped", func() bool { return len(zombies(t, c.project)) == 0 })
 	})

@@ -154,6 +154,8 @@ type Status struct {
 	Since      time.Time         `json:"since"`
 	Steps      []Step            `json:"steps"`
 	Components []ComponentStatus `json:"components"`
+	// Faults are those that were caused and are in force.
+	Faults []Fault `json:"faults"`
 	// Problem is the error that ended the start or the cloud.
 	Problem string `json:"problem,omitempty"`
 }
@@ -172,7 +174,9 @@ type Step struct {
 type ComponentStatus struct {
 	Name string `json:"name"`
 	// PID is the process ID inside the namespaces, 0 while the component is not running.
-	PID      int       `json:"pid"`
+	PID int `json:"pid"`
+	// Frozen is true while a fault suspends the process.
+	Frozen   bool      `json:"frozen,omitempty"`
 	Restarts int       `json:"restarts"`
 	Since    time.Time `json:"since"`
 	// Last is how the component's process last ended.

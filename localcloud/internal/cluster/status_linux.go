@@ -65,16 +65,23 @@ func Show(ctx context.Context, p Project, asJSON bool, out io.Writer) error {
 		return nil
 	}
 	fmt.Fprintf(out, "%s for %s, process %d\nKubernetes  https://127.0.0.1:%d  (kubeconfig %s)\nAWS         %s\n"+
-		"disk        databases %d MiB, snapshots %d MiB, archived log %d MiB\n\n",
+		"disk        databases %d MiB, snapshots %d MiB, archived log %d MiB\n",
 		r.Status.Phase,
 		time.Since(r.Status.Since).Round(time.Second), cloud.PID, cloud.APIPort, cloud.Kubeconfig, cloud.AWSEndpoint,
 		r.Disk.Databases>>20, r.Disk.Snapshots>>20, r.Disk.Archives>>20)
+	for _, f := range r.Status.Faults {
+		fmt.Fprintf(out, "fault       %s, until `dbtier local fault end`\n", f)
+	}
+	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "COMPONENT\tSTATE\tFOR\tRESTARTS\tLAST END")
 	for _, c := range r.Status.Components {
 		state, since := "runs", "-"
-		if c.PID == 0 {
+		switch {
+		case c.PID == 0:
 			state = "down"
+		case c.Frozen:
+			state = "frozen"
 		}
 		if !c.Since.IsZero() {
 			since = time.Since(c.Since).Round(time.Second).String()

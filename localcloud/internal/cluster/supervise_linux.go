@@ -20,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"dbtier/localcloud/internal/artifacts"
+	"dbtier/localcloud/internal/aws"
 	"dbtier/localcloud/internal/dns"
 	"dbtier/localcloud/internal/safefile"
 )
@@ -36,6 +37,9 @@ const (
 // podsStep waits for the pods that were Ready when the previous run ended.
 const podsStep = "pods of the last run"
 
+// apiServer is the component that answers Kubernetes clients.
+const apiServer = "kube-apiserver"
+
 // supervisor runs everything inside the namespaces.
 type supervisor struct {
 	project Project
@@ -47,6 +51,7 @@ type supervisor struct {
 
 	control    *http.Server
 	awsControl atomic.Pointer[http.Handler]
+	awsCloud   atomic.Pointer[aws.Cloud]
 	// closers stop what runs in this process. They are called in reverse order.
 	closers []func()
 
@@ -54,6 +59,12 @@ type supervisor struct {
 	// finish carries the error that ended the cloud, or nil if a stop was requested.
 	finish chan error
 	once   sync.Once
+
+	// partitioned is true while pods and databases are separated. partitioning serializes the changes, and applyRules
+	// gives them to the kernel.
+	partitioned  atomic.Bool
+	partitioning sync.Mutex
+	applyRules   func(rules string) error
 
 	mu      sync.Mutex
 	phase   string
@@ -70,7 +81,7 @@ func Supervise(ctx context.Context, p Project, options StartOptions, apiFile, aw
 		project: p, options: options, began: time.Now(), phase: PhaseStarting,
 		log:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		files:  files{project: p, options: options, layout: artifacts.Paths(p.Dir)},
-		finish: make(chan error, 1),
+		finish: make(chan error, 1), applyRules: applyRules,
 	}
 	err := s.run(ctx, apiFile, awsFile)
 	if err != nil {
@@ -160,7 +171,7 @@ func (s *supervisor) start(ctx context.Context, listeners []net.Listener) error 
 			s.parts[name].start(context.WithoutCancel(ctx), s.log, s.end)
 		}
 	}
-	launch("etcd", "kube-apiserver", "containerd")
+	launch("etcd", apiServer, "containerd")
 	go forward(context.WithoutCancel(ctx), listeners[0], net.JoinHostPort("127.0.0.1", strconv.Itoa(s.options.APIPort)))
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -335,7 +346,9 @@ func (s *supervisor) setPhase(phase string) {
 func (s *supervisor) status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	status := Status{Phase: s.phase, Since: s.began, Steps: slices.Clone(s.steps), Problem: s.problem}
+	status := Status{
+		Phase: s.phase, Since: s.began, Steps: slices.Clone(s.steps), Problem: s.problem, Faults: s.faults(),
+	}
 	for _, name := range Components() {
 		if c := s.parts[name]; c != nil {
 			status.Components = append(status.Components, c.snapshot())
@@ -373,7 +386,7 @@ func (s *supervisor) stop() {
 		all.Wait()
 	}
 	stop("kubelet", "kube-proxy", "kube-scheduler", "kube-controller-manager")
-	stop("kube-apiserver")
+	stop(apiServer)
 	stop("etcd", "containerd")
 	wait.Wait()
 	if s.control != nil {

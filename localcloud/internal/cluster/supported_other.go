@@ -43,11 +43,8 @@ func Supervise(context.Context, Project, StartOptions, *os.File, *os.File) error
 	return unsupported()
 }
 
-// FailInstance fails here.
-func FailInstance(context.Context, Project, string, string, io.Writer) error { return unsupported() }
-
-// FailZone fails here.
-func FailZone(context.Context, Project, string, io.Writer) error { return unsupported() }
+// Fail fails here.
+func Fail(context.Context, Project, Fault, io.Writer) error { return unsupported() }
 
 // EndFaults fails here.
 func EndFaults(context.Context, Project, io.Writer) error { return unsupported() }
