@@ -195,12 +195,20 @@ func (c *Cloud) backUp(ctx context.Context, id string) error {
 	return err
 }
 
-// uploadLog archives what was committed since the last time.
+// uploadLog archives what was committed since the last time. There is nothing since a fault has stopped the database,
+// see [Cloud.breakInstance].
 func (c *Cloud) uploadLog(ctx context.Context, id string) error {
 	i := c.store.Read().Instances[id]
 	if i == nil {
 		return errNoInstance(id)
 	}
+	if i.broken() || i.Deleting != nil && i.Deleting.Broken {
+		return nil
+	}
+	return c.flush(ctx, i)
+}
+
+func (c *Cloud) flush(ctx context.Context, i *dbInstance) error {
 	reached, err := c.cfg.RDS.Flush(ctx, i.Identifier)
 	if err != nil {
 		return engineError("archive the log of", i.Identifier, err)

@@ -50,9 +50,10 @@ func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
 				return wire.Errorf(codeInvalidValue, "finalSnapshotIdentifier: %q: %v", clip(final),
 					rdsrules.CheckIdentifier(final, 255))
 			}
-			i.Status, i.Deleting = statusDeleting, &deletion{
-				SkipFinalSnapshot: skip, FinalSnapshot: strings.ToLower(final),
+			i.Deleting = &deletion{
+				SkipFinalSnapshot: skip, FinalSnapshot: strings.ToLower(final), Broken: i.broken(),
 			}
+			i.Status = statusDeleting
 			return nil
 		})
 		if err != nil {
@@ -75,7 +76,7 @@ func (c *Cloud) finishDelete(ctx context.Context, id string) error {
 		}
 	}
 	if i.BackupRetention > 0 && !i.DeleteAutomatedBackups {
-		c.note("archive the last of "+i.Identifier, c.uploadLog(ctx, id))
+		c.note("archive the last of "+i.Identifier, c.archiveLast(ctx, id))
 	}
 	if err := c.cfg.RDS.Delete(ctx, i.Identifier); err != nil {
 		return engineError("delete", i.Identifier, err)
@@ -98,6 +99,19 @@ func (c *Cloud) finishDelete(ctx context.Context, id string) error {
 		return err
 	}
 	return c.deleteBackupData(i.Region, i.ResourceID, data)
+}
+
+// archiveLast archives what was committed before the deletion. If the cloud was killed during the deletion, the database
+// does not run yet.
+func (c *Cloud) archiveLast(ctx context.Context, id string) error {
+	i := c.store.Read().Instances[id]
+	if i.Deleting.Broken {
+		return nil
+	}
+	if err := c.cfg.RDS.Start(ctx, i.Identifier); err != nil {
+		return engineError("start", i.Identifier, err)
+	}
+	return c.uploadLog(ctx, id)
 }
 
 // finalSnapshot takes the snapshot of an instance that is being deleted. Without it the instance stays, and can be

@@ -160,6 +160,9 @@ func (c *Cloud) breakInstance(ctx context.Context, id, status string) error {
 		return err
 	}
 	i := c.store.Read().Instances[id]
+	if i.archive() != "" { // what a restore, or a retained backup, shall have while the database is stopped
+		c.note("archive the last of "+i.Identifier, c.flush(ctx, i))
+	}
 	if err := c.cfg.RDS.Stop(ctx, i.Identifier); err != nil {
 		return engineError("stop", i.Identifier, err)
 	}

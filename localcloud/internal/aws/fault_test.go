@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -236,4 +237,27 @@ func TestTheServicesThatCanFailAreDocumented(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, string(text), strings.Join(Services(), ", "), file)
 	}
+}
+
+// With the stop, everything is in the archive. Nothing is missing in a restore, and no flush fails.
+func TestTheBackupsOfABrokenInstanceHaveEverything(t *testing.T) {
+	a, db := backedUp(t, m{"deleteAutomatedBackups": false})
+	a.now = a.now.Add(10 * time.Minute)
+	broke := a.now
+	require.NoError(t, a.fault(FaultStorage, "prod"))
+	latest := func() time.Time {
+		t.Helper()
+		return *a.backups()[0].RestoreWindow.LatestTime
+	}
+	assert.Equal(t, broke.Truncate(time.Second), latest())
+	a.pass(10 * time.Minute)
+	assert.Equal(t, broke.Truncate(time.Second), latest())
+	a.create(typeInstance, "again", restoring(db, m{"identifier": "again"},
+		m{"sourceDbInstanceIdentifier": "prod", "useLatestRestorableTime": true}))
+
+	require.Equal(t, http.StatusNoContent, a.controlCall(http.MethodDelete, typeInstance, "", db.ID, nil,
+		m{"skipFinalSnapshot": true}).status)
+	b := a.backups()
+	require.Len(t, b, 2)
+	assert.NotContains(t, a.log.String(), "level=ERROR")
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -188,7 +189,13 @@ func (e *engine) SetArchive(_ context.Context, id, archive string) error {
 }
 
 func (e *engine) Flush(_ context.Context, id string) (time.Time, error) {
-	return e.clock(), e.with("flush", id, func(*database) {})
+	var stopped error
+	err := e.with("flush", id, func(d *database) {
+		if !d.running {
+			stopped = fmt.Errorf("DB instance %s is stopped", id)
+		}
+	})
+	return e.clock(), errors.Join(err, stopped)
 }
 
 func (e *engine) TrimArchive(archive, snapshot string) error {

@@ -167,3 +167,23 @@ func TestInstancesStartAgainWithTheCloud(t *testing.T) {
 	assert.True(t, a.engine.databases["myshop"].running)
 	assert.NotNil(t, a.engine.access["myshop"], "security groups hold again")
 }
+
+// The database does not run at the start. Its last transactions are still in its log, and belong to the backups.
+func TestADeletionThatWasKilledArchivesTheLastTransactions(t *testing.T) {
+	a, db := backedUp(t, m{"deleteAutomatedBackups": false})
+	a.now = a.now.Add(10 * time.Minute)
+	a.engine.fail = func(call string) error {
+		if call == "flush" || call == "delete" {
+			return errors.New("killed")
+		}
+		return nil
+	}
+	a.controlCall(http.MethodDelete, typeInstance, "", db.ID, nil, nil)
+	require.NoError(t, a.Close())
+	a.engine.databases["prod"].running, a.engine.fail = false, nil
+	a.log.Reset()
+	a.reopen()
+	assert.Empty(t, a.engine.databases)
+	assert.Equal(t, a.now.Truncate(time.Second), *a.backups()[0].RestoreWindow.LatestTime)
+	assert.NotContains(t, a.log.String(), "level=ERROR")
+}

@@ -258,6 +258,8 @@ type applied struct {
 type deletion struct {
 	SkipFinalSnapshot bool
 	FinalSnapshot     string
+	// Broken says that a fault had stopped the database, which the status no longer shows.
+	Broken bool `json:",omitempty"`
 }
 
 func (i *dbInstance) arn() string {
