@@ -237,6 +237,14 @@ func (e *Engine) KeepBackups(snapshots, archives []string) error {
 	return nil
 }
 
+// restoreCommand is the shell command by which PostgreSQL reads a segment from an archive. PostgreSQL takes a failure
+// for the end of the archive, and would go on without what was committed after it. Only an exit code above 125 ends the
+// recovery: that of a segment which is there and cannot be copied, for example because the disk is full.
+func (e *Engine) restoreCommand(archive string) string {
+	source := shellWord(e.archiveDir(archive)) + "/%f"
+	return fmt.Sprintf("test -f %[1]s || exit 1; cp %[1]s %%p || exit 126", source)
+}
+
 // replay replays the WAL of an archive on the data folder of a new instance.
 func (i *instance) replay(ctx context.Context) error {
 	r := i.record.Spec.Replay
@@ -244,7 +252,7 @@ func (i *instance) replay(ctx context.Context) error {
 		return err
 	}
 	recovery := map[string]string{
-		"restore_command":        "cp " + shellWord(i.engine.archiveDir(r.Archive)) + "/%f %p",
+		"restore_command":        i.engine.restoreCommand(r.Archive),
 		"recovery_target_action": "promote",
 	}
 	if !r.Until.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -160,23 +161,35 @@ func (e *Engine) Create(ctx context.Context, spec Spec, masterPassword string) (
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	_, noArchive := os.Stat(e.archiveDir(spec.Archive))
+	if err := e.build(ctx, i, template, secret); err != nil {
+		failed := []error{e.explain(err), i.remove()}
+		if errors.Is(noArchive, fs.ErrNotExist) {
+			failed = append(failed, e.DeleteArchive(spec.Archive))
+		}
+		return netip.Addr{}, errors.Join(failed...)
+	}
+	return address, nil
+}
+
+// build makes an instance, and its standby if it shall have one. After an error nothing of it runs.
+func (e *Engine) build(ctx context.Context, i *instance, template, secret string) error {
 	if err := i.make(ctx, template, secret); err != nil {
-		return netip.Addr{}, errors.Join(err, i.remove())
+		return err
 	}
 	if err := e.add(i); err != nil {
 		i.stop()
-		return netip.Addr{}, errors.Join(err, i.remove())
+		return err
 	}
-	err = i.open(ctx)
-	if err == nil && spec.Standby {
+	err := i.open(ctx)
+	if err == nil && i.record.Spec.Standby {
 		err = i.addStandby(ctx)
 	}
 	if err != nil {
 		e.forget(i)
 		i.stop()
-		return netip.Addr{}, errors.Join(err, i.remove())
 	}
-	return address, nil
+	return err
 }
 
 func (e *Engine) adopt(ctx context.Context, i *instance, spec Spec, secret string) (netip.Addr, error) {

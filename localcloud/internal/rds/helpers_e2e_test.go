@@ -3,16 +3,19 @@
 package rds
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -103,6 +106,31 @@ type place struct {
 	names  map[string]netip.Addr
 	// dropped are the addresses whose packets are dropped.
 	dropped []netip.Addr
+	log     logged
+}
+
+// logged is the log of an engine.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+// errors are the errors of the log that have a text.
+func (l *logged) errors(with string) (lines []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.text.String()) {
+		if strings.Contains(line, "level=ERROR") && strings.Contains(line, with) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // address is the address of a name.
@@ -137,7 +165,7 @@ func (p *place) open(t *testing.T) *Engine {
 	}
 	e, err := New(Config{
 		Dir: filepath.Join(p.dir, "postgres"), PostgresDir: distribution(t), PKIDir: filepath.Join(p.dir, "pki"),
-		Prefix: p.prefix,
+		Prefix: p.prefix, Log: slog.New(slog.NewTextHandler(&p.log, nil)),
 		SetDNS: func(name string, addr netip.Addr) error {
 			p.mu.Lock()
 			defer p.mu.Unlock()

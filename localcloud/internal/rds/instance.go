@@ -84,9 +84,12 @@ func (i *instance) save() error {
 	if err != nil {
 		return fmt.Errorf("recording DB instance %s: %w", i.id, err)
 	}
+	if err := safefile.Replace(i.recordFile(), append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("recording DB instance %s: %w", i.id, err)
+	}
 	i.replicated.Store(i.record.Standby != nil)
 	i.engine.noteAddresses(i)
-	return safefile.Replace(i.recordFile(), append(text, '\n'), 0o600)
+	return nil
 }
 
 // make creates the data folder and the users of a new instance from a template or a snapshot, and leaves PostgreSQL
@@ -305,7 +308,7 @@ func (i *instance) watch(l *life) {
 		return
 	}
 	i.engine.log.Error("PostgreSQL ended unexpectedly", "instance", i.id, "log", readTail(l.log))
-	wait := firstRetry
+	wait, full := firstRetry, false
 	for {
 		i.mu.Lock()
 		if i.life == l {
@@ -326,7 +329,12 @@ func (i *instance) watch(l *life) {
 		if done || err == nil || i.engine.ctx.Err() != nil {
 			return
 		}
-		i.engine.log.Error("restarting PostgreSQL failed", "instance", i.id, "error", err, "next", wait)
+		// A full disk is said once: until there is room, every attempt ends like this.
+		if wasFull := full; !wasFull || !diskFull(err) {
+			i.engine.log.Error("restarting PostgreSQL failed; it is tried until it succeeds", "instance", i.id,
+				"error", i.engine.explain(err), "next", wait)
+		}
+		full = diskFull(err)
 		select {
 		case <-time.After(wait):
 			wait = min(2*wait, lastRetry)

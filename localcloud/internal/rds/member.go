@@ -66,7 +66,7 @@ func (m member) makeSocketDir() error {
 // remove deletes the files of the member, and ends a PostgreSQL that outlived its local cloud.
 func (m member) remove() error {
 	if _, err := os.Stat(m.data()); err == nil {
-		if err := errors.Join(m.makeSocketDir(), clearStale(m.data(), m.socketDir())); err != nil {
+		if err := clearStale(m.data(), m.socketDir()); err != nil {
 			return err
 		}
 	}

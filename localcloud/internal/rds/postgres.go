@@ -366,7 +366,7 @@ func clearStale(data, socketDir string) error {
 		return fmt.Errorf("removing the process number of an earlier PostgreSQL: %w", err)
 	}
 	entries, err := os.ReadDir(socketDir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading the socket folder: %w", err)
 	}
 	for _, e := range entries {

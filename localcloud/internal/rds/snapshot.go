@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"dbtier/localcloud/internal/safefile"
 )
@@ -66,7 +67,7 @@ func (e *Engine) Snapshot(ctx context.Context, id, name string) error {
 			return i.backup(ctx, to)
 		})
 		if err != nil {
-			return fmt.Errorf("taking snapshot %s of DB instance %s: %w", name, id, err)
+			return fmt.Errorf("taking snapshot %s of DB instance %s: %w", name, id, e.explain(err))
 		}
 		return nil
 	})
@@ -77,7 +78,7 @@ func (e *Engine) CopySnapshot(ctx context.Context, from, to string) error {
 	source := e.snapshotDir(from)
 	err := e.keep(to, source, func(to string) error { return e.postgres.copyTree(ctx, source, to) })
 	if err != nil {
-		return fmt.Errorf("copying snapshot %s: %w", from, err)
+		return fmt.Errorf("copying snapshot %s: %w", from, e.explain(err))
 	}
 	return nil
 }
@@ -132,6 +133,21 @@ func (e *Engine) checkSpace(dir string) error {
 			"are for the instances: free some space, or delete snapshots", size>>20, e.cfg.Dir, free/(1<<20), spare>>20)
 	}
 	return nil
+}
+
+// diskFull reports whether an operation failed because the disk had no room for it. PostgreSQL says so in its log, which
+// is then in the error.
+func diskFull(err error) bool {
+	return err != nil && strings.Contains(strings.ToLower(err.Error()), syscall.ENOSPC.Error())
+}
+
+// explain adds what is missing, and what helps, to the error of a full disk.
+func (e *Engine) explain(err error) error {
+	if !diskFull(err) {
+		return err
+	}
+	return fmt.Errorf("not enough disk space: %s has become full: free some space, or delete snapshots: %w", e.cfg.Dir,
+		err)
 }
 
 // treeSize is the size of the files of a folder, in bytes. Files can disappear meanwhile.

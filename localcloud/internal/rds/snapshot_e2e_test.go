@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -182,15 +180,9 @@ func TestSnapshotsOfStoppedInstancesCopiesAndDeletions(t *testing.T) {
 }
 
 func TestASnapshotThatDoesNotFitLeavesNothing(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("this test mounts a small disk: run it as root")
-	}
 	p := newPlace(t)
-	require.NoError(t, os.MkdirAll(filepath.Join(p.dir, "postgres"), 0o711))
-	require.NoError(t, syscall.Mount("tmpfs", filepath.Join(p.dir, "postgres"), "tmpfs", 0, "size=300m"))
-	t.Cleanup(func() { _ = syscall.Unmount(filepath.Join(p.dir, "postgres"), 0) })
+	smallDisk(t, p, 300<<20)
 	e := p.open(t)
-	t.Cleanup(e.Close)
 	s := spec("myshop-local")
 	create(t, e, s)
 	err := e.Snapshot(t.Context(), s.Identifier, "large")

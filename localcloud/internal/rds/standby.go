@@ -79,6 +79,7 @@ func (i *instance) addStandby(ctx context.Context) error {
 	}
 	i.record.Standby = &standby{Address: address}
 	if err := i.save(); err != nil {
+		i.record.Standby = nil
 		return err
 	}
 	l := i.life
@@ -127,7 +128,7 @@ func (i *instance) stopStandby() {
 // tend keeps the standby during one run of the primary: it makes it, starts it again, and makes it again if it cannot
 // catch up.
 func (i *instance) tend(l *life) {
-	wait := firstRetry
+	wait, full := firstRetry, false
 	for {
 		i.mu.Lock()
 		over := i.life != l || i.record.Standby == nil || !i.engine.owns(i)
@@ -143,11 +144,15 @@ func (i *instance) tend(l *life) {
 		var ended <-chan struct{}
 		var retry <-chan time.Time
 		if err != nil {
-			i.engine.log.Error("the standby is not in sync", "instance", i.id, "error", err, "next", wait)
+			if wasFull := full; !wasFull || !diskFull(err) { // a full disk is said once
+				i.engine.log.Error("the standby is not in sync; it is tried until it is", "instance", i.id,
+					"error", i.engine.explain(err), "next", wait)
+			}
+			full = diskFull(err)
 			retry = time.After(wait)
 			wait = min(2*wait, lastRetry)
 		} else {
-			ended, wait = server.ended, firstRetry
+			ended, wait, full = server.ended, firstRetry, false
 		}
 		select {
 		case <-retry:
@@ -196,16 +201,20 @@ func (i *instance) keepStandby(ctx context.Context, l *life) error {
 		err = i.save()
 	}
 	if err != nil {
+		s.InSync = false // as it is recorded
 		return errors.Join(err, i.outOfSync(context.WithoutCancel(ctx)))
 	}
 	i.engine.log.Info("the standby is in sync", "instance", i.id, "address", s.Address)
 	return nil
 }
 
-// outOfSync lets the primary go on without the standby.
+// outOfSync lets the primary go on without the standby. If that cannot be recorded, because the disk is full, the
+// primary goes on waiting: a record that says more than is true would lose what was acknowledged.
 func (i *instance) outOfSync(ctx context.Context) error {
+	recorded := i.record.Standby.InSync
 	i.record.Standby.InSync = false
 	if err := i.save(); err != nil {
+		i.record.Standby.InSync = recorded
 		return err
 	}
 	return i.reload(ctx)
