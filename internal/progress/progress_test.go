@@ -529,6 +529,38 @@ func TestADestroyCountsWhatItKeepsApart(t *testing.T) {
 	assert.Equal(t, "2 kept, 2.0s", result.Summary(false, 2*time.Second))
 }
 
+// The engine cancels what is in flight after the first error, and reports that as errors too, sometimes before it.
+func TestWhatOnlyFollowsFromAnErrorIsNoError(t *testing.T) {
+	consequences := []string{
+		"failed to run remediation: context canceled",
+		"error: rpc error: code = Canceled desc = context canceled",
+		"rpc error: code = Unavailable desc = transport is closing",
+		"grpc: the client connection is closing",
+		`failed to run policy "a": rpc error: code = Canceled desc = grpc: the client connection is closing`,
+	}
+	const cause = "Job myshop/migrate failed: context canceled by the person who waited"
+	for _, message := range consequences {
+		s := newScreen(progress.Options{})
+		s.diagnose(apitype.DiagnosticEvent{URN: instance, Severity: "error", Message: message})
+		s.diagnose(apitype.DiagnosticEvent{URN: job, Severity: "error", Message: cause})
+		assert.Equal(t, []string{"kubernetes:Job migrate: " + cause}, s.Consume(closed(), nil).Errors)
+
+		s = newScreen(progress.Options{})
+		s.diagnose(apitype.DiagnosticEvent{URN: instance, Severity: "error", Message: message})
+		assert.Len(t, s.Consume(closed(), nil).Errors, 1, "without another one it is all that is known")
+	}
+}
+
+func TestAResourceThatARefreshFindsUnreadyIsToldPlainly(t *testing.T) {
+	s := newScreen(progress.Options{})
+	s.diagnose(apitype.DiagnosticEvent{
+		URN: job, Severity: "warning",
+		Message: "Refreshed resource is in an unhealthy state:\n* Job myshop/migrate failed\n* 1 pod failed",
+	})
+	assert.Equal(t, "  ! kubernetes:Job migrate: exists, but is not ready: Job myshop/migrate failed\n    1 pod failed\n",
+		s.out.String())
+}
+
 func TestWhatIsNotAsInThePlanIsNamedWithoutItsValues(t *testing.T) {
 	const urn = "urn:pulumi:prod::dbtier::kubernetes:core/v1:ConfigMap::pool-config"
 	const advice = ": make a new plan with preview --plan, and have it reviewed"

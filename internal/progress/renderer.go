@@ -149,6 +149,9 @@ type Renderer struct {
 	// replacements counts the replacements that were created, replaced the deleted resources that they take the place
 	// of, or should.
 	replacements, replaced int
+	// cancelled are the errors that say only that a call was cancelled. After the first error the engine cancels what is
+	// in flight, so that they are the reason only of a run without any other error.
+	cancelled []string
 	// last is the time of the last line. live is true while the live line is shown.
 	last time.Time
 	live bool
@@ -175,14 +178,22 @@ func New(o Options) *Renderer {
 // Consume shows the events until the channel or stop closes, and returns the result. An engine that dies before it
 // opens its stream never closes the channel; stop ends Consume then.
 func (r *Renderer) Consume(stream <-chan events.EngineEvent, stop <-chan struct{}) Result {
+	r.consume(stream, stop)
+	r.wipe()
+	if len(r.result.Errors) == 0 {
+		r.result.Errors = r.cancelled
+	}
+	return r.result
+}
+
+func (r *Renderer) consume(stream <-chan events.EngineEvent, stop <-chan struct{}) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	defer r.wipe()
 	for {
 		select {
 		case event, ok := <-stream:
 			if !ok {
-				return r.result
+				return
 			}
 			r.Event(event)
 		case <-tick.C:
@@ -192,11 +203,11 @@ func (r *Renderer) Consume(stream <-chan events.EngineEvent, stop <-chan struct{
 				select {
 				case event, ok := <-stream:
 					if !ok {
-						return r.result
+						return
 					}
 					r.Event(event)
 				default:
-					return r.result
+					return
 				}
 			}
 		}
@@ -510,6 +521,10 @@ func (r *Renderer) diagnostic(d *apitype.DiagnosticEvent) {
 	}
 	switch d.Severity {
 	case "error":
+		if isConsequence(message) {
+			r.cancelled = append(r.cancelled, whole)
+			return
+		}
 		r.result.Errors = append(r.result.Errors, whole)
 	case "warning":
 		r.result.Warnings = append(r.result.Warnings, whole)

@@ -106,8 +106,15 @@ func clean(message string) string {
 	if severalFaults.MatchString(message) {
 		message = briefly(strings.Split(message, "\n\t* ")[1:])
 	}
+	if reasons, found := strings.CutPrefix(message, unhealthy); found {
+		message = "exists, but is not ready: " + briefly(strings.Split(reasons, "\n* "))
+	}
 	return message
 }
+
+// unhealthy is the beginning of the engine's warning of a refresh that found a resource which its provider does not
+// call ready, such as a Deployment whose pods do not start. The reasons follow.
+const unhealthy = "Refreshed resource is in an unhealthy state:\n* "
 
 // outsidePlan says in short what the engine says of a resource that is not as in the plan: which inputs differ. The
 // engine prints their values in Go's form, and one may be a secret's.
@@ -187,6 +194,10 @@ var (
 	podName       = regexp.MustCompile(`\bpod ([a-z0-9.-]+)`)
 	morePods      = regexp.MustCompile(`^and (\d+) more pods$`)
 	number        = regexp.MustCompile(`\d+`)
+	// cancelledCall is the end of an error of gRPC or of a context.
+	cancelledCall = regexp.MustCompile(
+		`(^|: |= )(context canceled|(the client connection|grpc: the client connection|transport) is closing)\W*$`,
+	)
 )
 
 // isNoise reports whether a message says only that the run failed or was cancelled.
@@ -198,6 +209,10 @@ func isNoise(message string) bool {
 	}
 	return strings.HasPrefix(message, "resource registration failed") || message == "update cancelled"
 }
+
+// isConsequence reports whether an error ends with that of a call that was cancelled. Its beginning only says which call
+// of which plugin it was.
+func isConsequence(message string) bool { return cancelledCall.MatchString(message) }
 
 // seconds formats a duration: 0.4s, 12s, 3m04s.
 func seconds(d time.Duration) string {
