@@ -29,7 +29,7 @@ only AWS can decide are shown as known after the update. Without --offline it al
 would create and that the cluster has already, each with its owner and the setting that solves it.
 
 It compares the program with the state. With --refresh it reads the real resources first. The signs mean:
-+ create, ~ update, ± replace, - delete, = import, ! warning.
++ create, ~ update, ± replace, - delete, . remove from the state only, = import, ! warning.
 
 Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mandatory policy is violated,
 4 config, 5 failed.`,

@@ -529,6 +529,59 @@ func TestADestroyCountsWhatItKeepsApart(t *testing.T) {
 	assert.Equal(t, "2 kept, 2.0s", result.Summary(false, 2*time.Second))
 }
 
+// removal are the events of a deletion of a resource that the stack may retain.
+func (s *screen) removal(op apitype.OpType, urn string, retained bool) {
+	m := apitype.StepEventMetadata{
+		Op: op, URN: urn, Type: typeOf(urn), Old: &apitype.StepEventStateMetadata{RetainOnDelete: retained},
+	}
+	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: m}})
+	s.after(4 * time.Second).Tick()
+	s.event(apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: m}})
+}
+
+func TestWhatADeletionKeepsHasASignOfItsOwn(t *testing.T) {
+	for _, planning := range []bool{false, true} {
+		s := newScreen(progress.Options{Planning: planning})
+		s.removal(apitype.OpDelete, instance, true)
+		s.removal(apitype.OpDelete, job, false)
+		if !planning {
+			s.removal(apitype.OpDeleteReplaced, instance, true)
+		}
+		var signs []string
+		for line := range strings.Lines(s.out.String()) {
+			fields := strings.Fields(line)
+			if signs = append(signs, fields[0]); fields[0] == "." {
+				assert.Equal(t, "kept", fields[len(fields)-1], line)
+			}
+			assert.False(t, fields[0] == "…" && strings.Contains(line, "deleting aws:rds:Instance"), line)
+		}
+		want := []string{"…", ".", "…", "-", "…", "."}
+		if planning {
+			want = []string{".", "-"}
+		}
+		assert.Equal(t, want, signs, s.out.String())
+	}
+}
+
+func TestWhatARefreshDoesNotFindIsNotKept(t *testing.T) {
+	s := newScreen(progress.Options{})
+	m := apitype.StepEventMetadata{
+		Op: apitype.OpRefresh, URN: instance, Type: typeOf(instance),
+		Old: &apitype.StepEventStateMetadata{RetainOnDelete: true},
+	}
+	s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: m}})
+	m.Op = apitype.OpDelete
+	s.event(apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: m}})
+	s.event(apitype.EngineEvent{SummaryEvent: &apitype.SummaryEvent{
+		ResourceChanges: map[apitype.OpType]int{apitype.OpDelete: 1},
+	}})
+	result := s.Consume(closed(), nil)
+	require.Len(t, result.Steps, 1)
+	assert.False(t, result.Steps[0].Retained)
+	assert.Equal(t, "1 deleted, 0.0s", result.Summary(false, 0))
+	assert.Contains(t, s.out.String(), "  - aws:rds:Instance")
+}
+
 // The engine cancels what is in flight after the first error, and reports that as errors too, sometimes before it.
 func TestWhatOnlyFollowsFromAnErrorIsNoError(t *testing.T) {
 	consequences := []string{

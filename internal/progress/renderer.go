@@ -134,7 +134,12 @@ type operation struct {
 	op      apitype.OpType
 	started time.Time
 	status  string
+	// kept is true for a resource that only leaves the state.
+	kept bool
 }
+
+// verb are the operation's words and its sign.
+func (o *operation) verb() verb { return verbOf(o.op, o.kept) }
 
 // Renderer turns the engine's events into lines and a Result.
 type Renderer struct {
@@ -273,7 +278,7 @@ func (r *Renderer) begin(m apitype.StepEventMetadata) {
 	case m.Op == apitype.OpReplace:
 		// The engine's marker between creating the replacement and deleting the replaced resource.
 	default:
-		r.running = append(r.running, &operation{urn: m.URN, op: m.Op, started: r.o.Now()})
+		r.running = append(r.running, &operation{urn: m.URN, op: m.Op, started: r.o.Now(), kept: step.Retained})
 	}
 }
 
@@ -342,11 +347,14 @@ func (r *Renderer) plan(step Step) {
 		step.Type == stackType {
 		return
 	}
-	sign := verbs[step.Op].sign
-	if step.Op == apitype.OpSame {
+	sign, end := verbOf(step.Op, step.Retained).sign, ""
+	switch {
+	case step.Op == apitype.OpSame:
 		sign = verbs[apitype.OpUpdate].sign
+	case sign == kept.sign:
+		end = kept.done
 	}
-	r.row(sign, step.Type, step.Name, "")
+	r.row(sign, step.Type, step.Name, end)
 	if len(step.Options) > 0 {
 		r.line("        changes in the state only: %s", strings.Join(step.Options, ", "))
 	}
@@ -416,7 +424,11 @@ func (r *Renderer) end(m apitype.StepEventMetadata, ok bool) {
 		return
 	}
 	took := r.o.Now().Sub(o.started)
-	if ok {
+	switch {
+	case ok && o.verb() == kept:
+		r.row(kept.sign, m.Type, name, fmt.Sprintf("%6s", kept.done))
+		return
+	case ok:
 		r.row(verbs[m.Op].sign, m.Type, name, fmt.Sprintf("%6s", seconds(took)))
 		return
 	}
@@ -478,6 +490,8 @@ func (r *Renderer) found(step Step, m apitype.StepEventMetadata, ok bool) {
 	if m.New != nil {
 		step.Found = m.New.Outputs
 	}
+	// What a refresh does not find is gone, also if a deletion would have kept it.
+	step.Retained = step.Retained && m.Op != apitype.OpDelete
 	r.result.Steps = append(r.result.Steps, step)
 	if m.Op == apitype.OpSame || step.Type == stackType {
 		return
@@ -653,7 +667,7 @@ func (r *Renderer) waiting(now time.Time) string {
 		return ""
 	}
 	first := leaves[max(0, slices.IndexFunc(leaves, func(o *operation) bool { return o.status != "" }))]
-	line := fmt.Sprintf("    … %s %s, %s", verbs[first.op].doing, Subject(first.urn), seconds(now.Sub(first.started)))
+	line := fmt.Sprintf("    … %s %s, %s", first.verb().doing, Subject(first.urn), seconds(now.Sub(first.started)))
 	if first.status != "" {
 		line += ": " + first.status
 	}

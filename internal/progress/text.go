@@ -82,6 +82,17 @@ var verbs = map[apitype.OpType]verb{
 	apitype.OpImportReplacement: {"=", "importing", "imported"},
 }
 
+// kept is a deletion that removes the resource from the state only. The sign is Terraform's for the same.
+var kept = verb{".", "removing from the state", "kept"}
+
+// verbOf returns the words for an operation on a resource, which the stack may retain.
+func verbOf(op apitype.OpType, retained bool) verb {
+	if retained && (op == apitype.OpDelete || op == apitype.OpDeleteReplaced) {
+		return kept
+	}
+	return verbs[op]
+}
+
 // planned are the words for what a preview would do.
 var planned = map[apitype.OpType]string{
 	apitype.OpCreate: "create", apitype.OpUpdate: "update", apitype.OpDelete: "delete", apitype.OpReplace: "replace",

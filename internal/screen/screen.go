@@ -272,6 +272,7 @@ var signs = []struct{ sign, colour string }{
 	{"± ", "33"},
 	{"- ", "31"},
 	{"✗ ", "31"},
+	{". ", "36"},
 	{"error:", "31"},
 	{"warning:", "33"},
 	{"note:", "36"},

@@ -127,7 +127,7 @@ var drift = map[apitype.OpType]string{apitype.OpDelete: "is gone", apitype.OpUpd
 func (d *document) stack(s *Stack) {
 	title := fmt.Sprintf("## %s dbtier %s of %s: %s\n\n", sign(s), s.Command, d.code(s.Name), s.Outcome)
 	if s.Changes != nil && s.Command != Drift {
-		result := progress.Result{Changes: s.Changes}
+		result := progress.Result{Changes: s.Changes, Steps: s.Steps}
 		title += result.Summary(s.Planning, time.Duration(s.Seconds*float64(time.Second))) + "\n\n"
 	}
 	d.add(&section{head: title, priority: loud})
@@ -291,8 +291,12 @@ func (d *document) changes(s *Stack) {
 		if found := drift[step.Op]; s.Command == Drift && found != "" {
 			word = found
 		}
-		if step.Retained && step.Op == apitype.OpDelete && s.Command != Drift {
-			word = "forget (retained)"
+		kept := step.Retained && step.Op == apitype.OpDelete && s.Command != Drift && !step.Failed
+		if kept {
+			word = "keep, remove from the state"
+			if !s.Planning {
+				word = "kept, removed from the state"
+			}
 		}
 		if step.Op == apitype.OpSame {
 			word = "change in the state only"
@@ -300,7 +304,7 @@ func (d *document) changes(s *Stack) {
 		if step.Failed {
 			word = "❌ " + word
 		}
-		if step.Op == apitype.OpDelete || step.Op == apitype.OpReplace {
+		if step.Op == apitype.OpDelete && !kept || step.Op == apitype.OpReplace {
 			word = "**" + word + "**"
 		}
 		table.rows = append(table.rows,

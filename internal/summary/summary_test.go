@@ -113,6 +113,24 @@ func TestDriftIsToldInItsOwnWords(t *testing.T) {
 	assert.NotContains(t, text, "lost", "it is not about to be deleted")
 }
 
+func TestWhatADeletionKeepsIsNotShownAsDeleted(t *testing.T) {
+	kept := step(apitype.OpDelete, "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", "things")
+	kept.Retained = true
+	for planning, want := range map[bool][]string{
+		true:  {"1 to delete, 1 kept, ", "| keep, remove from the state | kubernetes:CustomResourceDefinition |"},
+		false: {"1 deleted, 1 kept, ", "| kept, removed from the state | kubernetes:CustomResourceDefinition |"},
+	} {
+		text := summary.Markdown([]summary.Stack{{
+			Name: "prod", Command: "destroy", Outcome: "done", OK: true, Planning: planning,
+			Changes: map[apitype.OpType]int{apitype.OpDelete: 2},
+			Steps:   []progress.Step{kept, step(apitype.OpDelete, "aws:kms/key:Key", "key")},
+		}}, &redact.Redactor{}, summary.Limit)
+		for _, want := range want {
+			assert.Contains(t, text, want)
+		}
+	}
+}
+
 // many is a stack with more changes than any summary has room for.
 func many(n int) summary.Stack {
 	s := prod()
