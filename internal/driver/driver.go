@@ -22,7 +22,6 @@ import (
 	"dbtier/internal/project"
 	"dbtier/internal/redact"
 	"dbtier/internal/screen"
-	"dbtier/internal/suggest"
 )
 
 // version is set by the linker.
@@ -147,6 +146,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	}
 	err := misspelt(root, args)
 	if err == nil {
+		err = miswritten(root, args)
+	}
+	if err == nil {
 		err = root.ExecuteContext(ctx)
 	}
 	if a.report.Command == "" && slices.Contains(args, "--json") {
@@ -252,37 +254,6 @@ Operator, PgBouncer, migration and service. The file of each stack, Pulumi.<stac
 	return root
 }
 
-// ofTerraform are the commands of Terraform that have another name here.
-var ofTerraform = map[string]string{
-	"plan": "preview", "apply": "up", "validate": "preview", "output": "outputs", "state": "export",
-	"force-unlock": "cancel",
-}
-
-// misspelt returns an error for the name of a command that does not exist. Cobra parses the flags first, and would
-// complain of the first flag that only the meant command has.
-func misspelt(root *cobra.Command, args []string) error {
-	parent, rest, _ := root.Find(args)
-	if parent == nil || !parent.HasAvailableSubCommands() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
-		return nil
-	}
-	var names []string
-	for _, child := range parent.Commands() {
-		names = append(names, child.Name())
-	}
-	nearest := suggest.Nearest(rest[0], names)
-	if ours := ofTerraform[rest[0]]; ours != "" && parent == root {
-		nearest = ours
-	}
-	switch {
-	case strings.HasPrefix(rest[0], "__complete"):
-		return nil
-	case nearest != "":
-		return usage(parent, "unknown command %q: did you mean %s %s?", rest[0], parent.CommandPath(), nearest)
-	default:
-		return usage(parent, "unknown command %q: the commands are %s", rest[0], strings.Join(names, ", "))
-	}
-}
-
 func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // checkArguments makes wrong arguments of the command, and of those below it, errors of usage.
@@ -292,7 +263,11 @@ func checkArguments(cmd *cobra.Command) {
 			if stack := meantStack(cmd, args); stack != "" {
 				return usage(cmd, "%s is the name of a stack: did you mean --stack %s?", stack, stack)
 			}
-			if err := check(cmd, args); err != nil {
+			err := check(cmd, args)
+			if plan := meantPlan(cmd, args); err != nil && plan != "" {
+				return usage(cmd, "%s is a plan: did you mean --plan %s?", plan, plan)
+			}
+			if err != nil {
 				return usage(cmd, "%w", err)
 			}
 			return nil

@@ -278,7 +278,7 @@ func TestACommandLineThatIsNotUnderstoodPointsToHelp(t *testing.T) {
 	for _, known := range [][]string{{"completion", "bash"}, {"help", "up"}, {"up", "--help"}, {"local"}} {
 		require.Zero(t, b.run(known...), "%v: %s", known, b.stderr.String())
 	}
-	b.says(exitUsage, "unknown flag: --stak\nsee: dbtier up --help", "up", "--stak", "local")
+	b.says(exitUsage, "unknown flag --stak: did you mean --stack?\nsee: dbtier up --help", "up", "--stak", "local")
 	b.says(exitUsage, "see: dbtier outputs --help", "outputs", "local")
 	b.says(exitUsage, "choose attached or installed", "up", "--stack", "local", "--kubernetes-provider", "other")
 	b.says(exitUsage, "--plan: a plan of --offline begins with an empty state", "preview", "--stack", "prod", "--offline", "--plan", "p")
