@@ -66,7 +66,7 @@ func (t *task) cluster(ctx context.Context, access clusterAccess) (client *kubec
 // typed is a command of kubectl as a person would type it for the stack's cluster.
 func (t *task) typed(command string) string {
 	if rest, ok := strings.CutPrefix(command, "kubectl "); ok {
-		return t.command(clusterAccess{}) + " " + rest
+		return t.command(t.clusterOf(clusterAccess{})) + " " + rest
 	}
 	return command
 }

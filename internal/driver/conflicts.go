@@ -64,14 +64,14 @@ func (t *task) conflictsOf(
 	for i := range creations {
 		objects[i] = creations[i].Object
 	}
-	existing, err := existingObjects(ctx, client, objects)
+	existing, err := existingObjects[guard.Object](ctx, client, objects)
 	return guard.Conflicts(creations, existing, t.stack.Name), err
 }
 
 // existingObjects asks the cluster, once, which of the objects exist, and who wrote them.
-func existingObjects(
+func existingObjects[T guard.Object | guard.Live](
 	ctx context.Context, client *kubectl.Client, objects []guard.Object,
-) ([]guard.Object, error) {
+) ([]T, error) {
 	var manifests strings.Builder
 	for _, o := range objects {
 		manifest, err := json.Marshal(o)
@@ -82,7 +82,7 @@ func existingObjects(
 	}
 	ctx, cancel := context.WithTimeout(ctx, existingTimeout)
 	defer cancel()
-	var existing struct{ Items []guard.Object }
+	var existing struct{ Items []T }
 	err := client.Existing(ctx, &existing, manifests.String())
 	return existing.Items, err
 }

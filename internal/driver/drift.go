@@ -23,7 +23,7 @@ func (a *app) drift() *cobra.Command {
 		Long: `Compares the real resources with the inputs of the last up, and changes nothing. Drift is what the next
 up would put back: a resource that was deleted, or a property that differs. Drift is also what a person has
 added to an object of Kubernetes, such as a variable or a label. No up removes it, so drift names the
-command that does. Values that another controller owns are not drift: the replicas that a
+command that does; up can be refused until then. Values that another controller owns are not drift: the replicas that a
 HorizontalPodAutoscaler sets, the status that an operator writes. Neither are changes that RDS applies in
 the maintenance window, which are listed as pending, and a disk that RDS has grown. Generated passwords
 that were lost with their Secrets are drift, too. drift asks the cluster with kubectl for additions and
@@ -50,6 +50,9 @@ func (t *task) runDrift(ctx context.Context) error {
 	result, err := reader.Drift(ctx, options)
 	t.dropOwned(ctx, &result)
 	t.settle(ctx, reader, &result)
+	if err == nil {
+		t.findAdditions(ctx, reader, &result)
+	}
 	t.report.take(&result, true)
 	t.report.Resources = slices.DeleteFunc(t.report.Resources,
 		func(s progress.Step) bool { return s.Op == apitype.OpSame })
@@ -80,7 +83,6 @@ func (t *task) runDrift(ctx context.Context) error {
 		return err
 	}
 	missing, lost := t.lostPasswords(ctx, outputs)
-	t.findAdditions(ctx, reader, result.Steps)
 	added := t.sayAdditions()
 	if drifted == 0 && !missing && !lost {
 		if added != "" {
@@ -104,37 +106,56 @@ func (t *task) runDrift(ctx context.Context) error {
 	if added != "" {
 		found = append(found, added+", which up does not remove")
 	}
-	t.say("stack %s: %s; repair with: dbtier up --stack %s --refresh", t.stack.Name, strings.Join(found, ", "),
+	// The API server merges the fields of both into one object, and may refuse it: two ports of one name, for example.
+	first := ""
+	if t.addedToDrifted(result.Steps) {
+		first = "first take out what was added, then "
+	}
+	t.say("stack %s: %s; %srepair with: dbtier up --stack %s --refresh", t.stack.Name, strings.Join(found, ", "), first,
 		t.stack.Name)
 	return errPending
 }
 
-// findAdditions reports the fields that people have added to the stack's objects. It notes a cluster that does not
-// answer.
-func (t *task) findAdditions(ctx context.Context, reader *engine.Reader, drifted []progress.Step) {
+// findAdditions reports the fields that people have added to the stack's objects, and takes out of the result what
+// differs only because of them. It notes a cluster that does not answer.
+func (t *task) findAdditions(ctx context.Context, reader *engine.Reader, result *progress.Result) {
 	state, err := reader.State(ctx)
 	if err != nil {
 		t.note(fmt.Sprintf("what was added to objects of stack %s was not looked for: %v", t.stack.Name, err))
 		return
 	}
 	watched := guard.WatchedOf(state)
-	if len(watched) == 0 {
-		return
-	}
-	client, _, err := t.cluster(ctx, t.clusterOf(clusterAccess{}))
-	var existing []guard.Object
-	if err == nil {
-		objects := make([]guard.Object, len(watched))
-		for i := range watched {
-			objects[i] = watched[i].Object
-		}
-		existing, err = existingObjects(ctx, client, objects)
-	}
+	existing, err := t.existing(ctx, watched)
 	if err != nil && ctx.Err() == nil {
 		t.note(fmt.Sprintf("what was added to objects of stack %s was not looked for, or not in all of them: %v",
 			t.stack.Name, err))
 	}
-	t.report.Additions = guard.Beside(guard.Additions(watched, existing), drifted)
+	t.report.Additions = guard.Beside(guard.Additions(watched, existing), result)
+}
+
+// existing asks the cluster for the watched objects.
+func (t *task) existing(ctx context.Context, watched []guard.Watched) ([]guard.Live, error) {
+	if len(watched) == 0 {
+		return nil, nil
+	}
+	client, _, err := t.cluster(ctx, t.clusterOf(clusterAccess{}))
+	if err != nil {
+		return nil, err
+	}
+	objects := make([]guard.Object, len(watched))
+	for i := range watched {
+		objects[i] = watched[i].Object
+	}
+	return existingObjects[guard.Live](ctx, client, objects)
+}
+
+// addedToDrifted reports whether something was added to an object that an update changes.
+func (t *task) addedToDrifted(steps []progress.Step) bool {
+	return slices.ContainsFunc(t.report.Additions, func(a guard.Addition) bool {
+		return slices.ContainsFunc(steps, func(s progress.Step) bool {
+			return s.URN == a.URN && s.Op == apitype.OpUpdate
+		})
+	})
 }
 
 // sayAdditions says what people have added, and returns how much it is in words, or "".
@@ -152,16 +173,18 @@ func (t *task) sayAdditions() string {
 // replicas is the field that a HorizontalPodAutoscaler sets, through the object's subresource scale.
 const replicas = "spec.replicas"
 
-// dropOwned removes from the result the properties that another controller owns. An update without any other property
-// is not drift.
+// dropOwned removes from the result the properties that another controller owns, and those that are as the
+// program wants them: a provider can name one for its spelling. An update without any other property is not drift.
 func (t *task) dropOwned(ctx context.Context, result *progress.Result) {
 	for i := range result.Steps {
 		step := &result.Steps[i]
-		if step.Op != apitype.OpUpdate || !strings.HasPrefix(step.Type, "kubernetes:") {
+		if step.Op != apitype.OpUpdate {
 			continue
 		}
+		ofCluster := strings.HasPrefix(step.Type, "kubernetes:")
 		left := slices.DeleteFunc(slices.Clone(step.Changed), func(path string) bool {
-			return path == "status" || strings.HasPrefix(path, "status.") || path == replicas && t.scaled(ctx, step)
+			return step.AsDeclared(path) || ofCluster && (path == "status" || strings.HasPrefix(path, "status.") ||
+				path == replicas && t.scaled(ctx, step))
 		})
 		if len(left) == 0 && len(step.Changed) > 0 {
 			result.Same(step)

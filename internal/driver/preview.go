@@ -67,6 +67,7 @@ func (t *task) runPreview(ctx context.Context, offline, inputs bool) error {
 	options.Progress.Inputs = inputs
 	options.Plan, t.report.Plan = t.flags.plan, t.flags.plan
 	result, err := reader.Preview(ctx, options)
+	err = t.advise(ctx, &result, err)
 	t.settle(ctx, reader, &result)
 	t.report.take(&result, true)
 	t.report.rules = t.checked()

@@ -81,6 +81,7 @@ func (t *task) runUp(ctx context.Context) error {
 	// The engine's own protection stays on, unless a person has named what is protected.
 	options.IgnoreProtect = slices.ContainsFunc(t.report.DataLoss, func(l guard.Loss) bool { return l.Protected })
 	result, err := run.Up(ctx, options)
+	err = t.advise(ctx, &result, err)
 	t.settle(ctx, run.Reader, &result)
 	if err = t.ended(started, "stack "+t.stack.Name, result, err); err == nil {
 		t.seal()
@@ -99,6 +100,7 @@ func (t *task) previewUp(ctx context.Context, run *engine.Run, ask bool) (goAhea
 	options.Progress.Quiet = options.Progress.Quiet || !ask
 	options.Progress.Live = options.Progress.Live && ask
 	result, err := run.Preview(ctx, options)
+	err = t.advise(ctx, &result, err)
 	t.settle(ctx, run.Reader, &result)
 	t.report.take(&result, true)
 	if err != nil {

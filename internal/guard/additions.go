@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
 	"dbtier/internal/progress"
@@ -30,6 +31,28 @@ type Addition struct {
 	Time string `json:"time,omitempty"`
 	// Fix is the command that takes it out.
 	Fix string `json:"fix"`
+
+	// at is the place of the field in the object of the cluster, nil if it is not known.
+	at resource.PropertyPath
+	// inPlace is true for an element of a list that has every element of the program too, as the program writes it.
+	inPlace bool
+	// takenOver is true if the provider takes over what the client wrote when it updates the object.
+	takenOver bool
+}
+
+// Live is an object of the cluster with everything that clients have written.
+type Live struct {
+	Object
+
+	content map[string]any
+}
+
+// UnmarshalJSON reads an object as the API server shows it.
+func (l *Live) UnmarshalJSON(text []byte) error {
+	if err := json.Unmarshal(text, &l.Object); err != nil {
+		return err //nolint:wrapcheck // The decoder that calls this names the place.
+	}
+	return json.Unmarshal(text, &l.content)
 }
 
 // Watched is an object of a stack, with what the program writes.
@@ -56,30 +79,75 @@ func WatchedOf(state *stackstate.State) []Watched {
 	return watched
 }
 
+// WatchedIn returns the objects of the steps that update the resources. Their inputs are what the program writes, which
+// the state does not have after a refresh.
+func WatchedIn(steps []progress.Step, urns []string) []Watched {
+	var watched []Watched
+	for _, step := range steps {
+		object, ok := objectOf(step.Last.Outputs)
+		if ok && step.Op == apitype.OpUpdate && slices.Contains(urns, step.URN) {
+			watched = append(watched, Watched{URN: step.URN, Object: object, inputs: step.Inputs})
+		}
+	}
+	return watched
+}
+
 // Additions finds what people have added to the watched objects, among the existing ones with their managed fields. A
-// field that the program writes is not an addition, whoever wrote it last: the provider compares its value.
-func Additions(watched []Watched, existing []Object) []Addition {
+// field that the program writes is not an addition, whoever wrote it last: the provider compares its value. Neither is
+// a value that the API server would fill in by itself: taking it out would change nothing.
+func Additions(watched []Watched, existing []Live) []Addition {
+	return additions(watched, existing, false)
+}
+
+// InTheWay finds what people have added to objects whose update the API server refuses: also the values that it fills
+// in itself, which can contradict what the program writes. The commands put back what the program writes beside them,
+// because the object may not be valid without either.
+func InTheWay(watched []Watched, existing []Live) []Addition {
+	return additions(watched, existing, true)
+}
+
+func additions(watched []Watched, existing []Live, refused bool) []Addition {
 	var found []Addition
 	for _, w := range watched {
-		at := slices.IndexFunc(existing, w.Object.is)
+		at := slices.IndexFunc(existing, func(l Live) bool { return w.Object.is(l.Object) })
 		if at < 0 {
 			continue
 		}
-		for _, entry := range existing[at].Metadata.ManagedFields {
+		live := &existing[at]
+		first := len(found)
+		var places []place
+		for _, entry := range live.Metadata.ManagedFields {
 			if entry.Subresource != "" || !person(entry.Manager) {
 				continue
 			}
-			added(entry.FieldsV1, w.inputs, "", func(path, name string) {
-				if !operational(path, name) {
-					found = append(found, Addition{
-						URN: w.URN, Object: w.Object.Kind + " " + w.Object.ID(), Path: path,
-						By: entry.Manager, Time: entry.Time, Fix: w.Object.without(path, name),
-					})
+			root := place{input: w.inputs, live: live.content, kind: w.Object}
+			if live.content != nil {
+				root.at = resource.PropertyPath{}
+			}
+			root.added(entry.FieldsV1, func(p place) {
+				if operational(p.path, p.name) || !refused && p.isDefault() {
+					return
 				}
+				places = append(places, p)
+				found = append(found, Addition{
+					URN: w.URN, Object: w.Object.Kind + " " + w.Object.ID(), Path: p.path,
+					By: entry.Manager, Time: entry.Time, at: p.at, inPlace: p.inPlace(),
+					takenOver: entry.takenOver(),
+				})
 			})
+		}
+		for i := range places {
+			found[first+i].Fix = w.Object.without(&places[i], places, refused)
 		}
 	}
 	return found
+}
+
+// takenOver reports whether the provider makes the fields its own before it applies, so that an update removes those
+// that the program does not write. It does so for what kubectl apply and the first clients of an object have written.
+func (m *ManagedField) takenOver() bool {
+	return m.Operation != "Apply" &&
+		slices.Contains([]string{"kubectl", "kubectl-client-side-apply", "before-first-apply"}, m.Manager)
 }
 
 // operational reports whether a field is an annotation by which people ask a controller to do something once, such as a
@@ -95,70 +163,201 @@ func person(manager string) bool {
 		slices.Contains([]string{"k9s", "helm", "curl", "node-fetch", "Mozilla"}, manager)
 }
 
-// added calls visit with the path and the last name of each field and element of a list that is written and not among
-// the inputs, which are nil below such a field.
-func added(fields map[string]any, inputs any, path string, visit func(path, name string)) {
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
+// place is a field or an element of a list: its path for people and its last name, its path by indexes, and what the
+// program and the cluster have there. The input is nil if the program does not write it.
+type place struct {
+	path, name  string
+	at          resource.PropertyPath
+	input, live any
+	// tests check in a JSON patch that the elements of lists in the path are the same ones.
+	tests []patch
+	// above is the place that contains this one, nil at the top. element is true for an element of a list; keys are the
+	// fields that tell it from the others, nil if it is a value.
+	above   *place
+	element bool
+	keys    map[string]any
+	// kind is the object.
+	kind Object
+}
+
+// added calls visit for each field and element of a list that is written and not among the inputs.
+func (p *place) added(fields map[string]any, visit func(place)) {
+	for _, key := range p.ordered(fields) {
 		inner, _ := fields[key].(map[string]any)
 		kind, name, _ := strings.Cut(key, ":")
-		var at string
-		var input any
+		var below place
 		switch kind {
 		case "f":
-			at = member(path, name)
-			object, _ := inputs.(map[string]any)
-			input = object[name]
+			below = p.field(name)
 		case "k", "v":
-			input = elementOf(inputs, name)
-			name = element(name)
-			at = path + "[" + name + "]"
+			below = p.elementOf(name)
 		default: // "." is the object or element itself
 			continue
 		}
 		_, whole := inner["."]
 		switch {
-		case isSecret(input):
-		case input == nil && (len(inner) == 0 || whole && kind != "f"):
-			visit(at, name)
+		case isSecret(below.input):
+		case p.isKey(name) && p.input != nil:
+			// The element is the program's, which leaves this key to the API server.
+		case below.input == nil && (len(inner) == 0 || whole && below.element || below.isWhole(inner)):
+			visit(below)
 		default:
-			added(inner, input, at, visit)
+			below.added(inner, visit)
 		}
 	}
 }
 
-// isSecret reports whether an input is encrypted in the state, so that nothing is known of it.
-func isSecret(input any) bool {
-	object, _ := input.(map[string]any)
-	return object[resource.SigKey] == resource.SecretSig
+// ordered returns the keys of fields. Elements of a list come from the last to the first, so that the commands that
+// take them out find them at their places one after the other.
+func (p *place) ordered(fields map[string]any) []string {
+	keys := slices.Sorted(maps.Keys(fields))
+	index := func(key string) int {
+		kind, name, _ := strings.Cut(key, ":")
+		if kind != "k" && kind != "v" {
+			return 0
+		}
+		_, at := find(p.live, name, false)
+		return at
+	}
+	slices.SortStableFunc(keys, func(a, b string) int { return index(b) - index(a) })
+	return keys
 }
 
-// elementOf returns the element of a list that has the keys, or is the value. A key that it does not have was left to
-// the API server's default.
-func elementOf(list any, keys string) any {
+func (p *place) field(name string) place {
+	below := place{path: member(p.path, name), name: name, above: p, tests: p.tests, kind: p.kind}
+	input, _ := p.input.(map[string]any)
+	live, _ := p.live.(map[string]any)
+	below.input, below.live = input[name], live[name]
+	if p.at != nil && below.live != nil {
+		below.at = slices.Concat(p.at, resource.PropertyPath{name})
+	}
+	return below
+}
+
+// isKey reports whether a field tells an element of a list from the others.
+func (p *place) isKey(name string) bool {
+	_, ok := p.keys[name]
+	return ok
+}
+
+func (p *place) elementOf(keys string) place {
+	below := place{name: element(keys), above: p, tests: p.tests, element: true, kind: p.kind}
+	below.path = p.path + "[" + below.name + "]"
+	below.input, _ = find(p.input, keys, true)
+	byKeys := json.Unmarshal([]byte(keys), &below.keys) == nil
+	live, index := find(p.live, keys, false)
+	if p.at == nil || index < 0 {
+		return below
+	}
+	below.live, below.at = live, slices.Concat(p.at, resource.PropertyPath{index})
+	if !byKeys {
+		below.tests = slices.Concat(p.tests, []patch{{Op: "test", Path: below.pointer(), Value: live}})
+		return below
+	}
+	for _, key := range slices.Sorted(maps.Keys(below.keys)) {
+		below.tests = slices.Concat(below.tests,
+			[]patch{{Op: "test", Path: below.pointer() + "/" + escaped.Replace(key), Value: below.keys[key]}})
+	}
+	return below
+}
+
+// isWhole reports whether one client has written everything in an object that the program does not have, such as the
+// handler of a probe. Labels and annotations are apart: each is for itself.
+func (p *place) isWhole(fields map[string]any) bool {
+	live, ok := p.live.(map[string]any)
+	if !ok || len(live) == 0 || slices.Contains([]string{"metadata", "labels", "annotations"}, p.name) {
+		return false
+	}
+	for name := range live {
+		if _, written := fields["f:"+name]; !written {
+			return false
+		}
+	}
+	return true
+}
+
+// inPlace reports whether the list of an element has every element of the program, as the program writes it.
+func (p *place) inPlace() bool {
+	if !p.element || p.at == nil {
+		return false
+	}
+	inputs, _ := p.above.input.([]any)
+	live, _ := p.above.live.([]any)
+	for _, input := range inputs {
+		if !slices.ContainsFunc(live, func(e any) bool { return has(e, input) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// has reports whether a value of the cluster has everything that an input has.
+func has(live, input any) bool {
+	if isSecret(input) {
+		return true
+	}
+	switch input := input.(type) {
+	case map[string]any:
+		fields, ok := live.(map[string]any)
+		for name, value := range input {
+			ok = ok && has(fields[name], value)
+		}
+		return ok
+	case []any:
+		elements, ok := live.([]any)
+		ok = ok && len(elements) >= len(input)
+		for i := range input {
+			ok = ok && has(elements[i], input[i])
+		}
+		return ok
+	}
+	return input == nil || fmt.Sprint(live) == fmt.Sprint(input)
+}
+
+// isSecret reports whether an input is encrypted in the state, or masked by the engine, so that nothing is known of it.
+func isSecret(input any) bool {
+	text, isText := input.(string)
+	return progress.IsSecret(input) || isText && progress.Sanitize(text) == progress.Secret
+}
+
+// holdsSecret reports whether something in an input is a secret, or is not known yet.
+func holdsSecret(input any) bool {
+	found := false
+	progress.Replace(input, func(value any) (any, bool) {
+		text, _ := value.(string)
+		found = found || isSecret(value) || progress.IsUnknown(text)
+		return nil, found
+	})
+	return found
+}
+
+// find returns the element of a list that has the keys, or is the value, and its index, -1 if there is none. In a list
+// of inputs, a key can be left to the API server's default.
+func find(list any, keys string, ofInputs bool) (found any, index int) {
 	elements, _ := list.([]any)
 	var wanted any
 	if json.Unmarshal([]byte(keys), &wanted) != nil {
-		return nil
+		return nil, -1
 	}
-	for _, e := range elements {
+	for i, e := range elements {
 		object, isObject := e.(map[string]any)
 		pairs, byKeys := wanted.(map[string]any)
 		if !isObject || !byKeys {
 			if fmt.Sprint(e) == fmt.Sprint(wanted) {
-				return e
+				return e, i
 			}
 			continue
 		}
 		same := true
 		for key, value := range pairs {
 			has, given := object[key]
-			same = same && (!given || fmt.Sprint(has) == fmt.Sprint(value))
+			same = same && (!given && ofInputs || fmt.Sprint(has) == fmt.Sprint(value))
 		}
 		if same {
-			return e
+			return e, i
 		}
 	}
-	return nil
+	return nil, -1
 }
 
 func member(path, name string) string {
@@ -189,36 +388,138 @@ func element(keys string) string {
 // ofContainer matches a variable of a container.
 var ofContainer = regexp.MustCompile(`^spec\.template\.spec\.containers\[([^]]+)]\.env\[[^]]+]$`)
 
-// without returns the command that takes a field out of the object.
-func (o Object) without(path, name string) string {
+// patch is an operation of a JSON patch.
+type patch struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
+}
+
+// escaped writes a name as a part of a JSON pointer.
+var escaped = strings.NewReplacer("~", "~0", "/", "~1")
+
+// pointer is the place as a JSON pointer.
+func (p *place) pointer() string {
+	var pointer strings.Builder
+	for _, step := range p.at {
+		pointer.WriteString("/" + escaped.Replace(fmt.Sprint(step)))
+	}
+	return pointer.String()
+}
+
+// without returns the command that takes a field out of the object, one of all places that people have added. For an
+// object whose update was refused, it puts back what the program writes beside the field.
+func (o Object) without(p *place, all []place, refused bool) string {
 	at := strings.ToLower(o.Kind) + "/" + o.Metadata.Name
 	if o.Metadata.Namespace != "" {
 		at += " --namespace=" + o.Metadata.Namespace
 	}
-	container := ofContainer.FindStringSubmatch(path)
+	container := ofContainer.FindStringSubmatch(p.path)
 	switch {
-	case strings.HasPrefix(path, "metadata.labels"):
-		return "kubectl label " + at + " " + name + "-"
-	case strings.HasPrefix(path, "metadata.annotations"):
-		return "kubectl annotate " + at + " " + name + "-"
+	case strings.HasPrefix(p.path, "metadata.labels"):
+		return "kubectl label " + at + " " + p.name + "-"
+	case strings.HasPrefix(p.path, "metadata.annotations"):
+		return "kubectl annotate " + at + " " + p.name + "-"
 	case container != nil:
-		return "kubectl set env " + at + " --containers=" + container[1] + " " + name + "-"
-	default:
+		return "kubectl set env " + at + " --containers=" + container[1] + " " + p.name + "-"
+	}
+	patches := p.remove(all, refused)
+	text, err := json.Marshal(patches)
+	if len(patches) == 0 || err != nil {
 		return "kubectl edit " + at
 	}
+	return "kubectl patch " + at + " --type=json --patch='" + strings.ReplaceAll(string(text), "'", `'\''`) + "'"
+}
+
+// remove returns the JSON patch that takes out a place, nil if there is none. A list that would be empty gets the
+// program's elements in the same patch: the API server refuses most empty lists, and an update cannot put the elements
+// beside those that were added if they have a name in common.
+func (p *place) remove(all []place, refused bool) []patch {
+	if p.at == nil {
+		return nil
+	}
+	if live, isList := p.above.live.([]any); p.element && isList {
+		out := 0
+		for i := range all {
+			if all[i].element && all[i].above.path == p.above.path {
+				out++
+			}
+		}
+		if out >= len(live) {
+			inputs, _ := p.above.input.([]any)
+			if len(inputs) == 0 || holdsSecret(inputs) {
+				return nil
+			}
+			return append(slices.Clone(p.above.tests), patch{Op: "replace", Path: p.above.pointer(), Value: inputs})
+		}
+	}
+	patches := slices.Clone(p.tests)
+	if refused && !p.element {
+		patches = append(patches, p.above.back()...)
+	}
+	return append(patches, patch{Op: "remove", Path: p.pointer()})
+}
+
+// back returns the patch that sets what the program writes in an object and the cluster has not.
+func (p *place) back() []patch {
+	inputs, _ := p.input.(map[string]any)
+	live, _ := p.live.(map[string]any)
+	var patches []patch
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		value := inputs[name]
+		_, isMap := value.(map[string]any)
+		_, isList := value.([]any)
+		// What is inside of objects and lists is for an update. An autoscaler may have set the replicas.
+		if live[name] != nil && (isMap || isList) || name == "replicas" || value == nil || has(live[name], value) ||
+			holdsSecret(value) {
+			continue
+		}
+		patches = append(patches, patch{Op: "add", Path: p.pointer() + "/" + escaped.Replace(name), Value: value})
+	}
+	return patches
 }
 
 // selector matches the part of a path that says which element of a list it is.
 var selector = regexp.MustCompile(`\[[^]"]+]`)
 
-// Beside returns the additions without those to a property that has drifted: an update puts that back.
-func Beside(additions []Addition, drifted []progress.Step) []Addition {
+// Beside tells additions and drift apart. A provider that reads a list again also reports the elements that others have
+// added, although its update leaves them there: these paths leave the steps, which are the same without any other. An
+// addition of which an update makes the provider the owner leaves the additions instead, which are returned.
+func Beside(additions []Addition, result *progress.Result) []Addition {
+	for i := range result.Steps {
+		step := &result.Steps[i]
+		if step.Op != apitype.OpUpdate || len(step.Changed) == 0 {
+			continue
+		}
+		left := slices.DeleteFunc(slices.Clone(step.Changed), func(changed string) bool {
+			return slices.ContainsFunc(additions, func(a Addition) bool {
+				return a.URN == step.URN && !a.takenOver && a.explains(changed)
+			})
+		})
+		if step.Changed = left; len(left) == 0 && len(step.Options) == 0 {
+			result.Same(step)
+		}
+	}
 	return slices.DeleteFunc(additions, func(a Addition) bool {
 		path := selector.ReplaceAllString(a.Path, "")
-		return slices.ContainsFunc(drifted, func(s progress.Step) bool {
+		return a.takenOver && slices.ContainsFunc(result.Steps, func(s progress.Step) bool {
 			return s.URN == a.URN && slices.ContainsFunc(s.Changed, func(changed string) bool {
 				return selector.ReplaceAllString(changed, "") == path
 			})
 		})
 	})
+}
+
+// explains reports whether a path that a provider reports has changed because of the addition only. A provider compares
+// lists by the places of their elements, which an element before them moves.
+func (a *Addition) explains(changed string) bool {
+	path, err := resource.ParsePropertyPath(changed)
+	if err != nil || a.at == nil {
+		return false
+	}
+	if a.inPlace {
+		return a.at[:len(a.at)-1].Contains(path)
+	}
+	_, isElement := a.at[len(a.at)-1].(int)
+	return !isElement && a.at.Contains(path)
 }

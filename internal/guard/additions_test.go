@@ -2,6 +2,8 @@ package guard_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -44,12 +46,26 @@ func watched(t *testing.T) []guard.Watched {
 }
 
 // existing is a Deployment with what the clients wrote.
-func existing(t *testing.T, managedFields string) []guard.Object {
+func existing(t *testing.T, managedFields string) []guard.Live {
 	t.Helper()
-	var object guard.Object
-	require.NoError(t, json.Unmarshal([]byte(`{"apiVersion": "apps/v1", "kind": "Deployment",
+	return live(t, `"apiVersion": "apps/v1", "kind": "Deployment"`, "", managedFields)
+}
+
+// live is an object api of the cluster with this content and what the clients wrote.
+func live(t *testing.T, kind, content, managedFields string) []guard.Live {
+	t.Helper()
+	var object guard.Live
+	require.NoError(t, json.Unmarshal([]byte(`{`+kind+content+`,
 		"metadata": {"name": "api", "namespace": "shop", "managedFields": [`+managedFields+`]}}`), &object))
-	return []guard.Object{object}
+	return []guard.Live{object}
+}
+
+// told is what is told of additions.
+func told(t *testing.T, additions []guard.Addition) string {
+	t.Helper()
+	text, err := json.MarshalIndent(additions, "", "  ")
+	require.NoError(t, err)
+	return string(text)
 }
 
 const (
@@ -107,19 +123,163 @@ func TestAdditionsAreTheFieldsThatPeopleWrote(t *testing.T) {
 	for i := range want {
 		want[i].URN, want[i].Object = deploymentURN, "Deployment shop/api"
 	}
-	assert.Equal(t, want, found)
+	assert.Equal(t, told(t, want), told(t, found))
 }
 
-func TestAnAdditionIsNotTheChangeThatAnUpdatePutsBack(t *testing.T) {
+// service is the state of a Service with one port, without what the API server fills in.
+func service(t *testing.T, ports string) []guard.Watched {
+	t.Helper()
+	return guard.WatchedOf(&stackstate.State{Resources: []stackstate.Resource{{
+		URN: serviceURN, Type: "kubernetes:core/v1:Service",
+		RawInputs:  []byte(`{"spec": {"selector": {"app": "api"}, "ports": ` + ports + `}}`),
+		RawOutputs: []byte(`{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "api", "namespace": "shop"}}`),
+	}}})
+}
+
+const (
+	serviceURN  = "urn:pulumi:local::dbtier::kubernetes:core/v1:Service::api"
+	serviceKind = `"apiVersion": "v1", "kind": "Service"`
+	onePort     = `[{"name": "http", "port": 80, "targetPort": 8080}]`
+	mended      = `{"manager": "kubectl-patch", "operation": "Update", "fieldsV1": {"f:spec": {"f:ports": {
+		".": {}, "k:{\"port\":80,\"protocol\":\"TCP\"}": {
+			".": {}, "f:name": {}, "f:port": {}, "f:protocol": {}, "f:targetPort": {}}}}}}`
+	edited = `{"manager": "kubectl-edit", "operation": "Update", "time": "2026-11-30T08:00:00Z",
+		"fieldsV1": {"f:spec": {"f:ports": {"k:{\"port\":81,\"protocol\":\"TCP\"}": {
+			".": {}, "f:name": {}, "f:port": {}, "f:protocol": {}, "f:targetPort": {}}}}}}`
+)
+
+// A person who puts back what was changed owns the values that the API server fills in.
+func TestAValueThatTheAPIServerFillsInIsNoAddition(t *testing.T) {
 	t.Parallel()
-	additions := []guard.Addition{
-		{URN: deploymentURN, Path: "spec.template.spec.containers[api].image"},
-		{URN: deploymentURN, Path: `metadata.labels["example.com/team"]`},
+	found := guard.Additions(service(t, onePort), live(t, serviceKind, `, "spec": {"ports": [
+		{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]}`, mended))
+	assert.Empty(t, found, "the protocol is a key of the port")
+	found = guard.Additions(service(t, `[{"port": 80}]`), live(t, serviceKind, `, "spec": {"clusterIP": "10.0.0.1",
+		"clusterIPs": ["10.0.0.1"], "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "type": "ClusterIP",
+		"sessionAffinity": "None", "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80}]}`,
+		`{"manager": "kubectl-replace", "fieldsV1": {"f:spec": {"f:clusterIP": {}, "f:clusterIPs": {},
+			"f:ipFamilies": {}, "f:ipFamilyPolicy": {}, "f:type": {}, "f:sessionAffinity": {}, "f:ports": {
+				"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}, "f:targetPort": {}}}}}}`))
+	assert.Empty(t, found)
+
+	owns := `{"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:revisionHistoryLimit": {}, "f:template": {"f:spec": {
+		"f:restartPolicy": {}, "f:terminationGracePeriodSeconds": {}, "f:securityContext": {},
+		"f:containers": {"k:{\"name\":\"api\"}": {".": {}, "f:name": {}, "f:image": {}, "f:imagePullPolicy": {},
+			"f:resources": {}, "f:terminationMessagePath": {}, "f:terminationMessagePolicy": {},
+			"f:readinessProbe": {"f:failureThreshold": {}, "f:periodSeconds": {}},
+			"f:env": {"k:{\"name\":\"HOST\"}": {".": {}, "f:name": {}, "f:value": {}}}}}}}}}}`
+	deployment := func(policy string, grace, history int) []guard.Live {
+		return live(t, `"apiVersion": "apps/v1", "kind": "Deployment"`, fmt.Sprintf(`, "spec": {
+			"revisionHistoryLimit": %d, "template": {"spec": {"restartPolicy": "Always", "securityContext": {},
+				"terminationGracePeriodSeconds": %d, "containers": [{"name": "api", "image": "api:1",
+					"imagePullPolicy": %q, "resources": {}, "terminationMessagePath": "/dev/termination-log",
+					"terminationMessagePolicy": "File", "readinessProbe": {"failureThreshold": 3, "periodSeconds": 10},
+					"env": [{"name": "HOST", "value": "x"}]}]}}}`, history, grace, policy), owns)
 	}
-	left := guard.Beside(additions, []progress.Step{
-		{URN: deploymentURN, Op: apitype.OpUpdate, Changed: []string{"spec.template.spec.containers[0].image"}},
-		{URN: "urn:other", Op: apitype.OpUpdate, Changed: []string{`metadata.labels["example.com/team"]`}},
-	})
-	require.Len(t, left, 1)
-	assert.Equal(t, `metadata.labels["example.com/team"]`, left[0].Path)
+	assert.Empty(t, guard.Additions(watched(t), deployment("IfNotPresent", 30, 10)))
+	var paths []string
+	for _, a := range guard.Additions(watched(t), deployment("Always", 5, 3)) {
+		paths = append(paths, a.Path)
+	}
+	assert.Equal(t, []string{
+		"spec.revisionHistoryLimit", "spec.template.spec.containers[api].imagePullPolicy",
+		"spec.template.spec.terminationGracePeriodSeconds",
+	}, paths, "other values are additions")
+}
+
+func TestAnElementOfAListIsTakenOutByAPatchThatChecksIt(t *testing.T) {
+	t.Parallel()
+	both := `, "spec": {"ports": [{"name": "admin", "port": 81, "protocol": "TCP", "targetPort": 81},
+		{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]}`
+	found := guard.Additions(service(t, onePort), live(t, serviceKind, both, edited))
+	require.Len(t, found, 1)
+	assert.Equal(t, "spec.ports[81,TCP]", found[0].Path)
+	assert.Equal(t, `kubectl patch service/api --namespace=shop --type=json --patch='[`+
+		`{"op":"test","path":"/spec/ports/0/port","value":81},`+
+		`{"op":"test","path":"/spec/ports/0/protocol","value":"TCP"},{"op":"remove","path":"/spec/ports/0"}]'`, found[0].Fix)
+
+	// The number of the only port was changed. Without it the Service would not be valid, and an update would want the
+	// name that it has.
+	only := `, "spec": {"ports": [{"name": "http", "port": 81, "protocol": "TCP", "targetPort": 8080}]}`
+	found = guard.Additions(service(t, onePort), live(t, serviceKind, only, edited))
+	require.Len(t, found, 1)
+	assert.Equal(t, `kubectl patch service/api --namespace=shop --type=json --patch='[{"op":"replace",`+
+		`"path":"/spec/ports","value":[{"name":"http","port":80,"targetPort":8080}]}]'`, found[0].Fix)
+
+	hidden := `[{"name": "[secret]", "port": 80}]`
+	found = guard.Additions(service(t, hidden), live(t, serviceKind, only, edited))
+	require.Len(t, found, 1)
+	assert.Equal(t, "kubectl edit service/api --namespace=shop", found[0].Fix, "a command shows no secret")
+}
+
+// What an update cannot put beside what others have written: a variable with a value and a source.
+func TestWhatIsInTheWayOfAnUpdateIsExchangedForWhatTheProgramWrites(t *testing.T) {
+	t.Parallel()
+	steps := []progress.Step{{
+		URN: deploymentURN, Op: apitype.OpUpdate,
+		Last: progress.State{Outputs: map[string]any{
+			"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": "api", "namespace": "shop"},
+		}},
+		Inputs: map[string]any{"spec": map[string]any{
+			"replicas": 2.0, "strategy": map[string]any{"type": "Recreate"},
+			"template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{
+				"name": "api", "env": []any{map[string]any{"name": "HOST", "value": "x"}},
+			}}}},
+		}},
+	}, {URN: "urn:other", Op: apitype.OpUpdate}}
+	found := guard.InTheWay(guard.WatchedIn(steps, []string{deploymentURN}), live(t,
+		`"apiVersion": "apps/v1", "kind": "Deployment"`, `, "spec": {"replicas": 5, "strategy": {"type": "RollingUpdate",
+			"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}, "template": {"spec": {"containers": [
+				{"name": "api", "env": [{"name": "HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}]}]}}}`,
+		`{"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:strategy": {"f:type": {},
+				"f:rollingUpdate": {".": {}, "f:maxSurge": {}, "f:maxUnavailable": {}}},
+			"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"api\"}": {"f:env": {"k:{\"name\":\"HOST\"}": {
+				"f:valueFrom": {".": {}, "f:fieldRef": {}}}}}}}}}}}`))
+	require.Len(t, found, 2, "%s", told(t, found))
+	assert.Equal(t, "spec.strategy.rollingUpdate", found[0].Path)
+	assert.Equal(t, `kubectl patch deployment/api --namespace=shop --type=json --patch='[`+
+		`{"op":"add","path":"/spec/strategy/type","value":"Recreate"},{"op":"remove","path":"/spec/strategy/rollingUpdate"}]'`,
+		found[0].Fix)
+	assert.Equal(t, "spec.template.spec.containers[api].env[HOST].valueFrom", found[1].Path)
+	const env = "/spec/template/spec/containers/0/env/0"
+	assert.Equal(t, `kubectl patch deployment/api --namespace=shop --type=json --patch='[`+
+		`{"op":"test","path":"/spec/template/spec/containers/0/name","value":"api"},`+
+		`{"op":"test","path":"`+env+`/name","value":"HOST"},{"op":"add","path":"`+env+`/value","value":"x"},`+
+		`{"op":"remove","path":"`+env+`/valueFrom"}]'`, found[1].Fix)
+}
+
+// A provider compares lists by the places of their elements and reports what others have added, which its update leaves.
+func TestWhatNoUpdateRemovesIsAnAdditionAndNoDrift(t *testing.T) {
+	t.Parallel()
+	both := live(t, serviceKind, `, "spec": {"ports": [{"name": "admin", "port": 81, "protocol": "TCP", "targetPort": 81},
+		{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]}`, edited)
+	drift := func(changed ...string) *progress.Result {
+		return &progress.Result{
+			Changes: map[apitype.OpType]int{apitype.OpUpdate: 1},
+			Steps:   []progress.Step{{URN: serviceURN, Op: apitype.OpUpdate, Changed: changed}},
+		}
+	}
+	result := drift("spec.ports[0].name", "spec.ports[0].port", "spec.ports[1]")
+	left := guard.Beside(guard.Additions(service(t, onePort), both), result)
+	assert.Len(t, left, 1)
+	assert.False(t, result.Changed(), "every port of the program is there")
+	assert.Equal(t, apitype.OpSame, result.Steps[0].Op)
+
+	result = drift("spec.ports[1]", "spec.selector.app")
+	assert.Len(t, guard.Beside(guard.Additions(service(t, onePort), both), result), 1)
+	assert.Equal(t, []string{"spec.selector.app"}, result.Steps[0].Changed)
+
+	only := live(t, serviceKind, `, "spec": {"ports": [{"name": "http", "port": 81, "protocol": "TCP"}]}`, edited)
+	result = drift("spec.ports[0].port")
+	assert.Len(t, guard.Beside(guard.Additions(service(t, onePort), only), result), 1)
+	assert.Equal(t, []string{"spec.ports[0].port"}, result.Steps[0].Changed, "the port of the program is missing")
+
+	// The provider makes itself the owner of what kubectl apply has written, and then takes it out.
+	applied := live(t, serviceKind, `, "spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP",
+		"targetPort": 8080}, {"name": "admin", "port": 81, "protocol": "TCP", "targetPort": 81}]}`,
+		strings.Replace(edited, "kubectl-edit", "kubectl-client-side-apply", 1))
+	result = drift("spec.ports[1]")
+	assert.Empty(t, guard.Beside(guard.Additions(service(t, onePort), applied), result))
+	assert.Equal(t, []string{"spec.ports[1]"}, result.Steps[0].Changed)
+	assert.Len(t, guard.Beside(guard.Additions(service(t, onePort), applied), drift()), 1, "no update comes")
 }

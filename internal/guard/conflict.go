@@ -35,6 +35,7 @@ type Metadata struct {
 // ManagedField names a client that has written fields of an object, and the fields.
 type ManagedField struct {
 	Manager     string         `json:"manager"`
+	Operation   string         `json:"operation,omitempty"`
 	Subresource string         `json:"subresource,omitempty"`
 	Time        string         `json:"time,omitempty"`
 	FieldsV1    map[string]any `json:"fieldsV1,omitempty"`
@@ -287,6 +288,21 @@ func ConflictLines(conflicts []Conflict) []string {
 	return lines
 }
 
+// invalid matches what providers say of an update that the API server refuses because the object would not be valid.
+var invalid = regexp.MustCompile(`(?i)\bis invalid: `)
+
+// Refuses reports whether a provider's error on a resource is the API server's refusal of an object that would not be
+// valid. An apply merges what the program writes with what others have written, so that an object can be invalid
+// although the program is right: two ports with one name, or a variable with a value and a source.
+func Refuses(urn, message string) bool {
+	head, _, _ := strings.Cut(message, "\n")
+	return isOfCluster(urn) && invalid.MatchString(head)
+}
+
+func isOfCluster(urn string) bool {
+	return strings.Contains(urn, "$kubernetes:") || strings.Contains(urn, "::kubernetes:")
+}
+
 // meetsExisting matches what providers say of a creation that meets something of the same name: the API server, Helm,
 // and the services of AWS, each of which has its own error code.
 var meetsExisting = regexp.MustCompile(`(?i)already ?exists?|ResourceExistsException|InvalidGroup\.Duplicate|` +
@@ -299,7 +315,7 @@ var advisesDeletion = regexp.MustCompile(`(?i)\b(delete|remove)\b`)
 // adds what to do, and warns of an advice to delete it. Any other error stays as it is.
 func Explain(urn, message, stack string) string {
 	head := message
-	if strings.Contains(urn, "$kubernetes:") || strings.Contains(urn, "::kubernetes:") {
+	if isOfCluster(urn) {
 		// The rest of a message can be the log of a pod, whose program meets things of its own.
 		head, _, _ = strings.Cut(message, "\n")
 	}

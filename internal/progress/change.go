@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -46,6 +47,22 @@ func (s *Step) Changes(replace func(string) string) []Change {
 		return nil
 	}
 	return changes
+}
+
+// AsDeclared reports whether a refresh has found a property with the value that the last update wanted and got, so that
+// there is nothing to put back. It is false for a secret, which the engine has masked.
+func (s *Step) AsDeclared(path string) bool {
+	found, ok := At(s.Found, path)
+	text := textAt(Sanitize(s.Found), path)
+	if !ok || strings.Contains(text, Secret) || strings.Contains(text, Computed) {
+		return false
+	}
+	for _, properties := range []map[string]any{s.Last.Inputs, s.Last.Outputs, s.Inputs} {
+		if value, has := At(properties, path); !has || !reflect.DeepEqual(value, found) {
+			return false
+		}
+	}
+	return true
 }
 
 // visible are the properties as they are shown. An output of the stack is never secret, also one that has the name of a
