@@ -246,11 +246,12 @@ func TestExceptionsStandInTheStacksConfigToo(t *testing.T) {
 	require.NoError(t, configure(`{"rds-not-public":[{"resource":"database","owner":"team-orders","reason":"a test",`+
 		`"expires":"2999-03-31T00:00:00Z"}]}`))
 	assert.Equal(t, pulumirpc.EnforcementLevel_ADVISORY, level())
-	require.EqualError(t, configure(`{"rds-public":[],"rds-not-public":[{"resource":"database","reason":"a test",`+
+	require.EqualError(t, configure(`{"rds-public":[{"resource":"a","owner":"b","reason":"c"}],"rds-not-public":[{"resource":"database","reason":"a test",`+
 		`"expires":"soon"}]}`), "dbtier-policy:exceptions:\n"+
 		"  rds-not-public.exceptions[0].owner: is required\n"+
 		"  rds-not-public.exceptions[0].expires: \"soon\": want a date such as 2027-03-31\n"+
-		"  rds-public: is not a rule of this pack: see `dbtier policy list`")
+		"  rds-public: is not a rule of this pack: see `dbtier policy list`\n"+
+		"  rds-public.exceptions[0].expires: is required")
 	require.ErrorContains(t, configure(`[1]`), "want a list of exceptions for each rule")
 }
 

@@ -28,11 +28,11 @@ func StackExceptions(rules []*rule.Rule, text string) (map[string][]rule.Excepti
 	var faults []string
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		at := slices.IndexFunc(rules, func(r *rule.Rule) bool { return r.Name == name })
+		properties := map[string]any{"exceptions": given[name]}
 		if at < 0 {
-			faults = append(faults, UnknownRule(name))
+			faults = append(append(faults, UnknownRule(name)), rule.ExceptionFaults(name, properties)...)
 			continue
 		}
-		properties := map[string]any{"exceptions": given[name]}
 		faults = append(faults, rules[at].CheckConfig(properties)...)
 		exceptions[name] = rule.ExceptionsOf(properties)
 	}

@@ -51,6 +51,16 @@ func ExceptionsOf(properties map[string]any) []Exception {
 	return exceptions
 }
 
+// ExceptionFaults returns every fault of the exceptions among the properties of a name that is no rule: a person who
+// corrects the name should not meet them afterwards.
+func ExceptionFaults(name string, properties map[string]any) []string {
+	_, faults := parseExceptions(properties[exceptionsKey])
+	for i := range faults {
+		faults[i] = name + "." + faults[i]
+	}
+	return faults
+}
+
 // parseExceptions returns the well-formed exceptions of the policy config, and every fault of the others.
 func parseExceptions(value any) (exceptions []Exception, faults []string) {
 	list, ok := value.([]any)

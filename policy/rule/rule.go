@@ -204,10 +204,7 @@ func (r *Rule) CheckConfig(properties map[string]any) []string {
 	var faults []string
 	for _, key := range slices.Sorted(maps.Keys(properties)) {
 		if key == exceptionsKey {
-			_, wrong := parseExceptions(properties[key])
-			for _, fault := range wrong {
-				faults = append(faults, r.Name+"."+fault)
-			}
+			faults = append(faults, ExceptionFaults(r.Name, properties)...)
 			continue
 		}
 		at := slices.IndexFunc(r.Knobs, func(k Knob) bool { return k.Name == key })

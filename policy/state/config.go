@@ -73,6 +73,9 @@ func configure(text []byte, rules []*rule.Rule, profile rule.Profile) (map[strin
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if name != pack.Every && !slices.ContainsFunc(rules, func(r *rule.Rule) bool { return r.Name == name }) {
 			faults = append(faults, pack.UnknownRule(name))
+			if own, _ := given[name].(map[string]any); own != nil {
+				faults = append(faults, rule.ExceptionFaults(name, own)...)
+			}
 			continue
 		}
 		own, _ := given[name].(map[string]any)
@@ -102,6 +105,7 @@ func configure(text []byte, rules []*rule.Rule, profile rule.Profile) (map[strin
 			}
 		}
 		settings[r.Name] = setting
+		faults = append(faults, r.CheckConfig(setting.Properties)...)
 	}
 	return settings, pack.ConfigError(faults)
 }

@@ -211,6 +211,15 @@ func TestFaultsAreAllReported(t *testing.T) {
 		"  rds-multi-az: always: want advisory, mandatory, remediate or disabled",
 		"  rds-typo: is not a rule of this pack: see `dbtier policy list`",
 	}, strings.Split(err.Error(), "\n"))
+	_, err = state.Judge(registry.Pack(), export(t), state.Options{Config: []byte(`{"rds-typo": {"exceptions": [{}]},
+		"rds-multi-az": {"nothing": 1, "exceptions": [{"resource": "a", "owner": "b", "reason": "c", "expires": "soon"}]}}`)})
+	require.Error(t, err)
+	for _, want := range []string{
+		"rds-typo: is not a rule", "rds-typo.exceptions[0].owner: is required", "rds-multi-az.nothing: is not a setting",
+		`rds-multi-az.exceptions[0].expires: "soon": want a date`,
+	} {
+		require.ErrorContains(t, err, want, "all faults at once")
+	}
 	_, err = state.Judge(registry.Pack(), export(t), state.Options{Config: []byte("rules")})
 	require.ErrorContains(t, err, "want a JSON object with the names of rules")
 	_, err = state.Judge(registry.Pack(), export(t), state.Options{Profile: "prod"})
