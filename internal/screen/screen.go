@@ -176,6 +176,12 @@ func (s *Screen) dress(line string) string {
 	return line + "\n"
 }
 
+// piece is what stays on one line, with the blanks before it.
+type piece struct {
+	blanks int
+	text   string
+}
+
 // Wrap breaks a line between words. The rest is indented by two more characters than the line. A word or a command that
 // is longer than the width stays whole, because it may be copied.
 func Wrap(line string, width int) string {
@@ -183,10 +189,9 @@ func Wrap(line string, width int) string {
 		return line
 	}
 	text := strings.TrimLeft(line, " ")
-	indent := strings.Repeat(" ", min(len(line)-len(text)+2, width/2))
-	var out strings.Builder
-	out.WriteString(line[:len(line)-len(text)])
-	column, first, before := len(line)-len(text), true, ":"
+	indent := min(len(line)-len(text)+2, width/2)
+	rows := [][]piece{nil}
+	column, before := len(line)-len(text), ":"
 	for text != "" {
 		// The blanks before a word belong to it, so that columns stay where a line is not broken.
 		blanks := len(text) - len(strings.TrimLeft(text, " "))
@@ -195,14 +200,49 @@ func Wrap(line string, width int) string {
 		before = word
 		size := utf8.RuneCountInString(word)
 		text = text[blanks+end:]
-		if !first && column+blanks+size > width {
-			out.WriteString("\n" + indent)
-			column, blanks = len(indent), 0
+		last := len(rows) - 1
+		if len(rows[last]) > 0 && column+blanks+size > width {
+			rows = append(rows, nil)
+			column, last = indent-blanks, last+1
 		}
-		out.WriteString(strings.Repeat(" ", blanks) + word)
-		column, first = column+blanks+size, false
+		rows[last] = append(rows[last], piece{blanks, word})
+		column += blanks + size
+	}
+	accompany(rows, width, indent)
+	var out strings.Builder
+	out.WriteString(line[:len(line)-len(strings.TrimLeft(line, " "))])
+	for i, row := range rows {
+		if i > 0 {
+			out.WriteString("\n" + strings.Repeat(" ", indent))
+		}
+		for j, p := range row {
+			if i == 0 || j > 0 {
+				out.WriteString(strings.Repeat(" ", p.blanks))
+			}
+			out.WriteString(p.text)
+		}
 	}
 	return out.String()
+}
+
+// accompany takes the word before a short one that would be alone in the last row down to it. Words after more than one
+// blank begin a column and stay.
+func accompany(rows [][]piece, width, indent int) {
+	if len(rows) < 2 {
+		return
+	}
+	last, above := &rows[len(rows)-1], &rows[len(rows)-2]
+	if len(*last) != 1 || len(*above) < 3 {
+		return
+	}
+	alone, with := (*last)[0], (*above)[len(*above)-1]
+	size := utf8.RuneCountInString(alone.text)
+	if strings.Contains(alone.text, " ") || size > width/4 || with.blanks != 1 || alone.blanks != 1 ||
+		indent+utf8.RuneCountInString(with.text)+1+size > width {
+		return
+	}
+	*above = (*above)[:len(*above)-1]
+	*last = []piece{with, alone}
 }
 
 // programs are those that messages tell a person to run.

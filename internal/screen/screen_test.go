@@ -48,7 +48,7 @@ func TestACommandStaysOnOneLine(t *testing.T) {
 		},
 		{
 			"it is down: bring it up with `dbtier up --stack prod`, then try again",
-			"it is down: bring it up with\n  `dbtier up --stack prod`, then try\n  again",
+			"it is down: bring it up with\n  `dbtier up --stack prod`, then\n  try again",
 		},
 		{
 			"longer than the line: dbtier refresh --stack prod --yes --adopt-pending key=1",
@@ -60,10 +60,24 @@ func TestACommandStaysOnOneLine(t *testing.T) {
 		},
 		{
 			"an `open quote of code that nothing ends",
-			"an `open quote of code that nothing\n  ends",
+			"an `open quote of code that\n  nothing ends",
 		},
 	} {
 		assert.Equal(t, c.want, screen.Wrap(c.line, 38), c.line)
+	}
+}
+
+func TestAShortWordIsNotAloneInTheLastRow(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"  ✓ the pool logs in as a user that is":       "  ✓ the pool logs in as a user\n    that is",
+		"  ✓ pool   every pod answers  12s":            "  ✓ pool   every pod answers  12s",
+		"  ✓ the pool and the service answer    13.5s": "  ✓ the pool and the service answer\n    13.5s",
+		"  ✓ the pool and the service answer incomprehensibly": "  ✓ the pool and the service answer\n" +
+			"    incomprehensibly",
+		"take it out with: kubectl edit service/pool -n x": "take it out with:\n  kubectl edit service/pool -n x",
+	} {
+		assert.Equal(t, want, screen.Wrap(line, 37), line)
 	}
 }
 
