@@ -140,6 +140,22 @@ func TestAMissingSettingIsWrittenAsItIsPasted(t *testing.T) {
 		"below dbtier:pool in line 3:\n    reservePoolSize: 3\n", "set", "--stack", "prod", "pool.reservePoolSize=3")
 }
 
+func TestNoLinesToPasteAreWrittenForAValueThatIsRefused(t *testing.T) {
+	b := newBench(t)
+	require.NoError(t, os.WriteFile("Pulumi.prod.yaml", []byte("config:\n  dbtier:cloud: aws\n  dbtier:pool:\n    replicas: 2\n"),
+		0o600))
+	for given, want := range map[string]string{
+		"pool.reservePoolSize=many": "dbtier:pool.reservePoolSize: \"many\": ",
+		"pool.reservePoolSize=-1":   "dbtier:pool.reservePoolSize: -1: ",
+	} {
+		b.says(exitConfig, want, "set", "--stack", "prod", given)
+		assert.NotContains(t, b.stderr.String(), "write it there", given)
+		assert.NotContains(t, b.stderr.String(), "vpcId", "the file's own faults are not those of the value")
+	}
+	b.says(exitConfig, "write it there once", "set", "--stack", "prod", "pool.reservePoolSize=3", "environment=test")
+	assert.Contains(t, b.stderr.String(), "dbtier:environment: test")
+}
+
 func TestTheNameOfAStackIsNoArgument(t *testing.T) {
 	b := newBench(t)
 	var visit func(cmd *cobra.Command)

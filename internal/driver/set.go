@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/project"
 	"dbtier/internal/stackfile"
@@ -42,7 +44,9 @@ func (t *task) runSet(given []string) error {
 		return fmt.Errorf("reading the stack's file: %w", err)
 	}
 	text, changes := string(before), []string(nil)
-	var faults []error
+	// Trial is the text with the settings that the file does not have. Nobody should write lines that are refused then.
+	trial := text
+	var faults, missing []error
 	for _, each := range given {
 		setting, value, ok := strings.Cut(strings.TrimPrefix(each, "dbtier:"), "=")
 		if !ok || setting == "" {
@@ -50,8 +54,17 @@ func (t *task) runSet(given []string) error {
 		}
 		changed, was, err := stackfile.Set(text, setting, value)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: config.dbtier:%s: %w", t.stack.Values.File, setting, err))
+			fault := fmt.Errorf("%s: config.dbtier:%s: %w", t.stack.Values.File, setting, err)
+			var lines *stackfile.MissingError
+			if _, _, err := stackfile.Set(trial, setting, value); errors.As(err, &lines) {
+				trial, missing = lines.Text, append(missing, fault)
+				continue
+			}
+			faults = append(faults, fault)
 			continue
+		}
+		if tried, _, err := stackfile.Set(trial, setting, value); err == nil {
+			trial = tried
 		}
 		if changed != text {
 			changes = append(changes, fmt.Sprintf("%s: %s → %s", setting, was, value))
@@ -63,7 +76,16 @@ func (t *task) runSet(given []string) error {
 		return fmt.Errorf("reading the project file: %w", err)
 	}
 	files := map[string]string{"Pulumi.yaml": string(whole), filepath.Base(t.stack.File): text}
-	if text != string(before) {
+	switch {
+	case len(missing) > 0:
+		old := map[string]string{"Pulumi.yaml": string(whole), filepath.Base(t.stack.File): string(before)}
+		files[filepath.Base(t.stack.File)] = trial
+		// A file that is not complete yet has faults of its own.
+		if wrong := newFaults(tryConfig(t.stack.Name, old), tryConfig(t.stack.Name, files)); wrong != nil {
+			missing = []error{wrong}
+		}
+		faults = append(faults, missing...)
+	case text != string(before):
 		faults = append(faults, tryConfig(t.stack.Name, files))
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -79,6 +101,25 @@ func (t *task) runSet(given []string) error {
 		t.say("%s: no change", t.stack.Values.File)
 	}
 	return nil
+}
+
+// newFaults returns the lines of an error that another one before it does not have, nil if there are none.
+func newFaults(before, after error) error {
+	if after == nil {
+		return nil
+	}
+	var old []string
+	if before != nil {
+		old = strings.Split(before.Error(), "\n")
+	}
+	left := slices.DeleteFunc(strings.Split(after.Error(), "\n"), func(line string) bool {
+		return slices.Contains(old, line)
+	})
+	if invalid, ok := errors.AsType[*config.InvalidError](after); len(left) == 0 || ok && len(left) == 1 &&
+		left[0] == strings.Split(invalid.Error(), "\n")[0] {
+		return nil
+	}
+	return errors.New(strings.Join(left, "\n"))
 }
 
 // tryConfig returns the faults that a stack's config would have in a project of the given files.

@@ -78,6 +78,8 @@ func Set(text, setting, value string) (changed, was string, err error) {
 
 // MissingError is a setting that the file does not have.
 type MissingError struct {
+	// Text is the file with the lines.
+	Text   string
 	reason string
 	lines  []string
 }
@@ -129,6 +131,9 @@ func missing(text, setting, value string) error {
 		}
 		e.lines = append(e.lines, line)
 	}
+	before := strings.SplitAfter(text, "\n")
+	above := strings.TrimSuffix(strings.Join(before[:key.Line], ""), "\n")
+	e.Text = strings.Join(append([]string{above}, e.lines...), "\n") + "\n" + strings.Join(before[key.Line:], "")
 	return e
 }
 

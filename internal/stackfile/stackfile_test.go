@@ -120,6 +120,10 @@ func TestTheLinesOfAMissingSettingCanBePasted(t *testing.T) {
 		at, err := strconv.Atoi(number)
 		require.NoError(t, err)
 		pasted := strings.Join(lines[:at], "") + want.lines + "\n" + strings.Join(lines[at:], "")
+		var missing *stackfile.MissingError
+		_, _, err = stackfile.Set(text, setting, "3")
+		require.ErrorAs(t, err, &missing)
+		assert.Equal(t, pasted, missing.Text)
 		_, was, err := stackfile.Set(pasted, setting, "4")
 		require.NoError(t, err, pasted)
 		assert.Equal(t, "3", strings.Trim(was, `"`))
