@@ -108,7 +108,7 @@ func (t *task) runDrift(ctx context.Context) error {
 	}
 	// The API server merges the fields of both into one object, and may refuse it: two ports of one name, for example.
 	first := ""
-	if t.addedToDrifted(result.Steps) {
+	if t.isDisturbed(result.Steps) {
 		first = "first take out what was added, then "
 	}
 	t.say("stack %s: %s; %srepair with: dbtier up --stack %s --refresh", t.stack.Name, strings.Join(found, ", "), first,
@@ -149,12 +149,10 @@ func (t *task) existing(ctx context.Context, watched []guard.Watched) ([]guard.L
 	return existingObjects[guard.Live](ctx, client, objects)
 }
 
-// addedToDrifted reports whether something was added to an object that an update changes.
-func (t *task) addedToDrifted(steps []progress.Step) bool {
+// isDisturbed reports whether something was added beside what an update changes.
+func (t *task) isDisturbed(steps []progress.Step) bool {
 	return slices.ContainsFunc(t.report.Additions, func(a guard.Addition) bool {
-		return slices.ContainsFunc(steps, func(s progress.Step) bool {
-			return s.URN == a.URN && s.Op == apitype.OpUpdate
-		})
+		return slices.ContainsFunc(steps, a.Disturbs)
 	})
 }
 

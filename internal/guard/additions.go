@@ -137,10 +137,20 @@ func additions(watched []Watched, existing []Live, refused bool) []Addition {
 			})
 		}
 		for i := range places {
-			found[first+i].Fix = w.Object.without(&places[i], places, refused)
+			found[first+i].Fix = w.Object.without(&places[i], places, refused, live.applier())
 		}
 	}
 	return found
+}
+
+// applier is the field manager by which the provider applies the object, "" if there is none.
+func (l *Live) applier() string {
+	for _, entry := range l.Metadata.ManagedFields {
+		if entry.Operation == "Apply" && strings.HasPrefix(entry.Manager, "pulumi-kubernetes") {
+			return entry.Manager
+		}
+	}
+	return ""
 }
 
 // takenOver reports whether the provider makes the fields its own before it applies, so that an update removes those
@@ -408,8 +418,9 @@ func (p *place) pointer() string {
 }
 
 // without returns the command that takes a field out of the object, one of all places that people have added. For an
-// object whose update was refused, it puts back what the program writes beside the field.
-func (o Object) without(p *place, all []place, refused bool) string {
+// object whose update was refused, it puts back what the program writes beside the field. What is put back belongs to
+// the provider, so that a later update can take it out.
+func (o Object) without(p *place, all []place, refused bool, provider string) string {
 	at := strings.ToLower(o.Kind) + "/" + o.Metadata.Name
 	if o.Metadata.Namespace != "" {
 		at += " --namespace=" + o.Metadata.Namespace
@@ -427,6 +438,10 @@ func (o Object) without(p *place, all []place, refused bool) string {
 	text, err := json.Marshal(patches)
 	if len(patches) == 0 || err != nil {
 		return "kubectl edit " + at
+	}
+	back := func(p patch) bool { return p.Op == "add" || p.Op == "replace" }
+	if provider != "" && slices.ContainsFunc(patches, back) {
+		at += " --field-manager=" + provider
 	}
 	return "kubectl patch " + at + " --type=json --patch='" + strings.ReplaceAll(string(text), "'", `'\''`) + "'"
 }
@@ -510,6 +525,28 @@ func Beside(additions []Addition, result *progress.Result) []Addition {
 	})
 }
 
+// Disturbs reports whether the addition is beside something that an update of the step changes, so that the API server
+// may refuse both together.
+func (a *Addition) Disturbs(step progress.Step) bool {
+	// Labels and annotations are each for itself, and so are the fields of a whole spec.
+	if step.URN != a.URN || step.Op != apitype.OpUpdate || strings.HasPrefix(a.Path, "metadata.") ||
+		len(a.at) < 3 && !a.isElement() {
+		return false
+	}
+	return slices.ContainsFunc(step.Changed, func(changed string) bool {
+		path, err := resource.ParsePropertyPath(changed)
+		return err == nil && a.at[:len(a.at)-1].Contains(path)
+	})
+}
+
+func (a *Addition) isElement() bool {
+	if len(a.at) == 0 {
+		return false
+	}
+	_, is := a.at[len(a.at)-1].(int)
+	return is
+}
+
 // explains reports whether a path that a provider reports has changed because of the addition only. A provider compares
 // lists by the places of their elements, which an element before them moves.
 func (a *Addition) explains(changed string) bool {
@@ -520,6 +557,5 @@ func (a *Addition) explains(changed string) bool {
 	if a.inPlace {
 		return a.at[:len(a.at)-1].Contains(path)
 	}
-	_, isElement := a.at[len(a.at)-1].(int)
-	return !isElement && a.at.Contains(path)
+	return !a.isElement() && a.at.Contains(path)
 }

@@ -206,6 +206,15 @@ func TestAnElementOfAListIsTakenOutByAPatchThatChecksIt(t *testing.T) {
 	assert.Equal(t, `kubectl patch service/api --namespace=shop --type=json --patch='[{"op":"replace",`+
 		`"path":"/spec/ports","value":[{"name":"http","port":80,"targetPort":8080}]}]'`, found[0].Fix)
 
+	applied := `{"manager": "pulumi-kubernetes-0123", "operation": "Apply", "fieldsV1": {}}, ` + edited
+	found = guard.Additions(service(t, onePort), live(t, serviceKind, only, applied))
+	require.Len(t, found, 1)
+	assert.Contains(t, found[0].Fix, " --field-manager=pulumi-kubernetes-0123 --type=json --patch=",
+		"a later update can take out the port that was put back")
+	found = guard.Additions(service(t, onePort), live(t, serviceKind, both, applied))
+	require.Len(t, found, 1)
+	assert.NotContains(t, found[0].Fix, "--field-manager", "nothing is put back")
+
 	hidden := `[{"name": "[secret]", "port": 80}]`
 	found = guard.Additions(service(t, hidden), live(t, serviceKind, only, edited))
 	require.Len(t, found, 1)
@@ -271,8 +280,15 @@ func TestWhatNoUpdateRemovesIsAnAdditionAndNoDrift(t *testing.T) {
 
 	only := live(t, serviceKind, `, "spec": {"ports": [{"name": "http", "port": 81, "protocol": "TCP"}]}`, edited)
 	result = drift("spec.ports[0].port")
-	assert.Len(t, guard.Beside(guard.Additions(service(t, onePort), only), result), 1)
+	left = guard.Beside(guard.Additions(service(t, onePort), only), result)
+	require.Len(t, left, 1)
 	assert.Equal(t, []string{"spec.ports[0].port"}, result.Steps[0].Changed, "the port of the program is missing")
+	assert.True(t, left[0].Disturbs(result.Steps[0]))
+	for changed, disturbs := range map[string]bool{
+		"spec.ports[1].name": true, "spec.selector.app": false, "metadata.labels.app": false,
+	} {
+		assert.Equal(t, disturbs, left[0].Disturbs(drift(changed).Steps[0]), changed)
+	}
 
 	// The provider makes itself the owner of what kubectl apply has written, and then takes it out.
 	applied := live(t, serviceKind, `, "spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP",
