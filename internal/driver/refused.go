@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"dbtier/internal/engine"
@@ -15,13 +17,13 @@ import (
 // the command that takes it out. The API server names only a field of the merged object, which is often the program's.
 func (t *task) advise(ctx context.Context, result *progress.Result, err error) error {
 	var failure *engine.FailureError
-	urns := t.refused
-	if t.refused = nil; len(urns) == 0 || !errors.As(err, &failure) {
+	messages := maps.Clone(t.refused)
+	if clear(t.refused); len(messages) == 0 || !errors.As(err, &failure) {
 		return err
 	}
-	watched := guard.WatchedIn(result.Steps, urns)
+	watched := guard.WatchedIn(result.Steps, slices.Collect(maps.Keys(messages)))
 	existing, asked := t.existing(ctx, watched)
-	t.report.Additions = guard.InTheWay(watched, existing)
+	t.report.Additions = guard.InTheWay(watched, existing, messages)
 	for i, fault := range failure.Faults {
 		for _, w := range watched {
 			if strings.HasPrefix(fault, progress.Subject(w.URN)+": ") {

@@ -35,8 +35,8 @@ type task struct {
 	progress progress.Options
 	policies []string
 	asks     bool
-	// refused are the URNs of objects that the API server refused to update in the last run.
-	refused []string
+	// refused are the messages about objects that the API server refused to update in the last run, by URN.
+	refused map[string]string
 }
 
 // say prints a line for a person. With --json it is discarded.
@@ -58,9 +58,10 @@ func (a *app) newTask(f *stackFlags, at target, r *report) *task {
 	}
 	// The warnings of a preview are not printed again by the update after it.
 	t.progress.Told = map[string]bool{}
+	t.refused = map[string]string{}
 	t.progress.Explain = func(urn, message string) string {
 		if guard.Refuses(urn, message) {
-			t.refused = append(t.refused, urn)
+			t.refused[urn] = message
 		}
 		return guard.Explain(urn, message, t.stack.Name)
 	}

@@ -96,17 +96,57 @@ func WatchedIn(steps []progress.Step, urns []string) []Watched {
 // field that the program writes is not an addition, whoever wrote it last: the provider compares its value. Neither is
 // a value that the API server would fill in by itself: taking it out would change nothing.
 func Additions(watched []Watched, existing []Live) []Addition {
-	return additions(watched, existing, false)
+	return additions(watched, existing, search{})
 }
 
-// InTheWay finds what people have added to objects whose update the API server refuses: also the values that it fills
-// in itself, which can contradict what the program writes. The commands put back what the program writes beside them,
-// because the object may not be valid without either.
-func InTheWay(watched []Watched, existing []Live) []Addition {
-	return additions(watched, existing, true)
+// InTheWay finds what people have added to objects whose update the API server refuses with these messages, by URN:
+// what a message concerns, or else everything but labels and annotations. If there is nothing, these are the values that
+// the API server fills in itself, which can contradict what the program writes. The commands put back what the program
+// writes beside them, because the object may not be valid without either.
+func InTheWay(watched []Watched, existing []Live, messages map[string]string) []Addition {
+	var all []Addition
+	for _, w := range watched {
+		for _, defaults := range []bool{false, true} {
+			found := additions([]Watched{w}, existing, search{putsBack: true, defaults: defaults})
+			found = slices.DeleteFunc(found, func(a Addition) bool { return strings.HasPrefix(a.Path, "metadata.") })
+			concerned := slices.DeleteFunc(slices.Clone(found), func(a Addition) bool {
+				return !a.isConcerned(messages[w.URN])
+			})
+			if len(concerned) > 0 {
+				found = concerned
+			}
+			if all = append(all, found...); len(found) > 0 {
+				break
+			}
+		}
+	}
+	return all
 }
 
-func additions(watched []Watched, existing []Live, refused bool) []Addition {
+// refusedPath is a field in the message of an API server that refuses an object: spec.ports[1].name.
+var refusedPath = regexp.MustCompile(`\b(spec\.[\w.\[\]-]*\w]?): `)
+
+// isConcerned reports whether a message is about the list that the addition is in, or about the object.
+func (a *Addition) isConcerned(message string) bool {
+	path := selector.ReplaceAllString(a.Path, "")
+	// A field contradicts another one of its object, unless that is the whole spec.
+	if end := strings.LastIndex(path, "."); !a.isElement() && end > len("spec") {
+		path = path[:end]
+	}
+	return slices.ContainsFunc(refusedPath.FindAllStringSubmatch(message, -1), func(found []string) bool {
+		return strings.HasPrefix(selector.ReplaceAllString(found[1], "")+".", path+".")
+	})
+}
+
+// search says what additions looks for.
+type search struct {
+	// putsBack is true if the commands put back what the program writes.
+	putsBack bool
+	// defaults is true if values that the API server fills in are additions.
+	defaults bool
+}
+
+func additions(watched []Watched, existing []Live, how search) []Addition {
 	var found []Addition
 	for _, w := range watched {
 		at := slices.IndexFunc(existing, func(l Live) bool { return w.Object.is(l.Object) })
@@ -125,7 +165,7 @@ func additions(watched []Watched, existing []Live, refused bool) []Addition {
 				root.at = resource.PropertyPath{}
 			}
 			root.added(entry.FieldsV1, func(p place) {
-				if operational(p.path, p.name) || !refused && p.isDefault() {
+				if operational(p.path, p.name) || !how.defaults && p.isDefault() {
 					return
 				}
 				places = append(places, p)
@@ -137,7 +177,7 @@ func additions(watched []Watched, existing []Live, refused bool) []Addition {
 			})
 		}
 		for i := range places {
-			found[first+i].Fix = w.Object.without(&places[i], places, refused, live.applier())
+			found[first+i].Fix = w.Object.without(&places[i], places, how.putsBack, live.applier())
 		}
 	}
 	return found
@@ -301,10 +341,10 @@ func (p *place) inPlace() bool {
 	return true
 }
 
-// has reports whether a value of the cluster has everything that an input has.
+// has reports whether a value of the cluster has everything that an input has. Nobody knows that of a secret.
 func has(live, input any) bool {
 	if isSecret(input) {
-		return true
+		return false
 	}
 	switch input := input.(type) {
 	case map[string]any:
@@ -417,10 +457,10 @@ func (p *place) pointer() string {
 	return pointer.String()
 }
 
-// without returns the command that takes a field out of the object, one of all places that people have added. For an
-// object whose update was refused, it puts back what the program writes beside the field. What is put back belongs to
-// the provider, so that a later update can take it out.
-func (o Object) without(p *place, all []place, refused bool, provider string) string {
+// without returns the command that takes a field out of the object, one of all places that people have added. It can
+// put back what the program writes beside the field, which then belongs to the provider, so that a later update can
+// take it out.
+func (o Object) without(p *place, all []place, putsBack bool, provider string) string {
 	at := strings.ToLower(o.Kind) + "/" + o.Metadata.Name
 	if o.Metadata.Namespace != "" {
 		at += " --namespace=" + o.Metadata.Namespace
@@ -434,7 +474,7 @@ func (o Object) without(p *place, all []place, refused bool, provider string) st
 	case container != nil:
 		return "kubectl set env " + at + " --containers=" + container[1] + " " + p.name + "-"
 	}
-	patches := p.remove(all, refused)
+	patches := p.remove(all, putsBack)
 	text, err := json.Marshal(patches)
 	if len(patches) == 0 || err != nil {
 		return "kubectl edit " + at
@@ -449,7 +489,7 @@ func (o Object) without(p *place, all []place, refused bool, provider string) st
 // remove returns the JSON patch that takes out a place, nil if there is none. A list that would be empty gets the
 // program's elements in the same patch: the API server refuses most empty lists, and an update cannot put the elements
 // beside those that were added if they have a name in common.
-func (p *place) remove(all []place, refused bool) []patch {
+func (p *place) remove(all []place, putsBack bool) []patch {
 	if p.at == nil {
 		return nil
 	}
@@ -469,7 +509,7 @@ func (p *place) remove(all []place, refused bool) []patch {
 		}
 	}
 	patches := slices.Clone(p.tests)
-	if refused && !p.element {
+	if putsBack && !p.element {
 		patches = append(patches, p.above.back()...)
 	}
 	return append(patches, patch{Op: "remove", Path: p.pointer()})

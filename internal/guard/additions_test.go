@@ -236,25 +236,50 @@ func TestWhatIsInTheWayOfAnUpdateIsExchangedForWhatTheProgramWrites(t *testing.T
 			}}}},
 		}},
 	}, {URN: "urn:other", Op: apitype.OpUpdate}}
-	found := guard.InTheWay(guard.WatchedIn(steps, []string{deploymentURN}), live(t,
-		`"apiVersion": "apps/v1", "kind": "Deployment"`, `, "spec": {"replicas": 5, "strategy": {"type": "RollingUpdate",
-			"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}, "template": {"spec": {"containers": [
-				{"name": "api", "env": [{"name": "HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}]}]}}}`,
-		`{"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:strategy": {"f:type": {},
-				"f:rollingUpdate": {".": {}, "f:maxSurge": {}, "f:maxUnavailable": {}}},
-			"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"api\"}": {"f:env": {"k:{\"name\":\"HOST\"}": {
-				"f:valueFrom": {".": {}, "f:fieldRef": {}}}}}}}}}}}`))
-	require.Len(t, found, 2, "%s", told(t, found))
-	assert.Equal(t, "spec.strategy.rollingUpdate", found[0].Path)
-	assert.Equal(t, `kubectl patch deployment/api --namespace=shop --type=json --patch='[`+
-		`{"op":"add","path":"/spec/strategy/type","value":"Recreate"},{"op":"remove","path":"/spec/strategy/rollingUpdate"}]'`,
-		found[0].Fix)
-	assert.Equal(t, "spec.template.spec.containers[api].env[HOST].valueFrom", found[1].Path)
 	const env = "/spec/template/spec/containers/0/env/0"
-	assert.Equal(t, `kubectl patch deployment/api --namespace=shop --type=json --patch='[`+
-		`{"op":"test","path":"/spec/template/spec/containers/0/name","value":"api"},`+
-		`{"op":"test","path":"`+env+`/name","value":"HOST"},{"op":"add","path":"`+env+`/value","value":"x"},`+
-		`{"op":"remove","path":"`+env+`/valueFrom"}]'`, found[1].Fix)
+	source := `kubectl patch deployment/api --namespace=shop --type=json --patch='[` +
+		`{"op":"test","path":"/spec/template/spec/containers/0/name","value":"api"},` +
+		`{"op":"test","path":"` + env + `/name","value":"HOST"},{"op":"add","path":"` + env + `/value","value":"x"},` +
+		`{"op":"remove","path":"` + env + `/valueFrom"}]'`
+	strategy := `kubectl patch deployment/api --namespace=shop --type=json --patch='[` +
+		`{"op":"add","path":"/spec/strategy/type","value":"Recreate"},{"op":"remove","path":"/spec/strategy/rollingUpdate"}]'`
+	const (
+		ofStrategy = `"f:strategy": {"f:type": {}, "f:rollingUpdate": {".": {}, "f:maxSurge": {}, "f:maxUnavailable": {}}}`
+		ofEnv      = `"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"api\"}": {"f:env": {
+			"k:{\"name\":\"HOST\"}": {"f:valueFrom": {".": {}, "f:fieldRef": {}}}}}}}}`
+		paused = `"f:paused": {}`
+	)
+	for name, c := range map[string]struct {
+		fields, message string
+		fixes           []string
+	}{
+		"a value and a source": {
+			ofEnv + "," + paused + "," + ofStrategy, "spec.template.spec.containers[0].env[0].valueFrom: Invalid value",
+			[]string{source},
+		},
+		"a default that contradicts": {ofStrategy, "spec.strategy.rollingUpdate: Forbidden: may not be", []string{strategy}},
+		"a message without a path": {
+			paused + "," + ofEnv, "something else",
+			[]string{
+				`kubectl patch deployment/api --namespace=shop --type=json --patch='[` +
+					`{"op":"remove","path":"/spec/paused"}]'`, source,
+			},
+		},
+		"nothing": {`"f:replicas": {}`, "spec.replicas: Invalid value", nil},
+	} {
+		found := guard.InTheWay(guard.WatchedIn(steps, []string{deploymentURN}), live(t,
+			`"apiVersion": "apps/v1", "kind": "Deployment"`, `, "spec": {"replicas": 5, "paused": true,
+			"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},
+			"template": {"spec": {"containers": [{"name": "api", "env": [{"name": "HOST", "valueFrom":
+				{"fieldRef": {"fieldPath": "status.hostIP"}}}]}]}}}`,
+			`{"manager": "kubectl-edit", "fieldsV1": {"f:metadata": {"f:labels": {"f:mine": {}}}, "f:spec": {`+c.fields+`}}}`,
+		), map[string]string{deploymentURN: `Deployment "api" is invalid: ` + c.message})
+		var fixes []string
+		for _, a := range found {
+			fixes = append(fixes, a.Fix)
+		}
+		assert.Equal(t, c.fixes, fixes, name)
+	}
 }
 
 // A provider compares lists by the places of their elements and reports what others have added, which its update leaves.
