@@ -104,7 +104,7 @@ func TestARefusedUpdateSaysWhatWasAddedAndTheCommandThatTakesItOut(t *testing.T)
 		}
 		b.says(exitFailed, `is invalid: spec.ports[1].name: Duplicate value: "pgbouncer"`+
 			"\n    spec.ports[5433,TCP] was added by kubectl-edit, 2026-12-01T08:00:00Z; no update removes what others "+
-			"have written\n    fix: kubectl "+setBack+", then run this again\n", append(command, "--stack", "prod")...)
+			"have written\n    fix, then run this again: kubectl "+setBack+"\n", append(command, "--stack", "prod")...)
 		assert.NotContains(t, b.stderr.String(), "context canceled", "the first error has caused it")
 		assert.Equal(t, 1, strings.Count(b.stderr.String(), "error: "), "%s", b.stderr.String())
 
@@ -117,6 +117,6 @@ func TestARefusedUpdateSaysWhatWasAddedAndTheCommandThatTakesItOut(t *testing.T)
 			append(command, "--stack", "prod")...)
 		b.kubectl(inCluster(5432))
 		require.Equal(t, exitFailed, b.run(append(command, "--stack", "prod")...))
-		assert.NotContains(t, b.stderr.String(), "fix:", "nothing was added")
+		assert.NotContains(t, b.stderr.String(), "fix", "nothing was added")
 	}
 }

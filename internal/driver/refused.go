@@ -43,7 +43,7 @@ func (t *task) advice(urn string, err error) string {
 		}
 		said = append(said, fmt.Sprintf("\n%s was added by %s, %s", a.Path, a.By, a.Time))
 		// Elements of one list can have one command.
-		if fix := "\nfix: " + t.typed(a.Fix) + ", then run this again"; len(fixes) == 0 || fixes[len(fixes)-1] != fix {
+		if fix := "\nfix, then run this again: " + t.typed(a.Fix); len(fixes) == 0 || fixes[len(fixes)-1] != fix {
 			fixes = append(fixes, fix)
 		}
 	}
