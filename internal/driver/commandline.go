@@ -25,7 +25,7 @@ var flagsOfTerraform = map[string]string{
 	"parallelism":      "--parallel",
 	"state":            "--backend",
 	"backend-config":   "--backend",
-	"var-file":         "write the values into the stack's file, Pulumi.<stack>.yaml, or give one with --config key=value",
+	"var-file":         "write the values into Pulumi.<stack>.yaml, or give one with --config key=value",
 	"refresh-only":     "use `dbtier drift`, which shows what differs, or `dbtier refresh`, which records it",
 	"destroy":          "use `dbtier destroy`",
 	"chdir":            "change into the project's folder before",
@@ -71,8 +71,9 @@ func misspelt(root *cobra.Command, args []string) error {
 // miswritten returns an error for a flag that the meant command does not have, or that is written with one dash. The
 // parser takes a word with one dash for short flags or their values: -stack local would be the stack "tack".
 func miswritten(root *cobra.Command, args []string) error {
-	cmd, rest, err := root.Find(args)
-	if err != nil || cmd.DisableFlagParsing || len(args) > 0 && strings.HasPrefix(args[0], "__complete") {
+	// Without a command that is known, Cobra has its own error.
+	cmd, rest, _ := root.Find(args)
+	if cmd == nil || cmd.DisableFlagParsing || len(args) > 0 && strings.HasPrefix(args[0], "__complete") {
 		return nil
 	}
 	cmd.InitDefaultHelpFlag()

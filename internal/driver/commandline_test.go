@@ -36,7 +36,7 @@ func TestAFlagOfTerraformLeadsToOurs(t *testing.T) {
 		"preview -refresh":                         "unknown flag -refresh: want --refresh",
 		"preview -destroy":                         "use `dbtier destroy`",
 		"preview -detailed-exitcode":               "want --detailed-exitcode",
-		"up -var-file prod.tfvars":                 "Pulumi.<stack>.yaml",
+		"up -var-file prod.tfvars":                 "write the values into Pulumi.<stack>.yaml",
 		"up -lock=false":                           "leave it out: a run always locks its stack",
 		"up -input=false":                          "leave it out",
 		"-chdir=infra preview":                     "change into the project's folder before",

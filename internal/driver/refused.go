@@ -18,7 +18,8 @@ import (
 func (t *task) advise(ctx context.Context, result *progress.Result, err error) error {
 	var failure *engine.FailureError
 	messages := maps.Clone(t.refused)
-	if clear(t.refused); len(messages) == 0 || !errors.As(err, &failure) {
+	clear(t.refused)
+	if len(messages) == 0 || !errors.As(err, &failure) {
 		return err
 	}
 	watched := guard.WatchedIn(result.Steps, slices.Collect(maps.Keys(messages)))
@@ -51,8 +52,8 @@ func (t *task) advice(urn string, err error) string {
 	case len(said) > 0:
 		return strings.Join(said, "") + "; no update removes what others have written" + strings.Join(fixes, "")
 	case err != nil:
-		return fmt.Sprintf("\nif a person has added a field to it, no update removes that, and `dbtier drift --stack %s` "+
-			"names it: the cluster was not asked (%v)", t.stack.Name, err)
+		return fmt.Sprintf("\nif a person has added a field to it, no update removes that, and "+
+			"`dbtier drift --stack %s` names it: the cluster was not asked (%v)", t.stack.Name, err)
 	default:
 		return ""
 	}

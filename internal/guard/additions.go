@@ -100,9 +100,9 @@ func Additions(watched []Watched, existing []Live) []Addition {
 }
 
 // InTheWay finds what people have added to objects whose update the API server refuses with these messages, by URN:
-// what a message concerns, or else everything but labels and annotations. If there is nothing, these are the values that
-// the API server fills in itself, which can contradict what the program writes. The commands put back what the program
-// writes beside them, because the object may not be valid without either.
+// what a message concerns, or else everything but labels and annotations. If there is nothing, these are the values
+// that the API server fills in itself, which can contradict what the program writes. The commands put back what the
+// program writes beside them, because the object may not be valid without either.
 func InTheWay(watched []Watched, existing []Live, messages map[string]string) []Addition {
 	var all []Addition
 	for _, w := range watched {

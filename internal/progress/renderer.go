@@ -154,8 +154,8 @@ type Renderer struct {
 	// replacements counts the replacements that were created, replaced the deleted resources that they take the place
 	// of, or should.
 	replacements, replaced int
-	// cancelled are the errors that say only that a call was cancelled. After the first error the engine cancels what is
-	// in flight, so that they are the reason only of a run without any other error.
+	// cancelled are the errors that say only that a call was cancelled. After the first error the engine cancels what
+	// is in flight, so that they are the reason only of a run without any other error.
 	cancelled []string
 	// last is the time of the last line. live is true while the live line is shown.
 	last time.Time

@@ -221,8 +221,8 @@ func isNoise(message string) bool {
 	return strings.HasPrefix(message, "resource registration failed") || message == "update cancelled"
 }
 
-// isConsequence reports whether an error ends with that of a call that was cancelled. Its beginning only says which call
-// of which plugin it was.
+// isConsequence reports whether an error ends with that of a call that was cancelled. Its beginning only says which
+// call of which plugin it was.
 func isConsequence(message string) bool { return cancelledCall.MatchString(message) }
 
 // seconds formats a duration: 0.4s, 12s, 3m04s.
