@@ -177,6 +177,33 @@ func TestDriftMadeByHandIsFoundAndMended(t *testing.T) {
 	healthy(t)
 }
 
+// A port whose number was changed is another port for server-side apply: it adds that of the program beside it, under
+// the same name, and the API server refuses both together.
+func TestAPortThatWasChangedByHandIsPutBackByTheCommandThatIsPrinted(t *testing.T) {
+	mustDbtier(t, "up", "--stack", "local")
+	was := kubectl(t, "-n", namespace, "get", "service", pool, "-o", "jsonpath={.spec.clusterIP} {.spec.ports}")
+	kubectl(t, "-n", namespace, "patch", "service", pool, "--type=json",
+		`--patch=[{"op":"replace","path":"/spec/ports/0/port","value":5433}]`)
+	drift := dbtier(t, "drift", "--stack", "local")
+	assert.Equal(t, 2, drift.code, "%s", drift)
+	assert.Contains(t, drift.stdout, "first take out what was added, then repair with: ")
+
+	up := dbtier(t, "up", "--stack", "local", "--refresh")
+	assert.Equal(t, 5, up.code, "%s", up)
+	assert.NotContains(t, up.all(), "context canceled")
+	_, fix, found := strings.Cut(up.stderr, "fix, then run this again: dbtier ")
+	require.True(t, found, "%s", up)
+	fix, _, _ = strings.Cut(fix, "\n")
+	r := command{}.run(t, "sh", "-c", filepath.Join(root, "bin", "dbtier")+" "+fix)
+	require.Zero(t, r.code, "%s: %s", fix, r)
+	mustDbtier(t, "up", "--stack", "local", "--refresh")
+	assert.Equal(t, was, kubectl(t, "-n", namespace, "get", "service", pool, "-o",
+		"jsonpath={.spec.clusterIP} {.spec.ports}"))
+	after := ask(t, "drift", "--stack", "local")
+	assert.Zero(t, after.ExitCode, "%v %v %v", after.names(), after.Additions, after.Faults)
+	healthy(t)
+}
+
 func TestTheReplicasOfAnAutoscalerAreNoDrift(t *testing.T) {
 	mustDbtier(t, "up", "--stack", "local")
 	apply(t, `
