@@ -39,9 +39,9 @@ type Settings struct {
 	// UID is the user and group that the pods run as, from 1. Default 10001.
 	UID int `json:"uid" example:"10002"`
 	// ConnectionMaxLifetimeSeconds is how long the service keeps a connection to its pool at most, 0 to 86400. The pods
-	// get it as DATABASE_CONNECTION_MAX_LIFETIME_SECONDS, which the service must obey. An old pod of PgBouncer then loses
-	// its clients one by one during an update, before it ends and cuts those that are left. Default 0: the pods do not
-	// get the variable.
+	// get it as DATABASE_CONNECTION_MAX_LIFETIME_SECONDS, which the service must obey. An old pod of PgBouncer then
+	// loses its clients one by one during an update, before it ends and cuts those that are left. Default 0: the pods
+	// do not get the variable.
 	ConnectionMaxLifetimeSeconds int `json:"connectionMaxLifetimeSeconds" example:"60"`
 	// TerminationGracePeriodSeconds is how long a stopping pod may take to finish its requests, 1 to 3600. Default 30.
 	TerminationGracePeriodSeconds int `json:"terminationGracePeriodSeconds" example:"60"`

@@ -199,7 +199,7 @@ func (r *Runner) poolKill(ctx context.Context) error {
 		return err
 	}
 	if len(pods) == 0 {
-		return fmt.Errorf("Deployment %s has no running pod", r.Target.Pool)
+		return fmt.Errorf("there is no running pod of Deployment %s", r.Target.Pool)
 	}
 	r.caused("%s is killed", pods[0])
 	if _, err := r.kubectl(ctx, "delete", pods[0], "--grace-period=0", "--force", "--wait=false"); err != nil {

@@ -171,7 +171,7 @@ func (c *cluster) logs() string {
 	return text
 }
 
-func (c *cluster) Get(ctx context.Context, into any, namespace string, what ...string) error {
+func (c *cluster) Get(ctx context.Context, into any, _ string, what ...string) error {
 	printed, err := c.Run(ctx, "", append([]string{"get"}, what...)...)
 	if err != nil {
 		return err
@@ -286,9 +286,9 @@ func TestASecondDrillWaitsItsTurn(t *testing.T) {
 		// Of a process on another machine only the heartbeat can be seen.
 		first.record.Host = "another"
 		require.NoError(t, first.saveRecord(t.Context()))
-		time.Sleep(stale - time.Second)
+		time.Sleep(stale - time.Second) //nolint:forbidigo // the time of the bubble
 		require.ErrorAs(t, runner(c).Clear(t.Context()), &running)
-		time.Sleep(2 * time.Second)
+		time.Sleep(2 * time.Second) //nolint:forbidigo // the time of the bubble
 		require.NoError(t, runner(c).Clear(t.Context()))
 		assert.Empty(t, c.objects)
 	})

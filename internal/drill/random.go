@@ -22,7 +22,8 @@ var quick = []string{
 
 // Step is one fault of a schedule.
 type Step struct {
-	// Drill is the name of the fault, For how long it lasts if it does not heal by itself, and After the pause before it.
+	// Drill is the name of the fault, For how long it lasts if it does not heal by itself, and After the pause before
+	// it.
 	Drill      string
 	For, After time.Duration
 }

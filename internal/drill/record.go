@@ -45,7 +45,8 @@ type RunningError struct {
 }
 
 func (e *RunningError) Error() string {
-	return fmt.Sprintf("drill %s runs on this stack since %s, by process %d on %s: wait for its end, or interrupt it there",
+	return fmt.Sprintf("drill %s runs on this stack since %s, by process %d on %s: wait for its end, or interrupt "+
+		"it there",
 		e.Drill, e.Began.UTC().Format(time.TimeOnly+" MST"), e.PID, e.Host)
 }
 
@@ -123,7 +124,8 @@ func (r *Runner) readRecord(ctx context.Context) (*record, error) {
 	}
 	var said record
 	if err := json.Unmarshal([]byte(found.Data[recordKey]), &said); err != nil {
-		return nil, fmt.Errorf("ConfigMap %s in namespace %s is not the record of a drill: %w; delete it if no drill runs",
+		return nil, fmt.Errorf("ConfigMap %s in namespace %s is not the record of a drill: %w; delete it if no "+
+			"drill runs",
 			r.recordName(), r.Target.Namespace, err)
 	}
 	// Without a time, the process counts as gone.

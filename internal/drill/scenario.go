@@ -30,26 +30,26 @@ func Scenarios() []*Scenario {
 	return []*Scenario{
 		{
 			Name: "rotate-master", Does: "Rotate the password of the master user",
-			Shows: "RDS sets a new password and writes it to Secrets Manager. The pool logs in as the application's role, " +
-				"so no request should notice it.",
+			Shows: "RDS sets a new password and writes it to Secrets Manager. The pool logs in as the application's " +
+				"role, so no request should notice it.",
 			cause: (*Runner).rotateMaster,
 		},
 		{
 			Name: "rotate-application", Does: "Rotate the password of the application's role, twice",
-			Shows: "An update gives the other of the role's two users a new password, and the pool changes to it. A second " +
-				"update goes back to the generation of the stack's file. No request should notice either.",
+			Shows: "An update gives the other of the role's two users a new password, and the pool changes to it. A " +
+				"second update goes back to the generation of the stack's file. No request should notice either.",
 			cause: (*Runner).rotateApplication, undo: (*Runner).updateBack,
 		},
 		{
 			Name: "failover", Does: "Fail over to the standby in another zone",
-			Shows: "RDS ends the primary and moves the endpoint's name to the standby. The pool finds the new address and " +
-				"opens new connections. Requests that were under way fail.",
+			Shows: "RDS ends the primary and moves the endpoint's name to the standby. The pool finds the new " +
+				"address and opens new connections. Requests that were under way fail.",
 			needs: needsMultiAZ, cause: (*Runner).failover,
 		},
 		{
 			Name: "reboot", Does: "Reboot the DB instance in its place",
-			Shows: "PostgreSQL ends and starts again. The pool holds new requests until it can connect. Requests that were " +
-				"under way fail.",
+			Shows: "PostgreSQL ends and starts again. The pool holds new requests until it can connect. Requests " +
+				"that were under way fail.",
 			cause: (*Runner).reboot,
 		},
 		{
@@ -70,7 +70,8 @@ func Scenarios() []*Scenario {
 		},
 		{
 			Name: "operator-down", Does: "Stop External Secrets Operator for 40 s",
-			Shows: "Secrets are not refreshed meanwhile. Pods keep those that they have, so no request should notice it.",
+			Shows: "Secrets are not refreshed meanwhile. Pods keep those that they have, so no request should " +
+				"notice it.",
 			needs: needsOperator, cause: (*Runner).operatorDown, undo: (*Runner).scaleBack,
 		},
 		{
@@ -80,8 +81,8 @@ func Scenarios() []*Scenario {
 		},
 		{
 			Name: "dns-down", Does: "Stop the cluster's DNS for 20 s",
-			Shows: "New connections cannot find the pool. Connections that are open keep working, as long as the pool " +
-				"needs no new one to the database.",
+			Shows: "New connections cannot find the pool. Connections that are open keep working, as long as the " +
+				"pool needs no new one to the database.",
 			LocalOnly: true, cause: (*Runner).dnsDown, undo: (*Runner).scaleBack,
 		},
 		{
@@ -103,8 +104,8 @@ func Scenarios() []*Scenario {
 		},
 		{
 			Name: "lose-object", Does: "Delete an object of each kind in the service's namespace, one after another",
-			Shows: "The next update makes each again. Pods keep what they have read; without the Deployment of the pool, or " +
-				"its Service, clients have no answer until then.",
+			Shows: "The next update makes each again. Pods keep what they have read; without the Deployment of the " +
+				"pool, or its Service, clients have no answer until then.",
 			cause: (*Runner).loseObjects, undo: (*Runner).repair,
 		},
 	}
@@ -128,7 +129,8 @@ func Find(name string) *Scenario {
 func (s *Scenario) Check(t *Target) error {
 	var failed []error
 	if s.LocalOnly && !t.Local {
-		failed = append(failed, errors.New("it runs on the local cloud only: AWS has no safe way to cause and end this fault"))
+		failed = append(failed, errors.New("it runs on the local cloud only: AWS has no safe way to cause and end "+
+			"this fault"))
 	}
 	if s.needs != nil {
 		failed = append(failed, s.needs(t))
@@ -143,7 +145,8 @@ func needsMultiAZ(t *Target) error {
 	if t.MultiAZ {
 		return nil
 	}
-	return errors.New("the instance has no standby: set dbtier:database.multiAz to true and run up, or try the drill reboot")
+	return errors.New("the instance has no standby: set dbtier:database.multiAz to true and run up, or try the " +
+		"drill reboot")
 }
 
 func needsPgBouncer(t *Target) error {
@@ -157,8 +160,8 @@ func needsOperator(t *Target) error {
 	if t.OperatorNamespace != "" {
 		return nil
 	}
-	return errors.New("another stack installs the operator: other stacks use it, too, so run the drill on a stack that has " +
-		"its own")
+	return errors.New("another stack installs the operator: other stacks use it, too, so run the drill on a stack " +
+		"that has its own")
 }
 
 func needsMigration(t *Target) error {

@@ -61,9 +61,8 @@ type Runner struct {
 	// Rate is the number of requests per second of each client.
 	Rate int
 
-	scenario *Scenario
-	record   record
-	events   []report.Event
+	record record
+	events []report.Event
 	// lasts replaces the time that faults last, if it is not zero.
 	lasts time.Duration
 	now   func() time.Time

@@ -115,8 +115,8 @@ func (a *app) drillEnd() *cobra.Command {
 	cmd := a.onStacks(&f, do, &cobra.Command{
 		Use:   "end --stack <stack>",
 		Short: "End a drill that was interrupted",
-		Long: `Ends what a drill has begun whose process is gone: it starts again what was stopped, and removes the load.
-It does nothing if there is no such drill. Exit code 6 means that the drill still runs.`,
+		Long: `Ends what a drill has begun whose process is gone: it starts again what was stopped, and removes the
+load. It does nothing if there is no such drill. Exit code 6 means that the drill still runs.`,
 		Example: `  dbtier drill end --stack local`,
 	}, withEngine)
 	d.access.add(cmd)
@@ -164,7 +164,8 @@ func (t *task) readyForDrill(
 		return nil, coded(exitConfig, err)
 	}
 	if stack.Profile == config.Production && !d.production {
-		return nil, coded(exitRefused, fmt.Errorf("stack %s has dbtier:profile production: a drill causes a real fault "+
+		return nil, coded(exitRefused, fmt.Errorf("stack %s has dbtier:profile production: a drill causes a real "+
+			"fault "+
 			"there, so add --production to allow it", t.stack.Name))
 	}
 	if err := absolute(&d.html); err != nil {
@@ -294,8 +295,8 @@ func (t *task) drillRunner(ctx context.Context, d *drillFlags) (*drill.Runner, e
 	target.Settings = append(target.Settings, drillreport.Fact{Name: "Multi-AZ", Value: strings.TrimSpace(multi)})
 	target.MultiAZ = strings.EqualFold(strings.TrimSpace(multi), "true")
 	return &drill.Runner{
-		Target: *target, Kubectl: client, AWS: aws, Fault: t.fault, Update: t.updateWith, Repair: t.repair, Say: t.say, Steady: d.steady,
-		Rate: d.rate,
+		Target: *target, Kubectl: client, AWS: aws, Fault: t.fault, Update: t.updateWith, Repair: t.repair,
+		Say: t.say, Steady: d.steady, Rate: d.rate,
 	}, nil
 }
 

@@ -149,7 +149,8 @@ func (t *task) shrink(ctx context.Context, runner *drill.Runner, failed *round, 
 		failed.Fewest, from = append(failed.Fewest, positions[at]), at+1
 	}
 	only := strings.Trim(strings.ReplaceAll(fmt.Sprint(failed.Fewest), " ", ","), "[]")
-	return errors.Join(err, fmt.Errorf("seed %d: %s; to play the fewest faults that fail: dbtier drill random --stack %s "+
+	return errors.Join(err, fmt.Errorf("seed %d: %s; to play the fewest faults that fail: dbtier drill random "+
+		"--stack %s "+
 		"--seed %d --only %s", seed, failed.Why, t.stack.Name, seed, only))
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,14 +68,14 @@ func run(runs int, names []string) error {
 }
 
 func up(args ...string) error {
-	cmd := exec.Command("bin/dbtier", append([]string{"up", "--stack", "local"}, args...)...)
+	cmd := exec.CommandContext(context.Background(), "bin/dbtier", append([]string{"up", "--stack", "local"}, args...)...)
 	cmd.Stderr = os.Stderr
 	return cmd.Run()
 }
 
 // try runs a drill. A drill whose bound does not hold has figures all the same, and is not an error here.
 func try(name string) (*report.Report, error) {
-	cmd := exec.Command("bin/dbtier", "drill", name, "--stack", "local", "--json")
+	cmd := exec.CommandContext(context.Background(), "bin/dbtier", "drill", name, "--stack", "local", "--json")
 	var stdout bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, os.Stderr
 	err := cmd.Run()
@@ -92,7 +94,7 @@ func try(name string) (*report.Report, error) {
 
 // row is the row of a drill in the table.
 func row(s *drill.Scenario, made []*report.Report) string {
-	cells := []string{"`" + s.Name + "`", fmt.Sprint(len(made))}
+	cells := []string{"`" + s.Name + "`", strconv.Itoa(len(made))}
 	lost, acknowledged := 0, 0
 	for _, client := range []string{report.Persistent, report.Reconnecting, report.Retrying} {
 		var outages []float64
