@@ -101,8 +101,8 @@ func (c *Cloud) finishDelete(ctx context.Context, id string) error {
 	return c.deleteBackupData(i.Region, i.ResourceID, data)
 }
 
-// archiveLast archives what was committed before the deletion. If the cloud was killed during the deletion, the database
-// does not run yet.
+// archiveLast archives what was committed before the deletion. After a kill during the deletion, the database does not
+// run yet.
 func (c *Cloud) archiveLast(ctx context.Context, id string) error {
 	i := c.store.Read().Instances[id]
 	if i.Deleting.Broken {

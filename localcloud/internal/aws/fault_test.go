@@ -34,12 +34,12 @@ func TestTheOutageOfAZoneReachesTheServersInIt(t *testing.T) {
 	a := newAccount(t)
 	a.instance("multi", m{"multiAz": true, "availabilityZone": nil})
 	none := fmt.Sprintf("isolate multi %t %t", false, false)
-	for zone, call := range map[string]string{
-		"a": "isolate multi true false", "b": "isolate multi false true", "c": none,
+	for _, c := range []struct{ zone, call string }{
+		{"a", "isolate multi true false"}, {"b", "isolate multi false true"}, {"c", none},
 	} {
-		require.NoError(t, a.fault(FaultZone, zone))
-		assert.Equal(t, []string{call}, a.engine.calls)
-		assert.Equal(t, []Fault{{FaultZone, zone}}, a.Faults())
+		require.NoError(t, a.fault(FaultZone, c.zone))
+		assert.Equal(t, []string{c.call}, a.engine.calls)
+		assert.Equal(t, []Fault{{FaultZone, c.zone}}, a.Faults())
 	}
 	a.engine.fail = func(string) error { return errors.New("no nftables") }
 	require.ErrorContains(t, a.endFaults(), "no nftables")

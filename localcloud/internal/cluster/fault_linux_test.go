@@ -48,21 +48,20 @@ func TestFaultsAreInForceUntilTheyEndWithoutTheAPIServer(t *testing.T) {
 	assert.Equal(t, `service: "ec2": want one of iam, kms, rds, secretsmanager, sts`,
 		ask(http.MethodPost, "?kind=service&of=ec2"))
 	assert.Contains(t, ask(http.MethodPost, "?kind=network&of=a"), "this fault is of the whole cluster")
-	listed := func() string {
+	listed := func(want string) {
 		t.Helper()
 		text, err := json.Marshal(s.status().Faults)
 		require.NoError(t, err)
-		return string(text)
+		assert.JSONEq(t, want, string(text))
 	}
-	assert.Equal(t, `[]`, listed())
+	listed(`[]`)
 	for _, query := range []string{"?kind=service&of=sts", "?kind=zone&of=b", "?kind=network", "?kind=api-server"} {
 		assert.Empty(t, ask(http.MethodPost, query))
 	}
-	assert.Equal(t, `[{"kind":"api-server"},{"kind":"network"},{"kind":"service","of":"sts"},{"kind":"zone","of":"b"}]`,
-		listed())
+	listed(`[{"kind": "api-server"}, {"kind": "network"}, {"kind": "service", "of": "sts"}, {"kind": "zone", "of": "b"}]`)
 	eventually(t, "the API server is frozen", func() bool { return server.state(t) == "T" })
 	assert.Empty(t, ask(http.MethodDelete, ""))
-	assert.Equal(t, `[]`, listed())
+	listed(`[]`)
 	eventually(t, "the API server goes on", func() bool { return server.state(t) == "S" })
 	assert.Zero(t, server.snapshot().Restarts)
 }

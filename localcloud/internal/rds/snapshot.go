@@ -135,8 +135,8 @@ func (e *Engine) checkSpace(dir string) error {
 	return nil
 }
 
-// diskFull reports whether an operation failed because the disk had no room for it. PostgreSQL says so in its log, which
-// is then in the error.
+// diskFull reports whether an operation failed because the disk had no room for it. PostgreSQL says so in its log,
+// which is then in the error.
 func diskFull(err error) bool {
 	return err != nil && strings.Contains(strings.ToLower(err.Error()), syscall.ENOSPC.Error())
 }
