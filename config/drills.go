@@ -27,8 +27,8 @@ func (s *Stack) validateDrills() error {
 	}
 	var faults fault.List
 	if d.Image == "" {
-		faults.Add("image", nil, "is missing: the image of the load; write it to a file with `dbtier image export load "+
-			"--output load.tar`, and push it to your registry")
+		faults.Add("image", nil, "is missing: the image of the load; write it to a file with `dbtier image export "+
+			"load --output load.tar`, and push it to your registry")
 	} else {
 		workload.CheckImage(&faults, "image", d.Image)
 	}

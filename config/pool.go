@@ -133,8 +133,8 @@ func (s *Stack) checkLifetime(faults *fault.List) {
 	most := s.Pool.TerminationGracePeriodSeconds - s.Pool.DrainSeconds - closing
 	faults.Check(lifetime <= most, "consumer.connectionMaxLifetimeSeconds", lifetime,
 		"is too long: an old pod of the pool serves a connection for %d seconds at most "+
-			"(pool.terminationGracePeriodSeconds %d less pool.drainSeconds %d, and %d to close); want at most that, or "+
-			"a longer grace period", most, s.Pool.TerminationGracePeriodSeconds, s.Pool.DrainSeconds, closing)
+			"(pool.terminationGracePeriodSeconds %d less pool.drainSeconds %d, and %d to close); want at most that, "+
+			"or a longer grace period", most, s.Pool.TerminationGracePeriodSeconds, s.Pool.DrainSeconds, closing)
 }
 
 // PoolKind is the kind of connection pool between the service and its database.

@@ -96,8 +96,8 @@ type DatabaseRoleArgs struct {
 	// Proxy is true if the users log in through RDS Proxy, which also connects to the database postgres. Default false:
 	// they may not connect to it.
 	Proxy bool
-	// Drills creates the schema dbtier_drills for `dbtier drill`, with rights for the role. Default false: a schema that
-	// was created so is removed.
+	// Drills creates the schema dbtier_drills for `dbtier drill`, with rights for the role. Default false: a schema
+	// that was created so is removed.
 	Drills bool
 	// DatabaseLife is a value that changes when the database is created again, such as the instance's resource id
 	// (db-…). A change runs the bootstrap again. Default: only a change of the bootstrap runs it again.

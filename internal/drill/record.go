@@ -170,7 +170,8 @@ func (r *Runner) end(ctx context.Context, s *Scenario) error {
 func (r *Runner) heartbeat(ctx context.Context) {
 	for pause(ctx, beat) == nil {
 		// Only the time is changed: the drill itself may be writing what must be undone.
-		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, beatAnnotation, r.clock().UTC().Format(time.RFC3339))
+		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, beatAnnotation,
+			r.clock().UTC().Format(time.RFC3339))
 		_, _ = r.kubectl(ctx, "patch", "configmap", r.recordName(), "--type=merge", "--patch="+patch,
 			"--request-timeout=5s")
 	}

@@ -42,8 +42,8 @@ func (a *app) drillRandom() *cobra.Command {
 	cmd := a.onStacks(&f, do, &cobra.Command{
 		Use:   "random --stack <stack>",
 		Short: "Cause several faults, one after another, chosen by a seed",
-		Long: `Plays schedules of faults that heal within seconds, about 40 s each, all under the same load. A seed always
-gives the same faults on the same stack. A schedule fails if an acknowledged write is lost or is there twice,
+		Long: `Plays schedules of faults that heal within seconds, about 40 s each, all under the same load. A seed
+always gives the same faults on the same stack. A schedule fails if an acknowledged write is lost or is there twice,
 or if a request of a client that retries fails. The first that fails is played again with fewer faults, until
 each of them is needed, and ends the command.
 

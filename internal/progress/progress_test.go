@@ -105,6 +105,24 @@ func TestSilenceIsBrokenByWhatIsWaitedFor(t *testing.T) {
 	assert.Equal(t, 3, strings.Count(s.out.String(), "\n"), "less often the longer it takes")
 }
 
+// A chart whose objects are all there is not done before the program has ended, and nobody waits for it.
+func TestAComponentIsNotWhatIsWaitedFor(t *testing.T) {
+	s := newScreen(progress.Options{})
+	begin := func(urn string, custom bool) {
+		s.event(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{
+			Op: apitype.OpCreate, URN: urn, Type: typeOf(urn),
+			New: &apitype.StepEventStateMetadata{URN: urn, Type: typeOf(urn), Custom: custom},
+		}}})
+	}
+	begin(tier, false)
+	s.after(3 * time.Second).Tick()
+	assert.Equal(t, "    … creating dbtier:RdsPostgres myshop, 3.0s\n", s.out.String(), "only it is known to run")
+	s.out.Reset()
+	begin(job, true)
+	s.after(3 * time.Second).Tick()
+	assert.Equal(t, "    … creating kubernetes:Job migrate, 3.0s\n", s.out.String())
+}
+
 func TestATerminalHasOneLineThatIsRewritten(t *testing.T) {
 	s := newScreen(progress.Options{Live: true, Width: 40})
 	s.begin(apitype.OpCreate, instance)

@@ -136,6 +136,8 @@ type operation struct {
 	status  string
 	// kept is true for a resource that only leaves the state.
 	kept bool
+	// component is true for a resource without a provider: it only waits for others.
+	component bool
 }
 
 // verb are the operation's words and its sign.
@@ -278,7 +280,9 @@ func (r *Renderer) begin(m apitype.StepEventMetadata) {
 	case m.Op == apitype.OpReplace:
 		// The engine's marker between creating the replacement and deleting the replaced resource.
 	default:
-		r.running = append(r.running, &operation{urn: m.URN, op: m.Op, started: r.o.Now(), kept: step.Retained})
+		r.running = append(r.running, &operation{
+			urn: m.URN, op: m.Op, started: r.o.Now(), kept: step.Retained, component: m.New != nil && !m.New.Custom,
+		})
 	}
 }
 
@@ -663,6 +667,10 @@ func (r *Renderer) waiting(now time.Time) string {
 		return isStack(o.urn) || slices.ContainsFunc(r.running,
 			func(other *operation) bool { return isChild(other.urn, o.urn) })
 	})
+	// A component whose children are done waits for the program, which waits for another resource.
+	if work := slices.DeleteFunc(slices.Clone(leaves), func(o *operation) bool { return o.component }); len(work) > 0 {
+		leaves = work
+	}
 	if len(leaves) == 0 {
 		return ""
 	}
