@@ -572,6 +572,7 @@ var invisible = map[string]string{
 	"network.stackReference.vpcId":               ofOtherStack,
 
 	"consumer.connections":             inBudget,
+	"drills.connections":               inBudget,
 	"iam.connections":                  inBudget,
 	"migration.connections":            inBudget,
 	"network.directClients[].replicas": inBudget,

@@ -68,7 +68,8 @@ func run(runs int, names []string) error {
 }
 
 func up(args ...string) error {
-	cmd := exec.CommandContext(context.Background(), "bin/dbtier", append([]string{"up", "--stack", "local"}, args...)...)
+	args = append([]string{"up", "--stack", "local"}, args...)
+	cmd := exec.CommandContext(context.Background(), "bin/dbtier", args...)
 	cmd.Stderr = os.Stderr
 	return cmd.Run()
 }
