@@ -20,7 +20,8 @@ const (
 )
 
 const (
-	rolloutLimit  = 15 * time.Minute
+	// rolloutLimit is longer than the longest grace period of a pod.
+	rolloutLimit  = 75 * time.Minute
 	instanceLimit = 30 * time.Minute
 	rotationLimit = 10 * time.Minute
 )
@@ -34,7 +35,7 @@ func (r *Runner) rotateMaster(ctx context.Context) error {
 	if _, err := r.AWS(ctx, "secretsmanager", "rotate-secret", "--secret-id", r.Target.MasterSecretArn); err != nil {
 		return err
 	}
-	err = until(ctx, rotationLimit, "Secrets Manager to have the new password", func() (bool, string, error) {
+	err = until(ctx, rotationLimit, "the new password", func(ctx context.Context) (bool, string, error) {
 		now, err := r.currentVersion(ctx)
 		return now != before, "the current version is " + now, err
 	})
@@ -87,7 +88,10 @@ func (r *Runner) migrationFails(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	r.noted("the update failed, as it must; the next one has the migration of the stack's file")
+	if !strings.Contains(err.Error(), "migration-job") {
+		return fmt.Errorf("the migration was not tried: %w", err)
+	}
+	r.noted("the migration failed, as it must; the next update has the migration of the stack's file")
 	if err := r.Update(ctx); err != nil {
 		return err
 	}
@@ -112,18 +116,28 @@ func (r *Runner) failover(ctx context.Context) error {
 }
 
 func (r *Runner) reboot(ctx context.Context) error {
-	began := r.clock()
+	since := r.clock().Add(-time.Hour)
+	before, err := r.restarts(ctx, since)
+	if err != nil {
+		return err
+	}
 	r.caused("RDS reboots the instance")
 	if _, err := r.AWS(ctx, "rds", "reboot-db-instance", "--db-instance-identifier", r.Target.Instance); err != nil {
 		return err
 	}
 	return r.available(ctx, func(*instance) bool {
 		// RDS can show the old status for some seconds, and tells the restart as an event.
-		events, err := r.AWS(ctx, "rds", "describe-events", "--source-type", "db-instance", "--source-identifier",
-			r.Target.Instance, "--start-time", began.UTC().Format(time.RFC3339), "--query", "Events[].Message",
-			"--output", "text")
-		return err == nil && strings.Contains(events, "restarted")
+		now, err := r.restarts(ctx, since)
+		return err == nil && now > before
 	})
+}
+
+// restarts returns how many restarts of the instance RDS has told since a time.
+func (r *Runner) restarts(ctx context.Context, since time.Time) (int, error) {
+	events, err := r.AWS(ctx, "rds", "describe-events", "--source-type", "db-instance", "--source-identifier",
+		r.Target.Instance, "--start-time", since.UTC().Format(time.RFC3339), "--query", "Events[].Message",
+		"--output", "text")
+	return strings.Count(events, "restarted"), err
 }
 
 type instance struct {
@@ -147,7 +161,7 @@ func (r *Runner) instance(ctx context.Context) (*instance, error) {
 // available waits until the instance is available and done holds.
 func (r *Runner) available(ctx context.Context, done func(*instance) bool) error {
 	var now *instance
-	err := until(ctx, instanceLimit, "RDS to be done", func() (bool, string, error) {
+	err := until(ctx, instanceLimit, "RDS to be done", func(ctx context.Context) (bool, string, error) {
 		var err error
 		if now, err = r.instance(ctx); err != nil {
 			return false, "", err
@@ -205,7 +219,7 @@ func (r *Runner) poolKill(ctx context.Context) error {
 	if _, err := r.kubectl(ctx, "delete", pods[0], "--grace-period=0", "--force", "--wait=false"); err != nil {
 		return err
 	}
-	err = until(ctx, rolloutLimit, "a new pod of PgBouncer", func() (bool, string, error) {
+	err = until(ctx, rolloutLimit, "a new pod of PgBouncer", func(ctx context.Context) (bool, string, error) {
 		now, err := r.pods(ctx, r.Target.Pool)
 		return len(now) >= len(pods) && !slices.Contains(now, pods[0]), strings.Join(now, ", "), err
 	})
@@ -311,7 +325,7 @@ func (r *Runner) apiServerDown(ctx context.Context) error {
 	if err := r.faulty(ctx, "the API server", outageOfAPI, "api-server"); err != nil {
 		return err
 	}
-	return until(ctx, time.Minute, "the API server to answer", func() (bool, string, error) {
+	return until(ctx, time.Minute, "the API server to answer", func(ctx context.Context) (bool, string, error) {
 		_, err := r.Kubectl.Run(ctx, "", "get", "--raw=/readyz", "--request-timeout=5s")
 		return err == nil, fmt.Sprint(err), nil
 	})

@@ -58,7 +58,7 @@ func (c *cluster) Run(ctx context.Context, stdin string, args ...string) (string
 	c.calls = append(c.calls, all)
 	hook := func() {}
 	for part, do := range c.before {
-		if strings.Contains(all, part) {
+		if strings.Contains(all+stdin, part) {
 			hook = do
 			delete(c.before, part)
 		}
@@ -99,6 +99,8 @@ func (c *cluster) answer(all, stdin string, args []string) (string, error) {
 		switch {
 		case strings.Contains(all, "deployment myshop-api"):
 			return deployment, nil
+		case strings.Contains(all, "--selector=app.kubernetes.io/managed-by"):
+			return c.ofKind(args[1]), nil
 		case strings.Contains(all, "deployments"):
 			return "deployment.apps/operator\ndeployment.apps/webhook\n", nil
 		case strings.Contains(all, ".spec.replicas"):
@@ -161,6 +163,14 @@ func (c *cluster) answer(all, stdin string, args []string) (string, error) {
 	}
 }
 
+// ofKind are the objects of a kind, by which drills find what to lose.
+func (c *cluster) ofKind(kind string) string {
+	if kind == "deployments" {
+		return "deployment.apps/billing\ndeployment.apps/pgbouncer\n"
+	}
+	return kind + "/first\n" + kind + "/myshop-api-drill\n"
+}
+
 // logs are those of a load whose clients all have answers.
 func (c *cluster) logs() string {
 	now := time.Now().UTC().Format(time.RFC3339Nano)
@@ -182,7 +192,8 @@ func (c *cluster) Get(ctx context.Context, into any, _ string, what ...string) e
 func runner(c *cluster) *Runner {
 	return &Runner{
 		Target: Target{
-			Stack: "local", Cloud: "local", Local: true, Namespace: "myshop", Service: "myshop-api", Pool: "pgbouncer",
+			Stack: "local", Cloud: "local", Local: true, Namespace: "myshop", Service: "myshop-api", PartOf: "myshop",
+			Pool:              "pgbouncer",
 			OperatorNamespace: "external-secrets", DatabaseSecret: "myshop-api-db", Image: "registry.example/load:1",
 			Connections: 24, MultiAZ: true, Migrates: true, Generation: 1,
 		},
@@ -220,7 +231,7 @@ func TestADrillRunsUnderALoadAndLeavesNothing(t *testing.T) {
 // The person interrupts the drill before each of its calls.
 func TestAnInterruptedDrillEndsWhatItHasBegun(t *testing.T) {
 	t.Parallel()
-	for _, moment := range []string{"create", "logs", "get deployments", "replace", "scale", "rollout status", "exec"} {
+	for _, moment := range []string{"kind\":\"ConfigMap", "kind\":\"Pod", "logs", "get deployments", "replace", "scale", "rollout status", "exec"} {
 		t.Run(moment, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -253,15 +264,7 @@ func TestADrillWhoseProcessIsGoneIsEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster()
-		killed := runner(c)
-		killed.record = newRecord("operator-down", time.Now())
-		killed.record.PID, killed.record.Started = 1<<30, 1
-		killed.record.Scaled = []scaled{{"external-secrets", "deployment.apps/operator", 2}}
-		text, err := killed.recordManifest()
-		require.NoError(t, err)
-		_, err = c.Run(t.Context(), text, "create")
-		require.NoError(t, err)
-		c.objects["pod"] = map[string]any{}
+		left(t, c, "operator-down", scaled{"external-secrets", "deployment.apps/operator", 2})
 		c.replicas["deployment.apps/operator"] = "0"
 
 		require.NoError(t, runner(c).Clear(t.Context()))
@@ -269,6 +272,19 @@ func TestADrillWhoseProcessIsGoneIsEnded(t *testing.T) {
 		assert.Equal(t, "2", c.replicas["deployment.apps/operator"])
 		require.NoError(t, runner(c).Clear(t.Context()), "again")
 	})
+}
+
+// left makes what a drill has left whose process was killed.
+func left(t *testing.T, c *cluster, drill string, stopped ...scaled) {
+	t.Helper()
+	killed := runner(c)
+	killed.record = newRecord(drill, time.Now())
+	killed.record.PID, killed.record.Started, killed.record.Scaled = 1<<30, 1, stopped
+	text, err := killed.recordManifest()
+	require.NoError(t, err)
+	_, err = c.Run(t.Context(), text, "create")
+	require.NoError(t, err)
+	c.objects["pod"] = map[string]any{}
 }
 
 func TestASecondDrillWaitsItsTurn(t *testing.T) {
@@ -314,12 +330,109 @@ func TestAFaultThatDoesNotHealIsReportedWithWhatTheClientsSaw(t *testing.T) {
 	})
 }
 
+// The person has agreed to another drill, and not to an update that an interrupted one needs.
+func TestAnUpdateAsTheEndOfAnotherDrillIsNotASurprise(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster()
+		left(t, c, "rotate-application")
+		r := runner(c)
+		_, err := r.Run(t.Context(), Find("pool-kill"))
+		require.ErrorContains(t, err, "run `dbtier drill end --stack local` first")
+		updated := false
+		r.Update = func(context.Context, ...string) error { updated = true; return nil }
+		require.NoError(t, r.Clear(t.Context()))
+		assert.True(t, updated)
+		assert.Empty(t, c.objects)
+	})
+}
+
+// The load must not go on because something else cannot be undone.
+func TestTheLoadEndsAlsoIfTheFaultCannotBeUndone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster()
+		left(t, c, "rotate-application")
+		r := runner(c)
+		r.Update = func(context.Context, ...string) error { return errors.New("no credentials") }
+		require.ErrorContains(t, r.Clear(t.Context()), "ending drill rotate-application: no credentials")
+		assert.Nil(t, c.objects["pod"])
+		assert.NotNil(t, c.objects["configmap"], "what must still be undone")
+
+		delete(c.objects, "configmap") // That process is this one, which lives.
+		left(t, c, "rotate-application")
+		c.fails["exec"] = &kubectl.Error{Args: []string{"exec"}, Code: 1, Stderr: "forbidden"}
+		r.Update = func(context.Context, ...string) error { return nil }
+		require.NoError(t, r.Clear(t.Context()), "the end of its pod asks the load")
+		assert.Empty(t, c.objects)
+	})
+}
+
+// Another process has found the record of one that was long without the API server.
+func TestADrillThatWasTakenOverLeavesTheOtherAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster()
+		first := runner(c)
+		require.NoError(t, first.claim(t.Context(), "pool-kill"))
+		other := runner(c)
+		other.record = first.record
+		other.record.Host = "another"
+		require.NoError(t, other.saveRecord(t.Context()))
+		require.ErrorContains(t, first.end(t.Context(), nil), "drill pool-kill was taken over by process")
+		assert.NotNil(t, c.objects["configmap"])
+	})
+}
+
+func TestObjectsOfOtherServicesAreNotLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster()
+		r := runner(c)
+		repaired := 0
+		r.Repair = func(context.Context) error { repaired++; return nil }
+		_, err := r.Run(t.Context(), Find("lose-object"))
+		require.NoError(t, err)
+		assert.Equal(t, len(losable), repaired)
+		for _, call := range c.calls {
+			if strings.Contains(call, "--selector=app.kubernetes.io/managed-by") {
+				assert.Contains(t, call, "app.kubernetes.io/part-of in (myshop-api,myshop)")
+			}
+		}
+		assert.Contains(t, c.calls, "delete deployment.apps/pgbouncer --timeout=5m --namespace=myshop")
+	})
+}
+
+func TestTheLoadKeepsToItsOwnLimits(t *testing.T) {
+	t.Parallel()
+	r := runner(newCluster())
+	for _, c := range []struct{ connections, rate, each int }{{24, 5, 4}, {6, 5, 1}, {1000, 5, 66}, {1000, 1, 100}} {
+		r.Target.Connections, r.Rate = c.connections, c.rate
+		assert.Equal(t, c.each, r.clients(), c)
+		require.NoError(t, r.CheckRate(), c)
+	}
+	r.Target.Connections, r.Rate = 6, 3
+	require.ErrorContains(t, r.CheckRate(), "--rate 3: want 1 to 333, and at least 4 requests a second")
+	r.Rate, r.Steady = 5, 0
+	require.ErrorContains(t, r.CheckRate(), "--steady 0s: want more than 0")
+}
+
 // A migration that succeeds would mean that the drill has tried nothing.
 func TestAMigrationThatShouldFailAndDoesNotIsAFault(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		_, err := runner(newCluster()).Run(t.Context(), Find("migration-fails"))
+		r := runner(newCluster())
+		_, err := r.Run(t.Context(), Find("migration-fails"))
 		require.ErrorContains(t, err, "the update succeeded, although its migration cannot start")
+		r = runner(newCluster())
+		r.Update = func(_ context.Context, values ...string) error {
+			if len(values) > 0 {
+				return errors.New("no credentials")
+			}
+			return nil
+		}
+		_, err = r.Run(t.Context(), Find("migration-fails"))
+		require.ErrorContains(t, err, "the migration was not tried: no credentials")
 	})
 }
 

@@ -20,7 +20,7 @@ const (
 	// loadLasts ends a load that nobody stops.
 	loadLasts = 2 * time.Hour
 	// startLimit is how long the load may take until all its clients have an answer.
-	startLimit = 2 * time.Minute
+	startLimit = 5 * time.Minute
 	// calmLimit is how long the clients may take to have answers again after a fault has healed.
 	calmLimit = 5 * time.Minute
 	// accountLimit is how long the load may look up its writes, and longer than the load itself tries.
@@ -78,19 +78,20 @@ func (r *Runner) startLoad(ctx context.Context) error {
 	if _, err := r.Kubectl.Run(ctx, pod, "create", "--filename=-"); err != nil {
 		return err
 	}
-	return until(ctx, startLimit, "the load", func() (bool, string, error) {
+	return until(ctx, startLimit, "the load", func(ctx context.Context) (bool, string, error) {
 		if ended, why := r.loadEnded(ctx); ended {
 			return false, "", &hopelessError{errors.New(why)}
 		}
 		seconds, err := r.lastSeconds(ctx, 1)
-		return len(seconds) == 1 && calm(&seconds[0]), "its clients have no answers yet", err
+		return len(seconds) == 1 && calm(&seconds[0]), "its clients have no answers yet: `kubectl describe pod " +
+			r.recordName() + "` says more", err
 	})
 }
 
 func (r *Runner) pod(like *service) object {
 	template := like.Spec.Template.Spec
 	volumes, mounts := certificates(like)
-	each := max(r.Target.Connections/(2*kinds), 1)
+	each := r.clients()
 	return object{
 		"apiVersion": "v1", "kind": "Pod", "metadata": r.meta(),
 		"spec": object{
@@ -126,6 +127,31 @@ func (r *Runner) pod(like *service) object {
 			}},
 		},
 	}
+}
+
+// Limits of the load: clients of each group, and requests per second of all.
+const (
+	mostClients = 100
+	mostPerSec  = 2000
+)
+
+// clients is the number of clients of each kind that write, and of those that read.
+func (r *Runner) clients() int {
+	return max(min(r.Target.Connections/(2*kinds), mostClients, mostPerSec/(2*kinds*max(r.Rate, 1))), 1)
+}
+
+// CheckRate returns an error if the load cannot make the requests: with fewer, a group would show outages in which
+// nothing was asked.
+func (r *Runner) CheckRate() error {
+	const leastPerSec = 4
+	if r.Rate < 1 || r.Rate > mostPerSec/(2*kinds) || r.clients()*r.Rate < leastPerSec {
+		return fmt.Errorf("--rate %d: want 1 to %d, and at least %d requests a second of the %d clients of a group",
+			r.Rate, mostPerSec/(2*kinds), leastPerSec, r.clients())
+	}
+	if r.Steady <= 0 {
+		return fmt.Errorf("--steady %s: want more than 0", r.Steady)
+	}
+	return nil
 }
 
 // certificates returns the ConfigMaps that the service mounts: the certificates that its DATABASE_URL names are among
@@ -174,7 +200,7 @@ func calm(second *report.Second) bool {
 // settle waits until the clients have had answers and no failure for some seconds.
 func (r *Runner) settle(ctx context.Context) error {
 	n := max(int(r.Steady.Seconds()), 1)
-	return until(ctx, calmLimit, "the load to be calm", func() (bool, string, error) {
+	return until(ctx, calmLimit+r.Steady, "the load to be calm", func(ctx context.Context) (bool, string, error) {
 		if ended, why := r.loadEnded(ctx); ended {
 			return false, "", &hopelessError{errors.New(why)}
 		}
@@ -202,7 +228,8 @@ func (r *Runner) loadEnded(ctx context.Context) (bool, string) {
 		return false, ""
 	}
 	for _, c := range pod.Status.ContainerStatuses {
-		if w := c.State.Waiting; w != nil && w.Message != "" {
+		// A registry can fail once, and such a name always does.
+		if w := c.State.Waiting; w != nil && (w.Reason == "InvalidImageName" || w.Reason == "ErrImageNeverPull") {
 			return true, "the load does not start: " + w.Message
 		}
 		if t := c.State.Terminated; t != nil {
@@ -237,7 +264,7 @@ func (r *Runner) lastWords(ctx context.Context) string {
 // that has not begun needs no stop.
 func (r *Runner) stopLoad(ctx context.Context) error {
 	asked := false
-	return until(ctx, accountLimit, "the load to account for its writes", func() (bool, string, error) {
+	return until(ctx, accountLimit, "the account of the load", func(ctx context.Context) (bool, string, error) {
 		var refused error
 		if !asked {
 			// Between the end of a container and that of its pod there is nothing to ask.

@@ -34,6 +34,9 @@ func (r *Runner) loseObjects(ctx context.Context) error {
 		if err := r.Repair(ctx); err != nil {
 			return fmt.Errorf("after %s was deleted: %w", name, err)
 		}
+		if _, err := r.kubectl(ctx, "get", name, "--output=name"); err != nil {
+			return fmt.Errorf("the update has not made %s again: %w", name, err)
+		}
 		r.healed("%s is there again", name)
 	}
 	return nil
@@ -41,8 +44,9 @@ func (r *Runner) loseObjects(ctx context.Context) error {
 
 // objectOf returns the object of a kind whose loss hurts most: that of the pool, else the first one.
 func (r *Runner) objectOf(ctx context.Context, kind string) (string, error) {
-	printed, err := r.kubectl(ctx, "get", kind, "--selector="+contract.ManagedByLabel+"="+contract.ManagedBy,
-		"--output=name")
+	// A namespace can hold other services.
+	printed, err := r.kubectl(ctx, "get", kind, fmt.Sprintf("--selector=%s=%s,%s in (%s,%s)", contract.ManagedByLabel,
+		contract.ManagedBy, contract.PartOfLabel, r.Target.Service, r.Target.PartOf), "--output=name")
 	if err != nil {
 		return "", err
 	}

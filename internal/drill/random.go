@@ -55,9 +55,12 @@ func Random(seed uint64, steps []Step) *Scenario {
 	for i, step := range steps {
 		words[i] = step.String()
 	}
+	shows := "Faults that heal within seconds, one after another; the seed chooses which, when, and for how long."
+	if len(steps) > 0 {
+		shows = fmt.Sprintf("Seed %d: %s.", seed, strings.Join(words, ", "))
+	}
 	return &Scenario{
-		Name: "random", Does: "Cause several faults, one after another, chosen by a seed",
-		Shows: fmt.Sprintf("Seed %d: %s.", seed, strings.Join(words, ", ")),
+		Name: "random", Does: "Cause several faults, one after another, chosen by a seed", Shows: shows,
 		cause: func(r *Runner, ctx context.Context) error { return r.play(ctx, steps) },
 		undo:  (*Runner).undoAll,
 	}

@@ -26,15 +26,19 @@ const (
 type record struct {
 	Drill string    `json:"drill"`
 	Began time.Time `json:"began"`
-	// Host, PID and Started identify the process that runs the drill.
+	// Host, Space (of process ids), PID and Started identify the process that runs the drill. Space and Started are
+	// empty where the system does not tell.
 	Host    string `json:"host"`
+	Space   string `json:"space,omitempty"`
 	PID     int    `json:"pid"`
-	Started uint64 `json:"started"`
+	Started uint64 `json:"started,omitempty"`
 	// Scaled are the Deployments that the drill has scaled to zero.
 	Scaled []scaled `json:"scaled,omitempty"`
 
-	// beat is when the process has last said that it lives.
-	beat time.Time
+	// beat is when the process has last said that it lives. version is that of the object that was read: only this one
+	// is replaced.
+	beat    time.Time
+	version string
 }
 
 // RunningError is returned if another process runs a drill on the stack.
@@ -51,14 +55,35 @@ func (e *RunningError) Error() string {
 }
 
 func newRecord(drill string, now time.Time) record {
-	host, _ := os.Hostname()
-	started, _ := process.Started(os.Getpid())
-	return record{Drill: drill, Began: now, Host: host, PID: os.Getpid(), Started: started}
+	r := record{Drill: drill, Began: now}
+	r.sign()
+	return r
+}
+
+// sign makes the record that of this process.
+func (r *record) sign() {
+	r.Host, _ = os.Hostname()
+	r.Space = processSpace()
+	r.PID = os.Getpid()
+	r.Started, _ = process.Started(r.PID)
+}
+
+// processSpace identifies the namespace of process ids of this process; empty where there are none.
+func processSpace() string {
+	space, _ := os.Readlink("/proc/self/ns/pid")
+	return space
+}
+
+// isOf reports whether the record is of the same drill as another, run by the same process.
+func (r *record) isOf(other *record) bool {
+	return r.Began.Equal(other.Began) && r.Host == other.Host && r.Space == other.Space && r.PID == other.PID &&
+		r.Started == other.Started
 }
 
 // alive reports whether the process of the drill still runs, as far as that can be seen from here.
 func (r *record) alive(now time.Time) bool {
-	if host, err := os.Hostname(); err == nil && host == r.Host {
+	host, err := os.Hostname()
+	if err == nil && host == r.Host && r.Started != 0 && r.Space != "" && r.Space == processSpace() {
 		started, err := process.Started(r.PID)
 		return err == nil && started == r.Started
 	}
@@ -79,10 +104,26 @@ func (r *Runner) claim(ctx context.Context, drill string) error {
 		if failed := (*kubectl.Error)(nil); !errors.As(err, &failed) || !failed.AlreadyExists() {
 			return err
 		}
+		found, err := r.readRecord(ctx)
+		if err != nil {
+			return err
+		}
+		// The person has agreed to another drill, and not to an update.
+		if s := Find(foundDrill(found)); s != nil && s.Updates && !found.alive(r.clock()) {
+			return fmt.Errorf("drill %s was interrupted, and an update must end it: run `dbtier drill end "+
+				"--stack %s` first", s.Name, r.Target.Stack)
+		}
 		if err := r.Clear(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+func foundDrill(found *record) string {
+	if found == nil {
+		return ""
+	}
+	return found.Drill
 }
 
 // saveRecord replaces the record.
@@ -102,6 +143,9 @@ func (r *Runner) recordManifest() (string, error) {
 	}
 	meta := r.meta()
 	meta["annotations"] = object{beatAnnotation: r.clock().UTC().Format(time.RFC3339)}
+	if r.record.version != "" {
+		meta["resourceVersion"] = r.record.version
+	}
 	return manifest(object{
 		"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": object{recordKey: string(text)},
 	})
@@ -111,7 +155,8 @@ func (r *Runner) recordManifest() (string, error) {
 func (r *Runner) readRecord(ctx context.Context) (*record, error) {
 	var found struct {
 		Metadata struct {
-			Annotations map[string]string `json:"annotations"`
+			Annotations     map[string]string `json:"annotations"`
+			ResourceVersion string            `json:"resourceVersion"`
 		} `json:"metadata"`
 		Data map[string]string `json:"data"`
 	}
@@ -130,6 +175,7 @@ func (r *Runner) readRecord(ctx context.Context) (*record, error) {
 	}
 	// Without a time, the process counts as gone.
 	said.beat, _ = time.Parse(time.RFC3339, found.Metadata.Annotations[beatAnnotation])
+	said.version = found.Metadata.ResourceVersion
 	return &said, nil
 }
 
@@ -143,26 +189,54 @@ func (r *Runner) Clear(ctx context.Context) error {
 	if found.alive(r.clock()) {
 		return &RunningError{Drill: found.Drill, Host: found.Host, PID: found.PID, Began: found.Began}
 	}
+	scenario := Find(found.Drill)
+	if scenario == nil {
+		return fmt.Errorf("drill %s was interrupted, which this version of dbtier does not have: end it with the "+
+			"version that began it", found.Drill)
+	}
 	r.Say("drill %s of %s was interrupted: ending it", found.Drill, found.Began.UTC().Format(time.DateTime+" MST"))
+	// Of two processes that find it, one takes it over.
 	r.record = *found
-	return r.end(ctx, Find(found.Drill))
+	r.record.sign()
+	if err := r.saveRecord(ctx); err != nil {
+		return fmt.Errorf("taking over drill %s: %w", found.Drill, err)
+	}
+	r.record.version = ""
+	return r.whileBeating(ctx, func() error { return r.end(ctx, scenario) })
 }
 
-// end undoes what a drill has begun, and removes its load and its record. It can run again until it succeeds.
+// whileBeating says that the process lives until do returns.
+func (r *Runner) whileBeating(ctx context.Context, do func() error) error {
+	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go r.heartbeat(beating)
+	return do()
+}
+
+// end undoes what a drill has begun, and removes its load and its record. It can run again until it succeeds. The
+// record stays while something is not undone.
 func (r *Runner) end(ctx context.Context, s *Scenario) error {
+	var failed []error
 	if s != nil && s.undo != nil {
 		if err := s.undo(r, ctx); err != nil {
-			return fmt.Errorf("ending drill %s: %w", s.Name, err)
+			failed = append(failed, fmt.Errorf("ending drill %s: %w", s.Name, err))
 		}
 	}
-	// The load removes its rows when it ends.
-	if err := r.stopLoad(ctx); err != nil {
+	if now, err := r.readRecord(ctx); err == nil && now != nil && !now.isOf(&r.record) {
+		return errors.Join(append(failed, fmt.Errorf("drill %s was taken over by process %d on %s", r.record.Drill,
+			now.PID, now.Host))...)
+	}
+	// The load removes its rows when it ends. If it cannot be asked, the end of its pod asks it.
+	stopped := r.stopLoad(ctx)
+	_, err := r.kubectl(ctx, "delete", "pod", r.recordName(), "--ignore-not-found",
+		fmt.Sprintf("--grace-period=%d", int(accountLimit.Seconds())), "--timeout="+(accountLimit+time.Minute).String())
+	if err != nil {
+		failed = append(failed, stopped, err)
+	}
+	if err := errors.Join(failed...); err != nil {
 		return err
 	}
-	if _, err := r.kubectl(ctx, "delete", "pod", r.recordName(), "--ignore-not-found", "--timeout=3m"); err != nil {
-		return err
-	}
-	_, err := r.kubectl(ctx, "delete", "configmap", r.recordName(), "--ignore-not-found")
+	_, err = r.kubectl(ctx, "delete", "configmap", r.recordName(), "--ignore-not-found")
 	return err
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // cleanLimit is how long the end of an interrupted drill may take.
-const cleanLimit = 10 * time.Minute
+const cleanLimit = 30 * time.Minute
 
 // Run runs a drill and reports it. It ends what it has begun, also if the context is cancelled. A report comes with an
 // error if the fault did not heal, or if the load was lost.
@@ -22,17 +22,19 @@ func (r *Runner) Run(ctx context.Context, s *Scenario) (*report.Report, error) {
 		return nil, err
 	}
 	r.events = nil
-	beating, stop := context.WithCancel(ctx)
-	defer stop()
-	go r.heartbeat(beating)
-	made, err := r.underLoad(ctx, s)
-	stop()
-	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
-	defer cancel()
-	if made != nil && err == nil {
-		s = nil // Nothing is left to undo.
-	}
-	return made, errors.Join(err, r.end(clean, s))
+	var made *report.Report
+	err := r.whileBeating(ctx, func() error {
+		var failed error
+		made, failed = r.underLoad(ctx, s)
+		left := s
+		if made != nil && failed == nil {
+			left = nil // Nothing is left to undo.
+		}
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+		defer cancel()
+		return errors.Join(failed, r.end(clean, left))
+	})
+	return made, err
 }
 
 // underLoad causes the fault while the load runs, and reports it.
@@ -50,7 +52,10 @@ func (r *Runner) underLoad(ctx context.Context, s *Scenario) (*report.Report, er
 		return nil, ctx.Err()
 	}
 	if caused == nil {
-		caused = r.settle(ctx)
+		// What the fault does can come late.
+		if caused = pause(ctx, r.Steady); caused == nil {
+			caused = r.settle(ctx)
+		}
 	}
 	r.Say("looking up every write")
 	if err := r.stopLoad(ctx); err != nil {

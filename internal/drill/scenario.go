@@ -14,6 +14,8 @@ type Scenario struct {
 	Does string
 	// Shows says what heals the fault and what clients should see.
 	Shows string
+	// Updates is true for drills that update the stack, so that it must have no changes that wait for an update.
+	Updates bool
 	// LocalOnly is true for faults that only the local cloud can cause and end safely.
 	LocalOnly bool
 
@@ -38,7 +40,7 @@ func Scenarios() []*Scenario {
 			Name: "rotate-application", Does: "Rotate the password of the application's role, twice",
 			Shows: "An update gives the other of the role's two users a new password, and the pool changes to it. A " +
 				"second update goes back to the generation of the stack's file. No request should notice either.",
-			cause: (*Runner).rotateApplication, undo: (*Runner).updateBack,
+			Updates: true, cause: (*Runner).rotateApplication, undo: (*Runner).updateBack,
 		},
 		{
 			Name: "failover", Does: "Fail over to the standby in another zone",
@@ -70,7 +72,8 @@ func Scenarios() []*Scenario {
 		},
 		{
 			Name: "operator-down", Does: "Stop External Secrets Operator for 40 s",
-			Shows: "Secrets are not refreshed meanwhile. Pods keep those that they have, so no request should " +
+			Shows: "Secrets are not refreshed meanwhile. The operator is that of all stacks in the cluster. " +
+				"Pods keep the Secrets that they have, so no request should " +
 				"notice it.",
 			needs: needsOperator, cause: (*Runner).operatorDown, undo: (*Runner).scaleBack,
 		},
@@ -100,13 +103,13 @@ func Scenarios() []*Scenario {
 			Name: "migration-fails", Does: "Deploy a version whose migration fails",
 			Shows: "The update fails before a new pod of the service starts, and the old pods keep serving. The next " +
 				"update repairs the stack. No request should notice it.",
-			needs: needsMigration, cause: (*Runner).migrationFails, undo: (*Runner).updateBack,
+			Updates: true, needs: needsMigration, cause: (*Runner).migrationFails, undo: (*Runner).updateBack,
 		},
 		{
 			Name: "lose-object", Does: "Delete an object of each kind in the service's namespace, one after another",
 			Shows: "The next update makes each again. Pods keep what they have read; without the Deployment of the " +
 				"pool, or its Service, clients have no answer until then.",
-			cause: (*Runner).loseObjects, undo: (*Runner).repair,
+			Updates: true, cause: (*Runner).loseObjects, undo: (*Runner).repair,
 		},
 	}
 }

@@ -18,13 +18,14 @@ func (h *hopelessError) Unwrap() error { return h.error }
 // until waits until a condition holds. seen is what an error says of the last look. A look that fails with an error is
 // repeated, because one answer can be lost while a fault is in force, unless it is hopeless.
 func until(
-	ctx context.Context, within time.Duration, what string, holds func() (ok bool, seen string, err error),
+	ctx context.Context, within time.Duration, what string,
+	holds func(context.Context) (ok bool, seen string, err error),
 ) error {
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var last string
 	for {
-		ok, seen, err := holds()
+		ok, seen, err := holds(limited)
 		if ok && err == nil {
 			return nil
 		}

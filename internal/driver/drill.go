@@ -2,11 +2,13 @@ package driver
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,8 +51,8 @@ three kinds of clients: persistent ones keep their connection, reconnecting ones
 and retrying ones repeat a request until it succeeds.
 
 On AWS a drill uses kubectl and the AWS CLI, and asks first; a stack with dbtier:profile production needs
---production. ^C ends what the drill has begun. What a killed drill has left is ended by the next
-"dbtier drill" on the stack, also "dbtier drill end".`,
+--production. Drills that update the stack need one without changes that wait. ^C ends what the drill has
+begun. What a killed drill has left is ended by "dbtier drill end".`,
 		Example: `  dbtier drill failover --stack local
   dbtier drill pool-rollout --stack dev --max-outage 5s --html rollout.html
   dbtier drill end --stack dev`,
@@ -105,20 +107,16 @@ func (d *drillFlags) add(cmd *cobra.Command) {
 func (a *app) drillEnd() *cobra.Command {
 	var f stackFlags
 	var d drillFlags
-	do := func(t *task, ctx context.Context) error {
-		runner, err := t.drillRunner(ctx, &d)
-		if err != nil {
-			return err
-		}
-		return drillError(runner.Clear(ctx))
-	}
+	do := func(t *task, ctx context.Context) error { return t.runDrillEnd(ctx, &d) }
 	cmd := a.onStacks(&f, do, &cobra.Command{
 		Use:   "end --stack <stack>",
 		Short: "End a drill that was interrupted",
 		Long: `Ends what a drill has begun whose process is gone: it starts again what was stopped, and removes the
-load. It does nothing if there is no such drill. Exit code 6 means that the drill still runs.`,
+load. After a drill that updates the stack, it brings the stack to what its file says, and asks first on AWS.
+On the local cloud it also ends all faults that are in force. It does nothing if there is no such drill. Exit
+code 6 means that the drill still runs.`,
 		Example: `  dbtier drill end --stack local`,
-	}, withEngine)
+	}, withEngine, withConsent)
 	d.access.add(cmd)
 	return cmd
 }
@@ -141,7 +139,7 @@ func wrapped(text string) string {
 }
 
 func (t *task) runDrill(ctx context.Context, s *drill.Scenario, d *drillFlags) error {
-	runner, err := t.readyForDrill(ctx, s.Name, s.Shows, d, s.Check)
+	runner, err := t.readyForDrill(ctx, s, d)
 	if err != nil {
 		return err
 	}
@@ -156,22 +154,19 @@ func (t *task) runDrill(ctx context.Context, s *drill.Scenario, d *drillFlags) e
 }
 
 // readyForDrill returns what runs drills on the stack, once the checks have passed and the person has agreed.
-func (t *task) readyForDrill(
-	ctx context.Context, name, shows string, d *drillFlags, checks ...func(*drill.Target) error,
-) (*drill.Runner, error) {
+func (t *task) readyForDrill(ctx context.Context, s *drill.Scenario, d *drillFlags) (*drill.Runner, error) {
 	stack, err := t.stack.Config()
 	if err != nil {
 		return nil, coded(exitConfig, err)
 	}
 	if stack.Profile == config.Production && !d.production {
 		return nil, coded(exitRefused, fmt.Errorf("stack %s has dbtier:profile production: a drill causes a real "+
-			"fault "+
-			"there, so add --production to allow it", t.stack.Name))
+			"fault there, so add --production to allow it", t.stack.Name))
 	}
 	if err := absolute(&d.html); err != nil {
 		return nil, err
 	}
-	ask, err := t.needsConsent("drill " + name)
+	ask, err := t.needsConsent("drill " + s.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -179,16 +174,147 @@ func (t *task) readyForDrill(
 	if err != nil {
 		return nil, err
 	}
-	for _, check := range checks {
-		if err := check(&runner.Target); err != nil {
+	if err := t.prepareDrill(ctx, stack, runner); err != nil {
+		return nil, err
+	}
+	if err := s.Check(&runner.Target); err != nil {
+		return nil, err
+	}
+	if s.Updates {
+		if err := t.nothingPending(ctx, s); err != nil {
 			return nil, err
 		}
 	}
 	if !ask {
 		return runner, nil
 	}
-	t.say("drill %s on stack %s: %s", name, t.stack.Name, shows)
+	t.say("drill %s on stack %s: %s", s.Name, t.stack.Name, s.Shows)
 	return runner, t.confirm(ctx)
+}
+
+// prepareDrill gets what a drill needs and its end does not: the image of the load, the AWS CLI with the stack's
+// account, and a local cloud without faults, because a drill ends all of them.
+func (t *task) prepareDrill(ctx context.Context, stack *config.Stack, runner *drill.Runner) error {
+	if runner.Target.Image == "" {
+		return fmt.Errorf("stack %s is not prepared for drills: set dbtier:drills.enabled to true in %s and run "+
+			"`dbtier up --stack %s`", t.stack.Name, t.stack.Values.File, t.stack.Name)
+	}
+	if err := runner.CheckRate(); err != nil {
+		return &usageError{error: err, command: "dbtier drill"}
+	}
+	faults, err := t.localFaults(ctx)
+	if err != nil {
+		return err
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("the local cloud has faults in force (%s), and a drill would end them: end them first with "+
+			"`dbtier drill end --stack %s`, which also ends an interrupted drill", strings.Join(faults, ", "),
+			t.stack.Name)
+	}
+	if runner.AWS, err = t.awsCLI(ctx, stack.AWS.Region); err != nil {
+		return err
+	}
+	if stack.Cloud != config.Local {
+		account, err := runner.AWS(ctx, "sts", "get-caller-identity", "--query", "Account", "--output", "text")
+		if err != nil {
+			return err
+		}
+		if account = strings.TrimSpace(account); account != stack.AWS.AccountID {
+			return fmt.Errorf("the AWS CLI is logged in to account %s, and stack %s is in %s (dbtier:aws.accountId): "+
+				"log in to that account", account, t.stack.Name, stack.AWS.AccountID)
+		}
+	}
+	// Of the instance itself: the stack's file may say what no update has applied yet.
+	multi, err := runner.AWS(ctx, "rds", "describe-db-instances", "--db-instance-identifier", runner.Target.Instance,
+		"--query", "DBInstances[0].MultiAZ", "--output", "text")
+	if err != nil {
+		return err
+	}
+	multi = strings.TrimSpace(multi)
+	runner.Target.Settings = append(runner.Target.Settings, drillreport.Fact{Name: "Multi-AZ", Value: multi})
+	runner.Target.MultiAZ = strings.EqualFold(multi, "true")
+	return nil
+}
+
+// nothingPending returns an error if an update would change the stack: a drill that updates it would deploy that, too.
+func (t *task) nothingPending(ctx context.Context, s *drill.Scenario) error {
+	flags := *t.flags
+	flags.expectNoChanges = true
+	of := *t
+	of.flags = &flags
+	err := of.updateWith(ctx)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("drill %s updates stack %s, which must have no changes that wait: deploy them first with "+
+			"`dbtier up --stack %s`: %w", s.Name, t.stack.Name, t.stack.Name, err)
+	}
+	return err
+}
+
+// runDrillEnd ends a drill whose process is gone.
+func (t *task) runDrillEnd(ctx context.Context, d *drillFlags) error {
+	ask, err := t.needsConsent("drill end")
+	if err != nil {
+		return err
+	}
+	if ask {
+		t.say("drill end on stack %s: starts what a drill has stopped, and updates the stack if the drill did",
+			t.stack.Name)
+		if err := t.confirm(ctx); err != nil {
+			return err
+		}
+	}
+	// The record of a drill that keeps the API server from answering cannot be read before that has ended.
+	faults, err := t.localFaults(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(faults, "api-server") {
+		t.say("ending the faults of the local cloud: %s", strings.Join(faults, ", "))
+		if err := t.fault(ctx, "end"); err != nil {
+			return err
+		}
+		faults = nil
+	}
+	runner, err := t.drillRunner(ctx, d)
+	if err != nil {
+		return err
+	}
+	if err := runner.Clear(ctx); err != nil {
+		return drillError(err)
+	}
+	if len(faults) > 0 {
+		t.say("ending the faults of the local cloud: %s", strings.Join(faults, ", "))
+		return t.fault(ctx, "end")
+	}
+	return nil
+}
+
+// localFaults lists the faults that are in force in the local cloud. A stack on AWS has none.
+func (t *task) localFaults(ctx context.Context) ([]string, error) {
+	if t.stack.Cloud != config.Local {
+		return nil, nil
+	}
+	cloud, err := t.cloud(t.project)
+	if err != nil {
+		return nil, err
+	}
+	var printed, said strings.Builder
+	if err := cloud.Run(ctx, &printed, &said, "status", "--json"); err != nil && printed.Len() == 0 {
+		return nil, errors.Join(err, errors.New(strings.TrimSpace(said.String())))
+	}
+	var answer struct {
+		Status struct {
+			Faults []struct{ Kind, Of string } `json:"faults"`
+		} `json:"status"`
+	}
+	if err := json.Unmarshal([]byte(printed.String()), &answer); err != nil {
+		return nil, fmt.Errorf("reading the status of the local cloud: %w", err)
+	}
+	var faults []string
+	for _, f := range answer.Status.Faults {
+		faults = append(faults, strings.TrimSpace(f.Kind+" "+f.Of))
+	}
+	return faults, nil
 }
 
 // drillError adds the exit code of a conflict.
@@ -282,21 +408,9 @@ func (t *task) drillRunner(ctx context.Context, d *drillFlags) (*drill.Runner, e
 	if err != nil {
 		return nil, err
 	}
-	aws, err := t.awsCLI(ctx, stack.AWS.Region)
-	if err != nil {
-		return nil, err
-	}
-	// Of the instance itself: the stack's file may say what no update has applied yet.
-	multi, err := aws(ctx, "rds", "describe-db-instances", "--db-instance-identifier", target.Instance, "--query",
-		"DBInstances[0].MultiAZ", "--output", "text")
-	if err != nil {
-		return nil, err
-	}
-	target.Settings = append(target.Settings, drillreport.Fact{Name: "Multi-AZ", Value: strings.TrimSpace(multi)})
-	target.MultiAZ = strings.EqualFold(strings.TrimSpace(multi), "true")
 	return &drill.Runner{
-		Target: *target, Kubectl: client, AWS: aws, Fault: t.fault, Update: t.updateWith, Repair: t.repair,
-		Say: t.say, Steady: d.steady, Rate: d.rate,
+		Target: *target, Kubectl: client, Fault: t.fault, Update: t.updateWith, Repair: t.repair, Say: t.say,
+		Steady: d.steady, Rate: d.rate,
 	}, nil
 }
 
@@ -310,10 +424,6 @@ func (t *task) drillTarget(stack *config.Stack, outputs map[string]any) (*drill.
 	}
 	image, _ := outputs[config.OutputDrillImage].(string)
 	connections, _ := outputs[config.OutputDrillConnections].(float64)
-	if image == "" {
-		return nil, fmt.Errorf("stack %s is not prepared for drills: set dbtier:drills.enabled to true in %s and run "+
-			"`dbtier up --stack %s`", t.stack.Name, t.stack.Values.File, t.stack.Name)
-	}
 	text := func(name string) string {
 		value, _ := outputs[name].(string)
 		return value
@@ -323,7 +433,8 @@ func (t *task) drillTarget(stack *config.Stack, outputs map[string]any) (*drill.
 	}
 	target := &drill.Target{
 		Stack: t.stack.Name, Cloud: string(stack.Cloud), Local: stack.Cloud == config.Local,
-		Namespace: tier.Namespace, Service: tier.Deployment, Pool: tier.Pool, DatabaseSecret: tier.Secret,
+		Namespace: tier.Namespace, Service: tier.Deployment, PartOf: stack.Service.Name, Pool: tier.Pool,
+		DatabaseSecret:    tier.Secret,
 		OperatorNamespace: text(config.OutputOperatorNamespace), Instance: text(config.OutputDatabaseIdentifier),
 		MasterSecretArn: text(config.OutputMasterSecretArn),
 		Migrates:        stack.Migration.Enabled, Generation: stack.Role.Generation, Image: image,

@@ -60,7 +60,10 @@ Exit codes: 0, or 1 if a schedule failed.`,
 }
 
 func (t *task) runRandom(ctx context.Context, d *drillFlags, f *randomFlags) error {
-	runner, err := t.readyForDrill(ctx, "random", "A random schedule of faults, one after another.", d)
+	if f.rounds < 1 {
+		return &usageError{error: fmt.Errorf("--rounds %d: want 1 or more", f.rounds), command: "dbtier drill random"}
+	}
+	runner, err := t.readyForDrill(ctx, drill.Random(f.seed, nil), d)
 	if err != nil {
 		return err
 	}
@@ -78,7 +81,7 @@ func (t *task) runRandom(ctx context.Context, d *drillFlags, f *randomFlags) err
 			return errors.Join(err, d.write(made))
 		}
 		if last := &t.report.Rounds[i]; !last.OK {
-			return errors.Join(t.shrink(ctx, runner, last, steps), d.write(made))
+			return errors.Join(t.shrink(ctx, runner, last, steps, f.only), d.write(made))
 		}
 		if i == f.rounds-1 {
 			return d.write(made)
@@ -128,10 +131,15 @@ func (t *task) playRound(
 }
 
 // shrink plays a schedule that failed with fewer faults, and returns the error that names those that are needed.
-func (t *task) shrink(ctx context.Context, runner *drill.Runner, failed *round, steps []drill.Step) error {
-	seed, positions := failed.Seed, make([]int, len(steps))
-	for i := range positions {
-		positions[i] = i
+// positions are those of the steps in the schedule of the seed; by default the steps are all of it.
+func (t *task) shrink(
+	ctx context.Context, runner *drill.Runner, failed *round, steps []drill.Step, positions []int,
+) error {
+	seed := failed.Seed
+	if len(positions) == 0 {
+		for i := range steps {
+			positions = append(positions, i)
+		}
 	}
 	t.say("seed %d failed; playing it with fewer faults", seed)
 	least, err := drill.Shrink(steps, func(fewer []drill.Step) (bool, error) {

@@ -94,9 +94,13 @@ func TestADrillNeedsAStackThatIsPreparedForIt(t *testing.T) {
 	} {
 		outputs[name] = "the " + name
 	}
-	_, err := of.drillTarget(stack, outputs)
+	err := of.prepareDrill(t.Context(), stack, &drill.Runner{})
 	require.EqualError(t, err, "stack dev is not prepared for drills: set dbtier:drills.enabled to true in Pulumi.dev.yaml "+
 		"and run `dbtier up --stack dev`")
+	var wrong *usageError
+	require.ErrorAs(t, of.prepareDrill(t.Context(), stack, &drill.Runner{
+		Target: drill.Target{Image: "registry.example/load:1", Connections: 24}, Rate: 500, Steady: time.Second,
+	}), &wrong)
 	outputs[config.OutputDrillImage], outputs[config.OutputDrillConnections] = "registry.example/load:1", 30.0
 	found, err := of.drillTarget(stack, outputs)
 	require.NoError(t, err)

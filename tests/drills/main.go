@@ -36,6 +36,14 @@ func main() {
 }
 
 func run(runs int, names []string) error {
+	if runs < 1 {
+		return fmt.Errorf("-runs %d: want 1 or more", runs)
+	}
+	for _, name := range names {
+		if drill.Find(name) == nil {
+			return fmt.Errorf("there is no drill %s", name)
+		}
+	}
 	for _, s := range drill.Scenarios() {
 		if len(names) > 0 && !slices.Contains(names, s.Name) {
 			continue
