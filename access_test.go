@@ -145,8 +145,8 @@ func TestTokensPastThePool(t *testing.T) {
 	const host = "myshop-local.c9akciq32rgx.ap-northeast-2.rds.amazonaws.com"
 	assert.Equal(t, map[string]any{
 		"AWS_REGION": "ap-northeast-2", "AWS_ENDPOINT_URL_STS": "http://aws.localcloud.internal:4566",
-		"AWS_ROLE_ARN":                "arn:aws:iam::111122223333:role/myshop-local-ap-northeast-2-database",
-		"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/eks.amazonaws.com/serviceaccount/token",
+		"AWS_ROLE_ARN":                             "arn:aws:iam::111122223333:role/myshop-local-ap-northeast-2-database",
+		"AWS_WEB_IDENTITY_TOKEN_FILE":              "/var/run/secrets/eks.amazonaws.com/serviceaccount/token",
 		"DATABASE_CONNECTION_MAX_LIFETIME_SECONDS": "60",
 		"DATABASE_IAM_URL": "postgresql://myshop_iam@" + host +
 			":5432/myshop?sslmode=verify-full&sslrootcert=/etc/rds-ca/ca.pem",

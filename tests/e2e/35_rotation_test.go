@@ -331,7 +331,8 @@ func TestARotationOfTheApplicationsPasswordLosesNoRequestThoughEveryServerConnec
 // the pool's reload its password is wrong. The test reports how many requests and for how long.
 func TestARotationOfTheMasterUsersPoolIsBoundedThoughEveryServerConnectionIsKilled(t *testing.T) {
 	settled(t)
-	simplest := withConfig(t, "config:\n", "config:\n  dbtier:role: {poolUser: master}\n")
+	simplest := withConfig(t, "config:\n", "config:\n  dbtier:role: {poolUser: master}\n",
+		"dbtier:drills:\n    enabled: true\n", "dbtier:drills:\n    enabled: false\n")
 	r := simplest.run(t, "bin/dbtier", "up", "--stack", "local", "--allow-data-loss", "role-credential-1",
 		"--allow-data-loss", "role-credential-2", "--allow-data-loss", "pool-kept-credential-1",
 		"--allow-data-loss", "pool-kept-credential-2")

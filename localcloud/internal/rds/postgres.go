@@ -425,7 +425,20 @@ func readTail(name string) string {
 	if err != nil {
 		return "(its log cannot be read: " + err.Error() + ")"
 	}
-	return tail(string(text))
+	return tail(withoutLooks(string(text)))
+}
+
+// withoutLooks removes the lines about the engine's own attempts to connect while PostgreSQL starts. There can be so
+// many that the reason of a failure is no longer at the end of the log.
+func withoutLooks(log string) string {
+	var left strings.Builder
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, ":"+adminUser+"@") || !strings.Contains(line, "FATAL:  the database system is ") &&
+			!strings.Contains(line, "DETAIL:  Hot standby mode is disabled") {
+			left.WriteString(line)
+		}
+	}
+	return left.String()
 }
 
 func tail(text string) string {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,6 +23,22 @@ func packet(code uint32, rest string) []byte {
 }
 
 const version30 = 3 << 16
+
+// The engine asks a starting PostgreSQL every ten milliseconds, and each refusal is in the log.
+func TestTheReasonOfAFailedStartIsNotHiddenByTheEnginesOwnLooks(t *testing.T) {
+	const reason = "2026-12-01 10:45:25.480 UTC:@:[1488]:FATAL:  could not write to file: No space left on device\n"
+	const end = "2026-12-01 10:45:27.540 UTC:@:[1485]:LOG:  database system is shut down\n"
+	looks := strings.Repeat(
+		"2026-12-01 10:45:25.484 UTC:rdsadmin@postgres:[1503]:FATAL:  the database system is not accepting connections\n"+
+			"2026-12-01 10:45:25.484 UTC:rdsadmin@postgres:[1503]:DETAIL:  Hot standby mode is disabled.\n"+
+			"2026-12-01 10:45:25.515 UTC:rdsadmin@postgres:[1509]:FATAL:  the database system is in recovery mode\n", 100)
+	file := filepath.Join(t.TempDir(), "log")
+	require.NoError(t, os.WriteFile(file, []byte(reason+looks+end), 0o600))
+	assert.Equal(t, strings.TrimSpace(reason+end), readTail(file))
+	other := "2026-12-01 10:45:25.484 UTC:rdsadmin@postgres:[1503]:FATAL:  password authentication failed\n"
+	require.NoError(t, os.WriteFile(file, []byte(other), 0o600))
+	assert.Equal(t, strings.TrimSpace(other), readTail(file))
+}
 
 func TestStartupPacketsAreUnderstood(t *testing.T) {
 	long63 := strings.Repeat("u", 63)
