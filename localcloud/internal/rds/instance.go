@@ -330,11 +330,11 @@ func (i *instance) watch(l *life) {
 			return
 		}
 		// A full disk is said once: until there is room, every attempt ends like this.
-		if wasFull := full; !wasFull || !diskFull(err) {
+		if wasFull := full; !wasFull || !i.engine.diskFull(err) {
 			i.engine.log.Error("restarting PostgreSQL failed; it is tried until it succeeds", "instance", i.id,
 				"error", i.engine.explain(err), "next", wait)
 		}
-		full = diskFull(err)
+		full = i.engine.diskFull(err)
 		select {
 		case <-time.After(wait):
 			wait = min(2*wait, lastRetry)

@@ -135,15 +135,23 @@ func (e *Engine) checkSpace(dir string) error {
 	return nil
 }
 
-// diskFull reports whether an operation failed because the disk had no room for it. PostgreSQL says so in its log,
-// which is then in the error.
-func diskFull(err error) bool {
-	return err != nil && strings.Contains(strings.ToLower(err.Error()), syscall.ENOSPC.Error())
+// nearlyFull is the free space, in bytes, below which a disk counts as full when an operation has failed: a few segments
+// of the log, which PostgreSQL has just removed or could not write.
+const nearlyFull = 64 << 20
+
+// diskFull reports whether an operation failed because the disk had no room for it. PostgreSQL says so in its log, which
+// is then in the error, unless the log had no room either.
+func (e *Engine) diskFull(err error) bool {
+	if err == nil || strings.Contains(strings.ToLower(err.Error()), syscall.ENOSPC.Error()) {
+		return err != nil
+	}
+	_, free, unknown := safefile.Disk(e.cfg.Dir)
+	return unknown == nil && free < nearlyFull
 }
 
 // explain adds what is missing, and what helps, to the error of a full disk.
 func (e *Engine) explain(err error) error {
-	if !diskFull(err) {
+	if !e.diskFull(err) {
 		return err
 	}
 	return fmt.Errorf("not enough disk space: %s has become full: free some space, or delete snapshots: %w", e.cfg.Dir,

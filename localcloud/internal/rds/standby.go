@@ -144,11 +144,11 @@ func (i *instance) tend(l *life) {
 		var ended <-chan struct{}
 		var retry <-chan time.Time
 		if err != nil {
-			if wasFull := full; !wasFull || !diskFull(err) { // a full disk is said once
+			if wasFull := full; !wasFull || !i.engine.diskFull(err) { // a full disk is said once
 				i.engine.log.Error("the standby is not in sync; it is tried until it is", "instance", i.id,
 					"error", i.engine.explain(err), "next", wait)
 			}
-			full = diskFull(err)
+			full = i.engine.diskFull(err)
 			retry = time.After(wait)
 			wait = min(2*wait, lastRetry)
 		} else {
