@@ -135,12 +135,12 @@ func (e *Engine) checkSpace(dir string) error {
 	return nil
 }
 
-// nearlyFull is the free space, in bytes, below which a disk counts as full when an operation has failed: a few segments
-// of the log, which PostgreSQL has just removed or could not write.
+// nearlyFull is the free space, in bytes, below which a disk counts as full when an operation has failed: a few
+// segments of the log, which PostgreSQL has just removed or could not write.
 const nearlyFull = 64 << 20
 
-// diskFull reports whether an operation failed because the disk had no room for it. PostgreSQL says so in its log, which
-// is then in the error, unless the log had no room either.
+// diskFull reports whether an operation failed because the disk had no room for it. PostgreSQL says so in its log,
+// which is then in the error, unless the log had no room either.
 func (e *Engine) diskFull(err error) bool {
 	if err == nil || strings.Contains(strings.ToLower(err.Error()), syscall.ENOSPC.Error()) {
 		return err != nil
