@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -54,6 +55,9 @@ func Set(text, setting, value string) (changed, was string, err error) {
 	}
 	if config.IsMeantAsText(setting, want) {
 		want, value = value, strconv.Quote(value)
+	} else if hasComment(value) {
+		return "", "", errors.New("the value ends in a comment: leave it out, or put the value in quotes if # is " +
+			"part of it")
 	}
 	at := find(text, setting)
 	switch {
@@ -74,6 +78,19 @@ func Set(text, setting, value string) (changed, was string, err error) {
 		return "", "", fmt.Errorf("the value cannot stand in the place of %s: put it in quotes", line[start:end])
 	}
 	return changed, line[start:end], nil
+}
+
+// hasComment reports whether YAML takes a part of a value for a comment.
+func hasComment(value string) bool {
+	var read yaml.Node
+	if yaml.Unmarshal([]byte(value), &read) != nil {
+		return false
+	}
+	var within func(*yaml.Node) bool
+	within = func(n *yaml.Node) bool {
+		return n.HeadComment+n.LineComment+n.FootComment != "" || slices.ContainsFunc(n.Content, within)
+	}
+	return within(&read)
 }
 
 // MissingError is a setting that the file does not have.

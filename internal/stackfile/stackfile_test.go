@@ -130,10 +130,23 @@ func TestTheLinesOfAMissingSettingCanBePasted(t *testing.T) {
 	}
 }
 
+// A comment would stay in the file when the next value replaces this one.
+func TestAValueWithACommentIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"3 # for now", "{cpuLimit: 1} #", "registry.example/shop:1 #2"} {
+		_, _, err := stackfile.Set(file, "database.multiAz", value)
+		require.ErrorContains(t, err, "the value ends in a comment", value)
+	}
+	changed, _, err := stackfile.Set(file, "database.multiAz", "'3 # for now'")
+	require.NoError(t, err)
+	assert.Contains(t, changed, "multiAz: '3 # for now'")
+}
+
 func FuzzSet(f *testing.F) {
 	f.Add(file, "database.multiAz", "true")
 	f.Add("config: {dbtier:pool: \"a\\\"b\"}", "pool", "'c'")
 	f.Add("config:\n dbtier:pool: 0", "pool", "0 ")
+	f.Add("config:\n dbtier:pool: 0", "pool", "0 #jn")
 	f.Fuzz(func(t *testing.T, text, setting, value string) {
 		changed, was, err := stackfile.Set(text, setting, value)
 		if err != nil {
