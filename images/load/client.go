@@ -27,8 +27,8 @@ type client struct {
 	until time.Time
 }
 
-// wrongAnswerError is the answer to a request that succeeded, but not with what the database must know. A repetition
-// could hide it, so there is none.
+// wrongAnswerError is the answer to a request that succeeded, but not with what the database must know. It is
+// not repeated, because a repetition could hide it.
 type wrongAnswerError struct{ text string }
 
 func (w *wrongAnswerError) Error() string { return w.text }
@@ -96,7 +96,7 @@ func (c *client) expiry(now time.Time) time.Time {
 	if c.lifetime == 0 {
 		return time.Time{}
 	}
-	return now.Add(c.lifetime - rand.N(c.lifetime/10+1)) //nolint:gosec // nobody gains from guessing it
+	return now.Add(c.lifetime - rand.N(c.lifetime/10+1)) //nolint:gosec // not a secret
 }
 
 // release closes the connection after an error, at the end of its time, or after each request of a reconnecting client.

@@ -18,7 +18,7 @@ const otherErrors = "other errors"
 type recorder struct {
 	mu     sync.Mutex
 	groups []*groupRecord
-	// current is the beginning of the second that answers are counted in. finished are those before it that nobody has
+	// current is the beginning of the second that answers are counted in. finished are those before it that were not
 	// taken yet.
 	current  time.Time
 	finished []second

@@ -2,6 +2,6 @@
 // saw and whether a write was lost.
 //
 // The load runs in a pod of the service's namespace, through the pool. A ConfigMap in the same namespace is the lock of
-// the drill, and records what must be undone: whoever finds the ConfigMap of a drill whose process is gone ends that
-// drill first.
+// the drill, and records what must be undone. A command that finds the ConfigMap of a drill whose process is gone ends
+// that drill first.
 package drill
