@@ -116,7 +116,7 @@ func (r *Runner) failover(ctx context.Context) error {
 }
 
 func (r *Runner) reboot(ctx context.Context) error {
-	since := r.clock().Add(-time.Hour)
+	since := time.Now().Add(-time.Hour)
 	before, err := r.restarts(ctx, since)
 	if err != nil {
 		return err

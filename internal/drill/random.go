@@ -32,6 +32,15 @@ func (s Step) String() string {
 	return fmt.Sprintf("%s for %s after %s", s.Drill, s.For, s.After)
 }
 
+// Words returns each step in words.
+func Words(steps []Step) []string {
+	words := make([]string, len(steps))
+	for i, step := range steps {
+		words[i] = step.String()
+	}
+	return words
+}
+
 // Schedule returns the faults of a seed on a stack. The same seed gives the same faults on every machine, as long as
 // the stack can have the same ones.
 func Schedule(seed uint64, t *Target) []Step {
@@ -51,13 +60,9 @@ func Schedule(seed uint64, t *Target) []Step {
 
 // Random returns the drill of some steps.
 func Random(seed uint64, steps []Step) *Scenario {
-	words := make([]string, len(steps))
-	for i, step := range steps {
-		words[i] = step.String()
-	}
 	shows := "Faults that heal within seconds, one after another; the seed chooses which, when, and for how long."
 	if len(steps) > 0 {
-		shows = fmt.Sprintf("Seed %d: %s.", seed, strings.Join(words, ", "))
+		shows = fmt.Sprintf("Seed %d: %s.", seed, strings.Join(Words(steps), ", "))
 	}
 	return &Scenario{
 		Name: "random", Does: "Cause several faults, one after another, chosen by a seed", Shows: shows,
@@ -119,12 +124,8 @@ func Sound(made *report.Report) (ok bool, why string) {
 	}
 	add(made.Load.Ledger.Lost, "acknowledged writes lost")
 	add(made.Load.Ledger.Duplicated, "writes duplicated")
-	failed := 0
-	for _, g := range made.Load.Groups {
-		if g.Client == report.Retrying {
-			failed += g.Failed
-		}
-	}
-	add(failed, "requests of retrying clients failed")
+	figures := made.Figures()
+	retrying, _ := figures.Of(report.Retrying)
+	add(retrying.Failed, "requests of retrying clients failed")
 	return len(broken) == 0, strings.Join(broken, ", ")
 }

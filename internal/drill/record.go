@@ -95,7 +95,7 @@ func (r *Runner) recordName() string { return contract.DrillPod(r.Target.Service
 // claim records the drill. It ends a drill whose process is gone, and fails if another one runs.
 func (r *Runner) claim(ctx context.Context, drill string) error {
 	for {
-		r.record = newRecord(drill, r.clock())
+		r.record = newRecord(drill, time.Now())
 		manifest, err := r.recordManifest()
 		if err != nil {
 			return err
@@ -108,22 +108,18 @@ func (r *Runner) claim(ctx context.Context, drill string) error {
 		if err != nil {
 			return err
 		}
+		if found == nil {
+			continue // It has ended meanwhile.
+		}
 		// The person has agreed to another drill, and not to an update.
-		if s := Find(foundDrill(found)); s != nil && s.Updates && !found.alive(r.clock()) {
+		if s := Find(found.Drill); s != nil && s.Updates && !found.alive(time.Now()) {
 			return fmt.Errorf("drill %s was interrupted, and an update must end it: run `dbtier drill end "+
 				"--stack %s` first", s.Name, r.Target.Stack)
 		}
-		if err := r.Clear(ctx); err != nil {
+		if err := r.takeOver(ctx, found); err != nil {
 			return err
 		}
 	}
-}
-
-func foundDrill(found *record) string {
-	if found == nil {
-		return ""
-	}
-	return found.Drill
 }
 
 // saveRecord replaces the record.
@@ -142,7 +138,7 @@ func (r *Runner) recordManifest() (string, error) {
 		return "", fmt.Errorf("describing the drill: %w", err)
 	}
 	meta := r.meta()
-	meta["annotations"] = object{beatAnnotation: r.clock().UTC().Format(time.RFC3339)}
+	meta["annotations"] = object{beatAnnotation: time.Now().UTC().Format(time.RFC3339)}
 	if r.record.version != "" {
 		meta["resourceVersion"] = r.record.version
 	}
@@ -186,7 +182,12 @@ func (r *Runner) Clear(ctx context.Context) error {
 	if err != nil || found == nil {
 		return err
 	}
-	if found.alive(r.clock()) {
+	return r.takeOver(ctx, found)
+}
+
+// takeOver ends a drill whose process is gone. It returns a [*RunningError] for one that runs.
+func (r *Runner) takeOver(ctx context.Context, found *record) error {
+	if found.alive(time.Now()) {
 		return &RunningError{Drill: found.Drill, Host: found.Host, PID: found.PID, Began: found.Began}
 	}
 	scenario := Find(found.Drill)
@@ -245,7 +246,7 @@ func (r *Runner) heartbeat(ctx context.Context) {
 	for pause(ctx, beat) == nil {
 		// Only the time is changed: the drill itself may be writing what must be undone.
 		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, beatAnnotation,
-			r.clock().UTC().Format(time.RFC3339))
+			time.Now().UTC().Format(time.RFC3339))
 		_, _ = r.kubectl(ctx, "patch", "configmap", r.recordName(), "--type=merge", "--patch="+patch,
 			"--request-timeout=5s")
 	}

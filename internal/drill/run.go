@@ -39,7 +39,7 @@ func (r *Runner) Run(ctx context.Context, s *Scenario) (*report.Report, error) {
 
 // underLoad causes the fault while the load runs, and reports it.
 func (r *Runner) underLoad(ctx context.Context, s *Scenario) (*report.Report, error) {
-	began := r.clock()
+	began := time.Now()
 	r.Say("starting the load")
 	if err := r.startLoad(ctx); err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (r *Runner) underLoad(ctx context.Context, s *Scenario) (*report.Report, er
 		return nil, errors.Join(caused, err)
 	}
 	made := &report.Report{
-		Drill: s.Name, Stack: r.Target.Stack, Cloud: r.Target.Cloud, Began: began, Ended: r.clock(), Events: r.events,
+		Drill: s.Name, Stack: r.Target.Stack, Cloud: r.Target.Cloud, Began: began, Ended: time.Now(), Events: r.events,
 		Versions: append([]report.Fact{{Name: "PostgreSQL", Value: load.Server}}, r.Target.Versions...),
 		Settings: r.Target.Settings, Load: *load,
 	}

@@ -67,21 +67,13 @@ type Runner struct {
 	events []report.Event
 	// lasts replaces the time that faults last, if it is not zero.
 	lasts time.Duration
-	now   func() time.Time
 }
 
 // event records what happened, and tells it.
 func (r *Runner) event(kind, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	r.events = append(r.events, report.Event{At: r.clock(), Text: text, Kind: kind})
+	r.events = append(r.events, report.Event{At: time.Now(), Text: text, Kind: kind})
 	r.Say("%s", text)
-}
-
-func (r *Runner) clock() time.Time {
-	if r.now == nil {
-		return time.Now()
-	}
-	return r.now()
 }
 
 // caused, healed and noted record the events of a drill.

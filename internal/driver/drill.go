@@ -2,12 +2,9 @@ package driver
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,23 +99,6 @@ func (d *drillFlags) add(cmd *cobra.Command) {
 	flags.DurationVar(&d.steady, "steady", 10*time.Second,
 		"how long all clients must have answers before the fault, and after it")
 	flags.BoolVar(&d.production, "production", false, "allow the drill on a stack with dbtier:profile production")
-}
-
-func (a *app) drillEnd() *cobra.Command {
-	var f stackFlags
-	var d drillFlags
-	do := func(t *task, ctx context.Context) error { return t.runDrillEnd(ctx, &d) }
-	cmd := a.onStacks(&f, do, &cobra.Command{
-		Use:   "end --stack <stack>",
-		Short: "End a drill that was interrupted",
-		Long: `Ends what a drill has begun whose process is gone: it starts again what was stopped, and removes the
-load. After a drill that updates the stack, it brings the stack to what its file says, and asks first on AWS.
-On the local cloud it also ends all faults that are in force. It does nothing if there is no such drill. Exit
-code 6 means that the drill still runs.`,
-		Example: `  dbtier drill end --stack local`,
-	}, withEngine, withConsent)
-	d.access.add(cmd)
-	return cmd
 }
 
 // wrapped breaks a text into lines for --help.
@@ -238,55 +218,12 @@ func (t *task) prepareDrill(ctx context.Context, stack *config.Stack, runner *dr
 
 // nothingPending returns an error if an update would change the stack: a drill that updates it would deploy that, too.
 func (t *task) nothingPending(ctx context.Context, s *drill.Scenario) error {
-	flags := *t.flags
-	flags.expectNoChanges = true
-	of := *t
-	of.flags = &flags
-	err := of.updateWith(ctx)
+	err := t.updateWith(ctx, func(f *stackFlags) { f.expectNoChanges = true })
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("drill %s updates stack %s, which must have no changes that wait: deploy them first with "+
 			"`dbtier up --stack %s`: %w", s.Name, t.stack.Name, t.stack.Name, err)
 	}
 	return err
-}
-
-// runDrillEnd ends a drill whose process is gone.
-func (t *task) runDrillEnd(ctx context.Context, d *drillFlags) error {
-	ask, err := t.needsConsent("drill end")
-	if err != nil {
-		return err
-	}
-	if ask {
-		t.say("drill end on stack %s: starts what a drill has stopped, and updates the stack if the drill did",
-			t.stack.Name)
-		if err := t.confirm(ctx); err != nil {
-			return err
-		}
-	}
-	// The record of a drill that keeps the API server from answering cannot be read before that has ended.
-	faults, err := t.localFaults(ctx)
-	if err != nil {
-		return err
-	}
-	if slices.Contains(faults, "api-server") {
-		t.say("ending the faults of the local cloud: %s", strings.Join(faults, ", "))
-		if err := t.fault(ctx, "end"); err != nil {
-			return err
-		}
-		faults = nil
-	}
-	runner, err := t.drillRunner(ctx, d)
-	if err != nil {
-		return err
-	}
-	if err := runner.Clear(ctx); err != nil {
-		return drillError(err)
-	}
-	if len(faults) > 0 {
-		t.say("ending the faults of the local cloud: %s", strings.Join(faults, ", "))
-		return t.fault(ctx, "end")
-	}
-	return nil
 }
 
 // localFaults lists the faults that are in force in the local cloud. A stack on AWS has none.
@@ -298,20 +235,12 @@ func (t *task) localFaults(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var printed, said strings.Builder
-	if err := cloud.Run(ctx, &printed, &said, "status", "--json"); err != nil && printed.Len() == 0 {
-		return nil, errors.Join(err, errors.New(strings.TrimSpace(said.String())))
-	}
-	var answer struct {
-		Status struct {
-			Faults []struct{ Kind, Of string } `json:"faults"`
-		} `json:"status"`
-	}
-	if err := json.Unmarshal([]byte(printed.String()), &answer); err != nil {
-		return nil, fmt.Errorf("reading the status of the local cloud: %w", err)
+	state, err := cloud.Ready(ctx)
+	if err != nil {
+		return nil, err
 	}
 	var faults []string
-	for _, f := range answer.Status.Faults {
+	for _, f := range state.Faults {
 		faults = append(faults, strings.TrimSpace(f.Kind+" "+f.Of))
 	}
 	return faults, nil
@@ -356,38 +285,26 @@ func (d *drillFlags) write(made *drillreport.Report) error {
 
 // bounds compares the report with what was demanded.
 func (d *drillFlags) bounds(made *drillreport.Report) []drillreport.Bound {
-	ledger := made.Load.Ledger
-	lost := ledger.Lost + ledger.Duplicated
+	figures := made.Figures()
+	lost := made.Load.Ledger.Lost + made.Load.Ledger.Duplicated
 	bounds := []drillreport.Bound{{
 		Name: "max-lost", Want: strconv.Itoa(d.maxLost), Got: strconv.Itoa(lost), OK: lost <= d.maxLost,
 	}}
-	failed := 0
-	for _, g := range made.Load.Groups {
-		if g.Client == drillreport.Retrying {
-			failed += g.Failed
-		}
-	}
 	if d.maxOutage != unbounded {
+		longest := figures.All.Longest()
 		bounds = append(bounds, drillreport.Bound{
-			Name: "max-outage", Want: d.maxOutage.String(), Got: fmt.Sprintf("%.1fs", longest(made)),
-			OK: longest(made) <= d.maxOutage.Seconds(),
+			Name: "max-outage", Want: d.maxOutage.String(), Got: fmt.Sprintf("%.1fs", longest),
+			OK: longest <= d.maxOutage.Seconds(),
 		})
 	}
 	if d.maxFailed != unbounded {
+		retrying, _ := figures.Of(drillreport.Retrying)
 		bounds = append(bounds, drillreport.Bound{
-			Name: "max-failed", Want: strconv.Itoa(d.maxFailed), Got: strconv.Itoa(failed), OK: failed <= d.maxFailed,
+			Name: "max-failed", Want: strconv.Itoa(d.maxFailed), Got: strconv.Itoa(retrying.Failed),
+			OK: retrying.Failed <= d.maxFailed,
 		})
 	}
 	return bounds
-}
-
-// longest is the longest time in seconds that a kind of client had no answer.
-func longest(made *drillreport.Report) float64 {
-	most := 0.0
-	for _, g := range made.Load.Groups {
-		most = max(most, g.Longest)
-	}
-	return most
 }
 
 // drillRunner returns what runs drills on the stack.
@@ -409,8 +326,13 @@ func (t *task) drillRunner(ctx context.Context, d *drillFlags) (*drill.Runner, e
 		return nil, err
 	}
 	return &drill.Runner{
-		Target: *target, Kubectl: client, Fault: t.fault, Update: t.updateWith, Repair: t.repair, Say: t.say,
-		Steady: d.steady, Rate: d.rate,
+		Target: *target, Kubectl: client, Fault: t.fault, Say: t.say, Steady: d.steady, Rate: d.rate,
+		Update: func(ctx context.Context, values ...string) error {
+			return t.updateWith(ctx, func(f *stackFlags) { f.config = slices.Concat(f.config, values) })
+		},
+		Repair: func(ctx context.Context) error {
+			return t.updateWith(ctx, func(f *stackFlags) { f.refresh = true })
+		},
 	}, nil
 }
 
@@ -469,19 +391,11 @@ func (t *task) fault(ctx context.Context, args ...string) error {
 	return err
 }
 
-// repair updates the stack after a look at its real resources.
-func (t *task) repair(ctx context.Context) error {
+// updateWith updates the stack with some flags changed, and prints nothing but its faults.
+func (t *task) updateWith(ctx context.Context, change func(*stackFlags)) error {
 	flags := *t.flags
-	flags.refresh = true
-	of := *t
-	of.flags = &flags
-	return of.updateWith(ctx)
-}
-
-// updateWith updates the stack with some values in place of those of its file, and prints nothing but its faults.
-func (t *task) updateWith(ctx context.Context, values ...string) error {
-	flags := *t.flags
-	flags.config, flags.yes = append(append([]string{}, flags.config...), values...), true
+	flags.yes = true
+	change(&flags)
 	of := t.newTask(&flags, t.target, t.newReport("up", t.stack.Name))
 	of.out, of.asks = io.Discard, false
 	of.progress.Out, of.progress.Live, of.progress.Quiet = io.Discard, false, true
@@ -490,40 +404,4 @@ func (t *task) updateWith(ctx context.Context, values ...string) error {
 		return fmt.Errorf("the update failed: %s", strings.Join(faults, "; "))
 	}
 	return err
-}
-
-// awsCLI returns a function that runs the AWS CLI: against the stand-in for a local stack.
-func (t *task) awsCLI(
-	ctx context.Context, region string,
-) (run func(ctx context.Context, args ...string) (string, error), err error) {
-	path, err := exec.LookPath("aws")
-	if err != nil {
-		return nil, errNoAWS
-	}
-	var first []string
-	env := append(os.Environ(), "AWS_PAGER=", "AWS_REGION="+region, "AWS_DEFAULT_REGION="+region)
-	if t.stack.Cloud == config.Local {
-		cloud, err := t.cloud(t.project)
-		if err != nil {
-			return nil, err
-		}
-		state, err := cloud.Ready(ctx)
-		if err != nil {
-			return nil, err
-		}
-		set, err := standIn(cloud)
-		if err != nil {
-			return nil, err
-		}
-		first, env = []string{"--endpoint-url", state.AWSEndpoint}, merged(os.Environ(), set, "AWS_")
-	}
-	return func(ctx context.Context, args ...string) (string, error) {
-		cmd := exec.CommandContext(ctx, path, append(append([]string{}, first...), args...)...)
-		cmd.Env, cmd.WaitDelay = env, 5*time.Second
-		printed, err := cmd.Output()
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-			return "", fmt.Errorf("aws %s %s: %s", args[0], args[1], strings.TrimSpace(string(exit.Stderr)))
-		}
-		return string(printed), err
-	}, nil
 }

@@ -109,15 +109,16 @@ func (f *randomFlags) steps(seed uint64, target *drill.Target) ([]drill.Step, er
 func (t *task) playRound(
 	ctx context.Context, runner *drill.Runner, seed uint64, steps []drill.Step,
 ) (*drillreport.Report, error) {
-	t.say("seed %d: %s", seed, wordsOf(steps))
+	t.say("seed %d: %s", seed, strings.Join(drill.Words(steps), ", "))
 	made, err := runner.Run(ctx, drill.Random(seed, steps))
 	if made == nil || err != nil {
 		return made, drillError(err)
 	}
 	made.Seed, t.report.Drill = &seed, made
-	one := round{Seed: seed, Acknowledged: made.Load.Ledger.Acknowledged, Longest: longest(made)}
-	for _, step := range steps {
-		one.Faults = append(one.Faults, step.String())
+	figures := made.Figures()
+	one := round{
+		Seed: seed, Faults: drill.Words(steps), Acknowledged: made.Load.Ledger.Acknowledged,
+		Longest: figures.All.Longest(),
 	}
 	one.OK, one.Why = drill.Sound(made)
 	said := one.Why
@@ -148,10 +149,9 @@ func (t *task) shrink(
 			return false, err
 		}
 		ok, why := drill.Sound(made)
-		t.say("  %s: %s", wordsOf(fewer), map[bool]string{true: "nothing lost", false: why}[ok])
+		t.say("  %s: %s", strings.Join(drill.Words(fewer), ", "), map[bool]string{true: "nothing lost", false: why}[ok])
 		return !ok, nil
 	})
-	failed.Fewest = nil
 	for i, from := 0, 0; i < len(least); i++ {
 		at := from + slices.Index(steps[from:], least[i])
 		failed.Fewest, from = append(failed.Fewest, positions[at]), at+1
@@ -160,12 +160,4 @@ func (t *task) shrink(
 	return errors.Join(err, fmt.Errorf("seed %d: %s; to play the fewest faults that fail: dbtier drill random "+
 		"--stack %s "+
 		"--seed %d --only %s", seed, failed.Why, t.stack.Name, seed, only))
-}
-
-func wordsOf(steps []drill.Step) string {
-	words := make([]string, len(steps))
-	for i, step := range steps {
-		words[i] = step.String()
-	}
-	return strings.Join(words, ", ")
 }

@@ -56,7 +56,8 @@ func TestTheBoundsOfADrillDecideItsExitCode(t *testing.T) {
 	t.Parallel()
 	made := &drillreport.Report{Drill: "failover", Load: drillreport.Load{
 		Groups: []drillreport.Group{
-			{Client: drillreport.Persistent, Longest: 5.04, Failed: 9}, {Client: drillreport.Retrying, Longest: 4, Failed: 2},
+			{Client: drillreport.Persistent, Kind: drillreport.Write, Longest: 5.04, Failed: 9},
+			{Client: drillreport.Retrying, Kind: drillreport.Read, Longest: 4, Failed: 2},
 		},
 		Ledger: drillreport.Ledger{Lost: 1, Duplicated: 2},
 	}}

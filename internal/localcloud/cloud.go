@@ -43,6 +43,14 @@ type State struct {
 	Kubeconfig  string `json:"kubeconfig"`
 	// Ready is true once the cloud has started. It answers before that.
 	Ready bool `json:"-"`
+	// Faults are those that are in force.
+	Faults []Fault `json:"-"`
+}
+
+// Fault is a fault that `dbtier local fault` has caused: its kind, and what it is of.
+type Fault struct {
+	Kind string `json:"kind"`
+	Of   string `json:"of"`
 }
 
 // Credentials are the access key of the local account's administrator.
@@ -95,7 +103,8 @@ func (c *Cloud) Running(ctx context.Context) (*State, error) {
 				"`dbtier local start`", answer.Status)
 	}
 	var status struct {
-		Phase string `json:"phase"`
+		Phase  string  `json:"phase"`
+		Faults []Fault `json:"faults"`
 	}
 	if err := json.NewDecoder(answer.Body).Decode(&status); err != nil {
 		return nil, fmt.Errorf("reading the local cloud's status: %w", err)
@@ -103,7 +112,7 @@ func (c *Cloud) Running(ctx context.Context) (*State, error) {
 	if status.Phase == "stopping" {
 		return nil, ErrNotRunning
 	}
-	state.Ready = status.Phase == "ready"
+	state.Ready, state.Faults = status.Phase == "ready", status.Faults
 	return state, nil
 }
 

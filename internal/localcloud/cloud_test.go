@@ -61,7 +61,7 @@ func runs(t *testing.T, c *localcloud.Cloud, pid, answers int, phase string) {
 				answers = http.StatusNotFound
 			}
 			w.WriteHeader(answers)
-			fmt.Fprintf(w, `{"phase":%q}`, phase)
+			fmt.Fprintf(w, `{"phase":%q,"faults":[{"kind":"api-server"},{"kind":"zone","of":"b"}]}`, phase)
 		}),
 	}
 	go func() { _ = server.Serve(listener) }()
@@ -88,6 +88,7 @@ func TestACloudRunsWhenItsFirstProcessLivesAndItsSocketAnswers(t *testing.T) {
 	state, err := c.Running(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, "http://127.0.0.1:14566", state.AWSEndpoint)
+	assert.Equal(t, []localcloud.Fault{{Kind: "api-server"}, {Kind: "zone", Of: "b"}}, state.Faults)
 
 	ended := exec.CommandContext(t.Context(), "true")
 	require.NoError(t, ended.Run())

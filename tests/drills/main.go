@@ -22,8 +22,8 @@ import (
 
 const (
 	page  = "docs/drills.md"
-	begin = "<!-- make drills, %s: begin -->\n"
-	end   = "<!-- make drills, %s: end -->\n"
+	begin = "<!-- make drills, table: begin -->\n"
+	end   = "<!-- make drills, table: end -->\n"
 )
 
 func main() {
@@ -110,12 +110,11 @@ func row(s *drill.Scenario, made []*report.Report) string {
 		failed, requests := 0, 0
 		for _, r := range made {
 			figures := r.Figures()
-			at := slices.IndexFunc(figures.Clients, func(c report.Client) bool { return c.Name == client })
-			if at < 0 {
+			c, known := figures.Of(client)
+			if !known {
 				continue
 			}
-			c := figures.Clients[at]
-			outages = append(outages, max(c.Write, c.Read))
+			outages = append(outages, c.Longest())
 			failed, requests = failed+c.Failed, requests+c.Requests
 		}
 		slices.Sort(outages)
@@ -157,9 +156,8 @@ func write(name, row string) error {
 	if err != nil {
 		return err
 	}
-	from, to := fmt.Sprintf(begin, "table"), fmt.Sprintf(end, "table")
-	before, rest, ok := strings.Cut(string(text), from)
-	table, after, closed := strings.Cut(rest, to)
+	before, rest, ok := strings.Cut(string(text), begin)
+	table, after, closed := strings.Cut(rest, end)
 	if !ok || !closed {
 		return fmt.Errorf("%s has no marks for the table", page)
 	}
@@ -170,5 +168,5 @@ func write(name, row string) error {
 	} else {
 		lines = append(lines, row)
 	}
-	return os.WriteFile(page, []byte(before+from+strings.Join(lines, "")+to+after), 0o644)
+	return os.WriteFile(page, []byte(before+begin+strings.Join(lines, "")+end+after), 0o644)
 }

@@ -35,6 +35,18 @@ type Client struct {
 	Max float64
 }
 
+// Longest is the longest time without an answer.
+func (c *Client) Longest() float64 { return max(c.Write, c.Read) }
+
+// Of returns the figures of a kind of client; none if the load had no such clients.
+func (f *Figures) Of(name string) (c Client, known bool) {
+	at := slices.IndexFunc(f.Clients, func(c Client) bool { return c.Name == name })
+	if at < 0 {
+		return Client{}, false
+	}
+	return f.Clients[at], true
+}
+
 // Window is a time in which at least one group had no answer.
 type Window struct {
 	From, To time.Time
