@@ -51,6 +51,8 @@ type instance struct {
 	life   *life
 	// standbyServer is the standby that runs, or nil.
 	standbyServer *process
+	// told is which server's failures of a full disk have been told.
+	told struct{ primaryFull, standbyFull bool }
 
 	forceSSL atomic.Bool
 	// replicated is true if there shall be a standby.
@@ -308,7 +310,7 @@ func (i *instance) watch(l *life) {
 		return
 	}
 	i.engine.log.Error("PostgreSQL ended unexpectedly", "instance", i.id, "log", readTail(l.log))
-	wait, full := firstRetry, false
+	wait := firstRetry
 	for {
 		i.mu.Lock()
 		if i.life == l {
@@ -325,16 +327,15 @@ func (i *instance) watch(l *life) {
 		default:
 			err = i.start(i.engine.ctx)
 		}
+		news := i.engine.news(&i.told.primaryFull, err)
 		i.mu.Unlock()
 		if done || err == nil || i.engine.ctx.Err() != nil {
 			return
 		}
-		// A full disk is said once: until there is room, every attempt ends like this.
-		if wasFull := full; !wasFull || !i.engine.diskFull(err) {
+		if news {
 			i.engine.log.Error("restarting PostgreSQL failed; it is tried until it succeeds", "instance", i.id,
 				"error", i.engine.explain(err), "next", wait)
 		}
-		full = i.engine.diskFull(err)
 		select {
 		case <-time.After(wait):
 			wait = min(2*wait, lastRetry)

@@ -145,8 +145,21 @@ func (e *Engine) diskFull(err error) bool {
 	if err == nil || strings.Contains(strings.ToLower(err.Error()), syscall.ENOSPC.Error()) {
 		return err != nil
 	}
+	return e.nearlyFull()
+}
+
+func (e *Engine) nearlyFull() bool {
 	_, free, unknown := safefile.Disk(e.cfg.Dir)
 	return unknown == nil && free < nearlyFull
+}
+
+// news reports whether a failed attempt has to be told. A full disk is told once, until there is room again: every
+// attempt ends like it, and PostgreSQL can start and end again in between. told remembers that, for one server.
+func (e *Engine) news(told *bool, err error) bool {
+	full := e.diskFull(err)
+	again := full && *told
+	*told = full || *told && e.nearlyFull()
+	return err != nil && !again
 }
 
 // explain adds what is missing, and what helps, to the error of a full disk.

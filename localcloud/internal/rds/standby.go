@@ -128,7 +128,7 @@ func (i *instance) stopStandby() {
 // tend keeps the standby during one run of the primary: it makes it, starts it again, and makes it again if it cannot
 // catch up.
 func (i *instance) tend(l *life) {
-	wait, full := firstRetry, false
+	wait := firstRetry
 	for {
 		i.mu.Lock()
 		over := i.life != l || i.record.Standby == nil || !i.engine.owns(i)
@@ -136,6 +136,7 @@ func (i *instance) tend(l *life) {
 		if !over {
 			err = i.keepStandby(i.engine.ctx, l)
 		}
+		news := i.engine.news(&i.told.standbyFull, err)
 		server := i.standbyServer
 		i.mu.Unlock()
 		if over {
@@ -144,15 +145,14 @@ func (i *instance) tend(l *life) {
 		var ended <-chan struct{}
 		var retry <-chan time.Time
 		if err != nil {
-			if wasFull := full; !wasFull || !i.engine.diskFull(err) { // a full disk is said once
+			if news {
 				i.engine.log.Error("the standby is not in sync; it is tried until it is", "instance", i.id,
 					"error", i.engine.explain(err), "next", wait)
 			}
-			full = i.engine.diskFull(err)
 			retry = time.After(wait)
 			wait = min(2*wait, lastRetry)
 		} else {
-			ended, wait, full = server.ended, firstRetry, false
+			ended, wait = server.ended, firstRetry
 		}
 		select {
 		case <-retry:
