@@ -235,7 +235,7 @@ func TestEveryOutputIsThereForTheDriver(t *testing.T) {
 		config.OutputDeployment:                     "myshop-api",
 		config.OutputContainer:                      "myshop-api",
 		config.OutputService:                        "myshop-api",
-		config.OutputConnectionsPlanned:             94,
+		config.OutputConnectionsPlanned:             118,
 		config.OutputPoolSessionDatabase:            "myshop-session",
 		config.OutputConnectionsLimit:               327,
 	} {

@@ -49,6 +49,9 @@ func (t *tier) open() []string {
 func (t *tier) holders() []string {
 	service := t.stack.Consumer.Name
 	holders := slices.Concat(t.pool.holders(), []string{migrationjob.PodName(service)}, t.open())
+	if drill := contract.DrillPod(service); t.stack.Drills.Enabled && !slices.Contains(holders, drill) {
+		holders = append(holders, drill)
+	}
 	for _, client := range t.stack.Network.DirectClients {
 		holders = append(holders, client.Name)
 	}

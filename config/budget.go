@@ -43,6 +43,12 @@ func (s *Stack) connections() budget.Budget {
 			Name: "migration", Instances: 1, Setting: "migration.connections", Value: s.Migration.Connections,
 		})
 	}
+	if s.Drills.Enabled {
+		b.Holders = append(b.Holders, budget.Holder{
+			Name: "load of a drill with --direct", Instances: 1, Setting: "drills.connections",
+			Value: s.Drills.Connections,
+		})
+	}
 	for i, client := range s.Network.DirectClients {
 		holder := budget.Holder{Name: "direct client " + client.Name, Instances: 1, Value: client.Connections}
 		if client.ConnectionsPerPod > 0 {

@@ -10,11 +10,12 @@ import (
 // Drills prepares the stack for `dbtier drill`, which causes a fault under a load and accounts for every write.
 type Drills struct {
 	// Enabled creates the schema dbtier_drills in the database, with the tables that the load writes, and lets the load
-	// reach the pool. false removes the schema. Default false.
+	// reach the pool and the database. false removes the schema. Default false.
 	Enabled bool `json:"enabled"`
 	// Image of the load. `dbtier image export load` writes it for a registry of one's own.
 	Image string `json:"image" example:"<account>.dkr.ecr.<region>.amazonaws.com/load:1.0.0"`
-	// Connections that the load opens to the pool at most, 6 to 1000. Default 24.
+	// Connections that the load opens at most, 6 to 1000: to the pool, or with --direct to the database itself. Default
+	// 24.
 	Connections int `json:"connections" example:"60"`
 }
 

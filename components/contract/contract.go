@@ -58,6 +58,9 @@ func DatabaseSecret(service string) string { return Object(service, "db") }
 // DirectSecret returns the name of the Secret whose DATABASE_URL leads to the instance itself: <service>-db-direct.
 func DirectSecret(service string) string { return Object(service, "db", "direct") }
 
+// DirectCA returns the name of the ConfigMap with the certificates of the instance: <service>-rds-ca.
+func DirectCA(service string) string { return Object(service, "rds", "ca") }
+
 // DrillPod returns the name of the pod that puts a load on the pool during a drill, and of its label: <service>-drill.
 func DrillPod(service string) string { return Object(service, "drill") }
 

@@ -61,7 +61,7 @@ func build(s component.Scope, args *ExternalSecretsStackArgs, stack *ExternalSec
 	stack.DirectSecret = direct.Name
 	// The certificates are public, so they are in a ConfigMap.
 	authorities, err := object.NewConfigMap(b.Ctx, b.Child("authorities"),
-		b.meta(contract.Object(b.args.Service, "rds", "ca")),
+		b.meta(contract.DirectCA(b.args.Service)),
 		map[string]string{contract.CAKey: b.args.CABundle}, b.Parent)
 	if err != nil {
 		return err

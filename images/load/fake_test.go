@@ -51,6 +51,8 @@ func (d *fakeDatabase) prepare(context.Context) error {
 	if d.isDown() {
 		return errDown
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.prepared = true
 	d.effects = map[int64]int64{0: 1}
 	return nil
@@ -60,6 +62,8 @@ func (d *fakeDatabase) settle(_ context.Context, effects func(id, n int64)) (str
 	if d.isDown() {
 		return "", errDown
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for id, n := range d.effects {
 		effects(id, n)
 	}

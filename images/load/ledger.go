@@ -2,6 +2,7 @@ package main
 
 import (
 	"sync"
+	"time"
 )
 
 // fate is what the client knows about a write.
@@ -18,11 +19,17 @@ const (
 // mostIDs is the number of ids in a list of the account.
 const mostIDs = 20
 
+// entry is a write as its client knows it: when it was begun, and when its fate was known.
+type entry struct {
+	fate         fate
+	begun, fated time.Time
+}
+
 // ledger knows every write of the run. The id of a write is its place, from 1. Its methods can be called at the same
 // time.
 type ledger struct {
 	mu     sync.Mutex
-	fates  []fate
+	writes []entry
 	newest int64
 }
 
@@ -30,15 +37,16 @@ type ledger struct {
 func (l *ledger) next() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.fates = append(l.fates, unknown)
-	return int64(len(l.fates))
+	l.writes = append(l.writes, entry{fate: unknown, begun: time.Now()})
+	return int64(len(l.writes))
 }
 
 // settle records what the client knows about a write.
 func (l *ledger) settle(id int64, f fate) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.fates[id-1] = f
+	w := &l.writes[id-1]
+	w.fate, w.fated = f, time.Now()
 	if f == acknowledged {
 		l.newest = max(l.newest, id)
 	}
@@ -58,7 +66,7 @@ type tally struct{ effects []uint8 }
 func (l *ledger) tally() *tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return &tally{make([]uint8, len(l.fates))}
+	return &tally{make([]uint8, len(l.writes))}
 }
 
 // add sets the number of effects of a write. Ids that the ledger does not have are not of its writes.
@@ -74,14 +82,8 @@ func (l *ledger) balance(t *tally) (a account, stored []int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a.LostIDs, a.DuplicatedIDs = []int64{}, []int64{}
-	some := func(ids []int64, id int64) []int64 {
-		if len(ids) < mostIDs {
-			ids = append(ids, id)
-		}
-		return ids
-	}
-	for i, f := range l.fates {
-		id, effects := int64(i+1), t.effects[i]
+	for i := range l.writes {
+		id, effects, f := int64(i+1), t.effects[i], l.writes[i].fate
 		switch {
 		case f == acknowledged:
 			a.Acknowledged++
@@ -107,4 +109,12 @@ func (l *ledger) balance(t *tally) (a account, stored []int64) {
 		}
 	}
 	return a, stored
+}
+
+// some keeps the first ids of a list.
+func some(ids []int64, id int64) []int64 {
+	if len(ids) < mostIDs {
+		ids = append(ids, id)
+	}
+	return ids
 }

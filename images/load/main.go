@@ -15,6 +15,8 @@ import (
 const usage = `usage:
   load run --run ID         write to and read from the database in DATABASE_URL until SIGTERM, then account for the
                             writes; prints a line of JSON each second, and a last one
+    --direct                use the database at DIRECT_HOST instead, past the pool (DIRECT_PORT, DIRECT_DATABASE,
+                            DIRECT_USER, DIRECT_PASSWORD, DIRECT_SSLMODE, DIRECT_SSLROOTCERT)
     --writers N             writers of each kind of client (default 4)
     --readers N             readers of each kind of client (default 4)
     --rate N                requests per second of each client (default 5)
@@ -22,6 +24,11 @@ const usage = `usage:
     --max-lifetime D        how long a client keeps a connection at most (default 0, for good)
     --retry-for D           limit of one request of the retrying clients, with all attempts (default 60s)
   load stop                 send SIGTERM to the load in this container
+  load restored             compare the writes of the load in this pod with a database that was restored; prints a line
+                            of JSON
+    --host HOST             of the restored database; the rest is as in DIRECT_PORT and so on
+    --from TIME             what was acknowledged until then must be there (RFC 3339)
+    --until TIME            what was begun after it must not (default: --from)
 `
 
 // errUsage marks an invalid command line: the program prints the usage and exits with 2.
@@ -31,7 +38,7 @@ func main() {
 	// As PID 1 of its container the program gets only the signals that it handles.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	err := command(ctx, os.Args[1:], os.Getenv("DATABASE_URL"), os.Stdout)
+	err := command(ctx, os.Args[1:], os.Getenv, os.Stdout)
 	var told problemError
 	switch {
 	case err == nil:
@@ -46,7 +53,7 @@ func main() {
 	}
 }
 
-func command(ctx context.Context, args []string, databaseURL string, out io.Writer) error {
+func command(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
 	name := ""
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
@@ -57,18 +64,24 @@ func command(ctx context.Context, args []string, databaseURL string, out io.Writ
 		if err != nil {
 			return err
 		}
-		db, err := open(databaseURL, opts.run)
+		db, err := opts.open(getenv)
 		if err != nil {
 			return err
 		}
 		return run(ctx, opts, db, out)
+	case "restored":
+		asked, err := parseQuestion(args)
+		if err != nil {
+			return err
+		}
+		return ask(ctx, asked, out)
 	case "stop":
 		if len(args) > 0 {
 			return fmt.Errorf("%w: stop takes no arguments, got %q", errUsage, args)
 		}
 		return stopRun()
 	default:
-		return fmt.Errorf("%w: want run or stop, got %q", errUsage, name)
+		return fmt.Errorf("%w: want run, stop or restored, got %q", errUsage, name)
 	}
 }
 
@@ -81,6 +94,22 @@ type options struct {
 	attempt, request time.Duration
 	// lifetime is how long a connection is kept at most, 0 for good.
 	lifetime time.Duration
+	// direct leads past the pool.
+	direct bool
+	// restored opens a restored database at a host. It is nil without a login to the database itself.
+	restored func(host string) (database, error)
+}
+
+// open opens the database, and sets how a restored one is opened.
+func (o *options) open(getenv func(string) string) (database, error) {
+	login := directFrom(getenv)
+	if login.complete() {
+		o.restored = func(host string) (database, error) { return login.at(host).open(o.run) }
+	}
+	if o.direct {
+		return login.open(o.run)
+	}
+	return open(getenv("DATABASE_URL"), o.run)
 }
 
 const (
@@ -101,6 +130,7 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&o.attempt, "request-timeout", 10*time.Second, "")
 	flags.DurationVar(&o.request, "retry-for", time.Minute, "")
 	flags.DurationVar(&o.lifetime, "max-lifetime", 0, "")
+	flags.BoolVar(&o.direct, "direct", false, "")
 	if err := flags.Parse(args); err != nil {
 		return o, fmt.Errorf("%w: run: %w", errUsage, err)
 	}
@@ -127,4 +157,29 @@ func parse(args []string) (options, error) {
 			o.attempt, o.request)
 	}
 	return o, nil
+}
+
+func parseQuestion(args []string) (*question, error) {
+	var q question
+	flags := flag.NewFlagSet("restored", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&q.Host, "host", "", "")
+	flags.TextVar(&q.From, "from", time.Time{}, "")
+	flags.TextVar(&q.Until, "until", time.Time{}, "")
+	if err := flags.Parse(args); err != nil {
+		return nil, fmt.Errorf("%w: restored: %w", errUsage, err)
+	}
+	if q.Until.IsZero() {
+		q.Until = q.From
+	}
+	switch {
+	case flags.NArg() > 0:
+		return nil, fmt.Errorf("%w: restored: takes no arguments, got %q", errUsage, flags.Args())
+	case q.Host == "" || q.From.IsZero():
+		return nil, fmt.Errorf("%w: restored: --host and --from are required", errUsage)
+	case q.Until.Before(q.From):
+		return nil, fmt.Errorf("%w: restored: --until %s is before --from %s", errUsage,
+			q.Until.Format(time.RFC3339Nano), q.From.Format(time.RFC3339Nano))
+	}
+	return &q, nil
 }

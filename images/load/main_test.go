@@ -48,27 +48,45 @@ func TestStopEndsTheRunningLoad(t *testing.T) {
 func TestTheCommandLine(t *testing.T) {
 	o, err := parse([]string{"--run", "k3v9"})
 	require.NoError(t, err)
-	assert.Equal(t, options{"k3v9", 4, 4, 5, 10 * time.Second, time.Minute, 0}, o)
+	assert.Equal(t, options{
+		run: "k3v9", writers: 4, readers: 4, rate: 5, attempt: 10 * time.Second, request: time.Minute,
+	}, o)
 	for name, c := range map[string]struct {
 		args []string
 		says string
 	}{
-		"nothing":               {nil, `want run or stop, got ""`},
-		"an unknown command":    {[]string{"walk"}, `got "walk"`},
-		"no run":                {[]string{"run"}, "--run is missing"},
-		"an argument":           {[]string{"run", "--run", "a", "b"}, `takes no arguments, got ["b"]`},
-		"no writers":            {[]string{"run", "--run", "a", "--writers", "0"}, "want 1 to 100 of each"},
-		"too few requests":      {[]string{"run", "--run", "a", "--writers", "1", "--rate", "3"}, "want at least 4 requests a second"},
-		"too many requests":     {[]string{"run", "--run", "a", "--rate", "100"}, "these are 2400 requests a second: want at most 2000"},
-		"no time":               {[]string{"run", "--run", "a", "--request-timeout", "0"}, "want a positive time"},
-		"a flag that is none":   {[]string{"run", "--what"}, "flag provided but not defined: -what"},
+		"nothing":              {nil, `want run, stop or restored, got ""`},
+		"an unknown command":   {[]string{"walk"}, `got "walk"`},
+		"no run":               {[]string{"run"}, "--run is missing"},
+		"an argument":          {[]string{"run", "--run", "a", "b"}, `takes no arguments, got ["b"]`},
+		"no writers":           {[]string{"run", "--run", "a", "--writers", "0"}, "want 1 to 100 of each"},
+		"too few requests":     {[]string{"run", "--run", "a", "--writers", "1", "--rate", "3"}, "want at least 4 requests a second"},
+		"too many requests":    {[]string{"run", "--run", "a", "--rate", "100"}, "these are 2400 requests a second: want at most 2000"},
+		"no time":              {[]string{"run", "--run", "a", "--request-timeout", "0"}, "want a positive time"},
+		"a flag that is none":  {[]string{"run", "--what"}, "flag provided but not defined: -what"},
+		"restored, of nothing": {[]string{"restored", "--from", "2026-12-01T09:00:00Z"}, "--host and --from are required"},
+		"restored, no time":    {[]string{"restored", "--host", "h", "--from", "nine"}, `invalid value "nine" for flag -from`},
+		"restored, backwards": {
+			[]string{"restored", "--host", "h", "--from", "2026-12-01T09:00:00Z", "--until", "2026-12-01T08:00:00Z"},
+			"--until 2026-12-01T08:00:00Z is before --from 2026-12-01T09:00:00Z",
+		},
 		"stop with an argument": {[]string{"stop", "it"}, `stop takes no arguments, got ["it"]`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := command(t.Context(), c.args, "", &bytes.Buffer{})
+			err := command(t.Context(), c.args, environment(""), &bytes.Buffer{})
 			require.ErrorIs(t, err, errUsage)
 			require.ErrorContains(t, err, c.says)
 		})
+	}
+}
+
+// environment has a DATABASE_URL and nothing else.
+func environment(url string) func(string) string {
+	return func(name string) string {
+		if name == "DATABASE_URL" {
+			return url
+		}
+		return ""
 	}
 }
 
@@ -77,9 +95,9 @@ func TestAnErrorNeverQuotesTheURL(t *testing.T) {
 		"postgres://u:s3cret@h:port/d", "postgres://u:s3cret@h/d?sslmode=perhaps", "s3cret",
 		"postgres://u:s3cret@h/d?sslmode=verify-full&sslrootcert=/nowhere",
 	} {
-		err := command(t.Context(), []string{"run", "--run", "a"}, url, &bytes.Buffer{})
+		err := command(t.Context(), []string{"run", "--run", "a"}, environment(url), &bytes.Buffer{})
 		require.ErrorContains(t, err, "DATABASE_URL is not a usable PostgreSQL URL")
 		assert.NotContains(t, err.Error(), "s3cret")
 	}
-	require.ErrorContains(t, command(t.Context(), []string{"run", "--run", "a"}, "", &bytes.Buffer{}), "DATABASE_URL is not set")
+	require.ErrorContains(t, command(t.Context(), []string{"run", "--run", "a"}, environment(""), &bytes.Buffer{}), "DATABASE_URL is not set")
 }

@@ -12,9 +12,10 @@ import (
 
 // line is a line of the output. One field is set.
 type line struct {
-	Second  *second `json:"second,omitempty"`
-	Done    *done   `json:"done,omitempty"`
-	Problem string  `json:"problem,omitempty"`
+	Second   *second   `json:"second,omitempty"`
+	Done     *done     `json:"done,omitempty"`
+	Restored *restored `json:"restored,omitempty"`
+	Problem  string    `json:"problem,omitempty"`
 }
 
 // second is what all groups saw in the second that begins at At. The requests of the first and the last one can be
@@ -113,6 +114,8 @@ type moment time.Time
 func (m moment) MarshalJSON() ([]byte, error) {
 	return json.Marshal(time.Time(m).UTC().Format("2006-01-02T15:04:05.000Z07:00"))
 }
+
+func (m *moment) UnmarshalJSON(text []byte) error { return json.Unmarshal(text, (*time.Time)(m)) }
 
 // seconds is a duration in the output.
 type seconds time.Duration

@@ -153,8 +153,8 @@ func TestTheOutputHasTheFormOfTheSample(t *testing.T) {
 		}
 	}
 	effects := books.tally()
-	for i, f := range books.fates {
-		if f == acknowledged || i == 10 {
+	for i, w := range books.writes {
+		if w.fate == acknowledged || i == 10 {
 			effects.add(int64(i+1), 1)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -26,6 +27,15 @@ func run(ctx context.Context, opts options, db database, out io.Writer) error {
 	}
 	began := time.Now()
 	books, seen := &ledger{}, newRecorder(began, opts)
+	if opts.restored != nil {
+		var listen net.ListenConfig
+		listener, err := listen.Listen(ctx, "unix", controlSocket)
+		if err != nil {
+			return problem(out, fmt.Errorf("listening for load restored: %w", err))
+		}
+		defer listener.Close()
+		go answers(ctx, listener, books, opts.restored)
+	}
 	var printed sync.WaitGroup
 	over := make(chan struct{})
 	var failed error

@@ -146,16 +146,9 @@ type instance struct {
 }
 
 func (r *Runner) instance(ctx context.Context) (*instance, error) {
-	printed, err := r.AWS(ctx, "rds", "describe-db-instances", "--db-instance-identifier", r.Target.Instance, "--query",
-		"DBInstances[0]", "--output", "json")
-	if err != nil {
-		return nil, err
-	}
 	var found instance
-	if err := json.Unmarshal([]byte(printed), &found); err != nil {
-		return nil, fmt.Errorf("reading the description of DB instance %s: %w", r.Target.Instance, err)
-	}
-	return &found, nil
+	err := r.describe(ctx, r.Target.Instance, &found)
+	return &found, err
 }
 
 // available waits until the instance is available and done holds.

@@ -40,6 +40,8 @@ type cluster struct {
 	log   string
 	// lingers is how many times the pod is still called running after its container has ended.
 	lingers int
+	// restored is what the load says of a restored database.
+	restored *report.Restored
 	// before runs before a call whose words contain the text.
 	before map[string]func()
 	fails  map[string]error
@@ -150,6 +152,10 @@ func (c *cluster) answer(all, stdin string, args []string) (string, error) {
 		}
 		if c.stopped {
 			return "", &kubectl.Error{Args: args, Code: 1, Stderr: `error: container not found ("load")`}
+		}
+		if c.restored != nil && strings.Contains(all, "/load restored") {
+			text, err := json.Marshal(map[string]any{"restored": c.restored})
+			return string(text), err
 		}
 		c.stopped = true
 		return "", nil

@@ -65,13 +65,14 @@ type service struct {
 }
 
 // startLoad creates the pod of the load and waits until all its clients get answers. The pod reads the service's
-// DATABASE_URL and nothing else of the service's Secrets.
-func (r *Runner) startLoad(ctx context.Context) error {
+// DATABASE_URL and nothing else of the service's Secrets. With login it also has that of the application's role at the
+// database itself.
+func (r *Runner) startLoad(ctx context.Context, login bool) error {
 	var like service
 	if err := r.Kubectl.Get(ctx, &like, r.Target.Namespace, "deployment", r.Target.Service); err != nil {
 		return err
 	}
-	pod, err := manifest(r.pod(&like))
+	pod, err := manifest(r.pod(&like, login))
 	if err != nil {
 		return err
 	}
@@ -88,10 +89,26 @@ func (r *Runner) startLoad(ctx context.Context) error {
 	})
 }
 
-func (r *Runner) pod(like *service) object {
+func (r *Runner) pod(like *service, login bool) object {
 	template := like.Spec.Template.Spec
 	volumes, mounts := certificates(like)
+	env := []object{fromSecret(contract.DatabaseURL, r.Target.DatabaseSecret, contract.DatabaseURL)}
+	if login {
+		volumes = append(volumes, object{"name": caVolume, "configMap": object{"name": r.Target.CAConfigMap}})
+		mounts = append(mounts, object{
+			"name": caVolume, "mountPath": contract.CAPath, "subPath": contract.CAKey, "readOnly": true,
+		})
+		env = append(env, r.login()...)
+	}
 	each := r.clients()
+	args := []string{
+		"run", "--run=" + r.record.Began.UTC().Format("20060102T150405.000"),
+		"--writers=" + strconv.Itoa(each), "--readers=" + strconv.Itoa(each),
+		"--rate=" + strconv.Itoa(r.Rate), "--max-lifetime=" + r.Target.Lifetime.String(),
+	}
+	if r.Direct {
+		args = append(args, "--direct")
+	}
 	return object{
 		"apiVersion": "v1", "kind": "Pod", "metadata": r.meta(),
 		"spec": object{
@@ -105,16 +122,7 @@ func (r *Runner) pod(like *service) object {
 			},
 			"containers": []object{{
 				"name": loadContainer, "image": r.Target.Image,
-				"args": []string{
-					"run", "--run=" + r.record.Began.UTC().Format("20060102T150405.000"),
-					"--writers=" + strconv.Itoa(each), "--readers=" + strconv.Itoa(each),
-					"--rate=" + strconv.Itoa(r.Rate), "--max-lifetime=" + r.Target.Lifetime.String(),
-				},
-				"env": []object{{
-					"name": contract.DatabaseURL, "valueFrom": object{"secretKeyRef": object{
-						"name": r.Target.DatabaseSecret, "key": contract.DatabaseURL,
-					}},
-				}},
+				"args": args, "env": env,
 				"volumeMounts": mounts,
 				"resources": object{
 					"requests": object{"cpu": "100m", "memory": "64Mi"},
@@ -127,6 +135,27 @@ func (r *Runner) pod(like *service) object {
 			}},
 		},
 	}
+}
+
+// caVolume is the volume with the certificates of the instance.
+const caVolume = "drill-rds-ca"
+
+// fromSecret is an environment variable with the value of a key.
+func fromSecret(name, secret, key string) object {
+	return object{
+		"name": name, "valueFrom": object{"secretKeyRef": object{"name": secret, "key": key}},
+	}
+}
+
+// login is how the load connects to the database itself: the address that the migration has, too, and the login of the
+// application's role. The master user's password stays where it is.
+func (r *Runner) login() []object {
+	var env []object
+	for _, name := range []string{"HOST", "PORT", "DATABASE", "SSLMODE", "SSLROOTCERT"} {
+		env = append(env, fromSecret("DIRECT_"+name, r.Target.DirectSecret, "PG"+name))
+	}
+	return append(env, fromSecret("DIRECT_USER", r.Target.Credential, contract.UsernameKey),
+		fromSecret("DIRECT_PASSWORD", r.Target.Credential, contract.PasswordKey))
 }
 
 // Limits of the load: clients of each group, and requests per second of all.

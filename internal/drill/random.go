@@ -124,6 +124,7 @@ func Sound(made *report.Report) (ok bool, why string) {
 	}
 	add(made.Load.Ledger.Lost, "acknowledged writes lost")
 	add(made.Load.Ledger.Duplicated, "writes duplicated")
+	add(made.Restored.Wrong(), "writes wrong in the restored database")
 	figures := made.Figures()
 	retrying, _ := figures.Of(report.Retrying)
 	add(retrying.Failed, "requests of retrying clients failed")

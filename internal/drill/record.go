@@ -34,6 +34,10 @@ type record struct {
 	Started uint64 `json:"started,omitempty"`
 	// Scaled are the Deployments that the drill has scaled to zero.
 	Scaled []scaled `json:"scaled,omitempty"`
+	// Restored is the DB instance that the drill has restored, and Snapshot the snapshot that it has made. No instance
+	// of a stack has such names.
+	Restored string `json:"restored,omitempty"`
+	Snapshot string `json:"snapshot,omitempty"`
 
 	// beat is when the process has last said that it lives. version is that of the object that was read: only this one
 	// is replaced.

@@ -15,13 +15,13 @@ const cleanLimit = 30 * time.Minute
 // Run runs a drill and reports it. It ends what it has begun, also if the context is cancelled. A report comes with an
 // error if the fault did not heal, or if the load was lost.
 func (r *Runner) Run(ctx context.Context, s *Scenario) (*report.Report, error) {
-	if err := s.Check(&r.Target); err != nil {
+	if err := r.Check(s); err != nil {
 		return nil, err
 	}
 	if err := r.claim(ctx, s.Name); err != nil {
 		return nil, err
 	}
-	r.events = nil
+	r.events, r.restored = nil, nil
 	var made *report.Report
 	err := r.whileBeating(ctx, func() error {
 		var failed error
@@ -41,7 +41,7 @@ func (r *Runner) Run(ctx context.Context, s *Scenario) (*report.Report, error) {
 func (r *Runner) underLoad(ctx context.Context, s *Scenario) (*report.Report, error) {
 	began := time.Now()
 	r.Say("starting the load")
-	if err := r.startLoad(ctx); err != nil {
+	if err := r.startLoad(ctx, r.Direct || s.Restores); err != nil {
 		return nil, err
 	}
 	if err := r.settle(ctx); err != nil {
@@ -68,7 +68,7 @@ func (r *Runner) underLoad(ctx context.Context, s *Scenario) (*report.Report, er
 	made := &report.Report{
 		Drill: s.Name, Stack: r.Target.Stack, Cloud: r.Target.Cloud, Began: began, Ended: time.Now(), Events: r.events,
 		Versions: append([]report.Fact{{Name: "PostgreSQL", Value: load.Server}}, r.Target.Versions...),
-		Settings: r.Target.Settings, Load: *load,
+		Settings: r.Target.Settings, Load: *load, Restored: r.restored,
 	}
 	if caused != nil {
 		made.Problem = caused.Error()

@@ -18,6 +18,8 @@ type Scenario struct {
 	Updates bool
 	// LocalOnly is true for faults that only the local cloud can cause and end safely.
 	LocalOnly bool
+	// Restores is true for drills that compare a restored database with the writes of the load.
+	Restores bool
 
 	// needs returns an error if the stack cannot have the fault. It may be nil.
 	needs func(*Target) error
@@ -106,6 +108,18 @@ func Scenarios() []*Scenario {
 			Updates: true, needs: needsMigration, cause: (*Runner).migrationFails, undo: (*Runner).updateBack,
 		},
 		{
+			Name: "restore-time", Does: "Restore the database to a point in time, beside the living one",
+			Shows: "RDS makes another instance as the database was at a time under load. It must have exactly what " +
+				"was committed until then. It is removed again; the living instance is not touched.",
+			Restores: true, needs: needsLogin, cause: (*Runner).restoreTime, undo: (*Runner).removeRestored,
+		},
+		{
+			Name: "restore-snapshot", Does: "Make a snapshot under load and restore it, beside the living instance",
+			Shows: "RDS makes another instance of the snapshot. It must have what was committed before the snapshot " +
+				"was asked for, and be the database of one moment. Both are removed again.",
+			Restores: true, needs: needsLogin, cause: (*Runner).restoreSnapshot, undo: (*Runner).removeRestored,
+		},
+		{
 			Name: "lose-object", Does: "Delete an object of each kind in the service's namespace, one after another",
 			Shows: "The next update makes each again. Pods keep what they have read; without the Deployment of the " +
 				"pool, or its Service, clients have no answer until then.",
@@ -144,6 +158,17 @@ func (s *Scenario) Check(t *Target) error {
 	return nil
 }
 
+// Check returns an error if the drill cannot run.
+func (r *Runner) Check(s *Scenario) error {
+	if err := s.Check(&r.Target); err != nil || !r.Direct {
+		return err
+	}
+	if err := needsLogin(&r.Target); err != nil {
+		return fmt.Errorf("--direct: %w", err)
+	}
+	return nil
+}
+
 func needsMultiAZ(t *Target) error {
 	if t.MultiAZ {
 		return nil
@@ -172,4 +197,12 @@ func needsMigration(t *Target) error {
 		return nil
 	}
 	return errors.New("the stack has no migrations: dbtier:migration.enabled is false")
+}
+
+func needsLogin(t *Target) error {
+	if t.Credential != "" {
+		return nil
+	}
+	return errors.New("the stack has no password of the application's role, which the load connects to the database " +
+		"itself with: run up with this version of dbtier")
 }

@@ -22,6 +22,9 @@ type Target struct {
 	OperatorNamespace string
 	// DatabaseSecret is the Secret with the service's DATABASE_URL.
 	DatabaseSecret string
+	// Credential is the Secret with the login of the application's role at the database itself, DirectSecret that with
+	// the address, and CAConfigMap has the certificates that verify it. They are empty without such a role.
+	Credential, DirectSecret, CAConfigMap string
 	// Instance is the identifier of the DB instance, and MasterSecretArn the secret of its master user.
 	Instance, MasterSecretArn string
 	MultiAZ, Migrates         bool
@@ -62,11 +65,15 @@ type Runner struct {
 	Steady time.Duration
 	// Rate is the number of requests per second of each client.
 	Rate int
+	// Direct makes the load connect to the database itself, past the pool.
+	Direct bool
 
 	record record
 	events []report.Event
 	// lasts replaces the time that faults last, if it is not zero.
 	lasts time.Duration
+	// restored is what a drill has restored.
+	restored *report.Restored
 }
 
 // event records what happened, and tells it.

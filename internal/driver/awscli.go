@@ -12,6 +12,20 @@ import (
 	"dbtier/config"
 )
 
+// lazyAWS is awsCLI that looks for the CLI when it is first needed.
+func (t *task) lazyAWS(region string) func(ctx context.Context, args ...string) (string, error) {
+	var run func(ctx context.Context, args ...string) (string, error)
+	return func(ctx context.Context, args ...string) (string, error) {
+		if run == nil {
+			var err error
+			if run, err = t.awsCLI(ctx, region); err != nil {
+				return "", err
+			}
+		}
+		return run(ctx, args...)
+	}
+}
+
 // awsCLI returns a function that runs the AWS CLI: against the stand-in for a local stack.
 func (t *task) awsCLI(
 	ctx context.Context, region string,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dbtier/components/contract"
 	"dbtier/config"
 	"dbtier/internal/drill"
 	drillreport "dbtier/internal/drill/report"
@@ -30,6 +31,7 @@ type drillFlags struct {
 	rate       int
 	steady     time.Duration
 	production bool
+	direct     bool
 }
 
 // unbounded is the value of a bound that the person has not given.
@@ -84,7 +86,8 @@ Exit codes: 0, or 1 if a write was lost or is there twice, or if a bound does no
 	flags := cmd.Flags()
 	flags.DurationVar(&d.maxOutage, "max-outage", unbounded,
 		"exit with code 1 if a kind of client had no answer for longer, for example 5s")
-	flags.IntVar(&d.maxLost, "max-lost", 0, "exit with code 1 if more acknowledged writes are lost or duplicated")
+	flags.IntVar(&d.maxLost, "max-lost", 0, "exit with code 1 if more acknowledged writes are lost or duplicated, "+
+		"or wrong in a restored database")
 	flags.IntVar(&d.maxFailed, "max-failed", unbounded,
 		"exit with code 1 if more requests of the clients that retry have failed")
 	return cmd
@@ -98,6 +101,7 @@ func (d *drillFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&d.rate, "rate", 5, "requests per second of each client")
 	flags.DurationVar(&d.steady, "steady", 10*time.Second,
 		"how long all clients must have answers before the fault, and after it")
+	flags.BoolVar(&d.direct, "direct", false, "let the load connect to the database itself, past the pool")
 	flags.BoolVar(&d.production, "production", false, "allow the drill on a stack with dbtier:profile production")
 }
 
@@ -157,7 +161,7 @@ func (t *task) readyForDrill(ctx context.Context, s *drill.Scenario, d *drillFla
 	if err := t.prepareDrill(ctx, stack, runner); err != nil {
 		return nil, err
 	}
-	if err := s.Check(&runner.Target); err != nil {
+	if err := runner.Check(s); err != nil {
 		return nil, err
 	}
 	if s.Updates {
@@ -190,9 +194,6 @@ func (t *task) prepareDrill(ctx context.Context, stack *config.Stack, runner *dr
 		return fmt.Errorf("the local cloud has faults in force (%s), and a drill would end them: end them first with "+
 			"`dbtier drill end --stack %s`, which also ends an interrupted drill", strings.Join(faults, ", "),
 			t.stack.Name)
-	}
-	if runner.AWS, err = t.awsCLI(ctx, stack.AWS.Region); err != nil {
-		return err
 	}
 	if stack.Cloud != config.Local {
 		account, err := runner.AWS(ctx, "sts", "get-caller-identity", "--query", "Account", "--output", "text")
@@ -286,7 +287,7 @@ func (d *drillFlags) write(made *drillreport.Report) error {
 // bounds compares the report with what was demanded.
 func (d *drillFlags) bounds(made *drillreport.Report) []drillreport.Bound {
 	figures := made.Figures()
-	lost := made.Load.Ledger.Lost + made.Load.Ledger.Duplicated
+	lost := made.Load.Ledger.Lost + made.Load.Ledger.Duplicated + made.Restored.Wrong()
 	bounds := []drillreport.Bound{{
 		Name: "max-lost", Want: strconv.Itoa(d.maxLost), Got: strconv.Itoa(lost), OK: lost <= d.maxLost,
 	}}
@@ -326,7 +327,8 @@ func (t *task) drillRunner(ctx context.Context, d *drillFlags) (*drill.Runner, e
 		return nil, err
 	}
 	return &drill.Runner{
-		Target: *target, Kubectl: client, Fault: t.fault, Say: t.say, Steady: d.steady, Rate: d.rate,
+		Target: *target, Kubectl: client, AWS: t.lazyAWS(stack.AWS.Region), Fault: t.fault, Say: t.say,
+		Steady: d.steady, Rate: d.rate, Direct: d.direct,
 		Update: func(ctx context.Context, values ...string) error {
 			return t.updateWith(ctx, func(f *stackFlags) { f.config = slices.Concat(f.config, values) })
 		},
@@ -367,6 +369,10 @@ func (t *task) drillTarget(stack *config.Stack, outputs map[string]any) (*drill.
 			fact("pool.kind", stack.Pool.Kind),
 			fact("consumer.connectionMaxLifetimeSeconds", stack.Consumer.ConnectionMaxLifetimeSeconds),
 		},
+	}
+	if tier.Credential != "" {
+		target.Credential, target.DirectSecret = tier.Credential, text(config.OutputDirectDatabaseSecret)
+		target.CAConfigMap = contract.DirectCA(tier.Deployment)
 	}
 	if tier.Pool != "" {
 		target.Versions = append(target.Versions, fact("PgBouncer", stack.Pool.Image))

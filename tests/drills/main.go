@@ -125,14 +125,21 @@ func row(s *drill.Scenario, made []*report.Report) string {
 		}
 		cells = append(cells, fmt.Sprintf("%d of %d", failed, requests))
 	}
-	var healing []float64
+	var healing, behind []float64
 	for _, r := range made {
-		lost += r.Load.Ledger.Lost + r.Load.Ledger.Duplicated
+		lost += r.Load.Ledger.Lost + r.Load.Ledger.Duplicated + r.Restored.Wrong()
 		acknowledged += r.Load.Ledger.Acknowledged
 		healing = append(healing, healed(r))
+		if r.Restored != nil {
+			behind = append(behind, r.Restored.RPO)
+		}
 	}
 	slices.Sort(healing)
+	slices.Sort(behind)
 	cells = append(cells, fmt.Sprintf("%d of %d", lost, acknowledged), fmt.Sprintf("%.0f", healing[len(healing)/2]))
+	if n := len(behind); n > 0 {
+		cells[len(cells)-1] += fmt.Sprintf(" (RPO %.2f / %.2f)", behind[n/2], behind[n-1])
+	}
 	return "| " + strings.Join(cells, " | ") + " |\n"
 }
 

@@ -59,7 +59,12 @@ func TestDrillsAccountForEveryWrite(t *testing.T) {
 	killed := drilled(t, "pool-kill", "--max-outage", "60s")
 	require.Len(t, killed.Verdict, 2)
 	assert.True(t, killed.Verdict[1].OK)
+	restored(t, "restore-time")
 	if !testing.Short() {
+		restored(t, "restore-snapshot")
+		for _, g := range drilled(t, "pool-kill", "--direct").Load.Groups {
+			assert.Zero(t, g.Failed, "%s %s: it goes past the pool", g.Client, g.Kind)
+		}
 		drilled(t, "partition")
 		drilled(t, "reboot")
 		for _, g := range drilled(t, "api-server-down").Load.Groups {
@@ -69,6 +74,20 @@ func TestDrillsAccountForEveryWrite(t *testing.T) {
 	r := dbtier(t, "drill", "failover", "--stack", "local")
 	assert.Equal(t, 1, r.code)
 	assert.Contains(t, r.stderr, "the instance has no standby: set dbtier:database.multiAz to true")
+}
+
+// restored runs a drill that restores the database, under a name that nothing has afterwards.
+func restored(t *testing.T, name string) {
+	t.Helper()
+	made := drilled(t, name).Restored
+	require.NotNil(t, made)
+	assert.Zero(t, made.Wrong(), "%+v", made)
+	assert.Positive(t, made.Rows)
+	t.Logf("%s: %d writes, RTO %.1f s, RPO %.3f s", name, made.Rows, made.RTO, made.RPO)
+	assert.Equal(t, "myshop-local", strings.TrimSpace(dbtier(t, "local", "aws", "rds", "describe-db-instances", "--query",
+		"DBInstances[].DBInstanceIdentifier", "--output", "text").stdout))
+	assert.Empty(t, strings.TrimSpace(dbtier(t, "local", "aws", "rds", "describe-db-snapshots", "--snapshot-type", "manual",
+		"--query", "DBSnapshots[].DBSnapshotIdentifier", "--output", "text").stdout))
 }
 
 // The process of a drill is killed while the operator is stopped. The next command starts the operator again.

@@ -41,9 +41,12 @@ type page struct {
 	Outages []pageOutage
 	Account string
 	Ledger  []fact
-	Lost    string
-	Twice   string
-	Errors  []pageError
+	// Restored are the figures of a restored database, and Wrong the ids of the writes that are not as they must be.
+	Restored []fact
+	Wrong    string
+	Lost     string
+	Twice    string
+	Errors   []pageError
 }
 
 // outcome is the headline, with the class of its colour.
@@ -94,6 +97,7 @@ func newPage(r *Report) page {
 		p.Cards, p.Ledger = cards(r, f), ledger(&r.Load.Ledger)
 		p.Lost = ids(r.Load.Ledger.LostIDs, r.Load.Ledger.Lost)
 		p.Twice = ids(r.Load.Ledger.DuplicatedIDs, r.Load.Ledger.Duplicated)
+		p.Restored, p.Wrong = restored(r.Restored)
 	}
 	for i, e := range r.Events {
 		at := e.At.UTC()
@@ -219,3 +223,16 @@ func word(kind string) string {
 
 // Length is the figure of the drill's duration.
 func (p page) Length() figure { return duration("duration", p.Report.since(p.Report.Ended)) }
+
+func restored(r *Restored) (facts []fact, wrong string) {
+	if r == nil {
+		return nil, ""
+	}
+	one := func(label, name string, n int) fact { return fact{label, integer("restored."+name, n)} }
+	return []fact{
+		{"RTO", duration("restored.rto", r.RTO)},
+		{"RPO", duration("restored.rpo", r.RPO)},
+		one("writes", "rows", r.Rows), one("missing", "missing", r.Missing), one("too many", "extra", r.Extra),
+		one("torn", "torn", r.Torn), one("duplicated", "duplicated", r.Duplicated),
+	}, ids(r.IDs, len(r.IDs))
+}

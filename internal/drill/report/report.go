@@ -30,6 +30,8 @@ type Report struct {
 	Versions []Fact `json:"versions"`
 	Settings []Fact `json:"settings"`
 	Load     Load   `json:"load"`
+	// Restored is set by the drills that restore the database.
+	Restored *Restored `json:"restored,omitempty"`
 	// Verdict compares the outcome with what the caller demanded. It is empty if nothing was demanded.
 	Verdict []Bound `json:"bounds"`
 	// Problem says why the drill could not be carried out or measured. The rest of the report is then incomplete.

@@ -25,6 +25,7 @@ func Table(w io.Writer, r *Report) {
 		clients(w, f.Clients)
 	}
 	r.ledger(w, f.Account)
+	r.restored(w)
 	r.bounds(w)
 	if r.Problem != "" {
 		line(w, "error: %s", oneLine(r.Problem))
@@ -88,6 +89,20 @@ func (r *Report) ledger(w io.Writer, account string) {
 	}
 	if l.Duplicated > 0 {
 		line(w, "    duplicated: %s", ids(l.DuplicatedIDs, l.Duplicated))
+	}
+}
+
+func (r *Report) restored(w io.Writer) {
+	if r.Restored == nil {
+		return
+	}
+	sign := "✓"
+	if r.Restored.Wrong() > 0 {
+		sign = "✗"
+	}
+	line(w, "  %s %s", sign, r.Restored.account())
+	if len(r.Restored.IDs) > 0 {
+		line(w, "    wrong: %s", ids(r.Restored.IDs, len(r.Restored.IDs)))
 	}
 }
 

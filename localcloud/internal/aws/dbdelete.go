@@ -23,6 +23,7 @@ func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
 	}
 	skip, _ := inputs["skipFinalSnapshot"].(bool)
 	final, _ := inputs["finalSnapshotIdentifier"].(string)
+	backups, asked := r.Olds["deleteAutomatedBackups"].(bool)
 	return c.run(ctx, "delete DB instance "+i.Identifier, func(ctx context.Context) error {
 		defer c.locks.lock("db " + id)()
 		err := c.store.Update(func(st *state) error {
@@ -30,8 +31,11 @@ func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
 			if i == nil || i.Deleting != nil {
 				return nil
 			}
+			if !asked {
+				backups = i.DeleteAutomatedBackups
+			}
 			switch {
-			case i.DeleteAutomatedBackups && st.restoredFrom(i.ResourceID):
+			case backups && st.restoredFrom(i.ResourceID):
 				return wire.Errorf("InvalidDBInstanceState", "The automated backup of %s is being restored.",
 					i.Identifier)
 			case i.DeletionProtection:
@@ -53,7 +57,7 @@ func removeInstance(ctx context.Context, c *Cloud, r resourceRequest) error {
 			i.Deleting = &deletion{
 				SkipFinalSnapshot: skip, FinalSnapshot: strings.ToLower(final), Broken: i.broken(),
 			}
-			i.Status = statusDeleting
+			i.Status, i.DeleteAutomatedBackups = statusDeleting, backups
 			return nil
 		})
 		if err != nil {

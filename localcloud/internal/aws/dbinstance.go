@@ -69,44 +69,66 @@ func engineError(verb, identifier string, err error) error {
 }
 
 func createInstance(ctx context.Context, c *Cloud, r resourceRequest) (*resource, error) {
-	f := &faults{what: label(r)}
-	in := decodeInputs[instanceInputs](r.Inputs, instanceRefused, f)
-	if c.cfg.RDS == nil {
-		return nil, wire.NotModelled("DB instances without a database engine")
-	}
-	identifier := strings.ToLower(or(in.Identifier, ""))
-	id := regional(r.Region, identifier)
-	k := c.administratorCall(ctx, r.Region)
-	err := c.run(ctx, "create DB instance "+identifier, func(ctx context.Context) error {
-		if in.PointInTime != nil {
-			if err := c.beforeRestore(ctx, r.Region, in.PointInTime); err != nil {
-				return err
-			}
-		}
-		defer c.locks.lock("db " + id)()
-		err := c.store.Update(func(st *state) error {
-			if old := st.Instances[id]; old != nil {
-				if old.Deleting == nil && old.Origin.adoptable(r.Name, r.Inputs) {
-					return nil
-				}
-				return wire.Errorf("DBInstanceAlreadyExists", "DB instance already exists: %s", identifier)
-			}
-			return k.newInstance(st, r, in, identifier, f)
-		})
-		if err != nil {
+	var begun *creation
+	err := c.run(ctx, "create DB instance "+r.identifier(), func(ctx context.Context) error {
+		var err error
+		if begun, err = c.beginInstance(ctx, r); err != nil {
 			return err
 		}
-		return c.makeDatabase(ctx, id)
+		defer c.locks.lock("db " + begun.id)()
+		return c.makeDatabase(ctx, begun.id)
 	})
 	if err != nil {
 		return nil, err
 	}
 	st := c.store.Read()
-	i := st.Instances[id]
+	i := st.Instances[begun.id]
 	if i == nil {
-		return nil, errNoInstance(identifier)
+		return nil, errNoInstance(r.identifier())
 	}
 	return i.resource(st), nil
+}
+
+// creation is an instance whose creation has begun.
+type creation struct {
+	id string
+	// adopted is true if the same resource has made the instance before.
+	adopted bool
+}
+
+func (r *resourceRequest) identifier() string {
+	name, _ := r.Inputs["identifier"].(string)
+	return strings.ToLower(name)
+}
+
+// beginInstance checks a new instance and adds it to the state with the status creating.
+func (c *Cloud) beginInstance(ctx context.Context, r resourceRequest) (*creation, error) {
+	f := &faults{what: label(r)}
+	in := decodeInputs[instanceInputs](r.Inputs, instanceRefused, f)
+	if c.cfg.RDS == nil {
+		return nil, wire.NotModelled("DB instances without a database engine")
+	}
+	begun := &creation{id: regional(r.Region, r.identifier())}
+	k := c.administratorCall(ctx, r.Region)
+	if in.PointInTime != nil {
+		if err := c.beforeRestore(ctx, r.Region, in.PointInTime); err != nil {
+			return nil, err
+		}
+	}
+	defer c.locks.lock("db " + begun.id)()
+	return begun, c.store.Update(func(st *state) error {
+		if old := st.Instances[begun.id]; old != nil {
+			if begun.adopted = old.Deleting == nil && old.Origin.adoptable(r.Name, r.Inputs); begun.adopted {
+				return nil
+			}
+			return errInstanceExists(r.identifier())
+		}
+		return k.newInstance(st, r, in, r.identifier(), f)
+	})
+}
+
+func errInstanceExists(identifier string) error {
+	return wire.Errorf("DBInstanceAlreadyExists", "DB instance already exists: %s", identifier)
 }
 
 // newInstance checks a new instance and adds it to the state with its secret. The database is created later.
