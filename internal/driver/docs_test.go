@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
+	"dbtier/internal/drill"
 	"dbtier/internal/pulumicli"
 )
 
@@ -318,4 +319,15 @@ func TestNoMessageNamesAFileOfTheCheckout(t *testing.T) {
 		require.NoError(t, filepath.WalkDir(filepath.Join("..", "..", folder), visit))
 	}
 	assert.Greater(t, checked, 1000)
+}
+
+func TestTheHowToNamesEveryDrill(t *testing.T) {
+	text, err := os.ReadFile("../../docs/how-to/drills.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(text), "## Which drill to run")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n## ")
+	for _, s := range append(drill.Scenarios(), drill.Random(0, nil)) {
+		assert.Contains(t, table, "`"+s.Name+"`")
+	}
 }

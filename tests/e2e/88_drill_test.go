@@ -3,6 +3,9 @@
 package e2e
 
 import (
+	"bufio"
+	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -84,6 +87,12 @@ func restored(t *testing.T, name string) {
 	assert.Zero(t, made.Wrong(), "%+v", made)
 	assert.Positive(t, made.Rows)
 	t.Logf("%s: %d writes, RTO %.1f s, RPO %.3f s", name, made.Rows, made.RTO, made.RPO)
+	nothingRestored(t)
+}
+
+// nothingRestored asserts that there is no instance and no snapshot of a drill.
+func nothingRestored(t *testing.T) {
+	t.Helper()
 	assert.Equal(t, "myshop-local", strings.TrimSpace(dbtier(t, "local", "aws", "rds", "describe-db-instances", "--query",
 		"DBInstances[].DBInstanceIdentifier", "--output", "text").stdout))
 	assert.Empty(t, strings.TrimSpace(dbtier(t, "local", "aws", "rds", "describe-db-snapshots", "--snapshot-type", "manual",
@@ -112,6 +121,50 @@ func TestADrillThatWasKilledIsEndedByTheNextCommand(t *testing.T) {
 	assert.Contains(t, r.stdout, "drill operator-down of ")
 	assert.Equal(t, before, replicas())
 	nothingOfADrill(t)
+	kubectl(t, "-n", "external-secrets", "wait", "--for=condition=Available", "deployment", "--all", "--timeout=2m")
+	mustDbtier(t, "verify", "--stack", "local")
+}
+
+// A drill is interrupted, or its process is killed, at moments in which the most is open. The next command ends it.
+func TestADrillThatIsInterruptedAtAnyMomentLeavesNothing(t *testing.T) {
+	settled(t)
+	for _, c := range []struct {
+		drill, says string
+		by          syscall.Signal
+	}{
+		{"pool-kill", "starting the load", syscall.SIGKILL},
+		{"partition", "the network between the cluster and the database does not answer", syscall.SIGKILL},
+		{"secrets-manager-down", "Secrets Manager does not answer", syscall.SIGINT},
+		{"api-server-down", "the API server does not answer", syscall.SIGKILL},
+		{"operator-down", "the operator is stopped", syscall.SIGINT},
+		{"restore-snapshot", "RDS makes snapshot", syscall.SIGKILL},
+		{"restore-time", "RDS restores to it", syscall.SIGINT},
+		{"rotate-master", "looking up every write", syscall.SIGKILL},
+	} {
+		if testing.Short() && c.drill != "restore-snapshot" {
+			continue
+		}
+		t.Run(fmt.Sprintf("%s, %s", c.drill, c.by), func(t *testing.T) {
+			cmd := exec.Command(filepath.Join(root, "bin", "dbtier"), "drill", c.drill, "--stack", "local", "--steady", "1s")
+			cmd.Dir = root
+			stdout, err := cmd.StdoutPipe()
+			require.NoError(t, err)
+			require.NoError(t, cmd.Start())
+			lines := bufio.NewScanner(stdout)
+			said := false
+			for !said && lines.Scan() {
+				said = strings.Contains(lines.Text(), c.says)
+			}
+			assert.True(t, said, c.says)
+			require.NoError(t, cmd.Process.Signal(c.by))
+			_, _ = io.Copy(io.Discard, stdout)
+			require.Error(t, cmd.Wait())
+			mustDbtier(t, "drill", "end", "--stack", "local")
+			nothingOfADrill(t)
+			nothingRestored(t)
+			assert.NotContains(t, mustDbtier(t, "drill", "end", "--stack", "local").stdout, "ending", "nothing is left to end")
+		})
+	}
 	kubectl(t, "-n", "external-secrets", "wait", "--for=condition=Available", "deployment", "--all", "--timeout=2m")
 	mustDbtier(t, "verify", "--stack", "local")
 }
