@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"dbtier/internal/drill/report"
 )
 
 // Times of the faults that end by themselves.
@@ -107,12 +109,41 @@ func (r *Runner) failover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	r.caused("RDS fails over from zone %s", before.Zone)
 	if _, err := r.AWS(ctx, "rds", "reboot-db-instance", "--db-instance-identifier", r.Target.Instance,
 		"--force-failover"); err != nil {
 		return err
 	}
-	return r.available(ctx, func(now *instance) bool { return now.Zone != before.Zone })
+	if err := r.available(ctx, func(now *instance) bool { return now.Zone != before.Zone }); err != nil {
+		return err
+	}
+	return r.tell(ctx, began)
+}
+
+// tell adds what RDS has said of the instance since a time to the events of the drill, each at its time.
+func (r *Runner) tell(ctx context.Context, since time.Time) error {
+	printed, err := r.AWS(ctx, "rds", "describe-events", "--source-type", "db-instance", "--source-identifier",
+		r.Target.Instance, "--start-time", since.UTC().Format(time.RFC3339), "--query", "Events[].[Date,Message]",
+		"--output", "json")
+	if err != nil {
+		return err
+	}
+	var events [][2]string
+	if err := json.Unmarshal([]byte(printed), &events); err != nil {
+		return fmt.Errorf("reading the events of DB instance %s: %w", r.Target.Instance, err)
+	}
+	for _, e := range events {
+		at, err := time.Parse(time.RFC3339Nano, e[0])
+		if err != nil {
+			return fmt.Errorf("reading the events of DB instance %s: %w", r.Target.Instance, err)
+		}
+		if !at.Before(since) {
+			r.events = append(r.events, report.Event{At: at, Text: "RDS: " + e[1], Kind: report.Note})
+		}
+	}
+	slices.SortStableFunc(r.events, func(a, b report.Event) int { return a.At.Compare(b.At) })
+	return nil
 }
 
 func (r *Runner) reboot(ctx context.Context) error {

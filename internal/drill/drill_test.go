@@ -40,6 +40,9 @@ type cluster struct {
 	log   string
 	// lingers is how many times the pod is still called running after its container has ended.
 	lingers int
+	// pods are those of Deployments. paused are those that are paused now, and everPaused those that ever were.
+	pods               []string
+	paused, everPaused map[string]bool
 	// restored is what the load says of a restored database.
 	restored *report.Restored
 	// before runs before a call whose words contain the text.
@@ -50,6 +53,7 @@ type cluster struct {
 func newCluster() *cluster {
 	return &cluster{
 		objects: map[string]map[string]any{}, before: map[string]func(){}, fails: map[string]error{},
+		paused: map[string]bool{}, everPaused: map[string]bool{},
 		replicas: map[string]string{"deployment.apps/operator": "2", "deployment.apps/webhook": "1"},
 	}
 }
@@ -132,6 +136,8 @@ func (c *cluster) answer(all, stdin string, args []string) (string, error) {
 				phase = "Succeeded"
 			}
 			return `{"status":{"phase":"` + phase + `"}}`, nil
+		case strings.Contains(all, " pods ") && len(c.pods) > 0:
+			return c.list(), nil
 		case strings.Contains(all, "configmap"):
 			if c.objects["configmap"] == nil {
 				return "", notFound
@@ -144,6 +150,9 @@ func (c *cluster) answer(all, stdin string, args []string) (string, error) {
 		c.replicas[args[1]] = strings.TrimPrefix(args[3], "--replicas=")
 		return "", nil
 	case "exec":
+		if strings.HasPrefix(args[1], "pod/") {
+			return c.console(args[1], all)
+		}
 		if c.objects["pod"] == nil {
 			return "", notFound
 		}
@@ -167,6 +176,32 @@ func (c *cluster) answer(all, stdin string, args []string) (string, error) {
 	default:
 		return "", nil
 	}
+}
+
+// list are the pods as kubectl lists them.
+func (c *cluster) list() string {
+	var items []string
+	for _, pod := range c.pods {
+		items = append(items, fmt.Sprintf(`{"metadata":{"name":%q},"status":{"phase":"Running"}}`, pod))
+	}
+	return `{"items":[` + strings.Join(items, ",") + `]}`
+}
+
+// console plays PgBouncer's console in a pod.
+func (c *cluster) console(pod, all string) (string, error) {
+	switch {
+	case strings.Contains(all, "sleep"): // ends the pause later
+	case strings.Contains(all, `--command=PAUSE "myshop" --command=PAUSE "re ports"`):
+		c.paused[pod], c.everPaused[pod] = true, true
+	case strings.Contains(all, `--command=RESUME "myshop" --command=RESUME "re ports"`):
+		if !c.paused[pod] {
+			return "", errors.New("ERROR:  database myshop is not paused")
+		}
+		delete(c.paused, pod)
+	default:
+		return "", errors.New("unexpected: " + all)
+	}
+	return "", nil
 }
 
 // ofKind are the objects of a kind, by which drills find what to lose.
@@ -199,7 +234,8 @@ func runner(c *cluster) *Runner {
 	return &Runner{
 		Target: Target{
 			Stack: "local", Cloud: "local", Local: true, Namespace: "myshop", Service: "myshop-api", PartOf: "myshop",
-			Pool:              "pgbouncer",
+			Pool: "pgbouncer", PoolContainer: "pgbouncer", PoolSocketDir: "/run/pgbouncer",
+			Databases:         []string{"myshop", "re ports"},
 			OperatorNamespace: "external-secrets", DatabaseSecret: "myshop-api-db", Image: "registry.example/load:1",
 			Connections: 24, MultiAZ: true, Migrates: true, Generation: 1,
 		},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,10 @@ type account struct {
 	instances, snapshots map[string]int
 	// early is how many times a time is too late to be restored to.
 	early int
+	// told are the events of a failover. The instance changes its zone when RDS is asked for one.
+	told, zone string
+	// restarts are the events of reboots.
+	restarts string
 	// status is that of the restored instance in place of available.
 	status string
 	before map[string]func()
@@ -84,9 +89,17 @@ func (a *account) run(ctx context.Context, args ...string) (string, error) {
 		a.instances[instance] = 3
 	case "create-db-snapshot":
 		a.snapshots[snapshot] = 2
+	case "reboot-db-instance":
+		a.zone = "b"
+		a.restarts += "DB instance restarted\n"
+	case "describe-events":
+		if strings.Contains(all, "[Date,Message]") {
+			return a.told, nil
+		}
+		return a.restarts, nil
 	case "describe-db-instances":
 		if instance == "myshop-local" {
-			return sourceInstance, nil
+			return strings.Replace(sourceInstance, `"AvailabilityZone":"a"`, fmt.Sprintf(`"AvailabilityZone":%q`, a.zone), 1), nil
 		}
 		if _, made := a.instances[instance]; !made {
 			return gone("DBInstanceNotFound")
@@ -262,5 +275,28 @@ func TestALoadPastThePoolNeedsTheRolesLogin(t *testing.T) {
 		r.Target.Credential = ""
 		_, err = r.Run(t.Context(), Find("service-rollout"))
 		require.ErrorContains(t, err, "--direct: the stack has no password of the application's role")
+	})
+}
+
+func TestAFailoverHasTheEventsOfRDS(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, a := newCluster(), newAWS()
+		a.zone = "a"
+		a.before["reboot-db-instance"] = func() {
+			now := time.Now().UTC()
+			a.told = fmt.Sprintf(`[[%q,"an earlier one"],[%q,"Multi-AZ instance failover completed"]]`,
+				now.Add(-time.Minute).Format(time.RFC3339Nano), now.Add(200*time.Millisecond).Format(time.RFC3339Nano))
+		}
+		made, err := restorer(c, a).Run(t.Context(), Find("failover"))
+		require.NoError(t, err)
+		var texts []string
+		for _, e := range made.Events {
+			texts = append(texts, e.Text)
+		}
+		assert.ElementsMatch(t, []string{
+			"RDS fails over from zone a", "RDS: Multi-AZ instance failover completed", "the instance is available in zone b",
+		}, texts)
+		assert.True(t, slices.IsSortedFunc(made.Events, func(a, b report.Event) int { return a.At.Compare(b.At) }))
 	})
 }

@@ -57,6 +57,12 @@ func Scenarios() []*Scenario {
 			cause: (*Runner).reboot,
 		},
 		{
+			Name: "planned-reboot", Does: "Reboot the DB instance while the pool is paused",
+			Shows: "The pool lets transactions end and holds new ones until the instance is back. Requests wait, and " +
+				"none should fail. A pause ends by itself after 90 s.",
+			needs: needsPgBouncer, cause: (*Runner).plannedReboot, undo: (*Runner).endPause,
+		},
+		{
 			Name: "pool-rollout", Does: "Replace the pods of PgBouncer one by one",
 			Shows: "New pods take new connections at once. An old pod serves its connections until they close or its " +
 				"grace period ends, which cuts the lasting ones.",

@@ -16,6 +16,10 @@ type Target struct {
 	Local        bool
 	// Namespace of the service, its Deployment, and the Deployment of PgBouncer; the last is empty with RDS Proxy.
 	Namespace, Service, Pool string
+	// PoolContainer is the container of PgBouncer, and PoolSocketDir the folder of its socket. Databases are those of
+	// the service at the pool.
+	PoolContainer, PoolSocketDir string
+	Databases                    []string
 	// PartOf is the name of the service as a whole, which the objects of its namespace are labelled with.
 	PartOf string
 	// OperatorNamespace has the operator that the stack installs; empty if another stack does.

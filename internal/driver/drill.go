@@ -375,6 +375,8 @@ func (t *task) drillTarget(stack *config.Stack, outputs map[string]any) (*drill.
 		target.CAConfigMap = contract.DirectCA(tier.Deployment)
 	}
 	if tier.Pool != "" {
+		target.PoolContainer, target.PoolSocketDir = tier.PoolContainer, tier.PoolSocketDir
+		target.Databases = stack.DatabaseNames()
 		target.Versions = append(target.Versions, fact("PgBouncer", stack.Pool.Image))
 		target.Settings = append(target.Settings, fact("pool.replicas", stack.Pool.Replicas),
 			fact("pool.defaultPoolSize", stack.Pool.DefaultPoolSize),
