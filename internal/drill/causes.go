@@ -147,28 +147,46 @@ func (r *Runner) tell(ctx context.Context, since time.Time) error {
 }
 
 func (r *Runner) reboot(ctx context.Context) error {
-	since := time.Now().Add(-time.Hour)
-	before, err := r.restarts(ctx, since)
+	reboot, err := r.beginReboot(ctx)
 	if err != nil {
 		return err
 	}
-	r.caused("RDS reboots the instance")
-	if _, err := r.AWS(ctx, "rds", "reboot-db-instance", "--db-instance-identifier", r.Target.Instance); err != nil {
-		return err
-	}
 	return r.available(ctx, func(*instance) bool {
-		// RDS can show the old status for some seconds, and tells the restart as an event.
-		now, err := r.restarts(ctx, since)
-		return err == nil && now > before
+		// RDS can show the old status for some seconds.
+		over, err := reboot.told(ctx, "restarted")
+		return err == nil && over
 	})
 }
 
-// restarts returns how many restarts of the instance RDS has told since a time.
-func (r *Runner) restarts(ctx context.Context, since time.Time) (int, error) {
-	events, err := r.AWS(ctx, "rds", "describe-events", "--source-type", "db-instance", "--source-identifier",
-		r.Target.Instance, "--start-time", since.UTC().Format(time.RFC3339), "--query", "Events[].Message",
+// reboot is a reboot of the instance that was asked for.
+type reboot struct {
+	r     *Runner
+	since time.Time
+	// before are the events of the instance until then.
+	before string
+}
+
+func (r *Runner) beginReboot(ctx context.Context) (*reboot, error) {
+	b := &reboot{r: r, since: time.Now().Add(-time.Hour)}
+	var err error
+	if b.before, err = b.events(ctx); err != nil {
+		return nil, err
+	}
+	r.caused("RDS reboots the instance")
+	_, err = r.AWS(ctx, "rds", "reboot-db-instance", "--db-instance-identifier", r.Target.Instance)
+	return b, err
+}
+
+// told reports whether RDS has told an event since the reboot was asked for.
+func (b *reboot) told(ctx context.Context, what string) (bool, error) {
+	now, err := b.events(ctx)
+	return strings.Count(now, what) > strings.Count(b.before, what), err
+}
+
+func (b *reboot) events(ctx context.Context) (string, error) {
+	return b.r.AWS(ctx, "rds", "describe-events", "--source-type", "db-instance", "--source-identifier",
+		b.r.Target.Instance, "--start-time", b.since.UTC().Format(time.RFC3339), "--query", "Events[].Message",
 		"--output", "text")
-	return strings.Count(events, "restarted"), err
 }
 
 type instance struct {

@@ -28,14 +28,24 @@ func (r *Runner) plannedReboot(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.reboot(ctx); err != nil {
+	reboot, err := r.beginReboot(ctx)
+	if err != nil {
 		return err
 	}
-	if err := r.endPause(ctx); err != nil {
+	// Once no connection to the old process is possible, PgBouncer itself waits for the new one, and resumes sooner.
+	err = until(ctx, pausedLimit, "the instance to end", func(ctx context.Context) (bool, string, error) {
+		down, err := reboot.told(ctx, "shutdown")
+		up, err2 := reboot.told(ctx, "restarted")
+		return down || up, "RDS has told neither the end nor the restart", errors.Join(err, err2)
+	})
+	if err := errors.Join(err, r.endPause(ctx)); err != nil {
 		return err
 	}
 	r.noted("the pool goes on")
-	return nil
+	return r.available(ctx, func(*instance) bool {
+		over, err := reboot.told(ctx, "restarted")
+		return err == nil && over
+	})
 }
 
 // pausePool pauses the service's databases in a pod. What ends the pause runs in the pod before it begins, so that
