@@ -77,7 +77,7 @@ func jsonFields(of reflect.Type) map[string]reflect.Type {
 // values are words of the table that are values of fields.
 var values = []string{
 	schema, "create", "update", "replace", "delete", "same", "advisory", "mandatory", "[secret]", "ok", "warning", "fault",
-	"--offline", "dbtier", "pulumi", "go",
+	"--offline", "--changed", "dbtier", "pulumi", "go",
 }
 
 func TestTheTableOfJSONFieldsIsThatOfTheTypes(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ var version = "development"
 // app is one invocation of the driver.
 type app struct {
 	deploy pulumi.RunFunc
+	// program is the import path of the main package that holds deploy.
+	program string
 	// templates are the files of this checkout that a new project starts from.
 	templates fs.FS
 	stdin     io.Reader
@@ -74,6 +77,9 @@ func Main(deploy pulumi.RunFunc, templates fs.FS) int {
 	surviveClosedPipes()
 	a := &app{
 		deploy: deploy, templates: templates, stdin: os.Stdin, kill: kill, system: runtime.GOOS, replace: syscall.Exec,
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		a.program = info.Path
 	}
 	a.connect(os.Stdout, os.Stderr)
 	if !filepath.IsAbs(os.Args[0]) { // A script has typed an absolute path.

@@ -17,8 +17,10 @@ import (
 
 // stackFlags are the flags of the commands that work on stacks. Each command has some of them.
 type stackFlags struct {
-	stack, stacks                                string
-	parallelStacks                               int
+	stack, stacks  string
+	parallelStacks int
+	// changed is the revision since which a stack must have changed.
+	changed                                      string
 	backend, secretsProvider, kubernetesProvider string
 	config                                       []string
 
@@ -76,6 +78,8 @@ func (f *stackFlags) add(cmd *cobra.Command, a *app, groups ...flagGroup) {
 				"a stack comes after the stacks that it refers to")
 			flags.IntVar(&f.parallelStacks, "parallel-stacks", 4, "the `number` of stacks to work on at the same time")
 			_ = cmd.RegisterFlagCompletionFunc("stacks", completeStacks)
+			flags.StringVar(&f.changed, "changed", "", "with --stacks: only stacks whose file, program or "+
+				"dependencies have\nchanged since this Git `revision`, and those that refer to them")
 		case withEngine:
 			flags.StringVar(&f.secretsProvider, "secrets-provider", "",
 				"for a new stack: what encrypts the secrets in its state: awskms://…, gcpkms://…,\n"+
@@ -137,6 +141,14 @@ func (f *stackFlags) check(cmd *cobra.Command) error {
 	}
 	if f.stacks != "" && f.parallelStacks < 1 {
 		return usage(cmd, "--parallel-stacks %d: must be at least 1", f.parallelStacks)
+	}
+	if given := cmd.Flags().Lookup("changed"); given != nil && given.Changed {
+		switch {
+		case f.changed == "":
+			return usage(cmd, "--changed: is empty: give a Git revision, for example origin/main")
+		case f.stacks == "":
+			return usage(cmd, "--changed works with --stacks only: give --stacks '*' for all stacks of the project")
+		}
 	}
 	if f.stacks != "" && f.plan != "" {
 		return usage(cmd, "--plan works with --stack only: a plan belongs to one stack")

@@ -35,6 +35,7 @@ Exit codes: 0, or with --detailed-exitcode 2 if something would change; 3 a mand
 4 config, 5 failed.`,
 		Example: `  dbtier preview --stack local
   dbtier preview --stack prod --offline
+  dbtier preview --stacks '*' --changed origin/main --summary preview.md
   dbtier preview --stack prod --detailed-exitcode --summary summary.md
   dbtier preview --stack prod --sarif findings.sarif --junit findings.xml
   dbtier preview --stack prod --offline --json | jq '.resources[] | select(.type | test("rds/instance")) | .inputs'`,

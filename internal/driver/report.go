@@ -77,6 +77,8 @@ type report struct {
 	Rules      []described         `json:"rules,omitempty"`
 	Judgement  *state.Report       `json:"judgement,omitempty"`
 
+	// Selection says which of several stacks have changed.
+	Selection *selection `json:"selection,omitempty"`
 	// Stacks are the reports of each of several stacks.
 	Stacks []*report `json:"stacks,omitempty"`
 

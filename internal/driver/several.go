@@ -42,6 +42,11 @@ func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do work) error {
 	if len(broken) > 0 {
 		return coded(exitConfig, errors.Join(broken...))
 	}
+	if f.changed != "" {
+		if targets, err = a.changedSince(ctx, p, f.changed, targets); err != nil {
+			return err
+		}
+	}
 	order, err := inOrder(targets, cmd.Name() == "destroy")
 	if err != nil {
 		return coded(exitConfig, err)
@@ -57,6 +62,9 @@ func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do work) error {
 		}
 	}
 	a.overview(order)
+	if len(order) == 0 {
+		codes[exitDone] = true
+	}
 	var result error
 	if code := severity[slices.IndexFunc(severity, func(code int) bool { return codes[code] })]; code != exitDone {
 		result = &codedError{
@@ -139,7 +147,7 @@ func (a *app) taskAmong(f *stackFlags, n *node, mu *sync.Mutex, width int) *task
 
 // overview prints one line for each stack.
 func (a *app) overview(order []*node) {
-	if a.asJSON {
+	if a.asJSON || len(order) == 0 {
 		return
 	}
 	fmt.Fprintln(a.stdout)

@@ -38,6 +38,7 @@ Exit codes: 0 done, 3 a policy is violated, data would be lost or an object exis
 		Example: `  dbtier up --stack local
   dbtier up --stack prod
   dbtier up --stacks 'cluster,orders,billing' --yes --json
+  dbtier up --stacks '*' --changed HEAD^ --yes
   dbtier preview --stack prod --plan prod.plan && dbtier up --stack prod --plan prod.plan --yes
   dbtier up --stack dev --yes --config consumer.image=example.com/myshop-api:1.5.0`,
 	}, onSeveral, withEngine, withProgram, withTargets, withSummary, withConsent)

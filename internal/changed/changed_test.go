@@ -1,0 +1,195 @@
+package changed_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dbtier/internal/changed"
+)
+
+// write writes files below a folder.
+func write(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+}
+
+// git runs git in a folder, with nothing of the user's config.
+func git(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=t", "-c", "user.email=t@example.com"},
+		args...)...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "git %v: %s", args, out)
+}
+
+// repository makes a repository whose first commit has the files.
+func repository(t *testing.T, files map[string]string) string {
+	t.Helper()
+	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
+	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	git(t, dir, "init", "--quiet", "--initial-branch=main")
+	write(t, dir, files)
+	git(t, dir, "add", "--all")
+	git(t, dir, "commit", "--quiet", "--message", "first")
+	return dir
+}
+
+func TestChangesAreThoseOfCommitsOfTheWorkTreeAndUntrackedOnes(t *testing.T) {
+	dir := repository(t, map[string]string{
+		"same": "1", "committed": "1", "worktree": "1", "staged": "1", "gone": "1", "old name": "a long text of one file",
+		".gitignore": "ignored\n", "below/kept": "1",
+	})
+	write(t, dir, map[string]string{"committed": "2"})
+	git(t, dir, "commit", "--quiet", "--all", "--message", "second")
+	write(t, dir, map[string]string{"staged": "2"})
+	git(t, dir, "add", "staged")
+	git(t, dir, "mv", "old name", "nëw\nname")
+	write(t, dir, map[string]string{"worktree": "2", "ignored": "1", "below/untracked": "1"})
+	require.NoError(t, os.Remove(filepath.Join(dir, "gone")))
+	// Settings of a person that would change what git prints.
+	git(t, dir, "config", "diff.relative", "true")
+	git(t, dir, "config", "diff.renames", "copies")
+
+	for _, from := range []string{dir, filepath.Join(dir, "below")} {
+		files, err := changed.Since(t.Context(), from, "HEAD~1")
+		require.NoError(t, err)
+		assert.Equal(t, []string{
+			"below/untracked", "committed", "gone", "nëw\nname", "old name", "staged", "worktree",
+		}, files.Paths)
+		assert.Len(t, files.Commit, 40)
+		assert.Equal(t, dir, files.Root)
+	}
+	files, err := changed.Since(t.Context(), dir, "main")
+	require.NoError(t, err)
+	assert.NotContains(t, files.Paths, "committed")
+	assert.Equal(t, []string{"below/untracked"}, files.At(filepath.Join(dir, "below")))
+	assert.Equal(t, []string{"gone"}, files.At(filepath.Join(dir, "gone")))
+	assert.Empty(t, files.At(filepath.Join(dir, "wor")), "a part of a name is another file")
+	assert.Empty(t, files.At(filepath.Dir(dir)))
+	require.NoError(t, os.Symlink("worktree", filepath.Join(dir, "link")))
+	assert.Equal(t, []string{"worktree"}, files.At(filepath.Join(dir, "link")))
+}
+
+func TestWhatGitLacksIsNamedWithItsFix(t *testing.T) {
+	dir := repository(t, map[string]string{"a": "1"})
+	fails := func(want, dir, revision string) {
+		t.Helper()
+		_, err := changed.Since(t.Context(), dir, revision)
+		assert.ErrorContains(t, err, want)
+	}
+	fails("the repository has no revision nothing (Needed a single revision): give a branch", dir, "nothing")
+	for _, option := range []string{"--all", "-q", "", "HEAD:a", "a b"} {
+		fails("the repository has no revision "+option, dir, option)
+	}
+	t.Setenv("GIT_CEILING_DIRECTORIES", os.TempDir())
+	fails("is in no Git repository: run this in a clone", t.TempDir(), "HEAD")
+
+	write(t, dir, map[string]string{"a": "2"})
+	git(t, dir, "commit", "--quiet", "--all", "--message", "second")
+	shallow := filepath.Join(t.TempDir(), "shallow")
+	git(t, dir, "clone", "--quiet", "--depth", "1", "file://"+dir, shallow)
+	fails("this shallow clone does not have the revision HEAD~1: fetch it with `git fetch --depth 1 origin", shallow,
+		"HEAD~1")
+	_, err := changed.Since(t.Context(), shallow, "HEAD")
+	require.NoError(t, err)
+
+	t.Setenv("PATH", t.TempDir())
+	fails("git is not on PATH: install it", dir, "HEAD")
+}
+
+// A program with a package, a module in a folder, and files that it embeds.
+var program = map[string]string{
+	"go.mod": "module example.com/p // the program\n\ngo 1.24\n\nrequire example.com/inner v0.0.0\n\n" +
+		"replace (\n\texample.com/other => example.com/fork v1.0.0\n\texample.com/inner v0.0.0 => ./inner // ours\n)\n",
+	"go.sum": "",
+	"main.go": "package main\n\nimport (\n\t\"embed\"\n\t\"fmt\"\n\n\t\"example.com/p/used\"\n\t\"example.com/absent\"\n)\n\n" +
+		"//go:embed data/*.sql tree all:hidden\nvar files embed.FS\n\nfunc main() { fmt.Println(used.X, files, absent.X) }\n",
+	"main_test.go": "package main\n", "main_plan9.go": "package main\n",
+	"tagged.go":    "//go:build never\n\npackage main\n",
+	"used/used.go": "package used\n\nimport \"example.com/inner/deep\"\n\nconst X = deep.X\n", "used/README.md": "",
+	"used/testdata/used.go": "package used\n", "used/asm.s": "",
+	"unused/unused.go": "package unused\n",
+	"inner/go.mod":     "module example.com/inner\n", "inner/deep/deep.go": "package deep\n\nconst X = 1\n",
+	"inner/inner.go": "package inner\n",
+	"data/a.sql":     "", "data/a.txt": "", "data/below/a.sql": "", "tree/a": "", "tree/below/b": "", "tree/.c": "",
+	"hidden/.d": "", "policy/policy.go": "package main\n\nimport _ \"example.com/p/unused\"\n",
+}
+
+func TestTheSourcesOfAProgramAreThoseOfItsBinary(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, program)
+	// The go command is not needed.
+	t.Setenv("PATH", t.TempDir())
+	sources, err := changed.SourcesOf("example.com/p", filepath.Join(dir, "used"), dir)
+	require.NoError(t, err)
+	has := func(name string) bool { return sources.Has(filepath.Join(dir, filepath.FromSlash(name))) }
+	for _, name := range []string{
+		"go.mod", "go.sum", "main.go", "used/used.go", "used/asm.s", "inner/go.mod", "inner/deep/deep.go", "data/a.sql",
+		"data/deleted.sql", "tree/a", "tree/below/b", "tree/deleted", "hidden/.d", "used/deleted.go", "inner/go.sum",
+		"vendor/modules.txt",
+	} {
+		assert.True(t, has(name), name)
+	}
+	for _, name := range []string{
+		"main_test.go", "main_plan9.go", "tagged.go", "used/README.md", "used/testdata/used.go", "unused/unused.go",
+		"inner/inner.go", "data/a.txt", "data/below/a.sql", "tree/.c", "tree/_d/e", "README.md", "docs/a.go",
+		"used/deleted_test.go", "policy/policy.go", "other/go.mod", "../go.mod", "used/_a.go",
+	} {
+		assert.False(t, has(name), name)
+	}
+	require.NoError(t, sources.Add("example.com/p/absent"))
+	require.NoError(t, sources.Add("example.com/p/policy"))
+	assert.True(t, has("policy/policy.go"))
+	assert.True(t, has("unused/unused.go"))
+}
+
+func TestSourcesThatAreNotThereOrBrokenAreTold(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, program)
+	_, err := changed.SourcesOf("example.com/q", dir, dir)
+	require.ErrorIs(t, err, changed.ErrNoSources)
+	_, err = changed.SourcesOf("example.com/pq", filepath.Join(dir, "used"), dir)
+	require.ErrorIs(t, err, changed.ErrNoSources, "a part of a name is another module")
+	_, err = changed.SourcesOf("example.com/p", t.TempDir(), dir)
+	require.ErrorIs(t, err, changed.ErrNoSources)
+
+	require.NoError(t, os.Remove(filepath.Join(dir, "inner", "deep", "deep.go")))
+	_, err = changed.SourcesOf("example.com/p", dir, dir)
+	require.ErrorContains(t, err, "the sources of package example.com/inner/deep: no buildable Go source files")
+	write(t, dir, map[string]string{"inner/deep/deep.go": "package deep; import ("})
+	_, err = changed.SourcesOf("example.com/p", dir, dir)
+	require.ErrorContains(t, err, "the sources of package example.com/inner/deep: ")
+}
+
+// What the compiler was given for this test binary's neighbours is what the package finds.
+func TestTheSourcesOfThisProgramAreFound(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	require.NoError(t, err)
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-C", root, "-deps", "-f",
+		`{{if .Module}}{{$d := .Dir}}{{if not (eq .Module.Version "")}}{{if .Module.Replace}}{{range .GoFiles}}{{$d}}/{{.}}
+{{end}}{{end}}{{else}}{{range .GoFiles}}{{$d}}/{{.}}
+{{end}}{{range .EmbedFiles}}{{$d}}/{{.}}
+{{end}}{{end}}{{end}}`, ".").Output()
+	require.NoError(t, err)
+	sources, err := changed.SourcesOf("dbtier", root, root)
+	require.NoError(t, err)
+	listed := 0
+	for file := range strings.FieldsSeq(string(out)) {
+		listed++
+		assert.True(t, sources.Has(file), file)
+	}
+	assert.Greater(t, listed, 200)
+}
