@@ -230,6 +230,8 @@ func TestEveryOutputIsThereForTheDriver(t *testing.T) {
 		config.OutputDatabaseCredential:             "pgbouncer-database-1",
 		config.OutputPoolLogin:                      "pgbouncer-login",
 		config.OutputRecoveries:                     0,
+		config.OutputRoleGeneration:                 1,
+		config.OutputRoleGenerationCreated:          componenttest.Created,
 		config.OutputPool:                           "pgbouncer",
 		config.OutputPoolContainer:                  "pgbouncer",
 		config.OutputDeployment:                     "myshop-api",
@@ -319,6 +321,7 @@ func TestARecoveryIsTheNextGenerationAndReplacesTheServicesPods(t *testing.T) {
 	assert.Equal(t, "myshop_app_b", second.Outputs[config.OutputDatabaseUser])
 	assert.Equal(t, "pgbouncer-database-2", second.Outputs[config.OutputDatabaseCredential])
 	assert.EqualValues(t, 1, second.Outputs[config.OutputRecoveries])
+	assert.EqualValues(t, 2, second.Outputs[config.OutputRoleGeneration])
 	template := func(r *componenttest.Recording, name string) any {
 		return r.Named(t, deploymentType, name).At("spec", "template")
 	}

@@ -80,6 +80,8 @@ func (t *tier) serviceOutputs() pulumi.Map {
 	if t.applicationRole != nil {
 		outputs[config.OutputBootstrapJob] = t.applicationRole.JobName
 		outputs[config.OutputDatabaseCredential] = t.applicationRole.CredentialSecret
+		outputs[config.OutputRoleGeneration] = pulumi.Int(t.stack.Role.Generation)
+		outputs[config.OutputRoleGenerationCreated] = t.applicationRole.Created
 	}
 	if t.migration != nil {
 		outputs[config.OutputMigrationJob] = t.migration.JobName

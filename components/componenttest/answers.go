@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -17,6 +18,13 @@ func (r *Recording) answer(args pulumi.MockResourceArgs) (string, resource.Prope
 	}
 	if !args.Custom {
 		return "", outputs
+	}
+	if metadata := outputs["metadata"]; !r.dryRun && metadata.IsObject() &&
+		strings.HasSuffix(args.TypeToken, ":ExternalSecret") {
+		answered := metadata.ObjectValue().Copy()
+		answered["creationTimestamp"] = resource.NewProperty(Created)
+		outputs = outputs.Copy()
+		outputs["metadata"] = resource.NewProperty(answered)
 	}
 	id, known := cloudOutputs(args)
 	for key, value := range known {

@@ -24,6 +24,9 @@ const (
 	KeyArn  = "arn:aws:kms:ap-northeast-2:111122223333:key/5f2d1c3e-0000-4000-8000-1234567890ab"
 )
 
+// Created is the time at which the API server created each ExternalSecret.
+const Created = "2026-11-03T04:05:06Z"
+
 // SecretArn is the secret that RDS creates for an instance. Its name is random, so nothing can compute it.
 const SecretArn = "arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:" +
 	"rds!db-033d7456-2c96-450d-9d48-f5de3025e51c-xmJRDx"

@@ -56,6 +56,9 @@ type DatabaseRole struct {
 	CredentialSecret pulumi.StringOutput `pulumi:"credentialSecret"`
 	// User is this generation's user. It resolves once the user can log in.
 	User pulumi.StringOutput `pulumi:"user"`
+	// Created is the time at which this generation was first deployed, as in RFC 3339: that of its credential in the
+	// cluster. It stays until the generation changes or the credential is created again.
+	Created pulumi.StringOutput `pulumi:"created"`
 	// JobName is the name of the bootstrap's Job.
 	JobName pulumi.StringOutput `pulumi:"jobName"`
 	// Done is the completed Job, for [pulumi.DependsOn]. The component itself is not a safe dependency: the SDK adds
@@ -89,6 +92,7 @@ func build(s component.Scope, args *DatabaseRoleArgs, role *DatabaseRole) error 
 	role.JobName = job.Name
 	role.CredentialSecret = onceCompleted(job, args.credentialSecret())
 	role.User = onceCompleted(job, args.User())
+	role.Created = credential.Created
 	return nil
 }
 

@@ -40,6 +40,7 @@ func create(args *databaserole.DatabaseRoleArgs, opts ...pulumi.ResourceOption) 
 		ctx.Export("credential", role.CredentialSecret)
 		ctx.Export("user", role.User)
 		ctx.Export("job", role.JobName)
+		ctx.Export("created", role.Created)
 		return nil
 	}
 }
@@ -74,6 +75,7 @@ func TestGenerationsAlternateBetweenTwoUsers(t *testing.T) {
 		assert.Equal(t, name, job.At("spec", "template", "spec", "volumes", 2, "secret", "secretName"))
 		assert.Equal(t, user, recorded.Outputs["user"])
 		assert.Equal(t, name, recorded.Outputs["credential"])
+		assert.Equal(t, componenttest.Created, recorded.Outputs["created"])
 	}
 }
 

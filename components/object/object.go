@@ -41,6 +41,8 @@ type Object struct {
 	Name pulumi.StringOutput
 	// Resource is for [pulumi.DependsOn].
 	Resource pulumi.Resource
+	// Created is the time at which the API server created the object, as in RFC 3339. Only [NewCustom] sets it.
+	Created pulumi.StringOutput
 }
 
 // failed returns an error that names the kind and the object, so that callers need not.
@@ -119,5 +121,7 @@ func NewCustom(
 	if err != nil {
 		return meta.failed(kind, err)
 	}
-	return Object{Name: created.Metadata.Name().Elem(), Resource: created}, nil
+	return Object{
+		Name: created.Metadata.Name().Elem(), Resource: created, Created: created.Metadata.CreationTimestamp().Elem(),
+	}, nil
 }

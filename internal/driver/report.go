@@ -62,6 +62,9 @@ type report struct {
 	Connections   *connections          `json:"connections,omitempty"`
 	Plan          string                `json:"plan,omitempty"`
 
+	// Rotation is what rotate found and did.
+	Rotation *rotation `json:"rotation,omitempty"`
+
 	Outputs    map[string]any      `json:"outputs,omitempty"`
 	Checks     []verify.Check      `json:"checks,omitempty"`
 	Rounds     []round             `json:"rounds,omitempty"`

@@ -34,7 +34,11 @@ YAML on one line. If the config would have faults, nothing is written.`,
 	return cmd
 }
 
-func (t *task) runSet(given []string) error {
+func (t *task) runSet(given []string) error { return t.changeSettings(given, false) }
+
+// changeSettings gives settings new values, each as <key>=<value>. A setting that the file does not have is a fault,
+// unless adds is true.
+func (t *task) changeSettings(given []string, adds bool) error {
 	info, err := os.Stat(t.stack.File)
 	if err != nil {
 		return fmt.Errorf("reading the stack's file: %w", err)
@@ -56,6 +60,11 @@ func (t *task) runSet(given []string) error {
 		if err != nil {
 			fault := fmt.Errorf("%s: config.dbtier:%s: %w", t.stack.Values.File, setting, err)
 			var lines *stackfile.MissingError
+			if adds && errors.As(err, &lines) {
+				text, trial = lines.Text, lines.Text
+				changes = append(changes, fmt.Sprintf("%s: %s, which the file did not have", setting, value))
+				continue
+			}
 			if _, _, err := stackfile.Set(trial, setting, value); errors.As(err, &lines) {
 				trial, missing = lines.Text, append(missing, fault)
 				continue
