@@ -584,6 +584,7 @@ var invisible = map[string]string{
 	"database.blueGreenUpdate":   "exists for its error message",
 	"database.replicateSourceDb": "exists for its error message",
 
+	"drift.heal":      "is read by the driver only",
 	"secrets.binding": "has one choice",
 	"operator.chart":  "has the default as its example: an offline preview has no other chart",
 

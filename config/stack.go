@@ -72,6 +72,7 @@ type Stack struct {
 	Migration Migration         `json:"migration"`
 	Consumer  Consumer          `json:"consumer"`
 	Drills    Drills            `json:"drills"`
+	Drift     Drift             `json:"drift"`
 	// Scheduling says where all pods of the stack run.
 	Scheduling Scheduling `json:"scheduling"`
 

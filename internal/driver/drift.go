@@ -1,7 +1,9 @@
 package driver
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,10 +16,13 @@ import (
 	"dbtier/internal/guard"
 	"dbtier/internal/progress"
 	"dbtier/internal/text"
+	"dbtier/internal/verify"
 )
 
 func (a *app) drift() *cobra.Command {
-	return a.onStacks(&stackFlags{}, (*task).runDrift, &cobra.Command{
+	var f stackFlags
+	var hook string
+	cmd := a.onStacks(&f, (*task).runDrift, &cobra.Command{
 		Use:   "drift --stack <stack>",
 		Short: "Find changes that were made by hand",
 		Long: `Compares the real resources with the inputs of the last up, and changes nothing. Drift is what the next
@@ -32,17 +37,57 @@ passwords.
 After drift was found, the next up on this machine refreshes the state first and so repairs the drift. On
 another machine use up --refresh.
 
-Exit codes: 0 no drift, 2 drift, 5 failed.`,
+With --heal an update repairs the drift at once, without a question, in stacks whose file sets
+dbtier:drift.heal to true. It stops before anything is changed if it would also deploy something that is not
+deployed yet, delete or replace a resource, or lose data. It takes out nothing that a person has added, and
+replaces no lost passwords: these stay drift.
+
+With --webhook, the findings are posted as JSON (schema dbtier/v1, as of --json) if there are any. A
+delivery is tried three times.
+
+Exit codes: 0 no drift, or all of it healed; 1 the findings could not be delivered; 2 drift; 3 healing was
+refused; 5 failed.`,
 		Example: `  dbtier drift --stack prod
-  dbtier drift --stacks 'prod-*' --json --summary drift.md`,
+  dbtier drift --stacks 'prod-*' --json --summary drift.md
+  dbtier drift --stacks '*' --heal --webhook @/run/secrets/webhook`,
 	}, onSeveral, withEngine, withTargets, withSummary)
+	cmd.Flags().StringVar(&hook, "webhook", "", "post the findings to this secret `URL`, which must be https://; "+
+		"@FILE\nreads it from a file, so that other users of the machine do not see it")
+	cmd.Flags().BoolVar(&f.heal, "heal", false,
+		"repair the drift of stacks that allow it (dbtier:drift.heal) with an update")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		f.hook, err = a.hookOf(cmd, hook)
+		return err
+	}
+	return cmd
 }
 
 func (t *task) runDrift(ctx context.Context) error {
+	repairable, err := t.findDrift(ctx)
+	if err == nil || !errors.Is(err, errPending) || !t.flags.heal || !repairable {
+		return err
+	}
+	may, failed := t.mayHeal()
+	if failed != nil || !may {
+		return cmp.Or(failed, err)
+	}
+	if failed := t.heal(ctx); failed != nil {
+		return failed
+	}
+	lost := slices.ContainsFunc(t.report.LostPasswords, func(l verify.LostPassword) bool { return !l.Kept })
+	if lost || len(t.report.Additions) > 0 {
+		return err
+	}
+	return nil
+}
+
+// findDrift finds and reports drift, whose error is errPending. It is repairable if an update of the program puts
+// back some of it.
+func (t *task) findDrift(ctx context.Context) (repairable bool, err error) {
 	started := time.Now()
 	reader, done, err := t.openReader(ctx, operation{command: "drift"})
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer done()
 	options := t.options()
@@ -60,7 +105,7 @@ func (t *task) runDrift(ctx context.Context) error {
 		err = t.allMatched(ctx, reader, result.Steps)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	t.sayPending()
 	drifted := 0
@@ -80,21 +125,21 @@ func (t *task) runDrift(ctx context.Context) error {
 	}
 	outputs, err := reader.Outputs(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	missing, lost := t.lostPasswords(ctx, outputs)
 	added := t.sayAdditions()
 	if drifted == 0 && !missing && !lost {
 		if added != "" {
 			t.say("stack %s: %s, which up does not remove", t.stack.Name, added)
-			return errPending
+			return false, errPending
 		}
 		t.say("stack %s: no drift (%d resources), %.1fs", t.stack.Name, result.Changes[apitype.OpSame],
 			time.Since(started).Seconds())
-		return nil
+		return false, nil
 	}
 	if err := reader.RequireRefresh(); err != nil {
-		return err
+		return false, err
 	}
 	var found []string
 	if drifted > 0 || missing {
@@ -113,7 +158,7 @@ func (t *task) runDrift(ctx context.Context) error {
 	}
 	t.say("stack %s: %s; %srepair with: dbtier up --stack %s --refresh", t.stack.Name, strings.Join(found, ", "), first,
 		t.stack.Name)
-	return errPending
+	return drifted > 0 || missing, errPending
 }
 
 // findAdditions reports the fields that people have added to the stack's objects, and takes out of the result what

@@ -72,7 +72,14 @@ func playCLI(file string, args []string) int {
 	if err != nil {
 		return 97
 	}
-	events, err := os.ReadFile(file + "." + args[1])
+	refreshed := ""
+	if slices.ContainsFunc(args, func(arg string) bool { return arg == "--refresh" || arg == "--refresh=true" }) {
+		refreshed = refreshing
+	}
+	events, err := os.ReadFile(file + "." + args[1] + refreshed)
+	if err != nil {
+		events, err = os.ReadFile(file + "." + args[1])
+	}
 	if err != nil {
 		events, _ = os.ReadFile(file)
 	}
@@ -142,6 +149,9 @@ func (b *bench) happens(events string) {
 	b.t.Helper()
 	require.NoError(b.t, os.WriteFile(b.events, []byte(events), 0o600))
 }
+
+// refreshing ends the name of a command of the engine that refreshes the state first.
+const refreshing = " --refresh"
 
 // happensIn gives one command of the engine other events.
 func (b *bench) happensIn(command, events string) {

@@ -13,6 +13,7 @@ import (
 	"dbtier/config"
 	"dbtier/internal/engine"
 	"dbtier/internal/project"
+	"dbtier/internal/webhook"
 )
 
 // stackFlags are the flags of the commands that work on stacks. Each command has some of them.
@@ -41,7 +42,10 @@ type stackFlags struct {
 	// summarizes is true for commands that write summaries.
 	summarizes    bool
 	allowDataLoss []string
-	yes           bool
+	// hook is told of drift, nil if there is none. heal repairs it.
+	hook *webhook.Hook
+	heal bool
+	yes  bool
 }
 
 // flagGroup is a group of flags that a command can have.

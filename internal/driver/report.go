@@ -56,6 +56,8 @@ type report struct {
 	Additions []guard.Addition       `json:"additions,omitempty"`
 	Kept      []guard.Kept           `json:"kept,omitempty"`
 	Pending   []pending.Change       `json:"pending,omitempty"`
+	// Healed is true if an update has repaired the drift that was found.
+	Healed bool `json:"healed,omitempty"`
 	// LostPasswords are the generated passwords that do not work any more.
 	LostPasswords []verify.LostPassword `json:"lostPasswords,omitempty"`
 	Policies      []progress.Finding    `json:"policies,omitempty"`
@@ -183,19 +185,28 @@ func (c *connections) String() string {
 	return strings.Join(append([]string{text}, c.Plan...), "\n    ")
 }
 
-// encode prints the answer. A state that is exported stays as it is, because it must fit for an import.
+// encode prints the answer.
 func (a *app) encode(r *report) error {
+	answer, err := a.document(r)
+	if err != nil {
+		return err
+	}
+	_, err = a.exact.Write(answer)
+	return err
+}
+
+// document is a report in JSON without secrets. A state that is exported stays as it is, because it must fit for an
+// import.
+func (a *app) document(r *report) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(r); err != nil {
-		return err
+		return nil, err
 	}
-	answer := text.Bytes()
-	if r.Deployment == nil {
-		answer = a.secrets.JSON(answer)
+	if r.Deployment != nil {
+		return text.Bytes(), nil
 	}
-	_, err := a.exact.Write(answer)
-	return err
+	return a.secrets.JSON(text.Bytes()), nil
 }

@@ -73,6 +73,7 @@ func (a *app) onSeveral(cmd *cobra.Command, f *stackFlags, do work) error {
 		}
 	}
 	a.report.end(ctx, result)
+	result = a.deliver(ctx, f, result)
 	return errors.Join(result, a.summarize(f, a.report.Stacks...),
 		a.writeFindings(f, a.report.Stacks...))
 }
@@ -171,6 +172,8 @@ func (r *report) outcome() string {
 		return "is locked by another update"
 	case !r.OK:
 		return "failed"
+	case r.Healed:
+		return "healed"
 	case r.Command == "drift" && r.Changed != nil && *r.Changed:
 		return "drifted"
 	case r.Command == "drift":

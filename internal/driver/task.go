@@ -99,6 +99,7 @@ func (a *app) onStacks(f *stackFlags, do work, cmd *cobra.Command, groups ...fla
 		defer done()
 		err = do(a.newTask(f, target{p, s}, a.report), cmd.Context())
 		a.report.end(cmd.Context(), err)
+		err = a.deliver(cmd.Context(), f, err)
 		return errors.Join(err, a.summarize(f, a.report), a.writeFindings(f, a.report))
 	}
 	f.add(cmd, a, groups...)

@@ -56,6 +56,8 @@ type Options struct {
 	Parallel int
 	// Refresh compares the state with the real resources first. An update after a killed run always does.
 	Refresh bool
+	// AsRecorded makes a preview compare with the state as it is, also if the next update refreshes it first.
+	AsRecorded bool
 	// IgnoreProtect lets the operation delete and replace what the option protect protects.
 	IgnoreProtect bool
 	// PolicyPacks and PolicyConfigs are absolute paths. There is one config for each pack, or none at all.

@@ -365,7 +365,7 @@ func (r *Reader) Preview(ctx context.Context, o Options) (progress.Result, error
 		return progress.Result{}, err
 	}
 	o.Progress.Planning, o.IgnoreProtect = true, true
-	refresh := o.Refresh || r.NeedsRefresh() && !r.config.Offline
+	refresh := o.Refresh || r.NeedsRefresh() && !r.config.Offline && !o.AsRecorded
 	return r.execute(o, func(stream chan<- events.EngineEvent) error {
 		_, err := r.stack.Preview(ctx, apply[optpreview.Options](func(preview *optpreview.Options) {
 			preview.EventStreams, preview.SuppressProgress, preview.SuppressOutputs = streams{stream}, true, true
