@@ -47,9 +47,9 @@ const (
 	// OutputDatabaseCredential is the Secret with the generated password of the database user. A stack whose pool logs
 	// in as the master user does not have it.
 	OutputDatabaseCredential = "databaseCredential"
-	// OutputRoleGeneration is the generation of the application role that is deployed, which includes the recoveries, and
-	// OutputRoleGenerationCreated the time at which it was first deployed (RFC 3339). A stack whose pool logs in as the
-	// master user has neither.
+	// OutputRoleGeneration is the generation of the application role that is deployed, which includes the recoveries.
+	// OutputRoleGenerationCreated is the time at which it was first deployed (RFC 3339). A stack whose pool logs in as
+	// the master user has neither.
 	OutputRoleGeneration        = "roleGeneration"
 	OutputRoleGenerationCreated = "roleGenerationCreated"
 	// OutputPoolLogin is the Secret with the generated password of the service's login to the pool. RDS Proxy has none.

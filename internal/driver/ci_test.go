@@ -508,7 +508,7 @@ func workflows(t *testing.T) map[string]map[string]ciJob {
 			}
 		}
 	}
-	require.Len(t, all, 4)
+	require.Len(t, all, 5)
 	return all
 }
 
@@ -533,7 +533,8 @@ func TestCIUsesCommandsAndFlagsThatThereAre(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"README.md", "github/preview.yml", "github/deploy.yml", "github/drift.yml", "gitlab/.gitlab-ci.yml",
+		"README.md", "github/preview.yml", "github/deploy.yml", "github/drift.yml", "github/rotate.yml",
+		"gitlab/.gitlab-ci.yml",
 		"github/service/set-image.yml", "gitlab/service/set-image.yml",
 	} {
 		assert.Positive(t, checked[name], name)
@@ -594,6 +595,11 @@ func TestCIBuildsOnceAndPassesThePrograms(t *testing.T) {
 				}
 			}
 			assert.Equal(t, "build", first, at)
+			if key == "comment" {
+				assert.NotContains(t, job.Permissions, "id-token", "%s: it needs no credentials of AWS", at)
+				assert.True(t, job.uses("actions/download-artifact"), at)
+				continue
+			}
 			assert.True(t, job.uses("./.github/actions/stack"), at)
 			assert.Equal(t, "write", job.Permissions["id-token"], at)
 		}

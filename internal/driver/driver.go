@@ -251,7 +251,7 @@ Operator, PgBouncer, migration and service. The file of each stack, Pulumi.<stac
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%w", err) })
 	root.AddCommand(a.initialise(), a.set(), a.rotate(), a.preview(), a.up(), a.drift(), a.refresh(), a.destroy(),
-		a.outputs(), a.verify(), a.drill(), a.policy(), a.permissions(),
+		a.outputs(), a.verify(), a.drill(), a.policy(), a.permissions(), a.summary(),
 		a.history(), a.cancel(), a.export(), a.importing(), a.doctor(), a.image(), a.local(), a.man(), a.version())
 	// Cobra adds these when it executes, and misspelt looks for commands before that.
 	root.InitDefaultHelpCmd()

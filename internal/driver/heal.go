@@ -94,9 +94,9 @@ func (t *task) mayRepair(ctx context.Context, run *engine.Run, result *progress.
 		}
 	}
 	if len(others) > 0 {
-		return t.unhealed(fmt.Sprintf("it would do more than create and update (%s: %s): check `dbtier preview --stack "+
-			"%s --refresh`, then run `dbtier up --stack %s --refresh`", text.Count(len(others), "operation", "operations"),
-			strings.Join(others, ", "), t.stack.Name, t.stack.Name))
+		return t.unhealed(fmt.Sprintf("it would do more than create and update (%s: %s): check `dbtier preview "+
+			"--stack %s --refresh`, then run `dbtier up --stack %s --refresh`",
+			text.Count(len(others), "operation", "operations"), strings.Join(others, ", "), t.stack.Name, t.stack.Name))
 	}
 	return nil
 }

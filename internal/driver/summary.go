@@ -25,6 +25,18 @@ func (a *app) summarize(f *stackFlags, reports ...*report) error {
 		stacks = append(stacks, r.summary())
 	}
 	text := summary.Markdown(stacks, a.secrets, summary.Limit-room)
+	if s := a.report.Selection; s != nil {
+		var left []string
+		for _, each := range s.Stacks {
+			if !each.Taken {
+				left = append(left, each.Stack)
+			}
+		}
+		if len(stacks) == 0 {
+			text = "## ✅ dbtier " + a.report.Command + ": nothing to do\n\n"
+		}
+		text += quietLines(nil, left)
+	}
 	var problems []error
 	if f.summary != "" {
 		problems = append(problems, write(f.summary, os.O_TRUNC, text))

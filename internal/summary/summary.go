@@ -323,6 +323,10 @@ func (d *document) changes(s *Stack) {
 // values lists the properties that a step changes, with their old and new values or the lines that differ.
 func (d *document) values(step progress.Step) string {
 	changes := step.Changes(d.secrets.Clean)
+	if changes == nil {
+		// A report that was read again has no states.
+		changes = step.Values
+	}
 	if len(changes) == 0 {
 		return ""
 	}

@@ -41,8 +41,8 @@ func Parse(text string) (*Hook, error) {
 	case to.Scheme == "https", to.Scheme == "http" && isLoopback(to.Hostname()):
 		return &Hook{url: to, Wait: wait}, nil
 	default:
-		return nil, errors.New("want https://: without it everyone on the way can read the findings and the URL; only a " +
-			"URL of this machine (localhost) can be http://")
+		return nil, errors.New("want https://: without it everyone on the way can read the findings and the URL; " +
+			"only a URL of this machine (localhost) can be http://")
 	}
 }
 

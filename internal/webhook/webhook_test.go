@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -73,7 +72,7 @@ func TestNoErrorHasAPartOfTheURL(t *testing.T) {
 	closed.Close()
 	untrusted := httptest.NewTLSServer(http.NotFoundHandler())
 	defer untrusted.Close()
-	cutting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	cutting := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler)
 	}))
 	defer cutting.Close()
@@ -114,6 +113,6 @@ func TestAURLIsEncryptedOrOfThisMachine(t *testing.T) {
 	} {
 		_, err := webhook.Parse(text)
 		require.ErrorContains(t, err, want, text)
-		assert.False(t, strings.Contains(err.Error(), "hush"), "%s: %s", text, err)
+		assert.NotContains(t, err.Error(), "hush", text)
 	}
 }
