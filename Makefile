@@ -142,6 +142,18 @@ browser: bin/tools/gotestsum ## Check the page of a drill in headless Chromium, 
 	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) \
 		-- -tags browser -vet=off -count 1 -timeout 5m -run Browser ./internal/drill/report
 
+# The rules are judged by Prometheus' own engine, which is not a dependency of this module. promtool is taken out of
+# Debian's package: installing the package would start a server.
+.PHONY: alerts
+alerts: bin/tools/gotestsum bin/tools/promtool ## Test that every Prometheus alert fires when it should (needs apt-get)
+	@bin/tools/gotestsum --format $(or $(GOTESTSUM_FORMAT),testname) \
+		-- -tags promtool -vet=off -count 1 -timeout 5m ./components/alerts
+
+bin/tools/promtool:
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; chmod 755 "$$work"; \
+	cd "$$work"; apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; \
+	dpkg-deb --extract prometheus_*.deb .; mkdir -p "$(CURDIR)/$(@D)"; mv usr/bin/promtool "$(CURDIR)/$@"; touch "$(CURDIR)/$@"
+
 FUZZTIME ?= 20000x
 # Fuzz tests run in ordinary test binaries. `go test -fuzz` would build all of Pulumi's SDK a second time with coverage
 # instrumentation, which such short runs hardly use. The default is a number of runs, because at the end of a time Go

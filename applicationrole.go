@@ -17,7 +17,7 @@ func (t *tier) addApplicationRole() error {
 		Settings:     t.stack.Role.Settings,
 		Service:      t.stack.Consumer.Name,
 		Namespace:    t.stack.Service.Namespace,
-		ObjectName:   t.pool.objectName(),
+		ObjectName:   t.stack.RoleObjects(),
 		DirectSecret: t.secrets.DirectSecret,
 		CAConfigMap:  t.secrets.CAConfigMap,
 		DatabasePort: t.stack.Database.Port,

@@ -53,6 +53,7 @@ func deploy(ctx *pulumi.Context) error {
 		t.addMigration,
 		// New pods come last: a failed migration leaves the old ones serving.
 		t.addService,
+		t.addAlerts,
 	}
 	if !t.stack.HoldsService() {
 		links = links[:1]

@@ -56,7 +56,7 @@ func (t *tier) holders() []string {
 		holders = append(holders, client.Name)
 	}
 	if t.stack.Role.PoolUser == config.RoleUser {
-		holders = append(holders, databaserole.PodName(t.pool.objectName()))
+		holders = append(holders, databaserole.PodName(t.stack.RoleObjects()))
 	}
 	if t.stack.Reconnects() {
 		// These pods have a narrower rule. The namespace's rule would widen it, because rules add up.

@@ -12,8 +12,6 @@ import (
 type pool interface {
 	// holders are the name labels of the pool's pods, which connect to the database.
 	holders() []string
-	// objectName begins the names of the objects that create the application's role.
-	objectName() string
 	// inDatabaseSubnets is true for a pool in the subnets of the database. The service's pods then reach these subnets,
 	// and the pool is a member of the instance's client security group.
 	inDatabaseSubnets() bool

@@ -19,8 +19,6 @@ type pgBouncerPool struct {
 
 func (p *pgBouncerPool) holders() []string { return []string{p.tier.stack.Pool.Name} }
 
-func (p *pgBouncerPool) objectName() string { return p.tier.stack.Pool.Name }
-
 func (p *pgBouncerPool) inDatabaseSubnets() bool { return false }
 
 func (p *pgBouncerPool) addManagerSecrets() ([]pulumi.StringInput, error) { return nil, nil }
@@ -42,7 +40,7 @@ func (p *pgBouncerPool) add() error {
 	if p.tier.applicationRole != nil {
 		args.Credential = pgbouncer.Credential{
 			Key: p.tier.applicationRole.CredentialSecret, User: p.tier.stack.Role.User(),
-			Generated:  databaserole.CredentialSecret(p.objectName(), p.tier.stack.Role.Generation),
+			Generated:  databaserole.CredentialSecret(p.tier.stack.RoleObjects(), p.tier.stack.Role.Generation),
 			Generation: p.tier.stack.Role.Generation, After: p.tier.applicationRole.Done,
 		}
 	}

@@ -19,13 +19,6 @@ type rdsProxyPool struct {
 
 func (p *rdsProxyPool) holders() []string { return nil }
 
-func (p *rdsProxyPool) objectName() string {
-	if p.tier.stack.Service.ExistingNamespace {
-		return contract.Object(p.tier.stack.Consumer.Name, "database")
-	}
-	return "database"
-}
-
 func (p *rdsProxyPool) inDatabaseSubnets() bool { return true }
 
 // addManagerSecrets creates a secret for each database user that the proxy logs in as. RDS writes the master user's

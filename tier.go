@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -12,10 +9,8 @@ import (
 	"dbtier/components/consumer"
 	"dbtier/components/databaserole"
 	"dbtier/components/externalsecrets"
-	"dbtier/components/fault"
 	"dbtier/components/irsarole"
 	"dbtier/components/migrationjob"
-	"dbtier/components/rdsca"
 	"dbtier/components/rdspostgres"
 	"dbtier/components/servicenamespace"
 	"dbtier/config"
@@ -68,7 +63,7 @@ func newTier(ctx *pulumi.Context) (*tier, error) {
 		t.chart = inProject(root, t.chart)
 	}
 	if t.stack.HoldsService() {
-		if t.authorities, err = authorities(t.stack, root); err != nil {
+		if t.authorities, err = t.stack.Authorities(root); err != nil {
 			return nil, err
 		}
 	}
@@ -87,34 +82,6 @@ func projectRoot(ctx *pulumi.Context) (string, error) {
 		return "", fmt.Errorf("finding the project: %w", err)
 	}
 	return found.Dir, nil
-}
-
-// authorities returns the certificates in the file network.caBundle, or by default those of RDS in the stack's region.
-func authorities(stack *config.Stack, root string) (string, error) {
-	if stack.Network.CABundle == "" {
-		return rdsca.Bundle(stack.AWS.Region)
-	}
-	text, err := os.ReadFile(inProject(root, stack.Network.CABundle))
-	if err != nil {
-		fix := "name a file with the certificates of the database's authorities, in PEM"
-		if stack.Cloud == config.Local {
-			fix = "the local cloud writes it: start it with `dbtier local start`"
-		}
-		var faults fault.List
-		faults.Add(config.Namespace+":network.caBundle", stack.Network.CABundle, "cannot be read: %s: %s",
-			reason(err), fix)
-		return "", faults.Err()
-	}
-	return string(text), nil
-}
-
-// reason is an error of a file without the operation and the path.
-func reason(err error) error {
-	var failed *fs.PathError
-	if errors.As(err, &failed) {
-		return failed.Err
-	}
-	return err
 }
 
 // inProject resolves a path of the stack's config, which is relative to the project.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dbtier/budget"
+	"dbtier/components/alerts"
 	"dbtier/components/consumer"
 	"dbtier/components/externalsecrets"
 	"dbtier/components/fault"
@@ -73,6 +74,8 @@ type Stack struct {
 	Consumer  Consumer          `json:"consumer"`
 	Drills    Drills            `json:"drills"`
 	Drift     Drift             `json:"drift"`
+	// Alerts are those of Prometheus.
+	Alerts alerts.Settings `json:"alerts"`
 	// Scheduling says where all pods of the stack run.
 	Scheduling Scheduling `json:"scheduling"`
 
@@ -89,7 +92,7 @@ type Stack struct {
 // serviceSections are the sections of [Stack] that only a stack with a service uses. A stack that installs the operator
 // and has none of them belongs to a cluster. A new section of the service must be listed here.
 var serviceSections = []string{
-	"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer", "drills",
+	"service", "database", "secrets", "pool", "proxy", "role", "iam", "migration", "consumer", "drills", "alerts",
 }
 
 // Service is the service that the tier is for.
@@ -136,6 +139,7 @@ func Defaults(profile Profile, environment string, service Service) *Stack {
 		Migration: Migration{Settings: migrationjob.Defaults(), Enabled: true, Connections: 5, Reconnect: true},
 		Consumer:  Consumer{Settings: consumer.Defaults(), Connections: 50},
 		Drills:    defaultDrills(),
+		Alerts:    alerts.Defaults(),
 	}
 	// The name follows from the namespace, see settle.
 	s.Pool.Name = ""
@@ -221,6 +225,7 @@ func (s *Stack) Validate() error {
 	migration := section("migration", s.Migration.validate())
 	service := section("consumer", s.Consumer.validate())
 	drills := section("drills", s.validateDrills())
+	section("alerts", s.Alerts.Validate())
 	if service && pool && drills && s.Pool.Kind == PgBouncer {
 		s.checkClients(&faults)
 		s.checkLifetime(&faults)

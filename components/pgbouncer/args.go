@@ -187,7 +187,10 @@ func KeptSecret(pool, generated string) string {
 func (a *PgBouncerPoolArgs) configSecret() string  { return a.Name + "-config" }
 func (a *PgBouncerPoolArgs) consoleSecret() string { return a.Name + "-console" }
 func (a *PgBouncerPoolArgs) loginReader() string   { return a.Name + "-login-reader" }
-func (a *PgBouncerPoolArgs) podsService() string   { return a.Name + "-pods" }
+func (a *PgBouncerPoolArgs) podsService() string   { return PodsService(a.Name) }
+
+// PodsService returns the name of the headless Service of a pool's pods, which is also the label job of their metrics.
+func PodsService(pool string) string { return pool + "-pods" }
 
 func (a *PgBouncerPoolArgs) refresh() string {
 	return (time.Duration(a.RefreshInterval) * time.Second).String()

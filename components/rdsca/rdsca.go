@@ -68,3 +68,25 @@ func Check(bundle string, now time.Time) error {
 	}
 	return nil
 }
+
+// Expires returns when the first certificate of a bundle expires.
+func Expires(bundle string) (time.Time, error) {
+	var first time.Time
+	for rest := []byte(bundle); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return first, fmt.Errorf("reading a certificate: %w", err)
+		}
+		if first.IsZero() || certificate.NotAfter.Before(first) {
+			first = certificate.NotAfter
+		}
+	}
+	if first.IsZero() {
+		return first, errors.New("the bundle holds no certificate")
+	}
+	return first, nil
+}

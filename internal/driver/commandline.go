@@ -63,6 +63,9 @@ func misspelt(root *cobra.Command, args []string) error {
 		return nil
 	case nearest != "":
 		return usage(parent, "unknown command %q: did you mean %s %s?", rest[0], parent.CommandPath(), nearest)
+	case parent.Flags().Lookup("stack") != nil:
+		// The command runs by itself, too, and says whether the argument is the name of a stack.
+		return nil
 	default:
 		return usage(parent, "unknown command %q: the commands are %s", rest[0], strings.Join(names, ", "))
 	}

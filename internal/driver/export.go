@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"dbtier/components/alerts"
 )
 
 func (a *app) export() *cobra.Command {
@@ -22,7 +24,78 @@ it are encrypted with the stack's passphrase or key.`,
 	})
 	cmd.Flags().StringVarP(&file, "file", "f", "", "write to this file")
 	cmd.PreRunE = func(*cobra.Command, []string) error { return absolute(&file) }
+	cmd.AddCommand(a.exportAlerts(), a.exportDashboard())
 	return cmd
+}
+
+func (a *app) exportAlerts() *cobra.Command {
+	return a.exportMonitoring(&cobra.Command{
+		Use:   "alerts --stack <stack>",
+		Short: "Write the Prometheus rules of a stack",
+		Long: `Writes the alerts of a stack as a rule file of Prometheus, to a file or to standard output. The rules are
+made from the stack's file: nothing is asked, and no credentials are needed. With the Prometheus operator,
+set alerts.prometheusRule instead.`,
+		Example: `  dbtier export alerts --stack prod --file dbtier.rules.yml`,
+	}, "the alerts are", func(tier *alerts.Tier) (string, error) { return tier.File() })
+}
+
+func (a *app) exportDashboard() *cobra.Command {
+	return a.exportMonitoring(&cobra.Command{
+		Use:   "dashboard --stack <stack>",
+		Short: "Write a dashboard for Grafana of a stack",
+		Long: `Writes a dashboard for Grafana with the metrics of a stack's alerts, as JSON, to a file or to standard
+output. Its variable is the data source. It is made from the stack's file: nothing is asked.`,
+		Example: `  dbtier export dashboard --stack prod --file dbtier.json`,
+	}, "the dashboard is", func(tier *alerts.Tier) (string, error) { return tier.Dashboard() })
+}
+
+// exportMonitoring makes a command that writes what the stack's file says to monitor.
+func (a *app) exportMonitoring(cmd *cobra.Command, what string, make func(*alerts.Tier) (string,
+	error),
+) *cobra.Command {
+	var file string
+	do := func(t *task, _ context.Context) error {
+		tier, err := t.monitored()
+		if err != nil {
+			return err
+		}
+		text, err := make(tier)
+		if err != nil {
+			return err
+		}
+		if file != "" {
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // Prometheus reads it
+				return fmt.Errorf("writing the file: %w", err)
+			}
+			t.say("stack %s: %s in %s", t.stack.Name, what, file)
+			return nil
+		}
+		t.report.Text = text
+		if !t.asJSON {
+			fmt.Fprint(t.exact, text)
+		}
+		return nil
+	}
+	cmd = a.onStacks(&stackFlags{}, do, cmd)
+	cmd.Flags().StringVarP(&file, "file", "f", "", "write to this file")
+	cmd.PreRunE = func(*cobra.Command, []string) error { return absolute(&file) }
+	return cmd
+}
+
+// monitored is what the alerts need to know of the stack.
+func (t *task) monitored() (*alerts.Tier, error) {
+	stack, err := t.stack.Config()
+	if err == nil && !stack.HoldsService() {
+		err = fmt.Errorf("stack %s holds no service: choose the stack of a service", t.stack.Name)
+	}
+	if err != nil {
+		return nil, coded(exitConfig, err)
+	}
+	authorities, err := stack.Authorities(t.project.Dir)
+	if err != nil {
+		return nil, coded(exitConfig, err)
+	}
+	return stack.Monitored(authorities)
 }
 
 func (t *task) runExport(ctx context.Context, file string) error {

@@ -75,6 +75,7 @@ type report struct {
 	Locks      []string            `json:"locks,omitempty"`
 	Deployment json.RawMessage     `json:"deployment,omitempty"`
 	Backup     string              `json:"backup,omitempty"`
+	Text       string              `json:"text,omitempty"`
 	Findings   []finding           `json:"findings,omitempty"`
 	LocalCloud json.RawMessage     `json:"localCloud,omitempty"`
 	Policy     json.RawMessage     `json:"policy,omitempty"`
