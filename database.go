@@ -16,6 +16,11 @@ func (t *tier) addDatabase() error {
 			Name: client.Name, SecurityGroupID: pulumi.String(client.SecurityGroupID),
 		})
 	}
+	if warning := t.stack.UnheardAlarms(); warning != "" {
+		if err := t.ctx.Log.Warn(warning, nil); err != nil {
+			return err
+		}
+	}
 	limit, _ := t.stack.Budget.Limit()
 	args := &rdspostgres.RdsPostgresArgs{
 		Settings: t.stack.Database,

@@ -27,6 +27,11 @@ func TestTheDeployersPolicyKnowsEveryTypeAndPassesThePack(t *testing.T) {
 	for _, stack := range []string{"password", "tokens"} {
 		recordings["proxy/"+stack], _ = proxyStack(t, stack)
 	}
+	_, options := projectWith(t, "prod", func(text string) string {
+		return text + "  dbtier:database:\n    alarms: {dashboard: true}\n"
+	})
+	recordings["dashboard"] = componenttest.Run(t, deploy, append(options, componenttest.Preview())...)
+	require.NotEmpty(t, recordings["dashboard"].All("aws:cloudwatch/dashboard:Dashboard"))
 	for name, recorded := range recordings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,7 +50,8 @@ func TestTheDeployersPolicyKnowsEveryTypeAndPassesThePack(t *testing.T) {
 			answer := ruletest.Judge(t, ruletest.Setup{}, registry.All(), &ruletest.Resource{
 				Type: "aws:iam/policy:Policy", Name: "deployer", Inputs: map[string]any{"policy": document},
 			})
-			// The stack's own key has no ARN before the first update, and an alias names none. Conditions on tags and on the
+			// The stack's own key has no ARN before the first update, and an alias names none. Conditions on tags
+			// and on the
 			// alias limit them, which the rule does not count.
 			assert.Empty(t, slices.DeleteFunc(answer.Mandatory(), func(violation string) bool {
 				return strings.HasPrefix(violation, "iam-kms-decrypt ")

@@ -35,6 +35,9 @@ func (r *Recording) answer(args pulumi.MockResourceArgs) (string, resource.Prope
 		}
 		outputs[property] = resource.NewPropertyValue(value)
 	}
+	for key, value := range r.reads[args.TypeToken] {
+		outputs[resource.PropertyKey(key)] = resource.NewPropertyValue(value)
+	}
 	if r.dryRun {
 		id = ""
 	}
@@ -61,7 +64,7 @@ func cloudOutputs(args pulumi.MockResourceArgs) (id string, outputs map[string]a
 		return text("name"), map[string]any{"arn": "arn:aws:iam::" + Account + ":role/" + text("name")}
 	case "aws:rds/instance:Instance":
 		host := text("identifier") + ".c9akciq32rgx." + Region + ".rds.amazonaws.com"
-		return "db-ABCDEFGHIJKLMNOPQRSTUVWXY0", map[string]any{
+		known := map[string]any{
 			"arn":        "arn:aws:rds:" + Region + ":" + Account + ":db:" + text("identifier"),
 			"address":    host,
 			"endpoint":   host + ":5432",
@@ -70,6 +73,11 @@ func cloudOutputs(args pulumi.MockResourceArgs) (id string, outputs map[string]a
 				"secretArn": SecretArn, "kmsKeyId": KeyArn, "secretStatus": "active",
 			}},
 		}
+		// A restored instance has the disk of its source.
+		if _, given := args.Inputs["allocatedStorage"]; !given {
+			known["allocatedStorage"] = 50
+		}
+		return "db-ABCDEFGHIJKLMNOPQRSTUVWXY0", known
 	case "aws:secretsmanager/secret:Secret":
 		arn := "arn:aws:secretsmanager:" + Region + ":" + Account + ":secret:" + text("name") + "-Ab12Cd"
 		return arn, map[string]any{"arn": arn}

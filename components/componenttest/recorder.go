@@ -120,6 +120,7 @@ type Recording struct {
 	dryRun  bool
 	others  map[string]map[string]any
 	answers map[string]map[string]any
+	reads   map[string]map[string]any
 }
 
 // Option changes how a program is run.
@@ -257,6 +258,16 @@ func OtherStack(name string, outputs map[string]any) Option {
 			r.others = map[string]map[string]any{}
 		}
 		r.others[name] = outputs
+	}
+}
+
+// Reads gives every resource of a type outputs that differ from its inputs, as if it had changed in the cloud.
+func Reads(resourceType string, outputs map[string]any) Option {
+	return func(_ *pulumi.RunInfo, r *Recording) {
+		if r.reads == nil {
+			r.reads = map[string]map[string]any{}
+		}
+		r.reads[resourceType] = outputs
 	}
 }
 

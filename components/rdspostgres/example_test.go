@@ -48,5 +48,7 @@ func ExampleNewRdsPostgres() {
 	// myshop-prod-cpu
 	// myshop-prod-free-storage
 	// myshop-prod-freeable-memory
+	// myshop-prod-transaction-ids
+	// myshop-prod-replication-slots
 	// myshop-prod-connections
 }

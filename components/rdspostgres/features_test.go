@@ -1,6 +1,8 @@
 package rdspostgres_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -238,9 +240,19 @@ func TestAlarmsTellTheirTopicsOfBeginningAndEnd(t *testing.T) {
 		assert.True(t, recorded.Follows(alarm, recorded.One(t, instanceType)))
 	}
 	assert.Equal(t, map[string][]any{
-		"CPUUtilization":      {"myshop-prod-cpu", "GreaterThanThreshold", 80.0, 3.0, "missing"},
-		"FreeStorageSpace":    {"myshop-prod-free-storage", "LessThanThreshold", 5.0 * (1 << 30), 3.0, "breaching"},
-		"FreeableMemory":      {"myshop-prod-freeable-memory", "LessThanThreshold", 256.0 * (1 << 20), 3.0, "missing"},
+		"CPUUtilization": {"myshop-prod-cpu", "GreaterThanThreshold", 80.0, 3.0, "missing"},
+		"FreeStorageSpace": {
+			"myshop-prod-free-storage", "LessThanThreshold", 5.0 * (1 << 30), 3.0,
+			"breaching",
+		},
+		"FreeableMemory": {
+			"myshop-prod-freeable-memory", "LessThanThreshold", 256.0 * (1 << 20), 3.0,
+			"missing",
+		},
+		"MaximumUsedTransactionIDs": {"myshop-prod-transaction-ids", "GreaterThanThreshold", 1e9, 3.0, "missing"},
+		"OldestReplicationSlotLag": {
+			"myshop-prod-replication-slots", "GreaterThanThreshold", 5.0 * (1 << 30), 3.0, "notBreaching",
+		},
 		"DatabaseConnections": {"myshop-prod-connections", "GreaterThanThreshold", 320.0, 1.0, "missing"},
 	}, alarms)
 }
@@ -248,11 +260,76 @@ func TestAlarmsTellTheirTopicsOfBeginningAndEnd(t *testing.T) {
 func TestWithoutABudgetNothingWatchesConnectionsAndDevelopmentHasNoAlarms(t *testing.T) {
 	t.Parallel()
 	production := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) { a.Alarms.FreeStorage = 20 })))
-	assert.Len(t, production.All(alarmType), 3)
+	assert.Len(t, production.All(alarmType), 5)
 	storage := production.Named(t, alarmType, "database-alarm-free-storage")
 	assert.InDelta(t, 20.0*(1<<30), storage.Inputs["threshold"], 0)
 	assert.NotContains(t, storage.Inputs, "alarmActions")
 	assert.Empty(t, componenttest.Run(t, create(arguments(rdspostgres.Development()))).All(alarmType))
+}
+
+// RDS has grown the disk: the thresholds are those of the size that the provider reads.
+func TestTheThresholdsFollowAGrownDisk(t *testing.T) {
+	t.Parallel()
+	settings := with(func(a *rdspostgres.RdsPostgresArgs) { a.Alarms.Dashboard = true })
+	recorded := componenttest.Run(t, create(settings),
+		componenttest.Reads(instanceType, map[string]any{"allocatedStorage": 200}))
+	for part, description := range map[string]string{
+		"free-storage":      "less than 20.0 GiB of storage free for 15 min",
+		"replication-slots": "a replication slot holds more than 20.0 GiB of write-ahead log",
+	} {
+		alarm := recorded.Named(t, alarmType, "database-alarm-"+part)
+		assert.InDelta(t, 20.0*(1<<30), alarm.Inputs["threshold"], 0)
+		assert.Equal(t, "myshop-prod: "+description, alarm.Inputs["alarmDescription"])
+	}
+	body := recorded.One(t, "aws:cloudwatch/dashboard:Dashboard").Inputs["dashboardBody"].(string)
+	assert.Contains(t, body, fmt.Sprintf(`{"label":"alarm","value":%d}`, 20<<30))
+}
+
+func TestTheDashboardShowsEveryAlarm(t *testing.T) {
+	t.Parallel()
+	recorded := componenttest.Run(t, create(with(func(a *rdspostgres.RdsPostgresArgs) {
+		a.Alarms.Dashboard, a.ConnectionLimit = true, 400
+	})))
+	dashboard := recorded.One(t, "aws:cloudwatch/dashboard:Dashboard")
+	assert.Equal(t, "myshop-prod", dashboard.Inputs["dashboardName"])
+	var body struct {
+		Widgets []struct {
+			Type                string
+			X, Y, Width, Height int
+			Properties          struct {
+				Region      string
+				Metrics     [][]string
+				Annotations struct{ Horizontal []struct{ Value float64 } }
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(dashboard.Inputs["dashboardBody"].(string)), &body))
+	limits := map[string]float64{}
+	taken := map[[2]int]bool{}
+	for _, w := range body.Widgets {
+		assert.Equal(t, "metric", w.Type)
+		assert.Equal(t, "ap-northeast-2", w.Properties.Region)
+		assert.False(t, taken[[2]int{w.X, w.Y}], "two widgets at %d, %d", w.X, w.Y)
+		taken[[2]int{w.X, w.Y}] = true
+		assert.LessOrEqual(t, w.X+w.Width, 24)
+		for _, metric := range w.Properties.Metrics {
+			require.Len(t, metric, 4)
+			assert.Equal(t, []string{"AWS/RDS", "DBInstanceIdentifier", "myshop-prod"}, []string{
+				metric[0], metric[2],
+				metric[3],
+			})
+		}
+		if lines := w.Properties.Annotations.Horizontal; len(lines) > 0 {
+			limits[w.Properties.Metrics[0][1]] = lines[0].Value
+		}
+	}
+	thresholds := map[string]float64{}
+	for _, alarm := range recorded.All(alarmType) {
+		thresholds[alarm.Inputs["metricName"].(string)] = alarm.Inputs["threshold"].(float64)
+	}
+	assert.Equal(t, thresholds, limits)
+	without := componenttest.Run(t, create(arguments(rdspostgres.Production())))
+	assert.Empty(t, without.All("aws:cloudwatch/dashboard:Dashboard"))
 }
 
 func TestEventsGoToTheTopic(t *testing.T) {

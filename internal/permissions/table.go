@@ -109,6 +109,14 @@ var kinds = map[string]kind{
 			},
 		},
 	},
+	"aws:cloudwatch/dashboard:Dashboard": {
+		source: "cloudwatch/dashboard.go",
+		grants: []grant{{
+			service: "cloudwatch", actions: "PutDashboard GetDashboard DeleteDashboards",
+			// The ARN of a dashboard has no region.
+			on: []string{"arn:{partition}:cloudwatch::{account}:dashboard/{dashboardName}"},
+		}},
+	},
 	"aws:ec2/securityGroup:SecurityGroup": {
 		source: "ec2/vpc_security_group.go",
 		grants: []grant{

@@ -5,6 +5,12 @@ import "dbtier/validation"
 // awsOnlyTypes are types for AWS that the local cloud does not model. An offline preview accepts them. A local stack
 // gets an error that names the type.
 var awsOnlyTypes = map[string]*resourceType{
+	"aws:cloudwatch/dashboard:Dashboard": {
+		properties: map[string]property{
+			"dashboardBody": {kind: kindString, required: true},
+			"dashboardName": {kind: kindString, required: true, forceNew: true},
+		},
+	},
 	"aws:cloudwatch/metricAlarm:MetricAlarm": {
 		properties: map[string]property{
 			"actionsEnabled":     {kind: kindBool, defaultValue: true},

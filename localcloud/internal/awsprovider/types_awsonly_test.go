@@ -14,6 +14,7 @@ func TestTypesThatOnlyAWSHasArePreviewedOfflineAndRefusedByNameLocally(t *testin
 			"comparisonOperator": "LessThanThreshold", "evaluationPeriods": 3, "threshold": 0.5,
 			"dimensions": props{"DBInstanceIdentifier": "shop"},
 		},
+		"aws:cloudwatch/dashboard:Dashboard": {"dashboardName": "shop", "dashboardBody": `{"widgets": []}`},
 		"aws:eks/podIdentityAssociation:PodIdentityAssociation": {
 			"clusterName": "prod", "namespace": "shop", "serviceAccount": "shop",
 			"roleArn": "arn:aws:iam::111122223333:role/x",
