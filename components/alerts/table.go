@@ -109,7 +109,7 @@ var table = []rule{
 		description: "{{ $value }} clients of {{ $labels.instance }} have waited at each scrape.",
 		means:       "clients wait for a server connection at each scrape",
 		runbook:     "how-to/pool.md#waiting-clients",
-		drill:       "`bin/dbtier local fault network`",
+		drill:       "`dbtier local fault network`",
 	},
 	{
 		name: "DbtierPoolServersExhausted", source: PgBouncer, severity: Warning, lasts: 5 * time.Minute,
@@ -140,7 +140,7 @@ var table = []rule{
 			"database refuses the login or does not answer, or its name does not resolve.",
 		means:   "clients wait, and the pool has no server connection",
 		runbook: "how-to/pool.md#no-server-connection",
-		drill:   "`bin/dbtier local fault network`",
+		drill:   "`dbtier local fault network`",
 	},
 	{
 		name: "DbtierExternalSecretFailing", source: ExternalSecrets, severity: Warning, lasts: 5 * time.Minute,
@@ -151,7 +151,7 @@ var table = []rule{
 		description: "The operator cannot read or write it. Its Secret keeps the last value.",
 		means:       "an ExternalSecret is not Ready",
 		runbook:     "how-to/cluster.md#stale-externalsecrets",
-		drill:       "`bin/dbtier drill secrets-manager-down`",
+		drill:       "`dbtier drill secrets-manager-down`",
 	},
 	{
 		name: "DbtierExternalSecretsStale", source: ExternalSecrets, severity: Warning, lasts: 5 * time.Minute,
@@ -164,7 +164,7 @@ var table = []rule{
 			"password does not arrive.",
 		means:   "the operator refreshes none of the namespace",
 		runbook: "how-to/cluster.md#stale-externalsecrets",
-		drill:   "`bin/dbtier drill operator-down`",
+		drill:   "`dbtier drill operator-down`",
 	},
 	{
 		// PgBouncer counts neither failed lookups nor their reason, so this is about the cluster's resolver.
@@ -178,7 +178,7 @@ var table = []rule{
 			"first.",
 		means:   "no pod of the cluster's DNS is available",
 		runbook: "how-to/cluster.md#dns-is-down",
-		drill:   "`bin/dbtier drill dns-down`",
+		drill:   "`dbtier drill dns-down`",
 	},
 	{
 		name: "DbtierMigrationFailed", source: KubeStateMetrics, severity: Warning, lasts: time.Minute,
@@ -189,7 +189,7 @@ var table = []rule{
 		description: "The old pods keep serving. No pod of the new version was started.",
 		means:       "the Job of a migration failed",
 		runbook:     "how-to/migration.md#a-migration-failed",
-		drill:       "`bin/dbtier drill migration-fails`",
+		drill:       "`dbtier drill migration-fails`",
 	},
 	{
 		name: "DbtierBootstrapFailed", source: KubeStateMetrics, severity: Warning, lasts: time.Minute,

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dbtier/components/alerts"
+	"dbtier/internal/engine"
 )
 
 func (a *app) export() *cobra.Command {
@@ -50,8 +51,8 @@ output. Its variable is the data source. It is made from the stack's file: nothi
 }
 
 // exportMonitoring makes a command that writes what the stack's file says to monitor.
-func (a *app) exportMonitoring(cmd *cobra.Command, what string, make func(*alerts.Tier) (string,
-	error),
+func (a *app) exportMonitoring(
+	cmd *cobra.Command, what string, textOf func(*alerts.Tier) (string, error),
 ) *cobra.Command {
 	var file string
 	do := func(t *task, _ context.Context) error {
@@ -59,13 +60,13 @@ func (a *app) exportMonitoring(cmd *cobra.Command, what string, make func(*alert
 		if err != nil {
 			return err
 		}
-		text, err := make(tier)
+		text, err := textOf(tier)
 		if err != nil {
 			return err
 		}
 		if file != "" {
-			if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // Prometheus reads it
-				return fmt.Errorf("writing the file: %w", err)
+			if err := engine.WriteFile(file, []byte(text), 0o644); err != nil {
+				return fmt.Errorf("--file: %w", err)
 			}
 			t.say("stack %s: %s in %s", t.stack.Name, what, file)
 			return nil
