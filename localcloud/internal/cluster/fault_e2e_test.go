@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ func TestAPartitionDropsPacketsAndEndsNoConnection(t *testing.T) {
 	listener, err := net.ListenTCP("tcp4", database)
 	require.NoError(t, err)
 	defer listener.Close()
+	assert.Contains(t, holder(5432), fmt.Sprintf("(process %d)", os.Getpid()), "of this thread's network")
 	go func() {
 		for {
 			conn, err := listener.Accept()

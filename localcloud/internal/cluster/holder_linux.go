@@ -10,26 +10,30 @@ import (
 	"strings"
 )
 
-// looks is how often holder looks: the kernel gives its table of sockets in pieces, and a line can be missed when other
-// sockets come and go in between.
-const looks = 5
+// tables are the TCP sockets of this thread's network. That of the process is the one of its first thread, which can
+// have another network.
+var tables = []string{"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"}
 
 // holder says which process listens on a TCP port of this machine, as far as it can be found, and how to end that:
 // " by <program> (process <pid>): free it".
 func holder(port int) string {
-	for range looks {
-		if by := holderNow(port); by != "" {
-			return by
+	inodes := map[string]bool{}
+	for _, table := range tables {
+		f, err := os.Open(table)
+		if err != nil {
+			continue
 		}
+		scanner := bufio.NewScanner(f)
+		for scanner.Scan() {
+			if inode, ok := listening(scanner.Text(), port); ok {
+				inodes["socket:["+inode+"]"] = true
+			}
+		}
+		_ = f.Close()
 	}
-	return ": free it"
-}
-
-func holderNow(port int) string {
-	inodes := listeners(port)
 	descriptors, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	if err != nil || len(inodes) == 0 {
-		return ""
+		return ": free it"
 	}
 	for _, fd := range descriptors {
 		target, err := os.Readlink(fd)
@@ -46,26 +50,7 @@ func holderNow(port int) string {
 		}
 		return fmt.Sprintf(" by %s (process %s): free it", strings.TrimSpace(string(name)), pid)
 	}
-	return ""
-}
-
-// listeners returns the sockets that listen on a port, as the links in /proc/<pid>/fd name them.
-func listeners(port int) map[string]bool {
-	inodes := map[string]bool{}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		f, err := os.Open(table)
-		if err != nil {
-			continue
-		}
-		scanner := bufio.NewScanner(f)
-		for scanner.Scan() {
-			if inode, ok := listening(scanner.Text(), port); ok {
-				inodes["socket:["+inode+"]"] = true
-			}
-		}
-		_ = f.Close()
-	}
-	return inodes
+	return ": free it"
 }
 
 // cloudOf returns the project of the local cloud that a process is in, or "" for another process.
