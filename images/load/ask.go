@@ -11,8 +11,8 @@ import (
 )
 
 // controlSocket is where the running load answers `load restored`. The name is abstract, because the container has no
-// folder to write to, and is that of the pod.
-const controlSocket = "@dbtier-load"
+// folder to write to, and is that of the pod. Tests have another one.
+var controlSocket = "@dbtier-load"
 
 // question asks the running load to compare its ledger with a restored database.
 type question struct {

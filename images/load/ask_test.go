@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 // The restored database is a copy of the fake one, made while the load runs.
 func TestTheRunningLoadComparesARestoredDatabase(t *testing.T) {
+	controlSocket = fmt.Sprintf("@dbtier-load-%d", os.Getpid())
 	db := &fakeDatabase{}
 	opts := defaults
 	copies := map[string]*fakeDatabase{}

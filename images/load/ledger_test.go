@@ -50,14 +50,14 @@ func TestTheListsOfTheAccountAreShort(t *testing.T) {
 func ledgerOf(writes ...[2]float64) *ledger {
 	books := &ledger{}
 	for _, w := range writes {
-		books.writes = append(books.writes, entry{acknowledged, after(w[0]), after(w[1])})
+		books.writes = append(books.writes, entry{after(w[0]).UnixMicro(), after(w[1]).UnixMicro(), acknowledged})
 	}
 	return books
 }
 
 func TestARestoredDatabaseHasExactlyWhatWasCommittedUntilATime(t *testing.T) {
 	books := ledgerOf([2]float64{1, 2}, [2]float64{3, 4}, [2]float64{5, 7}, [2]float64{8, 9})
-	books.writes = append(books.writes, entry{fate: unknown, begun: after(3)}, entry{fate: refused, begun: after(3)})
+	books.writes = append(books.writes, entry{fate: unknown, begun: after(3).UnixMicro()}, entry{fate: refused, begun: after(3).UnixMicro()})
 	for name, c := range map[string]struct {
 		has         []int64
 		from, until float64

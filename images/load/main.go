@@ -24,6 +24,7 @@ const usage = `usage:
     --max-lifetime D        how long a client keeps a connection at most (default 0, for good)
     --retry-for D           limit of one request of the retrying clients, with all attempts (default 60s)
   load stop                 send SIGTERM to the load in this container
+  load now                  print the time
   load restored             compare the writes of the load in this pod with a database that was restored; prints a line
                             of JSON
     --host HOST             of the restored database; the rest is as in DIRECT_PORT and so on
@@ -69,6 +70,9 @@ func command(ctx context.Context, args []string, getenv func(string) string, out
 			return err
 		}
 		return run(ctx, opts, db, out)
+	case "now":
+		_, err := fmt.Fprintln(out, time.Now().UTC().Format(time.RFC3339Nano))
+		return err
 	case "restored":
 		asked, err := parseQuestion(args)
 		if err != nil {
@@ -81,7 +85,7 @@ func command(ctx context.Context, args []string, getenv func(string) string, out
 		}
 		return stopRun()
 	default:
-		return fmt.Errorf("%w: want run, stop or restored, got %q", errUsage, name)
+		return fmt.Errorf("%w: want run, stop, now or restored, got %q", errUsage, name)
 	}
 }
 

@@ -55,7 +55,7 @@ func TestTheCommandLine(t *testing.T) {
 		args []string
 		says string
 	}{
-		"nothing":              {nil, `want run, stop or restored, got ""`},
+		"nothing":              {nil, `want run, stop, now or restored, got ""`},
 		"an unknown command":   {[]string{"walk"}, `got "walk"`},
 		"no run":               {[]string{"run"}, "--run is missing"},
 		"an argument":          {[]string{"run", "--run", "a", "b"}, `takes no arguments, got ["b"]`},

@@ -28,21 +28,21 @@ func (l *ledger) restored(t *tally, from, until time.Time) *restored {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	found := &restored{From: moment(from), Until: moment(until), IDs: []int64{}}
-	var newest, lastBegun time.Time
+	var newest, lastBegun int64
 	for i, n := range t.effects {
 		w := &l.writes[i]
 		if n == 0 {
 			continue
 		}
 		found.Rows++
-		if w.fate == acknowledged && w.fated.After(newest) {
-			newest = w.fated
+		if w.fate == acknowledged {
+			newest = max(newest, w.fated)
 		}
-		if w.begun.After(lastBegun) {
-			lastBegun = w.begun
-		}
+		lastBegun = max(lastBegun, w.begun)
 	}
-	found.Newest = moment(newest)
+	if newest > 0 {
+		found.Newest = moment(time.UnixMicro(newest).UTC())
+	}
 	for i, n := range t.effects {
 		w, wrong := &l.writes[i], false
 		count := func(is bool, of *int) {
@@ -52,9 +52,9 @@ func (l *ledger) restored(t *tally, from, until time.Time) *restored {
 			}
 		}
 		gone := n == 0 && w.fate == acknowledged
-		count(gone && !w.fated.After(from), &found.Missing)
-		count(gone && w.fated.Before(lastBegun), &found.Torn)
-		count(n > 0 && w.begun.After(until), &found.Extra)
+		count(gone && w.fated <= from.UnixMicro(), &found.Missing)
+		count(gone && w.fated < lastBegun, &found.Torn)
+		count(n > 0 && w.begun > until.UnixMicro(), &found.Extra)
 		count(n > 1, &found.Duplicated)
 		if wrong {
 			found.IDs = some(found.IDs, int64(i+1))

@@ -118,7 +118,10 @@ func (r *Runner) failover(ctx context.Context) error {
 	if err := r.available(ctx, func(now *instance) bool { return now.Zone != before.Zone }); err != nil {
 		return err
 	}
-	return r.tell(ctx, began)
+	if err := r.tell(ctx, began); err != nil {
+		r.noted("the events of RDS could not be read: %s", err)
+	}
+	return nil
 }
 
 // tell adds what RDS has said of the instance since a time to the events of the drill, each at its time.

@@ -43,8 +43,9 @@ type cluster struct {
 	// pods are those of Deployments. paused are those that are paused now, and everPaused those that ever were.
 	pods               []string
 	paused, everPaused map[string]bool
-	// restored is what the load says of a restored database.
+	// restored is what the load says of a restored database, once it is able to.
 	restored *report.Restored
+	unable   int
 	// before runs before a call whose words contain the text.
 	before map[string]func()
 	fails  map[string]error
@@ -162,7 +163,13 @@ func (c *cluster) answer(all, stdin string, args []string) (string, error) {
 		if c.stopped {
 			return "", &kubectl.Error{Args: args, Code: 1, Stderr: `error: container not found ("load")`}
 		}
-		if c.restored != nil && strings.Contains(all, "/load restored") {
+		switch {
+		case strings.Contains(all, "/load now"):
+			return time.Now().UTC().Format(time.RFC3339Nano) + "\n", nil
+		case strings.Contains(all, "/load restored") && c.unable > 0:
+			c.unable--
+			return `{"problem":"the database is starting up"}`, &kubectl.Error{Args: args, Code: 1}
+		case strings.Contains(all, "/load restored"):
 			text, err := json.Marshal(map[string]any{"restored": c.restored})
 			return string(text), err
 		}
@@ -190,13 +197,9 @@ func (c *cluster) list() string {
 // console plays PgBouncer's console in a pod.
 func (c *cluster) console(pod, all string) (string, error) {
 	switch {
-	case strings.Contains(all, "sleep"): // ends the pause later
-	case strings.Contains(all, `--command=PAUSE "myshop" --command=PAUSE "re ports"`):
+	case strings.HasSuffix(all, pauseScript+" sh /run/pgbouncer 90 myshop re ports"):
 		c.paused[pod], c.everPaused[pod] = true, true
-	case strings.Contains(all, `--command=RESUME "myshop" --command=RESUME "re ports"`):
-		if !c.paused[pod] {
-			return "", errors.New("ERROR:  database myshop is not paused")
-		}
+	case strings.HasSuffix(all, resumeScript+" sh /run/pgbouncer myshop re ports"):
 		delete(c.paused, pod)
 	default:
 		return "", errors.New("unexpected: " + all)

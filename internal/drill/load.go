@@ -17,8 +17,8 @@ import (
 
 const (
 	loadContainer = "load"
-	// loadLasts ends a load that nobody stops.
-	loadLasts = 2 * time.Hour
+	// loadLasts ends a load that nobody stops. It is longer than all limits of a restore together.
+	loadLasts = 8 * time.Hour
 	// startLimit is how long the load may take until all its clients have an answer.
 	startLimit = 5 * time.Minute
 	// calmLimit is how long the clients may take to have answers again after a fault has healed.
@@ -65,14 +65,14 @@ type service struct {
 }
 
 // startLoad creates the pod of the load and waits until all its clients get answers. The pod reads the service's
-// DATABASE_URL and nothing else of the service's Secrets. With login it also has that of the application's role at the
-// database itself.
-func (r *Runner) startLoad(ctx context.Context, login bool) error {
+// DATABASE_URL and nothing else of the service's Secrets. For a restore, or with Direct, it also has the login of the
+// application's role at the database itself.
+func (r *Runner) startLoad(ctx context.Context, s *Scenario) error {
 	var like service
 	if err := r.Kubectl.Get(ctx, &like, r.Target.Namespace, "deployment", r.Target.Service); err != nil {
 		return err
 	}
-	pod, err := manifest(r.pod(&like, login))
+	pod, err := manifest(r.pod(&like, s))
 	if err != nil {
 		return err
 	}
@@ -89,11 +89,11 @@ func (r *Runner) startLoad(ctx context.Context, login bool) error {
 	})
 }
 
-func (r *Runner) pod(like *service, login bool) object {
+func (r *Runner) pod(like *service, s *Scenario) object {
 	template := like.Spec.Template.Spec
 	volumes, mounts := certificates(like)
 	env := []object{fromSecret(contract.DatabaseURL, r.Target.DatabaseSecret, contract.DatabaseURL)}
-	if login {
+	if r.Direct || s.Restores {
 		volumes = append(volumes, object{"name": caVolume, "configMap": object{"name": r.Target.CAConfigMap}})
 		mounts = append(mounts, object{
 			"name": caVolume, "mountPath": contract.CAPath, "subPath": contract.CAKey, "readOnly": true,
@@ -108,6 +108,9 @@ func (r *Runner) pod(like *service, login bool) object {
 	}
 	if r.Direct {
 		args = append(args, "--direct")
+	}
+	if s.Waits {
+		args = append(args, "--request-timeout=100s", "--retry-for=120s")
 	}
 	return object{
 		"apiVersion": "v1", "kind": "Pod", "metadata": r.meta(),

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 )
 
 const (
-	// pauseLimit is how long transactions may take to end, so that the pool is paused.
+	// pauseLimit is how long the transactions of a database may take to end, so that it is paused; also in pauseScript.
 	pauseLimit = 20 * time.Second
 	// pausedLimit ends a pause in the pod itself, if nobody else does. A reboot takes less.
 	pausedLimit = 90 * time.Second
@@ -22,6 +21,9 @@ func (r *Runner) plannedReboot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(pods) == 0 {
+		return fmt.Errorf("there is no running pod of Deployment %s to pause", r.Target.Pool)
+	}
 	r.noted("the pool is paused: new transactions wait, those under way end")
 	for _, pod := range pods {
 		if err := r.pausePool(ctx, pod); err != nil {
@@ -32,11 +34,10 @@ func (r *Runner) plannedReboot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Once no connection to the old process is possible, PgBouncer itself waits for the new one, and resumes sooner.
-	err = until(ctx, pausedLimit, "the instance to end", func(ctx context.Context) (bool, string, error) {
-		down, err := reboot.told(ctx, "shutdown")
-		up, err2 := reboot.told(ctx, "restarted")
-		return down || up, "RDS has told neither the end nor the restart", errors.Join(err, err2)
+	// A pool that goes on earlier fails its clients as soon as one login has failed.
+	err = until(ctx, pausedLimit, "the restart", func(ctx context.Context) (bool, string, error) {
+		up, err := reboot.told(ctx, "restarted")
+		return up, "RDS has not told it", err
 	})
 	if err := errors.Join(err, r.endPause(ctx)); err != nil {
 		return err
@@ -48,27 +49,38 @@ func (r *Runner) plannedReboot(ctx context.Context) error {
 	})
 }
 
-// pausePool pauses the service's databases in a pod. What ends the pause runs in the pod before it begins, so that
-// clients never wait for a process outside that is gone.
+// The scripts run in the container of PgBouncer. Their arguments are the folder of its socket, in which they keep what
+// will end the pause, and the databases.
+const (
+	// pauseScript starts what ends the pause before it begins, so that clients never wait for a process outside that is
+	// gone. It fails if one database is not paused in time.
+	pauseScript = `dir=$1 seconds=$2; shift 2
+console() { timeout 20 psql --no-psqlrc --quiet --command="$1" "host=$dir dbname=pgbouncer user=pgbouncer"; }
+(sleep "$seconds"; for db; do console "RESUME \"$db\""; done) </dev/null >/dev/null 2>&1 &
+echo $! >"$dir/paused"
+for db; do console "PAUSE \"$db\"" || exit 1; done`
+	resumeScript = `dir=$1; shift; failed=0
+if [ -f "$dir/paused" ]; then kill "$(cat "$dir/paused")" 2>/dev/null; rm -f "$dir/paused"; fi
+for db; do
+  said=$(psql --no-psqlrc --quiet --command="RESUME \"$db\"" "host=$dir dbname=pgbouncer user=pgbouncer" 2>&1) ||
+    case $said in *'not paused'*) ;; *) echo "$said" >&2; failed=1 ;; esac
+done
+exit $failed`
+)
+
+// pausePool pauses the service's databases in a pod. Sessions of people have databases of their own, which a pause
+// would wait for.
 func (r *Runner) pausePool(ctx context.Context, pod string) error {
-	go func() {
-		after := []string{"sh", "-c", `sleep "$1"; shift; exec "$@"`, "sh", strconv.Itoa(int(pausedLimit.Seconds()))}
-		// Its end is no news: usually the pause has ended before.
-		_, _ = r.inPool(context.WithoutCancel(ctx), pod, append(after, r.console("RESUME")...)...)
-	}()
-	limited, cancel := context.WithTimeout(ctx, pauseLimit)
+	limited, cancel := context.WithTimeout(ctx, pauseLimit*time.Duration(1+len(r.Target.Databases)))
 	defer cancel()
-	_, err := r.inPool(limited, pod, r.console("PAUSE")...)
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() == nil && limited.Err() != nil:
-		err = fmt.Errorf("a transaction has not ended within %s: %w", pauseLimit, err)
+	args := append([]string{r.Target.PoolSocketDir, strconv.Itoa(int(pausedLimit.Seconds()))}, r.Target.Databases...)
+	if _, err := r.inPool(limited, pod, pauseScript, args...); err != nil {
+		return fmt.Errorf("pausing %s, which waits %s for transactions to end: %w", pod, pauseLimit, err)
 	}
-	return fmt.Errorf("pausing %s: %w", pod, err)
+	return nil
 }
 
-// endPause ends the pause in all pods. One without a pause says so.
+// endPause ends the pause in all pods. One without a pause stays as it is.
 func (r *Runner) endPause(ctx context.Context) error {
 	pods, err := r.pods(ctx, r.Target.Pool)
 	if err != nil {
@@ -76,25 +88,16 @@ func (r *Runner) endPause(ctx context.Context) error {
 	}
 	var failed []error
 	for _, pod := range pods {
-		_, err := r.inPool(ctx, pod, r.console("RESUME")...)
-		if err != nil && !strings.Contains(err.Error(), "not paused") {
+		args := append([]string{r.Target.PoolSocketDir}, r.Target.Databases...)
+		if _, err := r.inPool(ctx, pod, resumeScript, args...); err != nil {
 			failed = append(failed, fmt.Errorf("ending the pause of %s: %w", pod, err))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// console runs a command for each of the service's databases on PgBouncer's console. Sessions of people have databases
-// of their own, which a pause would wait for.
-func (r *Runner) console(command string) []string {
-	args := []string{"psql", "--no-psqlrc", "--quiet"}
-	for _, database := range r.Target.Databases {
-		args = append(args, fmt.Sprintf("--command=%s %q", command, database))
-	}
-	return append(args, "host="+r.Target.PoolSocketDir+" dbname=pgbouncer user=pgbouncer connect_timeout=10")
-}
-
-// inPool runs a command in the container of PgBouncer.
-func (r *Runner) inPool(ctx context.Context, pod string, command ...string) (string, error) {
-	return r.kubectl(ctx, append([]string{"exec", pod, "--container=" + r.Target.PoolContainer, "--"}, command...)...)
+// inPool runs a script in the container of PgBouncer.
+func (r *Runner) inPool(ctx context.Context, pod, script string, args ...string) (string, error) {
+	command := []string{"exec", pod, "--container=" + r.Target.PoolContainer, "--", "sh", "-c", script, "sh"}
+	return r.kubectl(ctx, append(command, args...)...)
 }

@@ -31,7 +31,11 @@ func (r *Runner) restoreTime(ctx context.Context) error {
 		return err
 	}
 	// RDS restores to whole seconds.
-	at := time.Now().UTC().Truncate(time.Second)
+	at, err := r.loadNow(ctx)
+	if err != nil {
+		return err
+	}
+	at = at.Truncate(time.Second)
 	r.caused("what is written after %s counts as a mistake", at.Format(time.TimeOnly+" MST"))
 	r.noted("were the instance itself lost now, all after %s would be: the latest restorable time",
 		source.Latest.UTC().Format(time.TimeOnly+" MST"))
@@ -46,7 +50,7 @@ func (r *Runner) restoreTime(ctx context.Context) error {
 	err = until(ctx, instanceLimit, "the time to be restorable", func(ctx context.Context) (bool, string, error) {
 		_, err := r.AWS(ctx, args...)
 		if err != nil && !strings.Contains(err.Error(), "later than") {
-			err = &hopelessError{err}
+			err = final(err)
 		}
 		return err == nil, "", err
 	})
@@ -54,8 +58,7 @@ func (r *Runner) restoreTime(ctx context.Context) error {
 		return err
 	}
 	r.noted("RDS restores to it")
-	skew := r.skew()
-	return r.compare(ctx, name, at, at.Add(-skew), at.Add(skew))
+	return r.compare(ctx, name, window{at, at.Add(-r.skew()), at.Add(r.skew())})
 }
 
 // restoreSnapshot restores a snapshot that is made under load. The fault is that nothing else is left.
@@ -68,7 +71,10 @@ func (r *Runner) restoreSnapshot(ctx context.Context) error {
 	if err := r.recorded(ctx, func() { r.record.Snapshot = name }); err != nil {
 		return err
 	}
-	asked := time.Now()
+	asked, err := r.loadNow(ctx)
+	if err != nil {
+		return err
+	}
 	r.noted("RDS makes snapshot %s", name)
 	if _, err := r.AWS(ctx, "rds", "create-db-snapshot", "--db-instance-identifier", r.Target.Instance,
 		"--db-snapshot-identifier", name); err != nil {
@@ -86,7 +92,10 @@ func (r *Runner) restoreSnapshot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lost := time.Now()
+	lost, err := r.loadNow(ctx)
+	if err != nil {
+		return err
+	}
 	r.caused("from here on the snapshot is all that is left")
 	if err := r.recorded(ctx, func() { r.record.Restored = name }); err != nil {
 		return err
@@ -98,7 +107,7 @@ func (r *Runner) restoreSnapshot(ctx context.Context) error {
 	if _, err := r.AWS(ctx, args...); err != nil {
 		return err
 	}
-	return r.compare(ctx, name, lost, asked.Add(-r.skew()), lost.Add(r.skew()))
+	return r.compare(ctx, name, window{lost, asked.Add(-r.skew()), lost.Add(r.skew())})
 }
 
 func (r *Runner) skew() time.Duration {
@@ -167,23 +176,31 @@ func (s *source) likeIt() []string {
 	return options
 }
 
-// compare waits until the restored instance answers, compares it with the writes of the load, and removes it. lost is
-// when the fault was: the writes until from must be there, and none that was begun after the time until.
-func (r *Runner) compare(ctx context.Context, name string, lost, from, until time.Time) error {
+// window is what a restored database may have, by the clock of the load: lost is when the fault was. The writes until
+// from must be there, and none that was begun after until.
+type window struct{ lost, from, until time.Time }
+
+// compare waits until the restored instance answers, compares it with the writes of the load, and removes it.
+func (r *Runner) compare(ctx context.Context, name string, w window) error {
 	host, err := r.awaitRestored(ctx, name)
 	if err != nil {
 		return err
 	}
 	r.noted("the restored instance is available")
-	found, err := r.askLoad(ctx, host, from, until)
+	found, err := r.askLoad(ctx, host, w)
 	if err != nil {
 		return err
 	}
-	found.Instance = name
-	found.RTO = time.Since(lost).Seconds()
-	if !found.Newest.IsZero() {
-		found.RPO = max(lost.Sub(found.Newest).Seconds(), 0)
+	now, err := r.loadNow(ctx)
+	if err != nil {
+		return err
 	}
+	if found.Rows == 0 {
+		return fmt.Errorf("the restored database has no write of the load, which began before %s",
+			w.from.Format(time.RFC3339))
+	}
+	found.Instance = name
+	found.RTO, found.RPO = now.Sub(w.lost).Seconds(), max(w.lost.Sub(found.Newest).Seconds(), 0)
 	r.restored = found
 	r.healed("the restored database answers")
 	if err := r.removeRestored(ctx); err != nil {
@@ -193,17 +210,26 @@ func (r *Runner) compare(ctx context.Context, name string, lost, from, until tim
 	return nil
 }
 
+// stuck are the statuses in which an instance does not become available by itself.
+var stuck = []string{
+	"failed", "incompatible-restore", "incompatible-network", "incompatible-parameters", "storage-full",
+	"inaccessible-encryption-credentials", "inaccessible-encryption-credentials-recoverable",
+}
+
 func (r *Runner) awaitRestored(ctx context.Context, name string) (host string, err error) {
+	began := time.Now()
 	err = until(ctx, restoreLimit, "the restored instance", func(ctx context.Context) (bool, string, error) {
 		var now struct {
 			instance
 			source
 		}
-		if err := r.describe(ctx, name, &now); err != nil {
+		err := r.describe(ctx, name, &now)
+		switch {
+		case err != nil && strings.Contains(err.Error(), noInstance) && time.Since(began) > r.settling():
+			return false, "", &hopelessError{fmt.Errorf("RDS gave the restore up: %w", err)}
+		case err != nil:
 			return false, "", err
-		}
-		// RDS gives a restore up with one of these.
-		if slices.Contains([]string{"failed", "incompatible-restore", "incompatible-network"}, now.Status) {
+		case slices.Contains(stuck, now.Status):
 			return false, "", &hopelessError{fmt.Errorf("RDS could not restore the instance: its status is %s: `aws "+
 				"rds describe-events --source-type db-instance --source-identifier %s` says why", now.Status, name)}
 		}
@@ -213,59 +239,102 @@ func (r *Runner) awaitRestored(ctx context.Context, name string) (host string, e
 	return host, err
 }
 
-// askLoad makes the load compare its writes with the restored database.
-func (r *Runner) askLoad(ctx context.Context, host string, from, to time.Time) (*report.Restored, error) {
-	var said struct {
-		Restored *report.Restored `json:"restored"`
-		Problem  string           `json:"problem"`
+// settling is how long RDS may not know yet what it was asked to make.
+func (r *Runner) settling() time.Duration {
+	if r.Target.Local {
+		return 3 * time.Second
 	}
-	err := until(ctx, answerLimit, "the restored database", func(ctx context.Context) (bool, string, error) {
-		printed, err := r.kubectl(ctx, "exec", r.recordName(), "--container="+loadContainer, "--", "/load", "restored",
-			"--host="+host, "--from="+from.UTC().Format(time.RFC3339Nano), "--until="+to.UTC().Format(time.RFC3339Nano))
+	return time.Minute
+}
+
+// loadNow is the time by the load's clock.
+func (r *Runner) loadNow(ctx context.Context) (now time.Time, err error) {
+	err = until(ctx, answerLimit, "the load's clock", func(ctx context.Context) (bool, string, error) {
+		printed, err := r.kubectl(ctx, "exec", r.recordName(), "--container="+loadContainer, "--", "/load", "now")
 		if err != nil {
 			return false, "", err
 		}
-		if err := json.Unmarshal([]byte(printed), &said); err != nil {
-			return false, "", fmt.Errorf("reading the answer of the load: %w", err)
-		}
-		return said.Restored != nil, said.Problem, nil
+		now, err = time.Parse(time.RFC3339Nano, strings.TrimSpace(printed))
+		return err == nil, "", err
 	})
-	return said.Restored, err
+	return now, err
 }
+
+// askLoad makes the load compare its writes with the restored database.
+func (r *Runner) askLoad(ctx context.Context, host string, w window) (*report.Restored, error) {
+	var found *report.Restored
+	err := until(ctx, answerLimit, "the restored database", func(ctx context.Context) (bool, string, error) {
+		printed, err := r.kubectl(ctx, "exec", r.recordName(), "--container="+loadContainer, "--", "/load", "restored",
+			"--host="+host, "--from="+w.from.Format(time.RFC3339Nano), "--until="+w.until.Format(time.RFC3339Nano))
+		var said struct {
+			Restored *report.Restored `json:"restored"`
+			Problem  string           `json:"problem"`
+		}
+		// With a problem the load prints it and fails.
+		if json.Unmarshal([]byte(printed), &said) == nil && said.Problem != "" {
+			return false, said.Problem, nil
+		}
+		found = said.Restored
+		return found != nil, "the load has no answer", err
+	})
+	return found, err
+}
+
+// Codes of RDS for what does not exist.
+const (
+	noInstance = "DBInstanceNotFound"
+	noSnapshot = "DBSnapshotNotFound"
+)
 
 // removeRestored removes what the drill has made, at any moment of it.
 func (r *Runner) removeRestored(ctx context.Context) error {
-	var failed []error
-	if name := r.record.Restored; name != "" {
-		failed = append(failed, r.remove(ctx, "the restored instance", "DBInstanceNotFound",
-			[]string{
-				"rds", "delete-db-instance", "--db-instance-identifier", name, "--skip-final-snapshot",
-				"--delete-automated-backups",
-			},
-			[]string{"rds", "describe-db-instances", "--db-instance-identifier", name}))
+	made := []struct{ name, what, notFound, destroy, describe, option, how string }{
+		{
+			r.record.Restored, "the restored instance", noInstance, "delete-db-instance", "describe-db-instances",
+			"--db-instance-identifier", "--skip-final-snapshot --delete-automated-backups",
+		},
+		{
+			r.record.Snapshot, "the snapshot", noSnapshot, "delete-db-snapshot", "describe-db-snapshots",
+			"--db-snapshot-identifier", "",
+		},
 	}
-	if name := r.record.Snapshot; name != "" {
-		failed = append(failed, r.remove(ctx, "the snapshot", "DBSnapshotNotFound",
-			[]string{"rds", "delete-db-snapshot", "--db-snapshot-identifier", name},
-			[]string{"rds", "describe-db-snapshots", "--db-snapshot-identifier", name}))
+	var failed []error
+	for _, m := range made {
+		switch {
+		case m.name == "":
+			continue
+		case m.name != r.restoredName():
+			// Only the drill's own names are deleted, whoever has written the record.
+			failed = append(failed, fmt.Errorf("the record of the drill names %s as %s, and a drill would have made "+
+				"%s: nothing is deleted; delete ConfigMap %s in namespace %s if no drill runs", m.name, m.what,
+				r.restoredName(), r.recordName(), r.Target.Namespace))
+			continue
+		}
+		if r.Account != nil {
+			if err := r.Account(ctx); err != nil {
+				return err
+			}
+		}
+		destroy := append([]string{"rds", m.destroy, m.option, m.name}, strings.Fields(m.how)...)
+		failed = append(failed, r.remove(ctx, m.what, m.notFound, destroy,
+			[]string{"rds", m.describe, m.option, m.name}))
 	}
 	return errors.Join(failed...)
 }
 
-// remove deletes something until RDS does not know it any more. While it is created, RDS refuses to delete it.
+// remove deletes something until RDS does not know it any more. While it is created, RDS refuses to delete it, and in
+// the beginning RDS may not know it yet.
 func (r *Runner) remove(ctx context.Context, what, notFound string, destroy, describe []string) error {
-	asked := false
+	began, asked := time.Now(), false
 	return until(ctx, restoreLimit, what+" to be deleted", func(ctx context.Context) (bool, string, error) {
 		gone := func(err error) bool { return err != nil && strings.Contains(err.Error(), notFound) }
 		if !asked {
 			_, err := r.AWS(ctx, destroy...)
 			switch {
 			case gone(err):
-				return true, "", nil
-			case err != nil && !strings.Contains(err.Error(), "InvalidDB"):
-				return false, "", &hopelessError{err}
+				return time.Since(began) > r.settling(), "RDS does not know it", nil
 			case err != nil:
-				return false, "", err
+				return false, "", final(err)
 			}
 			asked = true
 		}
@@ -275,6 +344,20 @@ func (r *Runner) remove(ctx context.Context, what, notFound string, destroy, des
 		}
 		return false, "it is still there", err
 	})
+}
+
+// final makes an error that will not change hopeless: of rights, of a request that is wrong, and of a quota. A state
+// changes, and so do connections.
+func final(err error) error {
+	for _, code := range []string{
+		"AccessDenied", "InvalidClientTokenId", "ExpiredToken", "InvalidParameter", "ValidationError", "NotImplemented",
+		"AlreadyExists", "NotFound", "QuotaExceeded", "NotEnabled", "NotAllowed",
+	} {
+		if strings.Contains(err.Error(), code) {
+			return &hopelessError{err}
+		}
+	}
+	return err
 }
 
 // describe reads the description of a DB instance.

@@ -149,7 +149,7 @@ func TestARestoredDatabaseIsComparedAndRemoved(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				c, a := newCluster(), newAWS()
-				a.early = 2
+				a.early, c.unable = 2, 2
 				var pod map[string]any
 				c.before["/load stop"] = func() { pod = c.objects["pod"] }
 				c.restored = &report.Restored{Rows: 7, Newest: time.Now(), IDs: []int64{}}
@@ -196,7 +196,7 @@ func TestAnInterruptedRestoreLeavesNothing(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					c, a := newCluster(), newAWS()
-					c.restored = &report.Restored{}
+					c.restored = &report.Restored{Rows: 1, Newest: time.Now()}
 					ctx, cancel := context.WithCancel(t.Context())
 					a.before[moment] = cancel
 					_, err := restorer(c, a).Run(ctx, Find(name))
@@ -299,4 +299,86 @@ func TestAFailoverHasTheEventsOfRDS(t *testing.T) {
 		}, texts)
 		assert.True(t, slices.IsSortedFunc(made.Events, func(a, b report.Event) int { return a.At.Compare(b.At) }))
 	})
+}
+
+// Whoever can write ConfigMaps in the namespace could name any instance.
+func TestTheRecordCannotNameAnotherInstance(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, a := newCluster(), newAWS()
+		r := restorer(c, a)
+		r.record = newRecord("restore-snapshot", time.Now().Add(-time.Hour))
+		r.record.Host = "another"
+		r.record.Restored, r.record.Snapshot = "myshop-local", "nightly"
+		text, err := r.recordManifest()
+		require.NoError(t, err)
+		_, err = c.Run(t.Context(), text, "create")
+		require.NoError(t, err)
+		time.Sleep(2 * stale) //nolint:forbidigo // the time of the bubble
+		err = restorer(c, a).Clear(t.Context())
+		require.ErrorContains(t, err, "names myshop-local as the restored instance, and a drill would have made myshop-local-drill-")
+		require.ErrorContains(t, err, "names nightly as the snapshot")
+		assert.NotContains(t, strings.Join(a.calls, "\n"), "delete")
+	})
+}
+
+// With the credentials of another account RDS does not know the instance, which would look as if it were gone.
+func TestNothingIsLookedForInAnotherAccount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, a := newCluster(), newAWS()
+		r := restorer(c, a)
+		r.record = newRecord("restore-time", time.Now())
+		r.record.Restored = r.restoredName()
+		r.Account = func(context.Context) error { return errors.New("another account") }
+		require.ErrorContains(t, r.removeRestored(t.Context()), "another account")
+		assert.Empty(t, a.calls)
+	})
+}
+
+// RDS can be slow to know what it was asked to make by a process that was killed.
+func TestWhatRDSKnowsLateIsRemovedToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, a := newCluster(), newAWS()
+		r := restorer(c, a)
+		r.Target.Local = false
+		r.record = newRecord("restore-snapshot", time.Now())
+		r.record.Snapshot = r.restoredName()
+		go func() {
+			time.Sleep(20 * time.Second) //nolint:forbidigo // the time of the bubble
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.snapshots[r.restoredName()] = 0
+		}()
+		require.NoError(t, r.removeRestored(t.Context()))
+		assert.Contains(t, strings.Join(a.calls, "\n"), "describe-db-snapshots", "it was deleted, and then looked for")
+		assert.Empty(t, a.snapshots)
+	})
+}
+
+func TestARestoreThatRDSGivesUpEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, a := newCluster(), newAWS()
+		a.before["restore-db-instance"] = func() {
+			go func() {
+				time.Sleep(time.Second) //nolint:forbidigo // the time of the bubble
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				clear(a.instances)
+			}()
+		}
+		began := time.Now()
+		_, err := restorer(c, a).Run(t.Context(), Find("restore-time"))
+		require.ErrorContains(t, err, "RDS gave the restore up")
+		assert.Less(t, time.Since(began), time.Minute)
+	})
+}
+
+func TestTheRoleIsNotRotatedUnderADirectLoad(t *testing.T) {
+	t.Parallel()
+	r := restorer(newCluster(), newAWS())
+	r.Direct = true
+	require.ErrorContains(t, r.Check(Find("rotate-application")), "run it without --direct")
 }

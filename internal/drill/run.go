@@ -9,8 +9,8 @@ import (
 	"dbtier/internal/drill/report"
 )
 
-// cleanLimit is how long the end of an interrupted drill may take.
-const cleanLimit = 30 * time.Minute
+// cleanLimit is how long the end of an interrupted drill may take: RDS deletes an instance only once it is made.
+const cleanLimit = 4 * time.Hour
 
 // Run runs a drill and reports it. It ends what it has begun, also if the context is cancelled. A report comes with an
 // error if the fault did not heal, or if the load was lost.
@@ -41,7 +41,7 @@ func (r *Runner) Run(ctx context.Context, s *Scenario) (*report.Report, error) {
 func (r *Runner) underLoad(ctx context.Context, s *Scenario) (*report.Report, error) {
 	began := time.Now()
 	r.Say("starting the load")
-	if err := r.startLoad(ctx, r.Direct || s.Restores); err != nil {
+	if err := r.startLoad(ctx, s); err != nil {
 		return nil, err
 	}
 	if err := r.settle(ctx); err != nil {

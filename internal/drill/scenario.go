@@ -20,6 +20,8 @@ type Scenario struct {
 	LocalOnly bool
 	// Restores is true for drills that compare a restored database with the writes of the load.
 	Restores bool
+	// Waits is true for drills in which requests wait for longer than clients usually do.
+	Waits bool
 
 	// needs returns an error if the stack cannot have the fault. It may be nil.
 	needs func(*Target) error
@@ -59,8 +61,9 @@ func Scenarios() []*Scenario {
 		{
 			Name: "planned-reboot", Does: "Reboot the DB instance while the pool is paused",
 			Shows: "The pool lets transactions end and holds new ones until the instance is back. Requests wait, and " +
-				"none should fail. A pause ends by itself after 90 s.",
-			needs: needsPgBouncer, cause: (*Runner).plannedReboot, undo: (*Runner).endPause,
+				"none should fail: the load waits for 100 s, and the pool for pool.queryWaitTimeout. A pause ends " +
+				"by itself after 90 s.",
+			Waits: true, needs: needsPgBouncer, cause: (*Runner).plannedReboot, undo: (*Runner).endPause,
 		},
 		{
 			Name: "pool-rollout", Does: "Replace the pods of PgBouncer one by one",
@@ -168,6 +171,10 @@ func (s *Scenario) Check(t *Target) error {
 func (r *Runner) Check(s *Scenario) error {
 	if err := s.Check(&r.Target); err != nil || !r.Direct {
 		return err
+	}
+	if s.Name == "rotate-application" {
+		return errors.New("--direct: drill rotate-application waits until nobody uses the old login, which the load " +
+			"would use: run it without --direct")
 	}
 	if err := needsLogin(&r.Target); err != nil {
 		return fmt.Errorf("--direct: %w", err)

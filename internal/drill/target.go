@@ -57,6 +57,8 @@ type Runner struct {
 	Kubectl Kubectl
 	// AWS runs the AWS CLI with the rights of the person, and returns what it printed.
 	AWS func(ctx context.Context, args ...string) (string, error)
+	// Account returns an error if the AWS CLI is logged in to another account than that of the stack.
+	Account func(ctx context.Context) error
 	// Fault runs `dbtier local fault` with the arguments.
 	Fault func(ctx context.Context, args ...string) error
 	// Update updates the stack, with values in place of those of its file, each as key=value.

@@ -158,7 +158,7 @@ func (t *task) readyForDrill(ctx context.Context, s *drill.Scenario, d *drillFla
 	if err != nil {
 		return nil, err
 	}
-	if err := t.prepareDrill(ctx, stack, runner); err != nil {
+	if err := t.prepareDrill(ctx, runner); err != nil {
 		return nil, err
 	}
 	if err := runner.Check(s); err != nil {
@@ -178,7 +178,7 @@ func (t *task) readyForDrill(ctx context.Context, s *drill.Scenario, d *drillFla
 
 // prepareDrill gets what a drill needs and its end does not: the image of the load, the AWS CLI with the stack's
 // account, and a local cloud without faults, because a drill ends all of them.
-func (t *task) prepareDrill(ctx context.Context, stack *config.Stack, runner *drill.Runner) error {
+func (t *task) prepareDrill(ctx context.Context, runner *drill.Runner) error {
 	if runner.Target.Image == "" {
 		return fmt.Errorf("stack %s is not prepared for drills: set dbtier:drills.enabled to true in %s and run "+
 			"`dbtier up --stack %s`", t.stack.Name, t.stack.Values.File, t.stack.Name)
@@ -195,15 +195,8 @@ func (t *task) prepareDrill(ctx context.Context, stack *config.Stack, runner *dr
 			"`dbtier drill end --stack %s`, which also ends an interrupted drill", strings.Join(faults, ", "),
 			t.stack.Name)
 	}
-	if stack.Cloud != config.Local {
-		account, err := runner.AWS(ctx, "sts", "get-caller-identity", "--query", "Account", "--output", "text")
-		if err != nil {
-			return err
-		}
-		if account = strings.TrimSpace(account); account != stack.AWS.AccountID {
-			return fmt.Errorf("the AWS CLI is logged in to account %s, and stack %s is in %s (dbtier:aws.accountId): "+
-				"log in to that account", account, t.stack.Name, stack.AWS.AccountID)
-		}
+	if err := runner.Account(ctx); err != nil {
+		return err
 	}
 	// Of the instance itself: the stack's file may say what no update has applied yet.
 	multi, err := runner.AWS(ctx, "rds", "describe-db-instances", "--db-instance-identifier", runner.Target.Instance,
@@ -214,6 +207,24 @@ func (t *task) prepareDrill(ctx context.Context, stack *config.Stack, runner *dr
 	multi = strings.TrimSpace(multi)
 	runner.Target.Settings = append(runner.Target.Settings, drillreport.Fact{Name: "Multi-AZ", Value: multi})
 	runner.Target.MultiAZ = strings.EqualFold(multi, "true")
+	return nil
+}
+
+// rightAccount returns an error if the AWS CLI is logged in to another account than that of the stack.
+func (t *task) rightAccount(
+	ctx context.Context, stack *config.Stack, aws func(ctx context.Context, args ...string) (string, error),
+) error {
+	if stack.Cloud == config.Local {
+		return nil
+	}
+	account, err := aws(ctx, "sts", "get-caller-identity", "--query", "Account", "--output", "text")
+	if err != nil {
+		return err
+	}
+	if account = strings.TrimSpace(account); account != stack.AWS.AccountID {
+		return fmt.Errorf("the AWS CLI is logged in to account %s, and stack %s is in %s (dbtier:aws.accountId): "+
+			"log in to that account", account, t.stack.Name, stack.AWS.AccountID)
+	}
 	return nil
 }
 
@@ -326,9 +337,11 @@ func (t *task) drillRunner(ctx context.Context, d *drillFlags) (*drill.Runner, e
 	if err != nil {
 		return nil, err
 	}
+	aws := t.lazyAWS(stack.AWS.Region)
 	return &drill.Runner{
-		Target: *target, Kubectl: client, AWS: t.lazyAWS(stack.AWS.Region), Fault: t.fault, Say: t.say,
-		Steady: d.steady, Rate: d.rate, Direct: d.direct,
+		Target: *target, Kubectl: client, AWS: aws, Fault: t.fault, Say: t.say,
+		Account: func(ctx context.Context) error { return t.rightAccount(ctx, stack, aws) },
+		Steady:  d.steady, Rate: d.rate, Direct: d.direct,
 		Update: func(ctx context.Context, values ...string) error {
 			return t.updateWith(ctx, func(f *stackFlags) { f.config = slices.Concat(f.config, values) })
 		},

@@ -16,7 +16,8 @@ func (a *app) drillEnd() *cobra.Command {
 		Use:   "end --stack <stack>",
 		Short: "End a drill that was interrupted",
 		Long: `Ends what a drill has begun whose process is gone: it starts again what was stopped, and removes the
-load. After a drill that updates the stack, it brings the stack to what its file says, and asks first on AWS.
+load. After a drill that restores the database, it deletes the instance and the snapshot that the drill has made.
+After a drill that updates the stack, it brings the stack to what its file says. It asks first on AWS.
 On the local cloud it also ends all faults that are in force. It does nothing if there is no such drill. Exit
 code 6 means that the drill still runs.`,
 		Example: `  dbtier drill end --stack local`,
@@ -32,8 +33,8 @@ func (t *task) runDrillEnd(ctx context.Context, d *drillFlags) error {
 		return err
 	}
 	if ask {
-		t.say("drill end on stack %s: starts what a drill has stopped, and updates the stack if the drill did",
-			t.stack.Name)
+		t.say("drill end on stack %s: starts what a drill has stopped, deletes the instance and the snapshot that it "+
+			"has made, and updates the stack if the drill did", t.stack.Name)
 		if err := t.confirm(ctx); err != nil {
 			return err
 		}

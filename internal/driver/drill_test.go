@@ -95,11 +95,11 @@ func TestADrillNeedsAStackThatIsPreparedForIt(t *testing.T) {
 	} {
 		outputs[name] = "the " + name
 	}
-	err := of.prepareDrill(t.Context(), stack, &drill.Runner{})
+	err := of.prepareDrill(t.Context(), &drill.Runner{})
 	require.EqualError(t, err, "stack dev is not prepared for drills: set dbtier:drills.enabled to true in Pulumi.dev.yaml "+
 		"and run `dbtier up --stack dev`")
 	var wrong *usageError
-	require.ErrorAs(t, of.prepareDrill(t.Context(), stack, &drill.Runner{
+	require.ErrorAs(t, of.prepareDrill(t.Context(), &drill.Runner{
 		Target: drill.Target{Image: "registry.example/load:1", Connections: 24}, Rate: 500, Steady: time.Second,
 	}), &wrong)
 	outputs[config.OutputDrillImage], outputs[config.OutputDrillConnections] = "registry.example/load:1", 30.0
