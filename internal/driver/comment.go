@@ -1,10 +1,12 @@
 package driver
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,19 +30,22 @@ several stacks each. Its first line is a comment of HTML, <!-- dbtier preview --
 its own comment on a pull request again and updates it. Stacks in which nothing would change, and stacks that
 --changed left out, have one line. The document fits into a comment.
 
+With --expect, a stack without a report has failed. So has a run whose file is empty or cut, because it was
+killed, or that failed before its first stack. The document says so. Without --expect, such a file is an error.
+
 Exit codes: 0 done, 1 a report cannot be read, 2 with --detailed-exitcode if a stack would change or has
 failed: a pipeline makes no new comment for 0, and only updates its old one.`,
 		Example: `  dbtier summary --file comment.md preview-dev.json preview-prod.json
   dbtier summary --file comment.md --expect 'dev,prod' --detailed-exitcode reports/preview-dev.json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 && expected == "" {
+			if len(args) == 0 && len(named(expected)) == 0 {
 				return usage(cmd, "no reports given: name files that --json has written, or stacks with --expect")
 			}
 			if file == "" {
 				return usage(cmd, "--file: is missing: give the file to write")
 			}
-			text, says, err := a.joined(args, strings.Split(expected, ","))
+			text, says, err := a.joined(args, named(expected))
 			if err != nil {
 				return err
 			}
@@ -61,7 +66,8 @@ failed: a pipeline makes no new comment for 0, and only updates its old one.`,
 	return cmd
 }
 
-// joined is one document of the reports in files. It says something if a stack would change or has failed.
+// joined is one document of the reports in files. It says something if a stack would change or has failed. A file
+// without a report of any stack is an error, unless stacks are expected: then it is a failure that the document tells.
 func (a *app) joined(files, expected []string) (text string, says bool, err error) {
 	var loud []*report
 	var quiet, left, seen []string
@@ -69,7 +75,11 @@ func (a *app) joined(files, expected []string) (text string, says bool, err erro
 	var faults []error
 	for _, file := range files {
 		reports, out, err := readReports(file)
-		if err != nil {
+		var useless *noReportError
+		if errors.As(err, &useless) && len(expected) > 0 {
+			// Its name often says which job has failed.
+			loud = append(loud, &report{Stack: filepath.Base(file), ExitCode: exitTrouble, Faults: useless.faults})
+		} else if err != nil {
 			faults = append(faults, err)
 			continue
 		}
@@ -101,17 +111,15 @@ func (a *app) joined(files, expected []string) (text string, says bool, err erro
 	if err := errors.Join(faults...); err != nil {
 		return "", false, err
 	}
-	if command == "" {
-		command = "preview"
-	}
 	for _, name := range expected {
-		if name = strings.TrimSpace(name); name != "" && !slices.Contains(seen, name) {
+		if !slices.Contains(seen, name) {
 			loud = append(loud, &report{
-				Stack: name, Command: command, ExitCode: exitTrouble,
-				Faults: []string{"there is no report: the job ended before dbtier did; see its log"},
+				Stack: name, ExitCode: exitTrouble,
+				Faults: []string{"there is no report of this stack: see the log of its job"},
 			})
 		}
 	}
+	command = cmp.Or(command, "preview")
 	mark := "<!-- dbtier " + command + " -->\n"
 	end := quietLines(quiet, left)
 	if len(loud) == 0 {
@@ -119,9 +127,21 @@ func (a *app) joined(files, expected []string) (text string, says bool, err erro
 	}
 	stacks := make([]summary.Stack, 0, len(loud))
 	for _, r := range loud {
+		r.Command = command
 		stacks = append(stacks, r.summary())
 	}
 	return mark + summary.Markdown(stacks, a.secrets, summary.Limit-room-len(mark)-len(end)) + "\n" + end, true, nil
+}
+
+// named are the names in a list with commas.
+func named(list string) []string {
+	var names []string
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // quietLines names the stacks in which nothing would change, and those that --changed left out.
@@ -138,6 +158,15 @@ func quietLines(quiet, left []string) string {
 	return lines.String()
 }
 
+// noReportError says that a file has no report of any stack: a run that was killed leaves an empty or cut file, and one
+// that failed before its first stack only its own faults.
+type noReportError struct {
+	file   string
+	faults []string
+}
+
+func (e *noReportError) Error() string { return e.file + ": " + strings.Join(e.faults, "; ") }
+
 // readReports reads the report of a run: those of its stacks, and the names of the stacks that --changed left out.
 func readReports(file string) (reports []*report, left []string, err error) {
 	text, err := os.ReadFile(file)
@@ -146,7 +175,9 @@ func readReports(file string) (reports []*report, left []string, err error) {
 	}
 	var whole report
 	if err := json.Unmarshal(text, &whole); err != nil {
-		return nil, nil, fmt.Errorf("%s: is not a report that --json has written: %w", file, err)
+		return nil, nil, &noReportError{file, []string{
+			fmt.Sprintf("is not a report that --json has written: %s", err),
+		}}
 	}
 	if whole.Schema != schema {
 		return nil, nil, fmt.Errorf("%s: schema: %q: want %s, as --json writes it", file, whole.Schema, schema)
@@ -158,9 +189,6 @@ func readReports(file string) (reports []*report, left []string, err error) {
 	if whole.Stack == "" {
 		// A run that ended before its first stack has only its own faults. An empty name keeps the command.
 		reports = append([]*report{{Command: whole.Command}}, whole.Stacks...)
-		if len(whole.Stacks) == 0 && !whole.OK {
-			return nil, nil, fmt.Errorf("%s: has no stack: the run failed: %s", file, strings.Join(whole.Faults, "; "))
-		}
 	}
 	for _, r := range reports {
 		if r.Stack != "" && !reportStack.MatchString(r.Stack) {
@@ -178,5 +206,8 @@ func readReports(file string) (reports []*report, left []string, err error) {
 			}
 		}
 	}
-	return reports, left, nil
+	if whole.Stack == "" && len(whole.Stacks) == 0 && !whole.OK {
+		err = &noReportError{file, append([]string{"the run failed before its first stack"}, whole.Faults...)}
+	}
+	return reports, left, err
 }

@@ -63,7 +63,7 @@ func TestACommentIsQuietWhenNothingWouldChange(t *testing.T) {
 	require.Zero(t, b.run(append(args, "--expect", "prod, billing")...), b.stderr.String())
 	assert.Equal(t, exitPending, b.run(append(args, "--expect", "prod,billing,staging")...), "its job has failed")
 	assert.Contains(t, b.file("comment.md"), "## ❌ dbtier preview of `staging`: failed\n")
-	assert.Contains(t, b.file("comment.md"), "there is no report: the job ended before dbtier did")
+	assert.Contains(t, b.file("comment.md"), "there is no report of this stack: see the log of its job")
 	assert.Equal(t, exitPending, b.run("summary", "--file", "comment.md", "--detailed-exitcode", "--expect", "prod"))
 
 	// No stack at all.
@@ -115,16 +115,67 @@ func TestReportsThatCannotBeReadAreNamed(t *testing.T) {
 		"nowhere.json": "reading the report: open nowhere.json",
 		"empty.json":   "empty.json: is not a report that --json has written", "other.json": `schema: "other/v1": want dbtier/v1`,
 		"up.json": `command: "up": want a report of preview or drift`, "name.json": "is not the name of a stack",
-		"failed.json": "failed.json: has no stack: the run failed: no git", "left.json": `selection: "a b"`,
+		"failed.json": "failed.json: the run failed before its first stack; no git", "left.json": `selection: "a b"`,
 		"drift.json": "drift.json: is a report of drift, and the others are of preview", "prod.json": "stack prod has a report in another file",
 	} {
 		b.says(exitTrouble, want, "summary", "--file", "comment.md", "prod.json", file)
 	}
 	b.says(exitTrouble, "nowhere.json", "summary", "--file", "comment.md", "empty.json", "nowhere.json")
 	assert.Contains(t, b.stderr.String(), "empty.json: is not", "all faults at once")
+	for _, file := range []string{"other.json", "up.json", "name.json", "left.json", "drift.json", "nowhere.json"} {
+		b.says(exitTrouble, file+": ", "summary", "--expect", "prod", "--file", "comment.md", "prod.json", file)
+	}
 	assert.NoFileExists(t, filepath.Join(b.dir, "comment.md"))
 	b.says(exitUsage, "no reports given", "summary", "--file", "comment.md")
+	b.says(exitUsage, "no reports given", "summary", "--file", "comment.md", "--expect", " , ")
 	b.says(exitUsage, "--file: is missing", "summary", "prod.json")
 	require.NoError(t, os.Mkdir("folder", 0o700))
 	b.says(exitTrouble, "writing the summary: ", "summary", "--file", "folder", "prod.json")
+}
+
+// A preview that was killed leaves what the shell had created, and one that failed before its first stack has no report
+// of any. An old comment that nothing would change must not stay.
+func TestAJobThatFailedReplacesAQuietComment(t *testing.T) {
+	b := newBench(t)
+	b.happens(nothing)
+	b.previewed("whole.json", "--stack", "prod")
+	whole := b.file("whole.json")
+	args := []string{
+		"summary", "--file", "comment.md", "--detailed-exitcode", "--expect", "dev,prod", "preview-prod.json",
+		"preview-dev.json",
+	}
+	for what, c := range map[string]struct {
+		dev, fault string
+		others     []string
+	}{
+		"killed at once":       {"", "unexpected end of JSON input", nil},
+		"killed while writing": {whole[:len(whole)/2], "is not a report that --json has written: ", nil},
+		"another text":         {"Killed", "is not a report that --json has written: ", nil},
+		"failed before the first stack": {
+			`{"schema":"dbtier/v1","command":"preview","ok":false,"exitCode":1,"faults":["no revision HEAD^","no ` +
+				"`git`" + `"]}`, "no revision HEAD^", []string{"the run failed before its first stack", "no `git`"},
+		},
+	} {
+		b.writes(map[string]string{
+			"preview-prod.json": whole, "preview-dev.json": c.dev, "comment.md": previewMark + "nothing would change",
+		})
+		assert.Equal(t, exitPending, b.run(args...), "%s: %s", what, b.stderr.String())
+		text := b.file("comment.md")
+		assert.True(t, strings.HasPrefix(text, previewMark+"## dbtier preview of 2 stacks\n"), "%s: %s", what, text)
+		for _, want := range append(c.others, c.fault, "## ❌ dbtier preview of `preview-dev.json`: failed\n",
+			"## ❌ dbtier preview of `dev`: failed\n", "Nothing would change: `prod`\n") {
+			assert.Contains(t, text, want, what)
+		}
+	}
+	// A run of several stacks that fails after --changed has left out one.
+	b.writes(map[string]string{
+		"preview-dev.json": `{"schema":"dbtier/v1","command":"drift","faults":["denied"],"selection":{"stacks":[` +
+			`{"stack":"dev"},{"stack":"stage","taken":true}]}}`,
+	})
+	assert.Equal(t, exitPending, b.run("summary", "--file", "comment.md", "--detailed-exitcode", "--expect",
+		"dev,stage", "preview-dev.json"), b.stderr.String())
+	text := b.file("comment.md")
+	assert.Contains(t, text, "## ❌ dbtier drift of `stage`: failed\n")
+	assert.Contains(t, text, "has changed: `dev`\n")
+	assert.NotContains(t, text, "drift of `dev`")
 }
