@@ -33,9 +33,23 @@ func git(t *testing.T, dir string, args ...string) {
 	require.NoError(t, err, "git %v: %s", args, out)
 }
 
+// leaveRepository unsets the variables of a repository in which the tests may run, as those of a hook do.
+func leaveRepository(t *testing.T) {
+	t.Helper()
+	names, err := exec.CommandContext(t.Context(), "git", "rev-parse", "--local-env-vars").Output()
+	require.NoError(t, err)
+	for name := range strings.FieldsSeq(string(names)) {
+		if value, set := os.LookupEnv(name); set {
+			t.Setenv(name, value) // It is restored after the test.
+			require.NoError(t, os.Unsetenv(name))
+		}
+	}
+}
+
 // repository makes a repository whose first commit has the files.
 func repository(t *testing.T, files map[string]string) string {
 	t.Helper()
+	leaveRepository(t)
 	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -81,6 +95,46 @@ func TestChangesAreThoseOfCommitsOfTheWorkTreeAndUntrackedOnes(t *testing.T) {
 	assert.Empty(t, files.At(filepath.Dir(dir)))
 	require.NoError(t, os.Symlink("worktree", filepath.Join(dir, "link")))
 	assert.Equal(t, []string{"worktree"}, files.At(filepath.Join(dir, "link")))
+}
+
+// A hook of Git has variables of its repository.
+func TestTheRepositoryIsThatOfTheFolder(t *testing.T) {
+	other := repository(t, map[string]string{"other": "1"})
+	inHook := func() {
+		t.Setenv("GIT_DIR", filepath.Join(other, ".git"))
+		t.Setenv("GIT_WORK_TREE", other)
+		t.Setenv("GIT_INDEX_FILE", filepath.Join(other, ".git", "index"))
+		t.Setenv("GIT_PREFIX", "below/")
+	}
+	inHook()
+	dir := repository(t, map[string]string{"ours": "1"})
+	write(t, dir, map[string]string{"ours": "2", "new": "1"})
+	write(t, other, map[string]string{"other": "2"})
+	inHook()
+	// Config in variables is not of a repository: CI gives safe.directory like this.
+	t.Setenv("GIT_CONFIG_COUNT", "1")
+	t.Setenv("GIT_CONFIG_KEY_0", "core.excludesFile")
+	t.Setenv("GIT_CONFIG_VALUE_0", filepath.Join(other, "ignored"))
+	write(t, other, map[string]string{"ignored": "new\n"})
+	files, err := changed.Since(t.Context(), dir, "HEAD")
+	require.NoError(t, err)
+	assert.Equal(t, dir, files.Root)
+	assert.Equal(t, []string{"ours"}, files.Paths)
+}
+
+// A project can be reached by a link, and the folder of a file that its config names can be gone.
+func TestAFileInAFolderThatIsGoneIsFoundThroughALink(t *testing.T) {
+	dir := repository(t, map[string]string{"charts/below/values.yaml": "1", "same": "1"})
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(dir, link))
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "charts")))
+	files, err := changed.Since(t.Context(), link, "HEAD")
+	require.NoError(t, err)
+	for _, path := range []string{"charts/below/values.yaml", "charts/below", "charts"} {
+		assert.Equal(t, []string{"charts/below/values.yaml"}, files.At(filepath.Join(link, path)), path)
+	}
+	assert.Empty(t, files.At(filepath.Join(link, "other/below/values.yaml")))
+	assert.Empty(t, files.At("/nowhere/below/values.yaml"))
 }
 
 func TestWhatGitLacksIsNamedWithItsFix(t *testing.T) {
@@ -178,12 +232,16 @@ func TestSourcesThatAreNotThereOrBrokenAreTold(t *testing.T) {
 func TestTheSourcesOfThisProgramAreFound(t *testing.T) {
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	require.NoError(t, err)
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-C", root, "-deps", "-f",
+	// Git may refuse the checkout, if it is of another user.
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-C", root, "-buildvcs=false", "-deps", "-f",
 		`{{if .Module}}{{$d := .Dir}}{{if not (eq .Module.Version "")}}{{if .Module.Replace}}{{range .GoFiles}}{{$d}}/{{.}}
 {{end}}{{end}}{{else}}{{range .GoFiles}}{{$d}}/{{.}}
 {{end}}{{range .EmbedFiles}}{{$d}}/{{.}}
-{{end}}{{end}}{{end}}`, ".").Output()
-	require.NoError(t, err)
+{{end}}{{end}}{{end}}`, ".")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
 	sources, err := changed.SourcesOf("dbtier", root, root)
 	require.NoError(t, err)
 	listed := 0

@@ -31,7 +31,10 @@ func Since(ctx context.Context, dir, revision string) (*Files, error) {
 	if err != nil {
 		return nil, errors.New("git is not on PATH: install it")
 	}
-	c := client{git: git, dir: dir}
+	c := client{git: git, dir: dir, env: append(os.Environ(), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0")}
+	if err := c.leaveRepository(ctx); err != nil {
+		return nil, err
+	}
 	root, err := c.line(ctx, "rev-parse", "--show-toplevel")
 	if err != nil {
 		return nil, c.noRepository(err)
@@ -68,9 +71,17 @@ func Since(ctx context.Context, dir, revision string) (*Files, error) {
 // Relative returns a path relative to the root, with slashes; "" for a path outside of the repository. The file need
 // not exist.
 func (f *Files) Relative(path string) string {
-	// A link within the folder names another file, so only the folder's own links are resolved.
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		path = filepath.Join(dir, filepath.Base(path))
+	// A link within the folder names another file, so only the folder's own links are resolved. A folder that is gone
+	// is resolved as far as it is there.
+	for dir, below := filepath.Dir(path), filepath.Base(path); ; dir, below = filepath.Dir(dir),
+		filepath.Join(filepath.Base(dir), below) {
+		if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+			path = filepath.Join(resolved, below)
+			break
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
 	}
 	within, err := filepath.Rel(f.Root, path)
 	if err != nil || within == ".." || strings.HasPrefix(within, ".."+string(filepath.Separator)) {
@@ -96,13 +107,31 @@ func (f *Files) At(path string) []string {
 	return found
 }
 
-// client runs git in a folder.
-type client struct{ git, dir string }
+// client runs git in a folder, with an environment.
+type client struct {
+	git, dir string
+	env      []string
+}
+
+// leaveRepository drops the variables that name a repository, such as GIT_DIR and GIT_INDEX_FILE. A hook of Git has
+// them, of a repository that need not be that of the folder. Config in variables stays, as Git keeps it for submodules.
+func (c *client) leaveRepository(ctx context.Context) error {
+	names, err := c.run(ctx, "rev-parse", "--local-env-vars")
+	if err != nil {
+		return fmt.Errorf("git rev-parse --local-env-vars: %w", err)
+	}
+	local := strings.Fields(names)
+	c.env = slices.DeleteFunc(c.env, func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains(local, name) && name != "GIT_CONFIG_COUNT" && name != "GIT_CONFIG_PARAMETERS"
+	})
+	return nil
+}
 
 // run returns what git printed. An error is what git said.
 func (c client) run(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, c.git, args...)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = c.dir, append(os.Environ(), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0"), 5*time.Second
+	cmd.Dir, cmd.Env, cmd.WaitDelay = c.dir, c.env, 5*time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
