@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -20,6 +21,8 @@ const (
 	attempts = 3
 	// answerTimeout limits one attempt.
 	answerTimeout = 10 * time.Second
+	// tokenLength is the length from which on a part of a URL may be a token.
+	tokenLength = 16
 )
 
 // Hook is a URL that takes JSON.
@@ -51,11 +54,24 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Secrets are the texts that no output may show.
+// Secrets are the texts that no output may show: the URL, its password and its query, and those parts of its path that
+// are as long as a token. A short part, such as apps, is a word of other texts.
 func (h *Hook) Secrets() []string {
-	secrets := []string{h.url.String(), h.url.RequestURI()}
+	secrets := []string{h.url.String()}
 	if password, has := h.url.User.Password(); has {
 		secrets = append(secrets, password)
+	}
+	if h.url.RawQuery != "" {
+		secrets = append(secrets, h.url.RawQuery)
+	}
+	parts := append(strings.Split(h.url.Path, "/"), h.url.RequestURI())
+	for _, values := range h.url.Query() {
+		parts = append(parts, values...)
+	}
+	for _, part := range parts {
+		if len(part) >= tokenLength {
+			secrets = append(secrets, part)
+		}
 	}
 	return secrets
 }

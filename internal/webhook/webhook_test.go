@@ -100,9 +100,15 @@ func TestAURLIsEncryptedOrOfThisMachine(t *testing.T) {
 		hook, err := webhook.Parse(text)
 		require.NoError(t, err, text)
 		assert.Contains(t, hook.Secrets(), text)
-		assert.Contains(t, hook.Secrets(), "/hush")
+		assert.Equal(t, []string{text}, hook.Secrets(), "a short path is a word of other texts")
 	}
-	hook, err := webhook.Parse("https://user:hunter@example.com/")
+	const token, key = "xoxb0123456789abcdef", "0123456789/abcdef"
+	hook, err := webhook.Parse("https://example.com/apps/" + token + "?a=1&key=0123456789%2Fabcdef")
+	require.NoError(t, err)
+	assert.Subset(t, hook.Secrets(), []string{token, key, "a=1&key=0123456789%2Fabcdef"})
+	assert.NotContains(t, hook.Secrets(), "apps")
+	assert.NotContains(t, hook.Secrets(), "1")
+	hook, err = webhook.Parse("https://user:hunter@example.com/")
 	require.NoError(t, err)
 	assert.Contains(t, hook.Secrets(), "hunter")
 	for text, want := range map[string]string{
