@@ -13,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
 	"dbtier/internal/engine"
+	"dbtier/internal/guard"
 	"dbtier/internal/progress"
 	"dbtier/internal/text"
 )
@@ -81,7 +82,11 @@ func (t *task) heal(ctx context.Context) error {
 
 // mayRepair returns an error if an update would do more than create and update.
 func (t *task) mayRepair(ctx context.Context, run *engine.Run, result *progress.Result) error {
-	if err := t.guardData(ctx, run, result); err != nil {
+	err := t.guardData(ctx, run, result)
+	if refused := guard.Refused(t.report.DataLoss); err != nil && len(refused) > 0 {
+		return t.unhealed(guard.Unhealed(t.stack.Name, refused))
+	}
+	if err != nil {
 		return err
 	}
 	harmless := []apitype.OpType{

@@ -74,6 +74,8 @@ func TestDriftIsNotHealedWithoutBothTheFlagAndTheSetting(t *testing.T) {
 
 func TestHealingThatWouldDoMoreIsRefused(t *testing.T) {
 	const database = "aws:rds/instance:Instance"
+	// drift itself has no flag that allows it.
+	const lost = "if you want this, run `dbtier up --stack prod --refresh --allow-data-loss k`\n"
 	for name, c := range map[string]struct{ recorded, refreshed, want string }{
 		"a change that is not deployed": {
 			onlyStep("update", configMap), onlyStep("update", configMap),
@@ -83,14 +85,19 @@ func TestHealingThatWouldDoMoreIsRefused(t *testing.T) {
 			nothing, onlyStep("delete", configMap), "it would do more than create and update (1 operation: delete kubernetes:ConfigMap k)",
 		},
 		"a replacement":      {nothing, onlyStep("replace", configMap), "it would do more than create and update"},
-		"a lost database":    {nothing, onlyStep("replace", database), "--allow-data-loss k"},
-		"a deleted database": {nothing, onlyStep("delete", database), "--allow-data-loss k"},
+		"a lost database":    {nothing, onlyStep("replace", database), lost},
+		"a deleted database": {nothing, onlyStep("delete", database), lost},
 	} {
 		b := drifting(t)
 		b.happensIn("preview", c.recorded)
 		b.happensIn("preview"+refreshing, c.refreshed)
 		assert.Equal(t, exitRefused, b.run("drift", "--stack", "prod", "--heal"), "%s: %s", name, b.stderr.String())
 		assert.Contains(t, b.stderr.String(), c.want, name)
+		assert.Contains(t, b.stderr.String(), "stack prod was not healed, and nothing was changed: ", name)
+		if c.want == lost {
+			assert.Contains(t, b.stderr.String(), "nothing was changed: data would be lost:\n      aws:rds:Instance k is ", name)
+		}
+		assert.NotContains(t, b.stderr.String(), "add: --", name)
 		commands, _ := b.engineRuns()
 		assert.NotContains(t, commands, "up", name)
 	}
@@ -152,6 +159,15 @@ func TestFindingsArePostedToTheWebhook(t *testing.T) {
 	b.happensIn("refresh", nothing)
 	require.Zero(t, b.run("drift", "--stack", "prod", "--webhook", url), b.stderr.String())
 	assert.Len(t, got(), 3, "nothing was found")
+
+	// A word in the path of the URL hides nothing.
+	const deployment = "kubernetes:apps/v1:Deployment"
+	b.happensIn("refresh", onlyStep("update", deployment))
+	short := strings.Replace(url, "/services/T0PSECRET", "/apps", 1)
+	assert.Equal(t, exitPending, b.run("drift", "--stack", "prod", "--webhook", short, "--json"), b.stderr.String())
+	require.Len(t, got(), 4)
+	assert.Contains(t, got()[3], deployment)
+	assert.Contains(t, b.stdout.String(), deployment)
 }
 
 func TestFindingsThatAreNotDeliveredAreAFailure(t *testing.T) {

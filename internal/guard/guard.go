@@ -204,16 +204,33 @@ func Refused(losses []Loss) []Loss {
 
 // Refusal is the message that names each loss and the flags that allow them.
 func Refusal(stack string, refused []Loss) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "stack %s: nothing was changed, because data would be lost:", stack)
+	return fmt.Sprintf("stack %s: nothing was changed, because data would be lost:%s\nif you want this, add: %s", stack,
+		list(refused), allowing(refused))
+}
+
+// Unhealed says for a repair what [Refusal] says for an update: a repair has no flags that allow losses.
+func Unhealed(stack string, refused []Loss) string {
+	return fmt.Sprintf("data would be lost:%s\nif you want this, run `dbtier up --stack %s --refresh %s`", list(refused),
+		stack, allowing(refused))
+}
+
+// allowing returns the flags of up that allow the losses.
+func allowing(losses []Loss) string {
 	var flags []string
-	for _, l := range refused {
-		fmt.Fprintf(&out, "\n  %s", l)
+	for _, l := range losses {
 		if flag := "--allow-data-loss " + l.Name; !slices.Contains(flags, flag) {
 			flags = append(flags, flag)
 		}
 	}
-	fmt.Fprintf(&out, "\nif you want this, add: %s", strings.Join(flags, " "))
+	return strings.Join(flags, " ")
+}
+
+// list has a line for each loss.
+func list(losses []Loss) string {
+	var out strings.Builder
+	for _, l := range losses {
+		fmt.Fprintf(&out, "\n  %s", l)
+	}
 	return out.String()
 }
 
