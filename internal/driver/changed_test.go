@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,6 +17,7 @@ func repository(t *testing.T) *bench {
 	t.Helper()
 	b := newBench(t)
 	b.program = "example.com/p"
+	leaveRepository(t)
 	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 	refers := func(to string) string {
@@ -32,6 +34,19 @@ func repository(t *testing.T) *bench {
 	b.git("init", "--quiet", "--initial-branch=main")
 	b.commits()
 	return b
+}
+
+// leaveRepository unsets the variables of a repository in which the tests may run, as those of a hook do.
+func leaveRepository(t *testing.T) {
+	t.Helper()
+	names, err := exec.CommandContext(t.Context(), "git", "rev-parse", "--local-env-vars").Output()
+	require.NoError(t, err)
+	for name := range strings.FieldsSeq(string(names)) {
+		if value, set := os.LookupEnv(name); set {
+			t.Setenv(name, value) // It is restored after the test.
+			require.NoError(t, os.Unsetenv(name))
+		}
+	}
 }
 
 func (b *bench) writes(files map[string]string) {
@@ -162,6 +177,22 @@ func TestAStackIsTakenForOneThatWasNotAskedFor(t *testing.T) {
 	assert.Contains(t, b.stdout.String(), "  billing  taken: it refers to stack orders\n"+
 		"  prod     left out, nothing has changed\n")
 	b.says(exitConfig, "Pulumi.broken.yaml", "outputs", "--stacks", "*", "--changed", "HEAD")
+}
+
+// In a hook of Git the variables name the repository of the hook.
+func TestTheProjectsRepositoryIsAskedInAHookOfAnother(t *testing.T) {
+	other := repository(t).dir
+	inHook := func() {
+		t.Setenv("GIT_DIR", filepath.Join(other, ".git"))
+		t.Setenv("GIT_WORK_TREE", other)
+		t.Setenv("GIT_INDEX_FILE", filepath.Join(other, ".git", "index"))
+	}
+	inHook()
+	b := repository(t)
+	inHook()
+	b.writes(map[string]string{"Pulumi.prod.yaml": "config: {'dbtier:cloud': aws}\n"})
+	require.Zero(t, b.run("outputs", "--stacks", "*", "--changed", "HEAD"), b.stderr.String())
+	assert.Contains(t, b.stdout.String(), "prod     taken: Pulumi.prod.yaml\n")
 }
 
 // A project that `dbtier init` made has only config.
