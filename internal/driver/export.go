@@ -2,9 +2,11 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -65,7 +67,7 @@ func (a *app) exportMonitoring(
 			return err
 		}
 		if file != "" {
-			if err := engine.WriteFile(file, []byte(text), 0o644); err != nil {
+			if err := replaceFile(file, []byte(text), 0o644); err != nil {
 				return fmt.Errorf("--file: %w", err)
 			}
 			t.say("stack %s: %s in %s", t.stack.Name, what, file)
@@ -81,6 +83,19 @@ func (a *app) exportMonitoring(
 	cmd.Flags().StringVarP(&file, "file", "f", "", "write to this file")
 	cmd.PreRunE = func(*cobra.Command, []string) error { return absolute(&file) }
 	return cmd
+}
+
+// replaceFile writes a file whole. What is no regular file is written in place, because a new file would replace it: a
+// link, or /dev/stdout. So is a file that is a mount of its own, which cannot be replaced.
+func replaceFile(path string, text []byte, mode os.FileMode) error {
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(path, text, mode)
+	}
+	if err := engine.WriteFile(path, text, mode); !errors.Is(err, syscall.EBUSY) {
+		return err
+	}
+	return os.WriteFile(path, text, mode)
 }
 
 // monitored is what the alerts need to know of the stack.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,17 +13,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// monitoredProject is a bench with the project's own stacks.
+// monitoredProject is a bench with the stack prod of a service.
 func monitoredProject(t *testing.T) *bench {
 	t.Helper()
-	checkout, err := filepath.Abs(filepath.Join("..", ".."))
-	require.NoError(t, err)
 	b := newBench(t)
-	for _, name := range []string{"Pulumi.yaml", "Pulumi.prod.yaml", "Pulumi.local.yaml"} {
-		text, err := os.ReadFile(filepath.Join(checkout, name))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(b.dir, name), text, 0o600))
-	}
+	b.writes(map[string]string{"Pulumi.prod.yaml": validStack})
 	return b
 }
 
@@ -60,7 +56,9 @@ func TestAlertsAndDashboardAreWrittenFromTheStacksFile(t *testing.T) {
 
 func TestAlertsOfAStackWithoutThemAreRefused(t *testing.T) {
 	b := monitoredProject(t)
-	b.says(exitConfig, "network.caBundle", "export", "alerts", "--stack", "local")
+	b.writes(map[string]string{"Pulumi.bundle.yaml": strings.Replace(validStack, "    databaseCidrs:",
+		"    caBundle: none.pem\n    databaseCidrs:", 1)})
+	b.says(exitConfig, "network.caBundle", "export", "alerts", "--stack", "bundle")
 	require.NoError(t, os.WriteFile(filepath.Join(b.dir, "Pulumi.cluster.yaml"), []byte(
 		"config:\n  dbtier:cloud: aws\n  dbtier:environment: prod\n  dbtier:profile: production\n"+
 			"  dbtier:aws: {region: eu-west-1, accountId: \"123456789012\"}\n"+
@@ -70,4 +68,38 @@ func TestAlertsOfAStackWithoutThemAreRefused(t *testing.T) {
 			"  dbtier:operator: {install: true}\n"), 0o600))
 	b.says(exitConfig, "stack cluster holds no service", "export", "alerts", "--stack", "cluster")
 	b.says(exitConfig, "stack cluster holds no service", "export", "dashboard", "--stack", "cluster")
+}
+
+func TestWhatIsNoRegularFileIsWrittenInPlace(t *testing.T) {
+	b := monitoredProject(t)
+	require.Zero(t, b.run("export", "dashboard", "--stack", "prod"), b.stderr.String())
+	want := b.stdout.String()
+	exports := func(file string) {
+		t.Helper()
+		require.Zero(t, b.run("export", "dashboard", "--stack", "prod", "--file", file), b.stderr.String())
+	}
+	b.writes(map[string]string{"target.json": strings.Repeat("old", len(want))})
+	for _, link := range []string{"target.json", "missing.json"} {
+		require.NoError(t, os.Symlink(link, filepath.Join(b.dir, "link.json")))
+		exports("link.json")
+		to, err := os.Readlink(filepath.Join(b.dir, "link.json"))
+		require.NoError(t, err, "the link stays")
+		assert.Equal(t, link, to)
+		assert.Equal(t, want, b.file(link))
+		require.NoError(t, os.Remove(filepath.Join(b.dir, "link.json")))
+	}
+	// A reader of a named pipe gets the text, as one of /dev/stdout does.
+	pipe := filepath.Join(b.dir, "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	read := make(chan string, 1)
+	go func() {
+		text, _ := os.ReadFile(pipe)
+		read <- string(text)
+	}()
+	exports("pipe")
+	info, err := os.Lstat(pipe)
+	require.NoError(t, err)
+	require.Equal(t, os.ModeNamedPipe, info.Mode().Type(), "the pipe stays")
+	assert.Equal(t, want, <-read)
+	b.says(exitTrouble, "--file: open "+b.dir, "export", "alerts", "--stack", "prod", "--file", ".")
 }

@@ -94,7 +94,8 @@ func (t *task) runRotate(ctx context.Context, maxAge time.Duration) error {
 		return err
 	}
 	if len(outputs) == 0 {
-		t.say("stack %s: nothing to rotate: it was never up", t.stack.Name)
+		t.say("stack %s: nothing to rotate: it has no outputs, because it was never up, was destroyed, or has its "+
+			"state in another backend", t.stack.Name)
 		return nil
 	}
 	deployed, known := outputs[config.OutputRoleGeneration].(float64)

@@ -12,17 +12,39 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// checkout is the folder with the sources. Benches change the current folder.
-var checkout, _ = filepath.Abs(filepath.Join("..", ".."))
+// validStack is the file of a production stack. The one of the checkout is its user's.
+const validStack = `config:
+  dbtier:cloud: aws
+  dbtier:environment: prod
+  dbtier:profile: production
+  dbtier:service:
+    name: myshop
+  dbtier:aws:
+    region: ap-northeast-2
+    accountId: "123456789012"
+  dbtier:network:
+    vpcId: vpc-0b1c2d3e4f5a6b7c8
+    subnetIds: [subnet-0b1c2d3e4f5a6b7c1, subnet-0b1c2d3e4f5a6b7c2, subnet-0b1c2d3e4f5a6b7c3]
+    databaseCidrs: [10.0.192.0/20, 10.0.208.0/20, 10.0.224.0/20]
+  dbtier:cluster:
+    oidcProviderArn: arn:aws:iam::123456789012:oidc-provider/oidc.eks.ap-northeast-2.amazonaws.com/id/0A1B2C3D
+    nodeSecurityGroupId: sg-0b1c2d3e4f5a6b7c9
+    context: prod
+  dbtier:pool:
+    image: 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/pgbouncer:1.24.1-1_deb13u2
+  dbtier:consumer:
+    name: myshop-api
+    image: 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api:1.4.2
+  dbtier:migration:
+    command: [alembic, upgrade, head]
+`
 
 // rotating is a bench whose stack prod has a valid file, in which another text is in the place of old.
 func rotating(t *testing.T, old, other string) *bench {
 	t.Helper()
-	valid, err := os.ReadFile(filepath.Join(checkout, "Pulumi.prod.yaml"))
-	require.NoError(t, err)
 	b := newBench(t)
-	require.Contains(t, string(valid), old)
-	b.writes(map[string]string{"Pulumi.prod.yaml": strings.Replace(string(valid), old, other, 1)})
+	require.Contains(t, validStack, old)
+	b.writes(map[string]string{"Pulumi.prod.yaml": strings.Replace(validStack, old, other, 1)})
 	return b
 }
 
@@ -36,7 +58,8 @@ func (b *bench) deployed(outputs string) {
 
 // generation are the outputs of a generation that was deployed some days ago.
 func generation(number, recoveries, days int) string {
-	created := time.Now().AddDate(0, 0, -days).Add(-time.Hour).UTC().Format(time.RFC3339)
+	// Days of UTC have 24 hours. Those of another zone may have 23 or 25.
+	created := time.Now().UTC().AddDate(0, 0, -days).Add(-time.Hour).Format(time.RFC3339)
 	return fmt.Sprintf(`"roleGeneration":%d,"recoveries":%d,"roleGenerationCreated":%q`, number, recoveries, created)
 }
 
@@ -106,7 +129,13 @@ func TestAStackWithoutARoleOrAnAgeIsLeftAlone(t *testing.T) {
 	args := []string{"rotate", "--stack", "prod", "--max-age", "90d"}
 	b := rotating(t, "config:\n", "config:\n")
 	require.Zero(t, b.run(args...), b.stderr.String())
-	assert.Contains(t, b.stdout.String(), "nothing to rotate: it was never up")
+	assert.Contains(t, b.stdout.String(), "nothing to rotate: it has no outputs, because it was never up, was destroyed, "+
+		"or has its state in another backend\n")
+	b.writes(map[string]string{
+		".dbtier/state/.pulumi/stacks/dbtier/prod.json": `{"version":3,"checkpoint":{"latest":{"resources":[]}}}`,
+	})
+	require.Zero(t, b.run(args...), b.stderr.String())
+	assert.Contains(t, b.stdout.String(), "was destroyed")
 	for _, outputs := range []string{
 		`"recoveries":0`, `"roleGeneration":1,"roleGenerationCreated":""`,
 		`"roleGeneration":1,"roleGenerationCreated":"May"`, `"roleGenerationCreated":"2026-01-01T00:00:00Z"`,
