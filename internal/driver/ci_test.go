@@ -440,12 +440,13 @@ func ciFiles(t *testing.T) map[string]string {
 }
 
 type ciStep struct {
-	Uses, Run string
+	Uses, Run, Shell string
 	With      map[string]string
 }
 
 // ciJob is a job of GitHub, and of GitLab.
 type ciJob struct {
+	If          string
 	Environment any
 	Permissions map[string]string
 	Steps       []ciStep
