@@ -268,6 +268,21 @@ func TestEveryFaultOfTheSettingsIsNamed(t *testing.T) {
 	require.ErrorContains(t, err, `prometheusRule: false: want true`)
 }
 
+// Drills heal before an alert fires, so the reference must not promise it.
+func TestTheReferenceSaysWhatIsOnlyPending(t *testing.T) {
+	t.Parallel()
+	rows := strings.Split(strings.TrimSpace(alerts.Markdown()), "\n")[2:]
+	require.Len(t, rows, 14)
+	drills := 0
+	for _, row := range rows {
+		cells := strings.Split(strings.Trim(row, "| "), " | ")
+		seen := cells[len(cells)-1]
+		assert.Equal(t, strings.Contains(seen, "dbtier drill "), strings.HasPrefix(seen, "pending only: "), row)
+		drills += strings.Count(seen, "dbtier drill ")
+	}
+	assert.Positive(t, drills)
+}
+
 func TestTheReferenceIsThatOfTheTable(t *testing.T) {
 	t.Parallel()
 	have, err := os.ReadFile(reference)

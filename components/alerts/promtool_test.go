@@ -263,3 +263,53 @@ func TestEveryAlertFiresUnderItsConditionOnly(t *testing.T) {
 	require.NoError(t, os.WriteFile(test, encoded, 0o600))
 	tool(t, "test", "rules", test)
 }
+
+// The first refresh after the deployment is where the counter begins, so Prometheus sees no increase until the second.
+func TestALongRefreshIntervalIsNoAlertAfterTheFirstDeployment(t *testing.T) {
+	t.Parallel()
+	for _, interval := range []int{1, 5, 60, 180} {
+		dir := t.TempDir()
+		tier := everything()
+		tier.Refresh = time.Duration(interval) * time.Minute
+		text, err := tier.File()
+		require.NoError(t, err)
+		file := filepath.Join(dir, "rules.yml")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		// The rules exist two minutes before the first refresh. The operator stops after the fourth.
+		values := "_x2"
+		for count := 1; count <= 4; count++ {
+			values += fmt.Sprintf(" %d+0x%d", count, interval-1)
+		}
+		stops := 2 + 4*interval
+		// The last increase leaves the window of three intervals, of at least ten minutes. Then the alert waits.
+		fires := 2 + 3*interval + max(3*interval, 10) + interval + 5
+		values += fmt.Sprintf(" 4+0x%d", fires+10-stops)
+		var cases []any
+		for minute := range fires + 10 {
+			expected := []any{}
+			for _, rule := range rulesOf(t, text) {
+				if rule.Alert == "DbtierExternalSecretsStale" && minute >= fires+2 {
+					expected = append(expected, map[string]any{
+						"exp_labels": rule.Labels, "exp_annotations": rule.Annotations,
+					})
+				}
+			}
+			if minute < fires-2 || minute >= fires+2 { // Increases are extrapolated to the ends of the window.
+				cases = append(cases, map[string]any{
+					"eval_time": fmt.Sprintf("%dm", minute), "alertname": "DbtierExternalSecretsStale",
+					"exp_alerts": expected,
+				})
+			}
+		}
+		encoded, err := yaml.Marshal(map[string]any{
+			"rule_files": []string{file}, "evaluation_interval": "1m", "tests": []any{map[string]any{
+				"interval": "1m", "alert_rule_test": cases,
+				"input_series": []series{{"externalsecret_sync_calls_total{" + ofSecret + "}", values}},
+			}},
+		})
+		require.NoError(t, err)
+		test := filepath.Join(dir, "test.yml")
+		require.NoError(t, os.WriteFile(test, encoded, 0o600))
+		tool(t, "test", "rules", test)
+	}
+}

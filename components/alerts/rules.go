@@ -32,7 +32,7 @@ func (t *Tier) groups() []group {
 		}
 		last := &groups[len(groups)-1]
 		last.Rules = append(last.Rules, alert{
-			Alert: r.name, Expr: r.expr(t), For: minutes(r.lasts),
+			Alert: r.name, Expr: r.expr(t), For: minutes(t.waits(r)),
 			Labels: map[string]string{"severity": r.severity, "service": t.Service, "environment": t.Environment},
 			Annotations: map[string]string{
 				"summary":     t.Service + " (" + t.Environment + "): " + r.summary,
@@ -71,8 +71,12 @@ func Markdown() string {
 		"|\n|---|---|---|---|---|---|---|\n")
 	for _, r := range table {
 		page, _, _ := strings.Cut(r.runbook, "#")
+		after := minutes(r.lasts)
+		if r.refreshes {
+			after += " and the refresh interval"
+		}
 		fmt.Fprintf(&text, "| `%s` | `%s` | %s | %s | %s | [%s](../%s) | %s |\n", r.name, r.source, r.severity,
-			minutes(r.lasts), r.means, page[strings.LastIndex(page, "/")+1:], r.runbook, r.drill)
+			after, r.means, page[strings.LastIndex(page, "/")+1:], r.runbook, r.drill)
 	}
 	return text.String()
 }

@@ -48,6 +48,8 @@ type rule struct {
 	severity string
 	// lasts is how long the condition must hold.
 	lasts time.Duration
+	// refreshes makes it hold for another interval of a refresh before that.
+	refreshes bool
 	// expr is the condition. It is empty for a tier for which the rule has no meaning.
 	expr func(t *Tier) string
 	// panel is what the dashboard draws, and unit is Grafana's.
@@ -151,10 +153,12 @@ var table = []rule{
 		description: "The operator cannot read or write it. Its Secret keeps the last value.",
 		means:       "an ExternalSecret is not Ready",
 		runbook:     "how-to/cluster.md#stale-externalsecrets",
-		drill:       "`dbtier drill secrets-manager-down`",
+		drill:       "`dbtier local fault service secretsmanager`",
 	},
 	{
 		name: "DbtierExternalSecretsStale", source: ExternalSecrets, severity: Warning, lasts: 5 * time.Minute,
+		// A counter that begins with 1 has no increase, so the first refresh after the deployment is not seen.
+		refreshes: true,
 		expr:    func(t *Tier) string { return "(" + t.refreshes() + " or vector(0)) == 0" },
 		panel:   (*Tier).refreshes,
 		unit:    "short",
@@ -164,7 +168,7 @@ var table = []rule{
 			"password does not arrive.",
 		means:   "the operator refreshes none of the namespace",
 		runbook: "how-to/cluster.md#stale-externalsecrets",
-		drill:   "`dbtier drill operator-down`",
+		drill:   "`kubectl --namespace external-secrets scale deployment/external-secrets --replicas=0`",
 	},
 	{
 		// PgBouncer counts neither failed lookups nor their reason, so this is about the cluster's resolver.
@@ -178,7 +182,7 @@ var table = []rule{
 			"first.",
 		means:   "no pod of the cluster's DNS is available",
 		runbook: "how-to/cluster.md#dns-is-down",
-		drill:   "`dbtier drill dns-down`",
+		drill:   "pending only: `dbtier drill dns-down`",
 	},
 	{
 		name: "DbtierMigrationFailed", source: KubeStateMetrics, severity: Warning, lasts: time.Minute,
@@ -189,7 +193,7 @@ var table = []rule{
 		description: "The old pods keep serving. No pod of the new version was started.",
 		means:       "the Job of a migration failed",
 		runbook:     "how-to/migration.md#a-migration-failed",
-		drill:       "`dbtier drill migration-fails`",
+		drill:       "pending only: `dbtier drill migration-fails`",
 	},
 	{
 		name: "DbtierBootstrapFailed", source: KubeStateMetrics, severity: Warning, lasts: time.Minute,
@@ -283,6 +287,14 @@ func (t *Tier) selected() []rule {
 			return !t.has(r.source) || r.expr(t) == ""
 		}
 	})
+}
+
+// waits is how long the condition of a rule must hold.
+func (t *Tier) waits(r rule) time.Duration {
+	if r.refreshes {
+		return t.Refresh + r.lasts
+	}
+	return r.lasts
 }
 
 func ifSet(condition, expr string) string {
