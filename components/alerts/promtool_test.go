@@ -276,14 +276,14 @@ func TestALongRefreshIntervalIsNoAlertAfterTheFirstDeployment(t *testing.T) {
 		file := filepath.Join(dir, "rules.yml")
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		// The rules exist two minutes before the first refresh. The operator stops after the fourth.
-		values := "_x2"
+		values := []string{"_x2"}
 		for count := 1; count <= 4; count++ {
-			values += fmt.Sprintf(" %d+0x%d", count, interval-1)
+			values = append(values, fmt.Sprintf("%d+0x%d", count, interval-1))
 		}
 		stops := 2 + 4*interval
 		// The last increase leaves the window of three intervals, of at least ten minutes. Then the alert waits.
 		fires := 2 + 3*interval + max(3*interval, 10) + interval + 5
-		values += fmt.Sprintf(" 4+0x%d", fires+10-stops)
+		values = append(values, fmt.Sprintf("4+0x%d", fires+10-stops))
 		var cases []any
 		for minute := range fires + 10 {
 			expected := []any{}
@@ -304,7 +304,7 @@ func TestALongRefreshIntervalIsNoAlertAfterTheFirstDeployment(t *testing.T) {
 		encoded, err := yaml.Marshal(map[string]any{
 			"rule_files": []string{file}, "evaluation_interval": "1m", "tests": []any{map[string]any{
 				"interval": "1m", "alert_rule_test": cases,
-				"input_series": []series{{"externalsecret_sync_calls_total{" + ofSecret + "}", values}},
+				"input_series": []series{{"externalsecret_sync_calls_total{" + ofSecret + "}", strings.Join(values, " ")}},
 			}},
 		})
 		require.NoError(t, err)

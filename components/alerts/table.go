@@ -159,10 +159,10 @@ var table = []rule{
 		name: "DbtierExternalSecretsStale", source: ExternalSecrets, severity: Warning, lasts: 5 * time.Minute,
 		// A counter that begins with 1 has no increase, so the first refresh after the deployment is not seen.
 		refreshes: true,
-		expr:    func(t *Tier) string { return "(" + t.refreshes() + " or vector(0)) == 0" },
-		panel:   (*Tier).refreshes,
-		unit:    "short",
-		summary: "the operator refreshes no ExternalSecret of the namespace",
+		expr:      func(t *Tier) string { return "(" + t.refreshes() + " or vector(0)) == 0" },
+		panel:     (*Tier).refreshes,
+		unit:      "short",
+		summary:   "the operator refreshes no ExternalSecret of the namespace",
 		description: "None was refreshed within three of its intervals, or the operator reports no metrics. A " +
 			"rotated " +
 			"password does not arrive.",

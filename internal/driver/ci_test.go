@@ -441,7 +441,7 @@ func ciFiles(t *testing.T) map[string]string {
 
 type ciStep struct {
 	Uses, Run, Shell string
-	With      map[string]string
+	With             map[string]string
 }
 
 // ciJob is a job of GitHub, and of GitLab.

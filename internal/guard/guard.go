@@ -210,8 +210,8 @@ func Refusal(stack string, refused []Loss) string {
 
 // Unhealed says for a repair what [Refusal] says for an update: a repair has no flags that allow losses.
 func Unhealed(stack string, refused []Loss) string {
-	return fmt.Sprintf("data would be lost:%s\nif you want this, run `dbtier up --stack %s --refresh %s`", list(refused),
-		stack, allowing(refused))
+	return fmt.Sprintf("data would be lost:%s\nif you want this, run `dbtier up --stack %s --refresh %s`",
+		list(refused), stack, allowing(refused))
 }
 
 // allowing returns the flags of up that allow the losses.
