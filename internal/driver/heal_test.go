@@ -161,13 +161,13 @@ func TestFindingsArePostedToTheWebhook(t *testing.T) {
 	assert.Len(t, got(), 3, "nothing was found")
 
 	// A word in the path of the URL hides nothing.
-	const deployment = "kubernetes:apps/v1:Deployment"
-	b.happensIn("refresh", onlyStep("update", deployment))
-	short := strings.Replace(url, "/services/T0PSECRET", "/apps", 1)
+	const named = configMap + "::team/alerts"
+	b.happensIn("refresh", strings.ReplaceAll(onlyStep("update", configMap), configMap+"::k", named))
+	short := strings.Replace(url, "/services/T0PSECRET", "/alerts", 1)
 	assert.Equal(t, exitPending, b.run("drift", "--stack", "prod", "--webhook", short, "--json"), b.stderr.String())
 	require.Len(t, got(), 4)
-	assert.Contains(t, got()[3], deployment)
-	assert.Contains(t, b.stdout.String(), deployment)
+	assert.Contains(t, got()[3], named)
+	assert.Contains(t, b.stdout.String(), named)
 }
 
 func TestFindingsThatAreNotDeliveredAreAFailure(t *testing.T) {
