@@ -76,6 +76,12 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 	noKey := refusal{object{"KeyId": missing}, "NotFoundException"}
 	db := object{"DBInstanceIdentifier": "shop"}
 	noInstance := refusal{object{"DBInstanceIdentifier": "nothing"}, "DBInstanceNotFound"}
+	// What a restore does not take from its source.
+	copied := object{
+		"DBInstanceClass": "db.t4g.medium", "DBSubnetGroupName": "shop", "DBParameterGroupName": "shop",
+		"VpcSecurityGroupIds.VpcSecurityGroupId.1": group["id"], "Port": "5432", "MultiAZ": "false",
+		"PubliclyAccessible": "false", "DeletionProtection": "false",
+	}
 	assume := object{"RoleArn": "arn:aws:iam::111122223333:role/reader", "RoleSessionName": "test"}
 	provider := "arn:aws:iam::111122223333:oidc-provider/oidc.localcloud.internal/id/local"
 	done := map[string]bool{}
@@ -289,6 +295,22 @@ func TestAnswersAreThoseOfAWSsModels(t *testing.T) {
 			{object{"ResourceName": shop["arn"].(string) + "x"}, "DBInstanceNotFound"},
 			{object{"ResourceName": "arn:aws:rds:" + region + ":111122223333:snapshot:none"}, "DBSnapshotNotFound"},
 		}},
+		{"rds", "RestoreDBInstanceToPointInTime", s.with(copied, object{
+			"SourceDBInstanceIdentifier": "shop", "TargetDBInstanceIdentifier": "to-a-time",
+			"UseLatestRestorableTime": "true",
+		}), []refusal{
+			{object{"SourceDBInstanceIdentifier": "none"}, "DBInstanceNotFound"},
+			{object{"TargetDBInstanceIdentifier": "shop"}, "DBInstanceAlreadyExists"},
+		}},
+		{"rds", "RestoreDBInstanceFromDBSnapshot", s.with(copied, object{
+			"DBSnapshotIdentifier": "last", "DBInstanceIdentifier": "of-a-snapshot",
+		}), []refusal{
+			{object{"DBSnapshotIdentifier": "none"}, "DBSnapshotNotFound"},
+			{object{"DBInstanceIdentifier": "shop"}, "DBInstanceAlreadyExists"},
+		}},
+		{"rds", "DeleteDBInstance", object{
+			"DBInstanceIdentifier": "to-a-time", "SkipFinalSnapshot": "true", "DeleteAutomatedBackups": "true",
+		}, []refusal{noInstance, {object{"SkipFinalSnapshot": "false"}, "InvalidParameterCombination"}}},
 		{"rds", "DeleteDBSnapshot", object{"DBSnapshotIdentifier": "last"}, []refusal{
 			{object{"DBSnapshotIdentifier": "none"}, "DBSnapshotNotFound"},
 		}},
