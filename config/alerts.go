@@ -77,7 +77,7 @@ func (s *Stack) Monitored(authorities string) (*alerts.Tier, error) {
 	return t, nil
 }
 
-// UnheardAlarms returns a warning if the alarms in CloudWatch notify nobody, and else nothing.
+// UnheardAlarms returns a warning if the alarms in CloudWatch notify nobody. Otherwise it is empty.
 func (s *Stack) UnheardAlarms() string {
 	if alarms := s.Database.Alarms; !alarms.Enabled || len(alarms.TopicArns) > 0 {
 		return ""

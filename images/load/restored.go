@@ -15,8 +15,8 @@ type restored struct {
 	// Missing writes were acknowledged until From and are not there. Extra ones were begun after Until and are there.
 	Missing int `json:"missing"`
 	Extra   int `json:"extra"`
-	// Torn writes are not there, although they were acknowledged before another one began that is there: the database
-	// is none that ever was.
+	// Torn writes are not there, although they were acknowledged before another one began that is there: the source
+	// has never been in this state.
 	Torn       int `json:"torn"`
 	Duplicated int `json:"duplicated"`
 	// IDs are the first mostIDs of all these.

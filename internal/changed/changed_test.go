@@ -11,53 +11,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dbtier/internal/changed"
+	"dbtier/internal/gittest"
 )
-
-// write writes files below a folder.
-func write(t *testing.T, dir string, files map[string]string) {
-	t.Helper()
-	for name, text := range files {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	}
-}
-
-// git runs git in a folder, with nothing of the user's config.
-func git(t *testing.T, dir string, args ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=t", "-c", "user.email=t@example.com"},
-		args...)...)
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "git %v: %s", args, out)
-}
-
-// leaveRepository unsets the variables of a repository in which the tests may run, as those of a hook do.
-func leaveRepository(t *testing.T) {
-	t.Helper()
-	names, err := exec.CommandContext(t.Context(), "git", "rev-parse", "--local-env-vars").Output()
-	require.NoError(t, err)
-	for name := range strings.FieldsSeq(string(names)) {
-		if value, set := os.LookupEnv(name); set {
-			t.Setenv(name, value) // It is restored after the test.
-			require.NoError(t, os.Unsetenv(name))
-		}
-	}
-}
 
 // repository makes a repository whose first commit has the files.
 func repository(t *testing.T, files map[string]string) string {
 	t.Helper()
-	leaveRepository(t)
+	gittest.LeaveRepository(t)
 	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
-	git(t, dir, "init", "--quiet", "--initial-branch=main")
-	write(t, dir, files)
-	git(t, dir, "add", "--all")
-	git(t, dir, "commit", "--quiet", "--message", "first")
+	gittest.Run(t, dir, "init", "--quiet", "--initial-branch=main")
+	gittest.Write(t, dir, files)
+	gittest.Run(t, dir, "add", "--all")
+	gittest.Run(t, dir, "commit", "--quiet", "--message", "first")
 	return dir
 }
 
@@ -66,16 +34,16 @@ func TestChangesAreThoseOfCommitsOfTheWorkTreeAndUntrackedOnes(t *testing.T) {
 		"same": "1", "committed": "1", "worktree": "1", "staged": "1", "gone": "1", "old name": "a long text of one file",
 		".gitignore": "ignored\n", "below/kept": "1",
 	})
-	write(t, dir, map[string]string{"committed": "2"})
-	git(t, dir, "commit", "--quiet", "--all", "--message", "second")
-	write(t, dir, map[string]string{"staged": "2"})
-	git(t, dir, "add", "staged")
-	git(t, dir, "mv", "old name", "nëw\nname")
-	write(t, dir, map[string]string{"worktree": "2", "ignored": "1", "below/untracked": "1"})
+	gittest.Write(t, dir, map[string]string{"committed": "2"})
+	gittest.Run(t, dir, "commit", "--quiet", "--all", "--message", "second")
+	gittest.Write(t, dir, map[string]string{"staged": "2"})
+	gittest.Run(t, dir, "add", "staged")
+	gittest.Run(t, dir, "mv", "old name", "nëw\nname")
+	gittest.Write(t, dir, map[string]string{"worktree": "2", "ignored": "1", "below/untracked": "1"})
 	require.NoError(t, os.Remove(filepath.Join(dir, "gone")))
 	// Settings of a person that would change what git prints.
-	git(t, dir, "config", "diff.relative", "true")
-	git(t, dir, "config", "diff.renames", "copies")
+	gittest.Run(t, dir, "config", "diff.relative", "true")
+	gittest.Run(t, dir, "config", "diff.renames", "copies")
 
 	for _, from := range []string{dir, filepath.Join(dir, "below")} {
 		files, err := changed.Since(t.Context(), from, "HEAD~1")
@@ -108,14 +76,14 @@ func TestTheRepositoryIsThatOfTheFolder(t *testing.T) {
 	}
 	inHook()
 	dir := repository(t, map[string]string{"ours": "1"})
-	write(t, dir, map[string]string{"ours": "2", "new": "1"})
-	write(t, other, map[string]string{"other": "2"})
+	gittest.Write(t, dir, map[string]string{"ours": "2", "new": "1"})
+	gittest.Write(t, other, map[string]string{"other": "2"})
 	inHook()
 	// Config in variables is not of a repository: CI gives safe.directory like this.
 	t.Setenv("GIT_CONFIG_COUNT", "1")
 	t.Setenv("GIT_CONFIG_KEY_0", "core.excludesFile")
 	t.Setenv("GIT_CONFIG_VALUE_0", filepath.Join(other, "ignored"))
-	write(t, other, map[string]string{"ignored": "new\n"})
+	gittest.Write(t, other, map[string]string{"ignored": "new\n"})
 	files, err := changed.Since(t.Context(), dir, "HEAD")
 	require.NoError(t, err)
 	assert.Equal(t, dir, files.Root)
@@ -151,10 +119,10 @@ func TestWhatGitLacksIsNamedWithItsFix(t *testing.T) {
 	t.Setenv("GIT_CEILING_DIRECTORIES", os.TempDir())
 	fails("is in no Git repository: run this in a clone", t.TempDir(), "HEAD")
 
-	write(t, dir, map[string]string{"a": "2"})
-	git(t, dir, "commit", "--quiet", "--all", "--message", "second")
+	gittest.Write(t, dir, map[string]string{"a": "2"})
+	gittest.Run(t, dir, "commit", "--quiet", "--all", "--message", "second")
 	shallow := filepath.Join(t.TempDir(), "shallow")
-	git(t, dir, "clone", "--quiet", "--depth", "1", "file://"+dir, shallow)
+	gittest.Run(t, dir, "clone", "--quiet", "--depth", "1", "file://"+dir, shallow)
 	fails("this shallow clone does not have the revision HEAD~1: fetch it with `git fetch --depth 1 origin", shallow,
 		"HEAD~1")
 	_, err := changed.Since(t.Context(), shallow, "HEAD")
@@ -184,7 +152,7 @@ var program = map[string]string{
 
 func TestTheSourcesOfAProgramAreThoseOfItsBinary(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, program)
+	gittest.Write(t, dir, program)
 	// The go command is not needed.
 	t.Setenv("PATH", t.TempDir())
 	sources, err := changed.SourcesOf("example.com/p", filepath.Join(dir, "used"), dir)
@@ -212,7 +180,7 @@ func TestTheSourcesOfAProgramAreThoseOfItsBinary(t *testing.T) {
 
 func TestSourcesThatAreNotThereOrBrokenAreTold(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, program)
+	gittest.Write(t, dir, program)
 	_, err := changed.SourcesOf("example.com/q", dir, dir)
 	require.ErrorIs(t, err, changed.ErrNoSources)
 	_, err = changed.SourcesOf("example.com/pq", filepath.Join(dir, "used"), dir)
@@ -223,7 +191,7 @@ func TestSourcesThatAreNotThereOrBrokenAreTold(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, "inner", "deep", "deep.go")))
 	_, err = changed.SourcesOf("example.com/p", dir, dir)
 	require.ErrorContains(t, err, "the sources of package example.com/inner/deep: no buildable Go source files")
-	write(t, dir, map[string]string{"inner/deep/deep.go": "package deep; import ("})
+	gittest.Write(t, dir, map[string]string{"inner/deep/deep.go": "package deep; import ("})
 	_, err = changed.SourcesOf("example.com/p", dir, dir)
 	require.ErrorContains(t, err, "the sources of package example.com/inner/deep: ")
 }

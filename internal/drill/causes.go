@@ -154,11 +154,7 @@ func (r *Runner) reboot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.available(ctx, func(*instance) bool {
-		// RDS can show the old status for some seconds.
-		over, err := reboot.told(ctx, "restarted")
-		return err == nil && over
-	})
+	return reboot.end(ctx)
 }
 
 // reboot is a reboot of the instance that was asked for.
@@ -178,6 +174,14 @@ func (r *Runner) beginReboot(ctx context.Context) (*reboot, error) {
 	r.caused("RDS reboots the instance")
 	_, err = r.AWS(ctx, "rds", "reboot-db-instance", "--db-instance-identifier", r.Target.Instance)
 	return b, err
+}
+
+// end waits until the instance has restarted and is available. RDS can show the old status for some seconds.
+func (b *reboot) end(ctx context.Context) error {
+	return b.r.available(ctx, func(*instance) bool {
+		over, err := b.told(ctx, "restarted")
+		return err == nil && over
+	})
 }
 
 // told reports whether RDS has told an event since the reboot was asked for.

@@ -11,7 +11,7 @@ import (
 const (
 	// pauseLimit is how long the transactions of a database may take to end, so that it is paused; also in pauseScript.
 	pauseLimit = 20 * time.Second
-	// pausedLimit ends a pause in the pod itself, if nobody else does. A reboot takes less.
+	// pausedLimit is after how long the pod ends a pause that the driver has not ended. A reboot takes less.
 	pausedLimit = 90 * time.Second
 )
 
@@ -43,10 +43,7 @@ func (r *Runner) plannedReboot(ctx context.Context) error {
 		return err
 	}
 	r.noted("the pool goes on")
-	return r.available(ctx, func(*instance) bool {
-		over, err := reboot.told(ctx, "restarted")
-		return err == nil && over
-	})
+	return reboot.end(ctx)
 }
 
 // The scripts run in the container of PgBouncer. Their arguments are the folder of its socket, in which they keep what

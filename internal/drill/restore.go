@@ -304,7 +304,7 @@ func (r *Runner) removeRestored(ctx context.Context) error {
 		case m.name == "":
 			continue
 		case m.name != r.restoredName():
-			// Only the drill's own names are deleted, whoever has written the record.
+			// Others can write the record, so only names that a drill makes are deleted.
 			failed = append(failed, fmt.Errorf("the record of the drill names %s as %s, and a drill would have made "+
 				"%s: nothing is deleted; delete ConfigMap %s in namespace %s if no drill runs", m.name, m.what,
 				r.restoredName(), r.recordName(), r.Target.Namespace))

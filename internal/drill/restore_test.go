@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -213,22 +214,30 @@ func TestAnInterruptedRestoreLeavesNothing(t *testing.T) {
 	}
 }
 
+// killed leaves the record of a drill whose process has been gone for long. It names an instance and a snapshot; the
+// drill's own, which it returns, if they are empty.
+func killed(t *testing.T, c *cluster, a *account, instance, snapshot string) (own string) {
+	t.Helper()
+	r := restorer(c, a)
+	r.record = newRecord("restore-snapshot", time.Now().Add(-time.Hour))
+	r.record.Host = "another"
+	own = r.restoredName()
+	r.record.Restored, r.record.Snapshot = cmp.Or(instance, own), cmp.Or(snapshot, own)
+	text, err := r.recordManifest()
+	require.NoError(t, err)
+	_, err = c.Run(t.Context(), text, "create")
+	require.NoError(t, err)
+	time.Sleep(2 * stale) //nolint:forbidigo // the time of the bubble
+	return own
+}
+
 // The process is killed after RDS was asked; the next command finds the record.
 func TestARestoreWhoseProcessIsGoneIsRemoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c, a := newCluster(), newAWS()
-		r := restorer(c, a)
-		r.record = newRecord("restore-snapshot", time.Now().Add(-time.Hour))
-		r.record.Host = "another"
-		name := r.restoredName()
-		r.record.Restored, r.record.Snapshot = name, name
-		text, err := r.recordManifest()
-		require.NoError(t, err)
-		_, err = c.Run(t.Context(), text, "create")
-		require.NoError(t, err)
+		name := killed(t, c, a, "", "")
 		a.instances[name], a.snapshots[name] = 2, 0
-		time.Sleep(2 * stale) //nolint:forbidigo // the time of the bubble
 		require.NoError(t, restorer(c, a).Clear(t.Context()))
 		assert.Empty(t, a.instances)
 		assert.Empty(t, a.snapshots)
@@ -306,16 +315,8 @@ func TestTheRecordCannotNameAnotherInstance(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c, a := newCluster(), newAWS()
-		r := restorer(c, a)
-		r.record = newRecord("restore-snapshot", time.Now().Add(-time.Hour))
-		r.record.Host = "another"
-		r.record.Restored, r.record.Snapshot = "myshop-local", "nightly"
-		text, err := r.recordManifest()
-		require.NoError(t, err)
-		_, err = c.Run(t.Context(), text, "create")
-		require.NoError(t, err)
-		time.Sleep(2 * stale) //nolint:forbidigo // the time of the bubble
-		err = restorer(c, a).Clear(t.Context())
+		killed(t, c, a, "myshop-local", "nightly")
+		err := restorer(c, a).Clear(t.Context())
 		require.ErrorContains(t, err, "names myshop-local as the restored instance, and a drill would have made myshop-local-drill-")
 		require.ErrorContains(t, err, "names nightly as the snapshot")
 		assert.NotContains(t, strings.Join(a.calls, "\n"), "delete")

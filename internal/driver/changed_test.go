@@ -2,13 +2,13 @@ package driver
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"dbtier/internal/gittest"
 )
 
 // repository makes the bench's project a repository with a program and five stacks: network, orders and billing refer
@@ -17,7 +17,7 @@ func repository(t *testing.T) *bench {
 	t.Helper()
 	b := newBench(t)
 	b.program = "example.com/p"
-	leaveRepository(t)
+	gittest.LeaveRepository(t)
 	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 	refers := func(to string) string {
@@ -36,36 +36,14 @@ func repository(t *testing.T) *bench {
 	return b
 }
 
-// leaveRepository unsets the variables of a repository in which the tests may run, as those of a hook do.
-func leaveRepository(t *testing.T) {
-	t.Helper()
-	names, err := exec.CommandContext(t.Context(), "git", "rev-parse", "--local-env-vars").Output()
-	require.NoError(t, err)
-	for name := range strings.FieldsSeq(string(names)) {
-		if value, set := os.LookupEnv(name); set {
-			t.Setenv(name, value) // It is restored after the test.
-			require.NoError(t, os.Unsetenv(name))
-		}
-	}
-}
-
 func (b *bench) writes(files map[string]string) {
 	b.t.Helper()
-	for name, text := range files {
-		path := filepath.Join(b.dir, filepath.FromSlash(name))
-		require.NoError(b.t, os.MkdirAll(filepath.Dir(path), 0o700))
-		require.NoError(b.t, os.WriteFile(path, []byte(text), 0o600))
-	}
+	gittest.Write(b.t, b.dir, files)
 }
 
 func (b *bench) git(args ...string) {
 	b.t.Helper()
-	cmd := exec.CommandContext(b.t.Context(), "git", append([]string{
-		"-c", "user.name=t", "-c", "user.email=t@example.com",
-	}, args...)...)
-	cmd.Dir = b.dir
-	out, err := cmd.CombinedOutput()
-	require.NoError(b.t, err, "git %v: %s", args, out)
+	gittest.Run(b.t, b.dir, args...)
 }
 
 func (b *bench) commits() {
